@@ -1,0 +1,302 @@
+"""The bus: one broadcast channel that relays messages and decides nothing.
+
+It is a channel in Trio's manner, with one difference: a value that is sent reaches every
+subscription whose declared interest matches, not one receiver. Cost: a send costs by the number
+of subscriptions that it reaches, never by how many exist; keyed interests are found by hash.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from bus.errors import Overloaded
+from bus.message import Interest, Message
+from bus.reply import PendingReply, Reply, ReplyCounters, open_reply
+from bus.statistics import BusStatistics, ReplyStatistics, TopicStatistics
+from bus.subscription import Subscription
+from bus.topics import Delivery, Topic
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from types import TracebackType
+
+FAN_OUT_SLICE = 250
+"""Deliveries between two checkpoints: well under a millisecond of work."""
+
+_NOBODY: tuple[Subscription, ...] = ()
+
+
+class _Routes:
+    """Who wants what of one topic, and what has become of its messages."""
+
+    __slots__ = (
+        "delivered",
+        "delivery",
+        "keyed",
+        "refused",
+        "sent",
+        "spare",
+        "unclaimed",
+        "unheard",
+        "wide",
+    )
+
+    def __init__(self, topic: Topic) -> None:
+        self.delivery = topic.delivery
+        self.wide: dict[Subscription, None] = {}
+        self.keyed: dict[str, tuple[Subscription, ...]] = {}
+        self.spare: dict[Subscription, None] = {}
+        self.sent = self.delivered = self.refused = self.unclaimed = self.unheard = 0
+
+    def add(self, interest: Interest, subscription: Subscription) -> None:
+        if interest.unclaimed:
+            self.spare[subscription] = None
+        elif interest.key is None:
+            self.wide[subscription] = None
+        else:
+            self.keyed[interest.key] = (*self.keyed.get(interest.key, _NOBODY), subscription)
+
+    def remove(self, interest: Interest, subscription: Subscription) -> None:
+        if interest.unclaimed:
+            self.spare.pop(subscription, None)
+        elif interest.key is None:
+            self.wide.pop(subscription, None)
+        else:
+            left = tuple(s for s in self.keyed.get(interest.key, _NOBODY) if s is not subscription)
+            if left:
+                self.keyed[interest.key] = left
+            else:
+                self.keyed.pop(interest.key, None)
+
+    def reached_by(self, key: str | None) -> Collection[Subscription]:
+        """Find the subscriptions that a message with this key reaches."""
+        if key is None:
+            return self.wide
+        claimed: Collection[Subscription] | None = self.keyed.get(key)
+        if claimed is None:
+            if self.spare:
+                self.unclaimed += 1
+            claimed = self.spare
+        if not self.wide:
+            return claimed
+        return list(dict.fromkeys(chain(claimed, self.wide)))
+
+    def statistics(self) -> TopicStatistics:
+        return TopicStatistics(
+            self.sent, self.delivered, self.refused, self.unclaimed, self.unheard
+        )
+
+
+class _State:
+    """What all handles of one bus share."""
+
+    __slots__ = ("counters", "handles", "routes", "subscriptions")
+
+    def __init__(self) -> None:
+        self.routes = {topic: _Routes(topic) for topic in Topic}
+        self.subscriptions: dict[Subscription, None] = {}
+        self.counters = ReplyCounters()
+        self.handles = 0
+
+    def leave(self, subscription: Subscription) -> None:
+        self.subscriptions.pop(subscription, None)
+        for interest in subscription.interests:
+            self.routes[interest.topic].remove(interest, subscription)
+
+
+class Bus:
+    """A handle for sending on the bus and for subscribing to it; see `open_broadcast_channel`."""
+
+    __slots__ = ("_closed", "_state")
+
+    def __init__(self, state: _State) -> None:
+        self._state = state
+        self._closed = False
+        state.handles += 1
+
+    def subscribe(self, *interests: Interest, buffer: int) -> Subscription:
+        """Open a subscription with a buffer of ``buffer`` queued messages.
+
+        Raises:
+            ValueError: no interest, or no room, was given.
+            trio.ClosedResourceError: this handle is closed.
+        """
+        self._check_open()
+        if not interests or buffer < 1:
+            msg = "a subscription needs at least one interest and a buffer of at least one"
+            raise ValueError(msg)
+        subscription = Subscription(interests, buffer, self._state.leave)
+        self._state.subscriptions[subscription] = None
+        for interest in interests:
+            self._state.routes[interest.topic].add(interest, subscription)
+        return subscription
+
+    def send_nowait(self, message: Message) -> int:
+        """Relay a message to all that it concerns, or to none; return how many that were.
+
+        Raises:
+            Overloaded: a buffer in reach is full (topics `auth` and `task`).
+            trio.WouldBlock: it reaches more than `FAN_OUT_SLICE` subscriptions: use `send`.
+            trio.ClosedResourceError: this handle is closed.
+            trio.BrokenResourceError: there is no subscription left at all.
+        """
+        self._check_open()
+        if not self._state.subscriptions:
+            raise trio.BrokenResourceError
+        routes = self._state.routes[message.topic]
+        reached = routes.reached_by(message.key)
+        if len(reached) > FAN_OUT_SLICE:
+            raise trio.WouldBlock
+        delivery = routes.delivery
+        if delivery is Delivery.QUEUED:
+            for subscription in reached:
+                if not subscription.has_room():
+                    routes.refused += 1
+                    msg = f"a buffer for topic {message.topic.value!r} is full"
+                    raise Overloaded(msg)
+        if message.reply is not None:
+            message.reply.held_by(len(reached))
+        for subscription in reached:
+            subscription.put(message, delivery)
+        routes.sent += 1
+        routes.delivered += len(reached)
+        routes.unheard += not reached
+        return len(reached)
+
+    async def send(self, message: Message) -> int:
+        """Relay a message, however many it reaches, in slices that let I/O in between.
+
+        A subscription that closes meanwhile is passed over. Cancellation between two slices
+        leaves the rest undelivered.
+
+        Raises:
+            Overloaded: buffers in reach were full; all that had room have the message.
+            trio.ClosedResourceError: this handle is closed.
+            trio.BrokenResourceError: there is no subscription left at all.
+        """
+        await trio.lowlevel.checkpoint()
+        try:
+            return self.send_nowait(message)
+        except trio.WouldBlock:
+            return await self._send_in_slices(message)
+
+    def open_reply(self) -> tuple[Reply[Any], PendingReply[Any]]:
+        """Make a one-shot reply whose outcome this bus counts."""
+        return open_reply(self._state.counters)
+
+    # The bus knows no actor: what an answer is, the asking side knows.
+    async def ask(
+        self, topic: Topic, body: object, *, key: str | None = None, timeout_s: float
+    ) -> Any:  # noqa: ANN401
+        """Send a message and wait for its answer, at most ``timeout_s`` seconds.
+
+        Cancellation gives the question up; the message itself is not taken back.
+
+        Raises:
+            Overloaded: a buffer in reach is full.
+            ActorStopped: nobody was there, or whoever was there dropped the message.
+            ReplyTimeout: no answer in time.
+            Exception: whatever error the actor answered with.
+        """
+        reply, pending = self.open_reply()
+        try:
+            reached = self.send_nowait(Message(topic, body, key, reply))
+        except BaseException:
+            pending.close()
+            reply.close()
+            raise
+        if not reached:
+            reply.close()
+        return await pending.wait(timeout_s)
+
+    def clone(self) -> Bus:
+        """Give another handle to the same bus; each is closed on its own.
+
+        Raises:
+            trio.ClosedResourceError: this handle is closed.
+        """
+        self._check_open()
+        return Bus(self._state)
+
+    def close(self) -> None:
+        """Close this handle; with the last one, subscriptions drain and then see the end."""
+        if self._closed:
+            return
+        self._closed = True
+        self._state.handles -= 1
+        if not self._state.handles:
+            for subscription in tuple(self._state.subscriptions):
+                subscription.end()
+
+    async def aclose(self) -> None:
+        """Close, then pass a checkpoint."""
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+    def __enter__(self) -> Bus:
+        """Use the handle as a context: leaving closes it."""
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the handle."""
+        self.close()
+
+    def statistics(self) -> BusStatistics:
+        """Tell what the bus has relayed, refused and answered."""
+        counters = self._state.counters
+        return BusStatistics(
+            open_send_handles=self._state.handles,
+            subscriptions=len(self._state.subscriptions),
+            topics={topic: routes.statistics() for topic, routes in self._state.routes.items()},
+            replies=ReplyStatistics(
+                answered=counters.answered,
+                failed=counters.failed,
+                stopped=counters.stopped,
+                timed_out=counters.timed_out,
+                late=counters.late,
+            ),
+        )
+
+    async def _send_in_slices(self, message: Message) -> int:
+        routes = self._state.routes[message.topic]
+        reached = tuple(routes.reached_by(message.key))
+        if message.reply is not None:
+            message.reply.held_by(len(reached))
+        delivered = refused = 0
+        for start in range(0, len(reached), FAN_OUT_SLICE):
+            for subscription in reached[start : start + FAN_OUT_SLICE]:
+                if subscription not in self._state.subscriptions:
+                    continue
+                if routes.delivery is Delivery.QUEUED and not subscription.has_room():
+                    refused += 1
+                    continue
+                subscription.put(message, routes.delivery)
+                delivered += 1
+            await trio.lowlevel.checkpoint()
+        routes.sent += 1
+        routes.delivered += delivered
+        routes.refused += refused
+        if message.reply is not None:
+            for _ in range(len(reached) - delivered):
+                message.reply.drop()
+        if refused:
+            msg = f"{refused} of {len(reached)} buffers were full"
+            raise Overloaded(msg)
+        return delivered
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise trio.ClosedResourceError
+
+
+def open_broadcast_channel() -> Bus:
+    """Open a bus and return its first handle."""
+    return Bus(_State())

@@ -1,0 +1,229 @@
+"""The receiving end of the bus: a bounded buffer for one actor.
+
+Trio's memory channels distribute a value to one of their receivers; a broadcast gives a copy to
+each. So every subscription has a buffer of its own, and the bus puts into it directly.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from bus.statistics import SubscriptionStatistics
+from bus.topics import Delivery
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from bus.message import Interest, Message
+    from bus.reply import Reply
+
+_IN_HAND_PRUNED_FROM = 8
+
+
+class Subscription:
+    """A bounded buffer of messages, received by one task at a time.
+
+    It outlives the task that reads it: messages that wait in it survive a restart of the actor,
+    and its replacement goes on reading.
+    """
+
+    __slots__ = (
+        "_closed",
+        "_in_hand",
+        "_in_hand_max",
+        "_latest",
+        "_max",
+        "_on_close",
+        "_peak",
+        "_queue",
+        "_sending_over",
+        "_urgent",
+        "_waiter",
+        "interests",
+    )
+
+    def __init__(
+        self,
+        interests: tuple[Interest, ...],
+        max_buffer_size: int,
+        on_close: Callable[[Subscription], None],
+    ) -> None:
+        self.interests = interests
+        self._max = max_buffer_size
+        self._on_close = on_close
+        self._queue: deque[Message] | None = None
+        self._urgent: Message | None = None
+        self._latest: Message | None = None
+        self._waiter: trio.lowlevel.Task | None = None
+        self._in_hand: list[Reply[Any]] = []
+        self._in_hand_max = _IN_HAND_PRUNED_FROM
+        self._peak = 0
+        self._closed = False
+        self._sending_over = False
+
+    # ------------------------------------------------------------- the bus's side
+
+    def has_room(self) -> bool:
+        """Whether a queued message would be taken now."""
+        return self._queue is None or len(self._queue) < self._max
+
+    def put(self, message: Message, delivery: Delivery) -> None:
+        """Take a message as its topic's policy says; the caller has checked `has_room`."""
+        if delivery is Delivery.QUEUED:
+            queue = self._queue
+            if queue is None:
+                queue = self._queue = deque()
+            queue.append(message)
+            self._peak = max(self._peak, len(queue))
+        elif delivery is Delivery.LATEST:
+            self._latest = _replace(self._latest, message)
+        else:
+            self._urgent = _replace(self._urgent, message)
+        self._wake()
+
+    def end(self) -> None:
+        """Say that nothing more will come: receivers drain the buffer, then see the end."""
+        self._sending_over = True
+        self._wake()
+
+    # ----------------------------------------------------------- the actor's side
+
+    def receive_nowait(self) -> Message:
+        """Take the next message if there is one.
+
+        Raises:
+            trio.WouldBlock: there is none now.
+            trio.EndOfChannel: there is none, and none will come.
+            trio.ClosedResourceError: this subscription was closed.
+        """
+        message = self._pop()
+        if message is None:
+            raise trio.WouldBlock
+        return message
+
+    async def receive(self) -> Message:
+        """Wait for the next message; `shutdown` overtakes, then `tick`, then the queue.
+
+        Atomic under cancellation: a message is taken and returned, or stays in the buffer.
+
+        Raises:
+            trio.BusyResourceError: another task is waiting here.
+            trio.EndOfChannel: there is none, and none will come.
+            trio.ClosedResourceError: this subscription was closed, before or meanwhile.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        message = self._pop()
+        if message is not None:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            return message
+        while message is None:
+            await self._park()
+            message = self._pop()
+        return message
+
+    def __aiter__(self) -> Subscription:
+        """Iterate over the messages until the end of the channel."""
+        return self
+
+    async def __anext__(self) -> Message:
+        """Give the next message; the iteration ends where `receive` meets the end or a close."""
+        try:
+            return await self.receive()
+        except (trio.EndOfChannel, trio.ClosedResourceError):
+            raise StopAsyncIteration from None
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Guard the messages taken inside: leaving drops those that were not answered.
+
+        An actor's loop runs inside it, so that whoever waits for an actor that fails or ends
+        learns so at once.
+        """
+        try:
+            yield
+        finally:
+            in_hand, self._in_hand = self._in_hand, []
+            for reply in in_hand:
+                reply.drop()
+
+    def is_empty(self) -> bool:
+        """Whether nothing waits in the buffer."""
+        return not self._queue and self._latest is None and self._urgent is None
+
+    def close(self) -> None:
+        """Leave the bus: waiting messages are dropped, and their askers learn so at once."""
+        if self._closed:
+            return
+        self._closed = True
+        self._on_close(self)
+        waiting = [*(self._queue or ()), self._latest, self._urgent]
+        self._queue = self._latest = self._urgent = None
+        for message in waiting:
+            if message is not None and message.reply is not None:
+                message.reply.drop()
+        self._wake()
+
+    async def aclose(self) -> None:
+        """Close, then pass a checkpoint."""
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+    def statistics(self) -> SubscriptionStatistics:
+        """Tell how full the buffer is, has been, and may be."""
+        return SubscriptionStatistics(
+            current_buffer_used=len(self._queue or ()),
+            max_buffer_size=self._max,
+            peak_buffer_used=self._peak,
+            in_hand=sum(not reply.settled for reply in self._in_hand),
+        )
+
+    def _pop(self) -> Message | None:
+        if self._urgent is not None:
+            message, self._urgent = self._urgent, None
+        elif self._latest is not None:
+            message, self._latest = self._latest, None
+        elif self._queue:
+            message = self._queue.popleft()
+        elif self._closed:
+            raise trio.ClosedResourceError
+        elif self._sending_over:
+            raise trio.EndOfChannel
+        else:
+            return None
+        if message.reply is not None:
+            self._hold(message.reply)
+        return message
+
+    def _hold(self, reply: Reply[Any]) -> None:
+        self._in_hand.append(reply)
+        if len(self._in_hand) > self._in_hand_max:
+            self._in_hand = [held for held in self._in_hand if not held.settled]
+            self._in_hand_max = max(_IN_HAND_PRUNED_FROM, 2 * len(self._in_hand))
+
+    async def _park(self) -> None:
+        if self._waiter is not None:
+            msg = "another task is receiving from this subscription"
+            raise trio.BusyResourceError(msg)
+        self._waiter = trio.lowlevel.current_task()
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            self._waiter = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(abort)
+
+    def _wake(self) -> None:
+        if self._waiter is not None:
+            task, self._waiter = self._waiter, None
+            trio.lowlevel.reschedule(task)
+
+
+def _replace(old: Message | None, new: Message) -> Message:
+    """Put ``new`` in the place of ``old``, whose asker, if any, learns that it was dropped."""
+    if old is not None and old.reply is not None:
+        old.reply.drop()
+    return new

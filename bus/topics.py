@@ -1,0 +1,41 @@
+"""Topics, and what each does when a subscription has no room."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Delivery(Enum):
+    """How a subscription's buffer takes a message of a topic."""
+
+    URGENT = "urgent"
+    """Never dropped, overtakes everything; a repeated one replaces the one that waits."""
+
+    QUEUED = "queued"
+    """In order, bounded; a full buffer refuses the message at its sender."""
+
+    LATEST = "latest"
+    """Only the newest waits; an older one that was not taken yet is replaced."""
+
+
+class Topic(Enum):
+    """The topics that travel on the one broadcast channel."""
+
+    SHUTDOWN = "shutdown"
+    AUTH = "auth"
+    TASK = "task"
+    TICK = "tick"
+
+    # Identity is equality for members, and object's hash is several times as fast as Enum's.
+    __hash__ = object.__hash__
+
+    @property
+    def delivery(self) -> Delivery:
+        """The buffer policy of this topic."""
+        match self:
+            case Topic.SHUTDOWN:
+                return Delivery.URGENT
+            case Topic.TICK:
+                return Delivery.LATEST
+            case Topic.AUTH | Topic.TASK:
+                return Delivery.QUEUED
