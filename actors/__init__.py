@@ -1,0 +1,1 @@
+"""The actors: supervision, database, Storage, Authx, Inventory, Ticker."""

@@ -1,0 +1,308 @@
+"""The Storage actor: takes work from the bus, acknowledges it, commits it in groups.
+
+Group commit is clocked by itself: units that arrive while a commit is in flight form the next
+one. There is no timer and no delay; an idle Storage commits a lone unit at once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import trio
+
+from actors.shutdown import Phase, Shutdown
+from actors.storage.engine import Engine, EngineUnavailable
+from actors.storage.errors import Refused, StorageError
+from actors.storage.operations import Acknowledged, Query, Write
+from actors.storage.validation import Fault, read_faults, unit_faults
+from bus import Overloaded, Topic
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Mapping
+
+    from structlog.typing import FilteringBoundLogger
+
+    from actors.storage.tables import Table
+    from bus import Message, Reply, Subscription
+
+W = TypeVar("W", Write, Query)
+
+_BACKOFF_FIRST_S = 0.05
+_BACKOFF_MAX_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class StorageSettings:
+    """Bounds of Storage's work.
+
+    ``queue_max`` units (and as many queries) may wait; a commit takes up to
+    ``batch_units_max``. While the database is away a unit waits at most ``wait_seconds_max``.
+    """
+
+    queue_max: int = 4096
+    batch_units_max: int = 512
+    batch_reads_max: int = 512
+    read_workers: int = 2
+    wait_seconds_max: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class StorageStatistics:
+    """What Storage has done since it started and what waits now."""
+
+    commits: int
+    units_committed: int
+    units_failed: int
+    units_waiting: int
+    queries_waiting: int
+    batch_units_peak: int
+
+
+class _Pending(Generic[W]):
+    """A message that was acknowledged and waits for its turn."""
+
+    __slots__ = ("body", "reply", "since")
+
+    def __init__(self, body: W, reply: Reply[Any] | None, since: float) -> None:
+        self.body = body
+        self.reply = reply
+        self.since = since
+
+    def fail(self, error: Exception) -> None:
+        if self.reply is not None:
+            self.reply.fail(error)
+
+    def answer(self, value: object) -> None:
+        if self.reply is not None:
+            self.reply.send_nowait(value)
+
+
+class Storage:
+    """The only way to the game's tables for the other actors."""
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        engine: Engine,
+        tables: Mapping[str, Table],
+        settings: StorageSettings,
+        *,
+        rng: random.Random,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._subscription = subscription
+        self._engine = engine
+        self._tables = tables
+        self._settings = settings
+        self._rng = rng
+        self._log = log
+        self._writes: deque[_Pending[Write]] = deque()
+        self._queries: deque[_Pending[Query]] = deque()
+        self._work = trio.lowlevel.ParkingLot()
+        self._draining = False
+        self._commits = self._committed = self._failed = self._batch_peak = 0
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until `Phase.STORAGE`, then finish what was acknowledged and return.
+
+        Cancelling it drops what waits (its askers learn so at once) and never a commit that is
+        under way: that one ends within the engine's own deadline.
+        """
+        self._draining = False
+        self._fail_waiting()
+        try:
+            with self._subscription.answering():
+                await self._engine.open()
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._write)
+                    for _ in range(self._settings.read_workers):
+                        nursery.start_soon(self._read)
+                    task_status.started()
+                    await self._receive()
+                    self._draining = True
+                    self._work.unpark_all()
+        finally:
+            with trio.CancelScope(shield=True) as closing:
+                closing.deadline = trio.current_time() + 1.0
+                await self._engine.aclose()
+
+    def statistics(self) -> StorageStatistics:
+        """Tell what has been done and what waits."""
+        return StorageStatistics(
+            commits=self._commits,
+            units_committed=self._committed,
+            units_failed=self._failed,
+            units_waiting=len(self._writes),
+            queries_waiting=len(self._queries),
+            batch_units_peak=self._batch_peak,
+        )
+
+    # ------------------------------------------------------------------ taking work
+
+    async def _receive(self) -> None:
+        async for message in self._subscription:
+            match message.body:
+                case Shutdown(phase=phase):
+                    if phase >= Phase.STORAGE:
+                        break
+                case Write() as write:
+                    self._take_write(write, message)
+                case Query() as query:
+                    self._take_query(query, message)
+                case _:
+                    self._log.error("message_not_understood", topic=message.topic.value)
+        self._take_rest()
+
+    def _take_rest(self) -> None:
+        """Take what came before the shutdown overtook it."""
+        while True:
+            try:
+                message = self._subscription.receive_nowait()
+            except (trio.WouldBlock, trio.EndOfChannel, trio.ClosedResourceError):
+                return
+            match message.body:
+                case Write() as write:
+                    self._take_write(write, message)
+                case Query() as query:
+                    self._take_query(query, message)
+                case _:
+                    pass
+
+    def _take_write(self, write: Write, message: Message) -> None:
+        faults = unit_faults(write.operations, self._tables)
+        if self._acknowledged(faults, write.ack, message.reply, len(self._writes)):
+            self._writes.append(_Pending(write, message.reply, trio.current_time()))
+            self._work.unpark_all()
+
+    def _take_query(self, query: Query, message: Message) -> None:
+        faults = tuple(fault for read in query.reads for fault in read_faults(read, self._tables))
+        if message.reply is None:
+            faults = (*faults, ("reply", "a read needs a reply channel to send its values"))
+        if self._acknowledged(faults, query.ack, message.reply, len(self._queries)):
+            self._queries.append(_Pending(query, message.reply, trio.current_time()))
+            self._work.unpark_all()
+
+    def _acknowledged(
+        self,
+        faults: tuple[Fault, ...],
+        ack: Reply[Acknowledged] | None,
+        reply: Reply[Any] | None,
+        waiting: int,
+    ) -> bool:
+        """Send the instant reply; False where the message was refused."""
+        error: Exception | None = None
+        if faults:
+            error = Refused(faults)
+        elif waiting >= self._settings.queue_max:
+            error = Overloaded("storage's queue is full")
+        if error is None:
+            if ack is not None:
+                ack.send_nowait(Acknowledged())
+            return True
+        for way in (ack, reply):
+            if way is not None:
+                way.fail(error)
+        return False
+
+    # ------------------------------------------------------------------ doing it
+
+    async def _write(self) -> None:
+        while await self._some(self._writes):
+            batch = self._take(self._writes, self._settings.batch_units_max)
+            await self._commit(batch)
+
+    async def _commit(self, batch: list[_Pending[Write]]) -> None:
+        """Commit a batch, however often the database has to be asked, and answer it."""
+        backoff_s = _BACKOFF_FIRST_S
+        while batch:
+            try:
+                outcomes = await self._engine.commit([item.body.operations for item in batch])
+            except EngineUnavailable as error:
+                self._log.warning("database_away", reason=str(error), in_doubt=error.in_doubt)
+                await trio.sleep(backoff_s * self._rng.uniform(0.5, 1.0))
+                backoff_s = min(2 * backoff_s, _BACKOFF_MAX_S)
+                self._expire(self._writes)
+                # What may have been committed already is not given up: its outcome will be known.
+                if not error.in_doubt:
+                    batch = self._unexpired(batch)
+            else:
+                self._settle(batch, outcomes)
+                return
+
+    def _settle(
+        self, batch: list[_Pending[Write]], outcomes: list[StorageError | None]
+    ) -> None:
+        self._commits += 1
+        self._batch_peak = max(self._batch_peak, len(batch))
+        for item, outcome in zip(batch, outcomes, strict=True):
+            if outcome is None:
+                self._committed += 1
+                item.answer(None)
+            else:
+                self._failed += 1
+                item.fail(outcome)
+
+    async def _read(self) -> None:
+        while await self._some(self._queries):
+            batch = self._take(self._queries, self._settings.batch_reads_max)
+            while batch:
+                batch = await self._answer(batch)
+
+    async def _answer(self, batch: list[_Pending[Query]]) -> list[_Pending[Query]]:
+        """Answer a batch of queries; return what is left to try again, after a pause."""
+        try:
+            rows = await self._engine.read([read for item in batch for read in item.body.reads])
+        except EngineUnavailable as error:
+            self._log.warning("database_away", reason=str(error), in_doubt=False)
+            await trio.sleep(_BACKOFF_MAX_S / 4 * self._rng.uniform(0.5, 1.0))
+            self._expire(self._queries)
+            return self._unexpired(batch)
+        position = 0
+        for item in batch:
+            end = position + len(item.body.reads)
+            item.answer(rows[position:end])
+            position = end
+        return []
+
+    async def _some(self, waiting: deque[_Pending[W]]) -> bool:
+        """Wait until something waits; False when nothing does and nothing will come."""
+        while not waiting:
+            if self._draining:
+                return False
+            await self._work.park()
+        return True
+
+    @staticmethod
+    def _take(waiting: deque[_Pending[W]], most: int) -> list[_Pending[W]]:
+        return [waiting.popleft() for _ in range(min(most, len(waiting)))]
+
+    def _expire(self, waiting: deque[_Pending[W]]) -> None:
+        """Fail what has waited too long for a database that is away."""
+        oldest = trio.current_time() - self._settings.wait_seconds_max
+        while waiting and waiting[0].since <= oldest:
+            waiting.popleft().fail(_away())
+
+    def _unexpired(self, batch: list[_Pending[W]]) -> list[_Pending[W]]:
+        oldest = trio.current_time() - self._settings.wait_seconds_max
+        left: list[_Pending[W]] = []
+        for item in batch:
+            if item.since > oldest:
+                left.append(item)
+            else:
+                item.fail(_away())
+        return left
+
+    def _fail_waiting(self) -> None:
+        """Drop what an earlier run of this actor left: its outcome is unknown."""
+        for item in (*self._writes, *self._queries):
+            if item.reply is not None:
+                item.reply.close()
+        self._writes.clear()
+        self._queries.clear()
+
+
+def _away() -> Overloaded:
+    return Overloaded("the database is away")

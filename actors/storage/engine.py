@@ -1,0 +1,50 @@
+"""What carries out Storage's work: PostgreSQL, or its in-memory twin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from actors.storage.errors import StorageError
+    from actors.storage.operations import Operation, Read, Row
+
+Unit = tuple["Operation", ...]
+
+
+class EngineUnavailable(Exception):  # noqa: N818 - a state of affairs, not a mistake
+    """The database cannot be reached now; ``in_doubt`` where a commit's outcome is unknown.
+
+    The same batch is then given again: what was committed is not done twice.
+    """
+
+    def __init__(self, reason: str, *, in_doubt: bool = False) -> None:
+        super().__init__(reason)
+        self.in_doubt = in_doubt
+
+
+class Engine(Protocol):
+    """Carries out validated units and reads."""
+
+    async def open(self) -> None:
+        """Connect, so that the first commit need not; raises what keeps it from that."""
+
+    async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
+        """Make the units durable, each whole or not at all; one outcome for each.
+
+        Raises:
+            EngineUnavailable: nothing is known to have been done; give the same batch again.
+        """
+        ...
+
+    async def read(self, reads: Sequence[Read]) -> list[list[Row]]:
+        """Answer the reads, each with its rows.
+
+        Raises:
+            EngineUnavailable: the database is away.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Disconnect; bounded, and never raises for a database that is away."""

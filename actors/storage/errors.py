@@ -1,0 +1,46 @@
+"""What Storage answers when it does not do what it was asked.
+
+::
+
+    StorageError
+    ├── Refused      malformed: (where, message) for each fault, before any I/O
+    ├── Conflict     the row is not there in the expected version; the unit changed nothing
+    ├── Duplicate    a row with this key is there already; the unit changed nothing
+    └── Rejected     the database refuses the unit (a foreign key, a check); it changed nothing
+
+A database that is away is `bus.Overloaded`: try again later.
+"""
+
+from __future__ import annotations
+
+
+class StorageError(Exception):
+    """Whatever Storage answers instead of a result."""
+
+
+class Refused(StorageError):
+    """The operation is malformed; ``faults`` names each place and what is wrong there."""
+
+    def __init__(self, faults: tuple[tuple[str, str], ...]) -> None:
+        super().__init__("; ".join(f"{where}: {message}" for where, message in faults))
+        self.faults = faults
+
+
+class Conflict(StorageError):
+    """A row to be updated or deleted is absent or has another version."""
+
+    def __init__(self, table: str) -> None:
+        super().__init__(f"a row of {table} is not there in the expected version")
+        self.table = table
+
+
+class Duplicate(StorageError):
+    """A row to be created exists already."""
+
+    def __init__(self, table: str) -> None:
+        super().__init__(f"a row of {table} with this key exists already")
+        self.table = table
+
+
+class Rejected(StorageError):
+    """The database itself refuses the unit."""

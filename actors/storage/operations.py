@@ -1,0 +1,94 @@
+"""What Storage can be asked to do: create, read, update, delete on declared tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bus import Reply
+
+Row: TypeAlias = "Mapping[str, Any]"
+"""A row as Storage gives it: column name to value; JSON columns are text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Insert one row; `Duplicate` where its key exists. A versioned row begins at version 1."""
+
+    table: str
+    values: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Change one row by key; `Conflict` where it is absent or not in the expected ``version``."""
+
+    table: str
+    key: Mapping[str, object]
+    values: Mapping[str, object]
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Remove one row by key; `Conflict` where it is absent or not in the expected ``version``."""
+
+    table: str
+    key: Mapping[str, object]
+    version: int | None = None
+
+
+Operation: TypeAlias = Create | Update | Delete
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Rows of one table.
+
+    ``where`` compares for equality, ``within`` for membership, ``above`` and ``at_most`` bound
+    one column each (exclusive and inclusive); all must hold. Rows come in the order of
+    ``order_by``, at most ``limit`` of them, with ``columns``, or all where none is named.
+    """
+
+    table: str
+    columns: tuple[str, ...] = ()
+    where: Mapping[str, object] = field(default_factory=dict)
+    within: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
+    above: tuple[str, int] | None = None
+    at_most: tuple[str, int] | None = None
+    order_by: str | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The instant reply: the operations are well formed and have their place in the queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A unit: operations that commit together or not at all; answers None once durable.
+
+    Sent on topic ``task`` with the key ``storage``. ``ack`` is the way of the instant reply:
+    `Acknowledged`, or `Refused` raised. The result goes to the message's own reply, if any.
+    """
+
+    operations: tuple[Operation, ...]
+    ack: Reply[Acknowledged] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Reads that are answered together: a list of rows for each, in order.
+
+    A query needs the message's reply to send its values: without one it is refused in the ack.
+    """
+
+    reads: tuple[Read, ...]
+    ack: Reply[Acknowledged] | None = None
+
+
+StorageMessage: TypeAlias = Write | Query

@@ -1,0 +1,239 @@
+"""Turns many units into few statements: one multi-row ``UNNEST`` for all operations alike; pure.
+
+Operations of one kind on one table with the same columns become one statement. Two units that
+touch the same row go into successive *waves*, so that the second sees what the first did.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from actors.storage.operations import Create, Delete, Operation, Read, Update
+from actors.storage.tables import ColumnType, Table
+from actors.storage.validation import row_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    Shape = tuple[type[Operation], str, tuple[str, ...], bool]
+
+
+@dataclass(slots=True)
+class Statement:
+    """One statement for several operations.
+
+    ``arguments`` holds one list per parameter; ``owners`` the index of the unit of each row, and
+    ``rows`` each row's key, so that a row that was not touched can be traced to its unit.
+    """
+
+    table: Table
+    kind: type[Operation]
+    sql: str
+    returning: str
+    arguments: list[list[object]]
+    owners: list[int] = field(default_factory=list)
+    rows: list[tuple[object, ...]] = field(default_factory=list)
+
+
+def plan(
+    units: Sequence[tuple[Operation, ...]], tables: Mapping[str, Table]
+) -> list[Statement]:
+    """Plan the statements, in order, that carry out all units."""
+    waves: list[dict[Shape, Statement]] = []
+    last_wave: dict[tuple[object, ...], int] = {}
+    floor = 0
+    for owner, operations in enumerate(units):
+        rows = [row_of(operation, tables[operation.table]) for operation in operations]
+        wave = max((last_wave[row] + 1 for row in rows if row in last_wave), default=floor)
+        while len(waves) <= wave:
+            waves.append({})
+        for operation, row in zip(operations, rows, strict=True):
+            last_wave[row] = wave
+            _add(waves[wave], operation, row, owner, tables[operation.table])
+    return [statement for wave in waves for statement in wave.values()]
+
+
+def select(read: Read, table: Table) -> tuple[str, list[object]]:
+    """Build the statement of one read and its arguments."""
+    arguments: list[object] = []
+    conditions: list[str] = []
+
+    def bind(name: str, operator: str, value: object, suffix: str = "") -> None:
+        arguments.append(value)
+        column = table.by_name[name]
+        parameter = f"${len(arguments)}::{column.type.value}{suffix}"
+        right = f"any({parameter})" if suffix else parameter
+        conditions.append(f"{_quoted(name)} {operator} {right}")
+
+    for name, value in read.where.items():
+        if value is None:
+            conditions.append(f"{_quoted(name)} is null")
+        else:
+            bind(name, "=", value)
+    for name, values in read.within.items():
+        bind(name, "=", list(values), "[]")
+    if read.above is not None:
+        bind(read.above[0], ">", read.above[1])
+    if read.at_most is not None:
+        bind(read.at_most[0], "<=", read.at_most[1])
+    return _select(table, conditions, read), arguments
+
+
+def select_many(column: str, values: list[object], read: Read, table: Table) -> tuple[str, list[object]]:
+    """Build one statement for reads like ``read`` that differ in the value of ``column`` alone."""
+    merged = Read(
+        read.table,
+        read.columns,
+        {name: value for name, value in read.where.items() if name != column},
+        {column: tuple(values), **read.within},
+        order_by=read.order_by,
+    )
+    return select(merged, table)
+
+
+def mergeable(read: Read) -> str | None:
+    """Name the column by which reads of this form can be answered in one statement, if any."""
+    bounded = read.limit is not None or read.above is not None or read.at_most is not None
+    if bounded or read.columns or not read.where:
+        return None
+    return next(iter(read.where))
+
+
+def _select(table: Table, conditions: list[str], read: Read) -> str:
+    # Only declared names reach the text; every value is a parameter.
+    names = read.columns or tuple(table.by_name)
+    columns = ", ".join(_quoted(name) for name in names)
+    sql = f"select {columns} from {_quoted(table.name)}"  # noqa: S608
+    if conditions:
+        sql += " where " + " and ".join(conditions)
+    if read.order_by is not None:
+        sql += f" order by {_quoted(read.order_by)}"
+    if read.limit is not None:
+        sql += f" limit {read.limit:d}"
+    return sql
+
+
+def _add(
+    wave: dict[Shape, Statement],
+    operation: Operation,
+    row: tuple[object, ...],
+    owner: int,
+    table: Table,
+) -> None:
+    match operation:
+        case Create(values=values):
+            names = tuple(c.name for c in table.columns if not _counted(table, c.name))
+            shape: Shape = (Create, table.name, names, False)
+            cells = [values.get(name) for name in names]
+        case Update(key=key, values=values, version=version):
+            names = tuple(values)
+            shape = (Update, table.name, names, version is not None)
+            cells = [*(key[name] for name in table.key), *values.values()]
+            if version is not None:
+                cells.append(version)
+        case Delete(key=key, version=version):
+            shape = (Delete, table.name, (), version is not None)
+            cells = [key[name] for name in table.key]
+            if version is not None:
+                cells.append(version)
+    statement = wave.get(shape)
+    if statement is None:
+        statement = wave[shape] = _statement(table, shape, len(cells))
+    for argument, cell in zip(statement.arguments, cells, strict=True):
+        argument.append(cell)
+    statement.owners.append(owner)
+    statement.rows.append(row[1:])
+
+
+def _statement(table: Table, shape: Shape, width: int) -> Statement:
+    kind, _, names, versioned = shape
+    if kind is Create:
+        sql = _insert(table, names)
+    elif kind is Update:
+        sql = _update(table, names, versioned=versioned)
+    else:
+        sql = _delete(table, versioned=versioned)
+    returning = " returning " + ", ".join(f"t.{_quoted(name)}" for name in table.key)
+    return Statement(table, kind, sql, returning, [[] for _ in range(width)])
+
+
+def _insert(table: Table, names: tuple[str, ...]) -> str:
+    columns = ", ".join(_quoted(name) for name in names)
+    values = ", ".join(_cast(table, name) for name in names)
+    version, one = (", version", ", 1") if table.versioned else ("", "")
+    return (
+        f"insert into {_quoted(table.name)} as t ({columns}{version}) "
+        f"select {values}{one} from {_unnest(table, names)} on conflict do nothing"
+    )
+
+
+def _update(table: Table, names: tuple[str, ...], *, versioned: bool) -> str:
+    sets = [f"{_quoted(name)} = {_cast(table, name)}" for name in names]
+    if table.versioned:
+        sets.append("version = t.version + 1")
+    source = _unnest(table, (*table.key, *names, *_expected(versioned=versioned)))
+    return (
+        f"update {_quoted(table.name)} as t set {', '.join(sets)} "
+        f"from {source} where {_matches(table, versioned=versioned)}"
+    )
+
+
+def _delete(table: Table, *, versioned: bool) -> str:
+    source = _unnest(table, (*table.key, *_expected(versioned=versioned)))
+    return (
+        f"delete from {_quoted(table.name)} as t using {source} "
+        f"where {_matches(table, versioned=versioned)}"
+    )
+
+
+def _expected(*, versioned: bool) -> tuple[str, ...]:
+    return ("expected",) if versioned else ()
+
+
+def _matches(table: Table, *, versioned: bool) -> str:
+    conditions = [f"t.{_quoted(name)} = u.{_quoted(name)}" for name in table.key]
+    if versioned:
+        conditions.append("t.version = u.expected")
+    return " and ".join(conditions)
+
+
+def _unnest(table: Table, names: tuple[str, ...]) -> str:
+    arrays = ", ".join(
+        f"${position}::{_array_type(table, name)}[]" for position, name in enumerate(names, 1)
+    )
+    columns = ", ".join(_quoted(name) for name in names)
+    return f"unnest({arrays}) as u({columns})"
+
+
+def _array_type(table: Table, name: str) -> str:
+    column = table.by_name.get(name)
+    if column is None:  # the expected version
+        return "bigint"
+    # An array of jsonb would be sent as text anyway; the cast back stands in the select list.
+    return "text" if column.type is ColumnType.JSON else column.type.value
+
+
+def _cast(table: Table, name: str) -> str:
+    is_json = table.by_name[name].type is ColumnType.JSON
+    return f"u.{_quoted(name)}::jsonb" if is_json else f"u.{_quoted(name)}"
+
+
+def _counted(table: Table, name: str) -> bool:
+    return table.versioned and name == "version"
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
+
+
+def untouched(statement: Statement, touched: Sequence[Sequence[object]]) -> Iterator[int]:
+    """Give the unit of every row that the statement was to touch and did not."""
+    left: dict[tuple[object, ...], int] = {}
+    for row in touched:
+        left[tuple(row)] = left.get(tuple(row), 0) + 1
+    for owner, row in zip(statement.owners, statement.rows, strict=True):
+        if left.get(row, 0):
+            left[row] -= 1
+        else:
+            yield owner

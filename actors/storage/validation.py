@@ -1,0 +1,114 @@
+"""Checks every operation against the declared tables, before any I/O; pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from actors.storage.operations import Create, Delete, Operation, Read, Update
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from actors.storage.tables import Table
+
+Fault = tuple[str, str]
+"""Where (``inventories.state``) and what is wrong there."""
+
+READ_LIMIT_MAX = 10_000
+
+
+def unit_faults(
+    operations: Iterable[Operation], tables: Mapping[str, Table]
+) -> tuple[Fault, ...]:
+    """Find what is wrong with a unit; empty where nothing is."""
+    faults: list[Fault] = []
+    rows: set[tuple[object, ...]] = set()
+    empty = True
+    for operation in operations:
+        empty = False
+        table = tables.get(operation.table)
+        if table is None:
+            faults.append((operation.table, "unknown table"))
+            continue
+        faults.extend(_operation_faults(operation, table))
+        row = row_of(operation, table)
+        if row in rows:
+            faults.append((table.name, "one unit may touch a row only once"))
+        rows.add(row)
+    if empty:
+        faults.append(("unit", "has no operation"))
+    return tuple(faults)
+
+
+def read_faults(read: Read, tables: Mapping[str, Table]) -> tuple[Fault, ...]:
+    """Find what is wrong with a read; empty where nothing is."""
+    table = tables.get(read.table)
+    if table is None:
+        return ((read.table, "unknown table"),)
+    faults = list(_value_faults(table, read.where))
+    faults.extend(
+        (f"{table.name}.{name}", "unknown column")
+        for name in (*read.columns, *((read.order_by,) if read.order_by else ()))
+        if name not in table.by_name
+    )
+    for name, values in read.within.items():
+        for value in values:
+            faults.extend(_value_faults(table, {name: value}))
+    faults.extend(
+        fault
+        for bound in (read.above, read.at_most)
+        if bound is not None
+        for fault in _value_faults(table, {bound[0]: bound[1]})
+    )
+    if read.limit is not None and not 0 < read.limit <= READ_LIMIT_MAX:
+        faults.append((table.name, f"limit must be from 1 to {READ_LIMIT_MAX}"))
+    return tuple(faults)
+
+
+def row_of(operation: Operation, table: Table) -> tuple[object, ...]:
+    """Name the row that an operation touches: the table and its key's values."""
+    source = operation.values if isinstance(operation, Create) else operation.key
+    return (table.name, *(source.get(name) for name in table.key))
+
+
+def _operation_faults(operation: Operation, table: Table) -> Iterator[Fault]:
+    match operation:
+        case Create(values=values):
+            yield from _value_faults(table, values)
+            yield from _missing(table, values)
+            if table.versioned and "version" in values:
+                yield (f"{table.name}.version", "is counted by Storage itself")
+        case Update(key=key, values=values, version=version):
+            yield from _key_faults(table, key, version)
+            yield from _value_faults(table, values)
+            if not values:
+                yield (table.name, "update without values")
+            for name in values:
+                if name in table.key or name == "version":
+                    yield (f"{table.name}.{name}", "cannot be changed by an update")
+        case Delete(key=key, version=version):
+            yield from _key_faults(table, key, version)
+
+
+def _value_faults(table: Table, values: Mapping[str, object]) -> Iterator[Fault]:
+    columns = table.by_name
+    for name, value in values.items():
+        column = columns.get(name)
+        fault = "unknown column" if column is None else column.fault(value)
+        if fault is not None:
+            yield (f"{table.name}.{name}", fault)
+
+
+def _missing(table: Table, values: Mapping[str, object]) -> Iterator[Fault]:
+    for column in table.columns:
+        counted = table.versioned and column.name == "version"
+        if column.name not in values and not column.nullable and not counted:
+            yield (f"{table.name}.{column.name}", "is missing")
+
+
+def _key_faults(table: Table, key: Mapping[str, object], version: int | None) -> Iterator[Fault]:
+    if key.keys() != set(table.key):
+        yield (table.name, f"the key is {', '.join(table.key)}")
+    yield from _value_faults(table, key)
+    if version is not None and not table.versioned:
+        yield (table.name, "has no versions")

@@ -1,0 +1,337 @@
+"""Supervision: a child nursery per actor, restarted by policy, escalating when that fails.
+
+Only here is `Exception` caught. `Cancelled` is never caught: a group that holds it, or nothing
+else, passes through, so that a cancellation is never mistaken for a crash. Many actors at once
+(one Inventory per account) run under a supervisor of their own whose failures do not escalate.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+import trio
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Iterator, Mapping
+
+    from structlog.typing import FilteringBoundLogger
+
+
+class Restart(Enum):
+    """When an actor that ended is started again."""
+
+    PERMANENT = "permanent"
+    """Always, also when it returned without being told to shut down."""
+
+    TRANSIENT = "transient"
+    """After a failure; an actor that returns has finished."""
+
+    TEMPORARY = "temporary"
+    """Never; its failure is logged and stays its own."""
+
+
+class ActorState(Enum):
+    """Where an actor is in its life."""
+
+    STARTING = "starting"
+    READY = "ready"
+    RESTARTING = "restarting"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+class Actor(Protocol):
+    """What the supervisor runs: it says when it is ready, and returns when it is done."""
+
+    async def run(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Work until told to stop; call ``task_status.started()`` when ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestartLimits:
+    """How often an actor may be restarted, and how long to wait before each time.
+
+    At most ``restarts_max`` in any ``window_seconds``; the n-th wait within a window is
+    ``backoff_ms · 2^(n-1)``, at most ``backoff_max_ms``, times a random factor from ½ to 1.
+    """
+
+    restarts_max: int = 5
+    window_seconds: float = 60.0
+    backoff_ms: float = 50.0
+    backoff_max_ms: float = 5_000.0
+
+    def backoff_s(self, attempt: int, rng: random.Random) -> float:
+        """Compute the seconds to wait before restart number ``attempt`` (from 1)."""
+        full_ms = min(self.backoff_max_ms, self.backoff_ms * 2 ** min(attempt - 1, 30))
+        return full_ms / 1000 * rng.uniform(0.5, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ActorStatus:
+    """One actor as its supervisor sees it."""
+
+    state: ActorState
+    restarts: int
+    permanent: bool
+
+
+class Escalation(Exception):  # noqa: N818 - it is the event, as in Erlang's supervisors
+    """An actor failed more often than its limits allow; raised out of the supervisor."""
+
+    def __init__(self, actor: str, restarts: int) -> None:
+        super().__init__(f"actor {actor!r} failed again after {restarts} restarts")
+        self.actor = actor
+        self.restarts = restarts
+
+
+class _Child:
+    """One supervised actor: its state, the times of its restarts, and its readiness."""
+
+    __slots__ = (
+        "_log",
+        "_starter",
+        "actor",
+        "ended",
+        "name",
+        "policy",
+        "reported",
+        "restarts",
+        "state",
+        "window",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        actor: Actor,
+        policy: Restart,
+        log: Callable[..., object],
+    ) -> None:
+        self.name = name
+        self.actor = actor
+        self.policy = policy
+        self.state = ActorState.STARTING
+        self.restarts = 0
+        self.window: deque[float] | None = None
+        self.ended: trio.Event | None = None
+        self.reported = False
+        self._starter: trio.TaskStatus[None] | None = None
+        self._log = log
+
+    def report_to(self, starter: trio.TaskStatus[None]) -> None:
+        """Remember who waits for the first readiness."""
+        self._starter = starter
+
+    def started(self, value: None = None) -> None:
+        """Take the actor's word that it is ready: this is its ``task_status``."""
+        self.state = ActorState.READY
+        self._log("actor_started", actor=self.name, restarts=self.restarts)
+        if not self.reported:
+            self.reported = True
+            if self._starter is not None:
+                self._starter.started(value)
+
+    def may_restart(self, limits: RestartLimits, now: float) -> bool:
+        """Enter a restart at ``now`` (seconds) unless the window is full."""
+        window = self.window = self.window or deque()
+        while window and window[0] <= now - limits.window_seconds:
+            window.popleft()
+        if len(window) >= limits.restarts_max:
+            return False
+        window.append(now)
+        self.restarts += 1
+        return True
+
+
+class Supervisor:
+    """Runs actors in child nurseries under the nursery that it is given.
+
+    The nursery is the composer's. When an actor fails beyond its limits, `Escalation` is raised
+    into that nursery, which cancels the siblings and reaches the root; with ``on_failed`` given,
+    that is called instead and the failure stays the actor's own. ``quiet`` keeps the ordinary
+    starts and stops of very many actors out of the log's level ``info``.
+    """
+
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        limits: RestartLimits,
+        *,
+        rng: random.Random,
+        log: FilteringBoundLogger,
+        on_failed: Callable[[str], None] | None = None,
+        quiet: bool = False,
+    ) -> None:
+        self._nursery = nursery
+        self._limits = limits
+        self._rng = rng
+        self._log = log
+        self._on_failed = on_failed
+        self._log_life = log.debug if quiet else log.info
+        self._children: dict[str, _Child] = {}
+        self._stopping = False
+
+    async def start(self, name: str, actor: Actor, policy: Restart = Restart.PERMANENT) -> None:
+        """Start an actor and wait until it is ready for the first time.
+
+        A failure before that is not retried: a program that cannot start should say why.
+
+        Raises:
+            ValueError: an actor of this name is there already.
+            Exception: whatever kept the actor from becoming ready.
+        """
+        await self._nursery.start(self._starting, self._adopt(name, actor, policy))
+
+    def start_soon(self, name: str, actor: Actor, policy: Restart) -> None:
+        """Start an actor without waiting; a failure at the start counts like any other.
+
+        Raises:
+            ValueError: an actor of this name is there already.
+        """
+        child = self._adopt(name, actor, policy)
+        child.reported = True
+        self._nursery.start_soon(self._supervise, child)
+
+    def stopping(self) -> None:
+        """Say that shutdown has begun: from now on an actor that ends has finished."""
+        self._stopping = True
+
+    def states(self) -> Mapping[str, ActorStatus]:
+        """Tell the state of every actor by its name."""
+        return {
+            child.name: ActorStatus(
+                child.state, child.restarts, permanent=child.policy is Restart.PERMANENT
+            )
+            for child in self._children.values()
+        }
+
+    def all_ready(self) -> bool:
+        """Whether every permanent actor is ready."""
+        return all(
+            child.state is ActorState.READY
+            for child in self._children.values()
+            if child.policy is Restart.PERMANENT
+        )
+
+    async def wait_ended(self, name: str) -> None:
+        """Wait until the actor has stopped or failed for good; at once if there is none."""
+        child = self._children.get(name)
+        if child is None or child.state in {ActorState.STOPPED, ActorState.FAILED}:
+            await trio.lowlevel.checkpoint()
+            return
+        if child.ended is None:
+            child.ended = trio.Event()
+        await child.ended.wait()
+
+    def _adopt(self, name: str, actor: Actor, policy: Restart) -> _Child:
+        if name in self._children:
+            msg = f"actor {name!r} is supervised already"
+            raise ValueError(msg)
+        child = self._children[name] = _Child(name, actor, policy, self._log_life)
+        return child
+
+    async def _starting(
+        self, child: _Child, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        child.report_to(task_status)
+        await self._supervise(child)
+
+    async def _supervise(self, child: _Child) -> None:
+        try:
+            await self._keep_running(child)
+        except BaseException:
+            child.state = ActorState.FAILED
+            raise
+        finally:
+            if child.state is not ActorState.FAILED:
+                child.state = ActorState.STOPPED
+            if child.policy is not Restart.PERMANENT:
+                del self._children[child.name]
+            if child.ended is not None:
+                child.ended.set()
+
+    async def _keep_running(self, child: _Child) -> None:
+        while True:
+            failure = await self._run_once(child)
+            if failure is not None and not child.reported:
+                raise failure
+            if not self._comes_back(child, failure):
+                return
+            if not child.may_restart(self._limits, trio.current_time()):
+                self._give_up(child, failure)
+                return
+            await self._back_off(child, failure)
+
+    async def _run_once(self, child: _Child) -> Exception | None:
+        """Run the actor in its child nursery; return what it failed with."""
+        try:
+            async with trio.open_nursery():
+                await child.actor.run(task_status=child)
+        except Exception as failure:  # noqa: BLE001 - this is what a supervisor is for
+            return _unwrapped(failure)
+        return None
+
+    def _comes_back(self, child: _Child, failure: Exception | None) -> bool:
+        """Decide by policy whether an actor that ended is started again."""
+        if failure is None and (self._stopping or child.policy is not Restart.PERMANENT):
+            self._log_life("actor_stopped", actor=child.name)
+            return False
+        if failure is not None and (self._stopping or child.policy is Restart.TEMPORARY):
+            child.state = ActorState.FAILED
+            self._log.error("actor_failed", actor=child.name, exc_info=failure)
+            if self._on_failed is not None:
+                self._on_failed(child.name)
+            return False
+        return True
+
+    def _give_up(self, child: _Child, failure: Exception | None) -> None:
+        child.state = ActorState.FAILED
+        self._log.error(
+            "actor_escalated", actor=child.name, restarts=child.restarts, error=_one_line(failure)
+        )
+        if self._on_failed is None:
+            raise Escalation(child.name, child.restarts) from failure
+        self._on_failed(child.name)
+
+    async def _back_off(self, child: _Child, failure: Exception | None) -> None:
+        child.state = ActorState.RESTARTING
+        attempt = len(child.window or ())
+        wait_s = self._limits.backoff_s(attempt, self._rng)
+        self._log.warning(
+            "actor_restarted",
+            actor=child.name,
+            attempt=attempt,
+            backoff_ms=round(wait_s * 1000),
+            error=_one_line(failure),
+            exc_info=failure,
+        )
+        await trio.sleep(wait_s)
+
+
+def _unwrapped(failure: Exception) -> Exception:
+    """Take a lone exception out of the groups that nurseries put around it."""
+    while isinstance(failure, ExceptionGroup) and len(failure.exceptions) == 1:
+        failure = failure.exceptions[0]
+    return failure
+
+
+def leaves(failure: BaseException) -> Iterator[BaseException]:
+    """Give the exceptions of a group, however nested; a lone exception gives itself."""
+    if isinstance(failure, BaseExceptionGroup):
+        for part in failure.exceptions:
+            yield from leaves(part)
+    else:
+        yield failure
+
+
+def _one_line(failure: Exception | None) -> str:
+    if failure is None:
+        return "returned without being told to"
+    first = next(leaves(failure))
+    return f"{type(first).__name__}: {first}"

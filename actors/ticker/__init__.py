@@ -1,0 +1,6 @@
+"""The Ticker: the world clock, and the only source of game time."""
+
+from actors.ticker.actor import TICKER_KEY, Ticker
+from actors.ticker.messages import GetWorld, Tick, World
+
+__all__ = ["TICKER_KEY", "GetWorld", "Tick", "Ticker", "World"]

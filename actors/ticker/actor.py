@@ -1,0 +1,172 @@
+"""The Ticker actor: counts ticks since the world began, one by one, each durable first.
+
+The pace comes from Trio's monotonic clock, never from the wall clock. A tick is published only
+after it is stored, so that a world that was seen is never unseen. A clock that fell behind (a
+slow disk, a database that was away) catches up tick by tick and skips none. While the server is
+down the world stands still.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import trio
+from uuid_utils import uuid7
+
+from actors.shutdown import Phase, Shutdown
+from actors.storage import Create, Read, Row, StorageClient, StorageError, Update
+from actors.ticker.messages import GetWorld, Tick, World
+from bus import BusError, Message, Topic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from structlog.typing import FilteringBoundLogger
+
+    from bus import Bus, Subscription
+
+TICKER_KEY: Final = "ticker"
+"""The key of the Ticker's messages on topic ``task``."""
+
+_RETRY_S = 0.25
+
+
+class Ticker:
+    """Publishes `Tick` on topic ``tick`` every ``tick_ms`` of world time; answers `GetWorld`."""
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        bus: Bus,
+        storage: StorageClient,
+        *,
+        world_name: str,
+        ruleset: str,
+        tick_ms: int,
+        wall_clock: Callable[[], datetime],
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._subscription = subscription
+        self._bus = bus
+        self._storage = storage
+        self._name = world_name
+        self._ruleset = ruleset
+        self._tick_ms = tick_ms
+        self._wall_clock = wall_clock
+        self._log = log
+        self._lag_ticks = 0
+
+    @property
+    def lag_ticks(self) -> int:
+        """How many ticks the world is behind its clock now."""
+        return self._lag_ticks
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Tick until `Phase.WORLD`; cancelling it between two ticks loses nothing."""
+        with self._subscription.answering():
+            clock = _Clock(await self._load(), self._tick_ms)
+            await self._publish(clock)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._tick, clock)
+                task_status.started()
+                await self._answer(clock)
+                nursery.cancel_scope.cancel()
+
+    async def _answer(self, clock: _Clock) -> None:
+        async for message in self._subscription:
+            match message.body:
+                case Shutdown(phase=phase):
+                    if phase >= Phase.WORLD:
+                        return
+                case GetWorld():
+                    if message.reply is not None:
+                        message.reply.send_nowait(clock.world())
+                case _:
+                    self._log.error("message_not_understood", topic=message.topic.value)
+
+    async def _tick(self, clock: _Clock) -> None:
+        tick_s = self._tick_ms / 1000
+        due = trio.current_time() + tick_s
+        while True:
+            await trio.sleep_until(due)
+            self._lag_ticks = int((trio.current_time() - due) / tick_s)
+            try:
+                await self._store(clock)
+            except (BusError, StorageError) as error:
+                # Whether it was stored is unknown: what the database says is the truth.
+                self._log.warning("tick_delayed", tick=clock.tick + 1, error=str(error))
+                await trio.sleep(_RETRY_S)
+                await self._reload(clock)
+                continue
+            clock.advance()
+            await self._publish(clock)
+            due += tick_s
+
+    async def _store(self, clock: _Clock) -> None:
+        values = {"tick": clock.tick + 1, "now_ms": clock.now_ms + self._tick_ms}
+        await self._storage.commit(Update("world", {"name": self._name}, values, clock.version))
+
+    async def _reload(self, clock: _Clock) -> None:
+        try:
+            row = await self._find()
+        except (BusError, StorageError) as error:
+            self._log.warning("world_unreadable", error=str(error))
+        else:
+            if row is not None and row["version"] != clock.version:
+                clock.set(row)
+                await self._publish(clock)
+
+    async def _publish(self, clock: _Clock) -> None:
+        await self._bus.send(Message(Topic.TICK, Tick(clock.tick, clock.now_ms)))
+
+    async def _load(self) -> Row:
+        row = await self._find()
+        if row is None:
+            began_ms = int(self._wall_clock().timestamp() * 1000)
+            await self._storage.commit(
+                Create(
+                    "world",
+                    {
+                        "name": self._name,
+                        "world_id": str(uuid7()),
+                        "tick": 0,
+                        "now_ms": began_ms,
+                        "ruleset": self._ruleset,
+                    },
+                )
+            )
+            self._log.info("world_created", world=self._name, ruleset=self._ruleset)
+            row = await self._find()
+        if row is None:
+            msg = f"the world {self._name!r} was created and is not there"
+            raise LookupError(msg)
+        return row
+
+    async def _find(self) -> Row | None:
+        [rows] = await self._storage.read(Read("world", where={"name": self._name}))
+        return rows[0] if rows else None
+
+
+class _Clock:
+    """The world clock as last stored."""
+
+    __slots__ = ("_tick_ms", "now_ms", "tick", "version", "world_id")
+
+    def __init__(self, row: Row, tick_ms: int) -> None:
+        self._tick_ms = tick_ms
+        self.set(row)
+
+    def set(self, row: Row) -> None:
+        self.world_id: str = row["world_id"]
+        self.tick: int = row["tick"]
+        self.now_ms: int = row["now_ms"]
+        self.version: int = row["version"]
+
+    def advance(self) -> None:
+        self.tick += 1
+        self.now_ms += self._tick_ms
+        self.version += 1
+
+    def world(self) -> World:
+        return World(self.world_id, self.tick, self._tick_ms, self.now_ms)
