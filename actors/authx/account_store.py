@@ -1,0 +1,286 @@
+"""The SQL of accounts.
+
+Each function makes a *script*: what is to be done with a database session, in one crossing to the
+driver. A script of the actor may be run twice in a row (a connection can be lost after the commit
+and before its answer): it recognizes its own earlier work and answers as the first time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from actors.authx.errors import InvalidCredentials, UnknownAccount, UsernameTaken
+from actors.authx.listener import ACCOUNTS_CHANNEL
+from actors.authx.messages import Account
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from actors.authx.usernames import Username
+    from actors.database.session import Record, Script, Session
+
+_INSERT = """
+insert into accounts (account_id, username, username_key, password_hash, role, created_at)
+values ($1, $2, $3, $4, $5, $6)
+on conflict do nothing
+"""
+
+_BY_ID = """
+select account_id, username, role, suspended_at, created_at from accounts where account_id = $1
+"""
+
+_BY_USERNAME = """
+select account_id, username, role, suspended_at, created_at from accounts where username_key = $1
+"""
+
+_ALL = """
+select account_id, username, role, suspended_at, created_at from accounts
+order by created_at, account_id
+"""
+
+_CREDENTIALS_BY_ID = """
+select account_id, password_hash, suspended_at from accounts where account_id = $1
+"""
+
+_CREDENTIALS_BY_USERNAME = """
+select account_id, password_hash, suspended_at from accounts where username_key = $1
+"""
+
+_REPLACE_HASH = """
+update accounts set password_hash = $2
+where account_id = $1 and password_hash in ($2, $3)
+returning account_id
+"""
+
+_END_OTHER_SESSIONS = "delete from sessions where account_id = $1 and session_id <> $2"
+
+_ERASE = "delete from accounts where account_id = $1 and password_hash = $2"
+
+_SET_ROLE = """
+update accounts set role = $2 where username_key = $1
+returning account_id, username, role, suspended_at, created_at
+"""
+
+_SET_SUSPENDED = """
+update accounts set suspended_at = case when $2 then coalesce(suspended_at, $3) end
+where username_key = $1
+returning account_id, username, role, suspended_at, created_at
+"""
+
+_END_SESSIONS = "delete from sessions where account_id = $1"
+
+_NOTIFY = "select pg_notify($1, $2)"
+
+_AUDIT = """
+insert into audit (audit_id, at, actor, action, subject, reason, detail)
+values ($1, $2, $3, $4, $5, $6, $7)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    """An account to be made; its id is new, and so tells this attempt from any other."""
+
+    account_id: str
+    username: Username
+    password_hash: str = field(repr=False)
+    role: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a password is checked against."""
+
+    account_id: str
+    password_hash: str = field(repr=False)
+    suspended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """What an operator did, for the record; ``detail`` is JSON text."""
+
+    audit_id: str
+    at: datetime
+    actor: str
+    action: str
+    reason: str
+    detail: str
+
+
+def insert_account(new: NewAccount, *, audit: AuditEntry | None = None) -> Script[Account]:
+    """Make an account; the script raises `UsernameTaken`."""
+
+    async def script(session: Session) -> Account:
+        async with session.transaction():
+            await session.execute(
+                _INSERT,
+                new.account_id,
+                new.username.shown,
+                new.username.key,
+                new.password_hash,
+                new.role,
+                new.created_at,
+            )
+            row = await session.fetchrow(_BY_ID, new.account_id)
+            if row is None:
+                raise UsernameTaken
+            if audit is not None:
+                await _record(session, audit, new.account_id)
+        return _account(row)
+
+    return script
+
+
+def get_account(account_id: str) -> Script[Account]:
+    """Read an account by its id; the script raises `UnknownAccount`."""
+
+    async def script(session: Session) -> Account:
+        return _known(await session.fetchrow(_BY_ID, account_id))
+
+    return script
+
+
+def find_account(username_key: str) -> Script[Account]:
+    """Read an account by its username's key; the script raises `UnknownAccount`."""
+
+    async def script(session: Session) -> Account:
+        return _known(await session.fetchrow(_BY_USERNAME, username_key))
+
+    return script
+
+
+def list_accounts() -> Script[list[Account]]:
+    """Read all accounts in the order of their making."""
+
+    async def script(session: Session) -> list[Account]:
+        return [_account(row) for row in await session.fetch(_ALL)]
+
+    return script
+
+
+def get_credentials(account_id: str) -> Script[Credentials | None]:
+    """Read what a password is checked against by someone who is logged in already."""
+
+    async def script(session: Session) -> Credentials | None:
+        return _credentials(await session.fetchrow(_CREDENTIALS_BY_ID, account_id))
+
+    return script
+
+
+def find_credentials(username_key: str) -> Script[Credentials | None]:
+    """Read what a login is checked against."""
+
+    async def script(session: Session) -> Credentials | None:
+        return _credentials(await session.fetchrow(_CREDENTIALS_BY_USERNAME, username_key))
+
+    return script
+
+
+def replace_password(
+    account_id: str, *, session_id: str, verified_hash: str, new_hash: str
+) -> Script[None]:
+    """Replace a password hash and end every session but one.
+
+    The script raises `InvalidCredentials` if the verified hash was replaced meanwhile.
+    """
+
+    async def script(session: Session) -> None:
+        async with session.transaction():
+            found = await session.fetchval(_REPLACE_HASH, account_id, new_hash, verified_hash)
+            if found is None:
+                raise InvalidCredentials
+            await session.execute(_END_OTHER_SESSIONS, account_id, session_id)
+
+    return script
+
+
+def erase_account(account_id: str, *, verified_hash: str) -> Script[None]:
+    """Remove an account with everything of it, which the schema takes along.
+
+    The script raises `InvalidCredentials` if the verified hash was replaced meanwhile.
+    """
+
+    async def script(session: Session) -> None:
+        async with session.transaction():
+            await session.execute(_ERASE, account_id, verified_hash)
+            if await session.fetchrow(_BY_ID, account_id) is not None:
+                raise InvalidCredentials
+
+    return script
+
+
+def set_role(username_key: str, role: str, *, audit: AuditEntry) -> Script[Account]:
+    """Give an account a role and announce it; the script raises `UnknownAccount`."""
+
+    async def script(session: Session) -> Account:
+        async with session.transaction():
+            account = _known(await session.fetchrow(_SET_ROLE, username_key, role))
+            await _announce(session, account, audit)
+        return account
+
+    return script
+
+
+def set_suspended(username_key: str, *, suspended: bool, audit: AuditEntry) -> Script[Account]:
+    """Suspend an account and end its sessions, or let it in again, and announce it.
+
+    The script raises `UnknownAccount`.
+    """
+
+    async def script(session: Session) -> Account:
+        async with session.transaction():
+            row = await session.fetchrow(_SET_SUSPENDED, username_key, suspended, audit.at)
+            account = _known(row)
+            if suspended:
+                await session.execute(_END_SESSIONS, account.account_id)
+            await _announce(session, account, audit)
+        return account
+
+    return script
+
+
+async def _announce(session: Session, account: Account, audit: AuditEntry) -> None:
+    await _record(session, audit, account.account_id)
+    await session.execute(_NOTIFY, ACCOUNTS_CHANNEL, account.account_id)
+
+
+async def _record(session: Session, entry: AuditEntry, subject: str) -> None:
+    await session.execute(
+        _AUDIT,
+        entry.audit_id,
+        entry.at,
+        entry.actor,
+        entry.action,
+        subject,
+        entry.reason,
+        entry.detail,
+    )
+
+
+def _known(row: Record | None) -> Account:
+    if row is None:
+        raise UnknownAccount
+    return _account(row)
+
+
+def _account(row: Record) -> Account:
+    return Account(
+        account_id=row["account_id"],
+        username=row["username"],
+        role=row["role"],
+        suspended=row["suspended_at"] is not None,
+        created_at=row["created_at"],
+    )
+
+
+def _credentials(row: Record | None) -> Credentials | None:
+    if row is None:
+        return None
+    return Credentials(
+        account_id=row["account_id"],
+        password_hash=row["password_hash"],
+        suspended=row["suspended_at"] is not None,
+    )

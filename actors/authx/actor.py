@@ -1,0 +1,173 @@
+"""Authx, the actor: takes messages of topic ``auth`` and answers each exactly once.
+
+What the cache can answer is answered on the spot. Everything else runs as a task of its own, a
+bounded number at a time; what needs hashing has a bound of its own, so that a flood of logins
+takes no place from those who are logged in.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import trio
+
+from actors.authx import session_store
+from actors.authx.attempts import AttemptLimit
+from actors.authx.connections import Connections
+from actors.authx.dispatch import Dispatcher
+from actors.authx.listener import AccountListener
+from actors.authx.passwords import Passwords
+from actors.authx.service import AccountService
+from actors.authx.sessions import SessionCache, SessionReader
+from actors.authx.tokens import AccessTokens
+from actors.database.errors import DatabaseError
+from actors.shutdown import Phase, Shutdown
+from bus import Topic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from structlog.typing import FilteringBoundLogger
+
+    from actors.authx.keys import KeyRing
+    from actors.authx.messages import AuthMessage
+    from actors.authx.sessions import SessionState
+    from actors.authx.settings import AuthxSettings
+    from actors.database.driver import Database
+    from bus import Message, Subscription
+
+
+class Authx:
+    """Authentication and authorization, with direct access to the database.
+
+    The subscription is to the topics ``auth`` and ``shutdown``. ``wall_clock`` gives aware UTC
+    times. ``passwords`` is for tests that count hash operations; by default it follows from the
+    settings. Attempts that were counted survive a restart of the actor; cached sessions do not.
+    """
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        database: Database,
+        keyring: KeyRing,
+        settings: AuthxSettings,
+        *,
+        wall_clock: Callable[[], datetime],
+        log: FilteringBoundLogger,
+        passwords: Passwords | None = None,
+    ) -> None:
+        self._subscription = subscription
+        self._database = database
+        self._keyring = keyring
+        self._settings = settings
+        self._wall_clock = wall_clock
+        self._log = log
+        self._passwords = passwords or Passwords(settings)
+        self._tokens = AccessTokens(keyring, settings, wall_clock=wall_clock)
+        self._attempts = AttemptLimit(
+            attempts_max=settings.attempts_per_user,
+            window_seconds=settings.attempt_window_seconds,
+            users_max=settings.attempt_users_max,
+        )
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Answer messages until `Phase.STORAGE`, then finish what is in hand and return.
+
+        Ready at once: while the database is away, what needs it is answered with a
+        `DatabaseError`. Finishing takes at most ``shutdown_ms`` beside the driver's own deadlines.
+        Under cancellation, or when something unforeseen is raised, whoever waits for an answer
+        gets `ActorStopped`.
+        """
+        cache = SessionCache(self._settings.session_cache_max)
+        listener = AccountListener(self._database, cache, self._settings, log=self._log)
+        with self._subscription.answering():
+            async with Connections(self._database, self._settings) as connections:
+                service = self._service(connections, cache)
+                async with trio.open_nursery() as background:
+                    background.start_soon(listener.run)
+                    background.start_soon(self._keep_house, service)
+                    async with trio.open_nursery() as requests:
+                        dispatcher = self._dispatcher(
+                            requests, service, connections, cache, listener
+                        )
+                        task_status.started()
+                        await self._receive(dispatcher)
+                        requests.cancel_scope.deadline = (
+                            trio.current_time() + self._settings.shutdown_ms / 1000
+                        )
+                    background.cancel_scope.cancel()
+
+    def _service(self, connections: Connections, cache: SessionCache) -> AccountService:
+        return AccountService(
+            connections,
+            cache,
+            keyring=self._keyring,
+            passwords=self._passwords,
+            tokens=self._tokens,
+            attempts=self._attempts,
+            settings=self._settings,
+            wall_clock=self._wall_clock,
+            log=self._log,
+        )
+
+    def _dispatcher(
+        self,
+        nursery: trio.Nursery,
+        service: AccountService,
+        connections: Connections,
+        cache: SessionCache,
+        listener: AccountListener,
+    ) -> Dispatcher:
+        async def fetch(session_ids: Sequence[str]) -> Sequence[SessionState]:
+            return await connections.run(
+                session_store.read_sessions(session_ids, now=self._wall_clock())
+            )
+
+        reader = SessionReader(
+            cache,
+            fetch,
+            nursery,
+            waiting_max=self._settings.session_reads_waiting_max,
+            wall_clock=self._wall_clock,
+        )
+        return Dispatcher(
+            nursery,
+            service,
+            tokens=self._tokens,
+            passwords=self._passwords,
+            cache=cache,
+            listener=listener,
+            reader=reader,
+            in_flight_max=self._settings.requests_in_flight_max,
+            wall_clock=self._wall_clock,
+        )
+
+    async def _receive(self, dispatcher: Dispatcher) -> None:
+        """Hand messages on until the shutdown, and then those that were waiting already."""
+        async for message in self._subscription:
+            if isinstance(message.body, Shutdown):
+                if message.body.phase >= Phase.STORAGE:
+                    break
+                continue
+            _hand_on(message, dispatcher)
+        while not self._subscription.is_empty():
+            message = self._subscription.receive_nowait()
+            if message.topic is Topic.AUTH:
+                _hand_on(message, dispatcher)
+
+    async def _keep_house(self, service: AccountService) -> None:
+        """Delete sessions that have run out, now and then, a bounded batch at a time."""
+        while True:
+            await trio.sleep(self._settings.housekeeping_seconds)
+            try:
+                deleted = await service.delete_expired_sessions()
+            except DatabaseError as error:
+                self._log.warning("authx_housekeeping_failed", error=str(error))
+            else:
+                self._log.debug("expired_sessions_deleted", sessions=deleted)
+
+
+def _hand_on(message: Message, dispatcher: Dispatcher) -> None:
+    # A body that is none of these would fail loudly in the dispatcher.
+    dispatcher.take(cast("AuthMessage", message.body), message.reply)

@@ -1,0 +1,122 @@
+"""Authx's own few database connections, opened when wanted, with a pause after a failure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import trio
+
+from actors.database.errors import ConnectionLost, DatabaseTimeout, DatabaseUnavailable
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from actors.authx.settings import AuthxSettings
+    from actors.database.driver import Connection, Database
+    from actors.database.session import Script
+
+T = TypeVar("T")
+
+
+class Backoff:
+    """How long to leave the database alone after it could not be reached: doubling, bounded."""
+
+    __slots__ = ("_first_s", "_longest_s", "_retry_at", "failures")
+
+    def __init__(self, settings: AuthxSettings) -> None:
+        self._first_s = settings.reconnect_backoff_ms / 1000
+        self._longest_s = settings.reconnect_backoff_max_ms / 1000
+        self.failures = 0
+        self._retry_at = -float("inf")
+
+    def failed(self) -> None:
+        """Begin, or prolong, the pause."""
+        self._retry_at = trio.current_time() + min(
+            self._longest_s, self._first_s * 2 ** min(self.failures, 30)
+        )
+        self.failures += 1
+
+    def succeeded(self) -> None:
+        """Forget the failures."""
+        self.failures = 0
+
+    @property
+    def remaining_s(self) -> float:
+        """How many seconds are left of the pause; 0 if it is over."""
+        return max(0.0, self._retry_at - trio.current_time())
+
+
+class Connections:
+    """At most ``database_connections`` connections for whoever comes first.
+
+    An async context: leaving closes them.
+    """
+
+    def __init__(self, database: Database, settings: AuthxSettings) -> None:
+        self._database = database
+        self._timeout_s = settings.query_timeout_ms / 1000
+        self._places = trio.Semaphore(settings.database_connections)
+        self._idle: list[Connection] = []
+        self._all: set[Connection] = set()
+        self._backoff = Backoff(settings)
+
+    async def run(self, script: Script[T]) -> T:
+        """Run a script on a connection, again on another one if the first is lost on the way.
+
+        Therefore a script must be such that running it twice is as good as once. While the
+        database is away this fails at once, but for one attempt after each pause.
+
+        Raises:
+            DatabaseError: whatever the database refuses, or that it is away.
+        """
+        try:
+            return await self._run_once(script)
+        except DatabaseTimeout:
+            self._backoff.failed()
+            raise
+        except ConnectionLost:
+            return await self._run_once(script)
+
+    async def __aenter__(self) -> Self:
+        """Use the connections as a context; none is opened yet."""
+        await trio.lowlevel.checkpoint()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the connections, each within the driver's own deadline."""
+        async with trio.open_nursery() as nursery:
+            for connection in self._all:
+                nursery.start_soon(connection.aclose)
+
+    async def _run_once(self, script: Script[T]) -> T:
+        async with self._places:
+            connection = await self._connection()
+            try:
+                return await connection.run(script, timeout_s=self._timeout_s)
+            finally:
+                if connection.closed:
+                    self._all.discard(connection)
+                else:
+                    self._idle.append(connection)
+
+    async def _connection(self) -> Connection:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.closed:
+                return connection
+            self._all.discard(connection)
+        if self._backoff.remaining_s:
+            raise DatabaseUnavailable("the database was away a moment ago")
+        try:
+            connection = await self._database.connect(name="authx")
+        except DatabaseUnavailable:
+            self._backoff.failed()
+            raise
+        self._backoff.succeeded()
+        self._all.add(connection)
+        return connection

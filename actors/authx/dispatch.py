@@ -1,0 +1,137 @@
+"""Which message is answered how, and how many at a time."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
+
+from actors.authx import messages
+from actors.authx.errors import AuthxError
+from actors.database.errors import DatabaseError
+from bus import Overloaded
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from datetime import datetime
+
+    import trio
+
+    from actors.authx.listener import AccountListener
+    from actors.authx.passwords import HashSlot, Passwords
+    from actors.authx.service import AccountService
+    from actors.authx.sessions import SessionCache, SessionReader
+    from actors.authx.tokens import AccessTokens
+    from bus import Reply
+
+    AnyReply: TypeAlias = Reply[Any] | None
+    Work: TypeAlias = Callable[[], Awaitable[object]]
+    HashingWork: TypeAlias = Callable[[HashSlot], Awaitable[object]]
+
+
+class Dispatcher:
+    """Answers what it can on the spot and starts a task of ``nursery`` for everything else.
+
+    Nothing waits here: beyond the bounds a message is refused at once.
+    """
+
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        service: AccountService,
+        *,
+        tokens: AccessTokens,
+        passwords: Passwords,
+        cache: SessionCache,
+        listener: AccountListener,
+        reader: SessionReader,
+        in_flight_max: int,
+        wall_clock: Callable[[], datetime],
+    ) -> None:
+        self._nursery = nursery
+        self._service = service
+        self._tokens = tokens
+        self._passwords = passwords
+        self._cache = cache
+        self._listener = listener
+        self._reader = reader
+        self._in_flight = 0
+        self._in_flight_max = in_flight_max
+        self._wall_clock = wall_clock
+
+    def take(self, message: messages.AuthMessage, reply: AnyReply) -> None:
+        """Answer a message, or see to it that it will be answered."""
+        try:
+            self._admit(message, reply)
+        except (AuthxError, Overloaded) as refusal:
+            if reply is not None:
+                reply.fail(refusal)
+
+    def _admit(self, message: messages.AuthMessage, reply: AnyReply) -> None:
+        service = self._service
+        match message:
+            case messages.Authorize():
+                self._authorize(message.token, reply)
+            case messages.Refresh():
+                # Made-up tokens are refused here, before they cost a task and a query.
+                presented = service.read_refresh_token(message.refresh_token)
+                self._start(reply, partial(service.refresh, presented))
+            case messages.ListSessions():
+                self._start(reply, partial(service.list_sessions, message))
+            case messages.EndSessions():
+                self._start(reply, partial(service.end_sessions, message))
+            case messages.GetAccount():
+                self._start(reply, partial(service.get_account, message))
+            case messages.FindAccount():
+                self._start(reply, partial(service.find_account, message))
+            case messages.Login():
+                self._start_hashing(reply, partial(service.login, message))
+            case messages.Register():
+                self._start_hashing(reply, partial(service.register, message))
+            case messages.ChangePassword():
+                self._start_hashing(reply, partial(service.change_password, message))
+            case messages.EraseAccount():
+                self._start_hashing(reply, partial(service.erase_account, message))
+            case _ as unreachable:
+                assert_never(unreachable)
+
+    def _authorize(self, token: str, reply: AnyReply) -> None:
+        claims = self._tokens.verify(token)
+        if reply is None:
+            return
+        state = self._cache.get(claims.sid) if self._listener.listening else None
+        if state is None:
+            self._reader.ask(claims, reply)
+        else:
+            reply.send_nowait(state.identify(claims, self._wall_clock()))
+
+    def _start(self, reply: AnyReply, work: Work) -> None:
+        if self._in_flight >= self._in_flight_max:
+            raise Overloaded("too many requests about accounts are under way")
+        self._in_flight += 1
+        self._nursery.start_soon(self._run, reply, work)
+
+    def _start_hashing(self, reply: AnyReply, work: HashingWork) -> None:
+        slot = self._passwords.reserve()
+        self._nursery.start_soon(self._run_hashing, reply, work, slot)
+
+    async def _run(self, reply: AnyReply, work: Work) -> None:
+        try:
+            await _answer(reply, work)
+        finally:
+            self._in_flight -= 1
+
+    async def _run_hashing(self, reply: AnyReply, work: HashingWork, slot: HashSlot) -> None:
+        with slot:
+            await _answer(reply, partial(work, slot))
+
+
+async def _answer(reply: AnyReply, work: Work) -> None:
+    """Do the work and answer with what comes of it; what is not foreseen goes up."""
+    try:
+        value = await work()
+    except (AuthxError, DatabaseError) as refusal:
+        if reply is not None:
+            reply.fail(refusal)
+    else:
+        if reply is not None:
+            reply.send_nowait(value)

@@ -1,0 +1,51 @@
+"""The errors that Authx answers with.
+
+::
+
+    AuthxError
+    ├── UsernameTaken
+    ├── InvalidUsername        (message says what is wrong)
+    ├── InvalidPassword        (too short or too long)
+    ├── InvalidCredentials     (unknown user or wrong password: never told apart)
+    ├── InvalidToken           (every reason alike)
+    ├── TooManyAttempts        (retry_after_s)
+    └── UnknownAccount
+"""
+
+from __future__ import annotations
+
+
+class AuthxError(Exception):
+    """Whatever Authx refuses."""
+
+
+class UsernameTaken(AuthxError):
+    """Another account has this username, in this or another spelling."""
+
+
+class InvalidUsername(AuthxError):
+    """The username breaks the rules; the message says which."""
+
+
+class InvalidPassword(AuthxError):
+    """The new password is too short or too long; the message says which."""
+
+
+class InvalidCredentials(AuthxError):
+    """Unknown user or wrong password; nobody is told which."""
+
+
+class InvalidToken(AuthxError):
+    """The token is not one that this server would accept now, for whatever reason."""
+
+
+class TooManyAttempts(AuthxError):
+    """Too many logins for this user or in all; ``retry_after_s`` says when to try again."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(f"try again in {retry_after_s} s")
+        self.retry_after_s = retry_after_s
+
+
+class UnknownAccount(AuthxError):
+    """There is no such account."""

@@ -1,0 +1,225 @@
+"""The keys that tokens are made with: a ring of v4.local keys, in a file or in the environment.
+
+The text has one key per line in PASERK form (``k4.local.`` and 32 bytes in base64url); empty
+lines and lines that begin with ``#`` are passed over. The first key makes new tokens, all of them
+verify: to rotate, put a new key on top, and remove the old one when its tokens have run out
+(access tokens after ``token_seconds``, refresh tokens that were not used since after
+``refresh_seconds``). Removing a key at once ends whatever was made with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import stat
+from contextlib import suppress
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+import pyseto
+
+from actors.authx import base64url
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEY_BYTES = 32
+_PASERK_PREFIX = "k4.local."
+_FILE_BYTES_MAX = 64 * 1024
+_WIDER_THAN_0600 = 0o177
+
+_HEADER = """\
+# Holdfast's token keys. Who reads them can act as any account: keep this file to its owner.
+# The first key makes new tokens; all of them verify.
+"""
+
+
+class KeyRingError(Exception):
+    """The keys cannot be used; the message says why and never holds any part of a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenKey:
+    """One v4.local key with what is derived from it."""
+
+    key_id: str
+    footer: bytes
+    local: pyseto.KeyInterface = field(repr=False)
+    refresh_secret: bytes = field(repr=False)
+
+    @classmethod
+    def from_bytes(cls, secret: bytes) -> TokenKey:
+        """Make a key of 32 secret bytes.
+
+        Raises:
+            KeyRingError: it has another length.
+        """
+        if len(secret) != KEY_BYTES:
+            raise KeyRingError(f"a key must have {KEY_BYTES} bytes, this one has {len(secret)}")
+        local = pyseto.Key.new(4, "local", secret)
+        key_id = local.to_paserk_id()
+        return cls(
+            key_id=key_id,
+            footer=json.dumps({"kid": key_id}, separators=(",", ":")).encode(),
+            local=local,
+            refresh_secret=blake2b(key=secret, person=b"hf-refresh-token", digest_size=32).digest(),
+        )
+
+
+class KeyRing:
+    """Keys in order: the first one makes tokens, all of them verify."""
+
+    __slots__ = ("_by_footer", "keys")
+
+    def __init__(self, keys: tuple[TokenKey, ...]) -> None:
+        if not keys:
+            raise KeyRingError("there is no key")
+        self.keys = keys
+        self._by_footer = {base64url.encode(key.footer): key for key in keys}
+        if len(self._by_footer) < len(keys):
+            raise KeyRingError("the same key is there twice")
+
+    @property
+    def first(self) -> TokenKey:
+        """The key that makes new tokens."""
+        return self.keys[0]
+
+    def find(self, footer_text: str) -> TokenKey | None:
+        """Look a key up by a token's whole footer, as spelled; None where it is no own key's."""
+        return self._by_footer.get(footer_text)
+
+    @classmethod
+    def generate(cls) -> KeyRing:
+        """Make a ring of one new random key."""
+        return cls((TokenKey.from_bytes(secrets.token_bytes(KEY_BYTES)),))
+
+    @classmethod
+    def parse(cls, text: str) -> KeyRing:
+        """Read a ring from a key file's text; in place of line ends it may have commas.
+
+        Raises:
+            KeyRingError: a line is no key, a key is there twice, or there is none.
+        """
+        lines = [line.strip() for line in text.replace(",", "\n").splitlines()]
+        return cls(
+            tuple(
+                _parse_key(line, number)
+                for number, line in enumerate(lines, start=1)
+                if line and not line.startswith("#")
+            )
+        )
+
+
+def load_or_create_keyring(path: Path, *, environment_value: str | None = None) -> KeyRing:
+    """Give the ring of the environment's value, else of the file, which is made if it is missing.
+
+    Blocking file I/O: for the start of the program.
+
+    Raises:
+        KeyRingError: the value or the file is not usable, or the file cannot be made.
+    """
+    if environment_value is not None:
+        return KeyRing.parse(environment_value)
+    try:
+        return read_keyring(path)
+    except FileNotFoundError:
+        create_key_file(path)
+        return read_keyring(path)
+
+
+def read_keyring(path: Path) -> KeyRing:
+    """Read a ring from its file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        KeyRingError: others may read it, or it is not a key file.
+    """
+    try:
+        return KeyRing.parse(_read_private(path))
+    except UnicodeDecodeError:
+        raise KeyRingError(f"key file {path}: it is not a text file") from None
+    except KeyRingError as error:
+        raise KeyRingError(f"key file {path}: {error}") from None
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise KeyRingError(f"key file {path}: {error.strerror}") from error
+
+
+def create_key_file(path: Path) -> bool:
+    """Make a key file with one new key; return False where another process was first.
+
+    The file appears at once, whole, synced and with permissions 0600: it is written beside its
+    place under another name and then linked there, which never replaces anything.
+
+    Raises:
+        KeyRingError: it cannot be written.
+    """
+    secret = base64url.encode(secrets.token_bytes(KEY_BYTES))
+    content = f"{_HEADER}{_PASERK_PREFIX}{secret}\n".encode()
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        try:
+            _write_new(draft, content)
+            draft_linked = _link_new(draft, path)
+        finally:
+            with suppress(FileNotFoundError):
+                draft.unlink()
+        _sync_directory(path.parent)
+    except OSError as error:
+        raise KeyRingError(f"key file {path}: cannot be made: {error.strerror}") from error
+    return draft_linked
+
+
+def _parse_key(line: str, number: int) -> TokenKey:
+    secret = base64url.decode(line.removeprefix(_PASERK_PREFIX))
+    if not line.startswith(_PASERK_PREFIX) or secret is None:
+        raise KeyRingError(f"line {number} is not a key of the form {_PASERK_PREFIX}...")
+    try:
+        return TokenKey.from_bytes(secret)
+    except KeyRingError as error:
+        raise KeyRingError(f"line {number}: {error}") from None
+
+
+def _read_private(path: Path) -> str:
+    """Read a small text file that is its owner's alone, judging the file that was opened."""
+    # Without O_NONBLOCK a FIFO in the file's place would hold the program up for ever.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise KeyRingError("it is not a regular file")
+        mode = stat.S_IMODE(status.st_mode)
+        if mode & _WIDER_THAN_0600:
+            raise KeyRingError(f"its permissions are {mode:04o}, they must be 0600 at most")
+        if status.st_size > _FILE_BYTES_MAX:
+            raise KeyRingError(f"it is larger than {_FILE_BYTES_MAX} bytes")
+        return os.read(descriptor, _FILE_BYTES_MAX).decode("ascii")
+    finally:
+        os.close(descriptor)
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb") as file:  # noqa: PTH123 - Path cannot open a descriptor
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _link_new(draft: Path, path: Path) -> bool:
+    try:
+        path.hardlink_to(draft)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

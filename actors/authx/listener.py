@@ -1,0 +1,84 @@
+"""Hears from the database that an account was changed by another process, such as an operator's.
+
+Only while this listens may the session cache be believed: see `AccountListener.listening`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.authx.connections import Backoff
+from actors.database.errors import DatabaseError
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from actors.authx.sessions import SessionCache
+    from actors.authx.settings import AuthxSettings
+    from actors.database.driver import Connection, Database
+    from actors.database.session import Session
+
+ACCOUNTS_CHANNEL = "holdfast_accounts"
+"""Whoever changes an account from outside the server notifies this channel with its id."""
+
+
+class AccountListener:
+    """Drops the cached sessions of every account that is announced on `ACCOUNTS_CHANNEL`."""
+
+    def __init__(
+        self,
+        database: Database,
+        cache: SessionCache,
+        settings: AuthxSettings,
+        *,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._database = database
+        self._cache = cache
+        self._settings = settings
+        self._log = log
+        self._connection: Connection | None = None
+
+    @property
+    def listening(self) -> bool:
+        """Whether announcements arrive now.
+
+        A connection that broke is noticed at once, one that fell silent at the next probe.
+        """
+        return self._connection is not None and not self._connection.closed
+
+    async def run(self) -> None:
+        """Listen until cancelled, connecting anew with a pause whenever the database is away."""
+        backoff = Backoff(self._settings)
+        while True:
+            try:
+                await self._listen(backoff)
+            except DatabaseError as error:
+                # One line for each time that the database goes away, not for each attempt.
+                log = self._log.warning if backoff.failures == 0 else self._log.debug
+                log("authx_listener_lost", error=str(error))
+            backoff.failed()
+            await trio.sleep(backoff.remaining_s)
+
+    async def _listen(self, backoff: Backoff) -> None:
+        connection = await self._database.connect(name="authx-listener")
+        try:
+            await connection.listen(ACCOUNTS_CHANNEL, self._cache.drop_account)
+            # What was announced while nobody listened is lost: forget everything from then.
+            self._cache.clear()
+            self._connection = connection
+            backoff.succeeded()
+            self._log.info("authx_listening")
+            while not connection.closed:
+                with trio.move_on_after(self._settings.listen_probe_ms / 1000):
+                    await connection.wait_closed()
+                await connection.run(_probe, timeout_s=self._settings.query_timeout_ms / 1000)
+        finally:
+            self._connection = None
+            connection.terminate()
+
+
+async def _probe(session: Session) -> None:
+    await session.execute("select 1")

@@ -1,0 +1,140 @@
+"""What Authx is asked, and what it answers: a closed union, sent on topic ``auth``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime  # noqa: TC003 - read at run time by schema generation
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account as its owner and an operator see it."""
+
+    account_id: str
+    username: str
+    role: str
+    suspended: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """A session's credentials, as handed out at login and at each refresh."""
+
+    account_id: str
+    session_id: str
+    access_token: str
+    expires_in: int
+    refresh_token: str
+    refresh_expires_in: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """One live session in the list that its owner sees."""
+
+    session_id: str
+    created_at: datetime
+    refreshed_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a verified token speaks for."""
+
+    account_id: str
+    session_id: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """Create an account; answers `Account`, or raises `UsernameTaken` or `InvalidUsername`."""
+
+    username: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Open a session; answers `Tokens`, or raises `InvalidCredentials` or `TooManyAttempts`."""
+
+    username: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """Rotate a session's tokens; answers `Tokens`, or raises `InvalidToken`."""
+
+    refresh_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Authorize:
+    """Check a bearer token; answers `Identity`, or raises `InvalidToken`."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListSessions:
+    """Answers the live sessions of an account, newest first, as a tuple of `SessionInfo`."""
+
+    account_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndSessions:
+    """End one session, or all of an account's where ``session_id`` is None; answers None."""
+
+    account_id: str
+    session_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GetAccount:
+    """Answers the `Account`, or raises `UnknownAccount`."""
+
+    account_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FindAccount:
+    """Answers the `Account` of a username in any spelling, or raises `UnknownAccount`."""
+
+    username: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePassword:
+    """Answers None and ends every session but this; raises `InvalidCredentials`."""
+
+    account_id: str
+    session_id: str
+    current_password: str
+    new_password: str
+
+
+@dataclass(frozen=True, slots=True)
+class EraseAccount:
+    """Remove everything of an account in one transaction; raises `InvalidCredentials`."""
+
+    account_id: str
+    password: str
+
+
+AuthMessage: TypeAlias = (
+    Register
+    | Login
+    | Refresh
+    | Authorize
+    | ListSessions
+    | EndSessions
+    | GetAccount
+    | FindAccount
+    | ChangePassword
+    | EraseAccount
+)

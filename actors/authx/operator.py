@@ -1,0 +1,116 @@
+"""What an operator does to accounts from the command line, with or without a live server.
+
+Plain functions on a database connection. Each change is recorded in table ``audit`` and announced
+to a live server in the transaction that makes it; the server forgets what it knew of the account.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from uuid_utils import uuid7
+
+from actors.authx import account_store
+from actors.authx.account_store import AuditEntry, NewAccount
+from actors.authx.usernames import parse_username
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from typing import Literal, TypeAlias
+
+    from actors.authx.messages import Account
+    from actors.authx.passwords import Passwords
+    from actors.database.driver import Connection
+
+    Role: TypeAlias = Literal["player", "admin"]
+
+_TIMEOUT_S = 10.0
+_COMMAND_LINE = "command line"
+
+
+async def create_account(
+    connection: Connection,
+    passwords: Passwords,
+    username: str,
+    password: str,
+    *,
+    role: Role = "player",
+    now: datetime,
+    actor: str = _COMMAND_LINE,
+    reason: str = "",
+) -> Account:
+    """Make an account with a role.
+
+    Raises:
+        InvalidUsername: the username breaks the rules.
+        InvalidPassword: the password is too short or too long.
+        UsernameTaken: another account has this username.
+        DatabaseError: the database is away or fails.
+    """
+    parsed = parse_username(username)
+    passwords.check(password)
+    with passwords.reserve() as slot:
+        password_hash = await slot.hash(password)
+    new = NewAccount(str(uuid7()), parsed, password_hash, role, now)
+    audit = _audit("account-created", now, actor, reason, username=parsed.shown, role=role)
+    script = account_store.insert_account(new, audit=audit)
+    return await connection.run(script, timeout_s=_TIMEOUT_S)
+
+
+async def set_role(
+    connection: Connection,
+    username: str,
+    role: Role,
+    *,
+    now: datetime,
+    actor: str = _COMMAND_LINE,
+    reason: str = "",
+) -> Account:
+    """Give an account a role; its open sessions have it from then on.
+
+    Raises:
+        UnknownAccount: nobody has this username.
+        InvalidUsername: nobody can have it.
+        DatabaseError: the database is away or fails.
+    """
+    parsed = parse_username(username)
+    audit = _audit("role-set", now, actor, reason, username=parsed.shown, role=role)
+    script = account_store.set_role(parsed.key, role, audit=audit)
+    return await connection.run(script, timeout_s=_TIMEOUT_S)
+
+
+async def set_suspended(
+    connection: Connection,
+    username: str,
+    *,
+    suspended: bool,
+    now: datetime,
+    actor: str = _COMMAND_LINE,
+    reason: str = "",
+) -> Account:
+    """Suspend an account, which ends its sessions, or let it log in again.
+
+    Raises: as `set_role`.
+    """
+    parsed = parse_username(username)
+    action = "account-suspended" if suspended else "account-unsuspended"
+    audit = _audit(action, now, actor, reason, username=parsed.shown)
+    script = account_store.set_suspended(parsed.key, suspended=suspended, audit=audit)
+    return await connection.run(script, timeout_s=_TIMEOUT_S)
+
+
+async def list_accounts(connection: Connection) -> list[Account]:
+    """Tell all accounts, oldest first; raises `DatabaseError`."""
+    return await connection.run(account_store.list_accounts(), timeout_s=_TIMEOUT_S)
+
+
+def _audit(action: str, now: datetime, actor: str, reason: str, **detail: str) -> AuditEntry:
+    return AuditEntry(
+        audit_id=str(uuid7()),
+        at=now,
+        actor=actor,
+        action=action,
+        reason=reason,
+        detail=msgspec.json.encode(detail).decode(),
+    )

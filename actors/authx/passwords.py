@@ -1,0 +1,186 @@
+"""Passwords: argon2id in worker threads, bounded, and the same work for every answer.
+
+argon2-cffi releases the interpreter's lock while it hashes, so a worker thread leaves the event
+loop alone. Hashing is what a flood of logins would make the server drown in; therefore it needs
+a `HashSlot`, and there are only as many as workers and waiting places together.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from typing import TYPE_CHECKING, Protocol, Self
+
+import argon2
+import trio
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from actors.authx.errors import InvalidPassword, TooManyAttempts
+from actors.authx.settings import PASSWORD_LENGTH_CEILING
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from actors.authx.settings import AuthxSettings
+
+_SALT_BYTES = 16
+_HASH_BYTES = 32
+_RETRY_AFTER_S = 1
+
+
+class HashEngine(Protocol):
+    """What does the hashing: `argon2.PasswordHasher` is one."""
+
+    def hash(self, password: str | bytes) -> str:
+        """Hash a password with a fresh salt; takes long, and may be called in any thread."""
+        ...
+
+    def verify(self, hash: str | bytes, password: str | bytes) -> bool:  # noqa: A002 - argon2's
+        """Tell whether the password is the hashed one; raises `VerificationError` if not."""
+        ...
+
+    def check_needs_rehash(self, hash: str | bytes) -> bool:  # noqa: A002 - argon2's own name
+        """Tell whether a hash was made with other parameters than the present ones."""
+        ...
+
+
+class Passwords:
+    """Hashes and verifies passwords for one Authx.
+
+    ``engine`` is for tests that count the operations.
+    """
+
+    def __init__(self, settings: AuthxSettings, *, engine: HashEngine | None = None) -> None:
+        self._settings = settings
+        self._engine: HashEngine = engine or argon2.PasswordHasher(
+            time_cost=settings.argon2_time_cost,
+            memory_cost=settings.argon2_memory_kib,
+            parallelism=settings.argon2_parallelism,
+            hash_len=_HASH_BYTES,
+            salt_len=_SALT_BYTES,
+            type=argon2.Type.ID,
+        )
+        self._limiter = trio.CapacityLimiter(settings.hash_workers)
+        self._slots_free = settings.hash_workers + settings.hash_queue
+        self._nobodys_hash = _unmatched_hash(settings)
+
+    def check(self, password: str) -> None:
+        """Check a new password's length in characters; it is never altered.
+
+        Raises:
+            InvalidPassword: it is too short or too long, or not proper Unicode text.
+        """
+        low, high = self._settings.password_length_min, self._settings.password_length_max
+        if len(password) < low:
+            raise InvalidPassword(f"must have at least {low} characters")
+        if len(password) > high:
+            raise InvalidPassword(f"must have at most {high} characters")
+        if _encoded(password) is None:
+            raise InvalidPassword("must be proper Unicode text")
+
+    def reserve(self) -> HashSlot:
+        """Take a place among those who hash or wait for it; leaving the slot gives it back.
+
+        Raises:
+            TooManyAttempts: all places are taken.
+        """
+        if self._slots_free == 0:
+            raise TooManyAttempts(_RETRY_AFTER_S)
+        self._slots_free -= 1
+        return HashSlot(self)
+
+    @property
+    def slots_free(self) -> int:
+        """How many more may hash or wait for it now."""
+        return self._slots_free
+
+    def is_outdated(self, stored_hash: str) -> bool:
+        """Whether a hash that has just been verified should be made anew."""
+        return self._engine.check_needs_rehash(stored_hash)
+
+    def give_back(self) -> None:
+        """Return a place (called by the slot)."""
+        self._slots_free += 1
+
+    async def hash_in_thread(self, password: str) -> str:
+        """Do what `HashSlot.hash` promises."""
+        secret = _encoded(password)
+        if secret is None:
+            raise InvalidPassword("must be proper Unicode text")
+        return await trio.to_thread.run_sync(
+            self._engine.hash, secret, limiter=self._limiter, abandon_on_cancel=True
+        )
+
+    async def verify_in_thread(self, stored_hash: str | None, password: str) -> bool:
+        """Do what `HashSlot.matches` promises."""
+        secret = None if len(password) > PASSWORD_LENGTH_CEILING else _encoded(password)
+        hashed = self._nobodys_hash if stored_hash is None or secret is None else stored_hash
+        matches = await trio.to_thread.run_sync(
+            self._verify, hashed, secret or b"", limiter=self._limiter, abandon_on_cancel=True
+        )
+        return matches and hashed is stored_hash
+
+    def _verify(self, stored_hash: str, secret: bytes) -> bool:
+        try:
+            return self._engine.verify(stored_hash, secret)
+        except (VerificationError, InvalidHashError):
+            return False
+
+
+class HashSlot:
+    """A place among those who hash; a context manager that gives the place back."""
+
+    __slots__ = ("_passwords",)
+
+    def __init__(self, passwords: Passwords) -> None:
+        self._passwords = passwords
+
+    async def hash(self, password: str) -> str:
+        """Hash a password in a worker thread.
+
+        Cancellation abandons the thread, whose result is dropped.
+
+        Raises:
+            InvalidPassword: it is not proper Unicode text.
+        """
+        return await self._passwords.hash_in_thread(password)
+
+    async def matches(self, stored_hash: str | None, password: str) -> bool:
+        """Verify a password in a worker thread: one argon2 operation whatever comes out.
+
+        Without a stored hash, that is for an unknown user, a hash that nothing matches is
+        verified instead, so that the answer takes as long. Cancellation as for `hash`.
+        """
+        return await self._passwords.verify_in_thread(stored_hash, password)
+
+    def __enter__(self) -> Self:
+        """Use the slot as a context."""
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Give the place back."""
+        self._passwords.give_back()
+
+
+def _encoded(password: str) -> bytes | None:
+    try:
+        return password.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return None
+
+
+def _unmatched_hash(settings: AuthxSettings) -> str:
+    """Make a hash as argon2 would write it, of random bytes: verifying it fails in full time."""
+    salt, digest = (
+        base64.b64encode(secrets.token_bytes(size)).decode().rstrip("=")
+        for size in (_SALT_BYTES, _HASH_BYTES)
+    )
+    return (
+        f"$argon2id$v=19$m={settings.argon2_memory_kib},t={settings.argon2_time_cost}"
+        f",p={settings.argon2_parallelism}${salt}${digest}"
+    )

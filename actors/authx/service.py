@@ -1,0 +1,266 @@
+"""What Authx does for each message that takes more than a look at the cache."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import trio
+from uuid_utils import uuid7
+
+from actors.authx import account_store, session_store
+from actors.authx.errors import InvalidCredentials, InvalidToken, InvalidUsername, UnknownAccount
+from actors.authx.messages import Tokens
+from actors.authx.refresh import RefreshToken, issue_refresh_token, read_refresh_token
+from actors.authx.usernames import parse_username
+from actors.database.errors import DatabaseError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from structlog.typing import FilteringBoundLogger
+
+    from actors.authx import messages
+    from actors.authx.attempts import AttemptLimit
+    from actors.authx.connections import Connections
+    from actors.authx.keys import KeyRing
+    from actors.authx.passwords import HashSlot, Passwords
+    from actors.authx.sessions import SessionCache
+    from actors.authx.settings import AuthxSettings
+    from actors.authx.tokens import AccessTokens
+    from actors.database.session import Script
+
+PLAYER = "player"
+
+
+class AccountService:
+    """Registration, logins, sessions and passwords of one Authx.
+
+    Every method raises `DatabaseError` where the database is away or fails, and the errors that
+    its message names. Where a method takes a `HashSlot`, hashing happens in it.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        cache: SessionCache,
+        *,
+        keyring: KeyRing,
+        passwords: Passwords,
+        tokens: AccessTokens,
+        attempts: AttemptLimit,
+        settings: AuthxSettings,
+        wall_clock: Callable[[], datetime],
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._connections = connections
+        self._cache = cache
+        self._keyring = keyring
+        self._passwords = passwords
+        self._tokens = tokens
+        self._settings = settings
+        self._wall_clock = wall_clock
+        self._log = log
+        self._attempts = attempts
+
+    async def register(self, request: messages.Register, slot: HashSlot) -> messages.Account:
+        """Create a player's account."""
+        username = parse_username(request.username)
+        self._passwords.check(request.password)
+        new = account_store.NewAccount(
+            account_id=str(uuid7()),
+            username=username,
+            password_hash=await slot.hash(request.password),
+            role=PLAYER,
+            created_at=self._wall_clock(),
+        )
+        account = await self._connections.run(account_store.insert_account(new))
+        self._log.info("account_created", account_id=account.account_id)
+        return account
+
+    async def login(self, request: messages.Login, slot: HashSlot) -> Tokens:
+        """Check a password and open a session.
+
+        An unknown user, a wrong password and a suspended account take the same steps up to the
+        refusal: one query, one hash operation.
+        """
+        try:
+            username = parse_username(request.username)
+        except InvalidUsername:
+            await slot.matches(None, request.password)
+            raise InvalidCredentials from None
+        credentials = await self._verified(
+            account_store.find_credentials(username.key), username.key, request.password, slot
+        )
+        renewed_hash = None
+        if self._passwords.is_outdated(credentials.password_hash):
+            renewed_hash = await slot.hash(request.password)
+        return await self._open_session(credentials, renewed_hash)
+
+    def read_refresh_token(self, text: str) -> RefreshToken:
+        """Take a refresh token apart without the database; raises `InvalidToken`."""
+        return read_refresh_token(self._keyring, text)
+
+    async def refresh(self, presented: RefreshToken) -> Tokens:
+        """Exchange a session's last refresh token for new tokens; any older one ends it."""
+        session_id = presented.session_id
+        text, following = issue_refresh_token(self._keyring, session_id)
+        now = self._wall_clock()
+        rotation = session_store.Rotation(
+            session_id=session_id,
+            presented_digest=presented.digest,
+            next_digest=following.digest,
+            now=now,
+            expires_at=now + timedelta(seconds=self._settings.refresh_seconds),
+        )
+        try:
+            outcome = await self._connections.run(session_store.rotate_session(rotation))
+        finally:
+            # Whatever became of it, what is remembered of this session is no longer so.
+            self._cache.drop(session_id)
+        if isinstance(outcome, session_store.NotRotated):
+            if outcome.was_live:
+                self._log.warning("refresh_token_reused", session_id=session_id)
+            raise InvalidToken
+        return self._tokens_of(outcome.account_id, session_id, outcome.role, text)
+
+    async def list_sessions(
+        self, request: messages.ListSessions
+    ) -> tuple[messages.SessionInfo, ...]:
+        """Tell an account's live sessions, newest first."""
+        return await self._connections.run(
+            session_store.list_sessions(request.account_id, now=self._wall_clock())
+        )
+
+    async def end_sessions(self, request: messages.EndSessions) -> None:
+        """End one session or all; at return no token of theirs counts any more."""
+        try:
+            await self._connections.run(
+                session_store.end_sessions(request.account_id, request.session_id)
+            )
+        finally:
+            self._cache.drop_account(request.account_id)
+
+    async def get_account(self, request: messages.GetAccount) -> messages.Account:
+        """Read an account."""
+        return await self._connections.run(account_store.get_account(request.account_id))
+
+    async def find_account(self, request: messages.FindAccount) -> messages.Account:
+        """Read the account of a username; a name that nobody can have is unknown too."""
+        try:
+            key = parse_username(request.username).key
+        except InvalidUsername:
+            raise UnknownAccount from None
+        return await self._connections.run(account_store.find_account(key))
+
+    async def change_password(self, request: messages.ChangePassword, slot: HashSlot) -> None:
+        """Replace a password; at return only the session that asked is left."""
+        self._passwords.check(request.new_password)
+        account_id = request.account_id
+        credentials = await self._verified_owner(account_id, request.current_password, slot)
+        new_hash = await slot.hash(request.new_password)
+        script = account_store.replace_password(
+            account_id,
+            session_id=request.session_id,
+            verified_hash=credentials.password_hash,
+            new_hash=new_hash,
+        )
+        try:
+            await self._connections.run(script)
+        finally:
+            self._cache.drop_account(account_id)
+        self._log.info("password_changed", account_id=account_id)
+
+    async def erase_account(self, request: messages.EraseAccount, slot: HashSlot) -> None:
+        """Remove an account and everything of it; at return none of its tokens counts."""
+        account_id = request.account_id
+        credentials = await self._verified_owner(account_id, request.password, slot)
+        script = account_store.erase_account(account_id, verified_hash=credentials.password_hash)
+        try:
+            await self._connections.run(script)
+        finally:
+            self._cache.drop_account(account_id)
+        self._log.info("account_erased", account_id=account_id)
+
+    async def delete_expired_sessions(self) -> int:
+        """Remove a batch of sessions that have run out; answers how many."""
+        return await self._connections.run(
+            session_store.delete_expired_sessions(
+                now=self._wall_clock(), batch=self._settings.housekeeping_batch
+            )
+        )
+
+    async def _verified_owner(
+        self, account_id: str, password: str, slot: HashSlot
+    ) -> account_store.Credentials:
+        """Verify the password of someone who is logged in: a stolen token must not guess it."""
+        return await self._verified(
+            account_store.get_credentials(account_id),
+            f"account:{account_id}",  # no username has a colon
+            password,
+            slot,
+        )
+
+    async def _verified(
+        self,
+        find: Script[account_store.Credentials | None],
+        user: str,
+        password: str,
+        slot: HashSlot,
+    ) -> account_store.Credentials:
+        """Count an attempt, find what to check against, and verify the password.
+
+        Raises:
+            TooManyAttempts: the user's attempts in this window are used up.
+            InvalidCredentials: unknown, wrong or suspended.
+        """
+        self._attempts.begin(user, trio.current_time())
+        try:
+            credentials = await self._connections.run(find)
+        except DatabaseError:
+            self._attempts.withdraw(user)
+            raise
+        matches = await slot.matches(
+            None if credentials is None else credentials.password_hash, password
+        )
+        if credentials is None or not matches or credentials.suspended:
+            raise InvalidCredentials
+        self._attempts.succeeded(user)
+        return credentials
+
+    async def _open_session(
+        self, credentials: account_store.Credentials, renewed_hash: str | None
+    ) -> Tokens:
+        session_id = str(uuid7())
+        text, first = issue_refresh_token(self._keyring, session_id)
+        now = self._wall_clock()
+        opened = await self._connections.run(
+            session_store.open_session(
+                session_store.NewSession(
+                    session_id=session_id,
+                    account_id=credentials.account_id,
+                    verified_hash=credentials.password_hash,
+                    renewed_hash=renewed_hash,
+                    refresh_digest=first.digest,
+                    now=now,
+                    expires_at=now + timedelta(seconds=self._settings.refresh_seconds),
+                    sessions_max=self._settings.sessions_per_account_max,
+                )
+            )
+        )
+        for ended in opened.ended:
+            self._cache.drop(ended)
+        return self._tokens_of(credentials.account_id, session_id, opened.role, text)
+
+    def _tokens_of(self, account_id: str, session_id: str, role: str, refresh_token: str) -> Tokens:
+        return Tokens(
+            account_id=account_id,
+            session_id=session_id,
+            access_token=self._tokens.issue(
+                account_id=account_id, session_id=session_id, role=role
+            ),
+            expires_in=self._settings.token_seconds,
+            refresh_token=refresh_token,
+            refresh_expires_in=self._settings.refresh_seconds,
+        )

@@ -1,0 +1,243 @@
+"""The SQL of sessions.
+
+Scripts as in `account_store`: each may be run twice in a row and answers as the first time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from actors.authx.errors import InvalidCredentials
+from actors.authx.messages import Identity, SessionInfo
+from actors.authx.sessions import SessionState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from actors.database.session import Script, Session
+
+# Both lock the account's row: a change of password or a suspension that is under way at the same
+# time comes before (and is seen here) or after (and ends the new session).
+_STILL_VERIFIED = """
+select role from accounts
+where account_id = $1 and password_hash = $2 and suspended_at is null
+for share
+"""
+_RENEW_HASH = """
+update accounts set password_hash = $3
+where account_id = $1 and password_hash in ($2, $3) and suspended_at is null
+returning role
+"""
+
+_INSERT = """
+insert into sessions
+    (session_id, account_id, refresh_hash, created_at, refreshed_at, expires_at)
+values ($1, $2, $3, $4, $4, $5)
+on conflict (session_id) do nothing
+"""
+
+_END_OLDEST = """
+delete from sessions where session_id in (
+    select session_id from sessions where account_id = $1
+    order by created_at desc, session_id desc offset $2
+)
+returning session_id
+"""
+
+_ROTATE = """
+update sessions as s
+set refresh_hash = $3,
+    generation = s.generation + case when s.refresh_hash = $3 then 0 else 1 end,
+    refreshed_at = $4,
+    expires_at = $5
+from accounts as a
+where s.session_id = $1 and s.refresh_hash in ($2, $3) and s.expires_at > $4
+    and a.account_id = s.account_id and a.suspended_at is null
+returning s.account_id, a.role
+"""
+
+_END_ONE = "delete from sessions where session_id = $1 returning expires_at"
+
+_LIVE = """
+select s.session_id, s.account_id, s.expires_at, a.role
+from sessions as s join accounts as a on a.account_id = s.account_id
+where s.session_id = any($1::uuid[]) and s.expires_at > $2 and a.suspended_at is null
+"""
+
+_LIST = """
+select session_id, created_at, refreshed_at, expires_at from sessions
+where account_id = $1 and expires_at > $2
+order by created_at desc, session_id desc
+"""
+
+_END = """
+delete from sessions where account_id = $1 and ($2::uuid is null or session_id = $2::uuid)
+"""
+
+_DELETE_EXPIRED = """
+delete from sessions where session_id in (
+    select session_id from sessions where expires_at <= $1
+    order by expires_at limit $2 for update skip locked
+)
+returning session_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """A session to be opened for someone whose password matched ``verified_hash``.
+
+    ``renewed_hash`` takes its place where the hash was made with other parameters.
+    """
+
+    session_id: str
+    account_id: str
+    verified_hash: str = field(repr=False)
+    renewed_hash: str | None = field(repr=False)
+    refresh_digest: bytes = field(repr=False)
+    now: datetime
+    expires_at: datetime
+    sessions_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedSession:
+    """A session that was opened, and those of the same account that had to make room."""
+
+    role: str
+    ended: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """The exchange of a session's refresh token for the next one."""
+
+    session_id: str
+    presented_digest: bytes = field(repr=False)
+    next_digest: bytes = field(repr=False)
+    now: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """The rotation took place."""
+
+    account_id: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotRotated:
+    """The token was not the session's last one, or the session had run out; it has now ended."""
+
+    was_live: bool
+
+
+def open_session(new: NewSession) -> Script[OpenedSession]:
+    """Open a session, ending the account's oldest ones beyond ``sessions_max``.
+
+    The script raises `InvalidCredentials` if the account was suspended, or its password changed,
+    since the password was verified.
+    """
+
+    async def script(session: Session) -> OpenedSession:
+        async with session.transaction():
+            role = await _still_verified(session, new)
+            if role is None:
+                raise InvalidCredentials
+            await session.execute(
+                _INSERT,
+                new.session_id,
+                new.account_id,
+                new.refresh_digest,
+                new.now,
+                new.expires_at,
+            )
+            ended = await session.fetch(_END_OLDEST, new.account_id, new.sessions_max)
+        return OpenedSession(role, tuple(row["session_id"] for row in ended))
+
+    return script
+
+
+def rotate_session(rotation: Rotation) -> Script[Rotated | NotRotated]:
+    """Exchange a refresh token for the next one, or end the session where it is not the last one.
+
+    Compare and swap are one statement: of two that present the same token, the second waits for
+    the first, finds its token used, and ends the session.
+    """
+
+    async def script(session: Session) -> Rotated | NotRotated:
+        row = await session.fetchrow(
+            _ROTATE,
+            rotation.session_id,
+            rotation.presented_digest,
+            rotation.next_digest,
+            rotation.now,
+            rotation.expires_at,
+        )
+        if row is not None:
+            return Rotated(row["account_id"], row["role"])
+        expires_at = await session.fetchval(_END_ONE, rotation.session_id)
+        return NotRotated(was_live=expires_at is not None and expires_at > rotation.now)
+
+    return script
+
+
+def read_sessions(session_ids: Sequence[str], *, now: datetime) -> Script[list[SessionState]]:
+    """Read those of the given sessions that live."""
+
+    async def script(session: Session) -> list[SessionState]:
+        return [
+            SessionState(
+                Identity(row["account_id"], row["session_id"], row["role"]), row["expires_at"]
+            )
+            for row in await session.fetch(_LIVE, list(session_ids), now)
+        ]
+
+    return script
+
+
+def list_sessions(account_id: str, *, now: datetime) -> Script[tuple[SessionInfo, ...]]:
+    """Read an account's live sessions, newest first."""
+
+    async def script(session: Session) -> tuple[SessionInfo, ...]:
+        return tuple(
+            SessionInfo(
+                row["session_id"], row["created_at"], row["refreshed_at"], row["expires_at"]
+            )
+            for row in await session.fetch(_LIST, account_id, now)
+        )
+
+    return script
+
+
+def end_sessions(account_id: str, session_id: str | None) -> Script[None]:
+    """End one session of an account, or all of them."""
+
+    async def script(session: Session) -> None:
+        await session.execute(_END, account_id, session_id)
+
+    return script
+
+
+def delete_expired_sessions(*, now: datetime, batch: int) -> Script[int]:
+    """Delete up to ``batch`` sessions that have run out; answers how many there were."""
+
+    async def script(session: Session) -> int:
+        return len(await session.fetch(_DELETE_EXPIRED, now, batch))
+
+    return script
+
+
+async def _still_verified(session: Session, new: NewSession) -> str | None:
+    """Give the account's role if it may still log in with what was verified."""
+    if new.renewed_hash is None:
+        role = await session.fetchval(_STILL_VERIFIED, new.account_id, new.verified_hash)
+    else:
+        role = await session.fetchval(
+            _RENEW_HASH, new.account_id, new.verified_hash, new.renewed_hash
+        )
+    return None if role is None else str(role)

@@ -1,0 +1,75 @@
+"""What Authx can be told; the application layer fills it from the configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+PASSWORD_LENGTH_FLOOR = 8
+"""No configuration may allow passwords that are shorter than this many characters."""
+
+PASSWORD_LENGTH_CEILING = 1024
+"""A password longer than this many characters is never hashed, whatever is configured."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthxSettings:
+    """Limits and durations of Authx, each with its unit in its name.
+
+    Raises:
+        ValueError: a limit is not positive, or two of them contradict each other; the message
+            begins with the field's name.
+    """
+
+    issuer: str = "holdfast"
+    audience: str = "holdfast"
+    token_seconds: int = 900
+    refresh_seconds: int = 30 * 24 * 3600
+
+    password_length_min: int = 8
+    password_length_max: int = 128
+    argon2_time_cost: int = 2
+    argon2_memory_kib: int = 19 * 1024
+    argon2_parallelism: int = 1
+    hash_workers: int = 2
+    hash_queue: int = 32
+
+    attempts_per_user: int = 10
+    attempt_window_seconds: int = 300
+    attempt_users_max: int = 10_000
+
+    session_cache_max: int = 50_000
+    token_cache_max: int = 50_000
+    sessions_per_account_max: int = 100
+    session_reads_waiting_max: int = 2_000
+    requests_in_flight_max: int = 256
+
+    database_connections: int = 2
+    connect_timeout_ms: int = 2_000
+    query_timeout_ms: int = 3_000
+    reconnect_backoff_ms: int = 50
+    reconnect_backoff_max_ms: int = 2_000
+    listen_probe_ms: int = 1_000
+
+    housekeeping_seconds: int = 60
+    housekeeping_batch: int = 500
+    shutdown_ms: int = 1_000
+
+    def __post_init__(self) -> None:
+        """Refuse settings that no Authx could work under."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value == "" or (isinstance(value, int) and value < 1 and field.name != "hash_queue"):
+                raise ValueError(f"{field.name} must be at least 1 or not empty, not {value!r}")
+        if self.hash_queue < 0:
+            raise ValueError(f"hash_queue must not be negative, not {self.hash_queue}")
+        if self.password_length_min < PASSWORD_LENGTH_FLOOR:
+            raise ValueError(f"password_length_min must be at least {PASSWORD_LENGTH_FLOOR}")
+        if not self.password_length_min <= self.password_length_max <= PASSWORD_LENGTH_CEILING:
+            raise ValueError(
+                "password_length_max must be between password_length_min"
+                f" and {PASSWORD_LENGTH_CEILING}"
+            )
+        if self.argon2_memory_kib < 8 * self.argon2_parallelism:
+            raise ValueError("argon2_memory_kib must be at least 8 times argon2_parallelism")
+        if self.refresh_seconds < self.token_seconds:
+            raise ValueError("refresh_seconds must not be less than token_seconds")

@@ -1,0 +1,65 @@
+"""Usernames: one key per name, so that two spellings are never two accounts."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+
+from actors.authx.errors import InvalidUsername
+
+LENGTH_MIN = 3
+LENGTH_MAX = 32
+
+# Four code points can compose into one (a letter and three marks), so hardly anything longer than
+# this can come out short enough; refusing it first keeps the work bounded.
+_RAW_LENGTH_MAX = 8 * LENGTH_MAX
+_PUNCTUATION = frozenset("_-.")
+_FOLDS_MAX = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Username:
+    """A username as it is shown, and the key in which it is unique."""
+
+    shown: str
+    key: str
+
+
+def parse_username(text: str) -> Username:
+    """Read a username and bring it to its key.
+
+    The key is NFKC and casefold (Unicode Standard, section 3.13, D146), repeated until nothing
+    changes, since folding can undo composition. It has 3 to 32 characters: letters, decimal
+    digits, ``_``, ``-`` and ``.``. What is shown is the NFKC form with its own capitals, or the
+    key where only folding made the characters allowed ones.
+
+    Raises:
+        InvalidUsername: it is too short or too long, or holds another character.
+    """
+    if len(text) > _RAW_LENGTH_MAX:
+        raise InvalidUsername(f"must have at most {LENGTH_MAX} characters")
+    composed = unicodedata.normalize("NFKC", text)
+    key = _folded(composed)
+    if len(key) < LENGTH_MIN:
+        raise InvalidUsername(f"must have at least {LENGTH_MIN} characters")
+    if len(key) > LENGTH_MAX:
+        raise InvalidUsername(f"must have at most {LENGTH_MAX} characters")
+    if not all(map(_is_allowed, key)):
+        raise InvalidUsername("may hold only letters, digits, '_', '-' and '.'")
+    return Username(shown=composed if all(map(_is_allowed, composed)) else key, key=key)
+
+
+def _folded(form: str) -> str:
+    for _ in range(_FOLDS_MAX):
+        again = unicodedata.normalize("NFKC", form.casefold())
+        if again == form:
+            return form
+        form = again
+    raise InvalidUsername("has no stable form")
+
+
+def _is_allowed(character: str) -> bool:
+    if character in _PUNCTUATION:
+        return True
+    category = unicodedata.category(character)
+    return category == "Nd" or category.startswith("L")

