@@ -1,0 +1,97 @@
+"""Brings the Inventory of an account to life, and delivers messages to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from actors.inventory.actor import Inventory
+from actors.supervisor import Restart, Supervisor
+from bus import BusError, Interest, Message, Overloaded, Topic
+
+if TYPE_CHECKING:
+    import random
+
+    import trio
+    from structlog.typing import FilteringBoundLogger
+
+    from actors.inventory.residents import Resident, Residents
+    from actors.inventory.ruleset import Ruleset
+    from actors.inventory.world import WorldTime
+    from actors.storage import StorageClient
+    from actors.supervisor import RestartLimits
+    from bus import Bus
+
+_NAME = "inventory/"
+
+
+class Activation:
+    """Starts inventories under a supervisor whose failures stay each account's own."""
+
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        bus: Bus,
+        storage: StorageClient,
+        ruleset: Ruleset,
+        residents: Residents,
+        world: WorldTime,
+        limits: RestartLimits,
+        *,
+        mailbox_max: int,
+        rng: random.Random,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._bus = bus
+        self._storage = storage
+        self._ruleset = ruleset
+        self._residents = residents
+        self._world = world
+        self._mailbox_max = mailbox_max
+        self._log = log
+        self._actors: dict[str, Resident] = {}
+        self._supervisor = Supervisor(
+            nursery, limits, rng=rng, log=log, on_failed=self._on_failed, quiet=True
+        )
+
+    def deliver(self, account_id: str, message: Message) -> None:
+        """Hand a message to the account's Inventory, bringing it to life where it is not.
+
+        Its reply, if any, fails with `Overloaded` where there is no room for one more.
+        """
+        if self._residents.get(account_id) is None and not self._activate(account_id):
+            if message.reply is not None:
+                message.reply.fail(Overloaded("as many inventories are busy as may be live"))
+            return
+        try:
+            self._bus.send_nowait(message)
+        except BusError as error:
+            if message.reply is not None:
+                message.reply.fail(error)
+
+    def stopping(self) -> None:
+        """Say that shutdown has begun."""
+        self._supervisor.stopping()
+
+    def _activate(self, account_id: str) -> bool:
+        if self._residents.is_full() and not self._residents.evict_one():
+            return False
+        subscription = self._bus.subscribe(
+            Interest(Topic.TASK, key=account_id), buffer=self._mailbox_max
+        )
+        resident = self._residents.add(account_id, subscription)
+        # One that was passivated just now may still be on its way out under its own name.
+        name = f"{_NAME}{account_id}.{self._residents.activations}"
+        self._actors[name] = resident
+        inventory = Inventory(
+            resident, self._ruleset, self._world, self._storage, log=self._log
+        )
+        resident.on_removed = lambda: self._actors.pop(name, None)
+        self._supervisor.start_soon(name, inventory, Restart.TRANSIENT)
+        return True
+
+    def _on_failed(self, actor: str) -> None:
+        """Let go of an inventory that keeps failing: the next message tries afresh."""
+        resident = self._actors.get(actor)
+        if resident is not None:
+            self._log.error("inventory_given_up", account=resident.account_id)
+            self._residents.remove(resident)

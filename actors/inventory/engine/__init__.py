@@ -1,0 +1,49 @@
+"""The rules of an inventory: pure functions ``(state, ruleset, command, now) -> (state, events)``.
+
+No await, no clock, no input or output. See ``docs/economy.md`` for what they guarantee.
+"""
+
+from __future__ import annotations
+
+from actors.inventory.engine.codec import decode_state, encode_state
+from actors.inventory.engine.commands import cancel_order, new_state, place_order
+from actors.inventory.engine.errors import InvalidAmount, NoRoom, RulesetMismatch
+from actors.inventory.engine.grains import AMOUNT_MAX, COUNT_MAX, GRAINS_PER_UNIT
+from actors.inventory.engine.grants import grant
+from actors.inventory.engine.orders import Order, OrderState
+from actors.inventory.engine.project import forecast, order_view, view
+from actors.inventory.engine.quotes import Quote, quote
+from actors.inventory.engine.resettle import resettle
+from actors.inventory.engine.settle import advance, next_due_ms
+from actors.inventory.engine.state import Events, State
+from actors.inventory.engine.transfers import credit, debit, held_units
+
+__all__ = [
+    "AMOUNT_MAX",
+    "COUNT_MAX",
+    "GRAINS_PER_UNIT",
+    "Events",
+    "InvalidAmount",
+    "NoRoom",
+    "Order",
+    "OrderState",
+    "Quote",
+    "RulesetMismatch",
+    "State",
+    "advance",
+    "cancel_order",
+    "credit",
+    "debit",
+    "decode_state",
+    "encode_state",
+    "forecast",
+    "grant",
+    "held_units",
+    "new_state",
+    "next_due_ms",
+    "order_view",
+    "place_order",
+    "quote",
+    "resettle",
+    "view",
+]

@@ -1,0 +1,199 @@
+"""The commands of an inventory's owner: begin, place an order, cancel one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from actors.inventory.engine.draft import Draft
+from actors.inventory.engine.grains import AMOUNT_MAX, COUNT_MAX, LATEST_MS, to_grains
+from actors.inventory.engine.orders import UNIT, Order, pending_of
+from actors.inventory.engine.settle import settle
+from actors.inventory.engine.state import Events, State, flows_of
+from actors.inventory.errors import (
+    InsufficientResources,
+    InvalidCount,
+    MaxLevel,
+    PrerequisitesMissing,
+    QueueFull,
+    UnknownAsset,
+    UnknownOrder,
+)
+from actors.inventory.views import ChangeView
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from actors.inventory.ruleset import Asset, Ruleset
+
+
+def new_state(account_id: str, ruleset: Ruleset, now_ms: int) -> tuple[State, Events]:
+    """Begin an inventory with the ruleset's start amounts: ledger entry 1, cause ``start``."""
+    blank = State(
+        account_id=account_id,
+        at_ms=now_ms,
+        seq=0,
+        order_seq=0,
+        ruleset=ruleset.version,
+        amounts={name: to_grains(resource.start) for name, resource in ruleset.resources.items()},
+        levels={},
+        units={},
+        held={},
+        orders=(),
+        flows=flows_of(ruleset, {}, {}),
+    )
+    draft = Draft(blank, ruleset)
+    draft.enter(
+        "start",
+        {
+            name: ChangeView(resource.start, resource.start)
+            for name, resource in ruleset.resources.items()
+            if resource.start
+        },
+    )
+    return draft.close()
+
+
+def place_order(
+    state: State,
+    ruleset: Ruleset,
+    *,
+    order_id: str,
+    asset: str,
+    count: int | None,
+    now_ms: int,
+) -> tuple[State, Events]:
+    """Order the next level of a building or technology (``count`` None), or ``count`` units.
+
+    Settles first. The price is taken at once and recorded in the order; the order starts now if a
+    slot of its queue is free. The new order is the last of ``Events.orders``.
+
+    Raises UnknownAsset, InvalidCount (also for a price or a time beyond all bounds), MaxLevel,
+    PrerequisitesMissing, QueueFull, InsufficientResources.
+    """
+    rules = find_asset(ruleset, asset)
+    check_count(rules, count)
+    draft = Draft(state, ruleset)
+    settle(draft, now_ms)
+    level = next_level(draft.levels, draft.orders, rules)
+    missing = ruleset.missing(asset, draft.levels, draft.units)
+    if missing:
+        raise PrerequisitesMissing(missing)
+    queue = ruleset.queues[rules.queue]
+    in_queue = [order for order in draft.orders if order.queue == queue.name]
+    if len(in_queue) >= queue.slots + queue.length:
+        raise QueueFull(queue.name)
+    cost = price(ruleset, rules, level, count)
+    order = Order(
+        id=order_id,
+        seq=draft.order_seq + 1,
+        asset=asset,
+        kind=rules.kind,
+        queue=queue.name,
+        level=level,
+        count=count,
+        delivered=0,
+        cost=cost,
+        refund=rules.refund.as_integer_ratio(),
+        piece_ms=ruleset.duration_ms(asset, level or 1, draft.levels),
+        state="queued",
+        placed_ms=draft.at_ms,
+        starts_ms=None,
+        finishes_ms=None,
+    )
+    _check_time(draft, order, in_queue)
+    missing = draft.shortfall(cost)
+    if missing:
+        raise InsufficientResources(missing)
+    draft.add(cost, -1)
+    draft.enter_amounts("order-placed", order_id=order_id)
+    draft.release_held()
+    if draft.may_start(queue.name, asset, rules.kind):
+        order = order.started(draft.at_ms)
+    draft.put(order)
+    return draft.close()
+
+
+def cancel_order(
+    state: State, ruleset: Ruleset, *, order_id: str, now_ms: int
+) -> tuple[State, Events, dict[str, int]]:
+    """Cancel a pending order and give back its receipt times the refund share.
+
+    Settles first, so an order due by ``now_ms`` completes and cannot be cancelled. Of a batch
+    only what is not delivered is given back. Orders behind it move up; those of the same asset
+    keep receipt and duration and are for one level less. The refund is whole units for each
+    resource and may lift a stock over its capacity.
+
+    Raises UnknownOrder where no such order is pending (any longer).
+    """
+    draft = Draft(state, ruleset)
+    settle(draft, now_ms)
+    order = next((o for o in draft.orders if o.id == order_id), None)
+    if order is None:
+        raise UnknownOrder(order_id)
+    refund = order.refundable()
+    draft.close_order(msgspec.structs.replace(order, state="cancelled", finishes_ms=None))
+    draft.add(refund)
+    draft.enter_amounts("order-cancelled", order_id=order_id)
+    for behind in draft.orders:
+        if behind.asset == order.asset and behind.level is not None and behind.seq > order.seq:
+            draft.put(msgspec.structs.replace(behind, level=behind.level - 1))
+    draft.start_waiting(order.queue)
+    return *draft.close(), refund
+
+
+def find_asset(ruleset: Ruleset, address: str) -> Asset:
+    """Return the asset at ``address``; raises UnknownAsset."""
+    rules = ruleset.assets.get(address)
+    if rules is None:
+        raise UnknownAsset(address)
+    return rules
+
+
+def check_count(rules: Asset, count: int | None) -> None:
+    """Raise InvalidCount unless ``count`` fits the asset's kind and bounds."""
+    if rules.kind != UNIT:
+        if count is not None:
+            raise InvalidCount(f"{rules.address} is built level by level: leave count out")
+        return
+    if type(count) is not int or not 1 <= count <= COUNT_MAX:
+        raise InvalidCount(f"count must be an integer from 1 to {COUNT_MAX}")
+
+
+def next_level(levels: Mapping[str, int], orders: tuple[Order, ...], rules: Asset) -> int | None:
+    """Return the level that an order placed now would be for, None for units.
+
+    Raises MaxLevel.
+    """
+    if rules.kind == UNIT:
+        return None
+    level = levels.get(rules.address, 0) + pending_of(orders, rules.address) + 1
+    if rules.max_level is not None and level > rules.max_level:
+        raise MaxLevel(rules.address, rules.max_level)
+    return level
+
+
+def price(
+    ruleset: Ruleset, rules: Asset, level: int | None, count: int | None
+) -> Mapping[str, int]:
+    """Return the price in whole units.
+
+    Raises InvalidCount for a batch that no stock could ever pay.
+    """
+    cost = ruleset.cost(rules.address, level or 1)
+    if count is None:
+        return dict(cost)
+    total = {name: paid * count for name, paid in cost.items()}
+    if any(paid > AMOUNT_MAX for paid in total.values()):
+        raise InvalidCount(f"{count} {rules.address} cost more than {AMOUNT_MAX} of a resource")
+    return total
+
+
+def _check_time(draft: Draft, order: Order, ahead: list[Order]) -> None:
+    """Refuse what could finish beyond the last moment that can be written."""
+    if draft.at_ms + order.duration_ms + sum(o.duration_ms for o in ahead) <= LATEST_MS:
+        return
+    if order.count is not None:
+        raise InvalidCount(f"{order.count} {order.asset} would not be finished in this calendar")
+    raise MaxLevel(order.asset, (order.level or 1) - 1)

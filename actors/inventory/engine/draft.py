@@ -1,0 +1,261 @@
+"""The working copy of a state inside one engine call.
+
+A call opens a draft, changes it, and closes it into a new state and its events. The state it was
+opened from is never touched, so a refusal anywhere leaves nothing half-done.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from actors.inventory.engine.grains import GRAINS_PER_UNIT, to_grains
+from actors.inventory.engine.orders import UNIT, Order
+from actors.inventory.engine.state import NO_EVENTS, Events, State, flows_of
+from actors.inventory.views import ChangeView, LedgerEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from actors.inventory.engine.batches import Run
+    from actors.inventory.ruleset import Ruleset
+
+HELD_PREFIX = "held:"
+"""Ledger name of what is held of a resource: ``held:metal``."""
+
+
+class Draft:
+    """A state being changed; mappings are replaced, never altered in place."""
+
+    __slots__ = (
+        "_base",
+        "_base_held",
+        "_changed",
+        "_entries",
+        "_landed",
+        "amounts",
+        "at_ms",
+        "flows",
+        "held",
+        "levels",
+        "order_seq",
+        "orders",
+        "ruleset",
+        "run",
+        "seq",
+        "state",
+        "units",
+    )
+
+    def __init__(self, state: State, ruleset: Ruleset) -> None:
+        self.state = state
+        self.ruleset = ruleset
+        self.at_ms = state.at_ms
+        self.seq = state.seq
+        self.order_seq = state.order_seq
+        self.amounts = state.amounts
+        self.levels = state.levels
+        self.units = state.units
+        self.held = state.held
+        self.orders = state.orders
+        self.flows = state.flows
+        self.run: Run | None = None
+        self._base = state.amounts
+        self._base_held = state.held
+        self._entries: list[LedgerEntry] = []
+        self._changed: dict[str, Order] = {}
+        self._landed: dict[int, tuple[int, Order, int]] = {}
+
+    def close(self) -> tuple[State, Events]:
+        """Return the new state and everything that happened since the draft was opened."""
+        state = State(
+            account_id=self.state.account_id,
+            at_ms=self.at_ms,
+            seq=self.seq,
+            order_seq=self.order_seq,
+            ruleset=self.ruleset.version,
+            amounts=self.amounts,
+            levels=self.levels,
+            units=self.units,
+            held=self.held,
+            orders=self.orders,
+            flows=self.flows,
+        )
+        if not self._entries and not self._changed:
+            return state, NO_EVENTS
+        return state, Events(tuple(self._entries), tuple(self._changed.values()))
+
+    # -- the ledger ----------------------------------------------------------------------------
+
+    def enter(
+        self,
+        cause: str,
+        changes: Mapping[str, ChangeView],
+        *,
+        at_ms: int | None = None,
+        order_id: str | None = None,
+        transfer_id: str | None = None,
+    ) -> None:
+        """Append a ledger entry, at ``at_ms`` or now."""
+        self.seq += 1
+        moment = self.at_ms if at_ms is None else at_ms
+        self._entries.append(LedgerEntry(self.seq, moment, cause, order_id, transfer_id, changes))
+
+    def enter_amounts(
+        self,
+        cause: str,
+        *,
+        order_id: str | None = None,
+        transfer_id: str | None = None,
+        also: Mapping[str, ChangeView] | None = None,
+    ) -> None:
+        """Enter what changed in stocks, in whole units, since they were last entered.
+
+        ``also`` are changes of other assets that belong to the same entry. No entry where nothing
+        changed: a fraction of a unit shows up in a later entry.
+        """
+        changes = _changes_between(self._base, self.amounts)
+        if self.held is not self._base_held:
+            changes.update(_changes_between(self._base_held, self.held, HELD_PREFIX))
+            self._base_held = self.held
+        self._base = self.amounts
+        if also:
+            changes.update(also)
+        if changes:
+            self.enter(cause, changes, order_id=order_id, transfer_id=transfer_id)
+
+    def enter_landed(self) -> None:
+        """Enter the units delivered since the last call, one entry an order, by due time."""
+        if not self._landed:
+            return
+        balances = dict(self.units)
+        for count, order, _ in self._landed.values():
+            balances[order.asset] -= count
+        for count, order, last_ms in sorted(
+            self._landed.values(), key=lambda landed: (landed[2], landed[1].seq)
+        ):
+            balances[order.asset] += count
+            change = ChangeView(count, balances[order.asset])
+            self.enter("unit-completed", {order.asset: change}, at_ms=last_ms, order_id=order.id)
+        self._landed.clear()
+
+    # -- stocks --------------------------------------------------------------------------------
+
+    def shortfall(self, cost: Mapping[str, int]) -> dict[str, int]:
+        """Whole units that the floor of each stock falls short of ``cost``."""
+        missing: dict[str, int] = {}
+        for name, needed in cost.items():
+            here = self.amounts[name] // GRAINS_PER_UNIT
+            if here < needed:
+                missing[name] = needed - here
+        return missing
+
+    def add(self, changes: Mapping[str, int], sign: int = 1) -> None:
+        """Add whole units to the stocks, or with ``sign`` -1 take them out; checks nothing."""
+        amounts = dict(self.amounts)
+        for name, units in changes.items():
+            amounts[name] += sign * to_grains(units)
+        self.amounts = amounts
+
+    def rebase(self, amounts: dict[str, int], held: dict[str, int]) -> None:
+        """Replace the stocks by others that the caller enters itself."""
+        self.amounts = self._base = amounts
+        self.held = self._base_held = held
+
+    def release_held(self) -> None:
+        """Let what is held flow into its stock as far as there is room, and enter it."""
+        if not self.held:
+            return
+        self.enter_amounts("production")
+        amounts = dict(self.amounts)
+        held = dict(self.held)
+        for name, _, ceiling in self.flows.streams:
+            moved = min(held.get(name, 0), ceiling - amounts[name])
+            if moved > 0:
+                amounts[name] += moved
+                held[name] -= moved
+        self.amounts = amounts
+        self.held = {name: amount for name, amount in held.items() if amount}
+        self.enter_amounts("held-released")
+
+    def reflow(self) -> None:
+        """Derive the flows anew, after levels or units changed."""
+        self.flows = flows_of(self.ruleset, self.levels, self.units)
+
+    # -- orders --------------------------------------------------------------------------------
+
+    def put(self, order: Order) -> None:
+        """Record a pending order, new or in a new form."""
+        self._changed[order.id] = order
+        if order.seq > self.order_seq:
+            self.order_seq = order.seq
+            self.orders = (*self.orders, order)
+        else:
+            self.orders = tuple(order if o.seq == order.seq else o for o in self.orders)
+
+    def close_order(self, order: Order) -> None:
+        """Record the last form of an order, which is pending no longer."""
+        self._changed[order.id] = order
+        self.orders = tuple(o for o in self.orders if o.seq != order.seq)
+
+    def land(self, order: Order, delivered: int, last_ms: int) -> Order:
+        """Hand over the units of ``order`` up to ``delivered``, the last at ``last_ms``."""
+        count = delivered - order.delivered
+        order = msgspec.structs.replace(order, delivered=delivered)
+        self.put(order)
+        self.units = {**self.units, order.asset: self.units.get(order.asset, 0) + count}
+        before = self._landed.get(order.seq)
+        if before is not None:
+            count += before[0]
+        self._landed[order.seq] = (count, order, last_ms)
+        return order
+
+    def raise_level(self, order: Order) -> None:
+        """Complete the order of a building or technology and enter it."""
+        level = self.levels.get(order.asset, 0) + 1
+        self.levels = {**self.levels, order.asset: level}
+        self.enter("order-completed", {order.asset: ChangeView(1, level)}, order_id=order.id)
+
+    def may_start(self, queue: str, asset: str, kind: str) -> bool:
+        """Whether an order of ``asset`` could start now.
+
+        A slot must be free, and a level waits for the level before it, so that with several slots
+        no level overtakes the one it builds on.
+        """
+        running = 0
+        for order in self.orders:
+            if order.queue == queue and order.state == "running":
+                if order.asset == asset and kind != UNIT:
+                    return False
+                running += 1
+        return running < self.ruleset.queues[queue].slots
+
+    def start_waiting(self, queue: str) -> None:
+        """Start what waits in ``queue``, by sequence, while slots are free."""
+        for order in self.orders:
+            if (
+                order.queue == queue
+                and order.state == "queued"
+                and self.may_start(queue, order.asset, order.kind)
+            ):
+                self.put(order.started(self.at_ms))
+
+
+def _changes_between(
+    before: Mapping[str, int], after: Mapping[str, int], prefix: str = ""
+) -> dict[str, ChangeView]:
+    """Return the changes of the floors in whole units between two mappings of grains."""
+    changes: dict[str, ChangeView] = {}
+    for name, amount in after.items():
+        earlier = before.get(name, 0)
+        if amount != earlier:
+            balance = amount // GRAINS_PER_UNIT
+            delta = balance - earlier // GRAINS_PER_UNIT
+            if delta:
+                changes[prefix + name] = ChangeView(delta, balance)
+    for name in before.keys() - after.keys():
+        gone = before[name] // GRAINS_PER_UNIT
+        if gone:
+            changes[prefix + name] = ChangeView(-gone, 0)
+    return changes

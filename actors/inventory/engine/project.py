@@ -1,0 +1,85 @@
+"""What an inventory looks like at a moment, without changing it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from actors.inventory.engine.grains import GRAINS_PER_UNIT, LATEST_MS, to_grains
+from actors.inventory.engine.settle import advance
+from actors.inventory.views import BalanceView, InventoryView, OrderView, StockView
+
+if TYPE_CHECKING:
+    from actors.inventory.engine.orders import Order
+    from actors.inventory.engine.state import State
+    from actors.inventory.ruleset import Ruleset
+
+
+def view(state: State, ruleset: Ruleset, now_ms: int, *, version: int, tick: int) -> InventoryView:
+    """Return the inventory at ``now_ms``, with all that is due by then shown as done.
+
+    ``version`` and ``tick`` are handed through. ``full_at_ms`` is None where the stock is full,
+    does not grow, has no capacity, or would be full only after the year 9999.
+    """
+    if now_ms > state.at_ms:
+        state, _ = advance(state, ruleset, now_ms)
+    assets = ruleset.assets
+    buildings: dict[str, int] = {}
+    technologies: dict[str, int] = {}
+    for address, level in state.levels.items():
+        kind = assets[address].kind
+        (buildings if kind == "building" else technologies)[address] = level
+    return InventoryView(
+        account_id=state.account_id,
+        version=version,
+        at_ms=state.at_ms,
+        tick=tick,
+        resources=_stocks(state),
+        balances={
+            name: BalanceView(reading.produced, reading.used, reading.factor_percent)
+            for name, reading in state.flows.rates.balances.items()
+        },
+        buildings=buildings,
+        technologies=technologies,
+        units=state.units,
+        orders=tuple([order_view(order) for order in state.orders]),
+    )
+
+
+def forecast(
+    state: State, ruleset: Ruleset, at_ms: int, *, version: int, tick: int
+) -> InventoryView:
+    """Return the inventory as it will be at ``at_ms`` if nothing more is ordered."""
+    return view(state, ruleset, at_ms, version=version, tick=tick)
+
+
+def order_view(order: Order) -> OrderView:
+    """Return an order as its owner sees it."""
+    return OrderView(
+        order.id,
+        order.asset,
+        order.kind,
+        order.level,
+        order.count,
+        order.cost,
+        order.state,
+        order.placed_ms,
+        order.starts_ms,
+        order.finishes_ms,
+    )
+
+
+def _stocks(state: State) -> dict[str, StockView]:
+    capacities = state.flows.rates.capacity
+    stocks: dict[str, StockView] = {}
+    for name, per_hour, _ in state.flows.streams:
+        amount = state.amounts[name]
+        capacity = capacities[name]
+        full_at_ms: int | None = None
+        if capacity is not None and per_hour > 0:
+            room = to_grains(capacity) - amount
+            if room > 0:
+                full_at_ms = state.at_ms - (-room // per_hour)
+                if full_at_ms > LATEST_MS:
+                    full_at_ms = None
+        stocks[name] = StockView(amount // GRAINS_PER_UNIT, per_hour, capacity, full_at_ms)
+    return stocks

@@ -1,0 +1,143 @@
+"""Settling: from one moment to a later one, completing what is due on the way.
+
+Rates change only when a level rises or a unit that moves rates is delivered, so a span is walked
+from one such moment to the next, in (due time, sequence), and is closed-form in between. The cost
+depends on the number of those moments, never on the length of the span or the size of a batch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from actors.inventory.engine.accrual import accrue, drain_held
+from actors.inventory.engine.batches import moves_rates, next_shift
+from actors.inventory.engine.draft import Draft
+from actors.inventory.engine.orders import UNIT, Order
+from actors.inventory.engine.state import Events, State
+
+if TYPE_CHECKING:
+    from actors.inventory.ruleset import Ruleset
+
+DELIVERIES_PER_SETTLE: Final = 256
+"""Deliveries of units that move rates after which a record is touched (bounds one settle)."""
+
+
+def advance(state: State, ruleset: Ruleset, now_ms: int) -> tuple[State, Events]:
+    """Settle to ``now_ms``, completing all that is due by then, at its due time.
+
+    The result does not depend on the moments at which it is asked for: advancing to t1 and then
+    to t2 gives the state of advancing to t2, but for ``seq``, since a span settled in two parts
+    has its production entered in two parts. A moment before ``state.at_ms`` changes nothing.
+    """
+    draft = Draft(state, ruleset)
+    settle(draft, now_ms)
+    return draft.close()
+
+
+def settle(draft: Draft, now_ms: int) -> None:
+    """Bring ``draft`` to ``now_ms`` and enter everything that happened."""
+    if now_ms <= draft.at_ms:
+        return
+    if draft.orders:
+        step = next_step(draft, now_ms)
+        while step is not None:
+            take_step(draft, *step)
+            step = next_step(draft, now_ms)
+    accrue_until(draft, now_ms)
+    deliver_until(draft, now_ms)
+    draft.enter_landed()
+    draft.enter_amounts("production")
+
+
+def next_due_ms(state: State, ruleset: Ruleset) -> int | None:
+    """Return when the stored record must next be touched, or None while nothing runs.
+
+    That is the next completion of an order. Units of a batch are delivered by any touch in
+    between, so they need none of their own, except that a batch which moves rates is touched
+    every `DELIVERIES_PER_SETTLE` deliveries, to keep each settle short.
+    """
+    due: int | None = None
+    for order in state.orders:
+        moment = order.finishes_ms
+        if moment is None or order.starts_ms is None:
+            continue
+        if order.count is not None and moves_rates(ruleset, order.asset):
+            pieces = min(order.count, order.delivered + DELIVERIES_PER_SETTLE)
+            moment = order.starts_ms + pieces * order.piece_ms
+        if due is None or moment < due:
+            due = moment
+    return due
+
+
+def next_step(draft: Draft, limit_ms: int) -> tuple[int, Order | None] | None:
+    """Return the next moment by ``limit_ms`` when rates may change or a slot becomes free.
+
+    With it comes the order that completes then; None where it is a delivery in mid-batch.
+    """
+    first: Order | None = None
+    due_ms = limit_ms
+    movers: list[Order] = []
+    for order in draft.orders:
+        finishes_ms = order.finishes_ms
+        if finishes_ms is None:
+            continue
+        if finishes_ms < due_ms or (first is None and finishes_ms == due_ms):
+            first, due_ms = order, finishes_ms
+        if order.kind == UNIT and moves_rates(draft.ruleset, order.asset):
+            movers.append(order)
+    draft.run = None
+    if movers:
+        shift_ms, draft.run = next_shift(draft, movers, due_ms)
+        if shift_ms is not None:
+            return shift_ms, None
+    return None if first is None else (due_ms, first)
+
+
+def take_step(draft: Draft, due_ms: int, order: Order | None) -> None:
+    """Carry out what `next_step` announced."""
+    accrue_until(draft, due_ms)
+    deliver_until(draft, due_ms)
+    if order is None:
+        return
+    if order.kind == UNIT:
+        last = next(o for o in draft.orders if o.seq == order.seq)
+        draft.close_order(msgspec.structs.replace(last, state="completed"))
+    else:
+        draft.enter_landed()
+        draft.enter_amounts("production")
+        draft.close_order(msgspec.structs.replace(order, state="completed"))
+        draft.raise_level(order)
+        draft.reflow()
+        draft.release_held()
+    draft.start_waiting(order.queue)
+
+
+def accrue_until(draft: Draft, at_ms: int) -> None:
+    """Let the current flows run up to ``at_ms``."""
+    elapsed_ms = at_ms - draft.at_ms
+    streams = draft.flows.streams
+    if draft.run is not None:
+        streams = draft.run.totals(streams, draft.at_ms, at_ms)
+        elapsed_ms = 1
+    draft.at_ms = at_ms
+    amounts = accrue(draft.amounts, streams, elapsed_ms)
+    if draft.held:
+        draft.held = drain_held(draft.amounts, amounts, draft.held, streams, elapsed_ms)
+    draft.amounts = amounts
+
+
+def deliver_until(draft: Draft, at_ms: int) -> None:
+    """Hand over every unit that is finished by ``at_ms``."""
+    moved = False
+    for order in draft.orders:
+        if order.count is None or order.starts_ms is None:
+            continue
+        delivered = order.delivered_by(at_ms)
+        if delivered > order.delivered:
+            draft.land(order, delivered, order.starts_ms + delivered * order.piece_ms)
+            moved = moved or moves_rates(draft.ruleset, order.asset)
+    if moved:
+        draft.reflow()
+        draft.release_held()

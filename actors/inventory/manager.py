@@ -1,0 +1,196 @@
+"""Inventories: brings an account's Inventory to life when it is addressed or due.
+
+It subscribes to the messages whose account nobody has claimed. For such a message it opens a
+subscription with the account as key, starts the Inventory under it and sends the message on; from
+then on the bus finds the Inventory without it. An idle Inventory is passivated: everything it
+knows is stored, so nothing has to be saved, and a passive account costs no memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, get_args
+
+import trio
+
+from actors.inventory.activation import Activation
+from actors.inventory.due import DueAccounts
+from actors.inventory.messages import InventoryMessage
+from actors.inventory.residents import Residents
+from actors.inventory.world import WorldTime
+from actors.shutdown import Phase, Shutdown
+from actors.ticker import TICKER_KEY, GetWorld, Tick, World
+from bus import Topic
+
+if TYPE_CHECKING:
+    import random
+
+    from structlog.typing import FilteringBoundLogger
+
+    from actors.inventory.ruleset import Ruleset
+    from actors.storage import StorageClient
+    from actors.supervisor import RestartLimits
+    from bus import Bus, Message, Subscription
+
+_INVENTORY_MESSAGES = get_args(InventoryMessage)
+_SWEEP_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class InventoriesSettings:
+    """Bounds of the live inventories.
+
+    An inventory idle for ``idle_seconds`` is passivated, sooner where there would be more than
+    ``live_max``; ``mailbox_max`` messages may wait for each. Due accounts are settled in pages
+    of ``due_page``; ``reply_seconds_max`` bounds each wait for another actor.
+    """
+
+    idle_seconds: float = 60.0
+    live_max: int = 10_000
+    mailbox_max: int = 64
+    due_page: int = 512
+    reply_seconds_max: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class InventoriesStatistics:
+    """The live inventories, how many came and went, and how late the due ones are settled."""
+
+    live: int
+    activations: int
+    passivations: int
+    due_lag_ms: int
+
+
+class Inventories:
+    """The manager of all inventories; see the module."""
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        bus: Bus,
+        storage: StorageClient,
+        ruleset: Ruleset,
+        settings: InventoriesSettings,
+        limits: RestartLimits,
+        *,
+        rng: random.Random,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._subscription = subscription
+        self._bus = bus
+        self._storage = storage
+        self._ruleset = ruleset
+        self._settings = settings
+        self._limits = limits
+        self._rng = rng
+        self._log = log
+        self._residents = Residents(settings.live_max)
+        self._due: DueAccounts | None = None
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until `Phase.WORLD`, then let every mailbox be finished, and end them all.
+
+        Cancelling it ends every live inventory; what was in hand gets `ActorStopped`.
+        """
+        residents = self._residents = Residents(self._settings.live_max)
+        with self._subscription.answering():
+            try:
+                world = await self._world_time()
+                async with trio.open_nursery() as nursery:
+                    activation = self._activation(nursery, residents, world)
+                    due = self._due = self._due_accounts(activation, world)
+                    nursery.start_soon(due.run)
+                    nursery.start_soon(self._sweep, residents)
+                    task_status.started()
+                    await self._serve(activation, world)
+                    activation.stopping()
+                    await residents.wait_quiet()
+                    nursery.cancel_scope.cancel()
+            finally:
+                residents.remove_all()
+
+    def statistics(self) -> InventoriesStatistics:
+        """Tell how many are live, and how late the last due account was settled."""
+        residents = self._residents
+        return InventoriesStatistics(
+            live=len(residents),
+            activations=residents.activations,
+            passivations=residents.passivations,
+            due_lag_ms=0 if self._due is None else self._due.lag_ms,
+        )
+
+    async def _serve(self, activation: Activation, world: WorldTime) -> None:
+        async for message in self._subscription:
+            match message.body:
+                case Tick() as tick:
+                    world.set(tick)
+                case Shutdown(phase=phase):
+                    if phase >= Phase.WORLD:
+                        break
+                case _:
+                    self._deliver(activation, message)
+        self._deliver_rest(activation)
+
+    def _deliver(self, activation: Activation, message: Message) -> None:
+        if isinstance(message.body, _INVENTORY_MESSAGES):
+            activation.deliver(message.body.account_id, message)
+        else:
+            self._log.error("message_not_understood", topic=message.topic.value, key=message.key)
+            if message.reply is not None:
+                message.reply.drop()
+
+    def _deliver_rest(self, activation: Activation) -> None:
+        """Deliver what the shutdown overtook."""
+        while True:
+            try:
+                message = self._subscription.receive_nowait()
+            except (trio.WouldBlock, trio.EndOfChannel, trio.ClosedResourceError):
+                return
+            if not isinstance(message.body, Tick | Shutdown):
+                self._deliver(activation, message)
+
+    async def _sweep(self, residents: Residents) -> None:
+        """Passivate what has been idle long enough, again and again until cancelled."""
+        while True:
+            await trio.sleep(min(_SWEEP_S, self._settings.idle_seconds))
+            for resident in residents.idle_since(
+                trio.current_time() - self._settings.idle_seconds
+            ):
+                residents.remove(resident)
+
+    async def _world_time(self) -> WorldTime:
+        world: World = await self._bus.ask(
+            Topic.TASK,
+            GetWorld(),
+            key=TICKER_KEY,
+            timeout_s=self._settings.reply_seconds_max,
+        )
+        return WorldTime(world.tick, world.now_ms)
+
+    def _activation(
+        self, nursery: trio.Nursery, residents: Residents, world: WorldTime
+    ) -> Activation:
+        return Activation(
+            nursery,
+            self._bus,
+            self._storage,
+            self._ruleset,
+            residents,
+            world,
+            self._limits,
+            mailbox_max=self._settings.mailbox_max,
+            rng=self._rng,
+            log=self._log,
+        )
+
+    def _due_accounts(self, activation: Activation, world: WorldTime) -> DueAccounts:
+        return DueAccounts(
+            self._bus,
+            self._storage,
+            activation,
+            world,
+            page=self._settings.due_page,
+            reply_seconds_max=self._settings.reply_seconds_max,
+            log=self._log,
+        )

@@ -1,0 +1,36 @@
+"""Rulesets: a game's rules, read from TOML and compiled to tables.
+
+A ruleset is data.  `load_ruleset` turns it into a `Ruleset`, whose answers are look-ups in
+tables and products of exact fractions: no formula is evaluated once a game runs.
+"""
+
+from actors.inventory.ruleset.errors import Problem, RulesetError
+from actors.inventory.ruleset.loader import load_ruleset, restore_ruleset, shipped_rulesets
+from actors.inventory.ruleset.model import (
+    Asset,
+    Balance,
+    BalanceReading,
+    Queue,
+    Rates,
+    Requirement,
+    Resource,
+    Transfers,
+)
+from actors.inventory.ruleset.ruleset import Ruleset
+
+__all__ = [
+    "Asset",
+    "Balance",
+    "BalanceReading",
+    "Problem",
+    "Queue",
+    "Rates",
+    "Requirement",
+    "Resource",
+    "Ruleset",
+    "RulesetError",
+    "Transfers",
+    "load_ruleset",
+    "restore_ruleset",
+    "shipped_rulesets",
+]

@@ -1,0 +1,45 @@
+"""Sheets arranged by what they touch, so that rates are computed in one pass over few objects."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from actors.inventory.ruleset.rates import Worker, Works
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from actors.inventory.ruleset.model import Resource
+    from actors.inventory.ruleset.rounding import Mode
+    from actors.inventory.ruleset.sheets import Bonus, Effects, Flow, Sheet
+
+
+def arranged(
+    sheets: Mapping[str, Sheet],
+    addresses: Mapping[str, tuple[str, ...]],
+    resources: Mapping[str, Resource],
+    balances: Mapping[str, Mode],
+    bonuses: tuple[Bonus, ...],
+) -> Works:
+    """Return the works of a ruleset."""
+
+    def workers(flows_of: Callable[[Effects], tuple[Flow, ...]]) -> tuple[Worker, ...]:
+        return tuple(
+            Worker(address, sheet.kind == "unit", sheet.effects.draws, flows_of(sheet.effects))
+            for name, sheet in sheets.items()
+            for address in addresses[name]
+            if flows_of(sheet.effects)
+        )
+
+    makers = workers(lambda effects: effects.makes)
+    return Works(
+        base_per_hour=MappingProxyType({r.name: r.base_per_hour for r in resources.values()}),
+        base_capacity=MappingProxyType({r.name: r.base_capacity for r in resources.values()}),
+        balances=MappingProxyType(dict(balances)),
+        balancers=workers(lambda effects: effects.balance),
+        makers=makers,
+        stores=workers(lambda effects: effects.capacity),
+        bonuses=bonuses,
+        makers_by_address=MappingProxyType({maker.address: maker for maker in makers}),
+    )

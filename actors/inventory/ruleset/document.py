@@ -1,0 +1,153 @@
+"""Reading a ruleset file: from text to a `Document`, with every fault of shape named."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+import types
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, cast, get_args, get_origin
+
+import msgspec
+
+from actors.inventory.ruleset.errors import Problem, RulesetError
+from actors.inventory.ruleset.schema import Document
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+BYTES_MAX = 1_000_000
+VERSION_DIGITS = 16
+
+_PLACE = re.compile(r"(.*) - at `\$(.*)`", re.DOTALL)
+_SEMANTICS = "holdfast ruleset 1"  # goes into the version: equal text, equal meaning
+
+
+def parse_toml(content: bytes, file: str) -> dict[str, Any]:
+    """Return the tables of a TOML file; raises RulesetError where it is not one."""
+    if len(content) > BYTES_MAX:
+        message = f"a ruleset has at most {BYTES_MAX} bytes, not {len(content)}"
+        raise RulesetError(file, [Problem("", message)])
+    inexact: list[Problem] = []
+    try:
+        data = tomllib.loads(content.decode(), parse_float=lambda text: _exact_float(text, inexact))
+    except (ValueError, RecursionError) as error:
+        raise RulesetError(file, [Problem("", f"not TOML: {error}")]) from error
+    if inexact:
+        raise RulesetError(file, inexact)
+    return data
+
+
+def read_document(data: Mapping[str, Any], file: str) -> Document:
+    """Return the typed document; raises RulesetError with everything that is out of shape."""
+    problems: list[Problem] = []
+    document: Document | None = _read(Document, data, "", problems)
+    if document is None or problems:
+        raise RulesetError(file, problems)
+    return document
+
+
+def archive_text(name: str, data: Mapping[str, Any], parameters: Mapping[str, float]) -> str:
+    """Return everything that makes a ruleset, as JSON text; equal rules give equal text."""
+    return _canonical({"name": name, "parameters": dict(parameters), "rules": data})
+
+
+def version_of(data: Mapping[str, Any], parameters: Mapping[str, float]) -> str:
+    """Return the digest of content and parameters; comments, order and layout do not count."""
+    text = _canonical([_SEMANTICS, dict(parameters), data])
+    return hashlib.sha256(text.encode()).hexdigest()[:VERSION_DIGITS]
+
+
+def _canonical(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _exact_float(text: str, inexact: list[Problem]) -> float:
+    """Return the number if it is exactly what was written; TOML itself promises no such thing."""
+    value = float(text)
+    try:
+        same = Decimal(text) == Decimal(repr(value)) and abs(value) != float("inf")
+    except ArithmeticError:
+        same = False
+    if not same:
+        message = f"the number {text} cannot be kept exactly: write it as a formula, in quotes"
+        inexact.append(Problem("", message))
+    return value
+
+
+def _read(kind: Any, value: Any, where: str, problems: list[Problem]) -> Any:
+    """Return ``value`` as ``kind``, going on after a fault so that all of them are reported."""
+    if _is_plain_table(kind):
+        return _read_struct(kind, value, where, problems)
+    if isinstance(kind, types.UnionType) and isinstance(value, dict):
+        tables: list[Any] = [member for member in get_args(kind) if _is_plain_table(member)]
+        if len(tables) == 1:
+            return _read(tables[0], cast("dict[str, Any]", value), where, problems)
+    if get_origin(kind) is dict and isinstance(value, dict):
+        inner = get_args(kind)[1]
+        items = cast("dict[str, Any]", value).items()
+        return {key: _read(inner, item, _under(where, key), problems) for key, item in items}
+    if get_origin(kind) is list and isinstance(value, list):
+        inner = get_args(kind)[0]
+        places = enumerate(cast("Iterable[Any]", value))
+        return [_read(inner, item, f"{where}[{place}]", problems) for place, item in places]
+    return _convert(kind, value, where, problems)
+
+
+def _read_struct(
+    kind: type[msgspec.Struct], value: object, where: str, problems: list[Problem]
+) -> Any:
+    if not isinstance(value, dict):
+        problems.append(Problem(where, f"expected a table, got {_toml_type(value)}"))
+        return None
+    table = cast("dict[str, Any]", value)
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    before = len(problems)
+    for key in table:
+        if key not in fields:
+            message = f"unknown key; there are {', '.join(fields)}"
+            problems.append(Problem(_under(where, key), message))
+    for name, field in fields.items():
+        if field.required and name not in table:
+            problems.append(Problem(_under(where, name), "is missing"))
+    given = {
+        name: _read(fields[name].type, item, _under(where, name), problems)
+        for name, item in table.items()
+        if name in fields
+    }
+    return kind(**given) if len(problems) == before else None
+
+
+def _convert(kind: Any, value: Any, where: str, problems: list[Problem]) -> Any:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        matched = _PLACE.fullmatch(text)
+        message, place = (matched[1], matched[2]) if matched else (text, "")
+        message = message.replace("`", "").replace(" | ", " or ").replace("object", "table")
+        problems.append(Problem(where + place, message[:1].lower() + message[1:]))
+        return None
+
+
+def _is_plain_table(kind: Any) -> bool:
+    """Return whether this is a table of one shape (modifiers come in several, told by a tag)."""
+    is_table = isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+    return is_table and kind.__struct_config__.tag is None
+
+
+def _under(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
+
+
+def _toml_type(value: object) -> str:
+    names: dict[type, str] = {
+        list: "an array",
+        str: "a string",
+        bool: "a boolean",
+        int: "an integer",
+        float: "a float",
+    }
+    return names.get(type(value), "a date or time")

@@ -1,0 +1,138 @@
+"""Loading: a shipped name, a path, or an archived text becomes a `Ruleset`."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from actors.inventory.ruleset.compiler import compile_document
+from actors.inventory.ruleset.document import (
+    BYTES_MAX,
+    archive_text,
+    parse_toml,
+    read_document,
+    version_of,
+)
+from actors.inventory.ruleset.errors import Problem, RulesetError
+from actors.inventory.ruleset.exact import RESULT_MAX
+from actors.inventory.ruleset.names import unknown
+from actors.inventory.ruleset.schema import ParameterTable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from actors.inventory.ruleset.ruleset import Ruleset
+    from actors.inventory.ruleset.schema import Document, Number
+
+PACKAGE = "rulesets"
+SPEED = "speed"
+_SHIPPED = re.compile(r"[a-z][a-z0-9_-]*")
+
+
+def load_ruleset(source: str | Path, *, parameters: Mapping[str, float] | None = None) -> Ruleset:
+    """Return the ruleset of a shipped name (``tutorial``) or of the TOML file at a path.
+
+    ``parameters`` set world parameters; the others keep the defaults of the file.  Raises
+    RulesetError with every problem that was found: first those of the file's shape, and once
+    that is sound those of its content.
+    """
+    file, content = _read(source)
+    data = parse_toml(content, file)
+    return _compiled(data, parameters or {}, file=file, name=Path(file).stem)
+
+
+def restore_ruleset(archive: str) -> Ruleset:
+    """Return the ruleset whose ``archive`` this is, parameters included.
+
+    Raises RulesetError where this version of the program cannot run it any more.
+    """
+    stored = json.loads(archive)
+    name: str = stored["name"]
+    return _compiled(stored["rules"], stored["parameters"], file=name, name=name)
+
+
+def shipped_rulesets() -> tuple[str, ...]:
+    """Return the names of the rulesets that come with the program, in order."""
+    files = resources.files(PACKAGE).iterdir()
+    return tuple(sorted(Path(file.name).stem for file in files if file.name.endswith(".toml")))
+
+
+def _read(source: str | Path) -> tuple[str, bytes]:
+    if isinstance(source, str) and _SHIPPED.fullmatch(source):
+        return _read_shipped(source)
+    path = Path(source)
+    try:
+        with path.open("rb") as file:
+            return path.name, file.read(BYTES_MAX + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no file can have this name"
+        raise RulesetError(str(source), [Problem("", f"cannot be read: {reason}")]) from error
+
+
+def _read_shipped(name: str) -> tuple[str, bytes]:
+    names = shipped_rulesets()
+    if name not in names:
+        message = f"{unknown('ruleset', name, names)} (shipped: {', '.join(names)}; a file is"
+        raise RulesetError(name, [Problem("", f"{message} named by its path)")])
+    file = f"{name}.toml"
+    return file, resources.files(PACKAGE).joinpath(file).read_bytes()
+
+
+def _compiled(
+    data: Mapping[str, Any], overrides: Mapping[str, float], *, file: str, name: str
+) -> Ruleset:
+    document = read_document(data, file)
+    parameters = _parameters(document, overrides, file)
+    return compile_document(
+        document,
+        file=file,
+        name=name,
+        version=version_of(data, parameters),
+        archive=archive_text(name, data, parameters),
+        parameters=parameters,
+    )
+
+
+def _parameters(document: Document, overrides: Mapping[str, float], file: str) -> dict[str, Number]:
+    """Return all world parameters as they are in force; raises RulesetError."""
+    tables = {
+        name: value if isinstance(value, ParameterTable) else ParameterTable(default=value)
+        for name, value in ({SPEED: 1} | document.parameters).items()
+    }
+    parameters: dict[str, Number] = {name: table.default for name, table in tables.items()}
+    problems: list[Problem] = []
+    for name, value in overrides.items():
+        if name not in tables:
+            problems.append(Problem(f"parameters.{name}", unknown("parameter", name, tables)))
+        else:
+            parameters[name] = value
+    parameters = {name: _whole_or_float(value) for name, value in parameters.items()}
+    for name, value in parameters.items():
+        message = _parameter_fault(name, value, tables.get(name))
+        if message:
+            problems.append(Problem(f"parameters.{name}", message))
+    if problems:
+        raise RulesetError(file, problems)
+    return parameters
+
+
+def _whole_or_float(value: Number) -> Number:
+    """Return 7.0 as 7, so that both give the same version."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _parameter_fault(name: str, value: object, table: ParameterTable | None) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return f"a number is wanted, not {value!r}"
+    if not -RESULT_MAX <= value <= RESULT_MAX:
+        return "must lie between -10^18 and 10^18"
+    if name == SPEED and value <= 0:
+        return "must be more than 0"
+    if table and table.min is not None and value < table.min:
+        return f"must be at least {table.min}"
+    if table and table.max is not None and value > table.max:
+        return f"must be at most {table.max}"
+    return None

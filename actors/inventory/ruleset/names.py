@@ -1,0 +1,66 @@
+"""Names: how they may look, and that each stands for one thing."""
+
+from __future__ import annotations
+
+import difflib
+import keyword
+import re
+from typing import TYPE_CHECKING
+
+from actors.inventory.ruleset.errors import Problem
+from actors.inventory.ruleset.formula import FUNCTION_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from actors.inventory.ruleset.schema import Document
+
+COST_PREFIX = "cost_"
+OWN_LEVEL = frozenset({"level", "L"})
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+
+def name_problems(document: Document) -> list[Problem]:
+    """Return a problem for every name that is malformed, reserved or given twice.
+
+    Whatever formulas or ledgers call by name shares one namespace; queues and balances, which
+    they do not, have one each.
+    """
+    problems: list[Problem] = []
+    taken: dict[str, str] = {}
+    sections: dict[str, Iterable[str]] = {
+        "parameters": document.parameters,
+        "resources": document.resources,
+        "buildings": document.buildings,
+        "technologies": document.technologies,
+        "units": document.units,
+    }
+    for section, names in sections.items():
+        for name in names:
+            where = f"{section}.{name}"
+            problems += _form_problems(name, where)
+            if name in taken:
+                problems.append(Problem(where, f"the name is taken by {taken[name]}"))
+            taken.setdefault(name, where)
+    for name in document.balances:
+        problems += _form_problems(name, f"balances.{name}")
+    for name in document.queues:
+        problems += _form_problems(name, f"queues.{name}")
+    return problems
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """Return the message that there is no such name, with the nearest one that there is."""
+    near = difflib.get_close_matches(name[:60], list(known), n=1)
+    return f"unknown {what} {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+
+
+def _form_problems(name: str, where: str) -> list[Problem]:
+    if not _NAME.fullmatch(name):
+        message = "a name is a lower-case letter and up to 39 letters, digits or _"
+        return [Problem(where, message)]
+    reserved = name in FUNCTION_NAMES or name in OWN_LEVEL or name.startswith(COST_PREFIX)
+    if reserved or keyword.iskeyword(name):
+        return [Problem(where, "the name is reserved")]
+    return []

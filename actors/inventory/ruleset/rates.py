@@ -1,0 +1,158 @@
+"""What an account's assets bring per hour, how much room there is, and how the balances stand.
+
+The parts of an income are rounded down one by one and then added: base income, each asset's own
+production (times the factor of the balances it draws on), each asset's consumption (likewise),
+and the bonus of each modifier.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from actors.inventory.ruleset.model import BalanceReading, Rates
+from actors.inventory.ruleset.sheets import FULL
+from actors.inventory.ruleset.tables import highest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from actors.inventory.ruleset.rounding import Mode
+    from actors.inventory.ruleset.sheets import Bonus, Flow
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One address with the flows it has of one sort; ``draws`` names what can slow it."""
+
+    address: str
+    is_unit: bool
+    draws: tuple[str, ...]
+    flows: tuple[Flow, ...]
+
+    def percent(self, short: Mapping[str, int]) -> int:
+        """Return the factor of the scarcest balance that is drawn on; ``short`` has all < 100."""
+        return min([short.get(name, FULL) for name in self.draws], default=FULL)
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What an account has: levels by address, units by name, and the balances in shortage."""
+
+    levels: Mapping[str, int]
+    units: Mapping[str, int]
+    short: Mapping[str, int]
+
+    def number(self, worker: Worker) -> int:
+        """Return how many levels or units there are of the worker."""
+        return (self.units if worker.is_unit else self.levels).get(worker.address, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Works:
+    """Everything that makes up rates, arranged for one pass."""
+
+    base_per_hour: Mapping[str, int]
+    base_capacity: Mapping[str, int | None]
+    balances: Mapping[str, Mode]
+    balancers: tuple[Worker, ...]
+    makers: tuple[Worker, ...]
+    stores: tuple[Worker, ...]
+    bonuses: tuple[Bonus, ...]
+    makers_by_address: Mapping[str, Worker]
+
+    def rates(self, levels: Mapping[str, int], units: Mapping[str, int]) -> Rates:
+        """Return the rates with ``levels`` built and ``units`` owned."""
+        balances = self._readings(levels, units)
+        short = {
+            name: reading.factor_percent
+            for name, reading in balances.items()
+            if reading.factor_percent != FULL
+        }
+        per_hour = dict(self.base_per_hour)
+        for maker in self.makers:
+            number = (units if maker.is_unit else levels).get(maker.address, 0)
+            percent = maker.percent(short) if short else FULL
+            for flow in maker.flows:
+                per_hour[flow.name] += flow.of(
+                    number, levels, is_unit=maker.is_unit, percent=percent
+                )
+        if self.bonuses:
+            holdings = Holdings(levels, units, short)
+            for bonus in self.bonuses:
+                per_hour[bonus.resource] += self._extra(bonus, bonus.producers, holdings)
+        return Rates(per_hour, self._capacity(levels, units), balances)
+
+    def bonus_of(self, address: str, number: int, levels: Mapping[str, int]) -> dict[str, int]:
+        """Return the bonuses on what one address makes, with full balances, by resource."""
+        holdings = Holdings({**levels, address: number}, {address: number}, {})
+        extra: dict[str, int] = {}
+        for bonus in self.bonuses:
+            if address in bonus.producers:
+                part = self._extra(bonus, (address,), holdings)
+                extra[bonus.resource] = extra.get(bonus.resource, 0) + part
+        return extra
+
+    def _readings(
+        self, levels: Mapping[str, int], units: Mapping[str, int]
+    ) -> dict[str, BalanceReading]:
+        produced = dict.fromkeys(self.balances, 0)
+        used = produced.copy()
+        for balancer in self.balancers:
+            number = (units if balancer.is_unit else levels).get(balancer.address, 0)
+            for flow in balancer.flows:
+                value = flow.of(number, levels, is_unit=balancer.is_unit)
+                if value > 0:
+                    produced[flow.name] += value
+                else:
+                    used[flow.name] -= value
+        return {
+            name: BalanceReading(
+                produced[name], used[name], factor_percent(produced[name], used[name], mode)
+            )
+            for name, mode in self.balances.items()
+        }
+
+    def _capacity(
+        self, levels: Mapping[str, int], units: Mapping[str, int]
+    ) -> dict[str, int | None]:
+        capacity = dict(self.base_capacity)
+        for store in self.stores:
+            number = (units if store.is_unit else levels).get(store.address, 0)
+            for flow in store.flows:
+                room = flow.of(number, levels, is_unit=store.is_unit)
+                capacity[flow.name] = (capacity[flow.name] or 0) + room
+        return capacity
+
+    def _extra(self, bonus: Bonus, producers: Iterable[str], holdings: Holdings) -> int:
+        """Return the bonus as one part: its share of the exact, unrounded production."""
+        own = highest(bonus.addresses, holdings.levels)
+        share, over_share = bonus.shares[min(own, bonus.last)]
+        if share == 0:
+            return 0
+        total, over = 0, 1
+        for address in producers:
+            maker = self.makers_by_address[address]
+            percent = maker.percent(holdings.short)
+            number = holdings.number(maker)
+            for flow in maker.flows:
+                if flow.name != bonus.resource or flow.sign < 0:
+                    continue
+                part, under = flow.exact.at(0 if maker.is_unit else number, holdings.levels)
+                part *= percent * number if maker.is_unit else percent
+                if under == over:
+                    total += part
+                else:
+                    total, over = total * under + part * over, over * under
+        return total * share // (over * over_share * FULL)
+
+
+def factor_percent(produced: int, used: int, mode: Mode) -> int:
+    """Return ``produced / used`` in whole percent, at most 100."""
+    if used <= produced:
+        return FULL
+    if mode == "nearest":
+        return (2 * FULL * produced + used) // (2 * used)
+    if mode == "ceil":
+        return -(-FULL * produced // used)
+    return FULL * produced // used

@@ -1,0 +1,101 @@
+"""What an Inventory answers with: amounts are whole units, times are world time in ms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003 - msgspec reads the annotations
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class StockView:
+    """One resource: what is there, how fast it changes, and when it is full."""
+
+    amount: int
+    per_hour: int
+    capacity: int | None
+    full_at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceView:
+    """One balance: ``factor_percent`` scales what draws on it, 100 where there is enough."""
+
+    produced: int
+    used: int
+    factor_percent: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderView:
+    """One order; ``level`` for a building or technology, ``count`` for units."""
+
+    id: str
+    asset: str
+    kind: str
+    level: int | None
+    count: int | None
+    cost: Mapping[str, int]
+    state: str
+    placed_at_ms: int
+    starts_at_ms: int | None
+    finishes_at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class InventoryView:
+    """Everything an account owns, at one moment of world time."""
+
+    account_id: str
+    version: int
+    at_ms: int
+    tick: int
+    resources: Mapping[str, StockView]
+    balances: Mapping[str, BalanceView]
+    buildings: Mapping[str, int]
+    technologies: Mapping[str, int]
+    units: Mapping[str, int]
+    orders: tuple[OrderView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A placed order; ``replayed`` where the same key had placed it before."""
+
+    order: OrderView
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """A cancelled order and what came back for it."""
+
+    order: OrderView
+    refund: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeView:
+    """What a ledger entry did to one asset."""
+
+    delta: int
+    balance: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """One line of the ledger; ``seq`` counts from 1 without a gap in each account."""
+
+    seq: int
+    at_ms: int
+    cause: str
+    order_id: str | None = None
+    transfer_id: str | None = None
+    changes: Mapping[str, ChangeView] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerPage:
+    """A page of the ledger; ``next`` is the ``after`` of the next page, None at the end."""
+
+    entries: tuple[LedgerEntry, ...]
+    next: int | None

@@ -1,0 +1,1 @@
+"""The rulesets that come with Holdfast: TOML files, and no code."""
