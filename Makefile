@@ -1,0 +1,83 @@
+# Holdfast needs Python >= 3.11 with venv, and make. Everything else comes from the lock files in
+# requirements/ into .venv; nothing outside this folder is touched.
+#
+#   make run         start the server with config.toml (ARGS="--port 0" adds arguments)
+#   make test        style, types, layers and all tests, with coverage
+#   make lint        style alone            make format   rewrite to the style
+#   make typecheck   mypy and pyright       make lock     renew requirements/*.txt
+#   make clean       remove what was built; keeps var/, where the world lives
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+
+# The first Python that will do; `make PYTHON=/path/to/python3 ...` chooses another.
+ifndef PYTHON
+PYTHON := $(shell for each in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$each && break; done)
+endif
+
+# What each run writes stays in the checkout.
+export RUFF_CACHE_DIR := .ruff_cache
+export MYPY_CACHE_DIR := .mypy_cache
+# Take node from the lock file, never from elsewhere.
+export PYRIGHT_PYTHON_GLOBAL_NODE := 0
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+.PHONY: help run test lint typecheck layers pytest format lock clean python env-run env-dev
+
+help:
+	@sed -n 's/^#  *\(make .*\)/  \1/p' Makefile
+
+run: env-run
+	@exec $(BIN)/holdfast serve --config config.toml $(ARGS)
+
+test: lint typecheck layers pytest
+
+lint: env-dev
+	@echo "== style: ruff"
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet . || \
+		{ echo "holdfast: not in the project's format; run 'make format'" >&2; exit 1; }
+
+typecheck: env-dev
+	@echo "== types: mypy"
+	@$(BIN)/mypy --no-error-summary
+	@echo "== types: pyright"
+	@$(BIN)/pyright
+
+layers: env-dev
+	@echo "== layers: bus <- actors <- app"
+	@$(BIN)/pytest -q tests/test_layers.py
+
+pytest: env-dev
+	@echo "== tests"
+	@$(BIN)/pytest -q --cov --cov-report=term
+
+format: env-dev
+	@$(BIN)/ruff check --quiet --fix .
+	@$(BIN)/ruff format .
+
+# Names, versions and hashes for every platform and Python 3.11 upwards; no index address.
+LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
+
+lock: env-dev
+	@$(LOCK) pyproject.toml requirements/build.in -o requirements/run.txt
+	@$(LOCK) --extra dev -c requirements/run.txt pyproject.toml requirements/build.in \
+		-o requirements/dev.txt
+	@git diff --stat requirements 2>/dev/null || true
+
+clean:
+	@rm -rf .venv build dist htmlcov .coverage .coverage.* .hypothesis
+	@rm -rf .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -not -path './var/*' -prune -exec rm -rf {} +
+
+python:
+	@test -n "$(PYTHON)" || { \
+		echo "holdfast: needs Python >= 3.11; none of python3, python3.11 to python3.14 will do" >&2; \
+		exit 1; }
+
+env-run env-dev: env-%: python
+	@$(PYTHON) requirements/sync.py $*

@@ -1,0 +1,171 @@
+"""``holdfast accounts``: what an operator does to accounts, beside a running server or without."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+import trio
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from actors.authx import operator
+from actors.authx.errors import InvalidPassword, InvalidUsername, UnknownAccount, UsernameTaken
+from actors.authx.passwords import Passwords
+from app.cli.database import operator_connection
+from app.cli.failures import Failure, expected_failures
+from app.cli.options import config_option, read_config
+from app.cli.progress import working
+from app.settings import authx_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+    from typing import Literal
+
+    from actors.authx.messages import Account
+    from actors.database.driver import Connection
+    from app.config import Config
+
+T = TypeVar("T")
+
+
+@click.group()
+def accounts() -> None:
+    """Make, promote, suspend and list accounts.
+
+    Works beside a running server, which hears of each change at once, and without one.
+    """
+
+
+@accounts.command()
+@click.argument("username")
+@click.option("--admin", is_flag=True, help="Give it the role admin instead of player.")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@config_option
+def create(username: str, config_file: Path | None, *, admin: bool, password_stdin: bool) -> None:
+    """Make an account; asks for its password."""
+    password = _read_password(from_stdin=password_stdin)
+    role: Literal["player", "admin"] = "admin" if admin else "player"
+    with expected_failures():
+        config = read_config(config_file)
+        passwords = Passwords(authx_settings(config))
+
+        async def work(connection: Connection) -> Account:
+            return await operator.create_account(
+                connection, passwords, username, password, role=role, now=datetime.now(UTC)
+            )
+
+        account = _run(config, username, work)
+    click.echo(f"made {account.username} ({account.role}, {account.account_id})")
+
+
+@accounts.command()
+@click.argument("username")
+@config_option
+def promote(username: str, config_file: Path | None) -> None:
+    """Give an account the role admin."""
+    _set_role(username, "admin", config_file)
+
+
+@accounts.command()
+@click.argument("username")
+@config_option
+def demote(username: str, config_file: Path | None) -> None:
+    """Give an account the role player."""
+    _set_role(username, "player", config_file)
+
+
+@accounts.command()
+@click.argument("username")
+@config_option
+def suspend(username: str, config_file: Path | None) -> None:
+    """End the sessions of an account and refuse its logins."""
+    _set_suspended(username, config_file, suspended=True)
+
+
+@accounts.command()
+@click.argument("username")
+@config_option
+def resume(username: str, config_file: Path | None) -> None:
+    """Let a suspended account log in again."""
+    _set_suspended(username, config_file, suspended=False)
+
+
+@accounts.command(name="list")
+@config_option
+def list_(config_file: Path | None) -> None:
+    """List every account, the oldest first."""
+    with expected_failures():
+        found = _run(read_config(config_file), "", operator.list_accounts)
+    table = Table("username", "role", "state", "made", "account_id", box=None)
+    for account in found:
+        state = "suspended" if account.suspended else "active"
+        made = account.created_at.strftime("%Y-%m-%d %H:%M")
+        name = escape(account.username)
+        table.add_row(name, account.role, state, made, account.account_id)
+    console = Console()
+    if not console.is_terminal:
+        # A pipe has no width: leave every row on its line.
+        console.width = 200
+    console.print(table)
+
+
+def _set_role(username: str, role: Literal["player", "admin"], config_file: Path | None) -> None:
+    """Give an account a role and tell of it."""
+
+    async def work(connection: Connection) -> Account:
+        return await operator.set_role(connection, username, role, now=datetime.now(UTC))
+
+    with expected_failures():
+        account = _run(read_config(config_file), username, work)
+    click.echo(f"{account.username} is {account.role} now")
+
+
+def _set_suspended(username: str, config_file: Path | None, *, suspended: bool) -> None:
+    """Suspend an account or let it in again, and tell of it."""
+
+    async def work(connection: Connection) -> Account:
+        return await operator.set_suspended(
+            connection, username, suspended=suspended, now=datetime.now(UTC)
+        )
+
+    with expected_failures():
+        account = _run(read_config(config_file), username, work)
+    click.echo(f"{account.username} is {'suspended' if suspended else 'active'} now")
+
+
+def _run(config: Config, username: str, work: Callable[[Connection], Awaitable[T]]) -> T:
+    """Do ``work`` on the configured database.
+
+    Raises:
+        Failure: the account is not as it would have to be; names ``username``.
+        DatabaseError: there is no way to the database.
+    """
+
+    async def connected() -> T:
+        async with operator_connection(config) as (connection, _):
+            return await work(connection)
+
+    try:
+        with working("reaching the database"):
+            return trio.run(connected)
+    except UnknownAccount:
+        raise Failure(f"there is no account {username!r}") from None
+    except UsernameTaken:
+        raise Failure(f"the username {username!r} is taken") from None
+    except InvalidUsername as error:
+        raise Failure(f"the username {username!r} {error}") from None
+    except InvalidPassword as error:
+        raise Failure(f"the password {error}") from None
+
+
+def _read_password(*, from_stdin: bool) -> str:
+    """Ask for a password twice without showing it, or read a line of standard input."""
+    if from_stdin:
+        return sys.stdin.readline().removesuffix("\n")
+    entered: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    return entered

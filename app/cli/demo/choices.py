@@ -1,0 +1,103 @@
+"""What a player could order, by the published ruleset and what is owned; nothing is asked here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from app.cli.demo.answers import Inventory, Ruleset, Tiered
+
+DEAR_COUNT = 1_000_000_000
+"""A number of units that nobody who has just begun can pay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One thing to order, what it costs and how long it takes; a unit has a count."""
+
+    asset: str
+    cost: Mapping[str, int]
+    seconds: float
+    refund: float
+    count: int | None = None
+
+    @property
+    def body(self) -> dict[str, object]:
+        """The body of the order."""
+        count = {} if self.count is None else {"count": self.count}
+        return {"asset": self.asset, **count}
+
+    def is_affordable(self, inventory: Inventory) -> bool:
+        """Tell whether the stock covers the price."""
+        stocks = inventory.resources
+        return all(
+            name in stocks and stocks[name].amount >= price for name, price in self.cost.items()
+        )
+
+
+def quickest_affordable(ruleset: Ruleset, inventory: Inventory) -> Choice | None:
+    """Choose what is paid for and allowed now, and done first."""
+    affordable = [each for each in choices(ruleset, inventory) if each.is_affordable(inventory)]
+    return min(affordable, key=lambda choice: choice.seconds, default=None)
+
+
+def slowest_affordable(ruleset: Ruleset, inventory: Inventory) -> Choice | None:
+    """Choose what is paid for and allowed now, and done last."""
+    affordable = [each for each in choices(ruleset, inventory) if each.is_affordable(inventory)]
+    return max(affordable, key=lambda choice: choice.seconds, default=None)
+
+
+def anything_else(ruleset: Ruleset, inventory: Inventory, than: Choice) -> Choice | None:
+    """Choose another asset than this one, whether it is affordable or not."""
+    return next((each for each in choices(ruleset, inventory) if each.asset != than.asset), None)
+
+
+def too_dear(ruleset: Ruleset, inventory: Inventory) -> Choice | None:
+    """Choose something that is allowed, but whose price is not covered."""
+    return next(
+        (each for each in choices(ruleset, inventory) if not each.is_affordable(inventory)), None
+    ) or next(_units(ruleset, inventory.owned(), DEAR_COUNT), None)
+
+
+def choices(ruleset: Ruleset, inventory: Inventory) -> Iterator[Choice]:
+    """List what could be ordered next: the next level of each asset, or one of each unit."""
+    owned = inventory.owned()
+    pending = [order.asset for order in inventory.orders]
+    for name, tiered in chain(ruleset.buildings.items(), ruleset.technologies.items()):
+        if not _allows(tiered.requires, ruleset, owned):
+            continue
+        for address in tiered.instances or [name]:
+            level = owned.get(address, 0) + pending.count(address) + 1
+            if level <= len(tiered.levels):
+                yield _level_choice(address, tiered, level)
+    yield from _units(ruleset, owned, 1)
+
+
+def _level_choice(address: str, tiered: Tiered, level: int) -> Choice:
+    """Offer one level."""
+    row = tiered.levels[level - 1]
+    return Choice(address, row.cost, row.duration_seconds, tiered.refund)
+
+
+def _units(ruleset: Ruleset, owned: Mapping[str, int], count: int) -> Iterator[Choice]:
+    """Offer ``count`` of each unit that is allowed."""
+    for name, unit in ruleset.units.items():
+        if unit.cost and _allows(unit.requires, ruleset, owned):
+            cost = {resource: price * count for resource, price in unit.cost.items()}
+            yield Choice(name, cost, unit.duration_seconds * count, unit.refund, count)
+
+
+def _allows(requires: Mapping[str, int], ruleset: Ruleset, owned: Mapping[str, int]) -> bool:
+    """Tell whether what is required is there; of several instances the highest counts."""
+    return all(_highest(name, ruleset, owned) >= level for name, level in requires.items())
+
+
+def _highest(name: str, ruleset: Ruleset, owned: Mapping[str, int]) -> int:
+    """Give the highest level of an asset's instances."""
+    building = ruleset.buildings.get(name)
+    addresses = (building.instances if building is not None else []) or [name]
+    return max(owned.get(address, 0) for address in addresses)

@@ -1,0 +1,52 @@
+"""The command ``holdfast demo``."""
+
+from __future__ import annotations
+
+import click
+import httpx
+import trio
+from rich.console import Console
+
+from app.cli.demo.client import BrokenPromise
+from app.cli.demo.show import Narrator
+from app.cli.demo.story import Story
+from app.cli.failures import Failure, expected_failures
+
+TIMEOUT_S = 15.0
+
+
+@click.command()
+@click.option(
+    "--url", default="http://127.0.0.1:8470", show_default=True, help="Where the server is."
+)
+@click.option(
+    "--patience",
+    "patience_s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=180.0,
+    show_default=True,
+    help="Seconds to wait for an order at most; one that takes longer is left to itself.",
+)
+def demo(url: str, patience_s: float) -> None:
+    """Play against a running server, as a client would.
+
+    Makes two accounts, orders, waits, cancels, tries what must be refused, and checks that each
+    ledger replays to what is owned. Whatever is not as promised ends it with one line and status 1.
+    """
+    narrator = Narrator(Console(highlight=False))
+    with expected_failures():
+        try:
+            trio.run(play, url, narrator, patience_s)
+        except BrokenPromise as error:
+            raise Failure(str(error)) from error
+
+
+async def play(url: str, narrator: Narrator, patience_s: float) -> None:
+    """Play the story against ``url`` and tell its end; raises `BrokenPromise`."""
+    try:
+        http = httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S, trust_env=False)
+    except httpx.InvalidURL as error:
+        raise BrokenPromise(f"{url!r} is no URL: {error}") from None
+    async with http:
+        await Story(http, narrator, patience_s=patience_s).play()
+    narrator.scene("All as promised.")

@@ -1,0 +1,69 @@
+"""Replaying a ledger: what it adds up to, and whether that is what the inventory shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from app.cli.demo.client import BrokenPromise
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    from app.cli.demo.answers import Entry, Inventory, Stock
+
+MS_PER_HOUR = 3_600_000
+
+
+def replay(entries: Sequence[Entry]) -> dict[str, int]:
+    """Add the entries up; give the balance of every asset that they name.
+
+    Raises:
+        BrokenPromise: a number is missing in the sequence, or a balance is not the sum of the
+            changes up to it.
+    """
+    balances: dict[str, int] = {}
+    for number, entry in enumerate(entries, start=1):
+        if entry.seq != number:
+            raise BrokenPromise(f"the ledger has entry {entry.seq} where {number} belongs")
+        for asset, change in entry.changes.items():
+            balances[asset] = balances.get(asset, 0) + change.delta
+            if balances[asset] != change.balance:
+                raise BrokenPromise(
+                    f"entry {number} of the ledger gives {asset} as {change.balance}, "
+                    f"the changes make it {balances[asset]}"
+                )
+    return balances
+
+
+def check_replay(entries: Sequence[Entry], inventory: Inventory) -> None:
+    """Check that a ledger replays to an inventory that was read after it.
+
+    Levels and units must be equal. A stock may have produced since the last entry, at a rate that
+    has been the same since then (whatever changes a rate is an entry): the difference must be
+    that, rounded down from a fraction that the whole units of the ledger leave open.
+
+    Raises:
+        BrokenPromise: it does not.
+    """
+    balances = replay(entries)
+    owned = {asset: number for asset, number in inventory.owned().items() if number}
+    stocks = inventory.resources
+    told = {asset: number for asset, number in balances.items() if number and asset not in stocks}
+    if told != owned:
+        raise BrokenPromise(f"the ledger replays to {told}, the inventory has {owned}")
+    since = inventory.at - entries[-1].at
+    for name, stock in stocks.items():
+        possible = grown(balances.get(name, 0), stock, since)
+        if stock.amount not in possible:
+            raise BrokenPromise(
+                f"the ledger replays to {possible.start} {name}, the inventory has {stock.amount}"
+            )
+
+
+def grown(balance: int, stock: Stock, since: timedelta) -> range:
+    """Give the amounts that ``balance`` can have grown to: one or two neighbouring integers."""
+    elapsed_ms = round(since.total_seconds() * 1000)
+    low = balance + stock.per_hour * elapsed_ms // MS_PER_HOUR
+    ceiling = max(balance, stock.capacity) if stock.capacity is not None else low + 1
+    return range(max(0, min(low, ceiling)), max(0, min(low + 1, ceiling)) + 1)

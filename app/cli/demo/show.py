@@ -1,0 +1,95 @@
+"""How the demo tells what happens, on a terminal or into a file."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping, Sequence
+
+    from rich.console import Console
+
+    from app.cli.demo.answers import Change, Entry, Inventory, Order, Problem
+
+LEDGER_LINES_MAX = 12
+
+
+class Narrator:
+    """Tells the story on a console."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def scene(self, title: str) -> None:
+        """Open a scene."""
+        self._console.print(f"\n[bold]{escape(title)}[/]")
+
+    def done(self, text: str) -> None:
+        """Tell what went as promised."""
+        self._console.print(f"  [green]ok[/]       {escape(text)}")
+
+    def refused(self, what: str, problem: Problem) -> None:
+        """Tell what was refused, as promised."""
+        short = self.amounts("; short of", problem.missing) if problem.missing else ""
+        self._console.print(f"  [yellow]refused[/]  {escape(f'{what}: {problem.slug}{short}')}")
+
+    def note(self, text: str) -> None:
+        """Tell what was left out, and why."""
+        self._console.print(f"  [dim]note[/]     {escape(text)}")
+
+    def order(self, verb: str, order: Order) -> None:
+        """Tell of an order."""
+        what = f"{order.count} {order.asset}" if order.count else f"{order.asset} {order.level}"
+        cost = self.amounts("for", order.cost)
+        self.done(f"{verb} {what} {cost} ({order.state})")
+
+    def amounts(self, lead: str, amounts: Mapping[str, int]) -> str:
+        """Write amounts in words: ``for 60 metal, 15 crystal``."""
+        return f"{lead} " + (", ".join(f"{n} {name}" for name, n in amounts.items()) or "nothing")
+
+    def inventory(self, inventory: Inventory) -> None:
+        """Show what is owned."""
+        table = Table("resource", "amount", "per hour", "capacity", box=None, padding=(0, 2))
+        for name, stock in inventory.resources.items():
+            room = "" if stock.capacity is None else f"{stock.capacity:,}"
+            table.add_row(escape(name), f"{stock.amount:,}", f"{stock.per_hour:,}", room)
+        for column in table.columns[1:]:
+            column.justify = "right"
+        self._console.print(table)
+        owned = {name: number for name, number in inventory.owned().items() if number}
+        if owned:
+            told = ", ".join(f"{name} {number}" for name, number in owned.items())
+            self._console.print(f"  [dim]owned[/]    {escape(told)}")
+
+    def ledger(self, entries: Sequence[Entry]) -> None:
+        """Show the entries of a ledger, the first and the last where there are many."""
+        table = Table("seq", "cause", "changes", box=None, padding=(0, 2))
+        hidden = max(0, len(entries) - LEDGER_LINES_MAX)
+        head = (LEDGER_LINES_MAX + 1) // 2 if hidden else len(entries)
+        for entry in islice(entries, head):
+            table.add_row(str(entry.seq), escape(entry.cause), escape(_changes(entry.changes)))
+        if hidden:
+            table.add_row("…", f"{hidden} more", "")
+        for entry in entries[head + hidden :]:
+            table.add_row(str(entry.seq), escape(entry.cause), escape(_changes(entry.changes)))
+        self._console.print(table)
+
+    @contextmanager
+    def waiting(self, order: Order) -> Generator[Callable[[float], None]]:
+        """Show a bar while an order runs; yield what moves it, from 0 to 1."""
+        columns = (TextColumn("  {task.description}"), BarColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=self._console, transient=True) as progress:
+            task = progress.add_task(escape(f"waiting for {order.asset}"), total=1.0)
+            yield lambda share: progress.update(task, completed=share)
+
+
+def _changes(changes: Mapping[str, Change]) -> str:
+    """Write the changes of an entry: ``metal -60 (440)``."""
+    told = (f"{name} {each.delta:+,} ({each.balance:,})" for name, each in changes.items())
+    return ", ".join(told)

@@ -1,0 +1,89 @@
+"""Failures that are to be expected become one line on standard error, never a traceback."""
+
+from __future__ import annotations
+
+import errno
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any, cast
+
+import click
+
+from actors.authx.errors import AuthxError
+from actors.authx.keys import KeyRingError
+from actors.database.errors import DatabaseError
+from actors.inventory.ruleset import RulesetError
+from actors.supervisor import Escalation
+from app.config import ConfigError
+from app.http.errors import HttpBindError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+INTERRUPTED = 130
+"""The exit status of a program that was ended by Ctrl-C, as shells count."""
+
+_NAMED = (AuthxError, KeyRingError, DatabaseError, Escalation, ConfigError, HttpBindError)
+"""Errors whose own text says what is wrong, and where."""
+
+
+class Failure(click.ClickException):
+    """A failure with its one line; ends the program with status 1."""
+
+    exit_code = 1
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Write the line to standard error."""
+        click.echo(f"holdfast: {self.message}", err=file is None, file=file)
+
+
+@contextmanager
+def expected_failures() -> Generator[None]:
+    """Turn expected errors, also from within a group, into a `Failure`; let all others through.
+
+    A group counts as expected where every error in it is: the first one is told.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise click.exceptions.Exit(INTERRUPTED) from None
+    except Exception as error:
+        lines = [_explain(each) for each in _leaves(error)]
+        if None in lines:
+            raise
+        raise Failure(lines[0] or type(error).__name__) from error
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    """Flatten nested groups into the errors they hold."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    group = cast("BaseExceptionGroup[BaseException]", error)
+    return [leaf for member in group.exceptions for leaf in _leaves(member)]
+
+
+def _explain(error: BaseException) -> str | None:
+    """Say in one line what an expected error means; None where it is not expected."""
+    match error:
+        case RulesetError():
+            more = len(error.problems) - 1
+            rest = f" (and {more} more: holdfast rules check {error.file})" if more else ""
+            text = f"{error.file}: {error.problems[0]}{rest}"
+        case OSError():
+            text = _explain_os_error(error)
+        case _ if isinstance(error, _NAMED):
+            text = str(error)
+        case _:
+            return None
+    return " ".join(text.split())
+
+
+def _explain_os_error(error: OSError) -> str:
+    """Say what the system refused, and the way out where there is a usual one."""
+    reason = error.strerror or str(error)
+    match error.errno:
+        case errno.EADDRINUSE:
+            return "the port is in use; choose another with --port or http.port (0: any free one)"
+        case errno.EADDRNOTAVAIL:
+            return "this machine does not have the address to listen on; see http.host"
+        case _:
+            return reason if error.filename is None else f"{error.filename}: {reason}"

@@ -1,0 +1,52 @@
+"""The command group, and what leaves it: an exit status and at most one line of complaint."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import MappingProxyType
+from typing import Final
+
+import click
+
+from app import __version__
+
+COMMANDS: Final = MappingProxyType(
+    {
+        "accounts": "app.cli.accounts:accounts",
+        "demo": "app.cli.demo:demo",
+        "init": "app.cli.init:init",
+        "rules": "app.cli.rules:rules",
+        "serve": "app.cli.serve:serve",
+        "version": "app.cli.version:version",
+    }
+)
+"""Where each command lies; it is imported only when it is asked for, as some take a while."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name every command, in order."""
+        del ctx
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; None where there is none of this name."""
+        if cmd_name not in COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        command = getattr(import_module(module), name)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{COMMANDS[cmd_name]} is no command")
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="holdfast")
+def main() -> None:
+    """Holdfast, a persistent-world game server.
+
+    `holdfast serve` starts a server, `holdfast demo` plays against one. Exit status: 0 when all
+    went well, 1 when something failed (one line on standard error says what), 2 for wrong usage.
+    """

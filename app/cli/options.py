@@ -1,0 +1,48 @@
+"""The options that several commands take, and the configuration that they lead to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from app.config import Config, load_config
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+DEFAULT_FILE: Final = Path("config.toml")
+"""The file that is read where none is named and this one is there."""
+
+
+def config_option(function: F) -> F:
+    """Add ``--config FILE``, passed on as ``config_file``."""
+    return click.option(
+        "--config",
+        "config_file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        envvar="HOLDFAST_CONFIG",
+        help="The configuration file; without it config.toml where there is one, else defaults.",
+    )(function)
+
+
+def read_config(
+    config_file: Path | None, options: Mapping[str, object | None] | None = None
+) -> Config:
+    """Load the configuration that a command line asks for.
+
+    ``options`` are by key path; those that are None were not given. A file that is named must be
+    there; ``config.toml`` need not.
+
+    Raises:
+        ConfigError: it cannot be used.
+    """
+    file = config_file
+    if file is None and DEFAULT_FILE.exists():
+        file = DEFAULT_FILE
+    given = {path: value for path, value in (options or {}).items() if value is not None}
+    return load_config(file, environ=os.environ, options=given)

@@ -1,0 +1,22 @@
+"""A sign of life for what takes a moment, on a terminal only."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+
+@contextmanager
+def working(text: str) -> Generator[None]:
+    """Show ``text`` with a spinner on standard error while the block runs."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(text):
+        yield

@@ -1,0 +1,57 @@
+"""``holdfast serve``: run a server until it is told to stop."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from app import root
+from app.cli.failures import expected_failures
+from app.cli.options import config_option, read_config
+
+if TYPE_CHECKING:
+    from app.root import Listening
+
+
+@click.command()
+@config_option
+@click.option("--host", help="Address to listen on, instead of http.host.")
+@click.option("--port", type=int, help="Port instead of http.port; 0 picks a free one.")
+@click.pass_context
+def serve(ctx: click.Context, config_file: Path | None, host: str | None, port: int | None) -> None:
+    """Run a server until SIGTERM or Ctrl-C.
+
+    Exit status: 0 everything was flushed, 1 it could not start or an actor failed for good, 3
+    something was cut off. A second signal stops the server at once.
+    """
+    with expected_failures():
+        config = read_config(config_file, {"http.host": host, "http.port": port})
+        status = root.serve(config, announce=announce)
+    ctx.exit(status)
+
+
+def announce(listening: Listening) -> None:
+    """Tell on standard output where the server is, and what to try first."""
+    demo = f"{_this_program()} demo"
+    if listening.url != "http://127.0.0.1:8470":
+        demo += f" --url {listening.url}"
+    click.echo(
+        f"\nHoldfast is ready at {listening.url}\n"
+        f"  try    curl {listening.url}/v1/world\n"
+        f"  or     {demo}\n"
+        "  stop   Ctrl-C\n"
+    )
+
+
+def _this_program() -> str:
+    """Name this program as the user can call it: by name where it is on the PATH."""
+    here = Path(sys.argv[0])
+    if shutil.which("holdfast") is not None or here.name != "holdfast":
+        return "holdfast"
+    folder = here.parent.resolve()
+    cwd = Path.cwd()
+    return str(folder.relative_to(cwd) / here.name if folder.is_relative_to(cwd) else here)

@@ -1,0 +1,16 @@
+"""``holdfast version``: which version this is."""
+
+from __future__ import annotations
+
+import platform
+
+import click
+
+from app import __version__
+
+
+@click.command()
+def version() -> None:
+    """Tell the version of Holdfast and of the Python it runs on."""
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    click.echo(f"holdfast {__version__} ({python}, {platform.system()})")

@@ -1,0 +1,40 @@
+"""The configuration: typed, parsed once at start, never read again.
+
+Precedence, the later wins: defaults, the file, the environment, the command line.
+"""
+
+from app.config.errors import ConfigError
+from app.config.load import load_config
+from app.config.render import render_config
+from app.config.secret import Secret
+from app.config.sections import (
+    Auth,
+    BusBuffers,
+    Config,
+    Database,
+    Http,
+    Inventory,
+    Log,
+    Shutdown,
+    Storage,
+    Supervisor,
+    World,
+)
+
+__all__ = [
+    "Auth",
+    "BusBuffers",
+    "Config",
+    "ConfigError",
+    "Database",
+    "Http",
+    "Inventory",
+    "Log",
+    "Secret",
+    "Shutdown",
+    "Storage",
+    "Supervisor",
+    "World",
+    "load_config",
+    "render_config",
+]

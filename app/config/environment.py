@@ -1,0 +1,88 @@
+"""Settings from the environment: ``HOLDFAST_SECTION__KEY=value``, typed by the key.
+
+A table takes a variable for each of its members: ``HOLDFAST_WORLD__PARAMETERS__TEMPERATURE=20``
+sets ``temperature`` in ``[world.parameters]``.
+"""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from app.config.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from app.config.keys import Key
+
+PREFIX = "HOLDFAST_"
+_WHOLE = re.compile(r"[+-]?[0-9]{1,30}")
+_BROKEN = re.compile(r"[+-]?([0-9]{1,30}\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+
+
+def read_environment(
+    environ: Mapping[str, str], keys: Mapping[str, Key]
+) -> dict[str, tuple[object, str]]:
+    """Return what the environment sets: values and the variables they came from, by key path.
+
+    Raises:
+        ConfigError: a variable names no key, or its value does not fit the key.
+    """
+    by_variable = {key.variable: key for key in keys.values()}
+    found: dict[str, tuple[object, str]] = {}
+    members: dict[str, dict[str, object]] = {}
+    for variable, text in environ.items():
+        if not _is_setting(variable, keys):
+            continue
+        key = by_variable.get(variable)
+        table, member = _split_member(variable, by_variable)
+        if key is not None and key.table:
+            raise ConfigError(variable, key.path, f"set its members: {variable}__NAME=number")
+        if key is not None:
+            found[key.path] = (key.check(_typed(key, text), variable), variable)
+        elif table is not None:
+            table.check({member: _number(text)}, variable)
+            members.setdefault(table.path, {})[member] = _number(text)
+            found[table.path] = (members[table.path], variable)
+        else:
+            raise _unknown(variable, by_variable)
+    return found
+
+
+def _is_setting(variable: str, keys: Mapping[str, Key]) -> bool:
+    """Tell settings, also misspelt ones, from other variables that begin alike."""
+    if not variable.startswith(PREFIX):
+        return False
+    sections = {key.section.upper() for key in keys.values()}
+    rest = variable.removeprefix(PREFIX)
+    return "__" in rest or rest.split("_", 1)[0] in sections
+
+
+def _split_member(variable: str, by_variable: Mapping[str, Key]) -> tuple[Key | None, str]:
+    """Find the table that a variable sets a member of, and the member's name."""
+    head, _, member = variable.rpartition("__")
+    key = by_variable.get(head)
+    return (key, member.lower()) if key is not None and key.table and member else (None, "")
+
+
+def _typed(key: Key, text: str) -> object:
+    """Read a text as the kind of value that the key takes."""
+    return text if key.text else _number(text)
+
+
+def _number(text: str) -> object:
+    """Read a number as TOML would; anything else stays text, for the key to refuse."""
+    if _WHOLE.fullmatch(text):
+        return int(text)
+    if _BROKEN.fullmatch(text):
+        return float(text)
+    return text
+
+
+def _unknown(variable: str, by_variable: Mapping[str, Key]) -> ConfigError:
+    """Refuse a variable, naming the one that may have been meant."""
+    near = get_close_matches(variable, by_variable, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return ConfigError(variable, None, f"no such setting{hint}")

@@ -1,0 +1,153 @@
+"""The keys of the configuration as data: what the loader and the renderer work from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any, cast, get_args
+
+import msgspec
+from msgspec import inspect
+
+from app.config.errors import ConfigError
+from app.config.secret import Secret
+from app.config.sections import Config
+
+SHOWN_MAX = 60
+"""Characters of a refused value that an error repeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key: where it stands, what it takes, what it means."""
+
+    section: str
+    name: str
+    type: Any
+    shape: inspect.Type
+    default: object
+    description: str
+    path_kind: str | None
+
+    @property
+    def path(self) -> str:
+        """The key as messages name it: ``http.port``."""
+        return f"{self.section}.{self.name}"
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it: ``HOLDFAST_HTTP__PORT``."""
+        return f"HOLDFAST_{self.section}__{self.name}".upper()
+
+    @property
+    def secret(self) -> bool:
+        """Whether its value may neither stand in the file nor be shown."""
+        return isinstance(self.shape, inspect.CustomType)
+
+    @property
+    def table(self) -> bool:
+        """Whether it is a table of numbers rather than one value."""
+        return isinstance(self.shape, inspect.DictType)
+
+    @property
+    def text(self) -> bool:
+        """Whether it is a text."""
+        return self.secret or isinstance(self.shape, inspect.StrType | inspect.LiteralType)
+
+    def check(self, value: object, source: str) -> object:
+        """Return ``value`` as this key's type.
+
+        Raises:
+            ConfigError: it is of another type (strictly: true, 5.0 and "5" are not 5) or out of
+                range.
+        """
+        if self.table:
+            _check_members(self.path, value, source)
+        try:
+            checked = msgspec.convert(value, self.type, strict=True, dec_hook=_make_secret)
+        except msgspec.ValidationError:
+            checked = None
+        if checked is None or (isinstance(checked, float) and not isfinite(checked)):
+            shown = "this value" if self.secret else show(value)
+            problem = f"must be {expectation(self.shape)}, not {shown}"
+            raise ConfigError(source, self.path, problem)
+        return checked
+
+
+def all_keys() -> dict[str, Key]:
+    """List every key by its path, in the order of the file."""
+    found: dict[str, Key] = {}
+    for section in msgspec.structs.fields(Config):
+        for field in msgspec.structs.fields(section.type):
+            key = _describe(section.name, field, getattr(section.default, field.name))
+            found[key.path] = key
+    return found
+
+
+def expectation(shape: inspect.Type) -> str:
+    """Say in words which values a type takes."""
+    match shape:
+        case inspect.IntType() | inspect.FloatType():
+            kind = "a whole number" if isinstance(shape, inspect.IntType) else "a number"
+            least = f"above {shape.gt}" if shape.ge is None else f"from {shape.ge}"
+            return f"{kind} {least} to {shape.le}"
+        case inspect.UnionType():
+            return expectation(shape.types[-1])
+        case inspect.LiteralType():
+            return "one of " + ", ".join(show(choice) for choice in shape.values)
+        case inspect.DictType():
+            return "a table of numbers"
+        case inspect.StrType(min_length=1):
+            return "a text that is not empty"
+        case _:
+            return "a text"
+
+
+def show(value: object) -> str:
+    """Write a value as TOML would, shortened to fit into a line."""
+    match value:
+        case bool():
+            written = "true" if value else "false"
+        case str():
+            written = msgspec.json.encode(value).decode()
+        case dict():
+            written = "a table"
+        case list():
+            written = "a list"
+        case _:
+            written = str(value)
+    return written if len(written) <= SHOWN_MAX else written[: SHOWN_MAX - 1] + "…"
+
+
+def _describe(section: str, field: msgspec.structs.FieldInfo, default: object) -> Key:
+    """Read a key off its field."""
+    info = inspect.type_info(field.type)
+    if not isinstance(info, inspect.Metadata):
+        raise TypeError(f"{section}.{field.name} has no description")
+    _, meta = get_args(field.type)
+    # msgspec leaves the members of `extra` open; sections.py gives texts alone.
+    extra = cast("dict[str, str]", meta.extra or {})
+    return Key(
+        section=section,
+        name=field.name,
+        type=field.type,
+        shape=info.type,
+        default=default,
+        description=meta.description,
+        path_kind=extra.get("path"),
+    )
+
+
+def _make_secret(kind: type, value: object) -> Secret:
+    """Convert to the one type that msgspec does not know."""
+    if kind is not Secret or not isinstance(value, str):
+        raise TypeError
+    return Secret(value)
+
+
+def _check_members(path: str, table: object, source: str) -> None:
+    """Refuse a member of a table that is not a finite number, by its name."""
+    members = cast("dict[str, object]", table) if isinstance(table, dict) else {}
+    for name, value in members.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+            raise ConfigError(source, f"{path}.{name}", f"must be a number, not {show(value)}")

@@ -1,0 +1,139 @@
+"""Reading the configuration, from all of its sources, once."""
+
+from __future__ import annotations
+
+import tomllib
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from app.config.environment import read_environment
+from app.config.errors import ConfigError
+from app.config.keys import all_keys
+from app.config.sections import Config
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from app.config.keys import Key
+
+SHUTDOWN_MS_MAX = 5_000
+"""What the phases of the shutdown may take together."""
+
+
+def load_config(
+    file: Path | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    options: Mapping[str, object] | None = None,
+) -> Config:
+    """Return the configuration: defaults, then ``file``, then ``environ``, then ``options``.
+
+    ``options`` are values of the command line by key path (``http.port``). Relative paths are
+    relative to the folder of ``file`` where they stand in it or are defaults, and to the working
+    directory where they come from the environment or the command line. Without ``file`` and
+    ``environ`` there are only the defaults: nothing is read behind the caller's back.
+
+    Raises:
+        ConfigError: a source cannot be read, names an unknown key, or has a value that is of
+            the wrong type or out of range.
+    """
+    keys = all_keys()
+    folder = Path() if file is None else file.parent
+    found = {path: (key.default, "") for path, key in keys.items()}
+    if file is not None:
+        found |= _read_file(file, keys)
+    values = {path: _resolve(keys[path], value, folder) for path, (value, _) in found.items()}
+    above = read_environment(environ or {}, keys)
+    for path, value in (options or {}).items():
+        option = f"--{keys[path].name.replace('_', '-')}"
+        above[path] = (keys[path].check(value, option), option)
+    values |= {path: _resolve(keys[path], value, Path()) for path, (value, _) in above.items()}
+    sources = {path: source for path, (_, source) in (found | above).items()}
+    config = _build(values)
+    _check_together(config, sources)
+    return config
+
+
+def _read_file(file: Path, keys: Mapping[str, Key]) -> dict[str, tuple[object, str]]:
+    """Read what a file sets: values and the file's name, by key path."""
+    source = str(file)
+    found: dict[str, tuple[object, str]] = {}
+    sections = list(dict.fromkeys(key.section for key in keys.values()))
+    for section, table in _parse(file).items():
+        if section not in sections:
+            raise _unknown(source, section, sections)
+        if not isinstance(table, dict):
+            raise ConfigError(source, section, "must be a table")
+        for name, value in cast("dict[str, object]", table).items():
+            path = f"{section}.{name}"
+            if path not in keys:
+                raise _unknown(source, path, keys)
+            if keys[path].secret:
+                problem = f"is a secret: set {keys[path].variable} in the environment instead"
+                raise ConfigError(source, path, problem)
+            found[path] = (keys[path].check(value, source), source)
+    return found
+
+
+def _parse(file: Path) -> dict[str, Any]:
+    """Read a file as TOML."""
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(str(file), None, f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(str(file), None, "is not UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(str(file), None, f"is not TOML: {error}") from None
+
+
+def _resolve(key: Key, value: object, folder: Path) -> object:
+    """Make a relative path start at ``folder``; leave everything else as it is."""
+    if key.path_kind is None or not isinstance(value, str) or not value:
+        return value
+    if key.path_kind == "toml" and "/" not in value and not value.endswith(".toml"):
+        return value
+    return str(folder / Path(value).expanduser())
+
+
+def _build(values: Mapping[str, object]) -> Config:
+    """Put checked values into their sections."""
+    sections: dict[str, Any] = {}
+    for section in msgspec.structs.fields(Config):
+        names = (field.name for field in msgspec.structs.fields(section.type))
+        members = {name: values[f"{section.name}.{name}"] for name in names}
+        sections[section.name] = section.type(**members)
+    return Config(**sections)
+
+
+def _check_together(config: Config, sources: Mapping[str, str]) -> None:
+    """Check what holds between keys."""
+    phases = config.shutdown
+    together = phases.http_ms + phases.inventories_ms + phases.storage_ms + phases.database_ms
+    if together > SHUTDOWN_MS_MAX:
+        _refuse("shutdown.http_ms", sources, f"the phases make {together} ms, at most 5000 ms")
+    if config.auth.refresh_seconds < config.auth.token_seconds:
+        _refuse("auth.refresh_seconds", sources, "must not be less than auth.token_seconds")
+    if config.auth.password_length_max < config.auth.password_length_min:
+        _refuse("auth.password_length_max", sources, "must not be less than password_length_min")
+    if config.auth.argon2_memory_kib < 8 * config.auth.argon2_parallelism:
+        _refuse("auth.argon2_memory_kib", sources, "must be at least 8 times argon2_parallelism")
+    if config.supervisor.backoff_max_ms < config.supervisor.backoff_ms:
+        _refuse("supervisor.backoff_max_ms", sources, "must not be less than backoff_ms")
+
+
+def _refuse(path: str, sources: Mapping[str, str], problem: str) -> None:
+    """Refuse what keys say together, naming one of the sources that set them."""
+    section = path.partition(".")[0]
+    set_by = [source for key, source in sources.items() if source and key.startswith(section)]
+    raise ConfigError(sources[path] or next(iter(set_by), "defaults"), path, problem)
+
+
+def _unknown(source: str, path: str, known: Iterable[str]) -> ConfigError:
+    """Refuse a key, naming the one that may have been meant."""
+    near = get_close_matches(path, known, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return ConfigError(source, path, f"no such key{hint}")

@@ -1,0 +1,74 @@
+"""The configuration file, written from the definitions of its keys."""
+
+from __future__ import annotations
+
+import textwrap
+from itertools import groupby
+from typing import Final
+
+from msgspec import inspect
+
+from app.config.keys import Key, all_keys, show
+from app.config.sections import Config
+
+WIDTH = 96
+"""Longest line of a comment."""
+
+UNITS: Final = {"bytes": "bytes", "kib": "KiB", "ms": "milliseconds", "seconds": "seconds"}
+"""What the last part of a key's name says its unit is."""
+
+HEAD = """\
+# The configuration of a Holdfast server: every key, with its default.
+#
+# What is left out keeps its default. Every key can be set in the environment as well, which wins
+# over this file: HOLDFAST_HTTP__PORT=8471 sets port in [http]. Relative paths in this file are
+# relative to the folder it lies in. An unknown key or a value of the wrong type is an error.
+"""
+
+
+def render_config() -> str:
+    """Return the text of a configuration file with every key at its default, explained."""
+    parts = [HEAD]
+    for section, keys in groupby(all_keys().values(), key=lambda key: key.section):
+        members = list(keys)
+        parts.append(f"\n{_comment(_purpose(section))}\n[{section}]\n")
+        parts += [_render_key(key) for key in members if not key.table]
+        parts += [_render_table(key) for key in members if key.table]
+    return "".join(parts)
+
+
+def _purpose(section: str) -> str:
+    """Say what a section is for: the docstring of its type."""
+    return (type(getattr(Config(), section)).__doc__ or "").strip()
+
+
+def _render_key(key: Key) -> str:
+    """Write one key, or for a secret where to set it."""
+    if key.secret:
+        return _comment(f"{key.description} Only in the environment: {key.variable}.") + "\n"
+    meaning = key.description
+    if not key.text:
+        meaning = f"{meaning} {_limits(key)}."
+    return f"{_comment(meaning)}\n{key.name} = {show(key.default)}\n"
+
+
+def _limits(key: Key) -> str:
+    """Say in which unit a number is and from where to where it goes: ``In ms, 1 to 600000``."""
+    shape = key.shape.types[-1] if isinstance(key.shape, inspect.UnionType) else key.shape
+    if not isinstance(shape, inspect.IntType | inspect.FloatType):
+        raise TypeError(f"{key.path} is neither a text, nor a table, nor a number")
+    unit = UNITS.get(key.name.rpartition("_")[2], "")
+    least = f"{shape.ge} to" if shape.ge is not None else f"above {shape.gt}, at most"
+    text = f"in {unit}, {least} {shape.le}" if unit else f"{least} {shape.le}"
+    return text[0].upper() + text[1:]
+
+
+def _render_table(key: Key) -> str:
+    """Write the head of a table of numbers, empty."""
+    meaning = f"{key.description} In the environment: {key.variable}__NAME."
+    return f"\n{_comment(meaning)}\n[{key.section}.{key.name}]\n"
+
+
+def _comment(text: str) -> str:
+    """Break a text into comment lines."""
+    return "\n".join(f"# {line}" for line in textwrap.wrap(text, WIDTH - 2))

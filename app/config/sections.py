@@ -1,0 +1,295 @@
+"""Every key of the configuration: its type, range, default and meaning.
+
+``config.toml`` is rendered from these definitions. Units stand last in the names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from app.config.secret import Secret
+
+PATH = {"path": "always"}
+"""Marks a key that holds a path; an empty one stays empty."""
+
+PATH_TO_TOML = {"path": "toml"}
+"""Marks a key that holds a name, or a path where it ends in ``.toml`` or has a ``/``."""
+
+Number: TypeAlias = int | float
+
+Speed: TypeAlias = (
+    Annotated[int, Meta(gt=0, le=1_000_000)] | Annotated[float, Meta(gt=0, le=1_000_000)]
+)
+
+Seconds: TypeAlias = Annotated[int, Meta(gt=0, le=86_400)] | Annotated[float, Meta(gt=0, le=86_400)]
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One table of the file."""
+
+
+class Http(Section, frozen=True):
+    """The HTTP front."""
+
+    host: Annotated[str, Meta(min_length=1, description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[
+        int, Meta(ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+    ] = 8470
+    reply_timeout_ms: Annotated[
+        int, Meta(ge=1, le=600_000, description="How long a request waits for its actor.")
+    ] = 5_000
+    max_body_bytes: Annotated[
+        int, Meta(ge=1_024, le=16_777_216, description="Largest request body; beyond it 413.")
+    ] = 65_536
+    max_header_bytes: Annotated[
+        int, Meta(ge=1_024, le=1_048_576, description="Largest request head.")
+    ] = 16_384
+    read_timeout_ms: Annotated[
+        int,
+        Meta(ge=100, le=600_000, description="How long a client may take to send its request."),
+    ] = 10_000
+    send_timeout_ms: Annotated[
+        int,
+        Meta(
+            ge=100,
+            le=600_000,
+            description="How long a client may leave a response unread; then it is cut off.",
+        ),
+    ] = 2_000
+    keep_alive_timeout_ms: Annotated[
+        int, Meta(ge=1, le=600_000, description="How long an idle connection is kept open.")
+    ] = 75_000
+    connections_max: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Connections served at once.")
+    ] = 10_000
+    backlog: Annotated[
+        int,
+        Meta(ge=1, le=65_535, description="Connections the system holds until they are accepted."),
+    ] = 1_024
+
+
+class Auth(Section, frozen=True):
+    """Accounts, sessions and tokens."""
+
+    issuer: Annotated[
+        str, Meta(min_length=1, max_length=200, description="Who the tokens say made them.")
+    ] = "holdfast"
+    token_seconds: Annotated[int, Meta(ge=1, le=86_400, description="Life of an access token.")] = (
+        900
+    )
+    refresh_seconds: Annotated[
+        int,
+        Meta(ge=1, le=31_536_000, description="Life of a session that is not refreshed."),
+    ] = 2_592_000
+    password_length_min: Annotated[
+        int, Meta(ge=8, le=1_024, description="Shortest password, in characters.")
+    ] = 8
+    password_length_max: Annotated[
+        int, Meta(ge=8, le=1_024, description="Longest password, in characters.")
+    ] = 128
+    argon2_memory_kib: Annotated[
+        int, Meta(ge=8, le=4_194_304, description="Memory of one password hash (argon2id).")
+    ] = 19_456
+    argon2_time_cost: Annotated[
+        int, Meta(ge=1, le=100, description="Passes of one password hash.")
+    ] = 2
+    argon2_parallelism: Annotated[
+        int, Meta(ge=1, le=64, description="Lanes of one password hash.")
+    ] = 1
+    hash_workers: Annotated[
+        int, Meta(ge=1, le=64, description="Threads that hash passwords at once.")
+    ] = 2
+    hash_queue: Annotated[
+        int, Meta(ge=1, le=100_000, description="Logins that may wait for a thread; beyond it 503.")
+    ] = 64
+    attempts_per_user: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Failed logins of one username; beyond it 429.")
+    ] = 10
+    attempt_window_seconds: Annotated[
+        int, Meta(ge=1, le=86_400, description="The time in which failed logins are counted.")
+    ] = 300
+    sessions_per_account_max: Annotated[
+        int, Meta(ge=1, le=10_000, description="Open sessions of one account; the oldest ends.")
+    ] = 100
+    database_connections: Annotated[
+        int, Meta(ge=1, le=100, description="Connections to the database for accounts.")
+    ] = 2
+    key_file: Annotated[
+        str,
+        Meta(
+            description="File with the token key; made at first start with mode 0600; "
+            "empty: token.key in storage.data_dir.",
+            extra=PATH,
+        ),
+    ] = ""
+    key: Annotated[
+        Secret,
+        Meta(description="The token key itself, instead of a file: k4.local.… as in the file."),
+    ] = Secret("")
+
+
+class Storage(Section, frozen=True):
+    """What is written, and how."""
+
+    data_dir: Annotated[
+        str,
+        Meta(
+            min_length=1, description="Folder for the embedded database and the keys.", extra=PATH
+        ),
+    ] = "var"
+    queue_max: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Units that may wait for a commit; then 503.")
+    ] = 10_000
+    batch_units_max: Annotated[
+        int, Meta(ge=1, le=100_000, description="Units that commit together at most.")
+    ] = 512
+    query_timeout_ms: Annotated[
+        int, Meta(ge=10, le=600_000, description="How long the database may take for one batch.")
+    ] = 5_000
+    read_connections: Annotated[
+        int, Meta(ge=1, le=100, description="Connections to the database for reading.")
+    ] = 2
+
+
+class Database(Section, frozen=True):
+    """Which PostgreSQL is used."""
+
+    dsn: Annotated[
+        str,
+        Meta(
+            description="A server of your own, as postgresql://user:password@host/database; "
+            "empty: the embedded one, under storage.data_dir."
+        ),
+    ] = ""
+    connect_timeout_ms: Annotated[
+        int, Meta(ge=10, le=600_000, description="How long a connection may take to be made.")
+    ] = 5_000
+
+
+class World(Section, frozen=True):
+    """The game."""
+
+    name: Annotated[
+        str, Meta(min_length=1, max_length=200, description="What players see it called.")
+    ] = "Holdfast"
+    ruleset: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="Its rules: a shipped name, or the path of a TOML file.",
+            extra=PATH_TO_TOML,
+        ),
+    ] = "tutorial"
+    speed: Annotated[Speed, Meta(description="How fast everything goes: 2 is twice as fast.")] = 1
+    tick_ms: Annotated[
+        int, Meta(ge=10, le=60_000, description="Length of a tick of the world clock.")
+    ] = 250
+    parameters: Annotated[
+        Mapping[str, Number],
+        Meta(description="Numbers for the ruleset, by the names of its own parameters."),
+    ] = {}
+
+
+class Inventory(Section, frozen=True):
+    """The actors of the accounts."""
+
+    idle_seconds: Annotated[
+        Seconds,
+        Meta(description="After how long unused an account leaves the memory."),
+    ] = 60
+    live_max: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Accounts in memory at once.")
+    ] = 10_000
+    mailbox_max: Annotated[
+        int, Meta(ge=1, le=100_000, description="Requests that may wait for one account; then 503.")
+    ] = 64
+
+
+class BusBuffers(Section, frozen=True):
+    """How many messages may wait for an actor; beyond it the sender gets 503."""
+
+    authx_buffer: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Messages waiting for Authx.")
+    ] = 1_024
+    storage_buffer: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Messages waiting for Storage.")
+    ] = 4_096
+    inventories_buffer: Annotated[
+        int,
+        Meta(ge=1, le=1_000_000, description="Messages waiting for accounts not yet in memory."),
+    ] = 4_096
+    ticker_buffer: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Messages waiting for the Ticker.")
+    ] = 256
+
+
+class Supervisor(Section, frozen=True):
+    """How often a failed actor is restarted before the server gives up."""
+
+    restarts_max: Annotated[
+        int, Meta(ge=0, le=1_000, description="Restarts of one actor within the window.")
+    ] = 5
+    window_seconds: Annotated[Seconds, Meta(description="Length of the window.")] = 60
+    backoff_ms: Annotated[
+        int, Meta(ge=1, le=60_000, description="Wait before the first restart; then doubled.")
+    ] = 50
+    backoff_max_ms: Annotated[
+        int, Meta(ge=1, le=600_000, description="Longest wait before a restart.")
+    ] = 5_000
+
+
+class Shutdown(Section, frozen=True):
+    """How long each phase of the shutdown may take; 5000 ms together at most."""
+
+    http_ms: Annotated[
+        int, Meta(ge=1, le=5_000, description="For requests in flight to be answered.")
+    ] = 1_500
+    inventories_ms: Annotated[
+        int, Meta(ge=1, le=5_000, description="For accounts to work off what waits for them.")
+    ] = 1_000
+    storage_ms: Annotated[
+        int, Meta(ge=1, le=5_000, description="For what is waiting to be committed.")
+    ] = 1_000
+    database_ms: Annotated[
+        int, Meta(ge=1, le=5_000, description="For the embedded database to stop.")
+    ] = 1_000
+
+
+class Log(Section, frozen=True):
+    """What is told on standard error."""
+
+    format: Annotated[
+        Literal["auto", "console", "json"],
+        Meta(description='"console", "json", or "auto": console on a terminal, else JSON lines.'),
+    ] = "auto"
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description='Least level told: "debug", "info", "warning" or "error".'),
+    ] = "info"
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole configuration, a section per field."""
+
+    http: Http = Http()
+    auth: Auth = Auth()
+    storage: Storage = Storage()
+    database: Database = Database()
+    world: World = World()
+    inventory: Inventory = Inventory()
+    bus: BusBuffers = BusBuffers()
+    supervisor: Supervisor = Supervisor()
+    shutdown: Shutdown = Shutdown()
+    log: Log = Log()
+
+    @property
+    def key_path(self) -> Path:
+        """Where the token key lies."""
+        if self.auth.key_file:
+            return Path(self.auth.key_file)
+        return Path(self.storage.data_dir) / "token.key"

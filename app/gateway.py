@@ -1,0 +1,176 @@
+"""What a front asks of the world: typed questions to the actors, each waiting a bounded time.
+
+A front (the HTTP layer, a test, another protocol) sees the actors only through here. Nothing is
+owned by the asker: a message once sent takes effect whether or not anybody still waits for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, overload
+
+import msgspec
+import trio
+
+from actors.ticker.messages import GetWorld, World
+from bus import ActorStopped, Bus, Topic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from actors.authx.messages import (
+        Account,
+        AuthMessage,
+        Authorize,
+        ChangePassword,
+        EndSessions,
+        EraseAccount,
+        FindAccount,
+        GetAccount,
+        Identity,
+        ListSessions,
+        Login,
+        Refresh,
+        Register,
+        SessionInfo,
+        Tokens,
+    )
+    from actors.inventory.messages import (
+        CancelOrder,
+        Forget,
+        GetInventory,
+        GetLedger,
+        GetOrder,
+        InventoryMessage,
+        ListOrders,
+        PlaceOrder,
+        Settle,
+    )
+    from actors.inventory.views import (
+        Cancelled,
+        InventoryView,
+        LedgerPage,
+        OrderView,
+        Placed,
+    )
+
+TICKER_KEY = "ticker"
+"""The key under which the Ticker listens on topic ``task``."""
+
+
+class PublishedRuleset(Protocol):
+    """The part of a compiled ruleset that clients are shown."""
+
+    @property
+    def name(self) -> str:
+        """The ruleset's own name."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """A hash of the rules and the parameters in force."""
+        ...
+
+    @property
+    def parameters(self) -> Mapping[str, int | float]:
+        """The world parameters in force, ``speed`` among them where the ruleset has it."""
+        ...
+
+    def describe(self) -> Mapping[str, Any]:
+        """Give the whole ruleset as plain JSON data."""
+        ...
+
+
+class Gateway:
+    """Asks the actors over the bus and waits for the answer or the timeout.
+
+    Every question raises, beside the errors that its message names:
+
+    - `bus.Overloaded`: the actor's buffer is full; nothing was delivered,
+    - `bus.ActorStopped`: nobody was there, or the actor dropped the message,
+    - `bus.ReplyTimeout`: no answer within ``reply_timeout_s`` seconds.
+
+    Cancellation gives the question up; the message is not taken back.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        ruleset: PublishedRuleset,
+        *,
+        reply_timeout_s: float,
+        world_name: str,
+        actor_states: Callable[[], Mapping[str, str]],
+        ready: Callable[[], bool],
+    ) -> None:
+        self._bus = bus
+        self._reply_timeout_s = reply_timeout_s
+        self._actor_states = actor_states
+        self._ready = ready
+        self._ruleset_json: bytes | None = None
+        self.ruleset = ruleset
+        self.world_name = world_name
+
+    @overload
+    async def auth(self, message: Register | GetAccount | FindAccount) -> Account: ...
+    @overload
+    async def auth(self, message: Login | Refresh) -> Tokens: ...
+    @overload
+    async def auth(self, message: Authorize) -> Identity: ...
+    @overload
+    async def auth(self, message: ListSessions) -> tuple[SessionInfo, ...]: ...
+    @overload
+    async def auth(self, message: EndSessions | ChangePassword | EraseAccount) -> None: ...
+
+    # The overloads say what each message is answered with; the bus carries every type.
+    async def auth(self, message: AuthMessage) -> Any:
+        """Ask Authx; raises the errors of `actors.authx.errors` that the message names."""
+        return await self._ask(Topic.AUTH, message, None)
+
+    @overload
+    async def inventory(self, message: GetInventory) -> InventoryView: ...
+    @overload
+    async def inventory(self, message: PlaceOrder) -> Placed: ...
+    @overload
+    async def inventory(self, message: CancelOrder) -> Cancelled: ...
+    @overload
+    async def inventory(self, message: GetOrder) -> OrderView: ...
+    @overload
+    async def inventory(self, message: ListOrders) -> tuple[OrderView, ...]: ...
+    @overload
+    async def inventory(self, message: GetLedger) -> LedgerPage: ...
+    @overload
+    async def inventory(self, message: Settle | Forget) -> None: ...
+
+    async def inventory(self, message: InventoryMessage) -> Any:
+        """Ask the account's Inventory; raises the errors of `actors.inventory.errors`."""
+        return await self._ask(Topic.TASK, message, message.account_id)
+
+    async def world(self) -> World:
+        """Ask the Ticker for the world clock."""
+        world: World = await self._ask(Topic.TASK, GetWorld(), TICKER_KEY)
+        return world
+
+    def actor_states(self) -> Mapping[str, str]:
+        """Tell the state of every supervised actor by its name."""
+        return self._actor_states()
+
+    def ready(self) -> bool:
+        """Whether every permanent actor is ready."""
+        return self._ready()
+
+    def speed(self) -> int | float:
+        """Tell how many times as fast as its ruleset's own pace this world runs."""
+        return self.ruleset.parameters.get("speed", 1)
+
+    def ruleset_json(self) -> bytes:
+        """Give the ruleset's description as JSON, encoded once."""
+        if self._ruleset_json is None:
+            self._ruleset_json = msgspec.json.encode(self.ruleset.describe())
+        return self._ruleset_json
+
+    async def _ask(self, topic: Topic, message: object, key: str | None) -> Any:
+        try:
+            return await self._bus.ask(topic, message, key=key, timeout_s=self._reply_timeout_s)
+        except (trio.ClosedResourceError, trio.BrokenResourceError) as error:
+            # The bus is closing down, or nobody has ever subscribed.
+            raise ActorStopped from error

@@ -1,0 +1,231 @@
+"""The problems that the API answers with: for each slug its title, its status and what it means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemKind:
+    """One kind of problem; its ``type`` is ``/problems/<slug>``."""
+
+    slug: str
+    status: HTTPStatus
+    title: str
+    description: str
+
+    @property
+    def uri(self) -> str:
+        """The problem's ``type`` (RFC 9457, 3.1.1)."""
+        return f"/problems/{self.slug}"
+
+
+_KINDS = (
+    ProblemKind(
+        "malformed-request",
+        HTTPStatus.BAD_REQUEST,
+        "The request cannot be read",
+        "The request line, the framing or a header is not what HTTP allows or this server takes.",
+    ),
+    ProblemKind(
+        "malformed-json",
+        HTTPStatus.BAD_REQUEST,
+        "The body is not JSON",
+        "The body must be UTF-8 JSON (RFC 8259) without NaN, Infinity, duplicate members, lone"
+        " surrogates or NUL, nested at most 32 deep.",
+    ),
+    ProblemKind(
+        "idempotency-key-required",
+        HTTPStatus.BAD_REQUEST,
+        "An Idempotency-Key is required",
+        "A command that changes assets carries an Idempotency-Key header of 1 to 255 visible ASCII"
+        " characters, fresh for each new command and the same when one is sent again.",
+    ),
+    ProblemKind(
+        "invalid-token",
+        HTTPStatus.UNAUTHORIZED,
+        "The token is not accepted",
+        "The token is missing, malformed, expired, revoked or another server's: log in or refresh.",
+    ),
+    ProblemKind(
+        "invalid-credentials",
+        HTTPStatus.UNAUTHORIZED,
+        "Wrong username or password",
+        "There is no such username, or the password is not its password.",
+    ),
+    ProblemKind(
+        "forbidden",
+        HTTPStatus.FORBIDDEN,
+        "Not allowed",
+        "The account is known, but its role does not allow this.",
+    ),
+    ProblemKind(
+        "not-found",
+        HTTPStatus.NOT_FOUND,
+        "Not found",
+        "There is nothing under this path.",
+    ),
+    ProblemKind(
+        "unknown-account",
+        HTTPStatus.NOT_FOUND,
+        "No such account",
+        "There is no account of this name or id.",
+    ),
+    ProblemKind(
+        "unknown-asset",
+        HTTPStatus.NOT_FOUND,
+        "No such asset",
+        "The ruleset has no asset of this name that can be ordered; see /v1/ruleset.",
+    ),
+    ProblemKind(
+        "unknown-order",
+        HTTPStatus.NOT_FOUND,
+        "No such order",
+        "This account has no order of this id.",
+    ),
+    ProblemKind(
+        "method-not-allowed",
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        "Method not allowed",
+        "The path is there, but not with this method; the Allow header names those that are.",
+    ),
+    ProblemKind(
+        "request-timeout",
+        HTTPStatus.REQUEST_TIMEOUT,
+        "The body did not arrive in time",
+        "The client took too long to send the body it had announced.",
+    ),
+    ProblemKind(
+        "username-taken",
+        HTTPStatus.CONFLICT,
+        "The username is taken",
+        "Another account has this username, in this or another spelling.",
+    ),
+    ProblemKind(
+        "insufficient-resources",
+        HTTPStatus.CONFLICT,
+        "Not enough resources",
+        "The price cannot be covered now; `missing` gives the whole units that are short.",
+    ),
+    ProblemKind(
+        "prerequisites-missing",
+        HTTPStatus.CONFLICT,
+        "Prerequisites are missing",
+        "Other assets must be there first; `missing` gives the level or count needed of each.",
+    ),
+    ProblemKind(
+        "queue-full",
+        HTTPStatus.CONFLICT,
+        "The queue is full",
+        "Every place in the asset's queue is taken; wait for a completion or cancel an order.",
+    ),
+    ProblemKind(
+        "max-level",
+        HTTPStatus.CONFLICT,
+        "The highest level is reached",
+        "The asset cannot rise above this level, orders under way included.",
+    ),
+    ProblemKind(
+        "order-not-pending",
+        HTTPStatus.CONFLICT,
+        "The order is not pending",
+        "The order is completed or cancelled already; `state` says which.",
+    ),
+    ProblemKind(
+        "conflict",
+        HTTPStatus.CONFLICT,
+        "Changed by somebody else",
+        "What the request was to change was changed meanwhile; read it again and retry.",
+    ),
+    ProblemKind(
+        "payload-too-large",
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "The body is too large",
+        "The body is larger than the server takes.",
+    ),
+    ProblemKind(
+        "unsupported-media-type",
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "The body must be JSON",
+        "The body is declared as something other than application/json in UTF-8, or as compressed.",
+    ),
+    ProblemKind(
+        "invalid-request",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "The request is not valid",
+        "The request is well-formed, but a field is missing, unknown, of the wrong type or out of"
+        " its bounds; `errors` names each with a message.",
+    ),
+    ProblemKind(
+        "idempotency-key-reused",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "The Idempotency-Key was used before",
+        "The same Idempotency-Key came before with another request; use a fresh one.",
+    ),
+    ProblemKind(
+        "too-many-attempts",
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "Too many attempts",
+        "Too many logins in a short time; the Retry-After header says when to try again.",
+    ),
+    ProblemKind(
+        "headers-too-large",
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "The headers are too large",
+        "The request line and headers together are larger than the server takes.",
+    ),
+    ProblemKind(
+        "internal-error",
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "Internal error",
+        "The server met something it did not foresee; the X-Request-Id header leads to its log.",
+    ),
+    ProblemKind(
+        "not-implemented",
+        HTTPStatus.NOT_IMPLEMENTED,
+        "Not implemented",
+        "The request asks for a transfer coding that the server does not know.",
+    ),
+    ProblemKind(
+        "overloaded",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "Overloaded",
+        "The server has as much to do as it takes; nothing was done, try again later.",
+    ),
+    ProblemKind(
+        "unavailable",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The database is away",
+        "The server cannot reach its database now. A command sent again with the same"
+        " Idempotency-Key takes effect once.",
+    ),
+    ProblemKind(
+        "actor-stopped",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "Interrupted",
+        "What worked on the request stopped. A command sent again with the same Idempotency-Key"
+        " takes effect once.",
+    ),
+    ProblemKind(
+        "reply-timeout",
+        HTTPStatus.GATEWAY_TIMEOUT,
+        "No answer in time",
+        "The answer did not come in time. A command sent again with the same Idempotency-Key"
+        " takes effect once.",
+    ),
+    ProblemKind(
+        "http-version-not-supported",
+        HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
+        "HTTP version not supported",
+        "The server speaks HTTP/1.0 and HTTP/1.1.",
+    ),
+)
+
+PROBLEM_KINDS: Mapping[str, ProblemKind] = MappingProxyType({kind.slug: kind for kind in _KINDS})
+"""Every kind of problem by its slug."""

@@ -1,0 +1,227 @@
+"""Drives one client's connection: bytes in, bytes out, deadlines on both.
+
+It stands where Hypercorn's own ``TCPServer`` stands between a socket and the protocol, and
+closes what that leaves open: an error ends this connection and no other; every send has a
+deadline, after which the socket is aborted; nothing waits for a client that is gone; what ends
+a connection wakes every task of it.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import trio
+from hypercorn.events import Closed, RawData, Updated
+from hypercorn.trio.task_group import TaskGroup
+from hypercorn.typing import ConnectionState, LifespanState
+
+from app.http.protocol import HttpProtocol
+
+if TYPE_CHECKING:
+    from hypercorn.config import Config
+    from hypercorn.events import Event
+    from hypercorn.trio.worker_context import WorkerContext
+    from hypercorn.typing import AppWrapper
+    from structlog.typing import FilteringBoundLogger
+
+    from app.http.settings import HttpSettings
+
+RECEIVE_BYTES_MAX = 64 * 1024
+"""How much is read from a socket at once."""
+
+SEND_BYTES_MAX = 64 * 1024
+"""How much of an answer a client must take within the send timeout."""
+
+LINGER_S = 1.0
+LINGER_BYTES_MAX = 256 * 1024
+"""How long, and for how many bytes, a client that was refused may go on sending.
+
+Closing a socket with unread input resets the connection, and the reset may destroy the refusal
+before the client reads it (RFC 9112, 9.6).
+"""
+
+# Close with a reset, and drop what the client did not take.
+_RESET = struct.pack("ii", 1, 0)
+
+
+class Connection:
+    """One client's connection, from accept to close."""
+
+    def __init__(
+        self,
+        stream: trio.SocketStream,
+        app: AppWrapper,
+        *,
+        config: Config,
+        context: WorkerContext,
+        settings: HttpSettings,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._stream = stream
+        self._app = app
+        self._config = config
+        self._context = context
+        self._settings = settings
+        self._log = log
+        self._send_lock = trio.Lock()
+        self._reading = trio.CancelScope()
+        self._lingering = trio.CancelScope()
+        self._quiet = trio.Event()
+        self._idle = True
+        self._head_begun = False
+        self._aborted = False
+        self._protocol: HttpProtocol | None = None
+
+    async def serve(self) -> None:
+        """Serve the connection until either side closes it; raises nothing but cancellations."""
+        try:
+            await self._serve()
+        # One connection's failure is its own.
+        except Exception as error:  # noqa: BLE001
+            self._failed(error)
+        except BaseExceptionGroup as group:
+            cancelled, errors = group.split(trio.Cancelled)
+            if cancelled is None or not isinstance(errors, ExceptionGroup):
+                raise
+            self._failed(errors)
+            raise cancelled from None
+        finally:
+            await self._close()
+
+    def drain(self) -> None:
+        """Finish the request in hand, if there is one, then close (the server shuts down)."""
+        self._lingering.cancel()
+        if self._idle:
+            self._reading.cancel()
+
+    def abort(self) -> None:
+        """Close at once with a reset, whatever is under way; wakes every task of it."""
+        if self._aborted:
+            return
+        self._aborted = True
+        sock = self._stream.socket
+        with suppress(OSError):  # The peer has reset it already, or it is closed.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        sock.close()
+        self._reading.cancel()
+
+    async def _serve(self) -> None:
+        sock = self._stream.socket
+        try:
+            client, server = sock.getpeername()[:2], sock.getsockname()[:2]
+        except OSError:
+            return  # It is gone before it was served.
+        async with TaskGroup() as group:
+            protocol = self._protocol = HttpProtocol(
+                self._app,
+                self._config,
+                self._context,
+                group,
+                ConnectionState(LifespanState({})),
+                ssl=False,
+                client=client,
+                server=server,
+                send=self._send,
+            )
+            self._set_idle(idle=True)
+            if self._context.terminated.is_set():
+                self._reading.cancel()
+            with self._reading:
+                await self._read(protocol)
+            await protocol.handle(Closed())
+
+    async def _read(self, protocol: HttpProtocol) -> None:
+        while True:
+            try:
+                data = await self._stream.receive_some(RECEIVE_BYTES_MAX)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return
+            await protocol.handle(RawData(bytes(data)))
+            if not data:
+                break
+            if self._idle and not self._head_begun and protocol.head_begun:
+                self._head_begun = True
+                self._reading.deadline = trio.current_time() + self._settings.read_timeout_ms / 1000
+        # The client has sent all it will, but may still wait for its answer.
+        while not self._idle:
+            self._quiet = trio.Event()
+            await self._quiet.wait()
+
+    async def _send(self, event: Event) -> None:
+        """Take what the protocol has to say to the client or about the connection."""
+        if isinstance(event, RawData):
+            if event.data and not self._aborted:
+                async with self._send_lock:
+                    await self._send_all(event.data)
+        elif isinstance(event, Updated):
+            self._set_idle(idle=event.idle)
+        elif isinstance(event, Closed):
+            await self._end()
+
+    async def _send_all(self, data: bytes) -> None:
+        timeout_s = self._settings.send_timeout_ms / 1000
+        try:
+            # Shielded: half an answer would garble what follows. Never longer than the deadline.
+            with trio.CancelScope(shield=True) as deadline:
+                for start in range(0, len(data), SEND_BYTES_MAX):
+                    deadline.deadline = trio.current_time() + timeout_s
+                    await self._stream.send_all(data[start : start + SEND_BYTES_MAX])
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        else:
+            if not deadline.cancelled_caught:
+                return
+            self._log.info("client_stalled", timeout_ms=self._settings.send_timeout_ms)
+        try:
+            await self._end()
+        finally:
+            self.abort()
+
+    async def _end(self) -> None:
+        """Tell the application that its client is gone, then stop reading.
+
+        In this order: the reading task itself may be the one that tells.
+        """
+        try:
+            if self._protocol is not None:
+                await self._protocol.handle(Closed())
+        finally:
+            self._reading.cancel()
+
+    def _set_idle(self, *, idle: bool) -> None:
+        self._idle = idle
+        self._head_begun = False
+        if idle:
+            timeout_s = self._settings.keep_alive_timeout_ms / 1000
+            self._reading.deadline = trio.current_time() + timeout_s
+            self._quiet.set()
+        else:
+            self._reading.deadline = float("inf")
+
+    async def _close(self) -> None:
+        try:
+            if not self._aborted and self._protocol is not None and self._protocol.input_left:
+                await self._linger()
+        finally:
+            self._stream.socket.close()
+
+    async def _linger(self) -> None:
+        """Say that nothing follows, and let the client finish sending, within bounds."""
+        left = LINGER_BYTES_MAX
+        self._lingering.deadline = trio.current_time() + LINGER_S
+        try:
+            with self._lingering:
+                await self._stream.send_eof()
+                while left > 0:
+                    data = await self._stream.receive_some(RECEIVE_BYTES_MAX)
+                    if not data:
+                        return
+                    left -= len(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return
+
+    def _failed(self, error: BaseException) -> None:
+        self._log.error("connection_failed", exc_info=error)

@@ -1,0 +1,117 @@
+"""The outermost ASGI application: gives every request its id, and lets no error out.
+
+Quart-Trio drops an exception that comes together with a cancellation, and a framework may fail
+where no handler is in charge: here both are logged, and the client gets a problem.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import trio
+
+from app.http.errors import MalformedRequest
+from app.http.problems import problem_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+
+    from structlog.typing import FilteringBoundLogger
+
+    from app.http.exchange import HttpResponse
+
+# ASGI is a protocol of plain dictionaries.
+Scope: TypeAlias = "MutableMapping[str, Any]"
+Event: TypeAlias = "MutableMapping[str, Any]"
+Receive: TypeAlias = "Callable[[], Awaitable[Event]]"
+Send: TypeAlias = "Callable[[Event], Awaitable[None]]"
+AsgiApp: TypeAlias = "Callable[[Scope, Receive, Send], Awaitable[None]]"
+
+REQUEST_ID = b"x-request-id"
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+
+def new_request_id() -> str:
+    """Make an id for a request that came without a usable one."""
+    return secrets.token_hex(8)
+
+
+def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """Give the client's own id of a request if it is fit for a log, else a new one."""
+    for name, value in headers:
+        if name == REQUEST_ID and _REQUEST_ID.fullmatch(value):
+            return value.decode("ascii")
+    return new_request_id()
+
+
+class Edge:
+    """Wraps the ASGI application that routes."""
+
+    def __init__(self, app: AsgiApp, *, log: FilteringBoundLogger) -> None:
+        self._app = app
+        self._log = log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI scope; raises nothing but cancellations."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = request_id_of(scope["headers"])
+        scope.setdefault("state", {})["request_id"] = request_id
+        answer = _Answer(send, request_id)
+        if not scope["path"].startswith("/"):
+            target = MalformedRequest("the request target must be a path that begins with '/'")
+            await answer.send_response(problem_of(target).response())
+            return
+        error = await self._run(scope, receive, answer)
+        if error is not None:
+            self._log.error("request_failed", request_id=request_id, exc_info=error)
+            if not answer.started:
+                await answer.send_response(problem_of(error).response())
+
+    async def _run(self, scope: Scope, receive: Receive, answer: _Answer) -> Exception | None:
+        """Run the application; return what it failed with, raise what cancelled it."""
+        try:
+            await self._app(scope, receive, answer.send)
+        # The edge of the program: nothing that a request causes may pass.
+        except Exception as error:  # noqa: BLE001
+            return error
+        except BaseExceptionGroup as group:
+            cancelled, errors = group.split(trio.Cancelled)
+            if cancelled is None or not isinstance(errors, ExceptionGroup):
+                raise
+            request_id = scope["state"]["request_id"]
+            self._log.error("request_failed", request_id=request_id, exc_info=errors)
+            raise cancelled from None
+        return None
+
+
+class _Answer:
+    """The way back to the client: knows whether an answer has begun, and adds the id to it."""
+
+    __slots__ = ("_request_id", "_send", "started")
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self._request_id = request_id.encode("ascii")
+        self.started = False
+
+    async def send(self, event: Event) -> None:
+        if event["type"] == "http.response.start":
+            self.started = True
+            headers = cast("Iterable[tuple[bytes, bytes]]", event.get("headers", ()))
+            event = {**event, "headers": [*headers, (REQUEST_ID, self._request_id)]}
+        await self._send(event)
+
+    async def send_response(self, response: HttpResponse) -> None:
+        length = (b"content-length", str(len(response.body)).encode("ascii"))
+        await self.send(
+            {
+                "type": "http.response.start",
+                "status": response.status,
+                "headers": [*response.headers, length],
+            }
+        )
+        await self._send({"type": "http.response.body", "body": response.body, "more_body": False})

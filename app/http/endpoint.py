@@ -1,0 +1,144 @@
+"""What an endpoint is: a row of the declarative table, and the call that its handler gets.
+
+A handler is a plain async function from a typed `Call` to a typed answer. It knows neither Quart
+nor headers, so that any front can serve the same table.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+
+from actors.authx.errors import InvalidToken
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from actors.authx.messages import Identity
+    from app.gateway import Gateway
+
+BodyT = TypeVar("BodyT")
+QueryT = TypeVar("QueryT")
+AnswerT = TypeVar("AnswerT")
+
+_PARAMETER = re.compile(r"\{(?P<name>[a-z_]+):(?P<kind>[a-z]+)\}")
+
+
+class Auth(Enum):
+    """Who may call an endpoint."""
+
+    NONE = "none"
+    PLAYER = "player"
+    ADMIN = "admin"
+
+
+class PathKind(Enum):
+    """What a parameter in a path may be; anything else is not found."""
+
+    UUID = "uuid"
+    TEXT = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """What makes a command sent twice take effect once: its key, and a digest of the request."""
+
+    key: str
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[BodyT, QueryT]):
+    """One request as its handler sees it; a part that the endpoint does not declare is None."""
+
+    gateway: Gateway
+    request_id: str
+    path: Mapping[str, str]
+    body: BodyT
+    query: QueryT
+    identity: Identity | None = None
+    idempotency: Idempotency | None = None
+
+    @property
+    def caller(self) -> Identity:
+        """Who calls.
+
+        Raises:
+            InvalidToken: the endpoint lets anybody call.
+        """
+        if self.identity is None:
+            raise InvalidToken("nobody is logged in")
+        return self.identity
+
+    @property
+    def command(self) -> Idempotency:
+        """The command's key and fingerprint.
+
+        Raises:
+            LookupError: the endpoint is not declared idempotent.
+        """
+        if self.idempotency is None:
+            raise LookupError("this endpoint takes no Idempotency-Key")
+        return self.idempotency
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[AnswerT]):
+    """An answer that is not the endpoint's usual one: another status, or headers of its own."""
+
+    body: AnswerT
+    status: int | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+# The table holds handlers of every type; what each takes and gives stands beside it in its row.
+Handler: TypeAlias = "Callable[[Call[Any, Any]], Awaitable[Any]]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One row of the table.
+
+    - ``path``: a template; ``{order_id:uuid}`` is a parameter of a `PathKind`.
+    - ``request``, ``query``, ``response``: the types of body, query string and answer; None
+      where there is none.
+    - ``status``: of the usual answer; ``also`` describes others that are no problems.
+    - ``errors``: slugs of the problems beside those that follow from the other columns.
+    - ``absent``: slug of the 404 for a path parameter that cannot name anything.
+    - ``idempotent``: the request must carry an ``Idempotency-Key``.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    tag: str
+    auth: Auth = Auth.NONE
+    request: type[Any] | None = None
+    query: type[Any] | None = None
+    response: Any = None
+    status: int = 200
+    also: tuple[tuple[int, str], ...] = ()
+    errors: tuple[str, ...] = ()
+    absent: str = "not-found"
+    idempotent: bool = False
+
+    @property
+    def name(self) -> str:
+        """The handler's name: unique in the table."""
+        return str(getattr(self.handler, "__name__", self.handler))
+
+    def parameters(self) -> dict[str, PathKind]:
+        """Give the parameters of the path, in order.
+
+        Raises:
+            ValueError: one is of no known kind.
+        """
+        found = _PARAMETER.finditer(self.path)
+        return {match["name"]: PathKind(match["kind"]) for match in found}
+
+    def template(self, opening: str, closing: str) -> str:
+        """Give the path with each parameter's name between ``opening`` and ``closing``."""
+        return _PARAMETER.sub(lambda match: f"{opening}{match['name']}{closing}", self.path)

@@ -1,0 +1,19 @@
+"""The table of endpoints: all that the API offers, one row each.
+
+A new endpoint is a row in its subject's module; Quart's routes and ``/openapi.json`` follow.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from app.http.endpoints.accounts import ACCOUNTS
+from app.http.endpoints.inventory import INVENTORY
+from app.http.endpoints.sessions import SESSIONS
+from app.http.endpoints.system import SYSTEM
+
+if TYPE_CHECKING:
+    from app.http.endpoint import Endpoint
+
+ENDPOINTS: tuple[Endpoint, ...] = (*SYSTEM, *ACCOUNTS, *SESSIONS, *INVENTORY)
+"""Every endpoint but ``/openapi.json``, which describes these."""

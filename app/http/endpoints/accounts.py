@@ -1,0 +1,112 @@
+"""Registering, and what an account may do with itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from actors.authx.errors import InvalidPassword, InvalidToken, UnknownAccount
+from actors.authx.messages import ChangePassword, EraseAccount, GetAccount, Register
+from actors.inventory.errors import InventoryError
+from actors.inventory.messages import Forget
+from app.http.endpoint import Auth, Endpoint
+from app.http.errors import FieldError, InvalidRequest
+from app.http.types.accounts import (
+    AccountDetails,
+    ChangePasswordRequest,
+    EraseAccountRequest,
+    RegisteredAccount,
+    RegisterRequest,
+)
+from bus import BusError
+
+if TYPE_CHECKING:
+    from app.http.endpoint import Call
+
+_ACTOR = ("overloaded", "unavailable", "actor-stopped", "reply-timeout")
+
+
+async def register_account(call: Call[RegisterRequest, None]) -> RegisteredAccount:
+    """Create an account."""
+    account = await call.gateway.auth(Register(call.body.username, call.body.password))
+    return RegisteredAccount(account.account_id, account.username, account.created_at)
+
+
+async def get_account(call: Call[None, None]) -> AccountDetails:
+    """Give the caller's own account."""
+    try:
+        account = await call.gateway.auth(GetAccount(call.caller.account_id))
+    except UnknownAccount as error:
+        # It was erased between the check of the token and now: so was the token.
+        raise InvalidToken("the account is gone") from error
+    return AccountDetails(account.account_id, account.username, account.role, account.created_at)
+
+
+async def erase_account(call: Call[EraseAccountRequest, None]) -> None:
+    """Remove everything of the caller's account."""
+    account_id = call.caller.account_id
+    await call.gateway.auth(EraseAccount(account_id, call.body.password))
+    try:
+        await call.gateway.inventory(Forget(account_id))
+    except (BusError, InventoryError):
+        # The account is erased. An Inventory that did not hear of it meets that at its next
+        # write, which Storage refuses.
+        return
+
+
+async def change_password(call: Call[ChangePasswordRequest, None]) -> None:
+    """Change the caller's password and end every other session."""
+    caller, body = call.caller, call.body
+    message = ChangePassword(
+        caller.account_id, caller.session_id, body.current_password, body.new_password
+    )
+    try:
+        await call.gateway.auth(message)
+    except InvalidPassword as error:
+        raise InvalidRequest(FieldError("new_password", str(error))) from error
+
+
+ACCOUNTS = (
+    Endpoint(
+        method="POST",
+        path="/v1/accounts",
+        handler=register_account,
+        summary="Create an account",
+        tag="accounts",
+        request=RegisterRequest,
+        response=RegisteredAccount,
+        status=201,
+        errors=("username-taken", "too-many-attempts", *_ACTOR),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/accounts/me",
+        handler=get_account,
+        summary="The caller's account",
+        tag="accounts",
+        auth=Auth.PLAYER,
+        response=AccountDetails,
+    ),
+    Endpoint(
+        method="DELETE",
+        path="/v1/accounts/me",
+        handler=erase_account,
+        summary="Erase the caller's account and everything it owns",
+        tag="accounts",
+        auth=Auth.PLAYER,
+        request=EraseAccountRequest,
+        status=204,
+        errors=("invalid-credentials", "too-many-attempts"),
+    ),
+    Endpoint(
+        method="PUT",
+        path="/v1/accounts/me/password",
+        handler=change_password,
+        summary="Change the password and end every other session",
+        tag="accounts",
+        auth=Auth.PLAYER,
+        request=ChangePasswordRequest,
+        status=204,
+        errors=("invalid-credentials", "too-many-attempts"),
+    ),
+)
+"""The endpoints of accounts."""

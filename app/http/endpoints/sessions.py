@@ -1,0 +1,125 @@
+"""Logging in, staying logged in, logging out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from actors.authx.messages import EndSessions, ListSessions, Login, Refresh
+from app.http.endpoint import Auth, Endpoint
+from app.http.types.sessions import (
+    LoginRequest,
+    RefreshRequest,
+    SessionDetails,
+    SessionList,
+    SessionTokens,
+)
+
+if TYPE_CHECKING:
+    from actors.authx.messages import Tokens
+    from app.http.endpoint import Call
+
+_ACTOR = ("overloaded", "unavailable", "actor-stopped", "reply-timeout")
+
+
+async def open_session(call: Call[LoginRequest, None]) -> SessionTokens:
+    """Log in."""
+    tokens = await call.gateway.auth(Login(call.body.username, call.body.password))
+    return _session_tokens(tokens)
+
+
+async def refresh_session(call: Call[RefreshRequest, None]) -> SessionTokens:
+    """Rotate a session's tokens."""
+    return _session_tokens(await call.gateway.auth(Refresh(call.body.refresh_token)))
+
+
+async def list_sessions(call: Call[None, None]) -> SessionList:
+    """Give the caller's live sessions."""
+    caller = call.caller
+    sessions = await call.gateway.auth(ListSessions(caller.account_id))
+    return SessionList(
+        [
+            SessionDetails(
+                session_id=session.session_id,
+                created_at=session.created_at,
+                refreshed_at=session.refreshed_at,
+                expires_at=session.expires_at,
+                current=session.session_id == caller.session_id,
+            )
+            for session in sessions
+        ]
+    )
+
+
+async def end_current_session(call: Call[None, None]) -> None:
+    """Log out."""
+    await call.gateway.auth(EndSessions(call.caller.account_id, call.caller.session_id))
+
+
+async def end_all_sessions(call: Call[None, None]) -> None:
+    """Log out everywhere."""
+    await call.gateway.auth(EndSessions(call.caller.account_id))
+
+
+def _session_tokens(tokens: Tokens) -> SessionTokens:
+    return SessionTokens(
+        account_id=tokens.account_id,
+        session_id=tokens.session_id,
+        access_token=tokens.access_token,
+        token_type="Bearer",  # noqa: S106 - the kind of token, not a token
+        expires_in=tokens.expires_in,
+        refresh_token=tokens.refresh_token,
+        refresh_expires_in=tokens.refresh_expires_in,
+    )
+
+
+SESSIONS = (
+    Endpoint(
+        method="POST",
+        path="/v1/sessions",
+        handler=open_session,
+        summary="Log in",
+        tag="sessions",
+        request=LoginRequest,
+        response=SessionTokens,
+        status=201,
+        errors=("invalid-credentials", "too-many-attempts", *_ACTOR),
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/sessions/refresh",
+        handler=refresh_session,
+        summary="Rotate a session's tokens",
+        tag="sessions",
+        request=RefreshRequest,
+        response=SessionTokens,
+        errors=("invalid-token", *_ACTOR),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/sessions",
+        handler=list_sessions,
+        summary="The caller's live sessions",
+        tag="sessions",
+        auth=Auth.PLAYER,
+        response=SessionList,
+    ),
+    Endpoint(
+        method="DELETE",
+        path="/v1/sessions/current",
+        handler=end_current_session,
+        summary="Log out",
+        tag="sessions",
+        auth=Auth.PLAYER,
+        status=204,
+    ),
+    Endpoint(
+        method="DELETE",
+        path="/v1/sessions",
+        handler=end_all_sessions,
+        summary="Log out everywhere",
+        tag="sessions",
+        auth=Auth.PLAYER,
+        status=204,
+    ),
+)
+"""The endpoints of sessions."""

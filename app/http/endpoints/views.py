@@ -1,0 +1,91 @@
+"""From what an Inventory answers to what the API shows: milliseconds become RFC 3339 times."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET
+
+from app.http.types.inventory import (
+    Balance,
+    CancelledOrder,
+    Change,
+    InventoryDetails,
+    LedgerEntryDetails,
+    LedgerPageDetails,
+    OrderDetails,
+    Stock,
+)
+from app.http.types.times import optional_world_time, world_time
+
+if TYPE_CHECKING:
+    from actors.inventory.views import (
+        Cancelled,
+        InventoryView,
+        LedgerEntry,
+        LedgerPage,
+        OrderView,
+    )
+
+
+def inventory_details(view: InventoryView) -> InventoryDetails:
+    """Show an inventory."""
+    return InventoryDetails(
+        account_id=view.account_id,
+        version=view.version,
+        at=world_time(view.at_ms),
+        tick=view.tick,
+        resources={
+            name: Stock(
+                stock.amount, stock.per_hour, stock.capacity, optional_world_time(stock.full_at_ms)
+            )
+            for name, stock in view.resources.items()
+        },
+        balances={
+            name: Balance(balance.produced, balance.used, balance.factor_percent / 100)
+            for name, balance in view.balances.items()
+        },
+        buildings=view.buildings,
+        technologies=view.technologies,
+        units=view.units,
+        orders=[order_details(order) for order in view.orders],
+    )
+
+
+def order_details(view: OrderView) -> OrderDetails:
+    """Show an order."""
+    return OrderDetails(
+        id=view.id,
+        asset=view.asset,
+        kind=view.kind,
+        cost=view.cost,
+        state=view.state,
+        placed_at=world_time(view.placed_at_ms),
+        starts_at=optional_world_time(view.starts_at_ms),
+        finishes_at=optional_world_time(view.finishes_at_ms),
+        level=UNSET if view.level is None else view.level,
+        count=UNSET if view.count is None else view.count,
+    )
+
+
+def cancelled_order(cancelled: Cancelled) -> CancelledOrder:
+    """Show a cancelled order with its refund."""
+    return CancelledOrder(order_details(cancelled.order), cancelled.refund)
+
+
+def ledger_page(page: LedgerPage) -> LedgerPageDetails:
+    """Show a page of the ledger."""
+    return LedgerPageDetails([_ledger_entry(entry) for entry in page.entries], page.next)
+
+
+def _ledger_entry(entry: LedgerEntry) -> LedgerEntryDetails:
+    return LedgerEntryDetails(
+        seq=entry.seq,
+        at=world_time(entry.at_ms),
+        cause=entry.cause,
+        changes={
+            name: Change(change.delta, change.balance) for name, change in entry.changes.items()
+        },
+        order_id=UNSET if entry.order_id is None else entry.order_id,
+        transfer_id=UNSET if entry.transfer_id is None else entry.transfer_id,
+    )

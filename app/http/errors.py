@@ -1,0 +1,116 @@
+"""What the HTTP front itself refuses, before or beside any actor.
+
+::
+
+    HttpError
+    ├── MalformedRequest          400: the request is not one that this server can read
+    ├── MalformedJson             400: the body is not JSON, or breaks its limits
+    ├── IdempotencyKeyRequired    400
+    ├── Forbidden                 403: the account's role does not allow it
+    ├── NotFound                  404 (slug: which kind of thing is not there)
+    ├── MethodNotAllowed          405 (allow: the methods that are)
+    ├── BodyTimeout               408: the body did not arrive in time
+    ├── PayloadTooLarge           413
+    ├── UnsupportedMediaType      415
+    ├── InvalidRequest            422 (errors: field and message of each)
+    ├── HeadersTooLarge           431
+    ├── NotImplementedByServer    501: a transfer coding that this server does not know
+    ├── TooManyConnections        503
+    └── HttpVersionNotSupported   505
+
+`HttpBindError` stands beside them: the server could not listen at all.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """What is wrong with one field; an empty name means the body as a whole."""
+
+    field: str
+    message: str
+
+
+class HttpError(Exception):
+    """Whatever the HTTP front refuses; the message becomes the problem's detail."""
+
+
+class MalformedRequest(HttpError):
+    """The request line, the framing or the headers cannot be accepted."""
+
+
+class MalformedJson(HttpError):
+    """The body is not JSON, or breaks a limit that every body must keep."""
+
+
+class IdempotencyKeyRequired(HttpError):
+    """A command that changes assets came without its key."""
+
+
+class Forbidden(HttpError):
+    """The account is known, but its role does not allow this."""
+
+
+class NotFound(HttpError):
+    """There is nothing here; ``slug`` names the problem."""
+
+    def __init__(self, message: str, slug: str = "not-found") -> None:
+        super().__init__(message)
+        self.slug = slug
+
+
+class MethodNotAllowed(HttpError):
+    """The path is there, but not with this method; ``allow`` names those that are."""
+
+    def __init__(self, allow: tuple[str, ...]) -> None:
+        super().__init__("this path answers to " + ", ".join(allow))
+        self.allow = allow
+
+
+class BodyTimeout(HttpError):
+    """The body did not arrive in time."""
+
+
+class PayloadTooLarge(HttpError):
+    """The body is larger than the server takes."""
+
+
+class UnsupportedMediaType(HttpError):
+    """The body is declared as something other than JSON."""
+
+
+class InvalidRequest(HttpError):
+    """The request is well-formed, but not what the endpoint takes."""
+
+    def __init__(self, *errors: FieldError) -> None:
+        super().__init__("; ".join(f"{e.field}: {e.message}" for e in errors))
+        self.errors = errors
+
+
+class HeadersTooLarge(HttpError):
+    """The request line and headers are larger than the server takes."""
+
+
+class NotImplementedByServer(HttpError):
+    """The request asks for a transfer coding that the server does not know."""
+
+
+class TooManyConnections(HttpError):
+    """As many connections are open as the server takes."""
+
+
+class HttpVersionNotSupported(HttpError):
+    """The request is of an HTTP version other than 1.0 and 1.1."""
+
+
+class HttpBindError(Exception):
+    """The server cannot listen on its address; the message is one clear line."""
+
+    def __init__(self, host: str, port: int, reason: str) -> None:
+        shown = f"[{host}]" if ":" in host else host
+        super().__init__(f"cannot listen on {shown}:{port}: {reason}")
+        self.host = host
+        self.port = port
+        self.reason = reason

@@ -1,0 +1,52 @@
+"""A request and a response as any front can make them: no Quart, no ASGI, no socket."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+JSON_TYPE = b"application/json"
+"""The media type of every answer that is not a problem."""
+
+PROBLEM_TYPE = b"application/problem+json"
+"""The media type of every problem (RFC 9457)."""
+
+
+class Headers:
+    """A request's headers by lower-case name; a name may have come more than once."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, items: Iterable[tuple[bytes, bytes]]) -> None:
+        values: dict[bytes, list[bytes]] = {}
+        for name, value in items:
+            values.setdefault(name, []).append(value)
+        self._values = values
+
+    def all(self, name: bytes) -> list[bytes]:
+        """Give every value of a header, in order; none if it is absent."""
+        return self._values.get(name, [])
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One request with its whole body; ``query`` is what follows ``?``, still encoded."""
+
+    method: str
+    path: str
+    query: bytes
+    headers: Headers
+    body: bytes
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """One response; ``X-Request-Id``, ``Date`` and the framing are added by the server."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes

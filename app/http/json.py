@@ -1,0 +1,146 @@
+"""Strict JSON: bytes in, a typed value out, nothing let through that JSON does not allow.
+
+The standard library accepts NaN, Infinity, duplicate members and lone surrogates and dies of
+deep nesting; msgspec's decoder keeps the last of duplicate members. So the standard library's
+scanner reads (with hooks that refuse), and msgspec then checks the value against the type
+without converting anything: ``true``, ``1.0`` and ``"5"`` are not the integer 5.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NoReturn, TypeVar, cast
+
+import msgspec
+
+from app.http.errors import FieldError, InvalidRequest, MalformedJson
+
+T = TypeVar("T")
+
+DEPTH_MAX = 32
+"""How deep objects and arrays may be nested."""
+
+_DIGITS_MAX = 64
+# Any whole number longer than `_DIGITS_MAX` is out of every range; its value is never used.
+_OUT_OF_RANGE = int("9" * _DIGITS_MAX)
+
+# A string, also one that never ends, is one token, so that the scan is linear in every input.
+_STRUCTURE = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+_PLACE = re.compile(r" - at `\$?\.?(.*)`$", re.DOTALL)
+_NAMED_FIELD = re.compile(r"^Object (?:missing required|contains unknown) field `(.*)`", re.DOTALL)
+
+
+def decode_body(body: bytes, type_: type[T]) -> T:
+    """Decode a request's body as ``type_``.
+
+    Raises:
+        MalformedJson: it is not JSON, or breaks the limits of `parse`.
+        InvalidRequest: it is JSON, but not of this type.
+    """
+    return convert(parse(body), type_)
+
+
+def convert(value: object, type_: type[T]) -> T:
+    """Check plain data against a type without converting any value.
+
+    Raises:
+        InvalidRequest: it is not of this type; the error names the first field at fault.
+    """
+    try:
+        return msgspec.convert(value, type_, strict=True)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(field_error(str(error))) from None
+
+
+def parse(body: bytes) -> object:
+    """Read JSON text (RFC 8259) as plain data.
+
+    Refused beyond what the grammar refuses: duplicate members, lone surrogates, NUL in a
+    string, nesting beyond `DEPTH_MAX`, and a byte order mark.
+
+    Raises:
+        MalformedJson: as said; the message says which.
+    """
+    if not body:
+        raise MalformedJson("the body is empty; a JSON object is expected")
+    if _too_deep(body):
+        raise MalformedJson(f"nested more than {DEPTH_MAX} deep")
+    try:
+        value: object = _DECODER.decode(body.decode())
+    except UnicodeDecodeError:
+        raise MalformedJson("the body is not UTF-8") from None
+    except json.JSONDecodeError as error:
+        reason = error.msg.removesuffix(" at").removesuffix(" starting")
+        raise MalformedJson(
+            f"not JSON: {reason}, line {error.lineno} column {error.colno}"
+        ) from None
+    if b"\\u" in body:
+        _check_strings(value)
+    return value
+
+
+def field_error(message: str) -> FieldError:
+    """Take msgspec's message apart into the field at fault and what is wrong with it."""
+    place = _PLACE.search(message)
+    field = place[1] if place else ""
+    text = message[: place.start()] if place else message
+    named = _NAMED_FIELD.match(text)
+    if named:
+        field = f"{field}.{named[1]}" if field else named[1]
+    return FieldError(field, text.replace("`", ""))
+
+
+def _too_deep(body: bytes) -> bool:
+    if body.count(b"{") + body.count(b"[") <= DEPTH_MAX:
+        return False
+    depth = 0
+    for token in _STRUCTURE.finditer(body):
+        first = body[token.start()]
+        if first in b"{[":
+            depth += 1
+            if depth > DEPTH_MAX:
+                return True
+        elif first in b"}]":
+            depth -= 1
+    return False
+
+
+def _check_strings(value: object) -> None:
+    """Refuse what only an escape can bring into a string: NUL and lone surrogates."""
+    if isinstance(value, str):
+        if "\0" in value:
+            raise MalformedJson("a string contains NUL")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise MalformedJson("a string contains a lone surrogate") from None
+    elif isinstance(value, dict):
+        for name, member in cast("dict[str, object]", value).items():
+            _check_strings(name)
+            _check_strings(member)
+    elif isinstance(value, list):
+        for item in cast("list[object]", value):
+            _check_strings(item)
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise MalformedJson("an object has two members of the same name")
+    return members
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise MalformedJson(f"{name} is not JSON")
+
+
+def _whole_number(text: str) -> int:
+    if len(text) <= _DIGITS_MAX:
+        return int(text)
+    return -_OUT_OF_RANGE if text.startswith("-") else _OUT_OF_RANGE
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_members, parse_constant=_refuse_constant, parse_int=_whole_number
+)

@@ -1,0 +1,216 @@
+"""``/openapi.json`` (OpenAPI 3.1) from the table of endpoints and the types themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from app.http.catalogue import PROBLEM_KINDS
+from app.http.endpoint import Auth, Endpoint, PathKind
+from app.http.exchange import JSON_TYPE, PROBLEM_TYPE
+from app.http.types.world import ProblemDetails
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
+    from app.http.endpoint import Call
+
+API_VERSION = "1"
+"""The version of the contract."""
+
+_REF = "#/components/schemas/{name}"
+_ALWAYS = ("internal-error",)
+_BY_AUTH = {
+    Auth.NONE: (),
+    Auth.PLAYER: ("invalid-token", "overloaded", "unavailable", "actor-stopped", "reply-timeout"),
+    Auth.ADMIN: (
+        "invalid-token",
+        "forbidden",
+        "overloaded",
+        "unavailable",
+        "actor-stopped",
+        "reply-timeout",
+    ),
+}
+_WITH_BODY = (
+    "malformed-json",
+    "invalid-request",
+    "payload-too-large",
+    "unsupported-media-type",
+    "request-timeout",
+)
+_IDEMPOTENT = ("idempotency-key-required", "idempotency-key-reused", "invalid-request")
+
+
+def with_openapi(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
+    """Add ``GET /openapi.json`` to a table; it describes the whole table, itself included."""
+    document = b""
+
+    async def get_openapi(call: Call[None, None]) -> msgspec.Raw:  # noqa: ARG001
+        """Give this document."""
+        return msgspec.Raw(document)
+
+    handler: Callable[[Call[Any, Any]], Awaitable[msgspec.Raw]] = get_openapi
+    itself = Endpoint(
+        method="GET",
+        path="/openapi.json",
+        handler=handler,
+        summary="This document",
+        tag="system",
+        response=dict[str, Any],
+    )
+    table = (*endpoints, itself)
+    document = msgspec.json.encode(describe(table))
+    return table
+
+
+def slugs(endpoint: Endpoint) -> tuple[str, ...]:
+    """Give every problem that an endpoint can answer with, in the catalogue's order."""
+    possible = {*_ALWAYS, *_BY_AUTH[endpoint.auth], *endpoint.errors, "invalid-request"}
+    if endpoint.request is not None:
+        possible.update(_WITH_BODY)
+    if endpoint.idempotent:
+        possible.update(_IDEMPOTENT)
+    if endpoint.parameters():
+        possible.add(endpoint.absent)
+    return tuple(slug for slug in PROBLEM_KINDS if slug in possible)
+
+
+def describe(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+    """Describe a table as an OpenAPI 3.1 document."""
+    types = _types(endpoints)
+    schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
+    schema_of = dict(zip(types, schemas, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for endpoint in endpoints:
+        operations = paths.setdefault(endpoint.template("{", "}"), {})
+        operations[endpoint.method.lower()] = _operation(endpoint, schema_of)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Holdfast",
+            "version": API_VERSION,
+            "summary": "A persistent-world game server: accounts own assets that grow with time.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "bearerFormat": "PASETO v4"}
+            },
+        },
+    }
+
+
+def _types(endpoints: Iterable[Endpoint]) -> list[Any]:
+    """Give every type of the table once, in the table's order."""
+    types: list[Any] = [ProblemDetails]
+    for endpoint in endpoints:
+        for type_ in (endpoint.request, endpoint.response):
+            if type_ is not None and type_ not in types:
+                types.append(type_)
+    return types
+
+
+def _operation(endpoint: Endpoint, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": endpoint.name,
+        "summary": endpoint.summary,
+        "tags": [endpoint.tag],
+        "parameters": [
+            *_path_parameters(endpoint),
+            *_query_parameters(endpoint),
+            *_header_parameters(endpoint),
+        ],
+        "responses": {
+            **_answers(endpoint, schema_of),
+            **_problems(endpoint, schema_of[ProblemDetails]),
+        },
+    }
+    if endpoint.auth is not Auth.NONE:
+        operation["security"] = [{"token": []}]
+    if endpoint.request is not None:
+        content = {JSON_TYPE.decode(): {"schema": schema_of[endpoint.request]}}
+        operation["requestBody"] = {"required": True, "content": content}
+    return operation
+
+
+def _path_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string"}
+            if kind is PathKind.TEXT
+            else {"type": "string", "format": "uuid"},
+        }
+        for name, kind in endpoint.parameters().items()
+    ]
+
+
+def _query_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
+    if endpoint.query is None:
+        return []
+    _, components = msgspec.json.schema_components([endpoint.query])
+    schema: dict[str, Any] = components[endpoint.query.__name__]
+    return [
+        {"name": name, "in": "query", "required": name in schema["required"], "schema": member}
+        for name, member in schema["properties"].items()
+    ]
+
+
+def _header_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
+    if not endpoint.idempotent:
+        return []
+    return [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": True,
+            "description": PROBLEM_KINDS["idempotency-key-required"].description,
+            "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+        }
+    ]
+
+
+def _answers(endpoint: Endpoint, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
+    answers: dict[str, Any] = {}
+    for status, description in ((endpoint.status, endpoint.summary), *endpoint.also):
+        answers[str(status)] = {"description": description}
+        if endpoint.response is not None:
+            content = {JSON_TYPE.decode(): {"schema": schema_of[endpoint.response]}}
+            answers[str(status)]["content"] = content
+    return answers
+
+
+def _problems(endpoint: Endpoint, schema: Any) -> dict[str, Any]:
+    """Group the endpoint's problems by status, each with what it means as an example."""
+    taken = {endpoint.status, *(status for status, _ in endpoint.also)}
+    by_status: dict[int, dict[str, Any]] = {}
+    for slug in slugs(endpoint):
+        kind = PROBLEM_KINDS[slug]
+        if kind.status.value in taken:
+            continue
+        response = by_status.setdefault(
+            kind.status.value,
+            {
+                "description": "",
+                "content": {PROBLEM_TYPE.decode(): {"schema": schema, "examples": {}}},
+            },
+        )
+        response["description"] = "; ".join(
+            part for part in (response["description"], f"`{slug}`: {kind.title}") if part
+        )
+        response["content"][PROBLEM_TYPE.decode()]["examples"][slug] = {
+            "summary": kind.description,
+            "value": {
+                "type": kind.uri,
+                "title": kind.title,
+                "status": kind.status.value,
+                "detail": kind.description,
+            },
+        }
+    return {str(status): by_status[status] for status in sorted(by_status)}

@@ -1,0 +1,190 @@
+"""From a request to a response: who calls, what for, the handler, its answer or its refusal.
+
+Nothing here belongs to Quart: a front hands over an `HttpRequest` with its whole body and gets
+an `HttpResponse` back, whatever happens.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from actors.authx.errors import InvalidToken
+from actors.authx.messages import Authorize
+from app.http.endpoint import Answer, Auth, Call, Idempotency, PathKind
+from app.http.errors import (
+    FieldError,
+    Forbidden,
+    IdempotencyKeyRequired,
+    InvalidRequest,
+    NotFound,
+    UnsupportedMediaType,
+)
+from app.http.exchange import JSON_TYPE, HttpResponse
+from app.http.json import decode_body
+from app.http.problems import problem_of
+from app.http.query import QueryDecoder, parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from structlog.typing import FilteringBoundLogger
+
+    from actors.authx.messages import Identity
+    from app.gateway import Gateway
+    from app.http.endpoint import Endpoint
+    from app.http.exchange import Headers, HttpRequest
+
+_BEARER = re.compile(rb"bearer +([\x21-\x7e]+)", re.IGNORECASE)
+_IDEMPOTENCY_KEY = re.compile(rb"[\x21-\x7e]{1,255}")
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_JSON_CHARSET = re.compile(rb'\s*charset\s*=\s*"?utf-?8"?\s*', re.IGNORECASE)
+
+_NO_STORE = (b"cache-control", b"no-store")
+_JSON_HEADERS = ((b"content-type", JSON_TYPE), _NO_STORE)
+_EMPTY_HEADERS = (_NO_STORE,)
+
+_encode = msgspec.json.Encoder().encode
+_encode_canonical = msgspec.json.Encoder(order="deterministic").encode
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """An endpoint with everything about it worked out that does not depend on the request."""
+
+    endpoint: Endpoint
+    parameters: Mapping[str, PathKind]
+    query: QueryDecoder[Any] | None
+
+
+def bind(endpoint: Endpoint) -> Bound:
+    """Prepare an endpoint for `Pipeline.respond`.
+
+    Raises:
+        ValueError: a path parameter is of no known kind.
+        TypeError: the query type is not a struct.
+    """
+    query = None if endpoint.query is None else QueryDecoder(endpoint.query)
+    return Bound(endpoint, endpoint.parameters(), query)
+
+
+class Pipeline:
+    """Answers requests by the table's handlers; every error becomes a problem."""
+
+    def __init__(self, gateway: Gateway, *, log: FilteringBoundLogger) -> None:
+        self._gateway = gateway
+        self._log = log
+
+    async def respond(
+        self, bound: Bound, request: HttpRequest, path: Mapping[str, str]
+    ) -> HttpResponse:
+        """Answer a request; raises nothing but a cancellation."""
+        try:
+            call = await self._call(bound, request, path)
+            answer = await bound.endpoint.handler(call)
+            return _response(bound.endpoint, answer)
+        # The edge of the program: whatever a handler raises, the client gets a problem.
+        except Exception as error:  # noqa: BLE001
+            return self.refuse(error, request.request_id)
+
+    def refuse(self, error: Exception, request_id: str) -> HttpResponse:
+        """Render an error as a problem, and log it where nobody foresaw it."""
+        problem = problem_of(error)
+        if problem.unforeseen:
+            self._log.error("request_failed", request_id=request_id, exc_info=error)
+        return problem.response()
+
+    async def _call(
+        self, bound: Bound, request: HttpRequest, path: Mapping[str, str]
+    ) -> Call[Any, Any]:
+        """Check everything about a request in the order in which a client would fix it."""
+        endpoint = bound.endpoint
+        identity = None
+        if endpoint.auth is not Auth.NONE:
+            identity = await self._authorize(endpoint, request.headers)
+        names = _path_values(bound, path) if path else path
+        query = _query(bound, request.query)
+        body = None
+        if endpoint.request is not None:
+            _check_media_type(request.headers)
+            body = decode_body(request.body, endpoint.request)
+        idempotency = _idempotency(request, body) if endpoint.idempotent else None
+        return Call(self._gateway, request.request_id, names, body, query, identity, idempotency)
+
+    async def _authorize(self, endpoint: Endpoint, headers: Headers) -> Identity:
+        values = headers.all(b"authorization")
+        match = _BEARER.fullmatch(values[0]) if len(values) == 1 else None
+        if match is None:
+            raise InvalidToken("no bearer token")
+        identity = await self._gateway.auth(Authorize(match[1].decode("ascii")))
+        if endpoint.auth is Auth.ADMIN and identity.role != Auth.ADMIN.value:
+            raise Forbidden("this needs the role admin")
+        return identity
+
+
+def _path_values(bound: Bound, path: Mapping[str, str]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for name, value in path.items():
+        if bound.parameters[name] is PathKind.UUID:
+            values[name] = value.lower()
+            fits = _UUID.fullmatch(values[name]) is not None
+        else:
+            values[name] = value
+            fits = value.isprintable()
+        if not fits:
+            raise NotFound("there is nothing of this name", bound.endpoint.absent)
+    return values
+
+
+def _query(bound: Bound, query: bytes) -> object:
+    if bound.query is not None:
+        return bound.query.decode(query)
+    if query:
+        unknown = parameters(query)
+        if unknown:
+            raise InvalidRequest(*(FieldError(name, "unknown parameter") for name in unknown))
+    return None
+
+
+def _check_media_type(headers: Headers) -> None:
+    """Let JSON in, and what does not say what it is."""
+    for coding in headers.all(b"content-encoding"):
+        if coding.strip().lower() != b"identity":
+            raise UnsupportedMediaType("the body must not be compressed")
+    for value in headers.all(b"content-type"):
+        media_type, _, options = value.partition(b";")
+        charset = not options.strip() or _JSON_CHARSET.fullmatch(options) is not None
+        if media_type.strip().lower() != JSON_TYPE or not charset:
+            raise UnsupportedMediaType("send the body with Content-Type: application/json")
+
+
+def _idempotency(request: HttpRequest, body: object) -> Idempotency:
+    values = request.headers.all(b"idempotency-key")
+    if not values or values == [b""]:
+        raise IdempotencyKeyRequired("send a fresh Idempotency-Key header with each new command")
+    if len(values) > 1 or _IDEMPOTENCY_KEY.fullmatch(values[0]) is None:
+        rule = "1 to 255 visible ASCII characters, given once"
+        raise InvalidRequest(FieldError("Idempotency-Key", rule))
+    return Idempotency(values[0].decode("ascii"), fingerprint(request.method, request.path, body))
+
+
+def fingerprint(method: str, path: str, body: object) -> bytes:
+    """Digest a request so that the same request in another spelling has the same digest."""
+    digest = blake2b(f"{method} {path}\n".encode(), digest_size=16)
+    digest.update(_encode_canonical(body))
+    return digest.digest()
+
+
+def _response(endpoint: Endpoint, answer: object) -> HttpResponse:
+    status = endpoint.status
+    extra: tuple[tuple[bytes, bytes], ...] = ()
+    if isinstance(answer, Answer):
+        status, extra = answer.status or status, answer.headers
+        answer = cast("Answer[object]", answer).body
+    if endpoint.response is None:
+        return HttpResponse(status, (*_EMPTY_HEADERS, *extra), b"")
+    return HttpResponse(status, (*_JSON_HEADERS, *extra), _encode(answer))

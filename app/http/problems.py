@@ -1,0 +1,202 @@
+"""The one module that maps errors to HTTP: every refusal becomes an RFC 9457 problem here.
+
+What is not listed is unforeseen: it becomes a 500 without any detail, and `Problem.unforeseen`
+tells the caller to log it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from actors.authx import errors as authx
+from actors.database import errors as database
+from actors.inventory import errors as inventory
+from actors.storage import errors as storage
+from app.http import errors as http
+from app.http.catalogue import PROBLEM_KINDS, ProblemKind
+from app.http.exchange import PROBLEM_TYPE, HttpResponse
+from bus import errors as bus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+RETRY_AFTER_S = 1
+"""What a client that was refused for overload is told to wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One problem: its kind, what happened this time, and extra members and headers."""
+
+    kind: ProblemKind
+    detail: str
+    members: Mapping[str, object] = field(default_factory=dict[str, object])
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    unforeseen: bool = False
+
+    def response(self) -> HttpResponse:
+        """Render it as ``application/problem+json``."""
+        body = {
+            "type": self.kind.uri,
+            "title": self.kind.title,
+            "status": self.kind.status.value,
+            "detail": self.detail,
+            **self.members,
+        }
+        headers = ((b"content-type", PROBLEM_TYPE), (b"cache-control", b"no-store"), *self.headers)
+        return HttpResponse(self.kind.status.value, headers, msgspec.json.encode(body))
+
+
+def problem_of(error: BaseException) -> Problem:
+    """Say what an error is to a client; an error that is not listed is an internal one."""
+    for type_ in type(error).__mro__:
+        mapper = _MAPPERS.get(type_)
+        if mapper is not None:
+            return mapper(error)
+    return _INTERNAL
+
+
+def problem(
+    slug: str,
+    detail: str,
+    members: Mapping[str, object] = MappingProxyType({}),
+    headers: tuple[tuple[bytes, bytes], ...] = (),
+) -> Problem:
+    """Make a problem of a listed kind.
+
+    Raises:
+        KeyError: there is no such kind.
+    """
+    return Problem(PROBLEM_KINDS[slug], detail, members, headers)
+
+
+_INTERNAL = Problem(
+    PROBLEM_KINDS["internal-error"],
+    "the server met something it did not foresee",
+    unforeseen=True,
+)
+
+
+def _plain(slug: str) -> Callable[[Exception], Problem]:
+    """Map to ``slug`` with the error's own message."""
+    return lambda error: problem(slug, str(error))
+
+
+def _fixed(slug: str, detail: str) -> Callable[[Exception], Problem]:
+    """Map to ``slug`` whatever the error says: its message is not for clients."""
+    return lambda _: problem(slug, detail)
+
+
+def _later(slug: str, detail: str, *, unforeseen: bool = False) -> Callable[[Exception], Problem]:
+    """Map to a 503 that says when to try again."""
+    headers = ((b"retry-after", str(RETRY_AFTER_S).encode()),)
+    always = Problem(PROBLEM_KINDS[slug], detail, headers=headers, unforeseen=unforeseen)
+    return lambda _: always
+
+
+def _unauthorized(slug: str, detail: str) -> Callable[[Exception], Problem]:
+    """Map to a 401 that is the same for every reason."""
+    always = problem(slug, detail, headers=((b"www-authenticate", b"Bearer"),))
+    return lambda _: always
+
+
+def _invalid_field(name: str) -> Callable[[Exception], Problem]:
+    """Map to a 422 about one field of the body."""
+    return lambda error: _invalid_request(http.InvalidRequest(http.FieldError(name, str(error))))
+
+
+def _invalid_request(error: http.InvalidRequest) -> Problem:
+    count = len(error.errors)
+    detail = "1 field is not valid" if count == 1 else f"{count} fields are not valid"
+    return problem("invalid-request", detail, {"errors": error.errors})
+
+
+def _not_found(error: http.NotFound) -> Problem:
+    return problem(error.slug, str(error))
+
+
+def _method_not_allowed(error: http.MethodNotAllowed) -> Problem:
+    allow = ", ".join(error.allow).encode()
+    return problem("method-not-allowed", str(error), headers=((b"allow", allow),))
+
+
+def _too_many_attempts(error: authx.TooManyAttempts) -> Problem:
+    seconds = str(max(1, error.retry_after_s)).encode()
+    return problem("too-many-attempts", str(error), headers=((b"retry-after", seconds),))
+
+
+def _missing(slug: str) -> Callable[[Any], Problem]:
+    return lambda error: problem(slug, str(error), {"missing": error.missing})
+
+
+def _order_not_pending(error: inventory.OrderNotPending) -> Problem:
+    return problem("order-not-pending", str(error), {"state": error.state})
+
+
+def _queue_full(error: inventory.QueueFull) -> Problem:
+    return problem("queue-full", str(error), {"queue": error.queue})
+
+
+def _max_level(error: inventory.MaxLevel) -> Problem:
+    return problem("max-level", str(error), {"asset": error.asset, "level": error.level})
+
+
+_INVALID_TOKEN = _unauthorized("invalid-token", "log in or refresh to get a token")
+_DATABASE_AWAY = "the database cannot be reached now"
+
+_MAPPERS: Mapping[type[BaseException], Callable[[Any], Problem]] = MappingProxyType(
+    {
+        # The HTTP front's own refusals.
+        http.MalformedRequest: _plain("malformed-request"),
+        http.MalformedJson: _plain("malformed-json"),
+        http.IdempotencyKeyRequired: _plain("idempotency-key-required"),
+        http.Forbidden: _plain("forbidden"),
+        http.NotFound: _not_found,
+        http.MethodNotAllowed: _method_not_allowed,
+        http.BodyTimeout: _plain("request-timeout"),
+        http.PayloadTooLarge: _plain("payload-too-large"),
+        http.UnsupportedMediaType: _plain("unsupported-media-type"),
+        http.InvalidRequest: _invalid_request,
+        http.HeadersTooLarge: _plain("headers-too-large"),
+        http.NotImplementedByServer: _plain("not-implemented"),
+        http.TooManyConnections: _later("overloaded", "too many connections are open"),
+        http.HttpVersionNotSupported: _plain("http-version-not-supported"),
+        # The bus.
+        bus.Overloaded: _later("overloaded", "the server has as much to do as it takes"),
+        bus.ActorStopped: _later("actor-stopped", "what worked on the request stopped"),
+        bus.ReplyTimeout: _fixed("reply-timeout", "the answer did not come in time"),
+        # Authx.
+        authx.UsernameTaken: _fixed("username-taken", "another account has this username"),
+        authx.InvalidUsername: _invalid_field("username"),
+        authx.InvalidPassword: _invalid_field("password"),
+        authx.InvalidCredentials: _unauthorized(
+            "invalid-credentials", "unknown user or wrong password"
+        ),
+        authx.InvalidToken: _INVALID_TOKEN,
+        authx.TooManyAttempts: _too_many_attempts,
+        authx.UnknownAccount: _fixed("unknown-account", "there is no such account"),
+        # Inventory.
+        inventory.UnknownAsset: _plain("unknown-asset"),
+        inventory.UnknownOrder: _plain("unknown-order"),
+        inventory.OrderNotPending: _order_not_pending,
+        inventory.InsufficientResources: _missing("insufficient-resources"),
+        inventory.PrerequisitesMissing: _missing("prerequisites-missing"),
+        inventory.QueueFull: _queue_full,
+        inventory.MaxLevel: _max_level,
+        inventory.InvalidCount: _invalid_field("count"),
+        inventory.IdempotencyKeyReused: _fixed(
+            "idempotency-key-reused", "this key was used before with another request"
+        ),
+        # The account behind the token is gone, and its sessions with it.
+        inventory.AccountGone: _INVALID_TOKEN,
+        # Storage and the database. A statement that the database refuses is the server's fault.
+        storage.Conflict: _fixed("conflict", "it was changed by somebody else meanwhile"),
+        database.DatabaseUnavailable: _later("unavailable", _DATABASE_AWAY),
+        database.ConnectionLost: _later("unavailable", _DATABASE_AWAY),
+        database.DatabaseError: _later("unavailable", _DATABASE_AWAY, unforeseen=True),
+    }
+)

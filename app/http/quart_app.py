@@ -1,0 +1,128 @@
+"""Quart's routes, made from the table of endpoints; the only module that knows Quart."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from quart import Response, request
+from quart_trio import QuartTrio
+from werkzeug.datastructures import Headers as WireHeaders
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, RequestTimeout
+from werkzeug.exceptions import MethodNotAllowed as RoutingMethodNotAllowed
+from werkzeug.exceptions import NotFound as RoutingNotFound
+
+from app.http.edge import Edge
+from app.http.endpoints import ENDPOINTS
+from app.http.errors import (
+    BodyTimeout,
+    MalformedRequest,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+)
+from app.http.exchange import Headers, HttpRequest
+from app.http.openapi import with_openapi
+from app.http.pipeline import Pipeline, bind
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from structlog.typing import FilteringBoundLogger
+
+    from app.gateway import Gateway
+    from app.http.edge import AsgiApp
+    from app.http.endpoint import Endpoint
+    from app.http.exchange import HttpResponse
+    from app.http.pipeline import Bound
+    from app.http.settings import HttpSettings
+
+
+NO_CONTENT = 204
+
+
+def create_app(
+    gateway: Gateway,
+    settings: HttpSettings,
+    *,
+    log: FilteringBoundLogger,
+    endpoints: Sequence[Endpoint] = ENDPOINTS,
+) -> Edge:
+    """Make the ASGI application that serves a table of endpoints.
+
+    It needs no lifespan: no actor lives in it.
+
+    Raises:
+        ValueError: a row of the table contradicts itself.
+        TypeError: a row's types cannot be described.
+    """
+    app = QuartTrio(__name__, static_folder=None, template_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.config["BODY_TIMEOUT"] = settings.read_timeout_ms / 1000
+    # A send has its deadline in the connection.
+    app.config["RESPONSE_TIMEOUT"] = None
+    app.url_map.merge_slashes = False
+    pipeline = Pipeline(gateway, log=log)
+    for endpoint in with_openapi(endpoints):
+        app.add_url_rule(
+            endpoint.template("<", ">"),
+            endpoint=endpoint.name,
+            view_func=_view(pipeline, bind(endpoint)),
+            methods=[endpoint.method],
+            provide_automatic_options=False,
+        )
+
+    async def refuse(error: Exception) -> Response:
+        return _quart_response(pipeline.refuse(_own_error(error, settings), _request_id()))
+
+    app.register_error_handler(Exception, refuse)
+    return Edge(cast("AsgiApp", app), log=log)
+
+
+def _view(pipeline: Pipeline, bound: Bound) -> Callable[..., Awaitable[Response]]:
+    async def view(**path: str) -> Response:
+        headers = Headers(request.scope["headers"])
+        announced = headers.all(b"content-length") or headers.all(b"transfer-encoding")
+        body = b""
+        if announced:
+            body = await request.get_data(cache=False, as_text=False, parse_form_data=False)
+        http_request = HttpRequest(
+            request.method, request.path, request.query_string, headers, body, _request_id()
+        )
+        return _quart_response(await pipeline.respond(bound, http_request, path))
+
+    return view
+
+
+def _request_id() -> str:
+    # The edge has put it there; Hypercorn's type of a scope does not know it.
+    state = cast("dict[str, Any]", request.scope["state"])
+    return str(state["request_id"])
+
+
+def _quart_response(response: HttpResponse) -> Response:
+    headers = WireHeaders(
+        [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers]
+    )
+    answer = Response(response.body, response.status, headers)
+    if response.status == NO_CONTENT:
+        # Such an answer has neither a body nor a length (RFC 9110, 8.6); Quart adds both headers.
+        answer.headers.remove("content-length")
+        answer.headers.remove("content-type")
+    return answer
+
+
+def _own_error(error: Exception, settings: HttpSettings) -> Exception:
+    """Translate what Quart and Werkzeug raise before any handler of ours is in charge."""
+    match error:
+        case RoutingMethodNotAllowed():
+            return MethodNotAllowed(tuple(sorted(error.valid_methods or ())))
+        case RoutingNotFound():
+            return NotFound("there is nothing under this path")
+        case RequestEntityTooLarge():
+            return PayloadTooLarge(f"a body may have {settings.max_body_bytes} bytes")
+        case RequestTimeout():
+            return BodyTimeout(f"the body did not arrive within {settings.read_timeout_ms} ms")
+        case HTTPException() if error.code is not None and error.code < 500:  # noqa: PLR2004
+            return MalformedRequest(error.description or "the request cannot be read")
+        case _:
+            return error

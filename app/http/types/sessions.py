@@ -1,0 +1,49 @@
+"""Sessions and their tokens."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+
+class LoginRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A username in any spelling, and its password."""
+
+    username: str
+    password: str
+
+
+class RefreshRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The refresh token of the session, usable once."""
+
+    refresh_token: str
+
+
+class SessionTokens(msgspec.Struct, frozen=True):
+    """A session's credentials; ``expires_in`` and ``refresh_expires_in`` are seconds."""
+
+    account_id: str
+    session_id: str
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int
+    refresh_token: str
+    refresh_expires_in: int
+
+
+class SessionDetails(msgspec.Struct, frozen=True):
+    """One live session; ``current`` is the one that asks."""
+
+    session_id: str
+    created_at: datetime
+    refreshed_at: datetime
+    expires_at: datetime
+    current: bool
+
+
+class SessionList(msgspec.Struct, frozen=True):
+    """The live sessions of an account, newest first."""
+
+    sessions: list[SessionDetails]

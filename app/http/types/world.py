@@ -1,0 +1,76 @@
+"""The world, its health, and the problems that it answers with."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from app.http.errors import FieldError
+
+
+class Health(msgspec.Struct, frozen=True):
+    """The process lives."""
+
+    status: Literal["ok"]
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """Whether every permanent actor is ready, and the state of each actor by its name."""
+
+    status: Literal["ready", "not-ready"]
+    actors: dict[str, str]
+
+
+class RulesetName(msgspec.Struct, frozen=True):
+    """Which rules are in force: ``version`` changes with every rule and parameter."""
+
+    name: str
+    version: str
+
+
+class WorldDetails(msgspec.Struct, frozen=True):
+    """The world clock; ``tick_ms`` is the length of a tick, ``now`` is world time."""
+
+    name: str
+    ruleset: RulesetName
+    tick: int
+    tick_ms: int
+    speed: int | float
+    now: datetime
+
+
+class RulesetDocument(msgspec.Struct, frozen=True):
+    """The whole ruleset as data, costs and durations per level included."""
+
+    name: str
+    version: str
+    resources: dict[str, Any]
+    buildings: dict[str, Any]
+    technologies: dict[str, Any]
+    units: dict[str, Any]
+
+
+class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An error (RFC 9457); which members come beside the first four depends on its type."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldError] | None = None
+    missing: dict[str, int] | None = None
+    state: str | None = None
+    queue: str | None = None
+    asset: str | None = None
+    level: int | None = None
+
+
+class ProblemDescription(msgspec.Struct, frozen=True):
+    """What a type of problem means."""
+
+    type: str
+    title: str
+    status: int
+    description: str

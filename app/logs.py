@@ -1,0 +1,146 @@
+"""Logs: structured events on standard error, for a person on a terminal or as JSON lines.
+
+Nothing is global but what the standard library makes so: `open_logs` builds one logger, which is
+handed to whoever logs, and routes `logging` (hypercorn, quart, asyncio) into it while it is open.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextlib import contextmanager, suppress
+from threading import Lock
+from typing import TYPE_CHECKING, Final, cast
+
+import msgspec
+import structlog
+from structlog.processors import TimeStamper, add_log_level, format_exc_info
+from structlog.typing import FilteringBoundLogger
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from typing import TextIO
+
+    from structlog.typing import EventDict, Processor, WrappedLogger
+
+    from app.config import Log
+
+Logger = FilteringBoundLogger
+
+LEVELS: Final = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+
+SECRET_FIELDS: Final = frozenset(
+    {
+        "access_token",
+        "authorization",
+        "cookie",
+        "current_password",
+        "dsn",
+        "new_password",
+        "password",
+        "refresh_token",
+        "secret",
+        "token",
+    }
+)
+"""Fields whose values are never written, should one ever be logged by mistake."""
+
+
+@contextmanager
+def open_logs(settings: Log, stream: TextIO | None = None) -> Generator[Logger]:
+    """Give the logger, and route the standard library's `logging` into it until the end.
+
+    ``stream`` is standard error unless given. A stream that cannot be written to loses events;
+    it never fails the one who logs.
+    """
+    logger = make_logger(settings, sys.stderr if stream is None else stream)
+    handler = _Bridge(logger)
+    root = logging.getLogger()
+    before = root.level
+    root.addHandler(handler)
+    # Libraries are chatty below warnings, and what they say at `debug` may hold secrets.
+    root.setLevel(max(LEVELS[settings.level], logging.INFO))
+    try:
+        yield logger
+    finally:
+        root.setLevel(before)
+        root.removeHandler(handler)
+
+
+def make_logger(settings: Log, stream: TextIO) -> Logger:
+    """Return a logger that writes one event per line to ``stream`` (UTC times, ISO 8601)."""
+    terminal = stream.isatty()
+    console = settings.format == "console" or (settings.format == "auto" and terminal)
+    processors: list[Processor] = [
+        add_log_level,
+        TimeStamper(fmt="iso", utc=True),
+        _hide_secrets,
+    ]
+    if console:
+        # Plain tracebacks: the pretty ones show local variables, and with them secrets.
+        plain = structlog.dev.plain_traceback
+        processors += [structlog.dev.ConsoleRenderer(colors=terminal, exception_formatter=plain)]
+    else:
+        processors += [format_exc_info, _render_json]
+    logger = structlog.wrap_logger(
+        _Lines(stream),
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[settings.level]),
+        cache_logger_on_first_use=True,
+    )
+    return cast("Logger", logger.bind())
+
+
+class _Lines:
+    """Writes each event whole, whichever thread it comes from."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = Lock()
+
+    def msg(self, line: str) -> None:
+        """Write one event; a stream that is closed or broken swallows it."""
+        with self._lock, suppress(OSError, ValueError):
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
+
+    debug = info = warning = error = critical = exception = msg
+
+
+class _Bridge(logging.Handler):
+    """Hands the records of `logging` to the logger, as events named for their logger."""
+
+    def __init__(self, logger: Logger) -> None:
+        super().__init__()
+        self._logger = logger
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass a record on; one that cannot be formatted is told as it stands."""
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError):
+            message = str(record.msg)
+        self._logger.log(
+            record.levelno,
+            "library_message",
+            logger=record.name,
+            message=message,
+            exc_info=record.exc_info,
+        )
+
+
+def _hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Blot out fields that may hold a secret."""
+    for name in SECRET_FIELDS.intersection(event):
+        event[name] = "***"
+    return event
+
+
+def _render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    """Write an event as one line of JSON; what JSON does not know as its text."""
+    return msgspec.json.encode(event, enc_hook=str).decode()

@@ -1,0 +1,397 @@
+"""The composition root: builds every part from the configuration and runs them under one nursery.
+
+Nothing here is global: a test can compose another program beside this one. The order of starting
+is the order of need (database, Storage, Authx, Ticker, Inventories, HTTP); the order of stopping
+is in `app.stopping`.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.authx.actor import Authx
+from actors.authx.keys import load_or_create_keyring
+from actors.database.cluster import Cluster
+from actors.database.driver import Database, open_database
+from actors.database.embedded import EmbeddedPostgres
+from actors.database.migrate import migrate
+from actors.inventory import Inventories
+from actors.inventory.ruleset import load_ruleset
+from actors.shutdown import Phase
+from actors.storage import STORAGE_KEY, Storage, StorageClient
+from actors.storage.postgres import PostgresEngine
+from actors.storage.schema import declared_tables
+from actors.supervisor import Supervisor
+from actors.ticker import TICKER_KEY, Ticker
+from app import settings
+from app.gateway import Gateway
+from app.http import create_app, serve_http
+from app.logs import open_logs
+from app.stopping import (
+    HardLimit,
+    Step,
+    StopRequest,
+    exit_status,
+    stop_in_phases,
+    watch_signals,
+)
+from bus import Interest, Topic, open_broadcast_channel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from structlog.typing import FilteringBoundLogger
+
+    from actors.authx.keys import KeyRing
+    from actors.inventory.ruleset import Ruleset
+    from app.config import Config
+    from bus import Bus
+
+_STORAGE_REPLY_S = 15.0
+"""A backstop: Storage answers by itself long before."""
+
+_MIGRATION_S = 60.0
+
+_KILL_S = 1.0
+"""What an embedded database may take beyond its own deadline to be killed."""
+
+_ROOM_S = 0.4
+"""What may pass beyond all phases of the shutdown until the process is ended from outside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where a server that has become ready can be reached."""
+
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """The address for a client."""
+        return f"http://{self.host}:{self.port}"
+
+
+def serve(config: Config, *, announce: Callable[[Listening], None] | None = None) -> int:
+    """Run a server until a signal or a failure ends it; return the process's exit status.
+
+    ``announce`` is called once it can be used. 0: everything was flushed; 1: an actor failed for
+    good; 3: something was cut off.
+
+    Raises:
+        ConfigError, RulesetError, DatabaseError, KeyRingError, HttpBindError: what kept it from
+            starting, alone or in a group.
+    """
+    with open_logs(config.log) as log:
+        hard_limit = HardLimit(_phases_ms(config) / 1000 + _ROOM_S, log)
+        try:
+            return trio.run(
+                lambda: run_server(
+                    config,
+                    StopRequest(),
+                    log=log,
+                    announce=announce,
+                    with_signals=True,
+                    on_stopping=hard_limit.start,
+                )
+            )
+        finally:
+            hard_limit.cancel()
+
+
+async def run_server(
+    config: Config,
+    request: StopRequest,
+    *,
+    log: FilteringBoundLogger,
+    announce: Callable[[Listening], None] | None = None,
+    with_signals: bool = False,
+    on_stopping: Callable[[], None] | None = None,
+) -> int:
+    """Compose and run a server in the calling task until ``request`` is asked to stop.
+
+    ``announce`` is called when it is ready, ``on_stopping`` when its shutdown begins.
+    Cancellation ends it at once, without the phases of a shutdown.
+
+    Raises: as `serve`.
+    """
+    ruleset = load_ruleset(
+        config.world.ruleset,
+        parameters={"speed": config.world.speed, **config.world.parameters},
+    )
+    keyring = _keyring(config)
+    postgres = _embedded_postgres(config, log)
+    dsn = config.database.dsn if postgres is None else postgres.dsn
+    timeout_s = config.database.connect_timeout_ms / 1000
+    async with open_database(dsn, connect_timeout_s=timeout_s, log=log) as database:
+        program = _Program(config, ruleset, keyring, postgres, database, request, log)
+        return await program.run(announce, on_stopping, with_signals=with_signals)
+
+
+class _Program:
+    """One composed server: its bus, its actors, and their beginning and end."""
+
+    def __init__(
+        self,
+        config: Config,
+        ruleset: Ruleset,
+        keyring: KeyRing,
+        postgres: EmbeddedPostgres | None,
+        database: Database,
+        request: StopRequest,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._config = config
+        self._ruleset = ruleset
+        self._keyring = keyring
+        self._postgres = postgres
+        self._database = database
+        self._request = request
+        self._log = log
+        # Jitter must differ between servers; nothing secret is drawn from it.
+        self._rng = random.Random(secrets.randbits(64))  # noqa: S311
+        self._http_ended: trio.Event | None = None
+
+    async def run(
+        self,
+        announce: Callable[[Listening], None] | None,
+        on_stopping: Callable[[], None] | None,
+        *,
+        with_signals: bool,
+    ) -> int:
+        """Start everything, wait for the request to stop, stop everything in order."""
+        complete = False
+        async with trio.open_nursery() as root:
+            if with_signals:
+                await root.start(watch_signals, self._request, root.cancel_scope, self._log)
+            with open_broadcast_channel() as bus:
+                supervisor = self._supervisor(root)
+                listening = await self._start_unless_stopped(root, supervisor, bus)
+                if listening is not None:
+                    self._log.info("server_ready", url=listening.url, ruleset=self._ruleset.name)
+                    if announce is not None:
+                        announce(listening)
+                    await self._request.wait()
+                if on_stopping is not None:
+                    on_stopping()
+                supervisor.stopping()
+                self._log.info("shutdown_started", reason=self._request.reason)
+                complete = await stop_in_phases(
+                    bus, self._steps(supervisor), self._request.reason, log=self._log
+                )
+            root.cancel_scope.cancel()
+        status = exit_status(failed=self._request.failed, complete=complete)
+        self._log.info("server_stopped", status=status)
+        return status
+
+    async def _start_unless_stopped(
+        self, root: trio.Nursery, supervisor: Supervisor, bus: Bus
+    ) -> Listening | None:
+        """Start everything; None where a request to stop came first."""
+        listening: Listening | None = None
+        async with trio.open_nursery() as nursery:
+
+            async def give_up_on_request() -> None:
+                await self._request.wait()
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(give_up_on_request)
+            if self._postgres is not None:
+                await supervisor.start("postgres", self._postgres)
+            listening = await self._start_actors(root, supervisor, bus)
+            nursery.cancel_scope.cancel()
+        # What a server begins with lives as long as it does: leaving that out makes every later
+        # collection shorter.
+        gc.collect()
+        gc.freeze()
+        return listening
+
+    def _supervisor(self, root: trio.Nursery) -> Supervisor:
+        def on_failed(actor: str) -> None:
+            self._request.ask(f"actor {actor} failed", failed=True)
+
+        return Supervisor(
+            root,
+            settings.restart_limits(self._config),
+            rng=self._rng,
+            log=self._log,
+            on_failed=on_failed,
+        )
+
+    async def _start_actors(
+        self, root: trio.Nursery, supervisor: Supervisor, bus: Bus
+    ) -> Listening:
+        config, log = self._config, self._log
+        tables = declared_tables()
+        engine = PostgresEngine(
+            self._database,
+            tables,
+            read_connections=config.storage.read_connections,
+            query_timeout_s=config.storage.query_timeout_ms / 1000,
+            log=log,
+        )
+        # The server lock first: whoever does not hold it changes nothing, not even the schema.
+        await engine.open()
+        await self._migrate()
+        shutdown = Interest(Topic.SHUTDOWN)
+        storage = Storage(
+            bus.subscribe(
+                Interest(Topic.TASK, key=STORAGE_KEY), shutdown, buffer=config.bus.storage_buffer
+            ),
+            engine,
+            tables,
+            settings.storage_settings(config),
+            rng=self._rng,
+            log=log,
+        )
+        await supervisor.start("storage", storage)
+        authx = Authx(
+            bus.subscribe(Interest(Topic.AUTH), shutdown, buffer=config.bus.authx_buffer),
+            self._database,
+            self._keyring,
+            settings.authx_settings(config),
+            wall_clock=_wall_clock,
+            log=log,
+        )
+        await supervisor.start("authx", authx)
+        client = StorageClient(bus, timeout_s=_STORAGE_REPLY_S)
+        await self._start_world(supervisor, bus, client)
+        return await self._start_http(root, supervisor, bus)
+
+    async def _start_world(
+        self, supervisor: Supervisor, bus: Bus, storage: StorageClient
+    ) -> None:
+        config = self._config
+        shutdown = Interest(Topic.SHUTDOWN)
+        ticker = Ticker(
+            bus.subscribe(
+                Interest(Topic.TASK, key=TICKER_KEY), shutdown, buffer=config.bus.ticker_buffer
+            ),
+            bus,
+            storage,
+            world_name=config.world.name,
+            ruleset=self._ruleset.version,
+            tick_ms=config.world.tick_ms,
+            wall_clock=_wall_clock,
+            log=self._log,
+        )
+        await supervisor.start("ticker", ticker)
+        inventories = Inventories(
+            bus.subscribe(
+                Interest(Topic.TASK, unclaimed=True),
+                Interest(Topic.TICK),
+                shutdown,
+                buffer=config.bus.inventories_buffer,
+            ),
+            bus,
+            storage,
+            self._ruleset,
+            settings.inventories_settings(config),
+            settings.restart_limits(config),
+            rng=self._rng,
+            log=self._log,
+        )
+        await supervisor.start("inventories", inventories)
+
+    async def _start_http(
+        self, root: trio.Nursery, supervisor: Supervisor, bus: Bus
+    ) -> Listening:
+        http = settings.http_settings(self._config)
+        gateway = Gateway(
+            bus,
+            self._ruleset,
+            reply_timeout_s=http.reply_timeout_ms / 1000,
+            world_name=self._config.world.name,
+            actor_states=lambda: {
+                name: status.state.value for name, status in supervisor.states().items()
+            },
+            ready=supervisor.all_ready,
+        )
+        front = create_app(gateway, http, log=self._log)
+        ended = trio.Event()
+
+        async def run_http(task_status: trio.TaskStatus[int]) -> None:
+            try:
+                await serve_http(
+                    front,
+                    http,
+                    shutdown=self._request.wait,
+                    log=self._log,
+                    task_status=task_status,
+                )
+            finally:
+                ended.set()
+
+        port: int = await root.start(run_http)
+        self._http_ended = ended
+        return Listening(http.host, port)
+
+    async def _migrate(self) -> None:
+        connection = await self._database.connect(name="migrations")
+        try:
+            applied = await migrate(connection, timeout_s=_MIGRATION_S)
+        finally:
+            await connection.aclose()
+        if applied:
+            self._log.info("database_migrated", versions=list(applied))
+
+    def _steps(self, supervisor: Supervisor) -> tuple[Step, ...]:
+        limits = self._config.shutdown
+
+        async def http_ended() -> None:
+            if self._http_ended is not None:
+                await self._http_ended.wait()
+
+        async def world_ended() -> None:
+            await supervisor.wait_ended("inventories")
+            await supervisor.wait_ended("ticker")
+
+        async def storage_ended() -> None:
+            await supervisor.wait_ended("authx")
+            await supervisor.wait_ended("storage")
+
+        async def database_ended() -> None:
+            self._database.terminate()
+            if self._postgres is not None:
+                await self._postgres.stop(timeout_s=max(0.1, limits.database_ms / 1000 - _KILL_S))
+
+        return (
+            Step(Phase.EDGE, limits.http_ms / 1000, http_ended),
+            Step(Phase.WORLD, limits.inventories_ms / 1000, world_ended),
+            Step(
+                Phase.STORAGE,
+                limits.storage_ms / 1000,
+                storage_ended,
+                cut_off=self._database.terminate,
+            ),
+            Step(Phase.DATABASE, limits.database_ms / 1000, database_ended),
+        )
+
+
+def _phases_ms(config: Config) -> int:
+    limits = config.shutdown
+    return limits.http_ms + limits.inventories_ms + limits.storage_ms + limits.database_ms
+
+
+def _keyring(config: Config) -> KeyRing:
+    Cluster.at(Path(config.storage.data_dir)).make_data_dir()
+    value = config.auth.key.reveal()
+    return load_or_create_keyring(config.key_path, environment_value=value or None)
+
+
+def _embedded_postgres(config: Config, log: FilteringBoundLogger) -> EmbeddedPostgres | None:
+    if config.database.dsn:
+        return None
+    return EmbeddedPostgres(Path(config.storage.data_dir), log=log)
+
+
+def _wall_clock() -> datetime:
+    return datetime.now(UTC)

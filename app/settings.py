@@ -1,0 +1,87 @@
+"""Fills each part's settings from the configuration; here, and only here, the two meet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from actors.authx.settings import AuthxSettings
+from actors.inventory import InventoriesSettings
+from actors.storage import StorageSettings
+from actors.supervisor import RestartLimits
+from app.http.settings import HttpSettings
+
+if TYPE_CHECKING:
+    from app.config import Config
+
+
+def http_settings(config: Config) -> HttpSettings:
+    """Fill the settings of the HTTP front."""
+    http = config.http
+    return HttpSettings(
+        host=http.host,
+        port=http.port,
+        reply_timeout_ms=http.reply_timeout_ms,
+        max_body_bytes=http.max_body_bytes,
+        max_header_bytes=http.max_header_bytes,
+        backlog=http.backlog,
+        connections_max=http.connections_max,
+        read_timeout_ms=http.read_timeout_ms,
+        keep_alive_timeout_ms=http.keep_alive_timeout_ms,
+        send_timeout_ms=http.send_timeout_ms,
+        shutdown_timeout_ms=config.shutdown.http_ms,
+    )
+
+
+def authx_settings(config: Config) -> AuthxSettings:
+    """Fill the settings of Authx."""
+    auth = config.auth
+    return AuthxSettings(
+        issuer=auth.issuer,
+        audience=auth.issuer,
+        token_seconds=auth.token_seconds,
+        refresh_seconds=auth.refresh_seconds,
+        password_length_min=auth.password_length_min,
+        password_length_max=auth.password_length_max,
+        argon2_time_cost=auth.argon2_time_cost,
+        argon2_memory_kib=auth.argon2_memory_kib,
+        argon2_parallelism=auth.argon2_parallelism,
+        hash_workers=auth.hash_workers,
+        hash_queue=auth.hash_queue,
+        attempts_per_user=auth.attempts_per_user,
+        attempt_window_seconds=auth.attempt_window_seconds,
+        sessions_per_account_max=auth.sessions_per_account_max,
+        database_connections=auth.database_connections,
+        connect_timeout_ms=config.database.connect_timeout_ms,
+        shutdown_ms=config.shutdown.storage_ms,
+    )
+
+
+def storage_settings(config: Config) -> StorageSettings:
+    """Fill the settings of Storage."""
+    storage = config.storage
+    return StorageSettings(
+        queue_max=storage.queue_max,
+        batch_units_max=storage.batch_units_max,
+        read_workers=storage.read_connections,
+    )
+
+
+def inventories_settings(config: Config) -> InventoriesSettings:
+    """Fill the settings of the inventories."""
+    inventory = config.inventory
+    return InventoriesSettings(
+        idle_seconds=inventory.idle_seconds,
+        live_max=inventory.live_max,
+        mailbox_max=inventory.mailbox_max,
+    )
+
+
+def restart_limits(config: Config) -> RestartLimits:
+    """Fill the limits of the supervisor."""
+    supervisor = config.supervisor
+    return RestartLimits(
+        restarts_max=supervisor.restarts_max,
+        window_seconds=supervisor.window_seconds,
+        backoff_ms=supervisor.backoff_ms,
+        backoff_max_ms=supervisor.backoff_max_ms,
+    )

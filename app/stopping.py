@@ -1,0 +1,134 @@
+"""The end of the program: who asks for it, and the phases in which it comes.
+
+Shutdown is a message on the bus, sent once for each phase, and ends in a cancel scope. Each phase
+has a deadline; what a part has not finished by then is cut off, and the exit status tells.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.shutdown import Phase, Shutdown
+from bus import Message, Topic
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from structlog.typing import FilteringBoundLogger
+
+    from bus import Bus
+
+EXIT_FLUSHED = 0
+"""Everything was answered and flushed."""
+
+EXIT_FAILED = 1
+"""An actor failed for good, and the program stopped because of that."""
+
+EXIT_CUT_OFF = 3
+"""Something was not finished in time, or a second signal ended the program at once."""
+
+
+class StopRequest:
+    """Where a wish to stop arrives: from a signal, a failure, or whoever composed the program."""
+
+    def __init__(self) -> None:
+        self._asked = trio.Event()
+        self.reason = ""
+        self.failed = False
+
+    def ask(self, reason: str, *, failed: bool = False) -> None:
+        """Ask for the shutdown; the first reason is kept, a failure is never forgotten."""
+        self.failed = self.failed or failed
+        if not self._asked.is_set():
+            self.reason = reason
+            self._asked.set()
+
+    async def wait(self) -> None:
+        """Wait until somebody asks."""
+        await self._asked.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One phase: whom it waits for, how long, and what cuts it off when that was not enough."""
+
+    phase: Phase
+    timeout_s: float
+    wait: Callable[[], Awaitable[None]]
+    cut_off: Callable[[], None] | None = None
+
+
+async def stop_in_phases(
+    bus: Bus, steps: tuple[Step, ...], reason: str, *, log: FilteringBoundLogger
+) -> bool:
+    """Publish each phase and wait for its parts; return whether all finished in time."""
+    complete = True
+    for step in steps:
+        await bus.send(Message(Topic.SHUTDOWN, Shutdown(step.phase, reason)))
+        with trio.move_on_after(step.timeout_s) as scope:
+            await step.wait()
+        if scope.cancelled_caught:
+            complete = False
+            log.warning("shutdown_phase_cut_off", phase=step.phase.name.lower())
+            if step.cut_off is not None:
+                step.cut_off()
+    return complete
+
+
+async def watch_signals(
+    request: StopRequest,
+    at_once: trio.CancelScope,
+    log: FilteringBoundLogger,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Turn SIGTERM and SIGINT into a request; a second one cancels ``at_once``."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
+        seen = 0
+        async for number in signals:
+            seen += 1
+            name = signal.Signals(number).name
+            log.info("signal_received", signal=name)
+            if seen > 1:
+                request.failed = True
+                at_once.cancel()
+                return
+            request.ask(name)
+
+
+def exit_status(*, failed: bool, complete: bool) -> int:
+    """Tell by the exit status how the program ended."""
+    if failed:
+        return EXIT_FAILED
+    return EXIT_FLUSHED if complete else EXIT_CUT_OFF
+
+
+class HardLimit:
+    """Ends the process from a thread of its own if a shutdown hangs, whatever Trio is doing.
+
+    ``limit_s`` counts from `start`; the exit status is then `EXIT_CUT_OFF`.
+    """
+
+    def __init__(self, limit_s: float, log: FilteringBoundLogger) -> None:
+        self._log = log
+        self._timer = threading.Timer(limit_s, self._end)
+        self._timer.daemon = True
+
+    def start(self) -> None:
+        """Start counting."""
+        self._timer.start()
+
+    def cancel(self) -> None:
+        """Stop counting."""
+        self._timer.cancel()
+
+    def _end(self) -> None:
+        self._log.error("shutdown_hung")
+        os._exit(EXIT_CUT_OFF)

@@ -1,0 +1,134 @@
+"""Bring ``.venv`` in line with a lock file; do nothing, quickly, where it is already.
+
+Run by the Makefile as ``python3 requirements/sync.py run`` (what a server needs) or ``dev`` (that
+and what the tests need). Only the standard library is at hand here.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+VENV_PYTHON = VENV / "bin" / "python"
+
+
+class SetupError(Exception):
+    """The environment cannot be made; the text says why in one line."""
+
+
+def main(name: str) -> int:
+    """Make ``.venv`` hold what ``requirements/<name>.txt`` locks; return an exit status."""
+    # One `make` at a time: two pips in one environment would spoil it.
+    lock = os.open(ROOT / "requirements", os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        if not up_to_date(name):
+            build(name)
+    except SetupError as error:
+        say(f"holdfast: {error}")
+        return 1
+    except KeyboardInterrupt:
+        say("holdfast: interrupted; the next make goes on from here")
+        return 130
+    finally:
+        os.close(lock)
+    return 0
+
+
+def up_to_date(name: str) -> bool:
+    """Tell whether ``.venv`` works and holds ``name``'s lock; ``dev`` holds ``run`` too."""
+    return VENV_PYTHON.exists() and any(
+        stamp_of(held).exists() and stamp_of(held).read_text() == digest(held)
+        for held in dict.fromkeys((name, "dev"))
+    )
+
+
+def build(name: str) -> None:
+    """Create ``.venv`` where needed, install the locked packages and the project itself."""
+    base = VENV / "interpreter.stamp"
+    if not (VENV_PYTHON.exists() and base.exists() and base.read_text() == interpreter()):
+        create()
+        base.write_text(interpreter())
+    requirements = f"requirements/{name}.txt"
+    total = sum("==" in line for line in (ROOT / requirements).read_text().splitlines())
+    say(f"holdfast: installing {total} locked packages into .venv (once)")
+    install(["--require-hashes", "-r", requirements], total)
+    install(["--no-deps", "--no-index", "--no-build-isolation", "-e", "."], 1)
+    stamp_of(name).write_text(digest(name))
+    say("holdfast: .venv is ready")
+
+
+def create() -> None:
+    """Make an empty ``.venv`` of the Python that runs this file."""
+    if not all(importlib.util.find_spec(module) for module in ("venv", "ensurepip")):
+        raise SetupError(
+            "this Python has no venv module; install it (Debian, Ubuntu: apt install python3-venv)"
+        )
+    say(f"holdfast: creating .venv with Python {sys.version.split()[0]}")
+    command = [sys.executable, "-m", "venv", "--clear", str(VENV)]
+    made = subprocess.run(command, check=False, capture_output=True, text=True)
+    if made.returncode != 0:
+        said = (made.stdout + made.stderr).strip().splitlines() or ["no reason given"]
+        raise SetupError(f"cannot create .venv: {said[-1]}")
+
+
+def install(arguments: list[str], total: int) -> None:
+    """Run pip, showing how far it is; its words are shown only where it fails."""
+    command = [str(VENV_PYTHON), "-m", "pip", "install", "--disable-pip-version-check"]
+    command += ["--no-input", "--progress-bar", "off", *arguments]
+    said: list[str] = []
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as pip:
+        for line in pip.stdout or ():
+            said.append(line)
+            seen = sum(told.startswith(("Collecting", "Requirement already")) for told in said)
+            if line.startswith("Installing"):
+                show_progress("unpacking")
+            else:
+                show_progress(f"{min(seen, total)} of {total}")
+    show_progress("")
+    if pip.returncode != 0:
+        say("".join(said[-15:]).rstrip())
+        raise SetupError("pip could not install the locked packages; its last words are above")
+
+
+def show_progress(text: str) -> None:
+    """Rewrite the progress line, on a terminal only."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\033[K{text}")
+        sys.stderr.flush()
+
+
+def stamp_of(name: str) -> Path:
+    """Where it is noted what was last installed for ``name``."""
+    return VENV / f"{name}.stamp"
+
+
+def digest(name: str) -> str:
+    """Name everything that an installed environment depends on."""
+    told = hashlib.sha256(f"{ROOT}\0{interpreter()}\0".encode())
+    told.update((ROOT / "requirements" / f"{name}.txt").read_bytes())
+    told.update((ROOT / "pyproject.toml").read_bytes())
+    return told.hexdigest()
+
+
+def interpreter() -> str:
+    """Name the Python that ``.venv`` is made of, and where ``.venv`` lies."""
+    return f"{sys.version}\0{sys.base_prefix}\0{VENV}"
+
+
+def say(text: str) -> None:
+    """Tell the user, on standard error."""
+    sys.stderr.write(f"{text}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,1 @@
+"""The proof of what Holdfast promises; the tree mirrors the product's."""

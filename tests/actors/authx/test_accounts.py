@@ -1,0 +1,329 @@
+"""Accounts over the bus: registration, login, passwords, erasure; all on a real database."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from actors.authx.errors import (
+    InvalidCredentials,
+    InvalidPassword,
+    InvalidToken,
+    InvalidUsername,
+    TooManyAttempts,
+    UnknownAccount,
+    UsernameTaken,
+)
+from actors.authx.messages import (
+    Account,
+    ChangePassword,
+    EraseAccount,
+    FindAccount,
+    GetAccount,
+    Identity,
+    ListSessions,
+    Login,
+    Refresh,
+    Register,
+)
+from bus import Message, Topic
+from tests.actors.authx.harness import PASSWORD, running_authx
+from tests.actors.authx.support import CHEAP
+
+if TYPE_CHECKING:
+    from tests.actors.authx.harness import Running
+
+
+async def outcome(running: Running, username: str, password: str) -> type[Exception] | None:
+    """Try to log in; give the kind of refusal, None where there was none."""
+    try:
+        await running.login(username, password)
+    except InvalidCredentials as refusal:
+        return InvalidCredentials if refusal.args == () else type(refusal)
+    except TooManyAttempts:
+        return TooManyAttempts
+    return None
+
+
+async def test_account_is_registered_and_found(database_dsn: str) -> None:
+    """The answer tells the account, which is found by id and by any spelling of its name."""
+    async with running_authx(database_dsn) as running:
+        account = await running.ask(Register("Ada.Lovelace", PASSWORD))
+        assert account == Account(
+            account.account_id,
+            "Ada.Lovelace",
+            "player",
+            suspended=False,
+            created_at=running.clock.now,
+        )
+        assert await running.ask(GetAccount(account.account_id)) == account
+        assert await running.ask(FindAccount("ＡＤＡ.lovelace")) == account  # noqa: RUF001
+
+
+async def test_account_username_is_unique_in_every_spelling(database_dsn: str) -> None:
+    """A name that folds to a taken one is taken."""
+    async with running_authx(database_dsn) as running:
+        await running.ask(Register("Straße", PASSWORD))
+        for spelling in ("Straße", "STRASSE", "strasse"):
+            with pytest.raises(UsernameTaken):
+                await running.ask(Register(spelling, PASSWORD))
+
+
+async def test_account_registered_twice_at_once_is_made_once(database_dsn: str) -> None:
+    """Of many who want one name at the same time, exactly one gets it."""
+    results: list[str] = []
+    async with running_authx(database_dsn) as running:
+
+        async def attempt() -> None:
+            try:
+                await running.ask(Register("wanted", PASSWORD))
+                results.append("made")
+            except UsernameTaken:
+                results.append("taken")
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(8):
+                nursery.start_soon(attempt)
+    assert sorted(results) == ["made"] + ["taken"] * 7
+
+
+async def test_account_with_bad_name_or_password_is_refused_without_hashing(
+    database_dsn: str,
+) -> None:
+    """What breaks the rules costs no hash."""
+    async with running_authx(database_dsn) as running:
+        with pytest.raises(InvalidUsername, match="only letters"):
+            await running.ask(Register("no spaces", PASSWORD))
+        with pytest.raises(InvalidPassword, match="at least 8"):
+            await running.ask(Register("somebody", "short"))
+        assert running.engine.operations == []
+        with pytest.raises(UnknownAccount):
+            await running.ask(FindAccount("somebody"))
+
+
+async def test_account_that_is_not_there_is_unknown(database_dsn: str) -> None:
+    """Neither an id nor a name, possible or not, finds what is not there."""
+    async with running_authx(database_dsn) as running:
+        for question in (
+            GetAccount("01890a5d-ac96-774b-bcce-b302099a8057"),
+            FindAccount("nobody"),
+            FindAccount("no one"),
+        ):
+            with pytest.raises(UnknownAccount):
+                await running.ask(question)
+
+
+async def test_login_opens_a_session_whose_token_is_authorized(database_dsn: str) -> None:
+    """The tokens speak for the account, in any spelling of its name, for as long as they say."""
+    async with running_authx(database_dsn) as running:
+        account = await running.register("Grace")
+        tokens = await running.login("GRACE")
+        assert tokens.account_id == account.account_id
+        assert tokens.expires_in == CHEAP.token_seconds
+        assert tokens.refresh_expires_in == CHEAP.refresh_seconds
+        assert await running.authorize(tokens) == Identity(
+            account.account_id, tokens.session_id, "player"
+        )
+
+
+async def test_login_of_unknown_user_and_wrong_password_cost_the_same(database_dsn: str) -> None:
+    """Same answer, same hash work: one verification with the same parameters, nothing else."""
+    async with running_authx(database_dsn) as running:
+        account = await running.register()
+        costs: list[list[str]] = []
+        for username, password in (
+            (account.username, "wrong horse"),
+            ("nobody.here", "wrong horse"),
+            ("nobody.here", PASSWORD),
+            ("no such name!", PASSWORD),
+            (account.username, ""),
+            (account.username, "x" * 5000),
+        ):
+            running.engine.operations.clear()
+            assert await outcome(running, username, password) is InvalidCredentials
+            costs.append(list(running.engine.operations))
+        assert all(cost == costs[0] for cost in costs)
+        assert len(costs[0]) == 1
+
+
+async def test_login_attempts_are_limited_per_user_and_not_for_others(database_dsn: str) -> None:
+    """Beyond the limit even the right password waits, whether or not the user exists."""
+    settings = replace(CHEAP, attempts_per_user=3, attempt_window_seconds=60)
+    async with running_authx(database_dsn, settings) as running:
+        account, other = await running.register(), await running.register()
+        for username in (account.username, "nobody.at.all"):
+            for _ in range(3):
+                assert await outcome(running, username, "wrong") is InvalidCredentials
+            running.engine.operations.clear()
+            with pytest.raises(TooManyAttempts) as refusal:
+                await running.login(username.upper())
+            assert 0 < refusal.value.retry_after_s <= 60
+            assert running.engine.operations == []
+        assert await outcome(running, other.username, PASSWORD) is None
+
+
+async def test_login_burst_for_one_user_is_limited_too(database_dsn: str) -> None:
+    """Attempts are counted when they begin: a burst gets no more tries than a sequence."""
+    settings = replace(CHEAP, attempts_per_user=3)
+    async with running_authx(database_dsn, settings) as running:
+        account = await running.register()
+        running.engine.operations.clear()
+        results: list[type[Exception] | None] = []
+
+        async def attempt() -> None:
+            results.append(await outcome(running, account.username, "wrong"))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(attempt)
+        assert results.count(InvalidCredentials) == 3
+        assert results.count(TooManyAttempts) == 17
+        assert len(running.engine.operations) == 3
+
+
+async def test_login_that_succeeds_clears_the_attempts(database_dsn: str) -> None:
+    """Who knows the password is not held to earlier mistakes."""
+    settings = replace(CHEAP, attempts_per_user=2)
+    async with running_authx(database_dsn, settings) as running:
+        account = await running.register()
+        for _ in range(4):
+            assert await outcome(running, account.username, "wrong") is InvalidCredentials
+            assert await outcome(running, account.username, PASSWORD) is None
+
+
+async def test_login_renews_a_hash_with_outdated_parameters(database_dsn: str) -> None:
+    """After a change of parameters the first login brings the hash up to date, later ones not."""
+    async with running_authx(database_dsn) as running:
+        account = await running.register()
+    stronger = replace(CHEAP, argon2_time_cost=2)
+    async with running_authx(database_dsn, stronger) as running:
+        tokens = await running.login(account.username)
+        assert (await running.authorize(tokens)).account_id == account.account_id
+        assert [operation.split()[0] for operation in running.engine.operations] == [
+            "verify",
+            "hash",
+        ]
+        stored = await running.fetchval(
+            "select password_hash from accounts where account_id = $1", account.account_id
+        )
+        assert "t=2" in stored
+        running.engine.operations.clear()
+        await running.login(account.username)
+        assert len(running.engine.operations) == 1
+
+
+async def test_login_beyond_the_sessions_of_an_account_ends_the_oldest(database_dsn: str) -> None:
+    """An account has a bounded number of sessions; the newest ones live."""
+    async with running_authx(database_dsn, replace(CHEAP, sessions_per_account_max=2)) as running:
+        account, first = await running.newcomer()
+        await running.authorize(first)
+        running.clock.advance(1)
+        second = await running.login(account.username)
+        running.clock.advance(1)
+        third = await running.login(account.username)
+        with pytest.raises(InvalidToken):
+            await running.authorize(first)
+        for tokens in (second, third):
+            await running.authorize(tokens)
+
+
+async def test_password_is_changed_and_other_sessions_end(database_dsn: str) -> None:
+    """Only the session that asked lives on, and only the new password opens another."""
+    async with running_authx(database_dsn) as running:
+        account, mine = await running.newcomer()
+        other = await running.login(account.username)
+        await running.authorize(other)
+        change = ChangePassword(account.account_id, mine.session_id, PASSWORD, "new password")
+        assert await running.ask(change) is None
+        assert (await running.authorize(mine)).session_id == mine.session_id
+        with pytest.raises(InvalidToken):
+            await running.authorize(other)
+        with pytest.raises(InvalidToken):
+            await running.ask(Refresh(other.refresh_token))
+        assert await outcome(running, account.username, PASSWORD) is InvalidCredentials
+        assert await outcome(running, account.username, "new password") is None
+
+
+async def test_password_change_is_refused_without_the_current_one(database_dsn: str) -> None:
+    """A wrong password, a bad new one or too many guesses change nothing."""
+    async with running_authx(database_dsn, replace(CHEAP, attempts_per_user=2)) as running:
+        account, mine = await running.newcomer()
+        with pytest.raises(InvalidPassword):
+            await running.ask(
+                ChangePassword(account.account_id, mine.session_id, PASSWORD, "short")
+            )
+        guess = ChangePassword(account.account_id, mine.session_id, "guess", "new password")
+        for expected in (InvalidCredentials, InvalidCredentials, TooManyAttempts):
+            with pytest.raises(expected):
+                await running.ask(guess)
+        assert await outcome(running, account.username, PASSWORD) is None
+
+
+async def test_password_changed_during_a_login_leaves_no_session_of_the_old_one(
+    database_dsn: str,
+) -> None:
+    """However a login and a change interleave, the old password leaves no session behind."""
+    async with running_authx(database_dsn) as running:
+        for _ in range(10):
+            account, mine = await running.newcomer()
+            opened: list[str] = []
+
+            async def attempt(username: str, opened: list[str] = opened) -> None:
+                with suppress(InvalidCredentials):
+                    opened.append((await running.login(username)).session_id)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(attempt, account.username)
+                nursery.start_soon(
+                    running.ask,
+                    ChangePassword(account.account_id, mine.session_id, PASSWORD, "new password"),
+                )
+                nursery.start_soon(attempt, account.username)
+            live = await running.ask(ListSessions(account.account_id))
+            assert [session.session_id for session in live] == [mine.session_id]
+
+
+async def test_account_is_erased_with_its_sessions(database_dsn: str) -> None:
+    """With the password everything goes at once, and the name is free again."""
+    async with running_authx(database_dsn) as running:
+        account, tokens = await running.newcomer()
+        await running.authorize(tokens)
+        with pytest.raises(InvalidCredentials):
+            await running.ask(EraseAccount(account.account_id, "wrong"))
+        await running.authorize(tokens)
+        assert await running.ask(EraseAccount(account.account_id, PASSWORD)) is None
+        with pytest.raises(InvalidToken):
+            await running.authorize(tokens)
+        with pytest.raises(InvalidToken):
+            await running.ask(Refresh(tokens.refresh_token))
+        with pytest.raises(InvalidCredentials):
+            await running.ask(EraseAccount(account.account_id, PASSWORD))
+        with pytest.raises(UnknownAccount):
+            await running.ask(GetAccount(account.account_id))
+        assert await outcome(running, account.username, PASSWORD) is InvalidCredentials
+        assert (await running.register(account.username)).account_id != account.account_id
+
+
+async def test_account_messages_may_come_without_a_reply(database_dsn: str) -> None:
+    """A message whose sender does not wait is carried out, refused or not."""
+    async with running_authx(database_dsn) as running:
+        account, tokens = await running.newcomer()
+        for body in (
+            Register("silent", PASSWORD),
+            Register("bad name", PASSWORD),
+            Refresh("nonsense"),
+            Login(account.username, "wrong"),
+        ):
+            running.bus.send_nowait(Message(Topic.AUTH, body))
+
+        async def is_registered() -> bool:
+            with suppress(UnknownAccount):
+                return bool(await running.ask(FindAccount("silent")))
+            return False
+
+        await running.wait_until(is_registered)
+        await running.authorize(tokens)

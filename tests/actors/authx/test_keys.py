@@ -1,0 +1,168 @@
+"""Keys: made once and privately, read strictly, several at a time."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from actors.authx import base64url, keys
+from actors.authx.keys import (
+    KeyRing,
+    KeyRingError,
+    create_key_file,
+    load_or_create_keyring,
+    read_keyring,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ONE = "k4.local." + base64url.encode(bytes(range(32)))
+TWO = "k4.local." + base64url.encode(bytes(range(1, 33)))
+
+
+def key_file(tmp_path: Path, content: str | bytes, mode: int = 0o600) -> Path:
+    """Write a key file."""
+    path = tmp_path / "keys"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    path.chmod(mode)
+    return path
+
+
+def test_keyring_file_is_made_private_at_first_start_and_kept(tmp_path: Path) -> None:
+    """The first start makes a 0600 file whatever the umask, the next one reads the same key."""
+    path = tmp_path / "keys"
+    before = os.umask(0)
+    try:
+        first = load_or_create_keyring(path)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert load_or_create_keyring(path).first.key_id == first.first.key_id
+    assert [entry.name for entry in tmp_path.iterdir()] == ["keys"]
+
+
+def test_keyring_file_is_never_replaced(tmp_path: Path) -> None:
+    """Of two that start at once, the second finds the first one's file and leaves it."""
+    path = key_file(tmp_path, ONE)
+    assert not create_key_file(path)
+    assert path.read_text() == ONE
+    assert [entry.name for entry in tmp_path.iterdir()] == ["keys"]
+
+
+def test_keyring_of_a_lost_race_is_the_winners(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that found no file but lost the race to make it uses the winner's keys."""
+    path = tmp_path / "keys"
+    make = create_key_file
+
+    def lose(wanted: Path) -> bool:
+        key_file(tmp_path, ONE)
+        return make(wanted)
+
+    monkeypatch.setattr(keys, "create_key_file", lose)
+    assert load_or_create_keyring(path).first.key_id == KeyRing.parse(ONE).first.key_id
+
+
+def test_keyring_file_that_cannot_be_made_says_so(tmp_path: Path) -> None:
+    """A missing directory is one clear error with the path."""
+    path = tmp_path / "nowhere" / "keys"
+    with pytest.raises(KeyRingError, match=r"nowhere/keys: cannot be made: No such file"):
+        load_or_create_keyring(path)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644, 0o700, 0o601])
+def test_keyring_file_that_others_may_use_is_refused(tmp_path: Path, mode: int) -> None:
+    """Any permission beyond the owner's reading and writing is refused, with the mode."""
+    path = key_file(tmp_path, ONE, mode)
+    with pytest.raises(KeyRingError, match=f"permissions are {mode:04o}"):
+        load_or_create_keyring(path)
+
+
+def test_keyring_file_may_be_read_only(tmp_path: Path) -> None:
+    """Narrower permissions than 0600 are fine."""
+    assert len(read_keyring(key_file(tmp_path, ONE, 0o400)).keys) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("", "there is no key"),
+        ("# nothing but words\n\n", "there is no key"),
+        ("hunter2", "line 1 is not a key"),
+        (f"{ONE}\nk4.public.AAAA", "line 2 is not a key"),
+        ("k4.local.AAAA", "line 1: a key must have 32 bytes, this one has 3"),
+        ("k4.local." + base64url.encode(bytes(33)), "has 33"),
+        ("k4.local.", "has 0"),
+        (ONE + "=", "line 1 is not a key"),
+        (ONE[:-1] + "9", "line 1 is not a key"),  # set trailing bits
+        (base64url.encode(bytes(32)), "line 1 is not a key"),
+        (f"{ONE}\n\n{TWO}\n{ONE}", "the same key is there twice"),
+        (b"\xff\xfe", "not a text file"),
+        (b"#" * 70_000, "larger than"),
+    ],
+)
+def test_keyring_file_that_is_malformed_is_refused(
+    tmp_path: Path, content: str | bytes, says: str
+) -> None:
+    """What is not a key is refused with the line, and no key is ever quoted."""
+    path = key_file(tmp_path, content)
+    with pytest.raises(KeyRingError, match=says) as refusal:
+        read_keyring(path)
+    assert str(path) in str(refusal.value)
+    assert ONE[9:20] not in str(refusal.value)
+
+
+def test_keyring_place_that_holds_no_regular_file_is_refused(tmp_path: Path) -> None:
+    """A directory or a FIFO in the file's place neither passes nor holds the program up."""
+    with pytest.raises(KeyRingError, match="not a regular file"):
+        read_keyring(tmp_path)
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo, 0o600)
+    with pytest.raises(KeyRingError, match="not a regular file"):
+        read_keyring(fifo)
+
+
+def test_keyring_file_that_cannot_be_opened_says_why(tmp_path: Path) -> None:
+    """An error of the system comes out as ours, with the path."""
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    with pytest.raises(KeyRingError, match="loop: Too many levels"):
+        read_keyring(loop)
+
+
+def test_keyring_of_the_environment_needs_no_file(tmp_path: Path) -> None:
+    """A given value is used instead of the file, with commas or line ends between keys."""
+    path = tmp_path / "keys"
+    ring = load_or_create_keyring(path, environment_value=f"{ONE}, {TWO}")
+    assert [key.key_id for key in ring.keys] == [
+        key.key_id for key in KeyRing.parse(f"{ONE}\n{TWO}\n").keys
+    ]
+    assert not path.exists()
+    with pytest.raises(KeyRingError, match="there is no key"):
+        load_or_create_keyring(path, environment_value="")
+
+
+def test_keyring_finds_own_keys_by_footer_only() -> None:
+    """A footer is looked up whole, as it is spelled; nobody else's is found."""
+    ring = KeyRing.parse(f"{ONE}\n{TWO}")
+    for key in ring.keys:
+        assert ring.find(base64url.encode(key.footer)) is key
+        assert ring.find(base64url.encode(key.footer + b" ")) is None
+        assert key.footer == b'{"kid":"%s"}' % key.key_id.encode()
+        assert key.key_id.startswith("k4.lid.")
+    assert ring.find("") is None
+    assert KeyRing.generate().find(base64url.encode(ring.first.footer)) is None
+
+
+def test_keyring_shows_no_secret() -> None:
+    """Neither the ring's nor a key's representation holds anything of the secret."""
+    ring = KeyRing.parse(ONE)
+    shown = f"{ring!r} {ring.first!r}"
+    assert "refresh" not in shown
+    assert repr(ring.first.refresh_secret) not in shown
+    assert ONE[9:] not in shown

@@ -1,0 +1,145 @@
+"""Passwords: bounded work, the same work for every answer, and nothing altered."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import argon2
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from actors.authx.errors import InvalidPassword, TooManyAttempts
+from actors.authx.passwords import Passwords
+from tests.actors.authx.support import CHEAP, counting_passwords
+
+
+@pytest.mark.parametrize(
+    ("password", "says"),
+    [("1234567", "at least 8"), ("x" * 129, "at most 128"), ("1234567\ud800", "proper Unicode")],
+)
+def test_password_of_wrong_length_is_refused_with_the_reason(password: str, says: str) -> None:
+    """Lengths are counted in characters, and text must be encodable."""
+    with pytest.raises(InvalidPassword, match=says):
+        Passwords(CHEAP).check(password)
+
+
+@pytest.mark.parametrize("password", ["12345678", "💥" * 8, "x" * 128, " " * 8, "a\0b\nc\td\r\x7f"])
+def test_password_within_bounds_is_accepted_whatever_its_characters(password: str) -> None:
+    """Only the length counts; no character is forbidden."""
+    Passwords(CHEAP).check(password)
+
+
+async def test_password_is_never_altered() -> None:
+    """White space, case, normalization form and what follows a NUL all matter."""
+    passwords = Passwords(CHEAP)
+    with passwords.reserve() as slot:
+        stored = await slot.hash(" Zoë\0 secret ")
+        assert await slot.matches(stored, " Zoë\0 secret ")
+        for other in (
+            "Zoë\0 secret",
+            " zoë\0 secret ",
+            " Zoe\u0308\0 secret ",
+            " Zoë",
+            " Zoë\0 Secret ",
+        ):
+            assert not await slot.matches(stored, other)
+
+
+async def test_password_hash_is_argon2id_with_the_settings_parameters() -> None:
+    """The stored form names the variant and the parameters, with a fresh salt each time."""
+    passwords = Passwords(replace(CHEAP, argon2_memory_kib=16, argon2_time_cost=2))
+    with passwords.reserve() as slot:
+        first, second = await slot.hash("12345678"), await slot.hash("12345678")
+    assert first.startswith("$argon2id$v=19$m=16,t=2,p=1$")
+    assert first != second
+
+
+async def test_password_verification_without_a_user_is_the_same_single_operation() -> None:
+    """Unknown user, wrong password, right password, hopeless text: one operation each, alike."""
+    passwords, engine = counting_passwords()
+    with passwords.reserve() as slot:
+        stored = await slot.hash("correct horse")
+        engine.operations.clear()
+        assert await slot.matches(stored, "correct horse")
+        assert not await slot.matches(stored, "wrong horse")
+        assert not await slot.matches(None, "correct horse")
+        assert not await slot.matches(stored, "x" * 100_000)
+        assert not await slot.matches(stored, "\ud800")
+        assert not await slot.matches(None, "")
+    assert len(engine.operations) == 6
+    assert len(set(engine.operations)) == 1
+
+
+async def test_password_verification_takes_no_hash_for_nobody() -> None:
+    """A stored value that is no hash matches nothing, not even the empty password."""
+    with Passwords(CHEAP).reserve() as slot:
+        assert not await slot.matches("", "")
+        assert not await slot.matches("!", "!")
+
+
+async def test_password_hash_with_other_parameters_is_outdated() -> None:
+    """After a change of parameters, old hashes still verify and say that they are old."""
+    with Passwords(CHEAP).reserve() as slot:
+        stored = await slot.hash("12345678")
+    stronger = Passwords(replace(CHEAP, argon2_time_cost=2))
+    with stronger.reserve() as slot:
+        assert await slot.matches(stored, "12345678")
+    assert stronger.is_outdated(stored)
+    assert not Passwords(CHEAP).is_outdated(stored)
+
+
+def test_password_slots_are_as_many_as_workers_and_queue() -> None:
+    """Beyond them whoever wants to hash is refused, and leaving a slot makes room again."""
+    passwords = Passwords(replace(CHEAP, hash_workers=2, hash_queue=3))
+    slots = [passwords.reserve() for _ in range(5)]
+    with pytest.raises(TooManyAttempts) as refusal:
+        passwords.reserve()
+    assert refusal.value.retry_after_s >= 1
+    with slots[0]:
+        assert passwords.slots_free == 0
+    assert passwords.slots_free == 1
+    passwords.reserve()
+
+
+class HeldEngine(argon2.PasswordHasher):
+    """An engine whose hashes take until they are let go, and which counts how many are at it."""
+
+    def __init__(self) -> None:
+        super().__init__(1, 8, 1)
+        self.at_it = self.at_it_max = 0
+        self.two_at_it = trio.Event()
+        self.go = trio.Event()
+
+    def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
+        """Wait in the worker thread for the test's word."""
+        trio.from_thread.run(self._wait)
+        return super().hash(password, salt=salt)
+
+    async def _wait(self) -> None:
+        self.at_it += 1
+        self.at_it_max = max(self.at_it, self.at_it_max)
+        if self.at_it == 2:
+            self.two_at_it.set()
+        await self.go.wait()
+        self.at_it -= 1
+
+
+async def test_password_hashing_is_spread_over_hash_workers_threads_at_most() -> None:
+    """Of many who wait, only as many as there are workers hash at one time; the loop runs on."""
+    engine = HeldEngine()
+    passwords = Passwords(replace(CHEAP, hash_workers=2, hash_queue=10), engine=engine)
+
+    async def hash_one() -> None:
+        with passwords.reserve() as slot:
+            await slot.hash("12345678")
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(8):
+            nursery.start_soon(hash_one)
+        await engine.two_at_it.wait()
+        await wait_all_tasks_blocked()
+        assert passwords.slots_free == 12 - 8
+        engine.go.set()
+    assert engine.at_it_max == 2
+    assert passwords.slots_free == 12

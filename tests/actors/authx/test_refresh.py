@@ -1,0 +1,58 @@
+"""Refresh tokens: made by this server, in one spelling, and nothing of them kept but a hash."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.authx.errors import InvalidToken
+from actors.authx.keys import KeyRing
+from actors.authx.refresh import RefreshToken, issue_refresh_token, read_refresh_token
+
+SESSION = "01890a5d-ac96-774b-bcce-b302099a8058"
+RING = KeyRing.generate()
+TEXT, TOKEN = issue_refresh_token(RING, SESSION)
+
+
+def read(text: str, ring: KeyRing = RING) -> RefreshToken | None:
+    """Read a token, or give None where it is refused."""
+    try:
+        return read_refresh_token(ring, text)
+    except InvalidToken:
+        return None
+
+
+def test_refresh_token_round_trips_and_is_new_each_time() -> None:
+    """What was issued reads as the same session and digest; two are never alike."""
+    assert read(TEXT) == TOKEN
+    assert TOKEN.session_id == SESSION
+    again_text, again = issue_refresh_token(RING, SESSION)
+    assert again_text != TEXT
+    assert again.digest != TOKEN.digest
+
+
+def test_refresh_token_counts_under_any_key_of_the_ring() -> None:
+    """After a rotation of keys, tokens of the old key can still be exchanged."""
+    new = KeyRing.generate()
+    assert read(TEXT, KeyRing((new.first, RING.first))) == TOKEN
+    assert read(TEXT, new) is None
+
+
+@given(st.integers(0, len(TEXT) - 1), st.characters())
+def test_refresh_token_with_one_character_changed_is_made_up(place: int, character: str) -> None:
+    """No change of a token passes for an older one: nobody can end a session by inventing."""
+    changed = TEXT[:place] + character + TEXT[place + 1 :]
+    assert (read(changed) is None) == (changed != TEXT)
+
+
+@pytest.mark.parametrize("text", ["", TEXT[:-1], TEXT + "A", TEXT + "=", " " + TEXT, "\ud800" * 88])
+def test_refresh_token_in_another_spelling_is_refused(text: str) -> None:
+    """Length and alphabet are fixed."""
+    assert read(text) is None
+
+
+def test_refresh_token_text_does_not_hold_its_digest() -> None:
+    """What the database keeps cannot be turned back into a token."""
+    assert TOKEN.digest.hex() not in TEXT
+    assert len(TOKEN.digest) == 32

@@ -1,0 +1,110 @@
+"""Usernames: what is accepted, and that spellings of one name share one key."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.authx.errors import InvalidUsername
+from actors.authx.usernames import LENGTH_MAX, LENGTH_MIN, Username, parse_username
+
+
+def parsed(text: str) -> Username | None:
+    """Parse, or give None where the name is refused."""
+    try:
+        return parse_username(text)
+    except InvalidUsername:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "key"),
+    [
+        ("ada", "ada", "ada"),
+        ("Ada.Love-Lace_1", "Ada.Love-Lace_1", "ada.love-lace_1"),
+        ("ＡＤＡ", "ADA", "ada"),  # noqa: RUF001 - full width is the point
+        ("Straße", "Straße", "strasse"),
+        ("ＺＯＥ\u0308", "ZOË", "zoë"),  # noqa: RUF001 - full width is the point
+        ("ﬁx", "fix", "fix"),
+        ("Ωmega", "Ωmega", "ωmega"),
+        ("١٢٣", "١٢٣", "١٢٣"),
+        ("名前さん", "名前さん", "名前さん"),
+    ],
+)
+def test_username_is_keyed_by_nfkc_and_casefold(text: str, shown: str, key: str) -> None:
+    """A name keeps its capitals for show and is unique without them."""
+    assert parse_username(text) == Username(shown, key)
+
+
+def test_username_spellings_share_one_key() -> None:
+    """Composed, decomposed, wide, and capital spellings are one and the same name."""
+    spellings = ["zoë", "zoe\u0308", "ZOË", "ＺＯË"]
+    assert {parse_username(text).key for text in spellings} == {"zoë"}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "at least"),
+        ("ab", "at least"),
+        ("a" * 33, "at most"),
+        ("ﬀ" * 17, "at most"),  # becomes 34 letters
+        ("a" * 100_000, "at most"),
+        ("a b c", "only letters"),
+        ("a\u00a0bc", "only letters"),  # a no-break space becomes a space
+        ("abc\n", "only letters"),
+        ("ab\0c", "only letters"),
+        ("abc@d", "only letters"),
+        ("ab\u200dc", "only letters"),  # a zero-width joiner
+        ("ab\u202ec", "only letters"),  # a direction override
+        ("ab\ud800c", "only letters"),  # a lone surrogate
+        ("½½½", "only letters"),  # become fractions with a slash
+        ("abc💥", "only letters"),
+        ("Ⅷb²", None),  # becomes viiib2
+    ],
+)
+def test_username_outside_the_rules_is_refused_with_the_reason(text: str, says: str | None) -> None:
+    """Each refusal says which rule was broken; compatibility characters count as what they are."""
+    if says is None:
+        assert parse_username(text).key == "viiib2"
+        return
+    with pytest.raises(InvalidUsername, match=says):
+        parse_username(text)
+
+
+def test_username_length_is_counted_after_normalization() -> None:
+    """Thirty-two decomposed letters are as good as thirty-two composed ones."""
+    assert len(parse_username("e\u0308" * 32).key) == 32
+    assert parse_username("ﬃ").key == "ffi"
+
+
+def test_username_key_without_a_mark_is_shown_where_only_folding_allows_it() -> None:
+    """A combining iota is no letter until it is folded, so the folded name is what is shown."""
+    assert parse_username("ab\u0345") == Username("ab\u03b9", "ab\u03b9")
+
+
+@given(st.text(max_size=40))
+def test_username_key_is_stable_and_within_the_rules(text: str) -> None:
+    """Whatever is accepted parses to itself again, from its key and from what is shown."""
+    username = parsed(text)
+    if username is None:
+        return
+    assert parse_username(username.key) == Username(username.key, username.key)
+    assert parse_username(username.shown) == username
+    assert LENGTH_MIN <= len(username.key) <= LENGTH_MAX
+    for character in username.key + username.shown:
+        assert character in "_-." or unicodedata.category(character)[0] in "LN"
+
+
+@given(st.text(alphabet=st.characters(categories=["L", "Nd"]), min_size=3, max_size=10))
+def test_username_key_does_not_depend_on_the_spelling(text: str) -> None:
+    """Every canonical decomposition or change of case that folds alike has the same key."""
+    username = parsed(text)
+    if username is None:
+        return
+    for form in ("NFC", "NFD", "NFKC", "NFKD"):
+        assert parse_username(unicodedata.normalize(form, text)).key == username.key
+    assert parse_username(text.casefold()).key == username.key

@@ -1,0 +1,81 @@
+"""The lock that lets one server at a time work on a database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+import trio.testing
+
+from actors.database.driver import open_database
+from actors.database.errors import AlreadyServed, StatementError
+from actors.database.locks import acquire_server_lock
+from tests.postgres import quiet_log
+
+if TYPE_CHECKING:
+    from actors.database.session import Session
+
+
+async def test_acquire_server_lock_refuses_a_second_server(database_dsn: str) -> None:
+    """A second server learns in one line which connection holds the database."""
+    async with open_database(database_dsn, log=quiet_log()) as database:
+        first = await database.connect(name="storage-writer")
+        second = await database.connect(name="late")
+        await first.run(acquire_server_lock)
+        with pytest.raises(AlreadyServed) as caught:
+            await second.run(lambda session: acquire_server_lock(session, patience_ms=10))
+        assert "holdfast storage-writer" in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+async def test_acquire_server_lock_waits_for_a_dying_session(database_dsn: str) -> None:
+    """The session of a killed server is waited for: its successor gets the lock."""
+    async with open_database(database_dsn, log=quiet_log()) as database:
+        first = await database.connect(name="first")
+        second = await database.connect(name="second")
+        await first.run(acquire_server_lock)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(second.run, acquire_server_lock)
+            await trio.testing.wait_all_tasks_blocked(0.02)
+            first.terminate()
+
+
+async def test_acquire_server_lock_is_per_database(database_dsn: str, other_dsn: str) -> None:
+    """Servers on two databases of one PostgreSQL do not disturb each other."""
+    async with (
+        open_database(database_dsn, log=quiet_log()) as here,
+        open_database(other_dsn, log=quiet_log()) as there,
+    ):
+        for database in (here, there):
+            connection = await database.connect(name="writer")
+            await connection.run(lambda session: acquire_server_lock(session, patience_ms=10))
+
+
+async def test_acquire_server_lock_of_an_unknown_holder(
+    database_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A holder that has left by the time it is looked up is not named."""
+    monkeypatch.setattr("actors.database.locks._HOLDER", "select 1 where $1 = 0::bigint")
+    async with open_database(database_dsn, log=quiet_log()) as database:
+        first = await database.connect(name="first")
+        second = await database.connect(name="second")
+        await first.run(acquire_server_lock)
+        with pytest.raises(AlreadyServed, match="at work on the database '[a-z_0-9]+'$"):
+            await second.run(lambda session: acquire_server_lock(session, patience_ms=10))
+
+
+async def test_acquire_server_lock_other_errors_pass(database_dsn: str) -> None:
+    """An error that is no refusal of the lock comes out as it is."""
+
+    async def script(session: Session) -> None:
+        async with session.transaction():
+            with pytest.raises(StatementError):
+                await session.execute("select 1/0")
+            await acquire_server_lock(session)
+
+    async with open_database(database_dsn, log=quiet_log()) as database:
+        connection = await database.connect(name="test")
+        with pytest.raises(StatementError) as caught:
+            await connection.run(script)
+    assert caught.value.sqlstate == "25P02"

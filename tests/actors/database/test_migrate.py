@@ -1,0 +1,215 @@
+"""Migrations: forward, once, by one server at a time, and never over a newer schema."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from actors.database.driver import open_database
+from actors.database.errors import (
+    CheckViolation,
+    SchemaMismatch,
+    SchemaTooNew,
+    StatementError,
+    UniqueViolation,
+)
+from actors.database.migrate import Migration, migrate, shipped_migrations
+from tests.postgres import quiet_log, run_script
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from actors.database.session import Session
+    from tests.postgres import PostgresServer
+
+FIRST = Migration(1, "first", "create table firsts (id bigint); create table others (id bigint)")
+SECOND = Migration(2, "second", "alter table firsts add column name text")
+BROKEN = Migration(3, "broken", "create table thirds (id bigint); select no_such_function()")
+
+ACCOUNT = "019a5c00-0000-7000-8000-00000000000a"
+OTHER = "019a5c00-0000-7000-8000-00000000000b"
+
+
+@pytest.fixture
+async def empty_dsn(postgres: PostgresServer) -> str:
+    return await postgres.create_database_async(migrated=False)
+
+
+async def apply(dsn: str, migrations: Sequence[Migration] | None = None) -> tuple[int, ...]:
+    async with open_database(dsn, log=quiet_log()) as database:
+        connection = await database.connect(name="migrate")
+        return await migrate(connection, migrations=migrations)
+
+
+def test_shipped_migrations_are_numbered_without_a_gap() -> None:
+    """The files that come with the program count from 1, each with a text of its own."""
+    migrations = shipped_migrations()
+    assert [migration.version for migration in migrations] == [*range(1, len(migrations) + 1)]
+    assert len({migration.checksum for migration in migrations}) == len(migrations)
+
+
+async def test_migrate_applies_what_is_missing(empty_dsn: str) -> None:
+    """Each migration is applied once, in order, and recorded; a second call does nothing."""
+    assert await apply(empty_dsn, [FIRST]) == (1,)
+    assert await apply(empty_dsn, [FIRST, SECOND]) == (2,)
+    assert await apply(empty_dsn, [FIRST, SECOND]) == ()
+    rows = await run_script(
+        empty_dsn, lambda s: s.fetch("select version, name, checksum from schema_migrations")
+    )
+    assert [tuple(row.values()) for row in rows] == [
+        (each.version, each.name, each.checksum) for each in (FIRST, SECOND)
+    ]
+
+
+async def test_migrate_failure_leaves_the_last_good_version(empty_dsn: str) -> None:
+    """A migration that fails is undone whole; those before it stay."""
+    with pytest.raises(StatementError, match="no_such_function"):
+        await apply(empty_dsn, [FIRST, SECOND, BROKEN])
+    assert await run_script(empty_dsn, lambda s: s.fetchval("select to_regclass('thirds')")) is None
+    assert await apply(empty_dsn, [FIRST, SECOND]) == ()
+
+
+async def test_migrate_refuses_a_newer_schema(empty_dsn: str) -> None:
+    """A database of a newer program is refused with both versions, and is not touched."""
+    await apply(empty_dsn, [FIRST, SECOND])
+    with pytest.raises(SchemaTooNew, match=r"version 2.*up to 1"):
+        await apply(empty_dsn, [FIRST])
+
+
+async def test_migrate_refuses_another_text(empty_dsn: str) -> None:
+    """A migration that was changed after the database saw it is refused."""
+    await apply(empty_dsn, [FIRST])
+    changed = Migration(1, "first", FIRST.sql + " -- changed")
+    with pytest.raises(SchemaMismatch, match="migration 0001"):
+        await apply(empty_dsn, [changed, SECOND])
+
+
+async def test_migrate_by_two_servers_at_once(empty_dsn: str) -> None:
+    """Of two servers that start at once, each migration is applied by exactly one."""
+    applied: list[int] = []
+
+    async def start() -> None:
+        applied.extend(await apply(empty_dsn, [FIRST, SECOND]))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(start)
+    assert sorted(applied) == [1, 2]
+
+
+# --- the schema ------------------------------------------------------------------------------
+
+
+async def _insert_account(session: Session, account_id: str, username: str) -> None:
+    await session.execute(
+        "insert into accounts (account_id, username, username_key, password_hash, created_at)"
+        " values ($1, $2, $2, 'hash', now())",
+        account_id,
+        username,
+    )
+
+
+_ROWS = {
+    "sessions": "insert into sessions (session_id, account_id, refresh_hash, created_at,"
+    " refreshed_at, expires_at) values (gen_random_uuid(), $1, '', now(), now(), now())",
+    "inventories": "insert into inventories values ($1, 1, 'r', 0, null, 0, '{}')",
+    "orders": "insert into orders values (gen_random_uuid(), $1, 1, 'mine', 'building', 'q', 1,"
+    " null, 0, '{}', '[1, 1]', 0, 'queued', 0, null, null, 1)",
+    "ledger": "insert into ledger values ($1, 1, 0, 'start', null, null, '{}')",
+    "idempotency": "insert into idempotency values ($1, 'key', '', '{}', 0)",
+}
+"""One row of an account in every table that has an account."""
+
+
+async def test_schema_erases_everything_of_an_account(database_dsn: str) -> None:
+    """Deleting an account leaves no row of it in any table, and its neighbour untouched."""
+
+    async def script(session: Session) -> dict[str, tuple[int, int]]:
+        tables = await session.fetch(
+            "select table_name from information_schema.columns"
+            " where column_name = 'account_id' and table_schema = 'public'"
+        )
+        names = {str(row["table_name"]) for row in tables} - {"accounts"}
+        assert names == _ROWS.keys()
+        for account_id, username in ((ACCOUNT, "erased"), (OTHER, "kept")):
+            await _insert_account(session, account_id, username)
+            for sql in _ROWS.values():
+                await session.execute(sql, account_id)
+        await session.execute("delete from accounts where account_id = $1", ACCOUNT)
+        counts: dict[str, tuple[int, int]] = {}
+        for name in names:
+            count = f"select count(*) from {name} where account_id = $1"  # noqa: S608 - own names
+            counts[name] = (
+                await session.fetchval(count, ACCOUNT),
+                await session.fetchval(count, OTHER),
+            )
+        return counts
+
+    counts = await run_script(database_dsn, script)
+    assert set(counts.values()) == {(0, 1)}
+
+
+async def test_schema_usernames_are_unique_by_key(database_dsn: str) -> None:
+    """Two accounts cannot have the same name in the form that is compared."""
+
+    async def script(session: Session) -> None:
+        first, second = "019a5c00-0000-7000-8000-0000000000c1", "019a5c00-0000-7000-8000-0000000000c2"
+        await _insert_account(session, first, "same")
+        await _insert_account(session, second, "same")
+
+    with pytest.raises(UniqueViolation) as caught:
+        await run_script(database_dsn, script)
+    assert caught.value.constraint == "accounts_username_key"
+
+
+@pytest.mark.parametrize(
+    ("sql", "constraint"),
+    [
+        ("update accounts set role = 'god'", "accounts_role"),
+        ("update orders set state = 'lost'", "orders_state"),
+        ("update orders set count = 0", "orders_count"),
+        ("update orders set level = -1", "orders_level"),
+        ("update ledger set seq = 0", "ledger_seq"),
+    ],
+)
+async def test_schema_refuses_impossible_values(
+    database_dsn: str, sql: str, constraint: str
+) -> None:
+    """What the rules never make, the database does not take."""
+
+    async def script(session: Session) -> None:
+        async with session.transaction():
+            account_id = "019a5c00-0000-7000-8000-0000000000d1"
+            await _insert_account(session, account_id, "checked")
+            for insert in _ROWS.values():
+                await session.execute(insert, account_id)
+            await session.execute(sql)
+
+    with pytest.raises(CheckViolation) as caught:
+        await run_script(database_dsn, script)
+    assert caught.value.constraint == constraint
+
+
+@pytest.mark.parametrize(
+    ("sql", "index"),
+    [
+        ("select * from inventories where next_due_ms <= 5 order by next_due_ms", "inventories_due"),
+        (
+            "select * from orders where account_id = gen_random_uuid()"
+            " and state in ('queued', 'running')",
+            "orders_pending",
+        ),
+    ],
+)
+async def test_schema_hot_queries_use_their_index(database_dsn: str, sql: str, index: str) -> None:
+    """What is due, and what an account waits for, is found by index and not by reading all."""
+
+    async def script(session: Session) -> str:
+        async with session.transaction():
+            await session.execute("set local enable_seqscan = off")
+            plan = await session.fetch("explain " + sql)
+        return "\n".join(row[0] for row in plan)
+
+    assert index in await run_script(database_dsn, script)

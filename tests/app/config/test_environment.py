@@ -1,0 +1,88 @@
+"""What settings from the environment promise: every key, typed by the key, no typo unseen."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.config import Config, ConfigError, load_config
+from app.config.keys import Key, all_keys
+
+
+def load(**environ: str) -> Config:
+    """Load from these variables alone."""
+    return load_config(environ=environ)
+
+
+def another(key: Key) -> str:
+    """Write a value for the key that differs from its default."""
+    if key.text:
+        choices: tuple[str, ...] = getattr(key.shape, "values", ())
+        return next((choice for choice in choices if choice != key.default), "other")
+    return str(int(str(key.default)) + 1) if key.default else "1"
+
+
+@pytest.mark.parametrize("path", [path for path, key in all_keys().items() if not key.table])
+def test_environment_sets_every_key(path: str) -> None:
+    """Each key of the file has a variable that sets it, and that key alone."""
+    key = all_keys()[path]
+    # The one default that leaves no room below the sum of the shutdown's phases.
+    text = "1" if key.section == "shutdown" else another(key)
+    config = load(**{key.variable: text})
+    value = getattr(getattr(config, key.section), key.name)
+    assert value != key.default
+    for other in all_keys().values():
+        if other.path != path:
+            assert getattr(getattr(config, other.section), other.name) == other.default
+
+
+def test_environment_types_by_the_key() -> None:
+    """A number stays text where the key takes a text, and is a number where it takes one."""
+    config = load(HOLDFAST_WORLD__NAME="5", HOLDFAST_WORLD__SPEED="5", HOLDFAST_HTTP__PORT="5")
+    assert config.world.name == "5"
+    assert config.world.speed == config.http.port == 5
+
+
+def test_environment_sets_members_of_a_table() -> None:
+    """A world parameter is set by the table's variable, two underscores, and its name."""
+    world = load(
+        HOLDFAST_WORLD__PARAMETERS__TEMPERATURE="-20", HOLDFAST_WORLD__PARAMETERS__RICH="1.5"
+    ).world
+    assert dict(world.parameters) == {"temperature": -20, "rich": 1.5}
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "told"),
+    [
+        ("HOLDFAST_HTTP__PORT", "x", 'http.port: must be a whole number from 0 to 65535, not "x"'),
+        ("HOLDFAST_HTTP__PORT", "", 'http.port: must be a whole number from 0 to 65535, not ""'),
+        ("HOLDFAST_HTTP__PORT", "5.0", "not 5.0"),
+        ("HOLDFAST_HTTP__PORT", " 5", 'not " 5"'),
+        ("HOLDFAST_HTTP__PORT", "\N{ARABIC-INDIC DIGIT FIVE}", "must be a whole number"),
+        ("HOLDFAST_WORLD__SPEED", "inf", "must be a number"),
+        ("HOLDFAST_WORLD__SPEED", "1e999", "must be a number"),
+        ("HOLDFAST_HTTP__PROT", "1", "no such setting; did you mean HOLDFAST_HTTP__PORT?"),
+        ("HOLDFAST_HTTP_PORT", "1", "no such setting; did you mean HOLDFAST_HTTP__PORT?"),
+        ("HOLDFAST_NOWHERE__AT_ALL", "1", "no such setting"),
+        ("HOLDFAST_WORLD__PARAMETERS", "1", "HOLDFAST_WORLD__PARAMETERS__NAME=number"),
+        ("HOLDFAST_WORLD__PARAMETERS__A", "b", 'world.parameters.a: must be a number, not "b"'),
+        ("HOLDFAST_WORLD__PARAMETERS__", "1", "no such setting"),
+    ],
+)
+def test_environment_refuses_by_naming_the_variable(variable: str, text: str, told: str) -> None:
+    """A value of the wrong type or a misspelt name is an error that names the variable."""
+    with pytest.raises(ConfigError) as caught:
+        load(**{variable: text})
+    assert str(caught.value).startswith(f"{variable}: ")
+    assert told in str(caught.value)
+
+
+def test_environment_leaves_other_variables_alone() -> None:
+    """What is not a setting's name is nobody's business."""
+    assert load(PATH="/bin", HOLDFAST_CONFIG="x.toml", HOLDFASTER__X="1") == Config()
+
+
+def test_environment_never_shows_a_secret() -> None:
+    """The key goes to whom it is for, and into no message or representation."""
+    config = load(HOLDFAST_AUTH__KEY="hush-hush")
+    assert config.auth.key.reveal() == "hush-hush"
+    assert "hush-hush" not in f"{config!r} {config.auth.key!s}"

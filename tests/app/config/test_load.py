@@ -1,0 +1,166 @@
+"""What loading a configuration promises: precedence, strictness, errors that name their place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.config import Config, ConfigError, load_config
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def write(folder: Path, text: str) -> Path:
+    """Write a configuration file."""
+    file = folder / "config.toml"
+    file.write_text(text)
+    return file
+
+
+def refusal(file: Path | None = None, **environ: str) -> str:
+    """Load what must be refused; return the one line that says why."""
+    with pytest.raises(ConfigError) as caught:
+        load_config(file, environ=environ)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+def test_load_without_sources_gives_the_defaults() -> None:
+    """Without file, environment and options every key has its default."""
+    assert load_config() == Config()
+
+
+def test_load_of_the_shipped_file_gives_the_defaults() -> None:
+    """The shipped config.toml says what the program does without it."""
+    loaded = load_config(REPOSITORY / "config.toml")
+    assert loaded.http == Config().http
+    assert loaded.world == Config().world
+    assert loaded.storage.data_dir == str(REPOSITORY / "var")
+
+
+def test_load_lets_the_later_source_win(tmp_path: Path) -> None:
+    """File over default, environment over file, command line over environment."""
+    file = write(tmp_path, "[http]\nport = 1\nbacklog = 1\nconnections_max = 1\n")
+    environ = {"HOLDFAST_HTTP__PORT": "2", "HOLDFAST_HTTP__BACKLOG": "2"}
+    http = load_config(file, environ=environ, options={"http.port": 3}).http
+    assert (http.port, http.backlog, http.connections_max) == (3, 2, 1)
+    assert http.reply_timeout_ms == Config().http.reply_timeout_ms
+
+
+@pytest.mark.parametrize(
+    ("text", "named", "hint"),
+    [
+        ("[http]\nprot = 1\n", "http.prot: no such key", "did you mean http.port?"),
+        ("[htpp]\nport = 1\n", "htpp: no such key", "did you mean http?"),
+        ("port = 1\n", "port: no such key", ""),
+        ("http = 1\n", "http: must be a table", ""),
+        ("[http.port]\nx = 1\n", "http.port: must be a whole number", "a table"),
+        ("[http]\nport = true\n", "http.port: must be a whole number", "not true"),
+        ('[http]\nport = "5"\n', "http.port: must be a whole number", 'not "5"'),
+        ("[http]\nport = 5.0\n", "http.port: must be a whole number", "not 5.0"),
+        ("[http]\nport = 65536\n", "http.port: must be", "from 0 to 65535, not 65536"),
+        ("[http]\nport = -1\n", "http.port: must be", "not -1"),
+        ("[http]\nhost = 1\n", "http.host: must be a text", "not 1"),
+        ('[http]\nhost = ""\n', "http.host: must be a text that is not empty", ""),
+        ("[world]\ntick_ms = 9\n", "world.tick_ms: must be", "from 10 to 60000, not 9"),
+        ("[world]\nspeed = 0\n", "world.speed: must be a number above 0", "not 0"),
+        ("[world]\nspeed = nan\n", "world.speed: must be a number", "not nan"),
+        ("[world]\nspeed = true\n", "world.speed: must be a number", "not true"),
+        ('[world.parameters]\na = "b"\n', "world.parameters.a: must be a number", 'not "b"'),
+        ("[world.parameters]\na = inf\n", "world.parameters.a: must be a number", "not inf"),
+        ("[world.parameters]\na = true\n", "world.parameters.a: must be a number", "not true"),
+        ("[world]\nparameters = 1\n", "world.parameters: must be a table of numbers", "not 1"),
+        ('[log]\nformat = "xml"\n', "log.format: must be one of", 'not "xml"'),
+        ('[auth]\nkey = "abc"\n', "auth.key: is a secret", "HOLDFAST_AUTH__KEY"),
+        ("[http]\nport = [1]\n", "http.port: must be a whole number", "not a list"),
+        ("[shutdown]\nhttp_ms = 5000\n", "shutdown.http_ms: ", "at most 5000 ms"),
+        ("[auth]\nrefresh_seconds = 1\n", "auth.refresh_seconds: ", "auth.token_seconds"),
+        ("[auth]\npassword_length_min = 200\n", "auth.password_length_max: ", "length_min"),
+        ("[auth]\nargon2_parallelism = 64\nargon2_memory_kib = 8\n", "auth.argon2_memory_kib", ""),
+        ("[supervisor]\nbackoff_max_ms = 1\n", "supervisor.backoff_max_ms: ", "backoff_ms"),
+    ],
+)
+def test_load_refuses_a_file_by_naming_file_and_key(
+    tmp_path: Path, text: str, named: str, hint: str
+) -> None:
+    """An unknown key, a wrong type or a value out of range is one line with file and key."""
+    file = write(tmp_path, text)
+    told = refusal(file)
+    assert told.startswith(f"{file}: {named}")
+    assert hint in told
+
+
+def test_load_refuses_a_file_that_is_missing(tmp_path: Path) -> None:
+    """A file that is not there is named, not taken for an empty one."""
+    file = tmp_path / "none.toml"
+    assert refusal(file) == f"{file}: cannot be read: No such file or directory"
+
+
+def test_load_refuses_a_file_that_is_no_toml(tmp_path: Path) -> None:
+    """A broken file is refused with the place of the break."""
+    assert "is not TOML" in refusal(write(tmp_path, "[http\n"))
+    assert "line 1" in refusal(write(tmp_path, "[http\n"))
+
+
+def test_load_refuses_a_file_that_is_no_text(tmp_path: Path) -> None:
+    """Bytes that are not UTF-8 are refused in words."""
+    file = tmp_path / "config.toml"
+    file.write_bytes(b"\xff\xfe\x00")
+    assert refusal(file) == f"{file}: is not UTF-8 text"
+
+
+def test_load_shortens_a_long_value_in_its_refusal(tmp_path: Path) -> None:
+    """However long the value, the refusal stays one readable line."""
+    assert len(refusal(write(tmp_path, f'[http]\nport = "{"x" * 5000}"\n'))) < 400
+
+
+def test_load_resolves_paths_of_the_file_against_its_folder(tmp_path: Path) -> None:
+    """A relative path means the same wherever the server is started from."""
+    text = '[storage]\ndata_dir = "data"\n[auth]\nkey_file = "k"\n[world]\nruleset = "my.toml"\n'
+    config = load_config(write(tmp_path, text))
+    assert config.storage.data_dir == str(tmp_path / "data")
+    assert config.auth.key_file == str(tmp_path / "k")
+    assert config.world.ruleset == str(tmp_path / "my.toml")
+
+
+def test_load_resolves_paths_of_the_environment_against_the_working_directory(
+    tmp_path: Path,
+) -> None:
+    """What is said in a shell is relative to where the shell stands."""
+    environ = {"HOLDFAST_STORAGE__DATA_DIR": "data", "HOLDFAST_WORLD__RULESET": "./my.toml"}
+    config = load_config(write(tmp_path, ""), environ=environ)
+    assert config.storage.data_dir == "data"
+    assert config.world.ruleset == "my.toml"
+
+
+def test_load_leaves_names_and_absolute_paths_alone(tmp_path: Path) -> None:
+    """A shipped ruleset's name is no path; an absolute path stays; an empty one stays empty."""
+    absolute = str(tmp_path / "elsewhere")
+    text = f'[storage]\ndata_dir = "{absolute}"\n[world]\nruleset = "ogame"\n'
+    config = load_config(write(tmp_path, text))
+    assert config.storage.data_dir == absolute
+    assert config.world.ruleset == "ogame"
+    assert not config.auth.key_file
+
+
+def test_load_keeps_whole_numbers_whole(tmp_path: Path) -> None:
+    """Rules compute exactly: speed 1 is the integer, 0.5 the float."""
+    file = write(tmp_path, "[world]\nspeed = 1\n[world.parameters]\na = 2\nb = 2.5\n")
+    world = load_config(file).world
+    assert repr(world.speed) == "1"
+    assert repr(dict(world.parameters)) == "{'a': 2, 'b': 2.5}"
+
+
+def test_load_refuses_an_option_by_its_name() -> None:
+    """A wrong value of the command line is blamed on the command line."""
+    with pytest.raises(ConfigError, match=r"^--port: http\.port: must be a whole number"):
+        load_config(options={"http.port": 70_000})
+
+
+def test_config_keeps_the_key_beside_the_data_unless_told_otherwise(tmp_path: Path) -> None:
+    """One folder holds everything a server has, unless key_file says where else."""
+    assert load_config().key_path == Path("var/token.key")
+    file = write(tmp_path, '[auth]\nkey_file = "keys/mine"\n')
+    assert load_config(file).key_path == tmp_path / "keys" / "mine"

@@ -1,0 +1,371 @@
+"""A server on a real socket, before actors that answer from a script."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import h11
+import httpx
+import structlog
+import trio
+from structlog.testing import LogCapture
+
+from actors.authx.errors import InvalidToken
+from actors.authx.messages import (
+    Account,
+    Authorize,
+    ChangePassword,
+    EndSessions,
+    EraseAccount,
+    GetAccount,
+    Identity,
+    ListSessions,
+    Login,
+    Refresh,
+    Register,
+    SessionInfo,
+    Tokens,
+)
+from actors.inventory.messages import (
+    CancelOrder,
+    Forget,
+    GetInventory,
+    GetLedger,
+    GetOrder,
+    ListOrders,
+    PlaceOrder,
+)
+from actors.inventory.views import (
+    BalanceView,
+    Cancelled,
+    ChangeView,
+    InventoryView,
+    LedgerEntry,
+    LedgerPage,
+    OrderView,
+    Placed,
+    StockView,
+)
+from actors.ticker.messages import GetWorld, World
+from app.gateway import Gateway
+from app.http import HttpSettings, create_app, serve_http
+from app.http.endpoints import ENDPOINTS
+from bus import Interest, Message, Topic, open_broadcast_channel
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping, Sequence
+
+    from structlog.typing import FilteringBoundLogger
+
+    from app.http.endpoint import Endpoint
+    from bus import Subscription
+
+TEST_SECONDS_MAX = 10
+"""No test of a server may take longer on the real clock."""
+
+ACCOUNT_ID = "0197f0a0-0000-7000-8000-000000000001"
+SESSION_ID = "0197f0a0-0000-7000-8000-000000000002"
+ORDER_ID = "0197f0a0-0000-7000-8000-000000000003"
+TOKEN = "v4.local.good"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+WHEN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+NOW_MS = 1_772_366_400_000
+"""World time of `WHEN`."""
+
+SETTINGS = HttpSettings(
+    port=0,
+    reply_timeout_ms=2_000,
+    max_body_bytes=2_048,
+    read_timeout_ms=2_000,
+    keep_alive_timeout_ms=5_000,
+    send_timeout_ms=2_000,
+    shutdown_timeout_ms=1_000,
+)
+
+ACCOUNT = Account(ACCOUNT_ID, "ada", "player", suspended=False, created_at=WHEN)
+TOKENS = Tokens(ACCOUNT_ID, SESSION_ID, "v4.local.access", 900, "refresh", 2_592_000)
+ORDER = OrderView(
+    id=ORDER_ID,
+    asset="metal_mine",
+    kind="building",
+    level=2,
+    count=None,
+    cost={"metal": 90, "crystal": 22},
+    state="running",
+    placed_at_ms=NOW_MS,
+    starts_at_ms=NOW_MS,
+    finishes_at_ms=NOW_MS + 60_500,
+)
+INVENTORY = InventoryView(
+    account_id=ACCOUNT_ID,
+    version=7,
+    at_ms=NOW_MS,
+    tick=1_234,
+    resources={"metal": StockView(482, 63, 10_000, NOW_MS + 3_600_000)},
+    balances={"energy": BalanceView(22, 11, 100)},
+    buildings={"metal_mine": 1},
+    technologies={},
+    units={},
+    orders=(ORDER,),
+)
+LEDGER = LedgerPage(
+    entries=(
+        LedgerEntry(
+            seq=2,
+            at_ms=NOW_MS,
+            cause="order-placed",
+            order_id=ORDER_ID,
+            changes={"metal": ChangeView(-90, 410)},
+        ),
+    ),
+    next=2,
+)
+
+
+class FakeRuleset:
+    """A ruleset of which only its description is asked."""
+
+    name = "tutorial"
+    version = "c0ffee"
+    parameters: Mapping[str, int | float] = {"speed": 2}
+
+    def describe(self) -> Mapping[str, Any]:
+        """Give something of the right form."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "resources": {"metal": {"start": 500}},
+            "buildings": {"metal_mine": {"cost": {"1": {"metal": 60}}}},
+            "technologies": {},
+            "units": {},
+        }
+
+
+def _authorize(message: Authorize) -> Identity:
+    if message.token == TOKEN:
+        return Identity(ACCOUNT_ID, SESSION_ID, "player")
+    if message.token == "v4.local.admin":
+        return Identity(ACCOUNT_ID, SESSION_ID, "admin")
+    raise InvalidToken("not this one")
+
+
+Script = dict[type, Any]
+"""What is answered to each type of message: a value, an error, or a function of the message."""
+
+
+def usual_answers() -> Script:
+    """Give the answers of a world where everything goes well."""
+    return {
+        Authorize: _authorize,
+        Register: ACCOUNT,
+        Login: TOKENS,
+        Refresh: TOKENS,
+        ListSessions: (SessionInfo(SESSION_ID, WHEN, WHEN, WHEN),),
+        EndSessions: None,
+        GetAccount: ACCOUNT,
+        ChangePassword: None,
+        EraseAccount: None,
+        GetWorld: World("w", tick=1_234, tick_ms=1_000, now_ms=NOW_MS),
+        GetInventory: INVENTORY,
+        PlaceOrder: Placed(ORDER, replayed=False),
+        CancelOrder: Cancelled(replace(ORDER, state="cancelled"), {"metal": 90, "crystal": 22}),
+        GetOrder: ORDER,
+        ListOrders: (ORDER,),
+        GetLedger: LEDGER,
+        Forget: None,
+    }
+
+
+SILENT = object()
+"""An answer that never comes."""
+
+DROPPED = object()
+"""An answer that its actor drops."""
+
+
+@dataclass
+class FakeWorld:
+    """A bus whose actors answer from ``answers``; ``asked`` keeps every message."""
+
+    answers: Script = field(default_factory=usual_answers)
+    asked: list[Any] = field(default_factory=list[Any])
+    held: list[Message] = field(default_factory=list[Message])
+    ready: bool = True
+    capture: LogCapture = field(default_factory=LogCapture)
+
+    def __post_init__(self) -> None:
+        """Open the bus and the actors' ears."""
+        self.bus = open_broadcast_channel()
+        self.log: FilteringBoundLogger = structlog.wrap_logger(
+            None,
+            processors=[self.capture],
+            wrapper_class=structlog.make_filtering_bound_logger(0),
+        )
+
+    @property
+    def logged(self) -> Sequence[MutableMapping[str, Any]]:
+        """Give every log event so far."""
+        return self.capture.entries
+
+    def events(self, name: str) -> list[MutableMapping[str, Any]]:
+        """Give the log events of one name."""
+        return [entry for entry in self.logged if entry["event"] == name]
+
+    def asked_for(self, type_: type) -> list[Any]:
+        """Give the messages of one type that were asked."""
+        return [message for message in self.asked if isinstance(message, type_)]
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Be all actors at once."""
+        auth = self.bus.subscribe(Interest(Topic.AUTH), buffer=100)
+        task = self.bus.subscribe(Interest(Topic.TASK, unclaimed=True), buffer=100)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._answer, auth)
+            nursery.start_soon(self._answer, task)
+            task_status.started()
+
+    async def _answer(self, subscription: Subscription) -> None:
+        async for message in subscription:
+            self.asked.append(message.body)
+            assert message.reply is not None
+            answer = self.answers[type(message.body)]
+            if callable(answer):
+                try:
+                    answer = answer(message.body)
+                except Exception as error:
+                    answer = error
+            if answer is SILENT:
+                self.held.append(message)
+            elif answer is DROPPED:
+                message.reply.drop()
+            elif isinstance(answer, Exception):
+                message.reply.fail(answer)
+            else:
+                message.reply.send_nowait(answer)
+
+    def gateway(self, reply_timeout_s: float = 2.0) -> Gateway:
+        """Make a gateway to this world."""
+        return Gateway(
+            self.bus,
+            FakeRuleset(),
+            reply_timeout_s=reply_timeout_s,
+            world_name="testworld",
+            actor_states=lambda: {
+                "storage": "ready",
+                "ticker": "ready" if self.ready else "failed",
+            },
+            ready=lambda: self.ready,
+        )
+
+
+@dataclass
+class Serving:
+    """A server at work: its port, its world, and how to stop it."""
+
+    port: int
+    world: FakeWorld
+    client: httpx.AsyncClient
+    stop: trio.Event
+    stopped: trio.Event
+
+    async def connect(self, receive_buffer: int | None = None) -> RawClient:
+        """Open a bare connection; a small receive buffer makes a client that soon stalls."""
+        sock = trio.socket.socket()
+        if receive_buffer is not None:
+            sock.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, receive_buffer)
+        await sock.connect(("127.0.0.1", self.port))
+        return RawClient(trio.SocketStream(sock))
+
+
+class RawClient:
+    """A client that sends whatever bytes it likes."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self.stream = stream
+        self._buffer = h11.Connection(h11.CLIENT)
+
+    async def send(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        await self.stream.send_all(data)
+
+    async def read_to_end(self) -> bytes:
+        """Read until the server closes; a reset counts as the end."""
+        received = b""
+        try:
+            async for chunk in self.stream:
+                received += chunk
+        except trio.BrokenResourceError:
+            pass
+        return received
+
+    async def read_response(self, method: bytes = b"GET") -> RawResponse:
+        """Read one response, as the answer to ``method``, and leave what follows it."""
+        parser = h11.Connection(h11.CLIENT)
+        parser.send(h11.Request(method=method, target=b"/", headers=[(b"host", b"x")]))
+        parser.send(h11.EndOfMessage())
+        parser.receive_data(self._left)
+        status, headers, body = 0, dict[str, str](), b""
+        while True:
+            event = parser.next_event()
+            if event is h11.NEED_DATA:
+                parser.receive_data(await self.stream.receive_some())
+            elif isinstance(event, h11.Response):
+                status = event.status_code
+                headers = {n.decode(): v.decode("latin-1") for n, v in event.headers}
+            elif isinstance(event, h11.Data):
+                body += event.data
+            elif isinstance(event, h11.EndOfMessage):
+                self._left = parser.trailing_data[0]
+                return RawResponse(status, headers, body)
+
+    _left = b""
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self.stream.aclose()
+
+
+@dataclass(frozen=True)
+class RawResponse:
+    """One response, taken apart."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def get(path: str = "/healthz", *headers: str) -> bytes:
+    """Spell out a GET request."""
+    return "\r\n".join([f"GET {path} HTTP/1.1", "Host: x", *headers, "", ""]).encode("latin-1")
+
+
+@asynccontextmanager
+async def serving(
+    world: FakeWorld | None = None,
+    settings: HttpSettings = SETTINGS,
+    *,
+    endpoints: Sequence[Endpoint] = ENDPOINTS,
+    wrap: Callable[[Any], Any] = lambda app: app,
+) -> AsyncIterator[Serving]:
+    """Serve a world on a free port of loopback, for a bounded time."""
+    world = world or FakeWorld()
+    stop, stopped = trio.Event(), trio.Event()
+    gateway = world.gateway(settings.reply_timeout_ms / 1000)
+    app = wrap(create_app(gateway, settings, log=world.log, endpoints=endpoints))
+
+    async def serve(*, task_status: trio.TaskStatus[int]) -> None:
+        await serve_http(app, settings, shutdown=stop.wait, log=world.log, task_status=task_status)
+        stopped.set()
+
+    with trio.fail_after(TEST_SECONDS_MAX):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(world.run)
+            port: int = await nursery.start(partial(serve))
+            base_url = f"http://127.0.0.1:{port}"
+            async with httpx.AsyncClient(base_url=base_url, trust_env=False) as client:
+                yield Serving(port, world, client, stop, stopped)
+            nursery.cancel_scope.cancel()

@@ -1,0 +1,165 @@
+"""What logs promise: one structured event per line, nothing secret, never a failure."""
+
+from __future__ import annotations
+
+import io
+import logging
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.config import Log
+from app.logs import SECRET_FIELDS, make_logger, open_logs
+
+JSON = Log(format="json")
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """Say so."""
+        return True
+
+
+class Broken(io.StringIO):
+    """A stream whose reader has gone."""
+
+    def write(self, _text: str) -> int:
+        """Fail as a closed pipe does."""
+        raise BrokenPipeError
+
+
+def fail() -> None:
+    """Fail with something in a local variable."""
+    variable = "hunter" + "2"
+    raise RuntimeError(f"broken after {len(variable)} characters")
+
+
+def events(stream: io.StringIO) -> list[dict[str, Any]]:
+    """Read back JSON lines."""
+    return [msgspec.json.decode(line) for line in stream.getvalue().splitlines()]
+
+
+def test_logs_write_one_json_object_per_event() -> None:
+    """Off a terminal an event is one JSON line with its fields, level and UTC time."""
+    stream = io.StringIO()
+    make_logger(Log(), stream).info("actor_restarted", actor="storage", attempt=2, path=Path("x"))
+    (event,) = events(stream)
+    told = datetime.fromisoformat(event.pop("timestamp"))
+    assert told.utcoffset() == timedelta(0)
+    assert event == {
+        "event": "actor_restarted",
+        "level": "info",
+        "actor": "storage",
+        "attempt": 2,
+        "path": "x",
+    }
+
+
+@pytest.mark.parametrize(("format_", "json"), [("auto", False), ("json", True)])
+def test_logs_on_a_terminal_are_for_people_unless_told_otherwise(format_: Any, json: bool) -> None:
+    """On a terminal `auto` is the readable form, and `json` stays JSON."""
+    stream = Terminal()
+    make_logger(Log(format=format_), stream).info("ready", port=8470)
+    assert stream.getvalue().startswith("{") is json
+    assert "ready" in stream.getvalue()
+
+
+def test_logs_of_the_console_form_have_no_colours_off_a_terminal() -> None:
+    """A log file is not littered with escape sequences."""
+    stream = io.StringIO()
+    make_logger(Log(format="console"), stream).warning("odd", seen=1)
+    assert "\x1b" not in stream.getvalue()
+    assert "seen=1" in stream.getvalue()
+
+
+def test_logs_below_the_level_are_not_written() -> None:
+    """The level of the configuration is the least that is told."""
+    stream = io.StringIO()
+    logger = make_logger(Log(format="json", level="warning"), stream)
+    logger.info("quiet")
+    logger.warning("loud")
+    assert [event["event"] for event in events(stream)] == ["loud"]
+
+
+@pytest.mark.parametrize("format_", ["json", "console"])
+def test_logs_show_a_traceback_without_its_variables(format_: Any) -> None:
+    """A crash is told with its place, and without the values that were in play."""
+    stream = Terminal()
+    logger = make_logger(Log(format=format_), stream)
+    try:
+        fail()
+    except RuntimeError:
+        logger.exception("crashed")
+    assert "RuntimeError: broken" in stream.getvalue()
+    assert "hunter2" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("field", sorted(SECRET_FIELDS))
+def test_logs_never_write_a_secret_field(field: str) -> None:
+    """Should a secret ever be logged by mistake, its value stays out."""
+    stream = io.StringIO()
+    make_logger(JSON, stream).info("event", **{field: "swordfish"})
+    assert events(stream)[0][field] == "***"
+
+
+def test_logs_to_a_broken_stream_fail_nobody() -> None:
+    """Whoever logs goes on when the reader of the log has gone, or the stream was closed."""
+    closed = io.StringIO()
+    loggers = [make_logger(JSON, Broken()), make_logger(JSON, closed)]
+    closed.close()
+    for logger in loggers:
+        logger.info("unheard")
+        logger.error("unheard too")
+
+
+def test_logs_carry_the_standard_librarys_records() -> None:
+    """What hypercorn or asyncio log comes out in the same form, exceptions included."""
+    stream = io.StringIO()
+    with open_logs(JSON, stream):
+        logging.getLogger("hypercorn.error").info("Running on %s", "here")
+        try:
+            fail()
+        except RuntimeError:
+            logging.getLogger("asyncio").exception("odd")
+    running, odd = events(stream)
+    assert running["event"] == "library_message"
+    assert running["logger"] == "hypercorn.error"
+    assert running["message"] == "Running on here"
+    assert running["level"] == "info"
+    assert odd["level"] == "error"
+    assert "RuntimeError: broken" in odd["exception"]
+
+
+def test_logs_carry_a_record_that_cannot_be_formatted() -> None:
+    """A library's own mistake in logging is passed on, not raised."""
+    stream = io.StringIO()
+    with open_logs(JSON, stream):
+        record = logging.LogRecord("library", logging.INFO, "f", 1, "%d items", ("many",), None)
+        logging.getLogger().handlers[-1].handle(record)
+    assert events(stream)[0]["message"] == "%d items"
+
+
+def test_logs_leave_the_standard_library_as_it_was() -> None:
+    """A closed log takes nothing more, and the level of `logging` is as before."""
+    stream = io.StringIO()
+    root = logging.getLogger()
+    before = (root.level, list(root.handlers))
+    with open_logs(JSON, stream):
+        pass
+    assert (root.level, list(root.handlers)) == before
+    root.warning("after")
+    assert not stream.getvalue()
+
+
+def test_logs_never_let_libraries_speak_at_debug() -> None:
+    """At level debug Holdfast tells its details; libraries, whose details may be secret, do not."""
+    stream = io.StringIO()
+    with open_logs(Log(format="json", level="debug"), stream) as logger:
+        logger.debug("detail")
+        logging.getLogger("library").debug("frame with a token")
+    assert [event["event"] for event in events(stream)] == ["detail"]

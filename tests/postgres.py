@@ -1,0 +1,192 @@
+"""A real PostgreSQL for the tests: one server for the run, one fresh database per test module.
+
+The server runs in a thread of its own, with Trio's run of its own, so that tests of either flavour
+can use it. It forgets everything when the run ends, so it syncs nothing to disk; what is to
+survive a crash is tested on servers that the tests start themselves.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import structlog
+import trio
+from structlog.testing import LogCapture
+
+from actors.database.cluster import Cluster
+from actors.database.driver import open_database
+from actors.database.embedded import embedded_postgres
+from actors.database.migrate import migrate
+from actors.database.processes import cluster_processes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from structlog.typing import FilteringBoundLogger
+
+    from actors.database.driver import Script
+    from actors.database.session import T
+
+TEST_SETTINGS = {
+    "fsync": "off",
+    "synchronous_commit": "on",
+    "full_page_writes": "off",
+    "shared_buffers": "32MB",
+    "max_connections": "100",
+    "autovacuum": "off",
+}
+"""PostgreSQL settings for a server whose data nobody will miss."""
+
+_TEMPLATE = "holdfast_template"
+_START_TIMEOUT_S = 60.0
+_STOP_TIMEOUT_S = 20.0
+
+
+def quiet_log(capture: LogCapture | None = None) -> FilteringBoundLogger:
+    """Give a logger that says nothing, and keeps its events in ``capture.entries``."""
+    log: FilteringBoundLogger = structlog.wrap_logger(
+        None,
+        processors=[capture or LogCapture()],
+        wrapper_class=structlog.make_filtering_bound_logger("debug"),
+    )
+    return log
+
+
+@contextmanager
+def reachable_directory() -> Iterator[Path]:
+    """Give a temporary directory that the server's user can search, unlike pytest's own."""
+    directory = Path(tempfile.mkdtemp(prefix="holdfast-test-"))
+    directory.chmod(0o711)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def with_database(dsn: str, name: str) -> str:
+    """Give the DSN of another database on the same server."""
+    return urlsplit(dsn)._replace(path=f"/{name}").geturl()
+
+
+async def run_script(dsn: str, script: Script[T]) -> T:
+    """Run one script on a connection of its own; opens its own asyncio island."""
+    async with open_database(dsn, log=quiet_log()) as database:
+        connection = await database.connect(name="test")
+        try:
+            return await connection.run(script, timeout_s=20)
+        finally:
+            await connection.aclose()
+
+
+@contextmanager
+def frozen(*pids: int) -> Iterator[None]:
+    """Freeze processes (SIGSTOP) for as long as the block lasts."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+class PostgresServer:
+    """The server of a test run; ``dsn`` is its administrative database."""
+
+    def __init__(self, dsn: str, data_dir: Path) -> None:
+        self.dsn = dsn
+        self._cluster = Cluster.at(data_dir)
+        self._numbers = itertools.count(1)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Freeze every process of the server (SIGSTOP), and thaw them at the end of the block."""
+        pids = cluster_processes(self._cluster.path)
+        with frozen(*pids):
+            yield
+
+    def create_database(self, *, migrated: bool = True) -> str:
+        """Make a database, with this program's schema unless told otherwise; give its DSN.
+
+        Not to be called from inside a Trio run: there, use `create_database_async`.
+        """
+        return trio.run(lambda: self.create_database_async(migrated=migrated))
+
+    async def create_database_async(self, *, migrated: bool = True) -> str:
+        """As `create_database`, from inside a Trio run on the ordinary clock."""
+        name = f"test_{next(self._numbers)}"
+        template = _TEMPLATE if migrated else "template1"
+        await run_script(
+            self.dsn, lambda session: session.execute(f"create database {name} template {template}")
+        )
+        return with_database(self.dsn, name)
+
+
+@contextmanager
+def postgres_server() -> Iterator[PostgresServer]:
+    """Run a server, with a migrated template database, for as long as the block lasts."""
+    with reachable_directory() as directory:
+        data_dir = directory / "data"
+        server = _ServerThread(data_dir)
+        try:
+            yield PostgresServer(server.start(), data_dir)
+        finally:
+            server.stop()
+
+
+class _ServerThread:
+    """The embedded server in a thread of its own."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        self._thread = threading.Thread(target=self._run, name="postgres")
+        self._ready = threading.Event()
+        self._dsn: str | None = None
+        self._failure: BaseException | None = None
+        self._token: trio.lowlevel.TrioToken | None = None
+        self._stop = trio.Event()
+
+    def start(self) -> str:
+        """Start the server; give the DSN of its administrative database."""
+        self._thread.start()
+        self._ready.wait(_START_TIMEOUT_S)
+        if self._dsn is None:
+            raise RuntimeError("the PostgreSQL of the tests did not start") from self._failure
+        return self._dsn
+
+    def stop(self) -> None:
+        """Stop the server, if it runs."""
+        if self._token is not None and self._thread.is_alive():
+            self._token.run_sync_soon(self._stop.set)
+        self._thread.join(_STOP_TIMEOUT_S)
+
+    def _run(self) -> None:
+        try:
+            trio.run(self._main)
+        except BaseException as error:  # noqa: BLE001 - raised by start() in the main thread
+            self._failure = error
+        finally:
+            self._ready.set()
+
+    async def _main(self) -> None:
+        self._token = trio.lowlevel.current_trio_token()
+        log = quiet_log()
+        async with embedded_postgres(self._data_dir, log=log, settings=TEST_SETTINGS) as dsn:
+            await run_script(dsn, lambda s: s.execute(f"create database {_TEMPLATE}"))
+            async with open_database(with_database(dsn, _TEMPLATE), log=log) as database:
+                connection = await database.connect(name="template")
+                await migrate(connection)
+                await connection.aclose()
+            self._dsn = dsn
+            self._ready.set()
+            await self._stop.wait()
