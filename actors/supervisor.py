@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 import trio
 
@@ -47,9 +47,7 @@ class ActorState(Enum):
 class Actor(Protocol):
     """What the supervisor runs: it says when it is ready, and returns when it is done."""
 
-    async def run(
-        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-    ) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Work until told to stop; call ``task_status.started()`` when ready."""
 
 
@@ -68,7 +66,7 @@ class RestartLimits:
 
     def backoff_s(self, attempt: int, rng: random.Random) -> float:
         """Compute the seconds to wait before restart number ``attempt`` (from 1)."""
-        full_ms = min(self.backoff_max_ms, self.backoff_ms * 2 ** min(attempt - 1, 30))
+        full_ms = min(self.backoff_max_ms, self.backoff_ms * 2.0 ** min(attempt - 1, 30))
         return full_ms / 1000 * rng.uniform(0.5, 1.0)
 
 
@@ -81,7 +79,7 @@ class ActorStatus:
     permanent: bool
 
 
-class Escalation(Exception):  # noqa: N818 - it is the event, as in Erlang's supervisors
+class Escalation(Exception):
     """An actor failed more often than its limits allow; raised out of the supervisor."""
 
     def __init__(self, actor: str, restarts: int) -> None:
@@ -245,8 +243,9 @@ class Supervisor:
     async def _supervise(self, child: _Child) -> None:
         try:
             await self._keep_running(child)
-        except BaseException:
-            child.state = ActorState.FAILED
+        except BaseException as ending:
+            if not all(isinstance(leaf, trio.Cancelled) for leaf in leaves(ending)):
+                child.state = ActorState.FAILED
             raise
         finally:
             if child.state is not ActorState.FAILED:
@@ -316,15 +315,16 @@ class Supervisor:
 
 def _unwrapped(failure: Exception) -> Exception:
     """Take a lone exception out of the groups that nurseries put around it."""
-    while isinstance(failure, ExceptionGroup) and len(failure.exceptions) == 1:
-        failure = failure.exceptions[0]
-    return failure
+    if not isinstance(failure, ExceptionGroup):
+        return failure
+    group = cast("ExceptionGroup[Exception]", failure)
+    return _unwrapped(group.exceptions[0]) if len(group.exceptions) == 1 else group
 
 
 def leaves(failure: BaseException) -> Iterator[BaseException]:
     """Give the exceptions of a group, however nested; a lone exception gives itself."""
     if isinstance(failure, BaseExceptionGroup):
-        for part in failure.exceptions:
+        for part in cast("BaseExceptionGroup[BaseException]", failure).exceptions:
             yield from leaves(part)
     else:
         yield failure

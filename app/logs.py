@@ -10,6 +10,7 @@ import logging
 import sys
 from contextlib import contextmanager, suppress
 from threading import Lock
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
@@ -27,12 +28,14 @@ if TYPE_CHECKING:
 
 Logger = FilteringBoundLogger
 
-LEVELS: Final = {
-    "debug": logging.DEBUG,
-    "info": logging.INFO,
-    "warning": logging.WARNING,
-    "error": logging.ERROR,
-}
+LEVELS: Final = MappingProxyType(
+    {
+        "debug": logging.DEBUG,
+        "info": logging.INFO,
+        "warning": logging.WARNING,
+        "error": logging.ERROR,
+    }
+)
 
 SECRET_FIELDS: Final = frozenset(
     {
@@ -143,4 +146,5 @@ def _hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
 
 def _render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     """Write an event as one line of JSON; what JSON does not know as its text."""
-    return msgspec.json.encode(event, enc_hook=str).decode()
+    head = {name: event[name] for name in ("timestamp", "level", "event")}
+    return msgspec.json.encode({**head, **event}, enc_hook=str).decode()

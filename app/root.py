@@ -11,27 +11,22 @@ import gc
 import random
 import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
 
-from actors.authx.actor import Authx
 from actors.authx.keys import load_or_create_keyring
 from actors.database.cluster import Cluster
 from actors.database.driver import Database, open_database
 from actors.database.embedded import EmbeddedPostgres
 from actors.database.migrate import migrate
-from actors.inventory import Inventories
 from actors.inventory.ruleset import load_ruleset
 from actors.shutdown import Phase
-from actors.storage import STORAGE_KEY, Storage, StorageClient
-from actors.storage.postgres import PostgresEngine
-from actors.storage.schema import declared_tables
+from actors.storage import StorageClient
 from actors.supervisor import Supervisor
-from actors.ticker import TICKER_KEY, Ticker
 from app import settings
+from app.assembly import STORAGE_REPLY_S, Assembly
 from app.gateway import Gateway
 from app.http import create_app, serve_http
 from app.logs import open_logs
@@ -43,7 +38,7 @@ from app.stopping import (
     stop_in_phases,
     watch_signals,
 )
-from bus import Interest, Topic, open_broadcast_channel
+from bus import open_broadcast_channel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,9 +49,6 @@ if TYPE_CHECKING:
     from actors.inventory.ruleset import Ruleset
     from app.config import Config
     from bus import Bus
-
-_STORAGE_REPLY_S = 15.0
-"""A backstop: Storage answers by itself long before."""
 
 _MIGRATION_S = 60.0
 
@@ -132,7 +124,15 @@ async def run_server(
     dsn = config.database.dsn if postgres is None else postgres.dsn
     timeout_s = config.database.connect_timeout_ms / 1000
     async with open_database(dsn, connect_timeout_s=timeout_s, log=log) as database:
-        program = _Program(config, ruleset, keyring, postgres, database, request, log)
+        program = _Program(
+            config,
+            ruleset,
+            keyring,
+            postgres=postgres,
+            database=database,
+            request=request,
+            log=log,
+        )
         return await program.run(announce, on_stopping, with_signals=with_signals)
 
 
@@ -144,6 +144,7 @@ class _Program:
         config: Config,
         ruleset: Ruleset,
         keyring: KeyRing,
+        *,
         postgres: EmbeddedPostgres | None,
         database: Database,
         request: StopRequest,
@@ -151,13 +152,15 @@ class _Program:
     ) -> None:
         self._config = config
         self._ruleset = ruleset
-        self._keyring = keyring
         self._postgres = postgres
         self._database = database
         self._request = request
         self._log = log
         # Jitter must differ between servers; nothing secret is drawn from it.
         self._rng = random.Random(secrets.randbits(64))  # noqa: S311
+        self._assembly = Assembly(
+            config, ruleset, keyring, database=database, rng=self._rng, log=log
+        )
         self._http_ended: trio.Event | None = None
 
     async def run(
@@ -229,81 +232,20 @@ class _Program:
     async def _start_actors(
         self, root: trio.Nursery, supervisor: Supervisor, bus: Bus
     ) -> Listening:
-        config, log = self._config, self._log
-        tables = declared_tables()
-        engine = PostgresEngine(
-            self._database,
-            tables,
-            read_connections=config.storage.read_connections,
-            query_timeout_s=config.storage.query_timeout_ms / 1000,
-            log=log,
-        )
+        engine = self._assembly.engine()
         # The server lock first: whoever does not hold it changes nothing, not even the schema.
         await engine.open()
         await self._migrate()
-        shutdown = Interest(Topic.SHUTDOWN)
-        storage = Storage(
-            bus.subscribe(
-                Interest(Topic.TASK, key=STORAGE_KEY), shutdown, buffer=config.bus.storage_buffer
-            ),
-            engine,
-            tables,
-            settings.storage_settings(config),
-            rng=self._rng,
-            log=log,
-        )
-        await supervisor.start("storage", storage)
-        authx = Authx(
-            bus.subscribe(Interest(Topic.AUTH), shutdown, buffer=config.bus.authx_buffer),
-            self._database,
-            self._keyring,
-            settings.authx_settings(config),
-            wall_clock=_wall_clock,
-            log=log,
-        )
-        await supervisor.start("authx", authx)
-        client = StorageClient(bus, timeout_s=_STORAGE_REPLY_S)
-        await self._start_world(supervisor, bus, client)
+        client = StorageClient(bus, timeout_s=STORAGE_REPLY_S)
+        assembly = self._assembly
+        await supervisor.start("storage", assembly.storage(bus, engine))
+        await supervisor.start("authx", assembly.authx(bus))
+        await supervisor.start("ticker", assembly.ticker(bus, client))
+        await supervisor.start("inventories", assembly.inventories(bus, client))
+        await supervisor.start("transfers", assembly.courier(bus, client))
         return await self._start_http(root, supervisor, bus)
 
-    async def _start_world(
-        self, supervisor: Supervisor, bus: Bus, storage: StorageClient
-    ) -> None:
-        config = self._config
-        shutdown = Interest(Topic.SHUTDOWN)
-        ticker = Ticker(
-            bus.subscribe(
-                Interest(Topic.TASK, key=TICKER_KEY), shutdown, buffer=config.bus.ticker_buffer
-            ),
-            bus,
-            storage,
-            world_name=config.world.name,
-            ruleset=self._ruleset.version,
-            tick_ms=config.world.tick_ms,
-            wall_clock=_wall_clock,
-            log=self._log,
-        )
-        await supervisor.start("ticker", ticker)
-        inventories = Inventories(
-            bus.subscribe(
-                Interest(Topic.TASK, unclaimed=True),
-                Interest(Topic.TICK),
-                shutdown,
-                buffer=config.bus.inventories_buffer,
-            ),
-            bus,
-            storage,
-            self._ruleset,
-            settings.inventories_settings(config),
-            settings.restart_limits(config),
-            rng=self._rng,
-            log=self._log,
-        )
-        await supervisor.start("inventories", inventories)
-
-    async def _start_http(
-        self, root: trio.Nursery, supervisor: Supervisor, bus: Bus
-    ) -> Listening:
+    async def _start_http(self, root: trio.Nursery, supervisor: Supervisor, bus: Bus) -> Listening:
         http = settings.http_settings(self._config)
         gateway = Gateway(
             bus,
@@ -391,7 +333,3 @@ def _embedded_postgres(config: Config, log: FilteringBoundLogger) -> EmbeddedPos
     if config.database.dsn:
         return None
     return EmbeddedPostgres(Path(config.storage.data_dir), log=log)
-
-
-def _wall_clock() -> datetime:
-    return datetime.now(UTC)

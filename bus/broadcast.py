@@ -8,7 +8,7 @@ of subscriptions that it reaches, never by how many exist; keyed interests are f
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import trio
 
@@ -75,14 +75,19 @@ class _Routes:
         """Find the subscriptions that a message with this key reaches."""
         if key is None:
             return self.wide
-        claimed: Collection[Subscription] | None = self.keyed.get(key)
-        if claimed is None:
-            if self.spare:
-                self.unclaimed += 1
-            claimed = self.spare
+        claimed: Collection[Subscription] = self.keyed.get(key) or self.spare
         if not self.wide:
             return claimed
         return list(dict.fromkeys(chain(claimed, self.wide)))
+
+    def count(self, key: str | None, *, delivered: int, refused: int = 0) -> None:
+        """Count one message that was relayed."""
+        self.sent += 1
+        self.delivered += delivered
+        self.refused += refused
+        self.unheard += not delivered
+        if self.spare and key is not None and key not in self.keyed:
+            self.unclaimed += 1
 
     def statistics(self) -> TopicStatistics:
         return TopicStatistics(
@@ -128,6 +133,8 @@ class Bus:
         if not interests or buffer < 1:
             msg = "a subscription needs at least one interest and a buffer of at least one"
             raise ValueError(msg)
+        # An interest that is declared twice is one interest.
+        interests = tuple(dict.fromkeys(interests))
         subscription = Subscription(interests, buffer, self._state.leave)
         self._state.subscriptions[subscription] = None
         for interest in interests:
@@ -161,9 +168,7 @@ class Bus:
             message.reply.held_by(len(reached))
         for subscription in reached:
             subscription.put(message, delivery)
-        routes.sent += 1
-        routes.delivered += len(reached)
-        routes.unheard += not reached
+        routes.count(message.key, delivered=len(reached))
         return len(reached)
 
     async def send(self, message: Message) -> int:
@@ -173,15 +178,13 @@ class Bus:
         leaves the rest undelivered.
 
         Raises:
-            Overloaded: buffers in reach were full; all that had room have the message.
+            Overloaded: a buffer in reach is full; of more than `FAN_OUT_SLICE` in reach, all
+                that had room have the message.
             trio.ClosedResourceError: this handle is closed.
             trio.BrokenResourceError: there is no subscription left at all.
         """
         await trio.lowlevel.checkpoint()
-        try:
-            return self.send_nowait(message)
-        except trio.WouldBlock:
-            return await self._send_in_slices(message)
+        return await self._relay(message)
 
     def open_reply(self) -> tuple[Reply[Any], PendingReply[Any]]:
         """Make a one-shot reply whose outcome this bus counts."""
@@ -190,7 +193,7 @@ class Bus:
     # The bus knows no actor: what an answer is, the asking side knows.
     async def ask(
         self, topic: Topic, body: object, *, key: str | None = None, timeout_s: float
-    ) -> Any:  # noqa: ANN401
+    ) -> Any:
         """Send a message and wait for its answer, at most ``timeout_s`` seconds.
 
         Cancellation gives the question up; the message itself is not taken back.
@@ -200,10 +203,13 @@ class Bus:
             ActorStopped: nobody was there, or whoever was there dropped the message.
             ReplyTimeout: no answer in time.
             Exception: whatever error the actor answered with.
+            trio.ClosedResourceError: this handle is closed.
         """
         reply, pending = self.open_reply()
         try:
-            reached = self.send_nowait(Message(topic, body, key, reply))
+            reached = await self._relay(Message(topic, body, key, reply))
+        except trio.BrokenResourceError:
+            reached = 0
         except BaseException:
             pending.close()
             reply.close()
@@ -236,7 +242,7 @@ class Bus:
         self.close()
         await trio.lowlevel.checkpoint()
 
-    def __enter__(self) -> Bus:
+    def __enter__(self) -> Self:
         """Use the handle as a context: leaving closes it."""
         return self
 
@@ -265,28 +271,34 @@ class Bus:
             ),
         )
 
+    async def _relay(self, message: Message) -> int:
+        try:
+            return self.send_nowait(message)
+        except trio.WouldBlock:
+            return await self._send_in_slices(message)
+
     async def _send_in_slices(self, message: Message) -> int:
         routes = self._state.routes[message.topic]
         reached = tuple(routes.reached_by(message.key))
         if message.reply is not None:
             message.reply.held_by(len(reached))
         delivered = refused = 0
-        for start in range(0, len(reached), FAN_OUT_SLICE):
-            for subscription in reached[start : start + FAN_OUT_SLICE]:
-                if subscription not in self._state.subscriptions:
-                    continue
-                if routes.delivery is Delivery.QUEUED and not subscription.has_room():
-                    refused += 1
-                    continue
-                subscription.put(message, routes.delivery)
-                delivered += 1
-            await trio.lowlevel.checkpoint()
-        routes.sent += 1
-        routes.delivered += delivered
-        routes.refused += refused
-        if message.reply is not None:
-            for _ in range(len(reached) - delivered):
-                message.reply.drop()
+        try:
+            for start in range(0, len(reached), FAN_OUT_SLICE):
+                for subscription in reached[start : start + FAN_OUT_SLICE]:
+                    if subscription not in self._state.subscriptions:
+                        continue
+                    if routes.delivery is Delivery.QUEUED and not subscription.has_room():
+                        refused += 1
+                        continue
+                    subscription.put(message, routes.delivery)
+                    delivered += 1
+                await trio.lowlevel.checkpoint()
+        finally:
+            routes.count(message.key, delivered=delivered, refused=refused)
+            if message.reply is not None:
+                for _ in range(len(reached) - delivered):
+                    message.reply.drop()
         if refused:
             msg = f"{refused} of {len(reached)} buffers were full"
             raise Overloaded(msg)

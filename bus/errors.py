@@ -3,7 +3,7 @@
 ::
 
     BusError
-    ├── Overloaded      a buffer in reach of the message is full; nothing was delivered
+    ├── Overloaded      a buffer in reach of the message is full
     ├── ActorStopped    whoever held the message stopped or dropped it unanswered
     └── ReplyTimeout    nobody answered in time; a late answer is dropped and counted
 

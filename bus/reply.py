@@ -7,6 +7,7 @@ an answer that comes too late is noticed, dropped and counted.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -39,14 +40,18 @@ class Reply(Generic[T]):
     last of them has dropped it. A reply that is garbage-collected unanswered counts as dropped.
     """
 
-    __slots__ = ("_channel", "_counters", "_holders")
+    __slots__ = ("__weakref__", "_channel", "_counters", "_holders", "_token")
 
     def __init__(
-        self, channel: trio.MemorySendChannel[Outcome[T]], counters: ReplyCounters
+        self,
+        channel: trio.MemorySendChannel[Outcome[T]],
+        counters: ReplyCounters,
+        token: trio.lowlevel.TrioToken,
     ) -> None:
         self._channel: trio.MemorySendChannel[Outcome[T]] | None = channel
         self._counters = counters
         self._holders = 1
+        self._token = token
 
     @property
     def settled(self) -> bool:
@@ -92,13 +97,12 @@ class Reply(Generic[T]):
 
     def __del__(self) -> None:
         """Wake the asker of a message that nobody will ever answer."""
-        if self._channel is None:
-            return
-        try:
-            self.close()
-        except RuntimeError:
-            # Collected outside Trio's thread or run: the asker's deadline must do.
-            self._channel = None
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            # Garbage is collected in any thread, and in the middle of Trio's own loop: only
+            # the token may be used from there. No asker is left where its run is over.
+            with suppress(trio.RunFinishedError):
+                self._token.run_sync_soon(channel.close)
 
 
 class PendingReply(Generic[T]):
@@ -123,16 +127,20 @@ class PendingReply(Generic[T]):
             Exception: whatever error the actor answered with.
         """
         outcome: Outcome[T] | None = None
-        with self._channel as channel, trio.move_on_after(timeout_s):
+        with self._channel as channel:
             try:
-                outcome = await channel.receive()
+                with trio.move_on_after(timeout_s):
+                    outcome = await channel.receive()
+                if outcome is None:
+                    # What the actor could still send without being told "late" was in time.
+                    outcome = channel.receive_nowait()
+            except trio.WouldBlock:
+                self._counters.timed_out += 1
+                msg = f"no answer within {timeout_s:g} s"
+                raise ReplyTimeout(msg) from None
             except trio.EndOfChannel:
                 self._counters.stopped += 1
                 raise ActorStopped from None
-        if outcome is None:
-            self._counters.timed_out += 1
-            msg = f"no answer within {timeout_s:g} s"
-            raise ReplyTimeout(msg)
         if isinstance(outcome, Error):
             self._counters.failed += 1
         else:
@@ -145,6 +153,11 @@ class PendingReply(Generic[T]):
 
 
 def open_reply(counters: ReplyCounters) -> tuple[Reply[T], PendingReply[T]]:
-    """Make both halves of a one-shot reply; its outcome is counted in ``counters``."""
+    """Make both halves of a one-shot reply; its outcome is counted in ``counters``.
+
+    Raises:
+        RuntimeError: called from outside Trio.
+    """
+    token = trio.lowlevel.current_trio_token()
     send, receive = trio.open_memory_channel["Outcome[T]"](1)
-    return Reply(send, counters), PendingReply(receive, counters)
+    return Reply(send, counters, token), PendingReply(receive, counters)

@@ -6,6 +6,7 @@ each. So every subscription has a buffer of its own, and the bus puts into it di
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from bus.statistics import SubscriptionStatistics
 from bus.topics import Delivery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from bus.message import Interest, Message
     from bus.reply import Reply
@@ -59,7 +60,8 @@ class Subscription:
         self._urgent: Message | None = None
         self._latest: Message | None = None
         self._waiter: trio.lowlevel.Task | None = None
-        self._in_hand: list[Reply[Any]] = []
+        # Weakly: a reply that the actor lets go of is answered by its own collection.
+        self._in_hand: list[weakref.ref[Reply[Any]]] = []
         self._in_hand_max = _IN_HAND_PRUNED_FROM
         self._peak = 0
         self._closed = False
@@ -137,7 +139,7 @@ class Subscription:
             raise StopAsyncIteration from None
 
     @contextmanager
-    def answering(self) -> Iterator[None]:
+    def answering(self) -> Generator[None]:
         """Guard the messages taken inside: leaving drops those that were not answered.
 
         An actor's loop runs inside it, so that whoever waits for an actor that fails or ends
@@ -147,7 +149,7 @@ class Subscription:
             yield
         finally:
             in_hand, self._in_hand = self._in_hand, []
-            for reply in in_hand:
+            for reply in _alive(in_hand):
                 reply.drop()
 
     def is_empty(self) -> bool:
@@ -178,7 +180,7 @@ class Subscription:
             current_buffer_used=len(self._queue or ()),
             max_buffer_size=self._max,
             peak_buffer_used=self._peak,
-            in_hand=sum(not reply.settled for reply in self._in_hand),
+            in_hand=sum(not reply.settled for reply in _alive(self._in_hand)),
         )
 
     def _pop(self) -> Message | None:
@@ -199,9 +201,10 @@ class Subscription:
         return message
 
     def _hold(self, reply: Reply[Any]) -> None:
-        self._in_hand.append(reply)
+        self._in_hand.append(weakref.ref(reply))
         if len(self._in_hand) > self._in_hand_max:
-            self._in_hand = [held for held in self._in_hand if not held.settled]
+            unsettled = (held for held in _alive(self._in_hand) if not held.settled)
+            self._in_hand = [weakref.ref(held) for held in unsettled]
             self._in_hand_max = max(_IN_HAND_PRUNED_FROM, 2 * len(self._in_hand))
 
     async def _park(self) -> None:
@@ -220,6 +223,10 @@ class Subscription:
         if self._waiter is not None:
             task, self._waiter = self._waiter, None
             trio.lowlevel.reschedule(task)
+
+
+def _alive(in_hand: Iterable[weakref.ref[Reply[Any]]]) -> Iterator[Reply[Any]]:
+    return (reply for held in in_hand if (reply := held()) is not None)
 
 
 def _replace(old: Message | None, new: Message) -> Message:

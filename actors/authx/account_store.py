@@ -206,8 +206,9 @@ def erase_account(account_id: str, *, verified_hash: str) -> Script[None]:
     async def script(session: Session) -> None:
         async with session.transaction():
             await session.execute(_ERASE, account_id, verified_hash)
-            if await session.fetchrow(_BY_ID, account_id) is not None:
-                raise InvalidCredentials
+            left = await session.fetchrow(_BY_ID, account_id)
+        if left is not None:
+            raise InvalidCredentials
 
     return script
 

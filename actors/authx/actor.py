@@ -22,7 +22,6 @@ from actors.authx.sessions import SessionCache, SessionReader
 from actors.authx.tokens import AccessTokens
 from actors.database.errors import DatabaseError
 from actors.shutdown import Phase, Shutdown
-from bus import Topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -152,9 +151,7 @@ class Authx:
                 continue
             _hand_on(message, dispatcher)
         while not self._subscription.is_empty():
-            message = self._subscription.receive_nowait()
-            if message.topic is Topic.AUTH:
-                _hand_on(message, dispatcher)
+            _hand_on(self._subscription.receive_nowait(), dispatcher)
 
     async def _keep_house(self, service: AccountService) -> None:
         """Delete sessions that have run out, now and then, a bounded batch at a time."""

@@ -71,7 +71,7 @@ class AccountListener:
             self._connection = connection
             backoff.succeeded()
             self._log.info("authx_listening")
-            while not connection.closed:
+            while True:
                 with trio.move_on_after(self._settings.listen_probe_ms / 1000):
                     await connection.wait_closed()
                 await connection.run(_probe, timeout_s=self._settings.query_timeout_ms / 1000)

@@ -127,11 +127,10 @@ class SessionCache:
         return len(self._states)
 
     def _unlist(self, identity: Identity) -> None:
-        sessions = self._by_account.get(identity.account_id)
-        if sessions is not None:
-            sessions.discard(identity.session_id)
-            if not sessions:
-                del self._by_account[identity.account_id]
+        sessions = self._by_account[identity.account_id]
+        sessions.discard(identity.session_id)
+        if not sessions:
+            del self._by_account[identity.account_id]
 
 
 @dataclass(frozen=True, slots=True)

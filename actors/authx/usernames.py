@@ -55,7 +55,7 @@ def _folded(form: str) -> str:
         if again == form:
             return form
         form = again
-    raise InvalidUsername("has no stable form")
+    raise InvalidUsername("has no stable form")  # pragma: no cover - no such text is known
 
 
 def _is_allowed(character: str) -> bool:

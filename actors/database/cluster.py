@@ -135,6 +135,11 @@ class Cluster:
         except OSError as error:
             raise DataDirectoryError(path, error.strerror or str(error)) from error
 
+    def remove_socket_dir(self) -> None:
+        """Remove the directory of the socket where it lies outside the data directory."""
+        if self.socket_dir.parent != self.data_dir:
+            shutil.rmtree(self.socket_dir, ignore_errors=True)
+
     def open_log(self) -> int:
         """Open the server's log to append to it; a long one is set aside first (one is kept).
 

@@ -169,6 +169,7 @@ class EmbeddedPostgres:
                 self._log.warning("postgres_killed", timeout_s=timeout_s)
         await self._reap()
         if self._lock is not None:
+            self._cluster.remove_socket_dir()
             self._lock.release()
             self._lock = None
 

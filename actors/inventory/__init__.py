@@ -1,5 +1,7 @@
 """Inventory: one actor per account, the one writer of what that account owns."""
 
+from actors.inventory.courier import COURIER_KEY, Courier
 from actors.inventory.manager import Inventories, InventoriesSettings
+from actors.inventory.rulebook import Rulebook
 
-__all__ = ["Inventories", "InventoriesSettings"]
+__all__ = ["COURIER_KEY", "Courier", "Inventories", "InventoriesSettings", "Rulebook"]

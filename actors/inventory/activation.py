@@ -12,14 +12,10 @@ if TYPE_CHECKING:
     import random
 
     import trio
-    from structlog.typing import FilteringBoundLogger
 
+    from actors.inventory.actor import Surroundings
     from actors.inventory.residents import Resident, Residents
-    from actors.inventory.ruleset import Ruleset
-    from actors.inventory.world import WorldTime
-    from actors.storage import StorageClient
     from actors.supervisor import RestartLimits
-    from bus import Bus
 
 _NAME = "inventory/"
 
@@ -30,27 +26,21 @@ class Activation:
     def __init__(
         self,
         nursery: trio.Nursery,
-        bus: Bus,
-        storage: StorageClient,
-        ruleset: Ruleset,
         residents: Residents,
-        world: WorldTime,
+        shared: Surroundings,
         limits: RestartLimits,
         *,
         mailbox_max: int,
         rng: random.Random,
-        log: FilteringBoundLogger,
     ) -> None:
-        self._bus = bus
-        self._storage = storage
-        self._ruleset = ruleset
+        self._bus = shared.bus
         self._residents = residents
-        self._world = world
+        self._shared = shared
         self._mailbox_max = mailbox_max
-        self._log = log
+        self._log = shared.log
         self._actors: dict[str, Resident] = {}
         self._supervisor = Supervisor(
-            nursery, limits, rng=rng, log=log, on_failed=self._on_failed, quiet=True
+            nursery, limits, rng=rng, log=shared.log, on_failed=self._on_failed, quiet=True
         )
 
     def deliver(self, account_id: str, message: Message) -> None:
@@ -82,9 +72,7 @@ class Activation:
         # One that was passivated just now may still be on its way out under its own name.
         name = f"{_NAME}{account_id}.{self._residents.activations}"
         self._actors[name] = resident
-        inventory = Inventory(
-            resident, self._ruleset, self._world, self._storage, log=self._log
-        )
+        inventory = Inventory(resident, self._shared)
         resident.on_removed = lambda: self._actors.pop(name, None)
         self._supervisor.start_soon(name, inventory, Restart.TRANSIENT)
         return True

@@ -1,66 +1,87 @@
 """The Inventory actor: the one writer of an account's assets.
 
 It takes what waits in its mailbox, applies it, commits it as one unit and then answers. While a
-unit is on its way new commands gather, and form the next one: under load a commit carries many.
+unit is on its way new messages gather, and form the next one: under load a commit carries many.
 The state is replaced only after its unit is durable, so a failed unit leaves no trace.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import trio
 
 from actors.inventory import records
-from actors.inventory.batch import Batch, LookUp
+from actors.inventory.courier import COURIER_KEY
+from actors.inventory.desk import carry_out
+from actors.inventory.desk_transfers import DAY_MS
 from actors.inventory.engine import State, decode_state, new_state
-from actors.inventory.errors import AccountGone, InventoryError, OrderNotPending, UnknownOrder
-from actors.inventory.messages import CancelOrder, Forget, GetLedger, GetOrder
-from actors.inventory.records import KeyRecord
-from actors.inventory.views import LedgerPage
-from actors.storage import Conflict, Duplicate, Read, Rejected, Row, StorageClient, StorageError
-from bus import ActorStopped, BusError, Overloaded, ReplyTimeout
+from actors.inventory.errors import AccountGone, InventoryError
+from actors.inventory.messages import (
+    Deliver,
+    Forget,
+    ReceiveTransfer,
+    SendTransfer,
+    TakeBackTransfer,
+)
+from actors.inventory.work import Context, Dispatch, LookUp, Work
+from actors.storage import Conflict, Duplicate, Rejected, StorageClient
+from bus import ActorStopped, Bus, BusError, Message, Overloaded, ReplyTimeout, Topic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from structlog.typing import FilteringBoundLogger
 
+    from actors.inventory.records import KeyRecord
     from actors.inventory.residents import Resident
-    from actors.inventory.ruleset import Ruleset
+    from actors.inventory.rulebook import Rulebook
     from actors.inventory.world import WorldTime
-    from bus import Message, Reply
+    from bus import Reply
 
 _BATCH_MAX = 64
 _KEYS_KEPT = 32
 _TRIES = 3
 
-# Asked and answered, but not yet sent back: nothing leaves before the unit is durable.
-_Answer = tuple["Reply[object] | None", object]
+# Every answer has its own type; the gateway of each message says which.
+_Answer = tuple["Reply[Any] | None", object]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all inventories of a world share."""
+
+    bus: Bus
+    storage: StorageClient
+    rulebook: Rulebook
+    world: WorldTime
+    log: FilteringBoundLogger
 
 
 class Inventory:
     """Serves one account from its `Resident`'s subscription; see the module."""
 
-    __slots__ = ("_keys", "_log", "_resident", "_ruleset", "_state", "_storage", "_version", "_world")
+    __slots__ = (
+        "_frozen_ms",
+        "_keys",
+        "_resident",
+        "_sent_day",
+        "_sent_today",
+        "_shared",
+        "_state",
+        "_version",
+    )
 
-    def __init__(
-        self,
-        resident: Resident,
-        ruleset: Ruleset,
-        world: WorldTime,
-        storage: StorageClient,
-        *,
-        log: FilteringBoundLogger,
-    ) -> None:
+    def __init__(self, resident: Resident, shared: Surroundings) -> None:
         self._resident = resident
-        self._ruleset = ruleset
-        self._world = world
-        self._storage = storage
-        self._log = log
+        self._shared = shared
         self._state: State | None = None
         self._version = 0
+        self._frozen_ms: int | None = None
         self._keys: dict[str, KeyRecord] = {}
+        self._sent_day = -1
+        self._sent_today: dict[str, int] = {}
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until the subscription is closed; begins and restarts from what is stored.
@@ -93,10 +114,13 @@ class Inventory:
             # The unit's outcome is unknown; what is stored will tell.
             self._drop_state()
             _fail_all(messages, error)
-        except (Overloaded, AccountGone) as error:
+        except (Overloaded, InventoryError) as error:
+            # Nothing was done: the database is away, or there is no inventory to do it in.
             _fail_all(messages, error)
         else:
             await self._answer(answers)
+
+    # ------------------------------------------------------------- applying, committing
 
     async def _carry_out(self, messages: Sequence[Message]) -> list[_Answer]:
         """Apply and commit; return the answers once they are true.
@@ -105,63 +129,139 @@ class Inventory:
             Overloaded: nothing was done.
             ActorStopped, ReplyTimeout: Storage failed with the unit in hand.
             AccountGone: the account was erased.
+            RulesetMismatch: the account owns what the rules have no place for.
             Conflict: the record keeps changing under this actor, which must not happen.
         """
+        settled_transfers: dict[str, str] = {}
         for attempt in range(1, _TRIES + 1):
             state = self._state or await self._load()
-            batch = Batch(state, self._version, self._ruleset, self._world, self._keys)
-            answers = [_apply(batch, message) for message in messages]
-            if not batch.changed:
+            await self._recall_sent(messages)
+            work = Work(state, self._version, self._frozen_ms, self._context(settled_transfers))
+            answers = [_apply(work, message) for message in messages]
+            if not work.changed:
                 return answers
             try:
-                await self._storage.commit(*batch.operations())
-            except Duplicate:
-                await self._look_keys_up(batch.new_keys)
+                await self._shared.storage.commit(*work.operations())
+            except Duplicate as duplicate:
+                # A key of long ago: its first answer has to be looked up.
+                await self._look_keys_up(work.new_keys)
+                unresolved: Exception = duplicate
             except Conflict as conflict:
-                self._log.warning("inventory_changed_elsewhere", account=state.account_id)
                 self._drop_state()
-                if attempt == _TRIES:
-                    raise conflict from None
+                settled_transfers = await self._look_transfers_up(messages)
+                self._shared.log.warning(
+                    "inventory_changed_elsewhere", account=state.account_id, table=conflict.table
+                )
+                unresolved = conflict
             else:
-                self._state = batch.state
-                self._version += 1
-                self._remember(batch.new_keys)
+                self._keep(work)
                 return answers
-        msg = "an idempotency key is there and is not found"
-        raise StorageError(msg)
+            if attempt == _TRIES:
+                raise unresolved
+        raise AssertionError  # pragma: no cover - the last try returns or raises
+
+    def _context(self, settled_transfers: Mapping[str, str]) -> Context:
+        shared = self._shared
+        return Context(
+            shared.rulebook.current,
+            shared.world,
+            self._keys,
+            settled_transfers,
+            self._sent_today,
+        )
+
+    def _keep(self, work: Work) -> None:
+        """Take over what is durable now."""
+        self._state = work.state
+        self._frozen_ms = work.frozen_ms
+        self._version = work.version
+        self._remember(work.new_keys)
+        for name, units in work.sent.items():
+            self._sent_today[name] = self._sent_today.get(name, 0) + units
+
+    # ------------------------------------------------------------- reading what is stored
 
     async def _load(self) -> State:
         account_id = self._resident.account_id
-        rows, orders = await self._storage.read(*records.reads_of(account_id))
+        storage, rulebook = self._shared.storage, self._shared.rulebook
+        rows, orders = await storage.read(*records.reads_of(account_id))
         if not rows:
             await self._begin(account_id)
-            rows, orders = await self._storage.read(*records.reads_of(account_id))
+            rows, orders = await storage.read(*records.reads_of(account_id))
             if not rows:
                 raise AccountGone
         [row] = rows
-        self._state = decode_state(
-            row["state"], self._ruleset, [records.order_from_row(order) for order in orders]
-        )
+        ruleset = await rulebook.ruleset(row["ruleset"], storage)
+        pending = [records.order_from_row(order) for order in orders]
+        state = decode_state(row["state"], ruleset, pending)
         self._version = row["version"]
-        return self._state
+        self._frozen_ms = row["frozen_ms"]
+        if ruleset.version != rulebook.current.version:
+            state = await self._bring_up_to_date(state)
+        self._state = state
+        return state
+
+    async def _bring_up_to_date(self, state: State) -> State:
+        """Hand an account over to the rules that have come into force since."""
+        storage, rulebook = self._shared.storage, self._shared.rulebook
+        frozen_ms = self._frozen_ms
+        state, events = await rulebook.up_to_date(state, storage, frozen=frozen_ms is not None)
+        await storage.commit(
+            records.changed_inventory(state, rulebook.current, self._version, frozen_ms),
+            *records.event_operations(state.account_id, events, frozenset()),
+        )
+        self._version += 1
+        return state
 
     async def _begin(self, account_id: str) -> None:
         """Store the first state of an account that has none yet."""
-        state, events = new_state(account_id, self._ruleset, self._world.now_ms)
+        ruleset = self._shared.rulebook.current
+        state, events = new_state(account_id, ruleset, self._shared.world.now_ms)
         try:
-            await self._storage.commit(
-                records.new_inventory(state, self._ruleset),
+            await self._shared.storage.commit(
+                records.new_inventory(state, ruleset),
                 *records.event_operations(account_id, events, frozenset()),
             )
         except Rejected:
             # Its row refers to the account's: there is none.
             raise AccountGone from None
         except Duplicate:
-            self._log.warning("inventory_begun_elsewhere", account=account_id)
+            self._shared.log.warning("inventory_begun_elsewhere", account=account_id)
 
     async def _look_keys_up(self, keys: Mapping[str, KeyRecord]) -> None:
-        [rows] = await self._storage.read(records.key_read(self._resident.account_id, keys))
+        read = records.key_read(self._resident.account_id, keys)
+        [rows] = await self._shared.storage.read(read)
         self._remember(dict(records.key_from_row(row) for row in rows))
+
+    async def _look_transfers_up(self, messages: Sequence[Message]) -> dict[str, str]:
+        """Find out which transfers in hand are settled already."""
+        ids = [
+            message.body.transfer.id
+            for message in messages
+            if isinstance(message.body, ReceiveTransfer | TakeBackTransfer)
+        ]
+        if not ids:
+            return {}
+        [rows] = await self._shared.storage.read(records.states_read(ids))
+        return {row["transfer_id"]: row["state"] for row in rows if row["state"] != "sent"}
+
+    async def _recall_sent(self, messages: Sequence[Message]) -> None:
+        """Know what was sent today before more is sent, where the rules limit it."""
+        if self._shared.rulebook.current.transfers.per_day_max is None:
+            return
+        day = self._shared.world.now_ms // DAY_MS
+        if day == self._sent_day or not any(
+            isinstance(message.body, SendTransfer) for message in messages
+        ):
+            return
+        read = records.sent_since_read(self._resident.account_id, day * DAY_MS - 1)
+        [rows] = await self._shared.storage.read(read)
+        self._sent_day = day
+        self._sent_today = {}
+        for transfer in map(records.transfer_from_row, rows):
+            if transfer.state in {"sent", "delivered"}:
+                for name, units in transfer.resources.items():
+                    self._sent_today[name] = self._sent_today.get(name, 0) + units
 
     def _remember(self, keys: Mapping[str, KeyRecord]) -> None:
         self._keys.update(keys)
@@ -171,37 +271,62 @@ class Inventory:
     def _drop_state(self) -> None:
         self._state = None
         self._keys.clear()
+        self._sent_day = -1
+
+    # ------------------------------------------------------------- answering
 
     async def _answer(self, answers: Sequence[_Answer]) -> None:
-        """Send the answers, looking up first what has to be looked up."""
-        wanted = [(reply, answer) for reply, answer in answers if isinstance(answer, LookUp)]
+        """Send the answers; look up first what has to be looked up."""
+        wanted: list[tuple[Reply[Any], LookUp]] = []
         for reply, answer in answers:
-            if reply is not None and not isinstance(answer, LookUp):
+            if isinstance(answer, Dispatch):
+                self._dispatch(answer, reply)
+            elif reply is None:
+                continue
+            elif isinstance(answer, LookUp):
+                wanted.append((reply, answer))
+            else:
                 _send(reply, answer)
-        if not wanted:
-            return
-        reads = [_look_up_read(look_up) for _, look_up in wanted]
+        if wanted:
+            await self._answer_from_storage(wanted)
+
+    async def _answer_from_storage(self, wanted: Sequence[tuple[Reply[Any], LookUp]]) -> None:
+        reads = [read for _, look_up in wanted for read in look_up.reads]
         try:
-            found = await self._storage.read(*reads)
+            rows = await self._shared.storage.read(*reads)
         except BusError as error:
             for reply, _ in wanted:
-                if reply is not None:
-                    reply.fail(error)
+                reply.fail(error)
             return
-        for (reply, look_up), rows in zip(wanted, found, strict=True):
+        position = 0
+        for reply, look_up in wanted:
+            end = position + len(look_up.reads)
+            _send(reply, look_up.finish(rows[position:end]))
+            position = end
+
+    def _dispatch(self, dispatch: Dispatch, reply: Reply[Any] | None) -> None:
+        """Hand a transfer to the courier, and the answer with it."""
+        body = Deliver(dispatch.transfer, dispatch.replayed)
+        try:
+            reached = self._shared.bus.send_nowait(Message(Topic.TASK, body, COURIER_KEY, reply))
+        except Overloaded as error:
+            # It is on record as being on its way: the courier finds it there later.
             if reply is not None:
-                _send(reply, _found(look_up, rows))
+                reply.fail(error)
+        else:
+            if not reached and reply is not None:
+                reply.close()
 
 
-def _apply(batch: Batch, message: Message) -> _Answer:
+def _apply(work: Work, message: Message) -> _Answer:
     try:
         # The manager lets nothing but inventory messages through to a resident.
-        return message.reply, batch.apply(message.body)  # type: ignore[arg-type]
+        return message.reply, carry_out(work, message.body)  # type: ignore[arg-type]
     except InventoryError as refusal:
         return message.reply, refusal
 
 
-def _send(reply: Reply[object], answer: object) -> None:
+def _send(reply: Reply[Any], answer: object) -> None:
     if isinstance(answer, InventoryError):
         reply.fail(answer)
     else:
@@ -212,26 +337,3 @@ def _fail_all(messages: Sequence[Message], error: Exception) -> None:
     for message in messages:
         if message.reply is not None:
             message.reply.fail(error)
-
-
-def _look_up_read(look_up: LookUp) -> Read:
-    match look_up.body:
-        case GetLedger(account_id=account_id, after=after, limit=limit):
-            return records.ledger_read(account_id, after, limit)
-        case GetOrder(account_id=account_id, order_id=order_id):
-            return records.order_read(account_id, order_id)
-        case CancelOrder(account_id=account_id, order_id=order_id):
-            return records.order_read(account_id, order_id)
-
-
-def _found(look_up: LookUp, rows: Sequence[Row]) -> object:
-    match look_up.body:
-        case GetLedger(limit=limit):
-            entries = tuple(records.entry_from_row(row) for row in rows[:limit])
-            return LedgerPage(entries, entries[-1].seq if len(rows) > limit else None)
-        case GetOrder(order_id=order_id):
-            return records.order_view_from_row(rows[0]) if rows else UnknownOrder(order_id)
-        case CancelOrder(order_id=order_id):
-            if rows:
-                return OrderNotPending(order_id, rows[0]["state"])
-            return UnknownOrder(order_id)

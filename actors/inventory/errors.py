@@ -11,6 +11,13 @@
     ├── QueueFull                  (queue)
     ├── MaxLevel                   (asset, level)
     ├── InvalidCount               (message says why)
+    ├── InvalidAmount              (an amount of no known shape or beyond its bounds)
+    ├── NoRoom                     (room: resource -> whole units that would fit)
+    ├── RulesetMismatch            (removed: what is owned and the new ruleset does not have)
+    ├── TransfersDisabled
+    ├── TransferToSelf
+    ├── TransferLimit              (left: resource -> whole units that may still be sent today)
+    ├── TransferReturned           (transfer_id; the receiver could not take it in)
     ├── IdempotencyKeyReused
     └── AccountGone                (erased while its inventory was live)
 """
@@ -95,3 +102,47 @@ class IdempotencyKeyReused(InventoryError):
 
 class AccountGone(InventoryError):
     """The account was erased."""
+
+
+class TransfersDisabled(InventoryError):
+    """The ruleset lets nobody send anything."""
+
+
+class TransferToSelf(InventoryError):
+    """Sender and receiver are the same account."""
+
+
+class TransferLimit(InventoryError):
+    """More than may be sent in a day; ``left`` says how much of each may still be sent today."""
+
+    def __init__(self, left: Mapping[str, int]) -> None:
+        super().__init__("today only " + ", ".join(f"{n} {name}" for name, n in left.items()))
+        self.left = dict(left)
+
+
+class TransferReturned(InventoryError):
+    """The receiver had no room, or is gone: the sender has everything back."""
+
+    def __init__(self, transfer_id: str) -> None:
+        super().__init__(f"the receiver could not take transfer {transfer_id}; it was returned")
+        self.transfer_id = transfer_id
+
+
+class InvalidAmount(InventoryError):
+    """An amount is no strict integer, or out of bounds; the message says which."""
+
+
+class NoRoom(InventoryError):
+    """A credit does not fit; ``room`` gives the whole units that would, for each too large."""
+
+    def __init__(self, room: Mapping[str, int]) -> None:
+        super().__init__("no room beyond " + ", ".join(f"{n} {name}" for name, n in room.items()))
+        self.room = dict(room)
+
+
+class RulesetMismatch(InventoryError):
+    """What this account owns or has ordered, and the new ruleset does not have."""
+
+    def __init__(self, removed: tuple[str, ...]) -> None:
+        super().__init__("the new ruleset has no place for " + ", ".join(removed))
+        self.removed = removed

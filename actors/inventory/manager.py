@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, get_args
 import trio
 
 from actors.inventory.activation import Activation
+from actors.inventory.actor import Surroundings
 from actors.inventory.due import DueAccounts
 from actors.inventory.messages import InventoryMessage
 from actors.inventory.residents import Residents
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-    from actors.inventory.ruleset import Ruleset
+    from actors.inventory.rulebook import Rulebook
     from actors.storage import StorageClient
     from actors.supervisor import RestartLimits
     from bus import Bus, Message, Subscription
@@ -70,17 +71,17 @@ class Inventories:
         subscription: Subscription,
         bus: Bus,
         storage: StorageClient,
-        ruleset: Ruleset,
+        rulebook: Rulebook,
+        *,
         settings: InventoriesSettings,
         limits: RestartLimits,
-        *,
         rng: random.Random,
         log: FilteringBoundLogger,
     ) -> None:
         self._subscription = subscription
         self._bus = bus
         self._storage = storage
-        self._ruleset = ruleset
+        self._rulebook = rulebook
         self._settings = settings
         self._limits = limits
         self._rng = rng
@@ -97,6 +98,12 @@ class Inventories:
         with self._subscription.answering():
             try:
                 world = await self._world_time()
+                if await self._rulebook.open(self._storage, world.now_ms):
+                    self._log.info(
+                        "ruleset_changed",
+                        ruleset=self._rulebook.current.name,
+                        version=self._rulebook.current.version,
+                    )
                 async with trio.open_nursery() as nursery:
                     activation = self._activation(nursery, residents, world)
                     due = self._due = self._due_accounts(activation, world)
@@ -154,9 +161,7 @@ class Inventories:
         """Passivate what has been idle long enough, again and again until cancelled."""
         while True:
             await trio.sleep(min(_SWEEP_S, self._settings.idle_seconds))
-            for resident in residents.idle_since(
-                trio.current_time() - self._settings.idle_seconds
-            ):
+            for resident in residents.idle_since(trio.current_time() - self._settings.idle_seconds):
                 residents.remove(resident)
 
     async def _world_time(self) -> WorldTime:
@@ -171,17 +176,14 @@ class Inventories:
     def _activation(
         self, nursery: trio.Nursery, residents: Residents, world: WorldTime
     ) -> Activation:
+        shared = Surroundings(self._bus, self._storage, self._rulebook, world, self._log)
         return Activation(
             nursery,
-            self._bus,
-            self._storage,
-            self._ruleset,
             residents,
-            world,
+            shared,
             self._limits,
             mailbox_max=self._settings.mailbox_max,
             rng=self._rng,
-            log=self._log,
         )
 
     def _due_accounts(self, activation: Activation, world: WorldTime) -> DueAccounts:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from actors.inventory.engine import Events, Order, State, encode_state, next_due_ms, order_view
-from actors.inventory.views import ChangeView, LedgerEntry, OrderView
+from actors.inventory.errors import IdempotencyKeyReused
+from actors.inventory.views import (
+    ChangeView,
+    GrantRecord,
+    LedgerEntry,
+    OrderView,
+    TransferRecord,
+)
 from actors.storage import Create, Operation, Read, Row, Update
 
 if TYPE_CHECKING:
@@ -15,18 +23,39 @@ if TYPE_CHECKING:
 
     from actors.inventory.ruleset import Ruleset
 
+A = TypeVar("A", OrderView, TransferRecord, GrantRecord)
+
 _PENDING = ("queued", "running")
+
+
+class Answered(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The first answer to an idempotency key: one of these, the others None."""
+
+    order: OrderView | None = None
+    transfer: TransferRecord | None = None
+    grant: GrantRecord | None = None
+
+    def the(self, kind: type[A]) -> A:
+        """Give the answer of a kind.
+
+        Raises:
+            IdempotencyKeyReused: the key was used for something else.
+        """
+        for answer in (self.order, self.transfer, self.grant):
+            if isinstance(answer, kind):
+                return answer
+        raise IdempotencyKeyReused
 
 
 class KeyRecord(msgspec.Struct, frozen=True):
     """What an idempotency key stands for: the request's digest, and the first answer."""
 
     fingerprint: bytes
-    order: OrderView
+    answer: Answered
 
 
 def reads_of(account_id: str) -> tuple[Read, Read]:
-    """The reads that activate an inventory: its record, and its pending orders."""
+    """Give the reads that activate an inventory: its record, and its pending orders."""
     return (
         Read("inventories", where={"account_id": account_id}),
         Read("orders", where={"account_id": account_id}, within={"state": _PENDING}),
@@ -34,17 +63,17 @@ def reads_of(account_id: str) -> tuple[Read, Read]:
 
 
 def key_read(account_id: str, keys: Iterable[str]) -> Read:
-    """The read that looks idempotency keys up."""
+    """Give the read that looks idempotency keys up."""
     return Read("idempotency", where={"account_id": account_id}, within={"key": tuple(keys)})
 
 
 def order_read(account_id: str, order_id: str) -> Read:
-    """The read that looks one order up; another account's is not found."""
+    """Give the read that looks one order up; another account's is not found."""
     return Read("orders", where={"order_id": order_id, "account_id": account_id})
 
 
 def ledger_read(account_id: str, after: int, limit: int) -> Read:
-    """The read of a page of the ledger, with one entry more to see whether it is the last."""
+    """Give the read of a page of the ledger, and one entry more, to see whether it is the last."""
     return Read(
         "ledger",
         where={"account_id": account_id},
@@ -55,22 +84,29 @@ def ledger_read(account_id: str, after: int, limit: int) -> Read:
 
 
 def new_inventory(state: State, ruleset: Ruleset) -> Create:
-    """The operation that begins an inventory's record."""
+    """Give the operation that begins an inventory's record."""
     return Create(
-        "inventories", {"account_id": state.account_id, **_state_values(state, ruleset)}
+        "inventories",
+        {"account_id": state.account_id, "frozen_ms": None, **_state_values(state, ruleset)},
     )
 
 
-def changed_inventory(state: State, ruleset: Ruleset, version: int) -> Update:
-    """The operation that replaces an inventory's record where it has ``version`` still."""
+def changed_inventory(
+    state: State, ruleset: Ruleset, version: int, frozen_ms: int | None
+) -> Update:
+    """Give the operation that replaces an inventory's record where it has ``version`` still."""
     values = _state_values(state, ruleset)
+    values["frozen_ms"] = frozen_ms
+    if frozen_ms is not None:
+        # What stands still is never due.
+        values["next_due_ms"] = None
     return Update("inventories", {"account_id": state.account_id}, values, version)
 
 
 def event_operations(
     account_id: str, events: Events, new_orders: frozenset[str]
 ) -> Iterator[Operation]:
-    """The operations that keep what happened: ledger entries, and orders in their last form."""
+    """Give the operations that keep what happened: ledger entries, and orders in their last form."""
     for entry in events.entries:
         yield Create("ledger", _ledger_values(account_id, entry))
     for order in events.orders:
@@ -83,27 +119,27 @@ def event_operations(
 
 
 def key_operation(account_id: str, key: str, record: KeyRecord, at_ms: int) -> Create:
-    """The operation that keeps an idempotency key with its answer."""
+    """Give the operation that keeps an idempotency key with its answer."""
     return Create(
         "idempotency",
         {
             "account_id": account_id,
             "key": key,
             "fingerprint": record.fingerprint,
-            "response": msgspec.json.encode(record.order).decode(),
+            "response": msgspec.json.encode(record.answer).decode(),
             "at_ms": at_ms,
         },
     )
 
 
 def key_from_row(row: Row) -> tuple[str, KeyRecord]:
-    """The idempotency key and record of a row."""
-    order = msgspec.json.decode(row["response"], type=OrderView)
-    return row["key"], KeyRecord(row["fingerprint"], order)
+    """Give the idempotency key and record of a row."""
+    answer = msgspec.json.decode(row["response"], type=Answered)
+    return row["key"], KeyRecord(row["fingerprint"], answer)
 
 
 def order_from_row(row: Row) -> Order:
-    """The order of a row."""
+    """Give the order of a row."""
     return Order(
         id=row["order_id"],
         seq=row["seq"],
@@ -124,12 +160,12 @@ def order_from_row(row: Row) -> Order:
 
 
 def order_view_from_row(row: Row) -> OrderView:
-    """A stored order as its owner sees it."""
+    """Give a stored order as its owner sees it."""
     return order_view(order_from_row(row))
 
 
 def entry_from_row(row: Row) -> LedgerEntry:
-    """The ledger entry of a row."""
+    """Give the ledger entry of a row."""
     changes = msgspec.json.decode(row["changes"], type=dict[str, tuple[int, int]])
     return LedgerEntry(
         row["seq"],
@@ -139,6 +175,97 @@ def entry_from_row(row: Row) -> LedgerEntry:
         row["transfer_id"],
         {asset: ChangeView(delta, balance) for asset, (delta, balance) in changes.items()},
     )
+
+
+def transfer_reads(account_id: str, limit: int) -> tuple[Read, Read]:
+    """Give the reads of the latest transfers that an account sent, and received."""
+    sent, received = (
+        Read(
+            "transfers",
+            where={side: account_id},
+            order_by="transfer_id",
+            descending=True,
+            limit=limit,
+        )
+        for side in ("sender", "receiver")
+    )
+    return sent, received
+
+
+def sent_since_read(account_id: str, after_ms: int) -> Read:
+    """Give the read of what an account has sent after a moment."""
+    return Read("transfers", where={"sender": account_id}, above=("sent_ms", after_ms))
+
+
+def states_read(transfer_ids: Iterable[str]) -> Read:
+    """Give the read of what has become of some transfers."""
+    return Read(
+        "transfers",
+        ("transfer_id", "state"),
+        within={"transfer_id": tuple(transfer_ids)},
+    )
+
+
+def transfer_operation(transfer: TransferRecord) -> Create:
+    """Give the operation that records a transfer as being on its way."""
+    return Create(
+        "transfers",
+        {
+            "transfer_id": transfer.id,
+            "sender": transfer.sender_id,
+            "receiver": transfer.receiver_id,
+            "sender_name": transfer.sender_name,
+            "receiver_name": transfer.receiver_name,
+            "resources": msgspec.json.encode(transfer.resources).decode(),
+            "note": transfer.note,
+            "state": transfer.state,
+            "sent_ms": transfer.sent_at_ms,
+            "settled_ms": None,
+        },
+    )
+
+
+def settled_transfer(transfer_id: str, state: str, at_ms: int) -> Update:
+    """Give the operation that settles a transfer; a `Conflict` where it is settled already."""
+    values = {"state": state, "settled_ms": at_ms}
+    return Update("transfers", {"transfer_id": transfer_id}, values, version=1)
+
+
+def transfer_from_row(row: Row) -> TransferRecord:
+    """Give the transfer of a row."""
+    return TransferRecord(
+        id=row["transfer_id"],
+        sender_id=row["sender"],
+        sender_name=row["sender_name"],
+        receiver_id=row["receiver"],
+        receiver_name=row["receiver_name"],
+        resources=msgspec.json.decode(row["resources"], type=dict[str, int]),
+        note=row["note"],
+        state=row["state"],
+        sent_at_ms=row["sent_ms"],
+        settled_at_ms=row["settled_ms"],
+    )
+
+
+def audit_operation(grant: GrantRecord) -> Create:
+    """Give the operation that records who changed an account's assets, and why."""
+    return Create(
+        "audit",
+        {
+            "audit_id": grant.id,
+            "at": _made_at(grant.id),
+            "actor": grant.operator,
+            "action": "assets-granted",
+            "subject": grant.account_id,
+            "reason": grant.reason,
+            "detail": msgspec.json.encode(grant.changes).decode(),
+        },
+    )
+
+
+def _made_at(uuid7: str) -> datetime:
+    """Read the wall-clock time out of a UUIDv7 (RFC 9562, 5.7: its first 48 bits are ms)."""
+    return datetime.fromtimestamp(int(uuid7[:8] + uuid7[9:13], 16) / 1000, UTC)
 
 
 def _state_values(state: State, ruleset: Ruleset) -> dict[str, object]:

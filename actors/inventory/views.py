@@ -99,3 +99,51 @@ class LedgerPage:
 
     entries: tuple[LedgerEntry, ...]
     next: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRecord:
+    """One transfer: what is on its way, or has arrived, from one account to another.
+
+    ``state`` is ``sent`` while it is on its way, then ``delivered``, or ``returned`` to a sender
+    whose receiver could not take it; ``lost`` where neither account is there any more.
+    """
+
+    id: str
+    sender_id: str
+    sender_name: str
+    receiver_id: str
+    receiver_name: str
+    resources: Mapping[str, int]
+    note: str
+    state: str
+    sent_at_ms: int
+    settled_at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A transfer that has arrived; ``replayed`` where the same key had sent it before."""
+
+    transfer: TransferRecord
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRecord:
+    """What an operator did to an account's assets, and the balances after."""
+
+    id: str
+    account_id: str
+    changes: Mapping[str, ChangeView]
+    reason: str
+    operator: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A grant that is durable; ``replayed`` where the same key had made it before."""
+
+    grant: GrantRecord
+    replayed: bool

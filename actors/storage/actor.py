@@ -17,7 +17,7 @@ from actors.storage.engine import Engine, EngineUnavailable
 from actors.storage.errors import Refused, StorageError
 from actors.storage.operations import Acknowledged, Query, Write
 from actors.storage.validation import Fault, read_faults, unit_faults
-from bus import Overloaded, Topic
+from bus import Overloaded
 
 if TYPE_CHECKING:
     import random
@@ -67,13 +67,17 @@ class _Pending(Generic[W]):
     __slots__ = ("body", "reply", "since")
 
     def __init__(self, body: W, reply: Reply[Any] | None, since: float) -> None:
-        self.body = body
+        self.body: W = body
         self.reply = reply
         self.since = since
 
     def fail(self, error: Exception) -> None:
         if self.reply is not None:
             self.reply.fail(error)
+
+    def drop(self) -> None:
+        if self.reply is not None:
+            self.reply.close()
 
     def answer(self, value: object) -> None:
         if self.reply is not None:
@@ -101,7 +105,8 @@ class Storage:
         self._log = log
         self._writes: deque[_Pending[Write]] = deque()
         self._queries: deque[_Pending[Query]] = deque()
-        self._work = trio.lowlevel.ParkingLot()
+        self._unit_came = trio.lowlevel.ParkingLot()
+        self._query_came = trio.lowlevel.ParkingLot()
         self._draining = False
         self._commits = self._committed = self._failed = self._batch_peak = 0
 
@@ -112,7 +117,9 @@ class Storage:
         under way: that one ends within the engine's own deadline.
         """
         self._draining = False
-        self._fail_waiting()
+        # What an earlier run left behind was dropped: its outcome is unknown.
+        _drop_all(self._writes)
+        _drop_all(self._queries)
         try:
             with self._subscription.answering():
                 await self._engine.open()
@@ -123,7 +130,8 @@ class Storage:
                     task_status.started()
                     await self._receive()
                     self._draining = True
-                    self._work.unpark_all()
+                    self._unit_came.unpark_all()
+                    self._query_came.unpark_all()
         finally:
             with trio.CancelScope(shield=True) as closing:
                 closing.deadline = trio.current_time() + 1.0
@@ -148,13 +156,11 @@ class Storage:
                 case Shutdown(phase=phase):
                     if phase >= Phase.STORAGE:
                         break
-                case Write() as write:
-                    self._take_write(write, message)
-                case Query() as query:
-                    self._take_query(query, message)
                 case _:
-                    self._log.error("message_not_understood", topic=message.topic.value)
+                    self._take(message)
         self._take_rest()
+        # Whoever asks from now on learns at once that nobody is here.
+        self._subscription.close()
 
     def _take_rest(self) -> None:
         """Take what came before the shutdown overtook it."""
@@ -163,19 +169,24 @@ class Storage:
                 message = self._subscription.receive_nowait()
             except (trio.WouldBlock, trio.EndOfChannel, trio.ClosedResourceError):
                 return
-            match message.body:
-                case Write() as write:
-                    self._take_write(write, message)
-                case Query() as query:
-                    self._take_query(query, message)
-                case _:
-                    pass
+            self._take(message)
+
+    def _take(self, message: Message) -> None:
+        match message.body:
+            case Write() as write:
+                self._take_write(write, message)
+            case Query() as query:
+                self._take_query(query, message)
+            case _:
+                self._log.error("message_not_understood", topic=message.topic.value)
+                if message.reply is not None:
+                    message.reply.drop()
 
     def _take_write(self, write: Write, message: Message) -> None:
         faults = unit_faults(write.operations, self._tables)
         if self._acknowledged(faults, write.ack, message.reply, len(self._writes)):
             self._writes.append(_Pending(write, message.reply, trio.current_time()))
-            self._work.unpark_all()
+            self._unit_came.unpark()
 
     def _take_query(self, query: Query, message: Message) -> None:
         faults = tuple(fault for read in query.reads for fault in read_faults(read, self._tables))
@@ -183,7 +194,7 @@ class Storage:
             faults = (*faults, ("reply", "a read needs a reply channel to send its values"))
         if self._acknowledged(faults, query.ack, message.reply, len(self._queries)):
             self._queries.append(_Pending(query, message.reply, trio.current_time()))
-            self._work.unpark_all()
+            self._query_came.unpark()
 
     def _acknowledged(
         self,
@@ -210,8 +221,8 @@ class Storage:
     # ------------------------------------------------------------------ doing it
 
     async def _write(self) -> None:
-        while await self._some(self._writes):
-            batch = self._take(self._writes, self._settings.batch_units_max)
+        while await self._some(self._writes, self._unit_came):
+            batch = _first(self._writes, self._settings.batch_units_max)
             await self._commit(batch)
 
     async def _commit(self, batch: list[_Pending[Write]]) -> None:
@@ -232,9 +243,7 @@ class Storage:
                 self._settle(batch, outcomes)
                 return
 
-    def _settle(
-        self, batch: list[_Pending[Write]], outcomes: list[StorageError | None]
-    ) -> None:
+    def _settle(self, batch: list[_Pending[Write]], outcomes: list[StorageError | None]) -> None:
         self._commits += 1
         self._batch_peak = max(self._batch_peak, len(batch))
         for item, outcome in zip(batch, outcomes, strict=True):
@@ -246,8 +255,8 @@ class Storage:
                 item.fail(outcome)
 
     async def _read(self) -> None:
-        while await self._some(self._queries):
-            batch = self._take(self._queries, self._settings.batch_reads_max)
+        while await self._some(self._queries, self._query_came):
+            batch = _first(self._queries, self._settings.batch_reads_max)
             while batch:
                 batch = await self._answer(batch)
 
@@ -267,17 +276,13 @@ class Storage:
             position = end
         return []
 
-    async def _some(self, waiting: deque[_Pending[W]]) -> bool:
+    async def _some(self, waiting: deque[_Pending[W]], came: trio.lowlevel.ParkingLot) -> bool:
         """Wait until something waits; False when nothing does and nothing will come."""
         while not waiting:
             if self._draining:
                 return False
-            await self._work.park()
+            await came.park()
         return True
-
-    @staticmethod
-    def _take(waiting: deque[_Pending[W]], most: int) -> list[_Pending[W]]:
-        return [waiting.popleft() for _ in range(min(most, len(waiting)))]
 
     def _expire(self, waiting: deque[_Pending[W]]) -> None:
         """Fail what has waited too long for a database that is away."""
@@ -295,13 +300,14 @@ class Storage:
                 item.fail(_away())
         return left
 
-    def _fail_waiting(self) -> None:
-        """Drop what an earlier run of this actor left: its outcome is unknown."""
-        for item in (*self._writes, *self._queries):
-            if item.reply is not None:
-                item.reply.close()
-        self._writes.clear()
-        self._queries.clear()
+
+def _first(waiting: deque[_Pending[W]], most: int) -> list[_Pending[W]]:
+    return [waiting.popleft() for _ in range(min(most, len(waiting)))]
+
+
+def _drop_all(waiting: deque[_Pending[W]]) -> None:
+    while waiting:
+        waiting.popleft().drop()
 
 
 def _away() -> Overloaded:

@@ -50,7 +50,9 @@ class StorageClient:
         )
         return rows
 
-    def submit(self, *operations: Operation) -> tuple[PendingReply[Acknowledged], PendingReply[None]]:
+    def submit(
+        self, *operations: Operation
+    ) -> tuple[PendingReply[Acknowledged], PendingReply[None]]:
         """Hand over one unit; return its two pending replies, the instant one first.
 
         Raises:

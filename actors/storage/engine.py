@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 Unit = tuple["Operation", ...]
 
 
-class EngineUnavailable(Exception):  # noqa: N818 - a state of affairs, not a mistake
+class EngineUnavailable(Exception):
     """The database cannot be reached now; ``in_doubt`` where a commit's outcome is unknown.
 
     The same batch is then given again: what was committed is not done twice.
@@ -28,7 +28,10 @@ class Engine(Protocol):
     """Carries out validated units and reads."""
 
     async def open(self) -> None:
-        """Connect, so that the first commit need not; raises what keeps it from that."""
+        """Connect, so that the first commit need not; raises what keeps it from that.
+
+        A commit whose outcome was in doubt before is given up.
+        """
 
     async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
         """Make the units durable, each whole or not at all; one outcome for each.

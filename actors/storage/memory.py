@@ -77,10 +77,13 @@ class MemoryEngine:
                 rows[key] = row
                 self._index(table, key, row)
             case Update(values=values):
-                row = {**rows[key], **values}
+                old: Mapping[str, Any] = rows[key]
+                row = {**old, **values}
                 if table.versioned:
-                    row["version"] += 1
+                    row["version"] = old["version"] + 1
+                self._unindex(table, key, old)
                 rows[key] = row
+                self._index(table, key, row)
             case Delete():
                 self._unindex(table, key, rows.pop(key))
 
@@ -98,7 +101,9 @@ class MemoryEngine:
         found = [row for row in self._candidates(read) if _holds(row, read)]
         if read.order_by is not None:
             order_by = read.order_by
-            found.sort(key=lambda row: row[order_by])
+            found.sort(
+                key=lambda row: (row[order_by] is None, row[order_by]), reverse=read.descending
+            )
         found = found[: read.limit]
         if not read.columns:
             return list(found)

@@ -48,18 +48,21 @@ Operation: TypeAlias = Create | Update | Delete
 class Read:
     """Rows of one table.
 
-    ``where`` compares for equality, ``within`` for membership, ``above`` and ``at_most`` bound
-    one column each (exclusive and inclusive); all must hold. Rows come in the order of
-    ``order_by``, at most ``limit`` of them, with ``columns``, or all where none is named.
+    ``where`` compares for equality (None: the column is null), ``within`` for membership,
+    ``above`` and ``at_most`` bound one column each (exclusive and inclusive); all must hold.
+    Rows come in the order of ``order_by`` (text by code point, nulls last; ``descending`` turns
+    it round), at most ``limit`` of them, with ``columns``, or all where none is named. JSON
+    columns cannot be compared.
     """
 
     table: str
     columns: tuple[str, ...] = ()
-    where: Mapping[str, object] = field(default_factory=dict)
-    within: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
+    where: Mapping[str, object] = field(default_factory=dict[str, object])
+    within: Mapping[str, tuple[object, ...]] = field(default_factory=dict[str, tuple[object, ...]])
     above: tuple[str, int] | None = None
     at_most: tuple[str, int] | None = None
     order_by: str | None = None
+    descending: bool = False
     limit: int | None = None
 
 

@@ -2,18 +2,20 @@
 
 A batch is one transaction in one crossing into the driver. It is tried optimistically; where a
 statement touches fewer rows than it should, the transaction is rolled back, the units to blame
-are found, and the rest is tried again. When the connection is lost around the commit, the
-transaction's own id answers whether it took effect: ``pg_xact_status`` knows, also after a crash
-of the database, so nothing has to be stored for that.
+are found, and the rest is tried again; where that does not help, each unit of the batch gets a
+savepoint of its own. Whichever way, a batch has one commit. When the connection is lost around
+it, the transaction's own id answers whether it took effect: ``pg_xact_status`` knows, also after
+a crash of the database, so nothing has to be stored for that.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import trio
 
-from actors.database.driver import Connection, Database, Session
 from actors.database.errors import (
     CheckViolation,
     ConnectionLost,
@@ -35,13 +37,24 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
+    from actors.database.driver import Connection, Database, Script, Session
     from actors.storage.engine import Unit
     from actors.storage.operations import Read, Row
     from actors.storage.tables import Table
 
 _REFUSALS = (UniqueViolation, ForeignKeyViolation, CheckViolation, StatementError)
+_ROUNDS_MAX = 2
+"""Attempts to commit a batch as a whole before its units are taken one by one."""
 _STATUS_POLLS = 50
 _STATUS_POLL_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    """A commit that was asked for and not confirmed, and the outcomes if it took effect."""
+
+    xid: str
+    outcomes: list[StorageError | None]
 
 
 class PostgresEngine:
@@ -64,7 +77,7 @@ class PostgresEngine:
         self._timeout_s = query_timeout_s
         self._log = log
         self._writer: Connection | None = None
-        self._in_doubt: str | None = None
+        self._doubt: _Doubt | None = None
         self._idle_readers: list[Connection | None] = [None] * read_connections
         self._reader_slots = trio.CapacityLimiter(read_connections)
 
@@ -75,19 +88,17 @@ class PostgresEngine:
             AlreadyServed: another server holds the lock.
             DatabaseUnavailable: the database cannot be reached.
         """
+        self._doubt = None
         await self._connected_writer()
 
     async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
         """See `Engine.commit`."""
-        outcomes: list[StorageError | None] = [None] * len(units)
         try:
             writer = await self._connected_writer()
-            if await self._took_effect(writer):
-                return outcomes
-            await self._commit_all(writer, units, outcomes)
+            settled = await self._doubt_settled(writer)
+            return settled if settled is not None else await self._commit_all(writer, units)
         except (ConnectionLost, DatabaseUnavailable) as error:
-            raise EngineUnavailable(str(error), in_doubt=self._in_doubt is not None) from error
-        return outcomes
+            raise EngineUnavailable(str(error), in_doubt=self._doubt is not None) from error
 
     async def read(self, reads: Sequence[Read]) -> list[list[Row]]:
         """See `Engine.read`: reads that differ in one value are one statement."""
@@ -120,95 +131,77 @@ class PostgresEngine:
             self._writer = connection
         return self._writer
 
-    async def _took_effect(self, writer: Connection) -> bool:
-        """Find out whether the transaction in doubt, if there is one, was committed.
-
-        Raises:
-            LookupError: the server does not remember it, so that nobody will ever know.
-        """
-        if self._in_doubt is None:
-            return False
-        xid = self._in_doubt
+    async def _doubt_settled(self, writer: Connection) -> list[StorageError | None] | None:
+        """Give the outcomes of the commit in doubt if it took effect; None: there is none."""
+        doubt = self._doubt
+        if doubt is None:
+            return None
         for _ in range(_STATUS_POLLS):
             status = await writer.run(
-                lambda session: transaction_status(session, xid), timeout_s=self._timeout_s
+                lambda session: transaction_status(session, doubt.xid), timeout_s=self._timeout_s
             )
             if status is not TransactionStatus.IN_PROGRESS:
-                self._in_doubt = None
-                self._log.warning("commit_outcome_found", outcome=status.value)
-                if status is TransactionStatus.FORGOTTEN:
-                    msg = f"the server does not remember transaction {xid}"
-                    raise LookupError(msg)
-                return status is TransactionStatus.COMMITTED
+                break
             await trio.sleep(_STATUS_POLL_S)
-        msg = "the transaction in doubt is still in progress"
-        raise DatabaseUnavailable(msg)
+        else:
+            raise DatabaseUnavailable("the transaction in doubt is still in progress")
+        self._log.warning("commit_outcome_found", outcome=status.value)
+        if status is TransactionStatus.FORGOTTEN:
+            raise LookupError("the database does not know the transaction in doubt")
+        self._doubt = None
+        return doubt.outcomes if status is TransactionStatus.COMMITTED else None
 
     async def _commit_all(
-        self, writer: Connection, units: Sequence[Unit], outcomes: list[StorageError | None]
-    ) -> None:
-        """Commit what can be; every round that fails settles at least one unit's outcome."""
+        self, writer: Connection, units: Sequence[Unit]
+    ) -> list[StorageError | None]:
+        """Commit what can be, all in one transaction; a round that fails tells who must go."""
+        outcomes: list[StorageError | None] = [None] * len(units)
         left = list(range(len(units)))
-        while left:
+        for _ in range(_ROUNDS_MAX):
             statements = sql.plan([units[index] for index in left], self._tables)
             try:
-                failed = await self._run_batch(writer, statements)
-            except _REFUSALS as error:
-                await self._commit_singly(writer, units, left, outcomes, error)
-                return
-            if failed is None:
-                return
+                if not left or await self._transact(writer, _together(statements), outcomes):
+                    return outcomes
+                failed = await writer.run(_Blame(statements), timeout_s=self._timeout_s)
+            except _REFUSALS:
+                break
             for position, failure in failed.items():
                 outcomes[left[position]] = failure
             left = [index for position, index in enumerate(left) if position not in failed]
+        if left:
+            plans = {index: sql.plan([units[index]], self._tables) for index in left}
+            await self._transact(writer, _one_by_one(plans, outcomes), outcomes)
+        return outcomes
 
-    async def _commit_singly(
-        self,
-        writer: Connection,
-        units: Sequence[Unit],
-        left: Sequence[int],
-        outcomes: list[StorageError | None],
-        error: DatabaseError,
-    ) -> None:
-        """Commit unit by unit after the database itself refused a batch for one of them."""
-        if len(left) == 1:
-            outcomes[left[0]] = Rejected(str(error))
-            return
-        for index in left:
-            try:
-                failed = await self._run_batch(writer, sql.plan([units[index]], self._tables))
-            except _REFUSALS as refusal:
-                outcomes[index] = Rejected(str(refusal))
-            else:
-                outcomes[index] = None if failed is None else failed.get(0)
+    async def _transact(
+        self, writer: Connection, work: Script[bool], outcomes: list[StorageError | None]
+    ) -> bool:
+        """Run a transaction; commit it where its work says so, in one crossing.
 
-    async def _run_batch(
-        self, writer: Connection, statements: list[sql.Statement]
-    ) -> dict[int, StorageError] | None:
-        """Run one transaction: None when it is committed, else the units that are to blame.
-
-        Where units are to blame, nothing was done.
+        Until the commit is confirmed, on this side of the crossing, it is in doubt: ``outcomes``
+        are what is true if it took effect.
         """
-        self._in_doubt = None
 
-        async def script(session: Session) -> dict[int, StorageError] | None:
+        async def script(session: Session) -> bool:
             await session.execute("begin")
             try:
                 xid = await current_transaction(session)
-                for statement in statements:
-                    status = await session.execute(statement.sql, *statement.arguments)
-                    if int(status.rpartition(" ")[2]) != len(statement.owners):
-                        await session.execute("rollback")
-                        return await _blame(session, statements)
+                done = await work(session)
             except BaseException:
                 await _roll_back(session)
                 raise
-            self._in_doubt = xid
-            await session.execute("commit")
-            self._in_doubt = None
-            return None
+            if done:
+                self._doubt = _Doubt(xid, outcomes)
+            await session.execute("commit" if done else "rollback")
+            return done
 
-        return await writer.run(script, timeout_s=self._timeout_s)
+        try:
+            done = await writer.run(script, timeout_s=self._timeout_s)
+        except _REFUSALS:
+            self._doubt = None
+            raise
+        self._doubt = None
+        return done
 
     def _reading(self, reads: Sequence[Read]) -> _ReadScript:
         return _ReadScript(reads, self._tables)
@@ -233,7 +226,7 @@ class _ReadScript:
             else:
                 rest = tuple((k, v) for k, v in read.where.items() if k != column)
                 within = tuple(read.within.items())
-                shape = (read.table, column, rest, within, read.order_by)
+                shape = (read.table, column, rest, within, read.order_by, read.descending)
                 merged.setdefault(shape, []).append(index)
         for indexes in merged.values():
             await self._many(session, indexes, answers)
@@ -243,9 +236,7 @@ class _ReadScript:
         statement, arguments = sql.select(read, self._tables[read.table])
         return [dict(row) for row in await session.fetch(statement, *arguments)]
 
-    async def _many(
-        self, session: Session, indexes: list[int], answers: list[list[Row]]
-    ) -> None:
+    async def _many(self, session: Session, indexes: list[int], answers: list[list[Row]]) -> None:
         first = self._reads[indexes[0]]
         column = sql.mergeable(first)
         if len(indexes) == 1 or column is None:
@@ -264,29 +255,90 @@ class _ReadScript:
                 answers[index].append(row)
 
 
-async def _blame(session: Session, statements: list[sql.Statement]) -> dict[int, StorageError]:
-    """Run the statements again, asking which rows they touch, and roll back: who failed, and why."""
-    failed: dict[int, StorageError] = {}
-    await session.execute("begin")
+async def _touches_all(session: Session, statement: sql.Statement) -> bool:
+    """Run a statement; whether it touched every row that it was to touch."""
+    tag = await session.execute(statement.sql, *statement.arguments)
+    return int(tag.rpartition(" ")[2]) == len(statement.owners)
+
+
+def _together(statements: Sequence[sql.Statement]) -> Script[bool]:
+    """Carry out all units at once, or say that one of them cannot be."""
+
+    async def work(session: Session) -> bool:
+        for statement in statements:
+            if not await _touches_all(session, statement):
+                return False
+        return True
+
+    return work
+
+
+def _one_by_one(
+    plans: Mapping[int, Sequence[sql.Statement]], outcomes: list[StorageError | None]
+) -> Script[bool]:
+    """Carry out unit after unit, each behind a savepoint, and note what became of it."""
+
+    async def work(session: Session) -> bool:
+        for index, statements in plans.items():
+            await session.execute("savepoint unit")
+            outcomes[index] = await _alone(session, statements)
+            if outcomes[index] is not None:
+                await session.execute("rollback to savepoint unit")
+            await session.execute("release savepoint unit")
+        return True
+
+    return work
+
+
+async def _alone(session: Session, statements: Sequence[sql.Statement]) -> StorageError | None:
     try:
         for statement in statements:
-            touched = await session.fetch(
-                statement.sql + statement.returning, *statement.arguments
-            )
-            error = Duplicate if statement.kind is Create else Conflict
-            for owner in sql.untouched(statement, [tuple(row) for row in touched]):
-                failed.setdefault(owner, error(statement.table.name))
-    finally:
-        await _roll_back(session)
-    if not failed:
-        # Another writer (the erasure of an account) came between the two looks.
-        failed = {owner: Conflict(statements[0].table.name) for owner in statements[0].owners}
-    return failed
+            if not await _touches_all(session, statement):
+                return _failure(statement)
+    except _REFUSALS as refusal:
+        return Rejected(str(refusal))
+    return None
+
+
+def _failure(statement: sql.Statement) -> StorageError:
+    name = statement.table.name
+    return Duplicate(name) if statement.kind is Create else Conflict(name)
+
+
+class _Blame:
+    """Runs the statements again, asking which rows they touch, and rolls back.
+
+    Gives the units that are to blame, of the first wave that fails only: what fails in a later
+    one may do so for what such a unit left behind. Gives none where another writer (the erasure
+    of an account) came between the two looks.
+    """
+
+    __slots__ = ("_statements",)
+
+    def __init__(self, statements: Sequence[sql.Statement]) -> None:
+        self._statements = statements
+
+    async def __call__(self, session: Session) -> dict[int, StorageError]:
+        failed: dict[int, StorageError] = {}
+        wave = 0
+        await session.execute("begin")
+        try:
+            for statement in self._statements:
+                if failed and statement.wave > wave:
+                    break
+                wave = statement.wave
+                touched = await session.fetch(
+                    statement.sql + statement.returning, *statement.arguments
+                )
+                for owner in sql.untouched(statement, [tuple(row.values()) for row in touched]):
+                    failed.setdefault(owner, _failure(statement))
+        finally:
+            await _roll_back(session)
+        return failed
 
 
 async def _roll_back(session: Session) -> None:
     """Roll back after a failure; a connection that is gone has rolled back already."""
-    try:
+    # The first failure is the one to report.
+    with suppress(DatabaseError):
         await session.execute("rollback")
-    except Exception:  # noqa: BLE001, S110 - the first failure is the one to report
-        pass

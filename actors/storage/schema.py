@@ -1,4 +1,4 @@
-"""The tables of the game: the same columns as in `actors.database.migrations`, checked by a test."""
+"""The tables of the game, with the columns of `actors.database.migrations`; a test compares."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ INVENTORIES: Final = Table(
         Column("ruleset", _TEXT),
         Column("at_ms", _BIGINT),
         Column("next_due_ms", _BIGINT, nullable=True),
+        Column("frozen_ms", _BIGINT, nullable=True),
         Column("ledger_seq", _BIGINT),
         Column("state", _JSON),
     ),
@@ -92,7 +93,68 @@ IDEMPOTENCY: Final = Table(
     key=("account_id", "key"),
 )
 
+TRANSFERS: Final = Table(
+    "transfers",
+    (
+        Column("transfer_id", _UUID),
+        Column("sender", _UUID),
+        Column("receiver", _UUID),
+        Column("sender_name", _TEXT),
+        Column("receiver_name", _TEXT),
+        Column("resources", _JSON),
+        Column("note", _TEXT),
+        Column("state", _TEXT),
+        Column("sent_ms", _BIGINT),
+        Column("settled_ms", _BIGINT, nullable=True),
+        Column("version", _BIGINT),
+    ),
+    key=("transfer_id",),
+    versioned=True,
+)
+
+AUDIT: Final = Table(
+    "audit",
+    (
+        Column("audit_id", _UUID),
+        Column("at", ColumnType.TIMESTAMP),
+        Column("actor", _TEXT),
+        Column("action", _TEXT),
+        Column("subject", _TEXT),
+        Column("reason", _TEXT),
+        Column("detail", _JSON),
+    ),
+    key=("audit_id",),
+)
+
+RULESET_ARCHIVE: Final = Table(
+    "ruleset_archive",
+    (Column("version", _TEXT), Column("name", _TEXT), Column("content", _TEXT)),
+    key=("version",),
+)
+
+RULESET_HISTORY: Final = Table(
+    "ruleset_history",
+    (
+        Column("seq", _BIGINT),
+        Column("version", _TEXT),
+        Column("from_ms", _BIGINT),
+        Column("renamed", _JSON),
+    ),
+    key=("seq",),
+)
+
 
 def declared_tables() -> Mapping[str, Table]:
     """Give every declared table by its name."""
-    return {table.name: table for table in (WORLD, INVENTORIES, ORDERS, LEDGER, IDEMPOTENCY)}
+    tables = (
+        WORLD,
+        INVENTORIES,
+        ORDERS,
+        LEDGER,
+        IDEMPOTENCY,
+        TRANSFERS,
+        AUDIT,
+        RULESET_ARCHIVE,
+        RULESET_HISTORY,
+    )
+    return {table.name: table for table in tables}

@@ -24,33 +24,34 @@ class Statement:
     """One statement for several operations.
 
     ``arguments`` holds one list per parameter; ``owners`` the index of the unit of each row, and
-    ``rows`` each row's key, so that a row that was not touched can be traced to its unit.
+    ``rows`` each row's key, so that a row that was not touched can be traced to its unit. Units
+    whose statements are in the same ``wave`` touch no row in common.
     """
 
+    wave: int
     table: Table
     kind: type[Operation]
     sql: str
     returning: str
     arguments: list[list[object]]
-    owners: list[int] = field(default_factory=list)
-    rows: list[tuple[object, ...]] = field(default_factory=list)
+    owners: list[int] = field(default_factory=list[int])
+    rows: list[tuple[object, ...]] = field(default_factory=list[tuple[object, ...]])
 
 
-def plan(
-    units: Sequence[tuple[Operation, ...]], tables: Mapping[str, Table]
-) -> list[Statement]:
+def plan(units: Sequence[tuple[Operation, ...]], tables: Mapping[str, Table]) -> list[Statement]:
     """Plan the statements, in order, that carry out all units."""
     waves: list[dict[Shape, Statement]] = []
     last_wave: dict[tuple[object, ...], int] = {}
-    floor = 0
     for owner, operations in enumerate(units):
         rows = [row_of(operation, tables[operation.table]) for operation in operations]
-        wave = max((last_wave[row] + 1 for row in rows if row in last_wave), default=floor)
+        wave = max((last_wave[row] + 1 for row in rows if row in last_wave), default=0)
         while len(waves) <= wave:
             waves.append({})
         for operation, row in zip(operations, rows, strict=True):
             last_wave[row] = wave
-            _add(waves[wave], operation, row, owner, tables[operation.table])
+            statement = _place(waves[wave], wave, operation, tables[operation.table])
+            statement.owners.append(owner)
+            statement.rows.append(row[1:])
     return [statement for wave in waves for statement in wave.values()]
 
 
@@ -80,7 +81,9 @@ def select(read: Read, table: Table) -> tuple[str, list[object]]:
     return _select(table, conditions, read), arguments
 
 
-def select_many(column: str, values: list[object], read: Read, table: Table) -> tuple[str, list[object]]:
+def select_many(
+    column: str, values: list[object], read: Read, table: Table
+) -> tuple[str, list[object]]:
     """Build one statement for reads like ``read`` that differ in the value of ``column`` alone."""
     merged = Read(
         read.table,
@@ -88,6 +91,7 @@ def select_many(column: str, values: list[object], read: Read, table: Table) -> 
         {name: value for name, value in read.where.items() if name != column},
         {column: tuple(values), **read.within},
         order_by=read.order_by,
+        descending=read.descending,
     )
     return select(merged, table)
 
@@ -95,9 +99,10 @@ def select_many(column: str, values: list[object], read: Read, table: Table) -> 
 def mergeable(read: Read) -> str | None:
     """Name the column by which reads of this form can be answered in one statement, if any."""
     bounded = read.limit is not None or read.above is not None or read.at_most is not None
-    if bounded or read.columns or not read.where:
+    if bounded or read.columns:
         return None
-    return next(iter(read.where))
+    found = (name for name, value in read.where.items() if value is not None)
+    return next((name for name in found if name not in read.within), None)
 
 
 def _select(table: Table, conditions: list[str], read: Read) -> str:
@@ -108,45 +113,45 @@ def _select(table: Table, conditions: list[str], read: Read) -> str:
     if conditions:
         sql += " where " + " and ".join(conditions)
     if read.order_by is not None:
+        is_text = table.by_name[read.order_by].type is ColumnType.TEXT
         sql += f" order by {_quoted(read.order_by)}"
+        sql += (' collate "C"' if is_text else "") + (" desc" if read.descending else "")
     if read.limit is not None:
         sql += f" limit {read.limit:d}"
     return sql
 
 
-def _add(
-    wave: dict[Shape, Statement],
-    operation: Operation,
-    row: tuple[object, ...],
-    owner: int,
-    table: Table,
-) -> None:
+def _place(
+    statements: dict[Shape, Statement], wave: int, operation: Operation, table: Table
+) -> Statement:
+    """Put an operation into the statement of its shape, beginning that where it is new."""
+    shape, cells = _shaped(operation, table)
+    statement = statements.get(shape)
+    if statement is None:
+        statement = statements[shape] = _statement(wave, table, shape, len(cells))
+    for argument, cell in zip(statement.arguments, cells, strict=True):
+        argument.append(cell)
+    return statement
+
+
+def _shaped(operation: Operation, table: Table) -> tuple[Shape, list[object]]:
     match operation:
         case Create(values=values):
             names = tuple(c.name for c in table.columns if not _counted(table, c.name))
-            shape: Shape = (Create, table.name, names, False)
-            cells = [values.get(name) for name in names]
+            return (Create, table.name, names, False), [values.get(name) for name in names]
         case Update(key=key, values=values, version=version):
-            names = tuple(values)
-            shape = (Update, table.name, names, version is not None)
-            cells = [*(key[name] for name in table.key), *values.values()]
-            if version is not None:
-                cells.append(version)
+            cells = [*(key[name] for name in table.key), *values.values(), *_given(version)]
+            return (Update, table.name, tuple(values), version is not None), cells
         case Delete(key=key, version=version):
-            shape = (Delete, table.name, (), version is not None)
-            cells = [key[name] for name in table.key]
-            if version is not None:
-                cells.append(version)
-    statement = wave.get(shape)
-    if statement is None:
-        statement = wave[shape] = _statement(table, shape, len(cells))
-    for argument, cell in zip(statement.arguments, cells, strict=True):
-        argument.append(cell)
-    statement.owners.append(owner)
-    statement.rows.append(row[1:])
+            cells = [*(key[name] for name in table.key), *_given(version)]
+            return (Delete, table.name, (), version is not None), cells
 
 
-def _statement(table: Table, shape: Shape, width: int) -> Statement:
+def _given(version: int | None) -> tuple[int, ...]:
+    return () if version is None else (version,)
+
+
+def _statement(wave: int, table: Table, shape: Shape, width: int) -> Statement:
     kind, _, names, versioned = shape
     if kind is Create:
         sql = _insert(table, names)
@@ -155,7 +160,7 @@ def _statement(table: Table, shape: Shape, width: int) -> Statement:
     else:
         sql = _delete(table, versioned=versioned)
     returning = " returning " + ", ".join(f"t.{_quoted(name)}" for name in table.key)
-    return Statement(table, kind, sql, returning, [[] for _ in range(width)])
+    return Statement(wave, table, kind, sql, returning, [[] for _ in range(width)])
 
 
 def _insert(table: Table, names: tuple[str, ...]) -> str:
@@ -163,7 +168,7 @@ def _insert(table: Table, names: tuple[str, ...]) -> str:
     values = ", ".join(_cast(table, name) for name in names)
     version, one = (", version", ", 1") if table.versioned else ("", "")
     return (
-        f"insert into {_quoted(table.name)} as t ({columns}{version}) "
+        f"insert into {_quoted(table.name)} as t ({columns}{version}) "  # noqa: S608 - see _select
         f"select {values}{one} from {_unnest(table, names)} on conflict do nothing"
     )
 
@@ -174,7 +179,7 @@ def _update(table: Table, names: tuple[str, ...], *, versioned: bool) -> str:
         sets.append("version = t.version + 1")
     source = _unnest(table, (*table.key, *names, *_expected(versioned=versioned)))
     return (
-        f"update {_quoted(table.name)} as t set {', '.join(sets)} "
+        f"update {_quoted(table.name)} as t set {', '.join(sets)} "  # noqa: S608 - see _select
         f"from {source} where {_matches(table, versioned=versioned)}"
     )
 
@@ -182,7 +187,7 @@ def _update(table: Table, names: tuple[str, ...], *, versioned: bool) -> str:
 def _delete(table: Table, *, versioned: bool) -> str:
     source = _unnest(table, (*table.key, *_expected(versioned=versioned)))
     return (
-        f"delete from {_quoted(table.name)} as t using {source} "
+        f"delete from {_quoted(table.name)} as t using {source} "  # noqa: S608 - see _select
         f"where {_matches(table, versioned=versioned)}"
     )
 

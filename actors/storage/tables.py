@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -10,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _BIGINT_MAX = 2**63 - 1
-_UUID_LENGTH = 36
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class ColumnType(Enum):
@@ -21,6 +23,7 @@ class ColumnType(Enum):
     BIGINT = "bigint"
     BYTES = "bytea"
     JSON = "jsonb"
+    TIMESTAMP = "timestamptz"
 
     __hash__ = object.__hash__
 
@@ -33,14 +36,30 @@ class ColumnType(Enum):
                     return "must be an integer"
                 return None if -_BIGINT_MAX <= value <= _BIGINT_MAX else "is out of range"
             case ColumnType.UUID:
-                ok = type(value) is str and len(value) == _UUID_LENGTH
-                return None if ok else "must be a UUID as text"
+                # Canonical only: what is read back is compared with what was asked for.
+                ok = type(value) is str and _UUID.fullmatch(value)
+                return None if ok else "must be a UUID as lower-case text"
             case ColumnType.BYTES:
                 return None if type(value) is bytes else "must be bytes"
+            case ColumnType.TIMESTAMP:
+                aware = isinstance(value, datetime) and value.tzinfo is not None
+                return None if aware else "must be a time with its zone"
             case ColumnType.TEXT | ColumnType.JSON:
                 if type(value) is not str:
                     return "must be text"
-                return "must not contain NUL" if "\0" in value else None
+                return _text_fault(value)
+
+
+def _text_fault(value: str) -> str | None:
+    """Say what PostgreSQL, which takes UTF-8 without NUL, has against a text."""
+    if "\0" in value:
+        return "must not contain NUL"
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return "must not contain surrogates"
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.storage.operations import Create, Delete, Operation, Read, Update
+from actors.storage.tables import ColumnType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -17,9 +18,7 @@ Fault = tuple[str, str]
 READ_LIMIT_MAX = 10_000
 
 
-def unit_faults(
-    operations: Iterable[Operation], tables: Mapping[str, Table]
-) -> tuple[Fault, ...]:
+def unit_faults(operations: Iterable[Operation], tables: Mapping[str, Table]) -> tuple[Fault, ...]:
     """Find what is wrong with a unit; empty where nothing is."""
     faults: list[Fault] = []
     rows: set[tuple[object, ...]] = set()
@@ -30,7 +29,11 @@ def unit_faults(
         if table is None:
             faults.append((operation.table, "unknown table"))
             continue
-        faults.extend(_operation_faults(operation, table))
+        found = tuple(_operation_faults(operation, table))
+        faults.extend(found)
+        if found:
+            # What is wrong with it may be its key, which then names no row.
+            continue
         row = row_of(operation, table)
         if row in rows:
             faults.append((table.name, "one unit may touch a row only once"))
@@ -51,15 +54,15 @@ def read_faults(read: Read, tables: Mapping[str, Table]) -> tuple[Fault, ...]:
         for name in (*read.columns, *((read.order_by,) if read.order_by else ()))
         if name not in table.by_name
     )
-    for name, values in read.within.items():
-        for value in values:
-            faults.extend(_value_faults(table, {name: value}))
     faults.extend(
-        fault
-        for bound in (read.above, read.at_most)
-        if bound is not None
-        for fault in _value_faults(table, {bound[0]: bound[1]})
+        (f"{table.name}.{name}", "cannot be compared")
+        for name in (*read.where, *read.within, *((read.order_by,) if read.order_by else ()))
+        if name in table.by_name and table.by_name[name].type is ColumnType.JSON
     )
+    bounds = (bound for bound in (read.above, read.at_most) if bound is not None)
+    for name, values in (*read.within.items(), *((name, (value,)) for name, value in bounds)):
+        for value in values:
+            faults.extend(_compared_faults(table, name, value))
     if read.limit is not None and not 0 < read.limit <= READ_LIMIT_MAX:
         faults.append((table.name, f"limit must be from 1 to {READ_LIMIT_MAX}"))
     return tuple(faults)
@@ -99,6 +102,13 @@ def _value_faults(table: Table, values: Mapping[str, object]) -> Iterator[Fault]
             yield (f"{table.name}.{name}", fault)
 
 
+def _compared_faults(table: Table, name: str, value: object) -> Iterator[Fault]:
+    if value is None:
+        yield (f"{table.name}.{name}", "cannot be compared with null")
+    else:
+        yield from _value_faults(table, {name: value})
+
+
 def _missing(table: Table, values: Mapping[str, object]) -> Iterator[Fault]:
     for column in table.columns:
         counted = table.versioned and column.name == "version"
@@ -107,7 +117,7 @@ def _missing(table: Table, values: Mapping[str, object]) -> Iterator[Fault]:
 
 
 def _key_faults(table: Table, key: Mapping[str, object], version: int | None) -> Iterator[Fault]:
-    if key.keys() != set(table.key):
+    if set(key) != set(table.key):
         yield (table.name, f"the key is {', '.join(table.key)}")
     yield from _value_faults(table, key)
     if version is not None and not table.versioned:

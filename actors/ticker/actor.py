@@ -78,12 +78,16 @@ class Ticker:
             match message.body:
                 case Shutdown(phase=phase):
                     if phase >= Phase.WORLD:
-                        return
+                        break
                 case GetWorld():
                     if message.reply is not None:
                         message.reply.send_nowait(clock.world())
                 case _:
                     self._log.error("message_not_understood", topic=message.topic.value)
+                    if message.reply is not None:
+                        message.reply.drop()
+        # Whoever asks from now on learns at once that nobody is here.
+        self._subscription.close()
 
     async def _tick(self, clock: _Clock) -> None:
         tick_s = self._tick_ms / 1000
@@ -97,7 +101,7 @@ class Ticker:
                 # Whether it was stored is unknown: what the database says is the truth.
                 self._log.warning("tick_delayed", tick=clock.tick + 1, error=str(error))
                 await trio.sleep(_RETRY_S)
-                await self._reload(clock)
+                due += tick_s * await self._reload(clock)
                 continue
             clock.advance()
             await self._publish(clock)
@@ -107,7 +111,9 @@ class Ticker:
         values = {"tick": clock.tick + 1, "now_ms": clock.now_ms + self._tick_ms}
         await self._storage.commit(Update("world", {"name": self._name}, values, clock.version))
 
-    async def _reload(self, clock: _Clock) -> None:
+    async def _reload(self, clock: _Clock) -> int:
+        """Take the clock from the database; return how many ticks it had gone on there."""
+        before = clock.tick
         try:
             row = await self._find()
         except (BusError, StorageError) as error:
@@ -116,6 +122,7 @@ class Ticker:
             if row is not None and row["version"] != clock.version:
                 clock.set(row)
                 await self._publish(clock)
+        return clock.tick - before
 
     async def _publish(self, clock: _Clock) -> None:
         await self._bus.send(Message(Topic.TICK, Tick(clock.tick, clock.now_ms)))

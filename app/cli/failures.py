@@ -14,7 +14,6 @@ from actors.database.errors import DatabaseError
 from actors.inventory.ruleset import RulesetError
 from actors.supervisor import Escalation
 from app.config import ConfigError
-from app.http.errors import HttpBindError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 """The exit status of a program that was ended by Ctrl-C, as shells count."""
 
-_NAMED = (AuthxError, KeyRingError, DatabaseError, Escalation, ConfigError, HttpBindError)
+_NAMED = (AuthxError, KeyRingError, DatabaseError, Escalation, ConfigError)
 """Errors whose own text says what is wrong, and where."""
 
 
@@ -37,17 +36,18 @@ class Failure(click.ClickException):
 
 
 @contextmanager
-def expected_failures() -> Generator[None]:
+def expected_failures(*also: type[Exception]) -> Generator[None]:
     """Turn expected errors, also from within a group, into a `Failure`; let all others through.
 
-    A group counts as expected where every error in it is: the first one is told.
+    ``also`` are a command's own errors whose text says what is wrong. A group counts as expected
+    where every error in it is: the first one is told.
     """
     try:
         yield
     except KeyboardInterrupt:
         raise click.exceptions.Exit(INTERRUPTED) from None
     except Exception as error:
-        lines = [_explain(each) for each in _leaves(error)]
+        lines = [_explain(each, also) for each in _leaves(error)]
         if None in lines:
             raise
         raise Failure(lines[0] or type(error).__name__) from error
@@ -61,7 +61,7 @@ def _leaves(error: BaseException) -> list[BaseException]:
     return [leaf for member in group.exceptions for leaf in _leaves(member)]
 
 
-def _explain(error: BaseException) -> str | None:
+def _explain(error: BaseException, also: tuple[type[Exception], ...]) -> str | None:
     """Say in one line what an expected error means; None where it is not expected."""
     match error:
         case RulesetError():
@@ -70,7 +70,7 @@ def _explain(error: BaseException) -> str | None:
             text = f"{error.file}: {error.problems[0]}{rest}"
         case OSError():
             text = _explain_os_error(error)
-        case _ if isinstance(error, _NAMED):
+        case _ if isinstance(error, _NAMED + also):
             text = str(error)
         case _:
             return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from itertools import groupby
+from types import MappingProxyType
 from typing import Final
 
 from msgspec import inspect
@@ -14,7 +15,9 @@ from app.config.sections import Config
 WIDTH = 96
 """Longest line of a comment."""
 
-UNITS: Final = {"bytes": "bytes", "kib": "KiB", "ms": "milliseconds", "seconds": "seconds"}
+UNITS: Final = MappingProxyType(
+    {"bytes": "bytes", "kib": "KiB", "ms": "milliseconds", "seconds": "seconds"}
+)
 """What the last part of a key's name says its unit is."""
 
 HEAD = """\

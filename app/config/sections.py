@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
 from app.config.secret import Secret
 
-PATH = {"path": "always"}
+PATH: Final = "always"
 """Marks a key that holds a path; an empty one stays empty."""
 
-PATH_TO_TOML = {"path": "toml"}
+PATH_TO_TOML: Final = "toml"
 """Marks a key that holds a name, or a path where it ends in ``.toml`` or has a ``/``."""
 
 Number: TypeAlias = int | float
@@ -124,7 +124,7 @@ class Auth(Section, frozen=True):
         Meta(
             description="File with the token key; made at first start with mode 0600; "
             "empty: token.key in storage.data_dir.",
-            extra=PATH,
+            extra={"path": PATH},
         ),
     ] = ""
     key: Annotated[
@@ -139,7 +139,9 @@ class Storage(Section, frozen=True):
     data_dir: Annotated[
         str,
         Meta(
-            min_length=1, description="Folder for the embedded database and the keys.", extra=PATH
+            min_length=1,
+            description="Folder for the embedded database and the keys.",
+            extra={"path": PATH},
         ),
     ] = "var"
     queue_max: Annotated[
@@ -182,7 +184,7 @@ class World(Section, frozen=True):
         Meta(
             min_length=1,
             description="Its rules: a shipped name, or the path of a TOML file.",
-            extra=PATH_TO_TOML,
+            extra={"path": PATH_TO_TOML},
         ),
     ] = "tutorial"
     speed: Annotated[Speed, Meta(description="How fast everything goes: 2 is twice as fast.")] = 1
@@ -244,20 +246,20 @@ class Supervisor(Section, frozen=True):
 
 
 class Shutdown(Section, frozen=True):
-    """How long each phase of the shutdown may take; 5000 ms together at most."""
+    """How long each phase of the shutdown may take; 4500 ms together at most."""
 
     http_ms: Annotated[
-        int, Meta(ge=1, le=5_000, description="For requests in flight to be answered.")
-    ] = 1_500
-    inventories_ms: Annotated[
-        int, Meta(ge=1, le=5_000, description="For accounts to work off what waits for them.")
+        int, Meta(ge=1, le=4_500, description="For requests in flight to be answered.")
     ] = 1_000
+    inventories_ms: Annotated[
+        int, Meta(ge=1, le=4_500, description="For accounts to work off what waits for them.")
+    ] = 750
     storage_ms: Annotated[
-        int, Meta(ge=1, le=5_000, description="For what is waiting to be committed.")
+        int, Meta(ge=1, le=4_500, description="For what is waiting to be committed.")
     ] = 1_000
     database_ms: Annotated[
-        int, Meta(ge=1, le=5_000, description="For the embedded database to stop.")
-    ] = 1_000
+        int, Meta(ge=1, le=4_500, description="For the embedded database to stop.")
+    ] = 1_750
 
 
 class Log(Section, frozen=True):

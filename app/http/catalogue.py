@@ -138,6 +138,30 @@ _KINDS = (
         "The order is completed or cancelled already; `state` says which.",
     ),
     ProblemKind(
+        "no-room",
+        HTTPStatus.CONFLICT,
+        "No room",
+        "What is to come does not fit; `room` gives the whole units that would.",
+    ),
+    ProblemKind(
+        "transfers-disabled",
+        HTTPStatus.CONFLICT,
+        "Nothing can be sent",
+        "The ruleset lets nobody send anything.",
+    ),
+    ProblemKind(
+        "transfer-limit",
+        HTTPStatus.CONFLICT,
+        "The day's limit is reached",
+        "More than may be sent in a day; `left` gives what may still be sent today.",
+    ),
+    ProblemKind(
+        "transfer-returned",
+        HTTPStatus.CONFLICT,
+        "The transfer was returned",
+        "The receiver had no room, or is gone: the sender has everything back.",
+    ),
+    ProblemKind(
         "conflict",
         HTTPStatus.CONFLICT,
         "Changed by somebody else",
@@ -204,6 +228,13 @@ _KINDS = (
         "The database is away",
         "The server cannot reach its database now. A command sent again with the same"
         " Idempotency-Key takes effect once.",
+    ),
+    ProblemKind(
+        "ruleset-mismatch",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The account does not fit the rules",
+        "The rules in force have no place for something that this account owns or has ordered; the"
+        " operator must bring the two together.",
     ),
     ProblemKind(
         "actor-stopped",

@@ -18,6 +18,7 @@ from hypercorn.events import Closed, RawData, Updated
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.typing import ConnectionState, LifespanState
 
+from app.http.cancellation import split_failure
 from app.http.protocol import HttpProtocol
 
 if TYPE_CHECKING:
@@ -83,10 +84,8 @@ class Connection:
         except Exception as error:  # noqa: BLE001
             self._failed(error)
         except BaseExceptionGroup as group:
-            cancelled, errors = group.split(trio.Cancelled)
-            if cancelled is None or not isinstance(errors, ExceptionGroup):
-                raise
-            self._failed(errors)
+            failed, cancelled = split_failure(group)
+            self._failed(failed)
             raise cancelled from None
         finally:
             await self._close()
@@ -223,5 +222,5 @@ class Connection:
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return
 
-    def _failed(self, error: BaseException) -> None:
+    def _failed(self, error: Exception) -> None:
         self._log.error("connection_failed", exc_info=error)

@@ -10,8 +10,7 @@ import re
 import secrets
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-import trio
-
+from app.http.cancellation import split_failure
 from app.http.errors import MalformedRequest
 from app.http.problems import problem_of
 
@@ -79,11 +78,9 @@ class Edge:
         except Exception as error:  # noqa: BLE001
             return error
         except BaseExceptionGroup as group:
-            cancelled, errors = group.split(trio.Cancelled)
-            if cancelled is None or not isinstance(errors, ExceptionGroup):
-                raise
+            failed, cancelled = split_failure(group)
             request_id = scope["state"]["request_id"]
-            self._log.error("request_failed", request_id=request_id, exc_info=errors)
+            self._log.error("request_failed", request_id=request_id, exc_info=failed)
             raise cancelled from None
         return None
 

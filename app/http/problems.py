@@ -145,6 +145,18 @@ def _max_level(error: inventory.MaxLevel) -> Problem:
     return problem("max-level", str(error), {"asset": error.asset, "level": error.level})
 
 
+def _no_room(error: inventory.NoRoom) -> Problem:
+    return problem("no-room", str(error), {"room": error.room})
+
+
+def _transfer_limit(error: inventory.TransferLimit) -> Problem:
+    return problem("transfer-limit", str(error), {"left": error.left})
+
+
+def _transfer_returned(error: inventory.TransferReturned) -> Problem:
+    return problem("transfer-returned", str(error), {"transfer_id": error.transfer_id})
+
+
 _INVALID_TOKEN = _unauthorized("invalid-token", "log in or refresh to get a token")
 _DATABASE_AWAY = "the database cannot be reached now"
 
@@ -188,6 +200,13 @@ _MAPPERS: Mapping[type[BaseException], Callable[[Any], Problem]] = MappingProxyT
         inventory.QueueFull: _queue_full,
         inventory.MaxLevel: _max_level,
         inventory.InvalidCount: _invalid_field("count"),
+        inventory.InvalidAmount: _invalid_field("resources"),
+        inventory.NoRoom: _no_room,
+        inventory.TransfersDisabled: _plain("transfers-disabled"),
+        inventory.TransferToSelf: _invalid_field("to"),
+        inventory.TransferLimit: _transfer_limit,
+        inventory.TransferReturned: _transfer_returned,
+        inventory.RulesetMismatch: _plain("ruleset-mismatch"),
         inventory.IdempotencyKeyReused: _fixed(
             "idempotency-key-reused", "this key was used before with another request"
         ),

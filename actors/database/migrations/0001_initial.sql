@@ -37,13 +37,19 @@ create table world (
     version  bigint not null
 );
 
--- The rules that an account last ran under, so that it can be settled under them.
+-- Every set of rules that this world has run under, whole, and from when each was in force: an
+-- account that was not touched since is settled under each of them in turn.
 create table ruleset_archive (
-    version       text primary key,
-    name          text not null,
-    content       text not null,
-    parameters    jsonb not null,
-    first_used_at timestamptz not null
+    version text primary key,
+    name    text not null,
+    content text not null
+);
+
+create table ruleset_history (
+    seq     bigint primary key,
+    version text not null references ruleset_archive,
+    from_ms bigint not null,
+    renamed jsonb not null  -- names under the rules before, and what they are called now
 );
 
 -- One row per account, updated in place: the room in each page keeps an update that leaves
@@ -54,6 +60,7 @@ create table inventories (
     ruleset     text not null,
     at_ms       bigint not null,
     next_due_ms bigint,
+    frozen_ms   bigint,  -- since when the account stands still, because it is suspended
     ledger_seq  bigint not null constraint inventories_ledger_seq check (ledger_seq >= 0),
     state       jsonb not null
 ) with (fillfactor = 70);
@@ -108,11 +115,39 @@ create table idempotency (
     primary key (account_id, key)
 );
 
+-- What one account has sent another. It is either with the sender, or here as 'sent', or with the
+-- receiver: each step is one unit together with the inventory that it concerns.
+create table transfers (
+    transfer_id uuid primary key,
+    sender      uuid not null,
+    receiver    uuid not null,
+    sender_name text not null,
+    receiver_name text not null,
+    resources   jsonb not null,
+    note        text not null,
+    state       text not null
+                constraint transfers_state
+                check (state in ('sent', 'delivered', 'returned', 'lost')),
+    sent_ms     bigint not null,
+    settled_ms  bigint,
+    version     bigint not null
+);
+
+create index transfers_in_flight on transfers (transfer_id) where state = 'sent';
+create index transfers_sender on transfers (sender, transfer_id);
+create index transfers_receiver on transfers (receiver, transfer_id);
+
 create function erase_account_rows() returns trigger language plpgsql as $$
 begin
     delete from orders where account_id in (select account_id from erased);
     delete from ledger where account_id in (select account_id from erased);
     delete from idempotency where account_id in (select account_id from erased);
+    -- The other side keeps its record, without the name.
+    update transfers set sender_name = '', note = '' where sender in (select account_id from erased);
+    update transfers set receiver_name = '', note = '' where receiver in (select account_id from erased);
+    delete from transfers
+    where state <> 'sent'
+      and not exists (select from accounts where account_id in (sender, receiver));
     return null;
 end
 $$;

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from actors.inventory.engine.codec import decode_state, encode_state
 from actors.inventory.engine.commands import cancel_order, new_state, place_order
-from actors.inventory.engine.errors import InvalidAmount, NoRoom, RulesetMismatch
+from actors.inventory.engine.freeze import thaw
 from actors.inventory.engine.grains import AMOUNT_MAX, COUNT_MAX, GRAINS_PER_UNIT
 from actors.inventory.engine.grants import grant
 from actors.inventory.engine.orders import Order, OrderState
@@ -16,7 +16,8 @@ from actors.inventory.engine.quotes import Quote, quote
 from actors.inventory.engine.resettle import resettle
 from actors.inventory.engine.settle import advance, next_due_ms
 from actors.inventory.engine.state import Events, State
-from actors.inventory.engine.transfers import credit, debit, held_units
+from actors.inventory.engine.transfers import credit, debit, give_back, held_units
+from actors.inventory.errors import InvalidAmount, NoRoom, RulesetMismatch
 
 __all__ = [
     "AMOUNT_MAX",
@@ -37,6 +38,7 @@ __all__ = [
     "decode_state",
     "encode_state",
     "forecast",
+    "give_back",
     "grant",
     "held_units",
     "new_state",
@@ -45,5 +47,6 @@ __all__ = [
     "place_order",
     "quote",
     "resettle",
+    "thaw",
     "view",
 ]

@@ -1,73 +1,156 @@
 """Batches of units that move rates: how far their effect can be foreseen in closed form.
 
 Each delivery of such a unit (a satellite that gives energy, a soldier who eats) may change the
-rates. Most change nothing or change them all by the same amount, so that a whole run of
-deliveries is one arithmetic series, and a batch of a million costs little more than one of ten.
+rates. Most change nothing, or all of a batch change them by the same amount, so that a run of
+deliveries is an arithmetic series, and a batch of a million costs little more than one of ten.
+What cannot be foreseen is walked delivery by delivery.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from bisect import bisect_left
+from functools import cache
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from actors.inventory.engine.grains import COUNT_MAX
 from actors.inventory.engine.state import Flows, Stream, flows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from actors.inventory.engine.draft import Draft
     from actors.inventory.engine.orders import Order
     from actors.inventory.ruleset import Ruleset
+    from actors.inventory.ruleset.sheets import Effects
+
+WALKED_COUNT_MAX: Final = 2_000
+"""The most units in one order where every delivery must be walked (bounds one forecast)."""
 
 
-class Run(NamedTuple):
+class Series(NamedTuple):
     """Deliveries from ``first_ms`` on, one each ``piece_ms``, each adding ``slopes`` to rates."""
 
     first_ms: int
     piece_ms: int
     slopes: Mapping[str, int]
 
+    def delivered(self, at_ms: int) -> int:
+        """Return how many deliveries there are by ``at_ms``."""
+        return 0 if at_ms < self.first_ms else (at_ms - self.first_ms) // self.piece_ms + 1
+
+    def gain(self, resource: str, to_ms: int) -> int:
+        """Return the grains that these deliveries add by ``to_ms``, before any bound."""
+        slope = self.slopes[resource]
+        if not slope:
+            return 0
+        # Every delivery adds its slope from its own moment on.
+        count = self.delivered(to_ms)
+        earlier = self.piece_ms * (count * (count - 1) // 2)
+        return slope * (count * (to_ms - self.first_ms) - earlier)
+
+
+class Run(NamedTuple):
+    """A time in which rates change by series alone, and none turns from growth to loss."""
+
+    series: tuple[Series, ...]
+
+    def rate(self, stream: Stream, at_ms: int) -> int:
+        """Return units per hour of ``stream`` at that moment."""
+        name, per_hour, _ = stream
+        return per_hour + sum(s.slopes[name] * s.delivered(at_ms) for s in self.series)
+
     def gain(self, stream: Stream, from_ms: int, to_ms: int) -> int:
         """Return the grains that ``stream`` brings in that time, before any bound."""
         gain = stream.per_hour * (to_ms - from_ms)
-        slope = self.slopes[stream.resource]
-        if slope and to_ms > self.first_ms:
-            # Every delivery adds its slope from its own moment on.
-            delivered = (to_ms - self.first_ms) // self.piece_ms + 1
-            series = self.piece_ms * delivered * (delivered - 1) // 2
-            gain += slope * (delivered * (to_ms - self.first_ms) - series)
-        return gain
+        return gain + sum(s.gain(stream.resource, to_ms) for s in self.series)
 
     def totals(self, streams: Iterable[Stream], from_ms: int, to_ms: int) -> tuple[Stream, ...]:
         """Return the streams that bring in one millisecond what these bring in that time."""
         return tuple(
-            stream._replace(per_hour=self.gain(stream, from_ms, to_ms)) for stream in streams
+            Stream(stream.resource, self.gain(stream, from_ms, to_ms), stream.ceiling)
+            for stream in streams
         )
 
 
 def moves_rates(ruleset: Ruleset, asset: str) -> bool:
     """Return whether owning more of this unit changes any rate, capacity or balance."""
-    sheet = ruleset.sheets[ruleset.assets[asset].name]
-    return bool(sheet.produces or sheet.consumes or sheet.balance or sheet.capacity)
+    effects = _effects(ruleset, asset)
+    return bool(effects.makes or effects.balance or effects.capacity)
 
 
-def next_shift(draft: Draft, movers: list[Order], limit_ms: int) -> tuple[int | None, Run | None]:
+def count_max(ruleset: Ruleset, asset: str) -> int:
+    """Return the most units of ``asset`` that one order may be for."""
+    effects = _effects(ruleset, asset)
+    return WALKED_COUNT_MAX if effects.capacity or _mixed(ruleset, asset) else COUNT_MAX
+
+
+def next_shift(
+    draft: Draft, movers: Iterable[Order], limit_ms: int
+) -> tuple[int | None, Run | None]:
     """Return when a delivery by ``limit_ms`` first breaks the series, and the run until then.
 
     No moment: the run lasts until ``limit_ms``. ``movers`` are the running batches whose units
-    move rates. Where several run at once, every delivery is a moment of its own.
+    move rates.
     """
-    if len(movers) > 1:
-        first_ms = min(_delivery_ms(order, order.delivered + 1) for order in movers)
-        return (first_ms if first_ms <= limit_ms else None), None
-    order = movers[0]
-    within = order.delivered_by(limit_ms) - order.delivered
-    if within <= 0:
+    active = [order for order in movers if order.delivered_by(limit_ms) > order.delivered]
+    if not active:
         return None, None
-    steady, slopes = _steady(draft, order.asset, within)
-    run = Run(_delivery_ms(order, order.delivered + 1), order.piece_ms, slopes)
-    if steady == within:
-        return None, run
-    return _delivery_ms(order, order.delivered + steady + 1), run
+    if not _foreseeable(draft, active):
+        return min(_delivery_ms(order, order.delivered + 1) for order in active), None
+    series: list[Series] = []
+    end_ms = limit_ms + 1
+    assets = {order.asset for order in active}
+    for asset in sorted(assets):
+        batches = [order for order in active if order.asset == asset]
+        within = _new_by(batches, limit_ms)
+        steady, slopes = _steady(draft, asset, within)
+        series += [
+            Series(_delivery_ms(order, order.delivered + 1), order.piece_ms, slopes)
+            for order in batches
+        ]
+        if steady < within:
+            end_ms = _first_beyond(draft, batches, steady, end_ms)
+    run = Run(tuple(series))
+    end_ms = _first_turn(draft, run, end_ms)
+    if len(assets) > 1:
+        end_ms = _first_imbalance(draft, active, end_ms)
+    return (end_ms if end_ms <= limit_ms else None), run
+
+
+def _effects(ruleset: Ruleset, asset: str) -> Effects:
+    return ruleset.sheets[ruleset.assets[asset].name].effects
+
+
+def _mixed(ruleset: Ruleset, asset: str) -> set[str]:
+    """Return the resources for which this unit counts in several parts, rounded one by one.
+
+    Of the sum of several rounded parts the first difference says nothing about the next.
+    """
+    makes = _effects(ruleset, asset).makes
+    made = {flow.name for flow in makes if flow.sign > 0}
+    used = {flow.name for flow in makes if flow.sign < 0}
+    return made & (used | {bonus.resource for bonus in ruleset.works.bonuses})
+
+
+def _foreseeable(draft: Draft, orders: Sequence[Order]) -> bool:
+    """Return whether the batches that run at once can be told apart in what they do.
+
+    They can if all of them push each rate and each balance the same way, none adds room (a stock
+    that is full would follow it step by step), and none counts in a sum that is rounded together
+    with others.
+    """
+    pushes: dict[str, bool] = {}
+    for order in orders:
+        effects = _effects(draft.ruleset, order.asset)
+        if effects.capacity or _mixed(draft.ruleset, order.asset):
+            return False
+        for group, flows in (("rate", effects.makes), ("balance", effects.balance)):
+            for flow in flows:
+                numerator, _ = flow.exact.at(0, draft.levels)
+                up = numerator * flow.sign > 0
+                if pushes.setdefault(f"{group}:{flow.name}", up) is not up:
+                    return False
+    return True
 
 
 def _delivery_ms(order: Order, piece: int) -> int:
@@ -75,48 +158,32 @@ def _delivery_ms(order: Order, piece: int) -> int:
     return (order.starts_ms or 0) + piece * order.piece_ms
 
 
+def _new_by(orders: Iterable[Order], at_ms: int) -> int:
+    """Return how many deliveries of these orders are due by then and not made."""
+    return sum(order.delivered_by(at_ms) - order.delivered for order in orders)
+
+
 def _steady(draft: Draft, asset: str, within: int) -> tuple[int, Mapping[str, int]]:
-    """Return how many of the next ``within`` deliveries go on in the same way, and which.
+    """Return how many of the next ``within`` deliveries go on as the first, and what each adds.
 
     What a unit brings is proportional to its count before it is rounded. So where factors and
-    ceilings are equal at both ends they are equal in between; and a rate that rises by its first
-    difference times the count has risen by just that difference each time, because the
-    differences of one rounded proportion take only two neighbouring values.
+    ceilings are equal at both ends they are equal in between; and a rate that rose by the first
+    difference times the count rose by just that difference each time, because the differences of
+    one rounded proportion take only two neighbouring values.
     """
     now = draft.flows
     owned = draft.units.get(asset, 0)
 
+    @cache
     def ahead(more: int) -> Flows:
         units = {**draft.units, asset: owned + more}
         return flows_of(draft.ruleset, draft.levels, units)
 
-    slopes = _slopes(draft.ruleset, asset, now, ahead(1))
-    within = min(within, _until_turn(now.streams, slopes, within))
-    return _longest(within, lambda more: _continues(now, ahead(more), more, slopes)), slopes
-
-
-def _slopes(ruleset: Ruleset, asset: str, now: Flows, after_one: Flows) -> dict[str, int]:
-    """Return what one delivery adds to each rate; 0 where that need not be so for the next.
-
-    A resource that the unit makes and consumes, or that some bonus adds to, is a sum of several
-    rounded parts, about which the first difference says nothing.
-    """
-    sheet = ruleset.sheets[ruleset.assets[asset].name]
-    mixed = sheet.produces.keys() & sheet.consumes.keys()
-    mixed |= {bonus.resource for bonus in ruleset.works.bonuses} & sheet.produces.keys()
-    return {
-        here.resource: 0 if here.resource in mixed else there.per_hour - here.per_hour
-        for here, there in zip(now.streams, after_one.streams, strict=True)
+    slopes = {
+        here.resource: there.per_hour - here.per_hour
+        for here, there in zip(now.streams, ahead(1).streams, strict=True)
     }
-
-
-def _until_turn(streams: Iterable[Stream], slopes: Mapping[str, int], within: int) -> int:
-    """Return after how many deliveries a rate would turn from growth to loss or back."""
-    for name, per_hour, _ in streams:
-        slope = slopes[name]
-        if per_hour * slope < 0:
-            within = min(within, abs(per_hour) // abs(slope))
-    return within
+    return _longest(within, lambda more: _continues(now, ahead(more), more, slopes)), slopes
 
 
 def _continues(now: Flows, then: Flows, more: int, slopes: Mapping[str, int]) -> bool:
@@ -128,12 +195,52 @@ def _continues(now: Flows, then: Flows, more: int, slopes: Mapping[str, int]) ->
     return then.streams == expected and _factors(then) == _factors(now)
 
 
+def _first_beyond(draft: Draft, orders: Sequence[Order], steady: int, end_ms: int) -> int:
+    """Return when these orders make more than ``steady`` deliveries, or ``end_ms`` if earlier."""
+
+    def beyond(at_ms: int) -> bool:
+        return _new_by(orders, at_ms) > steady
+
+    return _first_moment(draft.at_ms, end_ms, beyond)
+
+
+def _first_turn(draft: Draft, run: Run, end_ms: int) -> int:
+    """Return when a rate first turns from growth to loss or back, or ``end_ms`` if earlier."""
+    for stream in draft.flows.streams:
+
+        def turned(at_ms: int, stream: Stream = stream) -> bool:
+            return run.rate(stream, at_ms) * stream.per_hour < 0
+
+        end_ms = _first_moment(draft.at_ms, end_ms, turned)
+    return end_ms
+
+
+def _first_imbalance(draft: Draft, orders: Sequence[Order], end_ms: int) -> int:
+    """Return when the batches together first change a factor, or ``end_ms`` if earlier."""
+    now = _factors(draft.flows)
+
+    def changed(at_ms: int) -> bool:
+        units = dict(draft.units)
+        for order in orders:
+            units[order.asset] = units.get(order.asset, 0) + _new_by((order,), at_ms)
+        return _factors(flows_of(draft.ruleset, draft.levels, units)) != now
+
+    return _first_moment(draft.at_ms, end_ms, changed)
+
+
+def _first_moment(from_ms: int, end_ms: int, happened: Callable[[int], bool]) -> int:
+    """Return when something that stays so once it ``happened`` first has, at most ``end_ms``."""
+    if not happened(end_ms - 1):
+        return end_ms
+    return from_ms + bisect_left(range(from_ms, end_ms), x=True, key=happened)
+
+
 def _factors(flows: Flows) -> list[int]:
     return [reading.factor_percent for reading in flows.rates.balances.values()]
 
 
 def _longest(limit: int, holds: Callable[[int], bool]) -> int:
-    """Return the largest n up to ``limit`` for which ``holds`` (which then holds for all below).
+    """Return the largest n up to ``limit`` for which ``holds``, which then holds for all below.
 
     Doubling steps, then bisection.
     """

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from actors.inventory.engine.batches import count_max
 from actors.inventory.engine.draft import Draft
-from actors.inventory.engine.grains import AMOUNT_MAX, COUNT_MAX, LATEST_MS, to_grains
+from actors.inventory.engine.grains import AMOUNT_MAX, LATEST_MS, to_grains
 from actors.inventory.engine.orders import UNIT, Order, pending_of
 from actors.inventory.engine.settle import settle
 from actors.inventory.engine.state import Events, State, flows_of
@@ -73,7 +74,7 @@ def place_order(
     PrerequisitesMissing, QueueFull, InsufficientResources.
     """
     rules = find_asset(ruleset, asset)
-    check_count(rules, count)
+    check_count(ruleset, rules, count)
     draft = Draft(state, ruleset)
     settle(draft, now_ms)
     level = next_level(draft.levels, draft.orders, rules)
@@ -151,14 +152,15 @@ def find_asset(ruleset: Ruleset, address: str) -> Asset:
     return rules
 
 
-def check_count(rules: Asset, count: int | None) -> None:
+def check_count(ruleset: Ruleset, rules: Asset, count: int | None) -> None:
     """Raise InvalidCount unless ``count`` fits the asset's kind and bounds."""
     if rules.kind != UNIT:
         if count is not None:
             raise InvalidCount(f"{rules.address} is built level by level: leave count out")
         return
-    if type(count) is not int or not 1 <= count <= COUNT_MAX:
-        raise InvalidCount(f"count must be an integer from 1 to {COUNT_MAX}")
+    most = count_max(ruleset, rules.address)
+    if type(count) is not int or not 1 <= count <= most:
+        raise InvalidCount(f"count must be an integer from 1 to {most}")
 
 
 def next_level(levels: Mapping[str, int], orders: tuple[Order, ...], rules: Asset) -> int | None:
@@ -174,9 +176,7 @@ def next_level(levels: Mapping[str, int], orders: tuple[Order, ...], rules: Asse
     return level
 
 
-def price(
-    ruleset: Ruleset, rules: Asset, level: int | None, count: int | None
-) -> Mapping[str, int]:
+def price(ruleset: Ruleset, rules: Asset, level: int | None, count: int | None) -> dict[str, int]:
     """Return the price in whole units.
 
     Raises InvalidCount for a batch that no stock could ever pay.

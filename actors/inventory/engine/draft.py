@@ -61,8 +61,8 @@ class Draft:
         self.orders = state.orders
         self.flows = state.flows
         self.run: Run | None = None
-        self._base = state.amounts
-        self._base_held = state.held
+        self._base: Mapping[str, int] = state.amounts
+        self._base_held: Mapping[str, int] = state.held
         self._entries: list[LedgerEntry] = []
         self._changed: dict[str, Order] = {}
         self._landed: dict[int, tuple[int, Order, int]] = {}

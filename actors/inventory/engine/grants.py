@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from actors.inventory.engine.draft import Draft
-from actors.inventory.engine.errors import InvalidAmount
 from actors.inventory.engine.grains import AMOUNT_MAX, GRAINS_PER_UNIT
 from actors.inventory.engine.orders import UNIT, pending_of
 from actors.inventory.engine.settle import settle
-from actors.inventory.errors import InsufficientResources, UnknownAsset
+from actors.inventory.errors import InsufficientResources, InvalidAmount, UnknownAsset
 from actors.inventory.views import ChangeView
 
 if TYPE_CHECKING:

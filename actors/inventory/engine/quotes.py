@@ -44,7 +44,7 @@ def quote(state: State, ruleset: Ruleset, *, asset: str, count: int | None, now_
     Raises UnknownAsset, InvalidCount, MaxLevel.
     """
     rules = find_asset(ruleset, asset)
-    check_count(rules, count)
+    check_count(ruleset, rules, count)
     draft = Draft(state, ruleset)
     settle(draft, now_ms)
     level = next_level(draft.levels, draft.orders, rules)

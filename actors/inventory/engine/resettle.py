@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from actors.inventory.engine.draft import HELD_PREFIX, Draft
-from actors.inventory.engine.errors import RulesetMismatch
 from actors.inventory.engine.grains import GRAINS_PER_UNIT, to_units
 from actors.inventory.engine.orders import UNIT, Order
 from actors.inventory.engine.settle import advance
 from actors.inventory.engine.state import Events, State
+from actors.inventory.errors import RulesetMismatch
 from actors.inventory.views import ChangeView
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from actors.inventory.engine.accrual import accrue, drain_held
 from actors.inventory.engine.batches import moves_rates, next_shift
 from actors.inventory.engine.draft import Draft
 from actors.inventory.engine.orders import UNIT, Order
-from actors.inventory.engine.state import Events, State
 
 if TYPE_CHECKING:
+    from actors.inventory.engine.state import Events, State
     from actors.inventory.ruleset import Ruleset
 
 DELIVERIES_PER_SETTLE: Final = 256

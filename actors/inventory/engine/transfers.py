@@ -15,7 +15,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from actors.inventory.engine.draft import Draft
-from actors.inventory.engine.errors import InvalidAmount, NoRoom
 from actors.inventory.engine.grains import (
     AMOUNT_MAX,
     CEILING_GRAINS_MAX,
@@ -23,7 +22,7 @@ from actors.inventory.engine.grains import (
     to_units,
 )
 from actors.inventory.engine.settle import settle
-from actors.inventory.errors import InsufficientResources, UnknownAsset
+from actors.inventory.errors import InsufficientResources, InvalidAmount, NoRoom, UnknownAsset
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,6 +93,23 @@ def credit(
             draft.enter_amounts("spilled", transfer_id=transfer_id)
         case _ as unreachable:
             assert_never(unreachable)
+    return draft.close()
+
+
+def give_back(
+    state: State,
+    ruleset: Ruleset,
+    *,
+    resources: Mapping[str, int],
+    now_ms: int,
+    cause: str,
+    transfer_id: str,
+) -> tuple[State, Events]:
+    """Settle, then return what a debit took, like a refund: over the capacity if need be."""
+    draft = Draft(state, ruleset)
+    settle(draft, now_ms)
+    draft.add(resources)
+    draft.enter_amounts(cause, transfer_id=transfer_id)
     return draft.close()
 
 

@@ -12,6 +12,7 @@ from actors.inventory.ruleset.effects import duration_table, effects_of
 from actors.inventory.ruleset.errors import Problem, RulesetError
 from actors.inventory.ruleset.exact import exact
 from actors.inventory.ruleset.model import (
+    SECTIONS,
     Asset,
     Balance,
     Kind,
@@ -30,17 +31,12 @@ from actors.inventory.ruleset.sheets import DurationRule, Sheet
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from actors.inventory.ruleset.rounding import Mode
     from actors.inventory.ruleset.schema import AssetTable, Document, UnitDefaults
     from actors.inventory.ruleset.scope import Costs
     from actors.inventory.ruleset.sheets import Factor
 
 ADDRESSES_MAX = 2_000
-
-SECTIONS: Mapping[Kind, str] = {
-    "building": "buildings",
-    "technology": "technologies",
-    "unit": "units",
-}
 
 
 def compile_document(
@@ -117,7 +113,9 @@ class _Build:
             for resource in self.document.resources
         }
         resources = {name: self._resource(name) for name in self.document.resources}
-        modes = {name: table.rounding for name, table in self.document.balances.items()}
+        modes: dict[str, Mode] = {
+            name: table.rounding for name, table in self.document.balances.items()
+        }
         bonuses = production_bonuses(self.scope, self.kinds, producers)
         report_circles(self.scope, self.tables)
         return Ruleset(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from actors.inventory.ruleset.model import SECTIONS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -13,8 +15,6 @@ if TYPE_CHECKING:
     from actors.inventory.ruleset.sheets import Factor
 
 Row: TypeAlias = dict[str, Any]
-
-SECTIONS = {"building": "buildings", "technology": "technologies", "unit": "units"}
 
 
 def level_row(ruleset: Ruleset, address: str, level: int, levels: Mapping[str, int]) -> Row:

@@ -50,18 +50,14 @@ def read_document(data: Mapping[str, Any], file: str) -> Document:
 
 
 def archive_text(name: str, data: Mapping[str, Any], parameters: Mapping[str, float]) -> str:
-    """Return everything that makes a ruleset, as JSON text; equal rules give equal text."""
-    return _canonical({"name": name, "parameters": dict(parameters), "rules": data})
+    """Return everything that makes a ruleset, as JSON text in the order of the file."""
+    return json.dumps({"name": name, "parameters": dict(parameters), "rules": data})
 
 
 def version_of(data: Mapping[str, Any], parameters: Mapping[str, float]) -> str:
     """Return the digest of content and parameters; comments, order and layout do not count."""
-    text = _canonical([_SEMANTICS, dict(parameters), data])
+    text = json.dumps([_SEMANTICS, dict(parameters), data], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:VERSION_DIGITS]
-
-
-def _canonical(value: object) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def _exact_float(text: str, inexact: list[Problem]) -> float:
@@ -79,17 +75,18 @@ def _exact_float(text: str, inexact: list[Problem]) -> float:
 
 def _read(kind: Any, value: Any, where: str, problems: list[Problem]) -> Any:
     """Return ``value`` as ``kind``, going on after a fault so that all of them are reported."""
+    origin: Any = get_origin(kind)
     if _is_plain_table(kind):
         return _read_struct(kind, value, where, problems)
     if isinstance(kind, types.UnionType) and isinstance(value, dict):
         tables: list[Any] = [member for member in get_args(kind) if _is_plain_table(member)]
         if len(tables) == 1:
             return _read(tables[0], cast("dict[str, Any]", value), where, problems)
-    if get_origin(kind) is dict and isinstance(value, dict):
+    if origin is dict and isinstance(value, dict):
         inner = get_args(kind)[1]
         items = cast("dict[str, Any]", value).items()
         return {key: _read(inner, item, _under(where, key), problems) for key, item in items}
-    if get_origin(kind) is list and isinstance(value, list):
+    if origin is list and isinstance(value, list):
         inner = get_args(kind)[0]
         places = enumerate(cast("Iterable[Any]", value))
         return [_read(inner, item, f"{where}[{place}]", problems) for place, item in places]
@@ -127,15 +124,17 @@ def _convert(kind: Any, value: Any, where: str, problems: list[Problem]) -> Any:
         text = str(error)
         matched = _PLACE.fullmatch(text)
         message, place = (matched[1], matched[2]) if matched else (text, "")
-        message = message.replace("`", "").replace(" | ", " or ").replace("object", "table")
-        problems.append(Problem(where + place, message[:1].lower() + message[1:]))
+        message = message[:1].lower() + message[1:].replace("`", "").replace(" | ", " or ")
+        problems.append(Problem(where + place, message.replace("object", "table")))
         return None
 
 
 def _is_plain_table(kind: Any) -> bool:
     """Return whether this is a table of one shape (modifiers come in several, told by a tag)."""
-    is_table = isinstance(kind, type) and issubclass(kind, msgspec.Struct)
-    return is_table and kind.__struct_config__.tag is None
+    if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
+        return False
+    struct: type[msgspec.Struct] = kind
+    return struct.__struct_config__.tag is None
 
 
 def _under(where: str, key: str) -> str:

@@ -66,7 +66,7 @@ def _read(source: str | Path) -> tuple[str, bytes]:
     path = Path(source)
     try:
         with path.open("rb") as file:
-            return path.name, file.read(BYTES_MAX + 1)
+            return str(source), file.read(BYTES_MAX + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no file can have this name"
         raise RulesetError(str(source), [Problem("", f"cannot be read: {reason}")]) from error
@@ -77,8 +77,7 @@ def _read_shipped(name: str) -> tuple[str, bytes]:
     if name not in names:
         message = f"{unknown('ruleset', name, names)} (shipped: {', '.join(names)}; a file is"
         raise RulesetError(name, [Problem("", f"{message} named by its path)")])
-    file = f"{name}.toml"
-    return file, resources.files(PACKAGE).joinpath(file).read_bytes()
+    return name, resources.files(PACKAGE).joinpath(f"{name}.toml").read_bytes()
 
 
 def _compiled(

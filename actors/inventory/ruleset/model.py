@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from fractions import Fraction
 
 Kind: TypeAlias = Literal["building", "technology", "unit"]
+
+SECTIONS: Final[Mapping[Kind, str]] = MappingProxyType(
+    {"building": "buildings", "technology": "technologies", "unit": "units"}
+)
+"""The table of a ruleset file in which each kind of asset stands."""
+
 Overflow: TypeAlias = Literal["reject", "hold", "spill"]
 
 

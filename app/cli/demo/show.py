@@ -28,20 +28,20 @@ class Narrator:
 
     def scene(self, title: str) -> None:
         """Open a scene."""
-        self._console.print(f"\n[bold]{escape(title)}[/]")
+        self._line(f"\n[bold]{escape(title)}[/]")
 
     def done(self, text: str) -> None:
         """Tell what went as promised."""
-        self._console.print(f"  [green]ok[/]       {escape(text)}")
+        self._line(f"  [green]ok[/]       {escape(text)}")
 
     def refused(self, what: str, problem: Problem) -> None:
         """Tell what was refused, as promised."""
         short = self.amounts("; short of", problem.missing) if problem.missing else ""
-        self._console.print(f"  [yellow]refused[/]  {escape(f'{what}: {problem.slug}{short}')}")
+        self._line(f"  [yellow]refused[/]  {escape(f'{what}: {problem.slug}{short}')}")
 
     def note(self, text: str) -> None:
         """Tell what was left out, and why."""
-        self._console.print(f"  [dim]note[/]     {escape(text)}")
+        self._line(f"  [dim]note[/]     {escape(text)}")
 
     def order(self, verb: str, order: Order) -> None:
         """Tell of an order."""
@@ -65,7 +65,7 @@ class Narrator:
         owned = {name: number for name, number in inventory.owned().items() if number}
         if owned:
             told = ", ".join(f"{name} {number}" for name, number in owned.items())
-            self._console.print(f"  [dim]owned[/]    {escape(told)}")
+            self._line(f"  [dim]owned[/]    {escape(told)}")
 
     def ledger(self, entries: Sequence[Entry]) -> None:
         """Show the entries of a ledger, the first and the last where there are many."""
@@ -82,11 +82,19 @@ class Narrator:
 
     @contextmanager
     def waiting(self, order: Order) -> Generator[Callable[[float], None]]:
-        """Show a bar while an order runs; yield what moves it, from 0 to 1."""
-        columns = (TextColumn("  {task.description}"), BarColumn(), TimeElapsedColumn())
+        """Show a bar, on a terminal, while an order runs; yield what moves it, from 0 to 1."""
+        self.note(f"waiting for {order.asset}")
+        if not self._console.is_terminal:
+            yield lambda _share: None
+            return
+        columns = (TextColumn("          "), BarColumn(), TimeElapsedColumn())
         with Progress(*columns, console=self._console, transient=True) as progress:
-            task = progress.add_task(escape(f"waiting for {order.asset}"), total=1.0)
+            task = progress.add_task("", total=1.0)
             yield lambda share: progress.update(task, completed=share)
+
+    def _line(self, text: str) -> None:
+        """Print one line, however narrow the terminal: a pipe must not get it broken up."""
+        self._console.print(text, soft_wrap=True)
 
 
 def _changes(changes: Mapping[str, Change]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.authx.attempts import AttemptLimit
@@ -88,6 +88,7 @@ def test_attempts_drop_windows_that_have_ended() -> None:
     assert len(limit) == 1
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from("ab"), st.floats(0, 50)), max_size=60),
     st.integers(1, 4),

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.authx import base64url
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=80))
 def test_base64url_round_trips(data: bytes) -> None:
     """What was spelled is read again."""
     assert base64url.decode(base64url.encode(data)) == data
 
 
+@settings(deadline=None)
 @given(st.text(max_size=12))
 def test_base64url_reads_nothing_but_the_canonical_spelling(text: str) -> None:
     """Any text is either refused or the one spelling of its value."""

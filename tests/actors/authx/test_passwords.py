@@ -78,6 +78,12 @@ async def test_password_verification_takes_no_hash_for_nobody() -> None:
         assert not await slot.matches("!", "!")
 
 
+async def test_password_that_cannot_be_encoded_is_not_hashed() -> None:
+    """A lone surrogate is refused also where nobody checked before."""
+    with Passwords(CHEAP).reserve() as slot, pytest.raises(InvalidPassword):
+        await slot.hash("\ud800")
+
+
 async def test_password_hash_with_other_parameters_is_outdated() -> None:
     """After a change of parameters, old hashes still verify and say that they are old."""
     with Passwords(CHEAP).reserve() as slot:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.authx.errors import InvalidToken
@@ -39,6 +39,7 @@ def test_refresh_token_counts_under_any_key_of_the_ring() -> None:
     assert read(TEXT, new) is None
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(TEXT) - 1), st.characters())
 def test_refresh_token_with_one_character_changed_is_made_up(place: int, character: str) -> None:
     """No change of a token passes for an older one: nobody can end a session by inventing."""

@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 import trio
 
+from actors.authx import session_store
 from actors.authx.errors import InvalidToken
 from actors.authx.messages import (
     Authorize,
     EndSessions,
     Identity,
     ListSessions,
-    Login,
     Refresh,
     SessionInfo,
     Tokens,
@@ -237,23 +237,21 @@ async def test_session_survives_a_restart_of_the_server(database_dsn: str) -> No
 
 
 async def test_sessions_that_have_run_out_are_deleted_in_batches(database_dsn: str) -> None:
-    """Housekeeping removes what has expired, a bounded number at a time, and nothing else."""
-    settings = replace(CHEAP, housekeeping_seconds=1, housekeeping_batch=2, refresh_seconds=1000)
-    count = "select count(*) from sessions where account_id = $1"
-    async with running_authx(database_dsn, settings) as running:
+    """Each step removes a bounded number of what has expired, and nothing else."""
+    async with running_authx(database_dsn) as running:
         account = await running.register()
         for _ in range(3):
-            await running.ask(Login(account.username, "correct horse"))
-        running.clock.advance(1000)
+            await running.login(account.username)
+        running.clock.advance(CHEAP.refresh_seconds)
         live = await running.login(account.username)
-
-        async def only_one_is_left() -> bool:
-            return bool(await running.fetchval(count, account.account_id) == 1)
-
-        await running.wait_until(only_one_is_left)
+        connection = await running.database.connect(name="test")
+        script = session_store.delete_expired_sessions(now=running.clock.now, batch=2)
+        await connection.run(script)
+        count = "select count(*) from sessions where account_id = $1"
+        left = [await running.fetchval(count, account.account_id)]
+        while await connection.run(script):
+            left.append(await running.fetchval(count, account.account_id))
+        await connection.aclose()
+        assert left[0] >= 2
+        assert left[-1] == 1
         await running.authorize(live)
-        assert {entry["sessions"] for entry in running.events("expired_sessions_deleted")} <= {
-            0,
-            1,
-            2,
-        }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.authx.errors import InvalidUsername
@@ -86,6 +86,7 @@ def test_username_key_without_a_mark_is_shown_where_only_folding_allows_it() -> 
     assert parse_username("ab\u0345") == Username("ab\u03b9", "ab\u03b9")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_username_key_is_stable_and_within_the_rules(text: str) -> None:
     """Whatever is accepted parses to itself again, from its key and from what is shown."""
@@ -99,6 +100,7 @@ def test_username_key_is_stable_and_within_the_rules(text: str) -> None:
         assert character in "_-." or unicodedata.category(character)[0] in "LN"
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(categories=["L", "Nd"]), min_size=3, max_size=10))
 def test_username_key_does_not_depend_on_the_spelling(text: str) -> None:
     """Every canonical decomposition or change of case that folds alike has the same key."""

@@ -114,11 +114,15 @@ async def _insert_account(session: Session, account_id: str, username: str) -> N
 _ROWS = {
     "sessions": "insert into sessions (session_id, account_id, refresh_hash, created_at,"
     " refreshed_at, expires_at) values (gen_random_uuid(), $1, '', now(), now(), now())",
-    "inventories": "insert into inventories values ($1, 1, 'r', 0, null, 0, '{}')",
-    "orders": "insert into orders values (gen_random_uuid(), $1, 1, 'mine', 'building', 'q', 1,"
-    " null, 0, '{}', '[1, 1]', 0, 'queued', 0, null, null, 1)",
-    "ledger": "insert into ledger values ($1, 1, 0, 'start', null, null, '{}')",
-    "idempotency": "insert into idempotency values ($1, 'key', '', '{}', 0)",
+    "inventories": "insert into inventories (account_id, version, ruleset, at_ms, ledger_seq,"
+    " state) values ($1, 1, 'r', 0, 0, '{}')",
+    "orders": "insert into orders (order_id, account_id, seq, asset, kind, queue, level, cost,"
+    " refund, duration_ms, state, placed_ms, version) values (gen_random_uuid(), $1, 1, 'mine',"
+    " 'building', 'q', 1, '{}', '[1, 1]', 0, 'queued', 0, 1)",
+    "ledger": "insert into ledger (account_id, seq, at_ms, cause, changes)"
+    " values ($1, 1, 0, 'start', '{}')",
+    "idempotency": "insert into idempotency (account_id, key, fingerprint, response, at_ms)"
+    " values ($1, 'key', '', '{}', 0)",
 }
 """One row of an account in every table that has an account."""
 
@@ -155,7 +159,10 @@ async def test_schema_usernames_are_unique_by_key(database_dsn: str) -> None:
     """Two accounts cannot have the same name in the form that is compared."""
 
     async def script(session: Session) -> None:
-        first, second = "019a5c00-0000-7000-8000-0000000000c1", "019a5c00-0000-7000-8000-0000000000c2"
+        first, second = (
+            "019a5c00-0000-7000-8000-0000000000c1",
+            "019a5c00-0000-7000-8000-0000000000c2",
+        )
         await _insert_account(session, first, "same")
         await _insert_account(session, second, "same")
 
@@ -195,7 +202,10 @@ async def test_schema_refuses_impossible_values(
 @pytest.mark.parametrize(
     ("sql", "index"),
     [
-        ("select * from inventories where next_due_ms <= 5 order by next_due_ms", "inventories_due"),
+        (
+            "select * from inventories where next_due_ms <= 5 order by next_due_ms",
+            "inventories_due",
+        ),
         (
             "select * from orders where account_id = gen_random_uuid()"
             " and state in ('queued', 'running')",

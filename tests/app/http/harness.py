@@ -57,7 +57,7 @@ from app.http.endpoints import ENDPOINTS
 from bus import Interest, Message, Topic, open_broadcast_channel
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping, MutableMapping, Sequence
 
     from structlog.typing import FilteringBoundLogger
 
@@ -236,7 +236,7 @@ class FakeWorld:
             if callable(answer):
                 try:
                     answer = answer(message.body)
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - the script raises what an actor may
                     answer = error
             if answer is SILENT:
                 self.held.append(message)
@@ -350,7 +350,7 @@ async def serving(
     *,
     endpoints: Sequence[Endpoint] = ENDPOINTS,
     wrap: Callable[[Any], Any] = lambda app: app,
-) -> AsyncIterator[Serving]:
+) -> AsyncGenerator[Serving]:
     """Serve a world on a free port of loopback, for a bounded time."""
     world = world or FakeWorld()
     stop, stopped = trio.Event(), trio.Event()

@@ -24,15 +24,15 @@ ASSETS = (
     "optics",
     "refining",
 )
-UNITS = ("scout", "satellite", "soldier", "digger", "barge")
+UNITS = ("scout", "satellite", "soldier", "digger", "courier", "barge")
 
 
 class Move(NamedTuple):
-    """Wait, then do one thing: order ``asset``, or cancel the ``cancel``-th pending order."""
+    """Wait, then order ``pieces`` of ``asset``, or cancel the ``cancel``-th pending order."""
 
     wait_ms: int
     asset: str
-    count: int | None
+    pieces: int | None
     cancel: int | None
 
 
@@ -61,7 +61,7 @@ def play(state: State, rules: Ruleset, move: Move, number: int) -> tuple[State, 
             rules,
             order_id=f"order-{number}",
             asset=move.asset,
-            count=move.count,
+            count=move.pieces,
             now_ms=now_ms,
         )
     except InventoryError:

@@ -95,9 +95,7 @@ def test_grant_keeps_pending_levels_one_above_what_is_built() -> None:
     """No level is skipped or built twice when the one below it moves."""
     state = begin(world())
     for name in "ab":
-        state, _ = place_order(
-            state, world(), order_id=name, asset="mine", count=None, now_ms=NOW
-        )
+        state, _ = place_order(state, world(), order_id=name, asset="mine", count=None, now_ms=NOW)
     state, events = grant(state, world(), changes={"mine": 3}, now_ms=NOW, cause="grant")
     assert [order.level for order in state.orders] == [4, 5]
     assert len(events.orders) == 2

@@ -83,7 +83,12 @@ def test_quote_is_never_beyond_a_capacity() -> None:
 def test_quote_sees_a_capacity_that_is_being_built() -> None:
     """A completion on the way may bring the room that the price needs."""
     state, _ = place_order(
-        granted(metal=1500), world(), order_id="a", asset="store", count=None, now_ms=NOW
+        granted(metal=1500, crystal=200),
+        world(),
+        order_id="a",
+        asset="store",
+        count=None,
+        now_ms=NOW,
     )
     told = quote(state, world(), asset="scout", count=700, now_ms=NOW)
     assert told.affordable_at_ms == NOW + 200 * HOUR // 30

@@ -35,9 +35,7 @@ def built(*assets: str, **changes: int) -> State:
         state, _ = grant(state, rules, changes=changes, now_ms=NOW, cause="grant")
     for asset in assets:
         count = 10 if asset == "scout" else None
-        state, _ = place_order(
-            state, rules, order_id=asset, asset=asset, count=count, now_ms=NOW
-        )
+        state, _ = place_order(state, rules, order_id=asset, asset=asset, count=count, now_ms=NOW)
     return state
 
 
@@ -168,7 +166,7 @@ def test_resettle_releases_held_goods_where_room_grew() -> None:
         transfer_id="t",
         overflow="hold",
     )
-    new = world(changed("base_capacity = 2000\n[resources.crystal]", "[resources.crystal]"))
+    new = world(changed("base_capacity = 2000", "base_capacity = 3000"))
     state, events = resettle(state, world(), new, NOW)
     assert whole(state) == {"metal": 2100, "crystal": 500}
     assert causes(events) == ["held-released"]

@@ -109,9 +109,7 @@ def test_advance_bounds_a_stock_without_capacity() -> None:
 def test_advance_completes_an_order_at_its_due_time() -> None:
     """What a level brings counts from the moment it was due, not from the next login."""
     rules = world()
-    state, _ = place_order(
-        begin(rules), rules, order_id="a", asset="well", count=None, now_ms=NOW
-    )
+    state, _ = place_order(begin(rules), rules, order_id="a", asset="well", count=None, now_ms=NOW)
     state, events = advance(state, rules, NOW + 20 * SECOND + HOUR)
     assert state.levels == {"well": 1}
     assert state.amounts["gas"] == 1700 * HOUR
@@ -244,9 +242,7 @@ def test_amounts_up_to_the_bound_split_exactly(amount: int, first: int, second: 
 def test_completion_wins_over_cancel_from_its_due_time_on(late_ms: int) -> None:
     """At the very millisecond that an order is due it is completed, and no cancel finds it."""
     rules = world()
-    state, _ = place_order(
-        begin(rules), rules, order_id="a", asset="well", count=None, now_ms=NOW
-    )
+    state, _ = place_order(begin(rules), rules, order_id="a", asset="well", count=None, now_ms=NOW)
     due = NOW + 20 * SECOND
     cancelled, _, refund = cancel_order(state, rules, order_id="a", now_ms=due - 1)
     assert (cancelled.levels, refund) == ({}, {"metal": 32})

@@ -43,9 +43,7 @@ POLICIES: tuple[Overflow, ...] = get_args(Overflow)
 
 def send(state: State, now_ms: int = NOW, **resources: int) -> tuple[State, Events]:
     """Take resources out."""
-    return debit(
-        state, world(), resources=resources, now_ms=now_ms, cause="sent", transfer_id="t"
-    )
+    return debit(state, world(), resources=resources, now_ms=now_ms, cause="sent", transfer_id="t")
 
 
 def receive(
@@ -143,9 +141,7 @@ def test_credit_held_waits_for_room() -> None:
 def test_held_goods_flow_in_when_something_is_spent() -> None:
     """Whatever makes room, an order or a debit, is filled at once."""
     state, _ = receive(begin(world()), "hold", {"metal": 1600})
-    spent, events = place_order(
-        state, world(), order_id="a", asset="mine", count=None, now_ms=NOW
-    )
+    spent, events = place_order(state, world(), order_id="a", asset="mine", count=None, now_ms=NOW)
     assert (whole(spent)["metal"], held_units(spent)) == (2000, {"metal": 40})
     assert causes(events) == ["order-placed", "held-released"]
     assert deltas(events.entries[1]) == {"metal": 60, "held:metal": -60}

@@ -1,4 +1,4 @@
-"""Small worlds for the tests of the engine, loaded from TOML like any other, and what reads them."""
+"""A small world for the tests of the engine, loaded from TOML, and what reads its states."""
 
 from __future__ import annotations
 
@@ -112,6 +112,11 @@ consumes = {metal = 7}
 cost = {metal = 1}
 duration = 3
 produces = {gas = "7 / 3", crystal = 10}
+[units.courier]
+cost = {metal = 1}
+duration = 4
+consumes = {crystal = "5 / 3"}
+balance = {energy = -1}
 [units.barge]
 cost = {metal = 1}
 duration = 13

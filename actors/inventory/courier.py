@@ -1,0 +1,161 @@
+"""The courier: carries transfers from the sender's Inventory to the receiver's.
+
+A transfer that was sent stands in a table until the receiver, or else the sender again, has taken
+it in; that and the inventory's own change are one unit. So the courier may ask as often as it
+likes, be killed at any moment, and begin again with what stands there as ``sent``. Neither
+Inventory ever waits for the other: two accounts that send to each other cannot block.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+from actors.inventory import records
+from actors.inventory.errors import AccountGone, InventoryError, NoRoom, TransferReturned
+from actors.inventory.messages import Deliver, ReceiveTransfer, TakeBackTransfer
+from actors.inventory.views import Sent, TransferRecord
+from actors.shutdown import Phase, Shutdown
+from actors.storage import Conflict, Read, StorageClient, StorageError
+from bus import ActorStopped, Bus, BusError, Message, Overloaded, Topic
+
+if TYPE_CHECKING:
+    import random
+
+    from structlog.typing import FilteringBoundLogger
+
+    from bus import Reply, Subscription
+
+COURIER_KEY: Final = "transfers"
+"""The key of the courier's messages on topic ``task``."""
+
+_RESCAN_S = 5.0
+_PAGE = 500
+_RETRY_S = 0.1
+_RETRY_MAX_S = 5.0
+
+
+class Courier:
+    """Delivers every transfer on its way, at most ``in_flight_max`` of them at a time."""
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        bus: Bus,
+        storage: StorageClient,
+        *,
+        reply_seconds_max: float,
+        in_flight_max: int = 1024,
+        rng: random.Random,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._subscription = subscription
+        self._bus = bus
+        self._storage = storage
+        self._reply_s = reply_seconds_max
+        self._in_flight_max = in_flight_max
+        self._rng = rng
+        self._log = log
+        self._waiting: dict[str, list[tuple[Reply[Any], bool]]] = {}
+
+    @property
+    def in_flight(self) -> int:
+        """How many transfers are being delivered now."""
+        return len(self._waiting)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Deliver until `Phase.WORLD`; what is on its way then, the next start will deliver."""
+        self._waiting.clear()
+        with self._subscription.answering():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._rescan, nursery)
+                task_status.started()
+                async for message in self._subscription:
+                    match message.body:
+                        case Shutdown(phase=phase):
+                            if phase >= Phase.WORLD:
+                                break
+                        case Deliver() as delivery:
+                            self._accept(nursery, delivery, message)
+                        case _:
+                            self._log.error("message_not_understood", topic=message.topic.value)
+                nursery.cancel_scope.cancel()
+
+    def _accept(self, nursery: trio.Nursery, delivery: Deliver, message: Message) -> None:
+        waiting = self._waiting.get(delivery.transfer.id)
+        if waiting is None:
+            if len(self._waiting) >= self._in_flight_max:
+                # It stands in the table: a later look will find it.
+                if message.reply is not None:
+                    message.reply.fail(Overloaded("too many transfers are on their way"))
+                return
+            waiting = self._waiting[delivery.transfer.id] = []
+            nursery.start_soon(self._carry, delivery.transfer)
+        if message.reply is not None:
+            waiting.append((message.reply, delivery.replayed))
+
+    async def _rescan(self, nursery: trio.Nursery) -> None:
+        """Look for transfers that nobody carries: after a start, or an overload."""
+        while True:
+            try:
+                await self._pick_up(nursery)
+            except (BusError, StorageError) as error:
+                self._log.warning("transfers_unreadable", error=str(error))
+            await trio.sleep(_RESCAN_S)
+
+    async def _pick_up(self, nursery: trio.Nursery) -> None:
+        [rows] = await self._storage.read(
+            Read("transfers", where={"state": "sent"}, order_by="transfer_id", limit=_PAGE)
+        )
+        for transfer in map(records.transfer_from_row, rows):
+            if transfer.id not in self._waiting and len(self._waiting) < self._in_flight_max:
+                self._waiting[transfer.id] = []
+                nursery.start_soon(self._carry, transfer)
+
+    async def _carry(self, transfer: TransferRecord) -> None:
+        """Carry one transfer until it is settled, however often it takes, and answer for it."""
+        state = await self._deliver_surely(transfer)
+        for reply, replayed in self._waiting.pop(transfer.id):
+            if state == "delivered":
+                reply.send_nowait(Sent(replace(transfer, state=state), replayed))
+            else:
+                reply.fail(TransferReturned(transfer.id))
+
+    async def _deliver_surely(self, transfer: TransferRecord) -> str:
+        retry_s = _RETRY_S
+        while True:
+            try:
+                return await self._deliver(transfer)
+            except (BusError, StorageError, InventoryError) as error:
+                self._log.warning("transfer_delayed", transfer=transfer.id, error=str(error))
+                await trio.sleep(retry_s * self._rng.uniform(0.5, 1.0))
+                retry_s = min(2 * retry_s, _RETRY_MAX_S)
+
+    async def _deliver(self, transfer: TransferRecord) -> str:
+        """Have the receiver take it in, or else the sender take it back; return its state."""
+        try:
+            return await self._ask(ReceiveTransfer(transfer.receiver_id, transfer))
+        except (NoRoom, AccountGone) as refusal:
+            self._log.info("transfer_refused", transfer=transfer.id, reason=str(refusal))
+        try:
+            return await self._ask(TakeBackTransfer(transfer.sender_id, transfer))
+        except AccountGone:
+            return await self._write_off(transfer)
+
+    async def _ask(self, body: ReceiveTransfer | TakeBackTransfer) -> str:
+        state: str = await self._bus.ask(
+            Topic.TASK, body, key=body.account_id, timeout_s=self._reply_s
+        )
+        return state
+
+    async def _write_off(self, transfer: TransferRecord) -> str:
+        """Neither account is there any more: what was on its way is nobody's."""
+        try:
+            await self._storage.commit(
+                records.settled_transfer(transfer.id, "lost", transfer.sent_at_ms)
+            )
+        except Conflict as conflict:
+            raise ActorStopped from conflict
+        return "lost"

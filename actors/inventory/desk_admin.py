@@ -1,0 +1,57 @@
+"""What an Inventory does at an operator's word: grants, and standing still."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from uuid_utils import uuid7
+
+from actors.inventory import records
+from actors.inventory.engine import advance, grant, thaw
+from actors.inventory.records import Answered
+from actors.inventory.views import Granted, GrantRecord
+
+if TYPE_CHECKING:
+    from actors.inventory.messages import Grant
+    from actors.inventory.work import Work
+
+
+def grant_assets(work: Work, command: Grant) -> Granted:
+    """Change assets with a reason; the audit entry is part of the same unit.
+
+    Raises:
+        IdempotencyKeyReused, UnknownAsset, InvalidAmount, InsufficientResources: nothing changed.
+    """
+    known = work.answered_before(command.idempotency_key, command.fingerprint)
+    if known is not None:
+        return Granted(known.the(GrantRecord), replayed=True)
+    state, events = grant(
+        work.state, work.ruleset, changes=command.changes, now_ms=work.now_ms, cause="grant"
+    )
+    work.take(state, events)
+    made = GrantRecord(
+        id=str(uuid7()),
+        account_id=work.account_id,
+        changes=events.entries[-1].changes,
+        reason=command.reason,
+        operator=command.operator,
+        at_ms=work.now_ms,
+    )
+    work.store(records.audit_operation(made))
+    work.remember(command.idempotency_key, command.fingerprint, Answered(grant=made))
+    return Granted(made, replayed=False)
+
+
+def freeze(work: Work) -> None:
+    """Stand still from now on; what is due by now is done first."""
+    if work.frozen_ms is None:
+        now_ms = work.now_ms
+        work.move(*advance(work.state, work.ruleset, now_ms))
+        work.frozen_ms = now_ms
+
+
+def unfreeze(work: Work) -> None:
+    """Go on from where it stood still."""
+    if work.frozen_ms is not None:
+        work.frozen_ms = None
+        work.move(*thaw(work.state, work.now_ms))

@@ -1,0 +1,136 @@
+"""The sender's and the receiver's part in a transfer.
+
+The sender's unit takes the goods out and records the transfer as ``sent``; the receiver's unit
+brings them in and turns the record into ``delivered``. In between they are in the record, and
+nowhere else, so that a crash at any point loses and doubles nothing. Neither actor waits for the
+other: the courier carries the transfer between them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from uuid_utils import uuid7
+
+from actors.inventory import records
+from actors.inventory.engine import credit, debit, give_back
+from actors.inventory.errors import TransferLimit, TransfersDisabled, TransferToSelf
+from actors.inventory.records import Answered
+from actors.inventory.views import TransferRecord
+from actors.inventory.work import Dispatch, LookUp
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from actors.inventory.messages import SendTransfer
+    from actors.inventory.work import Work
+    from actors.storage import Row
+
+DAY_MS: Final = 86_400_000
+
+
+def send_transfer(work: Work, command: SendTransfer) -> Dispatch:
+    """Take the goods out of the stocks and put them on their way.
+
+    Raises:
+        TransfersDisabled, TransferToSelf, TransferLimit, UnknownAsset, InvalidAmount,
+        InsufficientResources, IdempotencyKeyReused: nothing changed.
+    """
+    known = work.answered_before(command.idempotency_key, command.fingerprint)
+    if known is not None:
+        return Dispatch(known.the(TransferRecord), replayed=True)
+    rules = work.ruleset.transfers
+    if not rules.enabled:
+        raise TransfersDisabled
+    if command.receiver_id == work.account_id:
+        raise TransferToSelf
+    transfer_id = str(uuid7())
+    state, events = debit(
+        work.state,
+        work.ruleset,
+        resources=command.resources,
+        now_ms=work.now_ms,
+        cause="transfer-sent",
+        transfer_id=transfer_id,
+    )
+    _check_limit(work, command.resources, rules.per_day_max)
+    work.take(state, events)
+    transfer = TransferRecord(
+        id=transfer_id,
+        sender_id=work.account_id,
+        sender_name=command.sender_name,
+        receiver_id=command.receiver_id,
+        receiver_name=command.receiver_name,
+        resources=command.resources,
+        note=command.note,
+        state="sent",
+        sent_at_ms=work.now_ms,
+        settled_at_ms=None,
+    )
+    work.store(records.transfer_operation(transfer))
+    work.remember(command.idempotency_key, command.fingerprint, Answered(transfer=transfer))
+    for name, units in command.resources.items():
+        work.sent[name] = work.sent.get(name, 0) + units
+    return Dispatch(transfer)
+
+
+def receive_transfer(work: Work, transfer: TransferRecord) -> str:
+    """Bring a transfer in, once; return the state of its record.
+
+    Raises:
+        NoRoom: the ruleset's policy is to refuse what does not fit, and it does not.
+    """
+    settled = work.context.settled_transfers.get(transfer.id)
+    if settled is not None:
+        return settled
+    state, events = credit(
+        work.state,
+        work.ruleset,
+        resources=transfer.resources,
+        now_ms=work.now_ms,
+        cause="transfer-received",
+        transfer_id=transfer.id,
+        overflow=work.ruleset.transfers.overflow,
+    )
+    work.take(state, events)
+    work.store(records.settled_transfer(transfer.id, "delivered", work.now_ms))
+    return "delivered"
+
+
+def take_back_transfer(work: Work, transfer: TransferRecord) -> str:
+    """Bring back what the receiver could not take, over the capacity if need be."""
+    settled = work.context.settled_transfers.get(transfer.id)
+    if settled is not None:
+        return settled
+    state, events = give_back(
+        work.state,
+        work.ruleset,
+        resources=transfer.resources,
+        now_ms=work.now_ms,
+        cause="transfer-returned",
+        transfer_id=transfer.id,
+    )
+    work.take(state, events)
+    work.store(records.settled_transfer(transfer.id, "returned", work.now_ms))
+    return "returned"
+
+
+def list_transfers(work: Work, limit: int) -> LookUp:
+    """Look up the latest transfers of both directions."""
+
+    def merged(rows: Sequence[Sequence[Row]]) -> tuple[TransferRecord, ...]:
+        found = [records.transfer_from_row(row) for side in rows for row in side]
+        return tuple(sorted(found, key=lambda transfer: transfer.id, reverse=True)[:limit])
+
+    return LookUp(records.transfer_reads(work.account_id, limit), merged)
+
+
+def _check_limit(work: Work, resources: Mapping[str, int], per_day_max: int | None) -> None:
+    if per_day_max is None:
+        return
+    sent = work.context.sent_today
+    left = {
+        name: max(0, per_day_max - sent.get(name, 0) - work.sent.get(name, 0)) for name in resources
+    }
+    if any(units > left[name] for name, units in resources.items()):
+        raise TransferLimit(left)

@@ -1,0 +1,29 @@
+"""Standing still: a frozen account's clock does not run, and goes on later from where it stood."""
+
+from __future__ import annotations
+
+import msgspec
+
+from actors.inventory.engine.state import Events, State
+
+
+def thaw(state: State, now_ms: int) -> tuple[State, Events]:
+    """Move a state that stood still since ``state.at_ms`` to ``now_ms`` as if no time had passed.
+
+    Stocks stay as they are; running orders finish as much later as the standstill lasted. What
+    was held, queued or delivered is untouched.
+    """
+    pause_ms = max(0, now_ms - state.at_ms)
+    orders = tuple(
+        order
+        if order.starts_ms is None or order.finishes_ms is None
+        else msgspec.structs.replace(
+            order,
+            starts_ms=order.starts_ms + pause_ms,
+            finishes_ms=order.finishes_ms + pause_ms,
+        )
+        for order in state.orders
+    )
+    moved = tuple(new for new, old in zip(orders, state.orders, strict=True) if new is not old)
+    thawed = msgspec.structs.replace(state, at_ms=state.at_ms + pause_ms, orders=orders)
+    return thawed, Events((), moved)

@@ -1,0 +1,140 @@
+"""What a designer should look at in a ruleset that loads: warnings.
+
+Problems stop a ruleset from loading; warnings do not.  They speak of what is allowed and yet
+seldom meant: levels that nobody can pay for, room that is smaller than the next price, values
+that fall as levels rise, names that nothing uses.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from actors.inventory.ruleset.errors import Problem
+from actors.inventory.ruleset.model import SECTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from actors.inventory.ruleset.ruleset import Ruleset
+    from actors.inventory.ruleset.sheets import Flow, Sheet
+
+
+def warnings_of(ruleset: Ruleset) -> tuple[Problem, ...]:
+    """Return the warnings, in the order of the file's tables."""
+    found = [*_stocks(ruleset), *_queues(ruleset)]
+    for name, sheet in ruleset.sheets.items():
+        where = f"{SECTIONS[sheet.kind]}.{name}"
+        found += _affordable(ruleset, where, sheet)
+        if sheet.kind != "unit":
+            found += _own_room(ruleset, where, sheet)
+            found += _falling(where, sheet)
+            found += _unbuilt(where, sheet)
+    return tuple(found)
+
+
+def _stocks(ruleset: Ruleset) -> Iterator[Problem]:
+    for name, resource in ruleset.resources.items():
+        where = f"resources.{name}"
+        made = any(sheet.effects.produces(name) for sheet in ruleset.sheets.values())
+        if not made and resource.base_per_hour == 0:
+            yield Problem(where, "nothing produces it")
+        room = resource.base_capacity
+        if room is not None and resource.start > room:
+            yield Problem(where, f"the stock at the start, {resource.start}, exceeds {room}")
+
+
+def _queues(ruleset: Ruleset) -> Iterator[Problem]:
+    used = {asset.queue for asset in ruleset.assets.values()}
+    for name in ruleset.queues:
+        if name not in used:
+            yield Problem(f"queues.{name}", "no asset uses it")
+
+
+def _affordable(ruleset: Ruleset, where: str, sheet: Sheet) -> Iterator[Problem]:
+    """Name the first level that costs more of a resource than there can ever be room for."""
+    most = {resource: _most_room(ruleset, resource) for resource in ruleset.resources}
+    for level, cost in enumerate(sheet.costs, 1):
+        for resource, price in cost.items():
+            room = most[resource]
+            if room is not None and price > room:
+                what = "one" if sheet.kind == "unit" else f"level {level}"
+                message = f"{what} costs {price}, and there is never room for more than {room}"
+                yield Problem(f"{where}.cost.{resource}", message)
+                return
+
+
+def _own_room(ruleset: Ruleset, where: str, sheet: Sheet) -> Iterator[Problem]:
+    """Name the first level of a store that costs more than the store before it has room for."""
+    for flow in sheet.effects.capacity:
+        if _stores(ruleset, flow.name) != [sheet.name]:
+            continue
+        base = ruleset.resources[flow.name].base_capacity or 0
+        for level, cost in enumerate(sheet.costs, 1):
+            room = base + flow.of(level - 1, {}, is_unit=False)
+            price = cost.get(flow.name, 0)
+            if price > room:
+                message = f"level {level} costs {price} {flow.name}, but level {level - 1} has room"
+                yield Problem(f"{where}.capacity.{flow.name}", f"{message} for {room} only")
+                break
+
+
+def _falling(where: str, sheet: Sheet) -> Iterator[Problem]:
+    """Name every table whose values fall somewhere as the level rises."""
+    resources = dict.fromkeys(name for cost in sheet.costs for name in cost)
+    for name in resources:
+        yield from _fall(f"{where}.cost.{name}", [cost.get(name, 0) for cost in sheet.costs], 1)
+    if not sheet.duration.axes:
+        seconds = [top // low for top, low in sheet.duration.values]
+        yield from _fall(f"{where}.duration", seconds, 1)
+    for key, flows in _sections(sheet).items():
+        for flow in flows:
+            if not flow.whole.axes:
+                values = [abs(value) for value in flow.whole.values]
+                yield from _fall(f"{where}.{key}.{flow.name}", values, 0)
+
+
+def _fall(where: str, values: Sequence[int], first: int) -> Iterator[Problem]:
+    for level, (value, after) in enumerate(pairwise(values), first):
+        if after < value:
+            message = f"falls from {value} at level {level} to {after} at level {level + 1}"
+            yield Problem(where, message)
+            return
+
+
+def _unbuilt(where: str, sheet: Sheet) -> Iterator[Problem]:
+    """Name what an asset balances before it is built: nearly always a forgotten level."""
+    for flow in sheet.effects.balance:
+        value = flow.of(0, {}, is_unit=False)
+        if value:
+            message = f"comes to {value} before anything is built (level 0)"
+            yield Problem(f"{where}.balance.{flow.name}", message)
+
+
+def _sections(sheet: Sheet) -> Mapping[str, Sequence[Flow]]:
+    effects = sheet.effects
+    return {
+        "produces": [flow for flow in effects.makes if flow.sign > 0],
+        "consumes": [flow for flow in effects.makes if flow.sign < 0],
+        "balance": effects.balance,
+        "capacity": effects.capacity,
+    }
+
+
+def _stores(ruleset: Ruleset, resource: str) -> list[str]:
+    return [name for name, sheet in ruleset.sheets.items() if resource in sheet.capacity]
+
+
+def _most_room(ruleset: Ruleset, resource: str) -> int | None:
+    """Return the room with every store at its highest; None where there is no bound."""
+    room = ruleset.resources[resource].base_capacity
+    if room is None:
+        return None
+    for name in _stores(ruleset, resource):
+        sheet = ruleset.sheets[name]
+        if sheet.kind == "unit":
+            return None
+        for flow in sheet.effects.capacity:
+            if flow.name == resource:
+                room += max(flow.whole.values) * len(ruleset.addresses[name])
+    return room

@@ -1,0 +1,157 @@
+"""The unit of work: a state, what has happened to it, and what must be stored for that; no I/O.
+
+The commands of a batch are applied to one work, one after another. A command that is refused
+changes nothing, and the next goes on from there. Nothing is answered before all of it is durable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from actors.inventory import records
+from actors.inventory.engine import Events, State, advance, next_due_ms
+from actors.inventory.errors import IdempotencyKeyReused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from actors.inventory.engine import Order
+    from actors.inventory.records import Answered, KeyRecord
+    from actors.inventory.ruleset import Ruleset
+    from actors.inventory.views import LedgerEntry, TransferRecord
+    from actors.inventory.world import WorldTime
+    from actors.storage import Operation, Read, Row
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """An answer that has to be looked up in the tables once the unit is durable.
+
+    ``finish`` makes the answer, or an `InventoryError`, of the rows of ``reads``.
+    """
+
+    reads: tuple[Read, ...]
+    finish: Callable[[Sequence[Sequence[Row]]], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """The answer is the courier's to give, once the transfer has arrived."""
+
+    transfer: TransferRecord
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a unit of work is done in: the rules, the time, and what is known beside the state.
+
+    ``settled_transfers`` are those in hand whose record is settled already, with its state;
+    ``sent_today`` is what was sent since the day of world time began.
+    """
+
+    ruleset: Ruleset
+    world: WorldTime
+    known_keys: Mapping[str, KeyRecord]
+    settled_transfers: Mapping[str, str]
+    sent_today: Mapping[str, int]
+
+
+class Work:
+    """One unit of work on an inventory of a given version."""
+
+    def __init__(self, state: State, version: int, frozen_ms: int | None, context: Context) -> None:
+        self.state = state
+        self.frozen_ms = frozen_ms
+        self.context = context
+        self.ruleset = context.ruleset
+        self.new_keys: dict[str, KeyRecord] = {}
+        self.sent: dict[str, int] = {}
+        self._before = (state, frozen_ms)
+        self._version = version
+        self._entries: list[LedgerEntry] = []
+        self._orders: dict[str, Order] = {}
+        self._new_orders: set[str] = set()
+        self._more: list[Operation] = []
+
+    @property
+    def account_id(self) -> str:
+        """Whose inventory it is."""
+        return self.state.account_id
+
+    @property
+    def now_ms(self) -> int:
+        """The account's own world time: it stands still while the account is frozen."""
+        if self.frozen_ms is not None:
+            return self.state.at_ms
+        return max(self.context.world.now_ms, self.state.at_ms)
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to commit."""
+        return (self.state, self.frozen_ms) != self._before or bool(self._more)
+
+    @property
+    def version(self) -> int:
+        """The version that the record will have once this is durable."""
+        return self._version + self.changed
+
+    def order(self, order_id: str) -> Order:
+        """Give an order that this work has touched, in its last form."""
+        return self._orders[order_id]
+
+    def take(self, state: State, events: Events, *, new_order: str | None = None) -> None:
+        """Go on from ``state``; where nothing but time has passed nothing is stored."""
+        if events.entries or events.orders:
+            self.move(state, events, new_order=new_order)
+
+    def move(self, state: State, events: Events, *, new_order: str | None = None) -> None:
+        """Go on from ``state``, and store it even where nothing but time has passed."""
+        self.state = state
+        self._entries.extend(events.entries)
+        self._orders.update((order.id, order) for order in events.orders)
+        if new_order is not None:
+            self._new_orders.add(new_order)
+
+    def store(self, operation: Operation) -> None:
+        """Add an operation to the unit."""
+        self._more.append(operation)
+
+    def settle(self) -> None:
+        """Settle to this moment, entering what was produced."""
+        self.take(*advance(self.state, self.ruleset, self.now_ms))
+
+    def settle_if_due(self) -> None:
+        """Settle where an order has come due; production alone needs no record."""
+        due_ms = next_due_ms(self.state, self.ruleset)
+        if due_ms is not None and due_ms <= self.now_ms:
+            self.settle()
+
+    def answered_before(self, key: str, fingerprint: bytes) -> Answered | None:
+        """Find the first answer to an idempotency key, if it was used before.
+
+        Raises:
+            IdempotencyKeyReused: for another request.
+        """
+        known = self.new_keys.get(key) or self.context.known_keys.get(key)
+        if known is None:
+            return None
+        if known.fingerprint != fingerprint:
+            raise IdempotencyKeyReused
+        return known.answer
+
+    def remember(self, key: str, fingerprint: bytes, answer: Answered) -> None:
+        """Keep an idempotency key with its first answer, in the same unit as its effect."""
+        record = self.new_keys[key] = records.KeyRecord(fingerprint, answer)
+        self.store(records.key_operation(self.account_id, key, record, self.now_ms))
+
+    def operations(self) -> list[Operation]:
+        """Give the unit that makes all of it durable."""
+        events = Events(tuple(self._entries), tuple(self._orders.values()))
+        new_orders = frozenset(self._new_orders)
+        return [
+            records.changed_inventory(self.state, self.ruleset, self._version, self.frozen_ms),
+            *records.event_operations(self.account_id, events, new_orders),
+            *self._more,
+        ]

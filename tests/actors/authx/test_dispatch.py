@@ -1,0 +1,238 @@
+"""The dispatcher: the cache answers on the spot, and everything else is bounded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+import trio
+
+from actors.authx.dispatch import Dispatcher
+from actors.authx.errors import InvalidToken, TooManyAttempts
+from actors.authx.keys import KeyRing
+from actors.authx.messages import (
+    Authorize,
+    ChangePassword,
+    EndSessions,
+    EraseAccount,
+    FindAccount,
+    GetAccount,
+    Identity,
+    ListSessions,
+    Login,
+    Refresh,
+    Register,
+)
+from actors.authx.passwords import Passwords
+from actors.authx.sessions import SessionCache, SessionReader
+from actors.authx.tokens import AccessTokens
+from bus import ActorStopped, Overloaded, open_broadcast_channel
+from tests.actors.authx.support import CHEAP, WallClock
+from tests.actors.authx.test_session_cache import Fetching, state_of
+
+if TYPE_CHECKING:
+    from actors.authx.messages import AuthMessage
+    from actors.authx.passwords import HashSlot
+    from bus import PendingReply
+
+ACCOUNT = "01890a5d-ac96-774b-bcce-b302099a8057"
+SESSION = "01890a5d-ac96-774b-bcce-b302099a8058"
+SETTINGS = replace(CHEAP, hash_workers=1, hash_queue=1, requests_in_flight_max=2)
+HASHING = (
+    Login("ada", "x"),
+    Register("ada", "x"),
+    ChangePassword(ACCOUNT, SESSION, "x", "y"),
+    EraseAccount(ACCOUNT, "x"),
+)
+READING = (
+    Refresh("genuine"),
+    ListSessions(ACCOUNT),
+    EndSessions(ACCOUNT),
+    GetAccount(ACCOUNT),
+    FindAccount("ada"),
+)
+
+
+class PlayedService:
+    """Every request waits for the test's word and is answered with its own name."""
+
+    def __init__(self) -> None:
+        self.go = trio.Event()
+
+    def read_refresh_token(self, text: str) -> str:
+        """Know the one genuine token."""
+        if text != "genuine":
+            raise InvalidToken
+        return text
+
+    def __getattr__(self, name: str) -> Any:
+        """Give the method of any name."""
+
+        async def method(_request: object, _slot: HashSlot | None = None) -> str:
+            await self.go.wait()
+            return name
+
+        return method
+
+
+class Desk:
+    """A dispatcher with everything around it played by the test."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self.clock = WallClock()
+        self.tokens = AccessTokens(KeyRing.generate(), SETTINGS, wall_clock=self.clock)
+        self.passwords = Passwords(SETTINGS)
+        self.cache = SessionCache(10)
+        self.fetching = Fetching()
+        self.fetching.go.set()
+        self.listener = SimpleNamespace(listening=True)
+        self.service = PlayedService()
+        self.bus = open_broadcast_channel()
+        self.dispatcher = Dispatcher(
+            nursery,
+            cast("Any", self.service),
+            tokens=self.tokens,
+            passwords=self.passwords,
+            cache=self.cache,
+            listener=cast("Any", self.listener),
+            reader=SessionReader(
+                self.cache, self.fetching, nursery, waiting_max=5, wall_clock=self.clock
+            ),
+            in_flight_max=SETTINGS.requests_in_flight_max,
+            wall_clock=self.clock,
+        )
+
+    def token(self) -> str:
+        """Make a valid token."""
+        return self.tokens.issue(account_id=ACCOUNT, session_id=SESSION, role="player")
+
+    def take(self, message: AuthMessage) -> tuple[bool, PendingReply[Any]]:
+        """Hand a message in; tell whether it was answered on the spot."""
+        reply, pending = self.bus.open_reply()
+        self.dispatcher.take(message, reply)
+        return reply.settled, pending
+
+
+async def test_authorize_of_a_cached_session_is_answered_on_the_spot() -> None:
+    """No task, no checkpoint, no database: the answer is there when the message was taken."""
+    async with trio.open_nursery() as nursery:
+        desk = Desk(nursery)
+        desk.cache.put(state_of(SESSION, ACCOUNT))
+        settled, pending = desk.take(Authorize(desk.token()))
+        assert settled
+        assert await pending.wait(1) == Identity(ACCOUNT, SESSION, "player")
+        assert desk.fetching.batches == []
+
+
+@pytest.mark.parametrize("token", ["", "nonsense", "v4.local.AAAA.AAAA"])
+async def test_authorize_of_a_bad_token_is_refused_on_the_spot(token: str) -> None:
+    """A made-up token costs no task and no database either."""
+    async with trio.open_nursery() as nursery:
+        desk = Desk(nursery)
+        settled, pending = desk.take(Authorize(token))
+        assert settled
+        with pytest.raises(InvalidToken):
+            await pending.wait(1)
+        assert desk.fetching.batches == []
+
+
+async def test_authorize_does_not_believe_the_cache_while_nothing_is_heard() -> None:
+    """Without the listener a revocation could be missed: the database is asked each time."""
+    async with trio.open_nursery() as nursery:
+        desk = Desk(nursery)
+        desk.cache.put(state_of(SESSION, ACCOUNT))
+        desk.listener.listening = False
+        for _ in range(2):
+            settled, pending = desk.take(Authorize(desk.token()))
+            assert not settled
+            with pytest.raises(InvalidToken):  # the played database gives it to account "ada"
+                await pending.wait(1)
+        assert desk.fetching.batches == [[SESSION]] * 2
+
+
+async def test_authorize_without_a_reply_reads_nothing() -> None:
+    """Where nobody waits for the answer, none is looked for."""
+    async with trio.open_nursery() as nursery:
+        desk = Desk(nursery)
+        desk.dispatcher.take(Authorize(desk.token()), None)
+        desk.dispatcher.take(Authorize("nonsense"), None)
+    assert desk.fetching.batches == []
+
+
+@pytest.mark.parametrize("message", READING, ids=lambda message: type(message).__name__)
+async def test_requests_in_flight_are_bounded(message: AuthMessage) -> None:
+    """Beyond the bound a request is refused at once; those under way are answered."""
+    async with trio.open_nursery() as nursery:
+        desk = Desk(nursery)
+        waiting = [desk.take(message)[1] for _ in range(2)]
+        settled, refused = desk.take(message)
+        assert settled
+        with pytest.raises(Overloaded):
+            await refused.wait(1)
+        desk.service.go.set()
+        for pending in waiting:
+            assert isinstance(await pending.wait(1), str)
+        assert isinstance(await desk.take(message)[1].wait(1), str)
+
+
+@pytest.mark.parametrize("message", HASHING, ids=lambda message: type(message).__name__)
+async def test_requests_that_hash_are_bounded_apart_from_the_others(message: AuthMessage) -> None:
+    """A flood of logins is refused on the spot and takes no place from other requests."""
+    async with trio.open_nursery() as nursery:
+        desk = Desk(nursery)
+        waiting = [desk.take(message)[1] for _ in range(2)]
+        for _ in range(100):
+            settled, refused = desk.take(message)
+            assert settled
+            with pytest.raises(TooManyAttempts):
+                await refused.wait(1)
+        waiting += [desk.take(GetAccount(ACCOUNT))[1] for _ in range(2)]
+        desk.service.go.set()
+        for pending in waiting:
+            assert isinstance(await pending.wait(1), str)
+        assert desk.passwords.slots_free == 2
+
+
+async def test_requests_lead_to_the_method_of_their_name() -> None:
+    """Every message has its own method, and is answered with what that gives."""
+    names: list[str] = []
+    async with trio.open_nursery() as nursery:
+        desk = Desk(nursery)
+        desk.service.go.set()
+        for message in READING + HASHING:
+            names.append(await desk.take(message)[1].wait(1))  # noqa: PERF401 - one by one
+    assert names == [
+        "refresh",
+        "list_sessions",
+        "end_sessions",
+        "get_account",
+        "find_account",
+        "login",
+        "register",
+        "change_password",
+        "erase_account",
+    ]
+
+
+async def test_refresh_with_a_made_up_token_is_refused_on_the_spot() -> None:
+    """It costs neither a task nor a query."""
+    async with trio.open_nursery() as nursery:
+        settled, pending = Desk(nursery).take(Refresh("made up"))
+        assert settled
+        with pytest.raises(InvalidToken):
+            await pending.wait(1)
+
+
+async def test_request_that_is_cancelled_leaves_its_place() -> None:
+    """Cancelled work gives its slot and its place back; its reply is left to the actor's guard."""
+    async with trio.open_nursery() as nursery:
+        desk = Desk(nursery)
+        pending = [desk.take(message)[1] for message in (READING[1], HASHING[0])]
+        nursery.cancel_scope.cancel()
+    assert desk.dispatcher._in_flight == 0
+    assert desk.passwords.slots_free == 2
+    for each in pending:
+        with pytest.raises(ActorStopped):
+            await each.wait(1)

@@ -1,0 +1,105 @@
+"""The listener: hears of changes, and knows when it does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import trio
+from structlog.testing import LogCapture
+from trio.testing import wait_all_tasks_blocked
+
+from actors.authx.listener import ACCOUNTS_CHANNEL, AccountListener
+from actors.authx.sessions import SessionCache
+from tests.actors.authx.fakes import FakeDatabase
+from tests.actors.authx.support import CHEAP
+from tests.actors.authx.test_session_cache import state_of
+from tests.postgres import quiet_log
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
+
+SETTINGS = replace(
+    CHEAP,
+    listen_probe_ms=1000,
+    query_timeout_ms=3000,
+    reconnect_backoff_ms=100,
+    reconnect_backoff_max_ms=400,
+)
+
+
+async def test_listener_drops_the_sessions_of_an_account_that_is_announced(
+    autojump_clock: MockClock,
+) -> None:
+    """The payload is the account's id."""
+    database, cache = FakeDatabase(), SessionCache(10)
+    listener = AccountListener(database.as_database(), cache, SETTINGS, log=quiet_log())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listener.run)
+        await trio.sleep(0.1)
+        cache.put(state_of("s1", "ada"))
+        cache.put(state_of("s2", "bob"))
+        (connection,) = database.connections
+        assert connection.channel == ACCOUNTS_CHANNEL
+        assert connection.callback is not None
+        connection.callback("ada")
+        connection.callback("nonsense")
+        assert cache.get("s1") is None
+        assert cache.get("s2") is not None
+        nursery.cancel_scope.cancel()
+    assert database.open == []
+    assert not listener.listening
+
+
+async def test_listener_that_lost_its_connection_forgets_everything_when_it_is_back(
+    autojump_clock: MockClock,
+) -> None:
+    """What was announced meanwhile is unknown: not listening is known at once, and cleared."""
+    database, cache = FakeDatabase(), SessionCache(10)
+    listener = AccountListener(database.as_database(), cache, SETTINGS, log=quiet_log())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listener.run)
+        await trio.sleep(0.5)
+        assert listener.listening
+        cache.put(state_of("s1"))
+        database.connections[0].terminate()
+        assert not listener.listening
+        await trio.sleep(0.15)
+        assert listener.listening
+        assert len(cache) == 0
+        nursery.cancel_scope.cancel()
+
+
+async def test_listener_notices_a_database_that_fell_silent(autojump_clock: MockClock) -> None:
+    """A frozen server is found out by the next probe and its timeout."""
+    database = FakeDatabase()
+    listener = AccountListener(database.as_database(), SessionCache(10), SETTINGS, log=quiet_log())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listener.run)
+        await trio.sleep(0.5)
+        database.frozen = database.away = True
+        await trio.sleep(1 + 3)
+        assert not listener.listening
+        nursery.cancel_scope.cancel()
+
+
+async def test_listener_tries_again_with_bounded_pauses_and_tells_once(
+    autojump_clock: MockClock,
+) -> None:
+    """While the database is away the listener knocks now and then, with one warning."""
+    database, logged = FakeDatabase(), LogCapture()
+    database.away = True
+    listener = AccountListener(
+        database.as_database(), SessionCache(10), SETTINGS, log=quiet_log(logged)
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listener.run)
+        await trio.sleep(2)
+        await wait_all_tasks_blocked()
+        assert database.attempts[:5] == [0, *(sum([0.1, 0.2, 0.4, 0.4][:n]) for n in (1, 2, 3, 4))]
+        levels = [entry["log_level"] for entry in logged.entries]
+        assert levels.count("warning") == 1
+        database.away = False
+        await trio.sleep(0.5)
+        assert listener.listening
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,200 @@
+"""The operator's way in: recorded, announced, and at once in force in a live server."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+import trio
+
+from actors.authx import operator
+from actors.authx.errors import (
+    InvalidCredentials,
+    InvalidPassword,
+    InvalidToken,
+    InvalidUsername,
+    UnknownAccount,
+    UsernameTaken,
+)
+from actors.authx.messages import GetAccount, Refresh
+from tests.actors.authx.harness import PASSWORD, running_authx
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from actors.database.driver import Connection
+    from tests.actors.authx.harness import Running
+    from tests.postgres import PostgresServer
+
+
+@asynccontextmanager
+async def connected(running: Running) -> AsyncGenerator[Connection, None]:
+    """Give a connection as the command line would have."""
+    connection = await running.database.connect(name="operator")
+    try:
+        yield connection
+    finally:
+        await connection.aclose()
+
+
+async def audit_of(running: Running, account_id: str) -> list[tuple[Any, ...]]:
+    """Read what was recorded about an account."""
+    connection = await running.database.connect(name="test")
+    rows = await connection.run(
+        lambda session: session.fetch(
+            "select * from audit where subject = $1 order by audit_id",
+            account_id,
+        )
+    )
+    await connection.aclose()
+    return [
+        (row["actor"], row["action"], row["reason"], msgspec.json.decode(row["detail"]), row["at"])
+        for row in rows
+    ]
+
+
+async def test_operator_creates_an_account_with_a_role(database_dsn: str) -> None:
+    """The account can log in, has its role, and its making is on record."""
+    async with running_authx(database_dsn) as running, connected(running) as connection:
+        account = await operator.create_account(
+            connection, running.passwords, "Root", PASSWORD, role="admin", now=running.clock.now
+        )
+        assert account.role == "admin"
+        tokens = await running.login("root")
+        assert (await running.authorize(tokens)).role == "admin"
+        assert await audit_of(running, account.account_id) == [
+            (
+                "command line",
+                "account-created",
+                "",
+                {"username": "Root", "role": "admin"},
+                running.clock.now,
+            )
+        ]
+
+
+async def test_operator_is_refused_what_anybody_is_refused(database_dsn: str) -> None:
+    """Names and passwords follow the same rules; unknown accounts are unknown."""
+    async with running_authx(database_dsn) as running, connected(running) as connection:
+        account = await running.register()
+        now = running.clock.now
+
+        async def create(username: str, password: str) -> None:
+            await operator.create_account(
+                connection, running.passwords, username, password, now=now
+            )
+
+        with pytest.raises(UsernameTaken):
+            await create(account.username.upper(), PASSWORD)
+        with pytest.raises(InvalidUsername):
+            await create("no", PASSWORD)
+        with pytest.raises(InvalidPassword):
+            await create("somebody", "short")
+        with pytest.raises(UnknownAccount):
+            await operator.set_role(connection, "nobody", "admin", now=now)
+        with pytest.raises(UnknownAccount):
+            await operator.set_suspended(connection, "nobody", suspended=True, now=now)
+        with pytest.raises(InvalidUsername):
+            await operator.set_role(connection, "no one", "admin", now=now)
+
+
+async def test_operator_role_change_reaches_open_sessions(database_dsn: str) -> None:
+    """A live server gives open sessions the new role, both ways, without a new token."""
+    async with running_authx(database_dsn) as running, connected(running) as connection:
+        await running.wait_listening()
+        account, tokens = await running.newcomer()
+        assert (await running.authorize(tokens)).role == "player"
+        for role in ("admin", "player"):
+            changed = await operator.set_role(
+                connection, account.username, role, now=running.clock.now, reason="on call"
+            )
+            assert changed.role == role
+
+            async def has_role(role: str = role) -> bool:
+                return (await running.authorize(tokens)).role == role
+
+            await running.wait_until(has_role)
+        assert [entry[1:3] for entry in await audit_of(running, account.account_id)] == [
+            ("role-set", "on call")
+        ] * 2
+
+
+async def test_operator_suspension_ends_sessions_and_keeps_them_ended(database_dsn: str) -> None:
+    """A suspended account's tokens end, it cannot log in, and is not told why; then it can."""
+    async with running_authx(database_dsn) as running, connected(running) as connection:
+        await running.wait_listening()
+        account, tokens = await running.newcomer()
+        await running.authorize(tokens)
+        suspended = await operator.set_suspended(
+            connection, account.username, suspended=True, now=running.clock.now
+        )
+        assert suspended.suspended
+
+        async def is_refused() -> bool:
+            try:
+                await running.authorize(tokens)
+            except InvalidToken:
+                return True
+            return False
+
+        await running.wait_until(is_refused)
+        running.engine.operations.clear()
+        with pytest.raises(InvalidCredentials) as refusal:
+            await running.login(account.username)
+        assert refusal.value.args == ()
+        assert len(running.engine.operations) == 1
+        with pytest.raises(InvalidToken):
+            await running.ask(Refresh(tokens.refresh_token))
+        assert (await running.ask(GetAccount(account.account_id))).suspended
+        await operator.set_suspended(
+            connection, account.username, suspended=False, now=running.clock.now
+        )
+        with pytest.raises(InvalidToken):
+            await running.authorize(tokens)
+        await running.authorize(await running.login(account.username))
+        actions = [entry[1] for entry in await audit_of(running, account.account_id)]
+        assert actions == ["account-suspended", "account-unsuspended"]
+
+
+async def test_operator_suspension_during_logins_leaves_no_session(database_dsn: str) -> None:
+    """However a login and a suspension interleave, no session of the account is left."""
+    async with running_authx(database_dsn) as running, connected(running) as connection:
+        for _ in range(10):
+            account = await running.register()
+
+            async def attempt(username: str = account.username) -> None:
+                try:
+                    await running.login(username)
+                except InvalidCredentials:
+                    return
+
+            async def suspend(username: str = account.username) -> None:
+                await operator.set_suspended(
+                    connection, username, suspended=True, now=running.clock.now
+                )
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(attempt)
+                nursery.start_soon(suspend)
+                nursery.start_soon(attempt)
+            count = "select count(*) from sessions where account_id = $1"
+            assert await running.fetchval(count, account.account_id) == 0
+
+
+async def test_operator_lists_accounts_oldest_first(postgres: PostgresServer) -> None:
+    """Everyone is listed, with role and suspension."""
+    dsn = await postgres.create_database_async()
+    async with running_authx(dsn) as running, connected(running) as connection:
+        assert await operator.list_accounts(connection) == []
+        for name in ("cid", "ada", "bob"):
+            await running.register(name)
+            running.clock.advance(1)
+        await operator.set_suspended(connection, "ada", suspended=True, now=running.clock.now)
+        accounts = await operator.list_accounts(connection)
+        assert [(each.username, each.suspended) for each in accounts] == [
+            ("cid", False),
+            ("ada", True),
+            ("bob", False),
+        ]

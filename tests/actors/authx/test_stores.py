@@ -1,0 +1,139 @@
+"""The scripts: each may be run twice, as after a lost answer, and none trusts an old check."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from uuid_utils import uuid7
+
+from actors.authx import account_store, session_store
+from actors.authx.account_store import NewAccount
+from actors.authx.errors import InvalidCredentials, UnknownAccount, UsernameTaken
+from actors.authx.session_store import NewSession, NotRotated, Rotated, Rotation
+from actors.authx.usernames import parse_username
+from actors.database.driver import open_database
+from tests.actors.authx.support import WallClock
+from tests.postgres import quiet_log
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from actors.database.driver import Connection
+    from actors.database.session import Script
+
+NOW = WallClock().now
+LATER = NOW + timedelta(hours=1)
+
+
+@pytest.fixture
+async def connection(database_dsn: str) -> AsyncIterator[Connection]:
+    """Give a connection to the database."""
+    async with open_database(database_dsn, log=quiet_log()) as database:
+        connection = await database.connect(name="test")
+        yield connection
+        await connection.aclose()
+
+
+def new_account(username: str) -> NewAccount:
+    """Make an account that is not there yet."""
+    return NewAccount(str(uuid7()), parse_username(username), "hash 1", "player", NOW)
+
+
+def new_session(account_id: str, *, verified: str = "hash 1", **changes: object) -> NewSession:
+    """Make a session that is not there yet."""
+    values: dict[str, object] = {
+        "session_id": str(uuid7()),
+        "account_id": account_id,
+        "verified_hash": verified,
+        "renewed_hash": None,
+        "refresh_digest": b"digest 1",
+        "now": NOW,
+        "expires_at": LATER,
+        "sessions_max": 10,
+    }
+    return NewSession(**(values | changes))  # type: ignore[arg-type]
+
+
+async def test_store_makes_an_account_once(connection: Connection) -> None:
+    """The second run of one attempt finds its own account, another attempt finds it taken."""
+    script = account_store.insert_account(new_account("Once"))
+    account = await connection.run(script)
+    assert await connection.run(script) == account
+    with pytest.raises(UsernameTaken):
+        await connection.run(account_store.insert_account(new_account("once")))
+
+
+async def test_store_opens_a_session_once(connection: Connection) -> None:
+    """With or without a renewed hash, the second run changes nothing."""
+    account = await connection.run(account_store.insert_account(new_account("opener")))
+    for renewed in (None, "hash 2"):
+        script = session_store.open_session(new_session(account.account_id, renewed_hash=renewed))
+        assert await connection.run(script) == await connection.run(script)
+    sessions = await connection.run(session_store.list_sessions(account.account_id, now=NOW))
+    assert len(sessions) == 2
+    credentials = await connection.run(account_store.get_credentials(account.account_id))
+    assert credentials is not None
+    assert credentials.password_hash == "hash 2"
+    assert "hash" not in repr(credentials)
+
+
+async def test_store_opens_no_session_on_an_old_check(connection: Connection) -> None:
+    """A hash that was replaced since it was verified opens nothing."""
+    account = await connection.run(account_store.insert_account(new_account("changed")))
+    for renewed in (None, "hash 2"):
+        stale = new_session(account.account_id, verified="hash 0", renewed_hash=renewed)
+        with pytest.raises(InvalidCredentials):
+            await connection.run(session_store.open_session(stale))
+
+
+async def test_store_rotates_a_session_once(connection: Connection) -> None:
+    """The second run of one rotation answers as the first; the generation counts it once."""
+    account = await connection.run(account_store.insert_account(new_account("rotating")))
+    new = new_session(account.account_id)
+    await connection.run(session_store.open_session(new))
+    first = Rotation(new.session_id, b"digest 1", b"digest 2", NOW, LATER)
+    for _ in range(2):
+        assert await connection.run(session_store.rotate_session(first)) == Rotated(
+            account.account_id, "player"
+        )
+    generation = "select generation from sessions where session_id = $1"
+    assert await connection.run(lambda s: s.fetchval(generation, new.session_id)) == 2
+    reuse = Rotation(new.session_id, b"digest 1", b"digest 3", NOW, LATER)
+    rotate = session_store.rotate_session(reuse)
+    assert await connection.run(rotate) == NotRotated(was_live=True)
+    assert await connection.run(rotate) == NotRotated(was_live=False)
+
+
+async def test_store_replaces_a_password_once_and_not_on_an_old_check(
+    connection: Connection,
+) -> None:
+    """The second run finds its own hash; one that was verified before a change is refused."""
+    account = await connection.run(account_store.insert_account(new_account("replacing")))
+    session = new_session(account.account_id)
+    await connection.run(session_store.open_session(session))
+
+    def replacing(verified: str, new: str) -> Script[None]:
+        return account_store.replace_password(
+            account.account_id, session_id=session.session_id, verified_hash=verified, new_hash=new
+        )
+
+    for _ in range(2):
+        await connection.run(replacing("hash 1", "hash 2"))
+    with pytest.raises(InvalidCredentials):
+        await connection.run(replacing("hash 1", "hash 3"))
+
+
+async def test_store_erases_an_account_once_and_not_on_an_old_check(
+    connection: Connection,
+) -> None:
+    """Erasing what is gone is as good; a check from before a change of password erases nothing."""
+    account = await connection.run(account_store.insert_account(new_account("erased")))
+    account_id = account.account_id
+    with pytest.raises(InvalidCredentials):
+        await connection.run(account_store.erase_account(account_id, verified_hash="hash 0"))
+    for _ in range(2):
+        await connection.run(account_store.erase_account(account_id, verified_hash="hash 1"))
+    with pytest.raises(UnknownAccount):
+        await connection.run(account_store.get_account(account_id))

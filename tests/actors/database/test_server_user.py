@@ -1,0 +1,227 @@
+"""Whom the server runs as, and what that user is let do; these tests play root and others."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from structlog.testing import LogCapture
+
+from actors.database import server_user as module
+from actors.database.errors import DataDirectoryError, EmbeddedPostgresError
+from actors.database.server_user import ServerUser, server_user
+from tests.postgres import quiet_log
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STRANGER_UID = 54321
+STRANGER = ServerUser("stranger", STRANGER_UID, STRANGER_UID, switch=True)
+
+
+def entry(name: str, uid: int) -> pwd.struct_passwd:
+    return pwd.struct_passwd((name, "x", uid, uid, "", "/", "/bin/false"))
+
+
+class Users:
+    """A stand-in for the system's users."""
+
+    def __init__(self, *entries: pwd.struct_passwd) -> None:
+        self.entries = list(entries)
+        self.struct_passwd = pwd.struct_passwd
+
+    def getpwnam(self, name: str) -> pwd.struct_passwd:
+        return {each.pw_name: each for each in self.entries}[name]
+
+    def getpwuid(self, uid: int) -> pwd.struct_passwd:
+        return {each.pw_uid: each for each in self.entries}[uid]
+
+
+@pytest.fixture
+def play(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Play a user among given users."""
+
+    def play_user(uid: int, users: Users) -> None:
+        monkeypatch.setattr(module, "pwd", users)
+        monkeypatch.setattr(os, "geteuid", lambda: uid)
+
+    return play_user
+
+
+def test_server_user_is_oneself(tmp_path: Path, play: Any) -> None:
+    """Who is not root runs the server, old or new, and changes nothing for it."""
+    play(7, Users(entry("me", 7)))
+    user = server_user(tmp_path / "new")
+    assert (user.name, user.uid, user.switch, user.process_options) == ("me", 7, False, {})
+    user.own(tmp_path)
+    tmp_path.chmod(0o700)
+    user.let_reach(tmp_path, log=quiet_log())
+    user.let_read(tmp_path, sample=tmp_path, log=quiet_log())
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+
+
+def test_server_user_refuses_another_s_cluster(tmp_path: Path, play: Any) -> None:
+    """A cluster of somebody else is refused by name, or by number where there is no name."""
+    owner = tmp_path.stat().st_uid
+    play(owner + 7, Users(entry("me", owner + 7), entry("them", owner)))
+    with pytest.raises(DataDirectoryError, match="belongs to them, not to you"):
+        server_user(tmp_path)
+    play(owner + 7, Users())
+    with pytest.raises(DataDirectoryError, match=f"belongs to {owner}, not to you"):
+        server_user(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen"), [(["postgres", "pgserver"], "pgserver"), (["postgres"], "postgres")]
+)
+def test_server_user_of_root_is_one_that_is_there(
+    tmp_path: Path, play: Any, names: list[str], chosen: str
+) -> None:
+    """Root hands a new cluster to an unprivileged user that the system has."""
+    play(0, Users(*(entry(name, 100 + number) for number, name in enumerate(names))))
+    user = server_user(tmp_path / "new")
+    assert user.name == chosen
+    assert user.process_options == {"user": user.uid, "group": user.gid, "extra_groups": []}
+
+
+def test_server_user_of_root_is_the_cluster_s_owner(tmp_path: Path, play: Any) -> None:
+    """Root runs a cluster as its owner, whoever that is."""
+    users = Users(entry("postgres", 100), entry("keeper", STRANGER_UID))
+    cluster = _cluster_of(tmp_path, STRANGER_UID)
+    play(0, users)
+    assert server_user(cluster).name == "keeper"
+
+
+def test_server_user_of_root_refuses_impossible_owners(tmp_path: Path, play: Any) -> None:
+    """A cluster of root's own, or of nobody known, gives one line that says what to do."""
+    play(0, Users(entry("postgres", 100)))
+    with pytest.raises(DataDirectoryError, match=f"unknown user {STRANGER_UID}"):
+        server_user(_cluster_of(tmp_path, STRANGER_UID))
+    with pytest.raises(DataDirectoryError, match="chown -R pgserver"):
+        server_user(_cluster_of(tmp_path, 0))
+
+
+def _cluster_of(parent: Path, owner: int) -> Any:
+    """Give a stand-in for a cluster's path, so that no test needs to be root."""
+
+    class Cluster:
+        def exists(self) -> bool:
+            return True
+
+        def stat(self) -> os.stat_result:
+            status = list(parent.stat())
+            status[4] = owner
+            return os.stat_result(status)
+
+        def __str__(self) -> str:
+            return "cluster"
+
+    return Cluster()
+
+
+def test_server_user_of_root_is_made(
+    tmp_path: Path, play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is no such user, one is made that nobody can log in as."""
+    users = Users()
+    commands: list[list[str]] = []
+
+    def run(command: list[str], **_options: object) -> None:
+        commands.append(command)
+        users.entries.append(entry(command[-1], 999))
+
+    play(0, users)
+    monkeypatch.setattr(subprocess, "run", run)
+    assert server_user(tmp_path / "new").name == "pgserver"
+    assert commands[0][:2] == ["useradd", "--system"]
+
+
+def test_server_user_of_root_cannot_be_made(
+    tmp_path: Path, play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A system that makes no users gets one line that says what else to do."""
+
+    def run(*_args: object, **_options: object) -> None:
+        raise FileNotFoundError("useradd")
+
+    play(0, Users())
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(EmbeddedPostgresError, match=r"another user, or set database\.dsn"):
+        server_user(tmp_path / "new")
+
+
+def test_let_reach_adds_the_search_permission_alone(tmp_path: Path) -> None:
+    """Each directory on the way that lacks it becomes searchable, no more, and that is logged."""
+    deep = tmp_path / "a" / "b"
+    deep.mkdir(parents=True)
+    deep.chmod(0o700)
+    deep.parent.chmod(0o711)
+    capture = LogCapture()
+    STRANGER.let_reach(deep, log=quiet_log(capture))
+    assert stat.S_IMODE(deep.stat().st_mode) == 0o701
+    assert stat.S_IMODE(deep.parent.stat().st_mode) == 0o711
+    assert str(deep) in {each["path"] for each in capture.entries}
+    capture.entries.clear()
+    STRANGER.let_reach(deep, log=quiet_log(capture))
+    assert capture.entries == []
+
+
+@pytest.mark.parametrize(("uid", "gid", "bit"), [(0, 1, 0o100), (1, 0, 0o010), (1, 1, 0o001)])
+def test_let_reach_by_owner_group_or_others(tmp_path: Path, uid: int, gid: int, bit: int) -> None:
+    """The permission is added where it counts for this user."""
+    status = tmp_path.stat()
+    user = ServerUser("u", status.st_uid + uid, status.st_gid + gid, switch=True)
+    tmp_path.chmod(0o600)
+    user.let_reach(tmp_path, log=quiet_log())
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o600 | bit
+
+
+def test_let_reach_where_it_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A permission that cannot be added gives one line with the directory."""
+
+    def refuse(*_args: object, **_options: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    tmp_path.chmod(0o700)
+    monkeypatch.setattr(os, "chmod", refuse)
+    monkeypatch.setattr(type(tmp_path), "chmod", refuse)
+    with pytest.raises(DataDirectoryError, match="Operation not permitted") as caught:
+        STRANGER.let_reach(tmp_path, log=quiet_log())
+    assert caught.value.path == tmp_path
+
+
+def test_let_read_opens_a_private_tree(tmp_path: Path) -> None:
+    """Files become readable, programs and directories usable; links are left alone."""
+    program, data, link = tmp_path / "bin" / "postgres", tmp_path / "data", tmp_path / "link"
+    program.parent.mkdir(mode=0o700)
+    program.touch(mode=0o700)
+    data.touch(mode=0o600)
+    link.symlink_to(tmp_path.parent)
+    outside = tmp_path.parent.stat().st_mode
+    STRANGER.let_read(tmp_path, sample=program, log=quiet_log())
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (program.parent, program, data)]
+    assert modes == [0o705, 0o705, 0o604]
+    assert tmp_path.parent.stat().st_mode == outside
+
+
+def test_let_read_leaves_an_open_tree_alone(tmp_path: Path) -> None:
+    """Where the sample can be run nothing is changed."""
+    sample, other = tmp_path / "sample", tmp_path / "other"
+    sample.touch()
+    sample.chmod(0o755)
+    other.touch()
+    other.chmod(0o600)
+    STRANGER.let_read(tmp_path, sample=sample, log=quiet_log())
+    assert stat.S_IMODE(other.stat().st_mode) == 0o600
+
+
+def test_own_hands_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is made for the server is given to its user, never through a link."""
+    given: list[object] = []
+    monkeypatch.setattr(os, "chown", lambda *args, **options: given.append((args, options)))
+    STRANGER.own(tmp_path)
+    assert given == [((tmp_path, STRANGER_UID, STRANGER_UID), {"follow_symlinks": False})]

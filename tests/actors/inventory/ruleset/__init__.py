@@ -1,0 +1,1 @@
+"""Tests of the ruleset format: formulas, shape, compiling, and what comes out."""

@@ -1,0 +1,142 @@
+"""The shape of a ruleset file: every fault is named with its table and key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from actors.inventory.ruleset import RulesetError, load_ruleset
+from tests.actors.inventory.ruleset.sources import MINE, load, problems
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_document_reports_all_faults_of_shape_at_once(tmp_path: Path) -> None:
+    """One attempt names everything that is misspelt, missing or of the wrong type."""
+    found = problems(
+        tmp_path,
+        """
+        colour = "red"
+        parameters = { wind = { defalt = 1 }, rain = "much" }
+        transfers = { overflow = "burn" }
+        durations = { minimum_seconds = 0 }
+
+        [resources.ore]
+        start = 5.0
+
+        [queues.full]
+        slots = 0
+
+        [buildings]
+        hut = 3
+
+        [buildings.mine]
+        cost = { gold = true, ore = [1, "x"] }
+        requires = { mine = 0 }
+        instances = 101
+        modifiers = [{ what = "duration" }, { what = "luck" }, 5]
+
+        [technologies.drill]
+        cost = 1979-05-27
+        """,
+    )
+    assert found == {
+        "colour": found["colour"],
+        "parameters.wind.defalt": "unknown key; there are title, description, default, min, max",
+        "parameters.wind.default": "is missing",
+        "parameters.rain": "expected int or float or table, got str",
+        "resources.ore.start": "expected int, got float",
+        "queues.full.slots": "expected int >= 1",
+        "durations.minimum_seconds": "expected float > 0.0",
+        "transfers.overflow": "invalid enum value 'burn'",
+        "buildings.hut": "expected a table, got an integer",
+        "buildings.mine.cost.gold": "expected int or float or str or table or array, got bool",
+        "buildings.mine.cost.ore[1]": "expected int or float, got str",
+        "buildings.mine.requires.mine": "expected int >= 1",
+        "buildings.mine.instances": "expected int <= 100",
+        "buildings.mine.modifiers[0]": "table missing required field factor",
+        "buildings.mine.modifiers[1].what": "invalid value 'luck'",
+        "buildings.mine.modifiers[2]": "expected table, got int",
+        "technologies.drill.cost": "expected table, got date",
+    }
+    assert found["colour"].startswith("unknown key; there are title, description, parameters")
+
+
+@pytest.mark.parametrize(
+    ("value", "got"),
+    [
+        ("[]", "an array"),
+        ("'x'", "a string"),
+        ("true", "a boolean"),
+        ("1", "an integer"),
+        ("1.5", "a float"),
+        ("07:00:00", "a date or time"),
+    ],
+)
+def test_document_names_what_stands_in_place_of_a_table(
+    tmp_path: Path, value: str, got: str
+) -> None:
+    """What should be a table and is not is told in the terms of TOML."""
+    found = problems(tmp_path, f"[buildings]\nhut = {value}")
+    assert found == {"buildings.hut": f"expected a table, got {got}"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a = ", "not TOML: Invalid value"),
+        ("a = 1\na = 2", "not TOML: Cannot overwrite a value"),
+        ("a = " + "[" * 5000, "not TOML: maximum recursion depth exceeded"),
+        ("a = " + "1" * 5000, "not TOML: Exceeds the limit"),
+        ("#" * 1_000_000, "at most 1000000 bytes"),
+        ("a = nan", "the number nan cannot be kept exactly"),
+        ("a = -inf", "the number -inf cannot be kept exactly"),
+        ("a = 1e999", "the number 1e999 cannot be kept exactly"),
+        ("a = 1.00000000000000000001", "cannot be kept exactly: write it as a formula, in quotes"),
+        ("a = 1e-99999999999999999999", "cannot be kept exactly"),
+    ],
+)
+def test_document_refuses_what_is_not_toml(tmp_path: Path, text: str, message: str) -> None:
+    """Broken, bottomless, oversized files and inexact numbers are refused with the reason."""
+    with pytest.raises(RulesetError) as caught:
+        load(tmp_path, text)
+    assert message in str(caught.value)
+
+
+def test_document_refuses_what_is_not_text(tmp_path: Path) -> None:
+    """Bytes that are not UTF-8 are no ruleset."""
+    path = tmp_path / "rules.toml"
+    path.write_bytes(b"title = '\xff'")
+    with pytest.raises(RulesetError, match="rules.toml: not TOML: 'utf-8' codec"):
+        load_ruleset(path)
+
+
+def test_document_error_reads_one_line_per_problem(tmp_path: Path) -> None:
+    """The text of the error leads every problem with the file's name."""
+    with pytest.raises(RulesetError) as caught:
+        load(tmp_path, "[buildings.mine]\nsize = 3")
+    file = str(tmp_path / "rules.toml")
+    assert caught.value.file == file
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith(f"{file}: buildings.mine.size: unknown key; there are title")
+    assert lines[1] == f"{file}: buildings.mine.cost: is missing"
+
+
+def test_document_version_is_of_content_not_of_layout(tmp_path: Path) -> None:
+    """Comments, spaces and order leave the version as it is; any value changes it."""
+    one = load(tmp_path, MINE).version
+    assert load(tmp_path, "# hello\n" + MINE.replace(" = ", "=")).version == one
+    reordered = "[buildings.mine]\nduration = 10\ncost.gold = 10"
+    assert load(tmp_path, reordered).version == one
+    assert load(tmp_path, MINE.replace("duration = 10", "duration = 11")).version != one
+
+
+def test_document_version_is_of_parameters_in_force(tmp_path: Path) -> None:
+    """The same file at another speed is another ruleset; 2 and 2.0 are the same speed."""
+    one = load(tmp_path, MINE).version
+    assert load(tmp_path, MINE, speed=1).version == one
+    assert load(tmp_path, MINE, speed=2).version != one
+    assert load(tmp_path, MINE, speed=2.0).version == load(tmp_path, MINE, speed=2).version

@@ -1,0 +1,100 @@
+"""Loading: where rulesets come from, and what the world parameters do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from actors.inventory.ruleset import (
+    RulesetError,
+    load_ruleset,
+    restore_ruleset,
+    shipped_rulesets,
+)
+from tests.actors.inventory.ruleset.sources import MINE, load, problems
+
+WIND = "[parameters]\nwind = { default = 3, min = 1, max = 5.5 }\n"
+
+
+def test_loader_finds_what_is_shipped() -> None:
+    """Three rulesets come with the program, and each loads by its name."""
+    assert shipped_rulesets() == ("ogame", "travian", "tutorial")
+    for name in shipped_rulesets():
+        ruleset = load_ruleset(name)
+        assert ruleset.name == name
+        assert ruleset.title
+        assert ruleset.description
+
+
+def test_loader_names_what_there_is_where_a_name_is_unknown() -> None:
+    """A misspelt name gets the nearest one and the list."""
+    with pytest.raises(RulesetError, match="did you mean 'tutorial'.*ogame, travian, tutorial"):
+        load_ruleset("tutoral")
+
+
+@pytest.mark.parametrize("source", ["missing.toml", Path("missing"), "rules\0.toml", "."])
+def test_loader_refuses_what_cannot_be_read(source: str | Path) -> None:
+    """A path that is no file is a RulesetError as well."""
+    with pytest.raises(RulesetError, match="cannot be read: "):
+        load_ruleset(source)
+
+
+def test_loader_takes_the_name_from_the_path(tmp_path: Path) -> None:
+    """A file is called by its name without the ending, and so is its title where it has none."""
+    ruleset = load(tmp_path, MINE)
+    assert ruleset.name == "rules"
+    assert ruleset.title == "rules"
+
+
+def test_loader_speed_is_always_a_parameter(tmp_path: Path) -> None:
+    """A file need not mention speed to use it, and to have it set."""
+    text = MINE.replace("duration = 10", 'duration = "10 / speed"')
+    assert load(tmp_path, text).parameters == {"speed": 1}
+    assert load(tmp_path, text).duration_ms("mine", 1, {}) == 10_000
+    assert load(tmp_path, text, speed=2.5).duration_ms("mine", 1, {}) == 4_000
+
+
+def test_loader_parameters_override_defaults(tmp_path: Path) -> None:
+    """A parameter that is given replaces the default; the others keep theirs."""
+    assert load(tmp_path, WIND).parameters == {"speed": 1, "wind": 3}
+    assert load(tmp_path, WIND, wind=5.5).parameters == {"speed": 1, "wind": 5.5}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("speeed", 1, "unknown parameter 'speeed'; did you mean 'speed'?"),
+        ("speed", 0, "must be more than 0"),
+        ("speed", -1, "must be more than 0"),
+        ("speed", float("nan"), "must lie between -10^18 and 10^18"),
+        ("speed", float("inf"), "must lie between -10^18 and 10^18"),
+        ("speed", 10**18 + 1, "must lie between -10^18 and 10^18"),
+        ("speed", True, "a number is wanted, not True"),
+        ("speed", "5", "a number is wanted, not '5'"),
+        ("wind", 0.5, "must be at least 1"),
+        ("wind", 6, "must be at most 5.5"),
+    ],
+)
+def test_loader_refuses_bad_parameters(
+    tmp_path: Path, name: str, value: object, message: str
+) -> None:
+    """An unknown name, a value out of bounds or no number at all is refused by name."""
+    found = problems(tmp_path, WIND, **{name: cast("Any", value)})
+    assert found == {f"parameters.{name}": message}
+
+
+def test_loader_refuses_bad_defaults(tmp_path: Path) -> None:
+    """A default has to keep to its own bounds."""
+    found = problems(tmp_path, WIND.replace("default = 3", "default = 9"))
+    assert found == {"parameters.wind": "must be at most 5.5"}
+
+
+@pytest.mark.parametrize("name", shipped_rulesets())
+def test_loader_restores_an_archive(name: str) -> None:
+    """What the archive says is the same ruleset again: version, parameters and every value."""
+    ruleset = load_ruleset(name, parameters={"speed": 2.5})
+    again = restore_ruleset(ruleset.archive)
+    assert again == ruleset
+    assert again.describe() == ruleset.describe()

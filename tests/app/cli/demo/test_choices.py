@@ -1,0 +1,96 @@
+"""What the demo's choices promise: only what the published rules and the stock allow."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from app.cli.demo.answers import Inventory, Level, Order, Ruleset, Stock, Tiered, Unit
+from app.cli.demo.choices import (
+    anything_else,
+    choices,
+    quickest_affordable,
+    slowest_affordable,
+    too_dear,
+)
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+RULES = Ruleset(
+    name="rules",
+    version="1",
+    buildings={
+        "mine": Tiered(levels=[Level({"gold": 10}, 5), Level({"gold": 20}, 10)]),
+        "field": Tiered(levels=[Level({"gold": 30}, 60)], instances=["field:1", "field:2"]),
+        "tower": Tiered(levels=[Level({"gold": 1}, 1)], requires={"mine": 2}),
+    },
+    technologies={"magic": Tiered(levels=[Level({"gold": 5}, 20)], requires={"field": 1})},
+    units={"knight": Unit({"gold": 50}, 30)},
+)
+
+
+def inventory(gold: int, *orders: str, **owned: int) -> Inventory:
+    """Make an inventory with gold, pending orders and building levels."""
+    buildings = {name.replace("_", ":"): level for name, level in owned.items()}
+    pending = [
+        Order(f"o{n}", each, "building", {}, "queued", None, None) for n, each in enumerate(orders)
+    ]
+    return Inventory(NOW, {"gold": Stock(gold, 0, None)}, buildings, {}, {}, pending)
+
+
+def offered(inventory: Inventory) -> dict[str, dict[str, int]]:
+    """Give what is offered, with its price."""
+    return {each.asset: dict(each.cost) for each in choices(RULES, inventory)}
+
+
+def test_choices_offer_the_next_level_of_everything_allowed() -> None:
+    """Each instance by its address, each unit once, nothing whose requirement is not met."""
+    assert offered(inventory(0)) == {
+        "mine": {"gold": 10},
+        "field:1": {"gold": 30},
+        "field:2": {"gold": 30},
+        "knight": {"gold": 50},
+    }
+
+
+def test_choices_count_pending_orders_as_levels() -> None:
+    """What is under way is not offered again, and the last level is the end."""
+    assert offered(inventory(0, "mine"))["mine"] == {"gold": 20}
+    assert "mine" not in offered(inventory(0, "mine", "mine"))
+    assert "mine" not in offered(inventory(0, mine=2))
+
+
+def test_choices_take_any_instance_as_a_requirement_met() -> None:
+    """Of several instances the highest counts."""
+    assert "magic" in offered(inventory(0, field_2=1))
+    assert "tower" in offered(inventory(0, mine=2))
+
+
+def test_choices_of_what_is_affordable_go_by_duration() -> None:
+    """The quickest to wait for, the slowest to cancel, none where nothing is covered."""
+    quickest, slowest = (f(RULES, inventory(50)) for f in (quickest_affordable, slowest_affordable))
+    assert quickest is not None
+    assert quickest.asset == "mine"
+    assert quickest.body == {"asset": "mine"}
+    assert slowest is not None
+    assert slowest.asset == "field:1"
+    assert quickest_affordable(RULES, inventory(9)) is None
+
+
+def test_choices_of_what_is_too_dear_fall_back_on_a_crowd() -> None:
+    """Where every single thing is covered, a billion of a unit is not."""
+    single = too_dear(RULES, inventory(25))
+    assert single is not None
+    assert single.asset == "field:1"
+    crowd = too_dear(RULES, inventory(100))
+    assert crowd is not None
+    assert crowd.body == {"asset": "knight", "count": 1_000_000_000}
+    assert too_dear(Ruleset("rules", "1"), inventory(100)) is None
+
+
+def test_choices_of_anything_else_differ_in_the_asset() -> None:
+    """The other choice is another asset, affordable or not."""
+    first = quickest_affordable(RULES, inventory(10))
+    assert first is not None
+    other = anything_else(RULES, inventory(0), first)
+    assert other is not None
+    assert other.asset != first.asset

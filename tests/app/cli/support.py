@@ -1,0 +1,119 @@
+"""Running the program as a user does: as a process, in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+    from pathlib import Path
+
+PROGRAM = "from app.cli import main; main(prog_name='holdfast')"
+TIMEOUT_S = 60.0
+
+CHEAP = {
+    "HOLDFAST_AUTH__ARGON2_MEMORY_KIB": "8",
+    "HOLDFAST_AUTH__ARGON2_TIME_COST": "1",
+    "HOLDFAST_LOG__FORMAT": "json",
+}
+"""Settings under which nobody's secrets are safe, but tests are quick."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a run of the program left."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def complaint(self) -> str:
+        """The one line that a failed run ends with."""
+        assert "Traceback" not in self.stderr
+        lines = [line for line in self.stderr.splitlines() if not line.startswith("{")]
+        assert len(lines) == 1, self.stderr
+        assert lines[0].startswith("holdfast: ")
+        return lines[0]
+
+
+def command(*arguments: str) -> list[str]:
+    """Give the command line of the program under test."""
+    return [sys.executable, "-c", PROGRAM, *arguments]
+
+
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """Give the environment of a run: ours, without settings of whoever runs the tests."""
+    clean = {name: value for name, value in os.environ.items() if "HOLDFAST" not in name}
+    return {**clean, **CHEAP, **settings}
+
+
+def run(*arguments: str, cwd: Path, stdin: str = "", **settings: str) -> Finished:
+    """Run the program to its end."""
+    done = subprocess.run(
+        command(*arguments),
+        cwd=cwd,
+        env=environment(settings),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
+class RunningServer:
+    """A server process that has announced itself."""
+
+    def __init__(self, process: subprocess.Popen[str], greeting: str) -> None:
+        self.process = process
+        self.greeting = greeting
+        found = re.search(r"http://\S+", greeting)
+        assert found is not None, greeting
+        self.url = found[0]
+
+    def stop(self) -> int:
+        """Ask the server to stop; give its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(TIMEOUT_S)
+
+
+@contextmanager
+def running_server(cwd: Path, *arguments: str, **settings: str) -> Generator[RunningServer]:
+    """Run a server on a free port until the block ends."""
+    log = cwd / "server.log"
+    with (
+        log.open("w") as stderr,
+        subprocess.Popen(
+            command("serve", "--port", "0", *arguments),
+            cwd=cwd,
+            env=environment(settings),
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        ) as process,
+    ):
+        guard = threading.Timer(TIMEOUT_S, process.kill)
+        guard.start()
+        try:
+            assert process.stdout is not None
+            greeting: list[str] = []
+            for line in process.stdout:
+                greeting.append(line)
+                if "Ctrl-C" in line:
+                    break
+            assert process.poll() is None, log.read_text()
+            yield RunningServer(process, "".join(greeting))
+        finally:
+            process.terminate()
+            process.wait(TIMEOUT_S)
+            guard.cancel()

@@ -1,0 +1,104 @@
+"""What ``holdfast accounts`` promises to the operator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner, Result
+
+from app.cli import main
+from tests.app.cli.support import CHEAP
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_dsn: str) -> None:
+    """Work on this module's database, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOLDFAST_DATABASE__DSN", database_dsn)
+    for name, value in CHEAP.items():
+        monkeypatch.setenv(name, value)
+
+
+def accounts(*arguments: str, stdin: str | None = None) -> Result:
+    """Run a command of the group."""
+    return CliRunner().invoke(main, ["accounts", *arguments], input=stdin)
+
+
+def create(username: str, *options: str) -> Result:
+    """Make an account with a fair password."""
+    return accounts("create", username, "--password-stdin", *options, stdin="correct horse\n")
+
+
+def row(username: str) -> list[str]:
+    """Give an account's row of the list, its columns."""
+    lines = [line.split() for line in accounts("list").output.splitlines()]
+    (found,) = [columns for columns in lines if columns and columns[0] == username]
+    return found
+
+
+def test_accounts_create_makes_a_player() -> None:
+    """A new account is a player, active, and in the list."""
+    assert create("walter").exit_code == 0
+    assert row("walter")[1:3] == ["player", "active"]
+
+
+def test_accounts_create_makes_an_admin_on_request() -> None:
+    """With --admin it has the role from the start."""
+    assert create("wanda", "--admin").exit_code == 0
+    assert row("wanda")[1] == "admin"
+
+
+def test_accounts_create_asks_for_the_password_twice() -> None:
+    """Without --password-stdin it is asked for, and asked again; it is never shown."""
+    result = accounts("create", "willow", stdin="correct horse\ncorrect horse\n")
+    assert result.exit_code == 0
+    assert "correct horse" not in result.output
+
+
+def test_accounts_promote_and_demote_change_the_role() -> None:
+    """A role can be given and taken."""
+    create("wilma")
+    assert "wilma is admin now" in accounts("promote", "wilma").output
+    assert row("wilma")[1] == "admin"
+    assert "wilma is player now" in accounts("demote", "WILMA").output
+    assert row("wilma")[1] == "player"
+
+
+def test_accounts_suspend_and_resume_change_the_state() -> None:
+    """A suspended account is shown as such until it is let in again."""
+    create("wendy")
+    assert "wendy is suspended now" in accounts("suspend", "wendy").output
+    assert row("wendy")[2] == "suspended"
+    assert "wendy is active now" in accounts("resume", "wendy").output
+    assert row("wendy")[2] == "active"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "complaint"),
+    [
+        (("promote", "nobody"), None, "holdfast: there is no account 'nobody'"),
+        (("suspend", "nobody"), None, "holdfast: there is no account 'nobody'"),
+        (("create", "x", "--password-stdin"), "correct horse\n", "holdfast: the username 'x' must"),
+        (("create", "xavier", "--password-stdin"), "short\n", "holdfast: the password must"),
+    ],
+)
+def test_accounts_refuse_in_one_line(
+    arguments: tuple[str, ...], stdin: str | None, complaint: str
+) -> None:
+    """What cannot be done is said in one line that names the account or the password's fault."""
+    result = accounts(*arguments, stdin=stdin)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(complaint)
+    assert result.stderr.count("\n") == 1
+
+
+def test_accounts_create_refuses_a_name_that_is_taken() -> None:
+    """The same name in another spelling is the same name."""
+    create("winston")
+    result = create("WINSTON")
+    assert result.exit_code == 1
+    assert result.stderr == "holdfast: the username 'WINSTON' is taken\n"

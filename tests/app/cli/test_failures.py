@@ -1,0 +1,97 @@
+"""What failures promise: one line for what is to be expected, a traceback for what is not."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from actors.authx.errors import UnknownAccount
+from actors.authx.keys import KeyRingError
+from actors.database.errors import AlreadyServed, DatabaseUnavailable
+from actors.inventory.ruleset import Problem, RulesetError
+from app.cli.failures import Failure, expected_failures
+from app.config import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def told(error: BaseException) -> str:
+    """Let an error pass through; give the line it became."""
+    with pytest.raises(Failure) as caught, expected_failures():
+        raise error
+    assert caught.value.exit_code == 1
+    assert "\n" not in caught.value.message
+    return caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ConfigError("config.toml", "http.prot", "no such key"), "config.toml: http.prot: no such"),
+        (DatabaseUnavailable("cannot connect:\n  refused"), "cannot connect: refused"),
+        (AlreadyServed("another server"), "another server"),
+        (KeyRingError("key file k: broken"), "key file k: broken"),
+        (UnknownAccount("x"), "x"),
+        (OSError(errno.EADDRINUSE, "Address already in use"), "the port is in use; choose another"),
+        (OSError(errno.EADDRNOTAVAIL, "Cannot assign"), "this machine does not have the address"),
+        (PermissionError(errno.EACCES, "Permission denied", "var"), "var: Permission denied"),
+        (OSError(errno.ENOSPC, "No space left"), "No space left"),
+    ],
+)
+def test_failures_become_one_line(error: Exception, line: str) -> None:
+    """Each error that is to be expected says in one line what is wrong."""
+    assert told(error).startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("problems", "rest"),
+    [
+        ([Problem("buildings.mine", "unknown resource 'metl'")], ""),
+        ([Problem("buildings.mine", "unknown resource 'metl'"), Problem("x", "y")], " (and 1 more"),
+    ],
+)
+def test_failures_of_a_ruleset_name_the_first_problem(
+    problems: Sequence[Problem], rest: str
+) -> None:
+    """A ruleset may have many faults: the first one is told, and how to see the others."""
+    line = told(RulesetError("mine.toml", problems))
+    assert line.startswith(f"mine.toml: buildings.mine: unknown resource 'metl'{rest}")
+
+
+def test_failures_in_groups_are_found() -> None:
+    """Nurseries wrap what fails in them; the first error of the group is told."""
+    inner = ExceptionGroup("inner", [DatabaseUnavailable("gone")])
+    assert told(ExceptionGroup("outer", [inner, OSError("later")])) == "gone"
+
+
+def test_failures_that_are_not_expected_pass() -> None:
+    """A mistake of the program keeps its traceback, alone or beside an expected error."""
+    with pytest.raises(ZeroDivisionError), expected_failures():
+        raise ZeroDivisionError
+    group = ExceptionGroup("both", [OSError("x"), ZeroDivisionError()])
+    with pytest.raises(ExceptionGroup), expected_failures():
+        raise group
+
+
+def test_failures_of_patience_are_no_failures() -> None:
+    """Ctrl-C ends the program as shells expect, without a word."""
+    with pytest.raises(click.exceptions.Exit) as caught, expected_failures():
+        raise KeyboardInterrupt
+    assert caught.value.exit_code == 130
+
+
+def test_failures_go_to_standard_error() -> None:
+    """The line begins with the program's name and leaves standard output alone."""
+
+    @click.command()
+    def broken() -> None:
+        with expected_failures():
+            raise OSError("broken")
+
+    result = CliRunner().invoke(broken)
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", "holdfast: broken\n")

@@ -1,0 +1,115 @@
+"""What ``holdfast serve`` promises: it says where it is, and in one line why it cannot be."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+
+from app.cli.serve import announce
+from app.root import Listening
+from tests.app.cli.support import run, running_server
+
+if TYPE_CHECKING:
+    import pytest
+
+    from tests.postgres import PostgresServer
+
+SHIPPED = Path(__file__).resolve().parents[3] / "rulesets" / "tutorial.toml"
+
+
+def test_serve_tells_where_it_is_and_what_to_try(tmp_path: Path, database_dsn: str) -> None:
+    """The URL works, the first curl is there to be copied, and SIGTERM ends it with status 0."""
+    with running_server(tmp_path, HOLDFAST_DATABASE__DSN=database_dsn) as server:
+        curl = next(line for line in server.greeting.splitlines() if "curl" in line)
+        url = curl.split("curl ")[1]
+        assert url == f"{server.url}/v1/world"
+        assert httpx.get(url).json()["ruleset"]["name"] == "tutorial"
+        assert server.stop() == 0
+
+
+def test_serve_names_the_demo_with_the_url_that_it_needs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """At the default address the demo needs no option, anywhere else it is told."""
+    announce(Listening("127.0.0.1", 8470))
+    assert "holdfast demo\n" in capsys.readouterr().out
+    announce(Listening("127.0.0.1", 9000))
+    assert "holdfast demo --url http://127.0.0.1:9000\n" in capsys.readouterr().out
+
+
+def test_serve_refuses_an_unknown_key(tmp_path: Path) -> None:
+    """A misspelt key stops the server before it has made anything."""
+    (tmp_path / "config.toml").write_text("[http]\nprot = 1\n")
+    done = run("serve", cwd=tmp_path)
+    assert done.status == 1
+    assert done.complaint.startswith("holdfast: config.toml: http.prot: no such key")
+    assert [path.name for path in tmp_path.iterdir()] == ["config.toml"]
+
+
+def test_serve_refuses_a_file_that_is_not_there(tmp_path: Path) -> None:
+    """A configuration that is named must exist; without a name there need not be one."""
+    done = run("serve", "--config", "none.toml", cwd=tmp_path)
+    assert done.status == 1
+    assert done.complaint == "holdfast: none.toml: cannot be read: No such file or directory"
+
+
+def test_serve_refuses_a_setting_out_of_range(tmp_path: Path) -> None:
+    """A wrong variable or option is named."""
+    done = run("serve", cwd=tmp_path, HOLDFAST_WORLD__TICK_MS="1")
+    assert done.complaint.startswith("holdfast: HOLDFAST_WORLD__TICK_MS: world.tick_ms: must be")
+    done = run("serve", "--port", "70000", cwd=tmp_path)
+    assert done.complaint.startswith("holdfast: --port: http.port: must be")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_serve_refuses_a_port_in_use(tmp_path: Path, postgres: PostgresServer) -> None:
+    """Two programs cannot have one port; the line says which."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        dsn = postgres.create_database()
+        done = run("serve", "--port", port, cwd=tmp_path, HOLDFAST_DATABASE__DSN=dsn)
+    assert done.status == 1
+    assert port in done.complaint
+    assert "in use" in done.complaint
+
+
+def test_serve_refuses_a_database_that_does_not_answer(tmp_path: Path) -> None:
+    """A wrong DSN is one line, and the password in it is not told."""
+    dsn = "postgresql://someone:hush-hush@127.0.0.1:1/nothing"
+    done = run("serve", cwd=tmp_path, HOLDFAST_DATABASE__DSN=dsn)
+    assert done.status == 1
+    assert "127.0.0.1:1" in done.complaint
+    assert "hush-hush" not in done.stderr
+
+
+def test_serve_refuses_a_data_directory_that_cannot_be(tmp_path: Path) -> None:
+    """A data directory that cannot be made is named."""
+    (tmp_path / "file").write_text("")
+    done = run("serve", cwd=tmp_path, HOLDFAST_STORAGE__DATA_DIR="file/var")
+    assert done.status == 1
+    assert "file" in done.complaint
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_serve_refuses_a_database_that_is_served(tmp_path: Path, postgres: PostgresServer) -> None:
+    """One server per database: the second one says so and leaves."""
+    dsn = postgres.create_database()
+    with running_server(tmp_path, HOLDFAST_DATABASE__DSN=dsn) as server:
+        done = run("serve", "--port", "0", cwd=tmp_path, HOLDFAST_DATABASE__DSN=dsn)
+        assert done.status == 1
+        assert "another Holdfast server" in done.complaint
+        assert server.process.poll() is None
+
+
+def test_serve_refuses_a_ruleset_with_an_unknown_resource(tmp_path: Path) -> None:
+    """A fault in the rules is told with its place, before anything is made."""
+    text = SHIPPED.read_text().replace("cost = { wood", "cost = { wodo")
+    (tmp_path / "mine.toml").write_text(text)
+    done = run("serve", cwd=tmp_path, HOLDFAST_WORLD__RULESET="mine.toml")
+    assert done.status == 1
+    assert "mine.toml: " in done.complaint
+    assert "wodo" in done.complaint
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"]

@@ -1,0 +1,46 @@
+"""Splitting a nursery's group into what failed and what was cancelled."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from app.http.cancellation import split_failure
+
+
+async def cancelled() -> trio.Cancelled:
+    """Get hold of a Cancelled, which cannot be made by hand."""
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        try:
+            await trio.lowlevel.checkpoint()
+        except trio.Cancelled as error:
+            return error
+    raise AssertionError
+
+
+async def test_split_failure_takes_a_group_apart() -> None:
+    """Nested or not, errors come out on one side and cancellations on the other."""
+    failure = ValueError("x")
+    group = BaseExceptionGroup("outer", [BaseExceptionGroup("inner", [failure, await cancelled()])])
+    failed, rest = split_failure(group)
+    assert failed.subgroup(ValueError) is not None
+    assert failed.subgroup(trio.Cancelled) is None
+    assert rest.subgroup(trio.Cancelled) is not None
+    assert rest.subgroup(ValueError) is None
+
+
+async def test_split_failure_passes_on_a_pure_cancellation() -> None:
+    """A group of cancellations alone is raised as it came."""
+    group = BaseExceptionGroup("g", [await cancelled(), await cancelled()])
+    with pytest.raises(BaseExceptionGroup) as raised:
+        split_failure(group)
+    assert raised.value is group
+
+
+async def test_split_failure_passes_on_an_interrupt() -> None:
+    """A group with a KeyboardInterrupt is never taken for a failure."""
+    group = BaseExceptionGroup("g", [KeyboardInterrupt(), ValueError(), await cancelled()])
+    with pytest.raises(BaseExceptionGroup) as raised:
+        split_failure(group)
+    assert raised.value is group

@@ -1,0 +1,637 @@
+"""Every row of the contract over a real socket: what it answers, and what it asks of the actors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from actors.authx import errors as authx
+from actors.authx.messages import (
+    Authorize,
+    ChangePassword,
+    EndSessions,
+    EraseAccount,
+    GetAccount,
+    ListSessions,
+    Login,
+    Refresh,
+    Register,
+)
+from actors.inventory import errors as inventory
+from actors.inventory.messages import (
+    CancelOrder,
+    Forget,
+    GetInventory,
+    GetLedger,
+    GetOrder,
+    ListOrders,
+    PlaceOrder,
+)
+from actors.inventory.views import LedgerPage, Placed, StockView
+from actors.ticker.messages import GetWorld
+from app.http.types.inventory import INTEGER_MAX
+from tests.app.http.harness import (
+    ACCOUNT_ID,
+    BEARER,
+    INVENTORY,
+    ORDER,
+    ORDER_ID,
+    SESSION_ID,
+    FakeWorld,
+    Serving,
+    serving,
+)
+
+KEY = {"Idempotency-Key": "k-1"}
+CREDENTIALS = {"username": "ada", "password": "correct horse"}
+WHEN_TEXT = "2026-03-01T12:00:00Z"
+ORDER_JSON = {
+    "id": ORDER_ID,
+    "asset": "metal_mine",
+    "kind": "building",
+    "level": 2,
+    "cost": {"metal": 90, "crystal": 22},
+    "state": "running",
+    "placed_at": WHEN_TEXT,
+    "starts_at": WHEN_TEXT,
+    "finishes_at": "2026-03-01T12:01:00.500000Z",
+}
+TOKENS_JSON = {
+    "account_id": ACCOUNT_ID,
+    "session_id": SESSION_ID,
+    "access_token": "v4.local.access",
+    "token_type": "Bearer",
+    "expires_in": 900,
+    "refresh_token": "refresh",
+    "refresh_expires_in": 2_592_000,
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One call that goes well."""
+
+    method: str
+    path: str
+    asked: tuple[Any, ...]
+    status: int = 200
+    answer: Any = None
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+
+
+PUBLIC = [
+    Row("GET", "/healthz", (), answer={"status": "ok"}),
+    Row(
+        "GET",
+        "/readyz",
+        (),
+        answer={"status": "ready", "actors": {"storage": "ready", "ticker": "ready"}},
+    ),
+    Row(
+        "GET",
+        "/v1/world",
+        (GetWorld(),),
+        answer={
+            "name": "testworld",
+            "ruleset": {"name": "tutorial", "version": "c0ffee"},
+            "tick": 1_234,
+            "tick_ms": 1_000,
+            "speed": 2,
+            "now": WHEN_TEXT,
+        },
+    ),
+    Row(
+        "GET",
+        "/v1/ruleset",
+        (),
+        answer={
+            "name": "tutorial",
+            "version": "c0ffee",
+            "resources": {"metal": {"start": 500}},
+            "buildings": {"metal_mine": {"cost": {"1": {"metal": 60}}}},
+            "technologies": {},
+            "units": {},
+        },
+    ),
+    Row(
+        "POST",
+        "/v1/accounts",
+        (Register("ada", "correct horse"),),
+        201,
+        {"account_id": ACCOUNT_ID, "username": "ada", "created_at": WHEN_TEXT},
+        CREDENTIALS,
+    ),
+    Row(
+        "POST", "/v1/sessions", (Login("ada", "correct horse"),), 201, TOKENS_JSON, CREDENTIALS
+    ),
+    Row(
+        "POST",
+        "/v1/sessions/refresh",
+        (Refresh("refresh"),),
+        200,
+        TOKENS_JSON,
+        {"refresh_token": "refresh"},
+    ),
+    Row(
+        "GET",
+        "/problems/queue-full",
+        (),
+        answer={
+            "type": "/problems/queue-full",
+            "title": "The queue is full",
+            "status": 409,
+            "description": "Every place in the asset's queue is taken; wait for a completion or"
+            " cancel an order.",
+        },
+    ),
+]
+
+OWN = [
+    Row(
+        "GET",
+        "/v1/sessions",
+        (ListSessions(ACCOUNT_ID),),
+        answer={
+            "sessions": [
+                {
+                    "session_id": SESSION_ID,
+                    "created_at": WHEN_TEXT,
+                    "refreshed_at": WHEN_TEXT,
+                    "expires_at": WHEN_TEXT,
+                    "current": True,
+                }
+            ]
+        },
+    ),
+    Row("DELETE", "/v1/sessions/current", (EndSessions(ACCOUNT_ID, SESSION_ID),), 204),
+    Row("DELETE", "/v1/sessions", (EndSessions(ACCOUNT_ID),), 204),
+    Row(
+        "GET",
+        "/v1/accounts/me",
+        (GetAccount(ACCOUNT_ID),),
+        answer={
+            "account_id": ACCOUNT_ID,
+            "username": "ada",
+            "role": "player",
+            "created_at": WHEN_TEXT,
+        },
+    ),
+    Row(
+        "DELETE",
+        "/v1/accounts/me",
+        (EraseAccount(ACCOUNT_ID, "correct horse"), Forget(ACCOUNT_ID)),
+        204,
+        body={"password": "correct horse"},
+    ),
+    Row(
+        "PUT",
+        "/v1/accounts/me/password",
+        (ChangePassword(ACCOUNT_ID, SESSION_ID, "old one", "new one"),),
+        204,
+        body={"current_password": "old one", "new_password": "new one"},
+    ),
+    Row(
+        "GET",
+        "/v1/inventory",
+        (GetInventory(ACCOUNT_ID),),
+        answer={
+            "account_id": ACCOUNT_ID,
+            "version": 7,
+            "at": WHEN_TEXT,
+            "tick": 1_234,
+            "resources": {
+                "metal": {
+                    "amount": 482,
+                    "per_hour": 63,
+                    "capacity": 10_000,
+                    "full_at": "2026-03-01T13:00:00Z",
+                }
+            },
+            "balances": {"energy": {"produced": 22, "used": 11, "factor": 1.0}},
+            "buildings": {"metal_mine": 1},
+            "technologies": {},
+            "units": {},
+            "orders": [ORDER_JSON],
+        },
+    ),
+    Row(
+        "GET",
+        "/v1/inventory/orders",
+        (ListOrders(ACCOUNT_ID),),
+        answer={"orders": [ORDER_JSON]},
+    ),
+    Row(
+        "GET",
+        f"/v1/inventory/orders/{ORDER_ID}",
+        (GetOrder(ACCOUNT_ID, ORDER_ID),),
+        answer=ORDER_JSON,
+    ),
+    Row(
+        "GET",
+        f"/v1/inventory/orders/{ORDER_ID.upper()}",
+        (GetOrder(ACCOUNT_ID, ORDER_ID),),
+        answer=ORDER_JSON,
+    ),
+    Row(
+        "DELETE",
+        f"/v1/inventory/orders/{ORDER_ID}",
+        (CancelOrder(ACCOUNT_ID, ORDER_ID),),
+        answer={
+            "order": {**ORDER_JSON, "state": "cancelled"},
+            "refund": {"metal": 90, "crystal": 22},
+        },
+    ),
+    Row(
+        "GET",
+        "/v1/inventory/ledger",
+        (GetLedger(ACCOUNT_ID, 0, 100),),
+        answer={
+            "entries": [
+                {
+                    "seq": 2,
+                    "at": WHEN_TEXT,
+                    "cause": "order-placed",
+                    "order_id": ORDER_ID,
+                    "changes": {"metal": {"delta": -90, "balance": 410}},
+                }
+            ],
+            "next": 2,
+        },
+    ),
+    Row(
+        "GET",
+        f"/v1/inventory/ledger?after={INTEGER_MAX}&limit=500",
+        (GetLedger(ACCOUNT_ID, INTEGER_MAX, 500),),
+        answer={"entries": [], "next": None},
+    ),
+]
+
+
+@pytest.mark.parametrize("row", PUBLIC, ids=lambda row: f"{row.method} {row.path}")
+async def test_public_call_answers_as_the_contract_says(row: Row) -> None:
+    """A call that needs no account is answered to anybody, and asks its actor exactly once."""
+    async with serving() as server:
+        await check(server, row, {})
+        assert server.world.asked == list(row.asked)
+
+
+@pytest.mark.parametrize("row", OWN, ids=lambda row: f"{row.method} {row.path}")
+async def test_own_call_answers_as_the_contract_says(row: Row) -> None:
+    """A call of one's own checks the token, then asks for the account behind it, and no other."""
+    world = FakeWorld()
+    if "after=" in row.path:
+        world.answers[GetLedger] = LedgerPage((), None)
+    async with serving(world) as server:
+        await check(server, row, BEARER)
+        assert world.asked[0] == Authorize("v4.local.good")
+        assert world.asked[1:] == list(row.asked)
+
+
+async def check(server: Serving, row: Row, headers: dict[str, str]) -> None:
+    """Make a call and compare its answer."""
+    response = await server.client.request(
+        row.method, row.path, json=row.body, headers={**headers, **row.headers}
+    )
+    assert response.status_code == row.status
+    assert response.headers["x-request-id"]
+    assert response.headers["cache-control"] == "no-store"
+    if row.status == 204:
+        assert response.content == b""
+        assert "content-length" not in response.headers
+        assert "content-type" not in response.headers
+    else:
+        assert response.headers["content-type"] == "application/json"
+        assert response.json() == row.answer
+
+
+@pytest.mark.parametrize("row", OWN, ids=lambda row: f"{row.method} {row.path}")
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [("Authorization", "")],
+        [("Authorization", "Bearer")],
+        [("Authorization", "Bearer ")],
+        [("Authorization", "Bearer v4.local.bad")],
+        [("Authorization", "Bearer v4.local.good extra")],
+        [("Authorization", "v4.local.good")],
+        [("Authorization", "Basic dTpw")],
+        [("Authorization", "Bearer v4.local.good"), ("Authorization", "Bearer v4.local.good")],
+        [("Authorization", b"Bearer \xff\xfe")],
+        [("Authorization", "Bearer " + "x" * 8_000)],
+    ],
+    ids=lambda headers: repr(headers)[:45],
+)
+async def test_own_call_without_a_good_token_is_one_and_the_same_401(
+    row: Row, headers: list[tuple[str, Any]]
+) -> None:
+    """Whatever is wrong with the token, the answer is the same, and nothing else is asked."""
+    async with serving() as server:
+        response = await server.client.request(
+            row.method, row.path, json=row.body, headers=headers
+        )
+        assert response.status_code == 401
+        assert response.headers["www-authenticate"] == "Bearer"
+        assert response.headers["content-type"] == "application/problem+json"
+        assert response.json() == {
+            "type": "/problems/invalid-token",
+            "title": "The token is not accepted",
+            "status": 401,
+            "detail": "log in or refresh to get a token",
+        }
+        assert all(isinstance(message, Authorize) for message in server.world.asked)
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer  "])
+async def test_token_scheme_is_read_in_any_case(scheme: str) -> None:
+    """The scheme of the Authorization header is case-insensitive (RFC 9110, 11.1)."""
+    async with serving() as server:
+        headers = {"Authorization": f"{scheme} v4.local.good"}
+        assert (await server.client.get("/v1/inventory", headers=headers)).status_code == 200
+
+
+async def place(server: Serving, body: Any, **headers: str) -> Any:
+    """Place an order."""
+    return await server.client.post(
+        "/v1/inventory/orders", json=body, headers={**BEARER, **KEY, **headers}
+    )
+
+
+async def test_order_is_placed_for_the_caller() -> None:
+    """An order goes to the caller's own Inventory with its key and a fingerprint: 201."""
+    async with serving() as server:
+        response = await place(server, {"asset": "metal_mine"})
+        assert response.status_code == 201
+        assert response.json() == ORDER_JSON
+        assert "idempotency-replayed" not in response.headers
+        (message,) = server.world.asked_for(PlaceOrder)
+        assert replace(message, fingerprint=b"") == PlaceOrder(
+            ACCOUNT_ID, "metal_mine", None, "k-1", b""
+        )
+        assert len(message.fingerprint) == 16
+
+
+async def test_unit_order_has_a_count_and_no_level() -> None:
+    """A unit order shows its count; what has not started or is not due shows null."""
+    world = FakeWorld()
+    unit = replace(
+        ORDER, kind="unit", level=None, count=5, state="queued", starts_at_ms=None,
+        finishes_at_ms=None,
+    )
+    world.answers[PlaceOrder] = Placed(unit, replayed=False)
+    async with serving(world) as server:
+        order = (await place(server, {"asset": "fighter", "count": 5})).json()
+        assert order["count"] == 5
+        assert "level" not in order
+        assert (order["starts_at"], order["finishes_at"]) == (None, None)
+        assert world.asked_for(PlaceOrder)[0].count == 5
+
+
+async def test_replayed_order_is_200_with_the_same_body() -> None:
+    """The same key again gives the first answer with 200 and Idempotency-Replayed."""
+    world = FakeWorld()
+    world.answers[PlaceOrder] = Placed(ORDER, replayed=True)
+    async with serving(world) as server:
+        response = await place(server, {"asset": "metal_mine"})
+        assert response.status_code == 200
+        assert response.headers["idempotency-replayed"] == "true"
+        assert response.json() == ORDER_JSON
+
+
+async def test_fingerprint_is_of_the_request_and_not_of_its_spelling() -> None:
+    """The same order in other words has the same fingerprint; another order has another."""
+    same = [b'{"asset":"a","count":5}', b' { "count" : 5, "\\u0061sset" : "a" } ']
+    other = [b'{"asset":"a","count":6}', b'{"asset":"b","count":5}', b'{"asset":"a"}']
+    headers = {**BEARER, **KEY, "Content-Type": "application/json"}
+    async with serving() as server:
+        for content in [*same, *other]:
+            response = await server.client.post(
+                "/v1/inventory/orders", content=content, headers=headers
+            )
+            assert response.status_code == 201
+        prints = [message.fingerprint for message in server.world.asked_for(PlaceOrder)]
+        assert prints[0] == prints[1]
+        assert len(set(prints)) == 4
+
+
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": ""}, {"Idempotency-Key": "  "}])
+async def test_order_without_a_key_is_400(headers: dict[str, str]) -> None:
+    """An order needs its Idempotency-Key; without one no actor hears of it."""
+    async with serving() as server:
+        response = await server.client.post(
+            "/v1/inventory/orders", json={"asset": "a"}, headers={**BEARER, **headers}
+        )
+        assert response.status_code == 400
+        assert response.json()["type"] == "/problems/idempotency-key-required"
+        assert not server.world.asked_for(PlaceOrder)
+
+
+@pytest.mark.parametrize(
+    "values", [["a b"], ["x" * 256], [b"\xff"], ["a", "a"], ["a\tb"]], ids=repr
+)
+async def test_order_with_an_unfit_key_is_422(values: list[Any]) -> None:
+    """A key that is not 1 to 255 visible ASCII characters, once, is refused by name."""
+    async with serving() as server:
+        headers = [*BEARER.items(), *(("Idempotency-Key", value) for value in values)]
+        response = await server.client.post(
+            "/v1/inventory/orders", json={"asset": "a"}, headers=headers
+        )
+        assert response.status_code == 422
+        assert response.json()["errors"][0]["field"] == "Idempotency-Key"
+        assert not server.world.asked_for(PlaceOrder)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "asked", "error", "status", "slug", "members"),
+    [
+        ("POST", "/v1/accounts", CREDENTIALS, Register, authx.UsernameTaken(), 409,
+         "username-taken", {}),
+        ("POST", "/v1/accounts", CREDENTIALS, Register, authx.InvalidUsername("too short"), 422,
+         "invalid-request", {"errors": [{"field": "username", "message": "too short"}]}),
+        ("POST", "/v1/accounts", CREDENTIALS, Register, authx.InvalidPassword("too long"), 422,
+         "invalid-request", {"errors": [{"field": "password", "message": "too long"}]}),
+        ("POST", "/v1/sessions", CREDENTIALS, Login, authx.InvalidCredentials(), 401,
+         "invalid-credentials", {}),
+        ("POST", "/v1/sessions", CREDENTIALS, Login, authx.TooManyAttempts(30), 429,
+         "too-many-attempts", {}),
+        ("POST", "/v1/sessions/refresh", {"refresh_token": "x"}, Refresh, authx.InvalidToken(),
+         401, "invalid-token", {}),
+        ("GET", "/v1/accounts/me", None, GetAccount, authx.UnknownAccount(), 401,
+         "invalid-token", {}),
+        ("DELETE", "/v1/accounts/me", {"password": "x"}, EraseAccount,
+         authx.InvalidCredentials(), 401, "invalid-credentials", {}),
+        ("PUT", "/v1/accounts/me/password", {"current_password": "x", "new_password": "y"},
+         ChangePassword, authx.InvalidCredentials(), 401, "invalid-credentials", {}),
+        ("PUT", "/v1/accounts/me/password", {"current_password": "x", "new_password": "y"},
+         ChangePassword, authx.InvalidPassword("too short"), 422, "invalid-request",
+         {"errors": [{"field": "new_password", "message": "too short"}]}),
+        ("POST", "/v1/inventory/orders", {"asset": "x"}, PlaceOrder,
+         inventory.UnknownAsset("x"), 404, "unknown-asset", {}),
+        ("POST", "/v1/inventory/orders", {"asset": "x"}, PlaceOrder,
+         inventory.InsufficientResources({"metal": 7}), 409, "insufficient-resources",
+         {"missing": {"metal": 7}}),
+        ("POST", "/v1/inventory/orders", {"asset": "x"}, PlaceOrder,
+         inventory.PrerequisitesMissing({"lab": 2}), 409, "prerequisites-missing",
+         {"missing": {"lab": 2}}),
+        ("POST", "/v1/inventory/orders", {"asset": "x"}, PlaceOrder, inventory.QueueFull("q"),
+         409, "queue-full", {"queue": "q"}),
+        ("POST", "/v1/inventory/orders", {"asset": "x"}, PlaceOrder, inventory.MaxLevel("x", 3),
+         409, "max-level", {"asset": "x", "level": 3}),
+        ("POST", "/v1/inventory/orders", {"asset": "x", "count": 1}, PlaceOrder,
+         inventory.InvalidCount("a building has no count"), 422, "invalid-request",
+         {"errors": [{"field": "count", "message": "a building has no count"}]}),
+        ("POST", "/v1/inventory/orders", {"asset": "x"}, PlaceOrder,
+         inventory.IdempotencyKeyReused(), 422, "idempotency-key-reused", {}),
+        ("GET", f"/v1/inventory/orders/{ORDER_ID}", None, GetOrder,
+         inventory.UnknownOrder(ORDER_ID), 404, "unknown-order", {}),
+        ("DELETE", f"/v1/inventory/orders/{ORDER_ID}", None, CancelOrder,
+         inventory.UnknownOrder(ORDER_ID), 404, "unknown-order", {}),
+        ("DELETE", f"/v1/inventory/orders/{ORDER_ID}", None, CancelOrder,
+         inventory.OrderNotPending(ORDER_ID, "completed"), 409, "order-not-pending",
+         {"state": "completed"}),
+        ("GET", "/v1/inventory", None, GetInventory, inventory.AccountGone(), 401,
+         "invalid-token", {}),
+    ],
+    ids=lambda value: value if isinstance(value, str) and "/" not in value else "",
+)  # fmt: skip
+async def test_refusal_is_the_problem_of_the_contract(
+    method: str,
+    path: str,
+    body: Any,
+    asked: type,
+    error: Exception,
+    status: int,
+    slug: str,
+    members: dict[str, Any],
+) -> None:
+    """Each refusal of an actor reaches the client as its problem, with its members and headers."""
+    world = FakeWorld()
+    world.answers[asked] = error
+    async with serving(world) as server:
+        response = await server.client.request(
+            method, path, json=body, headers={**BEARER, **KEY}
+        )
+        problem = response.json()
+        assert response.status_code == problem["status"] == status
+        assert response.headers["content-type"] == "application/problem+json"
+        assert problem["type"] == f"/problems/{slug}"
+        assert {name: problem[name] for name in members} == members
+        if status == 401:
+            assert response.headers["www-authenticate"] == "Bearer"
+        if status == 429:
+            assert response.headers["retry-after"] == "30"
+        assert not world.logged
+
+
+@pytest.mark.parametrize("name", ["xyz", "0", ORDER_ID[:-1], f"{{{ORDER_ID}}}", "%00", "%2e%2e"])
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_order_id_that_is_no_uuid_is_an_unknown_order(method: str, name: str) -> None:
+    """What cannot be an order's id is answered as an order that is not there, without asking."""
+    async with serving() as server:
+        response = await server.client.request(
+            method, f"/v1/inventory/orders/{name}", headers=BEARER
+        )
+        assert response.status_code == 404
+        assert response.json()["type"] == "/problems/unknown-order"
+        assert server.world.asked == [Authorize("v4.local.good")]
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("after=-1", "after"),
+        ("after=x", "after"),
+        ("after=1.0", "after"),
+        (f"after={INTEGER_MAX + 1}", "after"),
+        ("after=1&after=2", "after"),
+        ("limit=0", "limit"),
+        ("limit=501", "limit"),
+        ("limit=" + "9" * 400, "limit"),
+        ("page=1", "page"),
+    ],
+)
+async def test_ledger_query_out_of_bounds_is_422(query: str, name: str) -> None:
+    """Every parameter that is unknown, repeated, no integer or out of bounds is named."""
+    async with serving() as server:
+        response = await server.client.get(f"/v1/inventory/ledger?{query}", headers=BEARER)
+        assert response.status_code == 422
+        assert response.json()["errors"][0]["field"] == name
+        assert not server.world.asked_for(GetLedger)
+
+
+@pytest.mark.parametrize("path", ["/healthz?x=1", "/v1/world?x", "/openapi.json?y=%00"])
+async def test_unknown_query_parameter_is_422(path: str) -> None:
+    """An endpoint without a query refuses one."""
+    async with serving() as server:
+        assert (await server.client.get(path)).status_code == 422
+        assert (await server.client.get("/healthz?")).status_code == 200
+
+
+async def test_readyz_is_503_while_an_actor_is_not_ready() -> None:
+    """Readiness follows the actors, and names the state of each."""
+    world = FakeWorld(ready=False)
+    async with serving(world) as server:
+        response = await server.client.get("/readyz")
+        assert response.status_code == 503
+        assert response.json() == {
+            "status": "not-ready",
+            "actors": {"storage": "ready", "ticker": "failed"},
+        }
+        world.ready = True
+        assert (await server.client.get("/readyz")).status_code == 200
+
+
+async def test_unknown_problem_is_404() -> None:
+    """A type of problem that does not exist has no description."""
+    async with serving() as server:
+        for name in ("nope", "%0a", "queue-full%00"):
+            response = await server.client.get(f"/problems/{name}")
+            assert response.status_code == 404
+            assert response.json()["type"] == "/problems/not-found"
+
+
+async def test_every_problem_is_described_under_its_type() -> None:
+    """The type of a problem is the address of its description."""
+    world = FakeWorld()
+    world.answers[Login] = authx.TooManyAttempts(1)
+    async with serving(world) as server:
+        problem = (await server.client.post("/v1/sessions", json=CREDENTIALS)).json()
+        described = (await server.client.get(problem["type"])).json()
+        assert described["type"] == problem["type"]
+        assert described["title"] == problem["title"]
+
+
+@pytest.mark.parametrize("error", [inventory.AccountGone(), inventory.UnknownOrder("x")])
+async def test_erasing_succeeds_though_the_inventory_is_gone(error: Exception) -> None:
+    """An account that is erased is erased, whatever its Inventory says to being forgotten."""
+    world = FakeWorld()
+    world.answers[Forget] = error
+    async with serving(world) as server:
+        response = await server.client.request(
+            "DELETE", "/v1/accounts/me", json={"password": "x"}, headers=BEARER
+        )
+        assert response.status_code == 204
+
+
+async def test_wrong_password_and_unknown_user_get_the_same_answer() -> None:
+    """Two refused logins differ in nothing but request id and date."""
+    world = FakeWorld()
+    world.answers[Login] = lambda message: authx.InvalidCredentials(message.username)
+    async with serving(world) as server:
+        first = await server.client.post("/v1/sessions", json=CREDENTIALS)
+        other = await server.client.post("/v1/sessions", json={**CREDENTIALS, "username": "bob"})
+        assert first.content == other.content
+        assert b"ada" not in first.content
+
+
+async def test_time_beyond_the_year_9999_is_shown_as_its_end() -> None:
+    """A stock that takes ten thousand years to fill is no error."""
+    world = FakeWorld()
+    far = StockView(0, 1, 10**12, 10**18)
+    world.answers[GetInventory] = replace(INVENTORY, resources={"metal": far})
+    async with serving(world) as server:
+        response = await server.client.get("/v1/inventory", headers=BEARER)
+        assert response.json()["resources"]["metal"]["full_at"] == "9999-12-31T23:59:59.999000Z"

@@ -1,0 +1,174 @@
+"""The map from errors to problems: complete, and silent about what is not for clients."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import msgspec
+import pytest
+
+from actors.authx import errors as authx
+from actors.database import errors as database
+from actors.inventory import errors as inventory
+from actors.storage import errors as storage
+from app.http import errors as http
+from app.http.catalogue import PROBLEM_KINDS
+from app.http.problems import problem_of
+from bus import errors as bus
+
+ROWS: list[tuple[Exception, int, str]] = [
+    (http.MalformedRequest("x"), 400, "malformed-request"),
+    (http.MalformedJson("x"), 400, "malformed-json"),
+    (http.IdempotencyKeyRequired("x"), 400, "idempotency-key-required"),
+    (http.Forbidden("x"), 403, "forbidden"),
+    (http.NotFound("x"), 404, "not-found"),
+    (http.NotFound("x", "unknown-order"), 404, "unknown-order"),
+    (http.MethodNotAllowed(("GET",)), 405, "method-not-allowed"),
+    (http.BodyTimeout("x"), 408, "request-timeout"),
+    (http.PayloadTooLarge("x"), 413, "payload-too-large"),
+    (http.UnsupportedMediaType("x"), 415, "unsupported-media-type"),
+    (http.InvalidRequest(http.FieldError("f", "m")), 422, "invalid-request"),
+    (http.HeadersTooLarge("x"), 431, "headers-too-large"),
+    (http.NotImplementedByServer("x"), 501, "not-implemented"),
+    (http.TooManyConnections("x"), 503, "overloaded"),
+    (http.HttpVersionNotSupported("x"), 505, "http-version-not-supported"),
+    (bus.Overloaded("x"), 503, "overloaded"),
+    (bus.ActorStopped("x"), 503, "actor-stopped"),
+    (bus.ReplyTimeout("x"), 504, "reply-timeout"),
+    (authx.UsernameTaken("x"), 409, "username-taken"),
+    (authx.InvalidUsername("x"), 422, "invalid-request"),
+    (authx.InvalidPassword("x"), 422, "invalid-request"),
+    (authx.InvalidCredentials("x"), 401, "invalid-credentials"),
+    (authx.InvalidToken("x"), 401, "invalid-token"),
+    (authx.TooManyAttempts(7), 429, "too-many-attempts"),
+    (authx.UnknownAccount("x"), 404, "unknown-account"),
+    (inventory.UnknownAsset("x"), 404, "unknown-asset"),
+    (inventory.UnknownOrder("x"), 404, "unknown-order"),
+    (inventory.OrderNotPending("x", "completed"), 409, "order-not-pending"),
+    (inventory.InsufficientResources({"metal": 5}), 409, "insufficient-resources"),
+    (inventory.PrerequisitesMissing({"lab": 2}), 409, "prerequisites-missing"),
+    (inventory.QueueFull("x"), 409, "queue-full"),
+    (inventory.MaxLevel("x", 10), 409, "max-level"),
+    (inventory.InvalidCount("x"), 422, "invalid-request"),
+    (inventory.InvalidAmount("x"), 422, "invalid-request"),
+    (inventory.NoRoom({"metal": 5}), 409, "no-room"),
+    (inventory.TransfersDisabled("x"), 409, "transfers-disabled"),
+    (inventory.TransferToSelf("x"), 422, "invalid-request"),
+    (inventory.TransferLimit({"metal": 5}), 409, "transfer-limit"),
+    (inventory.TransferReturned("x"), 409, "transfer-returned"),
+    (inventory.RulesetMismatch(("mine",)), 503, "ruleset-mismatch"),
+    (inventory.IdempotencyKeyReused("x"), 422, "idempotency-key-reused"),
+    (inventory.AccountGone("x"), 401, "invalid-token"),
+    (storage.Conflict("accounts"), 409, "conflict"),
+    (database.DatabaseUnavailable("x"), 503, "unavailable"),
+    (database.ConnectionLost("x"), 503, "unavailable"),
+    (database.DatabaseTimeout("x"), 503, "unavailable"),
+    (database.StatementError("x", sqlstate="42601"), 503, "unavailable"),
+    (storage.Rejected("x"), 500, "internal-error"),
+    (ZeroDivisionError("x"), 500, "internal-error"),
+    (ExceptionGroup("x", [ValueError("x")]), 500, "internal-error"),
+]
+
+
+@pytest.mark.parametrize(("error", "status", "slug"), ROWS, ids=lambda value: str(value)[:40])
+def test_problem_has_its_status_and_slug(error: Exception, status: int, slug: str) -> None:
+    """Each error becomes the problem that the contract names, in the form of RFC 9457."""
+    response = problem_of(error).response()
+    body: dict[str, Any] = msgspec.json.decode(response.body)
+    assert response.status == body["status"] == status
+    assert body["type"] == f"/problems/{slug}"
+    assert body["title"]
+    assert body["detail"]
+    assert (b"content-type", b"application/problem+json") in response.headers
+
+
+@pytest.mark.parametrize("module", [authx, bus, http, inventory])
+def test_problem_map_knows_every_error(module: Any) -> None:
+    """No refusal of an actor, of the bus or of the front itself is forgotten."""
+    listed = {type(error) for error, *_ in ROWS}
+    declared = {
+        class_
+        for _, class_ in inspect.getmembers(module, inspect.isclass)
+        if issubclass(class_, Exception) and class_.__module__ == module.__name__
+    }
+    bases = {base for class_ in declared for base in class_.__mro__[1:]}
+    assert declared - bases - {http.HttpBindError} <= listed
+
+
+@pytest.mark.parametrize(
+    ("error", "header"),
+    [
+        (bus.Overloaded(), (b"retry-after", b"1")),
+        (bus.ActorStopped(), (b"retry-after", b"1")),
+        (database.DatabaseUnavailable(), (b"retry-after", b"1")),
+        (authx.TooManyAttempts(7), (b"retry-after", b"7")),
+        (authx.TooManyAttempts(0), (b"retry-after", b"1")),
+        (authx.InvalidToken(), (b"www-authenticate", b"Bearer")),
+        (authx.InvalidCredentials(), (b"www-authenticate", b"Bearer")),
+        (http.MethodNotAllowed(("GET", "HEAD")), (b"allow", b"GET, HEAD")),
+    ],
+    ids=str,
+)
+def test_problem_carries_the_header_that_tells_what_to_do(
+    error: Exception, header: tuple[bytes, bytes]
+) -> None:
+    """Retry-After, WWW-Authenticate and Allow come with the problems that they belong to."""
+    assert header in problem_of(error).response().headers
+
+
+@pytest.mark.parametrize(
+    ("error", "members"),
+    [
+        (inventory.InsufficientResources({"metal": 5}), {"missing": {"metal": 5}}),
+        (inventory.PrerequisitesMissing({"lab": 2}), {"missing": {"lab": 2}}),
+        (inventory.OrderNotPending("x", "completed"), {"state": "completed"}),
+        (inventory.QueueFull("building"), {"queue": "building"}),
+        (inventory.MaxLevel("mine", 10), {"asset": "mine", "level": 10}),
+        (inventory.NoRoom({"metal": 5}), {"room": {"metal": 5}}),
+        (inventory.TransferLimit({"metal": 5}), {"left": {"metal": 5}}),
+        (inventory.TransferReturned("t"), {"transfer_id": "t"}),
+        (inventory.TransferToSelf("m"), {"errors": [{"field": "to", "message": "m"}]}),
+        (inventory.InvalidCount("m"), {"errors": [{"field": "count", "message": "m"}]}),
+        (authx.InvalidUsername("m"), {"errors": [{"field": "username", "message": "m"}]}),
+        (authx.InvalidPassword("m"), {"errors": [{"field": "password", "message": "m"}]}),
+    ],
+    ids=str,
+)
+def test_problem_carries_its_own_members(error: Exception, members: dict[str, Any]) -> None:
+    """What a client can act on is a member of its own, not text to be parsed."""
+    body = msgspec.json.decode(problem_of(error).response().body)
+    assert {name: body.get(name) for name in members} == members
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ZeroDivisionError("secret"),
+        database.DatabaseUnavailable("secret"),
+        database.StatementError("secret", sqlstate="42601"),
+        bus.Overloaded("secret"),
+        bus.ReplyTimeout("secret"),
+        authx.InvalidToken("secret"),
+        authx.InvalidCredentials("secret"),
+        authx.UsernameTaken("secret"),
+        inventory.AccountGone("secret"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_problem_keeps_the_servers_own_words_to_itself(error: Exception) -> None:
+    """Messages that may name hosts, statements or reasons never reach a client."""
+    assert b"secret" not in problem_of(error).response().body
+
+
+def test_problem_of_an_unknown_error_asks_for_a_log_line() -> None:
+    """What nobody foresaw is marked so, and a plain refusal is not."""
+    assert problem_of(ZeroDivisionError()).unforeseen
+    assert problem_of(database.StatementError("x", sqlstate="42601")).unforeseen
+    assert not problem_of(database.DatabaseUnavailable("x")).unforeseen
+    assert not problem_of(authx.InvalidToken()).unforeseen
+
+
+def test_problem_kinds_are_all_used() -> None:
+    """The catalogue holds nothing that is never answered."""
+    assert {slug for *_, slug in ROWS} == set(PROBLEM_KINDS)

@@ -1,0 +1,1 @@
+"""Tests of the rulesets that are shipped: what their games publish, they reproduce."""

@@ -1,0 +1,169 @@
+"""The layers as a test: bus <- actors <- app, and what alone may import which library.
+
+Imports are read from the source, so one that only a type checker follows counts as well.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parent.parent
+LAYERS = ("bus", "actors", "app")
+DRIVER = "actors.database.driver"
+PURE = ("actors.inventory.engine", "actors.inventory.ruleset")
+DATABASE_LIBRARIES = {"asyncpg", "trio_asyncio", "asyncio", "greenlet"}
+HTTP_LIBRARIES = {"quart", "quart_trio", "hypercorn", "werkzeug", "h11", "h2", "wsproto", "httpx"}
+IMPURE_LIBRARIES = {"trio", "structlog", "time", "random", "secrets", "socket", "threading"}
+COMMAND_LIBRARIES = {"click", "rich"}
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A module of the project and what it imports, by full names."""
+
+    name: str
+    path: Path
+    tree: ast.Module
+
+    def imports(self) -> Iterator[str]:
+        """Give the full name of everything imported, wherever the import stands."""
+        for node in ast.walk(self.tree):
+            match node:
+                case ast.Import():
+                    yield from (alias.name for alias in node.names)
+                case ast.ImportFrom(level=0, module=str(module)):
+                    yield from (f"{module}.{alias.name}" for alias in node.names)
+                case ast.ImportFrom():
+                    raise AssertionError(f"{self.path} has a relative import")
+                case _:
+                    pass
+
+    def imports_of(self, libraries: set[str]) -> set[str]:
+        """Give those of ``libraries`` that it imports."""
+        return {name.partition(".")[0] for name in self.imports()} & libraries
+
+    def within(self, *packages: str) -> bool:
+        """Tell whether it lies in one of these packages."""
+        return any(self.name == each or self.name.startswith(f"{each}.") for each in packages)
+
+
+def read(path: Path) -> Module:
+    """Parse one file."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    return Module(name, path, ast.parse(path.read_text(encoding="utf-8")))
+
+
+def modules() -> list[Module]:
+    """Read every module of the product."""
+    return [read(path) for layer in LAYERS for path in sorted((ROOT / layer).rglob("*.py"))]
+
+
+MODULES = tuple(modules())
+
+
+def test_layers_are_all_there() -> None:
+    """The test looks at the real tree: each layer, the driver and the pure packages exist."""
+    names = {module.name for module in MODULES}
+    assert {*LAYERS, DRIVER, *PURE} <= names
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_layers_import_only_what_stands_to_their_left(layer: str) -> None:
+    """The bus knows no actor, the actors know no app, not even for their types."""
+    above = set(LAYERS[LAYERS.index(layer) + 1 :])
+    upward = [
+        f"{module.name} imports {name}"
+        for module in MODULES
+        if module.within(layer)
+        for name in module.imports()
+        if name.partition(".")[0] in {*above, "tests"}
+    ]
+    assert upward == []
+
+
+def test_layers_only_the_driver_knows_the_database_library() -> None:
+    """One module alone imports asyncpg and trio-asyncio, and with them asyncio."""
+    importers = {module.name for module in MODULES if module.imports_of(DATABASE_LIBRARIES)}
+    assert importers == {DRIVER}
+
+
+def test_layers_only_app_knows_http() -> None:
+    """Below the app nobody imports an HTTP library, or what a terminal needs."""
+    importers = [
+        f"{module.name} imports {name}"
+        for module in MODULES
+        if not module.within("app")
+        for name in sorted(module.imports_of(HTTP_LIBRARIES | COMMAND_LIBRARIES))
+    ]
+    assert importers == []
+
+
+def test_layers_only_http_and_the_demo_know_http_libraries() -> None:
+    """Within the app the HTTP libraries stay in app.http, the client's in the demo."""
+    importers = {module.name for module in MODULES if module.imports_of(HTTP_LIBRARIES)}
+    strangers = [name for name in importers if not name.startswith(("app.http", "app.cli.demo"))]
+    assert strangers == []
+
+
+def test_layers_bus_stands_alone() -> None:
+    """The bus needs Trio and the standard library, nothing else."""
+    foreign = {
+        name.partition(".")[0]
+        for module in MODULES
+        if module.within("bus")
+        for name in module.imports()
+    } & {"msgspec", "structlog", *DATABASE_LIBRARIES, *HTTP_LIBRARIES, *COMMAND_LIBRARIES}
+    assert foreign == set()
+
+
+@pytest.mark.parametrize("package", PURE)
+def test_layers_keep_the_rules_pure(package: str) -> None:
+    """The rules import no Trio, no clock and no chance, and await nothing."""
+    asynchronous = (ast.Await, ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith)
+    impure: list[str] = []
+    for module in MODULES:
+        if module.within(package):
+            impure += [f"{module.name} imports {x}" for x in module.imports_of(IMPURE_LIBRARIES)]
+            impure += [
+                f"{module.name} awaits in line {node.lineno}"
+                for node in ast.walk(module.tree)
+                if isinstance(node, asynchronous)
+            ]
+    assert impure == []
+
+
+def test_layers_storage_and_authx_alone_reach_the_database() -> None:
+    """Inventory, Ticker and supervision know of no driver: they go through Storage."""
+    database = "actors.database."
+    strangers = [
+        f"{module.name} imports {name}"
+        for module in MODULES
+        if module.within("actors.inventory", "actors.ticker", "actors.supervisor", "bus")
+        for name in module.imports()
+        if name.startswith(database)
+    ]
+    assert strangers == []
+
+
+@pytest.mark.parametrize(
+    ("source", "imported"),
+    [
+        ("import app.http\n", "app.http"),
+        ("from app import root\n", "app.root"),
+        ("if TYPE_CHECKING:\n    from app.config import Config\n", "app.config.Config"),
+        ("def f():\n    import app\n", "app"),
+    ],
+)
+def test_layers_see_every_form_of_import(tmp_path: Path, source: str, imported: str) -> None:
+    """An import counts wherever it stands, also one for type checkers alone."""
+    module = Module("bus.x", tmp_path / "x.py", ast.parse(source))
+    assert imported in list(module.imports())

@@ -1,0 +1,238 @@
+"""The style as a test: what no linter checks, or what must not be switched off in passing."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from app import __version__
+
+ROOT = Path(__file__).resolve().parent.parent
+PRODUCT = ("bus", "actors", "app", "rulesets")
+FILE_LINES_MAX = 400
+FUNCTION_LINES_MAX = 70
+LOCKS = ("run.txt", "dev.txt")
+
+SOURCES = tuple(
+    path
+    for folder in (*PRODUCT, "tests", "bench", "requirements")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+)
+PRODUCT_SOURCES = tuple(path for path in SOURCES if path.relative_to(ROOT).parts[0] in PRODUCT)
+TEXTS = (
+    *SOURCES,
+    *(path for path in (ROOT / "rulesets").glob("*.toml")),
+    *(path for path in (ROOT / "actors").rglob("*.sql")),
+    *(path for path in (ROOT / "docs").rglob("*.md")),
+    *(path for path in ROOT.glob("*.md")),
+    *(ROOT / name for name in ("Makefile", "pyproject.toml", "config.toml", ".ci/run")),
+)
+
+# Put together here, so that this file does not find itself.
+MARKERS = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK")) + ")")
+MACHINE_PATHS = re.compile(r"(?<![\w.$])/(home|root|Users|work|opt|mnt)/\w")
+INDEX_WORDS = ("://", "--index", "--extra-index", "--find-links", "file:", "--trusted-host")
+READ_ONLY = re.compile(r"\b(Mapping|Sequence|AbstractSet|Collection)\[")
+CONTAINERS = {"list", "dict", "set", "deque", "defaultdict", "OrderedDict", "Counter", "bytearray"}
+
+
+def name(path: Path) -> str:
+    """Name a file as from the top of the project."""
+    return str(path.relative_to(ROOT))
+
+
+def parse(path: Path) -> ast.Module:
+    """Parse a file."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def test_tidy_looks_at_something() -> None:
+    """The rules below are about the real tree."""
+    assert len(PRODUCT_SOURCES) > 20
+    assert all(path.exists() for path in TEXTS)
+
+
+def test_tidy_files_are_short() -> None:
+    """A file is one concept: at most 400 lines."""
+    lines = {name(path): len(path.read_text().splitlines()) for path in SOURCES}
+    assert {path: count for path, count in lines.items() if count > FILE_LINES_MAX} == {}
+
+
+def test_tidy_functions_are_short() -> None:
+    """A function can be read in one go: at most 70 lines."""
+    found: list[str] = []
+    for path in SOURCES:
+        for node in ast.walk(parse(path)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = (node.end_lineno or node.lineno) - node.lineno + 1
+                if length > FUNCTION_LINES_MAX:
+                    found.append(f"{name(path)}:{node.lineno} {node.name} has {length} lines")
+    assert found == []
+
+
+def test_tidy_modules_say_what_they_are_for() -> None:
+    """Every module begins with a docstring, packages included."""
+    silent = [name(path) for path in SOURCES if not ast.get_docstring(parse(path))]
+    assert silent == []
+
+
+def test_tidy_packages_are_packages() -> None:
+    """Every folder with Python in it has an __init__.py, so that all of it is installed."""
+    folders = {path.parent for path in PRODUCT_SOURCES}
+    assert [name(folder) for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
+def test_tidy_nothing_is_left_for_later() -> None:
+    """No markers of unfinished work."""
+    found = [name(path) for path in TEXTS if MARKERS.search(path.read_text(encoding="utf-8"))]
+    assert found == []
+
+
+def test_tidy_no_path_of_a_machine() -> None:
+    """Nothing depends on where one machine happens to keep its files."""
+    found = [
+        f"{name(path)}: {line.strip()}"
+        for path in TEXTS
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if MACHINE_PATHS.search(line)
+    ]
+    assert found == []
+
+
+def test_tidy_no_mutable_module_state() -> None:
+    """No module keeps anything that could change: what holds several values cannot be altered."""
+    found: list[str] = []
+    for path in PRODUCT_SOURCES:
+        tree = parse(path)
+        found += [
+            f"{name(path)}:{node.lineno} {ast.unparse(node)[:60]}"
+            for node in tree.body
+            if isinstance(node, ast.Assign | ast.AnnAssign) and keeps_state(node)
+        ]
+        found += [
+            f"{name(path)}:{node.lineno} has a global statement"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Global)
+        ]
+    assert found == []
+
+
+def keeps_state(node: ast.Assign | ast.AnnAssign) -> bool:
+    """Tell whether a module's assignment binds something that can be changed later.
+
+    A literal counts as unchangeable where its annotation lets no type checker pass a change.
+    """
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    if [ast.unparse(target) for target in targets] == ["__all__"]:
+        return False
+    if isinstance(node, ast.AnnAssign) and READ_ONLY.search(ast.unparse(node.annotation)):
+        return False
+    match node.value:
+        case ast.List() | ast.Dict() | ast.Set() | ast.ListComp() | ast.DictComp() | ast.SetComp():
+            return True
+        case ast.Call(func=function):
+            return ast.unparse(function).rpartition(".")[2] in CONTAINERS
+        case _:
+            return False
+
+
+@pytest.mark.parametrize(
+    ("source", "changes"),
+    [
+        ("cache = {}", True),
+        ("CACHE: dict[str, int] = {}", True),
+        ("QUEUE = collections.deque()", True),
+        ("NAMES = [name for name in x]", True),
+        ("NAMES: Final[Mapping[str, int]] = {}", False),
+        ("NAMES = MappingProxyType({})", False),
+        ("NAMES = (1, 2)", False),
+        ("NAMES = frozenset({1})", False),
+        ("__all__ = ['a']", False),
+    ],
+)
+def test_tidy_tells_state_from_constants(source: str, changes: bool) -> None:
+    """The rule above sees a container that can change, and lets constants be."""
+    (node,) = ast.parse(source).body
+    assert isinstance(node, ast.Assign | ast.AnnAssign)
+    assert keeps_state(node) is changes
+
+
+def test_tidy_suppressions_name_their_rule() -> None:
+    """Whoever silences a checker says which rule, never all of them."""
+    bare = re.compile(r"#\s*(noqa(?!: [A-Z])|type: ignore(?!\[)|pyright: ignore(?!\[))")
+    found: list[str] = []
+    for path in SOURCES:
+        tokens = tokenize.generate_tokens(io.StringIO(path.read_text(encoding="utf-8")).readline)
+        found += [
+            f"{name(path)}:{token.start[0]} {token.string}"
+            for token in tokens
+            if token.type == tokenize.COMMENT and bare.search(token.string)
+        ]
+    assert found == []
+
+
+def test_tidy_tests_promise_something() -> None:
+    """Every test says in its docstring what it promises, and is named for its subject."""
+    silent = [
+        f"{name(path)}:{node.lineno} {node.name}"
+        for path in sorted((ROOT / "tests").rglob("test_*.py"))
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if node.name.startswith("test_") and not ast.get_docstring(node)
+    ]
+    assert silent == []
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_tidy_lock_names_packages_and_hashes_only(lock: str) -> None:
+    """A lock pins every package with its hashes, and names no place to take it from."""
+    lines = (ROOT / "requirements" / lock).read_text().splitlines()
+    entries = [line for line in lines if line and not line.startswith((" ", "#"))]
+    assert len(entries) > 20
+    assert [line for line in entries if not re.match(r"[a-z0-9-]+==[^ ]+ ", line)] == []
+    assert [line for line in lines if any(word in line for word in INDEX_WORDS)] == []
+    text = "\n".join(lines)
+    unhashed = [
+        line for line in re.split(r"\n(?=\w)", text) if "==" in line and "sha256" not in line
+    ]
+    assert unhashed == []
+
+
+def test_tidy_both_locks_agree() -> None:
+    """What the tests run with is what a server runs with."""
+    pinned = [
+        dict(
+            re.findall(
+                r"^([a-z0-9-]+)==(\S+)", (ROOT / "requirements" / lock).read_text(), re.MULTILINE
+            )
+        )
+        for lock in LOCKS
+    ]
+    run, dev = pinned
+    assert run.items() <= dev.items()
+
+
+def test_tidy_lock_has_every_dependency() -> None:
+    """A dependency that was added without `make lock` is missed here, not by a user."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted: dict[str, list[str]] = {
+        "run.txt": project["dependencies"],
+        "dev.txt": project["optional-dependencies"]["dev"],
+    }
+    for lock, requirements in wanted.items():
+        locked = (ROOT / "requirements" / lock).read_text()
+        for requirement in requirements:
+            package = re.split(r"[^\w-]", requirement)[0]
+            assert f"\n{package}==" in f"\n{locked}", f"{package} is not in {lock}: run make lock"
+
+
+def test_tidy_version_is_one() -> None:
+    """The version that the program tells is the one that it is packaged as."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == __version__
