@@ -123,7 +123,7 @@ class Assembly:
             subscription,
             bus,
             storage,
-            Rulebook(self._ruleset, self._config.world.renamed),
+            Rulebook(self._ruleset, settings.renamed(self._config)),
             settings=settings.inventories_settings(self._config),
             limits=settings.restart_limits(self._config),
             rng=self._rng,

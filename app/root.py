@@ -30,6 +30,7 @@ from app.assembly import STORAGE_REPLY_S, Assembly
 from app.gateway import Gateway
 from app.http import create_app, serve_http
 from app.logs import open_logs
+from app.rules_change import check_rules_change
 from app.stopping import (
     HardLimit,
     Step,
@@ -235,7 +236,7 @@ class _Program:
         engine = self._assembly.engine()
         # The server lock first: whoever does not hold it changes nothing, not even the schema.
         await engine.open()
-        await self._migrate()
+        await self._prepare_database()
         client = StorageClient(bus, timeout_s=STORAGE_REPLY_S)
         assembly = self._assembly
         await supervisor.start("storage", assembly.storage(bus, engine))
@@ -276,10 +277,11 @@ class _Program:
         self._http_ended = ended
         return Listening(http.host, port)
 
-    async def _migrate(self) -> None:
+    async def _prepare_database(self) -> None:
         connection = await self._database.connect(name="migrations")
         try:
             applied = await migrate(connection, timeout_s=_MIGRATION_S)
+            await check_rules_change(connection, self._ruleset, settings.renamed(self._config))
         finally:
             await connection.aclose()
         if applied:

@@ -8,6 +8,7 @@ from actors.authx.settings import AuthxSettings
 from actors.inventory import InventoriesSettings
 from actors.storage import StorageSettings
 from actors.supervisor import RestartLimits
+from app.config import ConfigError
 from app.http.settings import HttpSettings
 
 if TYPE_CHECKING:
@@ -85,3 +86,19 @@ def restart_limits(config: Config) -> RestartLimits:
         backoff_ms=supervisor.backoff_ms,
         backoff_max_ms=supervisor.backoff_max_ms,
     )
+
+
+def renamed(config: Config) -> dict[str, str]:
+    """Read which names a changed ruleset calls otherwise.
+
+    Raises:
+        ConfigError: ``world.renamed`` is not a list of ``old=new``.
+    """
+    pairs: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in config.world.renamed.split(","))):
+        old, equals, new = (piece.strip() for piece in part.partition("="))
+        if not (old and equals and new):
+            problem = f'must be "old=new, old=new, …", not {part!r}'
+            raise ConfigError("the configuration", "world.renamed", problem)
+        pairs[old] = new
+    return pairs

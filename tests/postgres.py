@@ -29,7 +29,7 @@ from actors.database.migrate import migrate
 from actors.database.processes import cluster_processes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from structlog.typing import FilteringBoundLogger
 
@@ -62,7 +62,7 @@ def quiet_log(capture: LogCapture | None = None) -> FilteringBoundLogger:
 
 
 @contextmanager
-def reachable_directory() -> Iterator[Path]:
+def reachable_directory() -> Generator[Path, None, None]:
     """Give a temporary directory that the server's user can search, unlike pytest's own."""
     directory = Path(tempfile.mkdtemp(prefix="holdfast-test-"))
     directory.chmod(0o711)
@@ -88,7 +88,7 @@ async def run_script(dsn: str, script: Script[T]) -> T:
 
 
 @contextmanager
-def frozen(*pids: int) -> Iterator[None]:
+def frozen(*pids: int) -> Generator[None, None, None]:
     """Freeze processes (SIGSTOP) for as long as the block lasts."""
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
@@ -109,7 +109,7 @@ class PostgresServer:
         self._numbers = itertools.count(1)
 
     @contextmanager
-    def frozen(self) -> Iterator[None]:
+    def frozen(self) -> Generator[None, None, None]:
         """Freeze every process of the server (SIGSTOP), and thaw them at the end of the block."""
         pids = cluster_processes(self._cluster.path)
         with frozen(*pids):
@@ -133,7 +133,7 @@ class PostgresServer:
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
+def postgres_server() -> Generator[PostgresServer, None, None]:
     """Run a server, with a migrated template database, for as long as the block lasts."""
     with reachable_directory() as directory:
         data_dir = directory / "data"

@@ -198,8 +198,11 @@ class EmbeddedPostgres:
             postmaster = said.pid if said is not None and said.pid in orphans else None
             self._log.warning("postgres_orphan_found", pid=postmaster, processes=len(orphans))
             await stop_cluster(cluster.path, postmaster, timeout_s=_ORPHAN_STOP_S)
-        elif said is not None and _is_alive(said.pid):
-            # The pid is another program's by now; PostgreSQL would take that for a server.
+            if await trio.to_thread.run_sync(cluster_processes, cluster.path):
+                raise EmbeddedPostgresError(f"a server left over in {cluster.path} cannot be ended")
+        if said is not None and _is_alive(said.pid):
+            # By now the pid is another program's, or a zombie's that nobody reaps;
+            # PostgreSQL would take either for a server.
             cluster.forget_postmaster()
 
     async def _spawn(self, user: ServerUser) -> trio.Process:

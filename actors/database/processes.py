@@ -65,8 +65,9 @@ async def stop_cluster(cluster: Path, postmaster: int | None, *, timeout_s: floa
 async def _wait_ended(cluster: Path, pids: frozenset[int] | set[int], deadline: float) -> bool:
     home = str(cluster)
     with trio.CancelScope(shield=True, deadline=deadline):
-        while any(_works_in(pid, home) for pid in pids):
-            await trio.sleep(_POLL_S)  # noqa: ASYNC110 - nothing tells of the end of others' children
+        # An orphan's end cannot be waited for, only looked for.
+        while any(_works_in(pid, home) for pid in pids):  # noqa: ASYNC110
+            await trio.sleep(_POLL_S)
         return True
     return False
 

@@ -14,6 +14,7 @@ from actors.database.errors import DatabaseError
 from actors.inventory.ruleset import RulesetError
 from actors.supervisor import Escalation
 from app.config import ConfigError
+from app.rules_change import RulesChangeRefused
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 """The exit status of a program that was ended by Ctrl-C, as shells count."""
 
-_NAMED = (AuthxError, KeyRingError, DatabaseError, Escalation, ConfigError)
+_NAMED = (AuthxError, KeyRingError, DatabaseError, Escalation, ConfigError, RulesChangeRefused)
 """Errors whose own text says what is wrong, and where."""
 
 

@@ -187,6 +187,13 @@ class World(Section, frozen=True):
             extra={"path": PATH_TO_TOML},
         ),
     ] = "tutorial"
+    renamed: Annotated[
+        str,
+        Meta(
+            description="What a changed ruleset calls by another name, for the accounts that own "
+            'it: old=new, with commas between ("copper=iron, hut=cottage").'
+        ),
+    ] = ""
     speed: Annotated[Speed, Meta(description="How fast everything goes: 2 is twice as fast.")] = 1
     tick_ms: Annotated[
         int, Meta(ge=10, le=60_000, description="Length of a tick of the world clock.")
@@ -225,6 +232,9 @@ class BusBuffers(Section, frozen=True):
         int,
         Meta(ge=1, le=1_000_000, description="Messages waiting for accounts not yet in memory."),
     ] = 4_096
+    courier_buffer: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Transfers waiting to be delivered.")
+    ] = 1_024
     ticker_buffer: Annotated[
         int, Meta(ge=1, le=1_000_000, description="Messages waiting for the Ticker.")
     ] = 256

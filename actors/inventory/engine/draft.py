@@ -167,16 +167,18 @@ class Draft:
         """Let what is held flow into its stock as far as there is room, and enter it."""
         if not self.held:
             return
+        moved = {
+            name: min(self.held[name], ceiling - self.amounts[name])
+            for name, _, ceiling in self.flows.streams
+            if name in self.held and ceiling > self.amounts[name]
+        }
+        if not moved:
+            return
+        self.enter_landed()
         self.enter_amounts("production")
-        amounts = dict(self.amounts)
-        held = dict(self.held)
-        for name, _, ceiling in self.flows.streams:
-            moved = min(held.get(name, 0), ceiling - amounts[name])
-            if moved > 0:
-                amounts[name] += moved
-                held[name] -= moved
-        self.amounts = amounts
-        self.held = {name: amount for name, amount in held.items() if amount}
+        rest = {name: grains - moved.get(name, 0) for name, grains in self.held.items()}
+        self.held = {name: grains for name, grains in rest.items() if grains}
+        self.amounts = {name: n + moved.get(name, 0) for name, n in self.amounts.items()}
         self.enter_amounts("held-released")
 
     def reflow(self) -> None:

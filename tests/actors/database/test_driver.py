@@ -41,17 +41,20 @@ ID_2 = "019a5c00-0000-7000-8000-000000000002"
 
 @asynccontextmanager
 async def connected(dsn: str) -> AsyncGenerator[tuple[Database, Connection], None]:
+    """Open a database and a connection to it."""
     async with open_database(dsn, connect_timeout_s=5, log=quiet_log()) as database:
         connection = await database.connect(name="test")
         yield database, connection
 
 
 async def select_one(session: Session) -> int:
+    """Ask for the least."""
     value: int = await session.fetchval("select 1")
     return value
 
 
 async def backend_pid(session: Session) -> int:
+    """Ask for the process at the other end."""
     pid: int = await session.fetchval("select pg_backend_pid()")
     return pid
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
-import trio.testing
 from structlog.testing import LogCapture
 
 from actors.database import cluster as cluster_module
@@ -35,10 +34,12 @@ if TYPE_CHECKING:
 
 
 def server_on(data_dir: Path, capture: LogCapture | None = None) -> EmbeddedPostgres:
+    """Make a server that nobody's data depends on."""
     return EmbeddedPostgres(data_dir, log=quiet_log(capture), settings=TEST_SETTINGS)
 
 
 async def select_one(session: Session) -> int:
+    """Ask for the least."""
     value: int = await session.fetchval("select 1")
     return value
 
@@ -231,9 +232,13 @@ async def test_start_that_fails(data_dir: Path) -> None:
     DirectoryLock.acquire(data_dir / "holdfast.lock").release()
 
 
+def _nothing(_self: object) -> None:
+    """Stand in for the note of a server that never becomes ready."""
+
+
 async def test_start_that_takes_too_long(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that is not ready in time is stopped; meanwhile the wait is reported."""
-    monkeypatch.setattr(Cluster, "postmaster", lambda _self: None)
+    monkeypatch.setattr(Cluster, "postmaster", _nothing)
     monkeypatch.setattr(module, "_READY_REPORT_S", 0.05)
     capture = LogCapture()
     server = EmbeddedPostgres(
@@ -253,7 +258,11 @@ async def test_start_without_a_program(
     program.parent.mkdir(parents=True)
     program.write_text("no program")
     program.chmod(0o755)
-    monkeypatch.setattr(module, "binary", lambda _name: program)
+
+    def find(_name: str) -> Path:
+        return program
+
+    monkeypatch.setattr(module, "binary", find)
     with pytest.raises(EmbeddedPostgresError, match="cannot start PostgreSQL"):
         await server_on(data_dir).run()
 

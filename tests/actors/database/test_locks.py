@@ -61,7 +61,7 @@ async def test_acquire_server_lock_of_an_unknown_holder(
         first = await database.connect(name="first")
         second = await database.connect(name="second")
         await first.run(acquire_server_lock)
-        with pytest.raises(AlreadyServed, match="at work on the database '[a-z_0-9]+'$"):
+        with pytest.raises(AlreadyServed, match=r"at work on the database '[a-z_0-9]+'$"):
             await second.run(lambda session: acquire_server_lock(session, patience_ms=10))
 
 

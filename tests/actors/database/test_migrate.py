@@ -34,10 +34,12 @@ OTHER = "019a5c00-0000-7000-8000-00000000000b"
 
 @pytest.fixture
 async def empty_dsn(postgres: PostgresServer) -> str:
+    """Make a database without any schema."""
     return await postgres.create_database_async(migrated=False)
 
 
 async def apply(dsn: str, migrations: Sequence[Migration] | None = None) -> tuple[int, ...]:
+    """Migrate a database on a connection of its own."""
     async with open_database(dsn, log=quiet_log()) as database:
         connection = await database.connect(name="migrate")
         return await migrate(connection, migrations=migrations)
@@ -199,19 +201,14 @@ async def test_schema_refuses_impossible_values(
     assert caught.value.constraint == constraint
 
 
+_DUE = "select * from inventories where next_due_ms <= 5 order by next_due_ms"
+_PENDING = (
+    "select * from orders where account_id = gen_random_uuid() and state in ('queued', 'running')"
+)
+
+
 @pytest.mark.parametrize(
-    ("sql", "index"),
-    [
-        (
-            "select * from inventories where next_due_ms <= 5 order by next_due_ms",
-            "inventories_due",
-        ),
-        (
-            "select * from orders where account_id = gen_random_uuid()"
-            " and state in ('queued', 'running')",
-            "orders_pending",
-        ),
-    ],
+    ("sql", "index"), [(_DUE, "inventories_due"), (_PENDING, "orders_pending")]
 )
 async def test_schema_hot_queries_use_their_index(database_dsn: str, sql: str, index: str) -> None:
     """What is due, and what an account waits for, is found by index and not by reading all."""

@@ -14,7 +14,7 @@ from actors.database.processes import cluster_processes, stop_cluster
 from tests.postgres import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from pathlib import Path
 
 OBEDIENT = "trap 'exit 0' INT"
@@ -34,7 +34,7 @@ def shell(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def server(shell: Path, cluster: Path, script: str) -> Iterator[subprocess.Popen[str]]:
+def server(shell: Path, cluster: Path, script: str) -> Generator[subprocess.Popen[str], None, None]:
     """Run a stand-in for a server process in the directory of its cluster."""
     cluster.mkdir(exist_ok=True)
     command = [shell, "-c", f"{script}; echo ready; while :; do sleep 0.01; done"]

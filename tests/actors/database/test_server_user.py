@@ -24,6 +24,7 @@ STRANGER = ServerUser("stranger", STRANGER_UID, STRANGER_UID, switch=True)
 
 
 def entry(name: str, uid: int) -> pwd.struct_passwd:
+    """Make a line of the system's list of users."""
     return pwd.struct_passwd((name, "x", uid, uid, "", "/", "/bin/false"))
 
 
@@ -35,9 +36,11 @@ class Users:
         self.struct_passwd = pwd.struct_passwd
 
     def getpwnam(self, name: str) -> pwd.struct_passwd:
+        """Find a user by name."""
         return {each.pw_name: each for each in self.entries}[name]
 
     def getpwuid(self, uid: int) -> pwd.struct_passwd:
+        """Find a user by number."""
         return {each.pw_uid: each for each in self.entries}[uid]
 
 
@@ -222,6 +225,10 @@ def test_let_read_leaves_an_open_tree_alone(tmp_path: Path) -> None:
 def test_own_hands_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is made for the server is given to its user, never through a link."""
     given: list[object] = []
-    monkeypatch.setattr(os, "chown", lambda *args, **options: given.append((args, options)))
+
+    def chown(*args: object, **options: object) -> None:
+        given.append((args, options))
+
+    monkeypatch.setattr(os, "chown", chown)
     STRANGER.own(tmp_path)
     assert given == [((tmp_path, STRANGER_UID, STRANGER_UID), {"follow_symlinks": False})]

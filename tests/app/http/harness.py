@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import h11
 import httpx
@@ -53,6 +54,7 @@ from actors.inventory.views import (
 from actors.ticker.messages import GetWorld, World
 from app.gateway import Gateway
 from app.http import HttpSettings, create_app, serve_http
+from app.http.connection import Connection
 from app.http.endpoints import ENDPOINTS
 from bus import Interest, Message, Topic, open_broadcast_channel
 
@@ -126,6 +128,11 @@ LEDGER = LedgerPage(
 )
 
 
+def settings_with(**changes: int) -> HttpSettings:
+    """Change some of the usual settings of a test."""
+    return replace(SETTINGS, **changes)  # type: ignore[arg-type]
+
+
 class FakeRuleset:
     """A ruleset of which only its description is asked."""
 
@@ -196,6 +203,7 @@ class FakeWorld:
     held: list[Message] = field(default_factory=list[Message])
     ready: bool = True
     capture: LogCapture = field(default_factory=LogCapture)
+    ears: list[Subscription] = field(default_factory=list["Subscription"])
 
     def __post_init__(self) -> None:
         """Open the bus and the actors' ears."""
@@ -223,10 +231,16 @@ class FakeWorld:
         """Be all actors at once."""
         auth = self.bus.subscribe(Interest(Topic.AUTH), buffer=100)
         task = self.bus.subscribe(Interest(Topic.TASK, unclaimed=True), buffer=100)
+        self.ears = [auth, task]
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._answer, auth)
             nursery.start_soon(self._answer, task)
             task_status.started()
+
+    def stop_listening(self) -> None:
+        """Leave the bus, as actors do at shutdown."""
+        for subscription in self.ears:
+            subscription.close()
 
     async def _answer(self, subscription: Subscription) -> None:
         async for message in subscription:
@@ -271,6 +285,12 @@ class Serving:
     client: httpx.AsyncClient
     stop: trio.Event
     stopped: trio.Event
+    connections: set[Connection]
+
+    async def wait_connections_closed(self, *, keeping: int) -> None:
+        """Wait until the server holds no more than ``keeping`` connections."""
+        while len(self.connections) > keeping:
+            await trio.sleep(0.005)
 
     async def connect(self, receive_buffer: int | None = None) -> RawClient:
         """Open a bare connection; a small receive buffer makes a client that soon stalls."""
@@ -328,6 +348,12 @@ class RawClient:
         """Close the connection."""
         await self.stream.aclose()
 
+    def reset(self) -> None:
+        """Go away without a word."""
+        linger = struct.pack("ii", 1, 0)
+        self.stream.socket.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, linger)
+        self.stream.socket.close()
+
 
 @dataclass(frozen=True)
 class RawResponse:
@@ -353,6 +379,18 @@ async def serving(
 ) -> AsyncGenerator[Serving]:
     """Serve a world on a free port of loopback, for a bounded time."""
     world = world or FakeWorld()
+    connections: set[Connection] = set()
+
+    class Counted(Connection):
+        """A connection that can be counted while it is served."""
+
+        async def serve(self) -> None:
+            connections.add(self)
+            try:
+                await super().serve()
+            finally:
+                connections.discard(self)
+
     stop, stopped = trio.Event(), trio.Event()
     gateway = world.gateway(settings.reply_timeout_ms / 1000)
     app = wrap(create_app(gateway, settings, log=world.log, endpoints=endpoints))
@@ -364,8 +402,8 @@ async def serving(
     with trio.fail_after(TEST_SECONDS_MAX):
         async with trio.open_nursery() as nursery:
             await nursery.start(world.run)
-            port: int = await nursery.start(partial(serve))
+            port: int = await nursery.start(serve)
             base_url = f"http://127.0.0.1:{port}"
             async with httpx.AsyncClient(base_url=base_url, trust_env=False) as client:
-                yield Serving(port, world, client, stop, stopped)
+                yield Serving(port, world, client, stop, stopped, connections)
             nursery.cancel_scope.cancel()

@@ -27,9 +27,9 @@ duration = 10
 
 
 def load(folder: Path, text: str, **parameters: float) -> Ruleset:
-    """Return the ruleset that is written as ``text`` after the base."""
+    """Return the ruleset that is written as ``text`` before the base."""
     path = folder / "rules.toml"
-    path.write_text(BASE + text, encoding="utf-8")
+    path.write_text(text + BASE, encoding="utf-8")
     return load_ruleset(path, parameters=parameters)
 
 

@@ -1,0 +1,108 @@
+"""Warnings: what is allowed in a ruleset and yet seldom meant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from actors.inventory.ruleset import load_ruleset, shipped_rulesets
+from actors.inventory.ruleset.check import warnings_of
+from tests.actors.inventory.ruleset.sources import load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SOUND = """
+[resources.ore]
+base_per_hour = 1
+"""
+
+
+def warnings(folder: Path, text: str) -> dict[str, str]:
+    """Return the warnings about a ruleset that loads, by place."""
+    return {problem.where: problem.message for problem in warnings_of(load(folder, text))}
+
+
+def mine(**keys: str) -> str:
+    """Return a building that makes gold, with some keys replaced, each given as TOML."""
+    fields = {
+        "cost": "{ gold = 10 }",
+        "duration": "10",
+        "max_level": "3",
+        "produces": "{ gold = 1 }",
+    } | keys
+    return "[buildings.mine]\n" + "".join(f"{key} = {value}\n" for key, value in fields.items())
+
+
+def test_check_is_content_with_a_sound_ruleset(tmp_path: Path) -> None:
+    """Where all is usual nothing is said."""
+    assert warnings(tmp_path, mine()) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "message"),
+    [
+        ("[resources.ore]\n" + mine(), "resources.ore", "nothing produces it"),
+        (
+            "[resources.ore]\nstart = 9\nbase_per_hour = 1\nbase_capacity = 5\n" + mine(),
+            "resources.ore",
+            "the stock at the start, 9, exceeds 5",
+        ),
+        ("[queues.idle]\n" + mine(queue="'work'"), "queues.idle", "no asset uses it"),
+        (
+            mine(cost_growth="20"),
+            "buildings.mine.cost.gold",
+            "level 3 costs 4000, and there is never room for more than 1000",
+        ),
+        (
+            mine() + "[units.ship]\ncost = { gold = 5000 }\nduration = 1\n",
+            "units.ship.cost.gold",
+            "one costs 5000, and there is never room for more than 1000",
+        ),
+        (
+            mine(cost_growth="31", capacity="{ gold = '1000 * 3 ** level' }"),
+            "buildings.mine.capacity.gold",
+            "level 3 costs 9610 gold, but level 2 has room for 9000 only",
+        ),
+        (
+            mine(cost="{ gold = [10, 30, 20] }"),
+            "buildings.mine.cost.gold",
+            "falls from 30 at level 2 to 20 at level 3",
+        ),
+        (
+            mine(duration="'30 / level'"),
+            "buildings.mine.duration",
+            "falls from 30 at level 1 to 15 at level 2",
+        ),
+        (
+            mine(produces="{ gold = [0, 5, 4, 9] }"),
+            "buildings.mine.produces.gold",
+            "falls from 5 at level 1 to 4 at level 2",
+        ),
+        (
+            "[balances.heat]\n" + mine(balance="{ heat = '5 - level' }"),
+            "buildings.mine.balance.heat",
+            "comes to 5 before anything is built (level 0)",
+        ),
+    ],
+)
+def test_check_names_what_is_seldom_meant(
+    tmp_path: Path, text: str, where: str, message: str
+) -> None:
+    """Each warning names the table, the key and the first level concerned."""
+    assert warnings(tmp_path, text) == {where: message}
+
+
+def test_check_takes_units_that_store_for_boundless_room(tmp_path: Path) -> None:
+    """Where every unit adds room there is always room for a price."""
+    barge = "[units.barge]\ncost = { gold = 5000 }\nduration = 1\ncapacity = { gold = 10 }\n"
+    assert warnings(tmp_path, mine() + barge) == {}
+
+
+@pytest.mark.parametrize("name", shipped_rulesets())
+def test_check_shipped_rulesets_only_run_out_of_room(name: str) -> None:
+    """The published games' highest levels exceed their stores; there is nothing else to say."""
+    for problem in warnings_of(load_ruleset(name)):
+        assert "room for" in problem.message
+        assert name != "tutorial"

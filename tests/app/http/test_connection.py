@@ -1,0 +1,495 @@
+"""Bad clients on real sockets: each harms its own connection and no other."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+import msgspec
+import pytest
+import trio
+
+from actors.inventory.messages import PlaceOrder
+from actors.ticker.messages import GetWorld, World
+from app.http.connection import LINGER_S, Connection
+from app.http.edge import AsgiApp, Receive, Scope, Send
+from tests.app.http.harness import (
+    BEARER,
+    NOW_MS,
+    SILENT,
+    FakeWorld,
+    Serving,
+    get,
+    serving,
+    settings_with,
+)
+
+UPGRADE = ("Connection: Upgrade", "Upgrade: websocket")
+REGISTER = b'{"username":"ada","password":"correct horse"}'
+
+
+def post(*headers: str, body: bytes = b"") -> bytes:
+    """Spell out a request with a body."""
+    return (
+        "\r\n".join(["POST /v1/accounts HTTP/1.1", "Host: x", *headers, "", ""]).encode("latin-1")
+        + body
+    )
+
+
+async def alive(server: Serving) -> bool:
+    """Whether the server still serves others."""
+    return (await server.client.get("/healthz")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status", "slug"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", 400, "malformed-request"),
+        (b"GET /healthz\r\n\r\n", 400, "malformed-request"),
+        (b"GET /healthz HTTP/1.1\r\n\r\n", 400, "malformed-request"),
+        (b"GET /healthz HTTP/1.1\r\nHost : x\r\n\r\n", 400, "malformed-request"),
+        (b"GET /healthz HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400, "malformed-request"),
+        (b"GET /a b HTTP/1.1\r\nHost: x\r\n\r\n", 400, "malformed-request"),
+        (b"GET /\xc3\xa9 HTTP/1.1\r\nHost: x\r\n\r\n", 400, "malformed-request"),
+        (b"GET /healthz HTTP/1.1\r\nHost: x\r\nA: b\0c\r\n\r\n", 400, "malformed-request"),
+        (post("Content-Length: 5", "Transfer-Encoding: chunked", body=b"0\r\n\r\n"), 400,
+         "malformed-request"),
+        (post("Transfer-Encoding: chunked", "Content-Length: 0", body=b"0\r\n\r\n"), 400,
+         "malformed-request"),
+        (post("Content-Length: 1", "Content-Length: 2", body=b"ab"), 400, "malformed-request"),
+        (post("Content-Length: -1"), 400, "malformed-request"),
+        (post("Content-Length: +1"), 400, "malformed-request"),
+        (post("Content-Length: 0x1"), 400, "malformed-request"),
+        (post("Content-Length: 1e3"), 400, "malformed-request"),
+        (post("Transfer-Encoding: chunked", body=b"zz\r\n"), 400, "malformed-request"),
+        (post("Transfer-Encoding: chunked", body=b"1\r\nab"), 400, "malformed-request"),
+        (post("Transfer-Encoding: gzip"), 501, "not-implemented"),
+        (post("Transfer-Encoding: chunked, chunked"), 501, "not-implemented"),
+        (get("/healthz", "A: " + "b" * 20_000), 431, "headers-too-large"),
+        (get("/" + "a" * 20_000), 431, "headers-too-large"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "http-version-not-supported"),
+        (b"GET /healthz HTTP/3.0\r\nHost: x\r\n\r\n", 505, "http-version-not-supported"),
+    ],
+    ids=lambda value: repr(value)[:60],
+)  # fmt: skip
+async def test_unreadable_request_is_refused_and_its_connection_closed(
+    request_bytes: bytes, status: int, slug: str
+) -> None:
+    """What is not HTTP/1.1 gets a problem with an id, then the end of its connection."""
+    async with serving() as server:
+        client = await server.connect()
+        await client.send(request_bytes)
+        response = await client.read_response()
+        assert response.status == status
+        assert msgspec.json.decode(response.body)["type"] == f"/problems/{slug}"
+        assert response.headers["content-type"] == "application/problem+json"
+        assert response.headers["connection"] == "close"
+        assert response.headers["x-request-id"]
+        assert await client.read_to_end() == b""
+        assert server.world.asked == []
+        assert await alive(server)
+        assert not server.world.logged
+
+
+@pytest.mark.parametrize(
+    "target", ["*", "http://x/healthz", "example.com:80", "?x", "healthz", "http://[::1/"]
+)
+async def test_target_that_is_no_path_is_400(target: str) -> None:
+    """Asterisk, absolute and authority forms are refused, whatever the method."""
+    async with serving() as server:
+        for method in ("GET", "OPTIONS", "CONNECT"):
+            client = await server.connect()
+            await client.send(f"{method} {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            assert (await client.read_response(method.encode())).status == 400
+            await client.aclose()
+        assert not server.world.logged
+
+
+async def test_smuggled_request_is_never_answered() -> None:
+    """What hides behind contradicting lengths is not taken for a second request."""
+    async with serving() as server:
+        client = await server.connect()
+        hidden = get("/v1/world")
+        await client.send(
+            post("Content-Length: 4", "Transfer-Encoding: chunked", body=b"0\r\n\r\n" + hidden)
+        )
+        answer = await client.read_to_end()
+        assert answer.count(b"HTTP/1.1 ") == 1
+        assert server.world.asked == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        UPGRADE,
+        (*UPGRADE, "Sec-WebSocket-Version: 13"),
+        (*UPGRADE, "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: x"),
+        (*UPGRADE, "Sec-WebSocket-Version: 99", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="),
+        (*UPGRADE, "Sec-WebSocket-Extensions: \xff;;,", "Sec-WebSocket-Key: \xff"),
+        ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: !"),
+    ],
+    ids=lambda headers: " ".join(headers)[:60],
+)
+async def test_upgrade_is_ignored_and_hurts_nobody(headers: tuple[str, ...]) -> None:
+    """A WebSocket or HTTP/2 handshake, good or bad, is answered as the plain request it also is."""
+    async with serving() as server:
+        client = await server.connect()
+        await client.send(get("/healthz", *headers))
+        assert (await client.read_response()).status == 200
+        await client.send(b"\x81\x85\x00\x00\x00\x00hello\x88\x00")
+        rest = await client.read_to_end()
+        assert rest.startswith(b"HTTP/1.1 400 ")
+        assert await alive(server)
+        assert not server.world.logged
+
+
+async def test_failing_connection_is_logged_and_ends_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An exception within one connection ends that connection only, whatever raised it."""
+
+    async def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    async with serving() as server:
+        bystander = await server.connect()
+        await bystander.send(get())
+        assert (await bystander.read_response()).status == 200
+        with monkeypatch.context() as patch:
+            patch.setattr(Connection, "_read", fail)
+            client = await server.connect()
+            assert await client.read_to_end() == b""
+        assert len(server.world.events("connection_failed")) == 1
+        await bystander.send(get())
+        assert (await bystander.read_response()).status == 200
+        assert await alive(server)
+
+
+async def test_failing_application_is_answered_with_500() -> None:
+    """An application that raises beneath every handler still gives its client an answer."""
+
+    def broken(_: AsgiApp) -> AsgiApp:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            raise ZeroDivisionError
+
+        return app
+
+    async with serving(wrap=broken) as server:
+        client = await server.connect()
+        await client.send(get())
+        answer = await client.read_to_end()
+        assert answer.startswith(b"HTTP/1.1 500 ")
+        assert len(server.world.events("asgi_failed")) == 1
+
+
+async def test_pipelined_requests_are_answered_in_order() -> None:
+    """Requests sent without waiting are answered one after another, each on its own."""
+    async with serving() as server:
+        client = await server.connect()
+        await client.send(get("/healthz") + get("/v1/world") + get("/nope") + get("/readyz"))
+        answers = [await client.read_response() for _ in range(4)]
+        assert [answer.status for answer in answers] == [200, 200, 404, 200]
+        assert b"testworld" in answers[1].body
+        await client.aclose()
+
+
+async def test_keep_alive_connection_serves_again_and_again() -> None:
+    """A connection is kept for the next request unless the client wants it closed."""
+    async with serving() as server:
+        client = await server.connect()
+        for _ in range(50):
+            await client.send(get())
+            response = await client.read_response()
+            assert (response.status, response.headers.get("connection")) == (200, None)
+        await client.send(get("/healthz", "Connection: close"))
+        assert (await client.read_response()).status == 200
+        assert await client.read_to_end() == b""
+
+
+async def test_http_1_0_is_served_and_closed() -> None:
+    """An HTTP/1.0 client gets its answer, and the end of the connection as its end."""
+    async with serving() as server:
+        client = await server.connect()
+        await client.send(b"GET /healthz HTTP/1.0\r\n\r\n")
+        answer = await client.read_to_end()
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert answer.endswith(b'{"status":"ok"}')
+
+
+async def test_request_in_many_pieces_is_one_request() -> None:
+    """A request may come byte by byte."""
+    async with serving() as server:
+        client = await server.connect()
+        for byte in post(f"Content-Length: {len(REGISTER)}", body=REGISTER):
+            await client.send(bytes([byte]))
+        assert (await client.read_response()).status == 201
+        await client.aclose()
+
+
+async def test_chunked_body_is_one_body() -> None:
+    """A chunked body, with extensions and trailers, is put together."""
+    async with serving() as server:
+        client = await server.connect()
+        body = b"5;a=b\r\n%b\r\n%x\r\n%b\r\n0\r\nA: b\r\n\r\n" % (
+            REGISTER[:5],
+            len(REGISTER) - 5,
+            REGISTER[5:],
+        )
+        await client.send(post("Transfer-Encoding: chunked", body=body))
+        assert (await client.read_response()).status == 201
+        await client.aclose()
+
+
+async def test_expect_100_continue_is_answered() -> None:
+    """A client that asks before it sends its body is told to go on."""
+    async with serving() as server:
+        client = await server.connect()
+        await client.send(post("Expect: 100-continue", f"Content-Length: {len(REGISTER)}"))
+        assert (await client.stream.receive_some()).startswith(b"HTTP/1.1 100 ")
+        await client.send(REGISTER)
+        assert (await client.read_response()).status == 201
+        await client.aclose()
+
+
+async def test_client_that_has_closed_its_side_gets_its_answer() -> None:
+    """A client that says it will send no more still hears what it asked for."""
+    async with serving() as server:
+        client = await server.connect()
+        await client.send(get("/v1/world"))
+        await client.stream.send_eof()
+        answer = await client.read_to_end()
+        assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+async def test_client_that_goes_away_loses_the_answer_and_not_the_effect() -> None:
+    """An order that was handed to its actor takes effect though its client has reset."""
+    world = FakeWorld()
+    world.answers[PlaceOrder] = SILENT
+    async with serving(world) as server:
+        client = await server.connect()
+        body = b'{"asset":"metal_mine"}'
+        token = f"Authorization: {BEARER['Authorization']}"
+        head = get("/v1/inventory/orders", token, "Idempotency-Key: k", f"Content-Length: {len(body)}")
+        await client.send(head.replace(b"GET", b"POST") + body)
+        while not world.held:
+            await trio.sleep(0.005)
+        client.reset()
+        await server.wait_connections_closed(keeping=0)
+        assert len(world.asked_for(PlaceOrder)) == 1
+        assert world.held[0].reply is not None
+        assert world.held[0].reply.send_nowait("too late") is False
+        assert await alive(server)
+        assert not world.logged
+
+
+async def test_slow_head_ends_the_connection() -> None:
+    """A client that does not finish its request line in time is closed."""
+    settings = settings_with(read_timeout_ms=100, keep_alive_timeout_ms=60_000)
+    async with serving(settings=settings) as server:
+        client = await server.connect()
+        await client.send(b"GET /healthz HTTP/1.1\r\nHo")
+        await trio.sleep(0.05)
+        await client.send(b"st: ")
+        with trio.fail_after(2):
+            assert await client.read_to_end() == b""
+        assert await alive(server)
+
+
+async def test_slow_body_is_408_and_ends_the_connection() -> None:
+    """A client that does not finish its body in time is told so, then closed."""
+    async with serving(settings=settings_with(read_timeout_ms=100)) as server:
+        client = await server.connect()
+        await client.send(post("Content-Length: 100", body=b"{"))
+        response = await client.read_response()
+        assert response.status == 408
+        assert msgspec.json.decode(response.body)["type"] == "/problems/request-timeout"
+        assert await client.read_to_end() == b""
+
+
+async def test_idle_connection_is_closed_in_time() -> None:
+    """A connection without a request is kept for its time, before the first and after the last."""
+    async with serving(settings=settings_with(keep_alive_timeout_ms=100)) as server:
+        silent = await server.connect()
+        with trio.fail_after(2):
+            assert await silent.read_to_end() == b""
+        client = await server.connect()
+        await client.send(get())
+        assert (await client.read_response()).status == 200
+        with trio.fail_after(2):
+            assert await client.read_to_end() == b""
+
+
+async def test_waiting_for_an_actor_is_not_idleness() -> None:
+    """Neither the idle nor the read timeout touches a client that waits for its answer."""
+    world = FakeWorld()
+    world.answers[GetWorld] = SILENT
+    settings = settings_with(keep_alive_timeout_ms=50, read_timeout_ms=50)
+    async with serving(world, settings) as server:
+        client = await server.connect()
+        await client.send(get("/v1/world"))
+        await trio.sleep(0.2)
+        assert world.held[0].reply is not None
+        world.held[0].reply.send_nowait(World("w", 1, 1_000, NOW_MS))
+        assert (await client.read_response()).status == 200
+        await client.aclose()
+
+
+@dataclass(frozen=True)
+class Flood:
+    """An application whose answer is larger than every buffer between it and a client."""
+
+    size: int = 64 * 1024 * 1024
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with zeros."""
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": bytes(self.size)})
+
+
+async def test_client_that_never_reads_is_cut_off() -> None:
+    """A client that does not take its answer holds its connection no longer than the deadline."""
+    settings = settings_with(send_timeout_ms=150)
+    async with serving(settings=settings, wrap=lambda _: Flood()) as server:
+        client = await server.connect(receive_buffer=4_096)
+        await client.send(get())
+        started = trio.current_time()
+        await server.wait_connections_closed(keeping=0)
+        assert trio.current_time() - started < 1.5
+        assert len(server.world.events("client_stalled")) == 1
+        with pytest.raises(trio.BrokenResourceError):
+            while await client.stream.receive_some():
+                pass
+
+
+async def test_client_that_never_reads_pipelined_answers_is_cut_off() -> None:
+    """Requests that wait behind an answer nobody takes do not keep the connection either."""
+    settings = settings_with(send_timeout_ms=150)
+    async with serving(settings=settings, wrap=lambda _: Flood()) as server:
+        client = await server.connect(receive_buffer=4_096)
+        await client.send(get() * 20)
+        await server.wait_connections_closed(keeping=0)
+        await client.aclose()
+
+
+async def test_client_that_reads_slowly_gets_all_of_it() -> None:
+    """The deadline is for each piece of an answer, not for the whole."""
+    size = 6 * 1024 * 1024
+    settings = settings_with(send_timeout_ms=400)
+    async with serving(settings=settings, wrap=lambda _: Flood(size)) as server:
+        client = await server.connect(receive_buffer=128 * 1024)
+        await client.send(get("/healthz", "Connection: close"))
+        received, started = 0, trio.current_time()
+        while data := await client.stream.receive_some(256 * 1024):
+            received += len(data)
+            await trio.sleep(0.02)
+        assert received > size
+        assert trio.current_time() - started > 0.4
+        assert not server.world.logged
+
+
+async def test_refused_upload_does_not_lose_its_answer() -> None:
+    """A client that is still sending when it is refused can read why, and cannot send for ever."""
+    async with serving() as server:
+        client = await server.connect()
+        await client.send(post("Content-Length: 100000000"))
+        sent = 0
+        started = trio.current_time()
+        with pytest.raises(trio.BrokenResourceError):
+            while trio.current_time() - started < LINGER_S + 2:
+                await client.send(bytes(16_384))
+                sent += 16_384
+        client = await server.connect()
+        await client.send(post("Content-Length: 100000000") + bytes(100_000))
+        await trio.sleep(0.1)
+        await client.send(bytes(50_000))
+        assert (await client.read_response()).status == 413
+        await client.aclose()
+
+
+async def test_too_many_connections_are_told_so() -> None:
+    """Beyond the limit a client gets 503 and a closed connection; a place that is freed is used."""
+    async with serving(settings=settings_with(connections_max=2)) as server:
+        first, second = await server.connect(), await server.connect()
+        for client in (first, second):
+            await client.send(get())
+            assert (await client.read_response()).status == 200
+        third = await server.connect()
+        response = await third.read_response()
+        assert response.status == 503
+        assert response.headers["retry-after"] == "1"
+        assert response.headers["x-request-id"]
+        assert msgspec.json.decode(response.body)["type"] == "/problems/overloaded"
+        await third.aclose()
+        await first.aclose()
+        await server.wait_connections_closed(keeping=1)
+        fourth = await server.connect()
+        await fourth.send(get())
+        assert (await fourth.read_response()).status == 200
+        await fourth.aclose()
+        await second.aclose()
+
+
+async def test_refusals_are_bounded_too() -> None:
+    """Clients beyond the limit who do not read their refusal cannot pile up either."""
+    async with serving(settings=settings_with(connections_max=1)) as server:
+        holder = await server.connect()
+        await holder.send(get())
+        assert (await holder.read_response()).status == 200
+        waiting = [await server.connect() for _ in range(150)]
+        answers = [await client.read_to_end() for client in waiting]
+        told = [answer for answer in answers if answer]
+        assert 0 < len(told) < len(answers)
+        assert all(answer.startswith(b"HTTP/1.1 503 ") for answer in told)
+        await holder.aclose()
+
+
+async def test_connections_leave_nothing_behind() -> None:
+    """Whatever way a connection ends, the server forgets it."""
+    async with serving() as server:
+        for data in (b"", b"GET", get(), get() + b"junk", post("Content-Length: 9", body=b"x")):
+            client = await server.connect()
+            if data:
+                await client.send(data)
+            client.reset()
+            client = await server.connect()
+            if data:
+                await client.send(data)
+            await client.aclose()
+        await server.wait_connections_closed(keeping=0)
+        assert not server.world.logged
+
+
+async def test_random_bytes_never_hurt_the_server() -> None:
+    """Damaged requests are answered with 4xx or 501/505, or closed; the server logs nothing."""
+    rng = random.Random(20260301)
+    samples = [
+        get("/v1/world", "Accept: */*"),
+        post(f"Content-Length: {len(REGISTER)}", body=REGISTER),
+        post("Transfer-Encoding: chunked", body=b"5\r\nhello\r\n0\r\n\r\n"),
+        get("/v1/inventory?a=b", f"Authorization: {BEARER['Authorization']}", *UPGRADE),
+    ]
+    fine = {200, 201, 400, 401, 404, 405, 408, 413, 415, 422, 431, 501, 505}
+    async with serving(settings=settings_with(read_timeout_ms=60)) as server:
+        for _ in range(250):
+            data = damaged(rng, rng.choice(samples))
+            client = await server.connect()
+            await client.send(data)
+            await client.stream.send_eof()
+            answer = await client.read_to_end()
+            for line in answer.split(b"\r\n"):
+                at = line.find(b"HTTP/1.1 ")
+                assert at < 0 or int(line[at + 9 : at + 12]) in fine | {100}, (data, answer)
+            await client.aclose()
+        await server.wait_connections_closed(keeping=0)
+        assert not server.world.logged
+        assert await alive(server)
+
+
+def damaged(rng: random.Random, data: bytes) -> bytes:
+    """Change a request in a few places."""
+    changed = bytearray(data)
+    for _ in range(rng.randint(1, 4)):
+        at = rng.randrange(len(changed))
+        what = rng.choice([b"", b"\0", b"\r\n", b"\n", b" ", b"\xff", b":", b"%", bytes([rng.randrange(256)])])
+        changed[at : at + rng.randint(0, 3)] = what
+    return bytes(changed)

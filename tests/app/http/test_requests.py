@@ -1,0 +1,314 @@
+"""What every endpoint refuses alike: paths, methods, bodies, media types, and silent actors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from actors.authx.messages import Authorize, Login, Register
+from actors.database.errors import ConnectionLost, DatabaseUnavailable, StatementError
+from actors.inventory.messages import GetInventory, PlaceOrder
+from actors.ticker.messages import GetWorld
+from app.http.endpoints import ENDPOINTS
+from bus import Overloaded
+from tests.app.http.harness import (
+    BEARER,
+    DROPPED,
+    SETTINGS,
+    SILENT,
+    FakeWorld,
+    get,
+    serving,
+    settings_with,
+)
+
+JSON = {"Content-Type": "application/json"}
+BODY = b'{"username":"ada","password":"correct horse"}'
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/v1",
+        "/v2/world",
+        "/v1/world/",
+        "//v1/world",
+        "/v1//world",
+        "/V1/world",
+        "/v1/world/../world",
+        "/v1/inventory/orders/a/b",
+        "/%ff%zz",
+        "/v1/wörld",
+        "/static/x",
+        "/v1/world;x",
+        "/v1/world%00",
+    ],
+)
+async def test_unknown_path_is_404(path: str) -> None:
+    """A path that is not in the table is a problem with an id, and no redirect."""
+    async with serving() as server:
+        response = await server.client.get(path)
+        assert response.status_code == 404
+        assert response.headers["content-type"] == "application/problem+json"
+        assert response.headers["x-request-id"]
+        assert response.json()["type"] == "/problems/not-found"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [
+        ("POST", "/healthz", "GET, HEAD"),
+        ("PATCH", "/v1/accounts", "POST"),
+        ("HEAD", "/v1/accounts", "POST"),
+        ("OPTIONS", "/v1/accounts/me", "DELETE, GET, HEAD"),
+        ("TRACE", "/v1/sessions", "DELETE, GET, HEAD, POST"),
+        ("BREW", "/v1/inventory/orders", "GET, HEAD, POST"),
+        ("PUT", "/v1/inventory/orders/x", "DELETE, GET, HEAD"),
+    ],
+)
+async def test_wrong_method_is_405_with_allow(method: str, path: str, allow: str) -> None:
+    """A method that the path does not have is refused; Allow names those that it has."""
+    async with serving() as server:
+        response = await server.client.request(method, path, headers=BEARER)
+        assert response.status_code == 405
+        assert response.headers["allow"] == allow
+        assert server.world.asked == []
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/v1/world", "/openapi.json"])
+async def test_head_answers_like_get_without_a_body(path: str) -> None:
+    """HEAD gives the headers of GET, its length included, and nothing more."""
+    async with serving() as server:
+        expected = await server.client.get(path)
+        response = await server.client.head(path)
+        assert response.status_code == 200
+        assert response.content == b""
+        assert response.headers["content-length"] == expected.headers["content-length"]
+        assert (await server.client.get("/healthz")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "slug"),
+    [
+        (b"", 400, "malformed-json"),
+        (b"username=ada", 400, "malformed-json"),
+        (b'{"username":"ada","username":"bob","password":"x"}', 400, "malformed-json"),
+        (b'{"username":"\\ud800","password":"x"}', 400, "malformed-json"),
+        (b'{"username":"a\\u0000b","password":"x"}', 400, "malformed-json"),
+        (b'{"username":"\xff","password":"x"}', 400, "malformed-json"),
+        (b'{"username":NaN,"password":"x"}', 400, "malformed-json"),
+        (b"[" * 2_000, 400, "malformed-json"),
+        (b"[]", 422, "invalid-request"),
+        (b"null", 422, "invalid-request"),
+        (b"{}", 422, "invalid-request"),
+        (b'{"username":"ada"}', 422, "invalid-request"),
+        (b'{"username":1,"password":"x"}', 422, "invalid-request"),
+        (b'{"username":null,"password":"x"}', 422, "invalid-request"),
+        (b'{"username":"ada","password":"x","admin":true}', 422, "invalid-request"),
+    ],
+    ids=lambda value: repr(value)[:50],
+)
+async def test_body_that_does_not_fit_is_refused(content: bytes, status: int, slug: str) -> None:
+    """A body is refused as no JSON (400) or as not what the endpoint takes (422)."""
+    async with serving() as server:
+        response = await server.client.post("/v1/accounts", content=content, headers=JSON)
+        assert response.status_code == status
+        assert response.json()["type"] == f"/problems/{slug}"
+        assert ("errors" in response.json()) == (status == 422)
+        assert server.world.asked == []
+
+
+@pytest.mark.parametrize(
+    "count",
+    ["1.0", "1e3", "true", '"5"', "0", "-1", "9007199254740993", "9223372036854775808"]
+    + ["1" + "0" * 30, "9" * 1_500, "1e999", "[]", "{}"],
+    ids=lambda value: value[:25],
+)
+async def test_count_that_is_no_integer_in_bounds_is_422(count: str) -> None:
+    """No odd number is an order's count, and none of them is an error of the server."""
+    async with serving() as server:
+        response = await server.client.post(
+            "/v1/inventory/orders",
+            content=f'{{"asset":"fighter","count":{count}}}',
+            headers={**BEARER, **JSON, "Idempotency-Key": "k"},
+        )
+        assert response.status_code == 422
+        assert response.json()["errors"][0]["field"] == "count"
+        assert not server.world.asked_for(PlaceOrder)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 201),
+        ({"Content-Type": "application/json"}, 201),
+        ({"Content-Type": "Application/JSON; charset=UTF-8"}, 201),
+        ({"Content-Type": 'application/json;charset="utf-8"'}, 201),
+        ({"Content-Type": "application/json", "Content-Encoding": "identity"}, 201),
+        ({"Content-Type": "application/json; charset=latin-1"}, 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        ({"Content-Type": "multipart/form-data; boundary=x"}, 415),
+        ({"Content-Type": "text/plain"}, 415),
+        ({"Content-Type": ""}, 415),
+        ({"Content-Type": "application/json", "Content-Encoding": "gzip"}, 415),
+    ],
+    ids=str,
+)
+async def test_body_must_be_declared_as_json_or_not_at_all(
+    headers: dict[str, str], status: int
+) -> None:
+    """JSON, or nothing said, is read; any other declared type is 415."""
+    async with serving() as server:
+        response = await server.client.post("/v1/accounts", content=BODY, headers=headers)
+        assert response.status_code == status
+        assert bool(server.world.asked_for(Register)) == (status == 201)
+
+
+@pytest.mark.parametrize("extra", [1, 200_000])
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_body_beyond_the_limit_is_413(extra: int, chunked: bool) -> None:
+    """A body over the limit is refused, announced or chunked, a byte over or far over."""
+    size = SETTINGS.max_body_bytes + extra
+
+    async def chunks() -> Any:
+        for start in range(0, size, 1_000):
+            yield b" " * min(1_000, size - start)
+
+    async with serving() as server:
+        content = chunks() if chunked else b" " * size
+        response = await server.client.post("/v1/accounts", content=content, headers=JSON)
+        assert response.status_code == 413
+        assert response.json()["type"] == "/problems/payload-too-large"
+        assert (await server.client.get("/healthz")).status_code == 200
+
+
+async def test_body_up_to_the_limit_is_read() -> None:
+    """The limit itself is allowed."""
+    async with serving() as server:
+        content = BODY.ljust(SETTINGS.max_body_bytes)
+        response = await server.client.post("/v1/accounts", content=content, headers=JSON)
+        assert response.status_code == 201
+
+
+async def test_body_where_none_is_wanted_is_read_past() -> None:
+    """A body of a request that takes none does not disturb it, nor the request after it."""
+    async with serving() as server:
+        client = await server.connect()
+        await client.send(get("/healthz", "Content-Length: 5") + b"ab\r\nc" + get("/v1/world"))
+        assert (await client.read_response()).status == 200
+        assert b"testworld" in (await client.read_response()).body
+        await client.aclose()
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "slug", "retry"),
+    [
+        (Overloaded("full"), 503, "overloaded", "1"),
+        (DROPPED, 503, "actor-stopped", "1"),
+        (SILENT, 504, "reply-timeout", None),
+        (DatabaseUnavailable("secret"), 503, "unavailable", "1"),
+        (ConnectionLost("secret"), 503, "unavailable", "1"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+@pytest.mark.parametrize(
+    ("asked", "path", "headers"),
+    [
+        (GetWorld, "/v1/world", {}),
+        (GetInventory, "/v1/inventory", BEARER),
+        (Authorize, "/v1/inventory", BEARER),
+    ],
+    ids=["ticker", "inventory", "authx"],
+)
+async def test_actor_in_trouble_is_a_503_or_504(
+    asked: type,
+    path: str,
+    headers: dict[str, str],
+    answer: Any,
+    status: int,
+    slug: str,
+    retry: str | None,
+) -> None:
+    """Overload, a stopped actor, a silent one and a lost database each have their own problem."""
+    world = FakeWorld()
+    world.answers[asked] = answer
+    async with serving(world, settings_with(reply_timeout_ms=100)) as server:
+        response = await server.client.get(path, headers=headers)
+        assert response.status_code == status
+        assert response.json()["type"] == f"/problems/{slug}"
+        assert response.headers.get("retry-after") == retry
+        assert b"secret" not in response.content
+        assert not world.logged
+
+
+async def test_full_buffer_is_overloaded_at_once() -> None:
+    """An actor that does not keep up costs the next client an immediate 503, not a wait."""
+    world = FakeWorld()
+    world.answers[Login] = SILENT
+    async with serving(world) as server:
+        world.stop_listening()
+        response = await server.client.get("/v1/world")
+        assert response.status_code == 503
+        assert response.json()["type"] == "/problems/actor-stopped"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ZeroDivisionError("secret"), 500),
+        (ExceptionGroup("secret", [ValueError("secret")]), 500),
+        (StatementError("secret", sqlstate="42601"), 503),
+    ],
+    ids=lambda value: str(type(value).__name__),
+)
+async def test_unforeseen_error_is_logged_and_says_nothing(error: Exception, status: int) -> None:
+    """What nobody foresaw is logged under the request's id; the client gets no word of it."""
+    world = FakeWorld()
+    world.answers[GetWorld] = error
+    async with serving(world) as server:
+        response = await server.client.get("/v1/world", headers={"X-Request-Id": "find-me"})
+        assert response.status_code == status
+        assert response.headers["x-request-id"] == "find-me"
+        assert b"secret" not in response.content
+        assert b"Traceback" not in response.content
+        (event,) = world.events("request_failed")
+        assert event["request_id"] == "find-me"
+        assert event["exc_info"] is error
+
+
+async def test_request_id_is_the_clients_or_a_new_one() -> None:
+    """Every answer carries X-Request-Id: the client's if it is fit, else one of its own."""
+    async with serving() as server:
+        for path in ("/healthz", "/nope", "/v1/inventory"):
+            response = await server.client.get(path, headers={"X-Request-Id": "a.B-1_2"})
+            assert response.headers["x-request-id"] == "a.B-1_2"
+            response = await server.client.get(path, headers={"X-Request-Id": "no good"})
+            assert response.headers["x-request-id"] != "no good"
+
+
+async def test_table_has_every_endpoint_of_the_contract() -> None:
+    """The table offers what the contract lists for this version, each behind its own door."""
+    offered = {(row.method, row.path.replace(":uuid", ""), row.auth.value) for row in ENDPOINTS}
+    assert offered >= {
+        ("GET", "/healthz", "none"),
+        ("GET", "/readyz", "none"),
+        ("GET", "/v1/world", "none"),
+        ("GET", "/v1/ruleset", "none"),
+        ("POST", "/v1/accounts", "none"),
+        ("POST", "/v1/sessions", "none"),
+        ("POST", "/v1/sessions/refresh", "none"),
+        ("GET", "/v1/sessions", "player"),
+        ("DELETE", "/v1/sessions/current", "player"),
+        ("DELETE", "/v1/sessions", "player"),
+        ("GET", "/v1/accounts/me", "player"),
+        ("DELETE", "/v1/accounts/me", "player"),
+        ("PUT", "/v1/accounts/me/password", "player"),
+        ("GET", "/v1/inventory", "player"),
+        ("POST", "/v1/inventory/orders", "player"),
+        ("GET", "/v1/inventory/orders", "player"),
+        ("GET", "/v1/inventory/orders/{order_id}", "player"),
+        ("DELETE", "/v1/inventory/orders/{order_id}", "player"),
+        ("GET", "/v1/inventory/ledger", "player"),
+    }

@@ -1,0 +1,191 @@
+"""Listening, and letting go: ports, shutdown in time, cancellation."""
+
+from __future__ import annotations
+
+import socket
+from functools import partial
+
+import pytest
+import trio
+
+from actors.ticker.messages import GetWorld, World
+from app.http import HttpBindError, create_app, serve_http
+from app.http.listeners import open_listeners
+from tests.app.http.harness import (
+    NOW_MS,
+    SILENT,
+    FakeWorld,
+    get,
+    serving,
+    settings_with,
+)
+from tests.app.http.test_connection import Flood, post
+
+
+async def test_port_0_reports_the_port_that_was_picked() -> None:
+    """With port 0 the server says which port it listens on."""
+    async with serving() as server:
+        assert server.port > 0
+        assert (await server.client.get("/healthz")).status_code == 200
+
+
+async def test_port_in_use_is_one_clear_line() -> None:
+    """A second server on the same port fails before it serves anything, and says why."""
+    async with serving() as server:
+        world = FakeWorld()
+        settings = settings_with(port=server.port)
+        app = create_app(world.gateway(), settings, log=world.log)
+        with pytest.raises(HttpBindError) as error:
+            await serve_http(app, settings, shutdown=trio.sleep_forever, log=world.log)
+        assert str(error.value) == (
+            f"cannot listen on 127.0.0.1:{server.port}: Address already in use"
+        )
+
+
+@pytest.mark.parametrize("host", ["203.0.113.1", "no-such-host.invalid", "fe80::dead%nope"])
+async def test_address_that_is_not_ours_is_one_clear_line(host: str) -> None:
+    """An address of another machine, or of none, is refused with the address in the message."""
+    with pytest.raises(HttpBindError) as error:
+        await open_listeners(host, 8470, 10)
+    assert str(error.value).startswith("cannot listen on ")
+    assert host in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_bind_error_shows_an_ipv6_address_in_brackets() -> None:
+    """Host and port can be told apart in the message."""
+    assert str(HttpBindError("::1", 80, "why")) == "cannot listen on [::1]:80: why"
+
+
+async def test_every_address_of_a_host_has_the_same_port() -> None:
+    """A name with several addresses is listened to on all that this machine has, on one port."""
+    listeners, port = await open_listeners("localhost", 0, 10)
+    try:
+        assert {listener.socket.getsockname()[1] for listener in listeners} == {port}
+    finally:
+        for listener in listeners:
+            await listener.aclose()
+
+
+async def test_failed_bind_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a later address cannot be bound, the earlier ones are let go."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.2", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        family = socket.AF_INET
+
+        async def resolve(*_: object, **__: object) -> object:
+            await trio.lowlevel.checkpoint()
+            return [(family, 0, 0, "", (host, port)) for host in ("127.0.0.1", "127.0.0.2")]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(trio.socket, "getaddrinfo", resolve)
+            with pytest.raises(HttpBindError, match="in use"):
+                await open_listeners("both", port, 10)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", port))
+
+
+async def test_shutdown_closes_idle_connections_at_once() -> None:
+    """Clients that only keep their connection open do not hold the shutdown up."""
+    async with serving() as server:
+        idle = [await server.connect() for _ in range(20)]
+        for client in idle[:10]:
+            await client.send(get())
+            assert (await client.read_response()).status == 200
+        await idle[15].send(b"GET /heal")
+        started = trio.current_time()
+        server.stop.set()
+        await server.stopped.wait()
+        assert trio.current_time() - started < 0.5
+        for client in idle:
+            assert await client.read_to_end() == b""
+        assert not server.world.logged
+
+
+async def test_shutdown_lets_a_request_in_flight_finish() -> None:
+    """A client that waits for its answer gets it, and is told that the connection ends."""
+    world = FakeWorld()
+    world.answers[GetWorld] = SILENT
+    async with serving(world) as server:
+        client = await server.connect()
+        await client.send(get("/v1/world"))
+        while not world.held:
+            await trio.sleep(0.005)
+        server.stop.set()
+        await trio.sleep(0.05)
+        with pytest.raises(OSError, match="all attempts to connect"):
+            await trio.open_tcp_stream("127.0.0.1", server.port)
+        assert not server.stopped.is_set()
+        assert world.held[0].reply is not None
+        world.held[0].reply.send_nowait(World("w", 1, 1_000, NOW_MS))
+        response = await client.read_response()
+        assert response.status == 200
+        assert response.headers["connection"] == "close"
+        assert await client.read_to_end() == b""
+        await server.stopped.wait()
+        assert not world.logged
+
+
+@pytest.mark.parametrize("request_bytes", [get("/v1/world"), post("Content-Length: 9", body=b"{")])
+async def test_shutdown_is_over_in_time_whatever_hangs(request_bytes: bytes) -> None:
+    """A silent actor, or half a body, costs a shutdown its deadline and not more."""
+    world = FakeWorld()
+    world.answers[GetWorld] = SILENT
+    async with serving(world, settings_with(shutdown_timeout_ms=150)) as server:
+        client = await server.connect()
+        await client.send(request_bytes)
+        while not server.connections:
+            await trio.sleep(0.005)
+        await trio.sleep(0.05)
+        started = trio.current_time()
+        server.stop.set()
+        await server.stopped.wait()
+        assert trio.current_time() - started < 0.6
+        assert len(world.events("http_connections_aborted")) == 1
+        await client.aclose()
+
+
+async def test_shutdown_does_not_wait_for_a_client_that_never_reads() -> None:
+    """A send that is stuck is broken off at the deadline of the shutdown, not at its own."""
+    settings = settings_with(send_timeout_ms=60_000, shutdown_timeout_ms=150)
+    async with serving(settings=settings, wrap=lambda _: Flood()) as server:
+        client = await server.connect(receive_buffer=4_096)
+        await client.send(get())
+        await trio.sleep(0.2)
+        started = trio.current_time()
+        server.stop.set()
+        await server.stopped.wait()
+        assert trio.current_time() - started < 0.6
+        await client.aclose()
+
+
+async def test_cancellation_ends_the_server_at_once() -> None:
+    """Cancelled, the server is gone at once, whatever its clients do."""
+    world = FakeWorld()
+    settings = settings_with(send_timeout_ms=60_000)
+    async with trio.open_nursery() as nursery:
+        serve = partial(
+            serve_http, Flood(), settings, shutdown=trio.sleep_forever, log=world.log
+        )
+        port: int = await nursery.start(serve)
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        await stream.send_all(get())
+        await trio.sleep(0.2)
+        started = trio.current_time()
+        nursery.cancel_scope.cancel()
+    assert trio.current_time() - started < 0.5
+    await stream.aclose()
+
+
+async def test_server_can_be_started_again_on_its_port() -> None:
+    """After a shutdown the port is free at once, connections that have just ended or not."""
+    async with serving() as server:
+        client = await server.connect()
+        await client.send(get("/healthz", "Connection: close"))
+        assert (await client.read_response()).status == 200
+        server.stop.set()
+        await server.stopped.wait()
+        async with serving(settings=settings_with(port=server.port)) as second:
+            assert (await second.client.get("/healthz")).status_code == 200

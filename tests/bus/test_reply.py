@@ -1,0 +1,273 @@
+"""One-shot replies: every question has exactly one outcome."""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from bus import (
+    ActorStopped,
+    Interest,
+    Message,
+    Overloaded,
+    ReplyTimeout,
+    Topic,
+    open_broadcast_channel,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bus import Bus, Reply, ReplyStatistics, Subscription
+
+
+def replies(bus: Bus) -> ReplyStatistics:
+    """Give the bus's counts of questions."""
+    return bus.statistics().replies
+
+
+@pytest.fixture
+async def bus() -> Bus:
+    """Open a bus."""
+    return open_broadcast_channel()
+
+
+@pytest.fixture
+async def mailbox(bus: Bus) -> Subscription:
+    """Subscribe to every task."""
+    return bus.subscribe(Interest(Topic.TASK), buffer=8)
+
+
+async def _answer(mailbox: Subscription, answer: Callable[[Reply[object]], object]) -> None:
+    message = await mailbox.receive()
+    assert message.reply is not None
+    answer(message.reply)
+
+
+async def test_ask_returns_the_value(
+    bus: Bus, mailbox: Subscription, nursery: trio.Nursery
+) -> None:
+    """The value that the actor sends is what the asker gets, once."""
+    nursery.start_soon(_answer, mailbox, lambda reply: reply.send_nowait(42))
+    assert await bus.ask(Topic.TASK, "question", timeout_s=1) == 42
+    assert replies(bus).answered == 1
+
+
+async def test_ask_raises_the_actors_error(
+    bus: Bus, mailbox: Subscription, nursery: trio.Nursery
+) -> None:
+    """An error that the actor answers with is raised in the asker."""
+    nursery.start_soon(_answer, mailbox, lambda reply: reply.fail(LookupError("no such thing")))
+    with pytest.raises(LookupError, match="no such thing"):
+        await bus.ask(Topic.TASK, "question", timeout_s=1)
+    assert replies(bus).failed == 1
+
+
+async def test_ask_with_nobody_interested_learns_at_once(
+    bus: Bus, mailbox: Subscription, autojump_clock: trio.testing.MockClock
+) -> None:
+    """A question that reaches nobody is ActorStopped at once, never by timeout."""
+    with pytest.raises(ActorStopped):
+        await bus.ask(Topic.AUTH, "question", timeout_s=1e6)
+    assert trio.current_time() < 1
+    assert replies(bus).stopped == 1
+
+
+async def test_ask_times_out_and_the_late_answer_is_counted(
+    bus: Bus, mailbox: Subscription, autojump_clock: trio.testing.MockClock
+) -> None:
+    """After the timeout the asker is gone: the answer is dropped, counted, and told its sender."""
+    began = trio.current_time()
+    with pytest.raises(ReplyTimeout, match="2 s"):
+        await bus.ask(Topic.TASK, "question", timeout_s=2)
+    assert trio.current_time() - began == pytest.approx(2)
+    message = mailbox.receive_nowait()
+    assert message.reply is not None
+    assert message.reply.send_nowait("late") is False
+    assert message.reply.settled
+    counts = replies(bus)
+    assert (counts.timed_out, counts.late, counts.answered) == (1, 1, 0)
+
+
+async def test_wait_takes_an_answer_that_was_sent_in_time(bus: Bus) -> None:
+    """What the actor could send without being told "late" reaches the asker at any timeout."""
+    reply, pending = bus.open_reply()
+    assert reply.send_nowait("there") is True
+    assert await pending.wait(0) == "there"
+    counts = replies(bus)
+    assert (counts.answered, counts.timed_out, counts.late) == (1, 0, 0)
+
+
+async def test_wait_at_its_deadline_prefers_the_actors_silence_to_a_timeout(bus: Bus) -> None:
+    """A reply that was closed before the deadline is ActorStopped even if seen at the deadline."""
+    reply, pending = bus.open_reply()
+    reply.close()
+    with pytest.raises(ActorStopped):
+        await pending.wait(0)
+
+
+async def test_wait_cancelled_gives_the_question_up(
+    bus: Bus, mailbox: Subscription, nursery: trio.Nursery
+) -> None:
+    """A cancelled asker takes nothing back; the answer is dropped and counted as late."""
+    with trio.CancelScope() as scope:
+        nursery.start_soon(scope.cancel)
+        await bus.ask(Topic.TASK, "question", timeout_s=1e6)
+    assert scope.cancelled_caught
+    message = mailbox.receive_nowait()
+    assert message.reply is not None
+    assert not message.reply.send_nowait(1)
+    assert replies(bus).late == 1
+
+
+async def test_reply_takes_only_its_first_outcome(bus: Bus) -> None:
+    """A second answer of any kind changes nothing and says so."""
+    reply, pending = bus.open_reply()
+    assert reply.send_nowait(1) is True
+    assert reply.send_nowait(2) is False
+    assert reply.fail(ValueError()) is False
+    reply.drop()
+    reply.close()
+    assert await pending.wait(1) == 1
+    counts = replies(bus)
+    assert (counts.answered, counts.failed, counts.stopped, counts.late) == (1, 0, 0, 0)
+
+
+async def test_reply_closed_is_actor_stopped_and_takes_no_answer(bus: Bus) -> None:
+    """After close the asker has ActorStopped, and nothing else can come."""
+    reply, pending = bus.open_reply()
+    reply.close()
+    assert reply.send_nowait(1) is False
+    with pytest.raises(ActorStopped):
+        await pending.wait(1)
+
+
+async def test_pending_closed_makes_every_answer_late(bus: Bus) -> None:
+    """An asker that closes its half gives the question up."""
+    reply, pending = bus.open_reply()
+    pending.close()
+    assert reply.send_nowait(1) is False
+    assert replies(bus).late == 1
+
+
+# --------------------------------------------------------------------- several holders
+
+
+async def test_reply_of_several_holders_stops_with_the_last_of_them(bus: Bus) -> None:
+    """A question that reached three is given up when the third has dropped it, not before."""
+    holders = [bus.subscribe(Interest(Topic.TASK), buffer=1) for _ in range(3)]
+    reply, pending = bus.open_reply()
+    assert bus.send_nowait(Message(Topic.TASK, 0, reply=reply)) == 3
+    holders[0].close()
+    with holders[1].answering():
+        holders[1].receive_nowait()
+    assert not reply.settled
+    holders[2].close()
+    assert reply.settled
+    with pytest.raises(ActorStopped):
+        await pending.wait(1e6)
+
+
+async def test_reply_of_several_holders_takes_the_first_answer(bus: Bus) -> None:
+    """Two holders may drop a question that the third has answered."""
+    holders = [bus.subscribe(Interest(Topic.TASK), buffer=1) for _ in range(3)]
+    reply, pending = bus.open_reply()
+    bus.send_nowait(Message(Topic.TASK, 0, reply=reply))
+    holders[0].close()
+    reply.send_nowait("first")
+    holders[1].close()
+    assert reply.send_nowait("second") is False
+    assert await pending.wait(1) == "first"
+
+
+async def test_reply_refused_by_a_full_buffer_counts_no_holder(bus: Bus) -> None:
+    """A question that was refused for one full buffer is held by nobody."""
+    free = bus.subscribe(Interest(Topic.TASK), buffer=2)
+    bus.subscribe(Interest(Topic.TASK), buffer=1)
+    bus.send_nowait(Message(Topic.TASK, 0))
+    with pytest.raises(Overloaded):
+        await bus.ask(Topic.TASK, 1, timeout_s=1e6)
+    assert free.statistics().current_buffer_used == 1
+    counts = replies(bus)
+    assert (counts.answered, counts.stopped, counts.timed_out, counts.late) == (0, 0, 0, 0)
+
+
+# --------------------------------------------------------------------- dropped
+
+
+async def test_reply_garbage_collected_wakes_its_asker(
+    bus: Bus, mailbox: Subscription, nursery: trio.Nursery
+) -> None:
+    """A message that is dropped and collected is ActorStopped for its asker at once."""
+    learned = trio.Event()
+
+    async def ask() -> None:
+        with pytest.raises(ActorStopped):
+            await bus.ask(Topic.TASK, "question", timeout_s=1e6)
+        learned.set()
+
+    nursery.start_soon(ask)
+    await wait_all_tasks_blocked()
+    mailbox.receive_nowait()
+    with trio.fail_after(5):
+        await learned.wait()
+
+
+async def test_reply_collected_in_a_cycle_wakes_its_asker(bus: Bus) -> None:
+    """A reply that hangs in a reference cycle is collected by the collector, with the same end."""
+    reply, pending = bus.open_reply()
+    cycle: list[object] = [reply]
+    cycle.append(cycle)
+    del reply, cycle
+    gc.collect()
+    with pytest.raises(ActorStopped):
+        await pending.wait(1e6)
+
+
+async def test_reply_collected_in_another_thread_wakes_its_asker(
+    bus: Bus, nursery: trio.Nursery
+) -> None:
+    """Garbage is collected in any thread; the asker, who waits already, learns all the same."""
+    reply, pending = bus.open_reply()
+    garbage: list[Reply[object]] = [reply]
+    del reply
+    learned = trio.Event()
+
+    async def wait() -> None:
+        with pytest.raises(ActorStopped):
+            await pending.wait(60)
+        learned.set()
+
+    nursery.start_soon(wait)
+    await wait_all_tasks_blocked()
+    await trio.to_thread.run_sync(garbage.clear)
+    with trio.fail_after(5):
+        await learned.wait()
+
+
+def test_reply_collected_after_the_run_is_silent() -> None:
+    """A reply that outlives Trio's run bothers nobody when it is collected."""
+    kept: list[object] = []
+
+    async def main() -> None:
+        await trio.lowlevel.checkpoint()
+        kept.append(open_broadcast_channel().open_reply())
+
+    trio.run(main)
+    kept.clear()
+    gc.collect()
+    assert not kept
+
+
+async def test_reply_is_settled_by_its_first_outcome_only(bus: Bus) -> None:
+    """`settled` tells whether an outcome was given."""
+    reply, pending = bus.open_reply()
+    assert not reply.settled
+    reply.fail(ValueError("no"))
+    assert reply.settled
+    with pytest.raises(ValueError, match="no"):
+        await pending.wait(1)
