@@ -87,6 +87,7 @@ class Assembly:
         )
         return Authx(
             subscription,
+            bus,
             self._database,
             self._keyring,
             settings.authx_settings(self._config),

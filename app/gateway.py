@@ -31,26 +31,37 @@ if TYPE_CHECKING:
         Login,
         Refresh,
         Register,
+        SearchAccounts,
         SessionInfo,
+        SetSuspended,
         Tokens,
     )
+    from actors.inventory.engine import Quote
     from actors.inventory.messages import (
         CancelOrder,
         Forget,
+        GetForecast,
         GetInventory,
         GetLedger,
         GetOrder,
+        GetQuote,
+        Grant,
         InventoryMessage,
         ListOrders,
+        ListTransfers,
         PlaceOrder,
+        SendTransfer,
         Settle,
     )
     from actors.inventory.views import (
         Cancelled,
+        Granted,
         InventoryView,
         LedgerPage,
         OrderView,
         Placed,
+        Sent,
+        TransferRecord,
     )
 
 TICKER_KEY = "ticker"
@@ -111,7 +122,11 @@ class Gateway:
         self.world_name = world_name
 
     @overload
-    async def auth(self, message: Register | GetAccount | FindAccount) -> Account: ...
+    async def auth(
+        self, message: Register | GetAccount | FindAccount | SetSuspended
+    ) -> Account: ...
+    @overload
+    async def auth(self, message: SearchAccounts) -> tuple[Account, ...]: ...
     @overload
     async def auth(self, message: Login | Refresh) -> Tokens: ...
     @overload
@@ -127,7 +142,15 @@ class Gateway:
         return await self._ask(Topic.AUTH, message, None)
 
     @overload
-    async def inventory(self, message: GetInventory) -> InventoryView: ...
+    async def inventory(self, message: GetInventory | GetForecast) -> InventoryView: ...
+    @overload
+    async def inventory(self, message: GetQuote) -> Quote: ...
+    @overload
+    async def inventory(self, message: SendTransfer) -> Sent: ...
+    @overload
+    async def inventory(self, message: ListTransfers) -> tuple[TransferRecord, ...]: ...
+    @overload
+    async def inventory(self, message: Grant) -> Granted: ...
     @overload
     async def inventory(self, message: PlaceOrder) -> Placed: ...
     @overload

@@ -205,17 +205,7 @@ class Bus:
             Exception: whatever error the actor answered with.
             trio.ClosedResourceError: this handle is closed.
         """
-        reply, pending = self.open_reply()
-        try:
-            reached = await self._relay(Message(topic, body, key, reply))
-        except trio.BrokenResourceError:
-            reached = 0
-        except BaseException:
-            pending.close()
-            reply.close()
-            raise
-        if not reached:
-            reply.close()
+        pending = await self._put_question(topic, body, key)
         return await pending.wait(timeout_s)
 
     def clone(self) -> Bus:
@@ -270,6 +260,21 @@ class Bus:
                 late=counters.late,
             ),
         )
+
+    async def _put_question(self, topic: Topic, body: object, key: str | None) -> PendingReply[Any]:
+        # Not in ask() itself: while that waits, only who holds the message may hold the reply.
+        reply, pending = self.open_reply()
+        try:
+            reached = await self._relay(Message(topic, body, key, reply))
+        except trio.BrokenResourceError:
+            reached = 0
+        except BaseException:
+            pending.close()
+            reply.close()
+            raise
+        if not reached:
+            reply.close()
+        return pending
 
     async def _relay(self, message: Message) -> int:
         try:

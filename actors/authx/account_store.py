@@ -39,6 +39,14 @@ select account_id, username, role, suspended_at, created_at from accounts
 order by created_at, account_id
 """
 
+_SEARCH = """
+select account_id, username, role, suspended_at, created_at from accounts
+where username_key ~>=~ $1 and username_key ~<~ $2 and username_key ~>~ $3
+order by username_key using ~<~ limit $4
+"""
+
+_LAST_CHARACTER = "\U0010ffff"
+
 _CREDENTIALS_BY_ID = """
 select account_id, password_hash, suspended_at from accounts where account_id = $1
 """
@@ -63,8 +71,8 @@ returning account_id, username, role, suspended_at, created_at
 """
 
 _SET_SUSPENDED = """
-update accounts set suspended_at = case when $2 then coalesce(suspended_at, $3) end
-where username_key = $1
+update accounts set suspended_at = case when $3 then coalesce(suspended_at, $4) end
+where username_key = $1 or account_id = $2
 returning account_id, username, role, suspended_at, created_at
 """
 
@@ -225,15 +233,33 @@ def set_role(username_key: str, role: str, *, audit: AuditEntry) -> Script[Accou
     return script
 
 
-def set_suspended(username_key: str, *, suspended: bool, audit: AuditEntry) -> Script[Account]:
+def search_accounts(prefix: str, after: str, limit: int) -> Script[list[Account]]:
+    """Find accounts whose username begins so, in the order of their names."""
+
+    async def script(session: Session) -> list[Account]:
+        rows = await session.fetch(_SEARCH, prefix, prefix + _LAST_CHARACTER, after, limit)
+        return [_account(row) for row in rows]
+
+    return script
+
+
+def set_suspended(
+    *,
+    username_key: str | None = None,
+    account_id: str | None = None,
+    suspended: bool,
+    audit: AuditEntry,
+) -> Script[Account]:
     """Suspend an account and end its sessions, or let it in again, and announce it.
 
-    The script raises `UnknownAccount`.
+    The account is named by its username or by its id. The script raises `UnknownAccount`.
     """
 
     async def script(session: Session) -> Account:
         async with session.transaction():
-            row = await session.fetchrow(_SET_SUSPENDED, username_key, suspended, audit.at)
+            row = await session.fetchrow(
+                _SET_SUSPENDED, username_key, account_id, suspended, audit.at
+            )
             account = _known(row)
             if suspended:
                 await session.execute(_END_SESSIONS, account.account_id)

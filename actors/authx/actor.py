@@ -19,6 +19,7 @@ from actors.authx.listener import AccountListener
 from actors.authx.passwords import Passwords
 from actors.authx.service import AccountService
 from actors.authx.sessions import SessionCache, SessionReader
+from actors.authx.standstill import Standstill
 from actors.authx.tokens import AccessTokens
 from actors.database.errors import DatabaseError
 from actors.shutdown import Phase, Shutdown
@@ -34,13 +35,14 @@ if TYPE_CHECKING:
     from actors.authx.sessions import SessionState
     from actors.authx.settings import AuthxSettings
     from actors.database.driver import Database
-    from bus import Message, Subscription
+    from bus import Bus, Message, Subscription
 
 
 class Authx:
     """Authentication and authorization, with direct access to the database.
 
-    The subscription is to the topics ``auth`` and ``shutdown``. ``wall_clock`` gives aware UTC
+    The subscription is to the topics ``auth`` and ``shutdown``; on ``bus`` it tells the inventories
+    of suspended accounts to stand still. ``wall_clock`` gives aware UTC
     times. ``passwords`` is for tests that count hash operations; by default it follows from the
     settings. Attempts that were counted survive a restart of the actor; cached sessions do not.
     """
@@ -48,6 +50,7 @@ class Authx:
     def __init__(
         self,
         subscription: Subscription,
+        bus: Bus,
         database: Database,
         keyring: KeyRing,
         settings: AuthxSettings,
@@ -57,6 +60,7 @@ class Authx:
         passwords: Passwords | None = None,
     ) -> None:
         self._subscription = subscription
+        self._bus = bus
         self._database = database
         self._keyring = keyring
         self._settings = settings
@@ -79,12 +83,20 @@ class Authx:
         gets `ActorStopped`.
         """
         cache = SessionCache(self._settings.session_cache_max)
-        listener = AccountListener(self._database, cache, self._settings, log=self._log)
         with self._subscription.answering():
             async with Connections(self._database, self._settings) as connections:
+                standstill = Standstill(connections, self._bus, log=self._log)
+                listener = AccountListener(
+                    self._database,
+                    cache,
+                    self._settings,
+                    on_change=standstill.look_again,
+                    log=self._log,
+                )
                 service = self._service(connections, cache)
                 async with trio.open_nursery() as background:
                     background.start_soon(listener.run)
+                    background.start_soon(standstill.run)
                     background.start_soon(self._keep_house, service)
                     async with trio.open_nursery() as requests:
                         dispatcher = self._dispatcher(

@@ -83,6 +83,23 @@ class Dispatcher:
                 self._start(reply, partial(service.get_account, message))
             case messages.FindAccount():
                 self._start(reply, partial(service.find_account, message))
+            case messages.SearchAccounts():
+                self._start(reply, partial(service.search_accounts, message))
+            case messages.SetSuspended():
+                self._start(reply, partial(service.set_suspended, message))
+            case _:
+                self._admit_hashing(message, reply)
+
+    def _admit_hashing(
+        self,
+        message: messages.Login
+        | messages.Register
+        | messages.ChangePassword
+        | messages.EraseAccount,
+        reply: AnyReply,
+    ) -> None:
+        service = self._service
+        match message:
             case messages.Login():
                 self._start_hashing(reply, partial(service.login, message))
             case messages.Register():

@@ -13,6 +13,8 @@ from actors.authx.connections import Backoff
 from actors.database.errors import DatabaseError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from structlog.typing import FilteringBoundLogger
 
     from actors.authx.sessions import SessionCache
@@ -25,7 +27,11 @@ ACCOUNTS_CHANNEL = "holdfast_accounts"
 
 
 class AccountListener:
-    """Drops the cached sessions of every account that is announced on `ACCOUNTS_CHANNEL`."""
+    """Drops the cached sessions of every account that is announced on `ACCOUNTS_CHANNEL`.
+
+    ``on_change`` is called after each announcement, and after the start of listening, when some
+    may have been missed.
+    """
 
     def __init__(
         self,
@@ -33,11 +39,13 @@ class AccountListener:
         cache: SessionCache,
         settings: AuthxSettings,
         *,
+        on_change: Callable[[], None],
         log: FilteringBoundLogger,
     ) -> None:
         self._database = database
         self._cache = cache
         self._settings = settings
+        self._on_change = on_change
         self._log = log
         self._connection: Connection | None = None
 
@@ -65,9 +73,10 @@ class AccountListener:
     async def _listen(self, backoff: Backoff) -> None:
         connection = await self._database.connect(name="authx-listener")
         try:
-            await connection.listen(ACCOUNTS_CHANNEL, self._cache.drop_account)
+            await connection.listen(ACCOUNTS_CHANNEL, self._forget)
             # What was announced while nobody listened is lost: forget everything from then.
             self._cache.clear()
+            self._on_change()
             self._connection = connection
             backoff.succeeded()
             self._log.info("authx_listening")
@@ -78,6 +87,10 @@ class AccountListener:
         finally:
             self._connection = None
             connection.terminate()
+
+    def _forget(self, account_id: str) -> None:
+        self._cache.drop_account(account_id)
+        self._on_change()
 
 
 async def _probe(session: Session) -> None:

@@ -126,6 +126,28 @@ class EraseAccount:
     password: str
 
 
+@dataclass(frozen=True, slots=True)
+class SearchAccounts:
+    """Answers up to ``limit`` accounts by name, as a tuple of `Account`.
+
+    Their usernames begin with ``query`` in any spelling, and come after ``after`` in order.
+    """
+
+    query: str
+    after: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetSuspended:
+    """Suspend an account or let it in again; answers `Account`, or raises `UnknownAccount`."""
+
+    account_id: str
+    suspended: bool
+    operator: str
+    reason: str
+
+
 AuthMessage: TypeAlias = (
     Register
     | Login
@@ -137,4 +159,6 @@ AuthMessage: TypeAlias = (
     | FindAccount
     | ChangePassword
     | EraseAccount
+    | SearchAccounts
+    | SetSuspended
 )

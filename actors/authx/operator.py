@@ -94,15 +94,20 @@ async def set_suspended(
     Raises: as `set_role`.
     """
     parsed = parse_username(username)
-    action = "account-suspended" if suspended else "account-unsuspended"
-    audit = _audit(action, now, actor, reason, username=parsed.shown)
-    script = account_store.set_suspended(parsed.key, suspended=suspended, audit=audit)
+    audit = suspension_audit(suspended=suspended, now=now, actor=actor, reason=reason)
+    script = account_store.set_suspended(username_key=parsed.key, suspended=suspended, audit=audit)
     return await connection.run(script, timeout_s=_TIMEOUT_S)
 
 
 async def list_accounts(connection: Connection) -> list[Account]:
     """Tell all accounts, oldest first; raises `DatabaseError`."""
     return await connection.run(account_store.list_accounts(), timeout_s=_TIMEOUT_S)
+
+
+def suspension_audit(*, suspended: bool, now: datetime, actor: str, reason: str) -> AuditEntry:
+    """Make the audit entry of a suspension or its end."""
+    action = "account-suspended" if suspended else "account-unsuspended"
+    return _audit(action, now, actor, reason)
 
 
 def _audit(action: str, now: datetime, actor: str, reason: str, **detail: str) -> AuditEntry:

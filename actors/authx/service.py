@@ -11,8 +11,9 @@ from uuid_utils import uuid7
 from actors.authx import account_store, session_store
 from actors.authx.errors import InvalidCredentials, InvalidToken, InvalidUsername, UnknownAccount
 from actors.authx.messages import Tokens
+from actors.authx.operator import suspension_audit
 from actors.authx.refresh import RefreshToken, issue_refresh_token, read_refresh_token
-from actors.authx.usernames import parse_username
+from actors.authx.usernames import fold_username, parse_username
 from actors.database.errors import DatabaseError
 
 if TYPE_CHECKING:
@@ -97,6 +98,30 @@ class AccountService:
         if self._passwords.is_outdated(credentials.password_hash):
             renewed_hash = await slot.hash(request.password)
         return await self._open_session(credentials, renewed_hash)
+
+    async def search_accounts(
+        self, request: messages.SearchAccounts
+    ) -> tuple[messages.Account, ...]:
+        """Find accounts by the beginning of their names."""
+        prefix, after = (fold_username(text) for text in (request.query, request.after))
+        script = account_store.search_accounts(prefix, after, request.limit)
+        return tuple(await self._connections.run(script))
+
+    async def set_suspended(self, request: messages.SetSuspended) -> messages.Account:
+        """Suspend an account, which ends its sessions at once, or let it in again."""
+        audit = suspension_audit(
+            suspended=request.suspended,
+            now=self._wall_clock(),
+            actor=request.operator,
+            reason=request.reason,
+        )
+        script = account_store.set_suspended(
+            account_id=request.account_id, suspended=request.suspended, audit=audit
+        )
+        try:
+            return await self._connections.run(script)
+        finally:
+            self._cache.drop_account(request.account_id)
 
     def read_refresh_token(self, text: str) -> RefreshToken:
         """Take a refresh token apart without the database; raises `InvalidToken`."""

@@ -49,6 +49,11 @@ def parse_username(text: str) -> Username:
     return Username(shown=composed if all(map(_is_allowed, composed)) else key, key=key)
 
 
+def fold_username(text: str) -> str:
+    """Bring a part of a username to the form of the key, however long it is, to search by."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
 def _folded(form: str) -> str:
     for _ in range(_FOLDS_MAX):
         again = unicodedata.normalize("NFKC", form.casefold())

@@ -165,8 +165,11 @@ class Cluster:
         return Postmaster(pid, socket_dir, ready=[*map(str.strip, lines[7:8])] == ["ready"])
 
     def forget_postmaster(self) -> None:
-        """Remove what a dead server said of itself."""
+        """Remove what a dead server said of itself, and its socket."""
+        socket = f".s.PGSQL.{PORT}"
         (self.path / "postmaster.pid").unlink(missing_ok=True)
+        for name in (socket, f"{socket}.lock"):
+            (self.socket_dir / name).unlink(missing_ok=True)
 
     def check_version(self) -> None:
         """Check that this is a cluster of the version that the binaries can run.
@@ -184,11 +187,13 @@ class Cluster:
             raise DataDirectoryError(self.path, reason)
 
 
-async def create_cluster(cluster: Cluster, user: ServerUser, *, log: FilteringBoundLogger) -> None:
+async def create_cluster(
+    cluster: Cluster, user: ServerUser, *, log: FilteringBoundLogger, sync: bool = True
+) -> None:
     """Make the cluster: all of it or, killed in the middle, nothing that counts.
 
-    It is made beside its place and moved there when complete. What an earlier attempt left
-    behind is removed.
+    It is made beside its place and moved there when complete and, unless told otherwise, safe on
+    disk. What an earlier attempt left behind is removed.
 
     Raises:
         DataDirectoryError: the directory cannot be written to.
@@ -201,17 +206,17 @@ async def create_cluster(cluster: Cluster, user: ServerUser, *, log: FilteringBo
             shutil.rmtree(unfinished)
         unfinished.mkdir(mode=0o700)
         user.own(unfinished)
-        await _initdb(unfinished, user)
+        await _initdb(unfinished, user, sync=sync)
         unfinished.rename(cluster.path)
         _sync_directory(cluster.data_dir)
     except OSError as error:
         raise DataDirectoryError(cluster.data_dir, error.strerror or str(error)) from error
 
 
-async def _initdb(path: Path, user: ServerUser) -> None:
+async def _initdb(path: Path, user: ServerUser, *, sync: bool) -> None:
     with trio.move_on_after(_INITDB_TIMEOUT_S) as timeout:
         result = await trio.run_process(
-            [binary("initdb"), f"--pgdata={path}", *_INITDB],
+            [binary("initdb"), f"--pgdata={path}", *_INITDB, *([] if sync else ["--no-sync"])],
             capture_stdout=True,
             stderr=subprocess.STDOUT,
             check=False,

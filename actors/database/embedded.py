@@ -143,7 +143,8 @@ class EmbeddedPostgres:
         user = await trio.to_thread.run_sync(server_user, cluster.path)
         await trio.to_thread.run_sync(self._let_reach, user)
         if not cluster.path.exists():
-            await create_cluster(cluster, user, log=self._log)
+            sync = self._settings["fsync"] != "off"
+            await create_cluster(cluster, user, log=self._log, sync=sync)
         cluster.check_version()
         cluster.make_socket_dir(user)
         self._process = await self._spawn(user)

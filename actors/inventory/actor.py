@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from actors.inventory.records import KeyRecord
     from actors.inventory.residents import Resident
     from actors.inventory.rulebook import Rulebook
+    from actors.inventory.views import TransferRecord
     from actors.inventory.world import WorldTime
     from bus import Reply
 
@@ -132,7 +133,7 @@ class Inventory:
             RulesetMismatch: the account owns what the rules have no place for.
             Conflict: the record keeps changing under this actor, which must not happen.
         """
-        settled_transfers: dict[str, str] = {}
+        settled_transfers: dict[str, TransferRecord] = {}
         for attempt in range(1, _TRIES + 1):
             state = self._state or await self._load()
             await self._recall_sent(messages)
@@ -160,7 +161,7 @@ class Inventory:
                 raise unresolved
         raise AssertionError  # pragma: no cover - the last try returns or raises
 
-    def _context(self, settled_transfers: Mapping[str, str]) -> Context:
+    def _context(self, settled_transfers: Mapping[str, TransferRecord]) -> Context:
         shared = self._shared
         return Context(
             shared.rulebook.current,
@@ -233,7 +234,7 @@ class Inventory:
         [rows] = await self._shared.storage.read(read)
         self._remember(dict(records.key_from_row(row) for row in rows))
 
-    async def _look_transfers_up(self, messages: Sequence[Message]) -> dict[str, str]:
+    async def _look_transfers_up(self, messages: Sequence[Message]) -> dict[str, TransferRecord]:
         """Find out which transfers in hand are settled already."""
         ids = [
             message.body.transfer.id
@@ -242,8 +243,9 @@ class Inventory:
         ]
         if not ids:
             return {}
-        [rows] = await self._shared.storage.read(records.states_read(ids))
-        return {row["transfer_id"]: row["state"] for row in rows if row["state"] != "sent"}
+        [rows] = await self._shared.storage.read(records.transfers_read(ids))
+        found = map(records.transfer_from_row, rows)
+        return {transfer.id: transfer for transfer in found if transfer.state != "sent"}
 
     async def _recall_sent(self, messages: Sequence[Message]) -> None:
         """Know what was sent today before more is sent, where the rules limit it."""

@@ -14,12 +14,18 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from actors.inventory import records
-from actors.inventory.errors import AccountGone, InventoryError, NoRoom, TransferReturned
+from actors.inventory.errors import (
+    AccountGone,
+    InventoryError,
+    NoRoom,
+    TransferReturned,
+    UnknownAsset,
+)
 from actors.inventory.messages import Deliver, ReceiveTransfer, TakeBackTransfer
 from actors.inventory.views import Sent, TransferRecord
 from actors.shutdown import Phase, Shutdown
-from actors.storage import Conflict, Read, StorageClient, StorageError
-from bus import ActorStopped, Bus, BusError, Message, Overloaded, Topic
+from actors.storage import Read, StorageClient, StorageError
+from bus import Bus, BusError, Message, Overloaded, Topic
 
 if TYPE_CHECKING:
     import random
@@ -92,7 +98,7 @@ class Courier:
                     message.reply.fail(Overloaded("too many transfers are on their way"))
                 return
             waiting = self._waiting[delivery.transfer.id] = []
-            nursery.start_soon(self._carry, delivery.transfer)
+            nursery.start_soon(self._carry, delivery.transfer, delivery.replayed)
         if message.reply is not None:
             waiting.append((message.reply, delivery.replayed))
 
@@ -112,50 +118,57 @@ class Courier:
         for transfer in map(records.transfer_from_row, rows):
             if transfer.id not in self._waiting and len(self._waiting) < self._in_flight_max:
                 self._waiting[transfer.id] = []
-                nursery.start_soon(self._carry, transfer)
+                nursery.start_soon(self._carry, transfer, False)  # noqa: FBT003
 
-    async def _carry(self, transfer: TransferRecord) -> None:
-        """Carry one transfer until it is settled, however often it takes, and answer for it."""
-        state = await self._deliver_surely(transfer)
+    async def _carry(self, transfer: TransferRecord, known: bool) -> None:  # noqa: FBT001
+        """Carry one transfer until it is settled, however often it takes, and answer for it.
+
+        One that was asked for before (``known``) is likely to have arrived long ago.
+        """
+        settled = await self._persist(transfer, look_first=known)
         for reply, replayed in self._waiting.pop(transfer.id):
-            if state == "delivered":
-                reply.send_nowait(Sent(replace(transfer, state=state), replayed))
+            if settled.state == "delivered":
+                reply.send_nowait(Sent(settled, replayed))
             else:
                 reply.fail(TransferReturned(transfer.id))
 
-    async def _deliver_surely(self, transfer: TransferRecord) -> str:
+    async def _persist(self, transfer: TransferRecord, *, look_first: bool) -> TransferRecord:
         retry_s = _RETRY_S
         while True:
             try:
-                return await self._deliver(transfer)
+                settled = await self._recorded(transfer) if look_first else None
+                return settled or await self._deliver(transfer)
             except (BusError, StorageError, InventoryError) as error:
                 self._log.warning("transfer_delayed", transfer=transfer.id, error=str(error))
                 await trio.sleep(retry_s * self._rng.uniform(0.5, 1.0))
                 retry_s = min(2 * retry_s, _RETRY_MAX_S)
+                look_first = True
 
-    async def _deliver(self, transfer: TransferRecord) -> str:
-        """Have the receiver take it in, or else the sender take it back; return its state."""
+    async def _recorded(self, transfer: TransferRecord) -> TransferRecord | None:
+        """Read the transfer's record, if it is settled."""
+        [rows] = await self._storage.read(records.transfers_read([transfer.id]))
+        record = records.transfer_from_row(rows[0]) if rows else replace(transfer, state="lost")
+        return None if record.state == "sent" else record
+
+    async def _deliver(self, transfer: TransferRecord) -> TransferRecord:
+        """Have the receiver take it in, or else the sender take it back."""
         try:
             return await self._ask(ReceiveTransfer(transfer.receiver_id, transfer))
-        except (NoRoom, AccountGone) as refusal:
+        except (NoRoom, UnknownAsset, AccountGone) as refusal:
             self._log.info("transfer_refused", transfer=transfer.id, reason=str(refusal))
         try:
             return await self._ask(TakeBackTransfer(transfer.sender_id, transfer))
         except AccountGone:
             return await self._write_off(transfer)
 
-    async def _ask(self, body: ReceiveTransfer | TakeBackTransfer) -> str:
-        state: str = await self._bus.ask(
+    async def _ask(self, body: ReceiveTransfer | TakeBackTransfer) -> TransferRecord:
+        settled: TransferRecord = await self._bus.ask(
             Topic.TASK, body, key=body.account_id, timeout_s=self._reply_s
         )
-        return state
+        return settled
 
-    async def _write_off(self, transfer: TransferRecord) -> str:
+    async def _write_off(self, transfer: TransferRecord) -> TransferRecord:
         """Neither account is there any more: what was on its way is nobody's."""
-        try:
-            await self._storage.commit(
-                records.settled_transfer(transfer.id, "lost", transfer.sent_at_ms)
-            )
-        except Conflict as conflict:
-            raise ActorStopped from conflict
-        return "lost"
+        lost = records.settled_transfer(transfer.id, "lost", transfer.sent_at_ms)
+        await self._storage.commit(lost)
+        return replace(transfer, state="lost")

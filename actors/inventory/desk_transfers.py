@@ -8,6 +8,7 @@ other: the courier carries the transfer between them.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from uuid_utils import uuid7
@@ -74,8 +75,8 @@ def send_transfer(work: Work, command: SendTransfer) -> Dispatch:
     return Dispatch(transfer)
 
 
-def receive_transfer(work: Work, transfer: TransferRecord) -> str:
-    """Bring a transfer in, once; return the state of its record.
+def receive_transfer(work: Work, transfer: TransferRecord) -> TransferRecord:
+    """Bring a transfer in, once; return its record as it is then.
 
     Raises:
         NoRoom: the ruleset's policy is to refuse what does not fit, and it does not.
@@ -93,11 +94,10 @@ def receive_transfer(work: Work, transfer: TransferRecord) -> str:
         overflow=work.ruleset.transfers.overflow,
     )
     work.take(state, events)
-    work.store(records.settled_transfer(transfer.id, "delivered", work.now_ms))
-    return "delivered"
+    return _settle(work, transfer, "delivered")
 
 
-def take_back_transfer(work: Work, transfer: TransferRecord) -> str:
+def take_back_transfer(work: Work, transfer: TransferRecord) -> TransferRecord:
     """Bring back what the receiver could not take, over the capacity if need be."""
     settled = work.context.settled_transfers.get(transfer.id)
     if settled is not None:
@@ -111,8 +111,7 @@ def take_back_transfer(work: Work, transfer: TransferRecord) -> str:
         transfer_id=transfer.id,
     )
     work.take(state, events)
-    work.store(records.settled_transfer(transfer.id, "returned", work.now_ms))
-    return "returned"
+    return _settle(work, transfer, "returned")
 
 
 def list_transfers(work: Work, limit: int) -> LookUp:
@@ -123,6 +122,11 @@ def list_transfers(work: Work, limit: int) -> LookUp:
         return tuple(sorted(found, key=lambda transfer: transfer.id, reverse=True)[:limit])
 
     return LookUp(records.transfer_reads(work.account_id, limit), merged)
+
+
+def _settle(work: Work, transfer: TransferRecord, state: str) -> TransferRecord:
+    work.store(records.settled_transfer(transfer.id, state, work.now_ms))
+    return replace(transfer, state=state, settled_at_ms=work.now_ms)
 
 
 def _check_limit(work: Work, resources: Mapping[str, int], per_day_max: int | None) -> None:

@@ -107,9 +107,15 @@ class AccountGone(InventoryError):
 class TransfersDisabled(InventoryError):
     """The ruleset lets nobody send anything."""
 
+    def __init__(self) -> None:
+        super().__init__("this world has no transfers")
+
 
 class TransferToSelf(InventoryError):
     """Sender and receiver are the same account."""
+
+    def __init__(self) -> None:
+        super().__init__("nobody can send anything to themselves")
 
 
 class TransferLimit(InventoryError):

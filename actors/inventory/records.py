@@ -94,7 +94,7 @@ def new_inventory(state: State, ruleset: Ruleset) -> Create:
 def changed_inventory(
     state: State, ruleset: Ruleset, version: int, frozen_ms: int | None
 ) -> Update:
-    """Give the operation that replaces an inventory's record where it has ``version`` still."""
+    """Give the operation that replaces an inventory's record of this ``version``."""
     values = _state_values(state, ruleset)
     values["frozen_ms"] = frozen_ms
     if frozen_ms is not None:
@@ -106,7 +106,7 @@ def changed_inventory(
 def event_operations(
     account_id: str, events: Events, new_orders: frozenset[str]
 ) -> Iterator[Operation]:
-    """Give the operations that keep what happened: ledger entries, and orders in their last form."""
+    """Give the operations that keep what happened: the entries, and orders in their last form."""
     for entry in events.entries:
         yield Create("ledger", _ledger_values(account_id, entry))
     for order in events.orders:
@@ -197,13 +197,9 @@ def sent_since_read(account_id: str, after_ms: int) -> Read:
     return Read("transfers", where={"sender": account_id}, above=("sent_ms", after_ms))
 
 
-def states_read(transfer_ids: Iterable[str]) -> Read:
-    """Give the read of what has become of some transfers."""
-    return Read(
-        "transfers",
-        ("transfer_id", "state"),
-        within={"transfer_id": tuple(transfer_ids)},
-    )
+def transfers_read(transfer_ids: Iterable[str]) -> Read:
+    """Give the read of some transfers by their ids."""
+    return Read("transfers", within={"transfer_id": tuple(transfer_ids)})
 
 
 def transfer_operation(transfer: TransferRecord) -> Create:

@@ -47,14 +47,14 @@ class Dispatch:
 class Context:
     """What a unit of work is done in: the rules, the time, and what is known beside the state.
 
-    ``settled_transfers`` are those in hand whose record is settled already, with its state;
+    ``settled_transfers`` are the records of those in hand that are settled already;
     ``sent_today`` is what was sent since the day of world time began.
     """
 
     ruleset: Ruleset
     world: WorldTime
     known_keys: Mapping[str, KeyRecord]
-    settled_transfers: Mapping[str, str]
+    settled_transfers: Mapping[str, TransferRecord]
     sent_today: Mapping[str, int]
 
 

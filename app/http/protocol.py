@@ -61,7 +61,7 @@ class HttpProtocol(H11Protocol):
         """Upgrade to nothing."""
 
     async def _create_stream(self, request: h11.Request) -> None:
-        fault = _fault(request)
+        fault = self._fault(request)
         if fault is not None:
             await self._refuse(fault)
             return
@@ -92,13 +92,28 @@ class HttpProtocol(H11Protocol):
         """Answer what h11 could not parse; Hypercorn closes the connection after it."""
         error: HttpError
         if status_code == HEADERS_TOO_LARGE:
-            limit = self.config.h11_max_incomplete_size
-            error = HeadersTooLarge(f"request line and headers may have {limit} bytes")
+            error = self._too_large()
         elif status_code == NOT_IMPLEMENTED:
             error = NotImplementedByServer("the one transfer coding is chunked")
         else:
             error = MalformedRequest("this is not HTTP/1.1")
         await self._send_problem(error)
+
+    def _fault(self, request: h11.Request) -> HttpError | None:
+        """Say why a request that h11 accepts is refused all the same."""
+        names = {name for name, _ in request.headers}
+        if b"content-length" in names and b"transfer-encoding" in names:
+            # Request smuggling: the server in front may go by the length, h11 goes by the chunks.
+            return MalformedRequest("Content-Length and Transfer-Encoding exclude each other")
+        if request.http_version not in _VERSIONS:
+            return HttpVersionNotSupported("this server speaks HTTP/1.0 and HTTP/1.1")
+        # h11 applies its limit only to a head that does not come whole.
+        size = len(request.target) + sum(len(n) + len(v) + 4 for n, v in request.headers)
+        return self._too_large() if size > self.config.h11_max_incomplete_size else None
+
+    def _too_large(self) -> HttpError:
+        limit = self.config.h11_max_incomplete_size
+        return HeadersTooLarge(f"request line and headers may have {limit} bytes")
 
     async def _refuse(self, error: HttpError) -> None:
         await self._send_problem(error)
@@ -118,12 +133,3 @@ class HttpProtocol(H11Protocol):
         await self._send_h11_event(h11.EndOfMessage())
 
 
-def _fault(request: h11.Request) -> HttpError | None:
-    """Say why a request that h11 accepts is refused all the same."""
-    names = {name for name, _ in request.headers}
-    if b"content-length" in names and b"transfer-encoding" in names:
-        # Request smuggling: the server in front may go by the length, h11 goes by the chunks.
-        return MalformedRequest("Content-Length and Transfer-Encoding exclude each other")
-    if request.http_version not in _VERSIONS:
-        return HttpVersionNotSupported("this server speaks HTTP/1.0 and HTTP/1.1")
-    return None

@@ -68,5 +68,8 @@ def _integer_fields(type_: type) -> Iterator[str]:
     if not isinstance(info, msgspec.inspect.StructType):
         raise TypeError(f"a query is described by a msgspec.Struct, not by {type_!r}")
     for field in info.fields:
-        if isinstance(field.type, msgspec.inspect.IntType):
+        kinds = (
+            field.type.types if isinstance(field.type, msgspec.inspect.UnionType) else (field.type,)
+        )
+        if any(isinstance(kind, msgspec.inspect.IntType) for kind in kinds):
             yield field.encode_name

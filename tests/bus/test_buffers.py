@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import trio
 
 from bus import (
     ActorStopped,
@@ -106,7 +105,7 @@ async def test_buffer_keeps_the_latest_tick_only_and_beside_a_full_queue() -> No
 
 
 @pytest.mark.parametrize("topic", [Topic.TICK, Topic.SHUTDOWN])
-async def test_buffer_replaced_message_tells_its_asker(topic: Topic, nursery: trio.Nursery) -> None:
+async def test_buffer_replaced_message_tells_its_asker(topic: Topic) -> None:
     """Whoever asked with a message that a newer one replaced learns so at once."""
     bus = open_broadcast_channel()
     subscription = bus.subscribe(Interest(topic), buffer=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
@@ -42,17 +42,28 @@ async def mailbox(bus: Bus) -> Subscription:
     return bus.subscribe(Interest(Topic.TASK), buffer=8)
 
 
-async def _answer(mailbox: Subscription, answer: Callable[[Reply[object]], object]) -> None:
+async def answered_by(mailbox: Subscription, answer: Callable[[Reply[Any]], bool]) -> None:
+    """Answer the next message."""
     message = await mailbox.receive()
     assert message.reply is not None
-    answer(message.reply)
+    assert answer(message.reply)
+
+
+def give_42(reply: Reply[Any]) -> bool:
+    """Answer with a value."""
+    return reply.send_nowait(42)
+
+
+def fail(reply: Reply[Any]) -> bool:
+    """Answer with an error."""
+    return reply.fail(LookupError("no such thing"))
 
 
 async def test_ask_returns_the_value(
     bus: Bus, mailbox: Subscription, nursery: trio.Nursery
 ) -> None:
     """The value that the actor sends is what the asker gets, once."""
-    nursery.start_soon(_answer, mailbox, lambda reply: reply.send_nowait(42))
+    nursery.start_soon(answered_by, mailbox, give_42)
     assert await bus.ask(Topic.TASK, "question", timeout_s=1) == 42
     assert replies(bus).answered == 1
 
@@ -61,7 +72,7 @@ async def test_ask_raises_the_actors_error(
     bus: Bus, mailbox: Subscription, nursery: trio.Nursery
 ) -> None:
     """An error that the actor answers with is raised in the asker."""
-    nursery.start_soon(_answer, mailbox, lambda reply: reply.fail(LookupError("no such thing")))
+    nursery.start_soon(answered_by, mailbox, fail)
     with pytest.raises(LookupError, match="no such thing"):
         await bus.ask(Topic.TASK, "question", timeout_s=1)
     assert replies(bus).failed == 1
@@ -110,12 +121,10 @@ async def test_wait_at_its_deadline_prefers_the_actors_silence_to_a_timeout(bus:
         await pending.wait(0)
 
 
-async def test_wait_cancelled_gives_the_question_up(
-    bus: Bus, mailbox: Subscription, nursery: trio.Nursery
-) -> None:
+async def test_wait_cancelled_gives_the_question_up(bus: Bus, mailbox: Subscription) -> None:
     """A cancelled asker takes nothing back; the answer is dropped and counted as late."""
     with trio.CancelScope() as scope:
-        nursery.start_soon(scope.cancel)
+        scope.cancel()
         await bus.ask(Topic.TASK, "question", timeout_s=1e6)
     assert scope.cancelled_caught
     message = mailbox.receive_nowait()

@@ -11,6 +11,10 @@ create table accounts (
     created_at    timestamptz not null
 );
 
+-- For an operator's search by the beginning of a name, and for whose world stands still.
+create index accounts_username_prefix on accounts (username_key text_pattern_ops);
+create index accounts_suspended on accounts (account_id) where suspended_at is not null;
+
 -- A refresh token names its session and carries a secret; the hash of the secret of the current
 -- generation is kept. A secret of an earlier generation is a reuse.
 create table sessions (
@@ -65,6 +69,7 @@ create table inventories (
     state       jsonb not null
 ) with (fillfactor = 70);
 
+create index inventories_frozen on inventories (account_id) where frozen_ms is not null;
 create index inventories_due on inventories (next_due_ms) where next_due_ms is not null;
 
 -- The three tables below take a row or more with every order: no foreign key is checked there.

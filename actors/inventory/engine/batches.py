@@ -54,10 +54,15 @@ class Run(NamedTuple):
 
     series: tuple[Series, ...]
 
-    def rate(self, stream: Stream, at_ms: int) -> int:
-        """Return units per hour of ``stream`` at that moment."""
-        name, per_hour, _ = stream
-        return per_hour + sum(s.slopes[name] * s.delivered(at_ms) for s in self.series)
+    def bounds(self, stream: Stream, at_ms: int) -> tuple[int, int]:
+        """Return units per hour between which ``stream`` stays until that moment."""
+        name, low, _ = stream
+        high = low
+        for series in self.series:
+            slope = series.slopes[name] * series.delivered(at_ms)
+            low += min(slope, 0)
+            high += max(slope, 0)
+        return low, high
 
     def gain(self, stream: Stream, from_ms: int, to_ms: int) -> int:
         """Return the grains that ``stream`` brings in that time, before any bound."""
@@ -80,8 +85,7 @@ def moves_rates(ruleset: Ruleset, asset: str) -> bool:
 
 def count_max(ruleset: Ruleset, asset: str) -> int:
     """Return the most units of ``asset`` that one order may be for."""
-    effects = _effects(ruleset, asset)
-    return WALKED_COUNT_MAX if effects.capacity or _mixed(ruleset, asset) else COUNT_MAX
+    return COUNT_MAX if _is_foreseeable(ruleset, asset) else WALKED_COUNT_MAX
 
 
 def next_shift(
@@ -95,11 +99,11 @@ def next_shift(
     active = [order for order in movers if order.delivered_by(limit_ms) > order.delivered]
     if not active:
         return None, None
-    if not _foreseeable(draft, active):
+    assets = {order.asset for order in active}
+    if not all(_is_foreseeable(draft.ruleset, asset) for asset in assets):
         return min(_delivery_ms(order, order.delivered + 1) for order in active), None
     series: list[Series] = []
     end_ms = limit_ms + 1
-    assets = {order.asset for order in active}
     for asset in sorted(assets):
         batches = [order for order in active if order.asset == asset]
         within = _new_by(batches, limit_ms)
@@ -132,25 +136,13 @@ def _mixed(ruleset: Ruleset, asset: str) -> set[str]:
     return made & (used | {bonus.resource for bonus in ruleset.works.bonuses})
 
 
-def _foreseeable(draft: Draft, orders: Sequence[Order]) -> bool:
-    """Return whether the batches that run at once can be told apart in what they do.
+def _is_foreseeable(ruleset: Ruleset, asset: str) -> bool:
+    """Return whether what this unit does can be a series.
 
-    They can if all of them push each rate and each balance the same way, none adds room (a stock
-    that is full would follow it step by step), and none counts in a sum that is rounded together
-    with others.
+    Not if it adds room, which a stock that is full follows step by step, and not if it counts in a
+    sum that is rounded part by part.
     """
-    pushes: dict[str, bool] = {}
-    for order in orders:
-        effects = _effects(draft.ruleset, order.asset)
-        if effects.capacity or _mixed(draft.ruleset, order.asset):
-            return False
-        for group, flows in (("rate", effects.makes), ("balance", effects.balance)):
-            for flow in flows:
-                numerator, _ = flow.exact.at(0, draft.levels)
-                up = numerator * flow.sign > 0
-                if pushes.setdefault(f"{group}:{flow.name}", up) is not up:
-                    return False
-    return True
+    return not (_effects(ruleset, asset).capacity or _mixed(ruleset, asset))
 
 
 def _delivery_ms(order: Order, piece: int) -> int:
@@ -205,25 +197,43 @@ def _first_beyond(draft: Draft, orders: Sequence[Order], steady: int, end_ms: in
 
 
 def _first_turn(draft: Draft, run: Run, end_ms: int) -> int:
-    """Return when a rate first turns from growth to loss or back, or ``end_ms`` if earlier."""
+    """Return when a rate may first turn from growth to loss or back, or ``end_ms`` if earlier."""
     for stream in draft.flows.streams:
 
         def turned(at_ms: int, stream: Stream = stream) -> bool:
-            return run.rate(stream, at_ms) * stream.per_hour < 0
+            low, high = run.bounds(stream, at_ms)
+            return low < 0 < high
 
         end_ms = _first_moment(draft.at_ms, end_ms, turned)
     return end_ms
 
 
 def _first_imbalance(draft: Draft, orders: Sequence[Order], end_ms: int) -> int:
-    """Return when the batches together first change a factor, or ``end_ms`` if earlier."""
-    now = _factors(draft.flows)
+    """Return when the batches together may first change a factor, or ``end_ms`` if earlier.
 
-    def changed(at_ms: int) -> bool:
+    A factor lies between that with all deliveries which ease its balance and none which strain
+    it, and the other way round; while these two are equal it cannot have changed.
+    """
+    now = draft.flows.rates.balances
+    pushes = {
+        (order.asset, flow.name): flow.exact.at(0, draft.levels)[0] > 0
+        for order in orders
+        for flow in _effects(draft.ruleset, order.asset).balance
+    }
+
+    def factor(balance: str, at_ms: int, *, eased: bool) -> int:
         units = dict(draft.units)
         for order in orders:
-            units[order.asset] = units.get(order.asset, 0) + _new_by((order,), at_ms)
-        return _factors(flows_of(draft.ruleset, draft.levels, units)) != now
+            if pushes.get((order.asset, balance)) is eased:
+                units[order.asset] = units.get(order.asset, 0) + _new_by((order,), at_ms)
+        return draft.ruleset.rates(draft.levels, units).balances[balance].factor_percent
+
+    def changed(at_ms: int) -> bool:
+        return any(
+            factor(balance, at_ms, eased=eased) != now[balance].factor_percent
+            for balance in {name for _, name in pushes}
+            for eased in (True, False)
+        )
 
     return _first_moment(draft.at_ms, end_ms, changed)
 

@@ -44,9 +44,11 @@ def demo(url: str, patience_s: float) -> None:
 async def play(url: str, narrator: Narrator, patience_s: float) -> None:
     """Play the story against ``url`` and tell its end; raises `BrokenPromise`."""
     try:
-        http = httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S, trust_env=False)
+        base = httpx.URL(url)
     except httpx.InvalidURL as error:
         raise BrokenPromise(f"{url!r} is no URL: {error}") from None
-    async with http:
+    if base.scheme not in {"http", "https"} or not base.host:
+        raise BrokenPromise(f"{url!r} is no URL of a server, such as http://127.0.0.1:8470")
+    async with httpx.AsyncClient(base_url=base, timeout=TIMEOUT_S, trust_env=False) as http:
         await Story(http, narrator, patience_s=patience_s).play()
     narrator.scene("All as promised.")

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from app.http.endpoints.accounts import ACCOUNTS
+from app.http.endpoints.admin import ADMIN
+from app.http.endpoints.economy import ECONOMY
 from app.http.endpoints.inventory import INVENTORY
 from app.http.endpoints.sessions import SESSIONS
 from app.http.endpoints.system import SYSTEM
@@ -15,5 +17,12 @@ from app.http.endpoints.system import SYSTEM
 if TYPE_CHECKING:
     from app.http.endpoint import Endpoint
 
-ENDPOINTS: tuple[Endpoint, ...] = (*SYSTEM, *ACCOUNTS, *SESSIONS, *INVENTORY)
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *SYSTEM,
+    *ACCOUNTS,
+    *SESSIONS,
+    *INVENTORY,
+    *ECONOMY,
+    *ADMIN,
+)
 """Every endpoint but ``/openapi.json``, which describes these."""

@@ -115,6 +115,7 @@ async def running_authx(
     async with open_database(dsn, log=log, connect_timeout_s=5) as database:
         authx = Authx(
             subscription,
+            bus,
             database if database_type is None else database_type(database),
             KEYRING,
             settings,

@@ -35,7 +35,9 @@ where datname = current_database() and application_name like 'holdfast authx%'
 def authx_on(database: Any, bus: Bus, settings: Any = CHEAP) -> Authx:
     """Make an Authx on any database."""
     subscription = bus.subscribe(Interest(Topic.AUTH), Interest(Topic.SHUTDOWN), buffer=100)
-    return Authx(subscription, database, KEYRING, settings, wall_clock=WallClock(), log=quiet_log())
+    return Authx(
+        subscription, bus, database, KEYRING, settings, wall_clock=WallClock(), log=quiet_log()
+    )
 
 
 def end(bus: Bus, phase: Phase = Phase.STORAGE) -> None:
@@ -198,7 +200,9 @@ async def test_actor_that_crashes_drops_what_it_had_in_hand_and_is_restarted(
     settings = replace(CHEAP, attempts_per_user=1)
     subscription = bus.subscribe(Interest(Topic.AUTH), Interest(Topic.SHUTDOWN), buffer=100)
     async with open_database(database_dsn, log=quiet_log()) as database:
-        authx = Authx(subscription, database, KEYRING, settings, wall_clock=clock, log=quiet_log())
+        authx = Authx(
+            subscription, bus, database, KEYRING, settings, wall_clock=clock, log=quiet_log()
+        )
         async with trio.open_nursery() as nursery:
             supervisor = Supervisor(
                 nursery, RestartLimits(backoff_ms=1), rng=random.Random(1), log=quiet_log()

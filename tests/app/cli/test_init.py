@@ -21,8 +21,8 @@ def initialise(**environ: str) -> tuple[int, str, str]:
 
 def told(output: str) -> dict[str, str]:
     """Read what was made and what was found: by thing."""
-    lines = [line.split(None, 1) for line in output.splitlines() if "  " in line]
-    return {rest.split("  ")[0].strip(): verb for verb, rest in lines}
+    lines = [line for line in output.splitlines() if line[:5] in {"made ", "found"}]
+    return {line[9:23].strip(): line[:8].strip() for line in lines}
 
 
 def test_init_makes_everything_once(monkeypatch: pytest.MonkeyPatch) -> None:

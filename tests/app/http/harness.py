@@ -286,6 +286,12 @@ class Serving:
     stop: trio.Event
     stopped: trio.Event
     connections: set[Connection]
+    clients: list[RawClient] = field(default_factory=list["RawClient"])
+
+    async def wait_connection_open(self) -> None:
+        """Wait until the server has accepted a connection that is still open."""
+        while not self.connections:
+            await trio.sleep(0.005)
 
     async def wait_connections_closed(self, *, keeping: int) -> None:
         """Wait until the server holds no more than ``keeping`` connections."""
@@ -298,7 +304,9 @@ class Serving:
         if receive_buffer is not None:
             sock.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, receive_buffer)
         await sock.connect(("127.0.0.1", self.port))
-        return RawClient(trio.SocketStream(sock))
+        client = RawClient(trio.SocketStream(sock))
+        self.clients.append(client)
+        return client
 
 
 class RawClient:
@@ -327,7 +335,9 @@ class RawClient:
         parser = h11.Connection(h11.CLIENT)
         parser.send(h11.Request(method=method, target=b"/", headers=[(b"host", b"x")]))
         parser.send(h11.EndOfMessage())
-        parser.receive_data(self._left)
+        if self._left:
+            parser.receive_data(self._left)
+            self._left = b""
         status, headers, body = 0, dict[str, str](), b""
         while True:
             event = parser.next_event()
@@ -350,9 +360,11 @@ class RawClient:
 
     def reset(self) -> None:
         """Go away without a word."""
-        linger = struct.pack("ii", 1, 0)
-        self.stream.socket.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, linger)
-        self.stream.socket.close()
+        sock = self.stream.socket
+        if sock.fileno() >= 0:
+            linger = struct.pack("ii", 1, 0)
+            sock.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, linger)
+            sock.close()
 
 
 @dataclass(frozen=True)
@@ -402,8 +414,16 @@ async def serving(
     with trio.fail_after(TEST_SECONDS_MAX):
         async with trio.open_nursery() as nursery:
             await nursery.start(world.run)
-            port: int = await nursery.start(serve)
+            with patch("app.http.server.Connection", Counted):
+                port: int = await nursery.start(serve)
             base_url = f"http://127.0.0.1:{port}"
-            async with httpx.AsyncClient(base_url=base_url, trust_env=False) as client:
-                yield Serving(port, world, client, stop, stopped, connections)
+            # Plain HTTP: do not load the system's certificates for every test.
+            client = httpx.AsyncClient(base_url=base_url, trust_env=False, verify=False)  # noqa: S501
+            server = Serving(port, world, client, stop, stopped, connections)
+            try:
+                async with client:
+                    yield server
+            finally:
+                for each in server.clients:
+                    each.reset()
             nursery.cancel_scope.cancel()

@@ -136,7 +136,7 @@ async def test_upgrade_is_ignored_and_hurts_nobody(headers: tuple[str, ...]) -> 
         client = await server.connect()
         await client.send(get("/healthz", *headers))
         assert (await client.read_response()).status == 200
-        await client.send(b"\x81\x85\x00\x00\x00\x00hello\x88\x00")
+        await client.send(b"\x81\x85\x00\x00\x00\x00hello\x88\x00\r\n\r\n")
         rest = await client.read_to_end()
         assert rest.startswith(b"HTTP/1.1 400 ")
         assert await alive(server)
@@ -352,6 +352,7 @@ async def test_client_that_never_reads_is_cut_off() -> None:
     async with serving(settings=settings, wrap=lambda _: Flood()) as server:
         client = await server.connect(receive_buffer=4_096)
         await client.send(get())
+        await server.wait_connection_open()
         started = trio.current_time()
         await server.wait_connections_closed(keeping=0)
         assert trio.current_time() - started < 1.5
@@ -367,6 +368,7 @@ async def test_client_that_never_reads_pipelined_answers_is_cut_off() -> None:
     async with serving(settings=settings, wrap=lambda _: Flood()) as server:
         client = await server.connect(receive_buffer=4_096)
         await client.send(get() * 20)
+        await server.wait_connection_open()
         await server.wait_connections_closed(keeping=0)
         await client.aclose()
 

@@ -37,7 +37,7 @@ BODY = b'{"username":"ada","password":"correct horse"}'
         "//v1/world",
         "/v1//world",
         "/V1/world",
-        "/v1/world/../world",
+        "/v1/world/%2e%2e/world",
         "/v1/inventory/orders/a/b",
         "/%ff%zz",
         "/v1/wörld",

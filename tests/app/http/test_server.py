@@ -136,8 +136,7 @@ async def test_shutdown_is_over_in_time_whatever_hangs(request_bytes: bytes) -> 
     async with serving(world, settings_with(shutdown_timeout_ms=150)) as server:
         client = await server.connect()
         await client.send(request_bytes)
-        while not server.connections:
-            await trio.sleep(0.005)
+        await server.wait_connection_open()
         await trio.sleep(0.05)
         started = trio.current_time()
         server.stop.set()

@@ -94,12 +94,12 @@ def test_grant_respects_the_highest_level_with_what_is_pending() -> None:
 def test_grant_keeps_pending_levels_one_above_what_is_built() -> None:
     """No level is skipped or built twice when the one below it moves."""
     state = begin(world())
-    for name in "ab":
-        state, _ = place_order(state, world(), order_id=name, asset="mine", count=None, now_ms=NOW)
+    for name, asset in (("a", "mine"), ("b", "mine"), ("c", "well")):
+        state, _ = place_order(state, world(), order_id=name, asset=asset, count=None, now_ms=NOW)
     state, events = grant(state, world(), changes={"mine": 3}, now_ms=NOW, cause="grant")
-    assert [order.level for order in state.orders] == [4, 5]
-    assert len(events.orders) == 2
-    assert advance(state, world(), NOW + HOUR)[0].levels == {"mine": 5}
+    assert [order.level for order in state.orders] == [4, 5, 1]
+    assert [order.id for order in events.orders] == ["a", "b"]
+    assert advance(state, world(), NOW + HOUR)[0].levels == {"mine": 5, "well": 1}
 
 
 @pytest.mark.parametrize("delta", [0, True, 1.0, "5", AMOUNT_MAX + 1, -(10**30), None])

@@ -285,6 +285,15 @@ def test_deliveries_of_one_settle_are_one_entry_with_the_last_due_time() -> None
     assert events.orders == state.orders
 
 
+def test_only_a_running_batch_delivers() -> None:
+    """A level is one piece, and a batch that waits has none to deliver."""
+    state = begin(world())
+    for name in "abc":
+        state, _ = order(state, name, "scout", 2)
+    state, _ = order(state, "d", "mine")
+    assert [o.delivered_by(NOW + HOUR) for o in state.orders] == [2, 2, 0, 0]
+
+
 def test_cancel_gives_back_the_share_of_the_receipt() -> None:
     """A refund is the receipt times the share, floored for each resource."""
     state, _ = order(begin(world()), "a", "mine")

@@ -122,6 +122,16 @@ def test_quote_uses_what_is_held_while_a_stock_sinks() -> None:
     assert _affordable_at_ms(draft, {"metal": 2000, "crystal": 16}) is None
 
 
+def test_quote_does_not_count_on_held_goods_above_the_capacity() -> None:
+    """Held goods never lift a stock above its capacity."""
+    over = {"metal": 2870 * GRAINS_PER_UNIT, "crystal": 0, "gas": 0}
+    state = begin(world(), amounts=over, held={"metal": 870 * GRAINS_PER_UNIT})
+    state = grant(state, world(), changes={"burner": 1}, now_ms=NOW, cause="grant")[0]
+    later = NOW + 2 * HOUR // 15
+    assert _affordable_at_ms(Draft(state, world()), {"metal": 2754, "crystal": 2}) == later
+    assert _affordable_at_ms(Draft(state, world()), {"metal": 2755, "crystal": 2}) is None
+
+
 @pytest.mark.parametrize(
     ("asset", "count", "error"),
     [

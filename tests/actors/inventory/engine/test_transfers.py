@@ -18,6 +18,7 @@ from actors.inventory.engine import (
     advance,
     credit,
     debit,
+    give_back,
     grant,
     held_units,
     place_order,
@@ -177,6 +178,36 @@ def test_held_goods_are_bounded() -> None:
     with pytest.raises(NoRoom) as refused:
         receive(state, "hold", {"metal": AMOUNT_MAX})
     assert refused.value.room == {"metal": 1500}
+
+
+def test_held_fraction_of_a_unit_shows_in_no_entry() -> None:
+    """The last grains that are held flow in without a whole unit changing its place."""
+    grains = {"metal": 2000 * GRAINS_PER_UNIT - 5, "crystal": 0, "gas": 0}
+    state, _ = receive(begin(world(), amounts=grains), "hold", {"metal": 1})
+    assert state.held == {"metal": GRAINS_PER_UNIT - 5}
+    state, _ = grant(state, world(), changes={"burner": 1}, now_ms=NOW, cause="grant")
+    state, events = advance(state, world(), NOW + HOUR // 870 + 1)
+    assert (whole(state)["metal"], state.held) == (1999, {})
+    assert [deltas(entry) for entry in events.entries] == [{"metal": -1}]
+
+
+def test_give_back_is_never_cut_to_the_capacity() -> None:
+    """What a debit took comes back whole, like a refund."""
+    state, _ = send(begin(world()), metal=500)
+    full, _ = grant(state, world(), changes={"metal": 2000}, now_ms=NOW, cause="grant")
+    back, events = give_back(
+        full,
+        world(),
+        resources={"metal": 500},
+        now_ms=NOW + HOUR,
+        cause="returned",
+        transfer_id="t",
+    )
+    assert whole(back)["metal"] == 2500
+    assert (causes(events), deltas(events.entries[-1])) == (
+        ["production", "returned"],
+        {"metal": 500},
+    )
 
 
 @given(

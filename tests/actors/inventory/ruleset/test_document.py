@@ -109,7 +109,7 @@ def test_document_refuses_what_is_not_text(tmp_path: Path) -> None:
     """Bytes that are not UTF-8 are no ruleset."""
     path = tmp_path / "rules.toml"
     path.write_bytes(b"title = '\xff'")
-    with pytest.raises(RulesetError, match="rules.toml: not TOML: 'utf-8' codec"):
+    with pytest.raises(RulesetError, match=r"rules\.toml: not TOML: 'utf-8' codec"):
         load_ruleset(path)
 
 

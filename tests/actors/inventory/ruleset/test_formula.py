@@ -194,25 +194,18 @@ def expressions(draw: st.DrawFn, depth: int = 4) -> tuple[str, Fraction]:
     left, a = draw(expressions(depth - 1))
     right, b = draw(expressions(depth - 1))
     form = draw(st.sampled_from(["+", "-", "*", "min", "max", "floor", "ceil", "round", "neg"]))
-    match form:
-        case "+":
-            return f"({left}+{right})", a + b
-        case "-":
-            return f"({left}-{right})", a - b
-        case "*":
-            return f"({left}*{right})", a * b
-        case "min":
-            return f"min({left},{right})", min(a, b)
-        case "max":
-            return f"max({left},{right})", max(a, b)
-        case "floor":
-            return f"floor({left})", Fraction(math.floor(a))
-        case "ceil":
-            return f"ceil({left})", Fraction(math.ceil(a))
-        case "round":
-            return f"round({left})", Fraction(math.floor(a + Fraction(1, 2)))
-        case _:
-            return f"(-{left})", -a
+    text, result = {
+        "+": (f"({left}+{right})", a + b),
+        "-": (f"({left}-{right})", a - b),
+        "*": (f"({left}*{right})", a * b),
+        "min": (f"min({left},{right})", min(a, b)),
+        "max": (f"max({left},{right})", max(a, b)),
+        "floor": (f"floor({left})", Fraction(math.floor(a))),
+        "ceil": (f"ceil({left})", Fraction(math.ceil(a))),
+        "round": (f"round({left})", Fraction(math.floor(a + Fraction(1, 2)))),
+        "neg": (f"(-{left})", -a),
+    }[form]
+    return text, result
 
 
 @given(expressions())

@@ -30,7 +30,7 @@ def test_loader_finds_what_is_shipped() -> None:
 
 def test_loader_names_what_there_is_where_a_name_is_unknown() -> None:
     """A misspelt name gets the nearest one and the list."""
-    with pytest.raises(RulesetError, match="did you mean 'tutorial'.*ogame, travian, tutorial"):
+    with pytest.raises(RulesetError, match=r"did you mean 'tutorial'.*ogame, travian, tutorial"):
         load_ruleset("tutoral")
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.inventory.ruleset import BalanceReading, Ruleset, load_ruleset
@@ -174,6 +174,7 @@ def ogame(speed: float, temperature: int) -> Ruleset:
     return load_ruleset("ogame", parameters={"speed": speed, "temperature": temperature})
 
 
+@settings(deadline=None)  # the first example of a world loads its ruleset
 @given(
     st.fixed_dictionaries(
         {

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from typing import TYPE_CHECKING
 
+import pytest
+from click.testing import CliRunner
+
+from app.cli import main
 from tests.app.cli.support import run, running_server
 
 if TYPE_CHECKING:
@@ -49,8 +55,28 @@ def test_demo_tells_of_a_server_that_is_not_there(tmp_path: Path) -> None:
     )
 
 
-def test_demo_tells_of_something_else_at_the_address(tmp_path: Path) -> None:
-    """An address that is none is refused in one line as well."""
-    done = run("demo", "--url", "nonsense", cwd=tmp_path)
+@pytest.mark.parametrize("url", ["nonsense", "ftp://127.0.0.1", "http://", "http://[::1"])
+def test_demo_tells_of_an_address_that_is_none(url: str) -> None:
+    """An address that is none is refused in one line that repeats it."""
+    result = CliRunner().invoke(main, ["demo", "--url", url])
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"holdfast: {url!r} is no URL")
+
+
+def test_demo_tells_of_another_program_at_the_address(tmp_path: Path) -> None:
+    """What answers otherwise than a Holdfast server is told of in one line."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def answer_once() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+
+        thread = threading.Thread(target=answer_once)
+        thread.start()
+        done = run("demo", "--url", f"http://127.0.0.1:{port}", cwd=tmp_path)
+        thread.join()
     assert done.status == 1
-    assert "nonsense" in done.complaint
+    assert "GET /v1/world was answered with another shape" in done.complaint

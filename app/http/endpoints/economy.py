@@ -1,0 +1,159 @@
+"""Quotes, forecasts and transfers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET
+
+from actors.authx.errors import InvalidUsername, UnknownAccount
+from actors.authx.messages import FindAccount, GetAccount
+from actors.inventory.messages import GetForecast, GetQuote, ListTransfers, SendTransfer
+from app.http.endpoint import Answer, Auth, Endpoint
+from app.http.endpoints.views import inventory_details
+from app.http.types.economy import (
+    ForecastQuery,
+    Prerequisite,
+    QuoteDetails,
+    QuoteQuery,
+    SendTransferRequest,
+    TransferDetails,
+    TransferList,
+    TransfersQuery,
+)
+from app.http.types.inventory import InventoryDetails
+from app.http.types.times import optional_world_time, world_time
+
+if TYPE_CHECKING:
+    from actors.inventory.views import TransferRecord
+    from app.http.endpoint import Call
+
+OK = 200
+_REPLAYED = ((b"idempotency-replayed", b"true"),)
+_SECOND_MS = 1000
+
+
+async def get_forecast(call: Call[None, ForecastQuery]) -> InventoryDetails:
+    """Give what the caller will own if nothing more is ordered."""
+    message = GetForecast(call.caller.account_id, call.query.seconds)
+    return inventory_details(await call.gateway.inventory(message))
+
+
+async def get_quote(call: Call[None, QuoteQuery]) -> QuoteDetails:
+    """Give what an order placed now would cost, and when its price will be there."""
+    message = GetQuote(call.caller.account_id, call.path["asset"], call.query.count)
+    quote = await call.gateway.inventory(message)
+    whole, rest_ms = divmod(quote.duration_ms, _SECOND_MS)
+    return QuoteDetails(
+        asset=quote.asset,
+        kind=quote.kind,
+        cost=quote.cost,
+        duration_seconds=quote.duration_ms / _SECOND_MS if rest_ms else whole,
+        affordable=quote.affordable,
+        affordable_at=optional_world_time(quote.affordable_at_ms),
+        missing=[Prerequisite(asset, level) for asset, level in quote.missing.items()],
+        level=UNSET if quote.level is None else quote.level,
+        count=UNSET if quote.count is None else quote.count,
+    )
+
+
+async def send_transfer(call: Call[SendTransferRequest, None]) -> Answer[TransferDetails]:
+    """Send resources to another account; they have arrived when the answer leaves."""
+    try:
+        receiver = await call.gateway.auth(FindAccount(call.body.to))
+    except InvalidUsername as error:
+        raise UnknownAccount from error
+    sender = await call.gateway.auth(GetAccount(call.caller.account_id))
+    message = SendTransfer(
+        account_id=sender.account_id,
+        sender_name=sender.username,
+        receiver_id=receiver.account_id,
+        receiver_name=receiver.username,
+        resources=call.body.resources,
+        note=call.body.note,
+        idempotency_key=call.command.key,
+        fingerprint=call.command.fingerprint,
+    )
+    sent = await call.gateway.inventory(message)
+    transfer = transfer_details(sent.transfer)
+    return Answer(transfer, OK, _REPLAYED) if sent.replayed else Answer(transfer)
+
+
+async def list_transfers(call: Call[None, TransfersQuery]) -> TransferList:
+    """Give the latest transfers that the caller sent or received."""
+    message = ListTransfers(call.caller.account_id, call.query.limit)
+    transfers = await call.gateway.inventory(message)
+    return TransferList([transfer_details(transfer) for transfer in transfers])
+
+
+def transfer_details(transfer: TransferRecord) -> TransferDetails:
+    """Show a transfer."""
+    return TransferDetails(
+        id=transfer.id,
+        sender=transfer.sender_name,
+        receiver=transfer.receiver_name,
+        resources=transfer.resources,
+        note=transfer.note,
+        state=transfer.state,
+        sent_at=world_time(transfer.sent_at_ms),
+        settled_at=optional_world_time(transfer.settled_at_ms),
+    )
+
+
+ECONOMY = (
+    Endpoint(
+        method="GET",
+        path="/v1/inventory/forecast",
+        handler=get_forecast,
+        summary="The inventory as it will be if nothing more is ordered",
+        tag="inventory",
+        auth=Auth.PLAYER,
+        query=ForecastQuery,
+        response=InventoryDetails,
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/inventory/quotes/{asset:text}",
+        handler=get_quote,
+        summary="What an order would cost, and when its price will be there",
+        tag="orders",
+        auth=Auth.PLAYER,
+        query=QuoteQuery,
+        response=QuoteDetails,
+        errors=("max-level",),
+        absent="unknown-asset",
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/transfers",
+        handler=send_transfer,
+        summary="Send resources to another account",
+        tag="transfers",
+        auth=Auth.PLAYER,
+        request=SendTransferRequest,
+        response=TransferDetails,
+        status=201,
+        also=((OK, "The same key again: the first answer, with Idempotency-Replayed: true"),),
+        errors=(
+            "unknown-account",
+            "unknown-asset",
+            "insufficient-resources",
+            "transfers-disabled",
+            "transfer-limit",
+            "transfer-returned",
+            "conflict",
+        ),
+        idempotent=True,
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/transfers",
+        handler=list_transfers,
+        summary="The latest transfers, sent and received",
+        tag="transfers",
+        auth=Auth.PLAYER,
+        query=TransfersQuery,
+        response=TransferList,
+    ),
+)
+"""The endpoints of quotes, forecasts and transfers."""

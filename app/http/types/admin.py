@@ -1,0 +1,65 @@
+"""What operators see and do."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from app.http.types.inventory import INTEGER_MAX, AssetName, Change
+
+Reason = Annotated[str, Meta(min_length=1, max_length=500)]
+
+
+class AccountsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Accounts whose username begins with ``query``; ``after`` is a page's ``next``."""
+
+    query: Annotated[str, Meta(max_length=200)] = ""
+    after: Annotated[str, Meta(max_length=200)] = ""
+    limit: Annotated[int, Meta(ge=1, le=500)] = 50
+
+
+class AccountRecord(msgspec.Struct, frozen=True):
+    """An account as an operator sees it."""
+
+    account_id: str
+    username: str
+    role: str
+    suspended: bool
+    created_at: datetime
+
+
+class AccountPage(msgspec.Struct, frozen=True):
+    """A page of accounts by name; ``next`` is the ``after`` of the next page, null at the end."""
+
+    accounts: list[AccountRecord]
+    next: str | None
+
+
+class ReasonRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why; it is kept in the audit log."""
+
+    reason: Reason
+
+
+class GrantRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """By how much each asset changes, and why; the changes are made together or not at all."""
+
+    changes: Annotated[
+        dict[AssetName, Annotated[int, Meta(ge=-INTEGER_MAX, le=INTEGER_MAX)]],
+        Meta(min_length=1, max_length=200),
+    ]
+    reason: Reason
+
+
+class GrantDetails(msgspec.Struct, frozen=True):
+    """A grant that was made, with the balances after it."""
+
+    id: str
+    account_id: str
+    changes: dict[str, Change]
+    reason: str
+    operator: str
+    at: datetime

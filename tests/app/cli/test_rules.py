@@ -1,0 +1,255 @@
+"""``holdfast rules``: for people in tables, for programs in JSON, with honest exit statuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from app.cli.rules import rules
+
+GOOD = """
+[resources.gold]
+base_capacity = 100
+start = 500
+base_per_hour = 1
+
+[queues.work]
+
+[buildings.mine]
+cost = { gold = 10 }
+duration = 90061.5
+max_level = 2
+
+[durations]
+rounding = "floor 0.5"
+"""
+
+
+def run(*arguments: str | Path) -> Result:
+    """Run ``holdfast rules`` with these arguments."""
+    return CliRunner().invoke(rules, [str(argument) for argument in arguments])
+
+
+def data(*arguments: str | Path) -> Any:
+    """Run with ``--json`` and return what was printed."""
+    result = run(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    """Give a ruleset with a warning."""
+    path = tmp_path / "good.toml"
+    path.write_text(GOOD, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def bad(tmp_path: Path) -> Path:
+    """Give a ruleset with two problems."""
+    path = tmp_path / "bad.toml"
+    text = GOOD.replace("cost = { gold", "requires = { mine = 1 }\ncost = { golf")
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_rules_check_accepts_what_can_be_used(good: Path) -> None:
+    """A ruleset with warnings passes, and the warnings are told."""
+    result = run("check", good)
+    assert result.exit_code == 0
+    warning, summary = result.stdout.splitlines()
+    assert warning.split(maxsplit=1) == [
+        "warning",
+        "resources.gold: the stock at the start, 500, exceeds 100",
+    ]
+    assert summary.startswith(f"{good} can be used, version ")
+    assert summary.endswith(": 1 assets, 1 warning")
+
+
+def test_rules_check_names_all_problems(bad: Path) -> None:
+    """A ruleset with problems fails, and every one is told with table and key."""
+    result = run("check", bad)
+    assert result.exit_code == 1
+    assert [line.split(maxsplit=1)[1] for line in result.stdout.splitlines()[:2]] == [
+        "buildings.mine.cost.golf: unknown resource 'golf'; did you mean 'gold'?",
+        "buildings.mine.requires.mine: prerequisites in a circle: mine needs mine",
+    ]
+    assert "cannot be used: 2 problems" in result.stdout
+
+
+def test_rules_check_prints_json(good: Path, bad: Path) -> None:
+    """Programs get the same findings as data, and the same exit status."""
+    told = data("check", good)
+    assert told["ok"]
+    assert len(told["version"]) == 16
+    assert told["warnings"][0]["where"] == "resources.gold"
+    result = run("check", bad, "--json")
+    assert result.exit_code == 1
+    refused = json.loads(result.stdout)
+    assert not refused["ok"]
+    assert refused["version"] is None
+    assert [problem["where"] for problem in refused["problems"]] == [
+        "buildings.mine.cost.golf",
+        "buildings.mine.requires.mine",
+    ]
+
+
+@pytest.mark.parametrize("name", ["tutorial", "ogame", "travian"])
+def test_rules_check_passes_what_is_shipped(name: str) -> None:
+    """The shipped rulesets can be used, at any speed."""
+    assert run("check", name, "--set", "speed=3.5").exit_code == 0
+
+
+def test_rules_check_of_nothing_fails(tmp_path: Path) -> None:
+    """A file that is not there is a problem, not a traceback."""
+    result = run("check", tmp_path / "missing.toml")
+    assert result.exit_code == 1
+    assert "cannot be read: No such file or directory" in result.stdout
+
+
+def test_rules_table_prints_json() -> None:
+    """The published second level of the metal mine, member by member."""
+    assert data("table", "ogame", "metal_mine", "--levels", "2-2") == [
+        {
+            "level": 2,
+            "cost": {"metal": 90, "crystal": 22},
+            "duration_seconds": 53,
+            "produces": {"metal": 72},
+            "balance": {"energy": -25},
+        }
+    ]
+
+
+def test_rules_table_applies_parameters_and_other_assets() -> None:
+    """``--set`` and ``--have`` change what they change in the game."""
+    rows = data(
+        *("table", "ogame", "metal_mine", "--levels", "20"),
+        *("--set", "speed=7", "--have", "robotics_factory=3"),
+    )
+    assert [row["duration_seconds"] for row in rows] == [8550]
+    rows = data("table", "ogame", "deuterium_synthesizer", "--set", "temperature=-60.5")
+    assert rows[0]["produces"] == {"deuterium": 18}
+    assert [row["level"] for row in rows] == list(range(1, 11))
+
+
+def test_rules_table_tells_capacity() -> None:
+    """A store's row has the room that results."""
+    rows = data("table", "ogame", "metal_storage", "--levels", "1-5")
+    assert [row["capacity"]["metal"] for row in rows] == [20_000, 40_000, 75_000, 140_000, 255_000]
+    assert all("produces" not in row and "balance" not in row for row in rows)
+
+
+def test_rules_table_counts_units() -> None:
+    """Units have a row for all of them together."""
+    assert data("table", "ogame", "small_cargo", "--count", "3", "--have", "shipyard=2") == [
+        {"count": 3, "cost": {"metal": 6000, "crystal": 6000}, "duration_seconds": 5760}
+    ]
+    assert data("table", "ogame", "small_cargo")[0]["count"] == 1
+
+
+def test_rules_table_takes_instances() -> None:
+    """A building of several instances may be named with its number or without."""
+    plain = data("table", "travian", "woodcutter", "--levels", "1-3")
+    assert [row["duration_seconds"] for row in plain] == [260, 620, 1190]
+    assert data("table", "travian", "woodcutter:4", "--levels", "1-3") == plain
+    helped = data("table", "travian", "woodcutter", "--levels", "3", "--have", "sawmill=2")
+    assert helped[0]["produces"] == {"wood": 16}
+
+
+def test_rules_table_prints_a_table(good: Path) -> None:
+    """People get a column for everything that any row has."""
+    result = run("table", "ogame", "fusion_reactor", "--levels", "10", "--set", "speed=2.5")
+    assert result.exit_code == 0
+    for text in ("level", "deuterium/h", "-648", "178,523", "1d 15:59:20"):
+        assert text in result.stdout
+    assert "1d 01:01:01.5" in run("table", good, "mine").stdout
+    assert "room for metal" in run("table", "ogame", "metal_storage").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["ogame", "metal_min"], "ogame has no asset 'metal_min'; there are metal_mine"),
+        (["ogame", "metal_mine", "--levels", "0-3"], "metal_mine has levels 1 to 50, not 0-3"),
+        (["ogame", "metal_mine", "--levels", "3-2"], "metal_mine has levels 1 to 50, not 3-2"),
+        (["ogame", "metal_mine", "--levels", "9-51"], "metal_mine has levels 1 to 50, not 9-51"),
+        (["ogame", "metal_mine", "--levels", "many"], "'many' is not A-B"),
+        (["ogame", "metal_mine", "--count", "3"], "metal_mine has levels: give --levels"),
+        (["ogame", "small_cargo", "--levels", "1"], "small_cargo is a unit: give --count"),
+        (["ogame", "small_cargo", "--count", "0"], "0 is not in the range"),
+        (["ogame", "metal_mine", "--have", "lab"], "'lab' is not NAME=NUMBER"),
+        (["ogame", "metal_mine", "--have", "lab=1"], "ogame has no asset 'lab'"),
+        (["ogame", "metal_mine", "--have", "shipyard=-1"], "shipyard=-1: no such level"),
+        (["ogame", "metal_mine", "--set", "speed=fast"], "'speed=fast' is not NAME=NUMBER"),
+    ],
+)
+def test_rules_table_refuses_wrong_usage(arguments: list[str], complaint: str) -> None:
+    """What makes no sense is refused with status 2 and the reason."""
+    result = run("table", *arguments)
+    assert result.exit_code == 2
+    assert complaint in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_rules_table_fails_where_the_ruleset_does(bad: Path) -> None:
+    """A ruleset that cannot be used is one line on standard error, and status 1."""
+    result = run("table", bad, "mine")
+    assert result.exit_code == 1
+    assert "unknown resource 'golf'" in result.stderr
+    assert "holdfast rules check" in result.stderr
+    result = run("table", "ogame", "metal_mine", "--set", "wind=3")
+    assert result.exit_code == 1
+    assert "unknown parameter 'wind'" in result.stderr
+
+
+def test_rules_diff_tells_what_changed(good: Path, tmp_path: Path) -> None:
+    """Names that came and went, and values by level."""
+    new = tmp_path / "new.toml"
+    text = GOOD.replace("gold = 10", "gold = [10, 12]").replace("start = 500", "start = 50")
+    new.write_text(text + "[units.cart]\ncost = {}\nduration = 1\n", encoding="utf-8")
+    assert run("diff", good, new).stdout.splitlines() == [
+        "+ units.cart",
+        "~ resources.gold start: 500 → 50",
+        "~ buildings.mine cost.gold at level 2: 10 → 12",
+    ]
+    assert data("diff", good, new) == {
+        "added": [{"section": "units", "name": "cart"}],
+        "removed": [],
+        "changed": [
+            {
+                "section": "resources",
+                "name": "gold",
+                "key": "start",
+                "level": None,
+                "old": 500,
+                "new": 50,
+            },
+            {
+                "section": "buildings",
+                "name": "mine",
+                "key": "cost.gold",
+                "level": 2,
+                "old": 10,
+                "new": 12,
+            },
+        ],
+    }
+    assert "- units.cart" in run("diff", new, good).stdout
+
+
+def test_rules_diff_of_the_same_says_so(good: Path, bad: Path) -> None:
+    """No difference is told as such; a ruleset that cannot be used fails."""
+    assert run("diff", good, good).stdout == "no difference\n"
+    assert run("diff", good, bad).exit_code == 1
+
+
+def test_rules_help_names_the_commands() -> None:
+    """The help tells what there is."""
+    result = run("--help")
+    assert result.exit_code == 0
+    for command in ("check", "table", "diff"):
+        assert command in result.stdout
