@@ -19,16 +19,14 @@ import trio_asyncio
 from actors.database.crossing import Crossing
 from actors.database.dsn import describe_dsn
 from actors.database.errors import (
-    CheckViolation,
     ConnectionLost,
     DatabaseError,
     DatabaseTimeout,
     DatabaseUnavailable,
-    ForeignKeyViolation,
     StatementError,
-    UniqueViolation,
 )
 from actors.database.session import Record, Script, Session, T
+from actors.database.sqlstates import CLIENT_DATA_ERROR, CLIENT_USAGE_ERROR, error_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
@@ -57,16 +55,6 @@ _STATEMENT_CACHE_SIZE = 512
 _NO_TIMEOUT_S = 86_400.0
 """For asyncpg, whose own timeouts ask the server; ours do not."""
 
-_CONSTRAINTS: dict[str, type[UniqueViolation | ForeignKeyViolation | CheckViolation]] = {
-    "23505": UniqueViolation,
-    "23503": ForeignKeyViolation,
-    "23514": CheckViolation,
-}
-_LOST_STATES = ("08", "57P01", "57P02", "57P03", "57P05")
-"""SQLSTATEs (or their class) that come with the end of the connection."""
-_CLIENT_DATA_ERROR = "22000"
-_CLIENT_USAGE_ERROR = "XX000"
-
 
 class Database:
     """A way to one database; made by `open_database`."""
@@ -88,8 +76,11 @@ class Database:
         Takes at most the connect timeout and half a second; may be cancelled at any time.
 
         Raises:
-            DatabaseUnavailable: wrong DSN, no server, refused, or no answer in time.
+            DatabaseUnavailable: wrong DSN, no server, refused, no answer in time, or the block of
+                `open_database` has been left.
         """
+        if self._loop.is_closed():
+            raise self._unavailable("the database is closed")
         server_settings = {
             "application_name": f"holdfast {name}",
             "timezone": "UTC",
@@ -394,17 +385,13 @@ def _translated(raw: Any, error: Exception) -> DatabaseError:
     """Find the error of ours for one of asyncpg's or the socket's."""
     reason = _reason(error)
     if isinstance(error, _asyncpg.PostgresError):
-        sqlstate = str(getattr(error, "sqlstate", None) or _CLIENT_USAGE_ERROR)
-        if sqlstate.startswith(_LOST_STATES):
-            return ConnectionLost(reason)
-        violation = _CONSTRAINTS.get(sqlstate)
-        if violation is not None:
-            return violation(reason, constraint=str(getattr(error, "constraint_name", "")))
-        return StatementError(reason, sqlstate=sqlstate)
+        sqlstate: str | None = getattr(error, "sqlstate", None)
+        constraint: str | None = getattr(error, "constraint_name", None)
+        return error_of(sqlstate or CLIENT_USAGE_ERROR, reason, constraint=constraint)
     if raw.is_closed() or not isinstance(error, _asyncpg.InterfaceError):
         return ConnectionLost(reason)
     is_data = isinstance(error, ValueError)
-    return StatementError(reason, sqlstate=_CLIENT_DATA_ERROR if is_data else _CLIENT_USAGE_ERROR)
+    return StatementError(reason, sqlstate=CLIENT_DATA_ERROR if is_data else CLIENT_USAGE_ERROR)
 
 
 def _reason(error: Exception) -> str:

@@ -89,6 +89,7 @@ class EmbeddedPostgres:
         self._stop_timeout_s = stop_timeout_s
         self._lock: DirectoryLock | None = None
         self._process: trio.Process | None = None
+        self._starting = trio.CancelScope()
         self._stopping = False
 
     @property
@@ -113,8 +114,12 @@ class EmbeddedPostgres:
         """
         died = False
         try:
-            process = await self.start()
-            task_status.started()
+            with trio.CancelScope() as self._starting:
+                await self.start()
+                task_status.started()
+            process = self._process
+            if process is None or self._stopping:
+                return  # stopped before it was ready
             status = await process.wait()
             died = not self._stopping
             if died:
@@ -123,7 +128,7 @@ class EmbeddedPostgres:
             # After a death the lock stays ours: no other server may slip in before the restart.
             await (self._bury() if died else self.stop(timeout_s=self._stop_timeout_s))
 
-    async def start(self) -> trio.Process:
+    async def start(self) -> None:
         """Start the server and wait until it accepts connections; `stop` must follow.
 
         A new data directory is made complete or not at all. A server that a killed Holdfast left
@@ -150,16 +155,16 @@ class EmbeddedPostgres:
         self._process = await self._spawn(user)
         await self._wait_ready(self._process)
         self._log.info("postgres_ready", pid=self._process.pid, data_dir=str(cluster.data_dir))
-        return self._process
 
     async def stop(self, *, timeout_s: float = 2.0) -> None:
         """Stop the server and release the data directory; harmless where nothing runs.
 
-        Takes ``timeout_s`` and a second at the most, even if the server is frozen, cancelled or
+        A run ends with it, also one whose server is only starting. Takes ``timeout_s`` and a second at the most, even if the server is frozen, cancelled or
         not: past the deadline its processes are killed, and the next start recovers from the
         write-ahead log.
         """
         self._stopping = True
+        self._starting.cancel()
         process = self._process
         if process is not None and process.returncode is None:
             cluster = self._cluster.path
@@ -322,5 +327,5 @@ def _is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
+        return True  # another user's
     return True

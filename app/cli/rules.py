@@ -205,7 +205,8 @@ def _print_report(
     for warning in warnings:
         console.print(f"[yellow]warning[/]  {escape(str(warning))}", soft_wrap=True)
     if ruleset is None:
-        console.print(f"{escape(file)} cannot be used: {_counted(problems, 'problem')}")
+        text = f"{escape(file)} cannot be used: {_counted(problems, 'problem')}"
+        console.print(text, soft_wrap=True)
         return
     text = f"{escape(file)} can be used, version {ruleset.version}: {len(ruleset.addresses)} assets"
     console.print(f"{text}, {_counted(warnings, 'warning')}", soft_wrap=True)

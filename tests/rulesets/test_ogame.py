@@ -25,7 +25,7 @@ METAL_MINE = [
 ]
 
 # base cost in metal, crystal, deuterium; growth; prerequisites
-ASSETS = {
+ASSETS: dict[str, tuple[int, int, int, str, dict[str, int]]] = {
     "metal_mine": (60, 15, 0, "1.5", {}),
     "crystal_mine": (48, 24, 0, "1.6", {}),
     "deuterium_synthesizer": (225, 75, 0, "1.5", {}),

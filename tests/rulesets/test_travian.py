@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from typing import TypeAlias
 
 import pytest
 
@@ -14,10 +15,11 @@ FIELD = [
     *(2, 5, 9, 15, 22, 33, 50, 70, 100, 145, 200),
     *(280, 375, 495, 635, 800, 1000, 1300, 1600, 2000, 2450),
 ]
+Published: TypeAlias = tuple[tuple[int, ...], str, tuple[str, str, str], int, int, dict[str, int]]
 MAKES = {"woodcutter": "wood", "clay_pit": "clay", "iron_mine": "iron", "cropland": "crop"}
 
 # cost; k; a, g, b of the duration; maximum; instances; prerequisites
-BUILDINGS = {
+BUILDINGS: dict[str, Published] = {
     "woodcutter": ((40, 100, 50, 60), "1.67", ("1780/3", "1.6", "1000/3"), 20, 4, {}),
     "clay_pit": ((80, 40, 80, 50), "1.67", ("1660/3", "1.6", "1000/3"), 20, 4, {}),
     "iron_mine": ((100, 80, 30, 60), "1.67", ("2350/3", "1.6", "1000/3"), 20, 4, {}),

@@ -46,8 +46,8 @@ class FakeConnection:
             self.terminate()
         if self.closed:
             raise ConnectionLost("lost")
-        if callable(script):
-            return []  # a real script, which finds nothing here
+        if getattr(script, "__module__", "") == "actors.authx.standstill":
+            return []  # nobody's world stands still here
         self._database.ran.append(script)
         return script
 

@@ -33,7 +33,9 @@ async def test_listener_drops_the_sessions_of_an_account_that_is_announced(
 ) -> None:
     """The payload is the account's id."""
     database, cache = FakeDatabase(), SessionCache(10)
-    listener = AccountListener(database.as_database(), cache, SETTINGS, log=quiet_log())
+    listener = AccountListener(
+        database.as_database(), cache, SETTINGS, on_change=lambda: None, log=quiet_log()
+    )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(listener.run)
         await trio.sleep(0.1)
@@ -56,7 +58,9 @@ async def test_listener_that_lost_its_connection_forgets_everything_when_it_is_b
 ) -> None:
     """What was announced meanwhile is unknown: not listening is known at once, and cleared."""
     database, cache = FakeDatabase(), SessionCache(10)
-    listener = AccountListener(database.as_database(), cache, SETTINGS, log=quiet_log())
+    listener = AccountListener(
+        database.as_database(), cache, SETTINGS, on_change=lambda: None, log=quiet_log()
+    )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(listener.run)
         await trio.sleep(0.5)
@@ -73,7 +77,9 @@ async def test_listener_that_lost_its_connection_forgets_everything_when_it_is_b
 async def test_listener_notices_a_database_that_fell_silent(autojump_clock: MockClock) -> None:
     """A frozen server is found out by the next probe and its timeout."""
     database = FakeDatabase()
-    listener = AccountListener(database.as_database(), SessionCache(10), SETTINGS, log=quiet_log())
+    listener = AccountListener(
+        database.as_database(), SessionCache(10), SETTINGS, on_change=lambda: None, log=quiet_log()
+    )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(listener.run)
         await trio.sleep(0.5)
@@ -90,7 +96,11 @@ async def test_listener_tries_again_with_bounded_pauses_and_tells_once(
     database, logged = FakeDatabase(), LogCapture()
     database.away = True
     listener = AccountListener(
-        database.as_database(), SessionCache(10), SETTINGS, log=quiet_log(logged)
+        database.as_database(),
+        SessionCache(10),
+        SETTINGS,
+        on_change=lambda: None,
+        log=quiet_log(logged),
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(listener.run)

@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import pytest
 import trio
 import trio.testing
@@ -558,6 +559,31 @@ async def test_connect_to_a_missing_database(database_dsn: str) -> None:
     async with open_database(dsn, log=quiet_log()) as database:
         with pytest.raises(DatabaseUnavailable, match='database "missing" does not exist'):
             await database.connect(name="test")
+
+
+async def test_connect_after_the_block(database_dsn: str) -> None:
+    """A database whose block has been left gives no more connections."""
+    async with open_database(database_dsn, log=quiet_log()) as database:
+        pass
+    with pytest.raises(DatabaseUnavailable, match="is closed"):
+        await database.connect(name="late")
+
+
+async def test_connect_that_fails_half_way(
+    database_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that cannot be prepared for use is dropped again."""
+    opened: list[asyncpg.Connection] = []
+
+    async def refuse(raw: asyncpg.Connection, *_args: object, **_options: object) -> None:
+        opened.append(raw)
+        raise asyncpg.InterfaceError("no such type")
+
+    monkeypatch.setattr(asyncpg.Connection, "set_type_codec", refuse)
+    async with open_database(database_dsn, log=quiet_log()) as database:
+        with pytest.raises(DatabaseUnavailable, match="no such type"):
+            await database.connect(name="test")
+    assert [raw.is_closed() for raw in opened] == [True]
 
 
 async def test_connect_waits_for_no_resolver(

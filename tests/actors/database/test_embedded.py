@@ -90,6 +90,10 @@ def data_dir(pristine: Path) -> Iterator[Path]:
     DirectoryLock.acquire(pristine / "holdfast.lock").release()
 
 
+def _nothing(_self: object) -> None:
+    """Stand in for the note of a server that never becomes ready."""
+
+
 # --- starting and stopping -------------------------------------------------------------------
 
 
@@ -150,6 +154,20 @@ async def test_run_cancelled_stops_the_server(data_dir: Path) -> None:
         nursery.cancel_scope.cancel()
     assert cluster_processes(data_dir / "postgres") == frozenset()
     DirectoryLock.acquire(data_dir / "holdfast.lock").release()
+
+
+async def test_stop_of_a_run_that_is_starting(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stop ends also a run whose server is not ready yet, without an error."""
+    monkeypatch.setattr(Cluster, "postmaster", _nothing)
+    server = server_on(data_dir)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.run)
+        with trio.fail_after(5):
+            while server.pid is None:
+                await trio.lowlevel.checkpoint()
+        await server.stop()
 
 
 async def test_stop_without_a_start(data_dir: Path) -> None:
@@ -241,10 +259,6 @@ async def test_start_that_fails(data_dir: Path) -> None:
     DirectoryLock.acquire(data_dir / "holdfast.lock").release()
 
 
-def _nothing(_self: object) -> None:
-    """Stand in for the note of a server that never becomes ready."""
-
-
 async def test_start_that_takes_too_long(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that is not ready in time is stopped; meanwhile the wait is reported."""
     monkeypatch.setattr(Cluster, "postmaster", _nothing)
@@ -294,10 +308,11 @@ async def test_start_killed_in_initdb_leaves_nothing_half_made(
         patch.setattr(cluster_module, "_initdb", cut_short)
         with trio.CancelScope() as killed:
             await server_on(data_dir).run()
-    assert names_in(data_dir) == {"holdfast.lock", "postgres.new"}
+    left = await trio.to_thread.run_sync(names_in, data_dir)
+    assert left == {"holdfast.lock", "postgres.new"}
     async with serving(data_dir) as server:
         assert await run_script(server.dsn, select_one) == 1
-    assert not (data_dir / "postgres.new").exists()
+    assert "postgres.new" not in await trio.to_thread.run_sync(names_in, data_dir)
 
 
 async def test_start_of_another_version(data_dir: Path) -> None:
@@ -382,10 +397,34 @@ async def test_start_over_a_pid_that_is_somebody_else_s(data_dir: Path) -> None:
         assert await run_script(server.dsn, select_one) == 1
 
 
-def test_is_alive() -> None:
+async def test_start_over_an_orphan_that_cannot_be_ended(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the old server is still there, no new one is started beside it."""
+
+    def immortal(_cluster: Path) -> frozenset[int]:
+        return frozenset({os.getpid()})
+
+    async def in_vain(*_args: object, **_options: object) -> bool:
+        await trio.lowlevel.checkpoint()
+        return False
+
+    monkeypatch.setattr(module, "cluster_processes", immortal)
+    monkeypatch.setattr(module, "stop_cluster", in_vain)
+    with pytest.raises(EmbeddedPostgresError, match="cannot be ended"):
+        await server_on(data_dir).run()
+
+
+def test_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pid is alive, or somebody else's, or nobody's."""
     assert module._is_alive(os.getpid())
-    assert module._is_alive(1)
+
+    def refuse(_pid: int, _signal: int) -> None:
+        raise PermissionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "kill", refuse)
+        assert module._is_alive(1)
     with subprocess.Popen(["true"]) as process:
         pass
     assert not module._is_alive(process.pid)

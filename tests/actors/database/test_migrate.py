@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +21,7 @@ from tests.postgres import quiet_log, run_script
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from actors.database.session import Session
     from tests.postgres import PostgresServer
@@ -50,6 +52,24 @@ def test_shipped_migrations_are_numbered_without_a_gap() -> None:
     migrations = shipped_migrations()
     assert [migration.version for migration in migrations] == [*range(1, len(migrations) + 1)]
     assert len({migration.checksum for migration in migrations}) == len(migrations)
+
+
+def test_shipped_migrations_are_the_files_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only files named like migrations count, in the order of their numbers."""
+    (tmp_path / "migrations").mkdir()
+    for name in ("0002_b.sql", "0001_a.sql", "README.md", "1_c.sql"):
+        (tmp_path / "migrations" / name).write_text(name)
+
+    def files(_package: str) -> Path:
+        return tmp_path
+
+    monkeypatch.setattr(resources, "files", files)
+    assert shipped_migrations() == (
+        Migration(1, "a", "0001_a.sql"),
+        Migration(2, "b", "0002_b.sql"),
+    )
 
 
 async def test_migrate_applies_what_is_missing(empty_dsn: str) -> None:

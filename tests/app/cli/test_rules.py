@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from app.cli.rules import rules
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 GOOD = """
 [resources.gold]

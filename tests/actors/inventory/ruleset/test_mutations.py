@@ -109,8 +109,9 @@ def test_mutations_of_the_text_load_or_are_refused(
 
 def places(value: Any) -> Iterator[tuple[Any, Any]]:
     """Yield every container within, with each of its keys."""
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, inner in list(items):
+    keys: list[Any] = list(value) if isinstance(value, dict) else list(range(len(value)))
+    for key in keys:
+        inner = value[key]
         yield value, key
         if isinstance(inner, dict | list):
             yield from places(inner)

@@ -70,9 +70,10 @@ def test_ruleset_refuses_levels_that_there_are_not(tmp_path: Path, level: int) -
 def test_ruleset_does_not_know_other_addresses(tmp_path: Path, address: str) -> None:
     """Instances are addressed from 1, single assets by their name alone."""
     ruleset = load(tmp_path, TOWN)
-    for question in (ruleset.cost, lambda *given: ruleset.duration_ms(*given, {})):
-        with pytest.raises(KeyError):
-            question(address, 1)
+    with pytest.raises(KeyError):
+        ruleset.cost(address, 1)
+    with pytest.raises(KeyError):
+        ruleset.duration_ms(address, 1, {})
     with pytest.raises(KeyError):
         ruleset.missing(address, {}, {})
 

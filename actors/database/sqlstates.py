@@ -1,0 +1,38 @@
+"""SQLSTATEs, the five-character codes of PostgreSQL's errors (its manual, appendix A)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from actors.database.errors import (
+    CheckViolation,
+    ConnectionLost,
+    DatabaseError,
+    ForeignKeyViolation,
+    StatementError,
+    UniqueViolation,
+)
+
+CLIENT_DATA_ERROR: Final = "22000"
+"""What the driver itself found wrong with an argument."""
+
+CLIENT_USAGE_ERROR: Final = "XX000"
+"""What the driver itself found wrong with a call."""
+
+_VIOLATIONS: Final = {
+    "23503": ForeignKeyViolation,
+    "23505": UniqueViolation,
+    "23514": CheckViolation,
+}
+_LOST: Final = ("08", "57P01", "57P02", "57P03", "57P05")
+"""Codes, and a class of codes, that come with the end of the connection."""
+
+
+def error_of(sqlstate: str, message: str, *, constraint: str | None) -> DatabaseError:
+    """Give the error that a code of the server's stands for."""
+    if sqlstate.startswith(_LOST):
+        return ConnectionLost(message)
+    violation = _VIOLATIONS.get(sqlstate)
+    if violation is not None:
+        return violation(message, constraint=constraint or "")
+    return StatementError(message, sqlstate=sqlstate)

@@ -1,0 +1,45 @@
+"""Which error a code of the server's becomes."""
+
+from __future__ import annotations
+
+import pytest
+
+from actors.database.errors import (
+    CheckViolation,
+    ConnectionLost,
+    DatabaseError,
+    ForeignKeyViolation,
+    StatementError,
+    UniqueViolation,
+)
+from actors.database.sqlstates import error_of
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "kind"),
+    [
+        ("08006", ConnectionLost),
+        ("57P01", ConnectionLost),
+        ("57014", StatementError),
+        ("23503", ForeignKeyViolation),
+        ("23505", UniqueViolation),
+        ("23514", CheckViolation),
+        ("23502", StatementError),
+        ("40P01", StatementError),
+    ],
+)
+def test_error_of_code(sqlstate: str, kind: type[DatabaseError]) -> None:
+    """A code gives the error of its kind, with what it tells."""
+    error = error_of(sqlstate, "why", constraint="name")
+    assert type(error) is kind
+    assert str(error) == "why"
+    told = (getattr(error, "constraint", None), getattr(error, "sqlstate", None))
+    expected = {ConnectionLost: (None, None), StatementError: (None, sqlstate)}
+    assert told == expected.get(kind, ("name", None))
+
+
+def test_error_of_nameless_constraint() -> None:
+    """A violation without a name has an empty one."""
+    error = error_of("23505", "why", constraint=None)
+    assert isinstance(error, UniqueViolation)
+    assert error.constraint == ""
