@@ -159,9 +159,9 @@ class EmbeddedPostgres:
     async def stop(self, *, timeout_s: float = 2.0) -> None:
         """Stop the server and release the data directory; harmless where nothing runs.
 
-        A run ends with it, also one whose server is only starting. Takes ``timeout_s`` and a second at the most, even if the server is frozen, cancelled or
-        not: past the deadline its processes are killed, and the next start recovers from the
-        write-ahead log.
+        A run ends with it, also one whose server is only starting. Takes ``timeout_s`` and a
+        second at the most, even if the server is frozen, cancelled or not: past the deadline its
+        processes are killed, and the next start recovers from the write-ahead log.
         """
         self._stopping = True
         self._starting.cancel()

@@ -87,7 +87,7 @@ def _operation_faults(operation: Operation, table: Table) -> Iterator[Fault]:
             if not values:
                 yield (table.name, "update without values")
             for name in values:
-                if name in table.key or name == "version":
+                if name in table.key or (table.versioned and name == "version"):
                     yield (f"{table.name}.{name}", "cannot be changed by an update")
         case Delete(key=key, version=version):
             yield from _key_faults(table, key, version)

@@ -52,9 +52,15 @@ class HttpProtocol(H11Protocol):
         return self.connection.their_state is h11.IDLE and self.connection.trailing_data[0] != b""
 
     async def stream_send(self, event: Event) -> None:
-        """Send what the application answers; at shutdown it is the connection's last answer."""
-        if isinstance(event, Response) and self.context.terminated.is_set():
-            event = replace(event, headers=[*event.headers, _CLOSE])
+        """Send what the application answers, and say so where it is the last answer.
+
+        It is at shutdown, and where the request's body was not awaited: the rest of it cannot be
+        told from a next request.
+        """
+        if isinstance(event, Response):
+            unread = self.connection.their_state is h11.SEND_BODY
+            if unread or self.context.terminated.is_set():
+                event = replace(event, headers=[*event.headers, _CLOSE])
         await super().stream_send(event)
 
     async def _check_protocol(self, event: h11.Request) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from actors.inventory.ruleset.rates import Worker, Works
+from actors.inventory.ruleset.rates import Extra, Worker, Works
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,6 +40,16 @@ def arranged(
         balancers=workers(lambda effects: effects.balance),
         makers=makers,
         stores=workers(lambda effects: effects.capacity),
-        bonuses=bonuses,
-        makers_by_address=MappingProxyType({maker.address: maker for maker in makers}),
+        extras=tuple(Extra(bonus, _sources(bonus, makers)) for bonus in bonuses),
+    )
+
+
+def _sources(bonus: Bonus, makers: tuple[Worker, ...]) -> tuple[tuple[Worker, Flow], ...]:
+    """Return every flow that the bonus adds a share of."""
+    return tuple(
+        (maker, flow)
+        for maker in makers
+        if maker.address in bonus.producers
+        for flow in maker.flows
+        if flow.name == bonus.resource and flow.sign > 0
     )

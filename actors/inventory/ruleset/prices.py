@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 HOLDING_MAX = 10**15
 """The most of a resource that an account holds: a level beyond it could never be bought."""
 
+LEVELS_MAX = 1000
+"""The most levels of one asset, as `max_level` has it too."""
+
 _Price: TypeAlias = Callable[[int], Number]
 
 
@@ -117,6 +120,8 @@ def effect_sections(table: AssetTable) -> dict[str, dict[str, Value]]:
 def _levels(scope: Scope, where: str, table: TechnologyTable, defaults: LeveledDefaults) -> Levels:
     lengths = list_lengths(table)
     last = table.max_level or min(lengths.values(), default=defaults.max_level)
+    if not 1 <= last <= LEVELS_MAX:
+        scope.report(where, f"its lists are for {last} levels; there may be 1 to {LEVELS_MAX}")
     for key, length in lengths.items():
         if length != last:
             zero = "" if key.startswith(("cost", "duration")) else " (lists of effects begin at 0)"

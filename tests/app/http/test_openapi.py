@@ -1,0 +1,182 @@
+"""``/openapi.json``: valid, complete, and true of what the server answers."""
+
+from __future__ import annotations
+
+import typing
+from typing import Any
+
+import jsonschema
+import msgspec
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from app.http.catalogue import PROBLEM_KINDS
+from app.http.endpoint import Answer, Auth, Call, Endpoint
+from app.http.endpoints import ENDPOINTS
+from app.http.openapi import describe, slugs, with_openapi
+from tests.app.http.harness import BEARER, ORDER_ID, FakeWorld, serving
+from tests.app.http.test_contract import KEY, OWN, PUBLIC, Row
+
+DOCUMENT = describe(with_openapi(ENDPOINTS))
+
+
+def operation(endpoint: Endpoint) -> dict[str, Any]:
+    """Find an endpoint's operation in the document."""
+    path: dict[str, Any] = DOCUMENT["paths"][endpoint.template("{", "}")]
+    found: dict[str, Any] = path[endpoint.method.lower()]
+    return found
+
+
+def check(instance: Any, schema: dict[str, Any]) -> None:
+    """Validate an answer against a schema of the document."""
+    whole = {**schema, "components": DOCUMENT["components"]}
+    checker = jsonschema.Draft202012Validator(
+        whole, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
+    )
+    checker.validate(instance)
+
+
+def test_document_is_valid_openapi_3_1() -> None:
+    """The document is what OpenAPI 3.1 demands."""
+    OpenAPIV31SpecValidator(DOCUMENT).validate()
+    assert DOCUMENT["openapi"].startswith("3.1.")
+
+
+async def test_document_is_served_as_it_is_described() -> None:
+    """What ``/openapi.json`` answers is this document."""
+    async with serving() as server:
+        response = await server.client.get("/openapi.json")
+        assert response.headers["content-type"] == "application/json"
+        assert response.json() == msgspec.json.decode(msgspec.json.encode(DOCUMENT))
+
+
+@pytest.mark.parametrize("endpoint", with_openapi(ENDPOINTS), ids=lambda endpoint: endpoint.name)
+def test_document_describes_every_column_of_the_table(endpoint: Endpoint) -> None:
+    """Each endpoint is there with its body, parameters, answers, problems and door."""
+    described = operation(endpoint)
+    assert described["operationId"] == endpoint.name
+    assert described["summary"]
+    assert ("security" in described) == (endpoint.auth is not Auth.NONE)
+    assert ("requestBody" in described) == (endpoint.request is not None)
+    statuses = {str(endpoint.status), *(str(status) for status, _ in endpoint.also)}
+    problems = {str(PROBLEM_KINDS[slug].status.value) for slug in slugs(endpoint)}
+    assert set(described["responses"]) == statuses | problems
+    names = {parameter["name"] for parameter in described["parameters"]}
+    assert names >= set(endpoint.parameters())
+    assert ("Idempotency-Key" in names) == endpoint.idempotent
+    has_content = "content" in described["responses"][str(endpoint.status)]
+    assert has_content == (endpoint.response is not None)
+
+
+def test_operation_names_are_unique() -> None:
+    """A generated client has one function per endpoint."""
+    names = [endpoint.name for endpoint in with_openapi(ENDPOINTS)]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
+def test_handler_takes_and_gives_what_its_row_says(endpoint: Endpoint) -> None:
+    """The types of the table are those of the handler's own signature."""
+    names = {"Call": Call, "Answer": Answer, "msgspec": msgspec}
+    hints = typing.get_type_hints(
+        endpoint.handler, localns={**names, **vars(typing), **_module_types(endpoint)}
+    )
+    body, query = typing.get_args(hints["call"])
+    assert (body, query) == (endpoint.request or type(None), endpoint.query or type(None))
+    answer = hints["return"]
+    if typing.get_origin(answer) is Answer:
+        (answer,) = typing.get_args(answer)
+    if answer is not msgspec.Raw:
+        assert answer == (endpoint.response or type(None))
+
+
+def _module_types(endpoint: Endpoint) -> dict[str, Any]:
+    handler: Any = endpoint.handler
+    return dict(handler.__globals__)
+
+
+def row_of(row: Row) -> Endpoint:
+    """Find the endpoint that a call of the contract goes to."""
+    path = row.path.partition("?")[0]
+    for endpoint in ENDPOINTS:
+        template = endpoint.template("{", "}")
+        concrete = template.replace("{order_id}", ORDER_ID).replace("{slug}", "queue-full")
+        if endpoint.method == row.method and concrete.lower() == path.lower():
+            return endpoint
+    raise AssertionError(row)
+
+
+async def test_answers_are_what_the_document_says() -> None:
+    """Every usual answer of the contract validates against its schema."""
+    world = FakeWorld()
+    async with serving(world) as server:
+        for row in [*PUBLIC, *OWN]:
+            endpoint = row_of(row)
+            response = await server.client.request(
+                row.method, row.path, json=row.body, headers=BEARER
+            )
+            described = operation(endpoint)["responses"][str(response.status_code)]
+            if endpoint.response is None:
+                assert "content" not in described
+            else:
+                check(response.json(), described["content"]["application/json"]["schema"])
+        response = await server.client.post(
+            "/v1/inventory/orders", json={"asset": "x"}, headers={**BEARER, **KEY}
+        )
+        schema = DOCUMENT["paths"]["/v1/inventory/orders"]["post"]["responses"]["201"]
+        check(response.json(), schema["content"]["application/json"]["schema"])
+
+
+async def test_problems_are_what_the_document_says() -> None:
+    """A problem validates against its schema, and so does each of the document's examples."""
+    problem = DOCUMENT["components"]["schemas"]["ProblemDetails"]
+    async with serving() as server:
+        check((await server.client.get("/nope")).json(), problem)
+        check((await server.client.post("/v1/accounts", json={})).json(), problem)
+    for path in DOCUMENT["paths"].values():
+        for described in path.values():
+            for response in described["responses"].values():
+                content = response.get("content", {}).get("application/problem+json", {})
+                for example in content.get("examples", {}).values():
+                    check(example["value"], problem)
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "body", "fits"),
+    [
+        ("/v1/accounts", "post", {"username": "ada", "password": "x"}, True),
+        ("/v1/accounts", "post", {"username": "ada", "password": "x", "admin": True}, False),
+        ("/v1/accounts", "post", {"username": "ada"}, False),
+        ("/v1/inventory/orders", "post", {"asset": "x", "count": 5}, True),
+        ("/v1/inventory/orders", "post", {"asset": "x"}, True),
+        ("/v1/inventory/orders", "post", {"asset": "x", "count": 0}, False),
+        ("/v1/inventory/orders", "post", {"asset": "x", "count": "5"}, False),
+        ("/v1/inventory/orders", "post", {"asset": ""}, False),
+    ],
+)
+def test_document_is_as_strict_as_the_server(path: str, method: str, body: Any, fits: bool) -> None:
+    """A body that the server refuses is refused by the schema too."""
+    described = DOCUMENT["paths"][path][method]["requestBody"]["content"]["application/json"]
+    if fits:
+        check(body, described["schema"])
+    else:
+        with pytest.raises(jsonschema.ValidationError):
+            check(body, described["schema"])
+
+
+def test_a_problem_that_is_an_answer_too_is_described_once() -> None:
+    """Where a status is a declared answer, its problems do not overwrite it."""
+
+    async def answer(call: Call[None, None]) -> None:
+        """Do nothing."""
+
+    endpoint = Endpoint(
+        method="GET",
+        path="/x/{name:text}",
+        handler=answer,
+        summary="A test",
+        tag="test",
+        also=((404, "Not there, which is fine"),),
+    )
+    described = describe([endpoint])["paths"]["/x/{name}"]["get"]
+    assert described["responses"]["404"] == {"description": "Not there, which is fine"}

@@ -1,0 +1,121 @@
+"""What the pipeline and the table do that no row of today's contract shows."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+import pytest
+
+from app.http.endpoint import Answer, Auth, Call, Endpoint
+from app.http.exchange import Headers, HttpRequest
+from app.http.pipeline import Pipeline, bind, fingerprint
+from tests.app.http.harness import FakeWorld, serving
+
+
+class Echo(msgspec.Struct, frozen=True):
+    """What a call was."""
+
+    path: dict[str, str]
+    query: str | None
+
+
+class Search(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A query with a string."""
+
+    name: Annotated[str, msgspec.Meta(max_length=10)]
+
+
+async def echo(call: Call[None, Search]) -> Answer[Echo]:
+    """Answer with what was asked."""
+    return Answer(Echo(dict(call.path), call.query.name), headers=((b"x-extra", b"1"),))
+
+
+async def whoami(call: Call[None, None]) -> str:
+    """Answer who calls."""
+    return call.caller.role
+
+
+async def command(call: Call[None, None]) -> str:
+    """Answer the key of the command."""
+    return call.command.key
+
+
+def row(handler: Any, **columns: Any) -> Endpoint:
+    """Make a row of a table."""
+    usual = {"method": "GET", "path": "/x", "summary": "x", "tag": "x", "response": str}
+    return Endpoint(handler=handler, **{**usual, **columns})
+
+
+async def test_table_is_easy_to_extend() -> None:
+    """A new row with a text parameter and a query of its own is served without further code."""
+    endpoint = row(echo, path="/x/{asset:text}", query=Search, response=Echo)
+    async with serving(endpoints=[endpoint]) as server:
+        response = await server.client.get("/x/wood%20cutter:3?name=a%20b")
+        assert response.json() == {"path": {"asset": "wood cutter:3"}, "query": "a b"}
+        assert response.headers["x-extra"] == "1"
+        assert (await server.client.get("/x/a?name=abcdefghijk")).status_code == 422
+        assert (await server.client.get("/x/a")).status_code == 422
+        assert (await server.client.get("/x/%00?name=a")).status_code == 404
+        assert (await server.client.get("/healthz")).status_code == 404
+
+
+async def test_admin_endpoint_is_for_admins() -> None:
+    """A player's token is good, but not good enough: 403; an admin's is."""
+    endpoint = row(whoami, auth=Auth.ADMIN)
+    async with serving(endpoints=[endpoint]) as server:
+        player = {"Authorization": "Bearer v4.local.good"}
+        admin = {"Authorization": "Bearer v4.local.admin"}
+        refused = await server.client.get("/x", headers=player)
+        assert refused.status_code == 403
+        assert refused.json()["type"] == "/problems/forbidden"
+        assert (await server.client.get("/x", headers=admin)).json() == "admin"
+        assert (await server.client.get("/x")).status_code == 401
+
+
+async def test_handler_that_asks_for_what_its_row_lacks_fails_closed() -> None:
+    """A caller where anybody may call is nobody; a key where none is declared is a logged error."""
+    world = FakeWorld()
+    rows = [row(whoami), row(command, path="/y")]
+    async with serving(world, endpoints=rows) as server:
+        assert (await server.client.get("/x")).status_code == 401
+        assert (await server.client.get("/y")).status_code == 500
+        assert len(world.events("request_failed")) == 1
+
+
+async def test_pipeline_needs_no_quart() -> None:
+    """Another front can serve the same table: a plain request in, a plain response out."""
+    world = FakeWorld()
+    pipeline = Pipeline(world.gateway(), log=world.log)
+    bound = bind(row(echo, path="/x/{asset:text}", query=Search, response=Echo))
+    request = HttpRequest("GET", "/x/mine", b"name=n", Headers([]), b"", "id")
+    response = await pipeline.respond(bound, request, {"asset": "mine"})
+    assert response.status == 200
+    assert msgspec.json.decode(response.body) == {"path": {"asset": "mine"}, "query": "n"}
+
+
+def test_row_with_an_unknown_kind_of_parameter_is_refused() -> None:
+    """A mistake in the table shows when it is bound."""
+    with pytest.raises(ValueError, match="colour"):
+        bind(row(echo, path="/x/{a:colour}"))
+
+
+def test_fingerprint_tells_requests_apart() -> None:
+    """Method, path and body each count, and cannot be shifted into one another."""
+    prints = {
+        fingerprint("POST", "/a", 1),
+        fingerprint("PUT", "/a", 1),
+        fingerprint("POST", "/b", 1),
+        fingerprint("POST", "/a", 2),
+        fingerprint("POST", "/a\n1", None),
+        fingerprint("POST", "/a", None),
+    }
+    assert len(prints) == 6
+    assert fingerprint("POST", "/a", {"x": 1, "y": 2}) == fingerprint("POST", "/a", {"y": 2, "x": 1})
+
+
+def test_headers_keep_every_value() -> None:
+    """A header that came twice is seen twice."""
+    headers = Headers([(b"a", b"1"), (b"b", b"2"), (b"a", b"3")])
+    assert headers.all(b"a") == [b"1", b"3"]
+    assert headers.all(b"c") == []
