@@ -45,6 +45,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _JSON_CHARSET = re.compile(rb'\s*charset\s*=\s*"?utf-?8"?\s*', re.IGNORECASE)
 
 _NO_STORE = (b"cache-control", b"no-store")
+_CURL_DEFAULT = b"application/x-www-form-urlencoded"
 _JSON_HEADERS = ((b"content-type", JSON_TYPE), _NO_STORE)
 _EMPTY_HEADERS = (_NO_STORE,)
 
@@ -151,12 +152,18 @@ def _query(bound: Bound, query: bytes) -> object:
 
 
 def _check_media_type(headers: Headers) -> None:
-    """Let JSON in, and what does not say what it is."""
+    """Let JSON in, and what does not say what it is.
+
+    ``curl -d`` calls whatever it sends a form: that says nothing either. No cookie speaks for a
+    caller, so that a form on another site's page can do nothing in anybody's name.
+    """
     for coding in headers.all(b"content-encoding"):
         if coding.strip().lower() != b"identity":
             raise UnsupportedMediaType("the body must not be compressed")
     for value in headers.all(b"content-type"):
         media_type, _, options = value.partition(b";")
+        if media_type.strip().lower() == _CURL_DEFAULT:
+            continue
         charset = not options.strip() or _JSON_CHARSET.fullmatch(options) is not None
         if media_type.strip().lower() != JSON_TYPE or not charset:
             raise UnsupportedMediaType("send the body with Content-Type: application/json")

@@ -137,5 +137,3 @@ class HttpProtocol(H11Protocol):
         await self._send_h11_event(h11.Response(headers=headers, status_code=response.status))
         await self._send_h11_event(h11.Data(data=response.body))
         await self._send_h11_event(h11.EndOfMessage())
-
-

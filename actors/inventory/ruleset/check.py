@@ -122,7 +122,7 @@ def _sections(sheet: Sheet) -> Mapping[str, Sequence[Flow]]:
 
 
 def _stores(ruleset: Ruleset, resource: str) -> list[str]:
-    return [name for name, sheet in ruleset.sheets.items() if resource in sheet.capacity]
+    return [name for name, sheet in ruleset.sheets.items() if sheet.effects.stores(resource)]
 
 
 def _most_room(ruleset: Ruleset, resource: str) -> int | None:

@@ -158,13 +158,12 @@ class _Build:
 
     def _defaults(self, name: str) -> UnitDefaults:
         defaults = self.document.defaults
-        match self.kinds[name]:
-            case "building":
-                return defaults.buildings
-            case "technology":
-                return defaults.technologies
-            case "unit":
-                return defaults.units
+        kinds: dict[Kind, UnitDefaults] = {
+            "building": defaults.buildings,
+            "technology": defaults.technologies,
+            "unit": defaults.units,
+        }
+        return kinds[self.kinds[name]]
 
     def _sheet(self, name: str, costs: Costs, factors: tuple[Factor, ...]) -> Sheet:
         where, table = self.tables[name]

@@ -24,13 +24,11 @@ class Rounding:
     def applied(self, value: Number) -> Number:
         """Return the rounded value."""
         steps = value / self.step
-        match self.mode:
-            case "floor":
-                return steps.__floor__() * self.step
-            case "ceil":
-                return steps.__ceil__() * self.step
-            case "nearest":
-                return half_up(steps) * self.step
+        if self.mode == "floor":
+            return steps.__floor__() * self.step
+        if self.mode == "ceil":
+            return steps.__ceil__() * self.step
+        return half_up(steps) * self.step
 
 
 def parse_rounding(text: str) -> Rounding:

@@ -80,6 +80,10 @@ class Effects:
         """Return whether the asset makes this resource (rather than use it up)."""
         return any(flow.name == resource and flow.sign > 0 for flow in self.makes)
 
+    def stores(self, resource: str) -> bool:
+        """Return whether the asset adds room for this resource."""
+        return any(flow.name == resource for flow in self.capacity)
+
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
@@ -95,26 +99,6 @@ class Sheet:
     duration: Table[Ratio]
     duration_factors: tuple[Factor, ...]
     effects: Effects
-
-    @property
-    def produces(self) -> Mapping[str, Table[Ratio]]:
-        """Exact units made per hour, by resource."""
-        return {flow.name: flow.exact for flow in self.effects.makes if flow.sign > 0}
-
-    @property
-    def consumes(self) -> Mapping[str, Table[Ratio]]:
-        """Exact units used up per hour, by resource; positive."""
-        return {flow.name: flow.exact for flow in self.effects.makes if flow.sign < 0}
-
-    @property
-    def balance(self) -> Mapping[str, Table[Ratio]]:
-        """What is given to a balance (positive) or used of it (negative), by its name."""
-        return {flow.name: flow.exact for flow in self.effects.balance}
-
-    @property
-    def capacity(self) -> Mapping[str, Table[Ratio]]:
-        """The room that is added, by resource."""
-        return {flow.name: flow.exact for flow in self.effects.capacity}
 
 
 @dataclass(frozen=True, slots=True)

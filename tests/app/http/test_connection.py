@@ -269,7 +269,9 @@ async def test_client_that_goes_away_loses_the_answer_and_not_the_effect() -> No
         client = await server.connect()
         body = b'{"asset":"metal_mine"}'
         token = f"Authorization: {BEARER['Authorization']}"
-        head = get("/v1/inventory/orders", token, "Idempotency-Key: k", f"Content-Length: {len(body)}")
+        head = get(
+            "/v1/inventory/orders", token, "Idempotency-Key: k", f"Content-Length: {len(body)}"
+        )
         await client.send(head.replace(b"GET", b"POST") + body)
         while not world.held:
             await trio.sleep(0.005)
@@ -492,6 +494,8 @@ def damaged(rng: random.Random, data: bytes) -> bytes:
     changed = bytearray(data)
     for _ in range(rng.randint(1, 4)):
         at = rng.randrange(len(changed))
-        what = rng.choice([b"", b"\0", b"\r\n", b"\n", b" ", b"\xff", b":", b"%", bytes([rng.randrange(256)])])
+        what = rng.choice(
+            [b"", b"\0", b"\r\n", b"\n", b" ", b"\xff", b":", b"%", bytes([rng.randrange(256)])]
+        )
         changed[at : at + rng.randint(0, 3)] = what
     return bytes(changed)

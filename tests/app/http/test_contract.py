@@ -124,9 +124,7 @@ PUBLIC = [
         {"account_id": ACCOUNT_ID, "username": "ada", "created_at": WHEN_TEXT},
         CREDENTIALS,
     ),
-    Row(
-        "POST", "/v1/sessions", (Login("ada", "correct horse"),), 201, TOKENS_JSON, CREDENTIALS
-    ),
+    Row("POST", "/v1/sessions", (Login("ada", "correct horse"),), 201, TOKENS_JSON, CREDENTIALS),
     Row(
         "POST",
         "/v1/sessions/refresh",
@@ -377,7 +375,12 @@ async def test_unit_order_has_a_count_and_no_level() -> None:
     """A unit order shows its count; what has not started or is not due shows null."""
     world = FakeWorld()
     unit = replace(
-        ORDER, kind="unit", level=None, count=5, state="queued", starts_at_ms=None,
+        ORDER,
+        kind="unit",
+        level=None,
+        count=5,
+        state="queued",
+        starts_at_ms=None,
         finishes_at_ms=None,
     )
     world.answers[PlaceOrder] = Placed(unit, replayed=False)
@@ -510,9 +513,7 @@ async def test_refusal_is_the_problem_of_the_contract(
     world = FakeWorld()
     world.answers[asked] = error
     async with serving(world) as server:
-        response = await server.client.request(
-            method, path, json=body, headers={**BEARER, **KEY}
-        )
+        response = await server.client.request(method, path, json=body, headers={**BEARER, **KEY})
         problem = response.json()
         assert response.status_code == problem["status"] == status
         assert response.headers["content-type"] == "application/problem+json"

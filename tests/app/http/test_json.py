@@ -73,7 +73,9 @@ def test_parse_reads_what_the_standard_library_writes(
 @given(st.data())
 def test_parse_agrees_with_the_oracle_on_broken_texts(data: st.DataObject) -> None:
     """A damaged text is refused or read exactly as by an oracle that spells every rule out."""
-    body = bytearray(json.dumps(data.draw(documents), ensure_ascii=data.draw(st.booleans())), "utf8")
+    body = bytearray(
+        json.dumps(data.draw(documents), ensure_ascii=data.draw(st.booleans())), "utf8"
+    )
     junk = [*b'{}[]",:\\u0d8NaIe.-+ \x00\xff\xed', *b"\xef\xbb\xbf"]
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(body)))

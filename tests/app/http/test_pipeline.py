@@ -111,7 +111,9 @@ def test_fingerprint_tells_requests_apart() -> None:
         fingerprint("POST", "/a", None),
     }
     assert len(prints) == 6
-    assert fingerprint("POST", "/a", {"x": 1, "y": 2}) == fingerprint("POST", "/a", {"y": 2, "x": 1})
+    assert fingerprint("POST", "/a", {"x": 1, "y": 2}) == fingerprint(
+        "POST", "/a", {"y": 2, "x": 1}
+    )
 
 
 def test_headers_keep_every_value() -> None:

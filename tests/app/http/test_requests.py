@@ -148,7 +148,7 @@ async def test_count_that_is_no_integer_in_bounds_is_422(count: str) -> None:
         ({"Content-Type": 'application/json;charset="utf-8"'}, 201),
         ({"Content-Type": "application/json", "Content-Encoding": "identity"}, 201),
         ({"Content-Type": "application/json; charset=latin-1"}, 415),
-        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 201),
         ({"Content-Type": "multipart/form-data; boundary=x"}, 415),
         ({"Content-Type": "text/plain"}, 415),
         ({"Content-Type": ""}, 415),
@@ -159,7 +159,7 @@ async def test_count_that_is_no_integer_in_bounds_is_422(count: str) -> None:
 async def test_body_must_be_declared_as_json_or_not_at_all(
     headers: dict[str, str], status: int
 ) -> None:
-    """JSON, or nothing said, is read; any other declared type is 415."""
+    """JSON is read, and what is not declared or called a form by curl; other types are 415."""
     async with serving() as server:
         response = await server.client.post("/v1/accounts", content=BODY, headers=headers)
         assert response.status_code == status

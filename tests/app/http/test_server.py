@@ -165,9 +165,7 @@ async def test_cancellation_ends_the_server_at_once() -> None:
     world = FakeWorld()
     settings = settings_with(send_timeout_ms=60_000)
     async with trio.open_nursery() as nursery:
-        serve = partial(
-            serve_http, Flood(), settings, shutdown=trio.sleep_forever, log=world.log
-        )
+        serve = partial(serve_http, Flood(), settings, shutdown=trio.sleep_forever, log=world.log)
         port: int = await nursery.start(serve)
         stream = await trio.open_tcp_stream("127.0.0.1", port)
         await stream.send_all(get())

@@ -94,6 +94,13 @@ def test_check_names_what_is_seldom_meant(
     assert warnings(tmp_path, text) == {where: message}
 
 
+def test_check_leaves_shared_stores_alone(tmp_path: Path) -> None:
+    """Where several buildings store a resource, none has to hold its own next price."""
+    text = mine(cost_growth="31", capacity="{ gold = '1000 * 3 ** level' }")
+    hut = "[buildings.hut]\ncost = {}\nduration = 1\ncapacity = { gold = 1 }\n"
+    assert warnings(tmp_path, text + hut) == {}
+
+
 def test_check_takes_units_that_store_for_boundless_room(tmp_path: Path) -> None:
     """Where every unit adds room there is always room for a price."""
     barge = "[units.barge]\ncost = { gold = 5000 }\nduration = 1\ncapacity = { gold = 10 }\n"

@@ -99,6 +99,13 @@ def test_compiler_levels(tmp_path: Path, keys: dict[str, str], last: int) -> Non
             "cost.gold",
             "a list for 2 levels, not 3",
         ),
+        (
+            {"cost": "{ gold = { levels = [1], times = '1 /' } }"},
+            "cost.gold.times",
+            "not a formula",
+        ),
+        ({"cost": "{ gold = [] }"}, "", "its lists are for 0 levels; there may be 1 to 1000"),
+        ({"produces": "{ gold = [] }"}, "", "its lists are for -1 levels"),
         ({"cost_growth": "0"}, "cost_growth", "must be more than 0"),
         ({"cost_rounding": "'down'"}, "cost_rounding", "'down' is no rounding: write floor"),
         ({"cost_rounding": "'floor 0'"}, "cost_rounding", "is no rounding"),
@@ -132,8 +139,9 @@ def test_compiler_names_what_is_wrong_with_an_asset(
     """Each fault is found, and told with the table and the key it is in."""
     others = "[resources.stone]\n[buildings.hut]\ncost = { gold = 1 }\nduration = 1\n"
     found = problems(tmp_path, others + mine(**keys))
-    assert list(found) == [f"buildings.mine.{where}"]
-    assert message in found[f"buildings.mine.{where}"]
+    place = f"buildings.mine.{where}".rstrip(".")
+    assert list(found) == [place]
+    assert message in found[place]
 
 
 @pytest.mark.parametrize(

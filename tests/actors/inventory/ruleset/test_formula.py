@@ -93,6 +93,7 @@ def test_formula_does_not_hang_on_noise(source: str, expected: int) -> None:
         ("exp(-3.5)", math.exp(-3.5)),
         ("2 ** 0.5", 2**0.5),
         ("7 ** -1.3", 7**-1.3),
+        ("2 ** (1 / 65)", 2 ** (1 / 65)),
     ],
 )
 def test_formula_approximates_what_is_irrational(source: str, expected: float) -> None:
@@ -158,6 +159,7 @@ def test_formula_refuses_what_is_not_in_the_language(source: str, message: str) 
         "exp(-99999)",
         "7 ** 55.5",
         "(((9 ** 999) ** 9) ** 9) ** 9",
+        "2 ** 9999 * 2 ** 9999",
     ],
 )
 def test_formula_refuses_what_grows_beyond_bounds(source: str) -> None:

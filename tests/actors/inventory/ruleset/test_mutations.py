@@ -109,9 +109,9 @@ def test_mutations_of_the_text_load_or_are_refused(
 
 def places(value: Any) -> Iterator[tuple[Any, Any]]:
     """Yield every container within, with each of its keys."""
-    keys: Any = value if isinstance(value, dict) else range(len(value))
-    for key in tuple(keys):
-        inner: Any = value[key]
+    is_table = isinstance(value, dict)
+    items: list[tuple[Any, Any]] = list(value.items() if is_table else enumerate(value))
+    for key, inner in items:
         yield value, key
         if isinstance(inner, dict | list):
             yield from places(inner)

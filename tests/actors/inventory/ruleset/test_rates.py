@@ -88,6 +88,14 @@ def test_rates_bonus_is_a_share_of_all_unrounded_production(tmp_path: Path) -> N
     assert rates.per_hour["ore"] == 10 + 2 + 5
 
 
+def test_rates_bonus_leaves_consumption_alone(tmp_path: Path) -> None:
+    """A share is one of what is made, not of what is used up."""
+    ruleset = load(tmp_path, WORLD)
+    with_grid = ruleset.rates({"smelter": 4, "plant": 9, "grid": 4}, {})
+    assert with_grid.per_hour["ore"] == -10
+    assert ruleset.works.bonuses[0].shares[4] == (2, 5)
+
+
 def test_rates_scale_what_draws_on_a_short_balance(tmp_path: Path) -> None:
     """A shortage slows production and consumption of those that draw on it, and of no other."""
     ruleset = load(tmp_path, WORLD)
