@@ -87,9 +87,7 @@ class Database:
             **(settings or {}),
         }
         crossing = Crossing(
-            self._loop,
-            lambda: _open_raw(self._dsn, server_settings),
-            unwanted=_terminate_raw,
+            self._loop, lambda: _open_raw(self._dsn, server_settings), unwanted=_terminate_raw
         )
         wanted = False
         try:
@@ -100,8 +98,7 @@ class Database:
             if not wanted:
                 await crossing.give_up()
         if not wanted:
-            message = f"no answer within {self._connect_timeout_s:g} s"
-            raise self._unavailable(message)
+            raise self._unavailable(f"no answer within {self._connect_timeout_s:g} s")
         try:
             raw = crossing.result()
         except _CONNECT_ERRORS as error:

@@ -26,7 +26,7 @@ from actors.inventory.messages import (
     TakeBackTransfer,
 )
 from actors.inventory.work import Context, Dispatch, LookUp, Work
-from actors.storage import Conflict, Duplicate, Rejected, StorageClient
+from actors.storage import Conflict, Duplicate, Rejected, StorageClient, StorageError
 from bus import ActorStopped, Bus, BusError, Message, Overloaded, ReplyTimeout, Topic
 
 if TYPE_CHECKING:
@@ -296,7 +296,7 @@ class Inventory:
         reads = [read for _, look_up in wanted for read in look_up.reads]
         try:
             rows = await self._shared.storage.read(*reads)
-        except BusError as error:
+        except (BusError, StorageError) as error:
             for reply, _ in wanted:
                 reply.fail(error)
             return

@@ -107,11 +107,8 @@ def list_(config_file: Path | None) -> None:
         made = account.created_at.strftime("%Y-%m-%d %H:%M")
         name = escape(account.username)
         table.add_row(name, account.role, state, made, account.account_id)
-    console = Console()
-    if not console.is_terminal:
-        # A pipe has no width: leave every row on its line.
-        console.width = 200
-    console.print(table)
+    # A pipe has no width: leave every row on its line.
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def _set_role(username: str, role: Literal["player", "admin"], config_file: Path | None) -> None:

@@ -186,8 +186,8 @@ def _rows(
     if matched is None:
         raise click.BadParameter(f"{span!r} is not A-B", param_hint="--levels")
     first, final = int(matched[1]), int(matched[2] or matched[1])
-    if not 1 <= first <= final <= last:
-        message = f"{address} has levels 1 to {last}, not {span}"
+    if not first <= final <= last:
+        message = f"{address} has levels 0 to {last}, not {span}"
         raise click.BadParameter(message, param_hint="--levels")
     return [level_row(ruleset, address, level, owned) for level in range(first, final + 1)]
 
@@ -214,9 +214,10 @@ def _print_report(
 
 def _print_rows(ruleset: Ruleset, asset: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Print a column for everything that any row has."""
-    table = Table(title=f"{asset} ({ruleset.title})", title_justify="left")
+    table = Table(title=escape(f"{asset} ({ruleset.title})"), title_justify="left")
     flat = [_flat_row(row) for row in rows]
-    headings = list(dict.fromkeys(heading for row in flat for heading in row))
+    # The last row has every column, in order: a first row of level 0 lacks the cost.
+    headings = list(dict.fromkeys(heading for row in reversed(flat) for heading in row))
     for heading in headings:
         table.add_column(heading, justify="right")
     for row in flat:
@@ -227,8 +228,9 @@ def _print_rows(ruleset: Ruleset, asset: str, rows: Sequence[Mapping[str, Any]])
 def _flat_row(row: Mapping[str, Any]) -> dict[str, str]:
     head = "level" if "level" in row else "count"
     flat = {head: f"{row[head]:,}"}
-    flat |= {name: f"{amount:,}" for name, amount in row["cost"].items()}
-    flat["duration"] = _duration(row["duration_seconds"])
+    flat |= {name: f"{amount:,}" for name, amount in row.get("cost", {}).items()}
+    if "duration_seconds" in row:
+        flat["duration"] = _duration(row["duration_seconds"])
     for name, amount in row.get("produces", {}).items():
         flat[f"{name}/h"] = f"{amount:+,}"
     for name, amount in row.get("balance", {}).items():

@@ -7,7 +7,7 @@ from math import isfinite
 from typing import Any, cast, get_args
 
 import msgspec
-from msgspec import inspect
+from msgspec import Meta, inspect
 
 from app.config.errors import ConfigError
 from app.config.secret import Secret
@@ -79,7 +79,7 @@ def all_keys() -> dict[str, Key]:
     found: dict[str, Key] = {}
     for section in msgspec.structs.fields(Config):
         for field in msgspec.structs.fields(section.type):
-            key = _describe(section.name, field, getattr(section.default, field.name))
+            key = describe(section.name, field, getattr(section.default, field.name))
             found[key.path] = key
     return found
 
@@ -119,19 +119,19 @@ def show(value: object) -> str:
     return written if len(written) <= SHOWN_MAX else written[: SHOWN_MAX - 1] + "…"
 
 
-def _describe(section: str, field: msgspec.structs.FieldInfo, default: object) -> Key:
-    """Read a key off its field."""
-    info = inspect.type_info(field.type)
-    if not isinstance(info, inspect.Metadata):
+def describe(section: str, field: msgspec.structs.FieldInfo, default: object) -> Key:
+    """Read a key off its field; raises TypeError where the field does not say what it means."""
+    meta = next((each for each in get_args(field.type) if isinstance(each, Meta)), Meta())
+    if not meta.description:
         raise TypeError(f"{section}.{field.name} has no description")
-    _, meta = get_args(field.type)
+    info = inspect.type_info(field.type)
     # msgspec leaves the members of `extra` open; sections.py gives texts alone.
     extra = cast("dict[str, str]", meta.extra or {})
     return Key(
         section=section,
         name=field.name,
         type=field.type,
-        shape=info.type,
+        shape=info.type if isinstance(info, inspect.Metadata) else info,
         default=default,
         description=meta.description,
         path_kind=extra.get("path"),

@@ -27,7 +27,7 @@ def parameters(query: bytes) -> dict[str, str]:
     """Take a query string apart.
 
     Raises:
-        InvalidRequest: a parameter is repeated, or there are too many.
+        InvalidRequest: a parameter is repeated or contains NUL, or there are too many.
     """
     try:
         pairs = parse_qsl(
@@ -40,6 +40,9 @@ def parameters(query: bytes) -> dict[str, str]:
         names = [name for name, _ in pairs]
         repeated = next(name for name in names if names.count(name) > 1)
         raise InvalidRequest(FieldError(repeated, "given more than once"))
+    for name, value in pairs:
+        if "\0" in name or "\0" in value:
+            raise InvalidRequest(FieldError(name.replace("\0", ""), "contains NUL"))
     return values
 
 

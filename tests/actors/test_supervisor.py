@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -51,7 +52,7 @@ class Scripted:
     @property
     def waits(self) -> list[float]:
         """Seconds between the beginnings of its runs."""
-        return [b - a for a, b in zip(self.began, self.began[1:], strict=False)]
+        return [after - before for before, after in pairwise(self.began)]
 
 
 class Crash(Exception):

@@ -18,7 +18,7 @@ from actors.inventory.views import ChangeView, LedgerEntry
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from actors.inventory.engine.batches import Run
+    from actors.inventory.engine.series import Run
     from actors.inventory.ruleset import Ruleset
 
 HELD_PREFIX = "held:"

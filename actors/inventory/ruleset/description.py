@@ -23,12 +23,15 @@ def level_row(ruleset: Ruleset, address: str, level: int, levels: Mapping[str, i
     The asset itself stands one level below while it is built, unless ``levels`` says otherwise.
     ``produces`` is its own income per hour with full balances, bonuses on it included;
     ``balance`` is negative where it uses one; ``capacity`` is the room that results.  What does
-    not apply is left out.  Raises ValueError for a level the asset does not have.
+    not apply is left out: level 0 is there without being built.  Raises ValueError for a level
+    the asset does not have.
     """
     asset = ruleset.assets[address]
-    row: Row = {"level": level, "cost": dict(ruleset.cost(address, level))}
-    built = {address: level - 1, **levels}
-    row["duration_seconds"] = seconds(ruleset.duration_ms(address, level, built))
+    row: Row = {"level": level}
+    if level:
+        built = {address: level - 1, **levels}
+        row["cost"] = dict(ruleset.cost(address, level))
+        row["duration_seconds"] = seconds(ruleset.duration_ms(address, level, built))
     return row | _effects(ruleset, asset, level, {**levels, address: level})
 
 

@@ -33,7 +33,7 @@ def demo(url: str, patience_s: float) -> None:
     Makes two accounts, orders, waits, cancels, tries what must be refused, and checks that each
     ledger replays to what is owned. Whatever is not as promised ends it with one line and status 1.
     """
-    narrator = Narrator(Console(highlight=False))
+    narrator = Narrator(Console())
     with expected_failures():
         try:
             trio.run(play, url, narrator, patience_s)

@@ -64,6 +64,9 @@ def check_replay(entries: Sequence[Entry], inventory: Inventory) -> None:
 def grown(balance: int, stock: Stock, since: timedelta) -> range:
     """Give the amounts that ``balance`` can have grown to: one or two neighbouring integers."""
     elapsed_ms = round(since.total_seconds() * 1000)
-    low = balance + stock.per_hour * elapsed_ms // MS_PER_HOUR
-    ceiling = max(balance, stock.capacity) if stock.capacity is not None else low + 1
-    return range(max(0, min(low, ceiling)), max(0, min(low + 1, ceiling)) + 1)
+    grown_by, rest = divmod(stock.per_hour * elapsed_ms, MS_PER_HOUR)
+    low = balance + grown_by
+    # Any fraction of a unit may have been there before; with another one it may make a whole.
+    high = low + 1 if rest else low
+    ceiling = high if stock.capacity is None else max(balance, stock.capacity)
+    return range(max(0, min(low, ceiling)), max(0, min(high, ceiling)) + 1)

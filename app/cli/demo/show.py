@@ -94,7 +94,7 @@ class Narrator:
 
     def _line(self, text: str) -> None:
         """Print one line, however narrow the terminal: a pipe must not get it broken up."""
-        self._console.print(text, soft_wrap=True)
+        self._console.print(text, soft_wrap=True, highlight=False)
 
 
 def _changes(changes: Mapping[str, Change]) -> str:

@@ -37,6 +37,9 @@ POLL_S = 0.25
 SETTLING_S = 10.0
 """How much later than it is due a completion may be seen."""
 
+TAKE_BACK_S = 2.0
+"""How long an order must run at least for the demo to be in time to cancel it."""
+
 ORDERS = "/v1/inventory/orders"
 LEDGER_ATTEMPTS = 5
 
@@ -73,8 +76,9 @@ class Story:
         await self._refuse_strangers(ada)
         order = await self._order(ada, ruleset)
         await self._refuse_orders(ada, ruleset)
-        await self._cancel(bob, ruleset, foreign=order)
+        await self._cancel(bob, ruleset)
         if order is not None:
+            await self._refuse_foreign(bob, order)
             await self._await_completion(ada, order)
         for player in (ada, bob):
             await self._check_ledger(player)
@@ -194,12 +198,15 @@ class Story:
         )
         self._tell.refused("an order without a key", problem)
 
-    async def _cancel(self, bob: Player, ruleset: Ruleset, *, foreign: Order | None) -> None:
+    async def _cancel(self, bob: Player, ruleset: Ruleset) -> None:
         """Order, think better of it, and get the price back, once."""
         self._tell.scene("An order is taken back")
         choice = slowest_affordable(ruleset, await bob.inventory())
         if choice is None:
             self._tell.note("a new account can afford nothing under these rules")
+            return
+        if choice.seconds < TAKE_BACK_S:
+            self._tell.note("whatever can be ordered is done too soon to take it back")
             return
         headers = {"Idempotency-Key": str(uuid4())}
         response = await bob.client.send(
@@ -214,10 +221,14 @@ class Story:
         self._tell.done("cancelled; " + self._tell.amounts("came back", cancelled.refund))
         problem = await bob.client.refused("DELETE", path, promised=409, slug="order-not-pending")
         self._tell.refused("taking it back again", problem)
-        if foreign is not None:
-            path = f"{ORDERS}/{foreign.id}"
-            problem = await bob.client.refused("DELETE", path, promised=404, slug="unknown-order")
-            self._tell.refused("taking back somebody else's order", problem)
+
+    async def _refuse_foreign(self, bob: Player, foreign: Order) -> None:
+        """See that nobody's order is anybody else's."""
+        for method, verb in (("GET", "looking at"), ("DELETE", "taking back")):
+            problem = await bob.client.refused(
+                method, f"{ORDERS}/{foreign.id}", promised=404, slug="unknown-order"
+            )
+            self._tell.refused(f"{verb} somebody else's order", problem)
 
     async def _await_completion(self, ada: Player, order: Order) -> None:
         """Wait until an order is done, and see what it made."""

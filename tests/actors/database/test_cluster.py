@@ -146,9 +146,9 @@ def test_check_version(tmp_path: Path) -> None:
 
 def test_binary_without_the_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the wheel, or what belongs in it, one line says what to install or to set."""
-    specs = [None, ModuleSpec("empty", None, is_package=True)]
-    specs.append(ModuleSpec("incomplete", None, is_package=True))
-    specs[-1].submodule_search_locations = ["/nowhere"]
+    incomplete = ModuleSpec("incomplete", None, is_package=True)
+    incomplete.submodule_search_locations = ["/nowhere"]
+    specs = [None, ModuleSpec("empty", None, is_package=True), incomplete]
 
     def find_spec(_name: str) -> ModuleSpec | None:
         return specs.pop(0)

@@ -35,7 +35,7 @@ def new_id() -> str:
     return str(uuid7())
 
 
-def new_world(name: str, tick: int = 0, **other: object) -> Create:
+def new_world(name: object, tick: object = 0, **other: object) -> Create:
     """Make a row of `world`, the versioned table with a text key."""
     values = {"name": name, "world_id": new_id(), "tick": tick, "now_ms": 0, "ruleset": "r"}
     return Create("world", {**values, **other})

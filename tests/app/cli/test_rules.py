@@ -141,9 +141,11 @@ def test_rules_table_applies_parameters_and_other_assets() -> None:
 
 def test_rules_table_tells_capacity() -> None:
     """A store's row has the room that results."""
-    rows = data("table", "ogame", "metal_storage", "--levels", "1-5")
-    assert [row["capacity"]["metal"] for row in rows] == [20_000, 40_000, 75_000, 140_000, 255_000]
+    rows = data("table", "ogame", "metal_storage", "--levels", "0-5")
+    published = [10_000, 20_000, 40_000, 75_000, 140_000, 255_000]
+    assert [row["capacity"]["metal"] for row in rows] == published
     assert all("produces" not in row and "balance" not in row for row in rows)
+    assert rows[0] == {"level": 0, "capacity": {"metal": 10_000}}
 
 
 def test_rules_table_counts_units() -> None:
@@ -170,16 +172,15 @@ def test_rules_table_prints_a_table(good: Path) -> None:
     for text in ("level", "deuterium/h", "-648", "178,523", "1d 15:59:20"):
         assert text in result.stdout
     assert "1d 01:01:01.5" in run("table", good, "mine").stdout
-    assert "room for metal" in run("table", "ogame", "metal_storage").stdout
+    assert "room for metal" in run("table", "ogame", "metal_storage", "--levels", "0-2").stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         (["ogame", "metal_min"], "ogame has no asset 'metal_min'; there are metal_mine"),
-        (["ogame", "metal_mine", "--levels", "0-3"], "metal_mine has levels 1 to 50, not 0-3"),
-        (["ogame", "metal_mine", "--levels", "3-2"], "metal_mine has levels 1 to 50, not 3-2"),
-        (["ogame", "metal_mine", "--levels", "9-51"], "metal_mine has levels 1 to 50, not 9-51"),
+        (["ogame", "metal_mine", "--levels", "3-2"], "metal_mine has levels 0 to 50, not 3-2"),
+        (["ogame", "metal_mine", "--levels", "9-51"], "metal_mine has levels 0 to 50, not 9-51"),
         (["ogame", "metal_mine", "--levels", "many"], "'many' is not A-B"),
         (["ogame", "metal_mine", "--count", "3"], "metal_mine has levels: give --levels"),
         (["ogame", "small_cargo", "--levels", "1"], "small_cargo is a unit: give --count"),

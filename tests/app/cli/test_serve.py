@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import socket
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
+import pytest
 
 from app.cli.serve import announce
 from app.root import Listening
 from tests.app.cli.support import run, running_server
 
 if TYPE_CHECKING:
-    import pytest
-
     from tests.postgres import PostgresServer
 
 SHIPPED = Path(__file__).resolve().parents[3] / "rulesets" / "tutorial.toml"
@@ -38,6 +38,35 @@ def test_serve_names_the_demo_with_the_url_that_it_needs(
     assert "holdfast demo\n" in capsys.readouterr().out
     announce(Listening("127.0.0.1", 9000))
     assert "holdfast demo --url http://127.0.0.1:9000\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("called", "path", "named"),
+    [
+        ("bin/holdfast", "bin", "holdfast demo"),
+        ("bin/holdfast", "", "bin/holdfast demo"),
+        ("/elsewhere/holdfast", "", "/elsewhere/holdfast demo"),
+        ("script.py", "", "holdfast demo"),
+    ],
+)
+def test_serve_names_the_demo_as_it_can_be_called(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    called: str,
+    path: str,
+    named: str,
+) -> None:
+    """What is shown can be copied: by its name where that is found, else by its path."""
+    program = tmp_path / "bin" / "holdfast"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path / path) if path else "")
+    monkeypatch.setattr(sys, "argv", [called])
+    announce(Listening("127.0.0.1", 8470))
+    assert f"or     {named}\n" in capsys.readouterr().out
 
 
 def test_serve_refuses_an_unknown_key(tmp_path: Path) -> None:

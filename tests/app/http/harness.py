@@ -202,11 +202,14 @@ class FakeWorld:
     asked: list[Any] = field(default_factory=list[Any])
     held: list[Message] = field(default_factory=list[Message])
     ready: bool = True
+    buffer: int = 100
     capture: LogCapture = field(default_factory=LogCapture)
     ears: list[Subscription] = field(default_factory=list["Subscription"])
 
     def __post_init__(self) -> None:
-        """Open the bus and the actors' ears."""
+        """Open the bus."""
+        self._going = trio.Event()
+        self._going.set()
         self.bus = open_broadcast_channel()
         self.log: FilteringBoundLogger = structlog.wrap_logger(
             None,
@@ -229,22 +232,32 @@ class FakeWorld:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Be all actors at once."""
-        auth = self.bus.subscribe(Interest(Topic.AUTH), buffer=100)
-        task = self.bus.subscribe(Interest(Topic.TASK, unclaimed=True), buffer=100)
+        auth = self.bus.subscribe(Interest(Topic.AUTH), buffer=self.buffer)
+        task = self.bus.subscribe(Interest(Topic.TASK, unclaimed=True), buffer=self.buffer)
         self.ears = [auth, task]
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._answer, auth)
             nursery.start_soon(self._answer, task)
             task_status.started()
 
+    def pause(self) -> None:
+        """Let every actor stop in front of its mailbox, after the message that it waits for."""
+        self._going = trio.Event()
+
     def stop_listening(self) -> None:
         """Leave the bus, as actors do at shutdown."""
         for subscription in self.ears:
             subscription.close()
 
+    async def wait_held(self) -> None:
+        """Wait until an actor has been asked what it stays silent to."""
+        while not self.held:  # noqa: ASYNC110 - the asker is on the other side of a socket
+            await trio.sleep(0.005)
+
     async def _answer(self, subscription: Subscription) -> None:
         async for message in subscription:
             self.asked.append(message.body)
+            await self._going.wait()
             assert message.reply is not None
             answer = self.answers[type(message.body)]
             if callable(answer):
@@ -290,12 +303,12 @@ class Serving:
 
     async def wait_connection_open(self) -> None:
         """Wait until the server has accepted a connection that is still open."""
-        while not self.connections:
+        while not self.connections:  # noqa: ASYNC110 - as for the other sleeps here: real sockets
             await trio.sleep(0.005)
 
     async def wait_connections_closed(self, *, keeping: int) -> None:
         """Wait until the server holds no more than ``keeping`` connections."""
-        while len(self.connections) > keeping:
+        while len(self.connections) > keeping:  # noqa: ASYNC110 - as above
             await trio.sleep(0.005)
 
     async def connect(self, receive_buffer: int | None = None) -> RawClient:
@@ -353,6 +366,25 @@ class RawClient:
                 return RawResponse(status, headers, body)
 
     _left = b""
+
+    async def is_reset(self) -> bool:
+        """Read on; whether the server has reset the connection instead of closing it."""
+        try:
+            while await self.stream.receive_some():
+                pass
+        except trio.BrokenResourceError:
+            return True
+        return False
+
+    async def is_cut_off_sending(self, within_s: float) -> bool:
+        """Send on and on; whether the server puts an end to it in time."""
+        with trio.move_on_after(within_s):
+            try:
+                while True:
+                    await self.send(bytes(16_384))
+            except trio.BrokenResourceError:
+                return True
+        return False
 
     async def aclose(self) -> None:
         """Close the connection."""

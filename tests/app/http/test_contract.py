@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -446,82 +446,88 @@ async def test_order_with_an_unfit_key_is_422(values: list[Any]) -> None:
         assert not server.world.asked_for(PlaceOrder)
 
 
+class Refusal(NamedTuple):
+    """One call that an actor refuses."""
+
+    method: str
+    path: str
+    body: Any
+    asked: type
+    error: Exception
+    status: int
+    slug: str
+    members: dict[str, Any]
+
+
 @pytest.mark.parametrize(
-    ("method", "path", "body", "asked", "error", "status", "slug", "members"),
+    "case",
     [
-        ("POST", "/v1/accounts", CREDENTIALS, Register, authx.UsernameTaken(), 409,
+        Refusal("POST", "/v1/accounts", CREDENTIALS, Register, authx.UsernameTaken(), 409,
          "username-taken", {}),
-        ("POST", "/v1/accounts", CREDENTIALS, Register, authx.InvalidUsername("too short"), 422,
+        Refusal("POST", "/v1/accounts", CREDENTIALS, Register, authx.InvalidUsername("too short"), 422,
          "invalid-request", {"errors": [{"field": "username", "message": "too short"}]}),
-        ("POST", "/v1/accounts", CREDENTIALS, Register, authx.InvalidPassword("too long"), 422,
+        Refusal("POST", "/v1/accounts", CREDENTIALS, Register, authx.InvalidPassword("too long"), 422,
          "invalid-request", {"errors": [{"field": "password", "message": "too long"}]}),
-        ("POST", "/v1/sessions", CREDENTIALS, Login, authx.InvalidCredentials(), 401,
+        Refusal("POST", "/v1/sessions", CREDENTIALS, Login, authx.InvalidCredentials(), 401,
          "invalid-credentials", {}),
-        ("POST", "/v1/sessions", CREDENTIALS, Login, authx.TooManyAttempts(30), 429,
+        Refusal("POST", "/v1/sessions", CREDENTIALS, Login, authx.TooManyAttempts(30), 429,
          "too-many-attempts", {}),
-        ("POST", "/v1/sessions/refresh", {"refresh_token": "x"}, Refresh, authx.InvalidToken(),
+        Refusal("POST", "/v1/sessions/refresh", {"refresh_token": "x"}, Refresh, authx.InvalidToken(),
          401, "invalid-token", {}),
-        ("GET", "/v1/accounts/me", None, GetAccount, authx.UnknownAccount(), 401,
+        Refusal("GET", "/v1/accounts/me", None, GetAccount, authx.UnknownAccount(), 401,
          "invalid-token", {}),
-        ("DELETE", "/v1/accounts/me", {"password": "x"}, EraseAccount,
+        Refusal("DELETE", "/v1/accounts/me", {"password": "x"}, EraseAccount,
          authx.InvalidCredentials(), 401, "invalid-credentials", {}),
-        ("PUT", "/v1/accounts/me/password", {"current_password": "x", "new_password": "y"},
+        Refusal("PUT", "/v1/accounts/me/password", {"current_password": "x", "new_password": "y"},
          ChangePassword, authx.InvalidCredentials(), 401, "invalid-credentials", {}),
-        ("PUT", "/v1/accounts/me/password", {"current_password": "x", "new_password": "y"},
+        Refusal("PUT", "/v1/accounts/me/password", {"current_password": "x", "new_password": "y"},
          ChangePassword, authx.InvalidPassword("too short"), 422, "invalid-request",
          {"errors": [{"field": "new_password", "message": "too short"}]}),
-        ("POST", "/v1/inventory/orders", {"asset": "x"}, PlaceOrder,
+        Refusal("POST", "/v1/inventory/orders", {"asset": "x"}, PlaceOrder,
          inventory.UnknownAsset("x"), 404, "unknown-asset", {}),
-        ("POST", "/v1/inventory/orders", {"asset": "x"}, PlaceOrder,
+        Refusal("POST", "/v1/inventory/orders", {"asset": "x"}, PlaceOrder,
          inventory.InsufficientResources({"metal": 7}), 409, "insufficient-resources",
          {"missing": {"metal": 7}}),
-        ("POST", "/v1/inventory/orders", {"asset": "x"}, PlaceOrder,
+        Refusal("POST", "/v1/inventory/orders", {"asset": "x"}, PlaceOrder,
          inventory.PrerequisitesMissing({"lab": 2}), 409, "prerequisites-missing",
          {"missing": {"lab": 2}}),
-        ("POST", "/v1/inventory/orders", {"asset": "x"}, PlaceOrder, inventory.QueueFull("q"),
+        Refusal("POST", "/v1/inventory/orders", {"asset": "x"}, PlaceOrder, inventory.QueueFull("q"),
          409, "queue-full", {"queue": "q"}),
-        ("POST", "/v1/inventory/orders", {"asset": "x"}, PlaceOrder, inventory.MaxLevel("x", 3),
+        Refusal("POST", "/v1/inventory/orders", {"asset": "x"}, PlaceOrder, inventory.MaxLevel("x", 3),
          409, "max-level", {"asset": "x", "level": 3}),
-        ("POST", "/v1/inventory/orders", {"asset": "x", "count": 1}, PlaceOrder,
+        Refusal("POST", "/v1/inventory/orders", {"asset": "x", "count": 1}, PlaceOrder,
          inventory.InvalidCount("a building has no count"), 422, "invalid-request",
          {"errors": [{"field": "count", "message": "a building has no count"}]}),
-        ("POST", "/v1/inventory/orders", {"asset": "x"}, PlaceOrder,
+        Refusal("POST", "/v1/inventory/orders", {"asset": "x"}, PlaceOrder,
          inventory.IdempotencyKeyReused(), 422, "idempotency-key-reused", {}),
-        ("GET", f"/v1/inventory/orders/{ORDER_ID}", None, GetOrder,
+        Refusal("GET", f"/v1/inventory/orders/{ORDER_ID}", None, GetOrder,
          inventory.UnknownOrder(ORDER_ID), 404, "unknown-order", {}),
-        ("DELETE", f"/v1/inventory/orders/{ORDER_ID}", None, CancelOrder,
+        Refusal("DELETE", f"/v1/inventory/orders/{ORDER_ID}", None, CancelOrder,
          inventory.UnknownOrder(ORDER_ID), 404, "unknown-order", {}),
-        ("DELETE", f"/v1/inventory/orders/{ORDER_ID}", None, CancelOrder,
+        Refusal("DELETE", f"/v1/inventory/orders/{ORDER_ID}", None, CancelOrder,
          inventory.OrderNotPending(ORDER_ID, "completed"), 409, "order-not-pending",
          {"state": "completed"}),
-        ("GET", "/v1/inventory", None, GetInventory, inventory.AccountGone(), 401,
+        Refusal("GET", "/v1/inventory", None, GetInventory, inventory.AccountGone(), 401,
          "invalid-token", {}),
     ],
-    ids=lambda value: value if isinstance(value, str) and "/" not in value else "",
+    ids=lambda case: f"{case.method} {case.path} {case.slug}",
 )  # fmt: skip
-async def test_refusal_is_the_problem_of_the_contract(
-    method: str,
-    path: str,
-    body: Any,
-    asked: type,
-    error: Exception,
-    status: int,
-    slug: str,
-    members: dict[str, Any],
-) -> None:
+async def test_refusal_is_the_problem_of_the_contract(case: Refusal) -> None:
     """Each refusal of an actor reaches the client as its problem, with its members and headers."""
     world = FakeWorld()
-    world.answers[asked] = error
+    world.answers[case.asked] = case.error
     async with serving(world) as server:
-        response = await server.client.request(method, path, json=body, headers={**BEARER, **KEY})
+        response = await server.client.request(
+            case.method, case.path, json=case.body, headers={**BEARER, **KEY}
+        )
         problem = response.json()
-        assert response.status_code == problem["status"] == status
+        assert response.status_code == problem["status"] == case.status
         assert response.headers["content-type"] == "application/problem+json"
-        assert problem["type"] == f"/problems/{slug}"
-        assert {name: problem[name] for name in members} == members
-        if status == 401:
+        assert problem["type"] == f"/problems/{case.slug}"
+        assert {name: problem[name] for name in case.members} == case.members
+        if case.status == 401:
             assert response.headers["www-authenticate"] == "Bearer"
-        if status == 429:
+        if case.status == 429:
             assert response.headers["retry-after"] == "30"
         assert not world.logged
 
@@ -619,7 +625,11 @@ async def test_erasing_succeeds_though_the_inventory_is_gone(error: Exception) -
 async def test_wrong_password_and_unknown_user_get_the_same_answer() -> None:
     """Two refused logins differ in nothing but request id and date."""
     world = FakeWorld()
-    world.answers[Login] = lambda message: authx.InvalidCredentials(message.username)
+
+    def refuse(message: Login) -> Exception:
+        return authx.InvalidCredentials(message.username)
+
+    world.answers[Login] = refuse
     async with serving(world) as server:
         first = await server.client.post("/v1/sessions", json=CREDENTIALS)
         other = await server.client.post("/v1/sessions", json={**CREDENTIALS, "username": "bob"})

@@ -24,7 +24,7 @@ async def run(app: AsgiApp, world: FakeWorld, **scope: Any) -> list[Event]:
         await trio.lowlevel.checkpoint()
         sent.append(event)
 
-    whole = {"type": "http", "path": "/", "headers": [], **scope}
+    whole: dict[str, Any] = {"type": "http", "path": "/", "headers": [], **scope}
     await Edge(app, log=world.log)(whole, receive, send)
     return sent
 
@@ -74,7 +74,7 @@ async def test_edge_refuses_a_target_that_is_no_path(path: str) -> None:
 
 
 async def test_edge_logs_an_escaped_error_and_answers_500() -> None:
-    """An error that the application lets out is logged by request id; the client sees none of it."""
+    """An error that the application lets out is logged by request id; no client sees it."""
     world = FakeWorld()
 
     async def fail(scope: Scope, receive: Receive, send: Send) -> None:

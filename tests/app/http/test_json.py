@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from typing import Annotated, Any
+from contextlib import suppress
+from typing import Annotated, Any, cast
 
 import msgspec
 import pytest
@@ -52,7 +53,9 @@ def strictest(body: bytes) -> Any:
             value.encode()
         elif isinstance(value, dict | list):
             assert depth < DEPTH_MAX
-            inner: list[Any] = [*value, *value.values()] if isinstance(value, dict) else value
+            inner: list[Any] = list(cast("Any", value))
+            if isinstance(value, dict):
+                inner += cast("dict[str, Any]", value).values()
             for item in inner:
                 walk(item, depth + 1)
 
@@ -110,9 +113,9 @@ def floats(value: Any) -> list[float]:
     if isinstance(value, float):
         return [value]
     if isinstance(value, dict):
-        return [found for item in value.values() for found in floats(item)]
+        return [f for item in cast("dict[str, Any]", value).values() for f in floats(item)]
     if isinstance(value, list):
-        return [found for item in value for found in floats(item)]
+        return [f for item in cast("list[Any]", value) for f in floats(item)]
     return []
 
 
@@ -171,7 +174,7 @@ def test_parse_refuses_what_is_not_strict_json(body: bytes) -> None:
         (b'"\\\\ud800"', "\\ud800"),
         (b'{"a":[{"a":1},{"a":2}]}', {"a": [{"a": 1}, {"a": 2}]}),
         (b"[" * DEPTH_MAX + b"]" * DEPTH_MAX, None),
-        (b"[" + b"[]," * 5_000 + b"[]]", [[]] * 5_001),
+        (b"[" + b"[1]," * 5_000 + b"[1]]", [[1]] * 5_001),
         (b'["' + b"[{" * 5_000 + b'"]', ["[{" * 5_000]),
         (b'["' + b'\\"[' * 5_000 + b'"]', ['"[' * 5_000]),
         (b"-0", 0),
@@ -200,17 +203,17 @@ def test_parse_reads_what_is_strict_json(body: bytes, expected: Any) -> None:
 def test_parse_takes_time_in_proportion_to_the_body(body: bytes) -> None:
     """No 60 kB body, however it is made, keeps the decoder busy for long."""
     started = time.perf_counter()
-    try:
+    with suppress(MalformedJson):
         parse(body)
-    except MalformedJson:
-        pass
     assert time.perf_counter() - started < 0.5
 
 
 @pytest.mark.parametrize(
     "count",
-    ["1.0", "1e0", "true", '"5"', "[]", "{}", "0", "-1", "9007199254740992", "9223372036854775808"]
-    + ["1" + "0" * 30, "1" * 5_000, "-" + "1" * 5_000, "1e400"],
+    [
+        *("1.0", "1e0", "true", '"5"', "[]", "{}", "0", "-1", "9007199254740992"),
+        *("9223372036854775808", "1" + "0" * 30, "1" * 5_000, "-" + "1" * 5_000, "1e400"),
+    ],
 )
 def test_decode_body_refuses_what_is_no_integer_in_bounds(count: str) -> None:
     """Nothing but a JSON integer within the bounds is the integer of a typed body."""

@@ -43,7 +43,13 @@ async def command(call: Call[None, None]) -> str:
 
 def row(handler: Any, **columns: Any) -> Endpoint:
     """Make a row of a table."""
-    usual = {"method": "GET", "path": "/x", "summary": "x", "tag": "x", "response": str}
+    usual: dict[str, Any] = {
+        "method": "GET",
+        "path": "/x",
+        "summary": "x",
+        "tag": "x",
+        "response": str,
+    }
     return Endpoint(handler=handler, **{**usual, **columns})
 
 

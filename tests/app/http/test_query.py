@@ -52,6 +52,8 @@ def test_query_is_decoded_as_its_type(query: bytes, page: Page) -> None:
         (b"limit=true", "limit"),
         (b"limit=%D9%A1", "limit"),
         (b"limit=%00", "limit"),
+        (b"cause=a%00b", "cause"),
+        (b"ca%00use=a", "cause"),
         (b"limit=" + b"9" * 30, "limit"),
         (b"limit=" + b"9" * 5_000, "limit"),
         (b"limit=1&limit=2", "limit"),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+import trio
 
-from actors.authx.messages import Authorize, Login, Register
+from actors.authx.messages import Authorize, Register
 from actors.database.errors import ConnectionLost, DatabaseUnavailable, StatementError
 from actors.inventory.messages import GetInventory, PlaceOrder
 from actors.ticker.messages import GetWorld
@@ -22,6 +23,9 @@ from tests.app.http.harness import (
     serving,
     settings_with,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
 
 JSON = {"Content-Type": "application/json"}
 BODY = b'{"username":"ada","password":"correct horse"}'
@@ -122,8 +126,10 @@ async def test_body_that_does_not_fit_is_refused(content: bytes, status: int, sl
 
 @pytest.mark.parametrize(
     "count",
-    ["1.0", "1e3", "true", '"5"', "0", "-1", "9007199254740993", "9223372036854775808"]
-    + ["1" + "0" * 30, "9" * 1_500, "1e999", "[]", "{}"],
+    [
+        *("1.0", "1e3", "true", '"5"', "0", "-1", "9007199254740993", "9223372036854775808"),
+        *("1" + "0" * 30, "9" * 1_500, "1e999", "[]", "{}"),
+    ],
     ids=lambda value: value[:25],
 )
 async def test_count_that_is_no_integer_in_bounds_is_422(count: str) -> None:
@@ -172,7 +178,7 @@ async def test_body_beyond_the_limit_is_413(extra: int, chunked: bool) -> None:
     """A body over the limit is refused, announced or chunked, a byte over or far over."""
     size = SETTINGS.max_body_bytes + extra
 
-    async def chunks() -> Any:
+    async def chunks() -> AsyncGenerator[bytes]:
         for start in range(0, size, 1_000):
             yield b" " * min(1_000, size - start)
 
@@ -202,56 +208,69 @@ async def test_body_where_none_is_wanted_is_read_past() -> None:
         await client.aclose()
 
 
+class Trouble(NamedTuple):
+    """What an actor in trouble does, and the problem that becomes of it."""
+
+    answer: Any
+    status: int
+    slug: str
+    retry_after: str | None
+
+
 @pytest.mark.parametrize(
-    ("answer", "status", "slug", "retry"),
+    "trouble",
     [
-        (Overloaded("full"), 503, "overloaded", "1"),
-        (DROPPED, 503, "actor-stopped", "1"),
-        (SILENT, 504, "reply-timeout", None),
-        (DatabaseUnavailable("secret"), 503, "unavailable", "1"),
-        (ConnectionLost("secret"), 503, "unavailable", "1"),
+        Trouble(Overloaded("full"), 503, "overloaded", "1"),
+        Trouble(DROPPED, 503, "actor-stopped", "1"),
+        Trouble(SILENT, 504, "reply-timeout", None),
+        Trouble(DatabaseUnavailable("secret"), 503, "unavailable", "1"),
+        Trouble(ConnectionLost("secret"), 503, "unavailable", "1"),
     ],
-    ids=lambda value: str(value)[:30],
+    ids=lambda trouble: f"{trouble.slug} {type(trouble.answer).__name__}",
 )
 @pytest.mark.parametrize(
-    ("asked", "path", "headers"),
+    ("asked", "path"),
     [
-        (GetWorld, "/v1/world", {}),
-        (GetInventory, "/v1/inventory", BEARER),
-        (Authorize, "/v1/inventory", BEARER),
+        (GetWorld, "/v1/world"),
+        (GetInventory, "/v1/inventory"),
+        (Authorize, "/v1/inventory"),
     ],
     ids=["ticker", "inventory", "authx"],
 )
-async def test_actor_in_trouble_is_a_503_or_504(
-    asked: type,
-    path: str,
-    headers: dict[str, str],
-    answer: Any,
-    status: int,
-    slug: str,
-    retry: str | None,
-) -> None:
+async def test_actor_in_trouble_is_a_503_or_504(asked: type, path: str, trouble: Trouble) -> None:
     """Overload, a stopped actor, a silent one and a lost database each have their own problem."""
     world = FakeWorld()
-    world.answers[asked] = answer
+    world.answers[asked] = trouble.answer
     async with serving(world, settings_with(reply_timeout_ms=100)) as server:
-        response = await server.client.get(path, headers=headers)
-        assert response.status_code == status
-        assert response.json()["type"] == f"/problems/{slug}"
-        assert response.headers.get("retry-after") == retry
+        response = await server.client.get(path, headers=BEARER)
+        assert response.status_code == trouble.status
+        assert response.json()["type"] == f"/problems/{trouble.slug}"
+        assert response.headers.get("retry-after") == trouble.retry_after
         assert b"secret" not in response.content
         assert not world.logged
 
 
-async def test_full_buffer_is_overloaded_at_once() -> None:
-    """An actor that does not keep up costs the next client an immediate 503, not a wait."""
-    world = FakeWorld()
-    world.answers[Login] = SILENT
-    async with serving(world) as server:
-        world.stop_listening()
+async def test_actors_that_have_left_are_stopped() -> None:
+    """Where no actor listens any more the client is told at once, without a wait."""
+    async with serving() as server:
+        server.world.stop_listening()
         response = await server.client.get("/v1/world")
         assert response.status_code == 503
         assert response.json()["type"] == "/problems/actor-stopped"
+
+
+async def test_full_buffer_is_overloaded_at_once() -> None:
+    """An actor that does not keep up costs the next client an immediate 503, not a wait."""
+    world = FakeWorld(buffer=1)
+    async with serving(world, settings_with(reply_timeout_ms=300)) as server:
+        world.pause()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(server.client.get, "/v1/world")
+            await trio.sleep(0.1)
+            response = await server.client.get("/v1/world")
+            assert response.status_code == 503
+            assert response.json()["type"] == "/problems/overloaded"
+            assert response.headers["retry-after"] == "1"
 
 
 @pytest.mark.parametrize(

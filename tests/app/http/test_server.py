@@ -111,8 +111,7 @@ async def test_shutdown_lets_a_request_in_flight_finish() -> None:
     async with serving(world) as server:
         client = await server.connect()
         await client.send(get("/v1/world"))
-        while not world.held:
-            await trio.sleep(0.005)
+        await world.wait_held()
         server.stop.set()
         await trio.sleep(0.05)
         with pytest.raises(OSError, match="all attempts to connect"):

@@ -101,6 +101,13 @@ def test_check_leaves_shared_stores_alone(tmp_path: Path) -> None:
     assert warnings(tmp_path, text + hut) == {}
 
 
+def test_check_says_nothing_of_values_that_hang_on_others(tmp_path: Path) -> None:
+    """Whether a value falls with its own level is asked only where that alone decides."""
+    hut = "[buildings.hut]\ncost = {}\nduration = 1\nmax_level = 2\n"
+    text = mine(duration="'10 * hut / level + 1'", produces="{ gold = '9 * hut / (level + 1)' }")
+    assert warnings(tmp_path, hut + text) == {}
+
+
 def test_check_takes_units_that_store_for_boundless_room(tmp_path: Path) -> None:
     """Where every unit adds room there is always room for a price."""
     barge = "[units.barge]\ncost = { gold = 5000 }\nduration = 1\ncapacity = { gold = 10 }\n"

@@ -6,7 +6,7 @@ import copy
 import json
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -107,11 +107,15 @@ def test_mutations_of_the_text_load_or_are_refused(
     play_if_it_loads(lambda: load_ruleset(path))
 
 
+def as_list(value: Any) -> list[Any]:
+    """Return what is a list for what it is."""
+    return cast("list[Any]", value)
+
+
 def places(value: Any) -> Iterator[tuple[Any, Any]]:
     """Yield every container within, with each of its keys."""
-    is_table = isinstance(value, dict)
-    items: list[tuple[Any, Any]] = list(value.items() if is_table else enumerate(value))
-    for key, inner in items:
+    table: dict[Any, Any] = value if isinstance(value, dict) else dict(enumerate(as_list(value)))
+    for key, inner in tuple(table.items()):
         yield value, key
         if isinstance(inner, dict | list):
             yield from places(inner)

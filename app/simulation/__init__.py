@@ -1,0 +1,18 @@
+"""A simulation: bots that play a ruleset through the Inventory actors, in virtual time."""
+
+from __future__ import annotations
+
+from app.simulation.play import Played, Progress, Setup, play
+from app.simulation.policies import POLICIES, policy_named
+from app.simulation.samples import Figure, Sample
+
+__all__ = [
+    "POLICIES",
+    "Figure",
+    "Played",
+    "Progress",
+    "Sample",
+    "Setup",
+    "play",
+    "policy_named",
+]

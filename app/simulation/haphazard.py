@@ -1,0 +1,79 @@
+"""The policy ``random``: whatever is affordable, one thing for each queue that has room."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from app.simulation.sight import Wanted
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Mapping
+
+    from actors.inventory.ruleset import Asset, Ruleset
+    from app.simulation.sight import Sight
+
+BATCH_MAX: Final = 1_000
+"""The most units that are ordered at once."""
+
+
+class Haphazard:
+    """Orders at random, without any aim: what a ruleset yields to somebody who never thinks."""
+
+    def __init__(self, ruleset: Ruleset) -> None:
+        self._ruleset = ruleset
+        self._assets = tuple(ruleset.assets.values())
+
+    def orders(self, sight: Sight, rng: random.Random) -> list[Wanted]:
+        """See `Policy.orders`."""
+        places = self._places(sight)
+        wanted: list[Wanted] = []
+        assets = [asset for asset in self._assets if places[asset.queue] > 0]
+        rng.shuffle(assets)
+        for asset in assets:
+            if places[asset.queue] <= 0:
+                continue
+            cost = self._cost(asset, sight)
+            if cost is None or not sight.affords(cost):
+                continue
+            count = _batch(cost, sight, rng) if asset.kind == "unit" else None
+            sight.pay({name: price * (count or 1) for name, price in cost.items()})
+            wanted.append(Wanted(asset.address, count))
+            # One order for a queue and visit: the next may be chosen again.
+            places[asset.queue] = 0
+        return wanted
+
+    def waits_for(self, sight: Sight) -> int | None:
+        """See `Policy.waits_for`: the first moment when anything at all can be ordered."""
+        places = self._places(sight)
+        moments = [sight.next_completion_ms()]
+        for asset in self._assets:
+            if places[asset.queue] > 0:
+                cost = self._cost(asset, sight)
+                if cost is not None:
+                    moments.append(sight.affordable_ms(cost))
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def _places(self, sight: Sight) -> dict[str, int]:
+        """Count the free places of each queue."""
+        places = {name: queue.slots + queue.length for name, queue in self._ruleset.queues.items()}
+        for order in sight.pending:
+            places[order.queue] -= 1
+        return places
+
+    def _cost(self, asset: Asset, sight: Sight) -> Mapping[str, int] | None:
+        """Give the price of the next level or of one unit; None where it cannot be ordered."""
+        if asset.requires and self._ruleset.missing(asset.address, sight.levels, sight.units):
+            return None
+        level = sight.coming.get(asset.address, 0) + 1
+        if asset.max_level is None:
+            return self._ruleset.cost(asset.address, 1)
+        if level > asset.max_level:
+            return None
+        return self._ruleset.cost(asset.address, level)
+
+
+def _batch(cost: Mapping[str, int], sight: Sight, rng: random.Random) -> int:
+    """Draw a number of units that can be paid."""
+    most = min((sight.amounts[name] // price for name, price in cost.items()), default=BATCH_MAX)
+    return rng.randint(1, min(most, BATCH_MAX))

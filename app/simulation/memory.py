@@ -1,0 +1,59 @@
+"""Storage's engine for a simulation: the in-memory twin, without what is never read again.
+
+A month of a thousand bots writes a million ledger entries. The actors write them all, Storage
+checks them all; what only a player or an operator would ask for is then let go.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from actors.storage import Delete, Update
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from actors.storage import Operation, Read, Row, StorageError
+    from actors.storage.engine import Engine, Unit
+
+_UNREAD: Final = frozenset({"ledger", "idempotency"})
+_OVER: Final = frozenset({"completed", "cancelled"})
+
+
+class PresentOnly:
+    """Passes on to ``inner`` what tells of the present, and counts what it lets go."""
+
+    def __init__(self, inner: Engine) -> None:
+        self._inner = inner
+        self.entries = 0
+
+    async def open(self) -> None:
+        """See `Engine.open`."""
+        await self._inner.open()
+
+    async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
+        """See `Engine.commit`."""
+        return await self._inner.commit([self._present(unit) for unit in units])
+
+    async def read(self, reads: Sequence[Read]) -> list[list[Row]]:
+        """See `Engine.read`."""
+        return await self._inner.read(reads)
+
+    async def aclose(self) -> None:
+        """See `Engine.aclose`."""
+        await self._inner.aclose()
+
+    def _present(self, unit: Unit) -> Unit:
+        kept: list[Operation] = []
+        for operation in unit:
+            if operation.table in _UNREAD:
+                self.entries += operation.table == "ledger"
+            elif (
+                isinstance(operation, Update)
+                and operation.table == "orders"
+                and operation.values.get("state") in _OVER
+            ):
+                kept.append(Delete("orders", operation.key, operation.version))
+            else:
+                kept.append(operation)
+        return tuple(kept)

@@ -1,0 +1,242 @@
+"""Which step pays back first: the reckoning behind the policy ``greedy``.
+
+A *goal* is one more level (or unit) of something that raises income, with all that it needs: the
+prerequisites that are missing, and what feeds a balance that would be short. Its price is counted
+in hours of income, the income that it adds as a share of the income there is; a resource that
+comes in slowly weighs more in both. Where building takes longer than saving, the building time is
+the price, and what shortens it counts like income by the share of that time which it saves.
+The goal with the lowest price for its gain is the best; its first step is the next one.
+
+The answer depends on levels and units alone, so it is reckoned once for all accounts that share
+them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from actors.inventory.ruleset.sheets import FULL
+from actors.inventory.ruleset.tables import highest
+from app.simulation.roles import Roles
+from app.simulation.sight import Wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from actors.inventory.ruleset import Rates, Ruleset
+
+_HOUR_MS: Final = 3_600_000
+
+_STEPS_MAX: Final = 64
+"""A goal that takes more steps than this is out of sight."""
+
+_SCARCEST: Final = 0.1
+"""The least income of a resource that is reckoned with, as a share of the average one."""
+
+
+class _Step(NamedTuple):
+    """One order on the way to a goal; ``level`` is 1 for units."""
+
+    wanted: Wanted
+    level: int
+
+
+@dataclass(slots=True)
+class _Goal:
+    """The steps to a goal, and what is owned once they are taken."""
+
+    owned: dict[str, int]
+    steps: list[_Step] = field(default_factory=list[_Step])
+    value: float = 0.0
+    """The price of all steps, in hours of income."""
+
+
+class _Offer(NamedTuple):
+    """A goal reckoned up: the hours it takes to save or to build, and what it adds to income."""
+
+    goal: _Goal
+    price: float
+    gain: float
+
+
+class Planner:
+    """Finds the next step of a player who wants nothing but to grow; see the module."""
+
+    def __init__(self, ruleset: Ruleset) -> None:
+        self._ruleset = ruleset
+        self._roles = Roles(ruleset)
+        self._best = lru_cache(maxsize=65_536)(self._reckon)
+        self._rates = lru_cache(maxsize=65_536)(self._read_rates)
+
+    def next_step(self, owned: Mapping[str, int]) -> Wanted | None:
+        """Give the next step for whoever owns this (levels and units by address), if any."""
+        return self._best(tuple([owned.get(name, 0) for name in self._roles.relevant]))
+
+    def first_of(self, asset: str, owned: Mapping[str, int]) -> Wanted | None:
+        """Give the first step towards one more of ``asset``, prerequisites first."""
+        goal = _Goal(dict(owned))
+        return goal.steps[0].wanted if self._add(goal, asset, {}) else None
+
+    def store_for(self, resource: str, owned: Mapping[str, int]) -> str | None:
+        """Give the asset that adds room for ``resource`` at the lowest price for it."""
+        best: tuple[float, str] | None = None
+        for address in self._lowest(self._roles.stores.get(resource, ()), owned):
+            room = self._roles.room(address, resource, owned)
+            cost = self._ruleset.cost(address, owned.get(address, 0) + 1)
+            price = sum(cost.values()) / room if room > 0 else None
+            if price is not None and (best is None or price < best[0]):
+                best = price, address
+        return None if best is None else best[1]
+
+    def cost(self, step: Wanted, owned: Mapping[str, int]) -> Mapping[str, int]:
+        """Give the price of a step."""
+        if step.count is None:
+            return self._ruleset.cost(step.asset, owned.get(step.asset, 0) + 1)
+        cost = self._ruleset.cost(step.asset, 1)
+        return {name: price * step.count for name, price in cost.items()}
+
+    def capacity(self, resource: str, owned: Mapping[str, int]) -> int | None:
+        """Give the room for a resource that this amounts to; None: no limit."""
+        return self._ruleset.rates(*self._roles.split(owned)).capacity[resource]
+
+    # ------------------------------------------------------------------ reckoning
+
+    def _reckon(self, key: tuple[int, ...]) -> Wanted | None:
+        owned = {name: n for name, n in zip(self._roles.relevant, key, strict=True) if n}
+        before = self._rates(key)
+        weights = self._weights(before)
+        best: _Offer | None = None
+        for address in self._lowest(self._roles.earners, owned):
+            offer = self._offer(address, owned, before, weights)
+            if offer and (best is None or offer.price * best.gain < best.price * offer.gain):
+                best = offer
+        if best is None:
+            return None
+        first = best.goal.steps[0].wanted
+        for asset in self._roles.shorteners_of(first.asset):
+            quicker = self._quicker(asset, owned, weights, best)
+            if quicker is not None:
+                return quicker
+        return first
+
+    def _offer(
+        self, address: str, owned: dict[str, int], before: Rates, weights: Mapping[str, float]
+    ) -> _Offer | None:
+        """Reckon one more of an earner up; None where it cannot be had, or brings nothing."""
+        goal = _Goal(dict(owned))
+        if not self._add(goal, address, weights) or not self._feed(goal, weights):
+            return None
+        after = self._rates_of(goal.owned).per_hour
+        gain = sum((after[name] - before.per_hour[name]) * weights[name] for name in weights)
+        price = max(goal.value, self._hours(goal, owned))
+        return _Offer(goal, price, gain) if gain > 0 else None
+
+    def _quicker(
+        self, asset: str, owned: dict[str, int], weights: Mapping[str, float], best: _Offer
+    ) -> Wanted | None:
+        """Give the first step to one more of what shortens the best goal, if that is better."""
+        shorter = _Goal(dict(owned))
+        if not self._add(shorter, asset, weights):
+            return None
+        saved = best.price - max(best.goal.value, self._hours(best.goal, shorter.owned))
+        price = max(shorter.value, self._hours(shorter, owned))
+        if saved <= 0 or price * best.gain >= saved:
+            return None
+        return shorter.steps[0].wanted
+
+    def _add(self, goal: _Goal, address: str, weights: Mapping[str, float]) -> bool:
+        """Add one more of an asset to a goal, prerequisites first; False where it cannot be."""
+        rules = self._ruleset.assets[address]
+        for need in rules.requires:
+            addresses = self._ruleset.addresses[need.asset_name]
+            while highest(addresses, goal.owned) < need.level:
+                top = max(addresses, key=lambda each: goal.owned.get(each, 0))
+                if len(goal.steps) >= _STEPS_MAX or not self._add(goal, top, weights):
+                    return False
+        if rules.max_level is not None and goal.owned.get(address, 0) >= rules.max_level:
+            return False
+        if len(goal.steps) >= _STEPS_MAX:
+            return False
+        self._take(goal, Wanted(address, 1 if self._roles.is_unit(address) else None), weights)
+        return True
+
+    def _feed(self, goal: _Goal, weights: Mapping[str, float]) -> bool:
+        """Add what feeds the balances that would be short; False where that takes too long."""
+        while True:
+            rates = self._rates_of(goal.owned)
+            short = [name for name, now in rates.balances.items() if now.factor_percent < FULL]
+            missing = {
+                name: rates.balances[name].used - rates.balances[name].produced for name in short
+            }
+            feeders = [(name, self._feeder(name, goal, missing[name], weights)) for name in short]
+            steps = [step for _, step in feeders if step is not None]
+            if not steps:
+                # Nothing can help: it is taken as it is.
+                return True
+            if len(goal.steps) + len(steps) > _STEPS_MAX:
+                return False
+            for step in steps:
+                self._take(goal, step, weights)
+            # What feeds comes first: until it stands the goal itself brings nothing.
+            goal.steps = [*goal.steps[-len(steps) :], *goal.steps[: -len(steps)]]
+
+    def _feeder(
+        self, balance: str, goal: _Goal, missing: int, weights: Mapping[str, float]
+    ) -> Wanted | None:
+        """Choose what gives most of a balance for its price, of what is allowed already."""
+        best: tuple[float, Wanted] | None = None
+        levels, units = self._roles.split(goal.owned)
+        for address in self._lowest(self._roles.feeders.get(balance, ()), goal.owned):
+            given = self._roles.given(address, balance, goal.owned)
+            if given <= 0 or self._ruleset.missing(address, levels, units):
+                continue
+            is_unit = self._roles.is_unit(address)
+            step = Wanted(address, -(-missing // given) if is_unit else None)
+            price = self._value(self.cost(step, goal.owned), weights) / (given * (step.count or 1))
+            if best is None or price < best[0]:
+                best = price, step
+        return None if best is None else best[1]
+
+    def _take(self, goal: _Goal, step: Wanted, weights: Mapping[str, float]) -> None:
+        goal.value += self._value(self.cost(step, goal.owned), weights)
+        owned = goal.owned.get(step.asset, 0) + (step.count or 1)
+        goal.owned[step.asset] = owned
+        goal.steps.append(_Step(step, 1 if step.count else owned))
+
+    def _hours(self, goal: _Goal, owned: Mapping[str, int]) -> float:
+        """Give the hours that building all steps takes whoever owns this."""
+        return sum(
+            self._ruleset.duration_ms(step.asset, level, owned) * (step.count or 1) / _HOUR_MS
+            for step, level in goal.steps
+        )
+
+    def _value(self, cost: Mapping[str, int], weights: Mapping[str, float]) -> float:
+        return sum(price * weights.get(name, 0.0) for name, price in cost.items())
+
+    def _weights(self, rates: Rates) -> dict[str, float]:
+        """Weigh each resource that has a price by how little of it comes in."""
+        incomes = {name: max(0, rates.per_hour[name]) for name in self._roles.currencies}
+        floor = max(1.0, _SCARCEST * sum(incomes.values()) / max(1, len(incomes)))
+        return {name: 1 / max(income, floor) for name, income in incomes.items()}
+
+    def _rates_of(self, owned: Mapping[str, int]) -> Rates:
+        return self._rates(tuple([owned.get(name, 0) for name in self._roles.relevant]))
+
+    def _read_rates(self, key: tuple[int, ...]) -> Rates:
+        owned = {name: n for name, n in zip(self._roles.relevant, key, strict=True) if n}
+        return self._ruleset.rates(*self._roles.split(owned))
+
+    def _lowest(self, addresses: Iterable[str], owned: Mapping[str, int]) -> Iterator[str]:
+        """Give what can rise; of instances that stand at the same level only the first."""
+        seen: set[tuple[str, int]] = set()
+        for address in addresses:
+            rules = self._ruleset.assets[address]
+            level = owned.get(address, 0)
+            if (rules.name, level) not in seen and (
+                rules.max_level is None or level < rules.max_level
+            ):
+                seen.add((rules.name, level))
+                yield address
+

@@ -1,0 +1,98 @@
+"""Samples: what all accounts look like at one moment, in three numbers for each figure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from actors.inventory.ruleset import Ruleset
+    from actors.inventory.views import InventoryView
+
+Kind: TypeAlias = Literal["stock", "income", "full", "level", "count"]
+
+_CENT: Final = Decimal("0.01")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure over all accounts: the mean, and what one in ten is at or below, or above.
+
+    ``kind`` says what is counted: ``stock`` in whole units, ``income`` in units per hour,
+    ``full`` the share of accounts whose stock has reached its capacity, in percent, ``level`` of a
+    building (the average of its instances) or technology, ``count`` of a unit.
+    """
+
+    kind: Kind
+    name: str
+    mean: Decimal
+    p10: Decimal
+    p90: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """All figures at one moment, in milliseconds since the world began."""
+
+    at_ms: int
+    figures: tuple[Figure, ...]
+
+
+class Sampler:
+    """Makes samples of the views of all accounts."""
+
+    def __init__(self, ruleset: Ruleset) -> None:
+        self._ruleset = ruleset
+        self._owned = tuple(
+            (addresses, ruleset.assets[addresses[0]].max_level is None)
+            for addresses in ruleset.addresses.values()
+        )
+
+    def sample(self, at_ms: int, views: Sequence[InventoryView]) -> Sample:
+        """Sum up the views of one moment."""
+        return Sample(at_ms, tuple(self._figures(views)))
+
+    def _figures(self, views: Sequence[InventoryView]) -> Iterator[Figure]:
+        for name in self._ruleset.resources:
+            stocks = [view.resources[name] for view in views]
+            yield figure("stock", name, [stock.amount for stock in stocks])
+            yield figure("income", name, [stock.per_hour for stock in stocks])
+            full = [
+                stock.capacity is not None and stock.amount >= stock.capacity for stock in stocks
+            ]
+            yield figure("full", name, [100 * each for each in full])
+        everything = [{**view.buildings, **view.technologies, **view.units} for view in views]
+        for addresses, is_unit in self._owned:
+            name = self._ruleset.assets[addresses[0]].name
+            owned = [
+                sum([owned.get(address, 0) for address in addresses]) for owned in everything
+            ]
+            yield figure("count" if is_unit else "level", name, owned, len(addresses))
+
+
+def figure(kind: Kind, name: str, values: Sequence[int], share: int = 1) -> Figure:
+    """Sum up one figure of at least one account; every value is divided by ``share``.
+
+    Percentiles are by nearest rank: values that some account really has.
+    """
+    ranked = sorted(values)
+    return Figure(
+        kind,
+        name,
+        _quotient(sum(ranked), share * len(ranked)),
+        _quotient(ranked[_rank(10, len(ranked))], share),
+        _quotient(ranked[_rank(90, len(ranked))], share),
+    )
+
+
+def _rank(percent: int, count: int) -> int:
+    """Give the index of a percentile in a sorted list."""
+    return max(0, -(-percent * count // 100) - 1)
+
+
+def _quotient(numerator: int, denominator: int) -> Decimal:
+    exact = Decimal(numerator) / denominator
+    return exact.quantize(_CENT, ROUND_HALF_EVEN) if denominator != 1 else exact

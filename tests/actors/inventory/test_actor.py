@@ -1,0 +1,250 @@
+"""The Inventory actor: one writer, persist before reply, exactly once."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+import trio.testing
+
+from actors.inventory.errors import (
+    AccountGone,
+    IdempotencyKeyReused,
+    InsufficientResources,
+    InventoryError,
+    MaxLevel,
+    OrderNotPending,
+    PrerequisitesMissing,
+    QueueFull,
+    UnknownAsset,
+    UnknownOrder,
+)
+from actors.inventory.messages import Forget, GetLedger, GetOrder, ListOrders, PlaceOrder
+from actors.inventory.views import LedgerPage, OrderView, Placed
+from actors.storage import Rejected
+from bus import ActorStopped, Overloaded
+from tests.actors.inventory.world import Tampered, a_world, account
+
+ANN, BEN = account(1), account(2)
+
+pytestmark = pytest.mark.usefixtures("autojump_clock")
+
+
+async def test_inventory_begins_with_what_the_rules_give() -> None:
+    """The first look at an account finds the start amounts, and a ledger that says so."""
+    async with a_world() as world:
+        assert await world.owned(ANN) == {"wood": 100, "gold": 50}
+        [entry] = (await world.ledger(ANN)).entries
+        assert (entry.seq, entry.cause) == (1, "start")
+
+
+async def test_order_is_answered_only_when_it_is_durable() -> None:
+    """No answer leaves while the commit is under way, and it leaves when that is done."""
+    async with a_world() as world, trio.open_nursery() as nursery:
+        await world.look(ANN)
+        world.engine.close_gate()
+        answered: list[Placed] = []
+
+        async def order() -> None:
+            answered.append(await world.order(ANN, "hut"))
+
+        nursery.start_soon(order)
+        await trio.sleep(5)
+        assert not answered
+        assert not world.engine.rows("orders")
+        world.engine.open_gate()
+        await trio.sleep(1)
+        assert len(answered) == 1
+
+
+async def test_order_completes_at_its_due_time_while_nobody_looks() -> None:
+    """What is due is done by the world itself, at its own time, and stored."""
+    async with a_world() as world:
+        placed = await world.order(ANN, "hut")
+        await trio.sleep(11)
+        row = world.engine.row("orders", placed.order.id)
+        assert row["state"] == "completed"
+        assert row["finishes_ms"] == placed.order.placed_at_ms + 10_000
+        [completion] = [r for r in world.engine.rows("ledger") if r["cause"] == "order-completed"]
+        assert completion["at_ms"] == placed.order.finishes_at_ms
+
+
+async def test_failed_commit_leaves_no_trace() -> None:
+    """A unit that the database does not take changes nothing, and the next one goes on as before."""
+    async with a_world() as world:
+        before = await world.owned(ANN)
+        version = (await world.look(ANN)).version
+        world.engine.failures.append(RuntimeError("the disk is gone"))
+        with pytest.raises(ActorStopped):
+            await world.order(ANN, "hut")
+        await trio.sleep(1)
+        assert (await world.look(ANN)).version == version
+        assert before["gold"] == (await world.owned(ANN))["gold"]
+        assert (await world.order(ANN, "hut")).order.state == "running"
+
+
+async def test_refusals_change_nothing() -> None:
+    """Each refusal has its own error, and version and ledger stay as they were."""
+    async with a_world() as world:
+        await world.look(ANN)
+        stored = len(world.engine.rows("ledger"))
+        for asset, error in (
+            ("palace", UnknownAsset),
+            ("mill", PrerequisitesMissing),
+        ):
+            with pytest.raises(error):
+                await world.order(ANN, asset)
+        with pytest.raises(InsufficientResources) as refusal:
+            await world.order(ANN, "cart", 11)
+        assert refusal.value.missing == {"gold": 5}
+        with pytest.raises(UnknownOrder):
+            await world.cancel(ANN, account(99))
+        assert len(world.engine.rows("ledger")) == stored
+        assert not world.engine.rows("orders")
+
+
+async def test_queue_and_level_have_their_limits() -> None:
+    """One runs and two wait; the fourth is refused, and so is a level beyond the last."""
+    async with a_world() as world:
+        await trio.sleep(120)
+        for _ in range(3):
+            await world.order(ANN, "hut")
+        with pytest.raises(QueueFull):
+            await world.order(ANN, "cart", 1)
+        await trio.sleep(31)
+        with pytest.raises(MaxLevel):
+            await world.order(ANN, "hut")
+
+
+async def test_same_key_gives_the_first_answer_again() -> None:
+    """A repeated command takes effect once, also when the actor has forgotten everything."""
+    async with a_world() as world:
+        first = await world.order(ANN, "hut", key="once")
+        again = await world.order(ANN, "hut", key="once")
+        await world.ask(Forget(ANN))
+        later = await world.order(ANN, "hut", key="once")
+        assert again.replayed
+        assert later.replayed
+        assert first.order == again.order == later.order
+        assert len(world.engine.rows("orders")) == 1
+
+
+async def test_same_key_for_another_request_is_refused() -> None:
+    """A key stands for one request; another body under it is refused, remembered or looked up."""
+    async with a_world() as world:
+        await world.order(ANN, "hut", key="once")
+        other = PlaceOrder(ANN, "cart", 1, "once", b"another body")
+        with pytest.raises(IdempotencyKeyReused):
+            await world.ask(other)
+        await world.ask(Forget(ANN))
+        with pytest.raises(IdempotencyKeyReused):
+            await world.ask(other)
+
+
+async def test_same_key_a_hundred_times_at_once_has_one_effect() -> None:
+    """A hundred parallel commands with one key give a hundred equal answers and one order."""
+    async with a_world() as world:
+        answers: list[Placed] = []
+
+        async def order() -> None:
+            answers.append(await world.order(ANN, "hut", key="once"))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(100):
+                nursery.start_soon(order)
+        assert len({answer.order.id for answer in answers}) == 1
+        assert sum(not answer.replayed for answer in answers) == 1
+        assert len(world.engine.rows("orders")) == 1
+
+
+async def test_two_hundred_orders_for_the_last_affordable_building_give_one() -> None:
+    """Check and debit are one step: what is there is spent once and never goes below zero."""
+    async with a_world() as world:
+        outcomes: list[str] = []
+
+        async def order(number: int) -> None:
+            try:
+                await world.order(ANN, "cart", 10, key=f"parallel-{number}")
+            except InventoryError as refusal:
+                outcomes.append(type(refusal).__name__)
+            else:
+                outcomes.append("placed")
+
+        async with trio.open_nursery() as nursery:
+            for number in range(200):
+                nursery.start_soon(order, number)
+        assert outcomes.count("placed") == 1
+        assert set(outcomes) == {"placed", "InsufficientResources"}
+        assert "gold" not in await world.owned(ANN)
+
+
+async def test_cancel_and_completion_exclude_each_other() -> None:
+    """An order ends once: cancelled before it is due, or completed, never both."""
+    async with a_world() as world:
+        early = await world.order(ANN, "hut")
+        cancelled = await world.cancel(ANN, early.order.id)
+        assert cancelled.refund == {"wood": 20}
+        with pytest.raises(OrderNotPending, match="cancelled"):
+            await world.cancel(ANN, early.order.id)
+        late = await world.order(ANN, "hut")
+        await trio.sleep(10.5)
+        with pytest.raises(OrderNotPending, match="completed"):
+            await world.cancel(ANN, late.order.id)
+        assert (await world.owned(ANN))["hut"] == 1
+
+
+async def test_orders_are_found_by_id_in_every_state() -> None:
+    """Any order of one's own can be read, pending or not; another account's is unknown."""
+    async with a_world() as world:
+        placed = await world.order(ANN, "hut")
+        assert await world.ask(ListOrders(ANN)) == (placed.order,)
+        running: OrderView = await world.ask(GetOrder(ANN, placed.order.id))
+        await trio.sleep(11)
+        completed: OrderView = await world.ask(GetOrder(ANN, placed.order.id))
+        assert (running.state, completed.state) == ("running", "completed")
+        assert await world.ask(ListOrders(ANN)) == ()
+        with pytest.raises(UnknownOrder):
+            await world.ask(GetOrder(BEN, placed.order.id))
+
+
+async def test_ledger_comes_in_pages_and_replays_to_the_inventory() -> None:
+    """Pages join without gap or overlap, and their sum is what the account owns."""
+    async with a_world() as world:
+        await trio.sleep(100)
+        for asset in ("hut", "cart", "hut"):
+            await world.order(ANN, asset, 3 if asset == "cart" else None)
+        await trio.sleep(40)
+        assert await world.replayed(ANN) == await world.owned(ANN)
+        whole = (await world.ledger(ANN)).entries
+        first: LedgerPage = await world.ask(GetLedger(ANN, 0, 3))
+        assert first.next == 3
+        rest: LedgerPage = await world.ask(GetLedger(ANN, first.next, 1000))
+        assert (*first.entries, *rest.entries) == whole
+        assert rest.next is None
+
+
+async def test_account_that_was_erased_is_gone() -> None:
+    """Without its account an inventory can neither be begun nor read."""
+
+    class NoAccounts(Tampered):
+        async def commit(self, units):  # type: ignore[no-untyped-def]
+            outcomes = await super().commit(units)
+            begins = ["inventories" in {op.table for op in unit} for unit in units]
+            return [
+                Rejected("no such account") if begin else outcome
+                for begin, outcome in zip(begins, outcomes, strict=True)
+            ]
+
+    async with a_world(engine=NoAccounts()) as world:
+        with pytest.raises(AccountGone):
+            await world.look(ANN)
+
+
+async def test_overload_of_storage_reaches_the_asker_and_changes_nothing() -> None:
+    """A full Storage is Overloaded for the player; the state is as if nothing was asked."""
+    async with a_world() as world:
+        await world.look(ANN)
+        world.engine.failures.append(Overloaded("full"))
+        with pytest.raises((Overloaded, ActorStopped)):
+            await world.order(ANN, "hut")
+        await trio.sleep(1)
+        assert not world.engine.rows("orders")

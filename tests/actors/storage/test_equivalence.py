@@ -1,0 +1,119 @@
+"""Any units and reads come out the same on PostgreSQL and on the twin in memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from actors.storage import Delete, Operation, Read, Update
+from actors.storage.memory import MemoryEngine
+from actors.storage.schema import declared_tables
+from actors.storage.validation import read_faults, unit_faults
+from tests.actors.storage.conftest import postgres_engine
+from tests.actors.storage.support import new_entry, new_world
+from tests.postgres import run_script
+
+if TYPE_CHECKING:
+    from actors.storage.engine import Engine, Unit
+
+TABLES = declared_tables()
+ACCOUNTS = [f"00000000-0000-7000-8000-00000000000{n}" for n in range(2)]
+NAMES = st.sampled_from(["a", "b", "C"])
+SMALL = st.integers(1, 3)
+VERSIONS = st.none() | st.integers(1, 3)
+WORLD_KEYS = st.fixed_dictionaries({"name": NAMES})
+LEDGER_KEYS = st.fixed_dictionaries({"account_id": st.sampled_from(ACCOUNTS), "seq": SMALL})
+
+OPERATIONS: st.SearchStrategy[Operation] = st.one_of(
+    st.builds(lambda name, tick: new_world(name, tick, world_id=ACCOUNTS[0]), NAMES, SMALL),
+    st.builds(
+        Update,
+        st.just("world"),
+        WORLD_KEYS,
+        st.fixed_dictionaries({}, optional={"tick": SMALL, "now_ms": SMALL}).filter(bool),
+        VERSIONS,
+    ),
+    st.builds(Delete, st.just("world"), WORLD_KEYS, VERSIONS),
+    st.builds(
+        lambda account, seq, order: new_entry(account, seq, order_id=order),
+        st.sampled_from(ACCOUNTS),
+        SMALL,
+        st.none() | st.sampled_from(ACCOUNTS),
+    ),
+    st.builds(
+        Update,
+        st.just("ledger"),
+        LEDGER_KEYS,
+        st.fixed_dictionaries({"order_id": st.none() | st.sampled_from(ACCOUNTS)}),
+    ),
+    st.builds(Delete, st.just("ledger"), LEDGER_KEYS),
+)
+UNITS: st.SearchStrategy[Unit] = (
+    st.lists(OPERATIONS, min_size=1, max_size=4)
+    .map(tuple)
+    .filter(lambda unit: not unit_faults(unit, TABLES))
+)
+BATCHES = st.lists(st.lists(UNITS, min_size=1, max_size=8), min_size=1, max_size=4)
+
+WORLD_READS = st.builds(
+    Read,
+    st.just("world"),
+    where=st.fixed_dictionaries({}, optional={"name": NAMES, "tick": SMALL}),
+    within=st.fixed_dictionaries({}, optional={"name": st.lists(NAMES).map(tuple)}),
+    above=st.none() | st.tuples(st.just("version"), SMALL),
+    order_by=st.just("name"),
+    descending=st.booleans(),
+    limit=st.none() | SMALL,
+)
+LEDGER_READS = st.builds(
+    Read,
+    st.just("ledger"),
+    where=st.fixed_dictionaries(
+        {"account_id": st.sampled_from(ACCOUNTS)},
+        optional={"seq": SMALL, "order_id": st.none() | st.sampled_from(ACCOUNTS)},
+    ),
+    at_most=st.none() | st.tuples(st.just("seq"), SMALL),
+    order_by=st.just("seq"),
+    limit=st.none() | SMALL,
+)
+READS = st.lists(WORLD_READS | LEDGER_READS, max_size=6).filter(
+    lambda reads: not any(read_faults(read, TABLES) for read in reads)
+)
+
+
+async def carried_out(engine: Engine, batches: list[list[Unit]], reads: list[Read]) -> Any:
+    """Carry out batches and reads; give the outcomes, the answers, and all rows at the end."""
+    outcomes = [
+        [(type(outcome).__name__, str(outcome)) for outcome in await engine.commit(batch)]
+        for batch in batches
+    ]
+    answers = await engine.read(reads)
+    rows = await engine.read([Read("world", order_by="name"), Read("ledger")])
+    entries = sorted(map(dict, rows[1]), key=lambda row: (row["account_id"], row["seq"]))
+    return outcomes, answers, rows[0], entries
+
+
+@given(batches=BATCHES, reads=READS)
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.too_slow,
+        HealthCheck.filter_too_much,
+    ],
+)
+async def test_engines_agree_on_any_units_and_reads(
+    database_dsn: str, batches: list[list[Unit]], reads: list[Read]
+) -> None:
+    """Both engines give the same outcomes, answers and rows; batching changes none of them."""
+    in_memory = await carried_out(MemoryEngine(TABLES), batches, reads)
+    await run_script(database_dsn, lambda session: session.execute("truncate world, ledger"))
+    async with postgres_engine(database_dsn) as engine:
+        await engine.open()
+        assert await carried_out(engine, batches, reads) == in_memory
+    one_by_one = [[unit] for batch in batches for unit in batch]
+    alone = await carried_out(MemoryEngine(TABLES), one_by_one, reads)
+    assert alone[1:] == in_memory[1:]

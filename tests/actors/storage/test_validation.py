@@ -1,0 +1,214 @@
+"""Every fault that an operation can have, found before any I/O."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.storage import Create, Delete, Operation, Read, Update
+from actors.storage.schema import declared_tables
+from actors.storage.tables import Column, ColumnType, Table
+from actors.storage.validation import READ_LIMIT_MAX, read_faults, unit_faults
+from tests.actors.storage.support import new_entry, new_id, new_world
+
+TABLES = declared_tables()
+ID = new_id()
+KEY = {"name": "w"}
+
+
+def faults_of(*operations: Operation) -> tuple[tuple[str, str], ...]:
+    """Give the faults of a unit of the declared tables."""
+    return unit_faults(operations, TABLES)
+
+
+@pytest.mark.parametrize(
+    ("operation", "where", "message"),
+    [
+        (Create("wrld", {}), "wrld", "unknown table"),
+        (new_world("w", colour=1), "world.colour", "unknown column"),
+        (Create("world", {}), "world.name", "is missing"),
+        (new_world("w", ruleset=None), "world.ruleset", "must not be null"),
+        (new_world("w", version=1), "world.version", "is counted by Storage itself"),
+        (new_world("w", ruleset=1), "world.ruleset", "must be text"),
+        (new_world("w", ruleset=b"r"), "world.ruleset", "must be text"),
+        (new_world("w", ruleset="a\0b"), "world.ruleset", "must not contain NUL"),
+        (new_world("w", ruleset="\ud800"), "world.ruleset", "must not contain surrogates"),
+        (new_world("w", tick="1"), "world.tick", "must be an integer"),
+        (new_world("w", tick=1.0), "world.tick", "must be an integer"),
+        (new_world("w", tick=True), "world.tick", "must be an integer"),
+        (new_world("w", tick=2**63), "world.tick", "is out of range"),
+        (new_world("w", tick=-(2**63)), "world.tick", "is out of range"),
+        (new_world("w", world_id="x"), "world.world_id", "must be a UUID as lower-case text"),
+        (
+            new_world("w", world_id=ID.upper()),
+            "world.world_id",
+            "must be a UUID as lower-case text",
+        ),
+        (new_world("w", world_id="z" * 36), "world.world_id", "must be a UUID as lower-case text"),
+        (new_world("w", world_id=7), "world.world_id", "must be a UUID as lower-case text"),
+        (new_entry(ID, 1, changes={}), "ledger.changes", "must be text"),
+        (new_entry(ID, 1, changes="\0"), "ledger.changes", "must not contain NUL"),
+        (Update("world", KEY, {}), "world", "update without values"),
+        (Update("world", KEY, {"name": "v"}), "world.name", "cannot be changed by an update"),
+        (Update("world", KEY, {"version": 2}), "world.version", "cannot be changed by an update"),
+        (Update("world", KEY, {"tick": None}), "world.tick", "must not be null"),
+        (Update("world", KEY, {"colour": 1}), "world.colour", "unknown column"),
+        (Update("world", {}, {"tick": 1}), "world", "the key is name"),
+        (Update("world", {"tick": 1}, {"tick": 1}), "world", "the key is name"),
+        (Update("world", {"name": 1}, {"tick": 1}), "world.name", "must be text"),
+        (
+            Update("ledger", {"account_id": ID}, {"at_ms": 1}),
+            "ledger",
+            "the key is account_id, seq",
+        ),
+        (
+            Update("ledger", {"account_id": ID, "seq": 1}, {"at_ms": 1}, version=1),
+            "ledger",
+            "has no versions",
+        ),
+        (Delete("wrld", {}), "wrld", "unknown table"),
+        (Delete("world", {}), "world", "the key is name"),
+        (Delete("world", {"name": None}), "world.name", "must not be null"),
+        (Delete("ledger", {"account_id": ID, "seq": 1}, 1), "ledger", "has no versions"),
+    ],
+)
+def test_unit_fault_names_the_place_and_what_is_wrong(
+    operation: Operation, where: str, message: str
+) -> None:
+    """Each kind of fault is found at its place; a sound operation beside it has none."""
+    assert (where, message) in faults_of(operation)
+    assert faults_of(new_world("sound"), operation) == faults_of(operation)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [(1, "must be a time with its zone"), (datetime(2026, 1, 1), "must be a time with its zone")],  # noqa: DTZ001
+)
+def test_unit_fault_of_a_time(value: object, message: str) -> None:
+    """A time needs its zone."""
+    column = Column("at", ColumnType.TIMESTAMP)
+    assert column.fault(value) == message
+    assert column.fault(datetime(2026, 1, 1, tzinfo=UTC)) is None
+
+
+def test_unit_fault_of_bytes() -> None:
+    """Bytes are bytes, not text and no array of them."""
+    column = Column("hash", ColumnType.BYTES)
+    assert column.fault(b"") is None
+    assert column.fault("text") == column.fault(bytearray()) == "must be bytes"
+
+
+def test_unit_without_operations_is_a_fault() -> None:
+    """An empty unit is a mistake of its sender."""
+    assert faults_of() == (("unit", "has no operation"),)
+
+
+def test_unit_that_touches_a_row_twice_is_a_fault() -> None:
+    """What the second operation on a row would mean is unclear: it is refused."""
+    twice = ("world", "one unit may touch a row only once")
+    assert faults_of(new_world("w"), Update("world", KEY, {"tick": 1})) == (twice,)
+    assert faults_of(new_world("w"), new_world("w"), new_world("w")) == (twice, twice)
+    assert faults_of(new_world("w"), new_world("v"), new_entry(ID, 1), new_entry(ID, 2)) == ()
+
+
+def test_unit_tells_all_its_faults() -> None:
+    """All faults of all operations are told at once."""
+    found = faults_of(new_world("w", tick="1", colour=2), Create("wrld", {}), Delete("world", {}))
+    assert found == (
+        ("world.tick", "must be an integer"),
+        ("world.colour", "unknown column"),
+        ("wrld", "unknown table"),
+        ("world", "the key is name"),
+    )
+
+
+def test_unit_may_omit_nullable_columns_and_the_version() -> None:
+    """What may be null may be missing; the version is Storage's own."""
+    assert faults_of(new_entry(ID, 1), new_world("w")) == ()
+
+
+def test_unversioned_table_may_have_a_column_named_version() -> None:
+    """Only the tables whose versions Storage counts keep that column to Storage."""
+    table = Table(
+        "t", (Column("k", ColumnType.TEXT), Column("version", ColumnType.TEXT)), key=("k",)
+    )
+    unit = (
+        Create("t", {"k": "a", "version": "x"}),
+        Update("t", {"k": "b"}, {"version": "y"}),
+    )
+    assert unit_faults(unit, {"t": table}) == ()
+
+
+@pytest.mark.parametrize(
+    ("read", "where", "message"),
+    [
+        (Read("wrld"), "wrld", "unknown table"),
+        (Read("world", ("colour",)), "world.colour", "unknown column"),
+        (Read("world", where={"colour": 1}), "world.colour", "unknown column"),
+        (Read("world", where={"tick": "1"}), "world.tick", "must be an integer"),
+        (Read("world", where={"name": None}), "world.name", "must not be null"),
+        (Read("world", where={"world_id": ID.upper()}), "world.world_id",
+         "must be a UUID as lower-case text"),
+        (Read("world", within={"colour": (1,)}), "world.colour", "unknown column"),
+        (Read("world", within={"tick": (1, "2")}), "world.tick", "must be an integer"),
+        (Read("ledger", within={"order_id": (ID, None)}), "ledger.order_id",
+         "cannot be compared with null"),
+        (Read("world", above=("colour", 1)), "world.colour", "unknown column"),
+        (Read("world", above=("tick", 2**63)), "world.tick", "is out of range"),
+        (Read("world", at_most=("name", 1)), "world.name", "must be text"),
+        (Read("world", order_by="colour"), "world.colour", "unknown column"),
+        (Read("ledger", order_by="changes"), "ledger.changes", "cannot be compared"),
+        (Read("ledger", where={"changes": "{}"}), "ledger.changes", "cannot be compared"),
+        (Read("ledger", within={"changes": ("{}",)}), "ledger.changes", "cannot be compared"),
+        (Read("world", limit=0), "world", f"limit must be from 1 to {READ_LIMIT_MAX}"),
+        (Read("world", limit=READ_LIMIT_MAX + 1), "world",
+         f"limit must be from 1 to {READ_LIMIT_MAX}"),
+    ],
+)  # fmt: skip
+def test_read_fault_names_the_place_and_what_is_wrong(read: Read, where: str, message: str) -> None:
+    """Each kind of fault of a read is found at its place."""
+    assert read_faults(read, TABLES) == ((where, message),)
+
+
+def test_read_of_everything_sound_has_no_fault() -> None:
+    """A read that uses every part of its form is sound."""
+    read = Read(
+        "ledger",
+        ("seq", "changes"),
+        {"account_id": ID, "order_id": None},
+        {"cause": ("a", "b"), "seq": ()},
+        ("seq", 1),
+        ("at_ms", 2),
+        "seq",
+        descending=True,
+        limit=READ_LIMIT_MAX,
+    )
+    assert read_faults(read, TABLES) == ()
+
+
+ANYTHING: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2),
+    max_leaves=3,
+)
+NAMES = st.sampled_from(["world", "ledger", "nowhere", "name", "tick", "account_id", "seq"])
+
+
+@given(
+    unit=st.lists(
+        st.one_of(
+            st.builds(Create, NAMES, st.dictionaries(NAMES, ANYTHING)),
+            st.builds(
+                Update, NAMES, st.dictionaries(NAMES, ANYTHING), st.dictionaries(NAMES, ANYTHING)
+            ),
+            st.builds(Delete, NAMES, st.dictionaries(NAMES, ANYTHING)),
+        )
+    )
+)
+def test_unit_of_anything_is_judged_and_never_raises(unit: list[Operation]) -> None:
+    """Whatever values an operation holds, validation answers with faults, never with an error."""
+    assert isinstance(unit_faults(unit, TABLES), tuple)

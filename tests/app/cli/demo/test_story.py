@@ -1,0 +1,112 @@
+"""What the demo's story promises: it plays through, and every broken promise ends it."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from rich.console import Console
+
+from app.cli.demo.answers import Order
+from app.cli.demo.client import BrokenPromise, Client
+from app.cli.demo.show import Narrator
+from app.cli.demo.story import Player, Story
+from tests.app.cli.demo.fake_server import RULES, FakeServer
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
+
+
+async def play(server: FakeServer, *, patience_s: float = 60, terminal: bool = False) -> str:
+    """Play against a server; give what was told."""
+    told = io.StringIO()
+    console = Console(file=told, force_terminal=terminal, width=80)
+    async with server.http() as http:
+        await Story(http, Narrator(console), patience_s=patience_s).play()
+    return told.getvalue()
+
+
+def rules(**buildings: dict[str, Any]) -> dict[str, Any]:
+    """Make rules with these buildings."""
+    return {**RULES, "buildings": buildings}
+
+
+def building(gold: int, seconds: float = 5) -> dict[str, Any]:
+    """Make a building of one level."""
+    return {"levels": [{"cost": {"gold": gold}, "duration_seconds": seconds}], "refund": 0.5}
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+async def test_story_plays_to_its_end(autojump_clock: MockClock, terminal: bool) -> None:
+    """Against a server that keeps its promises, every scene is told, on any kind of output."""
+    del autojump_clock
+    told = await play(FakeServer(), terminal=terminal)
+    for scene in ("for 60 gold", "nothing ordered twice", "came back 40 gold", "old token"):
+        assert scene in told
+    assert "completed" in told
+
+
+@pytest.mark.parametrize(
+    ("lie", "complaint"),
+    [
+        ("lets everybody in", "POST /v1/sessions was answered 201, not 401"),
+        ("answers otherwise", "a command sent again got another answer than the first"),
+        ("orders twice", "one order was sent, 2 are pending"),
+        ("keeps the change", "80 gold were paid, 39 came back"),
+        ("never completes", "the order of mine was not completed when it was due"),
+        ("cancels by itself", "the order of mine was not completed when it was due"),
+        ("completes nothing", "mine was completed, but the inventory has 0"),
+        ("shows another stock", "the ledger replays to 40 gold, the inventory has 41"),
+        ("hides the ledger", "is empty or never comes to rest"),
+        ("never rests", "is empty or never comes to rest"),
+        ("forgets to log out", "GET /v1/inventory was answered 200, not 401"),
+    ],
+)
+async def test_story_ends_at_a_broken_promise(
+    autojump_clock: MockClock, lie: str, complaint: str
+) -> None:
+    """A server that breaks its word in one way is found out, whichever way it is."""
+    del autojump_clock
+    with pytest.raises(BrokenPromise) as caught:
+        await play(FakeServer(lie))
+    assert complaint in str(caught.value)
+
+
+async def test_story_tells_what_the_rules_leave_out(autojump_clock: MockClock) -> None:
+    """Where a new account can afford nothing, the scenes that need it are passed over in words."""
+    del autojump_clock
+    told = await play(FakeServer(rules=rules(palace=building(1_000))))
+    assert told.count("can afford nothing") == 2
+    assert "palace, which is too dear" in told
+
+
+async def test_story_goes_on_where_nothing_is_too_dear(autojump_clock: MockClock) -> None:
+    """With one cheap thing in the world there is nothing else to order, and nothing too dear."""
+    del autojump_clock
+    told = await play(FakeServer(rules=rules(hut=building(1))))
+    assert "nothing is too dear" in told
+    assert "under the same key" not in told
+
+
+async def test_story_does_not_wait_longer_than_it_may(autojump_clock: MockClock) -> None:
+    """An order that takes longer than the patience is left to itself."""
+    del autojump_clock
+    told = await play(FakeServer(rules=rules(wall=building(1, 500))), patience_s=60)
+    assert "wall takes 500 s more: left to itself" in told
+
+
+async def test_story_takes_what_is_instant_for_done(autojump_clock: MockClock) -> None:
+    """An order without duration is complete at once; nobody could take it back."""
+    del autojump_clock
+    told = await play(FakeServer(rules=rules(hut=building(1, 0))))
+    assert "completed hut 1" in told
+    assert "done too soon to take it back" in told
+
+
+async def test_story_counts_an_order_that_waits_as_not_begun() -> None:
+    """An order in a queue has no start and no end yet: the bar stays where it is."""
+    queued = Order("id", "hut", "building", {}, "queued", None, None)
+    story = Story(FakeServer().http(), Narrator(Console(file=io.StringIO())), patience_s=1)
+    player = Player("ada", "", Client(FakeServer().http()))
+    assert await story._share_done(player, queued) == 0.0

@@ -1,0 +1,30 @@
+"""What a sign of life promises: on a terminal only, and nothing left of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from app.cli.progress import working
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def test_progress_is_silent_off_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """A script that reads standard error is not disturbed."""
+    with working("setting up"):
+        pass
+    assert capsys.readouterr() == ("", "")
+
+
+def test_progress_shows_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a terminal it says what takes a moment, on standard error."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    with working("setting up"):
+        pass
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "setting up" in said.err

@@ -1,0 +1,1 @@
+"""The whole program: real server processes, a real PostgreSQL, real sockets."""

@@ -1,0 +1,227 @@
+"""Clients of a server: every answer they get is checked for what holds for all answers."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import trio
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+
+PASSWORD = "correct horse battery"
+TIMEOUT_S = 20.0
+POLL_S = 0.02
+
+Json = dict[str, Any]
+
+
+async def check_any(response: httpx.Response) -> None:
+    """Check what holds for every answer: a request id, never a 500, problems in their form."""
+    assert response.headers["X-Request-Id"]
+    await response.aread()
+    assert response.status_code not in {500, 501, 502}, response.text
+    if response.status_code >= httpx.codes.BAD_REQUEST and response.content:
+        assert response.headers["Content-Type"] == "application/problem+json"
+        problem = response.json()
+        assert {"type", "title", "status", "detail"} <= problem.keys()
+        assert problem["status"] == response.status_code
+        assert "Traceback" not in response.text
+
+
+@asynccontextmanager
+async def client(url: str, connections_max: int = 20) -> AsyncGenerator[httpx.AsyncClient, None]:
+    """Open a client of the server at ``url``."""
+    async with httpx.AsyncClient(
+        base_url=url,
+        timeout=TIMEOUT_S,
+        limits=httpx.Limits(max_connections=connections_max),
+        event_hooks={"response": [check_any]},
+        trust_env=False,
+        verify=False,  # noqa: S501 - there is no TLS, and loading certificates takes a while
+    ) as http:
+        yield http
+
+
+def fresh_name(prefix: str = "player") -> str:
+    """Give a username that nobody has."""
+    return f"{prefix}-{uuid.uuid4().hex[:12]}"
+
+
+def fresh_key() -> dict[str, str]:
+    """Give the header with an idempotency key that nobody has used."""
+    return {"Idempotency-Key": uuid.uuid4().hex}
+
+
+@dataclass
+class Player:
+    """One account, logged in; ``http`` is whatever client it uses now."""
+
+    http: httpx.AsyncClient
+    name: str
+    account_id: str
+    tokens: Json = field(repr=False)
+
+    @classmethod
+    async def join(cls, http: httpx.AsyncClient, name: str | None = None) -> Player:
+        """Register and log in."""
+        credentials = {"username": name or fresh_name(), "password": PASSWORD}
+        registered = await http.post("/v1/accounts", json=credentials)
+        assert registered.status_code == 201, registered.text
+        return await cls.login(http, credentials["username"])
+
+    @classmethod
+    async def login(cls, http: httpx.AsyncClient, name: str, password: str = PASSWORD) -> Player:
+        """Log in to an account that is there."""
+        session = await http.post("/v1/sessions", json={"username": name, "password": password})
+        assert session.status_code == 201, session.text
+        tokens = session.json()
+        return cls(http, name, tokens["account_id"], tokens)
+
+    @property
+    def bearer(self) -> dict[str, str]:
+        """The header that says who asks."""
+        return {"Authorization": f"Bearer {self.tokens['access_token']}"}
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """Send a request as this player."""
+        sent = {**self.bearer, **(headers or {})}
+        return await self.http.request(method, path, json=body, headers=sent)
+
+    async def get(self, path: str) -> Any:
+        """Read something that is there."""
+        response = await self.send("GET", path)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    async def order(
+        self, asset: str, count: int | None = None, key: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        """Order something."""
+        body = {"asset": asset} if count is None else {"asset": asset, "count": count}
+        return await self.send("POST", "/v1/inventory/orders", body, key or fresh_key())
+
+    async def ordered(self, asset: str, count: int | None = None) -> Json:
+        """Order something that can be had; give the order."""
+        response = await self.order(asset, count)
+        assert response.status_code == 201, response.text
+        order: Json = response.json()
+        return order
+
+    async def cancel(self, order: Json) -> httpx.Response:
+        """Cancel an order."""
+        return await self.send("DELETE", f"/v1/inventory/orders/{order['id']}")
+
+    async def transfer(
+        self, to: str, resources: Mapping[str, int], key: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        """Send resources to somebody."""
+        body = {"to": to, "resources": resources}
+        return await self.send("POST", "/v1/transfers", body, key or fresh_key())
+
+    async def inventory(self) -> Json:
+        """Read the inventory."""
+        inventory: Json = await self.get("/v1/inventory")
+        return inventory
+
+    async def amount(self, resource: str) -> int:
+        """Read how much there is of a resource."""
+        amount: int = (await self.inventory())["resources"][resource]["amount"]
+        return amount
+
+    async def ledger(self, page: int = 500) -> list[Json]:
+        """Read the whole ledger, page by page."""
+        entries: list[Json] = []
+        after: int | None = 0
+        while after is not None:
+            got = await self.get(f"/v1/inventory/ledger?after={after}&limit={page}")
+            entries += got["entries"]
+            after = got["next"]
+        return entries
+
+    async def built(self, building: str, level: int = 1) -> Json:
+        """Order a level of a building and wait until it stands; give the inventory."""
+        await self.ordered(building)
+
+        async def stands() -> Json | None:
+            inventory = await self.inventory()
+            return inventory if inventory["buildings"].get(building) == level else None
+
+        return await until(stands)
+
+
+def slug(response: httpx.Response) -> str:
+    """Give the kind of problem that an answer is."""
+    type_: str = response.json()["type"]
+    return type_.removeprefix("/problems/")
+
+
+def refused(response: httpx.Response, status: int, kind: str) -> Json:
+    """Check that an answer is this refusal; give its members."""
+    assert (response.status_code, slug(response)) == (status, kind), response.text
+    problem: Json = response.json()
+    return problem
+
+
+def replay(entries: list[Json]) -> dict[str, int]:
+    """Add a ledger up: gap-free, every balance the sum so far; give what it comes to."""
+    assert [entry["seq"] for entry in entries] == list(range(1, len(entries) + 1))
+    balances: dict[str, int] = {}
+    for entry in entries:
+        for asset, change in entry["changes"].items():
+            balances[asset] = balances.get(asset, 0) + change["delta"]
+            assert balances[asset] == change["balance"], entry
+    return {asset: balance for asset, balance in balances.items() if balance}
+
+
+def owned(inventory: Json, *, but: str = "wood") -> dict[str, int]:
+    """Give all that an inventory shows, without the resource that grows by itself."""
+    stocks = {name: stock["amount"] for name, stock in inventory["resources"].items()}
+    kinds = ("buildings", "technologies", "units")
+    everything = {**stocks, **{k: v for kind in kinds for k, v in inventory[kind].items()}}
+    return {asset: amount for asset, amount in everything.items() if amount and asset != but}
+
+
+async def check_books(player: Player) -> list[Json]:
+    """Check that the ledger replays to the inventory; give the entries."""
+    entries = await player.ledger()
+    told = replay(entries)
+    inventory = await player.inventory()
+    wood = told.pop("wood", 0)
+    assert told == owned(inventory)
+    assert wood <= inventory["resources"]["wood"]["amount"]
+    return entries
+
+
+async def until(condition: Callable[[], Awaitable[Any]], timeout_s: float = TIMEOUT_S) -> Any:
+    """Ask again and again until the answer is not empty; give it."""
+    with trio.fail_after(timeout_s):
+        while True:
+            answer = await condition()
+            if answer:
+                return answer
+            await trio.sleep(POLL_S)
+
+
+async def at_once(calls: Iterator[Callable[[], Awaitable[Any]]]) -> list[Any]:
+    """Make calls in parallel; give their answers in order."""
+    answers: dict[int, Any] = {}
+
+    async def make(number: int, call: Callable[[], Awaitable[Any]]) -> None:
+        answers[number] = await call()
+
+    async with trio.open_nursery() as nursery:
+        for number, call in zip(itertools.count(), calls, strict=False):
+            nursery.start_soon(make, number, call)
+    return [answers[number] for number in sorted(answers)]

@@ -1,0 +1,200 @@
+"""Accounts and sessions against the whole program, as the contract has them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.e2e.players import PASSWORD, Player, fresh_name, refused
+
+if TYPE_CHECKING:
+    import httpx
+
+async def refresh(http: httpx.AsyncClient, token: str) -> httpx.Response:
+    """Spend a refresh token."""
+    return await http.post("/v1/sessions/refresh", json={"refresh_token": token})
+
+
+async def test_account_is_made_once(http: httpx.AsyncClient) -> None:
+    """Registering answers 201 with the account; the name in any spelling is taken then."""
+    name = fresh_name("Ada")
+    made = await http.post("/v1/accounts", json={"username": name, "password": PASSWORD})
+    assert made.status_code == 201
+    assert made.json().keys() == {"account_id", "username", "created_at"}
+    assert made.json()["username"] == name
+    assert datetime.fromisoformat(made.json()["created_at"]).utcoffset() is not None
+    again = await http.post(
+        "/v1/accounts", json={"username": name.upper(), "password": PASSWORD}
+    )
+    refused(again, 409, "username-taken")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"username": "ab", "password": PASSWORD}, "username"),
+        ({"username": "a" * 33, "password": PASSWORD}, "username"),
+        ({"username": "no spaces", "password": PASSWORD}, "username"),
+        ({"username": 5, "password": PASSWORD}, "username"),
+        ({"username": "short-of-words", "password": "1234567"}, "password"),
+        ({"username": "full-of-words", "password": "x" * 129}, "password"),
+        ({"username": "wordless"}, "password"),
+        ({"username": "odd-one", "password": PASSWORD, "role": "admin"}, "role"),
+    ],
+)
+async def test_account_is_refused_by_field(
+    http: httpx.AsyncClient, body: dict[str, Any], field: str
+) -> None:
+    """What a name or password must not be is told by field; nothing of it is echoed."""
+    problem = refused(await http.post("/v1/accounts", json=body), 422, "invalid-request")
+    assert field in [error["field"] for error in problem["errors"]]
+    assert PASSWORD not in str(problem)
+
+
+async def test_login_does_not_tell_who_exists(http: httpx.AsyncClient) -> None:
+    """A wrong password and an unknown user get the same answer."""
+    player = await Player.join(http)
+    wrong = await http.post(
+        "/v1/sessions", json={"username": player.name, "password": "wrong password"}
+    )
+    unknown = await http.post(
+        "/v1/sessions", json={"username": fresh_name(), "password": "wrong password"}
+    )
+    refused(wrong, 401, "invalid-credentials")
+    assert wrong.json() == unknown.json()
+    assert wrong.headers["WWW-Authenticate"] == "Bearer"
+
+
+async def test_login_is_refused_after_too_many_attempts(http: httpx.AsyncClient) -> None:
+    """Guessing ends in 429 with Retry-After, for the right password as well."""
+    player = await Player.join(http)
+    for _ in range(10):
+        wrong = {"username": player.name, "password": "wrong password"}
+        refused(await http.post("/v1/sessions", json=wrong), 401, "invalid-credentials")
+    right = {"username": player.name, "password": PASSWORD}
+    answer = await http.post("/v1/sessions", json=right)
+    refused(answer, 429, "too-many-attempts")
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+async def test_session_has_what_the_contract_says(http: httpx.AsyncClient) -> None:
+    """A login gives both tokens and their lifetimes; the account can be read with them."""
+    player = await Player.join(http)
+    tokens = player.tokens
+    assert tokens.keys() == {
+        "account_id",
+        "session_id",
+        "access_token",
+        "token_type",
+        "expires_in",
+        "refresh_token",
+        "refresh_expires_in",
+    }
+    assert tokens["token_type"] == "Bearer"
+    assert tokens["access_token"].startswith("v4.")
+    assert (tokens["expires_in"], tokens["refresh_expires_in"]) == (900, 2_592_000)
+    account = await player.get("/v1/accounts/me")
+    assert account["account_id"] == player.account_id
+    assert (account["username"], account["role"]) == (player.name, "player")
+
+
+async def test_refresh_rotates_and_a_reuse_ends_the_session(http: httpx.AsyncClient) -> None:
+    """Each refresh token works once; the second use ends the session and all its tokens."""
+    player = await Player.join(http)
+    first = player.tokens["refresh_token"]
+    rotated = await refresh(http, first)
+    assert rotated.status_code == 200
+    second = rotated.json()
+    assert second["session_id"] == player.tokens["session_id"]
+    assert second["refresh_token"] != first
+    player.tokens = second
+    assert (await player.send("GET", "/v1/inventory")).status_code == 200
+
+    refused(await refresh(http, first), 401, "invalid-token")
+    refused(await player.send("GET", "/v1/inventory"), 401, "invalid-token")
+    refused(await refresh(http, second["refresh_token"]), 401, "invalid-token")
+
+
+async def test_logout_ends_one_session_and_logout_everywhere_all(http: httpx.AsyncClient) -> None:
+    """The list shows each live session; logging out takes effect at once."""
+    player = await Player.join(http)
+    other = await Player.login(http, player.name)
+    third = await Player.login(http, player.name)
+    listed = (await third.get("/v1/sessions"))["sessions"]
+    assert [s["session_id"] for s in listed if s["current"]] == [third.tokens["session_id"]]
+    assert len(listed) == 3
+
+    assert (await other.send("DELETE", "/v1/sessions/current")).status_code == 204
+    refused(await other.send("GET", "/v1/inventory"), 401, "invalid-token")
+    assert len((await third.get("/v1/sessions"))["sessions"]) == 2
+
+    assert (await third.send("DELETE", "/v1/sessions")).status_code == 204
+    for gone in (player, third):
+        refused(await gone.send("GET", "/v1/accounts/me"), 401, "invalid-token")
+        refused(await refresh(http, gone.tokens["refresh_token"]), 401, "invalid-token")
+
+
+async def test_password_change_ends_the_other_sessions(http: httpx.AsyncClient) -> None:
+    """The session that changes it stays, the others end, and the old word is worth nothing."""
+    player = await Player.join(http)
+    other = await Player.login(http, player.name)
+    path, new = "/v1/accounts/me/password", "another fine password"
+
+    wrong = {"current_password": "wrong password", "new_password": new}
+    refused(await player.send("PUT", path, wrong), 401, "invalid-credentials")
+    short = {"current_password": PASSWORD, "new_password": "short"}
+    problem = refused(await player.send("PUT", path, short), 422, "invalid-request")
+    assert problem["errors"][0]["field"] == "new_password"
+
+    right = {"current_password": PASSWORD, "new_password": new}
+    assert (await player.send("PUT", path, right)).status_code == 204
+    assert (await player.send("GET", "/v1/accounts/me")).status_code == 200
+    refused(await other.send("GET", "/v1/accounts/me"), 401, "invalid-token")
+    old = await http.post("/v1/sessions", json={"username": player.name, "password": PASSWORD})
+    refused(old, 401, "invalid-credentials")
+    await Player.login(http, player.name, new)
+
+
+async def test_account_is_erased_with_everything(http: httpx.AsyncClient) -> None:
+    """Erasing asks for the password; then the tokens are dead, and the name is free again."""
+    player = await Player.join(http)
+    await player.ordered("keep")
+    wrong = await player.send("DELETE", "/v1/accounts/me", {"password": "wrong password"})
+    refused(wrong, 401, "invalid-credentials")
+    erased = await player.send("DELETE", "/v1/accounts/me", {"password": PASSWORD})
+    assert erased.status_code == 204
+    refused(await player.send("GET", "/v1/inventory"), 401, "invalid-token")
+    refused(await player.order("keep"), 401, "invalid-token")
+
+    reborn = await Player.join(http, player.name)
+    assert reborn.account_id != player.account_id
+    inventory = await reborn.inventory()
+    assert inventory["orders"] == []
+    assert inventory["resources"]["gold"]["amount"] == 1000
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    ["", "Bearer", "Bearer x", "Basic YTpi", "Bearer v4.local.AAAA", "bearer v4.public.e30"],
+)
+async def test_token_that_is_none_gets_the_one_refusal(
+    http: httpx.AsyncClient, authorization: str
+) -> None:
+    """Whatever is wrong with a token, the answer is one and the same 401."""
+    answer = await http.get("/v1/inventory", headers={"Authorization": authorization})
+    refused(answer, 401, "invalid-token")
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert answer.json() == (await http.get("/v1/inventory")).json()
+
+
+async def test_token_must_be_the_very_text_that_was_given(http: httpx.AsyncClient) -> None:
+    """A token that is padded, cut or changed by one character is refused."""
+    player = await Player.join(http)
+    token = player.tokens["access_token"]
+    middle = len(token) // 2
+    flipped = "A" if token[middle] != "A" else "B"
+    for forged in (token + "=", token[:-1], token[:middle] + flipped + token[middle + 1 :]):
+        answer = await http.get("/v1/inventory", headers={"Authorization": f"Bearer {forged}"})
+        refused(answer, 401, "invalid-token")
