@@ -16,6 +16,7 @@ from app import __version__
 ROOT = Path(__file__).resolve().parent.parent
 PRODUCT = ("bus", "actors", "app", "rulesets")
 FILE_LINES_MAX = 400
+TEST_FILE_LINES_MAX = 800
 FUNCTION_LINES_MAX = 70
 LOCKS = ("run.txt", "dev.txt")
 
@@ -59,9 +60,14 @@ def test_tidy_looks_at_something() -> None:
 
 
 def test_tidy_files_are_short() -> None:
-    """A file is one concept: at most 400 lines."""
-    lines = {name(path): len(path.read_text().splitlines()) for path in SOURCES}
-    assert {path: count for path, count in lines.items() if count > FILE_LINES_MAX} == {}
+    """A file is one concept: at most 400 lines; one of tests as many as its subject has promises."""
+    found: dict[str, int] = {}
+    for path in SOURCES:
+        count = len(path.read_text().splitlines())
+        is_test = path.relative_to(ROOT).parts[0] == "tests"
+        if count > (TEST_FILE_LINES_MAX if is_test else FILE_LINES_MAX):
+            found[name(path)] = count
+    assert found == {}
 
 
 def test_tidy_functions_are_short() -> None:

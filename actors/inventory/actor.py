@@ -209,7 +209,7 @@ class Inventory:
         state, events = await rulebook.up_to_date(state, storage, frozen=frozen_ms is not None)
         await storage.commit(
             records.changed_inventory(state, rulebook.current, self._version, frozen_ms),
-            *records.event_operations(state.account_id, events, frozenset()),
+            *records.event_operations(state.account_id, events, frozenset(), renamed=True),
         )
         self._version += 1
         return state

@@ -27,6 +27,10 @@ A = TypeVar("A", OrderView, TransferRecord, GrantRecord)
 
 _PENDING = ("queued", "running")
 
+_CHANGING = ("level", "delivered", "state", "starts_ms", "finishes_ms")
+_RENAMED = (*_CHANGING, "asset", "kind", "queue", "cost")
+"""What a change of rules may change beside: what things are called, and where they are done."""
+
 
 class Answered(msgspec.Struct, frozen=True, omit_defaults=True):
     """The first answer to an idempotency key: one of these, the others None."""
@@ -104,9 +108,12 @@ def changed_inventory(
 
 
 def event_operations(
-    account_id: str, events: Events, new_orders: frozenset[str]
+    account_id: str, events: Events, new_orders: frozenset[str], *, renamed: bool = False
 ) -> Iterator[Operation]:
-    """Give the operations that keep what happened: the entries, and orders in their last form."""
+    """Give the operations that keep what happened: the entries, and orders in their last form.
+
+    ``renamed`` where a change of rules may have given things other names.
+    """
     for entry in events.entries:
         yield Create("ledger", _ledger_values(account_id, entry))
     for order in events.orders:
@@ -114,7 +121,7 @@ def event_operations(
         if order.id in new_orders:
             yield Create("orders", values)
         else:
-            changing = ("level", "delivered", "state", "starts_ms", "finishes_ms")
+            changing = _RENAMED if renamed else _CHANGING
             yield Update("orders", {"order_id": order.id}, {k: values[k] for k in changing})
 
 

@@ -49,8 +49,8 @@ class _Goal:
 
     owned: dict[str, int]
     steps: list[_Step] = field(default_factory=list[_Step])
-    value: float = 0.0
-    """The price of all steps, in hours of income."""
+    cost: dict[str, int] = field(default_factory=dict[str, int])
+    """The price of all steps."""
 
 
 class _Offer(NamedTuple):
@@ -77,7 +77,7 @@ class Planner:
     def first_of(self, asset: str, owned: Mapping[str, int]) -> Wanted | None:
         """Give the first step towards one more of ``asset``, prerequisites first."""
         goal = _Goal(dict(owned))
-        return goal.steps[0].wanted if self._add(goal, asset, {}) else None
+        return goal.steps[0].wanted if self._add(goal, asset) else None
 
     def store_for(self, resource: str, owned: Mapping[str, int]) -> str | None:
         """Give the asset that adds room for ``resource`` at the lowest price for it."""
@@ -126,11 +126,11 @@ class Planner:
     ) -> _Offer | None:
         """Reckon one more of an earner up; None where it cannot be had, or brings nothing."""
         goal = _Goal(dict(owned))
-        if not self._add(goal, address, weights) or not self._feed(goal, weights):
+        if not self._add(goal, address) or not self._feed(goal, weights):
             return None
         after = self._rates_of(goal.owned).per_hour
         gain = sum((after[name] - before.per_hour[name]) * weights[name] for name in weights)
-        price = max(goal.value, self._hours(goal, owned))
+        price = max(_hours_of(goal.cost, weights), self._hours(goal, owned))
         return _Offer(goal, price, gain) if gain > 0 else None
 
     def _quicker(
@@ -138,28 +138,28 @@ class Planner:
     ) -> Wanted | None:
         """Give the first step to one more of what shortens the best goal, if that is better."""
         shorter = _Goal(dict(owned))
-        if not self._add(shorter, asset, weights):
+        if not self._add(shorter, asset):
             return None
-        saved = best.price - max(best.goal.value, self._hours(best.goal, shorter.owned))
-        price = max(shorter.value, self._hours(shorter, owned))
+        saved = best.price - max(_hours_of(best.goal.cost, weights), self._hours(best.goal, shorter.owned))
+        price = max(_hours_of(shorter.cost, weights), self._hours(shorter, owned))
         if saved <= 0 or price * best.gain >= saved:
             return None
         return shorter.steps[0].wanted
 
-    def _add(self, goal: _Goal, address: str, weights: Mapping[str, float]) -> bool:
+    def _add(self, goal: _Goal, address: str) -> bool:
         """Add one more of an asset to a goal, prerequisites first; False where it cannot be."""
         rules = self._ruleset.assets[address]
         for need in rules.requires:
             addresses = self._ruleset.addresses[need.asset_name]
             while highest(addresses, goal.owned) < need.level:
                 top = max(addresses, key=lambda each: goal.owned.get(each, 0))
-                if len(goal.steps) >= _STEPS_MAX or not self._add(goal, top, weights):
+                if len(goal.steps) >= _STEPS_MAX or not self._add(goal, top):
                     return False
         if rules.max_level is not None and goal.owned.get(address, 0) >= rules.max_level:
             return False
         if len(goal.steps) >= _STEPS_MAX:
             return False
-        self._take(goal, Wanted(address, 1 if self._roles.is_unit(address) else None), weights)
+        self._take(goal, Wanted(address, 1 if self._roles.is_unit(address) else None))
         return True
 
     def _feed(self, goal: _Goal, weights: Mapping[str, float]) -> bool:
@@ -178,7 +178,7 @@ class Planner:
             if len(goal.steps) + len(steps) > _STEPS_MAX:
                 return False
             for step in steps:
-                self._take(goal, step, weights)
+                self._take(goal, step)
             # What feeds comes first: until it stands the goal itself brings nothing.
             goal.steps = [*goal.steps[-len(steps) :], *goal.steps[: -len(steps)]]
 
@@ -194,13 +194,14 @@ class Planner:
                 continue
             is_unit = self._roles.is_unit(address)
             step = Wanted(address, -(-missing // given) if is_unit else None)
-            price = self._value(self.cost(step, goal.owned), weights) / (given * (step.count or 1))
+            price = _hours_of(self.cost(step, goal.owned), weights) / (given * (step.count or 1))
             if best is None or price < best[0]:
                 best = price, step
         return None if best is None else best[1]
 
-    def _take(self, goal: _Goal, step: Wanted, weights: Mapping[str, float]) -> None:
-        goal.value += self._value(self.cost(step, goal.owned), weights)
+    def _take(self, goal: _Goal, step: Wanted) -> None:
+        for name, price in self.cost(step, goal.owned).items():
+            goal.cost[name] = goal.cost.get(name, 0) + price
         owned = goal.owned.get(step.asset, 0) + (step.count or 1)
         goal.owned[step.asset] = owned
         goal.steps.append(_Step(step, 1 if step.count else owned))
@@ -211,9 +212,6 @@ class Planner:
             self._ruleset.duration_ms(step.asset, level, owned) * (step.count or 1) / _HOUR_MS
             for step, level in goal.steps
         )
-
-    def _value(self, cost: Mapping[str, int], weights: Mapping[str, float]) -> float:
-        return sum(price * weights.get(name, 0.0) for name, price in cost.items())
 
     def _weights(self, rates: Rates) -> dict[str, float]:
         """Weigh each resource that has a price by how little of it comes in."""
@@ -240,3 +238,8 @@ class Planner:
                 seen.add((rules.name, level))
                 yield address
 
+
+
+def _hours_of(cost: Mapping[str, int], weights: Mapping[str, float]) -> float:
+    """Give the hours that saving for a price takes: as long as for its scarcest part."""
+    return max([price * weights[name] for name, price in cost.items()], default=0.0)

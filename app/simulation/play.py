@@ -18,6 +18,7 @@ from actors.storage.memory import MemoryEngine
 from actors.storage.schema import declared_tables
 from app.simulation.memory import PresentOnly
 from app.simulation.policies import policy_named
+from app.simulation.remembering import remembering
 from app.simulation.samples import Sampler
 from app.simulation.sight import Wanted, enter, sight_of
 from app.simulation.stage import ASKED_MAX, answer_to, open_stage
@@ -121,6 +122,7 @@ async def play(
     ``on_progress`` is called at every moment that is played. ``engine`` keeps the rows; without
     it only those of the present are kept.
     """
+    ruleset = remembering(ruleset)
     kept = PresentOnly(engine or MemoryEngine(declared_tables()))
     rng = random.Random(setup.seed)  # noqa: S311 - jitter of restarts that do not happen
     async with open_stage(

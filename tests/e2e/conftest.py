@@ -26,12 +26,17 @@ def place() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def server(database_dsn: str) -> Iterator[Server]:
-    """Run one server for all tests of a module, on a database of its own."""
+    """Run one server for all tests of a module, on a database of its own.
+
+    Whatever the tests did to it, it must end in order and have met nothing unforeseen.
+    """
     with (
         reachable_directory() as directory,
         serving(directory, HOLDFAST_DATABASE__DSN=database_dsn) as running,
     ):
         yield running
+        assert running.stop() == 0
+        assert running.failures() == []
 
 
 @pytest.fixture

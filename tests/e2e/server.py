@@ -79,6 +79,11 @@ class Server:
     def start(self, **settings: str) -> None:
         """Start it and wait until it says where it is; ``settings`` replace earlier ones."""
         self.settings |= settings
+        self.launch()
+        self.url = self._announced()
+
+    def launch(self) -> subprocess.Popen[str]:
+        """Start the process without waiting for anything."""
         self._runs += 1
         with self._log_path.open("w") as log:
             self._process = subprocess.Popen(
@@ -89,9 +94,8 @@ class Server:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                bufsize=1,
             )
-        self.url = self._announced()
+        return self._process
 
     def _announced(self) -> str:
         out = self.process.stdout
@@ -117,8 +121,14 @@ class Server:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Give the events of one name that the latest run has logged."""
-        lines = [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
-        return [line for line in lines if line["event"] == name]
+        return [event for event in self._events() if event["event"] == name]
+
+    def failures(self) -> list[dict[str, Any]]:
+        """Give what the latest run has logged as an error: what it did not foresee."""
+        return [event for event in self._events() if event["level"] == "error"]
+
+    def _events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
 
     def signal(self, number: signal.Signals) -> None:
         """Send the process a signal."""

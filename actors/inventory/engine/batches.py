@@ -55,8 +55,8 @@ def next_shift(
         return min(_first_ms(order) for order in active), None
     end_ms = limit_ms + 1
     for stream in draft.flows.streams:
-        end_ms = _first_turn(draft, run, stream, end_ms)
-    end_ms = _first_imbalance(draft, active, end_ms)
+        end_ms = _first_turn(run, stream, end_ms)
+    end_ms = _first_imbalance(draft, active, run, end_ms)
     return (end_ms if end_ms <= limit_ms else None), run
 
 
@@ -113,17 +113,17 @@ def _first_ms(order: Order) -> int:
     return (order.starts_ms or 0) + (order.delivered + 1) * order.piece_ms
 
 
-def _first_turn(draft: Draft, run: Run, stream: Stream, end_ms: int) -> int:
+def _first_turn(run: Run, stream: Stream, end_ms: int) -> int:
     """Return when a rate may first turn from growth to loss or back, at most ``end_ms``."""
 
     def may_turn(at_ms: int) -> bool:
         low, high = run.bounds(stream, at_ms)
         return low < 0 < high
 
-    return _first_moment(draft.at_ms, end_ms, may_turn)
+    return _first_moment(run, end_ms, may_turn)
 
 
-def _first_imbalance(draft: Draft, orders: Sequence[Order], end_ms: int) -> int:
+def _first_imbalance(draft: Draft, orders: Sequence[Order], run: Run, end_ms: int) -> int:
     """Return when the batches together may first change a factor, at most ``end_ms``.
 
     A factor lies between that with all deliveries which ease its balance and none which strain
@@ -147,18 +147,20 @@ def _first_imbalance(draft: Draft, orders: Sequence[Order], end_ms: int) -> int:
                 return True
         return False
 
-    return _first_moment(draft.at_ms, end_ms, may_change) if pushes else end_ms
+    return _first_moment(run, end_ms, may_change) if pushes else end_ms
 
 
-def _first_moment(from_ms: int, end_ms: int, happened: Callable[[int], bool]) -> int:
+def _first_moment(run: Run, end_ms: int, happened: Callable[[int], bool]) -> int:
     """Return when something that stays so once it ``happened`` first has, at most ``end_ms``.
 
-    It has not at ``from_ms``. Doubling steps, then bisection: near moments are found soon.
+    Nothing happens before the first delivery. Doubling steps, then bisection: near moments are
+    found soon.
     """
-    if from_ms >= end_ms - 1 or not happened(end_ms - 1):
+    before = min(series.first_ms for series in run.series) - 1
+    after = end_ms - 1
+    if before >= after or not happened(after):
         return end_ms
-    before, after = from_ms, end_ms - 1
-    step = 1
+    step = min(series.piece_ms for series in run.series)
     while before + step < after and not happened(before + step):
         before += step
         step *= 2

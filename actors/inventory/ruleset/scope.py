@@ -89,7 +89,10 @@ class Scope:
         return self._in_bounds(where, result)
 
     def series(self, where: str, value: list[float] | SeriesTable) -> tuple[Number, ...] | None:
-        """Return the values of a list, one per level, or None and a report."""
+        """Return the values of a list, one per level, or None and a report.
+
+        An empty list is reported where its length is compared with the number of levels.
+        """
         if isinstance(value, list):
             value = SeriesTable(levels=value)
         times = self.constant(f"{where}.times", value.times)
@@ -98,7 +101,7 @@ class Scope:
         places = enumerate(value.levels)
         found = [self._in_bounds(f"{where}[{n}]", exact(number) * times) for n, number in places]
         values = tuple(simplified(number) for number in found if number is not None)
-        return values if len(values) == len(found) else None
+        return values if values and len(values) == len(found) else None
 
     def table(
         self, where: str, value: Value, span: Span, *, alone: bool = False

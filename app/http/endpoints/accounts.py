@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from actors.authx.errors import InvalidPassword, InvalidToken, UnknownAccount
-from actors.authx.messages import ChangePassword, EraseAccount, GetAccount, Register
+from actors.authx.errors import InvalidPassword
+from actors.authx.messages import ChangePassword, EraseAccount, Register
 from actors.inventory.errors import InventoryError
 from actors.inventory.messages import Forget
 from app.http.endpoint import Auth, Endpoint
+from app.http.endpoints.caller import own_account
 from app.http.errors import FieldError, InvalidRequest
 from app.http.types.accounts import (
     AccountDetails,
@@ -33,11 +34,7 @@ async def register_account(call: Call[RegisterRequest, None]) -> RegisteredAccou
 
 async def get_account(call: Call[None, None]) -> AccountDetails:
     """Give the caller's own account."""
-    try:
-        account = await call.gateway.auth(GetAccount(call.caller.account_id))
-    except UnknownAccount as error:
-        # It was erased between the check of the token and now: so was the token.
-        raise InvalidToken("the account is gone") from error
+    account = await own_account(call)
     return AccountDetails(account.account_id, account.username, account.role, account.created_at)
 
 

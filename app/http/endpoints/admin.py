@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.authx.errors import UnknownAccount
-from actors.authx.messages import GetAccount, SearchAccounts, SetSuspended
+from actors.authx.messages import SearchAccounts, SetSuspended
 from actors.inventory.errors import AccountGone, InvalidAmount
 from actors.inventory.messages import GetInventory, Grant
 from app.http.endpoint import Answer, Auth, Endpoint
+from app.http.endpoints.caller import own_account
 from app.http.endpoints.views import inventory_details
 from app.http.errors import FieldError, InvalidRequest
 from app.http.types.admin import (
@@ -89,8 +90,7 @@ async def _set_suspended(call: Call[ReasonRequest, None], *, suspended: bool) ->
 
 
 async def _operator(call: Call[ReasonRequest, None] | Call[GrantRequest, None]) -> str:
-    account = await call.gateway.auth(GetAccount(call.caller.account_id))
-    return account.username
+    return (await own_account(call)).username
 
 
 def _account_record(account: Account) -> AccountRecord:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 
 from actors.authx.errors import InvalidUsername, UnknownAccount
-from actors.authx.messages import FindAccount, GetAccount
+from actors.authx.messages import FindAccount
 from actors.inventory.messages import GetForecast, GetQuote, ListTransfers, SendTransfer
 from app.http.endpoint import Answer, Auth, Endpoint
+from app.http.endpoints.caller import own_account
 from app.http.endpoints.views import inventory_details
 from app.http.types.economy import (
     ForecastQuery,
@@ -63,7 +64,7 @@ async def send_transfer(call: Call[SendTransferRequest, None]) -> Answer[Transfe
         receiver = await call.gateway.auth(FindAccount(call.body.to))
     except InvalidUsername as error:
         raise UnknownAccount from error
-    sender = await call.gateway.auth(GetAccount(call.caller.account_id))
+    sender = await own_account(call)
     message = SendTransfer(
         account_id=sender.account_id,
         sender_name=sender.username,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 import trio
-import trio.testing
 
 from actors.inventory.errors import (
     AccountGone,
@@ -19,17 +20,23 @@ from actors.inventory.errors import (
     UnknownOrder,
 )
 from actors.inventory.messages import Forget, GetLedger, GetOrder, ListOrders, PlaceOrder
-from actors.inventory.views import LedgerPage, OrderView, Placed
 from actors.storage import Rejected
 from bus import ActorStopped, Overloaded
 from tests.actors.inventory.world import Tampered, a_world, account
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trio.testing import MockClock
+
+    from actors.inventory.views import LedgerPage, OrderView, Placed
+    from actors.storage.engine import Unit
+    from actors.storage.errors import StorageError
+
 ANN, BEN = account(1), account(2)
 
-pytestmark = pytest.mark.usefixtures("autojump_clock")
 
-
-async def test_inventory_begins_with_what_the_rules_give() -> None:
+async def test_inventory_begins_with_what_the_rules_give(autojump_clock: MockClock) -> None:
     """The first look at an account finds the start amounts, and a ledger that says so."""
     async with a_world() as world:
         assert await world.owned(ANN) == {"wood": 100, "gold": 50}
@@ -37,7 +44,7 @@ async def test_inventory_begins_with_what_the_rules_give() -> None:
         assert (entry.seq, entry.cause) == (1, "start")
 
 
-async def test_order_is_answered_only_when_it_is_durable() -> None:
+async def test_order_is_answered_only_when_it_is_durable(autojump_clock: MockClock) -> None:
     """No answer leaves while the commit is under way, and it leaves when that is done."""
     async with a_world() as world, trio.open_nursery() as nursery:
         await world.look(ANN)
@@ -56,7 +63,9 @@ async def test_order_is_answered_only_when_it_is_durable() -> None:
         assert len(answered) == 1
 
 
-async def test_order_completes_at_its_due_time_while_nobody_looks() -> None:
+async def test_order_completes_at_its_due_time_while_nobody_looks(
+    autojump_clock: MockClock,
+) -> None:
     """What is due is done by the world itself, at its own time, and stored."""
     async with a_world() as world:
         placed = await world.order(ANN, "hut")
@@ -68,8 +77,8 @@ async def test_order_completes_at_its_due_time_while_nobody_looks() -> None:
         assert completion["at_ms"] == placed.order.finishes_at_ms
 
 
-async def test_failed_commit_leaves_no_trace() -> None:
-    """A unit that the database does not take changes nothing, and the next one goes on as before."""
+async def test_failed_commit_leaves_no_trace(autojump_clock: MockClock) -> None:
+    """What the database does not take changes nothing, and the next unit goes on as before."""
     async with a_world() as world:
         before = await world.owned(ANN)
         version = (await world.look(ANN)).version
@@ -82,7 +91,7 @@ async def test_failed_commit_leaves_no_trace() -> None:
         assert (await world.order(ANN, "hut")).order.state == "running"
 
 
-async def test_refusals_change_nothing() -> None:
+async def test_refusals_change_nothing(autojump_clock: MockClock) -> None:
     """Each refusal has its own error, and version and ledger stay as they were."""
     async with a_world() as world:
         await world.look(ANN)
@@ -102,9 +111,10 @@ async def test_refusals_change_nothing() -> None:
         assert not world.engine.rows("orders")
 
 
-async def test_queue_and_level_have_their_limits() -> None:
+async def test_queue_and_level_have_their_limits(autojump_clock: MockClock) -> None:
     """One runs and two wait; the fourth is refused, and so is a level beyond the last."""
     async with a_world() as world:
+        await world.look(ANN)
         await trio.sleep(120)
         for _ in range(3):
             await world.order(ANN, "hut")
@@ -115,7 +125,7 @@ async def test_queue_and_level_have_their_limits() -> None:
             await world.order(ANN, "hut")
 
 
-async def test_same_key_gives_the_first_answer_again() -> None:
+async def test_same_key_gives_the_first_answer_again(autojump_clock: MockClock) -> None:
     """A repeated command takes effect once, also when the actor has forgotten everything."""
     async with a_world() as world:
         first = await world.order(ANN, "hut", key="once")
@@ -128,7 +138,7 @@ async def test_same_key_gives_the_first_answer_again() -> None:
         assert len(world.engine.rows("orders")) == 1
 
 
-async def test_same_key_for_another_request_is_refused() -> None:
+async def test_same_key_for_another_request_is_refused(autojump_clock: MockClock) -> None:
     """A key stands for one request; another body under it is refused, remembered or looked up."""
     async with a_world() as world:
         await world.order(ANN, "hut", key="once")
@@ -140,7 +150,7 @@ async def test_same_key_for_another_request_is_refused() -> None:
             await world.ask(other)
 
 
-async def test_same_key_a_hundred_times_at_once_has_one_effect() -> None:
+async def test_same_key_a_hundred_times_at_once_has_one_effect(autojump_clock: MockClock) -> None:
     """A hundred parallel commands with one key give a hundred equal answers and one order."""
     async with a_world() as world:
         answers: list[Placed] = []
@@ -156,7 +166,9 @@ async def test_same_key_a_hundred_times_at_once_has_one_effect() -> None:
         assert len(world.engine.rows("orders")) == 1
 
 
-async def test_two_hundred_orders_for_the_last_affordable_building_give_one() -> None:
+async def test_two_hundred_orders_for_the_last_affordable_building_give_one(
+    autojump_clock: MockClock,
+) -> None:
     """Check and debit are one step: what is there is spent once and never goes below zero."""
     async with a_world() as world:
         outcomes: list[str] = []
@@ -177,7 +189,7 @@ async def test_two_hundred_orders_for_the_last_affordable_building_give_one() ->
         assert "gold" not in await world.owned(ANN)
 
 
-async def test_cancel_and_completion_exclude_each_other() -> None:
+async def test_cancel_and_completion_exclude_each_other(autojump_clock: MockClock) -> None:
     """An order ends once: cancelled before it is due, or completed, never both."""
     async with a_world() as world:
         early = await world.order(ANN, "hut")
@@ -192,7 +204,7 @@ async def test_cancel_and_completion_exclude_each_other() -> None:
         assert (await world.owned(ANN))["hut"] == 1
 
 
-async def test_orders_are_found_by_id_in_every_state() -> None:
+async def test_orders_are_found_by_id_in_every_state(autojump_clock: MockClock) -> None:
     """Any order of one's own can be read, pending or not; another account's is unknown."""
     async with a_world() as world:
         placed = await world.order(ANN, "hut")
@@ -206,14 +218,17 @@ async def test_orders_are_found_by_id_in_every_state() -> None:
             await world.ask(GetOrder(BEN, placed.order.id))
 
 
-async def test_ledger_comes_in_pages_and_replays_to_the_inventory() -> None:
+async def test_ledger_comes_in_pages_and_replays_to_the_inventory(
+    autojump_clock: MockClock,
+) -> None:
     """Pages join without gap or overlap, and their sum is what the account owns."""
     async with a_world() as world:
+        await world.look(ANN)
         await trio.sleep(100)
         for asset in ("hut", "cart", "hut"):
             await world.order(ANN, asset, 3 if asset == "cart" else None)
         await trio.sleep(40)
-        assert await world.replayed(ANN) == await world.owned(ANN)
+        assert await world.replayed(ANN) == world.stored(ANN)
         whole = (await world.ledger(ANN)).entries
         first: LedgerPage = await world.ask(GetLedger(ANN, 0, 3))
         assert first.next == 3
@@ -222,11 +237,11 @@ async def test_ledger_comes_in_pages_and_replays_to_the_inventory() -> None:
         assert rest.next is None
 
 
-async def test_account_that_was_erased_is_gone() -> None:
+async def test_account_that_was_erased_is_gone(autojump_clock: MockClock) -> None:
     """Without its account an inventory can neither be begun nor read."""
 
     class NoAccounts(Tampered):
-        async def commit(self, units):  # type: ignore[no-untyped-def]
+        async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
             outcomes = await super().commit(units)
             begins = ["inventories" in {op.table for op in unit} for unit in units]
             return [
@@ -239,7 +254,9 @@ async def test_account_that_was_erased_is_gone() -> None:
             await world.look(ANN)
 
 
-async def test_overload_of_storage_reaches_the_asker_and_changes_nothing() -> None:
+async def test_overload_of_storage_reaches_the_asker_and_changes_nothing(
+    autojump_clock: MockClock,
+) -> None:
     """A full Storage is Overloaded for the player; the state is as if nothing was asked."""
     async with a_world() as world:
         await world.look(ANN)

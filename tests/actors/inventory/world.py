@@ -11,8 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
 import structlog
 import trio
+import trio.testing
 
 from actors.inventory import COURIER_KEY, Courier, Inventories, InventoriesSettings, Rulebook
 from actors.inventory.messages import (
@@ -198,6 +200,14 @@ class World:
         view = await self.look(who)
         owned = {name: stock.amount for name, stock in view.resources.items()}
         owned |= {**view.buildings, **view.technologies, **view.units}
+        return {name: amount for name, amount in owned.items() if amount}
+
+    def stored(self, who: str) -> dict[str, int]:
+        """Give everything that is stored as an account's, by name, in whole units."""
+        state = msgspec.json.decode(self.engine.row("inventories", who)["state"])
+        owned = {name: whole for name, (whole, _) in state["amounts"].items()}
+        held = {f"held:{name}": whole for name, (whole, _) in state.get("held", {}).items()}
+        owned |= {**held, **state.get("levels", {}), **state.get("units", {})}
         return {name: amount for name, amount in owned.items() if amount}
 
     def events(self, name: str) -> list[Mapping[str, Any]]:

@@ -249,9 +249,19 @@ class FakeWorld:
         for subscription in self.ears:
             subscription.close()
 
+    async def wait_asked(self) -> None:
+        """Wait until an actor has a message in hand."""
+        while not self.asked:  # noqa: ASYNC110 - the asker is on the other side of a socket
+            await trio.sleep(0.005)
+
+    async def wait_buffer_full(self) -> None:
+        """Wait until the mailbox for tasks takes no more."""
+        while self.ears[1].statistics().current_buffer_used < self.buffer:  # noqa: ASYNC110 - as above
+            await trio.sleep(0.005)
+
     async def wait_held(self) -> None:
         """Wait until an actor has been asked what it stays silent to."""
-        while not self.held:  # noqa: ASYNC110 - the asker is on the other side of a socket
+        while not self.held:  # noqa: ASYNC110 - as above
             await trio.sleep(0.005)
 
     async def _answer(self, subscription: Subscription) -> None:

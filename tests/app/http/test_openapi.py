@@ -30,7 +30,7 @@ def operation(endpoint: Endpoint) -> dict[str, Any]:
 def check(instance: Any, schema: dict[str, Any]) -> None:
     """Validate an answer against a schema of the document."""
     whole = {**schema, "components": DOCUMENT["components"]}
-    checker = jsonschema.Draft202012Validator(
+    checker: Any = jsonschema.Draft202012Validator(
         whole, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
     )
     checker.validate(instance)

@@ -265,8 +265,11 @@ async def test_full_buffer_is_overloaded_at_once() -> None:
     async with serving(world, settings_with(reply_timeout_ms=300)) as server:
         world.pause()
         async with trio.open_nursery() as nursery:
+            # One is in the actor's hand, one fills its buffer.
             nursery.start_soon(server.client.get, "/v1/world")
-            await trio.sleep(0.1)
+            await world.wait_asked()
+            nursery.start_soon(server.client.get, "/v1/world")
+            await world.wait_buffer_full()
             response = await server.client.get("/v1/world")
             assert response.status_code == 503
             assert response.json()["type"] == "/problems/overloaded"

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from actors.inventory.engine import advance, grant, place_order
 from actors.inventory.engine.batches import moves_rates, next_shift
 from actors.inventory.engine.draft import Draft
+from actors.inventory.errors import InvalidCount
 from tests.actors.inventory.engine.naive import Naive
 from tests.actors.inventory.engine.worlds import (
     NOW,
@@ -131,6 +132,14 @@ def test_a_million_units_take_few_steps(asset: str, monkeypatch: pytest.MonkeyPa
     assert state.units[asset] == 1_000_000
     assert steps < 250  # a hundred per cent of energy, each in a few steps
     assert causes(events) == ["unit-completed", "production"]
+
+
+@pytest.mark.parametrize(("asset", "most"), [("digger", 2_000), ("barge", 2_000)])
+def test_a_batch_that_must_be_walked_is_bounded(asset: str, most: int) -> None:
+    """Where no closed form is known, an order is for so many units that walking them is short."""
+    assert len(ordered(asset, most).orders) == 1
+    with pytest.raises(InvalidCount):
+        ordered(asset, most + 1)
 
 
 def test_next_shift_of_a_batch_whose_deliveries_are_all_beyond_the_limit() -> None:

@@ -106,6 +106,7 @@ def test_compiler_levels(tmp_path: Path, keys: dict[str, str], last: int) -> Non
         ),
         ({"cost": "{ gold = [] }"}, "", "its lists are for 0 levels; there may be 1 to 1000"),
         ({"produces": "{ gold = [] }"}, "", "its lists are for -1 levels"),
+        ({"capacity": "{ gold = [] }", "max_level": "1"}, "capacity.gold", "a list for -1 levels"),
         ({"cost_growth": "0"}, "cost_growth", "must be more than 0"),
         ({"cost_rounding": "'down'"}, "cost_rounding", "'down' is no rounding: write floor"),
         ({"cost_rounding": "'floor 0'"}, "cost_rounding", "is no rounding"),

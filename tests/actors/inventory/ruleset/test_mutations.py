@@ -76,7 +76,7 @@ def play(ruleset: Ruleset) -> None:
     json.dumps(ruleset.describe())
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(
     st.lists(
         st.tuples(
@@ -107,15 +107,16 @@ def test_mutations_of_the_text_load_or_are_refused(
     play_if_it_loads(lambda: load_ruleset(path))
 
 
-def as_list(value: Any) -> list[Any]:
-    """Return what is a list for what it is."""
-    return cast("list[Any]", value)
+def by_key(value: Any) -> dict[Any, Any]:
+    """Return a table as it is, and a list by place."""
+    if isinstance(value, dict):
+        return cast("dict[Any, Any]", value)
+    return dict(enumerate(cast("list[Any]", value)))
 
 
 def places(value: Any) -> Iterator[tuple[Any, Any]]:
     """Yield every container within, with each of its keys."""
-    table: dict[Any, Any] = value if isinstance(value, dict) else dict(enumerate(as_list(value)))
-    for key, inner in tuple(table.items()):
+    for key, inner in by_key(value).items():
         yield value, key
         if isinstance(inner, dict | list):
             yield from places(inner)
@@ -131,7 +132,7 @@ VALUES = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(st.lists(st.tuples(st.integers(0, 10**6), VALUES), min_size=1, max_size=3))
 def test_mutations_of_the_data_load_or_are_refused(changes: list[tuple[int, Any]]) -> None:
     """Any value in any place of the tables is compiled, or refused with its place."""

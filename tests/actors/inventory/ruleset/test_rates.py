@@ -18,6 +18,8 @@ from tests.actors.inventory.ruleset.sources import load
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from actors.inventory.ruleset.rounding import Mode
+
 WORLD = """
 [resources.ore]
 [balances.power]
@@ -169,11 +171,10 @@ def test_rates_beyond_the_last_level_are_those_of_the_last(tmp_path: Path) -> No
     ],
 )
 def test_rates_factor_is_rounded_as_stated(
-    mode: str, produced: int, used: int, expected: int
+    mode: Mode, produced: int, used: int, expected: int
 ) -> None:
     """The factor is whole per cent, rounded as the balance says, never above 100."""
-    assert mode in {"floor", "nearest", "ceil"}
-    assert factor_percent(produced, used, mode) == expected  # type: ignore[arg-type]
+    assert factor_percent(produced, used, mode) == expected
 
 
 @cache

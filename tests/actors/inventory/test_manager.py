@@ -1,0 +1,171 @@
+"""Activation, passivation, isolation of failures, and what comes due."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+import trio.testing
+
+from actors.inventory import InventoriesSettings
+from actors.inventory.messages import GetInventory
+from actors.shutdown import Phase, Shutdown
+from bus import ActorStopped, Message, Overloaded, Topic
+from tests.actors.inventory.world import a_world, account
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
+
+    from bus import Bus
+
+ANN, BEN, CAT = account(1), account(2), account(3)
+
+
+async def test_account_is_live_only_while_it_is_used(autojump_clock: MockClock) -> None:
+    """The first message brings an Inventory to life; idle, it leaves the memory again."""
+    async with a_world(settings=InventoriesSettings(idle_seconds=30)) as world:
+        assert world.inventories.statistics().live == 0
+        await world.look(ANN)
+        await trio.sleep(20)
+        await world.look(ANN)
+        await trio.sleep(20)
+        assert world.inventories.statistics().live == 1
+        await trio.sleep(20)
+        statistics = world.inventories.statistics()
+        assert (statistics.live, statistics.activations, statistics.passivations) == (0, 1, 1)
+        # Bus, Storage, Ticker, manager, courier: nothing is left of the account.
+        assert world.bus.statistics().subscriptions == 4
+
+
+async def test_passivated_account_comes_back_as_it_was(autojump_clock: MockClock) -> None:
+    """Passivation loses nothing: what was ordered goes on, what was owned is there."""
+    async with a_world(settings=InventoriesSettings(idle_seconds=2)) as world:
+        placed = await world.order(ANN, "hut")
+        await trio.sleep(5)
+        assert world.inventories.statistics().live == 0
+        [order] = (await world.look(ANN)).orders
+        assert order == placed.order
+
+
+async def test_longest_idle_account_makes_room(autojump_clock: MockClock) -> None:
+    """Beyond ``live_max`` the longest idle leaves; all stay within the bound and all are served."""
+    async with a_world(settings=InventoriesSettings(live_max=2)) as world:
+        for who in (ANN, BEN, ANN, CAT, BEN, ANN):
+            await world.look(who)
+            assert world.inventories.statistics().live <= 2
+        assert world.inventories.statistics().passivations == 3
+
+
+async def test_no_room_while_all_are_busy_is_overload(autojump_clock: MockClock) -> None:
+    """Where every live account has work in hand another one is refused at once, not queued."""
+    async with a_world(settings=InventoriesSettings(live_max=1)) as world:
+        await world.look(ANN)
+        world.engine.close_gate()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(world.order, ANN, "hut")
+            await trio.testing.wait_all_tasks_blocked()
+            began = trio.current_time()
+            with pytest.raises(Overloaded):
+                await world.look(BEN)
+            assert trio.current_time() == began
+            world.engine.open_gate()
+        await world.look(BEN)
+
+
+async def test_crash_of_one_account_touches_no_other(autojump_clock: MockClock) -> None:
+    """What breaks in one account stops that account alone; the others do not notice."""
+    async with a_world() as world:
+        for who in (ANN, BEN):
+            await world.look(who)
+        await trio.sleep(61)
+        world.engine.row("inventories", ANN)["state"] = "{}"
+        async with trio.open_nursery() as nursery:
+            for _ in range(5):
+                nursery.start_soon(_expect_stopped, world.bus, ANN)
+            for _ in range(5):
+                nursery.start_soon(world.look, BEN)
+        assert world.supervisor.states()["inventories"].restarts == 0
+        assert world.events("actor_restarted")
+
+
+async def test_account_that_keeps_failing_is_let_go_and_tried_afresh(
+    autojump_clock: MockClock,
+) -> None:
+    """Restarts are bounded; once the cause is gone the next message finds everything well."""
+    async with a_world() as world:
+        await world.look(ANN)
+        await trio.sleep(61)
+        row = world.engine.row("inventories", ANN)
+        sound, row["state"] = row["state"], "{}"
+        for _ in range(8):
+            await _expect_stopped(world.bus, ANN)
+            await trio.sleep(1)
+        assert world.events("inventory_given_up")
+        row = world.engine.row("inventories", ANN)
+        row["state"] = sound
+        assert (await world.look(ANN)).account_id == ANN
+
+
+async def test_tick_costs_by_what_is_due(autojump_clock: MockClock) -> None:
+    """Of many accounts only those with something due are brought to life by the clock."""
+    async with a_world(settings=InventoriesSettings(idle_seconds=1)) as world:
+        for number in range(50):
+            await world.look(account(number))
+        for number in (7, 8):
+            await world.order(account(number), "hut")
+        await trio.sleep(5)
+        before = world.inventories.statistics().activations
+        await trio.sleep(30)
+        assert world.inventories.statistics().activations == before + 2
+        assert world.stored(account(7))["hut"] == 1
+
+
+async def test_many_due_at_once_are_all_settled(autojump_clock: MockClock) -> None:
+    """More accounts than fit a page come due in the same tick; every one is completed."""
+    settings = InventoriesSettings(idle_seconds=1, due_page=16, live_max=40)
+    async with a_world(settings=settings) as world:
+        for number in range(60):
+            await world.order(account(number), "hut")
+        await trio.sleep(15)
+        assert all(world.stored(account(number))["hut"] == 1 for number in range(60))
+
+
+async def test_due_account_that_cannot_be_settled_holds_up_nobody(
+    autojump_clock: MockClock,
+) -> None:
+    """A broken account stays due; those behind it are settled all the same."""
+    settings = InventoriesSettings(idle_seconds=1, due_page=1)
+    async with a_world(settings=settings) as world:
+        await world.order(ANN, "hut")
+        await trio.sleep(2)
+        await world.order(BEN, "hut")
+        world.engine.row("inventories", ANN)["state"] = "{}"
+        await trio.sleep(40)
+        assert world.stored(BEN)["hut"] == 1
+
+
+async def test_shutdown_finishes_the_mailboxes(autojump_clock: MockClock) -> None:
+    """What was in a mailbox when the shutdown began is done and answered."""
+    async with a_world() as world:
+        await world.look(ANN)
+        world.engine.close_gate()
+        answered: list[object] = []
+
+        async def order(number: int) -> None:
+            answered.append(await world.order(ANN, "cart", 1, key=f"late-{number}"))
+
+        async with trio.open_nursery() as nursery:
+            for number in range(2):
+                nursery.start_soon(order, number)
+            await trio.testing.wait_all_tasks_blocked()
+            await world.bus.send(Message(Topic.SHUTDOWN, Shutdown(Phase.WORLD, "enough")))
+            await trio.testing.wait_all_tasks_blocked()
+            assert not answered
+            world.engine.open_gate()
+        assert len(answered) == 2
+
+
+async def _expect_stopped(bus: Bus, who: str) -> None:
+    with pytest.raises(ActorStopped):
+        await bus.ask(Topic.TASK, GetInventory(who), key=who, timeout_s=30)

@@ -1,0 +1,186 @@
+"""Transfers: from one account to another, once, and never nowhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from actors.inventory.errors import (
+    IdempotencyKeyReused,
+    InsufficientResources,
+    TransferLimit,
+    TransferReturned,
+    TransfersDisabled,
+    TransferToSelf,
+)
+from actors.inventory.messages import ListTransfers, SendTransfer
+from tests.actors.inventory.world import TOWN, Tampered, World, a_world, account, ruleset
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
+
+    from actors.inventory.views import TransferRecord
+
+ANN, BEN = account(1), account(2)
+
+
+def with_policy(policy: str, more: str = "") -> str:
+    """Write the town's rules with another overflow policy."""
+    return TOWN.replace('overflow = "reject"', f'overflow = "{policy}"\n{more}')
+
+
+async def test_transfer_moves_resources_and_both_ledgers_say_so(autojump_clock: MockClock) -> None:
+    """What leaves the sender reaches the receiver, with the same transfer in both ledgers."""
+    async with a_world() as world:
+        sent = await world.send(ANN, BEN, gold=30)
+        assert sent.transfer.state == "delivered"
+        assert (world.stored(ANN)["gold"], world.stored(BEN)["gold"]) == (20, 80)
+        for who, cause, delta in ((ANN, "transfer-sent", -30), (BEN, "transfer-received", 30)):
+            entry = (await world.ledger(who)).entries[-1]
+            if entry.cause == "production":
+                entry = (await world.ledger(who)).entries[-2]
+            assert (entry.cause, entry.transfer_id) == (cause, sent.transfer.id)
+            assert entry.changes["gold"].delta == delta
+
+
+async def test_transfer_refusals_change_nothing(autojump_clock: MockClock) -> None:
+    """More than there is, to oneself, or in a world without transfers: refused as a whole."""
+    async with a_world() as world:
+        with pytest.raises(InsufficientResources):
+            await world.send(ANN, BEN, gold=51)
+        with pytest.raises(TransferToSelf):
+            await world.send(ANN, ANN, gold=1)
+        assert not world.engine.rows("transfers")
+    closed = TOWN.replace("enabled = true", "enabled = false")
+    async with a_world(rules=ruleset(closed)) as world:
+        with pytest.raises(TransfersDisabled):
+            await world.send(ANN, BEN, gold=1)
+
+
+async def test_same_key_is_the_same_transfer(autojump_clock: MockClock) -> None:
+    """Sent twice, even at once or much later, it is one transfer with one answer."""
+    async with a_world() as world:
+        answers: list[TransferRecord] = []
+
+        async def send() -> None:
+            answers.append((await world.send(ANN, BEN, key="gift", gold=10)).transfer)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(send)
+        await trio.sleep(100)
+        await send()
+        assert len(set(map(repr, answers))) == 1
+        assert world.stored(BEN)["gold"] == 60
+        other = SendTransfer(ANN, "a", BEN, "b", {"gold": 11}, "", "gift", b"another")
+        with pytest.raises(IdempotencyKeyReused):
+            await world.ask(other)
+
+
+async def test_two_accounts_that_send_to_each_other_do_not_block(
+    autojump_clock: MockClock,
+) -> None:
+    """Crossing transfers all arrive, and what the two own together stays the same."""
+    async with a_world() as world:
+        async with trio.open_nursery() as nursery:
+            for number in range(20):
+                nursery.start_soon(_send, world, ANN, BEN, f"to-{number}")
+                nursery.start_soon(_send, world, BEN, ANN, f"fro-{number}")
+        assert world.stored(ANN)["gold"] + world.stored(BEN)["gold"] == 100
+        assert {row["state"] for row in world.engine.rows("transfers")} == {"delivered"}
+
+
+async def test_rejected_transfer_returns_to_its_sender(autojump_clock: MockClock) -> None:
+    """Under ``reject`` what does not fit goes back whole, and the same key says so again."""
+    async with a_world() as world:
+        await world.look(ANN)
+        await world.look(BEN)
+        await trio.sleep(950)
+        for _ in range(2):
+            with pytest.raises(TransferReturned):
+                await world.send(ANN, BEN, key="too much", wood=500)
+        causes = [entry.cause for entry in (await world.ledger(ANN)).entries]
+        assert causes.count("transfer-sent") == causes.count("transfer-returned") == 1
+        assert await world.replayed(ANN) == world.stored(ANN)
+
+
+async def test_held_overflow_waits_for_room(autojump_clock: MockClock) -> None:
+    """Under ``hold`` the rest is the receiver's already and flows in as room appears."""
+    async with a_world(rules=ruleset(with_policy("hold"))) as world:
+        await world.look(ANN)
+        await world.look(BEN)
+        await trio.sleep(950)
+        await world.send(ANN, BEN, wood=500)
+        assert world.stored(BEN)["held:wood"] == 500
+        await world.order(BEN, "hut")
+        stored = world.stored(BEN)
+        assert (stored["wood"], stored["held:wood"]) == (1000, 460)
+        assert await world.replayed(BEN) == world.stored(BEN)
+
+
+async def test_spilled_overflow_is_lost_and_entered_as_such(autojump_clock: MockClock) -> None:
+    """Under ``spill`` the ledger shows all of it arriving and the rest leaving."""
+    async with a_world(rules=ruleset(with_policy("spill"))) as world:
+        await world.look(ANN)
+        await world.look(BEN)
+        await trio.sleep(950)
+        await world.send(ANN, BEN, wood=500)
+        assert world.stored(BEN)["wood"] == 1000
+        spilled = [e for e in (await world.ledger(BEN)).entries if e.cause == "spilled"]
+        assert [entry.changes["wood"].delta for entry in spilled] == [-500]
+
+
+async def test_daily_limit_holds_across_passivation(autojump_clock: MockClock) -> None:
+    """What was sent today counts, also after the actor was away; a new day begins at zero."""
+    rules = ruleset(with_policy("reject", "per_day_max = 25"))
+    async with a_world(rules=rules) as world:
+        await world.send(ANN, BEN, gold=20)
+        with pytest.raises(TransferLimit) as refusal:
+            await world.send(ANN, BEN, gold=6)
+        assert refusal.value.left == {"gold": 5}
+        await trio.sleep(100)
+        with pytest.raises(TransferLimit):
+            await world.send(ANN, BEN, gold=6)
+        await world.send(ANN, BEN, gold=5)
+
+
+async def test_transfer_on_its_way_survives_a_restart(autojump_clock: MockClock) -> None:
+    """A server that ends between the two units finds the transfer and delivers it."""
+    engine = Tampered()
+    async with a_world(engine=engine) as world:
+        sent = (await world.send(ANN, BEN, gold=30)).transfer
+    # As if it had been killed between the sender's unit and the receiver's.
+    engine.row("transfers", sent.id).update(state="sent", settled_ms=None, version=1)
+    before = engine.row("inventories", BEN)["version"]
+    async with a_world(engine=engine) as world:
+        await trio.sleep(2)
+        assert engine.row("transfers", sent.id)["state"] == "delivered"
+        assert engine.row("inventories", BEN)["version"] == before + 1
+
+
+async def test_transfer_that_arrived_is_not_taken_in_again(autojump_clock: MockClock) -> None:
+    """A courier that asks a second time changes nothing: the record was claimed."""
+    async with a_world() as world:
+        sent = (await world.send(ANN, BEN, gold=30)).transfer
+        version = world.engine.row("inventories", BEN)["version"]
+        world.engine.row("transfers", sent.id)["state"] = "sent"
+        await trio.sleep(6)
+        assert world.engine.row("inventories", BEN)["version"] == version
+        assert world.stored(BEN)["gold"] == 80
+
+
+async def test_transfers_are_listed_for_both_sides(autojump_clock: MockClock) -> None:
+    """Both accounts see it, the latest first."""
+    async with a_world() as world:
+        first = (await world.send(ANN, BEN, gold=1)).transfer
+        second = (await world.send(BEN, ANN, gold=2)).transfer
+        for who in (ANN, BEN):
+            listed = await world.ask(ListTransfers(who, 10))
+            assert [transfer.id for transfer in listed] == [second.id, first.id]
+        assert len(await world.ask(ListTransfers(ANN, 1))) == 1
+
+
+async def _send(world: World, sender: str, receiver: str, key: str) -> None:
+    await world.send(sender, receiver, key=key, gold=1)

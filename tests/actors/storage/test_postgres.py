@@ -1,0 +1,535 @@
+"""The PostgreSQL engine when the database refuses, goes away, or loses a connection."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from actors.database.driver import Database, open_database
+from actors.database.errors import AlreadyServed, DatabaseUnavailable
+from actors.storage import (
+    Conflict,
+    Create,
+    Duplicate,
+    Operation,
+    Read,
+    Rejected,
+    StorageSettings,
+    Update,
+)
+from actors.storage.engine import EngineUnavailable
+from actors.storage.postgres import PostgresEngine
+from actors.storage.schema import declared_tables
+from bus import ActorStopped, Overloaded
+from tests.actors.storage.conftest import postgres_engine
+from tests.actors.storage.support import (
+    FOREVER_S,
+    GatedEngine,
+    new_entry,
+    new_id,
+    new_inventory,
+    new_world,
+    outcome_of,
+    running_storage,
+)
+from tests.postgres import PostgresServer, quiet_log, run_script, with_database
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping
+
+    from actors.database.driver import Connection, Script, Session
+    from actors.database.session import T
+
+_ACCOUNT = """
+insert into accounts (account_id, username, username_key, password_hash, created_at)
+values ($1, $1, $1, 'x', now())
+"""
+
+_KILL = """
+select count(pg_terminate_backend(pid)) from pg_stat_activity
+where application_name = $1 and datname = current_database()
+"""
+
+KILL_SELF = "select pg_terminate_backend(pg_backend_pid())"
+
+
+async def kill(dsn: str, name: str = "holdfast storage-writer") -> int:
+    """Terminate the backends of that name; give how many there were."""
+    count: int = await run_script(dsn, lambda session: session.fetchval(_KILL, name))
+    return count
+
+
+async def make_account(dsn: str) -> str:
+    """Make an account, which an inventory needs."""
+    account = new_id()
+    await run_script(dsn, lambda session: session.execute(_ACCOUNT, account))
+    return account
+
+
+class Saboteur:
+    """A database whose connections run, once, other SQL than they were told."""
+
+    def __init__(self, inner: Database) -> None:
+        self.inner = inner
+        self.instead: dict[str, str] = {}
+        self.statements: list[str] = []
+
+    async def connect(self, *, name: str, settings: Mapping[str, str] | None = None) -> Connection:
+        """Connect, and get between the connection and its scripts."""
+        connection = await self.inner.connect(name=name, settings=settings)
+        return cast("Connection", SabotagedConnection(connection, self))
+
+
+class SabotagedConnection:
+    """A connection whose sessions are tampered with."""
+
+    def __init__(self, inner: Connection, saboteur: Saboteur) -> None:
+        self._inner = inner
+        self._saboteur = saboteur
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def run(self, script: Script[T], *, timeout_s: float = 5.0) -> T:
+        """Run the script on a session that is tampered with."""
+
+        async def tampered(session: Session) -> T:
+            return await script(cast("Session", SabotagedSession(session, self._saboteur)))
+
+        return await self._inner.run(tampered, timeout_s=timeout_s)
+
+
+class SabotagedSession:
+    """A session that runs something else instead of what it was told, once."""
+
+    def __init__(self, inner: Session, saboteur: Saboteur) -> None:
+        self._inner = inner
+        self._saboteur = saboteur
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def execute(self, sql: str, *args: object) -> str:
+        """Run the statement, or what is to be run instead."""
+        self._saboteur.statements.append(sql)
+        instead = self._saboteur.instead.pop(sql, None)
+        if instead is None:
+            return await self._inner.execute(sql, *args)
+        return await self._inner.execute(instead)
+
+    async def fetch(self, sql: str, *args: object) -> Any:
+        """Run the query."""
+        self._saboteur.statements.append(sql)
+        return await self._inner.fetch(sql, *args)
+
+
+@asynccontextmanager
+async def sabotaged(dsn: str) -> AsyncGenerator[tuple[PostgresEngine, Saboteur]]:
+    """Make an engine on a database that can be sabotaged."""
+    async with open_database(dsn, log=quiet_log()) as database:
+        saboteur = Saboteur(database)
+        engine = PostgresEngine(
+            cast("Database", saboteur),
+            declared_tables(),
+            read_connections=1,
+            query_timeout_s=10,
+            log=quiet_log(),
+        )
+        await engine.open()
+        yield engine, saboteur
+        await engine.aclose()
+
+
+def tick(name: str, value: int, version: int | None = None) -> Update:
+    """Make an update of a world."""
+    return Update("world", {"name": name}, {"tick": value}, version)
+
+
+async def world(dsn: str, name: str) -> tuple[int, int] | None:
+    """Look past the engine: the tick and version of a world."""
+    sql = "select tick, version from world where name = $1"
+    row = await run_script(dsn, lambda session: session.fetchrow(sql, name))
+    return None if row is None else (row["tick"], row["version"])
+
+
+# --------------------------------------------------------------------- one server
+
+
+async def test_engine_refuses_a_database_that_another_one_serves(database_dsn: str) -> None:
+    """The second engine on one database cannot open; once the first has gone, it can."""
+    async with postgres_engine(database_dsn) as second:
+        async with postgres_engine(database_dsn) as first:
+            await first.open()
+            with pytest.raises(AlreadyServed, match="storage-writer"):
+                await second.open()
+            assert await first.commit([(new_world(new_id()),)]) == [None]
+        await second.open()
+
+
+async def test_engine_open_raises_what_keeps_it_from_connecting(postgres: PostgresServer) -> None:
+    """A database that is not there is told at the start, not at the first commit."""
+    async with postgres_engine(with_database(postgres.dsn, "nowhere")) as engine:
+        with pytest.raises(DatabaseUnavailable, match="nowhere"):
+            await engine.open()
+
+
+# --------------------------------------------------------------------- refusals
+
+
+async def test_batch_unit_that_the_database_rejects_fails_alone(database_dsn: str) -> None:
+    """An erased account's unit and one outside a check are Rejected; their neighbours commit."""
+    account, erased = await make_account(database_dsn), new_id()
+    names = [new_id() for _ in range(3)]
+    there = new_id()
+    async with postgres_engine(database_dsn) as engine:
+        assert await engine.commit([(new_world(there),)]) == [None]
+        outcomes = await engine.commit([
+            (new_world(names[0]),),
+            (new_inventory(erased), new_entry(erased, 1)),
+            (new_inventory(account), new_world(names[1])),
+            (new_world(new_id(), -1),),
+            (tick(there, 1, version=9),),
+            (new_world(there),),
+            (tick(there, 5, version=1), new_world(names[2])),
+        ])  # fmt: skip
+        rows = await engine.read(
+            [
+                Read("world", ("name",), within={"name": (*names, there)}),
+                Read("inventories", where={"account_id": account}),
+                Read("ledger", where={"account_id": erased}),
+            ]
+        )
+    assert [type(outcome) for outcome in outcomes] == [
+        type(None), Rejected, type(None), Rejected, Conflict, Duplicate, type(None),
+    ]  # fmt: skip
+    assert "inventories_account_id_fkey" in str(outcomes[1])
+    assert "world_tick" in str(outcomes[3])
+    assert {row["name"] for row in rows[0]} == {*names, there}
+    assert [len(found) for found in rows[1:]] == [1, 0]
+
+
+async def test_lone_unit_that_the_database_rejects(database_dsn: str) -> None:
+    """A unit alone in its batch is Rejected like any other; JSON is checked by the database."""
+    async with postgres_engine(database_dsn) as engine:
+        [outcome] = await engine.commit([(new_entry(new_id(), 1, changes="{no json"),)])
+        assert isinstance(outcome, Rejected)
+        assert await engine.commit([(new_world(new_id()),)]) == [None]
+
+
+async def test_account_erased_under_way_rejects_its_unit_alone(database_dsn: str) -> None:
+    """An account that goes between load and commit takes its own unit with it, nobody else's."""
+    account, other = await make_account(database_dsn), await make_account(database_dsn)
+    async with postgres_engine(database_dsn) as engine:
+        assert await engine.commit([(new_inventory(account),), (new_inventory(other),)]) == [
+            None,
+            None,
+        ]
+        await run_script(
+            database_dsn,
+            lambda session: session.execute("delete from accounts where account_id = $1", account),
+        )
+        outcomes = await engine.commit([
+            (Update("inventories", {"account_id": account}, {"at_ms": 1}, 1),),
+            (Update("inventories", {"account_id": other}, {"at_ms": 1}, 1),),
+        ])  # fmt: skip
+    assert [type(outcome) for outcome in outcomes] == [Conflict, type(None)]
+
+
+async def test_batch_of_many_failures_in_a_row_needs_few_transactions(database_dsn: str) -> None:
+    """Units that fail one behind the other are not tried again each time: the work is bounded."""
+    name = new_id()
+    async with sabotaged(database_dsn) as (engine, saboteur):
+        assert await engine.commit([(new_world(name),)]) == [None]
+        saboteur.statements.clear()
+        outcomes = await engine.commit([(tick(name, n, version=99),) for n in range(50)])
+        assert all(isinstance(outcome, Conflict) for outcome in outcomes)
+        assert saboteur.statements.count("begin") <= 5
+        assert saboteur.statements.count("commit") == 1
+
+
+async def test_batch_is_one_transaction_of_few_statements(database_dsn: str) -> None:
+    """A batch of many units alike costs one transaction, with one statement for all."""
+    async with sabotaged(database_dsn) as (engine, saboteur):
+        saboteur.statements.clear()
+        units: list[tuple[Operation, ...]] = [(new_world(new_id()),) for _ in range(200)]
+        assert await engine.commit(units) == [None] * 200
+        assert len(saboteur.statements) == 3
+        assert saboteur.statements[0] == "begin"
+        assert saboteur.statements[-1] == "commit"
+
+
+async def test_reads_that_differ_in_one_value_are_one_statement(database_dsn: str) -> None:
+    """Any number of accounts is loaded by one statement for each form of read."""
+    accounts = [new_id() for _ in range(50)]
+    async with sabotaged(database_dsn) as (engine, saboteur):
+        await engine.commit([(new_entry(account, n),) for account in accounts for n in range(1, 3)])
+        saboteur.statements.clear()
+        reads = [
+            Read("ledger", where={"account_id": account}, order_by="seq") for account in accounts
+        ]
+        answers = await engine.read([*reads, Read("world", limit=1), *reversed(reads)])
+        assert len(saboteur.statements) == 2
+    del answers[50]
+    for account, rows in zip([*accounts, *reversed(accounts)], answers, strict=True):
+        assert [(row["account_id"], row["seq"]) for row in rows] == [(account, 1), (account, 2)]
+
+
+# --------------------------------------------------------------------- lost connections
+
+
+async def test_connection_lost_while_idle_is_replaced(database_dsn: str) -> None:
+    """A connection that died between two commits costs nobody anything."""
+    name = new_id()
+    async with postgres_engine(database_dsn) as engine, running_storage(engine) as running:
+        await running.client.commit(new_world(name))
+        await running.client.read(Read("world", where={"name": name}))
+        assert await kill(database_dsn) == 1
+        assert await kill(database_dsn, "holdfast storage-reader") == 1
+        await running.client.commit(tick(name, 1, version=1))
+        [[row]] = await running.client.read(Read("world", where={"name": name}))
+        assert (row["tick"], row["version"]) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("victim", "instead", "in_doubt"),
+    [
+        ("begin", KILL_SELF, False),
+        ("commit", KILL_SELF, True),
+        ("commit", f"{KILL_SELF}; commit", True),
+        ("commit", f"commit; {KILL_SELF}", True),
+    ],
+)
+async def test_connection_lost_around_the_commit_applies_the_batch_exactly_once(
+    database_dsn: str, victim: str, instead: str, in_doubt: bool
+) -> None:
+    """Lost before, in or just after the commit: given again, the batch has taken effect once."""
+    name, other, account = new_id(), new_id(), new_id()
+    units: list[tuple[Operation, ...]] = [
+        (tick(name, 1),),
+        (Create("world", {**new_world(name).values}),),
+        (tick(name, 2, version=2), new_entry(account, 1)),
+        (tick(other, 7, version=5),),
+    ]
+    async with sabotaged(database_dsn) as (engine, saboteur):
+        assert await engine.commit([(new_world(name),), (new_world(other),)]) == [None, None]
+        saboteur.instead[victim] = instead
+        # Two transactions find out who fails; the one that is meant to commit is the third.
+        if victim == "begin":
+            with pytest.raises(EngineUnavailable) as caught:
+                await engine.commit(units)
+        else:
+            with pytest.raises(EngineUnavailable) as caught:
+                await engine.commit(units)
+        assert caught.value.in_doubt is in_doubt
+        outcomes = await engine.commit(units)
+    assert [type(outcome) for outcome in outcomes] == [
+        type(None), Duplicate, type(None), Conflict,
+    ]  # fmt: skip
+    assert await world(database_dsn, name) == (2, 3)
+    assert await world(database_dsn, other) == (0, 1)
+
+
+async def test_connection_lost_in_the_commit_of_savepoints_applies_once(
+    database_dsn: str,
+) -> None:
+    """Also where the units went one by one, the batch has one commit, and all outcomes are kept."""
+    account = await make_account(database_dsn)
+    name = new_id()
+    units: list[tuple[Operation, ...]] = [
+        (tick(name, 1),),
+        (new_inventory(new_id()),),
+        (new_inventory(account),),
+        (tick(name, 2, version=2),),
+        (new_world(name, -1),),
+    ]
+    async with sabotaged(database_dsn) as (engine, saboteur):
+        assert await engine.commit([(new_world(name),)]) == [None]
+        saboteur.instead["commit"] = f"commit; {KILL_SELF}"
+        with pytest.raises(EngineUnavailable) as caught:
+            await engine.commit(units)
+        assert caught.value.in_doubt
+        assert "savepoint unit" in saboteur.statements
+        outcomes = await engine.commit(units)
+    expected = [type(None), Rejected, type(None), type(None)]
+    assert [type(outcome) for outcome in outcomes[:4]] == expected
+    assert isinstance(outcomes[4], Duplicate | Rejected)
+    assert await world(database_dsn, name) == (2, 3)
+
+
+async def test_connection_lost_in_doubt_is_forgotten_by_a_storage_that_starts_anew(
+    database_dsn: str,
+) -> None:
+    """A batch in doubt that was given up tells nothing about the next one."""
+    name = new_id()
+    async with sabotaged(database_dsn) as (engine, saboteur):
+        saboteur.instead["commit"] = f"commit; {KILL_SELF}"
+        with pytest.raises(EngineUnavailable):
+            await engine.commit([(new_world(new_id()),)])
+        await engine.open()
+        assert await engine.commit([(new_world(name),)]) == [None]
+    assert await world(database_dsn, name) == (0, 1)
+
+
+async def test_connection_lost_again_and_again_is_resolved_at_last(database_dsn: str) -> None:
+    """Storage asks until it knows; the asker hears of nothing but the result."""
+    name = new_id()
+    async with sabotaged(database_dsn) as (engine, saboteur), running_storage(engine) as running:
+        await running.client.commit(new_world(name))
+        for value, instead in enumerate(
+            [f"commit; {KILL_SELF}", KILL_SELF, f"commit; {KILL_SELF}"], 1
+        ):
+            saboteur.instead["commit"] = instead
+            await running.client.commit(tick(name, value, version=value))
+            assert await world(database_dsn, name) == (value, value + 1)
+        assert running.events().count("database_away") == 3
+
+
+async def test_connection_killed_under_load_loses_and_repeats_nothing(database_dsn: str) -> None:
+    """Killed at random under load, every unit that was answered is there, and there once."""
+    accounts = [new_id() for _ in range(8)]
+    rounds = 25
+    async with postgres_engine(database_dsn) as engine, running_storage(engine) as running:
+
+        async def play(account: str) -> None:
+            await running.client.commit(new_world(account))
+            for number in range(1, rounds + 1):
+                await running.client.commit(
+                    tick(account, number, version=number), new_entry(account, number)
+                )
+
+        async def harass() -> None:
+            while True:
+                await trio.sleep(0.02)
+                await kill(database_dsn)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(harass)
+            async with trio.open_nursery() as players:
+                for account in accounts:
+                    players.start_soon(play, account)
+            nursery.cancel_scope.cancel()
+        [worlds, entries] = await running.client.read(
+            Read("world", within={"name": tuple(accounts)}),
+            Read("ledger", ("seq",), within={"account_id": tuple(accounts)}),
+        )
+        assert "database_away" in running.events()
+    assert {(row["tick"], row["version"]) for row in worlds} == {(rounds, rounds + 1)}
+    assert len(entries) == len(accounts) * rounds
+
+
+async def test_server_frozen_holds_nobody_and_loses_nothing(
+    postgres: PostgresServer, database_dsn: str
+) -> None:
+    """With PostgreSQL frozen a commit ends at its timeout; thawed, it took effect once."""
+    name = new_id()
+    async with (
+        postgres_engine(database_dsn, query_timeout_s=0.3) as engine,
+        running_storage(engine) as running,
+    ):
+        await running.client.commit(new_world(name))
+        with postgres.frozen():
+            _, result = running.client.submit(tick(name, 1, version=1))
+            with trio.fail_after(2):
+                while "database_away" not in running.events():
+                    await trio.sleep(0.01)
+        await result.wait(FOREVER_S)
+    assert await world(database_dsn, name) == (1, 2)
+
+
+# --------------------------------------------------------------------- a database that is away
+
+
+@asynccontextmanager
+async def closed_database(server: PostgresServer, dsn: str) -> AsyncGenerator[None]:
+    """Let nobody connect to a database, and throw out who is in it."""
+    name = dsn.rpartition("/")[2].partition("?")[0]
+
+    async def allow(session: Session, *, whether: bool) -> None:
+        await session.execute(f"alter database {name} allow_connections {whether}")
+
+    async def throw_out(session: Session) -> None:
+        await allow(session, whether=False)
+        await session.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", name
+        )
+
+    await run_script(server.dsn, throw_out)
+    try:
+        yield
+    finally:
+        await run_script(server.dsn, lambda session: allow(session, whether=True))
+
+
+async def test_database_away_units_wait_and_then_are_overloaded(
+    postgres: PostgresServer, database_dsn: str
+) -> None:
+    """While the database is away units wait, then are Overloaded; when it is back all goes on."""
+    name = new_id()
+    settings = StorageSettings(wait_seconds_max=0.3)
+    async with (
+        postgres_engine(database_dsn) as engine,
+        running_storage(engine, settings) as running,
+    ):
+        await running.client.commit(new_world(name))
+        async with closed_database(postgres, database_dsn):
+            began = trio.current_time()
+            with pytest.raises(Overloaded):
+                await running.client.commit(tick(name, 1))
+            assert trio.current_time() - began >= 0.3
+            with pytest.raises(Overloaded):
+                await running.client.read(Read("world"))
+        await running.client.commit(tick(name, 2, version=1))
+        assert await world(database_dsn, name) == (2, 2)
+
+
+async def test_database_back_in_time_commits_what_waited(
+    postgres: PostgresServer, database_dsn: str
+) -> None:
+    """A unit that waited for the database is committed once it is back."""
+    name = new_id()
+    async with (
+        postgres_engine(database_dsn) as engine,
+        running_storage(engine, StorageSettings(wait_seconds_max=30)) as running,
+    ):
+        async with closed_database(postgres, database_dsn):
+            _, result = running.client.submit(new_world(name))
+            while "database_away" not in running.events():
+                await trio.sleep(0.01)
+        await result.wait(FOREVER_S)
+    assert await world(database_dsn, name) == (0, 1)
+
+
+# --------------------------------------------------------------------- cancellation
+
+
+async def test_commit_under_way_is_finished_though_storage_is_cancelled(
+    database_dsn: str,
+) -> None:
+    """A cancelled Storage never cancels a commit: what PostgreSQL has is whole, or not there."""
+    name = new_id()
+    async with sabotaged(database_dsn) as (engine, saboteur):
+        saboteur.instead["begin"] = "begin; select pg_sleep(0.2)"
+        async with running_storage(engine) as running:
+            _, result = running.client.submit(new_world(name), new_entry(name, 1))
+            await wait_all_tasks_blocked(0.05)
+        assert await outcome_of(result) in {None, ActorStopped}
+    assert await world(database_dsn, name) == (0, 1)
+
+
+async def test_group_commit_on_a_real_database_takes_what_waits(database_dsn: str) -> None:
+    """Units that come during a real commit form exactly one next one."""
+    async with sabotaged(database_dsn) as (engine, saboteur):
+        counted = GatedEngine(engine)
+        counted.gate.set()
+        async with running_storage(counted) as running:
+            saboteur.instead["begin"] = "begin; select pg_sleep(0.1)"
+            pending = [running.client.submit(new_world(new_id()))[1]]
+            await wait_all_tasks_blocked(0.02)
+            pending += [running.client.submit(new_world(new_id()))[1] for _ in range(100)]
+            for each in pending:
+                await each.wait(FOREVER_S)
+    assert [len(batch) for batch in counted.batches] == [1, 100]

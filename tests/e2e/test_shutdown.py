@@ -1,0 +1,152 @@
+"""The end of the server: in order, within its time, and with a status that tells the truth."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+import trio
+
+from tests.e2e.players import Player, client, until
+from tests.e2e.server import SHUTDOWN_MAX_S, Server, serving
+from tests.e2e.test_database_loss import Orders, progress
+from tests.postgres import frozen
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CUT_OFF = 3
+"""The exit status of a server that could not finish everything."""
+
+
+def raw_connection(server: Server) -> socket.socket:
+    """Open a connection that speaks for itself."""
+    address = urlsplit(server.url)
+    assert address.hostname is not None
+    return socket.create_connection((address.hostname, address.port or 0), timeout=5)
+
+
+async def stopped(server: Server, number: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
+    """Send the signal; give the exit status and how long it took, in seconds."""
+    began = time.monotonic()
+    server.signal(number)
+    status = await trio.to_thread.run_sync(server.wait)
+    return status, time.monotonic() - began
+
+
+async def test_shutdown_under_load_keeps_what_was_answered(place: Path) -> None:
+    """SIGTERM while players order: status 0, and every order that was answered is there once."""
+    with serving(place) as server:
+        async with client(server.url) as http:
+            orders = Orders([await Player.join(http) for _ in range(8)])
+            async with trio.open_nursery() as nursery:
+                for player in orders.players:
+                    nursery.start_soon(orders.place, player)
+                await progress(orders)
+                status, took_s = await stopped(server)
+                orders.stopping = True
+        assert (status, took_s < SHUTDOWN_MAX_S) == (0, True), server.log()
+        assert server.postgres_pids() == frozenset()
+        server.start()
+        async with client(server.url) as http:
+            for player in orders.players:
+                player.http = http
+            await orders.settle()
+            await orders.check()
+
+
+async def test_shutdown_with_a_frozen_database_is_bounded_and_admits_it(place: Path) -> None:
+    """PostgreSQL stopped (SIGSTOP) under load: the process is gone in 5 s, with another status."""
+    with serving(place) as server:
+        async with client(server.url) as http:
+            orders = Orders([await Player.join(http) for _ in range(4)])
+            async with trio.open_nursery() as nursery:
+                for player in orders.players:
+                    nursery.start_soon(orders.place, player)
+                await progress(orders)
+                with frozen(*server.postgres_pids()):
+                    status, took_s = await stopped(server)
+                orders.stopping = True
+        assert status not in {0, -signal.SIGKILL}
+        assert took_s < SHUTDOWN_MAX_S + 0.5
+        server.start()
+        async with client(server.url) as http:
+            for player in orders.players:
+                player.http = http
+            await orders.settle()
+            await orders.check()
+
+
+async def test_shutdown_waits_for_no_client(place: Path) -> None:
+    """Idle connections, clients that never read or never finish: none holds the server up."""
+    with serving(place) as server, ExitStack() as stack:
+        unread = b"GET /v1/ruleset HTTP/1.1\r\nHost: x\r\n\r\n" * 500
+        for sent in (b"", b"GET /v1/world HTTP/1.1\r\nHo", unread, unread):
+            connection = stack.enter_context(raw_connection(server))
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.setblocking(False)
+            if sent:
+                connection.send(sent)
+        async with client(server.url) as http:
+            # This client's connection stays open, and idle.
+            assert (await http.get("/healthz")).status_code == 200
+            status, took_s = await stopped(server)
+        assert took_s < SHUTDOWN_MAX_S
+        assert status == 0, server.log()
+
+
+async def test_second_signal_ends_it_at_once(place: Path) -> None:
+    """With the database frozen a first signal waits for it; the second one does not."""
+    with serving(place) as server:
+        async with client(server.url) as http:
+            player = await Player.join(http)
+            with frozen(*server.postgres_pids()):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(player.http.get, "/v1/world")
+                    server.signal(signal.SIGTERM)
+
+                    async def heard() -> bool:
+                        return bool(server.events("shutdown_started"))
+
+                    await until(heard)
+                    status, took_s = await stopped(server, signal.SIGINT)
+                    nursery.cancel_scope.cancel()
+        assert status not in {0, -signal.SIGKILL}
+        assert took_s < 2.5
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_idle_server_stops_in_order(place: Path, number: signal.Signals) -> None:
+    """Both signals end an idle server with status 0, and nothing of it is left."""
+    with serving(place) as server:
+        status, took_s = await stopped(server, number)
+        assert (status, took_s < SHUTDOWN_MAX_S) == (0, True)
+        assert server.postgres_pids() == frozenset()
+        assert server.failures() == []
+        assert server.events("server_stopped")[0]["status"] == 0
+
+
+async def test_signal_while_it_starts_ends_it(place: Path) -> None:
+    """A server that is only beginning stops as well, and can be started afterwards."""
+    server = Server(place, {})
+    try:
+        process = server.launch()
+
+        async def beginning() -> bool:
+            assert process.poll() is None, server.log()
+            return "postgres_cluster_creating" in server.log()
+
+        await until(beginning)
+        status, took_s = await stopped(server)
+        assert took_s < SHUTDOWN_MAX_S
+        assert status in {0, CUT_OFF}
+        assert server.postgres_pids() == frozenset()
+        server.start()
+        assert server.stop() == 0
+    finally:
+        server.end()
