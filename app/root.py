@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 _MIGRATION_S = 60.0
 
-_KILL_S = 1.0
+_KILL_S = 0.5
 """What an embedded database may take beyond its own deadline to be killed."""
 
 _ROOM_S = 0.4
@@ -70,7 +70,8 @@ class Listening:
     @property
     def url(self) -> str:
         """The address for a client."""
-        return f"http://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
 
 
 def serve(config: Config, *, announce: Callable[[Listening], None] | None = None) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -70,7 +71,9 @@ async def stop_in_phases(
     """Publish each phase and wait for its parts; return whether all finished in time."""
     complete = True
     for step in steps:
-        await bus.send(Message(Topic.SHUTDOWN, Shutdown(step.phase, reason)))
+        # Stopped while it starts, or with every actor gone: there is nobody to tell.
+        with suppress(trio.BrokenResourceError):
+            await bus.send(Message(Topic.SHUTDOWN, Shutdown(step.phase, reason)))
         with trio.move_on_after(step.timeout_s) as scope:
             await step.wait()
         if scope.cancelled_caught:

@@ -60,7 +60,7 @@ def test_tidy_looks_at_something() -> None:
 
 
 def test_tidy_files_are_short() -> None:
-    """A file is one concept: at most 400 lines; one of tests as many as its subject has promises."""
+    """A file is one concept: at most 400 lines; tests may be as long as their subject needs."""
     found: dict[str, int] = {}
     for path in SOURCES:
         count = len(path.read_text().splitlines())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Final
 
 from actors.database.errors import (
@@ -19,11 +20,13 @@ CLIENT_DATA_ERROR: Final = "22000"
 CLIENT_USAGE_ERROR: Final = "XX000"
 """What the driver itself found wrong with a call."""
 
-_VIOLATIONS: Final = {
-    "23503": ForeignKeyViolation,
-    "23505": UniqueViolation,
-    "23514": CheckViolation,
-}
+_VIOLATIONS: Final = MappingProxyType(
+    {
+        "23503": ForeignKeyViolation,
+        "23505": UniqueViolation,
+        "23514": CheckViolation,
+    }
+)
 _LOST: Final = ("08", "57P01", "57P02", "57P03", "57P05")
 """Codes, and a class of codes, that come with the end of the connection."""
 

@@ -157,7 +157,7 @@ class Connection:
                     await self._send_all(event.data)
         elif isinstance(event, Updated):
             self._set_idle(idle=event.idle)
-        elif isinstance(event, Closed):
+        else:
             await self._end()
 
     async def _send_all(self, data: bytes) -> None:
@@ -185,7 +185,7 @@ class Connection:
         In this order: the reading task itself may be the one that tells.
         """
         try:
-            if self._protocol is not None:
+            if self._protocol is not None:  # pragma: no branch - only the protocol ends itself
                 await self._protocol.handle(Closed())
         finally:
             self._reading.cancel()

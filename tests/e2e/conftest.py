@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
     from pathlib import Path
 
-    import httpx
+    from bench.wire import Client
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def server(database_dsn: str) -> Iterator[Server]:
 
 
 @pytest.fixture
-async def http(server: Server) -> AsyncGenerator[httpx.AsyncClient, None]:
+async def http(server: Server) -> AsyncGenerator[Client, None]:
     """Open a client of the module's server."""
     async with client(server.url) as opened:
         yield opened

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import trio
 
+from bench.wire import Client, Response
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 PASSWORD = "correct horse battery"
 TIMEOUT_S = 20.0
@@ -21,31 +21,21 @@ POLL_S = 0.02
 Json = dict[str, Any]
 
 
-async def check_any(response: httpx.Response) -> None:
+def check_any(response: Response) -> None:
     """Check what holds for every answer: a request id, never a 500, problems in their form."""
-    assert response.headers["X-Request-Id"]
-    await response.aread()
+    assert response.headers["x-request-id"]
     assert response.status_code not in {500, 501, 502}, response.text
-    if response.status_code >= httpx.codes.BAD_REQUEST and response.content:
-        assert response.headers["Content-Type"] == "application/problem+json"
+    if response.status_code >= 400 and response.content:
+        assert response.headers["content-type"] == "application/problem+json"
         problem = response.json()
         assert {"type", "title", "status", "detail"} <= problem.keys()
         assert problem["status"] == response.status_code
         assert "Traceback" not in response.text
 
 
-@asynccontextmanager
-async def client(url: str, connections_max: int = 20) -> AsyncGenerator[httpx.AsyncClient, None]:
-    """Open a client of the server at ``url``."""
-    async with httpx.AsyncClient(
-        base_url=url,
-        timeout=TIMEOUT_S,
-        limits=httpx.Limits(max_connections=connections_max),
-        event_hooks={"response": [check_any]},
-        trust_env=False,
-        verify=False,  # noqa: S501 - there is no TLS, and loading certificates takes a while
-    ) as http:
-        yield http
+def client(url: str) -> Client:
+    """Make a client of the server at ``url``."""
+    return Client(url, timeout_s=TIMEOUT_S, check=check_any)
 
 
 def fresh_name(prefix: str = "player") -> str:
@@ -62,13 +52,13 @@ def fresh_key() -> dict[str, str]:
 class Player:
     """One account, logged in; ``http`` is whatever client it uses now."""
 
-    http: httpx.AsyncClient
+    http: Client
     name: str
     account_id: str
     tokens: Json = field(repr=False)
 
     @classmethod
-    async def join(cls, http: httpx.AsyncClient, name: str | None = None) -> Player:
+    async def join(cls, http: Client, name: str | None = None) -> Player:
         """Register and log in."""
         credentials = {"username": name or fresh_name(), "password": PASSWORD}
         registered = await http.post("/v1/accounts", json=credentials)
@@ -76,7 +66,7 @@ class Player:
         return await cls.login(http, credentials["username"])
 
     @classmethod
-    async def login(cls, http: httpx.AsyncClient, name: str, password: str = PASSWORD) -> Player:
+    async def login(cls, http: Client, name: str, password: str = PASSWORD) -> Player:
         """Log in to an account that is there."""
         session = await http.post("/v1/sessions", json={"username": name, "password": password})
         assert session.status_code == 201, session.text
@@ -94,7 +84,7 @@ class Player:
         path: str,
         body: object = None,
         headers: Mapping[str, str] | None = None,
-    ) -> httpx.Response:
+    ) -> Response:
         """Send a request as this player."""
         sent = {**self.bearer, **(headers or {})}
         return await self.http.request(method, path, json=body, headers=sent)
@@ -107,7 +97,7 @@ class Player:
 
     async def order(
         self, asset: str, count: int | None = None, key: Mapping[str, str] | None = None
-    ) -> httpx.Response:
+    ) -> Response:
         """Order something."""
         body = {"asset": asset} if count is None else {"asset": asset, "count": count}
         return await self.send("POST", "/v1/inventory/orders", body, key or fresh_key())
@@ -119,13 +109,13 @@ class Player:
         order: Json = response.json()
         return order
 
-    async def cancel(self, order: Json) -> httpx.Response:
+    async def cancel(self, order: Json) -> Response:
         """Cancel an order."""
         return await self.send("DELETE", f"/v1/inventory/orders/{order['id']}")
 
     async def transfer(
         self, to: str, resources: Mapping[str, int], key: Mapping[str, str] | None = None
-    ) -> httpx.Response:
+    ) -> Response:
         """Send resources to somebody."""
         body = {"to": to, "resources": resources}
         return await self.send("POST", "/v1/transfers", body, key or fresh_key())
@@ -161,15 +151,9 @@ class Player:
         return await until(stands)
 
 
-def slug(response: httpx.Response) -> str:
-    """Give the kind of problem that an answer is."""
-    type_: str = response.json()["type"]
-    return type_.removeprefix("/problems/")
-
-
-def refused(response: httpx.Response, status: int, kind: str) -> Json:
+def refused(response: Response, status: int, kind: str) -> Json:
     """Check that an answer is this refusal; give its members."""
-    assert (response.status_code, slug(response)) == (status, kind), response.text
+    assert (response.status_code, response.slug) == (status, kind), response.text
     problem: Json = response.json()
     return problem
 

@@ -21,9 +21,8 @@ from tests.e2e.server import run_command
 from tests.postgres import run_script
 
 if TYPE_CHECKING:
-    import httpx
-
     from actors.database.session import Session
+    from bench.wire import Client, Response
     from tests.e2e.server import Server
 
 NOBODY = "0197f0a0-0000-7000-8000-000000000003"
@@ -44,13 +43,13 @@ def operator_name(server: Server) -> str:
 
 
 @pytest.fixture
-async def operator(http: httpx.AsyncClient, operator_name: str) -> Player:
+async def operator(http: Client, operator_name: str) -> Player:
     """Give the operator, logged in."""
     return await Player.login(http, operator_name)
 
 
 @pytest.fixture
-async def player(http: httpx.AsyncClient) -> Player:
+async def player(http: Client) -> Player:
     """Give a new player."""
     return await Player.join(http)
 
@@ -62,7 +61,7 @@ def path(player: Player, what: str) -> str:
 
 async def grant(
     operator: Player, player: Player, changes: object, key: dict[str, str] | None = None
-) -> httpx.Response:
+) -> Response:
     """Change a player's assets."""
     body = {"changes": changes, "reason": "a quest"}
     return await operator.send("POST", path(player, "grants"), body, key or fresh_key())
@@ -87,7 +86,9 @@ async def test_admin_finds_accounts_by_their_beginning(operator: Player) -> None
     found: list[dict[str, Any]] = []
     after = ""
     while True:
-        page = await operator.get(f"/v1/admin/accounts?query={prefix.upper()}&after={after}&limit=2")
+        page = await operator.get(
+            f"/v1/admin/accounts?query={prefix.upper()}&after={after}&limit=2"
+        )
         found += page["accounts"]
         assert len(page["accounts"]) <= 2
         if page["next"] is None:
@@ -118,7 +119,7 @@ async def test_grant_moves_assets_once_and_is_on_record(
     assert made.status_code == 201, made.text
     again = await grant(operator, player, changes, key)
     assert (again.status_code, again.json()) == (200, made.json())
-    assert again.headers["Idempotency-Replayed"] == "true"
+    assert again.headers["idempotency-replayed"] == "true"
     assert made.json()["changes"]["gold"] == {"delta": 50, "balance": 1050}
     refused(await grant(operator, player, {"gold": 1}, key), 422, "idempotency-key-reused")
 
@@ -157,9 +158,7 @@ async def test_grant_is_whole_or_not_at_all(operator: Player, player: Player) ->
     assert await player.amount("gold") == 1000
 
 
-async def test_suspended_account_is_out_and_stands_still(
-    operator: Player, player: Player
-) -> None:
+async def test_suspended_account_is_out_and_stands_still(operator: Player, player: Player) -> None:
     """Its tokens end at once and its world stands still; resumed, it goes on from there."""
     order = await player.ordered("palace")
     suspended = await operator.send("POST", path(player, "suspend"), {"reason": "a claim"})

@@ -12,15 +12,14 @@ import pytest
 from tests.e2e.players import Player, fresh_key, refused
 
 if TYPE_CHECKING:
-    import httpx
-
+    from bench.wire import Client
     from tests.e2e.server import Server
 
 AMOUNTS = [-1, 0, 2**53 + 1, 2**63, 10**30, 1.0, 1.5, True, "5", None, [1], {"n": 1}]
 
 
 @pytest.fixture
-async def player(http: httpx.AsyncClient) -> Player:
+async def player(http: Client) -> Player:
     """Give a new player."""
     return await Player.join(http)
 
@@ -95,7 +94,7 @@ async def test_body_that_is_no_json_is_refused(player: Player, body: bytes) -> N
 )
 async def test_body_of_the_wrong_shape_is_refused(player: Player, body: object) -> None:
     """JSON that is not what the call takes gets 422 with the fields."""
-    content = json.dumps(body)
+    content = json.dumps(body).encode()
     headers = {**player.bearer, **fresh_key(), "Content-Type": "application/json"}
     answer = await player.http.post("/v1/inventory/orders", content=content, headers=headers)
     assert refused(answer, 422, "invalid-request")["errors"]
@@ -113,7 +112,7 @@ async def test_body_too_large_or_not_declared_as_json_is_refused(player: Player)
 
 
 @pytest.mark.parametrize("path", ["/", "/v1", "/v2/world", "/v1/inventory/", "/v1//world", "/%00"])
-async def test_path_that_is_not_there_is_a_404(http: httpx.AsyncClient, path: str) -> None:
+async def test_path_that_is_not_there_is_a_404(http: Client, path: str) -> None:
     """Unknown paths are told so."""
     refused(await http.get(path), 404, "not-found")
 
@@ -129,12 +128,12 @@ async def test_path_that_is_not_there_is_a_404(http: httpx.AsyncClient, path: st
     ],
 )
 async def test_method_that_is_not_there_is_a_405(
-    http: httpx.AsyncClient, method: str, path: str, allowed: set[str]
+    http: Client, method: str, path: str, allowed: set[str]
 ) -> None:
     """A path that is there names what it answers to."""
     answer = await http.request(method, path)
     refused(answer, 405, "method-not-allowed")
-    assert allowed <= {each.strip() for each in answer.headers["Allow"].split(",")}
+    assert allowed <= {each.strip() for each in answer.headers["allow"].split(",")}
 
 
 WORST = [
@@ -158,7 +157,7 @@ WORST = [
 
 @pytest.mark.parametrize("number", range(len(WORST)))
 async def test_connection_that_speaks_nonsense_is_its_own_only(
-    http: httpx.AsyncClient, server: Server, number: int
+    http: Client, server: Server, number: int
 ) -> None:
     """Broken handshakes, framings and protocols end their connection and nothing else."""
     address = urlsplit(server.url)
@@ -178,7 +177,7 @@ async def test_connection_that_speaks_nonsense_is_its_own_only(
 
 
 async def test_connection_that_is_cut_in_the_middle_harms_nobody(
-    http: httpx.AsyncClient, server: Server
+    http: Client, server: Server
 ) -> None:
     """A client may go away at any byte of its request."""
     request = (

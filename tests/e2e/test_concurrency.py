@@ -7,33 +7,21 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
-import pytest
 import trio
 
-from tests.e2e.players import Json, Player, at_once, check_books, client, fresh_key, refused
+from tests.e2e.players import Json, Player, at_once, check_books, fresh_key, refused
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
-    import httpx
-
-    from tests.e2e.server import Server
+    from bench.wire import Client, Response
 
 PARALLEL = 200
 
 
-@pytest.fixture
-async def crowd(server: Server) -> AsyncGenerator[httpx.AsyncClient, None]:
-    """Open a client with a connection for every request of a crowd."""
-    async with client(server.url, connections_max=PARALLEL) as opened:
-        yield opened
-
-
-async def test_last_affordable_building_is_ordered_once(crowd: httpx.AsyncClient) -> None:
+async def test_last_affordable_building_is_ordered_once(http: Client) -> None:
     """Of two hundred parallel orders for what can be paid once, exactly one succeeds."""
-    player = await Player.join(crowd)
+    player = await Player.join(http)
     orders = (partial(player.order, "palace") for _ in range(PARALLEL))
-    answers: list[httpx.Response] = await at_once(orders)
+    answers: list[Response] = await at_once(orders)
     statuses = Counter(answer.status_code for answer in answers)
     assert statuses[201] == 1, statuses
     assert statuses.keys() <= {201, 409, 503}
@@ -45,12 +33,12 @@ async def test_last_affordable_building_is_ordered_once(crowd: httpx.AsyncClient
     await check_books(player)
 
 
-async def test_same_key_in_parallel_has_one_effect(crowd: httpx.AsyncClient) -> None:
+async def test_same_key_in_parallel_has_one_effect(http: Client) -> None:
     """A hundred times the same key and body at once: one order, a hundred equal answers."""
-    player = await Player.join(crowd)
+    player = await Player.join(http)
     key = fresh_key()
     orders = (partial(player.order, "keep", key=key) for _ in range(100))
-    answers: list[httpx.Response] = await at_once(orders)
+    answers: list[Response] = await at_once(orders)
     statuses = Counter(answer.status_code for answer in answers)
     assert statuses == {201: 1, 200: 99}
     assert len({answer.content for answer in answers}) == 1
@@ -58,21 +46,21 @@ async def test_same_key_in_parallel_has_one_effect(crowd: httpx.AsyncClient) -> 
     await check_books(player)
 
 
-async def test_same_transfer_in_parallel_is_one_transfer(crowd: httpx.AsyncClient) -> None:
+async def test_same_transfer_in_parallel_is_one_transfer(http: Client) -> None:
     """Fifty times the same transfer at once moves the goods once."""
-    sender, receiver = await Player.join(crowd), await Player.join(crowd)
+    sender, receiver = await Player.join(http), await Player.join(http)
     key = fresh_key()
     sends = (partial(sender.transfer, receiver.name, {"gold": 7}, key) for _ in range(50))
-    answers: list[httpx.Response] = await at_once(sends)
+    answers: list[Response] = await at_once(sends)
     assert Counter(answer.status_code for answer in answers) == {201: 1, 200: 49}
     assert len({answer.content for answer in answers}) == 1
     assert (await sender.amount("gold"), await receiver.amount("gold")) == (993, 1007)
 
 
-async def test_cancel_and_completion_exclude_each_other(crowd: httpx.AsyncClient) -> None:
+async def test_cancel_and_completion_exclude_each_other(http: Client) -> None:
     """At the moment of completion exactly one of both wins, and what is owned adds up."""
     rng = random.Random(1)
-    players = [await Player.join(crowd) for _ in range(16)]
+    players = [await Player.join(http) for _ in range(16)]
     won: Counter[str] = Counter()
 
     async def race(player: Player) -> None:
@@ -97,26 +85,26 @@ async def test_cancel_and_completion_exclude_each_other(crowd: httpx.AsyncClient
     assert won.total() == len(players)
 
 
-async def test_cancels_in_parallel_refund_once(crowd: httpx.AsyncClient) -> None:
+async def test_cancels_in_parallel_refund_once(http: Client) -> None:
     """Fifty cancels of one order: one refund, forty-nine refusals."""
-    player = await Player.join(crowd)
+    player = await Player.join(http)
     order = await player.ordered("palace")
-    answers: list[httpx.Response] = await at_once(partial(player.cancel, order) for _ in range(50))
+    answers: list[Response] = await at_once(partial(player.cancel, order) for _ in range(50))
     assert Counter(answer.status_code for answer in answers) == {200: 1, 409: 49}
     assert await player.amount("gold") == 1000
     await check_books(player)
 
 
-async def test_transfers_both_ways_neither_block_nor_lose(crowd: httpx.AsyncClient) -> None:
+async def test_transfers_both_ways_neither_block_nor_lose(http: Client) -> None:
     """Two accounts that send to each other all at once: every transfer arrives, all adds up."""
-    one, two = await Player.join(crowd), await Player.join(crowd)
+    one, two = await Player.join(http), await Player.join(http)
     sends = (
         partial(sender.transfer, receiver.name, {"gold": amount})
         for amount in range(1, 31)
         for sender, receiver in ((one, two), (two, one))
     )
     with trio.fail_after(20):
-        answers: list[httpx.Response] = await at_once(sends)
+        answers: list[Response] = await at_once(sends)
     assert Counter(answer.status_code for answer in answers) == {201: 60}
     assert (await one.amount("gold"), await two.amount("gold")) == (1000, 1000)
     for player in (one, two):
@@ -125,21 +113,21 @@ async def test_transfers_both_ways_neither_block_nor_lose(crowd: httpx.AsyncClie
         assert (causes["transfer-sent"], causes["transfer-received"]) == (30, 30)
 
 
-async def test_refresh_in_parallel_gives_one_rotation(crowd: httpx.AsyncClient) -> None:
+async def test_refresh_in_parallel_gives_one_rotation(http: Client) -> None:
     """One refresh token spent twenty times at once is a reuse: the session ends."""
-    player = await Player.join(crowd)
+    player = await Player.join(http)
     body = {"refresh_token": player.tokens["refresh_token"]}
-    spend = partial(crowd.post, "/v1/sessions/refresh", json=body)
-    answers: list[httpx.Response] = await at_once(spend for _ in range(20))
+    spend = partial(http.post, "/v1/sessions/refresh", json=body)
+    answers: list[Response] = await at_once(spend for _ in range(20))
     statuses = Counter(answer.status_code for answer in answers)
     assert statuses[200] <= 1
     assert statuses[401] >= 19
     refused(await player.send("GET", "/v1/inventory"), 401, "invalid-token")
 
 
-async def test_registration_in_parallel_gives_the_name_once(crowd: httpx.AsyncClient) -> None:
+async def test_registration_in_parallel_gives_the_name_once(http: Client) -> None:
     """Twenty registrations of one name at once: one account."""
     credentials = {"username": "everybody", "password": "correct horse battery"}
-    register = partial(crowd.post, "/v1/accounts", json=credentials)
-    answers: list[httpx.Response] = await at_once(register for _ in range(20))
+    register = partial(http.post, "/v1/accounts", json=credentials)
+    answers: list[Response] = await at_once(register for _ in range(20))
     assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 19}

@@ -7,9 +7,9 @@ import signal
 from collections import Counter
 from typing import TYPE_CHECKING
 
-import httpx
 import trio
 
+from bench.wire import Broken
 from tests.e2e.players import Json, Player, check_books, client, fresh_key, until
 from tests.e2e.server import SHUTDOWN_MAX_S, serving
 from tests.postgres import frozen
@@ -17,6 +17,7 @@ from tests.postgres import frozen
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from bench.wire import Client, Response
     from tests.e2e.server import Server
 
 PLAYERS = 8
@@ -38,7 +39,7 @@ class Orders:
             key = fresh_key()
             try:
                 answer = await player.order("guard", 1, key)
-            except httpx.TransportError:
+            except Broken:
                 self.unanswered.append((player, key))
                 await trio.sleep(0.02)
                 continue
@@ -101,7 +102,7 @@ async def progress(orders: Orders) -> None:
     await until(more)
 
 
-async def restarted(server: Server, http: httpx.AsyncClient, killed: int) -> None:
+async def restarted(server: Server, http: Client, killed: int) -> None:
     """Wait until another PostgreSQL runs and the server is ready again."""
 
     async def ready() -> bool:
@@ -126,7 +127,7 @@ async def test_requests_get_503_while_the_database_is_away(place: Path) -> None:
                 assert answer.status_code in {503, 504}, answer.text
                 assert (await http.get("/healthz")).status_code == 200
 
-            async def answered() -> httpx.Response | None:
+            async def answered() -> Response | None:
                 again = await player.order("keep", key=key)
                 return again if again.status_code in {200, 201} else None
 

@@ -23,14 +23,13 @@ from tests.postgres import reachable_directory
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
-    import httpx
-
+    from bench.wire import Client
     from tests.e2e.server import Server
     from tests.postgres import PostgresServer
 
 
 @pytest.fixture
-async def pair(http: httpx.AsyncClient) -> tuple[Player, Player]:
+async def pair(http: Client) -> tuple[Player, Player]:
     """Give two new players."""
     return await Player.join(http), await Player.join(http)
 
@@ -94,7 +93,7 @@ async def test_transfer_sent_again_is_one_transfer(pair: tuple[Player, Player]) 
     first = await sender.transfer(receiver.name, {"gold": 10}, key)
     again = await sender.transfer(receiver.name, {"gold": 10}, key)
     assert (first.status_code, again.status_code) == (201, 200)
-    assert again.headers["Idempotency-Replayed"] == "true"
+    assert again.headers["idempotency-replayed"] == "true"
     assert again.json() == first.json()
     other = await sender.transfer(receiver.name, {"gold": 11}, key)
     refused(other, 422, "idempotency-key-reused")

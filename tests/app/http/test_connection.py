@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 import pytest
 import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
+from hypercorn.trio.worker_context import WorkerContext
 
 from actors.inventory.messages import PlaceOrder
 from actors.ticker.messages import GetWorld, World
 from app.http.connection import LINGER_S, Connection
+from app.http.protocol import HttpProtocol
 from tests.app.http.harness import (
     BEARER,
     NOW_MS,
+    SETTINGS,
     SILENT,
     FakeWorld,
     Serving,
@@ -25,10 +30,24 @@ from tests.app.http.harness import (
 )
 
 if TYPE_CHECKING:
+    from hypercorn.typing import ASGIFramework
+
     from app.http.edge import AsgiApp, Receive, Scope, Send
 
 UPGRADE = ("Connection: Upgrade", "Upgrade: websocket")
 REGISTER = b'{"username":"ada","password":"correct horse"}'
+
+
+@dataclass(frozen=True)
+class Flood:
+    """An application whose answer is larger than every buffer between it and a client."""
+
+    size: int = 64 * 1024 * 1024
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with zeros."""
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": bytes(self.size)})
 
 
 def post(*headers: str, body: bytes = b"") -> bytes:
@@ -70,6 +89,7 @@ async def alive(server: Serving) -> bool:
         (post("Transfer-Encoding: chunked, chunked"), 501, "not-implemented"),
         (get("/healthz", "A: " + "b" * 20_000), 431, "headers-too-large"),
         (get("/" + "a" * 20_000), 431, "headers-too-large"),
+        (get("/healthz", "A: " + "b" * 20_000)[:-4], 431, "headers-too-large"),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "http-version-not-supported"),
         (b"GET /healthz HTTP/3.0\r\nHost: x\r\n\r\n", 505, "http-version-not-supported"),
     ],
@@ -166,6 +186,64 @@ async def test_failing_connection_is_logged_and_ends_alone(
         await bystander.send(get())
         assert (await bystander.read_response()).status == 200
         assert await alive(server)
+
+
+async def test_connection_that_fails_while_cancelled_is_logged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An error that comes together with the server's own end is logged, and does not spread."""
+
+    async def fail_at_the_end(*_: object) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise ZeroDivisionError
+
+    async with serving(settings=settings_with(shutdown_timeout_ms=50)) as server:
+        with monkeypatch.context() as patch:
+            patch.setattr(HttpProtocol, "handle", fail_at_the_end)
+            client = await server.connect()
+            await client.send(get())
+            await server.wait_connection_open()
+            await trio.sleep(0.05)
+            server.stop.set()
+            await server.stopped.wait()
+        assert len(server.world.events("connection_failed")) >= 1
+
+
+async def test_connection_accepted_during_shutdown_is_closed() -> None:
+    """A client that is accepted when the shutdown has begun is let go at once."""
+    world, context = FakeWorld(), WorkerContext(None)
+    await context.terminated.set()
+    ours, theirs = trio.socket.socketpair()
+    connection = Connection(
+        trio.SocketStream(ours),
+        ASGIWrapper(cast("ASGIFramework", Flood())),
+        config=Config(),
+        context=context,
+        settings=SETTINGS,
+        log=world.log,
+    )
+    with theirs, trio.fail_after(1):
+        await connection.serve()
+        assert await theirs.recv(1) == b""
+
+
+async def test_connection_that_is_gone_before_it_is_served_is_forgotten() -> None:
+    """A client that was reset between connect and accept is no error."""
+    world = FakeWorld()
+    never_connected = trio.SocketStream(trio.socket.socket())
+    connection = Connection(
+        never_connected,
+        ASGIWrapper(cast("ASGIFramework", Flood())),
+        config=Config(),
+        context=WorkerContext(None),
+        settings=SETTINGS,
+        log=world.log,
+    )
+    await connection.serve()
+    assert never_connected.socket.fileno() == -1
+    assert not world.logged
 
 
 async def test_failing_application_is_answered_with_500() -> None:
@@ -338,18 +416,6 @@ async def test_waiting_for_an_actor_is_not_idleness() -> None:
         await client.aclose()
 
 
-@dataclass(frozen=True)
-class Flood:
-    """An application whose answer is larger than every buffer between it and a client."""
-
-    size: int = 64 * 1024 * 1024
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer with zeros."""
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": bytes(self.size)})
-
-
 async def test_client_that_never_reads_is_cut_off() -> None:
     """A client that does not take its answer holds its connection no longer than the deadline."""
     settings = settings_with(send_timeout_ms=150)
@@ -418,7 +484,9 @@ async def test_too_many_connections_are_told_so() -> None:
         assert response.headers["retry-after"] == "1"
         assert response.headers["x-request-id"]
         assert msgspec.json.decode(response.body)["type"] == "/problems/overloaded"
+        await third.send(b"whatever it says now")
         await third.aclose()
+        (await server.connect()).reset()
         await first.aclose()
         await server.wait_connections_closed(keeping=1)
         fourth = await server.connect()

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 import trio
+from werkzeug import exceptions
 
 from actors.authx.messages import Authorize, Register
 from actors.database.errors import ConnectionLost, DatabaseUnavailable, StatementError
 from actors.inventory.messages import GetInventory, PlaceOrder
 from actors.ticker.messages import GetWorld
 from app.http.endpoints import ENDPOINTS
+from app.http.errors import MalformedRequest
+from app.http.quart_app import _own_error
 from bus import Overloaded
 from tests.app.http.harness import (
     BEARER,
@@ -308,6 +311,23 @@ async def test_request_id_is_the_clients_or_a_new_one() -> None:
             assert response.headers["x-request-id"] == "a.B-1_2"
             response = await server.client.get(path, headers={"X-Request-Id": "no good"})
             assert response.headers["x-request-id"] != "no good"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (exceptions.BadRequest("odd"), MalformedRequest),
+        (exceptions.Gone(), MalformedRequest),
+        (exceptions.InternalServerError(), exceptions.InternalServerError),
+        (ValueError(), ValueError),
+    ],
+    ids=lambda value: getattr(value, "__name__", type(value).__name__),
+)
+def test_error_of_the_framework_is_the_clients_or_the_servers(
+    error: Exception, expected: type[Exception]
+) -> None:
+    """What Werkzeug blames on the client is a 400; anything else stays the server's own error."""
+    assert type(_own_error(error, SETTINGS)) is expected
 
 
 async def test_table_has_every_endpoint_of_the_contract() -> None:

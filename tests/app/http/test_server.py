@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
@@ -20,6 +21,9 @@ from tests.app.http.harness import (
     settings_with,
 )
 from tests.app.http.test_connection import Flood, post
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 
 async def test_port_0_reports_the_port_that_was_picked() -> None:
@@ -57,14 +61,40 @@ def test_bind_error_shows_an_ipv6_address_in_brackets() -> None:
     assert str(HttpBindError("::1", 80, "why")) == "cannot listen on [::1]:80: why"
 
 
-async def test_every_address_of_a_host_has_the_same_port() -> None:
+async def test_every_address_of_a_host_has_the_same_port(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A name with several addresses is listened to on all that this machine has, on one port."""
-    listeners, port = await open_listeners("localhost", 0, 10)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            trio.socket,
+            "getaddrinfo",
+            resolving_to(
+                (socket.AF_INET, ("203.0.113.1", 0)),
+                (socket.AF_INET, ("127.0.0.1", 0)),
+                (socket.AF_INET6, ("::1", 0, 0, 0)),
+            ),
+        )
+        listeners, port = await open_listeners("everywhere", 0, 10)
     try:
         assert {listener.socket.getsockname()[1] for listener in listeners} == {port}
+        families = {listener.socket.family for listener in listeners}
+        assert families in ({socket.AF_INET}, {socket.AF_INET, socket.AF_INET6})
     finally:
         for listener in listeners:
             await listener.aclose()
+
+
+def resolving_to(
+    *found: tuple[int, tuple[str | int, ...]],
+) -> Callable[..., Awaitable[list[Any]]]:
+    """Make a resolver that finds these addresses."""
+
+    async def resolve(*_: object, **__: object) -> list[Any]:
+        await trio.lowlevel.checkpoint()
+        return [(family, 0, 0, "", address) for family, address in found]
+
+    return resolve
 
 
 async def test_failed_bind_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,14 +103,9 @@ async def test_failed_bind_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) 
         taken.bind(("127.0.0.2", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        family = socket.AF_INET
-
-        async def resolve(*_: object, **__: object) -> object:
-            await trio.lowlevel.checkpoint()
-            return [(family, 0, 0, "", (host, port)) for host in ("127.0.0.1", "127.0.0.2")]
-
+        both = [(socket.AF_INET, (host, port)) for host in ("127.0.0.1", "127.0.0.2")]
         with monkeypatch.context() as patch:
-            patch.setattr(trio.socket, "getaddrinfo", resolve)
+            patch.setattr(trio.socket, "getaddrinfo", resolving_to(*both))
             with pytest.raises(HttpBindError, match="in use"):
                 await open_listeners("both", port, 10)
         with socket.socket() as free:

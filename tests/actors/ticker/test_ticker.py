@@ -1,0 +1,370 @@
+"""The world clock: counts one by one, durable first, at the pace of the monotonic clock."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+from structlog.testing import LogCapture
+from trio.testing import wait_all_tasks_blocked
+
+from actors.shutdown import Phase
+from actors.storage import Conflict, Delete, Read, Row, StorageSettings, Update
+from actors.ticker import TICKER_KEY, GetWorld, Tick, Ticker, World
+from bus import ActorStopped, Interest, Message, Topic
+from tests.actors.storage.support import FlakyEngine, Running, running_storage
+from tests.postgres import quiet_log
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from trio.testing import MockClock
+
+    from actors.storage.engine import Unit
+    from actors.storage.errors import StorageError
+    from bus import Subscription
+
+BEGAN = datetime(2026, 3, 1, 12, 0, 0, 500_000, tzinfo=UTC)
+BEGAN_MS = 1_772_366_400_500
+TICK_MS = 200
+
+
+class Watch:
+    """A ticker at work, and whoever watches its ticks."""
+
+    def __init__(self, running: Running, tick_ms: int) -> None:
+        self.running = running
+        self.log = LogCapture()
+        self.seen: list[tuple[float, Tick]] = []
+        self._ticks = running.bus.subscribe(Interest(Topic.TICK), buffer=1)
+        self.subscription: Subscription = running.bus.subscribe(
+            Interest(Topic.TASK, TICKER_KEY), Interest(Topic.SHUTDOWN), buffer=16
+        )
+        self.ticker = Ticker(
+            self.subscription,
+            running.bus,
+            running.client,
+            world_name="w",
+            ruleset="tutorial",
+            tick_ms=tick_ms,
+            wall_clock=lambda: BEGAN,
+            log=quiet_log(self.log),
+        )
+
+    async def watch(self) -> None:
+        """Note every tick, and when it came."""
+        async for message in self._ticks:
+            assert isinstance(message.body, Tick)
+            self.seen.append((trio.current_time(), message.body))
+
+    @property
+    def counts(self) -> list[int]:
+        """The ticks seen."""
+        return [tick.tick for _, tick in self.seen]
+
+    def events(self) -> list[str]:
+        """The events logged."""
+        return [entry["event"] for entry in self.log.entries]
+
+    async def stored(self) -> Row:
+        """Read the world as it is stored."""
+        [[row]] = await self.running.client.read(Read("world", where={"name": "w"}))
+        return row
+
+    async def world(self) -> World:
+        """Ask the ticker for the world."""
+        world: World = await self.running.bus.ask(
+            Topic.TASK, GetWorld(), key=TICKER_KEY, timeout_s=60
+        )
+        return world
+
+
+@asynccontextmanager
+async def ticking(running: Running, *, tick_ms: int = TICK_MS) -> AsyncGenerator[Watch]:
+    """Run a ticker for as long as the block lasts."""
+    watch = Watch(running, tick_ms)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch.watch)
+        await nursery.start(watch.ticker.run)
+        yield watch
+        nursery.cancel_scope.cancel()
+    watch.subscription.close()
+
+
+@pytest.fixture
+async def engine() -> FlakyEngine:
+    """Make a database in memory that can be away."""
+    return FlakyEngine()
+
+
+@pytest.fixture
+async def running(engine: FlakyEngine) -> AsyncGenerator[Running]:
+    """Run a Storage that gives up after a second."""
+    async with running_storage(engine, StorageSettings(wait_seconds_max=1)) as running:
+        yield running
+
+
+async def test_ticker_counts_from_zero_by_one(running: Running, autojump_clock: MockClock) -> None:
+    """A new world begins at tick 0 at the wall clock's time and goes on by one, at its pace."""
+    async with ticking(running) as watch:
+        began = trio.current_time()
+        await trio.sleep(20.1)
+    assert watch.counts == list(range(101))
+    assert [tick.now_ms for _, tick in watch.seen] == [BEGAN_MS + TICK_MS * n for n in range(101)]
+    for number, (at, _) in enumerate(watch.seen):
+        assert at - began == pytest.approx(number * TICK_MS / 1000)
+    assert watch.ticker.lag_ticks == 0
+    assert watch.events() == ["world_created"]
+
+
+async def test_ticker_publishes_a_tick_only_after_it_is_stored(
+    running: Running, engine: FlakyEngine, autojump_clock: MockClock
+) -> None:
+    """No tick is seen that is not durable."""
+    async with ticking(running) as watch:
+        await trio.sleep(1.1)
+        for _, tick in watch.seen[-1:]:
+            stored = await watch.stored()
+            assert (stored["tick"], stored["now_ms"]) == (tick.tick, tick.now_ms)
+        engine.away = True
+        await trio.sleep(5)
+        assert watch.counts == [0, 1, 2, 3, 4, 5]
+        engine.away = False
+        assert (await watch.stored())["tick"] == 5
+
+
+async def test_ticker_goes_on_from_the_stored_tick_after_a_restart(
+    running: Running, autojump_clock: MockClock
+) -> None:
+    """The world keeps its id and its time; it stands still while nobody ticks."""
+    async with ticking(running) as first:
+        await trio.sleep(1.1)
+        world = await first.world()
+    await trio.sleep(3600)
+    async with ticking(running) as second:
+        assert await second.world() == world
+        await trio.sleep(0.5)
+    assert first.counts == [0, 1, 2, 3, 4, 5]
+    assert second.counts == [5, 6, 7]
+    assert second.seen[0][1].now_ms == first.seen[-1][1].now_ms
+    assert "world_created" not in second.events()
+
+
+async def test_ticker_cancelled_between_store_and_publish_loses_nothing(
+    running: Running, autojump_clock: MockClock
+) -> None:
+    """A tick that was stored and not seen is what the next run begins with."""
+    async with ticking(running) as first:
+        await trio.sleep(0.3)
+    await running.client.commit(
+        Update("world", {"name": "w"}, {"tick": 2, "now_ms": BEGAN_MS + 2 * TICK_MS}, 2)
+    )
+    async with ticking(running) as second:
+        await trio.sleep(0.3)
+    assert first.counts == [0, 1]
+    assert second.counts == [2, 3]
+
+
+class SlowEngine(FlakyEngine):
+    """A database whose commits take their time."""
+
+    delay_s = 0.0
+
+    async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
+        """Commit after a while."""
+        await trio.sleep(self.delay_s)
+        return await super().commit(units)
+
+
+async def test_ticker_catches_up_tick_by_tick_after_a_stall(autojump_clock: MockClock) -> None:
+    """After a stall every tick that was missed is made up for, none is skipped."""
+    engine = SlowEngine()
+    async with running_storage(engine) as running, ticking(running) as watch:
+        began = trio.current_time()
+        await trio.sleep(1.1)
+        engine.delay_s = 2.0
+        await trio.sleep(0.2)
+        engine.delay_s = 0.0
+        await trio.sleep(0.8)
+        assert watch.counts == [0, 1, 2, 3, 4, 5]
+        await trio.sleep(2.0)
+        elapsed = trio.current_time() - began
+        assert watch.ticker.lag_ticks == 0
+    assert watch.counts == list(range(int(elapsed / 0.2 + 0.01) + 1))
+
+
+async def test_ticker_tells_how_far_it_is_behind(autojump_clock: MockClock) -> None:
+    """A world that cannot keep its pace says by how many ticks it lags."""
+    engine = SlowEngine()
+    async with running_storage(engine) as running, ticking(running) as watch:
+        engine.delay_s = 0.4
+        await trio.sleep(4.1)
+        assert watch.ticker.lag_ticks == pytest.approx(10, abs=1)
+        assert watch.counts == list(range(len(watch.counts)))
+        assert len(watch.counts) == pytest.approx(10, abs=1)
+
+
+async def test_ticker_survives_a_database_that_is_away(
+    running: Running, engine: FlakyEngine, autojump_clock: MockClock
+) -> None:
+    """Through an absence the clock waits; then it catches up without skipping or repeating."""
+    async with ticking(running) as watch:
+        began = trio.current_time()
+        await trio.sleep(1.1)
+        engine.away = True
+        await trio.sleep(30)
+        engine.away = False
+        await trio.sleep(10)
+        elapsed = trio.current_time() - began
+    assert watch.counts == list(range(int(elapsed / 0.2) + 1))
+    assert "tick_delayed" in watch.events()
+    assert "world_unreadable" in watch.events()
+
+
+class ForgetfulEngine(FlakyEngine):
+    """A database that does its work and then says that it did not."""
+
+    lies = 0
+
+    async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
+        """Commit, and deny it."""
+        outcomes = await super().commit(units)
+        if self.lies:
+            self.lies -= 1
+            return [Conflict("world") for _ in units]
+        return outcomes
+
+
+async def test_ticker_keeps_its_pace_when_a_store_was_done_after_all(
+    autojump_clock: MockClock,
+) -> None:
+    """A tick that was stored though an error was reported counts once, and costs no extra one."""
+    engine = ForgetfulEngine()
+    async with running_storage(engine) as running, ticking(running) as watch:
+        began = trio.current_time()
+        await trio.sleep(1.1)
+        engine.lies = 3
+        await trio.sleep(10)
+        elapsed = trio.current_time() - began
+        stored = await watch.stored()
+    assert watch.counts == list(range(int(elapsed / 0.2) + 1))
+    assert stored["tick"] == watch.counts[-1]
+    assert stored["now_ms"] == BEGAN_MS + TICK_MS * watch.counts[-1]
+
+
+async def test_ticker_never_goes_back_nor_skips_in_what_it_publishes(
+    running: Running, engine: FlakyEngine, autojump_clock: MockClock
+) -> None:
+    """However often the database comes and goes, ticks are seen one by one."""
+    async with ticking(running) as watch:
+        for seconds in (0.15, 1.3, 0.4, 2.2, 0.05, 3.7, 0.6):
+            engine.away = not engine.away
+            await trio.sleep(seconds)
+        engine.away = False
+        await trio.sleep(5)
+    assert watch.counts[0] == 0
+    assert {after - before for before, after in pairwise(watch.counts)} == {1}
+
+
+async def test_ticker_of_a_world_that_was_erased_keeps_trying(
+    running: Running, autojump_clock: MockClock
+) -> None:
+    """A world that somebody erased stops the clock, not the server."""
+    async with ticking(running) as watch:
+        await trio.sleep(0.3)
+        await running.client.commit(Delete("world", {"name": "w"}))
+        await trio.sleep(5)
+        assert watch.counts == [0, 1]
+        assert watch.events().count("tick_delayed") > 5
+
+
+async def test_ticker_answers_what_the_world_is(
+    running: Running, autojump_clock: MockClock
+) -> None:
+    """GetWorld tells the world's id, its tick, its time and its pace."""
+    async with ticking(running, tick_ms=1000) as watch:
+        await trio.sleep(2.5)
+        world = await watch.world()
+        stored = await watch.stored()
+    assert world == World(stored["world_id"], 2, 1000, BEGAN_MS + 2000)
+
+
+async def test_ticker_answers_while_the_database_is_away(
+    running: Running, engine: FlakyEngine, autojump_clock: MockClock
+) -> None:
+    """Asking for the world needs no database."""
+    async with ticking(running) as watch:
+        engine.away = True
+        await trio.sleep(5)
+        began = trio.current_time()
+        assert (await watch.world()).tick == 0
+        assert trio.current_time() == began
+
+
+async def test_ticker_drops_what_it_does_not_understand(
+    running: Running, autojump_clock: MockClock
+) -> None:
+    """A message that is none of the Ticker's tells its asker at once; a reply is optional."""
+    async with ticking(running) as watch:
+        with pytest.raises(ActorStopped):
+            await running.bus.ask(Topic.TASK, "what?", key=TICKER_KEY, timeout_s=1e6)
+        for body in ("what?", GetWorld()):
+            running.bus.send_nowait(Message(Topic.TASK, body, TICKER_KEY))
+        await trio.sleep(0.5)
+        assert watch.counts == [0, 1, 2]
+        assert watch.events().count("message_not_understood") == 2
+
+
+@pytest.mark.parametrize("phase", [Phase.WORLD, Phase.STORAGE, Phase.DATABASE])
+async def test_ticker_stops_at_its_phase_or_a_later_one(
+    running: Running, autojump_clock: MockClock, phase: Phase
+) -> None:
+    """When the clock's phase comes the ticker returns, and whoever asks learns at once."""
+    watch = Watch(running, TICK_MS)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(watch.ticker.run)
+        await trio.sleep(1.1)
+        await running.shut_down(phase)
+    with pytest.raises(ActorStopped):
+        await watch.world()
+
+
+async def test_ticker_ticks_on_while_the_edge_closes(
+    running: Running, autojump_clock: MockClock
+) -> None:
+    """Requests in flight still see time go by."""
+    async with ticking(running) as watch:
+        await running.shut_down(Phase.EDGE)
+        await trio.sleep(1.1)
+        assert watch.counts == [0, 1, 2, 3, 4, 5]
+
+
+async def test_ticker_stops_at_once_though_the_database_is_away(
+    running: Running, engine: FlakyEngine, autojump_clock: MockClock
+) -> None:
+    """A store that hangs does not hold up the shutdown."""
+    watch = Watch(running, TICK_MS)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(watch.ticker.run)
+        engine.away = True
+        await trio.sleep(1.1)
+        began = trio.current_time()
+        await running.shut_down(Phase.WORLD)
+        await wait_all_tasks_blocked()
+    assert trio.current_time() == began
+
+
+async def test_ticker_does_not_start_without_its_world(
+    engine: FlakyEngine, running: Running, autojump_clock: MockClock
+) -> None:
+    """A ticker that cannot load its world is not ready: what kept it from that comes out."""
+    engine.away = True
+    watch = Watch(running, TICK_MS)
+    async with trio.open_nursery() as nursery:
+        with pytest.raises(Exception, match="the database is away"):
+            await nursery.start(watch.ticker.run)
+    assert watch.counts == []
