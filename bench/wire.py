@@ -6,6 +6,7 @@ It reads what Holdfast sends: a status, headers, and a body of a stated length.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -65,11 +66,9 @@ class Connection:
         Raises:
             Broken: it was closed before the answer was complete.
         """
-        try:
+        # Where the server has closed its side, the answer may have been sent before.
+        with suppress(trio.BrokenResourceError):
             await self._stream.send_all(request)
-        except trio.BrokenResourceError:
-            # The answer may have been sent before the server closed its side.
-            pass
         try:
             head = await self._head()
             lines = head.decode("latin-1").split("\r\n")
@@ -129,6 +128,7 @@ class Client:
     _idle: list[Connection] = field(default_factory=list[Connection])
 
     async def __aenter__(self) -> Self:
+        """Give the client itself."""
         return self
 
     async def __aexit__(
@@ -137,6 +137,7 @@ class Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        """Close every connection."""
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
             while self._idle:
                 await self._idle.pop().aclose()

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from bus import PendingReply
 
 DAY_MS: Final = 86_400_000
-_STEPS: Final = 480
+_STEPS: Final = 4_320
 """Into how many steps the time is divided: a month into steps of ten minutes."""
 _STEP_MS_MIN: Final = 1_000
 _ORDERS_MAX: Final = 32

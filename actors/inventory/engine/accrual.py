@@ -51,7 +51,7 @@ def drain_held(
         if not waiting:
             continue
         lowered = before[name] + per_hour * elapsed_ms
-        if per_hour < 0 and lowered < ceiling:
+        if lowered < ceiling:
             total = max(0, lowered + waiting)
             after[name] = min(total, ceiling)
             waiting = total - after[name]

@@ -108,12 +108,11 @@ def _check_names(record: _Record, ruleset: Ruleset) -> None:
         raise ValueError("the stored resources are not those of the ruleset")
     if not record.held.keys() <= ruleset.resources.keys():
         raise ValueError("an unknown resource is held")
-    assets = ruleset.assets
-    for owned, wants_unit in ((record.levels, False), (record.units, True)):
-        for address in owned:
-            rules = assets.get(address)
-            if rules is None or (rules.kind == UNIT) is not wants_unit:
-                raise ValueError(f"{address} is no {'unit' if wants_unit else 'building'}")
+    units = {address for address, rules in ruleset.assets.items() if rules.kind == UNIT}
+    if not record.units.keys() <= units:
+        raise ValueError("what is stored as a unit is none in the ruleset")
+    if not record.levels.keys() <= ruleset.assets.keys() - units:
+        raise ValueError("what is stored with a level has none in the ruleset")
 
 
 def _check_order(order: Order, record: _Record, ruleset: Ruleset) -> None:
@@ -123,15 +122,26 @@ def _check_order(order: Order, record: _Record, ruleset: Ruleset) -> None:
         raise ValueError(f"order {order.id} is for nothing in the ruleset")
     if not 1 <= order.seq <= record.order_seq or order.piece_ms < 1:
         raise ValueError(f"order {order.id} has an impossible sequence or duration")
+    _check_target(order)
+    _check_times(order, record.at_ms)
+
+
+def _check_target(order: Order) -> None:
+    """Refuse a level for units, a count for a level, or more delivered than can be."""
     is_unit = order.kind == UNIT
     if (order.count is not None) is not is_unit or (order.level is None) is not is_unit:
         raise ValueError(f"order {order.id} must have a level or, for units, a count")
-    if order.count is not None and not 0 <= order.delivered < order.count:
+    most = 0 if order.count is None else order.count - 1
+    if not 0 <= order.delivered <= most:
         raise ValueError(f"order {order.id} has delivered {order.delivered} of {order.count}")
+
+
+def _check_times(order: Order, at_ms: int) -> None:
+    """Refuse a state of the order that does not go with its times."""
     if order.state == "running":
         if order.starts_ms is None or order.finishes_ms is None:
             raise ValueError(f"order {order.id} runs without a start")
-        if order.finishes_ms <= record.at_ms:
+        if order.finishes_ms <= at_ms:
             raise ValueError(f"order {order.id} was due before the state was settled")
     elif order.state != "queued" or order.starts_ms is not None or order.delivered:
         raise ValueError(f"order {order.id} is not pending")

@@ -19,7 +19,7 @@ from actors.inventory.errors import RulesetMismatch
 from actors.inventory.views import ChangeView
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from actors.inventory.ruleset import Ruleset
 
@@ -90,20 +90,24 @@ def _removed(state: State, names: _Names) -> tuple[str, ...]:
     """Return what the new ruleset has no place for, by its old name, each once."""
     stocks = [name for name, grains in state.amounts.items() if to_units(grains)]
     stocks += state.held
+    levels = list(state.levels)
+    units = list(state.units)
     for order in state.orders:
         stocks += order.cost
+        (units if order.kind == UNIT else levels).append(order.asset)
     removed = [name for name in stocks if not names.has_resource(name)]
-    removed += [name for name in state.levels if not names.has_asset(name, unit=False)]
-    removed += [name for name in state.units if not names.has_asset(name, unit=True)]
-    removed += [
-        order.asset
-        for order in state.orders
-        if not names.has_asset(order.asset, unit=order.kind == UNIT)
-    ]
-    buildings = {**state.levels, **{o.asset: 1 for o in state.orders if o.level is not None}}
-    targets = [names.of(name) for name in buildings]
-    removed += [name for name in buildings if targets.count(names.of(name)) > 1]
+    removed += [name for name in levels if not names.has_asset(name, unit=False)]
+    removed += [name for name in units if not names.has_asset(name, unit=True)]
+    removed += _collisions(dict.fromkeys(levels), names)
     return tuple(dict.fromkeys(removed))
+
+
+def _collisions(levels: Iterable[str], names: _Names) -> list[str]:
+    """Return the buildings and technologies that would become one, so that a level is lost."""
+    sources: dict[str, list[str]] = {}
+    for old in levels:
+        sources.setdefault(names.of(old), []).append(old)
+    return [old for olds in sources.values() if len(olds) > 1 for old in olds]
 
 
 def _merged(owned: Mapping[str, int], names: _Names, known: Mapping[str, object]) -> dict[str, int]:

@@ -17,6 +17,8 @@ from actors.inventory.engine.draft import Draft
 from actors.inventory.engine.orders import UNIT, Order
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from actors.inventory.engine.state import Events, State
     from actors.inventory.ruleset import Ruleset
 
@@ -58,17 +60,24 @@ def next_due_ms(state: State, ruleset: Ruleset) -> int | None:
     between, so they need none of their own, except that a batch which moves rates is touched
     every `DELIVERIES_PER_SETTLE` deliveries, to keep each settle short.
     """
-    due: int | None = None
-    for order in state.orders:
-        moment = order.finishes_ms
-        if moment is None or order.starts_ms is None:
-            continue
-        if order.count is not None and moves_rates(ruleset, order.asset):
-            pieces = min(order.count, order.delivered + DELIVERIES_PER_SETTLE)
-            moment = order.starts_ms + pieces * order.piece_ms
-        if due is None or moment < due:
-            due = moment
-    return due
+    return min(
+        (
+            _touch_ms(order, order.starts_ms, ruleset)
+            for order in state.orders
+            if order.starts_ms is not None
+        ),
+        default=None,
+    )
+
+
+def _touch_ms(order: Order, starts_ms: int, ruleset: Ruleset) -> int:
+    """Return when the record must be touched for the sake of this running order."""
+    pieces = 1
+    if order.count is not None:
+        pieces = order.count
+        if moves_rates(ruleset, order.asset):
+            pieces = min(pieces, order.delivered + DELIVERIES_PER_SETTLE)
+    return starts_ms + pieces * order.piece_ms
 
 
 def next_step(draft: Draft, limit_ms: int) -> tuple[int, Order | None] | None:
@@ -76,23 +85,35 @@ def next_step(draft: Draft, limit_ms: int) -> tuple[int, Order | None] | None:
 
     With it comes the order that completes then; None where it is a delivery in mid-batch.
     """
-    first: Order | None = None
-    due_ms = limit_ms
-    movers: list[Order] = []
-    for order in draft.orders:
-        finishes_ms = order.finishes_ms
-        if finishes_ms is None:
-            continue
-        if finishes_ms < due_ms or (first is None and finishes_ms == due_ms):
-            first, due_ms = order, finishes_ms
-        if order.kind == UNIT and moves_rates(draft.ruleset, order.asset):
-            movers.append(order)
+    first = _first_due(draft.orders, limit_ms)
+    due_ms = limit_ms if first is None or first.finishes_ms is None else first.finishes_ms
+    movers = _movers(draft)
     draft.run = None
     if movers:
         shift_ms, draft.run = next_shift(draft, movers, due_ms)
         if shift_ms is not None:
             return shift_ms, None
     return None if first is None else (due_ms, first)
+
+
+def _first_due(orders: Iterable[Order], limit_ms: int) -> Order | None:
+    """Return the order that is the first to complete by ``limit_ms``, in (due time, sequence)."""
+    first: Order | None = None
+    earliest_ms = limit_ms + 1
+    for order in orders:
+        if order.finishes_ms is not None and order.finishes_ms < earliest_ms:
+            first, earliest_ms = order, order.finishes_ms
+    return first
+
+
+def _movers(draft: Draft) -> list[Order]:
+    """Return the running batches whose units move rates."""
+    return [
+        order
+        for order in draft.orders
+        if order.kind == UNIT and order.starts_ms is not None
+        if moves_rates(draft.ruleset, order.asset)
+    ]
 
 
 def take_step(draft: Draft, due_ms: int, order: Order | None) -> None:

@@ -17,6 +17,9 @@ from tests.actors.inventory.world import TOWN, World, a_world, account, ruleset
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from actors.inventory.views import OrderView
+    from actors.storage import Row
+
 PLAYERS = [account(number) for number in range(3)]
 RULES = {
     policy: TOWN.replace('overflow = "reject"', f'overflow = "{policy}"')
@@ -70,7 +73,7 @@ async def _take(world: World, step: tuple[Any, ...]) -> None:
             case ("order", who, (asset, count)):
                 await world.order(who, asset, count)
             case ("cancel", who, index):
-                pending = (await world.look(who)).orders
+                pending: tuple[OrderView, ...] = (await world.look(who)).orders
                 if index < len(pending):
                     await world.cancel(who, pending[index].id)
             case ("send", sender, receiver, resource, units):
@@ -81,6 +84,8 @@ async def _take(world: World, step: tuple[Any, ...]) -> None:
                 await world.ask(Freeze(who))
             case ("thaw", who):
                 await world.ask(Thaw(who))
+            case _:
+                raise NotImplementedError(step)
     except InventoryError:
         pass  # refused: nothing has happened
 
@@ -97,10 +102,10 @@ def _gold(world: World) -> int:
     return total
 
 
-def _spent(order: dict[str, Any]) -> int:
+def _spent(order: Row) -> int:
     """Count the gold that went into carts, delivered or on order, less what a cancel gave back."""
-    paid = 5 * order["count"]
+    paid: int = 5 * order["count"]
     if order["state"] != "cancelled":
         return paid
-    undelivered = order["count"] - order["delivered"]
+    undelivered: int = order["count"] - order["delivered"]
     return paid - paid * undelivered // (2 * order["count"])

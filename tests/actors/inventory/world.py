@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import tempfile
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -147,7 +147,7 @@ class World:
     supervisor: Supervisor
     inventories: Inventories
     courier: Courier
-    logged: list[Mapping[str, Any]] = field(default_factory=list)
+    logged: list[Mapping[str, Any]]
     keys: int = 0
 
     async def ask(self, body: InventoryMessage, *, timeout_s: float = 60) -> Any:

@@ -11,6 +11,7 @@ import pytest
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
+from hypercorn.events import RawData
 from hypercorn.trio.worker_context import WorkerContext
 
 from actors.inventory.messages import PlaceOrder
@@ -193,22 +194,24 @@ async def test_connection_that_fails_while_cancelled_is_logged(
 ) -> None:
     """An error that comes together with the server's own end is logged, and does not spread."""
 
-    async def fail_at_the_end(*_: object) -> None:
+    async def fail_at_the_end(_: Connection, protocol: HttpProtocol) -> None:
+        await protocol.handle(RawData(get("/v1/world")))
         try:
             await trio.sleep_forever()
         finally:
             raise ZeroDivisionError
 
-    async with serving(settings=settings_with(shutdown_timeout_ms=50)) as server:
+    world = FakeWorld()
+    world.answers[GetWorld] = SILENT
+    async with serving(world, settings_with(shutdown_timeout_ms=50)) as server:
         with monkeypatch.context() as patch:
-            patch.setattr(HttpProtocol, "handle", fail_at_the_end)
-            client = await server.connect()
-            await client.send(get())
-            await server.wait_connection_open()
-            await trio.sleep(0.05)
+            patch.setattr(Connection, "_read", fail_at_the_end)
+            await server.connect()
+            await world.wait_held()
             server.stop.set()
             await server.stopped.wait()
-        assert len(server.world.events("connection_failed")) >= 1
+        (event,) = world.events("connection_failed")
+        assert event["exc_info"].subgroup(ZeroDivisionError) is not None
 
 
 async def test_connection_accepted_during_shutdown_is_closed() -> None:

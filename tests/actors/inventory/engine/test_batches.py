@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from actors.inventory.engine import advance, grant, place_order
+from actors.inventory.engine import GRAINS_PER_UNIT, advance, grant, place_order
 from actors.inventory.engine.batches import moves_rates, next_shift
 from actors.inventory.engine.draft import Draft
 from actors.inventory.errors import InvalidCount
@@ -55,15 +55,19 @@ def test_units_with_effects_move_rates(asset: str) -> None:
     ),
     st.integers(0, 900),
     st.integers(0, 900),
+    st.sampled_from([0, 1, 1990, 1999]),
 )
-@example("satellite", 100, {"mine": 5, "plant": 1, "refining": 1}, 700, 800)
+@example("satellite", 100, {"mine": 5, "plant": 1, "refining": 1}, 700, 800, 0)
+@example("soldier", 120, {"mine": 2, "plant": 3, "refining": 1}, 600, 0, 1999)
 @settings(max_examples=80, deadline=None)
 def test_a_batch_that_moves_rates_equals_second_by_second(
-    asset: str, count: int, levels: dict[str, int], first: int, second: int
+    asset: str, count: int, levels: dict[str, int], first: int, second: int, metal: int
 ) -> None:
     """Energy, upkeep, production and room of units grow delivery by delivery, exactly."""
     rules = world()
     state = ordered(asset, count, **levels)
+    if metal:
+        state, _ = grant(state, rules, changes={"metal": metal}, now_ms=NOW, cause="grant")
     oracle = Naive(state, rules)
     for seconds in (first, second):
         oracle.run(seconds)
@@ -140,6 +144,22 @@ def test_a_batch_that_must_be_walked_is_bounded(asset: str, most: int) -> None:
     assert len(ordered(asset, most).orders) == 1
     with pytest.raises(InvalidCount):
         ordered(asset, most + 1)
+
+
+def test_a_rate_that_turns_within_a_run_meets_its_capacity_on_the_way() -> None:
+    """A stock that first fills up and then sinks sinks from its capacity, not from beyond."""
+    rules = world()
+    state = ordered("soldier", 120, mine=2, plant=3)
+    state, _ = grant(state, rules, changes={"metal": 1999}, now_ms=NOW, cause="grant")
+    assert state.flows.rates.per_hour["metal"] > 0
+    seconds = 100 * 5
+    full, _ = advance(state, rules, NOW + 100 * SECOND)
+    oracle = Naive(state, rules)
+    oracle.run(seconds)
+    late, _ = advance(state, rules, NOW + seconds * SECOND)
+    assert full.amounts["metal"] == 2000 * GRAINS_PER_UNIT
+    assert late.flows.rates.per_hour["metal"] < 0
+    assert late.amounts == oracle.amounts
 
 
 def test_next_shift_of_a_batch_whose_deliveries_are_all_beyond_the_limit() -> None:

@@ -132,6 +132,16 @@ def test_quote_does_not_count_on_held_goods_above_the_capacity() -> None:
     assert _affordable_at_ms(Draft(state, world()), {"metal": 2755, "crystal": 2}) is None
 
 
+def test_quote_knows_the_last_millisecond_of_a_sinking_stock() -> None:
+    """A stock that falls short by a grain in the moment that the other suffices is too late."""
+    for fraction, expected in ((0, NOW + 2 * HOUR // 15), (-1, None)):
+        stock = {"metal": 1870 * GRAINS_PER_UNIT + fraction, "crystal": 0, "gas": 0}
+        state = begin(world(), amounts=stock)
+        state = grant(state, world(), changes={"burner": 1}, now_ms=NOW, cause="grant")[0]
+        moment = _affordable_at_ms(Draft(state, world()), {"metal": 1754, "crystal": 2})
+        assert moment == expected
+
+
 @pytest.mark.parametrize(
     ("asset", "count", "error"),
     [

@@ -172,6 +172,19 @@ def test_held_goods_flow_in_while_consumption_lowers_the_stock() -> None:
     assert (whole(later)["metal"], later.held) == (2000 - 870, {})
 
 
+def test_held_goods_that_find_room_in_mid_batch_keep_the_ledger_in_time() -> None:
+    """What was delivered before room came is entered before it."""
+    rules = world()
+    state, _ = grant(begin(rules), rules, changes={"metal": 1500}, now_ms=NOW, cause="grant")
+    for name, asset in (("a", "scout"), ("b", "barge")):
+        state, _ = place_order(state, rules, order_id=name, asset=asset, count=3, now_ms=NOW)
+    state, _ = receive(state, "hold", {"metal": 500})
+    _, events = advance(state, rules, NOW + 30_000)
+    moments = [entry.at_ms for entry in events.entries]
+    assert moments == sorted(moments)
+    assert causes(events).count("held-released") == 2
+
+
 def test_held_goods_are_bounded() -> None:
     """Even under hold an account cannot pile up without end."""
     state, _ = receive(begin(world()), "hold", {"metal": AMOUNT_MAX})
