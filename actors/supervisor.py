@@ -98,7 +98,6 @@ class _Child:
         "ended",
         "name",
         "policy",
-        "reported",
         "restarts",
         "state",
         "window",
@@ -118,9 +117,13 @@ class _Child:
         self.restarts = 0
         self.window: deque[float] | None = None
         self.ended: trio.Event | None = None
-        self.reported = False
         self._starter: trio.TaskStatus[None] | None = None
         self._log = log
+
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody still waits for the first readiness."""
+        return self._starter is not None
 
     def report_to(self, starter: trio.TaskStatus[None]) -> None:
         """Remember who waits for the first readiness."""
@@ -130,10 +133,9 @@ class _Child:
         """Take the actor's word that it is ready: this is its ``task_status``."""
         self.state = ActorState.READY
         self._log("actor_started", actor=self.name, restarts=self.restarts)
-        if not self.reported:
-            self.reported = True
-            if self._starter is not None:
-                self._starter.started(value)
+        starter, self._starter = self._starter, None
+        if starter is not None:
+            starter.started(value)
 
     def may_restart(self, limits: RestartLimits, now: float) -> bool:
         """Enter a restart at ``now`` (seconds) unless the window is full."""
@@ -174,6 +176,12 @@ class Supervisor:
         self._log_life = log.debug if quiet else log.info
         self._children: dict[str, _Child] = {}
         self._stopping = False
+        self._restarts = 0
+
+    @property
+    def restarts(self) -> int:
+        """How often any of its actors was restarted, those that are gone included."""
+        return self._restarts
 
     async def start(self, name: str, actor: Actor, policy: Restart = Restart.PERMANENT) -> None:
         """Start an actor and wait until it is ready for the first time.
@@ -192,9 +200,7 @@ class Supervisor:
         Raises:
             ValueError: an actor of this name is there already.
         """
-        child = self._adopt(name, actor, policy)
-        child.reported = True
-        self._nursery.start_soon(self._supervise, child)
+        self._nursery.start_soon(self._supervise, self._adopt(name, actor, policy))
 
     def stopping(self) -> None:
         """Say that shutdown has begun: from now on an actor that ends has finished."""
@@ -258,13 +264,14 @@ class Supervisor:
     async def _keep_running(self, child: _Child) -> None:
         while True:
             failure = await self._run_once(child)
-            if failure is not None and not child.reported:
+            if failure is not None and child.awaited:
                 raise failure
             if not self._comes_back(child, failure):
                 return
             if not child.may_restart(self._limits, trio.current_time()):
                 self._give_up(child, failure)
                 return
+            self._restarts += 1
             await self._back_off(child, failure)
 
     async def _run_once(self, child: _Child) -> Exception | None:

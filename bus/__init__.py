@@ -7,6 +7,7 @@ bus brings them together. It knows no actor and nothing of the game.
 from bus.broadcast import FAN_OUT_SLICE, Bus, open_broadcast_channel
 from bus.errors import ActorStopped, BusError, Overloaded, ReplyTimeout
 from bus.message import Interest, Message
+from bus.observer import Observer
 from bus.reply import PendingReply, Reply
 from bus.statistics import (
     BusStatistics,
@@ -26,6 +27,7 @@ __all__ = [
     "Delivery",
     "Interest",
     "Message",
+    "Observer",
     "Overloaded",
     "PendingReply",
     "Reply",

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from types import TracebackType
 
+    from bus.observer import Observer
+
 FAN_OUT_SLICE = 250
 """Deliveries between two checkpoints: well under a millisecond of work."""
 
@@ -98,9 +100,10 @@ class _Routes:
 class _State:
     """What all handles of one bus share."""
 
-    __slots__ = ("counters", "handles", "routes", "subscriptions")
+    __slots__ = ("counters", "handles", "observer", "routes", "subscriptions")
 
-    def __init__(self) -> None:
+    def __init__(self, observer: Observer | None) -> None:
+        self.observer = observer
         self.routes = {topic: _Routes(topic) for topic in Topic}
         self.subscriptions: dict[Subscription, None] = {}
         self.counters = ReplyCounters()
@@ -205,8 +208,13 @@ class Bus:
             Exception: whatever error the actor answered with.
             trio.ClosedResourceError: this handle is closed.
         """
-        pending = await self._put_question(topic, body, key)
-        return await pending.wait(timeout_s)
+        observer = self._state.observer
+        if observer is None:
+            pending = await self._put_question(topic, body, key)
+            return await pending.wait(timeout_s)
+        with observer.asking(topic, key, body) as trace:
+            pending = await self._put_question(topic, body, key, trace)
+            return await pending.wait(timeout_s)
 
     def clone(self) -> Bus:
         """Give another handle to the same bus; each is closed on its own.
@@ -261,11 +269,13 @@ class Bus:
             ),
         )
 
-    async def _put_question(self, topic: Topic, body: object, key: str | None) -> PendingReply[Any]:
+    async def _put_question(
+        self, topic: Topic, body: object, key: str | None, trace: object = None
+    ) -> PendingReply[Any]:
         # Not in ask() itself: while that waits, only who holds the message may hold the reply.
         reply, pending = self.open_reply()
         try:
-            reached = await self._relay(Message(topic, body, key, reply))
+            reached = await self._relay(Message(topic, body, key, reply, trace))
         except trio.BrokenResourceError:
             reached = 0
         except BaseException:
@@ -314,6 +324,6 @@ class Bus:
             raise trio.ClosedResourceError
 
 
-def open_broadcast_channel() -> Bus:
-    """Open a bus and return its first handle."""
-    return Bus(_State())
+def open_broadcast_channel(*, observer: Observer | None = None) -> Bus:
+    """Open a bus and return its first handle; ``observer`` follows each `Bus.ask`."""
+    return Bus(_State(observer))

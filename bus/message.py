@@ -15,7 +15,7 @@ class Message:
     """One message: the topic is part of it, the body is the receiving actor's own type.
 
     ``key`` narrows it to the subscriptions that declared the same key; ``reply`` is the way
-    back, where the sender waits for an answer.
+    back, where the sender waits for an answer; ``trace`` is what the bus's observer sends along.
     """
 
     topic: Topic
@@ -23,6 +23,7 @@ class Message:
     key: str | None = None
     # The bus carries bodies and answers of every type and looks at none of them.
     reply: Reply[Any] | None = None
+    trace: object = None
 
 
 @dataclass(frozen=True, slots=True)

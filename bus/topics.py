@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import assert_never
 
 
 class Delivery(Enum):
@@ -39,3 +40,5 @@ class Topic(Enum):
                 return Delivery.LATEST
             case Topic.AUTH | Topic.TASK:
                 return Delivery.QUEUED
+            case _ as unreachable:
+                assert_never(unreachable)

@@ -20,6 +20,7 @@ from actors.authx.passwords import Passwords
 from actors.authx.service import AccountService
 from actors.authx.sessions import SessionCache, SessionReader
 from actors.authx.standstill import Standstill
+from actors.authx.statistics import LoginCounters
 from actors.authx.tokens import AccessTokens
 from actors.database.errors import DatabaseError
 from actors.shutdown import Phase, Shutdown
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from actors.authx.messages import AuthMessage
     from actors.authx.sessions import SessionState
     from actors.authx.settings import AuthxSettings
+    from actors.authx.statistics import LoginStatistics
     from actors.database.driver import Database
     from bus import Bus, Message, Subscription
 
@@ -73,6 +75,11 @@ class Authx:
             window_seconds=settings.attempt_window_seconds,
             users_max=settings.attempt_users_max,
         )
+        self._logins = LoginCounters()
+
+    def logins(self) -> LoginStatistics:
+        """Tell how many logins there were, by how they came out."""
+        return self._logins.statistics()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Answer messages until `Phase.STORAGE`, then finish what is in hand and return.
@@ -150,6 +157,7 @@ class Authx:
             cache=cache,
             listener=listener,
             reader=reader,
+            logins=self._logins,
             in_flight_max=self._settings.requests_in_flight_max,
             wall_clock=self._wall_clock,
         )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from actors.authx.passwords import HashSlot, Passwords
     from actors.authx.service import AccountService
     from actors.authx.sessions import SessionCache, SessionReader
+    from actors.authx.statistics import LoginCounters
     from actors.authx.tokens import AccessTokens
     from bus import Reply
 
@@ -44,6 +45,7 @@ class Dispatcher:
         cache: SessionCache,
         listener: AccountListener,
         reader: SessionReader,
+        logins: LoginCounters,
         in_flight_max: int,
         wall_clock: Callable[[], datetime],
     ) -> None:
@@ -54,6 +56,7 @@ class Dispatcher:
         self._cache = cache
         self._listener = listener
         self._reader = reader
+        self._logins = logins
         self._in_flight = 0
         self._in_flight_max = in_flight_max
         self._wall_clock = wall_clock
@@ -101,7 +104,7 @@ class Dispatcher:
         service = self._service
         match message:
             case messages.Login():
-                self._start_hashing(reply, partial(service.login, message))
+                self._start_login(message, reply)
             case messages.Register():
                 self._start_hashing(reply, partial(service.register, message))
             case messages.ChangePassword():
@@ -130,6 +133,17 @@ class Dispatcher:
     def _start_hashing(self, reply: AnyReply, work: HashingWork) -> None:
         slot = self._passwords.reserve()
         self._nursery.start_soon(self._run_hashing, reply, work, slot)
+
+    def _start_login(self, message: messages.Login, reply: AnyReply) -> None:
+        try:
+            self._start_hashing(reply, partial(self._log_in, message))
+        except Overloaded:
+            self._logins.overloaded()
+            raise
+
+    async def _log_in(self, message: messages.Login, slot: HashSlot) -> messages.Tokens:
+        with self._logins.counted():
+            return await self._service.login(message, slot)
 
     async def _run(self, reply: AnyReply, work: Work) -> None:
         try:

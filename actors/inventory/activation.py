@@ -58,6 +58,11 @@ class Activation:
             if message.reply is not None:
                 message.reply.fail(error)
 
+    @property
+    def restarts(self) -> int:
+        """How often any of the inventories was restarted."""
+        return self._supervisor.restarts
+
     def stopping(self) -> None:
         """Say that shutdown has begun."""
         self._supervisor.stopping()

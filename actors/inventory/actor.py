@@ -27,6 +27,7 @@ from actors.inventory.messages import (
 )
 from actors.inventory.work import Context, Dispatch, LookUp, Work
 from actors.storage import Conflict, Duplicate, Rejected, StorageClient, StorageError
+from actors.tracing import NO_TRACER
 from bus import ActorStopped, Bus, BusError, Message, Overloaded, ReplyTimeout, Topic
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from actors.inventory.rulebook import Rulebook
     from actors.inventory.views import TransferRecord
     from actors.inventory.world import WorldTime
+    from actors.tracing import Tracer
     from bus import Reply
 
 _BATCH_MAX = 64
@@ -58,6 +60,7 @@ class Surroundings:
     rulebook: Rulebook
     world: WorldTime
     log: FilteringBoundLogger
+    tracer: Tracer = NO_TRACER
 
 
 class Inventory:
@@ -95,7 +98,7 @@ class Inventory:
             task_status.started()
             async for first in subscription:
                 with self._resident.busy():
-                    await self._serve(self._with_waiting(first))
+                    await self._trace(self._with_waiting(first))
 
     def _with_waiting(self, first: Message) -> list[Message]:
         messages = [first]
@@ -105,6 +108,12 @@ class Inventory:
             except (trio.WouldBlock, trio.ClosedResourceError, trio.EndOfChannel):
                 break
         return messages
+
+    async def _trace(self, messages: Sequence[Message]) -> None:
+        with self._shared.tracer.work(
+            "inventory", messages, account_id=self._resident.account_id, messages=len(messages)
+        ):
+            await self._serve(messages)
 
     async def _serve(self, messages: Sequence[Message]) -> None:
         if any(isinstance(message.body, Forget) for message in messages):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from uuid_utils import uuid7
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from actors.inventory.messages import Grant
     from actors.inventory.work import Work
 
+_CAUSE: Final = "grant"
+
 
 def grant_assets(work: Work, command: Grant) -> Granted:
     """Change assets with a reason; the audit entry is part of the same unit.
@@ -26,13 +28,14 @@ def grant_assets(work: Work, command: Grant) -> Granted:
     if known is not None:
         return Granted(known.the(GrantRecord), replayed=True)
     state, events = grant(
-        work.state, work.ruleset, changes=command.changes, now_ms=work.now_ms, cause="grant"
+        work.state, work.ruleset, changes=command.changes, now_ms=work.now_ms, cause=_CAUSE
     )
     work.take(state, events)
+    [entry] = (entry for entry in events.entries if entry.cause == _CAUSE)
     made = GrantRecord(
         id=str(uuid7()),
         account_id=work.account_id,
-        changes=events.entries[-1].changes,
+        changes=entry.changes,
         reason=command.reason,
         operator=command.operator,
         at_ms=work.now_ms,

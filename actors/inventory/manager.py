@@ -9,7 +9,7 @@ knows is stored, so nothing has to be saved, and a passive account costs no memo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, cast, get_args
 
 import trio
 
@@ -21,6 +21,7 @@ from actors.inventory.residents import Residents
 from actors.inventory.world import WorldTime
 from actors.shutdown import Phase, Shutdown
 from actors.ticker import TICKER_KEY, GetWorld, Tick, World
+from actors.tracing import NO_TRACER
 from bus import Topic
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from actors.inventory.rulebook import Rulebook
     from actors.storage import StorageClient
     from actors.supervisor import RestartLimits
+    from actors.tracing import Tracer
     from bus import Bus, Message, Subscription
 
 _INVENTORY_MESSAGES = get_args(InventoryMessage)
@@ -61,6 +63,7 @@ class InventoriesStatistics:
     activations: int
     passivations: int
     due_lag_ms: int
+    restarts: int
 
 
 class Inventories:
@@ -77,6 +80,7 @@ class Inventories:
         limits: RestartLimits,
         rng: random.Random,
         log: FilteringBoundLogger,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         self._subscription = subscription
         self._bus = bus
@@ -86,7 +90,9 @@ class Inventories:
         self._limits = limits
         self._rng = rng
         self._log = log
+        self._tracer = tracer
         self._residents = Residents(settings.live_max)
+        self._activated: Activation | None = None
         self._due: DueAccounts | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -106,6 +112,7 @@ class Inventories:
                     )
                 async with trio.open_nursery() as nursery:
                     activation = self._activation(nursery, residents, world)
+                    self._activated = activation
                     due = self._due = self._due_accounts(activation, world)
                     nursery.start_soon(due.run)
                     nursery.start_soon(self._sweep, residents)
@@ -125,6 +132,7 @@ class Inventories:
             activations=residents.activations,
             passivations=residents.passivations,
             due_lag_ms=0 if self._due is None else self._due.lag_ms,
+            restarts=0 if self._activated is None else self._activated.restarts,
         )
 
     async def _serve(self, activation: Activation, world: WorldTime) -> None:
@@ -141,7 +149,8 @@ class Inventories:
 
     def _deliver(self, activation: Activation, message: Message) -> None:
         if isinstance(message.body, _INVENTORY_MESSAGES):
-            activation.deliver(message.body.account_id, message)
+            body = cast("InventoryMessage", message.body)
+            activation.deliver(body.account_id, message)
         else:
             self._log.error("message_not_understood", topic=message.topic.value, key=message.key)
             if message.reply is not None:
@@ -176,7 +185,9 @@ class Inventories:
     def _activation(
         self, nursery: trio.Nursery, residents: Residents, world: WorldTime
     ) -> Activation:
-        shared = Surroundings(self._bus, self._storage, self._rulebook, world, self._log)
+        shared = Surroundings(
+            self._bus, self._storage, self._rulebook, world, self._log, self._tracer
+        )
         return Activation(
             nursery,
             residents,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import trio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from bus import Subscription
 
@@ -40,7 +40,7 @@ class Resident:
         return not self.is_busy and self.subscription.is_empty()
 
     @contextmanager
-    def busy(self) -> Iterator[None]:
+    def busy(self) -> Generator[None]:
         """Mark the resident as busy, and the most recently used."""
         self.is_busy = True
         self._residents.touch(self)

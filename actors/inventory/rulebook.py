@@ -56,8 +56,8 @@ class Rulebook:
         eras = [_era(row) for row in rows]
         changed = not eras or eras[-1].version != self.current.version
         if changed:
-            renamed = self._renamed if eras else {}
-            era = Era(self.current.version, now_ms, renamed)
+            none: dict[str, str] = {}
+            era = Era(self.current.version, now_ms, self._renamed if eras else none)
             await storage.commit(*await self._entries(storage, len(eras) + 1, era))
             eras.append(era)
         self._eras = tuple(eras)

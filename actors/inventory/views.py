@@ -90,7 +90,7 @@ class LedgerEntry:
     cause: str
     order_id: str | None = None
     transfer_id: str | None = None
-    changes: Mapping[str, ChangeView] = field(default_factory=dict)
+    changes: Mapping[str, ChangeView] = field(default_factory=dict[str, ChangeView])
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import trio
 
+from actors.meter import NO_METER
 from actors.shutdown import Phase, Shutdown
 from actors.storage.engine import Engine, EngineUnavailable
 from actors.storage.errors import Refused, StorageError
 from actors.storage.operations import Acknowledged, Query, Write
 from actors.storage.validation import Fault, read_faults, unit_faults
+from actors.tracing import NO_TRACER
 from bus import Overloaded
 
 if TYPE_CHECKING:
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
+    from actors.meter import Meter
     from actors.storage.tables import Table
+    from actors.tracing import Tracer
     from bus import Message, Reply, Subscription
 
 W = TypeVar("W", Write, Query)
@@ -51,7 +55,10 @@ class StorageSettings:
 
 @dataclass(frozen=True, slots=True)
 class StorageStatistics:
-    """What Storage has done since it started and what waits now."""
+    """What Storage has done since it started and what waits now.
+
+    ``setbacks`` counts the times that it found the database away.
+    """
 
     commits: int
     units_committed: int
@@ -59,17 +66,19 @@ class StorageStatistics:
     units_waiting: int
     queries_waiting: int
     batch_units_peak: int
+    setbacks: int
 
 
 class _Pending(Generic[W]):
     """A message that was acknowledged and waits for its turn."""
 
-    __slots__ = ("body", "reply", "since")
+    __slots__ = ("body", "reply", "since", "trace")
 
-    def __init__(self, body: W, reply: Reply[Any] | None, since: float) -> None:
+    def __init__(self, body: W, message: Message) -> None:
         self.body: W = body
-        self.reply = reply
-        self.since = since
+        self.reply = message.reply
+        self.trace = message.trace
+        self.since = trio.current_time()
 
     def fail(self, error: Exception) -> None:
         if self.reply is not None:
@@ -96,6 +105,8 @@ class Storage:
         *,
         rng: random.Random,
         log: FilteringBoundLogger,
+        meter: Meter = NO_METER,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         self._subscription = subscription
         self._engine = engine
@@ -103,12 +114,15 @@ class Storage:
         self._settings = settings
         self._rng = rng
         self._log = log
+        self._meter = meter
+        self._tracer = tracer
         self._writes: deque[_Pending[Write]] = deque()
         self._queries: deque[_Pending[Query]] = deque()
         self._unit_came = trio.lowlevel.ParkingLot()
         self._query_came = trio.lowlevel.ParkingLot()
         self._draining = False
         self._commits = self._committed = self._failed = self._batch_peak = 0
+        self._setbacks = 0
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `Phase.STORAGE`, then finish what was acknowledged and return.
@@ -146,6 +160,7 @@ class Storage:
             units_waiting=len(self._writes),
             queries_waiting=len(self._queries),
             batch_units_peak=self._batch_peak,
+            setbacks=self._setbacks,
         )
 
     # ------------------------------------------------------------------ taking work
@@ -185,7 +200,7 @@ class Storage:
     def _take_write(self, write: Write, message: Message) -> None:
         faults = unit_faults(write.operations, self._tables)
         if self._acknowledged(faults, write.ack, message.reply, len(self._writes)):
-            self._writes.append(_Pending(write, message.reply, trio.current_time()))
+            self._writes.append(_Pending(write, message))
             self._unit_came.unpark()
 
     def _take_query(self, query: Query, message: Message) -> None:
@@ -193,7 +208,7 @@ class Storage:
         if message.reply is None:
             faults = (*faults, ("reply", "a read needs a reply channel to send its values"))
         if self._acknowledged(faults, query.ack, message.reply, len(self._queries)):
-            self._queries.append(_Pending(query, message.reply, trio.current_time()))
+            self._queries.append(_Pending(query, message))
             self._query_came.unpark()
 
     def _acknowledged(
@@ -223,15 +238,18 @@ class Storage:
     async def _write(self) -> None:
         while await self._some(self._writes, self._unit_came):
             batch = _first(self._writes, self._settings.batch_units_max)
-            await self._commit(batch)
+            with self._tracer.work("commit", batch, units=len(batch)):
+                await self._commit(batch)
 
     async def _commit(self, batch: list[_Pending[Write]]) -> None:
         """Commit a batch, however often the database has to be asked, and answer it."""
         backoff_s = _BACKOFF_FIRST_S
         while batch:
+            begun = trio.current_time()
             try:
                 outcomes = await self._engine.commit([item.body.operations for item in batch])
             except EngineUnavailable as error:
+                self._setbacks += 1
                 self._log.warning("database_away", reason=str(error), in_doubt=error.in_doubt)
                 await trio.sleep(backoff_s * self._rng.uniform(0.5, 1.0))
                 backoff_s = min(2 * backoff_s, _BACKOFF_MAX_S)
@@ -240,6 +258,7 @@ class Storage:
                 if not error.in_doubt:
                     batch = self._unexpired(batch)
             else:
+                self._meter.committed(len(batch), trio.current_time() - begun)
                 self._settle(batch, outcomes)
                 return
 
@@ -262,13 +281,16 @@ class Storage:
 
     async def _answer(self, batch: list[_Pending[Query]]) -> list[_Pending[Query]]:
         """Answer a batch of queries; return what is left to try again, after a pause."""
+        begun = trio.current_time()
         try:
             rows = await self._engine.read([read for item in batch for read in item.body.reads])
         except EngineUnavailable as error:
+            self._setbacks += 1
             self._log.warning("database_away", reason=str(error), in_doubt=False)
             await trio.sleep(_BACKOFF_MAX_S / 4 * self._rng.uniform(0.5, 1.0))
             self._expire(self._queries)
             return self._unexpired(batch)
+        self._meter.read(len(batch), trio.current_time() - begun)
         position = 0
         for item in batch:
             end = position + len(item.body.reads)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 import trio
 
@@ -86,6 +86,8 @@ class MemoryEngine:
                 self._index(table, key, row)
             case Delete():
                 self._unindex(table, key, rows.pop(key))
+            case _ as unreachable:
+                assert_never(unreachable)
 
     def _index(self, table: Table, key: _Key, row: Mapping[str, object]) -> None:
         for (name, column), index in self._by_column.items():
@@ -126,6 +128,8 @@ def _precondition(operation: Operation, row: Mapping[str, object] | None) -> Sto
             if row is None or (version is not None and row["version"] != version):
                 return Conflict(table)
             return None
+        case _ as unreachable:
+            assert_never(unreachable)
 
 
 def _holds(row: Mapping[str, Any], read: Read) -> bool:

@@ -7,7 +7,7 @@ touch the same row go into successive *waves*, so that the second sees what the 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from actors.storage.operations import Create, Delete, Operation, Read, Update
 from actors.storage.tables import ColumnType, Table
@@ -145,6 +145,8 @@ def _shaped(operation: Operation, table: Table) -> tuple[Shape, list[object]]:
         case Delete(key=key, version=version):
             cells = [*(key[name] for name in table.key), *_given(version)]
             return (Delete, table.name, (), version is not None), cells
+        case _ as unreachable:
+            assert_never(unreachable)
 
 
 def _given(version: int | None) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,6 +48,8 @@ class ColumnType(Enum):
                 if type(value) is not str:
                     return "must be text"
                 return _text_fault(value)
+            case _ as unreachable:
+                assert_never(unreachable)
 
 
 def _text_fault(value: str) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from actors.storage.operations import Create, Delete, Operation, Read, Update
 from actors.storage.tables import ColumnType
@@ -91,6 +91,8 @@ def _operation_faults(operation: Operation, table: Table) -> Iterator[Fault]:
                     yield (f"{table.name}.{name}", "cannot be changed by an update")
         case Delete(key=key, version=version):
             yield from _key_faults(table, key, version)
+        case _ as unreachable:
+            assert_never(unreachable)
 
 
 def _value_faults(table: Table, values: Mapping[str, object]) -> Iterator[Fault]:

@@ -15,7 +15,7 @@ from uuid_utils import uuid7
 
 from actors.shutdown import Phase, Shutdown
 from actors.storage import Create, Read, Row, StorageClient, StorageError, Update
-from actors.ticker.messages import GetWorld, Tick, World
+from actors.ticker.messages import GetWorld, Tick, TickerStatistics, World
 from bus import BusError, Message, Topic
 
 if TYPE_CHECKING:
@@ -56,16 +56,25 @@ class Ticker:
         self._wall_clock = wall_clock
         self._log = log
         self._lag_ticks = 0
+        self._clock: _Clock | None = None
+        self._due: float | None = None
 
     @property
     def lag_ticks(self) -> int:
         """How many ticks the world is behind its clock now."""
         return self._lag_ticks
 
+    def statistics(self) -> TickerStatistics:
+        """Tell where the world clock stands, and how late its next tick is at this moment."""
+        lag_s = 0.0 if self._due is None else max(0.0, trio.current_time() - self._due)
+        if self._clock is None:
+            return TickerStatistics(0, 0, lag_s)
+        return TickerStatistics(self._clock.tick, self._clock.now_ms, lag_s)
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Tick until `Phase.WORLD`; cancelling it between two ticks loses nothing."""
         with self._subscription.answering():
-            clock = _Clock(await self._load(), self._tick_ms)
+            clock = self._clock = _Clock(await self._load(), self._tick_ms)
             await self._publish(clock)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._tick, clock)
@@ -93,6 +102,7 @@ class Ticker:
         tick_s = self._tick_ms / 1000
         due = trio.current_time() + tick_s
         while True:
+            self._due = due
             await trio.sleep_until(due)
             self._lag_ticks = int((trio.current_time() - due) / tick_s)
             try:

@@ -19,6 +19,15 @@ class GetWorld:
 
 
 @dataclass(frozen=True, slots=True)
+class TickerStatistics:
+    """The world clock as last stored, and how many seconds of real time it is behind its pace."""
+
+    tick: int
+    now_ms: int
+    lag_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class World:
     """The world clock and its pace: ``now_ms`` is world time, ``tick_ms`` a tick's length."""
 

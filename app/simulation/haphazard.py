@@ -1,4 +1,4 @@
-"""The policy ``random``: whatever is affordable, one thing for each queue that has room."""
+"""The policy ``random``: one thing on each visit, whatever is affordable."""
 
 from __future__ import annotations
 
@@ -27,21 +27,15 @@ class Haphazard:
     def orders(self, sight: Sight, rng: random.Random) -> list[Wanted]:
         """See `Policy.orders`."""
         places = self._places(sight)
-        wanted: list[Wanted] = []
         assets = [asset for asset in self._assets if places[asset.queue] > 0]
         rng.shuffle(assets)
         for asset in assets:
-            if places[asset.queue] <= 0:
-                continue
             cost = self._cost(asset, sight)
-            if cost is None or not sight.affords(cost):
-                continue
-            count = _batch(cost, sight, rng) if asset.kind == "unit" else None
-            sight.pay({name: price * (count or 1) for name, price in cost.items()})
-            wanted.append(Wanted(asset.address, count))
-            # One order for a queue and visit: the next may be chosen again.
-            places[asset.queue] = 0
-        return wanted
+            if cost is not None and sight.affords(cost):
+                count = _batch(cost, sight, rng) if asset.max_level is None else None
+                sight.pay({name: price * (count or 1) for name, price in cost.items()})
+                return [Wanted(asset.address, count)]
+        return []
 
     def waits_for(self, sight: Sight) -> int | None:
         """See `Policy.waits_for`: the first moment when anything at all can be ordered."""

@@ -173,6 +173,12 @@ class Server:
                 try:
                     self._process.wait(2 * SHUTDOWN_MAX_S)
                 except subprocess.TimeoutExpired:
+                    import sys
+
+                    print("HUNG", self._process.pid, self.log(), file=sys.__stderr__)
+                    subprocess.run(
+                        ["/tmp/probe/v/bin/py-spy", "dump", "--pid", str(self._process.pid)]
+                    )
                     self._process.kill()
                     self._process.wait(EXIT_TIMEOUT_S)
             self._close()

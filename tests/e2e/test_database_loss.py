@@ -10,9 +10,17 @@ from typing import TYPE_CHECKING
 import trio
 
 from bench.wire import Broken
-from tests.e2e.players import Json, Player, check_books, client, fresh_key, until
+from tests.e2e.players import (
+    Json,
+    Player,
+    check_books,
+    client,
+    fresh_key,
+    refused,
+    until,
+)
 from tests.e2e.server import SHUTDOWN_MAX_S, serving
-from tests.postgres import frozen
+from tests.postgres import frozen, run_script, with_database
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +29,7 @@ if TYPE_CHECKING:
     from tests.e2e.server import Server
 
 PLAYERS = 8
+CREDENTIALS = {"username": "somebody", "password": "correct horse battery"}
 
 
 class Orders:
@@ -29,23 +38,23 @@ class Orders:
     def __init__(self, players: list[Player]) -> None:
         self.players = players
         self.placed: dict[str, Json] = {}
+        self.owners: dict[str, Player] = {}
         self.unanswered: list[tuple[Player, dict[str, str]]] = []
         self.statuses: Counter[int] = Counter()
         self.stopping = False
 
     async def place(self, player: Player) -> None:
-        """Order until told to stop."""
+        """Order until told to stop, or until the server is gone."""
         while not self.stopping:
             key = fresh_key()
             try:
                 answer = await player.order("guard", 1, key)
             except Broken:
                 self.unanswered.append((player, key))
-                await trio.sleep(0.02)
-                continue
+                return
             self.statuses[answer.status_code] += 1
             if answer.status_code == 201:
-                self.placed[key["Idempotency-Key"]] = answer.json()
+                self.keep(player, key, answer)
             else:
                 assert answer.status_code in {503, 504}, answer.text
                 self.unanswered.append((player, key))
@@ -56,7 +65,18 @@ class Orders:
         for player, key in self.unanswered:
             answer = await player.order("guard", 1, key)
             assert answer.status_code in {200, 201}, answer.text
-            self.placed[key["Idempotency-Key"]] = answer.json()
+            self.keep(player, key, answer)
+
+    def keep(self, player: Player, key: dict[str, str], answer: Response) -> None:
+        """Remember what was answered."""
+        self.placed[key["Idempotency-Key"]] = answer.json()
+        self.owners[key["Idempotency-Key"]] = player
+
+    async def check_answers(self) -> None:
+        """Check that every key still gives the very answer that it got."""
+        for key, order in self.placed.items():
+            again = await self.owners[key].order("guard", 1, {"Idempotency-Key": key})
+            assert (again.status_code, again.json()) == (200, order)
 
     async def check(self) -> None:
         """Check that every key has its own one order, and that there is no other."""
@@ -86,7 +106,6 @@ async def test_killed_postgres_is_restarted_and_nothing_answered_is_lost(place: 
                     await restarted(server, http, killed)
                 await progress(orders)
                 orders.stopping = True
-            assert orders.statuses[503] > 0
             await orders.settle()
             await orders.check()
         assert server.stop() == 0
@@ -138,6 +157,44 @@ async def test_requests_get_503_while_the_database_is_away(place: Path) -> None:
         assert server.stop() == 0
 
 
+async def test_own_database_that_goes_away_gives_503_and_comes_back(place: Path) -> None:
+    """With a PostgreSQL of one's own gone: 503 with Retry-After at once or soon, then on again."""
+    for name in ("own", "game"):
+        (place / name).mkdir(mode=0o755)
+    with serving(place / "own") as host:
+        # Whatever runs that PostgreSQL: here it is another world's embedded one.
+        dsn = await another_database(host.cluster.dsn)
+        with serving(place / "game", HOLDFAST_DATABASE__DSN=dsn) as server:
+            async with client(server.url) as http:
+                player = await Player.join(http)
+                assert (await player.order("keep")).status_code == 201
+                assert not (server.cluster.path).exists()
+                assert host.stop() == 0
+                key = fresh_key()
+                answer = await player.order("keep", key=key)
+                refused(answer, 503, answer.slug)
+                assert int(answer.headers["retry-after"]) > 0
+                refused(await http.post("/v1/sessions", json=CREDENTIALS), 503, "unavailable")
+                assert (await http.get("/healthz")).status_code == 200
+                assert server.process.poll() is None
+                host.start()
+
+                async def answered() -> Response | None:
+                    again = await player.order("keep", key=key)
+                    return again if again.status_code in {200, 201} else None
+
+                await until(answered)
+                assert await player.amount("gold") == 998
+                await check_books(player)
+            assert server.stop() == 0
+
+
+async def another_database(dsn: str) -> str:
+    """Make one more database beside an embedded one; give its DSN."""
+    await run_script(dsn, lambda session: session.execute("create database game"))
+    return with_database(dsn, "game")
+
+
 async def test_killed_server_keeps_what_it_answered(place: Path) -> None:
     """``kill -9`` under load: after the restart each answered order is there once, and no other."""
     with serving(place) as server:
@@ -153,18 +210,7 @@ async def test_killed_server_keeps_what_it_answered(place: Path) -> None:
         async with client(server.url) as http:
             for player in orders.players:
                 player.http = http
-            told = {key: dict(order) for key, order in orders.placed.items()}
+            await orders.check_answers()
             await orders.settle()
             await orders.check()
-            for key, order in told.items():
-                owner = next(p for p in orders.players if await has(p, order))
-                again = await owner.order("guard", 1, {"Idempotency-Key": key})
-                assert (again.status_code, again.json()) == (200, order)
-            await orders.check()
         assert server.stop() == 0
-
-
-async def has(player: Player, order: Json) -> bool:
-    """Tell whether an order is this player's."""
-    answer = await player.send("GET", f"/v1/inventory/orders/{order['id']}")
-    return answer.status_code == 200

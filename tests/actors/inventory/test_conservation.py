@@ -17,7 +17,6 @@ from tests.actors.inventory.world import TOWN, World, a_world, account, ruleset
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from actors.inventory.views import OrderView
     from actors.storage import Row
 
 PLAYERS = [account(number) for number in range(3)]
@@ -73,9 +72,7 @@ async def _take(world: World, step: tuple[Any, ...]) -> None:
             case ("order", who, (asset, count)):
                 await world.order(who, asset, count)
             case ("cancel", who, index):
-                pending: tuple[OrderView, ...] = (await world.look(who)).orders
-                if index < len(pending):
-                    await world.cancel(who, pending[index].id)
+                await _cancel(world, who, index)
             case ("send", sender, receiver, resource, units):
                 await world.send(sender, receiver, **{resource: units})
             case ("wait", seconds):
@@ -88,6 +85,12 @@ async def _take(world: World, step: tuple[Any, ...]) -> None:
                 raise NotImplementedError(step)
     except InventoryError:
         pass  # refused: nothing has happened
+
+
+async def _cancel(world: World, who: str, index: int) -> None:
+    pending = (await world.look(who)).orders
+    if index < len(pending):
+        await world.cancel(who, pending[index].id)
 
 
 def _gold(world: World) -> int:
@@ -108,4 +111,5 @@ def _spent(order: Row) -> int:
     if order["state"] != "cancelled":
         return paid
     undelivered: int = order["count"] - order["delivered"]
-    return paid - paid * undelivered // (2 * order["count"])
+    count: int = order["count"]
+    return paid - paid * undelivered // (2 * count)

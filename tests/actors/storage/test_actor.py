@@ -139,8 +139,10 @@ async def test_write_without_any_reply_is_done() -> None:
     async with running_storage(engine) as running:
         running.bus.send_nowait(Message(Topic.TASK, Write((new_world("a", 1),)), STORAGE_KEY))
         running.bus.send_nowait(Message(Topic.TASK, Write(()), STORAGE_KEY))
-        assert await world_ticks(running, "a") == [1]
-    assert len(engine.batches) == 1
+        running.bus.send_nowait(Message(Topic.TASK, Write((new_world("a", 2),)), STORAGE_KEY))
+        await running.client.commit(new_world("b", 3))
+        assert await world_ticks(running, "a", "b") == [1, 3]
+        assert running.storage.statistics().units_failed == 1
 
 
 # --------------------------------------------------------------------- reads
@@ -516,10 +518,12 @@ async def test_crash_stops_what_is_in_hand_and_a_restart_serves_on(
             await nursery.start(made.storage.run)
             await wait_all_tasks_blocked()
             pending += [submit(made, new_world(f"{n}")) for n in range(5)]
+            made.bus.send_nowait(Message(Topic.TASK, Write((new_world("x"),)), STORAGE_KEY))
             await wait_all_tasks_blocked()
             engine.gate.set()
     assert await outcome_of(first) is None
     assert [await outcome_of(each) for each in pending] == [ActorStopped] * 5
+    assert made.storage.statistics().units_waiting == 4
     waiting = submit(made, new_world("survives"))
     async with trio.open_nursery() as nursery:
         await nursery.start(made.storage.run)

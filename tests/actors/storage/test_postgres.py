@@ -12,6 +12,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from actors.database.driver import Database, open_database
 from actors.database.errors import AlreadyServed, DatabaseUnavailable
+from actors.database.outcomes import TransactionStatus, transaction_status
 from actors.storage import (
     Conflict,
     Create,
@@ -22,6 +23,7 @@ from actors.storage import (
     StorageSettings,
     Update,
 )
+from actors.storage import postgres as postgres_module
 from actors.storage.engine import EngineUnavailable
 from actors.storage.postgres import PostgresEngine
 from actors.storage.schema import declared_tables
@@ -377,6 +379,49 @@ async def test_connection_lost_in_doubt_is_forgotten_by_a_storage_that_starts_an
         await engine.open()
         assert await engine.commit([(new_world(name),)]) == [None]
     assert await world(database_dsn, name) == (0, 1)
+
+
+async def test_connection_lost_waits_for_a_transaction_that_is_still_in_progress(
+    database_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the database knows what became of the commit, nothing is done and nothing is lost."""
+    name = new_id()
+    answers = [TransactionStatus.IN_PROGRESS] * 3
+
+    async def status_later(session: Session, xid: str) -> TransactionStatus:
+        return answers.pop() if answers else await transaction_status(session, xid)
+
+    monkeypatch.setattr(postgres_module, "transaction_status", status_later)
+    monkeypatch.setattr(postgres_module, "_STATUS_POLLS", 2)
+    async with sabotaged(database_dsn) as (engine, saboteur):
+        saboteur.instead["commit"] = f"commit; {KILL_SELF}"
+        for _ in range(2):
+            with pytest.raises(EngineUnavailable) as caught:
+                await engine.commit([(new_world(name),)])
+            assert caught.value.in_doubt
+        assert await engine.commit([(new_world(name),)]) == [None]
+    assert await world(database_dsn, name) == (0, 1)
+
+
+async def test_connection_lost_outcome_that_nobody_knows_is_never_guessed(
+    database_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction that the database has forgotten is neither repeated nor called a success."""
+
+    async def forgotten(_session: Session, _xid: str) -> TransactionStatus:
+        return TransactionStatus.FORGOTTEN
+
+    monkeypatch.setattr(postgres_module, "transaction_status", forgotten)
+    name = new_id()
+    async with sabotaged(database_dsn) as (engine, saboteur):
+        assert await engine.commit([(new_world(name),)]) == [None]
+        saboteur.instead["commit"] = f"commit; {KILL_SELF}"
+        with pytest.RaisesGroup(LookupError, flatten_subgroups=True):
+            async with running_storage(engine) as running:
+                with pytest.raises(ActorStopped):
+                    await running.client.commit(tick(name, 1))
+                await trio.sleep_forever()
+    assert await world(database_dsn, name) == (1, 2)
 
 
 async def test_connection_lost_again_and_again_is_resolved_at_last(database_dsn: str) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.storage import Create, Delete, Operation, Read, Update
@@ -198,6 +198,7 @@ ANYTHING: st.SearchStrategy[Any] = st.recursive(
 NAMES = st.sampled_from(["world", "ledger", "nowhere", "name", "tick", "account_id", "seq"])
 
 
+@settings(max_examples=40)
 @given(
     unit=st.lists(
         st.one_of(

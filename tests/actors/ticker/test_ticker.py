@@ -225,6 +225,15 @@ async def test_ticker_survives_a_database_that_is_away(
     assert "world_unreadable" in watch.events()
 
 
+class DevouringEngine(FlakyEngine):
+    """A database that says that it did its work and did not."""
+
+    async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
+        """Commit nothing."""
+        await trio.lowlevel.checkpoint()
+        return [None for _ in units]
+
+
 class ForgetfulEngine(FlakyEngine):
     """A database that does its work and then says that it did not."""
 
@@ -331,6 +340,27 @@ async def test_ticker_stops_at_its_phase_or_a_later_one(
         await running.shut_down(phase)
     with pytest.raises(ActorStopped):
         await watch.world()
+
+
+async def test_ticker_stops_when_the_bus_ends(running: Running, autojump_clock: MockClock) -> None:
+    """A ticker whose subscription is closed has nothing more to do."""
+    watch = Watch(running, TICK_MS)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(watch.ticker.run)
+        await trio.sleep(0.3)
+        watch.subscription.close()
+    assert (await watch.stored())["tick"] == 1
+
+
+async def test_ticker_of_a_world_that_vanishes_while_it_loads_is_not_ready(
+    autojump_clock: MockClock,
+) -> None:
+    """A world that was created and is not there is an error, not a clock without a world."""
+    async with running_storage(DevouringEngine()) as running:
+        watch = Watch(running, TICK_MS)
+        async with trio.open_nursery() as nursery:
+            with pytest.raises(LookupError, match="'w'"):
+                await nursery.start(watch.ticker.run)
 
 
 async def test_ticker_ticks_on_while_the_edge_closes(

@@ -17,7 +17,6 @@ from hypercorn.trio.worker_context import WorkerContext
 from actors.inventory.messages import PlaceOrder
 from actors.ticker.messages import GetWorld, World
 from app.http.connection import LINGER_S, Connection
-from app.http.protocol import HttpProtocol
 from tests.app.http.harness import (
     BEARER,
     NOW_MS,
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework
 
     from app.http.edge import AsgiApp, Receive, Scope, Send
+    from app.http.protocol import HttpProtocol
 
 UPGRADE = ("Connection: Upgrade", "Upgrade: websocket")
 REGISTER = b'{"username":"ada","password":"correct horse"}'

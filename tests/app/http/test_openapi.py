@@ -15,7 +15,7 @@ from app.http.endpoint import Answer, Auth, Call, Endpoint
 from app.http.endpoints import ENDPOINTS
 from app.http.openapi import describe, slugs, with_openapi
 from tests.app.http.harness import BEARER, ORDER_ID, FakeWorld, serving
-from tests.app.http.test_contract import KEY, OWN, PUBLIC, Row
+from tests.app.http.rows import KEY, OWN, PUBLIC, Row
 
 DOCUMENT = describe(with_openapi(ENDPOINTS))
 

@@ -48,9 +48,10 @@ def test_view_projects_the_stocks_to_the_moment() -> None:
 
 def test_view_tells_when_a_stock_is_full() -> None:
     """The moment told is the first one at which the stock is at its capacity."""
-    state, _ = advance(begin(world()), world(), NOW + 7)
+    amounts = {"metal": 500 * GRAINS_PER_UNIT - 1, "crystal": 0, "gas": 0}
+    state, _ = advance(begin(world(), amounts=amounts), world(), NOW + 7)
     stock = view(state, world(), NOW + 7, version=1, tick=1).resources["metal"]
-    assert stock == StockView(500, 30, 2000, NOW + 1500 * HOUR // 30)
+    assert stock == StockView(500, 30, 2000, NOW + 1500 * HOUR // 30 + 1)
     full = stock.full_at_ms or 0
     almost, _ = advance(state, world(), full - 1)
     there, _ = advance(state, world(), full)

@@ -1,0 +1,71 @@
+"""How many logins there were, and how they came out."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from actors.authx.errors import InvalidCredentials, TooManyAttempts
+from actors.database.errors import DatabaseError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+
+@dataclass(frozen=True, slots=True)
+class LoginStatistics:
+    """Outcomes of logins since Authx was made.
+
+    ``accepted``: a session was opened. ``refused``: unknown user, wrong password or a suspended
+    account. ``throttled``: too many attempts. ``overloaded``: too many wait for a thread that
+    hashes. ``failed``: the database was away or failed.
+    """
+
+    accepted: int
+    refused: int
+    throttled: int
+    overloaded: int
+    failed: int
+
+
+class LoginCounters:
+    """Counts logins as they end; survives restarts of the actor."""
+
+    __slots__ = ("_accepted", "_failed", "_overloaded", "_refused", "_throttled")
+
+    def __init__(self) -> None:
+        self._accepted = self._refused = self._throttled = self._overloaded = self._failed = 0
+
+    @contextmanager
+    def counted(self) -> Generator[None]:
+        """Count the login that is carried out inside by how it comes out; raises what that does.
+
+        One that is cancelled, or fails in a way that nobody foresaw, is not counted.
+        """
+        try:
+            yield
+        except InvalidCredentials:
+            self._refused += 1
+            raise
+        except TooManyAttempts:
+            self._throttled += 1
+            raise
+        except DatabaseError:
+            self._failed += 1
+            raise
+        self._accepted += 1
+
+    def overloaded(self) -> None:
+        """Count a login that was turned away before it began."""
+        self._overloaded += 1
+
+    def statistics(self) -> LoginStatistics:
+        """Tell the counts."""
+        return LoginStatistics(
+            accepted=self._accepted,
+            refused=self._refused,
+            throttled=self._throttled,
+            overloaded=self._overloaded,
+            failed=self._failed,
+        )

@@ -1,0 +1,69 @@
+"""What the HTTP front is watched with; each part is off unless the composer hands it in."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+from app.http.traffic import Traffic
+
+if TYPE_CHECKING:
+    from app.http.exchange import Headers, HttpResponse
+    from app.http.trail import Trail
+
+
+class AccessLog(Enum):
+    """Which requests are logged."""
+
+    OFF = "off"
+    ERRORS = "errors"
+    ALL = "all"
+
+    def wants(self, status: int) -> bool:
+        """Whether a request that was answered so is logged; 0 stands for one without an answer.
+
+        Among the errors is what the server failed to do, but not what it turned away for want
+        of room (503): under overload a line for each would be one more load.
+        """
+        if self is AccessLog.ERRORS:
+            return status >= 500 and status != 503  # noqa: PLR2004 - statuses are their own names
+        return self is AccessLog.ALL
+
+
+class RequestTracer(Protocol):
+    """Follows requests from here through the program."""
+
+    def request(self, headers: Headers, trail: Trail) -> AbstractContextManager[object]:
+        """Surround a request; ``headers`` may say whose part it is."""
+        ...
+
+
+class MetricsPage(Protocol):
+    """Answers ``GET /metrics``."""
+
+    async def respond(self, client: str, headers: Headers) -> HttpResponse:
+        """Give the metrics to a client.
+
+        Raises:
+            NotFound: this client may not have them.
+        """
+        ...
+
+
+class _NoTracer:
+    """Follows no request."""
+
+    def request(self, headers: Headers, trail: Trail) -> AbstractContextManager[object]:  # noqa: ARG002 - as one that does
+        return nullcontext()
+
+
+@dataclass(frozen=True, slots=True)
+class Instruments:
+    """All that watches one HTTP front."""
+
+    traffic: Traffic = field(default_factory=Traffic)
+    access_log: AccessLog = AccessLog.OFF
+    tracer: RequestTracer = field(default_factory=_NoTracer)
+    metrics: MetricsPage | None = None

@@ -1,0 +1,77 @@
+"""Counts what goes through the HTTP front: connections, requests, and how long answers took."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from app.histogram import Histogram
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from app.http.trail import Trail
+
+ANSWER_BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""Seconds; the reply timeout's default is the last."""
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_OTHER = "other"
+
+
+class Traffic:
+    """Counters that the front writes and whoever measures it reads.
+
+    There are as many series as there are routes, methods and statuses: what a client makes up
+    (a path, a method) never becomes one.
+    """
+
+    __slots__ = (
+        "_latencies",
+        "_requests",
+        "abandoned",
+        "connections_accepted",
+        "connections_open",
+        "connections_refused",
+    )
+
+    def __init__(self) -> None:
+        self.connections_open = self.connections_accepted = self.connections_refused = 0
+        self.abandoned = 0
+        self._requests: dict[tuple[str, str, int], int] = {}
+        self._latencies: dict[tuple[str, str], Histogram] = {}
+
+    @property
+    def requests(self) -> Mapping[tuple[str, str, int], int]:
+        """How many requests were answered, by method, route and status."""
+        return self._requests
+
+    @property
+    def latencies(self) -> Mapping[tuple[str, str], Histogram]:
+        """How many seconds it took until their answers began, by method and route."""
+        return self._latencies
+
+    def opened(self) -> None:
+        """Count a connection that is served from now on."""
+        self.connections_open += 1
+        self.connections_accepted += 1
+
+    def closed(self) -> None:
+        """Count a connection that was served."""
+        self.connections_open -= 1
+
+    def refused(self) -> None:
+        """Count a connection for which there was no place."""
+        self.connections_refused += 1
+
+    def ended(self, trail: Trail) -> None:
+        """Count a request: answered, or abandoned before its answer began."""
+        if not trail.status:
+            self.abandoned += 1
+            return
+        method = trail.method if trail.method in _METHODS else _OTHER
+        key = (method, trail.route, trail.status)
+        self._requests[key] = self._requests.get(key, 0) + 1
+        latency = self._latencies.get((method, trail.route))
+        if latency is None:
+            latency = self._latencies[method, trail.route] = Histogram(ANSWER_BOUNDS_S)
+        latency.observe(trail.seconds)
