@@ -26,6 +26,7 @@ class Topic(Enum):
     AUTH = "auth"
     TASK = "task"
     TICK = "tick"
+    EVENT = "event"
 
     # Identity is equality for members, and object's hash is several times as fast as Enum's.
     __hash__ = object.__hash__
@@ -36,7 +37,7 @@ class Topic(Enum):
         match self:
             case Topic.SHUTDOWN:
                 return Delivery.URGENT
-            case Topic.TICK:
+            case Topic.TICK | Topic.EVENT:
                 return Delivery.LATEST
             case Topic.AUTH | Topic.TASK:
                 return Delivery.QUEUED

@@ -34,6 +34,7 @@ class Draft:
         "_changed",
         "_entries",
         "_landed",
+        "_started",
         "amounts",
         "at_ms",
         "flows",
@@ -66,9 +67,11 @@ class Draft:
         self._entries: list[LedgerEntry] = []
         self._changed: dict[str, Order] = {}
         self._landed: dict[int, tuple[int, Order, int]] = {}
+        self._started: list[tuple[int, Order]] = []
 
     def close(self) -> tuple[State, Events]:
         """Return the new state and everything that happened since the draft was opened."""
+        self.enter_landed()
         state = State(
             account_id=self.state.account_id,
             at_ms=self.at_ms,
@@ -109,11 +112,12 @@ class Draft:
         order_id: str | None = None,
         transfer_id: str | None = None,
         also: Mapping[str, ChangeView] | None = None,
+        always: bool = False,
     ) -> None:
         """Enter what changed in stocks, in whole units, since they were last entered.
 
         ``also`` are changes of other assets that belong to the same entry. No entry where nothing
-        changed: a fraction of a unit shows up in a later entry.
+        changed, unless ``always``: a fraction of a unit shows up in a later entry.
         """
         changes = _changes_between(self._base, self.amounts)
         if self.held is not self._base_held:
@@ -122,7 +126,7 @@ class Draft:
         self._base = self.amounts
         if also:
             changes.update(also)
-        if changes:
+        if changes or always:
             self.enter(cause, changes, order_id=order_id, transfer_id=transfer_id)
 
     def enter_landed(self) -> None:
