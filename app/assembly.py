@@ -16,6 +16,7 @@ from bus import Interest, Topic
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Mapping
 
     from structlog.typing import FilteringBoundLogger
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from actors.inventory.ruleset import Ruleset
     from actors.storage import StorageClient
     from app.config import Config
-    from bus import Bus
+    from app.watch import Watch
+    from bus import Bus, Subscription
 
 STORAGE_REPLY_S: Final = 15.0
 """A backstop for whoever asks Storage: it answers by itself long before."""
@@ -44,6 +46,7 @@ class Assembly:
         database: Database,
         rng: random.Random,
         log: FilteringBoundLogger,
+        watch: Watch,
     ) -> None:
         self._config = config
         self._ruleset = ruleset
@@ -51,7 +54,14 @@ class Assembly:
         self._database = database
         self._rng = rng
         self._log = log
+        self._watch = watch
         self._tables = declared_tables()
+        self._mailboxes: dict[str, Subscription] = {}
+
+    @property
+    def mailboxes(self) -> Mapping[str, Subscription]:
+        """The subscriptions of the actors that were built, by the names that they run under."""
+        return self._mailboxes
 
     def engine(self) -> PostgresEngine:
         """Build the engine that Storage works with."""
@@ -66,9 +76,10 @@ class Assembly:
 
     def storage(self, bus: Bus, engine: PostgresEngine) -> Storage:
         """Build Storage."""
-        subscription = bus.subscribe(
+        subscription = self._subscribe(
+            "storage",
+            bus,
             Interest(Topic.TASK, key=STORAGE_KEY),
-            _SHUTDOWN,
             buffer=self._config.bus.storage_buffer,
         )
         return Storage(
@@ -78,12 +89,14 @@ class Assembly:
             settings.storage_settings(self._config),
             rng=self._rng,
             log=self._log,
+            meter=self._watch.meter,
+            tracer=self._watch.tracer,
         )
 
     def authx(self, bus: Bus) -> Authx:
         """Build Authx."""
-        subscription = bus.subscribe(
-            Interest(Topic.AUTH), _SHUTDOWN, buffer=self._config.bus.authx_buffer
+        subscription = self._subscribe(
+            "authx", bus, Interest(Topic.AUTH), buffer=self._config.bus.authx_buffer
         )
         return Authx(
             subscription,
@@ -98,8 +111,11 @@ class Assembly:
     def ticker(self, bus: Bus, storage: StorageClient) -> Ticker:
         """Build the Ticker."""
         world = self._config.world
-        subscription = bus.subscribe(
-            Interest(Topic.TASK, key=TICKER_KEY), _SHUTDOWN, buffer=self._config.bus.ticker_buffer
+        subscription = self._subscribe(
+            "ticker",
+            bus,
+            Interest(Topic.TASK, key=TICKER_KEY),
+            buffer=self._config.bus.ticker_buffer,
         )
         return Ticker(
             subscription,
@@ -114,10 +130,11 @@ class Assembly:
 
     def inventories(self, bus: Bus, storage: StorageClient) -> Inventories:
         """Build the manager of the inventories."""
-        subscription = bus.subscribe(
+        subscription = self._subscribe(
+            "inventories",
+            bus,
             Interest(Topic.TASK, unclaimed=True),
             Interest(Topic.TICK),
-            _SHUTDOWN,
             buffer=self._config.bus.inventories_buffer,
         )
         return Inventories(
@@ -129,13 +146,15 @@ class Assembly:
             limits=settings.restart_limits(self._config),
             rng=self._rng,
             log=self._log,
+            tracer=self._watch.tracer,
         )
 
     def courier(self, bus: Bus, storage: StorageClient) -> Courier:
         """Build the courier."""
-        subscription = bus.subscribe(
+        subscription = self._subscribe(
+            "transfers",
+            bus,
             Interest(Topic.TASK, key=COURIER_KEY),
-            _SHUTDOWN,
             buffer=self._config.bus.courier_buffer,
         )
         return Courier(
@@ -146,6 +165,11 @@ class Assembly:
             rng=self._rng,
             log=self._log,
         )
+
+    def _subscribe(self, name: str, bus: Bus, *interests: Interest, buffer: int) -> Subscription:
+        subscription = bus.subscribe(*interests, _SHUTDOWN, buffer=buffer)
+        self._mailboxes[name] = subscription
+        return subscription
 
 
 def wall_clock() -> datetime:

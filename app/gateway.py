@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from actors.inventory.messages import (
         CancelOrder,
         Forget,
+        GetEvents,
         GetForecast,
         GetInventory,
         GetLedger,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     )
     from actors.inventory.views import (
         Cancelled,
+        EventPage,
         Granted,
         InventoryView,
         LedgerPage,
@@ -162,11 +164,26 @@ class Gateway:
     @overload
     async def inventory(self, message: GetLedger) -> LedgerPage: ...
     @overload
+    async def inventory(self, message: GetEvents) -> EventPage: ...
+    @overload
     async def inventory(self, message: Settle | Forget) -> None: ...
 
     async def inventory(self, message: InventoryMessage) -> Any:
         """Ask the account's Inventory; raises the errors of `actors.inventory.errors`."""
         return await self._ask(Topic.TASK, message, message.account_id)
+
+    def follow(self, *keys: str) -> Subscription:
+        """Subscribe to what is published under these accounts and sessions on topic ``event``.
+
+        Of what was not received yet only the latest is kept; closing it is the caller's part.
+
+        Raises:
+            ActorStopped: the bus is closing down.
+        """
+        try:
+            return self._bus.subscribe(*(Interest(Topic.EVENT, key) for key in keys), buffer=1)
+        except trio.ClosedResourceError as error:
+            raise ActorStopped from error
 
     async def world(self) -> World:
         """Ask the Ticker for the world clock."""

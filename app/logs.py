@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import sys
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from threading import Lock
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import msgspec
 import structlog
@@ -19,7 +20,7 @@ from structlog.processors import TimeStamper, add_log_level, format_exc_info
 from structlog.typing import FilteringBoundLogger
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
     from typing import TextIO
 
     from structlog.typing import EventDict, Processor, WrappedLogger
@@ -54,6 +55,28 @@ SECRET_FIELDS: Final = frozenset(
 """Fields whose values are never written, should one ever be logged by mistake."""
 
 
+class Handled(Protocol):
+    """What a task is working on, where that is one request."""
+
+    def log_fields(self) -> Mapping[str, object]:
+        """Give the fields that each event logged meanwhile is bound to."""
+        ...
+
+
+# One for each task and those that it starts, so that requests served at once are never mixed up.
+_HANDLED: ContextVar[Handled | None] = ContextVar("handled", default=None)
+
+
+@contextmanager
+def handling(subject: Handled) -> Generator[None]:
+    """Bind what is logged inside, by this task and those that it starts, to ``subject``."""
+    token = _HANDLED.set(subject)
+    try:
+        yield
+    finally:
+        _HANDLED.reset(token)
+
+
 @contextmanager
 def open_logs(settings: Log, stream: TextIO | None = None) -> Generator[Logger]:
     """Give the logger, and route the standard library's `logging` into it until the end.
@@ -82,6 +105,7 @@ def make_logger(settings: Log, stream: TextIO) -> Logger:
     processors: list[Processor] = [
         add_log_level,
         TimeStamper(fmt="iso", utc=True),
+        bind_handled,
         _hide_secrets,
     ]
     if console:
@@ -135,6 +159,15 @@ class _Bridge(logging.Handler):
             message=message,
             exc_info=record.exc_info,
         )
+
+
+def bind_handled(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Add the fields of what is being handled (see `handling`); what an event says itself stays."""
+    handled = _HANDLED.get()
+    if handled is not None:
+        for name, value in handled.log_fields().items():
+            event.setdefault(name, value)
+    return event
 
 
 def _hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -30,6 +30,7 @@ from app.assembly import STORAGE_REPLY_S, Assembly
 from app.gateway import Gateway
 from app.http import create_app, serve_http
 from app.logs import open_logs
+from app.metrics.sources import Sources
 from app.rules_change import check_rules_change
 from app.stopping import (
     HardLimit,
@@ -39,6 +40,8 @@ from app.stopping import (
     stop_in_phases,
     watch_signals,
 )
+from app.tracing import open_tracing
+from app.watch import Watch
 from bus import open_broadcast_channel
 
 if TYPE_CHECKING:
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
     from actors.authx.keys import KeyRing
     from actors.inventory.ruleset import Ruleset
     from app.config import Config
+    from app.http.instruments import Instruments
     from bus import Bus
 
 _MIGRATION_S = 60.0
@@ -125,7 +129,10 @@ async def run_server(
     postgres = _embedded_postgres(config, log)
     dsn = config.database.dsn if postgres is None else postgres.dsn
     timeout_s = config.database.connect_timeout_ms / 1000
-    async with open_database(dsn, connect_timeout_s=timeout_s, log=log) as database:
+    async with (
+        open_tracing(config.tracing) as tracing,
+        open_database(dsn, connect_timeout_s=timeout_s, log=log) as database,
+    ):
         program = _Program(
             config,
             ruleset,
@@ -134,6 +141,7 @@ async def run_server(
             database=database,
             request=request,
             log=log,
+            watch=Watch(config, tracing),
         )
         return await program.run(announce, on_stopping, with_signals=with_signals)
 
@@ -151,6 +159,7 @@ class _Program:
         database: Database,
         request: StopRequest,
         log: FilteringBoundLogger,
+        watch: Watch,
     ) -> None:
         self._config = config
         self._ruleset = ruleset
@@ -158,10 +167,17 @@ class _Program:
         self._database = database
         self._request = request
         self._log = log
+        self._watch = watch
         # Jitter must differ between servers; nothing secret is drawn from it.
         self._rng = random.Random(secrets.randbits(64))  # noqa: S311
         self._assembly = Assembly(
-            config, ruleset, keyring, database=database, rng=self._rng, log=log
+            config,
+            ruleset,
+            keyring,
+            database=database,
+            rng=self._rng,
+            log=log,
+            watch=watch,
         )
         self._http_ended: trio.Event | None = None
 
@@ -177,7 +193,7 @@ class _Program:
         async with trio.open_nursery() as root:
             if with_signals:
                 await root.start(watch_signals, self._request, root.cancel_scope, self._log)
-            with open_broadcast_channel() as bus:
+            with open_broadcast_channel(observer=self._watch.observer) as bus:
                 supervisor = self._supervisor(root)
                 listening = await self._start_unless_stopped(root, supervisor, bus)
                 if listening is not None:
@@ -240,14 +256,26 @@ class _Program:
         await self._prepare_database()
         client = StorageClient(bus, timeout_s=STORAGE_REPLY_S)
         assembly = self._assembly
-        await supervisor.start("storage", assembly.storage(bus, engine))
-        await supervisor.start("authx", assembly.authx(bus))
-        await supervisor.start("ticker", assembly.ticker(bus, client))
-        await supervisor.start("inventories", assembly.inventories(bus, client))
-        await supervisor.start("transfers", assembly.courier(bus, client))
-        return await self._start_http(root, supervisor, bus)
+        sources = Sources(
+            bus,
+            supervisor,
+            assembly.mailboxes,
+            storage=assembly.storage(bus, engine),
+            authx=assembly.authx(bus),
+            ticker=assembly.ticker(bus, client),
+            inventories=assembly.inventories(bus, client),
+            courier=assembly.courier(bus, client),
+        )
+        await supervisor.start("storage", sources.storage)
+        await supervisor.start("authx", sources.authx)
+        await supervisor.start("ticker", sources.ticker)
+        await supervisor.start("inventories", sources.inventories)
+        await supervisor.start("transfers", sources.courier)
+        return await self._start_http(root, supervisor, bus, self._watch.instruments(sources))
 
-    async def _start_http(self, root: trio.Nursery, supervisor: Supervisor, bus: Bus) -> Listening:
+    async def _start_http(
+        self, root: trio.Nursery, supervisor: Supervisor, bus: Bus, instruments: Instruments
+    ) -> Listening:
         http = settings.http_settings(self._config)
         gateway = Gateway(
             bus,
@@ -259,7 +287,7 @@ class _Program:
             },
             ready=supervisor.all_ready,
         )
-        front = create_app(gateway, http, log=self._log)
+        front = create_app(gateway, http, log=self._log, instruments=instruments)
         ended = trio.Event()
 
         async def run_http(task_status: trio.TaskStatus[int]) -> None:
@@ -269,6 +297,7 @@ class _Program:
                     http,
                     shutdown=self._request.wait,
                     log=self._log,
+                    traffic=instruments.traffic,
                     task_status=task_status,
                 )
             finally:

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 class Observer(Protocol):
     """What the composer of a program may hand to its bus."""
 
-    def asking(
-        self, topic: Topic, key: str | None, body: object
-    ) -> AbstractContextManager[object]:
+    def asking(self, topic: Topic, key: str | None, body: object) -> AbstractContextManager[object]:
         """Surround a question from its sending to its outcome, whatever that is.
 
         What the context gives travels with the message as its ``trace``. It runs in the asking

@@ -159,5 +159,8 @@ def open_reply(counters: ReplyCounters) -> tuple[Reply[T], PendingReply[T]]:
         RuntimeError: called from outside Trio.
     """
     token = trio.lowlevel.current_trio_token()
-    send, receive = trio.open_memory_channel["Outcome[T]"](1)
+    # Written out as a subscript of the function, the type would cost more than the channel.
+    send: trio.MemorySendChannel[Outcome[T]]
+    receive: trio.MemoryReceiveChannel[Outcome[T]]
+    send, receive = trio.open_memory_channel(1)
     return Reply(send, counters, token), PendingReply(receive, counters)

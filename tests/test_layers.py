@@ -1,11 +1,15 @@
 """The layers as a test: bus <- actors <- app, and what alone may import which library.
 
+The client stands outside of the layers: it knows nothing of the server, and of the server only
+``holdfast demo``, which is one, knows it.
+
 Imports are read from the source, so one that only a type checker follows counts as well.
 """
 
 from __future__ import annotations
 
 import ast
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ("bus", "actors", "app")
+CLIENT = "holdfast_client"
+CLIENT_LIBRARIES = {"anyio", "httpx", "msgspec"}
 DRIVER = "actors.database.driver"
 PURE = ("actors.inventory.engine", "actors.inventory.ruleset")
 DATABASE_LIBRARIES = {"asyncpg", "trio_asyncio", "asyncio", "greenlet"}
@@ -68,6 +74,7 @@ def modules() -> list[Module]:
 
 
 MODULES = tuple(modules())
+CLIENT_MODULES = tuple(read(path) for path in sorted((ROOT / CLIENT).rglob("*.py")))
 
 
 def test_layers_are_all_there() -> None:
@@ -107,11 +114,24 @@ def test_layers_only_app_knows_http() -> None:
     assert importers == []
 
 
-def test_layers_only_http_and_the_demo_know_http_libraries() -> None:
-    """Within the app the HTTP libraries stay in app.http, the client's in the demo."""
+def test_layers_only_http_knows_http_libraries() -> None:
+    """Within the app the HTTP libraries stay in app.http."""
     importers = {module.name for module in MODULES if module.imports_of(HTTP_LIBRARIES)}
-    strangers = [name for name in importers if not name.startswith(("app.http", "app.cli.demo"))]
-    assert strangers == []
+    assert [name for name in importers if not name.startswith("app.http")] == []
+
+
+def test_layers_only_the_demo_knows_the_client() -> None:
+    """The server does not use its own client; the demo is a client."""
+    importers = {module.name for module in MODULES if module.imports_of({CLIENT})}
+    assert importers
+    assert [name for name in importers if not name.startswith("app.cli.demo")] == []
+
+
+def test_layers_client_stands_alone() -> None:
+    """The client can be installed without the server: three libraries and the standard one."""
+    assert CLIENT_MODULES
+    imported = {name.partition(".")[0] for module in CLIENT_MODULES for name in module.imports()}
+    assert imported - sys.stdlib_module_names == {CLIENT, *CLIENT_LIBRARIES}
 
 
 def test_layers_bus_stands_alone() -> None:

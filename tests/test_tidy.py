@@ -14,7 +14,7 @@ import pytest
 from app import __version__
 
 ROOT = Path(__file__).resolve().parent.parent
-PRODUCT = ("bus", "actors", "app", "rulesets")
+PRODUCT = ("bus", "actors", "app", "rulesets", "holdfast_client")
 FILE_LINES_MAX = 400
 TEST_FILE_LINES_MAX = 800
 FUNCTION_LINES_MAX = 70
@@ -22,7 +22,7 @@ LOCKS = ("run.txt", "dev.txt")
 
 SOURCES = tuple(
     path
-    for folder in (*PRODUCT, "tests", "bench", "requirements")
+    for folder in (*PRODUCT, "tests", "bench", "examples", "requirements")
     for path in sorted((ROOT / folder).rglob("*.py"))
 )
 PRODUCT_SOURCES = tuple(path for path in SOURCES if path.relative_to(ROOT).parts[0] in PRODUCT)

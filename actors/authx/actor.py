@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 import trio
 
 from actors.authx import session_store
+from actors.authx.announcements import Announcer
 from actors.authx.attempts import AttemptLimit
 from actors.authx.connections import Connections
 from actors.authx.dispatch import Dispatcher
@@ -89,7 +90,8 @@ class Authx:
         Under cancellation, or when something unforeseen is raised, whoever waits for an answer
         gets `ActorStopped`.
         """
-        cache = SessionCache(self._settings.session_cache_max)
+        announcer = Announcer(self._bus)
+        cache = SessionCache(self._settings.session_cache_max, on_drop=announcer.changed)
         with self._subscription.answering():
             async with Connections(self._database, self._settings) as connections:
                 standstill = Standstill(connections, self._bus, log=self._log)

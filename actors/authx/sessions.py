@@ -69,11 +69,16 @@ class Reading:
 
 
 class SessionCache:
-    """At most ``sessions_max`` session states, the ones used last."""
+    """At most ``sessions_max`` session states, the ones used last.
 
-    __slots__ = ("_by_account", "_readings", "_states")
+    ``on_drop`` is called with the id of each session or account that was dropped because it
+    changed, whether or not anything of it was remembered.
+    """
 
-    def __init__(self, sessions_max: int) -> None:
+    __slots__ = ("_by_account", "_on_drop", "_readings", "_states")
+
+    def __init__(self, sessions_max: int, *, on_drop: Callable[[str], None] | None = None) -> None:
+        self._on_drop = on_drop
         self._states: Lru[str, SessionState] = Lru(sessions_max)
         self._by_account: dict[str, set[str]] = {}
         self._readings: set[Reading] = set()
@@ -107,6 +112,7 @@ class SessionCache:
         state = self._states.pop(session_id)
         if state is not None:
             self._unlist(state.identity)
+        self._dropped(session_id)
 
     def drop_account(self, account_id: str) -> None:
         """Forget every session of an account that has changed."""
@@ -114,6 +120,7 @@ class SessionCache:
             reading.dropped.add(account_id)
         for session_id in self._by_account.pop(account_id, ()):
             self._states.pop(session_id)
+        self._dropped(account_id)
 
     def clear(self) -> None:
         """Forget everything."""
@@ -125,6 +132,10 @@ class SessionCache:
     def __len__(self) -> int:
         """Tell how many states are remembered."""
         return len(self._states)
+
+    def _dropped(self, subject_id: str) -> None:
+        if self._on_drop is not None:
+            self._on_drop(subject_id)
 
     def _unlist(self, identity: Identity) -> None:
         sessions = self._by_account[identity.account_id]

@@ -18,6 +18,7 @@ from actors.inventory.desk import carry_out
 from actors.inventory.desk_transfers import DAY_MS
 from actors.inventory.engine import State, decode_state, new_state
 from actors.inventory.errors import AccountGone, InventoryError
+from actors.inventory.events import LedgerAdvanced, announce
 from actors.inventory.messages import (
     Deliver,
     Forget,
@@ -165,6 +166,7 @@ class Inventory:
                 unresolved = conflict
             else:
                 self._keep(work)
+                await self._announce(work.state)
                 return answers
             if attempt == _TRIES:
                 raise unresolved
@@ -188,6 +190,11 @@ class Inventory:
         self._remember(work.new_keys)
         for name, units in work.sent.items():
             self._sent_today[name] = self._sent_today.get(name, 0) + units
+
+    async def _announce(self, state: State) -> None:
+        """Wake whoever follows this account: something has become durable."""
+        advanced = LedgerAdvanced(state.account_id, state.seq, self._version)
+        await announce(self._shared.bus, advanced)
 
     # ------------------------------------------------------------- reading what is stored
 
@@ -221,6 +228,7 @@ class Inventory:
             *records.event_operations(state.account_id, events, frozenset(), renamed=True),
         )
         self._version += 1
+        await self._announce(state)
         return state
 
     async def _begin(self, account_id: str) -> None:
@@ -310,10 +318,17 @@ class Inventory:
                 reply.fail(error)
             return
         position = 0
+        further: list[tuple[Reply[Any], LookUp]] = []
         for reply, look_up in wanted:
             end = position + len(look_up.reads)
-            _send(reply, look_up.finish(rows[position:end]))
+            answer = look_up.finish(rows[position:end])
+            if isinstance(answer, LookUp):
+                further.append((reply, answer))
+            else:
+                _send(reply, answer)
             position = end
+        if further:
+            await self._answer_from_storage(further)
 
     def _dispatch(self, dispatch: Dispatch, reply: Reply[Any] | None) -> None:
         """Hand a transfer to the courier, and the answer with it."""

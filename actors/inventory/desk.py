@@ -16,10 +16,12 @@ from actors.inventory.desk_transfers import (
 )
 from actors.inventory.engine import cancel_order, forecast, order_view, place_order, quote, view
 from actors.inventory.errors import OrderNotPending, UnknownOrder
+from actors.inventory.events import read_events
 from actors.inventory.messages import (
     CancelOrder,
     Forget,
     Freeze,
+    GetEvents,
     GetForecast,
     GetInventory,
     GetLedger,
@@ -55,6 +57,8 @@ def carry_out(work: Work, body: InventoryMessage) -> object:
     match body:
         case SendTransfer() | ReceiveTransfer() | TakeBackTransfer() | ListTransfers():
             return _for_transfers(work, body)
+        case GetEvents():
+            return read_events(work, body)
         case Grant():
             return grant_assets(work, body)
         case Freeze():

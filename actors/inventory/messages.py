@@ -70,6 +70,18 @@ class GetLedger:
 
 
 @dataclass(frozen=True, slots=True)
+class GetEvents:
+    """Answers an `EventPage`: up to ``limit`` entries with a sequence above ``after``.
+
+    With ``after`` None it is the inventory alone, as the beginning of what follows.
+    """
+
+    account_id: str
+    after: int | None
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
 class GetForecast:
     """Answers the `InventoryView` of ``seconds`` from now if nothing more is ordered."""
 
@@ -176,6 +188,7 @@ InventoryMessage: TypeAlias = (
     | GetOrder
     | ListOrders
     | GetLedger
+    | GetEvents
     | SendTransfer
     | ListTransfers
     | ReceiveTransfer

@@ -76,6 +76,11 @@ def order_read(account_id: str, order_id: str) -> Read:
     return Read("orders", where={"order_id": order_id, "account_id": account_id})
 
 
+def orders_read(account_id: str, order_ids: Iterable[str]) -> Read:
+    """Give the read of some of an account's orders by their ids."""
+    return Read("orders", where={"account_id": account_id}, within={"order_id": tuple(order_ids)})
+
+
 def ledger_read(account_id: str, after: int, limit: int) -> Read:
     """Give the read of a page of the ledger, and one entry more, to see whether it is the last."""
     return Read(

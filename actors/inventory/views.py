@@ -122,6 +122,21 @@ class TransferRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class EventPage:
+    """A page of what happened: entries, the orders and transfers that they tell of, by id.
+
+    ``now`` is the inventory as it is after the entry ``seq``; where the page ends before it there
+    is more to read. Orders and transfers are as they are when the page is made.
+    """
+
+    now: InventoryView
+    seq: int
+    entries: tuple[LedgerEntry, ...] = ()
+    orders: Mapping[str, OrderView] = field(default_factory=dict[str, OrderView])
+    transfers: Mapping[str, TransferRecord] = field(default_factory=dict[str, TransferRecord])
+
+
+@dataclass(frozen=True, slots=True)
 class Sent:
     """A transfer that has arrived; ``replayed`` where the same key had sent it before."""
 

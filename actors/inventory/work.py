@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class LookUp:
     """An answer that has to be looked up in the tables once the unit is durable.
 
-    ``finish`` makes the answer, or an `InventoryError`, of the rows of ``reads``.
+    ``finish`` makes the answer, an `InventoryError`, or another `LookUp`, of the rows of ``reads``.
     """
 
     reads: tuple[Read, ...]

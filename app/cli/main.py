@@ -15,8 +15,10 @@ COMMANDS: Final = MappingProxyType(
         "accounts": "app.cli.accounts:accounts",
         "demo": "app.cli.demo:demo",
         "init": "app.cli.init:init",
+        "ledger": "app.cli.ledger:ledger",
         "rules": "app.cli.rules:rules",
         "serve": "app.cli.serve:serve",
+        "simulate": "app.cli.simulate:simulate",
         "version": "app.cli.version:version",
     }
 )

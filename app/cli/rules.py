@@ -56,7 +56,7 @@ def check(file: str, settings: Sequence[str], *, as_json: bool) -> None:
 
     Exit status: 0 when it can be used (there may be warnings), 1 when it cannot.
     """
-    parameters = _parameters(settings)
+    parameters = parameters_of(settings)
     ruleset: Ruleset | None = None
     problems: Sequence[Problem] = ()
     warnings: Sequence[Problem] = ()
@@ -108,7 +108,7 @@ def table_command(
     What it produces is its own income per hour with full balances; capacity is the room that
     results. Nothing else is taken to be built but what --have says.
     """
-    parameters = _parameters(settings)
+    parameters = parameters_of(settings)
     with expected_failures():
         loaded = load_ruleset(ruleset, parameters=parameters)
     rows = _rows(loaded, _address(loaded, asset), levels, count, _levels_owned(loaded, owned))
@@ -132,7 +132,7 @@ def diff_command(old: str, new: str, *, as_json: bool) -> None:
         _print_difference(found)
 
 
-def _parameters(settings: Sequence[str]) -> dict[str, float]:
+def parameters_of(settings: Sequence[str]) -> dict[str, float]:
     """Read ``--set``: whole numbers stay whole."""
 
     def number(text: str) -> float:

@@ -283,6 +283,47 @@ class Log(Section, frozen=True):
         Literal["debug", "info", "warning", "error"],
         Meta(description='Least level told: "debug", "info", "warning" or "error".'),
     ] = "info"
+    access: Annotated[
+        Literal["off", "errors", "all"],
+        Meta(
+            description='Which requests are told, without query and body: "off", "errors" (those '
+            'the server failed to answer: 5xx but 503), or "all".'
+        ),
+    ] = "errors"
+
+
+class Metrics(Section, frozen=True):
+    """What /metrics tells, for Prometheus."""
+
+    access: Annotated[
+        Literal["off", "loopback", "public"],
+        Meta(
+            description='Who may read it: "off": nobody; "loopback": clients on this machine, but '
+            'none through a proxy that says so; "public": everybody. Others get 404.'
+        ),
+    ] = "loopback"
+
+
+class Tracing(Section, frozen=True):
+    """OpenTelemetry traces; needs the extra packages of holdfast[otel]."""
+
+    endpoint: Annotated[
+        str,
+        Meta(
+            description="Where traces are sent, as OTLP over HTTP: "
+            "http://localhost:4318/v1/traces; empty: nothing is traced. What OTEL_EXPORTER_OTLP_* "
+            "variables say about headers and certificates holds."
+        ),
+    ] = ""
+    sample_every: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="One request in so many is traced; one that comes as a part of a trace "
+            "is traced if that is.",
+        ),
+    ] = 1
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -298,6 +339,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     supervisor: Supervisor = Supervisor()
     shutdown: Shutdown = Shutdown()
     log: Log = Log()
+    metrics: Metrics = Metrics()
+    tracing: Tracing = Tracing()
 
     @property
     def key_path(self) -> Path:

@@ -199,6 +199,18 @@ _KINDS = (
         "Too many logins in a short time; the Retry-After header says when to try again.",
     ),
     ProblemKind(
+        "upgrade-required",
+        HTTPStatus.UPGRADE_REQUIRED,
+        "WebSocket is required",
+        "The path is answered over WebSocket (RFC 6455), version 13, alone.",
+    ),
+    ProblemKind(
+        "too-many-streams",
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "Too many event streams",
+        "The account has as many event streams open as it may: close one, then open another.",
+    ),
+    ProblemKind(
         "headers-too-large",
         HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
         "The headers are too large",

@@ -29,12 +29,16 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from app.http.settings import HttpSettings
+    from app.http.streams import Streams
 
 RECEIVE_BYTES_MAX = 64 * 1024
 """How much is read from a socket at once."""
 
 SEND_BYTES_MAX = 64 * 1024
 """How much of an answer a client must take within the send timeout."""
+
+STREAM_BUFFER_BYTES = 64 * 1024
+"""How much of an event stream the system may hold for a client."""
 
 LINGER_S = 1.0
 LINGER_BYTES_MAX = 256 * 1024
@@ -60,7 +64,9 @@ class Connection:
         context: WorkerContext,
         settings: HttpSettings,
         log: FilteringBoundLogger,
+        streams: Streams | None = None,
     ) -> None:
+        self._streams = streams
         self._stream = stream
         self._app = app
         self._config = config
@@ -95,6 +101,8 @@ class Connection:
         self._lingering.cancel()
         if self._idle:
             self._reading.cancel()
+        elif self._protocol is not None:
+            self._protocol.drain()
 
     def abort(self) -> None:
         """Close at once with a reset, whatever is under way; wakes every task of it."""
@@ -124,6 +132,7 @@ class Connection:
                 client=client,
                 server=server,
                 send=self._send,
+                streams=self._streams,
             )
             self._set_idle(idle=True)
             if self._context.terminated.is_set():
@@ -139,6 +148,10 @@ class Connection:
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return
             await protocol.handle(RawData(bytes(data)))
+            if protocol.streaming:
+                if not data:
+                    return
+                self._bound_buffer()
             if not data:
                 break
             if self._idle and not self._head_begun and protocol.head_begun:
@@ -148,6 +161,13 @@ class Connection:
         while not self._idle:
             self._quiet = trio.Event()
             await self._quiet.wait()
+
+    def _bound_buffer(self) -> None:
+        """Bound what the system holds for a client that is told events and does not read them."""
+        with suppress(OSError):  # The peer has reset it already.
+            self._stream.socket.setsockopt(
+                socket.SOL_SOCKET, socket.SO_SNDBUF, STREAM_BUFFER_BYTES
+            )
 
     async def _send(self, event: Event) -> None:
         """Take what the protocol has to say to the client or about the connection."""

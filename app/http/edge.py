@@ -10,9 +10,14 @@ import re
 import secrets
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+import trio
+
 from app.http.cancellation import split_failure
 from app.http.errors import MalformedRequest
+from app.http.instruments import Instruments
 from app.http.problems import problem_of
+from app.http.trail import Trail
+from app.logs import handling
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -46,26 +51,36 @@ def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
 
 
 class Edge:
-    """Wraps the ASGI application that routes."""
+    """Wraps the ASGI application that routes; counts and logs what passes through."""
 
-    def __init__(self, app: AsgiApp, *, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self, app: AsgiApp, *, log: FilteringBoundLogger, instruments: Instruments | None = None
+    ) -> None:
         self._app = app
         self._log = log
+        self._instruments = instruments or Instruments()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope; raises nothing but cancellations."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = request_id_of(scope["headers"])
-        scope.setdefault("state", {})["request_id"] = request_id
-        answer = _Answer(send, request_id)
+        trail = _trail_of(scope)
+        scope.setdefault("state", {}).update(request_id=trail.request_id, trail=trail)
+        with handling(trail), self._instruments.tracer.request(scope["headers"], trail):
+            try:
+                await self._serve(scope, receive, _Answer(send, trail))
+            finally:
+                self._ended(trail)
+
+    async def _serve(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         if not scope["path"].startswith("/"):
             target = MalformedRequest("the request target must be a path that begins with '/'")
             await answer.send_response(problem_of(target).response())
             return
         error = await self._run(scope, receive, answer)
         if error is not None:
+            request_id = scope["state"]["request_id"]
             self._log.error("request_failed", request_id=request_id, exc_info=error)
             if not answer.started:
                 await answer.send_response(problem_of(error).response())
@@ -84,20 +99,48 @@ class Edge:
             raise cancelled from None
         return None
 
+    def _ended(self, trail: Trail) -> None:
+        """Count a request that is over, and log it if it is one of those that are logged."""
+        self._instruments.traffic.ended(trail)
+        if self._instruments.access_log.wants(trail.status):
+            self._log.info(
+                "http_request",
+                method=trail.method,
+                path=trail.path,
+                route=trail.route,
+                status=trail.status or None,
+                duration_ms=round(trail.seconds * 1000, 3),
+                client=trail.client,
+            )
+
+
+def _trail_of(scope: Scope) -> Trail:
+    client = scope.get("client")
+    return Trail(
+        request_id_of(scope["headers"]),
+        scope.get("method", ""),
+        scope["path"],
+        client[0] if client else "",
+    )
+
 
 class _Answer:
     """The way back to the client: knows whether an answer has begun, and adds the id to it."""
 
-    __slots__ = ("_request_id", "_send", "started")
+    __slots__ = ("_begun", "_request_id", "_send", "_trail", "started")
 
-    def __init__(self, send: Send, request_id: str) -> None:
+    def __init__(self, send: Send, trail: Trail) -> None:
         self._send = send
-        self._request_id = request_id.encode("ascii")
+        self._trail = trail
+        self._request_id = trail.request_id.encode("ascii")
+        self._begun = trio.current_time()
         self.started = False
 
     async def send(self, event: Event) -> None:
         if event["type"] == "http.response.start":
             self.started = True
+            self._trail.status = event["status"]
+            self._trail.seconds = trio.current_time() - self._begun
             headers = cast("Iterable[tuple[bytes, bytes]]", event.get("headers", ()))
             event = {**event, "headers": [*headers, (REQUEST_ID, self._request_id)]}
         await self._send(event)

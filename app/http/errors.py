@@ -12,10 +12,13 @@
     ├── BodyTimeout               408: the body did not arrive in time
     ├── PayloadTooLarge           413
     ├── UnsupportedMediaType      415
+    ├── UpgradeRequired           426: the path speaks WebSocket alone
     ├── InvalidRequest            422 (errors: field and message of each)
+    ├── TooManyStreams            429: the account has as many streams open as it may
     ├── HeadersTooLarge           431
     ├── NotImplementedByServer    501: a transfer coding that this server does not know
     ├── TooManyConnections        503
+    ├── ServerStopping            503
     └── HttpVersionNotSupported   505
 
 `HttpBindError` stands beside them: the server could not listen at all.
@@ -89,6 +92,17 @@ class InvalidRequest(HttpError):
         self.errors = errors
 
 
+class UpgradeRequired(HttpError):
+    """The request is no WebSocket handshake, and nothing else is answered here."""
+
+
+class TooManyStreams(HttpError):
+    """The account has as many event streams open as it may."""
+
+    def __init__(self, streams_max: int) -> None:
+        super().__init__(f"an account may have {streams_max} event streams open")
+
+
 class HeadersTooLarge(HttpError):
     """The request line and headers are larger than the server takes."""
 
@@ -99,6 +113,10 @@ class NotImplementedByServer(HttpError):
 
 class TooManyConnections(HttpError):
     """As many connections are open as the server takes."""
+
+
+class ServerStopping(HttpError):
+    """The server stops before the request was answered."""
 
 
 class HttpVersionNotSupported(HttpError):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from app.http.trail import Trail
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,7 +35,10 @@ class Headers:
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """One request with its whole body; ``query`` is what follows ``?``, still encoded."""
+    """One request with its whole body; ``query`` is what follows ``?``, still encoded.
+
+    ``trail`` is where those who handle it leave word of what they learn.
+    """
 
     method: str
     path: str
@@ -41,6 +46,7 @@ class HttpRequest:
     headers: Headers
     body: bytes
     request_id: str
+    trail: Trail = field(default_factory=Trail)
 
 
 @dataclass(frozen=True, slots=True)

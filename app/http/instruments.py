@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Protocol
 from app.http.traffic import Traffic
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from app.http.exchange import Headers, HttpResponse
     from app.http.trail import Trail
+
+    RawHeaders = Iterable[tuple[bytes, bytes]]
 
 
 class AccessLog(Enum):
@@ -35,7 +39,7 @@ class AccessLog(Enum):
 class RequestTracer(Protocol):
     """Follows requests from here through the program."""
 
-    def request(self, headers: Headers, trail: Trail) -> AbstractContextManager[object]:
+    def request(self, headers: RawHeaders, trail: Trail) -> AbstractContextManager[object]:
         """Surround a request; ``headers`` may say whose part it is."""
         ...
 
@@ -52,10 +56,15 @@ class MetricsPage(Protocol):
         ...
 
 
-class _NoTracer:
+class NoRequestTracer:
     """Follows no request."""
 
-    def request(self, headers: Headers, trail: Trail) -> AbstractContextManager[object]:  # noqa: ARG002 - as one that does
+    def request(
+        self,
+        headers: RawHeaders,  # noqa: ARG002 - as one that does
+        trail: Trail,  # noqa: ARG002
+    ) -> AbstractContextManager[object]:
+        """Surround a request with nothing."""
         return nullcontext()
 
 
@@ -65,5 +74,5 @@ class Instruments:
 
     traffic: Traffic = field(default_factory=Traffic)
     access_log: AccessLog = AccessLog.OFF
-    tracer: RequestTracer = field(default_factory=_NoTracer)
+    tracer: RequestTracer = field(default_factory=NoRequestTracer)
     metrics: MetricsPage | None = None

@@ -92,6 +92,15 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001
             return self.refuse(error, request.request_id)
 
+    async def admit(
+        self, bound: Bound, request: HttpRequest, path: Mapping[str, str]
+    ) -> Call[Any, Any]:
+        """Check a request as `respond` does, for who answers it otherwise than at once.
+
+        Raises whatever it is to be refused with; see `refuse`.
+        """
+        return await self._call(bound, request, path)
+
     def refuse(self, error: Exception, request_id: str) -> HttpResponse:
         """Render an error as a problem, and log it where nobody foresaw it."""
         problem = problem_of(error)
@@ -106,7 +115,7 @@ class Pipeline:
         endpoint = bound.endpoint
         identity = None
         if endpoint.auth is not Auth.NONE:
-            identity = await self._authorize(endpoint, request.headers)
+            identity = await self._authorize(endpoint, request)
         names = _path_values(bound, path) if path else path
         query = _query(bound, request.query)
         body = None
@@ -116,15 +125,22 @@ class Pipeline:
         idempotency = _idempotency(request, body) if endpoint.idempotent else None
         return Call(self._gateway, request.request_id, names, body, query, identity, idempotency)
 
-    async def _authorize(self, endpoint: Endpoint, headers: Headers) -> Identity:
-        values = headers.all(b"authorization")
-        match = _BEARER.fullmatch(values[0]) if len(values) == 1 else None
-        if match is None:
+    async def _authorize(self, endpoint: Endpoint, request: HttpRequest) -> Identity:
+        token = bearer_token(request.headers)
+        if token is None:
             raise InvalidToken("no bearer token")
-        identity = await self._gateway.auth(Authorize(match[1].decode("ascii")))
+        identity = await self._gateway.auth(Authorize(token))
+        request.trail.account_id = identity.account_id
         if endpoint.auth is Auth.ADMIN and identity.role != Auth.ADMIN.value:
             raise Forbidden("this needs the role admin")
         return identity
+
+
+def bearer_token(headers: Headers) -> str | None:
+    """Give the token of a request's one ``Authorization`` header, if it is a bearer token."""
+    values = headers.all(b"authorization")
+    match = _BEARER.fullmatch(values[0]) if len(values) == 1 else None
+    return None if match is None else match[1].decode("ascii")
 
 
 def _path_values(bound: Bound, path: Mapping[str, str]) -> dict[str, str]:

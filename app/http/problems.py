@@ -129,6 +129,17 @@ def _too_many_attempts(error: authx.TooManyAttempts) -> Problem:
     return problem("too-many-attempts", str(error), headers=((b"retry-after", seconds),))
 
 
+def _retry_later(slug: str) -> Callable[[Exception], Problem]:
+    """Map to ``slug`` with the error's own message, and say when to try again."""
+    headers = ((b"retry-after", str(RETRY_AFTER_S).encode()),)
+    return lambda error: problem(slug, str(error), headers=headers)
+
+
+def _upgrade_required(error: http.UpgradeRequired) -> Problem:
+    headers = ((b"upgrade", b"websocket"), (b"connection", b"upgrade"))
+    return problem("upgrade-required", str(error), headers=headers)
+
+
 def _missing(slug: str) -> Callable[[Any], Problem]:
     return lambda error: problem(slug, str(error), {"missing": error.missing})
 
@@ -176,6 +187,9 @@ _MAPPERS: Mapping[type[BaseException], Callable[[Any], Problem]] = MappingProxyT
         http.HeadersTooLarge: _plain("headers-too-large"),
         http.NotImplementedByServer: _plain("not-implemented"),
         http.TooManyConnections: _later("overloaded", "too many connections are open"),
+        http.ServerStopping: _later("overloaded", "the server is stopping"),
+        http.TooManyStreams: _retry_later("too-many-streams"),
+        http.UpgradeRequired: _upgrade_required,
         http.HttpVersionNotSupported: _plain("http-version-not-supported"),
         # The bus.
         bus.Overloaded: _later("overloaded", "the server has as much to do as it takes"),

@@ -1,19 +1,19 @@
 """HTTP/1.1 by Hypercorn and h11, without the doors that this server does not need.
 
-Closed are the upgrades to WebSocket and HTTP/2 (a failed WebSocket handshake raises through
-Hypercorn's connection), and whatever would let two servers disagree on where a request ends.
+Closed are Hypercorn's own upgrades to WebSocket and HTTP/2 (a failed WebSocket handshake raises
+through its connection), and whatever would let two servers disagree on where a request ends.
 What Hypercorn refuses by itself is a problem with a request id, as everything else is.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import h11
 from hypercorn.events import Closed
 from hypercorn.protocol.events import Request, Response
-from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
+from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11WSConnection
 from hypercorn.protocol.http_stream import HTTPStream
 
 from app.http.edge import REQUEST_ID, new_request_id
@@ -25,9 +25,15 @@ from app.http.errors import (
     NotImplementedByServer,
 )
 from app.http.problems import problem_of
+from app.http.streams.front import StreamFront
+from app.http.streams.routes import SSE_PATH, WEBSOCKET_PATH
+from app.http.streams.sse import SseStream
+from app.http.streams.websocket import WebSocketStream
 
 if TYPE_CHECKING:
     from hypercorn.protocol.events import Event
+
+    from app.http.streams import Streams
 
 HEADERS_TOO_LARGE = 431
 NOT_IMPLEMENTED = 501
@@ -36,7 +42,24 @@ _VERSIONS = (b"1.0", b"1.1")
 
 
 class HttpProtocol(H11Protocol):
-    """One connection's HTTP, driven by `app.http.connection`."""
+    """One connection's HTTP, driven by `app.http.connection`.
+
+    A request for an event stream is served by ``streams``, if there are any, and not by the app.
+    """
+
+    def __init__(self, *args: Any, streams: Streams | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._streams = streams
+
+    @property
+    def streaming(self) -> bool:
+        """Whether an event stream is open, which ends when the client stops sending."""
+        return isinstance(self.stream, StreamFront)
+
+    def drain(self) -> None:
+        """End an event stream (the server shuts down); any other request goes on."""
+        if isinstance(self.stream, StreamFront):
+            self.stream.drain()
 
     @property
     def input_left(self) -> bool:
@@ -71,6 +94,8 @@ class HttpProtocol(H11Protocol):
         if fault is not None:
             await self._refuse(fault)
             return
+        if self._streams is not None and self._open_stream(request, self._streams):
+            return
         self.stream = HTTPStream(
             self.app,
             self.config,
@@ -93,6 +118,25 @@ class HttpProtocol(H11Protocol):
                 state=self.connection_state,
             )
         )
+
+    def _open_stream(self, request: h11.Request, streams: Streams) -> bool:
+        """Serve the request as an event stream if it is for one."""
+        path = request.target.partition(b"?")[0].decode("latin-1")
+        stream: StreamFront
+        if path == SSE_PATH:
+            stream = SseStream(streams, request, self.stream_send)
+        elif path == WEBSOCKET_PATH:
+            stream = WebSocketStream(streams, request, self.stream_send)
+            if stream.is_handshake:
+                # From here on what the client sends is not HTTP; refusals still are.
+                self.connection = H11WSConnection(cast("h11.Connection", self.connection))
+        else:
+            return False
+        # Hypercorn knows two kinds of streams; this is one more of the same form.
+        self.stream = cast("HTTPStream", stream)
+        self.keep_alive_requests += 1
+        self.task_group.spawn(stream.run)
+        return True
 
     async def _send_error_response(self, status_code: int) -> None:
         """Answer what h11 could not parse; Hypercorn closes the connection after it."""

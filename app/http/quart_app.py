@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from quart import Response, request
 from quart_trio import QuartTrio
@@ -20,9 +20,10 @@ from app.http.errors import (
     NotFound,
     PayloadTooLarge,
 )
-from app.http.exchange import Headers, HttpRequest
+from app.http.exchange import Headers, HttpRequest, HttpResponse
 from app.http.openapi import with_openapi
 from app.http.pipeline import Pipeline, bind
+from app.pages import load_site
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -32,12 +33,19 @@ if TYPE_CHECKING:
     from app.gateway import Gateway
     from app.http.edge import AsgiApp
     from app.http.endpoint import Endpoint
-    from app.http.exchange import HttpResponse
+    from app.http.instruments import Instruments, MetricsPage
     from app.http.pipeline import Bound
     from app.http.settings import HttpSettings
+    from app.http.trail import Trail
+    from app.pages import File
 
 
 NO_CONTENT = 204
+OK = 200
+NOT_MODIFIED = 304
+METRICS_PATH = "/metrics"
+PAGES = "pages"
+"""The one route of all files of pages: their paths change with every version."""
 
 
 def create_app(
@@ -46,6 +54,7 @@ def create_app(
     *,
     log: FilteringBoundLogger,
     endpoints: Sequence[Endpoint] = ENDPOINTS,
+    instruments: Instruments | None = None,
 ) -> Edge:
     """Make the ASGI application that serves a table of endpoints.
 
@@ -75,28 +84,77 @@ def create_app(
         return _quart_response(pipeline.refuse(_own_error(error, settings), _request_id()))
 
     app.register_error_handler(Exception, refuse)
-    return Edge(cast("AsgiApp", app), log=log)
+    for path, file in load_site().items():
+        app.add_url_rule(
+            path,
+            endpoint=f"page {path}",
+            view_func=_page_view(file),
+            methods=["GET"],
+            provide_automatic_options=False,
+        )
+    if instruments is not None and instruments.metrics is not None:
+        app.add_url_rule(
+            METRICS_PATH,
+            endpoint="metrics",
+            view_func=_metrics_view(instruments.metrics),
+            methods=["GET"],
+            provide_automatic_options=False,
+        )
+    return Edge(cast("AsgiApp", app), log=log, instruments=instruments)
 
 
 def _view(pipeline: Pipeline, bound: Bound) -> Callable[..., Awaitable[Response]]:
+    route = bound.endpoint.template("{", "}")
+
     async def view(**path: str) -> Response:
+        trail = _trail()
+        trail.route = route
         headers = Headers(request.scope["headers"])
         announced = headers.all(b"content-length") or headers.all(b"transfer-encoding")
         body = b""
         if announced:
             body = await request.get_data(cache=False, as_text=False, parse_form_data=False)
         http_request = HttpRequest(
-            request.method, request.path, request.query_string, headers, body, _request_id()
+            request.method,
+            request.path,
+            request.query_string,
+            headers,
+            body,
+            trail.request_id,
+            trail,
         )
         return _quart_response(await pipeline.respond(bound, http_request, path))
 
     return view
 
 
+def _page_view(file: File) -> Callable[[], Awaitable[Response]]:
+    async def view() -> Response:
+        _trail().route = PAGES
+        held = file.is_held(Headers(request.scope["headers"]).all(b"if-none-match"))
+        status, body = (NOT_MODIFIED, b"") if held else (OK, file.body)
+        return _quart_response(HttpResponse(status, file.headers, body))
+
+    return view
+
+
+def _metrics_view(page: MetricsPage) -> Callable[[], Awaitable[Response]]:
+    async def view() -> Response:
+        trail = _trail()
+        trail.route = METRICS_PATH
+        return _quart_response(await page.respond(trail.client, Headers(request.scope["headers"])))
+
+    return view
+
+
 def _request_id() -> str:
+    return _trail().request_id
+
+
+def _trail() -> Trail:
     # The edge has put it there; Hypercorn's type of a scope does not know it.
-    state = cast("dict[str, Any]", request.scope["state"])
-    return str(state["request_id"])
+    state = cast("dict[str, Trail]", request.scope["state"])
+    return state["trail"]
 
 
 def _quart_response(response: HttpResponse) -> Response:

@@ -16,6 +16,7 @@ from app.http.edge import REQUEST_ID, new_request_id
 from app.http.errors import TooManyConnections
 from app.http.listeners import open_listeners
 from app.http.problems import problem_of
+from app.http.traffic import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from app.http.edge import AsgiApp
     from app.http.settings import HttpSettings
+    from app.http.streams import Streams
 
 REFUSALS_MAX = 64
 """How many clients beyond the limit are told so at a time; more are closed without a word."""
@@ -42,20 +44,22 @@ async def serve_http(
     *,
     shutdown: Callable[[], Awaitable[object]],
     log: FilteringBoundLogger,
+    traffic: Traffic | None = None,
+    streams: Streams | None = None,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until ``shutdown()`` returns, then finish what is in flight and return.
 
-    ``task_status`` is started with the port once connections are accepted. At shutdown the
-    server stops accepting, closes idle connections, and gives requests in flight
-    ``shutdown_timeout_ms``; what is left then is aborted. Cancellation aborts at once: no
+    ``task_status`` is started with the port once connections are accepted; ``traffic`` counts
+    them, ``streams`` serves those that ask for events, which end at once at shutdown. Then the server stops accepting, closes idle connections, and gives requests in
+    flight ``shutdown_timeout_ms``; what is left then is aborted. Cancellation aborts at once: no
     client can hold it up.
 
     Raises:
         HttpBindError: the address cannot be listened on.
     """
     listeners, port = await open_listeners(settings.host, settings.port, settings.backlog)
-    server = _Server(app, settings, log)
+    server = _Server(app, settings, traffic or Traffic(), streams, log)
     async with trio.open_nursery() as nursery:
         accepting = trio.CancelScope()
 
@@ -78,8 +82,16 @@ async def serve_http(
 class _Server:
     """The connections that are open, and what they have in common."""
 
-    def __init__(self, app: AsgiApp, settings: HttpSettings, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        app: AsgiApp,
+        settings: HttpSettings,
+        traffic: Traffic,
+        streams: Streams | None,
+        log: FilteringBoundLogger,
+    ) -> None:
         self._settings = settings
+        self._traffic = traffic
         self._log = log
         self._context = WorkerContext(None)
         self._connect = partial(
@@ -89,6 +101,7 @@ class _Server:
             context=self._context,
             settings=settings,
             log=log,
+            streams=streams,
         )
         self._connections: set[Connection] = set()
         self._refusals = 0
@@ -101,9 +114,11 @@ class _Server:
             return
         connection = self._connect(stream)
         self._connections.add(connection)
+        self._traffic.opened()
         try:
             await connection.serve()
         finally:
+            self._traffic.closed()
             self._connections.discard(connection)
             if not self._connections:
                 self._none_left.set()
@@ -126,6 +141,7 @@ class _Server:
             connection.abort()
 
     async def _refuse(self, stream: trio.SocketStream) -> None:
+        self._traffic.refused()
         if self._refusals >= REFUSALS_MAX:
             return
         self._refusals += 1

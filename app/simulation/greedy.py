@@ -105,5 +105,5 @@ class Greedy:
             return False
         sight.pay(cost)
         places[rules.queue] -= 1
-        coming[step.asset] = coming.get(step.asset, 0) + (step.count or 1)
+        coming[step.asset] = coming.get(step.asset, 0) + (step.units or 1)
         return True

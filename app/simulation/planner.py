@@ -92,10 +92,10 @@ class Planner:
 
     def cost(self, step: Wanted, owned: Mapping[str, int]) -> Mapping[str, int]:
         """Give the price of a step."""
-        if step.count is None:
+        if step.units is None:
             return self._ruleset.cost(step.asset, owned.get(step.asset, 0) + 1)
         cost = self._ruleset.cost(step.asset, 1)
-        return {name: price * step.count for name, price in cost.items()}
+        return {name: price * step.units for name, price in cost.items()}
 
     def capacity(self, resource: str, owned: Mapping[str, int]) -> int | None:
         """Give the room for a resource that this amounts to; None: no limit."""
@@ -140,7 +140,9 @@ class Planner:
         shorter = _Goal(dict(owned))
         if not self._add(shorter, asset):
             return None
-        saved = best.price - max(_hours_of(best.goal.cost, weights), self._hours(best.goal, shorter.owned))
+        saved = best.price - max(
+            _hours_of(best.goal.cost, weights), self._hours(best.goal, shorter.owned)
+        )
         price = max(_hours_of(shorter.cost, weights), self._hours(shorter, owned))
         if saved <= 0 or price * best.gain >= saved:
             return None
@@ -194,7 +196,7 @@ class Planner:
                 continue
             is_unit = self._roles.is_unit(address)
             step = Wanted(address, -(-missing // given) if is_unit else None)
-            price = _hours_of(self.cost(step, goal.owned), weights) / (given * (step.count or 1))
+            price = _hours_of(self.cost(step, goal.owned), weights) / (given * (step.units or 1))
             if best is None or price < best[0]:
                 best = price, step
         return None if best is None else best[1]
@@ -202,14 +204,14 @@ class Planner:
     def _take(self, goal: _Goal, step: Wanted) -> None:
         for name, price in self.cost(step, goal.owned).items():
             goal.cost[name] = goal.cost.get(name, 0) + price
-        owned = goal.owned.get(step.asset, 0) + (step.count or 1)
+        owned = goal.owned.get(step.asset, 0) + (step.units or 1)
         goal.owned[step.asset] = owned
-        goal.steps.append(_Step(step, 1 if step.count else owned))
+        goal.steps.append(_Step(step, 1 if step.units else owned))
 
     def _hours(self, goal: _Goal, owned: Mapping[str, int]) -> float:
         """Give the hours that building all steps takes whoever owns this."""
         return sum(
-            self._ruleset.duration_ms(step.asset, level, owned) * (step.count or 1) / _HOUR_MS
+            self._ruleset.duration_ms(step.asset, level, owned) * (step.units or 1) / _HOUR_MS
             for step, level in goal.steps
         )
 
@@ -237,7 +239,6 @@ class Planner:
             ):
                 seen.add((rules.name, level))
                 yield address
-
 
 
 def _hours_of(cost: Mapping[str, int], weights: Mapping[str, float]) -> float:

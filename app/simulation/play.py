@@ -57,7 +57,7 @@ class Setup:
     days: float
     policy: str
     seed: int
-    visits_per_day: float = 6.0
+    visits_per_day: float = 3.0
     samples: int = 30
 
     @property
@@ -96,7 +96,7 @@ class _Bot:
         self.account_id = f"{number:08x}-0000-7000-8000-000000000000"
         # Seeded by text, which gives the same numbers in every process.
         self.rng = random.Random(f"{setup.seed}/{number}")  # noqa: S311 - play, not secrets
-        self.gap_ms = DAY_MS / setup.visits_per_day * 3.0 ** self.rng.uniform(-1, 1)
+        self.gap_ms: float = DAY_MS / setup.visits_per_day * 3.0 ** self.rng.uniform(-1, 1)
         self.placed = 0
 
     def next_key(self) -> str:
@@ -130,9 +130,7 @@ async def play(
     ) as stage:
         game = _Game(ruleset, setup, stage)
         await game.run(on_progress)
-    return Played(
-        setup, tuple(game.samples), game.visits, game.orders, game.refusals, kept.entries
-    )
+    return Played(setup, tuple(game.samples), game.visits, game.orders, game.refusals, kept.entries)
 
 
 class _Game:
@@ -215,7 +213,7 @@ class _Game:
 
     def _order(self, bot: _Bot, wanted: Wanted) -> PendingReply[Any]:
         return self._stage.send(
-            PlaceOrder(bot.account_id, wanted.asset, wanted.count, bot.next_key(), b"")
+            PlaceOrder(bot.account_id, wanted.asset, wanted.units, bot.next_key(), b"")
         )
 
     async def _enter(self, sight: Sight, order: PendingReply[Any]) -> None:
@@ -234,7 +232,7 @@ class _Game:
             event = self._policy.waits_for(sight)
             if isinstance(event, Wanted):
                 account_id = self._bots[number].account_id
-                quote = self._stage.send(GetQuote(account_id, event.asset, event.count))
+                quote = self._stage.send(GetQuote(account_id, event.asset, event.units))
                 quotes.append((number, sight, quote))
             elif event is not None:
                 self._wake_after(number, sight, event)

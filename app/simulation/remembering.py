@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _Key: TypeAlias = "tuple[frozenset[tuple[str, int]], frozenset[tuple[str, int]]]"
 
-KNOWN_MAX: Final = 50_000
+KNOWN_MAX: Final = 10_000
 """The most rates that are remembered; beyond it, remembering begins anew."""
 
 

@@ -25,12 +25,8 @@ class Roles:
             address for address, rules in ruleset.assets.items() if rules.max_level is None
         )
         self.earners = tuple(self._earners())
-        self.feeders = {
-            name: tuple(self._with_flow(name, "balance")) for name in ruleset.balances
-        }
-        self.stores = {
-            name: tuple(self._with_flow(name, "capacity")) for name in ruleset.resources
-        }
+        self.feeders = {name: tuple(self._with_flow(name, "balance")) for name in ruleset.balances}
+        self.stores = {name: tuple(self._with_flow(name, "capacity")) for name in ruleset.resources}
         self.currencies = tuple(
             name
             for name in ruleset.resources

@@ -67,9 +67,7 @@ class Sampler:
         everything = [{**view.buildings, **view.technologies, **view.units} for view in views]
         for addresses, is_unit in self._owned:
             name = self._ruleset.assets[addresses[0]].name
-            owned = [
-                sum([owned.get(address, 0) for address in addresses]) for owned in everything
-            ]
+            owned = [sum([owned.get(address, 0) for address in addresses]) for owned in everything]
             yield figure("count" if is_unit else "level", name, owned, len(addresses))
 
 

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class Wanted(NamedTuple):
-    """An order that a bot wants to place: a level (``count`` None), or units."""
+    """An order that a bot wants to place: a level (``units`` None), or a number of units."""
 
     asset: str
-    count: int | None = None
+    units: int | None = None
 
 
 class Pending(NamedTuple):
@@ -26,7 +26,7 @@ class Pending(NamedTuple):
 
     asset: str
     queue: str
-    count: int | None
+    units: int | None
     finishes_ms: int | None
 
 
@@ -86,10 +86,10 @@ class Sight:
         """Count the orders in a queue, running ones included."""
         return sum(order.queue == queue for order in self.pending)
 
-    def add(self, asset: str, queue: str, count: int | None, finishes_ms: int | None) -> None:
+    def add(self, asset: str, queue: str, units: int | None, finishes_ms: int | None) -> None:
         """Enter an order that was placed, or is about to be."""
-        self.pending.append(Pending(asset, queue, count, finishes_ms))
-        self.coming[asset] = self.coming.get(asset, 0) + (count or 1)
+        self.pending.append(Pending(asset, queue, units, finishes_ms))
+        self.coming[asset] = self.coming.get(asset, 0) + (units or 1)
 
 
 def sight_of(view: InventoryView, ruleset: Ruleset) -> Sight:

@@ -289,6 +289,17 @@ async def test_restarting_state_and_count_are_visible(
     assert harness.events("actor_started")[-1]["restarts"] == 1
 
 
+async def test_restarts_are_counted_over_all_actors_also_gone_ones(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """The supervisor's count of restarts outlives the actors that were restarted."""
+    harness.supervisor.start_soon("gone", Scripted(stillborn, crash, finish), Restart.TRANSIENT)
+    await harness.supervisor.start("stays", Scripted(crash, live))
+    await trio.sleep(10)
+    assert harness.supervisor.states().keys() == {"stays"}
+    assert harness.supervisor.restarts == 3
+
+
 async def test_all_ready_asks_the_permanent_actors_only(
     harness: Harness, autojump_clock: MockClock
 ) -> None:

@@ -65,7 +65,7 @@ class Mailbox:
         self.interests = set(interests)
         self.room = room
         self.queue: list[int] = []
-        self.tick: int | None = None
+        self.latest: int | None = None
         self.urgent: int | None = None
 
     def wants(self, topic: Topic, key: str | None, *, claimed: bool) -> bool:
@@ -82,7 +82,7 @@ class Mailbox:
 
     def next(self) -> int | None:
         """Take the message that must come next."""
-        for name in ("urgent", "tick"):
+        for name in ("urgent", "latest"):
             number: int | None = getattr(self, name)
             if number is not None:
                 setattr(self, name, None)
@@ -91,7 +91,7 @@ class Mailbox:
 
     def waiting(self) -> list[int]:
         """Give all that waits in it."""
-        return [*self.queue, *(n for n in (self.tick, self.urgent) if n is not None)]
+        return [*self.queue, *(n for n in (self.latest, self.urgent) if n is not None)]
 
 
 class BusMachine(RuleBasedStateMachine):
@@ -153,7 +153,7 @@ class BusMachine(RuleBasedStateMachine):
         if topic in {Topic.TASK, Topic.AUTH}:
             box.queue.append(number)
             return
-        name = "tick" if topic is Topic.TICK else "urgent"
+        name = "urgent" if topic is Topic.SHUTDOWN else "latest"
         old: int | None = getattr(box, name)
         if old is not None:
             self.questions[old].drop()

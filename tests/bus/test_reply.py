@@ -83,7 +83,7 @@ async def test_ask_with_nobody_interested_learns_at_once(
 ) -> None:
     """A question that reaches nobody is ActorStopped at once, never by timeout."""
     with pytest.raises(ActorStopped):
-        await bus.ask(Topic.AUTH, "question", timeout_s=1e6)
+        await bus.ask(Topic.AUTH, "question", timeout_s=5)
     assert trio.current_time() < 1
     assert replies(bus).stopped == 1
 
@@ -125,7 +125,7 @@ async def test_wait_cancelled_gives_the_question_up(bus: Bus, mailbox: Subscript
     """A cancelled asker takes nothing back; the answer is dropped and counted as late."""
     with trio.CancelScope() as scope:
         scope.cancel()
-        await bus.ask(Topic.TASK, "question", timeout_s=1e6)
+        await bus.ask(Topic.TASK, "question", timeout_s=5)
     assert scope.cancelled_caught
     message = mailbox.receive_nowait()
     assert message.reply is not None
@@ -178,7 +178,7 @@ async def test_reply_of_several_holders_stops_with_the_last_of_them(bus: Bus) ->
     holders[2].close()
     assert reply.settled
     with pytest.raises(ActorStopped):
-        await pending.wait(1e6)
+        await pending.wait(5)
 
 
 async def test_reply_of_several_holders_takes_the_first_answer(bus: Bus) -> None:
@@ -199,7 +199,7 @@ async def test_reply_refused_by_a_full_buffer_counts_no_holder(bus: Bus) -> None
     bus.subscribe(Interest(Topic.TASK), buffer=1)
     bus.send_nowait(Message(Topic.TASK, 0))
     with pytest.raises(Overloaded):
-        await bus.ask(Topic.TASK, 1, timeout_s=1e6)
+        await bus.ask(Topic.TASK, 1, timeout_s=5)
     assert free.statistics().current_buffer_used == 1
     counts = replies(bus)
     assert (counts.answered, counts.stopped, counts.timed_out, counts.late) == (0, 0, 0, 0)
@@ -216,7 +216,7 @@ async def test_reply_garbage_collected_wakes_its_asker(
 
     async def ask() -> None:
         with pytest.raises(ActorStopped):
-            await bus.ask(Topic.TASK, "question", timeout_s=1e6)
+            await bus.ask(Topic.TASK, "question", timeout_s=5)
         learned.set()
 
     nursery.start_soon(ask)
@@ -234,7 +234,7 @@ async def test_reply_collected_in_a_cycle_wakes_its_asker(bus: Bus) -> None:
     del reply, cycle
     gc.collect()
     with pytest.raises(ActorStopped):
-        await pending.wait(1e6)
+        await pending.wait(5)
 
 
 async def test_reply_collected_in_another_thread_wakes_its_asker(

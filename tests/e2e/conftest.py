@@ -25,18 +25,33 @@ def place() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def server(database_dsn: str) -> Iterator[Server]:
+def server_settings() -> dict[str, str]:
+    """Give the settings of the module's server beside the usual ones; a module may override."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def expected_failures() -> frozenset[str]:
+    """Give the events that the module's server may log as errors; a module may override."""
+    return frozenset()
+
+
+@pytest.fixture(scope="module")
+def server(
+    database_dsn: str, server_settings: dict[str, str], expected_failures: frozenset[str]
+) -> Iterator[Server]:
     """Run one server for all tests of a module, on a database of its own.
 
     Whatever the tests did to it, it must end in order and have met nothing unforeseen.
     """
-    with (
-        reachable_directory() as directory,
-        serving(directory, HOLDFAST_DATABASE__DSN=database_dsn) as running,
-    ):
+    settings = {"HOLDFAST_DATABASE__DSN": database_dsn, **server_settings}
+    with reachable_directory() as directory, serving(directory, **settings) as running:
         yield running
         assert running.stop() == 0
-        assert running.failures() == []
+        failures = [
+            event for event in running.failures() if event["event"] not in expected_failures
+        ]
+        assert failures == []
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from tests.e2e.players import (
     refused,
     until,
 )
-from tests.e2e.server import SHUTDOWN_MAX_S, serving
+from tests.e2e.server import SHUTDOWN_MAX_S, postmaster_of, serving
 from tests.postgres import frozen, run_script, with_database
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ async def test_killed_postgres_is_restarted_and_nothing_answered_is_lost(place: 
                     nursery.start_soon(orders.place, player)
                 for _ in range(2):
                     await progress(orders)
-                    killed = server.postmaster()
+                    killed = postmaster_of(server)
                     os.kill(killed, signal.SIGKILL)
                     await restarted(server, http, killed)
                 await progress(orders)

@@ -108,11 +108,12 @@ def place_order(
     if missing:
         raise InsufficientResources(missing)
     draft.add(cost, -1)
-    draft.enter_amounts("order-placed", order_id=order_id)
+    draft.enter_amounts("order-placed", order_id=order_id, always=True)
     draft.release_held()
     if draft.may_start(queue.name, asset, rules.kind):
-        order = order.started(draft.at_ms)
-    draft.put(order)
+        draft.start(order)
+    else:
+        draft.put(order)
     return draft.close()
 
 
@@ -136,7 +137,7 @@ def cancel_order(
     refund = order.refundable()
     draft.close_order(msgspec.structs.replace(order, state="cancelled", finishes_ms=None))
     draft.add(refund)
-    draft.enter_amounts("order-cancelled", order_id=order_id)
+    draft.enter_amounts("order-cancelled", order_id=order_id, always=True)
     for behind in draft.orders:
         if behind.asset == order.asset and behind.level is not None and behind.seq > order.seq:
             draft.put(msgspec.structs.replace(behind, level=behind.level - 1))

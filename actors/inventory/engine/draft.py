@@ -6,6 +6,7 @@ opened from is never touched, so a refusal anywhere leaves nothing half-done.
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -130,19 +131,28 @@ class Draft:
             self.enter(cause, changes, order_id=order_id, transfer_id=transfer_id)
 
     def enter_landed(self) -> None:
-        """Enter the units delivered since the last call, one entry an order, by due time."""
-        if not self._landed:
+        """Enter the units delivered, and the orders started, since the last call, by time.
+
+        The units of an order are one entry. What starts comes after what ended at that moment.
+        """
+        if not self._landed and not self._started:
             return
         balances = dict(self.units)
         for count, order, _ in self._landed.values():
             balances[order.asset] -= count
-        for count, order, last_ms in sorted(
-            self._landed.values(), key=lambda landed: (landed[2], landed[1].seq)
-        ):
-            balances[order.asset] += count
-            change = ChangeView(count, balances[order.asset])
-            self.enter("unit-completed", {order.asset: change}, at_ms=last_ms, order_id=order.id)
+        happened = [
+            (last_ms, 0, order.seq, order, n) for n, order, last_ms in self._landed.values()
+        ]
+        happened += [(at_ms, 1, order.seq, order, 0) for at_ms, order in self._started]
+        for at_ms, _, _, order, count in sorted(happened, key=itemgetter(0, 1, 2)):
+            if count:
+                balances[order.asset] += count
+                change = ChangeView(count, balances[order.asset])
+                self.enter("unit-completed", {order.asset: change}, at_ms=at_ms, order_id=order.id)
+            else:
+                self.enter("order-started", {}, at_ms=at_ms, order_id=order.id)
         self._landed.clear()
+        self._started.clear()
 
     # -- stocks --------------------------------------------------------------------------------
 
@@ -237,6 +247,12 @@ class Draft:
                 running += 1
         return running < self.ruleset.queues[queue].slots
 
+    def start(self, order: Order) -> None:
+        """Let an order, new or waiting, run from now on."""
+        order = order.started(self.at_ms)
+        self.put(order)
+        self._started.append((self.at_ms, order))
+
     def start_waiting(self, queue: str) -> None:
         """Start what waits in ``queue``, by sequence, while slots are free."""
         for order in self.orders:
@@ -245,7 +261,7 @@ class Draft:
                 and order.state == "queued"
                 and self.may_start(queue, order.asset, order.kind)
             ):
-                self.put(order.started(self.at_ms))
+                self.start(order)
 
 
 def _changes_between(

@@ -75,10 +75,11 @@ def cancelled_order(cancelled: Cancelled) -> CancelledOrder:
 
 def ledger_page(page: LedgerPage) -> LedgerPageDetails:
     """Show a page of the ledger."""
-    return LedgerPageDetails([_ledger_entry(entry) for entry in page.entries], page.next)
+    return LedgerPageDetails([ledger_entry(entry) for entry in page.entries], page.next)
 
 
-def _ledger_entry(entry: LedgerEntry) -> LedgerEntryDetails:
+def ledger_entry(entry: LedgerEntry) -> LedgerEntryDetails:
+    """Show a ledger entry."""
     return LedgerEntryDetails(
         seq=entry.seq,
         at=world_time(entry.at_ms),

@@ -27,6 +27,7 @@ from actors.authx.messages import (
 )
 from actors.authx.passwords import Passwords
 from actors.authx.sessions import SessionCache, SessionReader
+from actors.authx.statistics import LoginCounters
 from actors.authx.tokens import AccessTokens
 from bus import ActorStopped, Overloaded, open_broadcast_channel
 from tests.actors.authx.support import CHEAP, WallClock
@@ -90,6 +91,7 @@ class Desk:
         self.listener = SimpleNamespace(listening=True)
         self.service = PlayedService()
         self.bus = open_broadcast_channel()
+        self.logins = LoginCounters()
         self.dispatcher = Dispatcher(
             nursery,
             cast("Any", self.service),
@@ -100,6 +102,7 @@ class Desk:
             reader=SessionReader(
                 self.cache, self.fetching, nursery, waiting_max=5, wall_clock=self.clock
             ),
+            logins=self.logins,
             in_flight_max=SETTINGS.requests_in_flight_max,
             wall_clock=self.clock,
         )

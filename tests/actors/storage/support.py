@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from actors.storage.operations import Read, Row
     from bus import PendingReply
 
-FOREVER_S = 60.0
+FOREVER_S = 20.0
 
 
 def new_id() -> str:

@@ -310,7 +310,7 @@ async def test_away_database_units_wait_and_are_committed_when_it_is_back(
 async def test_away_database_is_asked_with_growing_pauses(autojump_clock: MockClock) -> None:
     """The pauses between attempts grow to a second, with jitter, and never run hot."""
     engine = FlakyEngine()
-    async with running_storage(engine, StorageSettings(wait_seconds_max=30)) as running:
+    async with running_storage(engine, StorageSettings(wait_seconds_max=15)) as running:
         engine.away = True
         assert await outcome_of(submit(running, new_world("unit"))) is Overloaded
     times = [at for at, _ in engine.attempts]
@@ -550,7 +550,7 @@ async def test_message_not_understood_is_dropped_and_logged() -> None:
     engine.gate.set()
     async with running_storage(engine) as running:
         with pytest.raises(ActorStopped):
-            await running.bus.ask(Topic.TASK, "what?", key=STORAGE_KEY, timeout_s=1e6)
+            await running.bus.ask(Topic.TASK, "what?", key=STORAGE_KEY, timeout_s=5)
         running.bus.send_nowait(Message(Topic.TASK, "what?", STORAGE_KEY))
         await running.client.commit(new_world("lives"))
         assert running.events().count("message_not_understood") == 2

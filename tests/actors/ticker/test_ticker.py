@@ -78,7 +78,7 @@ class Watch:
     async def world(self) -> World:
         """Ask the ticker for the world."""
         world: World = await self.running.bus.ask(
-            Topic.TASK, GetWorld(), key=TICKER_KEY, timeout_s=60
+            Topic.TASK, GetWorld(), key=TICKER_KEY, timeout_s=20
         )
         return world
 
@@ -208,6 +208,24 @@ async def test_ticker_tells_how_far_it_is_behind(autojump_clock: MockClock) -> N
         assert len(watch.counts) == pytest.approx(10, abs=1)
 
 
+async def test_ticker_statistics_tell_the_clock_and_its_lag(
+    running: Running, engine: FlakyEngine, autojump_clock: MockClock
+) -> None:
+    """The lag is that of the next tick at this moment, also while nothing can be stored."""
+    watch = Watch(running, TICK_MS)
+    before = watch.ticker.statistics()
+    assert (before.tick, before.now_ms, before.lag_s) == (0, 0, 0.0)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(watch.ticker.run)
+        await trio.sleep(1.1)
+        after = watch.ticker.statistics()
+        assert (after.tick, after.now_ms, after.lag_s) == (5, BEGAN_MS + 5 * TICK_MS, 0.0)
+        engine.away = True
+        await trio.sleep(10)
+        assert watch.ticker.statistics().lag_s == pytest.approx(9.9)
+        nursery.cancel_scope.cancel()
+
+
 async def test_ticker_survives_a_database_that_is_away(
     running: Running, engine: FlakyEngine, autojump_clock: MockClock
 ) -> None:
@@ -320,7 +338,7 @@ async def test_ticker_drops_what_it_does_not_understand(
     """A message that is none of the Ticker's tells its asker at once; a reply is optional."""
     async with ticking(running) as watch:
         with pytest.raises(ActorStopped):
-            await running.bus.ask(Topic.TASK, "what?", key=TICKER_KEY, timeout_s=1e6)
+            await running.bus.ask(Topic.TASK, "what?", key=TICKER_KEY, timeout_s=5)
         for body in ("what?", GetWorld()):
             running.bus.send_nowait(Message(Topic.TASK, body, TICKER_KEY))
         await trio.sleep(0.5)

@@ -77,7 +77,7 @@ def test_place_order_takes_the_price_and_records_it() -> None:
     assert placed.cost == {"metal": 60, "crystal": 15}
     assert placed.refund == (4, 5)
     assert whole(state) == {"metal": 440, "crystal": 485}
-    assert causes(events) == ["order-placed"]
+    assert causes(events) == ["order-placed", "order-started"]
     assert events.entries[0].order_id == "a"
     assert deltas(events.entries[0]) == {"metal": -60, "crystal": -15}
 
@@ -98,7 +98,7 @@ def test_place_order_settles_first() -> None:
         order(state, "a", "mine", after_ms=HOUR // 30 - 1)
     assert short.value.missing == {"metal": 1}
     after, events = order(state, "a", "mine", after_ms=HOUR // 30)
-    assert causes(events) == ["production", "order-placed"]
+    assert causes(events) == ["production", "order-placed", "order-started"]
     assert after.amounts["metal"] == 0
 
 
@@ -378,11 +378,12 @@ def test_cancel_of_an_unknown_order_is_refused(order_id: str) -> None:
         cancel_order(state, world(), order_id=order_id, now_ms=NOW)
 
 
-def test_cancel_with_nothing_to_give_back_has_no_entry() -> None:
-    """The ledger tells of assets; an order's own record tells that it was cancelled."""
+def test_cancel_with_nothing_to_give_back_is_entered_all_the_same() -> None:
+    """Whoever follows the ledger hears of every step of an order, also where no asset moves."""
     state, _ = order(begin(world()), "a", "digger", 1)
     _, events, refund = cancel_order(state, world(), order_id="a", now_ms=NOW)
-    assert (refund, causes(events)) == ({}, [])
+    assert (refund, causes(events)) == ({}, ["order-cancelled"])
+    assert (events.entries[0].order_id, events.entries[0].changes) == ("a", {})
     assert events.orders[0].state == "cancelled"
 
 

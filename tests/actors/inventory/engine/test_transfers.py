@@ -144,7 +144,7 @@ def test_held_goods_flow_in_when_something_is_spent() -> None:
     state, _ = receive(begin(world()), "hold", {"metal": 1600})
     spent, events = place_order(state, world(), order_id="a", asset="mine", count=None, now_ms=NOW)
     assert (whole(spent)["metal"], held_units(spent)) == (2000, {"metal": 40})
-    assert causes(events) == ["order-placed", "held-released"]
+    assert causes(events) == ["order-placed", "held-released", "order-started"]
     assert deltas(events.entries[1]) == {"metal": 60, "held:metal": -60}
     sent, _ = send(spent, metal=50)
     assert (whole(sent)["metal"], sent.held) == (1990, {})

@@ -1,0 +1,42 @@
+"""Says on the bus that sessions may have ended, so that whoever serves one looks again."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import trio
+
+from bus import Message, Topic
+
+if TYPE_CHECKING:
+    from bus import Bus
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsChanged:
+    """Published on topic ``event`` when a session, or all of an account, may have ended.
+
+    Its key is the id of the session or of the account. It is a reason to check the token again,
+    not an answer: most often nothing has ended.
+    """
+
+
+class Announcer:
+    """Publishes `SessionsChanged`."""
+
+    __slots__ = ("_bus",)
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    def changed(self, subject_id: str) -> None:
+        """Announce a change of the session or account of this id; never waits, never raises.
+
+        It may be missed, where more follow it than one send reaches or the bus is closing: who
+        serves a session for long checks it now and then in any case.
+        """
+        message = Message(Topic.EVENT, SessionsChanged(), subject_id)
+        with suppress(trio.WouldBlock, trio.ClosedResourceError, trio.BrokenResourceError):
+            self._bus.send_nowait(message)

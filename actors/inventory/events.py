@@ -1,0 +1,108 @@
+"""How others follow an inventory: a wake-up after each commit, and pages of what has happened.
+
+The wake-up carries no data, so that it may be lost or merged with the next: whoever follows reads
+the ledger from where it stands. What happened is told by the ledger alone, one event at most for
+an entry; that is what makes following resumable by the number of an entry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.inventory import records
+from actors.inventory.engine import view
+from actors.inventory.views import EventPage
+from actors.inventory.work import LookUp
+from bus import Message, Topic
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from actors.inventory.engine import State
+    from actors.inventory.messages import GetEvents
+    from actors.inventory.views import InventoryView, LedgerEntry
+    from actors.inventory.work import Work
+    from actors.storage import Row
+    from bus import Bus
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerAdvanced:
+    """Published on topic ``event``, with the account as key, after each durable unit.
+
+    ``seq`` is the last ledger entry now, ``version`` that of the inventory's record.
+    """
+
+    account_id: str
+    seq: int
+    version: int
+
+
+async def announce(bus: Bus, advanced: LedgerAdvanced) -> None:
+    """Wake whoever follows the account; where nobody does this costs a look into a dictionary."""
+    message = Message(Topic.EVENT, advanced, advanced.account_id)
+    try:
+        bus.send_nowait(message)
+    except trio.WouldBlock:
+        await bus.send(message)
+
+
+def read_events(work: Work, message: GetEvents) -> EventPage | LookUp:
+    """Give what has happened after an entry, with the inventory as it is then.
+
+    What is due is settled first, and so is a stock that has filled up since: that is when the
+    entry is made which says so. Nothing else is entered, so that following changes nothing.
+    """
+    work.settle_if_due()
+    if _has_filled(work.state, work.now_ms):
+        work.settle()
+    state = work.state
+    now = view(state, work.ruleset, work.now_ms, version=work.version, tick=work.context.world.tick)
+    after = message.after
+    if after is None or after >= state.seq:
+        return EventPage(now, state.seq)
+    limit, seq = message.limit, state.seq
+
+    def entries_read(rows: Sequence[Sequence[Row]]) -> LookUp | EventPage:
+        # What the unit's later messages have entered is told with the inventory after them.
+        entries = tuple(records.entry_from_row(row) for row in rows[0][:limit] if row["seq"] <= seq)
+        return _with_subjects(now, seq, entries)
+
+    return LookUp((records.ledger_read(work.account_id, after, limit),), entries_read)
+
+
+def _with_subjects(
+    now: InventoryView, seq: int, entries: tuple[LedgerEntry, ...]
+) -> LookUp | EventPage:
+    """Look up the orders and transfers that entries tell of."""
+    orders = {entry.order_id for entry in entries if entry.order_id is not None}
+    transfers = {entry.transfer_id for entry in entries if entry.transfer_id is not None}
+    if not orders and not transfers:
+        return EventPage(now, seq, entries)
+
+    def subjects_read(rows: Sequence[Sequence[Row]]) -> EventPage:
+        return EventPage(
+            now,
+            seq,
+            entries,
+            {row["order_id"]: records.order_view_from_row(row) for row in rows[0]},
+            {row["transfer_id"]: records.transfer_from_row(row) for row in rows[1]},
+        )
+
+    reads = (records.orders_read(now.account_id, orders), records.transfers_read(transfers))
+    return LookUp(reads, subjects_read)
+
+
+def _has_filled(state: State, now_ms: int) -> bool:
+    """Whether a stock has reached its capacity since the state was settled."""
+    elapsed_ms = now_ms - state.at_ms
+    capacity = state.flows.rates.capacity
+    return any(
+        per_hour > 0
+        and capacity[name] is not None
+        and 0 < ceiling - state.amounts[name] <= per_hour * elapsed_ms
+        for name, per_hour, ceiling in state.flows.streams
+    )

@@ -1,0 +1,333 @@
+"""The proof that a world's books are right; pure.
+
+For each account: replaying its ledger gives what its inventory says, entry by entry and whole unit
+by whole unit. For the world: what came from sources, less what went into sinks, is what accounts
+hold and what is on its way between them. The first thing that does not fit is named.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import msgspec
+
+from actors.inventory.engine.draft import HELD_PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from actors.storage import Row
+
+T = TypeVar("T")
+
+
+class Effect(Enum):
+    """What a cause of ledger entries does to the amount of things in the world."""
+
+    SOURCE = "source"
+    """It makes."""
+
+    SINK = "sink"
+    """It uses up."""
+
+    EITHER = "either"
+    """It makes what it adds and uses up what it takes."""
+
+    SENDING = "sending"
+    """It puts goods on their way to another account."""
+
+    ARRIVAL = "arrival"
+    """It takes in what was on its way."""
+
+
+EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(
+    {
+        "start": Effect.SOURCE,
+        "production": Effect.EITHER,  # consumption is negative production
+        "order-placed": Effect.SINK,
+        "order-completed": Effect.SOURCE,
+        "unit-completed": Effect.SOURCE,
+        "order-cancelled": Effect.SOURCE,
+        "transfer-sent": Effect.SENDING,
+        "transfer-received": Effect.ARRIVAL,
+        "transfer-returned": Effect.ARRIVAL,
+        "spilled": Effect.SINK,
+        "held-released": Effect.EITHER,  # two fractions may make a whole unit together
+        "grant": Effect.EITHER,
+        "ruleset-changed": Effect.EITHER,
+    }
+)
+"""Every cause of a ledger entry, and what it does."""
+
+
+class LedgerDiffers(Exception):
+    """The books are wrong; says where, what was to be expected and what was found."""
+
+    def __init__(
+        self,
+        what: str,
+        expected: object,
+        found: object,
+        *,
+        account_id: str | None = None,
+        seq: int | None = None,
+        asset: str | None = None,
+    ) -> None:
+        places = (
+            ("world", "" if account_id is None else None),
+            ("account", account_id),
+            ("entry", seq),
+            ("asset", asset),
+        )
+        where = ", ".join(f"{name} {at}".rstrip() for name, at in places if at is not None)
+        super().__init__(f"{where}: {what}: expected {expected}, found {found}")
+        self.what = what
+        self.expected = expected
+        self.found = found
+        self.account_id = account_id
+        self.seq = seq
+        self.asset = asset
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """One resource in the whole world, in whole units: sources - sinks = held + on the way."""
+
+    name: str
+    sources: int
+    sinks: int
+    holdings: int
+    on_the_way: int
+
+
+@dataclass(slots=True)
+class _Sums:
+    """What happened to one asset in the world."""
+
+    sources: int = 0
+    sinks: int = 0
+    holdings: int = 0
+    carried: int = 0
+    """What arrived less what was sent, by the ledgers."""
+    on_the_way: int = 0
+    from_gone: int = 0
+    """What came from accounts that were erased since."""
+    to_gone: int = 0
+    """What went to accounts that were erased since, or was lost."""
+
+
+class _Holdings(msgspec.Struct, frozen=True):
+    """The part of a stored state that says what there is; amounts are [units, grains beyond]."""
+
+    seq: int
+    amounts: dict[str, tuple[int, int]]
+    levels: dict[str, int] = {}
+    units: dict[str, int] = {}
+    held: dict[str, tuple[int, int]] = {}
+
+    def balances(self) -> dict[str, int]:
+        """Give the balance of everything, by the names that the ledger uses."""
+        return {
+            **{name: whole for name, (whole, _) in self.amounts.items()},
+            **{HELD_PREFIX + name: whole for name, (whole, _) in self.held.items()},
+            **self.levels,
+            **self.units,
+        }
+
+
+_HOLDINGS: Final = msgspec.json.Decoder(_Holdings)
+_CHANGES: Final = msgspec.json.Decoder(dict[str, tuple[int, int]])
+_RESOURCES: Final = msgspec.json.Decoder(dict[str, int])
+
+
+@dataclass(slots=True)
+class _Account:
+    """An account's ledger, replayed so far."""
+
+    account_id: str
+    seq: int = 0
+    balances: dict[str, int] = field(default_factory=dict[str, int])
+
+    def differs(
+        self, what: str, expected: object, found: object, asset: str | None = None
+    ) -> LedgerDiffers:
+        return LedgerDiffers(
+            what, expected, found, account_id=self.account_id, seq=self.seq, asset=asset
+        )
+
+    def replay(self, seq: int, changes: Mapping[str, tuple[int, int]]) -> None:
+        """Apply one entry."""
+        self.seq += 1
+        if seq != self.seq:
+            raise self.differs("an entry is missing", self.seq, seq)
+        for name, (delta, balance) in changes.items():
+            expected = self.balances.get(name, 0) + delta
+            if balance != expected:
+                what = f"the balance does not follow from the one before and {delta:+}"
+                raise self.differs(what, expected, balance, name)
+            if balance < 0:
+                raise self.differs("the balance is negative", "0 or more", balance, name)
+            self.balances[name] = balance
+
+
+class Proof:
+    """Takes in a world page by page; raises `LedgerDiffers` at the first difference.
+
+    A page is `begin`, any number of `enter`, `close`. Rows are those of the tables, as Storage's
+    snapshot gives them; memory is needed for one page of accounts alone.
+    """
+
+    def __init__(self) -> None:
+        self.accounts = 0
+        self.entries = 0
+        self._page: dict[str, _Account] = {}
+        self._inventories: Sequence[Row] = ()
+        self._sums: dict[str, _Sums] = {}
+        self._resources: dict[str, None] = {}
+
+    def begin(self, inventories: Sequence[Row]) -> None:
+        """Begin a page with these inventories."""
+        self._inventories = inventories
+        self._page = {row["account_id"]: _Account(row["account_id"]) for row in inventories}
+
+    def enter(self, entries: Iterable[Row]) -> None:
+        """Replay ledger entries of the page's accounts, by account and sequence."""
+        for row in entries:
+            self.entries += 1
+            account = self._page.get(row["account_id"])
+            if account is None:
+                raise LedgerDiffers(
+                    "a ledger without an inventory",
+                    "no entry",
+                    row["cause"],
+                    account_id=row["account_id"],
+                    seq=row["seq"],
+                )
+            changes = _decoded(_CHANGES, row["changes"], account, "its changes cannot be read")
+            account.replay(row["seq"], changes)
+            self._count(account, row, changes)
+
+    def close(self) -> None:
+        """Compare the page's inventories with what their ledgers have come to."""
+        for row in self._inventories:
+            account = self._page[row["account_id"]]
+            self.accounts += 1
+            state = _decoded(_HOLDINGS, row["state"], account, "its inventory cannot be read")
+            for name, last in (("record", row["ledger_seq"]), ("state", state.seq)):
+                if last != account.seq:
+                    what = f"the ledger does not end where the inventory's {name} says"
+                    raise account.differs(what, last, account.seq)
+            self._compare(account, state.balances())
+            self._resources.update(dict.fromkeys(state.amounts))
+        self._page = {}
+        self._inventories = ()
+
+    def _compare(self, account: _Account, owned: Mapping[str, int]) -> None:
+        for name in {**account.balances, **owned}:
+            replayed, found = account.balances.get(name, 0), owned.get(name, 0)
+            if replayed != found:
+                what = "the inventory is not what its ledger comes to"
+                raise account.differs(what, replayed, found, name)
+            self._of(name).holdings += found
+
+    def _count(self, account: _Account, row: Row, changes: Mapping[str, tuple[int, int]]) -> None:
+        """Count an entry in the sums of the world."""
+        effect = EFFECTS.get(row["cause"])
+        if effect is None:
+            raise account.differs("an unknown cause", "one of " + ", ".join(EFFECTS), row["cause"])
+        totals: dict[str, int] = {}
+        for name, (delta, _) in changes.items():
+            plain = name.removeprefix(HELD_PREFIX)
+            totals[plain] = totals.get(plain, 0) + delta
+        for name, delta in totals.items():
+            sums = self._of(name)
+            if effect in {Effect.SENDING, Effect.ARRIVAL}:
+                sums.carried += delta
+            elif delta > 0:
+                if effect is Effect.SINK:
+                    raise account.differs(f"{row['cause']} has made some", "0 or less", delta, name)
+                sums.sources += delta
+            else:
+                if effect is Effect.SOURCE and delta:
+                    what = f"{row['cause']} has used some up"
+                    raise account.differs(what, "0 or more", delta, name)
+                sums.sinks -= delta
+        if effect in {Effect.SENDING, Effect.ARRIVAL}:
+            _check_transfer(account, row, totals)
+
+    def _of(self, name: str) -> _Sums:
+        name = name.removeprefix(HELD_PREFIX)
+        sums = self._sums.get(name)
+        if sums is None:
+            sums = self._sums[name] = _Sums()
+        return sums
+
+    def count_transfers(self, transfers: Iterable[Row]) -> None:
+        """Take in transfers, with ``sender_here`` and ``receiver_here``: who has an inventory."""
+        for row in transfers:
+            state, sender_here = row["state"], row["sender_here"]
+            for name, units in _RESOURCES.decode(row["resources"]).items():
+                sums = self._of(name)
+                if state == "sent":
+                    sums.on_the_way += units
+                arrived = state == "sent" or (state == "delivered" and row["receiver_here"])
+                if arrived and not sender_here:
+                    sums.from_gone += units
+                gone = state == "lost" or (state == "delivered" and not row["receiver_here"])
+                if gone and sender_here:
+                    sums.to_gone += units
+
+    def world(self) -> list[Totals]:
+        """Compare what all accounts hold with all that was made and used up.
+
+        Returns the totals of the resources. To be called once everything has been taken in.
+        """
+        for name, sums in self._sums.items():
+            made = sums.sources + sums.from_gone - sums.sinks - sums.to_gone
+            found = sums.holdings + sums.on_the_way
+            if made != found:
+                what = "what is held and on its way is not sources less sinks"
+                raise LedgerDiffers(what, made, found, asset=name)
+        return [self._totals(name) for name in self._resources]
+
+    def _totals(self, name: str) -> Totals:
+        sums = self._of(name)
+        return Totals(
+            name,
+            sums.sources + sums.from_gone,
+            sums.sinks + sums.to_gone,
+            sums.holdings,
+            sums.on_the_way,
+        )
+
+
+def _check_transfer(account: _Account, row: Row, totals: Mapping[str, int]) -> None:
+    """Compare an entry of a transfer with the record of the transfer."""
+    cause, transfer_id = row["cause"], row["transfer_id"]
+    if row["state"] is None:
+        raise account.differs(f"{cause}, but the transfer is not on record", transfer_id, "none")
+    side = "receiver" if cause == "transfer-received" else "sender"
+    if row[side] != account.account_id:
+        raise account.differs(
+            f"the {side} of transfer {transfer_id}", account.account_id, row[side]
+        )
+    wanted = {"transfer-received": "delivered", "transfer-returned": "returned"}.get(cause)
+    if wanted not in {None, row["state"]}:
+        raise account.differs(f"the state of transfer {transfer_id}", wanted, row["state"])
+    sign = -1 if cause == "transfer-sent" else 1
+    resources = _decoded(_RESOURCES, row["resources"], account, f"transfer {transfer_id}")
+    for name in {**resources, **totals}:
+        expected, found = sign * resources.get(name, 0), totals.get(name, 0)
+        if expected != found:
+            what = f"{cause} does not move what transfer {transfer_id} carries"
+            raise account.differs(what, expected, found, name)
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], text: str, account: _Account, what: str) -> T:
+    try:
+        return decoder.decode(text)
+    except msgspec.MsgspecError as error:
+        raise account.differs(what, "rows as the server writes them", str(error)) from error

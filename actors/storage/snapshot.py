@@ -1,0 +1,114 @@
+"""A snapshot of the game's tables, read page by page beside a live server.
+
+One read-only transaction sees the world as it was at one moment, however long the reading takes
+and whatever the server commits meanwhile. It takes no lock that anybody would wait for.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+from actors.database.errors import DatabaseError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from actors.database.driver import Connection
+    from actors.storage.operations import Row
+
+NIL_ID: Final = "00000000-0000-0000-0000-000000000000"
+"""Before every account and transfer."""
+
+LAST_ID: Final = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+"""After every account and transfer."""
+
+_BEGIN = "begin transaction isolation level repeatable read read only"
+
+_COUNT = "select count(*) from inventories"
+
+_INVENTORIES = """
+select account_id, ledger_seq, state from inventories
+where account_id > $1::uuid order by account_id limit $2
+"""
+
+_INVENTORY = "select account_id, ledger_seq, state from inventories where account_id = $1::uuid"
+
+_ENTRIES = """
+select l.account_id, l.seq, l.cause, l.transfer_id, l.changes,
+       t.sender, t.receiver, t.state, t.resources
+from (
+    select account_id, seq, cause, transfer_id, changes from ledger
+    where (account_id, seq) > ($1::uuid, $2::bigint) and account_id <= $3::uuid
+    order by account_id, seq limit $4
+) as l
+left join transfers as t on t.transfer_id = l.transfer_id
+order by l.account_id, l.seq
+"""
+
+_TRANSFERS = """
+select t.transfer_id, t.state, t.resources,
+       exists (select from inventories where account_id = t.sender) as sender_here,
+       exists (select from inventories where account_id = t.receiver) as receiver_here
+from (
+    select transfer_id, sender, receiver, state, resources from transfers
+    where transfer_id > $1::uuid order by transfer_id limit $2
+) as t
+order by t.transfer_id
+"""
+
+
+class Snapshot:
+    """The tables at one moment; made by `open_snapshot`. Pages go by key, in its order."""
+
+    def __init__(self, connection: Connection, *, page_timeout_s: float) -> None:
+        self._connection = connection
+        self._timeout_s = page_timeout_s
+
+    async def count(self) -> int:
+        """Count the inventories."""
+        [row] = await self._fetch(_COUNT)
+        return int(row["count"])
+
+    async def inventory(self, account_id: str) -> list[Row]:
+        """Give one account's inventory, if it has one."""
+        return await self._fetch(_INVENTORY, account_id)
+
+    async def inventories(self, after: str, limit: int) -> list[Row]:
+        """Give inventories with an account above ``after``."""
+        return await self._fetch(_INVENTORIES, after, limit)
+
+    async def entries(self, after: tuple[str, int], upto: str, limit: int) -> list[Row]:
+        """Give ledger entries above an account and sequence, of accounts up to ``upto``.
+
+        Those of a transfer come with the transfer's sender, receiver, state and resources.
+        """
+        return await self._fetch(_ENTRIES, *after, upto, limit)
+
+    async def transfers(self, after: str, limit: int) -> list[Row]:
+        """Give transfers above ``after``, and whether sender and receiver have inventories."""
+        return await self._fetch(_TRANSFERS, after, limit)
+
+    async def _fetch(self, sql: str, *arguments: object) -> list[Row]:
+        records = await self._connection.run(
+            lambda session: session.fetch(sql, *arguments), timeout_s=self._timeout_s
+        )
+        return [dict(record) for record in records]
+
+
+@asynccontextmanager
+async def open_snapshot(
+    connection: Connection, *, page_timeout_s: float = 60.0
+) -> AsyncGenerator[Snapshot]:
+    """Take a snapshot that lasts as long as the block; ``connection`` is for it alone meanwhile.
+
+    Raises:
+        DatabaseError: the database is away or fails, here or in any of the snapshot's methods.
+    """
+    await connection.run(lambda session: session.execute(_BEGIN))
+    try:
+        yield Snapshot(connection, page_timeout_s=page_timeout_s)
+    finally:
+        # A connection that is gone has rolled back already.
+        with suppress(DatabaseError):
+            await connection.run(lambda session: session.execute("rollback"))

@@ -1,0 +1,189 @@
+"""Follows one account for one session: what is told, when, and until when; knows no wire.
+
+It sleeps until something is published under its account or session, until a stock is full, or
+until the next heartbeat. It then asks whether its token still counts, reads the ledger from where
+it stands, and tells what is new. It keeps no events: a client that reads slowly holds up itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, Self
+
+import trio
+
+from actors.authx.errors import InvalidToken
+from actors.authx.messages import Authorize, ListSessions
+from actors.database.errors import DatabaseError
+from actors.inventory.errors import AccountGone
+from actors.inventory.events import LedgerAdvanced
+from actors.inventory.messages import GetEvents
+from actors.storage import StorageError
+from app.http.streams.translate import SESSION_ENDED, TOKEN_EXPIRED, events_of, snapshot_of
+from bus import BusError
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Sequence
+
+    from actors.authx.messages import Identity
+    from actors.inventory.views import EventPage
+    from app.gateway import Gateway
+    from app.http.streams.settings import StreamSettings
+    from app.http.streams.translate import WireEvent
+
+RETRY_S = 1.0
+"""How long to wait before asking again what could not be answered."""
+
+_LOOK_S_MIN = 0.25
+_PASSING = (BusError, DatabaseError, StorageError)
+
+
+class Outlet(Protocol):
+    """Where a follower's events go; both wait until the client has taken what is sent."""
+
+    async def tell(self, events: Sequence[WireEvent]) -> None:
+        """Send some events."""
+        ...
+
+    async def beat(self) -> None:
+        """Send a sign of life."""
+        ...
+
+
+class Follower:
+    """One account's events, from ``after`` on, for as long as ``token`` counts.
+
+    As a context it holds the subscription to the wake-ups. `begin` comes first, then `follow`.
+    """
+
+    __slots__ = (
+        "_beat_at",
+        "_gateway",
+        "_identity",
+        "_last",
+        "_look_at",
+        "_rng",
+        "_settings",
+        "_subscription",
+        "_token",
+    )
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        identity: Identity,
+        token: str,
+        after: int | None,
+        *,
+        settings: StreamSettings,
+        rng: random.Random,
+    ) -> None:
+        self._gateway = gateway
+        self._identity = identity
+        self._token = token
+        self._last = after
+        self._settings = settings
+        self._rng = rng
+        self._look_at = float("inf")
+        self._beat_at = self._next_beat()
+        self._subscription = gateway.follow(identity.account_id, identity.session_id)
+
+    def __enter__(self) -> Self:
+        """Follow for as long as the context lasts."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the bus."""
+        self._subscription.close()
+
+    async def begin(self) -> list[WireEvent]:
+        """Read the first page: a snapshot, or what has happened after the given id.
+
+        Raises what `Gateway.inventory` does: nothing has been told yet.
+        """
+        return await self._read()
+
+    async def follow(self, outlet: Outlet) -> str:
+        """Tell what happens until the session ends or the token runs out; return which.
+
+        Raises:
+            InventoryError: the inventory cannot be read any more.
+        """
+        while True:
+            news = await self._wait()
+            now = trio.current_time()
+            if now >= self._beat_at:
+                self._beat_at = self._next_beat()
+                await outlet.beat()
+            elif not news and now < self._look_at:
+                continue
+            try:
+                ending = await self._ending()
+                if ending is not None:
+                    return ending
+                if news or now >= self._look_at:
+                    await self._tell_new(outlet)
+            except AccountGone:
+                return SESSION_ENDED
+            except _PASSING:
+                self._look_at = trio.current_time() + RETRY_S * self._rng.uniform(0.5, 1.0)
+
+    async def _wait(self) -> bool:
+        """Wait for the next moment at which there is something to do; whether there is news."""
+        with trio.move_on_at(min(self._beat_at, self._look_at)):
+            body = (await self._subscription.receive()).body
+            return not (
+                isinstance(body, LedgerAdvanced)
+                and self._last is not None
+                and body.seq <= self._last
+            )
+        return False
+
+    async def _ending(self) -> str | None:
+        """Check whether the token still counts; otherwise say why it does not."""
+        try:
+            await self._gateway.auth(Authorize(self._token))
+        except InvalidToken:
+            sessions = await self._gateway.auth(ListSessions(self._identity.account_id))
+            lives = any(each.session_id == self._identity.session_id for each in sessions)
+            return TOKEN_EXPIRED if lives else SESSION_ENDED
+        return None
+
+    async def _tell_new(self, outlet: Outlet) -> None:
+        events = await self._read()
+        if events:
+            await outlet.tell(events)
+            self._beat_at = self._next_beat()
+
+    async def _read(self) -> list[WireEvent]:
+        """Read the next page and go on to its end."""
+        message = GetEvents(self._identity.account_id, self._last, self._settings.page)
+        page = await self._gateway.inventory(message)
+        if self._last is None or self._last > page.seq:
+            # An id from a ledger that this one does not continue: begin anew.
+            self._last = page.seq
+            events = [snapshot_of(page)]
+        else:
+            events = list(events_of(page))
+            if page.entries:
+                self._last = page.entries[-1].seq
+        self._look_at = self._next_look(page)
+        return events
+
+    def _next_look(self, page: EventPage) -> float:
+        """Say when to read again without being woken: at once if there is more, or when full."""
+        now = trio.current_time()
+        if page.entries and page.entries[-1].seq < page.seq:
+            return now
+        full_at_ms = [
+            stock.full_at_ms
+            for stock in page.now.resources.values()
+            if stock.full_at_ms is not None
+        ]
+        if not full_at_ms:
+            return float("inf")
+        return now + max(_LOOK_S_MIN, (min(full_at_ms) - page.now.at_ms) / 1000)
+
+    def _next_beat(self) -> float:
+        # Apart, so that streams that began together do not all beat in one moment.
+        return trio.current_time() + self._settings.heartbeat_seconds * self._rng.uniform(0.8, 1.0)

@@ -1,0 +1,88 @@
+"""The open streams: who may open one, how many there are, and what they share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.http.errors import TooManyStreams
+from app.http.pipeline import Pipeline
+from app.http.streams.follow import Follower
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Generator
+
+    from structlog.typing import FilteringBoundLogger
+
+    from actors.authx.messages import Identity
+    from app.gateway import Gateway
+    from app.http.streams.settings import StreamSettings
+
+
+@dataclass(frozen=True, slots=True)
+class StreamsStatistics:
+    """Streams now, and since the start: opened, refused, and events told."""
+
+    open: int
+    opened: int
+    refused: int
+    events: int
+
+
+class Streams:
+    """What every stream of one server is served with."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        settings: StreamSettings,
+        *,
+        rng: random.Random,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self.pipeline = Pipeline(gateway, log=log)
+        self.settings = settings
+        self.log = log
+        self._gateway = gateway
+        self._rng = rng
+        self._open: Counter[str] = Counter()
+        self._opened = self._refused = self._events = 0
+
+    @contextmanager
+    def following(
+        self, identity: Identity, token: str, after: int | None
+    ) -> Generator[Follower, None, None]:
+        """Count a stream of an account as open while it is followed.
+
+        Raises:
+            TooManyStreams: the account has as many as it may.
+            ActorStopped: the server is closing down.
+        """
+        account_id = identity.account_id
+        if self._open[account_id] >= self.settings.streams_per_account_max:
+            self._refused += 1
+            raise TooManyStreams(self.settings.streams_per_account_max)
+        self._open[account_id] += 1
+        self._opened += 1
+        try:
+            with Follower(
+                self._gateway, identity, token, after, settings=self.settings, rng=self._rng
+            ) as follower:
+                yield follower
+        finally:
+            self._open[account_id] -= 1
+            if not self._open[account_id]:
+                del self._open[account_id]
+
+    def told(self, events: int) -> None:
+        """Count events that were sent."""
+        self._events += events
+
+    def statistics(self) -> StreamsStatistics:
+        """Tell how many streams there are and have been."""
+        return StreamsStatistics(
+            self._open.total(), self._opened, self._refused, self._events
+        )

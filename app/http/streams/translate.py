@@ -1,0 +1,94 @@
+"""From pages of the ledger to events as they are sent; pure.
+
+An entry of the ledger is one event or none, never two: its number is the event's id, and whoever
+resumes after an id has lost nothing and gets nothing twice. The event is named for the entry's
+cause; what was merely produced is left out unless it filled a stock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from msgspec import UNSET
+
+from app.http.endpoints.economy import transfer_details
+from app.http.endpoints.views import inventory_details, ledger_entry, order_details
+from app.http.types.events import EventDetails, SnapshotDetails, StreamEnd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from actors.inventory.views import EventPage, InventoryView, LedgerEntry
+
+SNAPSHOT: Final = "snapshot"
+RESOURCE_FULL: Final = "resource-full"
+SESSION_ENDED: Final = "session-ended"
+TOKEN_EXPIRED: Final = "token-expired"  # noqa: S105 - the name of an event
+BYE: Final = "bye"
+
+_PRODUCTION = "production"
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class WireEvent:
+    """One event: its id, if it has one, its name, and its data as JSON."""
+
+    id: int | None
+    name: str
+    data: bytes
+
+
+def snapshot_of(page: EventPage) -> WireEvent:
+    """Give the event that begins a stream."""
+    inventory = inventory_details(page.now)
+    details = SnapshotDetails(inventory.at, inventory.tick, inventory.resources, inventory)
+    return WireEvent(page.seq, SNAPSHOT, _encode(details))
+
+
+def events_of(page: EventPage) -> Iterator[WireEvent]:
+    """Give the events of a page, in order."""
+    now = inventory_details(page.now)
+    for entry in page.entries:
+        full = _filled(entry, page.now)
+        if entry.cause == _PRODUCTION and not full:
+            continue
+        order = None if entry.order_id is None else page.orders.get(entry.order_id)
+        transfer = None if entry.transfer_id is None else page.transfers.get(entry.transfer_id)
+        details = EventDetails(
+            at=now.at,
+            tick=now.tick,
+            rates=now.resources,
+            entry=ledger_entry(entry),
+            order=UNSET if order is None else order_details(order),
+            transfer=UNSET if transfer is None else transfer_details(transfer),
+            full=full or UNSET,
+        )
+        name = RESOURCE_FULL if entry.cause == _PRODUCTION else entry.cause
+        yield WireEvent(entry.seq, name, _encode(details))
+
+
+def end_of(reason: str) -> WireEvent:
+    """Give the event that ends a stream."""
+    match reason:
+        case "session-ended":
+            end = StreamEnd(SESSION_ENDED, "the session has ended, or the account may not use it")
+        case "token-expired":
+            end = StreamEnd(TOKEN_EXPIRED, "refresh, and resume with the new access token")
+        case _:
+            end = StreamEnd(BYE, "the server stops: resume when it is back")
+    return WireEvent(None, end.reason, _encode(end))
+
+
+def _filled(entry: LedgerEntry, now: InventoryView) -> list[str]:
+    """Name the resources that came up to their capacity with an entry."""
+    filled: list[str] = []
+    for name, change in entry.changes.items():
+        stock = now.resources.get(name)
+        if stock is None or stock.capacity is None:
+            continue
+        if change.balance >= stock.capacity > change.balance - change.delta:
+            filled.append(name)
+    return filled

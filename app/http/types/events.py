@@ -1,0 +1,68 @@
+"""What the event streams tell: amounts are whole units, times are world time."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from app.http.types.economy import TransferDetails
+from app.http.types.inventory import (
+    INTEGER_MAX,
+    InventoryDetails,
+    LedgerEntryDetails,
+    OrderDetails,
+    Stock,
+)
+
+EventId = Annotated[int, Meta(ge=0, le=INTEGER_MAX)]
+
+
+class EventsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """From where: the id of the last event that was received; nothing begins with a snapshot."""
+
+    after: EventId | None = None
+
+
+class StreamLogin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The first message on a WebSocket that was opened without a token; ``after`` as in the query.
+
+    Without it the one of the query counts.
+    """
+
+    access_token: Annotated[str, Meta(min_length=1, max_length=4096)]
+    after: EventId | None = None
+
+
+class EventDetails(msgspec.Struct, frozen=True):
+    """One event: a ledger entry, what it is about, and the rates now, which are of ``at``.
+
+    ``order`` and ``transfer`` are as they are when the event is sent; ``full`` names the
+    resources that reached their capacity with this entry.
+    """
+
+    at: datetime
+    tick: int
+    rates: dict[str, Stock]
+    entry: LedgerEntryDetails
+    order: OrderDetails | UnsetType = UNSET
+    transfer: TransferDetails | UnsetType = UNSET
+    full: list[str] | UnsetType = UNSET
+
+
+class SnapshotDetails(msgspec.Struct, frozen=True):
+    """The beginning of a stream that does not resume: everything that the account owns."""
+
+    at: datetime
+    tick: int
+    rates: dict[str, Stock]
+    inventory: InventoryDetails
+
+
+class StreamEnd(msgspec.Struct, frozen=True):
+    """Why the server ends a stream; ``bye`` and ``token-expired`` invite to come back."""
+
+    reason: Literal["session-ended", "token-expired", "bye"]
+    detail: str

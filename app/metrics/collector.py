@@ -1,0 +1,221 @@
+"""Reads the metrics of a program from its parts, when somebody asks and not before."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client.registry import Collector
+
+from actors.supervisor import ActorState
+from app import __version__
+from app.metrics.families import counter, counters, gauge, gauges, histogram, histograms
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client import Metric
+
+    from actors.storage import Storage
+    from app.http.traffic import Traffic
+    from app.metrics.meters import BusMeter, StorageMeter
+    from app.metrics.sources import Meters, Sources
+    from bus import Bus
+
+_TOPIC_COUNTERS: Final = (
+    ("messages", "sent", "Messages sent and not refused."),
+    ("deliveries", "delivered", "Copies of messages put into mailboxes."),
+    ("refusals", "refused", "Messages refused because a mailbox was full."),
+    ("unclaimed", "unclaimed", "Messages for an account that was not live."),
+    ("unheard", "unheard", "Messages that reached nobody."),
+)
+"""For each counter of a topic its name, the bus's own name for it, and what it counts."""
+
+
+class ProgramCollector(Collector):
+    """Gives every family that is named ``holdfast_…``, each as it is at that moment."""
+
+    def __init__(self, sources: Sources, meters: Meters) -> None:
+        self._sources = sources
+        self._meters = meters
+
+    def collect(self) -> Iterator[Metric]:
+        """Read the families one by one."""
+        sources, meters = self._sources, self._meters
+        yield _build()
+        yield from _bus(sources.bus, meters.bus)
+        yield from _actors(sources)
+        yield from _storage(sources.storage, meters.storage)
+        yield from _world(sources)
+        yield from _http(meters.traffic)
+
+
+def _build() -> Metric:
+    return gauges(
+        "holdfast_build_info",
+        "The program that runs; always 1.",
+        ("version", "python"),
+        {(__version__, platform.python_version()): 1},
+    )
+
+
+def _bus(bus: Bus, meter: BusMeter) -> Iterator[Metric]:
+    told = bus.statistics()
+    topics = {topic.value: asdict(counted) for topic, counted in told.topics.items()}
+    for name, field, meaning in _TOPIC_COUNTERS:
+        values = {topic: counted[field] for topic, counted in topics.items()}
+        yield counters(f"holdfast_bus_{name}", meaning, "topic", values)
+    replies = asdict(told.replies)
+    late = replies.pop("late")
+    yield counters(
+        "holdfast_bus_asks", "Questions over the bus, by how they came out.", "outcome", replies
+    )
+    yield counter(
+        "holdfast_bus_late_replies", "Answers dropped because nobody waited any more.", late
+    )
+    yield histograms(
+        "holdfast_bus_reply_duration_seconds",
+        "Time from a question over the bus to its outcome, by the actor that was asked.",
+        "actor",
+        meter.replies,
+    )
+    yield gauge("holdfast_bus_subscriptions", "Mailboxes on the bus.", told.subscriptions)
+
+
+def _actors(sources: Sources) -> Iterator[Metric]:
+    states = sources.supervisor.states()
+    yield gauges(
+        "holdfast_actor_ready",
+        "Whether the actor is ready: 1, or 0.",
+        "actor",
+        {name: status.state is ActorState.READY for name, status in states.items()},
+    )
+    restarts = {name: status.restarts for name, status in states.items()}
+    yield counters(
+        "holdfast_actor_restarts",
+        "Restarts after a failure; those of all accounts' actors together as inventory.",
+        "actor",
+        {**restarts, "inventory": sources.inventories.statistics().restarts},
+    )
+    mailboxes = {name: each.statistics() for name, each in sources.mailboxes.items()}
+    yield gauges(
+        "holdfast_actor_mailbox_messages",
+        "Messages waiting for the actor.",
+        "actor",
+        {name: each.current_buffer_used for name, each in mailboxes.items()},
+    )
+    yield gauges(
+        "holdfast_actor_mailbox_messages_max",
+        "Messages that may wait for the actor; beyond it they are refused.",
+        "actor",
+        {name: each.max_buffer_size for name, each in mailboxes.items()},
+    )
+    yield gauges(
+        "holdfast_actor_mailbox_messages_peak",
+        "The most that ever waited for the actor.",
+        "actor",
+        {name: each.peak_buffer_used for name, each in mailboxes.items()},
+    )
+    yield counters(
+        "holdfast_logins",
+        "Logins, by how they came out.",
+        "outcome",
+        asdict(sources.authx.logins()),
+    )
+
+
+def _storage(storage: Storage, meter: StorageMeter) -> Iterator[Metric]:
+    told = storage.statistics()
+    yield counter("holdfast_storage_commits", "Transactions tried to their end.", told.commits)
+    yield counters(
+        "holdfast_storage_units",
+        "Units that committed, or failed alone.",
+        "outcome",
+        {"committed": told.units_committed, "failed": told.units_failed},
+    )
+    yield counter(
+        "holdfast_storage_setbacks",
+        "Commits and reads that found the database away and were tried again.",
+        told.setbacks,
+    )
+    yield gauge("holdfast_storage_units_waiting", "Units waiting for a commit.", told.units_waiting)
+    yield gauge(
+        "holdfast_storage_queries_waiting",
+        "Queries waiting for a connection.",
+        told.queries_waiting,
+    )
+    yield histogram(
+        "holdfast_storage_batch_units", "Units that were committed together.", meter.batches
+    )
+    yield histogram(
+        "holdfast_storage_commit_duration_seconds",
+        "Time that the database took for a commit.",
+        meter.commits,
+    )
+    yield histogram(
+        "holdfast_storage_read_duration_seconds",
+        "Time that the database took for a batch of queries.",
+        meter.reads,
+    )
+
+
+def _world(sources: Sources) -> Iterator[Metric]:
+    clock, live = sources.ticker.statistics(), sources.inventories.statistics()
+    yield counter("holdfast_world_ticks", "Ticks since the world began.", clock.tick)
+    yield gauge(
+        "holdfast_world_time_seconds", "World time, since the Unix epoch.", clock.now_ms / 1000
+    )
+    yield gauge(
+        "holdfast_world_tick_lag_seconds",
+        "How late the next tick is; 0 while it is not due.",
+        clock.lag_seconds,
+    )
+    yield gauge(
+        "holdfast_world_due_lag_seconds",
+        "How late, in world time, what came due last was found.",
+        live.due_lag_ms / 1000,
+    )
+    yield gauge("holdfast_inventories_live", "Accounts in memory.", live.live)
+    yield counter(
+        "holdfast_inventories_activations", "Accounts brought into memory.", live.activations
+    )
+    yield counter(
+        "holdfast_inventories_passivations", "Accounts let go from memory.", live.passivations
+    )
+    yield gauge(
+        "holdfast_transfers_in_flight",
+        "Transfers being delivered now.",
+        sources.courier.in_flight,
+    )
+
+
+def _http(traffic: Traffic) -> Iterator[Metric]:
+    yield counters(
+        "holdfast_http_requests",
+        "Requests answered.",
+        ("method", "route", "status"),
+        {(method, route, str(code)): n for (method, route, code), n in traffic.requests.items()},
+    )
+    yield histograms(
+        "holdfast_http_request_duration_seconds",
+        "Time from a request's head to the beginning of its answer.",
+        ("method", "route"),
+        traffic.latencies,
+    )
+    yield counter(
+        "holdfast_http_requests_abandoned",
+        "Requests whose client was gone, or cut off, before an answer began.",
+        traffic.abandoned,
+    )
+    yield gauge("holdfast_http_connections_open", "Connections now.", traffic.connections_open)
+    yield counter(
+        "holdfast_http_connections_accepted",
+        "Connections served.",
+        traffic.connections_accepted,
+    )
+    yield counter(
+        "holdfast_http_connections_refused",
+        "Connections for which there was no place.",
+        traffic.connections_refused,
+    )

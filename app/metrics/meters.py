@@ -1,0 +1,107 @@
+"""Histograms that are filled where things happen: replies over the bus, commits, reads."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from actors.inventory import COURIER_KEY
+from actors.storage import STORAGE_KEY
+from actors.ticker import TICKER_KEY
+from app.histogram import Histogram
+from bus import Topic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+BATCH_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+"""Units; the last is the default of ``storage.batch_units_max``."""
+
+DURATION_BOUNDS_S: Final = (
+    0.0005,
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+)
+"""Seconds; the default of ``storage.query_timeout_ms`` is the last."""
+
+AUTHX: Final = "authx"
+INVENTORY: Final = "inventory"
+_KEYED: Final[Mapping[str | None, str]] = MappingProxyType(
+    {STORAGE_KEY: "storage", TICKER_KEY: "ticker", COURIER_KEY: "transfers"}
+)
+
+
+class BusMeter:
+    """Measures how long questions over the bus wait for their outcome; a `bus.Observer`."""
+
+    __slots__ = ("_clock", "_replies")
+
+    def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
+        self._clock = clock
+        self._replies = {
+            actor: Histogram(DURATION_BOUNDS_S) for actor in (AUTHX, INVENTORY, *_KEYED.values())
+        }
+
+    @property
+    def replies(self) -> Mapping[str, Histogram]:
+        """Seconds from question to outcome, by the actor that was asked."""
+        return self._replies
+
+    def asking(self, topic: Topic, key: str | None, body: object) -> _Asked:  # noqa: ARG002 - as every observer
+        """Time one question."""
+        actor = AUTHX if topic is Topic.AUTH else _KEYED.get(key, INVENTORY)
+        return _Asked(self._replies[actor], self._clock)
+
+
+class _Asked:
+    """One question on its way."""
+
+    __slots__ = ("_begun", "_clock", "_replies")
+
+    def __init__(self, replies: Histogram, clock: Callable[[], float]) -> None:
+        self._replies = replies
+        self._clock = clock
+        self._begun = 0.0
+
+    def __enter__(self) -> None:
+        self._begun = self._clock()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._replies.observe(self._clock() - self._begun)
+
+
+class StorageMeter:
+    """Measures Storage's commits and reads; an `actors.meter.Meter`."""
+
+    __slots__ = ("batches", "commits", "reads")
+
+    def __init__(self) -> None:
+        self.batches = Histogram(BATCH_BOUNDS)
+        self.commits = Histogram(DURATION_BOUNDS_S)
+        self.reads = Histogram(DURATION_BOUNDS_S)
+
+    def committed(self, units: int, seconds: float) -> None:
+        """Take note of a commit."""
+        self.batches.observe(units)
+        self.commits.observe(seconds)
+
+    def read(self, queries: int, seconds: float) -> None:  # noqa: ARG002 - as every meter
+        """Take note of a read."""
+        self.reads.observe(seconds)

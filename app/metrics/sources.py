@@ -1,0 +1,42 @@
+"""What the metrics of one program are read from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from app.http.traffic import Traffic
+from app.metrics.meters import BusMeter, StorageMeter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from actors.authx.actor import Authx
+    from actors.inventory import Courier, Inventories
+    from actors.storage import Storage
+    from actors.supervisor import Supervisor
+    from actors.ticker import Ticker
+    from bus import Bus, Subscription
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The parts of a program that count for themselves; ``mailboxes`` by the actor's name."""
+
+    bus: Bus
+    supervisor: Supervisor
+    mailboxes: Mapping[str, Subscription]
+    storage: Storage
+    authx: Authx
+    ticker: Ticker
+    inventories: Inventories
+    courier: Courier
+
+
+@dataclass(frozen=True, slots=True)
+class Meters:
+    """What is measured where it happens."""
+
+    bus: BusMeter = field(default_factory=BusMeter)
+    storage: StorageMeter = field(default_factory=StorageMeter)
+    traffic: Traffic = field(default_factory=Traffic)

@@ -1,0 +1,7 @@
+"""The pages that the server offers to people: static files, served as they are."""
+
+from __future__ import annotations
+
+from app.pages.site import File, SiteError, load_site
+
+__all__ = ["File", "SiteError", "load_site"]

@@ -1,0 +1,282 @@
+// The HTTP API as functions: tokens, refusals, and commands that take effect once.
+//
+// The access token is kept in memory alone. The refresh token lies in sessionStorage: it survives a
+// reload, so that a reload does not sign out, but it ends with the tab, is not shared with other
+// tabs (each has a session of its own, and a refresh token works once), and never reaches a disk
+// that outlives the browser as localStorage would. A cookie would be sent without being asked for.
+
+const STORED = "holdfast-session";
+const TIMEOUT_MS = 15_000;
+const ATTEMPTS_MAX = 5;
+const TRANSIENT = new Set([502, 503, 504]);
+
+/** A refusal of the server (RFC 9457). */
+export class Problem extends Error {
+  constructor(status, body, retryAfterMs) {
+    super(body.detail || body.title || `The server answered ${status}`);
+    this.status = status;
+    this.slug = String(body.type ?? "").replace("/problems/", "");
+    this.title = body.title ?? "";
+    this.body = body;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** The server could not be reached, or did not answer in time. */
+export class Unreachable extends Error {
+  constructor() {
+    super("The server cannot be reached. Check the connection and try again.");
+  }
+}
+
+/** The session is over; the page has gone back to signing in. */
+export class SignedOut extends Error {
+  constructor() {
+    super("Your session has ended. Please sign in again.");
+  }
+}
+
+let session = null;
+let refreshing = null;
+let renewal = 0;
+let onEnd = () => {};
+
+/** Name what is called when a session ends that was not signed out of. */
+export function whenSessionEnds(callback) {
+  onEnd = callback;
+}
+
+export const username = () => session?.username ?? "";
+
+/** A fresh UUIDv4. `crypto.randomUUID` is there only over HTTPS and on localhost. */
+export function newKey() {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}
+
+async function reach(path, { signal, timeout = TIMEOUT_MS, ...init }) {
+  const limits = [signal, timeout && AbortSignal.timeout(timeout)].filter(Boolean);
+  try {
+    return await fetch(path, { ...init, signal: AbortSignal.any(limits), cache: "no-store" });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new Unreachable();
+  }
+}
+
+async function problemOf(response) {
+  const body = await response.json().catch(() => ({}));
+  const seconds = Number(response.headers.get("Retry-After"));
+  return new Problem(response.status, body ?? {}, seconds ? seconds * 1000 : undefined);
+}
+
+function requestOf(method, { body, key, headers = {} }) {
+  const all = { Accept: "application/json", ...headers };
+  if (body !== undefined) all["Content-Type"] = "application/json";
+  if (key) all["Idempotency-Key"] = key;
+  return { method, headers: all, body: body === undefined ? undefined : JSON.stringify(body) };
+}
+
+async function answer(response) {
+  if (!response.ok) throw await problemOf(response);
+  if (response.status === 204) return null;
+  try {
+    return await response.json();
+  } catch {
+    throw new Unreachable();
+  }
+}
+
+/** Call what needs no account. */
+export async function ask(method, path, options = {}) {
+  return answer(await reach(path, { ...requestOf(method, options), signal: options.signal }));
+}
+
+/** Send a request of this account's; on a 401 refresh once, then it is over. */
+async function authorized(path, init, options = {}) {
+  for (let attempt = 0; ; attempt += 1) {
+    const token = await accessToken();
+    init.headers.Authorization = `Bearer ${token}`;
+    const response = await reach(path, { ...init, ...options });
+    if (response.status !== 401) return response;
+    const problem = await problemOf(response);
+    // A wrong password in the body of a request is no verdict on the session.
+    if (problem.slug === "invalid-credentials") throw problem;
+    if (attempt > 0) throw end();
+    await refresh(token);
+  }
+}
+
+/** Call what belongs to the account. */
+export async function call(method, path, options = {}) {
+  const init = requestOf(method, options);
+  return answer(await authorized(path, init, { signal: options.signal }));
+}
+
+/** Open the stream of events after `lastId`; it ends when `signal` says so. */
+export async function openStream(path, lastId, signal) {
+  const headers = { Accept: "text/event-stream" };
+  if (lastId) headers["Last-Event-ID"] = lastId;
+  const response = await authorized(path, { method: "GET", headers }, { signal, timeout: 0 });
+  if (!response.ok) throw await problemOf(response);
+  return response;
+}
+
+/** Give a command, once: whatever is lost on the way is sent again with the same key. */
+export async function command(path, body) {
+  const key = newKey();
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await call("POST", path, { body, key });
+    } catch (error) {
+      const transient = error instanceof Unreachable || TRANSIENT.has(error.status);
+      if (!transient || attempt === ATTEMPTS_MAX) throw error;
+      const pause = error.retryAfterMs ?? 300 * 2 ** attempt;
+      await new Promise((resume) => setTimeout(resume, pause));
+    }
+  }
+}
+
+// --- the session ---------------------------------------------------------------------------
+
+export async function signUp(name, password) {
+  await ask("POST", "/v1/accounts", { body: { username: name, password } });
+  await signIn(name, password);
+}
+
+export async function signIn(name, password) {
+  const tokens = await ask("POST", "/v1/sessions", { body: { username: name, password } });
+  begin(tokens, name);
+  await learnName();
+}
+
+/** Go on with the session of this tab, if it has one; tells whether it does. */
+export async function resume() {
+  const stored = read();
+  if (!stored || !(await alone(stored.id))) return false;
+  session = { ...stored, access: "", expires: 0 };
+  try {
+    await refresh("");
+    await learnName();
+    return true;
+  } catch (error) {
+    if (error instanceof SignedOut) return false;
+    throw error;
+  }
+}
+
+export async function signOut() {
+  try {
+    if (session) await call("DELETE", "/v1/sessions/current");
+  } finally {
+    forget();
+  }
+}
+
+async function learnName() {
+  const account = await call("GET", "/v1/accounts/me");
+  session.username = account.username;
+  write();
+}
+
+function begin(tokens, name) {
+  const life = tokens.expires_in * 1000;
+  session = {
+    id: tokens.session_id,
+    username: name,
+    refresh: tokens.refresh_token,
+    access: tokens.access_token,
+    expires: Date.now() + life,
+  };
+  write();
+  alone(session.id);
+  clearTimeout(renewal);
+  // Well before it runs out; where the machine slept meanwhile, the next request does it.
+  const wait = Math.max(life - Math.max(30_000, life / 10), life / 2);
+  renewal = setTimeout(() => refresh(session?.access).catch(() => {}), Math.min(wait, 2 ** 31 - 1));
+}
+
+async function accessToken() {
+  if (!session) throw new SignedOut();
+  if (!session.access || Date.now() > session.expires - 5_000) await refresh(session.access);
+  return session.access;
+}
+
+/** Renew the tokens, unless that happened since `used` was the access token. */
+function refresh(used) {
+  if (!session) return Promise.reject(new SignedOut());
+  if (used && used !== session.access) return Promise.resolve();
+  refreshing ??= renew().finally(() => {
+    refreshing = null;
+  });
+  return refreshing;
+}
+
+async function renew() {
+  try {
+    const body = { refresh_token: session.refresh };
+    begin(await ask("POST", "/v1/sessions/refresh", { body }), session.username);
+  } catch (error) {
+    if (error instanceof Problem && (error.status === 401 || error.status === 422)) throw end();
+    throw error;
+  }
+}
+
+function end() {
+  const had = session !== null;
+  forget();
+  const over = new SignedOut();
+  if (had) onEnd(over);
+  return over;
+}
+
+function forget() {
+  session = null;
+  clearTimeout(renewal);
+  try {
+    sessionStorage.removeItem(STORED);
+  } catch {
+    // Storage is switched off: nothing was kept.
+  }
+}
+
+function read() {
+  try {
+    return JSON.parse(sessionStorage.getItem(STORED) ?? "null");
+  } catch {
+    return null;
+  }
+}
+
+function write() {
+  const { id, username: name, refresh: token } = session;
+  try {
+    sessionStorage.setItem(STORED, JSON.stringify({ id, username: name, refresh: token }));
+  } catch {
+    // Storage is switched off: a reload signs out.
+  }
+}
+
+const held = new Set();
+
+/**
+ * Tell whether this tab alone has the session. A duplicated tab starts with a copy of the storage,
+ * and using its refresh token a second time would end the session of both: it signs in anew.
+ */
+function alone(id) {
+  if (!navigator.locks || held.has(id)) return true;
+  return new Promise((resolve) => {
+    const hold = () => {
+      held.add(id);
+      resolve(true);
+      return new Promise(() => {});
+    };
+    // After a reload the page before this one may take a moment to let go.
+    const signal = AbortSignal.timeout(1_000);
+    navigator.locks.request(`holdfast-${id}`, { signal }, hold).catch(() => resolve(false));
+  });
+}

@@ -1,0 +1,158 @@
+// What the page knows: the rules, the inventory as last told, and what follows from both by now.
+
+const HOUR_MS = 3_600_000;
+const SECTIONS = ["buildings", "technologies", "units"];
+
+export class Model extends EventTarget {
+  constructor(world, ruleset) {
+    super();
+    this.world = world;
+    this.ruleset = ruleset;
+    this.inventory = null;
+    /** Rises with every change that is not mere production: what was worked out before is stale. */
+    this.epoch = 0;
+    this.assets = new Map();
+    for (const section of SECTIONS) {
+      for (const asset of Object.values(ruleset[section])) this.assets.set(asset.name, asset);
+    }
+    this.resourceNames = Object.keys(ruleset.resources);
+  }
+
+  /** Take over an inventory that the server told; `received` is when, by `performance.now()`. */
+  take(inventory, received = performance.now()) {
+    const before = this.inventory;
+    const told = Date.parse(inventory.at);
+    // An answer that was overtaken by a later one on the way.
+    if (before && (inventory.version < before.version || told < this.told)) return;
+    this.inventory = inventory;
+    this.told = told;
+    this.received = received;
+    const print = fingerprint(inventory);
+    if (print === this.print) return;
+    this.print = print;
+    this.epoch += 1;
+    const finished = before ? ended(before, inventory, this.told) : [];
+    this.dispatchEvent(new CustomEvent("change", { detail: { finished, first: !before } }));
+  }
+
+  /** World time now, in ms: as last told, and what has passed here since. */
+  now() {
+    return this.told + performance.now() - this.received;
+  }
+
+  /** Milliseconds of world time from now to a moment that the server told. */
+  until(text) {
+    return Date.parse(text) - this.now();
+  }
+
+  /** How much of a resource there is now, whole units; as the server counts, never more. */
+  amount(name) {
+    const { amount, per_hour: rate, capacity } = this.inventory.resources[name];
+    const grown = amount + (rate * (this.now() - this.told)) / HOUR_MS;
+    if (rate < 0) return Math.max(0, Math.floor(grown));
+    return capacity === null ? Math.floor(grown) : Math.max(amount, Math.min(capacity, Math.floor(grown)));
+  }
+
+  level(address) {
+    const { buildings, technologies } = this.inventory;
+    return buildings[address] ?? technologies[address] ?? 0;
+  }
+
+  /** The highest level of any instance, or the count of a unit. */
+  has(name) {
+    const asset = this.assets.get(name);
+    if (asset?.kind === "unit") return this.inventory.units[name] ?? 0;
+    return Math.max(0, ...(asset?.instances ?? [name]).map((address) => this.level(address)));
+  }
+
+  assetOf(address) {
+    return this.assets.get(address.split(":")[0]);
+  }
+
+  /** How an asset, a resource or an instance is called. */
+  title(name) {
+    const held = name.startsWith("held:");
+    const plain = held ? name.slice(5) : name;
+    const [base, instance] = plain.split(":");
+    const { resources, balances } = this.ruleset;
+    const known = this.assets.get(base) ?? resources[base] ?? balances[base];
+    const title = (known?.title ?? base) + (instance ? ` ${instance}` : "");
+    return held ? `${title} (held)` : title;
+  }
+
+  ordersOf(queue) {
+    return this.inventory.orders.filter((order) => this.assetOf(order.asset)?.queue === queue);
+  }
+
+  pending(address) {
+    return this.inventory.orders.filter((order) => order.asset === address);
+  }
+
+  nextLevel(address) {
+    return this.level(address) + this.pending(address).length + 1;
+  }
+
+  /** The price of the next level, or of `count` units; null where there is no further level. */
+  cost(asset, address, count) {
+    if (asset.kind !== "unit") return asset.levels[this.nextLevel(address) - 1]?.cost ?? null;
+    return Object.fromEntries(Object.entries(asset.cost).map(([name, n]) => [name, n * count]));
+  }
+
+  /** About how long it takes, until a quote says exactly. */
+  durationMs(asset, address, count) {
+    let seconds = asset.duration_seconds ?? asset.levels[this.nextLevel(address) - 1].duration_seconds;
+    for (const other of this.assets.values()) {
+      for (const change of other.modifies) {
+        if (change.what !== "duration" || !change.assets.includes(asset.name)) continue;
+        seconds *= change.factors[Math.min(this.has(other.name), change.factors.length - 1)];
+      }
+    }
+    return seconds * 1000 * (count ?? 1);
+  }
+
+  /** What is short of a price: `{wood: 20}`, empty if it is covered. */
+  short(cost) {
+    const lacking = Object.entries(cost).map(([name, n]) => [name, n - this.amount(name)]);
+    return Object.fromEntries(lacking.filter(([, n]) => n > 0));
+  }
+
+  /** In how many ms a price is covered at the rates of now; Infinity for never. */
+  coveredInMs(cost) {
+    let longest = 0;
+    for (const [name, missing] of Object.entries(this.short(cost))) {
+      const { per_hour: rate, capacity } = this.inventory.resources[name];
+      if (rate <= 0 || (capacity !== null && cost[name] > capacity)) return Infinity;
+      longest = Math.max(longest, (missing * HOUR_MS) / rate);
+    }
+    return longest;
+  }
+
+  /** The largest count of a unit that can be paid now. */
+  affordableCount(asset) {
+    const counts = Object.entries(asset.cost).map(([name, n]) => Math.floor(this.amount(name) / n));
+    return Math.max(0, Math.min(1_000_000, ...counts));
+  }
+
+  /** Prerequisites with what is there of each. */
+  needs(asset) {
+    return Object.entries(asset.requires).map(([name, level]) => {
+      const has = this.has(name);
+      return { name, level, has, met: has >= level };
+    });
+  }
+}
+
+function fingerprint(inventory) {
+  const { buildings, technologies, units, orders, balances, resources } = inventory;
+  const flows = Object.values(resources).map((stock) => [stock.per_hour, stock.capacity]);
+  const queue = orders.map((order) => [order.id, order.state, order.level, order.finishes_at]);
+  return JSON.stringify([inventory.version, buildings, technologies, units, queue, balances, flows]);
+}
+
+/** The orders that were pending before and came due: cancelled ones went before their time. */
+function ended(before, after, now) {
+  const left = new Set(after.orders.map((order) => order.id));
+  return before.orders.filter(
+    (order) => !left.has(order.id) && order.finishes_at && Date.parse(order.finishes_at) <= now,
+  );
+}

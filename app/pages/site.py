@@ -1,0 +1,125 @@
+"""A page and the files it is drawn with, held in memory and answered with strict headers.
+
+The files are package data, served as they are: there is no build step. Each is addressed below a
+digest of all of them, so that a browser may keep it for good and never mixes two versions; only
+the page itself, which names the digest, is asked for anew each time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from importlib import resources
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from importlib.resources.abc import Traversable
+
+ENTRY = "index.html"
+"""The file that is the page; the others are what it is drawn with."""
+
+DIGEST_MARK = b"{digest}"
+"""Stands in the page wherever the digest belongs."""
+
+MEDIA_TYPES: Mapping[str, bytes] = MappingProxyType(
+    {
+        ".css": b"text/css; charset=utf-8",
+        ".html": b"text/html; charset=utf-8",
+        ".js": b"text/javascript; charset=utf-8",
+        ".svg": b"image/svg+xml",
+    }
+)
+
+CONTENT_SECURITY_POLICY = b"; ".join(
+    (
+        b"default-src 'self'",
+        b"base-uri 'none'",
+        # Forms are sent by scripts; without them nothing may be sent, a password least of all.
+        b"form-action 'none'",
+        b"frame-ancestors 'none'",
+        b"object-src 'none'",
+        b"require-trusted-types-for 'script'",
+    )
+)
+
+SECURITY_HEADERS = (
+    (b"content-security-policy", CONTENT_SECURITY_POLICY),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    # For browsers that do not know frame-ancestors.
+    (b"x-frame-options", b"DENY"),
+)
+
+_REVALIDATE = b"no-cache"
+_FOREVER = b"public, max-age=31536000, immutable"
+
+
+class SiteError(Exception):
+    """The files cannot be a site; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file as it goes out: all but the status is decided."""
+
+    body: bytes
+    etag: bytes
+    headers: tuple[tuple[bytes, bytes], ...]
+
+    def is_held(self, if_none_match: Sequence[bytes]) -> bool:
+        """Tell whether a client that sent these ``If-None-Match`` has the file (RFC 9110, 13.1.2).
+
+        The comparison is weak, as a proxy may have weakened what it passed on.
+        """
+        tags = {tag.strip() for line in if_none_match for tag in line.split(b",")}
+        return b"*" in tags or self.etag in {tag.removeprefix(b"W/") for tag in tags}
+
+
+def load_site(
+    folder: Traversable | None = None, *, at: str = "/", below: str = "/play"
+) -> Mapping[str, File]:
+    """Read a folder of files, by the path each answers at; without one, the page to play.
+
+    ``index.html`` answers at the path ``at``, the others at ``<below>/<digest>/<name>``.
+
+    Raises:
+        SiteError: there is no ``index.html``, or a file of a kind that is not served.
+    """
+    if folder is None:
+        folder = resources.files(__package__) / "play"
+    bodies = {
+        item.name: item.read_bytes()
+        for item in sorted(folder.iterdir(), key=lambda item: item.name)
+        if item.is_file()
+    }
+    if ENTRY not in bodies:
+        raise SiteError(f"there is no {ENTRY}")
+    digest = _digest(*(part for name in bodies for part in (name.encode(), bodies[name])))
+    entry = bodies.pop(ENTRY).replace(DIGEST_MARK, digest.encode())
+    files = {at: _file(ENTRY, entry, _REVALIDATE)}
+    for name, body in bodies.items():
+        files[f"{below}/{digest}/{name}"] = _file(name, body, _FOREVER)
+    return MappingProxyType(files)
+
+
+def _file(name: str, body: bytes, cache_control: bytes) -> File:
+    suffix = name[name.rfind(".") :]
+    media_type = MEDIA_TYPES.get(suffix)
+    if media_type is None:
+        raise SiteError(f"{name}: files that end in {suffix} are not served")
+    etag = f'"{_digest(body)}"'.encode()
+    own = ((b"content-type", media_type), (b"cache-control", cache_control), (b"etag", etag))
+    return File(body, etag, (*own, *SECURITY_HEADERS))
+
+
+def _digest(*parts: bytes) -> str:
+    digest = blake2b(digest_size=8)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.hexdigest()

@@ -1,0 +1,62 @@
+"""What operators may do; all of it is kept in the server's audit log, with the reason."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from holdfast_client import operations, requests
+from holdfast_client.pages import Pages
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from holdfast_client.session import Session
+    from holdfast_client.types import AccountRecord, GrantRecord, Inventory
+
+
+class Admin:
+    """An operator's calls (`Session.admin`); each raises `Forbidden` for anybody else."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def accounts(self, prefix: str = "", *, page: int = 100) -> Pages[AccountRecord, str]:
+        """Read the accounts whose names begin with ``prefix``, by name: an async iterator."""
+
+        async def fetch(cursor: str) -> tuple[Sequence[AccountRecord], str | None]:
+            query = requests.AccountsQuery(prefix, cursor, page)
+            found = (await self._session.exchange(operations.SEARCH_ACCOUNTS, query=query)).value
+            return found.accounts, found.next
+
+        return Pages(fetch, "")
+
+    async def inventory(self, account_id: str) -> Inventory:
+        """Give what any account owns now.
+
+        Raises:
+            NotFound: ``unknown-account``.
+        """
+        return (await self._session.exchange(operations.ANY_INVENTORY, account_id)).value
+
+    async def grant(
+        self, account_id: str, changes: Mapping[str, int], reason: str, *, key: str | None = None
+    ) -> GrantRecord:
+        """Change an account's assets by so much each, together or not at all.
+
+        Raises:
+            NotFound: ``unknown-account``, ``unknown-asset``.
+            Refused: ``insufficient-resources``.
+        """
+        body = requests.GrantBody(changes, reason)
+        answer = await self._session.exchange(operations.GRANT, account_id, body=body, key=key)
+        return answer.value
+
+    async def suspend(self, account_id: str, reason: str) -> AccountRecord:
+        """End an account's sessions, refuse its logins, and let its world stand still."""
+        body = requests.ReasonBody(reason)
+        return (await self._session.exchange(operations.SUSPEND, account_id, body=body)).value
+
+    async def resume(self, account_id: str, reason: str) -> AccountRecord:
+        """Let a suspended account in again."""
+        body = requests.ReasonBody(reason)
+        return (await self._session.exchange(operations.RESUME, account_id, body=body)).value

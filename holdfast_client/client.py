@@ -1,0 +1,148 @@
+"""The client itself: the way in, and what anybody may ask."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import anyio
+import httpx
+
+from holdfast_client import operations, requests
+from holdfast_client.connection import Connection, Deadlines
+from holdfast_client.credentials import Credentials
+from holdfast_client.retry import RetryPolicy
+from holdfast_client.session import Session
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from holdfast_client.connection import Answer
+    from holdfast_client.operations import Operation
+    from holdfast_client.requests import Sent
+    from holdfast_client.types import (
+        Readiness,
+        RegisteredAccount,
+        Ruleset,
+        SessionTokens,
+        World,
+    )
+
+T = TypeVar("T")
+
+
+class Client:
+    """A client of the Holdfast server at ``url``; an async context manager.
+
+    ``timeout_s`` bounds each call with all its attempts, ``attempt_timeout_s`` each attempt. What
+    is safe to send again is sent again as ``retries`` says. ``transport`` replaces how httpx
+    connects (a proxy, certificates of one's own, or a test's server); without it nothing is taken
+    from the environment.
+
+    Works under Trio and asyncio. Any call can be cancelled; a command that was cancelled may have
+    taken effect, and gives its answer again under the same key.
+
+    Raises:
+        ValueError: ``url`` is not that of a server.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_s: float = 30.0,
+        attempt_timeout_s: float = 10.0,
+        retries: RetryPolicy | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._http = httpx.AsyncClient(
+            base_url=_base_url(url),
+            timeout=attempt_timeout_s,
+            transport=transport,
+            trust_env=False,
+        )
+        self._connection = Connection(
+            self._http,
+            policy=retries or RetryPolicy(),
+            deadlines=Deadlines(timeout_s, attempt_timeout_s),
+            # Waits must differ between clients; nothing secret is drawn.
+            rng=rng or random.Random(secrets.randbits(64)),  # noqa: S311
+        )
+
+    async def __aenter__(self) -> Self:
+        """Open it; nothing is sent yet."""
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close every connection; sessions stay open on the server."""
+        await self._http.aclose()
+
+    async def exchange(
+        self,
+        operation: Operation[T],
+        *values: str,
+        query: Sent | None = None,
+        body: Sent | None = None,
+        key: str | None = None,
+        token: str | None = None,
+    ) -> Answer[T]:
+        """Make any call of `holdfast_client.operations`; see `Connection.exchange`."""
+        return await self._connection.exchange(
+            operation, *values, query=query, body=body, key=key, token=token
+        )
+
+    async def register(self, username: str, password: str) -> RegisteredAccount:
+        """Make an account.
+
+        Raises:
+            Refused: ``username-taken``.
+            InvalidRequest: the name or the password will not do.
+        """
+        body = requests.Credentials(username, password)
+        return (await self.exchange(operations.REGISTER, body=body)).value
+
+    async def log_in(self, username: str, password: str) -> Session:
+        """Open a session.
+
+        Raises:
+            Unauthorized: ``invalid-credentials``.
+            TooManyAttempts: too many failed logins.
+        """
+        began = anyio.current_time()
+        body = requests.Credentials(username, password)
+        answer = await self.exchange(operations.LOG_IN, body=body)
+        credentials = Credentials(self._connection, answer.value, obtained_at=began)
+        return Session(self._connection, credentials)
+
+    def resume(self, tokens: SessionTokens) -> Session:
+        """Go on with a session by its latest tokens (`Session.tokens`); nothing is sent yet."""
+        return Session(self._connection, Credentials(self._connection, tokens))
+
+    async def world(self) -> World:
+        """Give the world's name, rules and clock."""
+        return (await self.exchange(operations.WORLD)).value
+
+    async def ruleset(self) -> Ruleset:
+        """Give the whole ruleset."""
+        return (await self.exchange(operations.RULESET)).value
+
+    async def readiness(self) -> Readiness:
+        """Tell whether the server is ready, and the state of each of its parts."""
+        return (await self.exchange(operations.READINESS)).value
+
+
+def _base_url(url: str) -> httpx.URL:
+    try:
+        base = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise ValueError(f"{url!r} is no URL: {error}") from None
+    if base.scheme not in {"http", "https"} or not base.host:
+        raise ValueError(f"{url!r} is no URL of a server, such as http://127.0.0.1:8470")
+    return base

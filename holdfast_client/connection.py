@@ -1,0 +1,244 @@
+"""Sends requests until there is an answer, a refusal that will stay, or no time left."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+import anyio
+import httpx
+import msgspec
+
+from holdfast_client.errors import (
+    CannotConnect,
+    DeadlineExceeded,
+    HoldfastError,
+    NoAnswer,
+    Problem,
+    UnexpectedAnswer,
+    problem,
+)
+from holdfast_client.operations import query_string
+from holdfast_client.retry import Repeat, may_repeat, retry_after_s
+
+if TYPE_CHECKING:
+    import random
+
+    from holdfast_client.operations import Operation
+    from holdfast_client.requests import Sent
+    from holdfast_client.retry import RetryPolicy
+
+T = TypeVar("T")
+
+_TEXT_MAX: Final = 200
+"""How much of an unexpected answer is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T]):
+    """A usual answer; ``replayed`` where a command with this key had taken effect before."""
+
+    value: T
+    status: int
+    replayed: bool
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Seconds that a whole call may take, all attempts together, and each attempt."""
+
+    call_s: float
+    attempt_s: float
+
+
+class Connection:
+    """The way to one server, shared by all sessions of a client."""
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        *,
+        policy: RetryPolicy,
+        deadlines: Deadlines,
+        rng: random.Random,
+    ) -> None:
+        self._http = http
+        self._policy = policy
+        self._deadlines = deadlines
+        self._rng = rng
+
+    async def exchange(
+        self,
+        operation: Operation[T],
+        *values: str,
+        query: Sent | None = None,
+        body: Sent | None = None,
+        key: str | None = None,
+        token: str | None = None,
+        call_s: float | None = None,
+    ) -> Answer[T]:
+        """Make a call; ``values`` fill in its path, ``key`` is made up where it needs one.
+
+        Every attempt of a command carries the same key. A call takes no longer than ``call_s``
+        (seconds; else the client's): when the next attempt would come too late, it ends with the
+        last failure. Cancelled, it leaves nothing behind; a command may have taken effect.
+
+        Raises:
+            Problem: the server refuses.
+            NoAnswer, UnexpectedAnswer: it cannot be had.
+        """
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        if operation.repeat is Repeat.KEYED:
+            headers["Idempotency-Key"] = key or uuid.uuid4().hex
+        content = None
+        if body is not None:
+            content = msgspec.json.encode(body)
+            headers["Content-Type"] = "application/json"
+        request = self._http.build_request(
+            operation.method,
+            operation.target(*values),
+            params=query_string(query),
+            content=content,
+            headers=headers,
+        )
+        response = await self._insist(request, operation, call_s or self._deadlines.call_s)
+        return _read(response, operation)
+
+    async def _insist(
+        self, request: httpx.Request, operation: Operation[Any], call_s: float
+    ) -> httpx.Response:
+        """Send a request, again where that is harmless, and give its usual answer."""
+        deadline = anyio.current_time() + call_s
+        for attempt in count(1):
+            try:
+                return await self._attempt(request, operation, deadline)
+            except HoldfastError as failure:
+                wait_s = self.wait_s(attempt, failure)
+                if (
+                    attempt >= self._policy.attempts_max
+                    or not may_repeat(failure, operation.repeat)
+                    or anyio.current_time() + wait_s >= deadline
+                ):
+                    raise
+            await anyio.sleep(wait_s)
+        raise AssertionError  # pragma: no cover - the loop has no end of its own
+
+    async def _attempt(
+        self, request: httpx.Request, operation: Operation[Any], deadline: float
+    ) -> httpx.Response:
+        left_s = min(self._deadlines.attempt_s, deadline - anyio.current_time())
+        response: httpx.Response | None = None
+        with anyio.move_on_after(left_s):
+            response = await send(self._http, request)
+        if response is None:
+            raise DeadlineExceeded(f"{told(request)}: no answer within {left_s:.3g} s")
+        if response.status_code not in {operation.status, *operation.also}:
+            raise failure_of(response)
+        return response
+
+    def wait_s(self, attempt: int, failure: HoldfastError) -> float:
+        """Give the wait, in seconds, before the attempt after ``attempt``."""
+        return self._policy.wait_s(attempt, failure, self._rng)
+
+    async def open_stream(
+        self, operation: Operation[Any], headers: dict[str, str]
+    ) -> httpx.Response:
+        """Begin to read an answer that has no end: give it when its head is there; to be closed.
+
+        It is tried once.
+
+        Raises:
+            Problem, NoAnswer, UnexpectedAnswer: as `exchange`.
+        """
+        attempt_s = self._deadlines.attempt_s
+        request = self._http.build_request(
+            operation.method,
+            operation.target(),
+            headers=headers,
+            timeout=httpx.Timeout(attempt_s, read=None),
+        )
+        with anyio.move_on_after(attempt_s):
+            response = await send(self._http, request, stream=True)
+            if response.status_code == operation.status:
+                return response
+            try:
+                await response.aread()
+            except httpx.HTTPError as error:
+                raise NoAnswer(f"{told(request)}: {reason(error)}", sent=True) from None
+            finally:
+                await response.aclose()
+            raise failure_of(response)
+        raise DeadlineExceeded(f"{told(request)}: no answer within {attempt_s:.3g} s")
+
+
+async def send(
+    http: httpx.AsyncClient, request: httpx.Request, *, stream: bool = False
+) -> httpx.Response:
+    """Send a request once.
+
+    Raises:
+        NoAnswer: nothing came back.
+    """
+    try:
+        return await http.send(request, stream=stream)
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        url = str(request.url.copy_with(raw_path=b"/")).rstrip("/")
+        raise CannotConnect(f"no server answers at {url}: {reason(error)}") from None
+    except httpx.TimeoutException:
+        raise DeadlineExceeded(f"{told(request)}: no answer in time") from None
+    except httpx.HTTPError as error:
+        raise NoAnswer(f"{told(request)}: {reason(error)}", sent=True) from None
+
+
+def failure_of(response: httpx.Response) -> Problem | UnexpectedAnswer:
+    """Say what an answer is that was not hoped for."""
+    request = told(response.request)
+    status = response.status_code
+    try:
+        members = msgspec.json.decode(response.content, type=dict[str, Any])
+        type_ = members.pop("type")
+        detail = str(members.pop("detail", ""))
+    except (msgspec.DecodeError, KeyError):
+        type_, detail, members = None, "", {}
+    if not isinstance(type_, str) or status < httpx.codes.BAD_REQUEST:
+        said = " ".join(response.text.split())[:_TEXT_MAX]
+        return UnexpectedAnswer(f"{request} was answered {status}: {said}", status=status)
+    for name in ("title", "status"):
+        members.pop(name, None)
+    return problem(
+        type_.rpartition("/")[2],
+        status=status,
+        detail=detail,
+        members=members,
+        retry_after_s=retry_after_s(response.headers.get("Retry-After")),
+    )
+
+
+def _read(response: httpx.Response, operation: Operation[T]) -> Answer[T]:
+    """Read the body of a usual answer as the type that the call promises."""
+    try:
+        value = msgspec.json.decode(response.content or b"{}", type=operation.answer)
+    except msgspec.DecodeError as error:
+        raise UnexpectedAnswer(
+            f"{told(response.request)} was answered with another shape: {error}",
+            status=response.status_code,
+        ) from None
+    return Answer(
+        value,
+        response.status_code,
+        replayed=response.headers.get("Idempotency-Replayed") == "true",
+        request_id=response.headers.get("X-Request-Id", ""),
+    )
+
+
+def told(request: httpx.Request) -> str:
+    """Name a request without its query."""
+    return f"{request.method} {request.url.path}"
+
+
+def reason(error: httpx.HTTPError) -> str:
+    """Say what httpx met, in one line."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,89 @@
+"""A session's tokens: sent with each call, renewed before they expire or when they are refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import msgspec
+
+from holdfast_client import operations, requests
+from holdfast_client.errors import Unauthorized
+
+if TYPE_CHECKING:
+    from holdfast_client.connection import Connection
+    from holdfast_client.types import SessionTokens
+
+_AHEAD_S: Final = 30.0
+_AHEAD_SHARE: Final = 0.1
+"""A token is renewed before its end: by this share of its life, at most by so many seconds."""
+
+_REFRESH_S: Final = 5.0
+"""How long a refresh may take, also for a caller that was cancelled meanwhile."""
+
+
+class Credentials:
+    """The tokens of one session; ``tokens`` are the latest.
+
+    However many calls find the token expired, one of them renews it and the others wait for that.
+    A refresh that is under way is not cancelled with its caller: the old refresh token is spent
+    by it, and without the new one the session would be lost.
+    """
+
+    def __init__(
+        self, connection: Connection, tokens: SessionTokens, *, obtained_at: float | None = None
+    ) -> None:
+        self._connection = connection
+        self._lock = anyio.Lock()
+        self._renew_at = _renew_at(tokens, obtained_at)
+        self.tokens = tokens
+
+    @property
+    def renewable(self) -> bool:
+        """Whether there is a way to another token."""
+        return bool(self.tokens.refresh_token)
+
+    def close(self) -> None:
+        """Forget the refresh token: the session has been ended."""
+        self.tokens = msgspec.structs.replace(self.tokens, refresh_token="")
+        self._renew_at = float("inf")
+
+    async def access_token(self) -> str:
+        """Give a token that is valid for a while yet.
+
+        Raises:
+            Unauthorized: the session has ended.
+            NoAnswer, Problem, UnexpectedAnswer: it cannot be renewed now.
+        """
+        if anyio.current_time() >= self._renew_at:
+            await self.renew(self.tokens.access_token)
+        return self.tokens.access_token
+
+    async def renew(self, used: str) -> None:
+        """Get a new token in place of ``used``, unless somebody else has done so meanwhile.
+
+        Raises: as `access_token`.
+        """
+        async with self._lock:
+            if self.tokens.access_token != used:
+                return
+            if not self.renewable:
+                raise Unauthorized("invalid-token", status=401, detail="the session has ended")
+            with anyio.CancelScope(shield=True):
+                answer = await self._connection.exchange(
+                    operations.REFRESH,
+                    body=requests.RefreshBody(self.tokens.refresh_token),
+                    call_s=_REFRESH_S,
+                )
+                self.tokens = answer.value
+                self._renew_at = _renew_at(answer.value, anyio.current_time())
+
+
+def _renew_at(tokens: SessionTokens, obtained_at: float | None) -> float:
+    """Give the time on the loop's clock from which on a token is renewed before it is used.
+
+    Tokens of unknown age are used until they are refused.
+    """
+    if obtained_at is None:
+        return float("inf")
+    return obtained_at + tokens.expires_in - min(_AHEAD_S, tokens.expires_in * _AHEAD_SHARE)

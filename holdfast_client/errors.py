@@ -1,0 +1,157 @@
+"""What a call can end with instead of its result.
+
+::
+
+    HoldfastError
+    ├── NoAnswer                 nothing came back (sent: whether the server may have acted)
+    │   ├── CannotConnect        nobody listens, or no connection in time: nothing was done
+    │   └── DeadlineExceeded     the answer did not come in time
+    ├── UnexpectedAnswer         an answer that the API does not promise (status)
+    └── Problem                  the server refused (slug, status, detail, members)
+        ├── Unauthorized         401: wrong password, or the session has ended
+        ├── Forbidden            403
+        ├── NotFound             404
+        ├── Refused              409: the rules or the state of the world forbid it
+        ├── InvalidRequest       422 (errors: field and message of each)
+        ├── TooManyAttempts      429 (retry_after_s)
+        └── ServerBusy           503 and 504: overloaded, or its database is away
+
+``slug`` names the reason exactly (``insufficient-resources``); each server lists its own under
+``/problems/<slug>``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Members: TypeAlias = "Mapping[str, Any]"
+
+
+class HoldfastError(Exception):
+    """Whatever keeps a call from giving its result; the text is one line."""
+
+
+class NoAnswer(HoldfastError):
+    """Nothing came back.
+
+    Where ``sent`` is true the server may have done what it was asked, or not: a command with an
+    idempotency key can be sent again under the same key.
+    """
+
+    def __init__(self, message: str, *, sent: bool) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class CannotConnect(NoAnswer):
+    """There is no way to the server; nothing was sent."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, sent=False)
+
+
+class DeadlineExceeded(NoAnswer):
+    """The answer did not come in time."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, sent=True)
+
+
+class UnexpectedAnswer(HoldfastError):
+    """The answer is not one of a Holdfast server of this version."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Problem(HoldfastError):
+    """A refusal (RFC 9457).
+
+    ``members`` are those beside the standard ones, such as ``missing``; ``retry_after_s`` is what
+    the server asks to wait, where it says so.
+    """
+
+    def __init__(
+        self,
+        slug: str,
+        *,
+        status: int,
+        detail: str = "",
+        members: Members | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(f"{slug}: {detail}" if detail else slug)
+        self.slug = slug
+        self.status = status
+        self.detail = detail
+        self.members: Members = dict(members or {})
+        self.retry_after_s = retry_after_s
+
+    @property
+    def missing(self) -> Mapping[str, int]:
+        """What is short of a price, or the levels that are missing; empty where that is not it."""
+        missing: Mapping[str, int] = self.members.get("missing") or {}
+        return missing
+
+
+class Unauthorized(Problem):
+    """Wrong username or password, or a session that has ended: log in again."""
+
+
+class Forbidden(Problem):
+    """The account's role does not allow this."""
+
+
+class NotFound(Problem):
+    """There is no such account, asset or order."""
+
+
+class Refused(Problem):
+    """The rules or the state of the world forbid it now."""
+
+
+class InvalidRequest(Problem):
+    """A field is missing, of the wrong type or out of its bounds."""
+
+    @property
+    def errors(self) -> tuple[tuple[str, str], ...]:
+        """The field and the message of each fault."""
+        told: list[dict[str, str]] = self.members.get("errors") or []
+        return tuple((each.get("field", ""), each.get("message", "")) for each in told)
+
+
+class TooManyAttempts(Problem):
+    """Too many failed logins; ``retry_after_s`` says when to try again."""
+
+
+class ServerBusy(Problem):
+    """The server is overloaded, or its database is away; the client has tried again already."""
+
+
+def problem(
+    slug: str, *, status: int, detail: str, members: Members, retry_after_s: float | None
+) -> Problem:
+    """Make the problem of the class that its status has."""
+    class_: type[Problem]
+    match status:
+        case 401:
+            class_ = Unauthorized
+        case 403:
+            class_ = Forbidden
+        case 404:
+            class_ = NotFound
+        case 409:
+            class_ = Refused
+        case 422:
+            class_ = InvalidRequest
+        case 429:
+            class_ = TooManyAttempts
+        case 503 | 504:
+            class_ = ServerBusy
+        case _:
+            class_ = Problem
+    return class_(slug, status=status, detail=detail, members=members, retry_after_s=retry_after_s)

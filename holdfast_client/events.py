@@ -1,0 +1,235 @@
+"""The events of an account as they happen: reconnected, and resumed without loss or double."""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+from typing import TYPE_CHECKING, Final, Self
+
+import anyio
+import httpx
+import msgspec
+
+from holdfast_client.errors import (
+    DeadlineExceeded,
+    HoldfastError,
+    NoAnswer,
+    Unauthorized,
+    UnexpectedAnswer,
+)
+from holdfast_client.operations import EVENTS
+from holdfast_client.retry import may_repeat
+from holdfast_client.sse import Parser, TooLong
+from holdfast_client.types.events import Event, EventData
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from types import TracebackType
+
+    from holdfast_client.connection import Connection
+    from holdfast_client.credentials import Credentials
+    from holdfast_client.sse import Message
+
+SILENCE_S: Final = 45.0
+"""A server gives a sign of life every 15 s: after so long without any it is gone."""
+
+
+class End(Enum):
+    """How a server ends a stream, by the name of its last event."""
+
+    SESSION_ENDED = "session-ended"
+    TOKEN_EXPIRED = "token-expired"  # noqa: S105 - the name of an event
+    BYE = "bye"
+
+
+class EventStream:
+    """An account's events (`Session.events`): an async context manager, and an async iterator.
+
+    A connection that ends, fails or is silent for ``silence_s`` is made anew, and goes on after
+    the last event that was given; so does one whose token has expired. After ``patience_s``
+    (seconds) without a connection it gives up. Not to be read by two tasks at once. A cancelled
+    read loses nothing: the stream can be read on.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        credentials: Credentials,
+        *,
+        after: int | None = None,
+        patience_s: float = 300.0,
+        silence_s: float = SILENCE_S,
+    ) -> None:
+        self._connection = connection
+        self._credentials = credentials
+        self._patience_s = patience_s
+        self._silence_s = silence_s
+        self._received: int | None = after
+        self._given: int | None = after
+        self._waiting: deque[Event] = deque()
+        self._wire: _Wire | None = None
+        self._ended = False
+        self._failures = 0
+        self._failing_since = 0.0
+
+    @property
+    def last_id(self) -> int | None:
+        """The number of the last event that was given, for another stream to go on after."""
+        return self._given
+
+    async def __aenter__(self) -> Self:
+        """Connect once, so that it is known whether it can be had.
+
+        Raises:
+            Unauthorized: the session has ended.
+            NoAnswer, Problem, UnexpectedAnswer: it cannot be had now.
+        """
+        self._wire = await self._connect()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the connection."""
+        await self._hang_up()
+
+    def __aiter__(self) -> EventStream:
+        """Give the stream itself."""
+        return self
+
+    async def __anext__(self) -> Event:
+        """Give the next event, however long it takes.
+
+        Raises:
+            StopAsyncIteration: the session has ended.
+            NoAnswer, Problem, UnexpectedAnswer: there was no way to the server for
+                ``patience_s``, or it refuses for good.
+        """
+        while not self._waiting:
+            if self._ended:
+                raise StopAsyncIteration
+            try:
+                await self._receive()
+            except Unauthorized:
+                self._ended = True
+            except HoldfastError as failure:
+                await self._hang_up()
+                await self._pause(failure)
+        event = self._waiting.popleft()
+        self._given = event.id
+        return event
+
+    async def _receive(self) -> None:
+        """Wait for a piece of the stream and take its events."""
+        if self._wire is None:
+            self._wire = await self._connect()
+        messages = await self._wire.read(self._silence_s)
+        self._failures = 0
+        for message in messages:
+            match _END.get(message.name):
+                case None:
+                    event = _event(message)
+                    self._received = event.id
+                    self._waiting.append(event)
+                case End.SESSION_ENDED:
+                    self._ended = True
+                case End.TOKEN_EXPIRED:
+                    await self._hang_up()
+                    await self._credentials.renew(self._credentials.tokens.access_token)
+                    return
+                case End.BYE:
+                    raise NoAnswer("the server stops", sent=True)
+
+    async def _connect(self) -> _Wire:
+        token = await self._credentials.access_token()
+        try:
+            return _Wire(await self._open(token))
+        except Unauthorized:
+            if not self._credentials.renewable:
+                raise
+        await self._credentials.renew(token)
+        return _Wire(await self._open(self._credentials.tokens.access_token))
+
+    async def _open(self, token: str) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {token}", "Accept": "text/event-stream"}
+        if self._received is not None:
+            headers["Last-Event-ID"] = str(self._received)
+        return await self._connection.open_stream(EVENTS, headers)
+
+    async def _pause(self, failure: HoldfastError) -> None:
+        """Wait before the next attempt; raise ``failure`` where there shall be none."""
+        now = anyio.current_time()
+        if self._failures == 0:
+            self._failing_since = now
+        self._failures += 1
+        wait_s = self._connection.wait_s(self._failures, failure)
+        if not may_repeat(failure, EVENTS.repeat) or (
+            now + wait_s > self._failing_since + self._patience_s
+        ):
+            self._failures = 0
+            raise failure
+        await anyio.sleep(wait_s)
+
+    async def _hang_up(self) -> None:
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            await wire.aclose()
+
+
+class _Wire:
+    """One connection of a stream."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
+        self._pieces: AsyncIterator[bytes] = response.aiter_bytes()
+        self._parser = Parser()
+
+    async def read(self, silence_s: float) -> list[Message]:
+        """Give the messages that the next piece completes, perhaps none.
+
+        Raises:
+            NoAnswer: the connection has ended, failed or fallen silent.
+            UnexpectedAnswer: it is no event stream.
+        """
+        piece: bytes | None = None
+        try:
+            with anyio.move_on_after(silence_s):
+                piece = await anext(self._pieces)
+        except (StopAsyncIteration, httpx.HTTPError, httpx.StreamError):
+            raise NoAnswer("the event stream was cut off", sent=True) from None
+        if piece is None:
+            raise DeadlineExceeded(f"the event stream was silent for {silence_s:g} s")
+        try:
+            return list(self._parser.feed(piece))
+        except TooLong as error:
+            raise _unexpected(error) from None
+
+    async def aclose(self) -> None:
+        """Close it, cancelled or not."""
+        with anyio.CancelScope(shield=True), anyio.move_on_after(1.0):
+            await self._response.aclose()
+
+
+_END: Final = {end.value: end for end in End}
+
+
+def _event(message: Message) -> Event:
+    """Read an event.
+
+    Raises:
+        UnexpectedAnswer: it has no number or not the shape that the API promises.
+    """
+    try:
+        data = msgspec.json.decode(message.data, type=EventData)
+        return Event(id=int(message.last_id), name=message.name, **msgspec.structs.asdict(data))
+    except ValueError as error:
+        raise _unexpected(error) from None
+
+
+def _unexpected(error: ValueError) -> UnexpectedAnswer:
+    return UnexpectedAnswer(
+        f"GET {EVENTS.path} was answered with another shape: {error}", status=200
+    )

@@ -1,0 +1,98 @@
+"""The bodies and query strings that the client sends; a member left at its default is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+
+class Sent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A body or a query string."""
+
+
+class Credentials(Sent, frozen=True):
+    """Who wants in."""
+
+    username: str
+    password: str
+
+
+class RefreshBody(Sent, frozen=True):
+    """What keeps a session going."""
+
+    refresh_token: str
+
+
+class PasswordBody(Sent, frozen=True):
+    """A password again, for what cannot be undone."""
+
+    password: str
+
+
+class PasswordChangeBody(Sent, frozen=True):
+    """The password in force and the one to come."""
+
+    current_password: str
+    new_password: str
+
+
+class OrderBody(Sent, frozen=True):
+    """What to order; ``count`` of a unit."""
+
+    asset: str
+    count: int | None = None
+
+
+class TransferBody(Sent, frozen=True):
+    """Whom to send how much of what."""
+
+    to: str
+    resources: Mapping[str, int]
+    note: str = ""
+
+
+class GrantBody(Sent, frozen=True):
+    """By how much each asset changes, and why."""
+
+    changes: Mapping[str, int]
+    reason: str
+
+
+class ReasonBody(Sent, frozen=True):
+    """Why."""
+
+    reason: str
+
+
+class ForecastQuery(Sent, frozen=True):
+    """How far to look ahead."""
+
+    seconds: int
+
+
+class QuoteQuery(Sent, frozen=True):
+    """How many units."""
+
+    count: int | None = None
+
+
+class LedgerQuery(Sent, frozen=True):
+    """Which entries."""
+
+    after: int
+    limit: int
+
+
+class TransfersQuery(Sent, frozen=True):
+    """How many of the latest."""
+
+    limit: int
+
+
+class AccountsQuery(Sent, frozen=True):
+    """Accounts by the beginning of their names."""
+
+    query: str
+    after: str
+    limit: int

@@ -1,0 +1,77 @@
+"""Server-sent events taken apart (WHATWG HTML, "Server-sent events", 9.2.6); nothing is awaited."""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EVENT_CHARACTERS_MAX: Final = 1_048_576
+"""How long an event may be until it is taken for something else than an event."""
+
+
+class TooLong(ValueError):
+    """What arrives has no end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One event as it came; ``last_id`` is the last id that the stream has named, or empty."""
+
+    name: str
+    data: str
+    last_id: str
+
+
+class Parser:
+    """Takes pieces of a stream as they arrive, gives the messages that they complete."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
+        self._rest = ""
+        self._name = ""
+        self._data: list[str] = []
+        self._last_id = ""
+
+    def feed(self, piece: bytes) -> Iterator[Message]:
+        """Take a piece and give what it completes.
+
+        Raises:
+            TooLong: an event exceeds `EVENT_CHARACTERS_MAX`.
+        """
+        text = self._rest + self._decoder.decode(piece)
+        # A CR at the end may be half of a CR LF.
+        held = "\r" if text.endswith("\r") else ""
+        text = text.removesuffix("\r").replace("\r\n", "\n").replace("\r", "\n")
+        *lines, rest = text.split("\n")
+        self._rest = rest + held
+        for line in lines:
+            message = self._take(line)
+            if message is not None:
+                yield message
+        if len(self._rest) + sum(map(len, self._data)) > EVENT_CHARACTERS_MAX:
+            raise TooLong(f"an event of more than {EVENT_CHARACTERS_MAX} characters")
+
+    def _take(self, line: str) -> Message | None:
+        if not line:
+            return self._dispatch()
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        match name:
+            case "event":
+                self._name = value
+            case "data":
+                self._data.append(value)
+            case "id" if "\0" not in value:
+                self._last_id = value
+            case _:
+                pass  # a comment, or a field that is of no use here
+        return None
+
+    def _dispatch(self) -> Message | None:
+        name, data = self._name, self._data
+        self._name, self._data = "", []
+        return Message(name or "message", "\n".join(data), self._last_id) if data else None

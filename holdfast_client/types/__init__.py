@@ -1,0 +1,60 @@
+"""What the server answers, as typed and immutable values; members that it adds are passed over.
+
+Amounts are whole units, times are world time unless said otherwise, in UTC.
+"""
+
+from holdfast_client.types.accounts import (
+    Account,
+    LiveSession,
+    RegisteredAccount,
+    SessionTokens,
+)
+from holdfast_client.types.admin import AccountRecord, GrantRecord
+from holdfast_client.types.economy import Prerequisite, Quote, Transfer
+from holdfast_client.types.events import Event, EventData
+from holdfast_client.types.inventory import (
+    Balance,
+    CancelledOrder,
+    Change,
+    Inventory,
+    LedgerEntry,
+    Order,
+    Stock,
+)
+from holdfast_client.types.world import (
+    Level,
+    Readiness,
+    Ruleset,
+    RulesetName,
+    Tiered,
+    Unit,
+    World,
+)
+
+__all__ = [
+    "Account",
+    "AccountRecord",
+    "Balance",
+    "CancelledOrder",
+    "Change",
+    "Event",
+    "EventData",
+    "GrantRecord",
+    "Inventory",
+    "LedgerEntry",
+    "Level",
+    "LiveSession",
+    "Order",
+    "Prerequisite",
+    "Quote",
+    "Readiness",
+    "RegisteredAccount",
+    "Ruleset",
+    "RulesetName",
+    "SessionTokens",
+    "Stock",
+    "Tiered",
+    "Transfer",
+    "Unit",
+    "World",
+]

@@ -1,0 +1,58 @@
+"""Accounts and their sessions; the times are those of the wall clock."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+
+class RegisteredAccount(msgspec.Struct, frozen=True):
+    """A new account."""
+
+    account_id: str
+    username: str
+    created_at: datetime
+
+
+class Account(msgspec.Struct, frozen=True):
+    """The caller's account; ``role`` is ``player`` or ``admin``."""
+
+    account_id: str
+    username: str
+    role: str
+    created_at: datetime
+
+
+class SessionTokens(msgspec.Struct, frozen=True):
+    """A session's credentials, to be kept like a password; the lives are in seconds.
+
+    The refresh token works once: whoever keeps tokens over a restart keeps the latest.
+    """
+
+    account_id: str
+    session_id: str
+    access_token: str
+    expires_in: int
+    refresh_token: str
+    refresh_expires_in: int
+
+    def __repr__(self) -> str:
+        """Tell whose session it is, and no secret."""
+        return f"SessionTokens(account_id={self.account_id!r}, session_id={self.session_id!r})"
+
+
+class LiveSession(msgspec.Struct, frozen=True):
+    """A session that is open; ``current`` is the one that asks."""
+
+    session_id: str
+    created_at: datetime
+    refreshed_at: datetime
+    expires_at: datetime
+    current: bool
+
+
+class SessionList(msgspec.Struct, frozen=True):
+    """The open sessions of an account, newest first."""
+
+    sessions: list[LiveSession]

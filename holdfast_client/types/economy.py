@@ -1,0 +1,54 @@
+"""Quotes and transfers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+
+class Prerequisite(msgspec.Struct, frozen=True):
+    """An asset that is not there yet, and the level (of a unit: the count) needed of it."""
+
+    asset: str
+    level: int
+
+
+class Quote(msgspec.Struct, frozen=True):
+    """What an order placed now would be.
+
+    ``affordable_at`` is None if its price never is there; a building or technology has ``level``,
+    a unit has ``count``.
+    """
+
+    asset: str
+    kind: str
+    cost: dict[str, int]
+    duration_seconds: float
+    affordable: bool
+    affordable_at: datetime | None
+    missing: list[Prerequisite]
+    level: int | None = None
+    count: int | None = None
+
+
+class Transfer(msgspec.Struct, frozen=True):
+    """What one account has sent another; a name is empty where the account was erased.
+
+    ``state`` is ``sent``, ``delivered``, ``returned`` or ``lost``.
+    """
+
+    id: str
+    sender: str = msgspec.field(name="from")
+    receiver: str = msgspec.field(name="to")
+    resources: dict[str, int]
+    note: str
+    state: str
+    sent_at: datetime
+    settled_at: datetime | None
+
+
+class TransferList(msgspec.Struct, frozen=True):
+    """Transfers sent and received, the latest first."""
+
+    transfers: list[Transfer]

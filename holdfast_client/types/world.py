@@ -1,0 +1,82 @@
+"""The world, its rules, and whether its server is well."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+
+class RulesetName(msgspec.Struct, frozen=True):
+    """Which rules are in force: ``version`` changes with every rule and parameter."""
+
+    name: str
+    version: str
+
+
+class World(msgspec.Struct, frozen=True):
+    """The world clock; ``tick_ms`` is the length of a tick."""
+
+    name: str
+    ruleset: RulesetName
+    tick: int
+    tick_ms: int
+    speed: float
+    now: datetime
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """Whether the server can do its work (``ready``), and the state of each of its actors."""
+
+    status: str
+    actors: dict[str, str]
+
+    @property
+    def ready(self) -> bool:
+        """Whether every part of the server is ready."""
+        return self.status == "ready"
+
+
+class Level(msgspec.Struct, frozen=True):
+    """One level of a building or technology: its price, how long it takes, and what it gives."""
+
+    cost: dict[str, int]
+    duration_seconds: float
+    produces: dict[str, int] = {}
+    balance: dict[str, int] = {}
+    capacity: dict[str, int] = {}
+
+
+class Tiered(msgspec.Struct, frozen=True):
+    """A building or technology; ``levels`` begin with 1.
+
+    A building that there may be several of has ``instances``, the names to order it by.
+    """
+
+    levels: list[Level]
+    title: str = ""
+    description: str = ""
+    queue: str = ""
+    requires: dict[str, int] = {}
+    instances: list[str] = []
+    refund: float = 1.0
+
+
+class Unit(Level, frozen=True):
+    """A unit: the price of one, how long one takes, and what one gives."""
+
+    title: str = ""
+    description: str = ""
+    queue: str = ""
+    requires: dict[str, int] = {}
+    refund: float = 1.0
+
+
+class Ruleset(msgspec.Struct, frozen=True):
+    """The whole ruleset as data, each asset by its name."""
+
+    name: str
+    version: str
+    buildings: dict[str, Tiered]
+    technologies: dict[str, Tiered]
+    units: dict[str, Unit]

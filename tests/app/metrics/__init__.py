@@ -1,0 +1,1 @@
+"""What is measured, logged and traced of a running program."""

@@ -1,0 +1,120 @@
+"""A server that starts with changed rules: settled under the old, going on under the new."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.players import Player, check_books, client, until
+from tests.e2e.server import WORLD, complaint, run_to_its_end, serving
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.e2e.players import Json
+    from tests.postgres import PostgresServer
+
+CHANGES = {
+    "base_per_hour = 720000": "base_per_hour = 1440000",
+    "cost = { gold = 900 }\nduration = 3600\nrefund = 1": (
+        "cost = { gold = 100 }\nduration = 60\nrefund = 0.1"
+    ),
+    "cost = { gold = 1 }\ncost_growth = 1\nduration = 3600": (
+        "cost = { gold = 3 }\ncost_growth = 1\nduration = 60"
+    ),
+}
+
+
+@pytest.fixture
+def own_dsn(postgres: PostgresServer) -> str:
+    """Make a database for one test."""
+    return postgres.create_database()
+
+
+def changed(text: str, changes: dict[str, str]) -> str:
+    """Change a ruleset; each change must find its place."""
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    return text
+
+
+async def test_changed_rules_hold_from_their_start_on(place: Path, own_dsn: str) -> None:
+    """Pending orders keep price, duration and refund; new orders and income follow the new."""
+    rules = place / "world.toml"
+    rules.write_text(WORLD.read_text())
+    settings = {"HOLDFAST_WORLD__RULESET": str(rules), "HOLDFAST_DATABASE__DSN": own_dsn}
+    with serving(place, **settings) as server:
+        async with client(server.url) as http:
+            player = await Player.join(http)
+            idle = await Player.join(http)
+            await player.built("hut")
+            palace = await player.ordered("palace")
+            keep = await player.ordered("keep")
+            assert (await idle.inventory())["resources"]["wood"]["per_hour"] == 720_000
+        assert server.stop() == 0
+
+        rules.write_text(changed(WORLD.read_text(), CHANGES))
+        server.start()
+        assert len(server.events("ruleset_changed")) == 1
+        async with client(server.url) as http:
+            for each in (player, idle):
+                each.http = http
+                wood = (await each.inventory())["resources"]["wood"]
+                assert wood["per_hour"] == 1_440_000
+                await check_books(each)
+            await check_pending(player, palace, keep)
+        assert server.stop() == 0
+        assert server.failures() == []
+
+
+async def check_pending(player: Player, palace: Json, keep: Json) -> None:
+    """Check that the orders of before are as they were, and that new ones are not."""
+    pending = (await player.inventory())["orders"]
+    assert pending == [palace, keep]
+    assert (await player.ordered("keep"))["cost"] == {"gold": 3}
+    cancelled = (await player.cancel(palace)).json()
+    assert cancelled["refund"] == {"gold": 900}
+    [running] = [o for o in (await player.inventory())["orders"] if o["id"] == keep["id"]]
+    assert running["cost"] == {"gold": 1}
+    quote = await player.get("/v1/inventory/quotes/palace")
+    assert (quote["cost"], quote["duration_seconds"]) == ({"gold": 100}, 60)
+    assert await player.amount("gold") == 1000 - 1 - 3
+    await check_books(player)
+
+
+async def test_removed_asset_is_refused_until_it_has_a_place(place: Path, own_dsn: str) -> None:
+    """Rules without what somebody owns are refused with the count; a new name makes them fit."""
+    rules = place / "world.toml"
+    rules.write_text(WORLD.read_text())
+    settings = {"HOLDFAST_WORLD__RULESET": str(rules), "HOLDFAST_DATABASE__DSN": own_dsn}
+    with serving(place, **settings) as server:
+        async with client(server.url) as http:
+            players = [await Player.join(http) for _ in range(2)]
+            for player in players:
+                await player.built("hut")
+                await player.ordered("scout", 3)
+        assert server.stop() == 0
+
+        new = {"[buildings.hut]": "[buildings.cottage]", "hut = 1": "cottage = 1"}
+        rules.write_text(changed(WORLD.read_text(), new))
+        line = complaint(run_to_its_end(place, **settings))
+        assert "hut (2)" in line
+        assert "world.renamed" in line
+
+        server.start(HOLDFAST_WORLD__RENAMED="hut=cottage")
+        async with client(server.url) as http:
+            for player in players:
+                player.http = http
+
+                async def recruited(player: Player = player) -> bool:
+                    return (await player.inventory())["units"] == {"scout": 3}
+
+                await until(recruited)
+                assert (await player.inventory())["buildings"] == {"cottage": 1}
+                await check_books(player)
+        assert server.stop() == 0
+        # The map is history now: the next start needs it no more.
+        server.start(HOLDFAST_WORLD__RENAMED="")
+        assert server.stop() == 0
