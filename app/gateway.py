@@ -12,7 +12,7 @@ import msgspec
 import trio
 
 from actors.ticker.messages import GetWorld, World
-from bus import ActorStopped, Bus, Topic
+from bus import ActorStopped, Bus, Interest, Topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         Sent,
         TransferRecord,
     )
+    from bus import Subscription
 
 TICKER_KEY = "ticker"
 """The key under which the Ticker listens on topic ``task``."""

@@ -29,6 +29,7 @@ from app import settings
 from app.assembly import STORAGE_REPLY_S, Assembly
 from app.gateway import Gateway
 from app.http import create_app, serve_http
+from app.http.streams import Streams
 from app.logs import open_logs
 from app.metrics.sources import Sources
 from app.rules_change import check_rules_change
@@ -288,6 +289,9 @@ class _Program:
             ready=supervisor.all_ready,
         )
         front = create_app(gateway, http, log=self._log, instruments=instruments)
+        streams = Streams(
+            gateway, settings.stream_settings(self._config), rng=self._rng, log=self._log
+        )
         ended = trio.Event()
 
         async def run_http(task_status: trio.TaskStatus[int]) -> None:
@@ -298,6 +302,7 @@ class _Program:
                     shutdown=self._request.wait,
                     log=self._log,
                     traffic=instruments.traffic,
+                    streams=streams,
                     task_status=task_status,
                 )
             finally:

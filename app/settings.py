@@ -10,6 +10,7 @@ from actors.storage import StorageSettings
 from actors.supervisor import RestartLimits
 from app.config import ConfigError
 from app.http.settings import HttpSettings
+from app.http.streams import StreamSettings
 
 if TYPE_CHECKING:
     from app.config import Config
@@ -30,6 +31,15 @@ def http_settings(config: Config) -> HttpSettings:
         keep_alive_timeout_ms=http.keep_alive_timeout_ms,
         send_timeout_ms=http.send_timeout_ms,
         shutdown_timeout_ms=config.shutdown.http_ms,
+    )
+
+
+def stream_settings(config: Config) -> StreamSettings:
+    """Fill the settings of the event streams."""
+    return StreamSettings(
+        heartbeat_seconds=config.events.heartbeat_seconds,
+        streams_per_account_max=config.events.streams_per_account_max,
+        login_seconds=config.http.read_timeout_ms / 1000,
     )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import anyio
+import anyio.lowlevel
 import msgspec
 
 from holdfast_client import operations, requests
-from holdfast_client.errors import Unauthorized
+from holdfast_client.errors import HoldfastError, Unauthorized
 
 if TYPE_CHECKING:
     from holdfast_client.connection import Connection
@@ -69,14 +70,22 @@ class Credentials:
                 return
             if not self.renewable:
                 raise Unauthorized("invalid-token", status=401, detail="the session has ended")
-            with anyio.CancelScope(shield=True):
-                answer = await self._connection.exchange(
-                    operations.REFRESH,
-                    body=requests.RefreshBody(self.tokens.refresh_token),
-                    call_s=_REFRESH_S,
-                )
-                self.tokens = answer.value
-                self._renew_at = _renew_at(answer.value, anyio.current_time())
+            try:
+                with anyio.CancelScope(shield=True):
+                    await self._refresh()
+            except HoldfastError:
+                # Who was cancelled meanwhile learns that, not what came of the refresh.
+                await anyio.lowlevel.checkpoint_if_cancelled()
+                raise
+
+    async def _refresh(self) -> None:
+        answer = await self._connection.exchange(
+            operations.REFRESH,
+            body=requests.RefreshBody(self.tokens.refresh_token),
+            call_s=_REFRESH_S,
+        )
+        self.tokens = answer.value
+        self._renew_at = _renew_at(answer.value, anyio.current_time())
 
 
 def _renew_at(tokens: SessionTokens, obtained_at: float | None) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Self
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 SILENCE_S: Final = 45.0
 """A server gives a sign of life every 15 s: after so long without any it is gone."""
+
+_CLOSE_S: Final = 1.0
 
 
 class End(Enum):
@@ -154,7 +157,11 @@ class EventStream:
         return _Wire(await self._open(self._credentials.tokens.access_token))
 
     async def _open(self, token: str) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {token}", "Accept": "text/event-stream"}
+        headers = {
+            "Authorization": f"Bearer {token}",
+            "Accept": "text/event-stream",
+            "Accept-Encoding": "identity",
+        }
         if self._received is not None:
             headers["Last-Event-ID"] = str(self._received)
         return await self._connection.open_stream(EVENTS, headers)
@@ -184,7 +191,7 @@ class _Wire:
 
     def __init__(self, response: httpx.Response) -> None:
         self._response = response
-        self._pieces: AsyncIterator[bytes] = response.aiter_bytes()
+        self._pieces: AsyncIterator[bytes] = response.aiter_raw()
         self._parser = Parser()
 
     async def read(self, silence_s: float) -> list[Message]:
@@ -209,7 +216,13 @@ class _Wire:
 
     async def aclose(self) -> None:
         """Close it, cancelled or not."""
-        with anyio.CancelScope(shield=True), anyio.move_on_after(1.0):
+        # httpx reads through a chain of generators. An exception from the innermost, which a
+        # cancelled read is, ends all of them; left to the garbage collector Trio complains.
+        with anyio.CancelScope() as scope, suppress(httpx.HTTPError, httpx.StreamError):
+            scope.cancel()
+            async for _ in self._pieces:
+                pass
+        with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_S):
             await self._response.aclose()
 
 

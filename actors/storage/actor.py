@@ -121,6 +121,7 @@ class Storage:
         self._unit_came = trio.lowlevel.ParkingLot()
         self._query_came = trio.lowlevel.ParkingLot()
         self._draining = False
+        self._has_begun = False
         self._commits = self._committed = self._failed = self._batch_peak = 0
         self._setbacks = 0
 
@@ -136,7 +137,7 @@ class Storage:
         _drop_all(self._queries)
         try:
             with self._subscription.answering():
-                await self._engine.open()
+                await self._begin()
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._write)
                     for _ in range(self._settings.read_workers):
@@ -150,6 +151,17 @@ class Storage:
             with trio.CancelScope(shield=True) as closing:
                 closing.deadline = trio.current_time() + 1.0
                 await self._engine.aclose()
+
+    async def _begin(self) -> None:
+        """Connect before the first work; a restart connects when there is something to do.
+
+        A database that is away at a restart must not use the restarts up.
+        """
+        if self._has_begun:
+            self._engine.forget()
+        else:
+            await self._engine.open()
+            self._has_begun = True
 
     def statistics(self) -> StorageStatistics:
         """Tell what has been done and what waits."""

@@ -28,10 +28,10 @@ class Engine(Protocol):
     """Carries out validated units and reads."""
 
     async def open(self) -> None:
-        """Connect, so that the first commit need not; raises what keeps it from that.
+        """Connect, so that the first commit need not; raises what keeps it from that."""
 
-        A commit whose outcome was in doubt before is given up.
-        """
+    def forget(self) -> None:
+        """Give a commit in doubt up: an earlier run of Storage left it, and its askers know."""
 
     async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
         """Make the units durable, each whole or not at all; one outcome for each.

@@ -40,6 +40,9 @@ class MemoryEngine:
         """Nothing to connect to."""
         await trio.lowlevel.checkpoint()
 
+    def forget(self) -> None:
+        """Nothing is ever left undone."""
+
     async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
         """Apply each unit whole or not at all."""
         await trio.lowlevel.checkpoint()

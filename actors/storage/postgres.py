@@ -45,6 +45,10 @@ if TYPE_CHECKING:
 _REFUSALS = (UniqueViolation, ForeignKeyViolation, CheckViolation, StatementError)
 _ROUNDS_MAX = 2
 """Attempts to commit a batch as a whole before its units are taken one by one."""
+_START_PATIENCE_MS = 1_000
+"""How long a start waits for the lock: another server that is alive will not let go of it."""
+_RECONNECT_PATIENCE_MS = 4_000
+"""How long a reconnect waits: the server's own lost session may outlive its connection a while."""
 _STATUS_POLLS = 50
 _STATUS_POLL_S = 0.02
 
@@ -78,6 +82,7 @@ class PostgresEngine:
         self._log = log
         self._writer: Connection | None = None
         self._doubt: _Doubt | None = None
+        self._patience_ms = _START_PATIENCE_MS
         self._idle_readers: list[Connection | None] = [None] * read_connections
         self._reader_slots = trio.CapacityLimiter(read_connections)
 
@@ -88,8 +93,12 @@ class PostgresEngine:
             AlreadyServed: another server holds the lock.
             DatabaseUnavailable: the database cannot be reached.
         """
-        self._doubt = None
         await self._connected_writer()
+        self._patience_ms = _RECONNECT_PATIENCE_MS
+
+    def forget(self) -> None:
+        """See `Engine.forget`: the transaction in doubt was that of another batch."""
+        self._doubt = None
 
     async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
         """See `Engine.commit`."""
@@ -124,12 +133,15 @@ class PostgresEngine:
         if self._writer is None or self._writer.closed:
             connection = await self._database.connect(name="storage-writer")
             try:
-                await connection.run(acquire_server_lock, timeout_s=self._timeout_s)
+                await connection.run(self._take_lock, timeout_s=self._timeout_s)
             except BaseException:
                 connection.terminate()
                 raise
             self._writer = connection
         return self._writer
+
+    async def _take_lock(self, session: Session) -> None:
+        await acquire_server_lock(session, patience_ms=self._patience_ms)
 
     async def _doubt_settled(self, writer: Connection) -> list[StorageError | None] | None:
         """Give the outcomes of the commit in doubt if it took effect; None: there is none."""

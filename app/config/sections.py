@@ -272,6 +272,18 @@ class Shutdown(Section, frozen=True):
     ] = 1_750
 
 
+class Events(Section, frozen=True):
+    """The streams on which clients are told what happens."""
+
+    heartbeat_seconds: Annotated[
+        Seconds,
+        Meta(description="Longest silence on a stream; each sign of life checks its session."),
+    ] = 15
+    streams_per_account_max: Annotated[
+        int, Meta(ge=1, le=200, description="Open streams of one account; beyond it 429.")
+    ] = 32
+
+
 class Log(Section, frozen=True):
     """What is told on standard error."""
 
@@ -338,6 +350,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bus: BusBuffers = BusBuffers()
     supervisor: Supervisor = Supervisor()
     shutdown: Shutdown = Shutdown()
+    events: Events = Events()
     log: Log = Log()
     metrics: Metrics = Metrics()
     tracing: Tracing = Tracing()

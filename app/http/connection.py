@@ -165,9 +165,7 @@ class Connection:
     def _bound_buffer(self) -> None:
         """Bound what the system holds for a client that is told events and does not read them."""
         with suppress(OSError):  # The peer has reset it already.
-            self._stream.socket.setsockopt(
-                socket.SOL_SOCKET, socket.SO_SNDBUF, STREAM_BUFFER_BYTES
-            )
+            self._stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, STREAM_BUFFER_BYTES)
 
     async def _send(self, event: Event) -> None:
         """Take what the protocol has to say to the client or about the connection."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from app.http.exchange import HttpResponse
+    from app.http.traffic import Traffic
 
 # ASGI is a protocol of plain dictionaries.
 Scope: TypeAlias = "MutableMapping[str, Any]"
@@ -69,7 +70,8 @@ class Edge:
         scope.setdefault("state", {}).update(request_id=trail.request_id, trail=trail)
         with handling(trail), self._instruments.tracer.request(scope["headers"], trail):
             try:
-                await self._serve(scope, receive, _Answer(send, trail))
+                answer = _Answer(send, trail, self._instruments.traffic)
+                await self._serve(scope, receive, answer)
             finally:
                 self._ended(trail)
 
@@ -100,8 +102,9 @@ class Edge:
         return None
 
     def _ended(self, trail: Trail) -> None:
-        """Count a request that is over, and log it if it is one of those that are logged."""
-        self._instruments.traffic.ended(trail)
+        """Log a request that is over, if it is one of those that are logged."""
+        if not trail.status:
+            self._instruments.traffic.abandoned()
         if self._instruments.access_log.wants(trail.status):
             self._log.info(
                 "http_request",
@@ -125,13 +128,17 @@ def _trail_of(scope: Scope) -> Trail:
 
 
 class _Answer:
-    """The way back to the client: knows whether an answer has begun, and adds the id to it."""
+    """The way back to the client: knows whether an answer has begun, and adds the id to it.
 
-    __slots__ = ("_begun", "_request_id", "_send", "_trail", "started")
+    An answer is counted before it is sent, so that whoever has it finds it counted.
+    """
 
-    def __init__(self, send: Send, trail: Trail) -> None:
+    __slots__ = ("_begun", "_request_id", "_send", "_traffic", "_trail", "started")
+
+    def __init__(self, send: Send, trail: Trail, traffic: Traffic) -> None:
         self._send = send
         self._trail = trail
+        self._traffic = traffic
         self._request_id = trail.request_id.encode("ascii")
         self._begun = trio.current_time()
         self.started = False
@@ -141,6 +148,7 @@ class _Answer:
             self.started = True
             self._trail.status = event["status"]
             self._trail.seconds = trio.current_time() - self._begun
+            self._traffic.answered(self._trail)
             headers = cast("Iterable[tuple[bytes, bytes]]", event.get("headers", ()))
             event = {**event, "headers": [*headers, (REQUEST_ID, self._request_id)]}
         await self._send(event)

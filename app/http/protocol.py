@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 HEADERS_TOO_LARGE = 431
 NOT_IMPLEMENTED = 501
+OK = 200
 _CLOSE = (b"connection", b"close")
 _VERSIONS = (b"1.0", b"1.1")
 
@@ -54,12 +55,18 @@ class HttpProtocol(H11Protocol):
     @property
     def streaming(self) -> bool:
         """Whether an event stream is open, which ends when the client stops sending."""
-        return isinstance(self.stream, StreamFront)
+        return self._events is not None
 
     def drain(self) -> None:
         """End an event stream (the server shuts down); any other request goes on."""
-        if isinstance(self.stream, StreamFront):
-            self.stream.drain()
+        if self._events is not None:
+            self._events.drain()
+
+    @property
+    def _events(self) -> StreamFront | None:
+        # Hypercorn knows two kinds of streams and not this one.
+        stream: object = self.stream
+        return stream if isinstance(stream, StreamFront) else None
 
     @property
     def input_left(self) -> bool:
@@ -82,7 +89,9 @@ class HttpProtocol(H11Protocol):
         """
         if isinstance(event, Response):
             unread = self.connection.their_state is h11.SEND_BODY
-            if unread or self.context.terminated.is_set():
+            # A refused WebSocket handshake: what the client sends may be frames already.
+            refused = isinstance(self.connection, H11WSConnection) and event.status_code >= OK
+            if unread or refused or self.context.terminated.is_set():
                 event = replace(event, headers=[*event.headers, _CLOSE])
         await super().stream_send(event)
 
@@ -132,10 +141,9 @@ class HttpProtocol(H11Protocol):
                 self.connection = H11WSConnection(cast("h11.Connection", self.connection))
         else:
             return False
-        # Hypercorn knows two kinds of streams; this is one more of the same form.
         self.stream = cast("HTTPStream", stream)
         self.keep_alive_requests += 1
-        self.task_group.spawn(stream.run)
+        self.task_group.spawn(stream.run)  # pyright: ignore[reportUnknownMemberType]
         return True
 
     async def _send_error_response(self, status_code: int) -> None:

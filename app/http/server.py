@@ -51,9 +51,10 @@ async def serve_http(
     """Serve until ``shutdown()`` returns, then finish what is in flight and return.
 
     ``task_status`` is started with the port once connections are accepted; ``traffic`` counts
-    them, ``streams`` serves those that ask for events, which end at once at shutdown. Then the server stops accepting, closes idle connections, and gives requests in
-    flight ``shutdown_timeout_ms``; what is left then is aborted. Cancellation aborts at once: no
-    client can hold it up.
+    them, ``streams`` serves those that ask for events. At shutdown the server stops accepting,
+    closes idle connections, ends event streams, and gives requests in flight
+    ``shutdown_timeout_ms``; what is left then is aborted. Cancellation aborts at once: no client
+    can hold it up.
 
     Raises:
         HttpBindError: the address cannot be listened on.

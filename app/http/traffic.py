@@ -28,7 +28,7 @@ class Traffic:
     __slots__ = (
         "_latencies",
         "_requests",
-        "abandoned",
+        "abandonments",
         "connections_accepted",
         "connections_open",
         "connections_refused",
@@ -36,7 +36,7 @@ class Traffic:
 
     def __init__(self) -> None:
         self.connections_open = self.connections_accepted = self.connections_refused = 0
-        self.abandoned = 0
+        self.abandonments = 0
         self._requests: dict[tuple[str, str, int], int] = {}
         self._latencies: dict[tuple[str, str], Histogram] = {}
 
@@ -63,11 +63,12 @@ class Traffic:
         """Count a connection for which there was no place."""
         self.connections_refused += 1
 
-    def ended(self, trail: Trail) -> None:
-        """Count a request: answered, or abandoned before its answer began."""
-        if not trail.status:
-            self.abandoned += 1
-            return
+    def abandoned(self) -> None:
+        """Count a request that ended before its answer began."""
+        self.abandonments += 1
+
+    def answered(self, trail: Trail) -> None:
+        """Count a request whose answer begins now."""
         method = trail.method if trail.method in _METHODS else _OTHER
         key = (method, trail.route, trail.status)
         self._requests[key] = self._requests.get(key, 0) + 1

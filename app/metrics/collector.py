@@ -206,7 +206,7 @@ def _http(traffic: Traffic) -> Iterator[Metric]:
     yield counter(
         "holdfast_http_requests_abandoned",
         "Requests whose client was gone, or cut off, before an answer began.",
-        traffic.abandoned,
+        traffic.abandonments,
     )
     yield gauge("holdfast_http_connections_open", "Connections now.", traffic.connections_open)
     yield counter(

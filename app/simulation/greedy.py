@@ -42,8 +42,8 @@ class Greedy:
             step = self._next(sight, coming)
         return wanted
 
-    def waits_for(self, sight: Sight) -> int | Wanted | None:
-        """See `Policy.waits_for`: a place in the queue, a prerequisite, or the price."""
+    def waits_for(self, sight: Sight) -> int | None:
+        """See `Policy.waits_for`: for a place in the queue, a prerequisite, or the price."""
         step = self._next(sight, sight.coming)
         if step is None:
             return None
@@ -55,12 +55,8 @@ class Greedy:
         if self._ruleset.missing(step.asset, sight.levels, sight.units):
             return completion_ms
         affordable_ms = sight.affordable_ms(self._planner.cost(step, sight.coming))
-        if completion_ms is None:
-            return affordable_ms
-        if affordable_ms is not None and affordable_ms <= completion_ms:
-            return affordable_ms
-        # What is completed meanwhile changes the incomes, or makes room.
-        return step
+        # Where it never is as things stand, a completion may bring income or room.
+        return completion_ms if affordable_ms is None else affordable_ms
 
     def _next(self, sight: Sight, coming: dict[str, int]) -> Wanted | None:
         """Give the step to take next, which may be room for the price of another."""

@@ -27,26 +27,30 @@ class Haphazard:
     def orders(self, sight: Sight, rng: random.Random) -> list[Wanted]:
         """See `Policy.orders`."""
         places = self._places(sight)
-        assets = [asset for asset in self._assets if places[asset.queue] > 0]
-        rng.shuffle(assets)
-        for asset in assets:
-            cost = self._cost(asset, sight)
+        options: list[tuple[Asset, Mapping[str, int]]] = []
+        for asset in self._assets:
+            cost = self._cost(asset, sight) if places[asset.queue] > 0 else None
             if cost is not None and sight.affords(cost):
-                count = _batch(cost, sight, rng) if asset.max_level is None else None
-                sight.pay({name: price * (count or 1) for name, price in cost.items()})
-                return [Wanted(asset.address, count)]
-        return []
+                options.append((asset, cost))
+        if not options:
+            return []
+        asset, cost = rng.choice(options)
+        units = _batch(cost, sight, rng) if asset.max_level is None else None
+        sight.pay({name: price * (units or 1) for name, price in cost.items()})
+        return [Wanted(asset.address, units)]
 
     def waits_for(self, sight: Sight) -> int | None:
         """See `Policy.waits_for`: the first moment when anything at all can be ordered."""
         places = self._places(sight)
-        moments = [sight.next_completion_ms()]
+        first_ms = sight.next_completion_ms()
         for asset in self._assets:
-            if places[asset.queue] > 0:
-                cost = self._cost(asset, sight)
-                if cost is not None:
-                    moments.append(sight.affordable_ms(cost))
-        return min((moment for moment in moments if moment is not None), default=None)
+            cost = self._cost(asset, sight) if places[asset.queue] > 0 else None
+            moment_ms = None if cost is None else sight.affordable_ms(cost)
+            if moment_ms is not None and (first_ms is None or moment_ms < first_ms):
+                first_ms = moment_ms
+                if first_ms <= sight.now_ms:
+                    break
+        return first_ms
 
     def _places(self, sight: Sight) -> dict[str, int]:
         """Count the free places of each queue."""
@@ -57,12 +61,12 @@ class Haphazard:
 
     def _cost(self, asset: Asset, sight: Sight) -> Mapping[str, int] | None:
         """Give the price of the next level or of one unit; None where it cannot be ordered."""
+        level = 1
+        if asset.max_level is not None:
+            level = sight.coming.get(asset.address, 0) + 1
+            if level > asset.max_level:
+                return None
         if asset.requires and self._ruleset.missing(asset.address, sight.levels, sight.units):
-            return None
-        level = sight.coming.get(asset.address, 0) + 1
-        if asset.max_level is None:
-            return self._ruleset.cost(asset.address, 1)
-        if level > asset.max_level:
             return None
         return self._ruleset.cost(asset.address, level)
 

@@ -31,6 +31,10 @@ class PresentOnly:
         """See `Engine.open`."""
         await self._inner.open()
 
+    def forget(self) -> None:
+        """See `Engine.forget`."""
+        self._inner.forget()
+
     async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
         """See `Engine.commit`."""
         return await self._inner.commit([self._present(unit) for unit in units])

@@ -7,24 +7,26 @@ the accounts are served, nor on the wall clock: the same setup gives the same re
 
 from __future__ import annotations
 
+import gc
 import heapq
 import random
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from actors.inventory.errors import InventoryError
-from actors.inventory.messages import GetForecast, GetQuote, PlaceOrder
+from actors.inventory.messages import GetForecast, PlaceOrder
 from actors.storage.memory import MemoryEngine
 from actors.storage.schema import declared_tables
 from app.simulation.memory import PresentOnly
 from app.simulation.policies import policy_named
 from app.simulation.remembering import remembering
 from app.simulation.samples import Sampler
-from app.simulation.sight import Wanted, enter, sight_of
+from app.simulation.sight import enter, sight_of
 from app.simulation.stage import ASKED_MAX, answer_to, open_stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from structlog.typing import FilteringBoundLogger
 
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from actors.storage.engine import Engine
     from app.simulation.policies import Policy
     from app.simulation.samples import Sample
-    from app.simulation.sight import Sight
+    from app.simulation.sight import Sight, Wanted
     from app.simulation.stage import Stage
     from bus import PendingReply
 
@@ -41,6 +43,7 @@ DAY_MS: Final = 86_400_000
 _STEPS: Final = 4_320
 """Into how many steps the time is divided: a month into steps of ten minutes."""
 _STEP_MS_MIN: Final = 1_000
+_COLLECT_AFTER: Final = 100_000
 _ORDERS_MAX: Final = 32
 """The most orders on one visit, well within the mailbox of an account."""
 
@@ -125,12 +128,26 @@ async def play(
     ruleset = remembering(ruleset)
     kept = PresentOnly(engine or MemoryEngine(declared_tables()))
     rng = random.Random(setup.seed)  # noqa: S311 - jitter of restarts that do not happen
-    async with open_stage(
-        ruleset, engine or kept, accounts=setup.accounts, rng=rng, log=log
-    ) as stage:
-        game = _Game(ruleset, setup, stage)
-        await game.run(on_progress)
+    with _rare_collections():
+        async with open_stage(
+            ruleset, engine or kept, accounts=setup.accounts, rng=rng, log=log
+        ) as stage:
+            game = _Game(ruleset, setup, stage)
+            await game.run(on_progress)
     return Played(setup, tuple(game.samples), game.visits, game.orders, game.refusals, kept.entries)
+
+
+@contextmanager
+def _rare_collections() -> Generator[None]:
+    """Have garbage collected less often: hardly any of it goes in circles, and much is made."""
+    thresholds = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, 20, 50)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
 
 
 class _Game:
@@ -206,10 +223,14 @@ class _Game:
             sight = sight_of(view, self._ruleset)
             wanted = self._policy.orders(sight, bot.rng)[:_ORDERS_MAX]
             visits.append((number, sight, [self._order(bot, each) for each in wanted]))
-        for _, sight, orders in visits:
+        for number, sight, orders in visits:
             for order in orders:
                 await self._enter(sight, order)
-        await self._plan([(number, sight) for number, sight, _ in visits])
+            event_ms = self._policy.waits_for(sight)
+            if event_ms is not None:
+                # Never in the same moment again: nothing would have changed.
+                after_ms = max(event_ms, sight.now_ms + self._step_ms)
+                self._wake_at(number, self._bots[number].visit_after_ms(after_ms))
 
     def _order(self, bot: _Bot, wanted: Wanted) -> PendingReply[Any]:
         return self._stage.send(
@@ -224,28 +245,6 @@ class _Game:
         else:
             self.orders += 1
             enter(sight, placed.order, self._ruleset)
-
-    async def _plan(self, seen: Sequence[tuple[int, Sight]]) -> None:
-        """Have each bot wake when there is something to do again."""
-        quotes: list[tuple[int, Sight, PendingReply[Any]]] = []
-        for number, sight in seen:
-            event = self._policy.waits_for(sight)
-            if isinstance(event, Wanted):
-                account_id = self._bots[number].account_id
-                quote = self._stage.send(GetQuote(account_id, event.asset, event.units))
-                quotes.append((number, sight, quote))
-            elif event is not None:
-                self._wake_after(number, sight, event)
-        for number, sight, quote in quotes:
-            answer = await answer_to(quote)
-            event = answer.affordable_at_ms or sight.next_completion_ms()
-            if event is not None:
-                self._wake_after(number, sight, event)
-
-    def _wake_after(self, number: int, sight: Sight, event_ms: int) -> None:
-        # Never in the same moment again: nothing would have changed.
-        after_ms = max(event_ms, sight.now_ms + self._step_ms)
-        self._wake_at(number, self._bots[number].visit_after_ms(after_ms))
 
 
 def _waves(numbers: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -27,11 +27,10 @@ class Policy(Protocol):
         """
         ...
 
-    def waits_for(self, sight: Sight) -> int | Wanted | None:
+    def waits_for(self, sight: Sight) -> int | None:
         """Tell from when on there is something to do again, in world time.
 
-        A `Wanted` stands for the moment when it is affordable, which only the server can tell;
-        None: nothing will ever come of waiting.
+        As well as the present incomes tell; None: nothing will ever come of waiting.
         """
         ...
 

@@ -77,6 +77,6 @@ class Ruleset(msgspec.Struct, frozen=True):
 
     name: str
     version: str
-    buildings: dict[str, Tiered]
-    technologies: dict[str, Tiered]
-    units: dict[str, Unit]
+    buildings: dict[str, Tiered] = {}
+    technologies: dict[str, Tiered] = {}
+    units: dict[str, Unit] = {}

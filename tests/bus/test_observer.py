@@ -1,4 +1,4 @@
-"""Whoever observes the bus follows each question from its sending to its outcome."""
+"""Whoever observes a bus sees each question from its beginning to its end, and sends word along."""
 
 from __future__ import annotations
 
@@ -6,71 +6,110 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
 
-from bus import ActorStopped, Interest, Message, Topic, open_broadcast_channel
+from bus import (
+    ActorStopped,
+    Interest,
+    Message,
+    Overloaded,
+    ReplyTimeout,
+    Topic,
+    open_broadcast_channel,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    import trio
+    from trio.testing import MockClock
 
 
 class Notes:
-    """An observer that notes what it sees."""
+    """Notes what is asked, and how it comes out."""
 
     def __init__(self) -> None:
-        self.seen: list[object] = []
+        self.asked: list[tuple[Topic, str | None, object]] = []
+        self.outcomes: list[str] = []
 
     @contextmanager
     def asking(self, topic: Topic, key: str | None, body: object) -> Generator[object]:
-        """Note a question, and how it came out."""
-        self.seen.append((topic, key, body))
+        """Give each question a number."""
+        self.asked.append((topic, key, body))
         try:
-            yield f"trace of {body}"
+            yield len(self.asked)
         except BaseException as error:
-            self.seen.append(type(error))
+            self.outcomes.append(type(error).__name__)
             raise
-        else:
-            self.seen.append("answered")
+        self.outcomes.append("answered")
 
 
-async def test_observer_surrounds_a_question_and_sends_its_trace_along(
-    nursery: trio.Nursery,
+async def test_observer_sees_question_and_answer_and_its_word_travels_along() -> None:
+    """What it gives for a question is the trace of that question's message, and of no other."""
+    notes = Notes()
+    with open_broadcast_channel(observer=notes) as bus:
+        mailbox = bus.subscribe(Interest(Topic.TASK, "a"), buffer=8)
+        traces: list[object] = []
+
+        async def answer() -> None:
+            async for message in mailbox:
+                traces.append(message.trace)
+                if message.reply is not None:
+                    message.reply.send_nowait("yes")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(answer)
+            assert await bus.ask(Topic.TASK, "one", key="a", timeout_s=1) == "yes"
+            bus.send_nowait(Message(Topic.TASK, "told", "a"))
+            assert await bus.clone().ask(Topic.TASK, "two", key="a", timeout_s=1) == "yes"
+            nursery.cancel_scope.cancel()
+    assert notes.asked == [(Topic.TASK, "a", "one"), (Topic.TASK, "a", "two")]
+    assert notes.outcomes == ["answered", "answered"]
+    assert traces == [1, None, 2]
+
+
+async def test_observer_sees_every_way_in_which_a_question_fails(
+    autojump_clock: MockClock,
 ) -> None:
-    """The observer sees topic, key and body; the actor sees the trace with the message."""
+    """Nobody there, no room, no answer, given up: the asker's error passes through it."""
     notes = Notes()
-    bus = open_broadcast_channel(observer=notes)
-    mailbox = bus.subscribe(Interest(Topic.TASK, "k"), buffer=1)
-    traces: list[object] = []
-
-    async def answer() -> None:
-        message = await mailbox.receive()
-        assert notes.seen == [(Topic.TASK, "k", "question")]
-        traces.append(message.trace)
-        assert message.reply is not None
-        message.reply.send_nowait(42)
-
-    nursery.start_soon(answer)
-    assert await bus.clone().ask(Topic.TASK, "question", key="k", timeout_s=5) == 42
-    assert traces == ["trace of question"]
-    assert notes.seen[1:] == ["answered"]
+    with open_broadcast_channel(observer=notes) as bus:
+        with pytest.raises(ActorStopped):
+            await bus.ask(Topic.TASK, "?", key="a", timeout_s=1)
+        mailbox = bus.subscribe(Interest(Topic.TASK, "a"), buffer=1)
+        with pytest.raises(ReplyTimeout):
+            await bus.ask(Topic.TASK, "?", key="a", timeout_s=1)
+        with pytest.raises(Overloaded):
+            await bus.ask(Topic.TASK, "?", key="a", timeout_s=1)
+        mailbox.receive_nowait()
+        with trio.move_on_after(0.5):
+            await bus.ask(Topic.TASK, "?", key="a", timeout_s=1)
+    assert notes.outcomes == ["ActorStopped", "ReplyTimeout", "Overloaded", "Cancelled"]
 
 
-async def test_observer_sees_the_error_that_the_asker_sees() -> None:
-    """A question that fails leaves the observer's context with its error."""
-    notes = Notes()
-    bus = open_broadcast_channel(observer=notes)
-    with pytest.raises(ActorStopped):
-        await bus.ask(Topic.TASK, "nobody", timeout_s=5)
-    assert notes.seen == [(Topic.TASK, None, "nobody"), ActorStopped]
+async def test_question_on_a_bus_that_nobody_observes_has_no_trace() -> None:
+    """Without an observer nothing travels along."""
+    with open_broadcast_channel() as bus:
+        mailbox = bus.subscribe(Interest(Topic.TASK, "a"), buffer=1)
+        async with trio.open_nursery() as nursery:
+
+            async def answer() -> None:
+                message = await mailbox.receive()
+                assert message.reply is not None
+                message.reply.send_nowait(message.trace)
+
+            nursery.start_soon(answer)
+            assert await bus.ask(Topic.TASK, "?", key="a", timeout_s=1) is None
 
 
-async def test_observer_is_not_asked_about_what_is_only_sent() -> None:
-    """A message that nobody waits for is no question, and has the trace that its sender gave."""
-    notes = Notes()
-    bus = open_broadcast_channel(observer=notes)
-    mailbox = bus.subscribe(Interest(Topic.TASK), buffer=2)
-    bus.send_nowait(Message(Topic.TASK, 1))
-    await bus.send(Message(Topic.TASK, 2, trace="own"))
-    assert [mailbox.receive_nowait().trace for _ in range(2)] == [None, "own"]
-    assert notes.seen == []
+async def test_observed_question_lets_go_of_a_dropped_message() -> None:
+    """Being observed keeps no message alive: one that is dropped unanswered ends the wait."""
+    with open_broadcast_channel(observer=Notes()) as bus:
+        mailbox = bus.subscribe(Interest(Topic.TASK, "a"), buffer=1)
+
+        async def drop() -> None:
+            await mailbox.receive()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(drop)
+            with pytest.raises(ActorStopped):
+                await bus.ask(Topic.TASK, "?", key="a", timeout_s=5)

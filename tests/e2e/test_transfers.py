@@ -54,6 +54,8 @@ def strict_server(policy: str, postgres: PostgresServer) -> Iterator[Server]:
             HOLDFAST_DATABASE__DSN=postgres.create_database(),
         ) as running:
             yield running
+            assert running.stop() == 0
+            assert running.failures() == []
 
 
 @pytest.fixture

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from holdfast_client.requests import OrderBody
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from app.cli.demo.answers import Inventory, Ruleset, Tiered
+    from holdfast_client.types import Inventory, Ruleset, Tiered
 
 DEAR_COUNT = 1_000_000_000
 """A number of units that nobody who has just begun can pay."""
@@ -26,10 +28,9 @@ class Choice:
     count: int | None = None
 
     @property
-    def body(self) -> dict[str, object]:
+    def body(self) -> OrderBody:
         """The body of the order."""
-        count = {} if self.count is None else {"count": self.count}
-        return {"asset": self.asset, **count}
+        return OrderBody(self.asset, self.count)
 
     def is_affordable(self, inventory: Inventory) -> bool:
         """Tell whether the stock covers the price."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import click
-import httpx
 import trio
 from rich.console import Console
 
-from app.cli.demo.client import BrokenPromise
+from app.cli.demo.promises import BrokenPromise, kept_promises
 from app.cli.demo.show import Narrator
 from app.cli.demo.story import Story
 from app.cli.failures import Failure, expected_failures
+from holdfast_client import Client, RetryPolicy
 
 TIMEOUT_S = 15.0
 
@@ -44,11 +44,11 @@ def demo(url: str, patience_s: float) -> None:
 async def play(url: str, narrator: Narrator, patience_s: float) -> None:
     """Play the story against ``url`` and tell its end; raises `BrokenPromise`."""
     try:
-        base = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise BrokenPromise(f"{url!r} is no URL: {error}") from None
-    if base.scheme not in {"http", "https"} or not base.host:
-        raise BrokenPromise(f"{url!r} is no URL of a server, such as http://127.0.0.1:8470")
-    async with httpx.AsyncClient(base_url=base, timeout=TIMEOUT_S, trust_env=False) as http:
-        await Story(http, narrator, patience_s=patience_s).play()
+        # Each answer counts: what goes wrong once is told, not tried again.
+        client = Client(url, timeout_s=TIMEOUT_S, retries=RetryPolicy(attempts_max=1))
+    except ValueError as error:
+        raise BrokenPromise(str(error)) from None
+    with kept_promises(url):
+        async with client:
+            await Story(client, narrator, patience_s=patience_s).play()
     narrator.scene("All as promised.")

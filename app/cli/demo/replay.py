@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app.cli.demo.client import BrokenPromise
+from app.cli.demo.promises import BrokenPromise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
-    from app.cli.demo.answers import Entry, Inventory, Stock
+    from holdfast_client.types import Inventory, LedgerEntry, Stock
 
 MS_PER_HOUR = 3_600_000
 
 
-def replay(entries: Sequence[Entry]) -> dict[str, int]:
+def replay(entries: Sequence[LedgerEntry]) -> dict[str, int]:
     """Add the entries up; give the balance of every asset that they name.
 
     Raises:
@@ -36,7 +36,7 @@ def replay(entries: Sequence[Entry]) -> dict[str, int]:
     return balances
 
 
-def check_replay(entries: Sequence[Entry], inventory: Inventory) -> None:
+def check_replay(entries: Sequence[LedgerEntry], inventory: Inventory) -> None:
     """Check that a ledger replays to an inventory that was read after it.
 
     Levels and units must be equal. A stock may have produced since the last entry, at a rate that

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from app.cli.demo.answers import Change, Entry, Inventory, Order, Problem
+    from holdfast_client import Problem
+    from holdfast_client.types import Change, Inventory, LedgerEntry, Order
 
 LEDGER_LINES_MAX = 12
 
@@ -67,7 +68,7 @@ class Narrator:
             told = ", ".join(f"{name} {number}" for name, number in owned.items())
             self._line(f"  [dim]owned[/]    {escape(told)}")
 
-    def ledger(self, entries: Sequence[Entry]) -> None:
+    def ledger(self, entries: Sequence[LedgerEntry]) -> None:
         """Show the entries of a ledger, the first and the last where there are many."""
         table = Table("seq", "cause", "changes", box=None, padding=(0, 2))
         hidden = max(0, len(entries) - LEDGER_LINES_MAX)

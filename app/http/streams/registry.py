@@ -83,6 +83,4 @@ class Streams:
 
     def statistics(self) -> StreamsStatistics:
         """Tell how many streams there are and have been."""
-        return StreamsStatistics(
-            self._open.total(), self._opened, self._refused, self._events
-        )
+        return StreamsStatistics(self._open.total(), self._opened, self._refused, self._events)

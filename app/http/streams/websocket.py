@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 import trio
-from hypercorn.protocol.events import Data, Response
+from hypercorn.protocol.events import Data
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 from wsproto.utilities import LocalProtocolError, generate_accept_token
 
-from app.http.errors import MalformedRequest, UpgradeRequired
+from app.http.errors import HttpError, MalformedRequest, UpgradeRequired
 from app.http.exchange import Headers
 from app.http.json import decode_body
 from app.http.streams.front import STREAM_ID, Admission, StreamFront, headers_of
@@ -81,11 +81,17 @@ class WebSocketStream(StreamFront):
         send: Callable[[Event], Awaitable[None]],
     ) -> None:
         super().__init__(streams, request, send)
+        self._fault = _fault(request)
         self._wire: Connection | None = None
         self._accepting: list[tuple[bytes, bytes]] = []
         self._early = b""
         self._login = bytearray()
         self._login_came: trio.Event | None = None
+
+    @property
+    def is_handshake(self) -> bool:
+        """Whether what follows the request may be frames; otherwise it is refused as HTTP."""
+        return self._fault is None
 
     # ------------------------------------------------------------- the handshake
 
@@ -95,7 +101,8 @@ class WebSocketStream(StreamFront):
         Raises whatever the request is to be refused with; `LoginFailed` once it was let in.
         """
         request = self.take_request()
-        check_handshake(request)
+        if self._fault is not None:
+            raise self._fault
         headers = headers_of(request)
         offered = _offered(headers)
         self._accepting = _accepting(headers, offered)
@@ -232,6 +239,14 @@ class WebSocketStream(StreamFront):
             await self._send(Data(stream_id=STREAM_ID, data=data))
 
 
+def _fault(request: h11.Request) -> HttpError | None:
+    try:
+        check_handshake(request)
+    except HttpError as fault:
+        return fault
+    return None
+
+
 def check_handshake(request: h11.Request) -> None:
     """Check everything about an opening handshake but who it is (RFC 6455, 4.2.1).
 
@@ -262,9 +277,7 @@ def _is_key(text: bytes) -> bool:
 
 def _tokens(headers: Headers, name: bytes) -> set[bytes]:
     """Give the elements of a header that is a list, in lower case."""
-    return {
-        token.strip().lower() for value in headers.all(name) for token in value.split(b",")
-    }
+    return {token.strip().lower() for value in headers.all(name) for token in value.split(b",")}
 
 
 def _offered(headers: Headers) -> list[bytes]:

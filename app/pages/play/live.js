@@ -155,14 +155,13 @@ export class Live {
     }
     if (fields.id) this.#lastId = fields.id;
     if (fields.data.length === 0) return;
-    this.#take(JSON.parse(fields.data.join("\n")));
+    this.#take(fields.event, JSON.parse(fields.data.join("\n")));
     this.#schedule();
   }
 
-  #take(data) {
-    const inventory = data.inventory ?? data;
-    const whole = inventory.resources && inventory.buildings && inventory.orders && inventory.at;
-    if (whole) this.#model.take(inventory);
+  #take(name, data) {
+    if (data.inventory) this.#model.take(data.inventory);
     else this.refresh().catch(() => {});
+    if (data.transfer) this.#model.tell(name, data.transfer);
   }
 }

@@ -35,6 +35,11 @@ export class Model extends EventTarget {
     this.dispatchEvent(new CustomEvent("change", { detail: { finished, first: !before } }));
   }
 
+  /** Pass on what the stream told of a transfer. */
+  tell(name, transfer) {
+    this.dispatchEvent(new CustomEvent("transfer", { detail: { name, transfer } }));
+  }
+
   /** World time now, in ms: as last told, and what has passed here since. */
   now() {
     return this.told + performance.now() - this.received;

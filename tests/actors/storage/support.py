@@ -122,6 +122,10 @@ class GatedEngine:
         """Open what is behind the gate."""
         await self.inner.open()
 
+    def forget(self) -> None:
+        """Forget what is behind the gate."""
+        self.inner.forget()
+
     async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
         """Wait at the gate, then commit."""
         self.batches.append(list(units))

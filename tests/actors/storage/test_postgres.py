@@ -376,7 +376,7 @@ async def test_connection_lost_in_doubt_is_forgotten_by_a_storage_that_starts_an
         saboteur.instead["commit"] = f"commit; {KILL_SELF}"
         with pytest.raises(EngineUnavailable):
             await engine.commit([(new_world(new_id()),)])
-        await engine.open()
+        engine.forget()
         assert await engine.commit([(new_world(name),)]) == [None]
     assert await world(database_dsn, name) == (0, 1)
 

@@ -131,3 +131,11 @@ def test_select_many_keeps_every_other_condition() -> None:
         '"cause" = $1::text and "account_id" = any($2::uuid[]) and "seq" = any($3::bigint[])'
         ' order by "seq" desc'
     )
+
+
+def test_select_orders_text_by_code_point_whatever_the_databases_locale() -> None:
+    """Only text has a locale, and is freed from it; other columns keep their indexes' order."""
+    by_text, _ = sql.select(Read("ledger", order_by="cause", descending=True), LEDGER)
+    by_number, _ = sql.select(Read("ledger", order_by="seq", limit=3), LEDGER)
+    assert by_text.endswith(' order by "cause" collate "C" desc')
+    assert by_number.endswith(' order by "seq" limit 3')

@@ -214,15 +214,15 @@ async def test_ticker_statistics_tell_the_clock_and_its_lag(
     """The lag is that of the next tick at this moment, also while nothing can be stored."""
     watch = Watch(running, TICK_MS)
     before = watch.ticker.statistics()
-    assert (before.tick, before.now_ms, before.lag_s) == (0, 0, 0.0)
+    assert (before.tick, before.now_ms, before.lag_seconds) == (0, 0, 0.0)
     async with trio.open_nursery() as nursery:
         await nursery.start(watch.ticker.run)
         await trio.sleep(1.1)
         after = watch.ticker.statistics()
-        assert (after.tick, after.now_ms, after.lag_s) == (5, BEGAN_MS + 5 * TICK_MS, 0.0)
+        assert (after.tick, after.now_ms, after.lag_seconds) == (5, BEGAN_MS + 5 * TICK_MS, 0.0)
         engine.away = True
         await trio.sleep(10)
-        assert watch.ticker.statistics().lag_s == pytest.approx(9.9)
+        assert watch.ticker.statistics().lag_seconds == pytest.approx(9.9)
         nursery.cancel_scope.cancel()
 
 

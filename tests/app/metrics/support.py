@@ -66,7 +66,7 @@ class Player:
     account_id: str
     token: str
 
-    async def order(self, key: str, asset: str = "metal_mine", **headers: str) -> httpx.Response:
+    async def order(self, key: str, asset: str = "cottage", **headers: str) -> httpx.Response:
         """Order something, under an idempotency key."""
         return await self.client.post(
             "/v1/inventory/orders",

@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import trio
 
+from holdfast_client import Client, RetryPolicy
+
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 START_GOLD = 100
 
@@ -20,6 +22,15 @@ RULES: dict[str, Any] = {
         "mine": {"levels": [{"cost": {"gold": 60}, "duration_seconds": 5}], "refund": 0.5},
         "tower": {"levels": [{"cost": {"gold": 80}, "duration_seconds": 30}], "refund": 0.5},
     },
+}
+
+WORLD: dict[str, Any] = {
+    "name": "fake",
+    "ruleset": {"name": "fake", "version": "1"},
+    "tick": 1,
+    "tick_ms": 250,
+    "speed": 1,
+    "now": EPOCH.isoformat(),
 }
 
 
@@ -67,10 +78,10 @@ class FakeServer:
         self.accounts: dict[str, FakeAccount] = {}
         self.tokens: dict[str, FakeAccount] = {}
 
-    def http(self) -> httpx.AsyncClient:
-        """Make a client of this server."""
+    def client(self) -> Client:
+        """Make a client of this server, which tries everything once."""
         transport = httpx.MockTransport(self.answer)
-        return httpx.AsyncClient(transport=transport, base_url="http://fake")
+        return Client("http://fake", transport=transport, retries=RetryPolicy(attempts_max=1))
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         """Answer a request."""
@@ -78,7 +89,7 @@ class FakeServer:
         body: dict[str, Any] = json.loads(request.content or b"{}")
         match call:
             case "GET /v1/world":
-                return httpx.Response(200, json={"name": "fake", "tick": 1, "speed": 1})
+                return httpx.Response(200, json=WORLD)
             case "GET /v1/ruleset":
                 return httpx.Response(200, json=self.rules)
             case "POST /v1/accounts":
@@ -98,7 +109,8 @@ class FakeServer:
             return refuse(409, "username-taken")
         account = self.accounts[body["username"].lower()] = FakeAccount(body["password"])
         account.change("start", gold=START_GOLD)
-        return httpx.Response(201, json={})
+        made = {"account_id": body["username"], "username": body["username"], "created_at": at(0)}
+        return httpx.Response(201, json=made)
 
     def log_in(self, body: dict[str, Any]) -> httpx.Response:
         """Open a session."""
@@ -107,7 +119,16 @@ class FakeServer:
             return refuse(401, "invalid-credentials")
         token = f"token-{len(self.tokens)}"
         self.tokens[token] = account
-        return httpx.Response(201, json={"access_token": token})
+        opened = {
+            "account_id": body["username"],
+            "session_id": token,
+            "access_token": token,
+            "token_type": "Bearer",
+            "expires_in": 900,
+            "refresh_token": "",
+            "refresh_expires_in": 900,
+        }
+        return httpx.Response(201, json=opened)
 
     def answer_to(
         self, account: FakeAccount, call: str, request: httpx.Request, body: dict[str, Any]
@@ -116,6 +137,8 @@ class FakeServer:
         self.complete(account)
         order = account.orders.get(call.rpartition("/")[2])
         match call.split("/"):
+            case ["GET ", "v1", "inventory"] if self.lie == "breaks down":
+                return httpx.Response(500, text="oops")
             case ["GET ", "v1", "inventory"]:
                 return httpx.Response(200, json=self.inventory(account))
             case ["GET ", "v1", "inventory", "ledger"]:
@@ -151,11 +174,16 @@ class FakeServer:
     def inventory(self, account: FakeAccount) -> dict[str, Any]:
         """Show what an account owns."""
         extra = 1 if self.lie == "shows another stock" else 0
-        stock = {"amount": account.gold + extra, "per_hour": 0, "capacity": None}
+        amount = account.gold + extra
+        stock = {"amount": amount, "per_hour": 0, "capacity": None, "full_at": None}
         pending = [each for each in account.orders.values() if each["state"] == "running"]
         return {
+            "account_id": "account",
+            "version": 1,
+            "tick": 1,
             "at": at(0),
             "resources": {"gold": stock},
+            "balances": {},
             "buildings": account.levels,
             "technologies": {},
             "units": {},
@@ -183,9 +211,13 @@ class FakeServer:
             first, answer = account.keys[key]
             if first != request.content:
                 return refuse(422, "idempotency-key-reused")
-            told = b"{}" if self.lie == "answers otherwise" else answer
+            told = answer
+            if self.lie == "answers otherwise":
+                told = answer.replace(b"running", b"queued")
             return httpx.Response(200, content=told, headers={"Idempotency-Replayed": "true"})
         asset = self.rules["buildings"].get(body["asset"])
+        if asset is None and self.lie == "refuses otherwise":
+            return refuse(403, "forbidden")
         if asset is None:
             return refuse(404, "unknown-asset")
         (row,) = asset["levels"]
@@ -200,6 +232,7 @@ class FakeServer:
             "level": 1,
             "cost": row["cost"],
             "state": "running",
+            "placed_at": at(0),
             "starts_at": at(0),
             "finishes_at": at(row["duration_seconds"]),
         }

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from app.cli.demo.answers import Inventory, Level, Order, Ruleset, Stock, Tiered, Unit
 from app.cli.demo.choices import (
     anything_else,
     choices,
@@ -12,8 +11,12 @@ from app.cli.demo.choices import (
     slowest_affordable,
     too_dear,
 )
+from holdfast_client.requests import OrderBody
+from holdfast_client.types import Level, Ruleset, Tiered, Unit
+from tests.app.cli.demo import samples
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
+if TYPE_CHECKING:
+    from holdfast_client.types import Inventory
 
 RULES = Ruleset(
     name="rules",
@@ -31,10 +34,8 @@ RULES = Ruleset(
 def inventory(gold: int, *orders: str, **owned: int) -> Inventory:
     """Make an inventory with gold, pending orders and building levels."""
     buildings = {name.replace("_", ":"): level for name, level in owned.items()}
-    pending = [
-        Order(f"o{n}", each, "building", {}, "queued", None, None) for n, each in enumerate(orders)
-    ]
-    return Inventory(NOW, {"gold": Stock(gold, 0, None)}, buildings, {}, {}, pending)
+    pending = [samples.order(each) for each in orders]
+    return samples.inventory(samples.stock(gold), *pending, buildings=buildings)
 
 
 def offered(inventory: Inventory) -> dict[str, dict[str, int]]:
@@ -70,7 +71,7 @@ def test_choices_of_what_is_affordable_go_by_duration() -> None:
     quickest, slowest = (f(RULES, inventory(50)) for f in (quickest_affordable, slowest_affordable))
     assert quickest is not None
     assert quickest.asset == "mine"
-    assert quickest.body == {"asset": "mine"}
+    assert quickest.body == OrderBody("mine")
     assert slowest is not None
     assert slowest.asset == "field:1"
     assert quickest_affordable(RULES, inventory(9)) is None
@@ -83,7 +84,7 @@ def test_choices_of_what_is_too_dear_fall_back_on_a_crowd() -> None:
     assert single.asset == "field:1"
     crowd = too_dear(RULES, inventory(100))
     assert crowd is not None
-    assert crowd.body == {"asset": "knight", "count": 1_000_000_000}
+    assert crowd.body == OrderBody("knight", 1_000_000_000)
     assert too_dear(Ruleset("rules", "1"), inventory(100)) is None
 
 

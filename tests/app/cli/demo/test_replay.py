@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.cli.demo.answers import Change, Entry, Inventory, Stock
-from app.cli.demo.client import BrokenPromise
+from app.cli.demo.promises import BrokenPromise
 from app.cli.demo.replay import MS_PER_HOUR, check_replay, grown, replay
+from holdfast_client.types import Change, LedgerEntry
+from tests.app.cli.demo import samples
+from tests.app.cli.demo.samples import NOW, stock
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
+if TYPE_CHECKING:
+    from holdfast_client.types import Inventory, Stock
 
 
-def ledger(*changes: dict[str, int]) -> list[Entry]:
+def ledger(*changes: dict[str, int]) -> list[LedgerEntry]:
     """Write a ledger of these deltas, one entry each, all at `NOW`."""
     balances: dict[str, int] = {}
-    entries: list[Entry] = []
+    entries: list[LedgerEntry] = []
     for seq, deltas in enumerate(changes, start=1):
         for asset, delta in deltas.items():
             balances[asset] = balances.get(asset, 0) + delta
         told = {asset: Change(delta, balances[asset]) for asset, delta in deltas.items()}
-        entries.append(Entry(seq, NOW, "cause", told))
+        entries.append(LedgerEntry(seq, NOW, "cause", told))
     return entries
 
 
 def inventory(seconds: float, gold: Stock, **buildings: int) -> Inventory:
     """Make an inventory as of some seconds after `NOW`."""
     at = NOW + timedelta(seconds=seconds)
-    return Inventory(at, {"gold": gold}, buildings, {}, {}, [])
+    return samples.inventory(gold, at=at, buildings=buildings)
 
 
 @given(st.lists(st.dictionaries(st.sampled_from("abc"), st.integers(-100, 100)), max_size=20))
@@ -53,7 +57,7 @@ def test_replay_finds_a_gap() -> None:
 def test_replay_finds_a_balance_that_is_not_the_sum() -> None:
     """A balance must be what the changes make."""
     entries = ledger({"gold": 1})
-    entries.append(Entry(2, NOW, "cause", {"gold": Change(1, 3)}))
+    entries.append(LedgerEntry(2, NOW, "cause", {"gold": Change(1, 3)}))
     with pytest.raises(BrokenPromise, match="gives gold as 3, the changes make it 2"):
         replay(entries)
 
@@ -61,9 +65,9 @@ def test_replay_finds_a_balance_that_is_not_the_sum() -> None:
 def test_check_replay_accepts_what_was_produced_since() -> None:
     """Between the last entry and the reading a stock grows at its rate."""
     entries = ledger({"gold": 100, "mine": 1})
-    check_replay(entries, inventory(10, Stock(110, 3600, 1000), mine=1))
+    check_replay(entries, inventory(10, stock(110, 3600, 1000), mine=1))
     for amount in (110, 111):
-        check_replay(entries, inventory(10.5, Stock(amount, 3600, 1000), mine=1))
+        check_replay(entries, inventory(10.5, stock(amount, 3600, 1000), mine=1))
 
 
 @pytest.mark.parametrize("amount", [99, 100, 109, 111])
@@ -71,7 +75,7 @@ def test_check_replay_refuses_another_stock(amount: int) -> None:
     """One unit too many or too few is found."""
     entries = ledger({"gold": 100, "mine": 1})
     with pytest.raises(BrokenPromise, match=f"the inventory has {amount}"):
-        check_replay(entries, inventory(10, Stock(amount, 3600, 1000), mine=1))
+        check_replay(entries, inventory(10, stock(amount, 3600, 1000), mine=1))
 
 
 @pytest.mark.parametrize("owned", [{}, {"mine": 2}, {"mine": 1, "tower": 1}])
@@ -79,7 +83,7 @@ def test_check_replay_refuses_another_level(owned: dict[str, int]) -> None:
     """Levels and units must be equal."""
     entries = ledger({"gold": 100, "mine": 1})
     with pytest.raises(BrokenPromise, match="the ledger replays to"):
-        check_replay(entries, inventory(0, Stock(100, 0, None), **owned))
+        check_replay(entries, inventory(0, stock(100), **owned))
 
 
 @given(
@@ -98,6 +102,6 @@ def test_grown_has_the_exact_amount(
     if capacity is not None and per_hour > 0:
         exact = min(exact, max(whole, capacity * MS_PER_HOUR))
     amount = max(0, exact) // MS_PER_HOUR
-    possible = grown(balance, Stock(amount, per_hour, capacity), timedelta(milliseconds=elapsed_ms))
+    possible = grown(balance, stock(amount, per_hour, capacity), timedelta(milliseconds=elapsed_ms))
     assert amount in possible
     assert len(possible) <= 2

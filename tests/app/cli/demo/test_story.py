@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.console import Console
 
-from app.cli.demo.answers import Order
-from app.cli.demo.client import BrokenPromise, Client
+from app.cli.demo.promises import BrokenPromise, kept_promises
 from app.cli.demo.show import Narrator
-from app.cli.demo.story import Player, Story
+from app.cli.demo.story import FORGED, Player, Story
 from tests.app.cli.demo.fake_server import RULES, FakeServer
+from tests.app.cli.demo.samples import order
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -22,8 +22,9 @@ async def play(server: FakeServer, *, patience_s: float = 60, terminal: bool = F
     """Play against a server; give what was told."""
     told = io.StringIO()
     console = Console(file=told, force_terminal=terminal, width=80)
-    async with server.http() as http:
-        await Story(http, Narrator(console), patience_s=patience_s).play()
+    with kept_promises("http://fake"):
+        async with server.client() as client:
+            await Story(client, Narrator(console), patience_s=patience_s).play()
     return told.getvalue()
 
 
@@ -50,7 +51,7 @@ async def test_story_plays_to_its_end(autojump_clock: MockClock, terminal: bool)
 @pytest.mark.parametrize(
     ("lie", "complaint"),
     [
-        ("lets everybody in", "POST /v1/sessions was answered 201, not 401"),
+        ("lets everybody in", "refused as 'invalid-credentials' was let through"),
         ("answers otherwise", "a command sent again got another answer than the first"),
         ("orders twice", "one order was sent, 2 are pending"),
         ("keeps the change", "80 gold were paid, 39 came back"),
@@ -60,7 +61,9 @@ async def test_story_plays_to_its_end(autojump_clock: MockClock, terminal: bool)
         ("shows another stock", "the ledger replays to 40 gold, the inventory has 41"),
         ("hides the ledger", "is empty or never comes to rest"),
         ("never rests", "is empty or never comes to rest"),
-        ("forgets to log out", "GET /v1/inventory was answered 200, not 401"),
+        ("refuses otherwise", "refused as 'forbidden' (403), not 'unknown-asset' (404)"),
+        ("breaks down", "GET /v1/inventory was answered 500: oops"),
+        ("forgets to log out", "refused as 'invalid-token' was let through"),
     ],
 )
 async def test_story_ends_at_a_broken_promise(
@@ -106,7 +109,7 @@ async def test_story_takes_what_is_instant_for_done(autojump_clock: MockClock) -
 
 async def test_story_counts_an_order_that_waits_as_not_begun() -> None:
     """An order in a queue has no start and no end yet: the bar stays where it is."""
-    queued = Order("id", "hut", "building", {}, "queued", None, None)
-    story = Story(FakeServer().http(), Narrator(Console(file=io.StringIO())), patience_s=1)
-    player = Player("ada", "", Client(FakeServer().http()))
-    assert await story._share_done(player, queued) == 0.0
+    client = FakeServer().client()
+    story = Story(client, Narrator(Console(file=io.StringIO())), patience_s=1)
+    player = Player("ada", client.resume(FORGED))
+    assert await story._share_done(player, order("hut")) == 0.0

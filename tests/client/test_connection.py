@@ -1,0 +1,238 @@
+"""What a call promises: one answer or one error, in time, and a command at most once."""
+
+from __future__ import annotations
+
+import anyio
+import httpx
+import pytest
+
+from holdfast_client import (
+    CannotConnect,
+    Client,
+    DeadlineExceeded,
+    Forbidden,
+    InvalidRequest,
+    NoAnswer,
+    NotFound,
+    Problem,
+    Refused,
+    RetryPolicy,
+    ServerBusy,
+    TooManyAttempts,
+    Unauthorized,
+    UnexpectedAnswer,
+    operations,
+)
+from holdfast_client.requests import OrderBody
+from tests.client.backends import on_both_backends
+from tests.client.servers import ORDER, WORLD, Script, client, problem, silence, tokens
+
+RESET = httpx.ReadError("connection reset")
+REFUSED = httpx.ConnectError("connection refused")
+PLACE = operations.PLACE_ORDER
+HUT = OrderBody("hut")
+
+
+@on_both_backends()
+async def test_call_sends_a_command_again_under_one_key() -> None:
+    """Whatever goes wrong in between, every attempt carries the same key, and one answer comes."""
+    busy = problem(503, "unavailable", retry_after="1")
+    script = Script(
+        REFUSED, RESET, busy, problem(504, "reply-timeout"), httpx.Response(201, json=ORDER)
+    )
+    async with client(script) as opened:
+        answer = await opened.exchange(PLACE, body=HUT)
+    assert answer.value.asset == "hut"
+    assert len(script.requests) == 5
+    assert len(set(script.headers("Idempotency-Key"))) == 1
+    assert script.headers("Idempotency-Key")[0]
+    assert {request.content for request in script.requests} == {b'{"asset":"hut"}'}
+
+
+@on_both_backends()
+async def test_call_makes_a_fresh_key_for_each_command() -> None:
+    """Two orders are two orders; a key of the caller's is used as it is."""
+    script = Script(httpx.Response(201, json=ORDER))
+    async with client(script) as opened:
+        for key in (None, None, "mine"):
+            await opened.exchange(PLACE, body=HUT, key=key)
+    first, second, third = script.headers("Idempotency-Key")
+    assert first != second
+    assert third == "mine"
+
+
+@on_both_backends()
+async def test_call_tells_a_replayed_answer() -> None:
+    """Who sends a command again later learns that it had taken effect before."""
+    headers = {"Idempotency-Replayed": "true", "X-Request-Id": "abc"}
+    script = Script(httpx.Response(200, json=ORDER, headers=headers))
+    async with client(script) as opened:
+        answer = await opened.exchange(PLACE, body=HUT)
+    assert (answer.status, answer.replayed, answer.request_id) == (200, True, "abc")
+
+
+@on_both_backends()
+async def test_call_waits_as_long_as_it_is_asked_to() -> None:
+    """Retry-After is kept to, with a little added so that not all come back at once."""
+    script = Script(problem(503, "overloaded", retry_after="7"), httpx.Response(200, json=WORLD))
+    async with client(script) as opened:
+        assert (await opened.world()).name == "world"
+    waited = script.times[1] - script.times[0]
+    assert 7 <= waited <= 7.2
+
+
+@on_both_backends()
+async def test_call_gives_up_when_the_wait_would_be_too_long() -> None:
+    """A wait beyond the deadline is not begun: the refusal is given at once."""
+    script = Script(problem(503, "overloaded", retry_after="60"))
+    async with client(script, timeout_s=30) as opened:
+        with pytest.raises(ServerBusy) as caught:
+            await opened.world()
+    assert caught.value.retry_after_s == 60
+    assert len(script.requests) == 1
+
+
+@on_both_backends()
+async def test_call_tries_no_more_often_than_it_may() -> None:
+    """After the last attempt its failure is the call's."""
+    script = Script(REFUSED)
+    policy = RetryPolicy(attempts_max=3, backoff_s=0.01)
+    async with client(script, retries=policy) as opened:
+        with pytest.raises(CannotConnect, match="no server answers at http://server"):
+            await opened.world()
+    assert len(script.requests) == 3
+
+
+@on_both_backends()
+async def test_call_ends_in_time_against_a_silent_server() -> None:
+    """Each attempt has a deadline, and so have all together, to the second."""
+    script = Script(silence)
+    async with client(script, timeout_s=12, attempt_timeout_s=5) as opened:
+        began = anyio.current_time()
+        with pytest.raises(DeadlineExceeded, match="GET /v1/world: no answer within"):
+            await opened.world()
+        assert 10 <= anyio.current_time() - began <= 12.001
+    assert len(script.requests) == 3
+
+
+@on_both_backends()
+async def test_call_can_be_cancelled() -> None:
+    """A cancelled call ends at once, and the client can be used on."""
+    script = Script(silence, httpx.Response(200, json=WORLD))
+    async with client(script) as opened:
+        with anyio.move_on_after(1) as scope:
+            await opened.world()
+        assert scope.cancelled_caught
+        assert (await opened.world()).tick == 1
+
+
+@pytest.mark.parametrize("failure", [RESET, problem(503, "unavailable"), httpx.ReadTimeout("")])
+@on_both_backends()
+async def test_call_does_not_repeat_what_may_take_effect_twice(
+    failure: httpx.Response | Exception,
+) -> None:
+    """A login whose outcome is unknown is not sent again by itself."""
+    script = Script(failure, httpx.Response(201, json=tokens(1)))
+    async with client(script) as opened:
+        with pytest.raises((NoAnswer, ServerBusy)):
+            await opened.log_in("ann", "password")
+    assert len(script.requests) == 1
+
+
+@on_both_backends()
+async def test_call_repeats_what_surely_had_no_effect() -> None:
+    """A login that found nobody, or was turned away at the door, is sent again."""
+    script = Script(REFUSED, problem(503, "overloaded"), httpx.Response(201, json=tokens(1)))
+    async with client(script) as opened:
+        assert (await opened.log_in("ann", "password")).account_id == "account"
+    assert len(script.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "slug", "class_"),
+    [
+        (400, "malformed-json", Problem),
+        (401, "invalid-credentials", Unauthorized),
+        (403, "forbidden", Forbidden),
+        (404, "unknown-asset", NotFound),
+        (409, "insufficient-resources", Refused),
+        (422, "invalid-request", InvalidRequest),
+        (429, "too-many-attempts", TooManyAttempts),
+        (500, "internal-error", Problem),
+        (503, "ruleset-mismatch", ServerBusy),
+    ],
+)
+@on_both_backends()
+async def test_call_raises_the_problem_of_its_status(
+    status: int, slug: str, class_: type[Problem]
+) -> None:
+    """A refusal is an exception of its own class, with what the server said."""
+    script = Script(problem(status, slug, missing={"wood": 3}))
+    async with client(script) as opened:
+        with pytest.raises(Problem) as caught:
+            await opened.log_in("ann", "password")
+    refusal = caught.value
+    assert type(refusal) is class_
+    assert (refusal.status, refusal.slug, refusal.detail) == (status, slug, "no")
+    assert str(refusal) == f"{slug}: no"
+    assert refusal.members == {"missing": {"wood": 3}}
+    assert refusal.missing == {"wood": 3}
+
+
+@on_both_backends()
+async def test_call_names_the_fields_that_are_wrong() -> None:
+    """An invalid request says what is wrong with which field."""
+    errors = [{"field": "username", "message": "is too short"}]
+    script = Script(problem(422, "invalid-request", errors=errors))
+    async with client(script) as opened:
+        with pytest.raises(InvalidRequest) as caught:
+            await opened.register("x", "password")
+    assert caught.value.errors == (("username", "is too short"),)
+    assert caught.value.missing == {}
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (httpx.Response(200, json={"name": 5}), "answered with another shape: .*name"),
+        (httpx.Response(200, text="hello"), "answered with another shape"),
+        (httpx.Response(204), "was answered 204: $"),
+        (httpx.Response(500, text="oops\n  all\nover"), "was answered 500: oops all over$"),
+        (httpx.Response(404, json=["not", "a", "problem"]), "was answered 404"),
+        (httpx.Response(404, json={"type": 5}), "was answered 404"),
+        (httpx.Response(302, json={"type": "/x"}, headers={"Location": "/y"}), "answered 302"),
+    ],
+)
+@on_both_backends()
+async def test_call_refuses_what_is_no_answer(answer: httpx.Response, told: str) -> None:
+    """What the API does not promise is told in one line with the beginning of what came."""
+    async with client(Script(answer)) as opened:
+        with pytest.raises(UnexpectedAnswer, match=told) as caught:
+            await opened.world()
+    assert caught.value.status == answer.status_code
+    assert "\n" not in str(caught.value)
+
+
+@on_both_backends()
+async def test_call_waits_out_a_proxy_without_a_server() -> None:
+    """While a server restarts behind its proxy, reads are tried again."""
+    script = Script(httpx.Response(502, text="bad gateway"), httpx.Response(200, json=WORLD))
+    async with client(script) as opened:
+        assert (await opened.world()).name == "world"
+
+
+@on_both_backends()
+async def test_call_takes_any_text_into_a_path() -> None:
+    """Names go into paths as they are: a slash in one does not lead elsewhere."""
+    script = Script(problem(404, "unknown-asset"))
+    async with client(script) as opened:
+        with pytest.raises(NotFound):
+            await opened.exchange(operations.QUOTE, "../../hut:1?x#y")
+    assert script.requests[0].url.raw_path == b"/v1/inventory/quotes/..%2F..%2Fhut%3A1%3Fx%23y"
+
+
+@pytest.mark.parametrize("url", ["nonsense", "ftp://server", "http://", "http://[::1"])
+def test_client_refuses_what_is_no_address(url: str) -> None:
+    """An address that is none is told at once."""
+    with pytest.raises(ValueError, match="is no URL"):
+        Client(url)

@@ -1,0 +1,255 @@
+"""What an event stream promises: every event once, in order, over any number of connections."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import httpx
+import msgspec
+import pytest
+
+from holdfast_client import DeadlineExceeded, NoAnswer, Refused, Session, UnexpectedAnswer
+from tests.client.backends import on_both_backends
+from tests.client.servers import (
+    ORDER,
+    STOCK,
+    TIME,
+    Script,
+    client,
+    problem,
+    silence,
+    stream,
+    tokens,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+Json = dict[str, Any]
+
+LOGIN = httpx.Response(201, json=tokens(1))
+BEAT = b": beat\n\n"
+
+
+def event(number: int, name: str = "order-completed", **more: object) -> bytes:
+    """Make an event as it is sent."""
+    entry: Json = {"seq": number, "at": TIME, "cause": name, "changes": {}}
+    data: Json = {"at": TIME, "tick": number, "rates": {"wood": STOCK}, "entry": entry, **more}
+    told = msgspec.json.encode(data).decode()
+    return f"id: {number}\nevent: {name}\ndata: {told}\n\n".encode()
+
+
+def end(reason: str) -> bytes:
+    """Make the event that ends a stream."""
+    told = msgspec.json.encode({"reason": reason, "detail": ""}).decode()
+    return f"event: {reason}\ndata: {told}\n\n".encode()
+
+
+async def read(session: Session, count: int, **options: Any) -> list[int]:
+    """Read so many events; give their numbers."""
+    async with session.events(**options) as events:
+        return [(await anext(events)).id for _ in range(count)]
+
+
+@on_both_backends()
+async def test_events_are_typed() -> None:
+    """An event tells what it is, the rates, and what it is about."""
+    script = Script(LOGIN, stream(BEAT, event(7, order=ORDER, full=["wood"]), None))
+    async with client(script) as opened:
+        session = await opened.log_in("ann", "password")
+        async with session.events(after=6) as events:
+            told = await anext(events)
+            assert events.last_id == 7
+    assert (told.id, told.name, told.full) == (7, "order-completed", ["wood"])
+    assert told.rates["wood"].per_hour == 60
+    assert told.entry is not None
+    assert told.entry.seq == 7
+    assert told.order is not None
+    assert told.order.asset == "hut"
+    assert (told.transfer, told.inventory) == (None, None)
+    assert script.requests[1].headers["Accept"] == "text/event-stream"
+    assert script.headers("Last-Event-ID") == [None, "6"]
+
+
+@on_both_backends()
+async def test_events_resume_after_the_last_that_came() -> None:
+    """Cut off, ended, told goodbye, refused: the stream goes on where it stood."""
+    script = Script(
+        LOGIN,
+        stream(event(1, "snapshot"), event(2), httpx.ReadError("reset")),
+        stream(event(3) + event(4)[:20]),
+        problem(503, "overloaded", retry_after="2"),
+        httpx.ConnectError("refused"),
+        stream(event(4), end("bye")),
+        stream(event(5), None),
+    )
+    async with client(script) as opened:
+        session = await opened.log_in("ann", "password")
+        assert await read(session, 5) == [1, 2, 3, 4, 5]
+    assert script.headers("Last-Event-ID") == [None, None, "2", "3", "3", "3", "4"]
+
+
+@on_both_backends()
+async def test_events_survive_silence() -> None:
+    """A connection without a sign of life is taken for dead; one with heartbeats is not."""
+
+    async def beating(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, stream=Beats(6))
+
+    script = Script(LOGIN, beating, stream(event(1), None))
+    async with client(script) as opened:
+        session = await opened.log_in("ann", "password")
+        began = anyio.current_time()
+        assert await read(session, 1) == [1]
+        # Six heartbeats 15 s apart, and then 45 s of nothing.
+        assert 135 <= anyio.current_time() - began <= 136
+
+
+class Beats(httpx.AsyncByteStream):
+    """A stream of some heartbeats."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Beat every 15 s, then fall silent."""
+        for _ in range(self.count):
+            await anyio.sleep(15)
+            yield BEAT
+        await anyio.sleep_forever()
+
+
+@on_both_backends()
+async def test_events_renew_a_token_that_expires() -> None:
+    """When the server ends a stream for its token, it goes on with a new one."""
+    script = Script(
+        LOGIN,
+        stream(event(1), end("token-expired")),
+        httpx.Response(200, json=tokens(2)),
+        stream(event(2), None),
+    )
+    async with client(script) as opened:
+        session = await opened.log_in("ann", "password")
+        assert await read(session, 2) == [1, 2]
+    assert script.paths()[1:] == ["GET /v1/events", "POST /v1/sessions/refresh", "GET /v1/events"]
+    assert script.headers("Authorization")[3] == "Bearer access-2"
+
+
+@on_both_backends()
+async def test_events_renew_a_token_that_is_refused() -> None:
+    """Where a token has expired while the stream was away, it is renewed before the next try."""
+    script = Script(
+        LOGIN,
+        problem(401, "invalid-token"),
+        httpx.Response(200, json=tokens(2)),
+        stream(event(1), None),
+    )
+    async with client(script) as opened:
+        session = await opened.log_in("ann", "password")
+        assert await read(session, 1) == [1]
+
+
+@on_both_backends()
+async def test_events_end_with_the_session() -> None:
+    """When the session ends, on the stream or while it is away, so does the iteration."""
+    refused = problem(401, "invalid-token")
+    for last in ((stream(event(2), end("session-ended")),), (stream(event(2)), refused, refused)):
+        script = Script(LOGIN, stream(event(1)), *last)
+        async with client(script) as opened:
+            session = await opened.log_in("ann", "password")
+            async with session.events() as events:
+                assert [each.id async for each in events] == [1, 2]
+                assert [each.id async for each in events] == []
+
+
+@on_both_backends()
+async def test_events_of_an_ended_session_cannot_be_had() -> None:
+    """A stream that cannot be begun says so where it is opened."""
+    script = Script(LOGIN, problem(401, "invalid-token"))
+    async with client(script) as opened:
+        session = await opened.log_in("ann", "password")
+        session._credentials.close()
+        with pytest.raises(Exception, match="invalid-token"):
+            await read(session, 1)
+
+
+@on_both_backends()
+async def test_events_give_up_after_a_while() -> None:
+    """A server that stays away is waited for as long as the patience lasts."""
+    script = Script(LOGIN, stream(event(1)), httpx.ConnectError("refused"))
+    async with client(script) as opened:
+        session = await opened.log_in("ann", "password")
+        began = anyio.current_time()
+        with pytest.raises(NoAnswer, match="no server answers"):
+            await read(session, 2)
+        assert 295 <= anyio.current_time() - began <= 300
+    assert len(script.requests) > 100
+
+
+@on_both_backends()
+async def test_events_do_not_insist_where_they_are_refused() -> None:
+    """A refusal that will stay is given at once."""
+    script = Script(LOGIN, stream(event(1)), problem(409, "something-final"))
+    async with client(script) as opened:
+        session = await opened.log_in("ann", "password")
+        with pytest.raises(Refused, match="something-final"):
+            await read(session, 2)
+    assert len(script.requests) == 3
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"id: 1\nevent: x\ndata: {}\n\n",
+        b"id: 1\nevent: x\ndata: no JSON\n\n",
+        event(1).replace(b"id: 1", b"id: one"),
+        b"data: " + b"x" * 2_000_000,
+    ],
+)
+@on_both_backends()
+async def test_events_refuse_another_shape(nonsense: bytes) -> None:
+    """What is no event of the API is told of, not passed over."""
+    script = Script(LOGIN, stream(nonsense, None))
+    async with client(script) as opened:
+        session = await opened.log_in("ann", "password")
+        with pytest.raises(UnexpectedAnswer, match="GET /v1/events was answered with another"):
+            await read(session, 1)
+
+
+@on_both_backends()
+async def test_events_of_a_server_that_does_not_answer_are_not_waited_for() -> None:
+    """Opening a stream has a deadline, whether nothing comes or a refusal without an end."""
+    for step in (silence, httpx.Response(503, stream=Beats(100))):
+        script = Script(LOGIN, step)
+        async with client(script) as opened:
+            session = await opened.log_in("ann", "password")
+            began = anyio.current_time()
+            with pytest.raises(DeadlineExceeded):
+                await read(session, 1)
+            assert anyio.current_time() - began <= 5.001
+
+
+@on_both_backends()
+async def test_events_of_a_connection_that_breaks_at_once_are_not_had() -> None:
+    """A refusal that breaks off is no answer."""
+    script = Script(LOGIN, httpx.Response(503, stream=stream(httpx.ReadError("reset")).stream))
+    async with client(script) as opened:
+        session = await opened.log_in("ann", "password")
+        with pytest.raises(NoAnswer, match="GET /v1/events: reset"):
+            await read(session, 1)
+
+
+@on_both_backends()
+async def test_events_can_be_read_on_after_a_cancellation() -> None:
+    """Who stops waiting for an event misses none."""
+    script = Script(LOGIN, stream(event(1), None), stream(event(2), event(3), None))
+    async with client(script) as opened:
+        session = await opened.log_in("ann", "password")
+        async with session.events() as events:
+            assert (await anext(events)).id == 1
+            with anyio.move_on_after(3) as scope:
+                await anext(events)
+            assert scope.cancelled_caught
+            assert [(await anext(events)).id for _ in range(2)] == [2, 3]
+    assert script.headers("Last-Event-ID")[-1] == "1"
