@@ -5,6 +5,8 @@
 #   make test        style, types, layers and all tests, with coverage
 #   make lint        style alone            make format   rewrite to the style
 #   make typecheck   mypy and pyright       make lock     renew requirements/*.txt
+#   make binary      build dist/holdfast, the whole program in one file
+#   make test-binary build it and test it as a user without Python would run it
 #   make clean       remove what was built; keeps var/, where the world lives
 
 SHELL := /bin/sh
@@ -25,7 +27,7 @@ export MYPY_CACHE_DIR := .mypy_cache
 export PYRIGHT_PYTHON_GLOBAL_NODE := 0
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help run test lint typecheck layers pytest format lock clean python env-run env-dev
+.PHONY: help run test lint typecheck layers pytest format lock binary test-binary clean python env-run env-dev
 
 help:
 	@sed -n 's/^#  *\(make .*\)/  \1/p' Makefile
@@ -67,7 +69,15 @@ lock: env-dev
 	@$(LOCK) pyproject.toml requirements/build.in -o requirements/run.txt
 	@$(LOCK) --extra dev -c requirements/run.txt pyproject.toml requirements/build.in \
 		-o requirements/dev.txt
+	@$(LOCK) --extra binary -c requirements/dev.txt pyproject.toml requirements/build.in \
+		-o requirements/binary.txt
 	@git diff --stat requirements 2>/dev/null || true
+
+binary: python
+	@$(PYTHON) packaging/build.py
+
+test-binary: binary env-dev
+	@HOLDFAST_BINARY=dist/holdfast $(BIN)/pytest -q tests/binary
 
 clean:
 	@rm -rf .venv build dist htmlcov .coverage .coverage.* .hypothesis

@@ -290,7 +290,11 @@ class _Program:
         )
         front = create_app(gateway, http, log=self._log, instruments=instruments)
         streams = Streams(
-            gateway, settings.stream_settings(self._config), rng=self._rng, log=self._log
+            gateway,
+            settings.stream_settings(self._config),
+            rng=self._rng,
+            log=self._log,
+            traffic=instruments.traffic,
         )
         ended = trio.Event()
 

@@ -25,6 +25,7 @@ import uuid
 from collections import Counter
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -189,7 +190,6 @@ class Campaign:
             **CHEAP,
             "HOLDFAST_WORLD__RULESET": str(RING),
             "HOLDFAST_WORLD__TICK_MS": "50",
-            "HOLDFAST_INVENTORY__MAILBOX_MAX": "256",
         }
         self.server = Server(directory, settings)
         self.options = options
@@ -251,9 +251,7 @@ class Campaign:
         async with Client(self.server.url) as client, trio.open_nursery() as nursery:
             for account in range(self.ring.accounts):
                 for sender in (True, True, False):
-                    nursery.start_soon(
-                        lambda a=account, s=sender: self.ring.play(client, a, sender=s)
-                    )
+                    nursery.start_soon(partial(self.ring.play, client, account, sender=sender))
             await trio.sleep(self.rng.uniform(0.02, self.options.seconds_max))
             await trio.to_thread.run_sync(self.server.kill)
 
@@ -309,7 +307,8 @@ class Campaign:
             while row["undelivered"]:
                 await trio.sleep(0.1)
                 row = await self._row(_EFFECTS)
-        keys, answers = row["keys"] or [], row["answers"] or []
+        keys: list[str] = row["keys"] or []
+        answers: list[str] = row["answers"] or []
         stored = dict(zip(keys, answers, strict=True))
         require(len(stored) == len(keys), "a key is there twice")
         require(stored == self.ring.answered, "keys and answers are not those that were given")
@@ -340,11 +339,10 @@ class Campaign:
         require(balances.get("guard", 0) == guards, f"account {account}: guards differ")
 
 
-def first_of(error: BaseException) -> BaseException:
-    """Find the first error that a group holds."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+def first_of(group: BaseExceptionGroup[PromiseBroken]) -> BaseException:
+    """Find the first error that a group holds, however deep."""
+    first = group.exceptions[0]
+    return first_of(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 def main() -> int:

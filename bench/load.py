@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import trio
 
 from bench.clients import ACTIONS, Answered, Player, Unexpected
@@ -46,6 +46,7 @@ JOINING = 16
 LAST_KEPT = 2_000
 """Answered orders that are looked for after the restart."""
 SAMPLE_S = 1.0
+SERVICE_UNAVAILABLE = 503
 GROWTH_MAX = 1.15
 GROWTH_MAX_MB = 8.0
 MB = 1_048_576
@@ -86,21 +87,20 @@ class Load:
             player.others = names
 
     async def play(self, client: Client, player: Player) -> None:
-        """Do one thing after another until the server is gone or told to stop."""
+        """Do one thing after another until the server is gone, or this is cancelled."""
         weights = [action.weight for action in ACTIONS]
-        while not self.stopping:
+        while True:
             [action] = player.rng.choices(ACTIONS, weights)
             began = time.perf_counter()
             try:
                 answered = await action.act(player, client)
             except Broken as broken:
-                if not self.stopping:
-                    self._fail(f"{action.name}: {broken}")
+                self._fail(f"{action.name}: {broken}", excused=self.stopping)
                 return
             except Unexpected as unexpected:
                 # Once the shutdown has begun, a server may say that it has no time any more.
-                if not (self.stopping and unexpected.status == 503):
-                    self._fail(f"{action.name}: {unexpected}")
+                excused = self.stopping and unexpected.status == SERVICE_UNAVAILABLE
+                self._fail(f"{action.name}: {unexpected}", excused=excused)
                 continue
             took_ms = 1000 * (time.perf_counter() - began)
             self.latencies_ms.setdefault(action.name, []).append(took_ms)
@@ -111,7 +111,9 @@ class Load:
         if answered.order_id is not None:
             self.last.append((player, answered.order_id))
 
-    def _fail(self, told: str) -> None:
+    def _fail(self, told: str, *, excused: bool) -> None:
+        if excused:
+            return
         self.unexpected_count += 1
         if len(self.unexpected) < 10:
             self.unexpected.append(told)
@@ -132,10 +134,10 @@ def list_assets(ruleset: dict[str, Any]) -> list[tuple[str, bool]]:
 
 
 class Memory:
-    """The resident memory of a process, sampled."""
+    """The resident memory of a process, sampled; psutil ships no annotations."""
 
     def __init__(self, pid: int) -> None:
-        self._process = psutil.Process(pid)
+        self._process: Any = psutil.Process(pid)
         self.samples_mb: list[float] = []
 
     async def watch(self) -> None:

@@ -190,8 +190,8 @@ async def read_until(stream: trio.SocketStream, words: bytes) -> None:
     kept = b""
     while words not in kept:
         piece = await stream.receive_some(65_536)
-        assert piece, "the stream ended"
-        kept = kept[-len(words) :] + piece
+        assert piece, f"the stream ended: {kept!r}"
+        kept = kept[-1_000:] + piece
 
 
 def main() -> int:

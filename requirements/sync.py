@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-VENV = ROOT / ".venv"
+VENV = ROOT / os.environ.get("HOLDFAST_VENV", ".venv")
 VENV_PYTHON = VENV / "bin" / "python"
 
 
@@ -58,11 +58,11 @@ def build(name: str) -> None:
         base.write_text(interpreter())
     requirements = f"requirements/{name}.txt"
     total = sum("==" in line for line in (ROOT / requirements).read_text().splitlines())
-    say(f"holdfast: installing {total} locked packages into .venv (once)")
+    say(f"holdfast: installing {total} locked packages into {VENV.name} (once)")
     install(["--require-hashes", "-r", requirements], total)
     install(["--no-deps", "--no-index", "--no-build-isolation", "-e", "."], 1)
     stamp_of(name).write_text(digest(name))
-    say("holdfast: .venv is ready")
+    say(f"holdfast: {VENV.name} is ready")
 
 
 def create() -> None:
@@ -71,12 +71,12 @@ def create() -> None:
         raise SetupError(
             "this Python has no venv module; install it (Debian, Ubuntu: apt install python3-venv)"
         )
-    say(f"holdfast: creating .venv with Python {sys.version.split()[0]}")
+    say(f"holdfast: creating {VENV.name} with Python {sys.version.split()[0]}")
     command = [sys.executable, "-m", "venv", "--clear", str(VENV)]
     made = subprocess.run(command, check=False, capture_output=True, text=True)
     if made.returncode != 0:
         said = (made.stdout + made.stderr).strip().splitlines() or ["no reason given"]
-        raise SetupError(f"cannot create .venv: {said[-1]}")
+        raise SetupError(f"cannot create {VENV.name}: {said[-1]}")
 
 
 def install(arguments: list[str], total: int) -> None:

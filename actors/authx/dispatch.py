@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 from actors.authx import messages
-from actors.authx.errors import AuthxError
+from actors.authx.errors import AuthxError, TooManyAttempts
 from actors.database.errors import DatabaseError
 from bus import Overloaded
 
@@ -137,7 +137,8 @@ class Dispatcher:
     def _start_login(self, message: messages.Login, reply: AnyReply) -> None:
         try:
             self._start_hashing(reply, partial(self._log_in, message))
-        except Overloaded:
+        except TooManyAttempts:
+            # Not this user's: every place among those who hash is taken.
             self._logins.overloaded()
             raise
 

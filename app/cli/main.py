@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from app import __version__
+from app.version import full_version
 
 COMMANDS: Final = MappingProxyType(
     {
@@ -42,8 +42,22 @@ class LazyGroup(click.Group):
         return command
 
 
+def tell_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click passes the value of a flag
+    """Tell the version, and end."""
+    if wanted and not ctx.resilient_parsing:
+        click.echo(f"holdfast, version {full_version()}")
+        ctx.exit()
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="holdfast")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=tell_version,
+    help="Show the version and exit.",
+)
 def main() -> None:
     """Holdfast, a persistent-world game server.
 

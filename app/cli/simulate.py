@@ -56,7 +56,12 @@ HEADINGS: Final[Mapping[Kind, str]] = MappingProxyType(
 @click.command()
 @click.argument("ruleset")
 @click.option(
-    "--accounts", type=click.IntRange(1, ACCOUNTS_MAX), default=100, show_default=True, metavar="N"
+    "--accounts",
+    type=click.IntRange(1, ACCOUNTS_MAX),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="How many bots play.",
 )
 @click.option(
     "--days",
@@ -64,13 +69,27 @@ HEADINGS: Final[Mapping[Kind, str]] = MappingProxyType(
     default=7,
     show_default=True,
     metavar="D",
+    help="How long they play.",
 )
-@click.option("--policy", type=click.Choice(list(POLICIES)), default="greedy", show_default=True)
-@click.option("--seed", type=int, default=1, show_default=True, metavar="S")
+@click.option(
+    "--policy",
+    type=click.Choice(list(POLICIES)),
+    default="greedy",
+    show_default=True,
+    help="How they decide.",
+)
+@click.option(
+    "--seed",
+    type=int,
+    default=1,
+    show_default=True,
+    metavar="S",
+    help="What their chances are drawn from.",
+)
 @click.option(
     "--visits",
     type=click.FloatRange(0, VISITS_MAX, min_open=True),
-    default=3,
+    default=2,
     show_default=True,
     metavar="N",
     help="How often an average player looks in each day.",
@@ -187,7 +206,8 @@ def _print(ruleset: Ruleset, played: Played, seconds: float) -> None:
             table.add_row(f"  {escape(figures[0].name)}", *map(_short, numbers))
     Console(highlight=False).print(table)
     visits, orders = f"{played.visits:,} visits", f"{played.orders:,} orders"
-    click.echo(f"{visits}, {orders}, {played.entries:,} ledger entries in {seconds:.1f} s")
+    refusals = f", {played.refusals:,} refused" if played.refusals else ""
+    click.echo(f"{visits}, {orders}{refusals} in {seconds:.1f} s")
 
 
 def _moment(at_ms: int) -> str:

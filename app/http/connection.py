@@ -20,6 +20,7 @@ from hypercorn.typing import ConnectionState, LifespanState
 
 from app.http.cancellation import split_failure
 from app.http.protocol import HttpProtocol
+from app.http.streams.wire import ClientGone, Wire
 
 if TYPE_CHECKING:
     from hypercorn.config import Config
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from app.http.settings import HttpSettings
     from app.http.streams import Streams
+    from app.http.streams.front import StreamFront, StreamRequest
 
 RECEIVE_BYTES_MAX = 64 * 1024
 """How much is read from a socket at once."""
@@ -81,6 +83,8 @@ class Connection:
         self._head_begun = False
         self._aborted = False
         self._protocol: HttpProtocol | None = None
+        self._events: StreamFront | None = None
+        self._refused = False
 
     async def serve(self) -> None:
         """Serve the connection until either side closes it; raises nothing but cancellations."""
@@ -101,14 +105,16 @@ class Connection:
         self._lingering.cancel()
         if self._idle:
             self._reading.cancel()
-        elif self._protocol is not None:
-            self._protocol.drain()
+        elif self._events is not None:
+            self._events.drain()
 
     def abort(self) -> None:
         """Close at once with a reset, whatever is under way; wakes every task of it."""
         if self._aborted:
             return
         self._aborted = True
+        if self._events is not None:
+            self._events.cut()
         sock = self._stream.socket
         with suppress(OSError):  # The peer has reset it already, or it is closed.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
@@ -132,7 +138,7 @@ class Connection:
                 client=client,
                 server=server,
                 send=self._send,
-                streams=self._streams,
+                streams=self._streams is not None,
             )
             self._set_idle(idle=True)
             if self._context.terminated.is_set():
@@ -140,6 +146,34 @@ class Connection:
             with self._reading:
                 await self._read(protocol)
             await protocol.handle(Closed())
+            handover = protocol.handover
+        if handover is not None and self._streams is not None and not self._aborted:
+            # A stream lasts: what served the request until here is not kept for it.
+            self._protocol = None
+            del protocol, group
+            await self._follow(self._streams, *handover)
+
+    async def _follow(
+        self, streams: Streams, front: type[StreamFront], request: StreamRequest
+    ) -> None:
+        """Serve an event stream on what was an HTTP connection, until it ends."""
+        wire = Wire(
+            self._stream,
+            streams.readiness,
+            send_timeout_s=self._settings.send_timeout_ms / 1000,
+            log=self._log,
+        )
+        with suppress(OSError):  # The peer has reset it already.
+            self._stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, STREAM_BUFFER_BYTES)
+        events = self._events = front(streams, wire, request)
+        del request
+        if self._context.terminated.is_set():
+            events.drain()
+        try:
+            await events.run()
+        except ClientGone:
+            self.abort()
+        self._refused = events.refused
 
     async def _read(self, protocol: HttpProtocol) -> None:
         while True:
@@ -148,10 +182,8 @@ class Connection:
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return
             await protocol.handle(RawData(bytes(data)))
-            if protocol.streaming:
-                if not data:
-                    return
-                self._bound_buffer()
+            if protocol.handover is not None:
+                return
             if not data:
                 break
             if self._idle and not self._head_begun and protocol.head_begun:
@@ -161,11 +193,6 @@ class Connection:
         while not self._idle:
             self._quiet = trio.Event()
             await self._quiet.wait()
-
-    def _bound_buffer(self) -> None:
-        """Bound what the system holds for a client that is told events and does not read them."""
-        with suppress(OSError):  # The peer has reset it already.
-            self._stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, STREAM_BUFFER_BYTES)
 
     async def _send(self, event: Event) -> None:
         """Take what the protocol has to say to the client or about the connection."""
@@ -220,7 +247,8 @@ class Connection:
 
     async def _close(self) -> None:
         try:
-            if not self._aborted and self._protocol is not None and self._protocol.input_left:
+            left = self._refused or (self._protocol is not None and self._protocol.input_left)
+            if left and not self._aborted:
                 await self._linger()
         finally:
             self._stream.socket.close()

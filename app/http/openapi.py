@@ -9,6 +9,7 @@ import msgspec
 from app.http.catalogue import PROBLEM_KINDS
 from app.http.endpoint import Auth, Endpoint, PathKind
 from app.http.exchange import JSON_TYPE, PROBLEM_TYPE
+from app.http.streams.description import STREAM_TYPES, STREAMS, describe_stream
 from app.http.types.world import ProblemDetails
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def slugs(endpoint: Endpoint) -> tuple[str, ...]:
 
 
 def describe(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
-    """Describe a table as an OpenAPI 3.1 document."""
+    """Describe a table, and the event streams beside it, as an OpenAPI 3.1 document."""
     types = _types(endpoints)
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
     schema_of = dict(zip(types, schemas, strict=True))
@@ -86,6 +87,9 @@ def describe(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     for endpoint in endpoints:
         operations = paths.setdefault(endpoint.template("{", "}"), {})
         operations[endpoint.method.lower()] = _operation(endpoint, schema_of)
+    for stream in STREAMS:
+        operation = describe_stream(stream, _operation(stream, schema_of), schema_of)
+        paths[stream.path] = {stream.method.lower(): operation}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -106,7 +110,7 @@ def describe(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
 
 def _types(endpoints: Iterable[Endpoint]) -> list[Any]:
     """Give every type of the table once, in the table's order."""
-    types: list[Any] = [ProblemDetails]
+    types: list[Any] = [ProblemDetails, *STREAM_TYPES]
     for endpoint in endpoints:
         for type_ in (endpoint.request, endpoint.response):
             if type_ is not None and type_ not in types:

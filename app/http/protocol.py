@@ -8,12 +8,12 @@ What Hypercorn refuses by itself is a problem with a request id, as everything e
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import h11
 from hypercorn.events import Closed
 from hypercorn.protocol.events import Request, Response
-from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11WSConnection
+from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 
 from app.http.edge import REQUEST_ID, new_request_id
@@ -25,19 +25,16 @@ from app.http.errors import (
     NotImplementedByServer,
 )
 from app.http.problems import problem_of
-from app.http.streams.front import StreamFront
-from app.http.streams.routes import SSE_PATH, WEBSOCKET_PATH
-from app.http.streams.sse import SseStream
-from app.http.streams.websocket import WebSocketStream
+from app.http.streams.front import StreamRequest
+from app.http.streams.fronts import front_of, stream_fault
 
 if TYPE_CHECKING:
     from hypercorn.protocol.events import Event
 
-    from app.http.streams import Streams
+    from app.http.streams.front import StreamFront
 
 HEADERS_TOO_LARGE = 431
 NOT_IMPLEMENTED = 501
-OK = 200
 _CLOSE = (b"connection", b"close")
 _VERSIONS = (b"1.0", b"1.1")
 
@@ -45,28 +42,14 @@ _VERSIONS = (b"1.0", b"1.1")
 class HttpProtocol(H11Protocol):
     """One connection's HTTP, driven by `app.http.connection`.
 
-    A request for an event stream is served by ``streams``, if there are any, and not by the app.
+    A request for an event stream is not served here, where there are ``streams``: it is left in
+    ``handover`` for whoever owns the connection, and nothing more is read.
     """
 
-    def __init__(self, *args: Any, streams: Streams | None = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, streams: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._streams = streams
-
-    @property
-    def streaming(self) -> bool:
-        """Whether an event stream is open, which ends when the client stops sending."""
-        return self._events is not None
-
-    def drain(self) -> None:
-        """End an event stream (the server shuts down); any other request goes on."""
-        if self._events is not None:
-            self._events.drain()
-
-    @property
-    def _events(self) -> StreamFront | None:
-        # Hypercorn knows two kinds of streams and not this one.
-        stream: object = self.stream
-        return stream if isinstance(stream, StreamFront) else None
+        self.handover: tuple[type[StreamFront], StreamRequest] | None = None
 
     @property
     def input_left(self) -> bool:
@@ -89,9 +72,7 @@ class HttpProtocol(H11Protocol):
         """
         if isinstance(event, Response):
             unread = self.connection.their_state is h11.SEND_BODY
-            # A refused WebSocket handshake: what the client sends may be frames already.
-            refused = isinstance(self.connection, H11WSConnection) and event.status_code >= OK
-            if unread or refused or self.context.terminated.is_set():
+            if unread or self.context.terminated.is_set():
                 event = replace(event, headers=[*event.headers, _CLOSE])
         await super().stream_send(event)
 
@@ -103,7 +84,9 @@ class HttpProtocol(H11Protocol):
         if fault is not None:
             await self._refuse(fault)
             return
-        if self._streams is not None and self._open_stream(request, self._streams):
+        front = front_of(request.target) if self._streams else None
+        if front is not None:
+            await self._hand_over(front, request)
             return
         self.stream = HTTPStream(
             self.app,
@@ -128,23 +111,19 @@ class HttpProtocol(H11Protocol):
             )
         )
 
-    def _open_stream(self, request: h11.Request, streams: Streams) -> bool:
-        """Serve the request as an event stream if it is for one."""
-        path = request.target.partition(b"?")[0].decode("latin-1")
-        stream: StreamFront
-        if path == SSE_PATH:
-            stream = SseStream(streams, request, self.stream_send)
-        elif path == WEBSOCKET_PATH:
-            stream = WebSocketStream(streams, request, self.stream_send)
-            if stream.is_handshake:
-                # From here on what the client sends is not HTTP; refusals still are.
-                self.connection = H11WSConnection(cast("h11.Connection", self.connection))
-        else:
-            return False
-        self.stream = cast("HTTPStream", stream)
-        self.keep_alive_requests += 1
-        self.task_group.spawn(stream.run)  # pyright: ignore[reportUnknownMemberType]
-        return True
+    async def _hand_over(self, front: type[StreamFront], request: h11.Request) -> None:
+        fault = stream_fault(front, request)
+        if fault is not None:
+            await self._refuse(fault)
+            return
+        stream_request = StreamRequest.of(
+            request.target,
+            request.http_version,
+            list(request.headers),
+            client=self.client[0] if self.client else "",
+            early=self.connection.trailing_data[0],
+        )
+        self.handover = (front, stream_request)
 
     async def _send_error_response(self, status_code: int) -> None:
         """Answer what h11 could not parse; Hypercorn closes the connection after it."""

@@ -69,6 +69,8 @@ async def serve_http(
                 await trio.serve_listeners(server.handle, listeners, handler_nursery=nursery)
 
         nursery.start_soon(accept)
+        if streams is not None:
+            nursery.start_soon(streams.readiness.run)
         task_status.started(port)
         try:
             await shutdown()

@@ -21,11 +21,10 @@ _OVER: Final = frozenset({"completed", "cancelled"})
 
 
 class PresentOnly:
-    """Passes on to ``inner`` what tells of the present, and counts what it lets go."""
+    """Passes on to ``inner`` what tells of the present, and lets the rest go."""
 
     def __init__(self, inner: Engine) -> None:
         self._inner = inner
-        self.entries = 0
 
     async def open(self) -> None:
         """See `Engine.open`."""
@@ -37,7 +36,7 @@ class PresentOnly:
 
     async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
         """See `Engine.commit`."""
-        return await self._inner.commit([self._present(unit) for unit in units])
+        return await self._inner.commit([_present(unit) for unit in units])
 
     async def read(self, reads: Sequence[Read]) -> list[list[Row]]:
         """See `Engine.read`."""
@@ -47,17 +46,18 @@ class PresentOnly:
         """See `Engine.aclose`."""
         await self._inner.aclose()
 
-    def _present(self, unit: Unit) -> Unit:
-        kept: list[Operation] = []
-        for operation in unit:
-            if operation.table in _UNREAD:
-                self.entries += operation.table == "ledger"
-            elif (
-                isinstance(operation, Update)
-                and operation.table == "orders"
-                and operation.values.get("state") in _OVER
-            ):
-                kept.append(Delete("orders", operation.key, operation.version))
-            else:
-                kept.append(operation)
-        return tuple(kept)
+
+def _present(unit: Unit) -> Unit:
+    kept: list[Operation] = []
+    for operation in unit:
+        if operation.table in _UNREAD:
+            continue
+        if (
+            operation.table == "orders"
+            and isinstance(operation, Update)
+            and operation.values.get("state") in _OVER
+        ):
+            kept.append(Delete("orders", operation.key, operation.version))
+        else:
+            kept.append(operation)
+    return tuple(kept)

@@ -60,7 +60,7 @@ class Setup:
     days: float
     policy: str
     seed: int
-    visits_per_day: float = 3.0
+    visits_per_day: float = 2.0
     samples: int = 30
 
     @property
@@ -80,18 +80,17 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """A simulation that is over."""
+    """A simulation that is over; ``refusals`` are orders that the server did not accept."""
 
     setup: Setup
     samples: tuple[Sample, ...]
     visits: int
     orders: int
     refusals: int
-    entries: int
 
 
 class _Bot:
-    """One player: an account, a habit, and a chance of its own."""
+    """One player: an account, a habit, and dice of its own."""
 
     __slots__ = ("account_id", "gap_ms", "placed", "rng")
 
@@ -126,15 +125,14 @@ async def play(
     it only those of the present are kept.
     """
     ruleset = remembering(ruleset)
-    kept = PresentOnly(engine or MemoryEngine(declared_tables()))
+    if engine is None:
+        engine = PresentOnly(MemoryEngine(declared_tables()))
     rng = random.Random(setup.seed)  # noqa: S311 - jitter of restarts that do not happen
     with _rare_collections():
-        async with open_stage(
-            ruleset, engine or kept, accounts=setup.accounts, rng=rng, log=log
-        ) as stage:
+        async with open_stage(ruleset, engine, accounts=setup.accounts, rng=rng, log=log) as stage:
             game = _Game(ruleset, setup, stage)
             await game.run(on_progress)
-    return Played(setup, tuple(game.samples), game.visits, game.orders, game.refusals, kept.entries)
+    return Played(setup, tuple(game.samples), game.visits, game.orders, game.refusals)
 
 
 @contextmanager

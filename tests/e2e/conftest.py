@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.players import client
-from tests.e2e.server import Server, serving
+from tests.e2e.server import serving
 from tests.postgres import reachable_directory
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.wire import Client
+    from tests.e2e.server import Server
+    from tests.postgres import PostgresServer
 
 
 @pytest.fixture
@@ -24,38 +26,21 @@ def place() -> Iterator[Path]:
         yield directory
 
 
-@pytest.fixture(scope="module")
-def server_settings() -> dict[str, str]:
-    """Give the settings of the module's server beside the usual ones; a module may override."""
-    return {}
-
-
-@pytest.fixture(scope="module")
-def expected_failures() -> frozenset[str]:
-    """Give the events that the module's server may log as errors; a module may override."""
-    return frozenset()
-
-
-@pytest.fixture(scope="module")
-def server(
-    database_dsn: str, server_settings: dict[str, str], expected_failures: frozenset[str]
-) -> Iterator[Server]:
-    """Run one server for all tests of a module, on a database of its own.
+@pytest.fixture(scope="session")
+def server(postgres: PostgresServer) -> Iterator[Server]:
+    """Run the one server of all tests that do not need one of their own.
 
     Whatever the tests did to it, it must end in order and have met nothing unforeseen.
     """
-    settings = {"HOLDFAST_DATABASE__DSN": database_dsn, **server_settings}
-    with reachable_directory() as directory, serving(directory, **settings) as running:
+    dsn = postgres.create_database()
+    with reachable_directory() as place, serving(place, HOLDFAST_DATABASE__DSN=dsn) as running:
         yield running
         assert running.stop() == 0
-        failures = [
-            event for event in running.failures() if event["event"] not in expected_failures
-        ]
-        assert failures == []
+        assert running.failures() == []
 
 
 @pytest.fixture
 async def http(server: Server) -> AsyncGenerator[Client, None]:
-    """Open a client of the module's server."""
+    """Open a client of the server."""
     async with client(server.url) as opened:
         yield opened

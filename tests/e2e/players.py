@@ -148,7 +148,8 @@ class Player:
             inventory = await self.inventory()
             return inventory if inventory["buildings"].get(building) == level else None
 
-        return await until(stands)
+        inventory: Json = await until(stands)
+        return inventory
 
 
 def refused(response: Response, status: int, kind: str) -> Json:

@@ -111,7 +111,9 @@ async def test_body_too_large_or_not_declared_as_json_is_refused(player: Player)
     refused(answer, 415, "unsupported-media-type")
 
 
-@pytest.mark.parametrize("path", ["/nowhere", "/v1", "/v2/world", "/v1/inventory/", "/v1//world", "/%00"])
+@pytest.mark.parametrize(
+    "path", ["/nowhere", "/v1", "/v2/world", "/v1/inventory/", "/v1//world", "/%00"]
+)
 async def test_path_that_is_not_there_is_a_404(http: Client, path: str) -> None:
     """Unknown paths are told so."""
     refused(await http.get(path), 404, "not-found")

@@ -8,29 +8,33 @@ import pytest
 import trio
 
 from tests.e2e.players import Player, check_books, fresh_key, until
-from tests.postgres import run_script
+from tests.e2e.server import serving
+from tests.postgres import reachable_directory, run_script
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from actors.database.session import Session
     from bench.wire import Client, Response
     from tests.e2e.server import Server
+    from tests.postgres import PostgresServer
 
 IDLE_S = 0.2
 
 
 @pytest.fixture(scope="module")
-def server_settings() -> dict[str, str]:
-    """Passivate soon, so that what is stored is read again; give up waiting soon."""
-    return {
+def server(postgres: PostgresServer) -> Iterator[Server]:
+    """Run a server that passivates soon, so that what is stored is read again, and waits little."""
+    settings = {
+        "HOLDFAST_DATABASE__DSN": postgres.create_database(),
         "HOLDFAST_INVENTORY__IDLE_SECONDS": str(IDLE_S),
         "HOLDFAST_HTTP__REPLY_TIMEOUT_MS": "1500",
     }
-
-
-@pytest.fixture(scope="module")
-def expected_failures() -> frozenset[str]:
-    """Name what is logged as an error when an Inventory keeps failing."""
-    return frozenset({"inventory_given_up", "actor_escalated"})
+    with reachable_directory() as directory, serving(directory, **settings) as running:
+        yield running
+        assert running.stop() == 0
+        failed = {event["event"] for event in running.failures()}
+        assert failed <= {"inventory_given_up", "actor_escalated"}
 
 
 async def run_sql(server: Server, sql: str, *values: object) -> None:

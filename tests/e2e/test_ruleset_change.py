@@ -109,7 +109,7 @@ async def test_removed_asset_is_refused_until_it_has_a_place(place: Path, own_ds
                 player.http = http
 
                 async def recruited(player: Player = player) -> bool:
-                    return (await player.inventory())["units"] == {"scout": 3}
+                    return bool((await player.inventory())["units"] == {"scout": 3})
 
                 await until(recruited)
                 assert (await player.inventory())["buildings"] == {"cottage": 1}

@@ -39,7 +39,7 @@ _PASSING = (BusError, DatabaseError, StorageError)
 
 
 class Outlet(Protocol):
-    """Where a follower's events go; both wait until the client has taken what is sent."""
+    """Where a follower's events go; sending waits until the client has taken what is sent."""
 
     async def tell(self, events: Sequence[WireEvent]) -> None:
         """Send some events."""
@@ -47,6 +47,10 @@ class Outlet(Protocol):
 
     async def beat(self) -> None:
         """Send a sign of life."""
+        ...
+
+    async def heed(self) -> None:
+        """Look what the follower was interrupted for."""
         ...
 
 
@@ -60,12 +64,14 @@ class Follower:
         "_beat_at",
         "_gateway",
         "_identity",
+        "_interrupted",
         "_last",
         "_look_at",
         "_rng",
         "_settings",
         "_subscription",
         "_token",
+        "_waiting",
     )
 
     def __init__(
@@ -84,6 +90,8 @@ class Follower:
         self._last = after
         self._settings = settings
         self._rng = rng
+        self._waiting: trio.CancelScope | None = None
+        self._interrupted = False
         self._look_at = float("inf")
         self._beat_at = self._next_beat()
         self._subscription = gateway.follow(identity.account_id, identity.session_id)
@@ -103,14 +111,24 @@ class Follower:
         """
         return await self._read()
 
+    def interrupt(self) -> None:
+        """Have the outlet heed something, as soon as nothing else is in hand."""
+        self._interrupted = True
+        if self._waiting is not None:
+            self._waiting.cancel()
+
     async def follow(self, outlet: Outlet) -> str:
         """Tell what happens until the session ends or the token runs out; return which.
 
         Raises:
             InventoryError: the inventory cannot be read any more.
+            Exception: whatever the outlet raises, which ends the stream.
         """
         while True:
             news = await self._wait()
+            if self._interrupted:
+                self._interrupted = False
+                await outlet.heed()
             now = trio.current_time()
             if now >= self._beat_at:
                 self._beat_at = self._next_beat()
@@ -130,13 +148,12 @@ class Follower:
 
     async def _wait(self) -> bool:
         """Wait for the next moment at which there is something to do; whether there is news."""
-        with trio.move_on_at(min(self._beat_at, self._look_at)):
+        if self._interrupted:
+            return False
+        with trio.move_on_at(min(self._beat_at, self._look_at)) as self._waiting:
             body = (await self._subscription.receive()).body
-            return not (
-                isinstance(body, LedgerAdvanced)
-                and self._last is not None
-                and body.seq <= self._last
-            )
+            known = self._last or 0
+            return not (isinstance(body, LedgerAdvanced) and body.seq <= known)
         return False
 
     async def _ending(self) -> str | None:

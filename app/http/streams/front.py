@@ -1,7 +1,8 @@
-"""One open stream on one connection, from the checks to the end; the wire is a subclass's.
+"""One open stream on one connection, from the checks to the end; the format is a subclass's.
 
-It stands where Hypercorn's own stream stands between the protocol of a connection and the
-application. A stream runs as one task of its connection; whatever ends the connection ends it.
+A connection hands its socket over when a request is for a stream: what served the request until
+then is let go, and the stream runs in the connection's own task, with nothing beside it. That is
+what makes thousands of them cheap.
 """
 
 from __future__ import annotations
@@ -9,26 +10,24 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import TYPE_CHECKING, ClassVar
 
 import trio
-from hypercorn.protocol.events import Body, EndBody, Response, StreamClosed
 
 from actors.authx.errors import InvalidToken
 from app.http.edge import REQUEST_ID, request_id_of
-from app.http.errors import FieldError, InvalidRequest, MethodNotAllowed, ServerStopping
+from app.http.errors import FieldError, InvalidRequest, ServerStopping
 from app.http.exchange import Headers, HttpRequest
 from app.http.pipeline import bearer_token, bind
-from app.http.problems import problem_of
 from app.http.streams.translate import BYE, end_of
+from app.http.streams.wire import ClientGone
 from app.http.trail import Trail
 from app.http.types.inventory import INTEGER_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-
-    import h11
-    from hypercorn.protocol.events import Event
+    from collections.abc import Sequence
 
     from actors.authx.messages import Identity
     from app.http.endpoint import Endpoint
@@ -36,14 +35,35 @@ if TYPE_CHECKING:
     from app.http.streams.follow import Follower
     from app.http.streams.registry import Streams
     from app.http.streams.translate import WireEvent
-
-STREAM_ID: Final = 1
-"""The number of the one stream that an HTTP/1.1 connection carries at a time."""
-
-BYE_S: Final = 0.2
-"""How long saying goodbye may take when the server stops."""
+    from app.http.streams.wire import Wire
 
 _EVENT_ID = re.compile(rb"0|[1-9][0-9]{0,15}")
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRequest:
+    """A request for a stream, and what the client has sent after it."""
+
+    target: bytes
+    http_version: bytes
+    headers: Headers
+    request_id: str
+    client: str
+    early: bytes
+
+    @classmethod
+    def of(
+        cls,
+        target: bytes,
+        http_version: bytes,
+        headers: Sequence[tuple[bytes, bytes]],
+        *,
+        client: str,
+        early: bytes,
+    ) -> StreamRequest:
+        """Make one of the parts of an HTTP request."""
+        request_id = request_id_of(headers)
+        return cls(target, http_version, Headers(headers), request_id, client, early)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,101 +75,136 @@ class Admission:
     after: int | None
 
 
+class StreamOver(Exception):
+    """The stream is to end without another word."""
+
+
 class StreamFront(ABC):
     """Serves one request for a stream; see the module."""
 
+    __slots__ = (
+        "_began_s",
+        "_begun",
+        "_bell",
+        "_draining",
+        "_follower",
+        "_request",
+        "_trail",
+        "refused",
+        "streams",
+        "wire",
+    )
+
     endpoint: ClassVar[Endpoint]
 
-    def __init__(
-        self,
-        streams: Streams,
-        request: h11.Request,
-        send: Callable[[Event], Awaitable[None]],
-    ) -> None:
-        self._streams = streams
-        self._request: h11.Request | None = request
-        self._send = send
-        self._request_id = request_id_of(request.headers)
-        self._scope = trio.CancelScope()
+    def __init__(self, streams: Streams, wire: Wire, request: StreamRequest) -> None:
+        self.streams = streams
+        self.wire = wire
+        self.refused = False
+        self._request: StreamRequest | None = request
+        path = self.endpoint.path
+        self._trail = Trail(request.request_id, self.endpoint.method, path, request.client, path)
+        self._began_s = trio.current_time()
         self._begun = False
-        self._closed = False
-        self.draining = False
-
-    async def handle(self, event: Event) -> None:
-        """Take what the connection says: the end of it, or what the client goes on to send."""
-        if isinstance(event, StreamClosed):
-            self._closed = True
-            self.stop()
-        elif not self._closed:
-            await self.received(event)
-
-    def drain(self) -> None:
-        """End the stream at once, with a goodbye (the server shuts down)."""
-        self.draining = True
-        self.stop()
-
-    def stop(self) -> None:
-        """End the stream at once, without a word."""
-        self._scope.cancel()
+        self._draining = False
+        self._follower: Follower | None = None
+        self._bell: trio.Event | None = None
 
     async def run(self) -> None:
-        """Serve until the session, the client or the server ends it."""
-        with self._scope:
-            await self._serve()
-        if self.draining and not self._closed:
-            with trio.move_on_after(BYE_S):
-                await self._say_bye()
-        if not self._closed:
-            await self._send(StreamClosed(stream_id=STREAM_ID))
+        """Serve until the session, the client or the server ends it.
 
-    async def _serve(self) -> None:
+        Raises:
+            ClientGone: the client does not read: what it has not taken should be thrown away.
+        """
         try:
-            admission = await self.admit()
-            with self._streams.following(
-                admission.identity, admission.token, admission.after
-            ) as follower:
-                await self._tell_first(follower)
-                ending = await follower.follow(self)
-            await self.end(end_of(ending))
+            await self._serve()
+        except StreamOver:
+            pass
+        except ClientGone:
+            raise
         # The edge of the program: nothing that a request causes may pass.
         except Exception as error:  # noqa: BLE001
-            await self.failed(error)
+            await self.fail(self.streams.pipeline.refuse(error, self._trail.request_id))
+        finally:
+            self.wire.forget()
+
+    def drain(self) -> None:
+        """End the stream at once, with a goodbye (the server shuts down); never waits."""
+        self._draining = True
+        if self._begun:
+            self.say_goodbye(end_of(BYE))
+        self._ring()
+
+    def cut(self) -> None:
+        """End the stream at once, whose socket is about to be closed; never waits."""
+        self._draining = True
+        self.wire.forget()
+        self._ring()
+
+    async def heed(self) -> None:
+        """End where the server stops or the client has gone; take what the client has sent.
+
+        Raises:
+            StreamOver, ClientGone: the stream is to end.
+        """
+        if self._draining:
+            raise StreamOver
+        data = self.wire.receive_nowait()
+        if data:
+            await self.take(data)
+        self.wire.watch(self._ring)
+
+    async def _serve(self) -> None:
+        self.wire.watch(self._ring)
+        admission = await self._admit()
+        with self.streams.following(
+            admission.identity, admission.token, admission.after
+        ) as follower:
+            await self._tell_first(follower)
+            self._follower = follower
+            if self._bell is not None:
+                follower.interrupt()
+            ending = await follower.follow(self)
+            self._follower = None
+        await self.end(end_of(ending))
+
+    async def _admit(self) -> Admission:
+        # The request's headers are not kept for as long as the stream is.
+        request, self._request = self._request, None
+        if request is None:
+            raise LookupError("a stream is served once")
+        return await self.admit(request)
 
     async def _tell_first(self, follower: Follower) -> None:
         # Apart from the rest, so that what was told first is not kept as long as the stream is.
         events = await follower.begin()
+        if self._draining:
+            raise ServerStopping
         await self.begin()
         await self.tell(events)
 
-    async def failed(self, error: Exception) -> None:
-        """Answer with the problem, or end the stream where it has begun."""
-        response = self.refusal(error)
-        if not self._begun:
-            await self.answer(response)
+    def _ring(self) -> None:
+        """Say that there is something to heed."""
+        if self._follower is not None:
+            self._follower.interrupt()
+        elif self._bell is None:
+            self._bell = trio.Event()
+            self._bell.set()
         else:
-            await self.end(None)
+            self._bell.set()
 
-    def refusal(self, error: Exception) -> HttpResponse:
-        """Give the problem that an error is, and log it where nobody foresaw it."""
-        return self._streams.pipeline.refuse(error, self._request_id)
-
-    async def _say_bye(self) -> None:
-        if self._begun:
-            await self.end(end_of(BYE))
-        else:
-            await self.answer(problem_of(ServerStopping()).response())
+    async def wait_for_client(self) -> None:
+        """Wait until there is something to heed, before there is a follower, and heed it."""
+        if self._bell is None:
+            self._bell = trio.Event()
+        await self._bell.wait()
+        self._bell = None
+        await self.heed()
 
     # ------------------------------------------------------------- checking
 
-    def take_request(self) -> h11.Request:
-        """Give the request, once: its headers need not be kept."""
-        request, self._request = self._request, None
-        if request is None:
-            raise LookupError("the request was taken before")
-        return request
-
     async def check(
-        self, request: h11.Request, headers: Headers, after: int | None = None
+        self, request: StreamRequest, headers: Headers, after: int | None = None
     ) -> Admission:
         """Check a request as any other; ``after`` goes before what the request says.
 
@@ -157,18 +212,15 @@ class StreamFront(ABC):
         """
         path, _, query = request.target.partition(b"?")
         http_request = HttpRequest(
-            request.method.decode("ascii"),
+            self.endpoint.method,
             path.decode("latin-1"),
             query,
             headers,
             b"",
-            self._request_id,
-            Trail(self._request_id, route=self.endpoint.path),
+            request.request_id,
+            self._trail,
         )
-        if http_request.method != self.endpoint.method:
-            raise MethodNotAllowed((self.endpoint.method,))
-        bound = bind(self.endpoint)
-        call = await self._streams.pipeline.admit(bound, http_request, {})
+        call = await self.streams.pipeline.admit(bind(self.endpoint), http_request, {})
         token = bearer_token(headers)
         if token is None:
             raise InvalidToken("no bearer token")
@@ -181,29 +233,38 @@ class StreamFront(ABC):
 
     # ------------------------------------------------------------- the wire
 
-    async def answer(self, response: HttpResponse) -> None:
-        """Answer the request as one that is not a stream."""
-        headers = [
-            *response.headers,
-            (b"content-length", str(len(response.body)).encode("ascii")),
-        ]
-        await self.start(response.status, headers)
-        await self._send(Body(stream_id=STREAM_ID, data=response.body))
-        await self._send(EndBody(stream_id=STREAM_ID))
-
     async def start(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
-        """Send the head of the answer."""
+        """Send the head of the answer, and count it."""
         self._begun = True
-        whole = [*headers, (REQUEST_ID, self._request_id.encode("ascii"))]
-        await self._send(Response(stream_id=STREAM_ID, headers=whole, status_code=status))
+        self._trail.status = status
+        self._trail.seconds = trio.current_time() - self._began_s
+        self.streams.traffic.answered(self._trail)
+        whole = (
+            *headers,
+            (REQUEST_ID, self._trail.request_id.encode("ascii")),
+            (b"date", formatdate(usegmt=True).encode("ascii")),
+        )
+        lines = [b"HTTP/1.1 %d %s" % (status, HTTPStatus(status).phrase.encode("ascii"))]
+        lines += [b"%s: %s" % header for header in whole]
+        await self.wire.send(b"\r\n".join([*lines, b"", b""]))
+
+    async def fail(self, problem: HttpResponse) -> None:
+        """Answer with a problem where nothing was answered yet; otherwise just end."""
+        if self._begun:
+            return
+        self.refused = True
+        length = str(len(problem.body)).encode("ascii")
+        framing = ((b"content-length", length), (b"connection", b"close"))
+        await self.start(problem.status, (*problem.headers, *framing))
+        await self.wire.send(problem.body)
 
     @abstractmethod
-    async def received(self, event: Event) -> None:
-        """Take what the client sends beside its request."""
-
-    @abstractmethod
-    async def admit(self) -> Admission:
+    async def admit(self, request: StreamRequest) -> Admission:
         """Check who it is; raises whatever the request is to be refused with."""
+
+    @abstractmethod
+    async def take(self, data: bytes) -> None:
+        """Take what the client has sent."""
 
     @abstractmethod
     async def begin(self) -> None:
@@ -218,8 +279,12 @@ class StreamFront(ABC):
         """Send a sign of life."""
 
     @abstractmethod
-    async def end(self, last: WireEvent | None) -> None:
+    async def end(self, last: WireEvent) -> None:
         """Send what comes last, and end the stream."""
+
+    @abstractmethod
+    def say_goodbye(self, last: WireEvent) -> None:
+        """Send what comes last without waiting for anybody."""
 
 
 def last_event_id(headers: Headers) -> int | None:
@@ -234,9 +299,3 @@ def last_event_id(headers: Headers) -> int | None:
     if len(values) > 1 or _EVENT_ID.fullmatch(values[0]) is None or int(values[0]) > INTEGER_MAX:
         raise InvalidRequest(FieldError("Last-Event-ID", "not the id of an event"))
     return int(values[0])
-
-
-def headers_of(request: h11.Request) -> Headers:
-    """Give a request's headers by name."""
-    items: Any = request.headers
-    return Headers(items)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from app.http.errors import TooManyStreams
 from app.http.pipeline import Pipeline
 from app.http.streams.follow import Follower
+from app.http.streams.readiness import Readiness
+from app.http.traffic import Traffic
 
 if TYPE_CHECKING:
     import random
@@ -33,7 +35,7 @@ class StreamsStatistics:
 
 
 class Streams:
-    """What every stream of one server is served with."""
+    """What every stream of one server is served with; ``traffic`` counts their requests."""
 
     def __init__(
         self,
@@ -42,7 +44,10 @@ class Streams:
         *,
         rng: random.Random,
         log: FilteringBoundLogger,
+        traffic: Traffic | None = None,
     ) -> None:
+        self.traffic = traffic or Traffic()
+        self.readiness = Readiness()
         self.pipeline = Pipeline(gateway, log=log)
         self.settings = settings
         self.log = log

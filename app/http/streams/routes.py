@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from app.http.endpoint import Auth, Endpoint
-from app.http.types.events import EventDetails, EventsQuery
+from app.http.types.events import EventsQuery
 
 if TYPE_CHECKING:
     from app.http.endpoint import Call
@@ -14,7 +14,7 @@ SSE_PATH: Final = "/v1/events"
 WEBSOCKET_PATH: Final = "/v1/events/ws"
 EVENT_STREAM: Final = b"text/event-stream"
 
-_PROBLEMS: Final = ("too-many-streams", "ruleset-mismatch")
+_PROBLEMS: Final = ("malformed-request", "too-many-streams", "ruleset-mismatch")
 
 
 async def follow_events(call: Call[None, EventsQuery]) -> int | None:
@@ -35,7 +35,6 @@ SSE: Final = Endpoint(
     tag="events",
     auth=Auth.PLAYER,
     query=EventsQuery,
-    response=EventDetails,
     errors=_PROBLEMS,
 )
 WEBSOCKET: Final = Endpoint(
@@ -47,5 +46,5 @@ WEBSOCKET: Final = Endpoint(
     auth=Auth.PLAYER,
     query=EventsQuery,
     status=101,
-    errors=(*_PROBLEMS, "malformed-request", "upgrade-required"),
+    errors=(*_PROBLEMS, "upgrade-required"),
 )

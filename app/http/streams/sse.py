@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from hypercorn.protocol.events import Body, EndBody
-
-from app.http.streams.front import STREAM_ID, Admission, StreamFront, headers_of
+from app.http.streams.front import Admission, StreamFront
 from app.http.streams.routes import EVENT_STREAM, SSE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hypercorn.protocol.events import Event
-
+    from app.http.streams.front import StreamRequest
+    from app.http.streams.registry import Streams
     from app.http.streams.translate import WireEvent
+    from app.http.streams.wire import Wire
 
 RETRY_MS: Final = 1_000
 """How long a client is told to wait before it reconnects."""
@@ -24,45 +23,64 @@ _HEADERS: Final = (
     (b"cache-control", b"no-store"),
     # Proxies that gather an answer before they pass it on are asked not to.
     (b"x-accel-buffering", b"no"),
+    (b"connection", b"close"),
 )
+_CHUNKED: Final = (b"transfer-encoding", b"chunked")
+_LAST_CHUNK: Final = b"0\r\n\r\n"
 _BEAT: Final = b":\n\n"
 
 
 class SseStream(StreamFront):
     """One account's events on one HTTP response that does not end by itself."""
 
+    __slots__ = ("_chunked",)
+
     endpoint = SSE
 
-    async def received(self, event: Event) -> None:
-        """Pass over a body: a stream has no use for one."""
+    def __init__(self, streams: Streams, wire: Wire, request: StreamRequest) -> None:
+        super().__init__(streams, wire, request)
+        self._chunked = True
 
-    async def admit(self) -> Admission:
+    async def admit(self, request: StreamRequest) -> Admission:
         """Check the request."""
-        request = self.take_request()
-        return await self.check(request, headers_of(request))
+        # HTTP/1.0 knows no chunks: there the end of the connection is the end of the answer.
+        self._chunked = request.http_version == b"1.1"
+        return await self.check(request, request.headers)
+
+    async def take(self, data: bytes) -> None:
+        """Pass over what follows the request: the connection will answer nothing else."""
 
     async def begin(self) -> None:
         """Start the response."""
-        await self.start(200, _HEADERS)
+        await self.start(200, (*_HEADERS, _CHUNKED) if self._chunked else _HEADERS)
         await self._write(b"retry: %d\n\n" % RETRY_MS)
 
     async def tell(self, events: Sequence[WireEvent]) -> None:
         """Send events, as many as there are in one piece."""
-        await self._write(b"".join(map(encode, events)))
-        self._streams.told(len(events))
+        if events:
+            await self._write(b"".join(map(encode, events)))
+            self.streams.told(len(events))
 
     async def beat(self) -> None:
         """Send a comment."""
         await self._write(_BEAT)
 
-    async def end(self, last: WireEvent | None) -> None:
+    async def end(self, last: WireEvent) -> None:
         """End the response."""
-        if last is not None:
-            await self._write(encode(last))
-        await self._send(EndBody(stream_id=STREAM_ID))
+        await self.wire.send(self._ending(last))
+
+    def say_goodbye(self, last: WireEvent) -> None:
+        """End the response without waiting."""
+        self.wire.send_last(self._ending(last))
+
+    def _ending(self, last: WireEvent) -> bytes:
+        return self._framed(encode(last)) + (_LAST_CHUNK if self._chunked else b"")
 
     async def _write(self, data: bytes) -> None:
-        await self._send(Body(stream_id=STREAM_ID, data=data))
+        await self.wire.send(self._framed(data))
+
+    def _framed(self, data: bytes) -> bytes:
+        return b"%x\r\n%s\r\n" % (len(data), data) if self._chunked else data
 
 
 def encode(event: WireEvent) -> bytes:

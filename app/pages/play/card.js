@@ -81,8 +81,14 @@ export function card(context, asset) {
   }
 
   function standing(level, pending) {
-    const coming = pending.map((each) => (isUnit ? `${number(each.count)} ordered` : `level ${each.level} ordered`));
+    const coming = pending.length > 0 ? [`${ordered(pending)} ordered`] : [];
     return [...(isUnit ? owning() : built(level)), ...coming].join(" · ");
+  }
+
+  function ordered(pending) {
+    if (isUnit) return number(pending.reduce((sum, each) => sum + each.count, 0));
+    const [first, last] = [pending[0].level, pending.at(-1).level].sort((a, b) => a - b);
+    return first === last ? `level ${first}` : `levels ${first}–${last}`;
   }
 
   function owning() {

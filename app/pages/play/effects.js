@@ -9,12 +9,20 @@ export function effects(model, asset, level) {
   if (!next) return [];
   const before = (isUnit ? null : asset.levels[level - 2]) ?? {};
   const items = [
-    ...flows(model, next.produces, before.produces, (name, n) => [sign(model, name), `${signed(n)} ${model.title(name)}/h`]),
+    ...flows(model, next.produces, before.produces, (name, n) => ({ parts: [sign(model, name), `${signed(n)} ${model.title(name)}/h`] })),
     ...rooms(model, next.capacity),
-    ...flows(model, next.balance, before.balance, (name, n) => [`${signed(n)} ${model.title(name)}`]),
+    ...draws(model, next.balance, before.balance),
     ...asset.modifies.flatMap((change) => modification(model, change, isUnit ? 1 : level)),
   ];
-  return items.map((parts) => h("li", {}, ...parts));
+  return items.map(({ lack, parts }) => h("li", { "data-lack": lack }, ...parts, lack ? h("span", { class: "sr" }, ", more than is free") : null));
+}
+
+/** A draw on a balance that is larger than what is free makes everything that draws on it slower. */
+function draws(model, next, before) {
+  return flows(model, next, before, (name, n) => {
+    const { produced, used } = model.inventory.balances[name] ?? { produced: 0, used: 0 };
+    return { lack: n < 0 && -n > produced - used, parts: [`${signed(n)} ${model.title(name)}`] };
+  });
 }
 
 const sign = (model, name) => token(model.resourceNames.indexOf(name));
@@ -27,18 +35,18 @@ function flows(model, next = {}, before = {}, words) {
 }
 
 function rooms(model, capacity = {}) {
-  return Object.entries(capacity).map(([name, n]) => [sign(model, name), `room for ${short(n)} ${model.title(name)}`]);
+  return Object.entries(capacity).map(([name, n]) => ({ parts: [sign(model, name), `room for ${short(n)} ${model.title(name)}`] }));
 }
 
 function modification(model, change, level) {
   if (change.what === "production") {
     const [now, then] = pair(change.shares, level);
     const more = Math.round((then - now) * 1000) / 10;
-    return more ? [[sign(model, change.resource), `${signed(more)} % ${model.title(change.resource)}`]] : [];
+    return more ? [{ parts: [sign(model, change.resource), `${signed(more)} % ${model.title(change.resource)}`] }] : [];
   }
   const [now, then] = pair(change.factors, level);
   const less = Math.round((then / now - 1) * 100);
-  return less ? [[`${signed(less)} % time of ${whose(model, change.assets)}`]] : [];
+  return less ? [{ parts: [`${signed(less)} % time of ${whose(model, change.assets)}`] }] : [];
 }
 
 const pair = (values, level) => [level - 1, level].map((at) => values[Math.min(at, values.length - 1)]);

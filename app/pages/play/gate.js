@@ -1,7 +1,7 @@
 // Signing in and signing up.
 
 import { signIn, signUp } from "./api.js";
-import { h, plural, setAttr, setText, token } from "./dom.js";
+import { h, plural, s, setAttr, setText, token } from "./dom.js";
 import { explain, fieldErrors } from "./words.js";
 
 const MODES = {
@@ -35,7 +35,7 @@ function welcome(world, ruleset) {
   return h(
     "section",
     { class: "welcome" },
-    root(),
+    rings(),
     h("p", { class: "eyebrow" }, "A world that goes on without you"),
     h("h1", { tabindex: "-1" }, ruleset.title),
     h("p", { class: "lead" }, ruleset.description),
@@ -44,11 +44,12 @@ function welcome(world, ruleset) {
   );
 }
 
-/** The holdfast, large and faint behind the words. */
-function root() {
-  const mark = document.querySelector(".mark").cloneNode(true);
-  setAttr(mark, "class", "root");
-  return mark;
+/** Growth rings, faint behind the words. */
+function rings() {
+  const each = Array.from({ length: 11 }, (_, n) =>
+    s("ellipse", { cx: 200 + n * 2.4, cy: 200 - n * 1.7, rx: 14 + n * 17 + (n % 3) * 3, ry: 12 + n * 16 }),
+  );
+  return s("svg", { class: "rings", viewBox: "0 0 400 400", "aria-hidden": "true" }, each);
 }
 
 function form(world, ruleset, message, entered, start) {

@@ -2,7 +2,7 @@
 
 import { call } from "./api.js";
 import { h, moment, number, setText, signed } from "./dom.js";
-import { cause, explain } from "./words.js";
+import { cause, explain, orderName } from "./words.js";
 
 const PAGE = 40;
 const PATH = "/v1/inventory/ledger";
@@ -73,9 +73,14 @@ export function ledger({ model }) {
       {},
       h("td", { class: "seq" }, number(entry.seq)),
       h("td", { class: "at" }, h("time", { datetime: entry.at }, moment(entry.at))),
-      h("td", { class: "cause" }, cause(entry.cause)),
+      h("td", { class: "cause" }, cause(entry.cause), subject(entry)),
       h("td", { class: "changes" }, h("ul", {}, changes)),
     );
+  }
+
+  function subject({ order_id: id }) {
+    const order = model.orders.get(id);
+    return order ? h("span", { class: "subject" }, orderName(order, model)) : null;
   }
 
   return { node, update: () => attempt(latest === 0 ? start : forward) };

@@ -12,6 +12,8 @@ export class Model extends EventTarget {
     /** Rises with every change that is not mere production: what was worked out before is stale. */
     this.epoch = 0;
     this.assets = new Map();
+    /** Every order that was seen, by its id: the ledger tells only the id. */
+    this.orders = new Map();
     for (const section of SECTIONS) {
       for (const asset of Object.values(ruleset[section])) this.assets.set(asset.name, asset);
     }
@@ -25,6 +27,7 @@ export class Model extends EventTarget {
     // An answer that was overtaken by a later one on the way.
     if (before && (inventory.version < before.version || told < this.told)) return;
     this.inventory = inventory;
+    for (const order of inventory.orders) this.orders.set(order.id, order);
     this.told = told;
     this.received = received;
     const print = fingerprint(inventory);

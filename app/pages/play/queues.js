@@ -59,7 +59,7 @@ function row({ model, refresh }, first, alert) {
   const meter = h("progress", { max: "1", value: "0" });
   const cancel = h("button", { type: "button", class: "quiet small", onclick: ask }, "Cancel");
   const actions = h("div", { class: "order-actions" }, cancel);
-  const node = h("li", { class: "order" }, h("div", { class: "order-line" }, name, left), meter, h("div", { class: "order-line" }, note, actions));
+  const node = h("li", { class: "order" }, name, left, meter, note, actions);
 
   function update(latest) {
     order = latest;

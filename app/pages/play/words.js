@@ -9,6 +9,7 @@ const CAUSES = {
   start: "A new beginning",
   production: "Production",
   "order-placed": "Ordered",
+  "order-started": "Started",
   "order-completed": "Completed",
   "unit-completed": "Delivered",
   "order-cancelled": "Cancelled",

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from app.http.endpoint import Endpoint
+    from app.http.traffic import Traffic
     from bus import Subscription
 
 TEST_SECONDS_MAX = 10
@@ -430,6 +431,7 @@ async def serving(
     *,
     endpoints: Sequence[Endpoint] = ENDPOINTS,
     wrap: Callable[[Any], Any] = lambda app: app,
+    traffic: Traffic | None = None,
 ) -> AsyncGenerator[Serving]:
     """Serve a world on a free port of loopback, for a bounded time."""
     world = world or FakeWorld()
@@ -450,7 +452,14 @@ async def serving(
     app = wrap(create_app(gateway, settings, log=world.log, endpoints=endpoints))
 
     async def serve(*, task_status: trio.TaskStatus[int]) -> None:
-        await serve_http(app, settings, shutdown=stop.wait, log=world.log, task_status=task_status)
+        await serve_http(
+            app,
+            settings,
+            shutdown=stop.wait,
+            log=world.log,
+            traffic=traffic,
+            task_status=task_status,
+        )
         stopped.set()
 
     with trio.fail_after(TEST_SECONDS_MAX):

@@ -58,7 +58,7 @@ def dashboard() -> dict[str, Any]:
 
 
 def expressions() -> list[str]:
-    """Give every expression of the dashboard and of the page, with Grafana's variables filled in."""
+    """Give every expression of dashboard and page, with Grafana's variables filled in."""
     board = dashboard()
     found = [t["expr"] for panel in board["panels"] for t in panel.get("targets", [])]
     found += [annotation["expr"] for annotation in board["annotations"]["list"]]

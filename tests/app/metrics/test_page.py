@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -79,8 +78,7 @@ async def test_page_in_slices_is_what_the_library_writes_at_once(
     monkeypatch: pytest.MonkeyPatch, samples: int
 ) -> None:
     """However many samples a family has, its text is the same, and it stalls nobody for long."""
-    monkeypatch.setattr(page_module, "ProgramCollector", lambda *_: Large(samples))
-    page = Page(Access.PUBLIC, cast("Any", None), cast("Any", None))
+    page = _page(monkeypatch, Large(samples), Access.PUBLIC)
     seen: list[int] = []
 
     async def work() -> None:
@@ -102,7 +100,16 @@ async def test_page_is_not_there_for_those_who_may_not_read_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """They are told what is told of any path that is not there."""
-    monkeypatch.setattr(page_module, "ProgramCollector", lambda *_: Large(1))
-    page = Page(Access.LOOPBACK, cast("Any", SimpleNamespace()), cast("Any", None))
+    page = _page(monkeypatch, Large(1), Access.LOOPBACK)
     with pytest.raises(NotFound, match=r"^there is nothing under this path$"):
         await page.respond("192.0.2.7", NO_HEADERS)
+
+
+def _page(monkeypatch: pytest.MonkeyPatch, collector: Collector, access: Access) -> Page:
+    """Make a page of what this collector collects."""
+
+    def collect(_sources: object, _meters: object) -> Collector:
+        return collector
+
+    monkeypatch.setattr(page_module, "ProgramCollector", collect)
+    return Page(access, cast("Any", None), cast("Any", None))

@@ -1,0 +1,50 @@
+"""Tells many sleeping tasks when their clients have sent something, with one task for all of them.
+
+Trio's way is a task that waits for each socket. A client of an event stream sends next to
+nothing, so that such a task would cost about as much memory as all the rest of its stream.
+"""
+
+from __future__ import annotations
+
+import selectors
+from typing import TYPE_CHECKING
+
+import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Readiness:
+    """Watches sockets; each `watch` is told of once, when there is something to read."""
+
+    def __init__(self) -> None:
+        # A selector of the system's best kind is itself a file that Trio can wait for.
+        self._selector = selectors.DefaultSelector()
+        self._closed = False
+
+    async def run(self) -> None:
+        """Call back whoever's socket has become readable, until cancelled."""
+        try:
+            while True:
+                await trio.lowlevel.wait_readable(self._selector.fileno())
+                for key, _ in self._selector.select(0):
+                    self.forget(key.fd)
+                    callback: Callable[[], None] = key.data
+                    callback()
+        finally:
+            self._closed = True
+            self._selector.close()
+
+    def watch(self, fd: int, callback: Callable[[], None]) -> None:
+        """Call ``callback`` once when ``fd`` can be read or its peer is gone; must not raise.
+
+        At the end of the server, when nobody watches any more, nothing is called.
+        """
+        if not self._closed:
+            self._selector.register(fd, selectors.EVENT_READ, callback)
+
+    def forget(self, fd: int) -> None:
+        """Watch ``fd`` no more, before it is closed; nothing where it is not watched."""
+        if not self._closed and fd in self._selector.get_map():
+            self._selector.unregister(fd)

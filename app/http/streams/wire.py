@@ -1,0 +1,94 @@
+"""A connection that an event stream has taken over: bytes out with a deadline, bytes in if any."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from structlog.typing import FilteringBoundLogger
+
+    from app.http.streams.readiness import Readiness
+
+RECEIVE_BYTES_MAX = 16 * 1024
+SEND_BYTES_MAX = 64 * 1024
+"""How much a client must take within the send timeout."""
+
+
+class ClientGone(Exception):
+    """The client has closed the connection, or does not read what it is sent."""
+
+
+class Wire:
+    """One client's connection. Only `send` waits; `forget` comes before the socket is closed."""
+
+    __slots__ = ("_fd", "_log", "_readiness", "_send_timeout_s", "_sending", "_stream")
+
+    def __init__(
+        self,
+        stream: trio.SocketStream,
+        readiness: Readiness,
+        *,
+        send_timeout_s: float,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._stream = stream
+        # Once the socket is closed the number may be another connection's.
+        self._fd = stream.socket.fileno()
+        self._readiness = readiness
+        self._send_timeout_s = send_timeout_s
+        self._log = log
+        self._sending = False
+
+    async def send(self, data: bytes) -> None:
+        """Send, and wait until the system has taken all of it.
+
+        Raises:
+            ClientGone: the connection is closed, or the client took too long.
+        """
+        self._sending = True
+        try:
+            for start in range(0, len(data), SEND_BYTES_MAX):
+                with trio.move_on_after(self._send_timeout_s) as deadline:
+                    await self._stream.send_all(data[start : start + SEND_BYTES_MAX])
+                if deadline.cancelled_caught:
+                    self._log.info("client_stalled", timeout_ms=round(1000 * self._send_timeout_s))
+                    raise ClientGone
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            raise ClientGone from None
+        self._sending = False
+
+    def send_last(self, data: bytes) -> None:
+        """Send what comes last without waiting; lost where the client has not read the rest."""
+        if not self._sending:
+            with suppress(OSError):
+                os.write(self._stream.socket.fileno(), data)
+
+    def receive_nowait(self) -> bytes:
+        """Take what the client has sent; empty where there is nothing.
+
+        Raises:
+            ClientGone: there will be nothing any more.
+        """
+        try:
+            data = os.read(self._stream.socket.fileno(), RECEIVE_BYTES_MAX)
+        except BlockingIOError:
+            return b""
+        except OSError:
+            raise ClientGone from None
+        if not data:
+            raise ClientGone
+        return data
+
+    def watch(self, callback: Callable[[], None]) -> None:
+        """Have ``callback`` called once when there is something to receive."""
+        self._readiness.watch(self._fd, callback)
+
+    def forget(self) -> None:
+        """Have it called no more; to be called before the socket is closed."""
+        self._readiness.forget(self._fd)

@@ -1,0 +1,206 @@
+"""How bots decide, on rulesets small enough to see why."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from actors.inventory.ruleset import Ruleset, load_ruleset
+from app.simulation.greedy import Greedy
+from app.simulation.haphazard import Haphazard
+from app.simulation.planner import Planner
+from app.simulation.remembering import KNOWN_MAX, remembering
+from app.simulation.sight import Pending, Sight, Wanted
+
+RULES = """
+title = "Small"
+[resources.wood]
+start = 100
+base_per_hour = 100
+base_capacity = 500
+[balances.hands]
+[queues.site]
+slots = 1
+length = 1
+[defaults.buildings]
+queue = "site"
+duration = "60"
+max_level = 5
+[defaults.units]
+queue = "site"
+duration = "60"
+[buildings.mill]
+cost = { wood = 100 }
+produces = { wood = "50 * level" }
+balance = { hands = "-2 * level" }
+[buildings.hut]
+cost = { wood = 20 }
+balance = { hands = "2 * level" }
+[buildings.barn]
+cost = { wood = 50 }
+capacity = { wood = "1000 * level" }
+[buildings.tower]
+cost = { wood = 10 }
+[units.scout]
+cost = { wood = 5 }
+requires = { tower = 1 }
+"""
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Ruleset:
+    """Load the ruleset above."""
+    return load(tmp_path, RULES)
+
+
+def load(folder: Path, text: str) -> Ruleset:
+    """Load a ruleset from its text."""
+    file = folder / "small.toml"
+    file.write_text(text)
+    return load_ruleset(file)
+
+
+def sight(
+    wood: int,
+    levels: dict[str, int] | None = None,
+    *,
+    pending: tuple[Pending, ...] = (),
+    capacity: int = 500,
+    per_hour: int = 100,
+) -> Sight:
+    """Give what a bot sees of a small account."""
+    seen = Sight(
+        now_ms=0,
+        amounts={"wood": wood},
+        per_hour={"wood": per_hour},
+        capacity={"wood": capacity},
+        levels=levels or {},
+        units={},
+        coming=dict(levels or {}),
+        pending=[],
+    )
+    for order in pending:
+        seen.add(*order)
+    return seen
+
+
+def test_planner_feeds_a_balance_before_what_draws_on_it(small: Ruleset) -> None:
+    """A mill without hands brings nothing: the hut comes first."""
+    assert Planner(small).next_step({}) == Wanted("hut")
+    assert Planner(small).next_step({"hut": 1}) == Wanted("mill")
+
+
+def test_planner_stops_where_nothing_is_left(small: Ruleset) -> None:
+    """With every earner at its highest level there is no next step."""
+    assert Planner(small).next_step({"hut": 5, "mill": 5}) is None
+
+
+def test_planner_finds_the_way_through_prerequisites(tmp_path: Path) -> None:
+    """The first step towards a mill that needs a tower is the tower."""
+    rules = RULES.replace('balance = { hands = "-2 * level" }', "requires = { tower = 2 }")
+    planner = Planner(load(tmp_path, rules))
+    assert planner.next_step({}) == Wanted("tower")
+    assert planner.next_step({"tower": 2}) == Wanted("mill")
+
+
+def test_planner_shortens_what_takes_longest(tmp_path: Path) -> None:
+    """Where building takes far longer than saving, what shortens it comes first."""
+    rules = RULES.replace('duration = "60"\nmax_level', 'duration = "360000"\nmax_level')
+    rules = rules.replace(
+        "[buildings.tower]\n",
+        '[[buildings.tower.modifiers]]\nwhat = "duration"\nkinds = ["building"]\n'
+        'factor = "0.1 ** level"\n[buildings.tower]\nduration = "60"\n',
+    )
+    assert Planner(load(tmp_path, rules)).next_step({"hut": 1}) == Wanted("tower")
+
+
+def test_planner_orders_units_that_feed_in_one_batch(tmp_path: Path) -> None:
+    """Where only units give hands, as many are ordered as are missing."""
+    rules = RULES.replace('balance = { hands = "2 * level" }', "")
+    rules = rules.replace("requires = { tower = 1 }", "balance = { hands = 1 }")
+    assert Planner(load(tmp_path, rules)).next_step({}) == Wanted("scout", 2)
+
+
+def test_planner_takes_a_shortage_that_nothing_can_help(tmp_path: Path) -> None:
+    """An earner at half its work is better than none."""
+    rules = RULES.replace('balance = { hands = "2 * level" }', 'balance = { hands = "1" }')
+    planner = Planner(load(tmp_path, rules))
+    assert planner.next_step({"hut": 5}) == Wanted("mill")
+
+
+def test_greedy_orders_until_the_money_or_the_queue_ends(small: Ruleset) -> None:
+    """Two places: the hut and the mill, as far as there is wood for both."""
+    assert Greedy(small).orders(sight(400), random.Random(1)) == [Wanted("hut"), Wanted("mill")]
+    assert Greedy(small).orders(sight(100), random.Random(1)) == [Wanted("hut")]
+
+
+def test_greedy_makes_room_where_a_stock_is_full(small: Ruleset) -> None:
+    """What would be lost is put to use first, once."""
+    policy = Greedy(small)
+    assert policy.orders(sight(500), random.Random(1))[0] == Wanted("barn")
+    coming = sight(500, pending=(Pending("barn", "site", None, 60_000),))
+    assert policy.orders(coming, random.Random(1)) == [Wanted("hut")]
+
+
+def test_greedy_makes_room_for_a_price(small: Ruleset) -> None:
+    """A price above the capacity can never be saved for: the store comes first."""
+    assert Greedy(small).orders(sight(60, capacity=15), random.Random(1)) == [Wanted("barn")]
+
+
+def test_greedy_waits_for_the_price(small: Ruleset) -> None:
+    """For 80 more wood at 100 an hour it waits 48 minutes."""
+    assert Greedy(small).waits_for(sight(20, {"hut": 1})) == 48 * 60_000
+
+
+def test_greedy_waits_for_a_place_in_the_queue(small: Ruleset) -> None:
+    """With both places taken it comes again when the first order is done."""
+    busy = (Pending("hut", "site", None, 60_000), Pending("mill", "site", None, None))
+    assert Greedy(small).waits_for(sight(400, pending=busy)) == 60_000
+
+
+def test_greedy_waits_for_a_completion_without_any_income(small: Ruleset) -> None:
+    """Where nothing comes in, only what is on order can change that."""
+    building = (Pending("hut", "site", None, 60_000),)
+    assert Greedy(small).waits_for(sight(0, pending=building, per_hour=0)) == 60_000
+    assert Greedy(small).waits_for(sight(0, per_hour=0)) is None
+
+
+def test_random_chooses_only_what_can_be_had(small: Ruleset) -> None:
+    """With 20 wood that is a hut or a tower, never a scout without a tower."""
+    policy = Haphazard(small)
+    chosen = {tuple(policy.orders(sight(20), random.Random(seed))) for seed in range(40)}
+    assert chosen == {(Wanted("hut"),), (Wanted("tower"),)}
+
+
+def test_random_orders_units_in_batches_that_can_be_paid(small: Ruleset) -> None:
+    """With 20 wood and everything else built, one to four scouts."""
+    policy = Haphazard(small)
+    built = {"hut": 5, "mill": 5, "barn": 5, "tower": 5}
+    chosen = {policy.orders(sight(20, built), random.Random(seed))[0] for seed in range(60)}
+    assert chosen == {Wanted("scout", count) for count in (1, 2, 3, 4)}
+
+
+def test_random_waits_for_the_cheapest_thing(small: Ruleset) -> None:
+    """From nothing at 100 an hour the tower is affordable after six minutes."""
+    assert Haphazard(small).waits_for(sight(0)) == 6 * 60_000
+    assert Haphazard(small).waits_for(sight(0, per_hour=0)) is None
+    assert Haphazard(small).orders(sight(0), random.Random(1)) == []
+
+
+def test_random_comes_again_while_anything_is_affordable(small: Ruleset) -> None:
+    """There is something to do at once; with a full queue only when a place is free."""
+    assert Haphazard(small).waits_for(sight(100)) == 0
+    busy = (Pending("hut", "site", None, 60_000), Pending("mill", "site", None, None))
+    assert Haphazard(small).waits_for(sight(100, pending=busy)) == 60_000
+
+
+def test_remembering_answers_as_the_rules_do(small: Ruleset) -> None:
+    """The memory changes no answer, and does not grow without end."""
+    rules = remembering(small)
+    for level in range(KNOWN_MAX + 10):
+        units = {"scout": level}
+        assert rules.rates({"mill": 1}, units) is rules.rates({"mill": 1}, units)
+    assert rules.rates({"mill": 2, "hut": 1}, {}) == small.rates({"mill": 2, "hut": 1}, {})
+    assert rules.version == small.version

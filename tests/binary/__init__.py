@@ -1,0 +1,1 @@
+"""The one-file program, as a user without Python runs it; `make test-binary`."""

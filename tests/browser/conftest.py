@@ -1,0 +1,85 @@
+"""Fixtures for the page: one server a ruleset, one browser, and a visitor with a window of its own."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.server import serving
+from tests.postgres import reachable_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from playwright.sync_api import Browser
+
+    from tests.browser.visitor import Visitor
+    from tests.e2e.server import Server
+    from tests.postgres import PostgresServer
+
+CHROMIUM = os.environ.get("HOLDFAST_BROWSER")
+
+# `make test` has no browser at hand; `make test-browser` installs one first.
+collect_ignore_glob = [] if CHROMIUM else ["test_*.py"]
+
+# Nothing of the browser's own may go out to the network, and none of it may wait for a screen.
+FLAGS = (
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+    "--no-first-run",
+    *(("--no-sandbox",) if hasattr(os, "geteuid") and os.geteuid() == 0 else ()),
+)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Run one browser for all tests."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - `make test` has none
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def world(postgres: PostgresServer) -> Iterator[Callable[[str], Server]]:
+    """Give the server of a shipped ruleset, started when it is first asked for; one at a time."""
+    with ExitStack() as running:
+        servers: dict[str, Server] = {}
+
+        def serve(ruleset: str) -> Server:
+            if ruleset not in servers:
+                running.close()
+                servers.clear()
+                place = running.enter_context(reachable_directory())
+                settings = {
+                    "HOLDFAST_DATABASE__DSN": postgres.create_database(),
+                    "HOLDFAST_WORLD__RULESET": ruleset,
+                    "HOLDFAST_WORLD__SPEED": "5",
+                }
+                servers[ruleset] = running.enter_context(serving(place, **settings))
+            return servers[ruleset]
+
+        yield serve
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Callable[..., Visitor]]:
+    """Open windows on a server; at the end none of them may have met an error."""
+    from tests.browser.visitor import Visitor  # noqa: PLC0415 - `make test` has no browser
+
+    with ExitStack() as open_windows:
+
+        def arrive(url: str, *, size: str = "desktop", scheme: str = "light") -> Visitor:
+            visitor = Visitor.arrive(browser, url, size=size, scheme=scheme)
+            open_windows.callback(visitor.leave)
+            return visitor
+
+        yield arrive

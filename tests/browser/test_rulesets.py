@@ -1,0 +1,49 @@
+"""The page is drawn from the ruleset alone: every shipped one fits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.browser.visitor import Visitor
+    from tests.e2e.server import Server
+
+FIRST = {"travian": "woodcutter", "ogame": "solar_plant", "tutorial": "cottage"}
+
+
+@pytest.mark.parametrize("ruleset", FIRST)
+@pytest.mark.parametrize(("size", "scheme"), [("phone", "dark"), ("desktop", "light")])
+def test_page_fits_the_ruleset(
+    world: Callable[[str], Server],
+    visit: Callable[..., Visitor],
+    ruleset: str,
+    size: str,
+    scheme: str,
+) -> None:
+    """Every section of every shipped ruleset is drawn, fits the window and is accessible."""
+    visitor = visit(world(ruleset).url, size=size, scheme=scheme)
+    visitor.sign_up()
+    visitor.order(FIRST[ruleset])
+    expect(visitor.page.locator(".order")).to_have_count(1)
+    links = visitor.page.get_by_role("navigation", name="Sections").get_by_role("link")
+    for section in links.all_inner_texts():
+        visitor.open(section)
+        visitor.check(f"{ruleset}-{size}-{scheme}-{section.lower()}")
+
+
+def test_page_groups_the_instances_of_a_building(
+    world: Callable[[str], Server], visit: Callable[..., Visitor]
+) -> None:
+    """Four woodcutters are one card; the one that is chosen is the one that is built."""
+    visitor = visit(world("travian").url)
+    visitor.sign_up()
+    card = visitor.card("woodcutter")
+    expect(card.get_by_role("radio")).to_have_count(4)
+    card.get_by_role("radio", name="Woodcutter 3, level 0").check(force=True)
+    visitor.order("woodcutter")
+    expect(visitor.page.locator(".order-name")).to_have_text("Woodcutter 3, level 1")

@@ -1,0 +1,177 @@
+"""What goes wrong is told in words near where it happened, and mended where it can be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playwright.sync_api import Route
+
+    from tests.browser.visitor import Visitor
+    from tests.e2e.server import Server
+
+
+@pytest.fixture
+def visitor(world: Callable[[str], Server], visit: Callable[..., Visitor]) -> Visitor:
+    """Give somebody who has just signed up."""
+    visitor = visit(world("tutorial").url)
+    visitor.sign_up()
+    return visitor
+
+
+def test_refused_sign_in_is_told_at_the_form(
+    world: Callable[[str], Server], visit: Callable[..., Visitor]
+) -> None:
+    """A wrong password, a short one and a bad name are each told in words."""
+    visitor = visit(world("tutorial").url)
+    visitor.refusals |= {401, 422}
+    page = visitor.page
+    page.fill("#username", "x y")
+    page.fill("#password", "correct horse")
+    page.click("form.entry button[type=submit]")
+    expect(page.get_by_label("Name", exact=True)).to_have_attribute("aria-invalid", "true")
+    visitor.check("refused-name")
+    page.get_by_role("radio", name="Sign in").check(force=True)
+    page.fill("#username", visitor.name)
+    page.click("form.entry button[type=submit]")
+    expect(page.get_by_role("alert")).to_have_text("Unknown name or wrong password.")
+    visitor.check("refused-password")
+
+
+def test_refused_order_is_told_at_its_card(visitor: Visitor) -> None:
+    """What is short is told at the card whose button was pressed."""
+    visitor.refusals.add(409)
+    visitor.order("storehouse")
+    card = visitor.card("storehouse")
+    expect(card.locator(".when")).to_contain_text("Affordable in")
+    card.get_by_role("button").click()
+    expect(card.get_by_role("alert")).to_contain_text("short.")
+    visitor.check("refused-order")
+
+
+def test_refused_transfer_is_told_at_its_field(visitor: Visitor) -> None:
+    """An unknown receiver is told at the field, and the field has the focus."""
+    visitor.refusals.add(404)
+    visitor.open("Transfers")
+    visitor.page.get_by_label("To", exact=True).fill("nobody-of-this-name")
+    visitor.page.get_by_label("Wood").fill("5")
+    visitor.page.get_by_role("button", name="Send").click()
+    expect(visitor.page.locator("#to-error")).to_have_text("Nobody here has this name.")
+    expect(visitor.page.get_by_label("To", exact=True)).to_be_focused()
+
+
+def test_transfer_arrives_on_the_other_page(
+    visitor: Visitor, visit: Callable[..., Visitor], world: Callable[[str], Server]
+) -> None:
+    """What one sends, the other sees without doing anything."""
+    other = visit(world("tutorial").url, size="phone")
+    other.sign_up()
+    other.open("Transfers")
+    visitor.open("Transfers")
+    visitor.page.get_by_label("To", exact=True).fill(other.name)
+    visitor.page.get_by_label("Wood").fill("7")
+    visitor.page.get_by_role("button", name="Send").click()
+    expect(visitor.page.get_by_role("status")).to_have_text(f"Sent to {other.name}.")
+    expect(other.page.locator(".transfers li").first).to_contain_text(f"From {visitor.name}")
+    other.check("transfer-received")
+
+
+def test_command_lost_on_the_way_is_sent_again_with_its_key(visitor: Visitor) -> None:
+    """An answer that is lost does not make a second order."""
+    visitor.refusals.add(0)
+    keys: list[str | None] = []
+
+    def lose_the_first_answer(route: Route) -> None:
+        keys.append(route.request.header_value("idempotency-key"))
+        if len(keys) == 1:
+            # The server has the order; the page does not hear of it.
+            route.fetch()
+            route.abort()
+        else:
+            route.continue_()
+
+    visitor.page.route("**/v1/inventory/orders", lose_the_first_answer)
+    visitor.order("storehouse")
+    expect(visitor.page.get_by_role("status")).to_have_text("Ordered: Storehouse, level 1.")
+    expect(visitor.page.locator(".order")).to_have_count(1)
+    assert len(keys) == 2
+    assert keys[0] is not None
+    assert keys[0] == keys[1]
+
+
+def test_session_survives_a_reload_and_a_lost_token(visitor: Visitor) -> None:
+    """A reload does not sign out, and a token that is refused is renewed once, unseen."""
+    visitor.refusals.add(401)
+    visitor.page.reload()
+    visitor.page.wait_for_selector(".game")
+    refused: list[str] = []
+
+    def refuse_once(route: Route) -> None:
+        if refused:
+            route.continue_()
+            return
+        refused.append(route.request.url)
+        body = '{"type": "/problems/invalid-token", "title": "no", "status": 401, "detail": "no"}'
+        route.fulfill(status=401, content_type="application/problem+json", body=body)
+
+    visitor.page.route("**/v1/inventory/orders", refuse_once)
+    visitor.order("cottage")
+    expect(visitor.page.locator(".order-name")).to_have_text("Cottage, level 1")
+    assert len(refused) == 1
+
+
+def test_ended_session_leads_back_to_signing_in(visitor: Visitor) -> None:
+    """A session that was ended elsewhere is told in words, and signing in goes on."""
+    visitor.refusals.add(401)
+    visitor.page.evaluate(
+        """async () => {
+            const stored = JSON.parse(sessionStorage.getItem('holdfast-session'));
+            const send = (method, path, options) => fetch(path, {method, ...options});
+            const renewed = await send('POST', '/v1/sessions/refresh', {
+                headers: {'Content-Type': 'application/json'},
+                body: JSON.stringify({refresh_token: stored.refresh}),
+            });
+            const token = (await renewed.json()).access_token;
+            await send('DELETE', '/v1/sessions', {headers: {Authorization: `Bearer ${token}`}});
+        }"""
+    )
+    expect(visitor.page.get_by_role("alert")).to_contain_text("Your session has ended.")
+    visitor.check("session-ended")
+    visitor.sign_in()
+
+
+def test_page_without_the_stream_asks_instead(
+    world: Callable[[str], Server], visit: Callable[..., Visitor]
+) -> None:
+    """Where there is no stream of events, an order is seen to finish all the same."""
+    visitor = visit(world("tutorial").url)
+    visitor.refusals.add(404)
+    visitor.page.route("**/v1/events", lambda route: route.fulfill(status=404, json={}))
+    visitor.sign_up()
+    expect(visitor.page.locator("#live-text")).to_have_text("Connected")
+    visitor.order("cottage")
+    expect(visitor.page.get_by_role("status")).to_have_text("Finished: Cottage, level 1.")
+    expect(visitor.card("cottage")).to_contain_text("Level 1 of 20")
+
+
+def test_page_finds_back_after_the_server_was_killed(
+    world: Callable[[str], Server], visit: Callable[..., Visitor]
+) -> None:
+    """The page says that the connection is lost, and goes on by itself when the server is back."""
+    server = world("tutorial")
+    visitor = visit(server.url)
+    visitor.refusals.add(0)
+    visitor.sign_up()
+    expect(visitor.page.locator("#live-text")).to_have_text("Live")
+    server.kill()
+    expect(visitor.page.locator("#live-text")).to_contain_text("Connection lost")
+    visitor.check("connection-lost")
+    server.start(HOLDFAST_HTTP__PORT=server.url.rpartition(":")[2])
+    expect(visitor.page.locator("#live-text")).to_have_text("Live", timeout=40_000)
+    visitor.order("cottage")
+    expect(visitor.page.get_by_role("status")).to_have_text("Ordered: Cottage, level 1.")
