@@ -80,7 +80,13 @@ def make_environment() -> Path:
 
 
 def commit() -> str:
-    """Name the commit that is built; ``-dirty`` where files of the tree have changed since."""
+    """Name the commit that is built; ``-dirty`` where files of the tree have changed since.
+
+    ``$HOLDFAST_COMMIT`` names it where there is no repository, as in an image being built.
+    """
+    given = os.environ.get("HOLDFAST_COMMIT")
+    if given:
+        return given
     try:
         said = subprocess.run(
             ["git", "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty"],  # noqa: S607 - the git of whoever builds

@@ -422,7 +422,7 @@ static bool place_at(int n, char *place)
 		return true;
 	case 1: /* PostgreSQL, as another user, must reach root's: no home directory */
 		if (geteuid() == 0)
-			snprintf(place, PATH_MAX, "/var/cache/holdfast");
+			snprintf(place, PATH_MAX, "/var/cache/holdfast-0");
 		return true;
 	case 2:
 		given = getenv("XDG_CACHE_HOME");

@@ -50,7 +50,7 @@ class InventoriesSettings:
 
     idle_seconds: float = 60.0
     live_max: int = 10_000
-    mailbox_max: int = 64
+    mailbox_max: int = 256
     due_page: int = 512
     reply_seconds_max: float = 10.0
 

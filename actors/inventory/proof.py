@@ -42,12 +42,16 @@ class Effect(Enum):
     ARRIVAL = "arrival"
     """It takes in what was on its way."""
 
+    NOTHING = "nothing"
+    """It changes nothing and tells of something."""
+
 
 EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(
     {
         "start": Effect.SOURCE,
         "production": Effect.EITHER,  # consumption is negative production
         "order-placed": Effect.SINK,
+        "order-started": Effect.NOTHING,
         "order-completed": Effect.SOURCE,
         "unit-completed": Effect.SOURCE,
         "order-cancelled": Effect.SOURCE,
@@ -61,6 +65,10 @@ EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(
     }
 )
 """Every cause of a ledger entry, and what it does."""
+
+_CARRYING: Final = frozenset({Effect.SENDING, Effect.ARRIVAL})
+_MAKING: Final = frozenset({Effect.SOURCE, Effect.EITHER})
+_USING: Final = frozenset({Effect.SINK, Effect.EITHER})
 
 
 class LedgerDiffers(Exception):
@@ -110,8 +118,6 @@ class _Sums:
     sources: int = 0
     sinks: int = 0
     holdings: int = 0
-    carried: int = 0
-    """What arrived less what was sent, by the ledgers."""
     on_the_way: int = 0
     from_gone: int = 0
     """What came from accounts that were erased since."""
@@ -158,11 +164,14 @@ class _Account:
             what, expected, found, account_id=self.account_id, seq=self.seq, asset=asset
         )
 
-    def replay(self, seq: int, changes: Mapping[str, tuple[int, int]]) -> None:
-        """Apply one entry."""
+    def expect(self, seq: int) -> None:
+        """Go on to the next entry, which is to have this sequence."""
         self.seq += 1
         if seq != self.seq:
             raise self.differs("an entry is missing", self.seq, seq)
+
+    def replay(self, changes: Mapping[str, tuple[int, int]]) -> None:
+        """Apply the changes of one entry."""
         for name, (delta, balance) in changes.items():
             expected = self.balances.get(name, 0) + delta
             if balance != expected:
@@ -206,8 +215,9 @@ class Proof:
                     account_id=row["account_id"],
                     seq=row["seq"],
                 )
+            account.expect(row["seq"])
             changes = _decoded(_CHANGES, row["changes"], account, "its changes cannot be read")
-            account.replay(row["seq"], changes)
+            account.replay(changes)
             self._count(account, row, changes)
 
     def close(self) -> None:
@@ -242,21 +252,18 @@ class Proof:
         for name, (delta, _) in changes.items():
             plain = name.removeprefix(HELD_PREFIX)
             totals[plain] = totals.get(plain, 0) + delta
-        for name, delta in totals.items():
-            sums = self._of(name)
-            if effect in {Effect.SENDING, Effect.ARRIVAL}:
-                sums.carried += delta
-            elif delta > 0:
-                if effect is Effect.SINK:
-                    raise account.differs(f"{row['cause']} has made some", "0 or less", delta, name)
-                sums.sources += delta
-            else:
-                if effect is Effect.SOURCE and delta:
-                    what = f"{row['cause']} has used some up"
-                    raise account.differs(what, "0 or more", delta, name)
-                sums.sinks -= delta
-        if effect in {Effect.SENDING, Effect.ARRIVAL}:
+        if effect in _CARRYING:
+            # That nothing gets lost between accounts, the sums of the world will show.
             _check_transfer(account, row, totals)
+            return
+        for name, delta in totals.items():
+            if delta > 0 and effect not in _MAKING:
+                raise account.differs(f"{row['cause']} makes nothing", "0 or less", delta, name)
+            if delta < 0 and effect not in _USING:
+                raise account.differs(f"{row['cause']} uses nothing up", "0 or more", delta, name)
+            sums = self._of(name)
+            sums.sources += max(0, delta)
+            sums.sinks -= min(0, delta)
 
     def _of(self, name: str) -> _Sums:
         name = name.removeprefix(HELD_PREFIX)

@@ -216,7 +216,7 @@ class Inventory(Section, frozen=True):
     ] = 10_000
     mailbox_max: Annotated[
         int, Meta(ge=1, le=100_000, description="Requests that may wait for one account; then 503.")
-    ] = 64
+    ] = 256
 
 
 class BusBuffers(Section, frozen=True):

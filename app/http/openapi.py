@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,18 +23,14 @@ API_VERSION = "1"
 
 _REF = "#/components/schemas/{name}"
 _ALWAYS = ("internal-error",)
-_BY_AUTH = {
-    Auth.NONE: (),
-    Auth.PLAYER: ("invalid-token", "overloaded", "unavailable", "actor-stopped", "reply-timeout"),
-    Auth.ADMIN: (
-        "invalid-token",
-        "forbidden",
-        "overloaded",
-        "unavailable",
-        "actor-stopped",
-        "reply-timeout",
-    ),
-}
+_ACTORS = ("overloaded", "unavailable", "actor-stopped", "reply-timeout")
+_BY_AUTH = MappingProxyType(
+    {
+        Auth.NONE: (),
+        Auth.PLAYER: ("invalid-token", *_ACTORS),
+        Auth.ADMIN: ("invalid-token", "forbidden", *_ACTORS),
+    }
+)
 _WITH_BODY = (
     "malformed-json",
     "invalid-request",

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client.registry import Collector
 
 from actors.supervisor import ActorState
-from app import __version__
 from app.metrics.families import counter, counters, gauge, gauges, histogram, histograms
+from app.version import full_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,11 +39,12 @@ class ProgramCollector(Collector):
     def __init__(self, sources: Sources, meters: Meters) -> None:
         self._sources = sources
         self._meters = meters
+        self._version = full_version()
 
     def collect(self) -> Iterator[Metric]:
         """Read the families one by one."""
         sources, meters = self._sources, self._meters
-        yield _build()
+        yield _build(self._version)
         yield from _bus(sources.bus, meters.bus)
         yield from _actors(sources)
         yield from _storage(sources.storage, meters.storage)
@@ -51,12 +52,12 @@ class ProgramCollector(Collector):
         yield from _http(meters.traffic)
 
 
-def _build() -> Metric:
+def _build(version: str) -> Metric:
     return gauges(
         "holdfast_build_info",
         "The program that runs; always 1.",
         ("version", "python"),
-        {(__version__, platform.python_version()): 1},
+        {(version, platform.python_version()): 1},
     )
 
 

@@ -70,7 +70,9 @@ def test_binary_starts_quickly(program: Program) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_binary_is_one_process_that_stops_in_order(program: Program, number: signal.Signals) -> None:
+def test_binary_is_one_process_that_stops_in_order(
+    program: Program, number: signal.Signals
+) -> None:
     """What was started is the server itself, so one Ctrl-C is one, and the status is its own."""
     program.start()
     server = program.server

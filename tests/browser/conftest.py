@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,12 +38,25 @@ FLAGS = (
 )
 
 
+@contextmanager
+def plain_event_loops() -> Iterator[None]:
+    """Let what is started here have asyncio's own loop: trio-asyncio has put its policy in place."""
+    policy = asyncio.get_event_loop_policy()
+    asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())
+    try:
+        yield
+    finally:
+        asyncio.set_event_loop_policy(policy)
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Run one browser for all tests."""
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 - `make test` has none
 
-    with sync_playwright() as playwright:
+    with ExitStack() as stack:
+        with plain_event_loops():
+            playwright = stack.enter_context(sync_playwright())
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         yield browser
         browser.close()

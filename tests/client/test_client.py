@@ -22,7 +22,7 @@ from holdfast_client import (
     Unauthorized,
 )
 from tests.client.backends import on_both_backends
-from tests.e2e.server import Server, run_command
+from tests.e2e.server import SETTINGS, Server, run_command
 from tests.postgres import reachable_directory
 
 if TYPE_CHECKING:
@@ -204,6 +204,7 @@ def test_client_outlives_its_server(postgres: PostgresServer) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     settings = {
+        **SETTINGS,
         "HOLDFAST_DATABASE__DSN": postgres.create_database(),
         "HOLDFAST_HTTP__PORT": str(port),
     }

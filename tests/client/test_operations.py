@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from holdfast_client import operations
+from holdfast_client.events import End
 from holdfast_client.operations import Nothing, Operation
 from holdfast_client.retry import Repeat
 
@@ -23,6 +24,7 @@ LEFT_OUT: Final = {
     "GET /healthz": "for what watches the process; a client asks whether the server is ready",
     "GET /problems/{slug}": "for people: a problem's type leads there",
     "GET /openapi.json": "for other clients",
+    "GET /v1/events/ws": "for browsers; the same events",
 }
 """What the client deliberately does not call, and why."""
 
@@ -73,6 +75,13 @@ def test_operation_is_as_the_server_describes_it(document: Json, name: str) -> N
     assert compare.differences == []
 
 
+def test_operations_know_every_end_of_a_stream(document: Json) -> None:
+    """Whatever the server says last on a stream, the client knows what it means."""
+    content = calls(document)["GET /v1/events"]["responses"]["200"]["content"]
+    told = content["text/event-stream"]["x-event-data"]
+    assert told.keys() == {end.value for end in End} | {"snapshot", "*"}
+
+
 def usual(response: Json) -> bool:
     """Tell whether a response is no problem."""
     return "application/problem+json" not in response.get("content", {})
@@ -111,8 +120,11 @@ class Comparison:
         assert (mine.answer is Nothing) == (content is None)
         if content is not None:
             (media,) = content.values()
+            # A stream says of each kind of event what it tells.
+            told: Json = media.get("x-event-data", {"answer": media["schema"]})
             schema, components = schema_of(mine.answer)
-            self.reads("answer", schema, components, media["schema"])
+            for name in told.keys() - {end.value for end in End}:
+                self.reads(name, schema, components, told[name])
 
     def sent(self, type_: type, theirs: Json) -> None:
         """Compare a body or query string."""

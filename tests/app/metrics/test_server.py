@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from app import __version__
+from app.version import full_version
 from tests.app.metrics.support import PASSWORD, running
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ async def test_metrics_count_what_players_do(database_dsn: str) -> None:
     assert after.value("holdfast_logins_total", outcome="refused") == 1
     assert after.value("holdfast_inventories_live") == 2
     assert after.value("holdfast_inventories_activations_total") == 2
-    assert after.value("holdfast_build_info", version=__version__, python=python_version()) == 1
+    assert after.value("holdfast_build_info", version=full_version(), python=python_version()) == 1
     assert after.value("holdfast_http_connections_open") == 1
     assert after.value("holdfast_bus_unclaimed_total", topic="task") == 2
     assert_consistent(before)

@@ -50,7 +50,7 @@ async def test_play_gives_the_same_figures_for_the_same_seed(policy: str) -> Non
 
 async def test_play_gives_other_figures_for_another_seed() -> None:
     """The seed decides."""
-    first, second = (await played("ogame", Setup(12, 1.5, "random", seed)) for seed in (1, 2))
+    first, second = [await played("ogame", Setup(12, 1.5, "random", seed)) for seed in (1, 2)]
     assert csv_of(first) != csv_of(second)
 
 

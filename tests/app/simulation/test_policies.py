@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from actors.inventory.ruleset import Ruleset, load_ruleset
+from actors.inventory.ruleset import load_ruleset
 from app.simulation.greedy import Greedy
 from app.simulation.haphazard import Haphazard
 from app.simulation.planner import Planner
 from app.simulation.remembering import KNOWN_MAX, remembering
 from app.simulation.sight import Pending, Sight, Wanted
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from actors.inventory.ruleset import Ruleset
 
 RULES = """
 title = "Small"

@@ -1,0 +1,289 @@
+"""What the proof of the books finds, on books written by hand."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from actors import inventory
+from actors.inventory.proof import EFFECTS, LedgerDiffers, Proof, Totals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from actors.storage import Row
+
+ANN, BEN = "ann", "ben"
+
+
+def entry(
+    account: str,
+    seq: int,
+    cause: str,
+    changes: dict[str, Any] | str,
+    transfer: Row | None = None,
+) -> Row:
+    """Give a ledger entry as the snapshot gives it."""
+    carried = transfer or dict.fromkeys(("transfer_id", "sender", "receiver", "state", "resources"))
+    text = changes if isinstance(changes, str) else json.dumps(changes)
+    return {"account_id": account, "seq": seq, "cause": cause, "changes": text, **carried}
+
+
+def transfer(state: str, resources: dict[str, int], *, sender: str = ANN, **here: bool) -> Row:
+    """Give a transfer from Ann to Ben."""
+    return {
+        "transfer_id": "t1",
+        "sender": sender,
+        "receiver": BEN,
+        "state": state,
+        "resources": json.dumps(resources),
+        **here,
+    }
+
+
+def inventory_of(account: str, seq: int, **state: Any) -> Row:
+    """Give an inventory's record."""
+    stored = {"seq": seq, "amounts": {}, **state}
+    return {"account_id": account, "ledger_seq": seq, "state": json.dumps(stored)}
+
+
+def prove(inventories: list[Row], entries: list[Row], transfers: list[Row]) -> list[Totals]:
+    """Take in a world of one page."""
+    proof = Proof()
+    proof.begin(inventories)
+    proof.enter(entries)
+    proof.close()
+    proof.count_transfers(transfers)
+    return proof.world()
+
+
+def difference(
+    inventories: list[Row], entries: list[Row], transfers: list[Row] | None = None
+) -> LedgerDiffers:
+    """Give the difference that is found."""
+    with pytest.raises(LedgerDiffers) as caught:
+        prove(inventories, entries, transfers or [])
+    return caught.value
+
+
+START = entry(ANN, 1, "start", {"wood": [10, 10]})
+
+
+def test_proof_follows_an_account_through_everything() -> None:
+    """Stocks, held goods, levels and units come out as the inventory has them."""
+    entries = [
+        START,
+        entry(ANN, 2, "production", {"wood": [5, 15], "gold": [2, 2]}),
+        entry(ANN, 3, "order-placed", {"wood": [-9, 6]}),
+        entry(ANN, 4, "order-started", {}),
+        entry(ANN, 5, "order-completed", {"hut": [1, 1]}),
+        entry(ANN, 6, "unit-completed", {"scout": [3, 3]}),
+        entry(ANN, 7, "grant", {"scout": [-1, 2], "wood": [4, 10]}),
+        entry(ANN, 8, "ruleset-changed", {"gold": [-2, 0], "silver": [2, 2]}),
+    ]
+    owned = inventory_of(
+        ANN, 8, amounts={"wood": [10, 7], "silver": [2, 0]}, levels={"hut": 1}, units={"scout": 2}
+    )
+    assert prove([owned], entries, []) == [
+        Totals("wood", 19, 9, 10, 0),
+        Totals("silver", 2, 0, 2, 0),
+    ]
+
+
+def test_proof_counts_what_is_on_its_way() -> None:
+    """What Ann has sent and Ben has not got is in neither inventory, and not lost."""
+    sent = transfer("sent", {"wood": 4}, sender_here=True, receiver_here=True)
+    entries = [START, entry(ANN, 2, "transfer-sent", {"wood": [-4, 6]}, sent)]
+    owned = inventory_of(ANN, 2, amounts={"wood": [6, 0]})
+    assert prove([owned], entries, [sent]) == [Totals("wood", 10, 0, 6, 4)]
+
+
+def test_proof_follows_a_transfer_into_a_full_store() -> None:
+    """Ben takes two in and holds two; the world has as much as before."""
+    carried = transfer("delivered", {"wood": 4}, sender_here=True, receiver_here=True)
+    entries = [
+        START,
+        entry(ANN, 2, "transfer-sent", {"wood": [-4, 6]}, carried),
+        entry(BEN, 1, "start", {"wood": [10, 10]}),
+        entry(BEN, 2, "transfer-received", {"wood": [2, 12], "held:wood": [2, 2]}, carried),
+        entry(BEN, 3, "held-released", {"wood": [1, 13], "held:wood": [-1, 1]}),
+    ]
+    owned = [
+        inventory_of(ANN, 2, amounts={"wood": [6, 0]}),
+        inventory_of(BEN, 3, amounts={"wood": [13, 0]}, held={"wood": [1, 0]}),
+    ]
+    assert prove(owned, entries, [carried]) == [Totals("wood", 20, 0, 20, 0)]
+
+
+@pytest.mark.parametrize(
+    ("state", "here", "changes", "totals"),
+    [
+        ("returned", (True, False), [("transfer-sent", -4, 6), ("transfer-returned", 4, 10)], 10),
+        ("delivered", (True, False), [("transfer-sent", -4, 6)], 6),
+        ("lost", (True, False), [("transfer-sent", -4, 6)], 6),
+        ("lost", (False, False), [], 10),
+    ],
+)
+def test_proof_allows_for_accounts_that_are_gone(
+    state: str, here: tuple[bool, bool], changes: list[tuple[str, int, int]], totals: int
+) -> None:
+    """What went to an account that was erased since has left the world."""
+    carried = transfer(state, {"wood": 4}, sender_here=here[0], receiver_here=here[1])
+    entries = [START]
+    for seq, (cause, delta, balance) in enumerate(changes, 2):
+        entries.append(entry(ANN, seq, cause, {"wood": [delta, balance]}, carried))
+    owned = inventory_of(ANN, len(entries), amounts={"wood": [totals, 0]})
+    assert prove([owned], entries, [carried])[0].holdings == totals
+
+
+@pytest.mark.parametrize(("state", "received"), [("delivered", True), ("sent", False)])
+def test_proof_allows_for_senders_that_are_gone(state: str, *, received: bool) -> None:
+    """What an account sent that was erased since has come into the world from outside."""
+    carried = transfer(state, {"wood": 4}, sender="eve", sender_here=False, receiver_here=True)
+    entries = [entry(BEN, 1, "start", {"wood": [10, 10]})]
+    if received:
+        entries.append(entry(BEN, 2, "transfer-received", {"wood": [4, 14]}, carried))
+    wood = 14 if received else 10
+    owned = inventory_of(BEN, len(entries), amounts={"wood": [wood, 0]})
+    assert prove([owned], entries, [carried]) == [Totals("wood", 14, 0, wood, 14 - wood)]
+
+
+ONE = inventory_of(ANN, 1, amounts={"wood": [10, 0]})
+TWO = inventory_of(ANN, 2, amounts={"wood": [12, 0]})
+
+
+@pytest.mark.parametrize(
+    ("owned", "entries", "where", "expected", "found"),
+    [
+        (TWO, [START, entry(ANN, 3, "production", {})], (2, None), 2, 3),
+        (TWO, [entry(ANN, 2, "production", {})], (1, None), 1, 2),
+        (TWO, [START, START], (2, None), 2, 1),
+        (TWO, [START, entry(ANN, 2, "production", {"wood": [3, 12]})], (2, "wood"), 13, 12),
+        (TWO, [START, entry(ANN, 2, "production", {"wood": [2, 13]})], (2, "wood"), 12, 13),
+        (TWO, [START], (1, None), 2, 1),
+        (ONE, [], (0, None), 1, 0),
+        (ONE, [entry(ANN, 1, "start", {"wood": [9, 9]})], (1, "wood"), 9, 10),
+        (ONE, [entry(ANN, 1, "start", {"wood": [10, 10], "hut": [1, 1]})], (1, "hut"), 1, 0),
+        (ONE, [entry(ANN, 1, "start", {"wood": [-1, -1]})], (1, "wood"), "0 or more", -1),
+    ],
+)  # fmt: skip
+def test_proof_names_the_first_difference(
+    owned: Row, entries: list[Row], where: tuple[int, str | None], expected: object, found: object
+) -> None:
+    """Account, entry, asset, what was to be expected and what is there."""
+    error = difference([owned], entries)
+    assert (error.account_id, error.seq, error.asset) == (ANN, *where)
+    assert (error.expected, error.found) == (expected, found)
+    assert f"expected {expected}, found {found}" in str(error)
+
+
+@pytest.mark.parametrize("cause", ["order-placed", "spilled", "order-started"])
+def test_proof_refuses_a_cause_that_makes_what_it_cannot_make(cause: str) -> None:
+    """An order that brings its owner wood is wrong, even if everything else agrees with it."""
+    error = difference([TWO], [START, entry(ANN, 2, cause, {"wood": [2, 12]})])
+    assert (error.seq, error.asset, error.expected, error.found) == (2, "wood", "0 or less", 2)
+
+
+def test_proof_refuses_a_negative_balance() -> None:
+    """Nobody can owe anything, however the books were made to agree."""
+    entries = [START, entry(ANN, 2, "order-placed", {"wood": [-12, -2]})]
+    error = difference([inventory_of(ANN, 2)], entries)
+    assert (error.asset, error.found) == ("wood", -2)
+
+
+def test_proof_refuses_a_cause_that_it_does_not_know() -> None:
+    """Whoever adds a cause has to say what it does."""
+    error = difference([TWO], [START, entry(ANN, 2, "miracle", {"wood": [2, 12]})])
+    assert error.found == "miracle"
+
+
+@pytest.mark.parametrize("changes", ["[]", '{"wood": 1}', '{"wood": [1.5, 1]}', "{"])
+def test_proof_refuses_rows_that_it_cannot_read(changes: str) -> None:
+    """What the server would never write is a difference, not a crash."""
+    error = difference([ONE], [entry(ANN, 1, "start", changes)])
+    assert (error.account_id, error.seq) == (ANN, 1)
+
+
+def test_proof_refuses_an_inventory_that_it_cannot_read() -> None:
+    """Likewise for the state."""
+    owned = {"account_id": ANN, "ledger_seq": 1, "state": "[]"}
+    assert "its inventory cannot be read" in str(difference([owned], [START]))
+
+
+def test_proof_refuses_a_state_of_another_moment() -> None:
+    """The record's own count and the one inside the state are one."""
+    owned = {**ONE, "ledger_seq": 2}
+    assert "the inventory's record" in str(difference([owned], [START]))
+    inner = {**TWO, "ledger_seq": 1}
+    assert "the inventory's state" in str(difference([inner], [START]))
+
+
+def test_proof_refuses_a_ledger_without_an_inventory() -> None:
+    """Entries of an account that has none are named."""
+    error = difference([ONE], [START, entry(BEN, 1, "start", {})])
+    assert (error.account_id, error.seq) == (BEN, 1)
+
+
+@pytest.mark.parametrize(
+    ("cause", "delta", "record", "found"),
+    [
+        ("transfer-sent", -4, None, "none"),
+        ("transfer-sent", -4, transfer("sent", {"wood": 4}, sender="eve"), "eve"),
+        ("transfer-received", 4, transfer("delivered", {"wood": 4}), BEN),
+        ("transfer-returned", 4, transfer("sent", {"wood": 4}), "sent"),
+        ("transfer-sent", -4, transfer("sent", {"wood": 5}), -4),
+        ("transfer-sent", -4, transfer("sent", {"wood": 4, "gold": 1}), 0),
+        ("transfer-returned", 3, transfer("returned", {"wood": 4}), 3),
+    ],
+)
+def test_proof_compares_entries_with_transfers(
+    cause: str, delta: int, record: Row | None, found: object
+) -> None:
+    """Both sides, the state and the goods of a transfer are those of the entries about it."""
+    entries = [START, entry(ANN, 2, cause, {"wood": [delta, 10 + delta]}, record)]
+    error = difference([inventory_of(ANN, 2, amounts={"wood": [10 + delta, 0]})], entries)
+    assert (error.account_id, error.seq, error.found) == (ANN, 2, found)
+
+
+def test_proof_finds_what_the_world_has_lost() -> None:
+    """A transfer that is said to have arrived, and of which the receiver knows nothing."""
+    carried = transfer("delivered", {"wood": 4}, sender_here=True, receiver_here=True)
+    entries = [START, entry(ANN, 2, "transfer-sent", {"wood": [-4, 6]}, carried)]
+    error = difference([inventory_of(ANN, 2, amounts={"wood": [6, 0]})], entries, [carried])
+    assert (error.account_id, error.asset) == (None, "wood")
+    assert (error.expected, error.found) == (10, 6)
+    assert str(error).startswith("world, asset wood: ")
+
+
+def causes() -> Iterator[str]:
+    """Give every cause that the product enters in a ledger."""
+    for path in Path(inventory.__path__[0]).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Call(
+                    func=ast.Attribute(attr="enter" | "enter_amounts"),
+                    args=[ast.Constant(value=str(cause)), *_],
+                ):
+                    yield cause
+                case ast.keyword(arg="cause", value=ast.Constant(value=str(cause))):
+                    yield cause
+                case (
+                    ast.AnnAssign(
+                        target=ast.Name(id="_CAUSE"), value=ast.Constant(value=str(cause))
+                    )
+                    | ast.Assign(
+                        targets=[ast.Name(id="_CAUSE")], value=ast.Constant(value=str(cause))
+                    )
+                ):
+                    yield cause
+                case _:
+                    pass
+
+
+def test_proof_knows_every_cause() -> None:
+    """What the engine enters is classed, and nothing else is."""
+    assert set(causes()) == set(EFFECTS)
