@@ -13,6 +13,8 @@
     ├── SchemaTooNew             the database was written by a newer program
     ├── SchemaMismatch           a migration in the database is not the one of this program
     ├── AlreadyServed            another server holds this database or data directory
+    ├── BackupError              a backup cannot be made, read or restored; the message says why
+    │   └── DatabaseInUse        a backup would replace a world that is there
     └── EmbeddedPostgresError    the embedded PostgreSQL cannot be run; the message says why
         ├── DataDirectoryError   (path)
         └── EmbeddedPostgresDied (status)
@@ -95,6 +97,14 @@ class SchemaMismatch(DatabaseError):
 
 class AlreadyServed(DatabaseError):
     """Another server is at work on this database or data directory; the message names it."""
+
+
+class BackupError(DatabaseError):
+    """A backup cannot be made, read or restored; the message says why."""
+
+
+class DatabaseInUse(BackupError):
+    """A backup would replace what is there; the message says what that is."""
 
 
 class EmbeddedPostgresError(DatabaseError):

@@ -17,7 +17,7 @@ from actors.database.errors import SchemaMismatch, SchemaTooNew
 from actors.database.locks import MIGRATION_LOCK
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from actors.database.driver import Connection
     from actors.database.session import Session
@@ -86,6 +86,29 @@ async def migrate(
         applied.append(version)
 
 
+async def seen_versions(session: Session) -> tuple[int, ...]:
+    """Give the versions of the migrations that a database has had; none for an empty one."""
+    if await session.fetchval("select to_regclass('schema_migrations')") is None:
+        return ()
+    rows = await session.fetch("select version from schema_migrations order by version")
+    return tuple(row["version"] for row in rows)
+
+
+def check_known(
+    seen: Mapping[int, str],
+    *,
+    migrations: Sequence[Migration] | None = None,
+    whose: str = "the database",
+) -> None:
+    """Check that this program knows what a database has had: checksums by version.
+
+    Raises:
+        SchemaTooNew: a newer program has written it.
+        SchemaMismatch: a migration differs from the one that it has seen.
+    """
+    _check(seen, shipped_migrations() if migrations is None else migrations, whose)
+
+
 async def _apply_next(session: Session, known: Sequence[Migration]) -> int | None:
     """Apply the first migration that is missing; None where there is none."""
     async with session.transaction():
@@ -113,17 +136,19 @@ async def _seen(session: Session) -> dict[int, str]:
     return {row["version"]: row["checksum"] for row in rows}
 
 
-def _check(seen: dict[int, str], known: Sequence[Migration]) -> None:
+def _check(
+    seen: Mapping[int, str], known: Sequence[Migration], whose: str = "the database"
+) -> None:
     newest = max((migration.version for migration in known), default=0)
     in_database = max(seen, default=0)
     if in_database > newest:
         raise SchemaTooNew(
-            f"the database has schema version {in_database}, this program knows versions up to "
+            f"{whose} has schema version {in_database}, this program knows versions up to "
             f"{newest}: run the program that wrote it, or a newer one"
         )
     for migration in known:
         checksum = seen.get(migration.version, migration.checksum)
         if checksum != migration.checksum:
             raise SchemaMismatch(
-                f"migration {migration.version:04} of the database is not the one of this program"
+                f"migration {migration.version:04} of {whose} is not the one of this program"
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import stat
 from typing import TYPE_CHECKING
@@ -34,7 +33,8 @@ def test_binary_plays_the_demo_for_a_user_without_anything(bare_program: Program
     program.start()
     assert httpx.get(f"{program.url}/v1/world").json()["tick"] > 0
     assert program.stop() == 0
-    assert sorted(os.listdir(program.folder)) == ["holdfast", "server.log", "var"]
+    left = {path.name for path in program.folder.iterdir()}
+    assert left == {"holdfast", "server.log", "var"}
 
 
 def test_binary_serves_for_root(root_program: Program) -> None:

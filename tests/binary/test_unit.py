@@ -45,7 +45,6 @@ def test_unit_is_hardened(analyze: str) -> None:
 def test_unit_leaves_the_database_to_holdfast() -> None:
     """Only Holdfast is told to stop, and has longer for it than its own deadline of 5 s."""
     unit = ConfigParser(strict=False, interpolation=None)
-    unit.optionxform = str  # type: ignore[assignment, method-assign]
     unit.read_string(UNIT.read_text())
     assert unit["Service"]["KillMode"] == "mixed"
     assert int(unit["Service"]["TimeoutStopSec"]) > 5

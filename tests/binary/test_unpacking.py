@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from pathlib import Path
 
     from tests.binary.program import Program
@@ -23,7 +23,7 @@ def unpacked(program: Program) -> Path:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def held(folder: Path) -> Generator[None, None, None]:
     """Hold a folder as a running program holds its own."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

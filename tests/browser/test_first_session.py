@@ -1,4 +1,4 @@
-"""The whole first session of a new player, at both sizes and in both colour schemes."""
+"""The whole first session of a new player; the other pairs of size and colours: test_rulesets."""
 
 from __future__ import annotations
 
@@ -13,12 +13,8 @@ if TYPE_CHECKING:
     from tests.browser.visitor import Visitor
     from tests.e2e.server import Server
 
-pytestmark = pytest.mark.parametrize(
-    ("size", "scheme"),
-    [("phone", "light"), ("phone", "dark"), ("desktop", "light"), ("desktop", "dark")],
-)
 
-
+@pytest.mark.parametrize(("size", "scheme"), [("phone", "light"), ("desktop", "dark")])
 def test_page_carries_a_first_session(
     world: Callable[[str], Server], visit: Callable[..., Visitor], size: str, scheme: str
 ) -> None:
@@ -53,10 +49,10 @@ def test_page_carries_a_first_session(
 
 
 def test_page_counts_on_between_events(
-    world: Callable[[str], Server], visit: Callable[..., Visitor], size: str, scheme: str
+    world: Callable[[str], Server], visit: Callable[..., Visitor]
 ) -> None:
     """Stocks rise on the page without any request, and never beyond what the server says."""
-    visitor = visit(world("tutorial").url, size=size, scheme=scheme)
+    visitor = visit(world("tutorial").url)
     visitor.sign_up()
     before = visitor.amount("Wood")
     visitor.page.route("**/v1/inventory", lambda route: route.abort())

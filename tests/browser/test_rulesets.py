@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 FIRST = {"travian": "woodcutter", "ogame": "solar_plant", "tutorial": "cottage"}
 
 
-@pytest.mark.parametrize("ruleset", FIRST)
 @pytest.mark.parametrize(("size", "scheme"), [("phone", "dark"), ("desktop", "light")])
+@pytest.mark.parametrize("ruleset", FIRST)
 def test_page_fits_the_ruleset(
     world: Callable[[str], Server],
     visit: Callable[..., Visitor],
@@ -44,6 +44,6 @@ def test_page_groups_the_instances_of_a_building(
     visitor.sign_up()
     card = visitor.card("woodcutter")
     expect(card.get_by_role("radio")).to_have_count(4)
-    card.get_by_role("radio", name="Woodcutter 3, level 0").check(force=True)
+    card.locator("label", has_text="Woodcutter 3, level 0").click()
     visitor.order("woodcutter")
     expect(visitor.page.locator(".order-name")).to_have_text("Woodcutter 3, level 1")

@@ -94,7 +94,7 @@ export function say(text) {
   fading = setTimeout(() => {
     status.textContent = "";
     status.className = "sr";
-  }, 5_000);
+  }, 4_000);
 }
 
 // Each resource has a shape and a hue of its own, so that neither has to be told by colour alone.

@@ -10,12 +10,12 @@ const MODES = {
 };
 
 /** Make the page for whoever is not signed in; `entered` is called with a session. */
-export function gate(world, ruleset, { message, entered }) {
+export function gate(world, ruleset, { message, mode, entered }) {
   return h(
     "div",
     { class: "gate" },
     welcome(world, ruleset),
-    form(world, ruleset, message, entered, message ? "in" : "up"),
+    form(world, ruleset, message, entered, mode),
   );
 }
 
@@ -31,7 +31,7 @@ function welcome(world, ruleset) {
     .map(([items, ...words]) => [Object.keys(items).length, ...words])
     .filter(([count]) => count > 0)
     .map((words) => plural(...words));
-  const pace = world.speed === 1 ? [] : [`speed × ${world.speed}`];
+  const pace = world.speed === 1 ? [] : [`speed × ${world.speed}`];
   return h(
     "section",
     { class: "welcome" },
@@ -118,7 +118,7 @@ function form(world, ruleset, message, entered, start) {
     password.refuse(errors.password ?? "");
     const placed = errors.username || errors.password;
     setText(alert, placed ? "" : explain(error, { ruleset }));
-    (errors.password && !errors.username ? password : name).input.focus();
+    ((errors.password && !errors.username) || error.slug === "invalid-credentials" ? password : name).input.focus();
   }
 
   turn(mode);

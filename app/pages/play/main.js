@@ -27,14 +27,15 @@ function showLive(state) {
   setText(byId("live-text"), LIVE[state]);
 }
 
-function showGate(message = "") {
+/** Go to signing in; whoever was in comes back rather than anew. */
+function showGate(message = "", back = message !== "") {
   game?.stop();
   game = null;
   for (const id of ["live", "who", "sign-out"]) byId(id).hidden = true;
   delete byId("live").dataset.state;
   document.title = `${world.name} · ${ruleset.title}`;
-  main.replaceChildren(gate(world, ruleset, { message, entered: showGame }));
-  if (message) main.querySelector("input").focus();
+  main.replaceChildren(gate(world, ruleset, { message, mode: back ? "in" : "up", entered: showGame }));
+  if (back) byId("username").focus();
 }
 
 async function showGame() {
@@ -96,8 +97,7 @@ byId("sign-out").addEventListener("click", async () => {
   game?.stop();
   await signOut().catch(() => {});
   location.hash = "";
-  showGate();
-  main.querySelector("input").focus();
+  showGate("", true);
   say("You are signed out.");
 });
 

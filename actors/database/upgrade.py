@@ -1,0 +1,82 @@
+"""Brings a database to this program's schema; an embedded one is backed up before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from actors.database.backup import back_up
+from actors.database.migrate import migrate, seen_versions, shipped_migrations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from structlog.typing import FilteringBoundLogger
+
+    from actors.database.driver import Connection
+    from actors.database.migrate import Migration
+
+KEPT: Final = 3
+"""How many automatic backups are kept."""
+
+_PATTERN: Final = "*-schema-*.dump"
+
+
+@dataclass(frozen=True, slots=True)
+class AutomaticBackups:
+    """Where the automatic backups of a data directory are kept, and of which database they are."""
+
+    directory: Path
+    dsn: str
+
+    @classmethod
+    def of(cls, data_dir: Path, dsn: str) -> AutomaticBackups:
+        """Keep them in the data directory."""
+        return cls(data_dir / "backups", dsn)
+
+    async def make(self, version: int, *, now: datetime, log: FilteringBoundLogger) -> Path:
+        """Make one, and remove the oldest beyond `KEPT`.
+
+        Raises: as `back_up`.
+        """
+        self.directory.mkdir(mode=0o700, exist_ok=True)
+        file = self.directory / f"{now:%Y%m%dT%H%M%SZ}-schema-{version}.dump"
+        info = await back_up(self.dsn, file, overwrite=True)
+        log.info("database_backed_up", path=str(file), bytes=info.file_bytes)
+        for old in sorted(self.directory.glob(_PATTERN))[:-KEPT]:
+            old.unlink()
+            log.info("old_backup_removed", path=str(old))
+        return file
+
+
+async def upgrade(
+    connection: Connection,
+    backups: AutomaticBackups | None,
+    *,
+    wall_clock: Callable[[], datetime],
+    log: FilteringBoundLogger,
+    migrations: Sequence[Migration] | None = None,
+    timeout_s: float = 60.0,
+) -> tuple[int, ...]:
+    """Apply what the database lacks, after a backup where there is something to lose.
+
+    Without ``backups`` (a server that is its operator's own) none is made. ``timeout_s`` is for
+    each migration. Gives the versions applied.
+
+    Raises:
+        BackupError: the backup cannot be made; nothing was changed.
+        SchemaTooNew, SchemaMismatch, DatabaseError: as `migrate`.
+    """
+    known = shipped_migrations() if migrations is None else migrations
+    seen = await connection.run(seen_versions)
+    missing = [each.version for each in known if each.version not in seen]
+    # A newer database is refused by `migrate`, not backed up.
+    is_older = bool(seen) and max(seen) <= max((each.version for each in known), default=0)
+    if backups is not None and is_older and missing:
+        await backups.make(max(seen), now=wall_clock(), log=log)
+    applied = await migrate(connection, migrations=known, timeout_s=timeout_s)
+    if applied:
+        log.info("database_migrated", versions=list(applied))
+    return applied

@@ -1,0 +1,1 @@
+"""Tests of the event streams, before a scripted world."""

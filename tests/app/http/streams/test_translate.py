@@ -1,0 +1,145 @@
+"""From ledger entries to events: one or none for each, named for its cause."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+
+from actors.inventory.views import EventPage, LedgerEntry, StockView, TransferRecord
+from app.http.streams.sse import encode
+from app.http.streams.translate import WireEvent, end_of, events_of, snapshot_of
+from tests.app.http.harness import ACCOUNT_ID, INVENTORY, NOW_MS, ORDER, ORDER_ID
+from tests.app.http.streams.harness import entry
+
+TRANSFER = TransferRecord(
+    "t", ACCOUNT_ID, "ada", "other", "bob", {"metal": 5}, "", "sent", NOW_MS, None
+)
+
+
+def page(*entries: LedgerEntry, capacity: int | None = 1_000) -> EventPage:
+    """Make a page of entries, with a stock of metal of this capacity."""
+    now = replace(INVENTORY, resources={"metal": StockView(482, 63, capacity, None)})
+    orders, transfers = {ORDER_ID: ORDER}, {"t": TRANSFER}
+    return EventPage(now, 99, entries, orders, transfers)
+
+
+def told(*entries: LedgerEntry, capacity: int | None = 1_000) -> list[tuple[int | None, str]]:
+    """Give the ids and names of the events of some entries."""
+    return [(event.id, event.name) for event in events_of(page(*entries, capacity=capacity))]
+
+
+def data(event: WireEvent) -> dict[str, Any]:
+    """Read an event's data."""
+    found: dict[str, Any] = msgspec.json.decode(event.data)
+    return found
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        "start",
+        "order-placed",
+        "order-started",
+        "order-completed",
+        "unit-completed",
+        "order-cancelled",
+        "transfer-sent",
+        "transfer-received",
+        "transfer-returned",
+        "grant",
+        "ruleset-changed",
+    ],
+)
+def test_entry_is_an_event_by_its_number_and_cause(cause: str) -> None:
+    """The id of an event is its entry's number, its name the entry's cause."""
+    assert told(entry(7, cause)) == [(7, cause)]
+
+
+def test_production_alone_is_no_event() -> None:
+    """What merely grew is not told: a client knows the rate."""
+    assert told(entry(1, "production", metal=(5, 999))) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "full"),
+    [
+        ((5, 999), False),
+        ((5, 1_000), True),
+        ((5, 1_003), True),
+        ((1, 1_001), False),
+        ((-5, 1_000), False),
+    ],
+)
+def test_production_up_to_the_capacity_is_resource_full(
+    change: tuple[int, int], full: bool
+) -> None:
+    """The entry with which a stock reaches its capacity is told, and no other."""
+    assert told(entry(1, "production", metal=change)) == ([(1, "resource-full")] if full else [])
+
+
+def test_stock_without_a_capacity_is_never_full() -> None:
+    """What has no limit, or is no resource, is not told as full."""
+    assert told(entry(1, "production", metal=(5, 10**9)), capacity=None) == []
+    assert told(entry(1, "production", unheard_of=(5, 10**9))) == []
+
+
+def test_event_names_what_it_filled() -> None:
+    """Whatever filled a stock, its event says so."""
+    filled, other = events_of(
+        page(entry(1, "grant", metal=(900, 1_200)), entry(2, "grant", metal=(1, 2)))
+    )
+    assert data(filled)["full"] == ["metal"]
+    assert "full" not in data(other)
+
+
+def test_event_carries_the_rates_of_its_moment() -> None:
+    """Every event says how much there is and how fast it grows, as of ``at``."""
+    [event] = events_of(page(entry(1)))
+    found = data(event)
+    assert found["at"] == "2026-03-01T12:00:00Z"
+    assert found["tick"] == INVENTORY.tick
+    assert found["rates"] == {
+        "metal": {"amount": 482, "per_hour": 63, "capacity": 1_000, "full_at": None}
+    }
+    assert found["entry"]["seq"] == 1
+    assert "order" not in found
+    assert "transfer" not in found
+
+
+def test_event_carries_its_order_and_transfer() -> None:
+    """What an entry is about comes with it."""
+    order, transfer, gone = events_of(
+        page(
+            replace(entry(1, "order-started"), order_id=ORDER_ID),
+            replace(entry(2, "transfer-sent"), transfer_id="t"),
+            replace(entry(3, "order-placed"), order_id="unknown", transfer_id="unknown"),
+        )
+    )
+    assert data(order)["order"]["id"] == ORDER_ID
+    assert data(transfer)["transfer"]["to"] == "bob"
+    assert data(gone).keys() == {"at", "tick", "rates", "entry"}
+
+
+def test_snapshot_is_the_inventory_at_the_last_entry() -> None:
+    """A stream begins with everything, under the number of the last entry."""
+    event = snapshot_of(page())
+    assert (event.id, event.name) == (99, "snapshot")
+    found = data(event)
+    assert found["rates"] == found["inventory"]["resources"]
+    assert found["inventory"]["orders"][0]["id"] == ORDER_ID
+
+
+@pytest.mark.parametrize("reason", ["session-ended", "token-expired", "bye"])
+def test_last_event_has_no_id(reason: str) -> None:
+    """The end of a stream is no entry: whoever resumes does so after the last that was."""
+    event = end_of(reason)
+    assert (event.id, event.name, data(event)["reason"]) == (None, reason, reason)
+
+
+def test_event_is_spelled_as_the_standard_says() -> None:
+    """Id, name and data stand on a line each; a blank line ends the event."""
+    assert encode(WireEvent(7, "grant", b'{"a":1}')) == b'id: 7\nevent: grant\ndata: {"a":1}\n\n'
+    assert encode(WireEvent(None, "bye", b"{}")) == b"event: bye\ndata: {}\n\n"
