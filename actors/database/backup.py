@@ -1,7 +1,6 @@
-"""Backups: a whole database in one file, and back, into this or another PostgreSQL.
+"""Backups: a whole world in one file, of one moment, however much is written meanwhile.
 
-The file is ``pg_dump``'s custom format, of one moment, however much is written meanwhile. A restore
-is one transaction: either all of the backup is there in the end, or what was there before.
+The file is in ``pg_dump``'s custom format.
 """
 
 from __future__ import annotations
@@ -9,23 +8,20 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 import trio
 
-from actors.database.errors import BackupError, DatabaseInUse
-from actors.database.locks import acquire_server_lock
+from actors.database.errors import BackupError
 from actors.database.migrate import check_known
-from actors.database.tools import Target, running
+from actors.database.new_file import new_file
+from actors.database.tools import Target, run_tool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
-
-    from actors.database.driver import Connection
-    from actors.database.session import Session
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 MAGIC: Final = b"PGDMP"
 """What a file in ``pg_dump``'s custom format begins with."""
@@ -33,27 +29,15 @@ MAGIC: Final = b"PGDMP"
 STALL_S: Final = 120.0
 """A dump that makes no progress for so long is given up: its server does not answer any more."""
 
+SCHEMA: Final = "public"
+"""Where Holdfast's tables are; what else is in a database is none of its business."""
+
 _LOCK_WAIT: Final = "30s"
 _POLL_S: Final = 0.25
-_ANALYZE_S: Final = 600.0
 _VERSIONS: Final = "schema_migrations"
 _COPY: Final = re.compile(r"COPY public\.schema_migrations \((?P<columns>.*)\) FROM stdin;")
+_END_OF_DATA: Final = "\\."
 _DUMPING: Final = re.compile(r'dumping contents of table "(?:public\.)?(?P<table>[^"]+)"')
-_LOADING: Final = re.compile(r'processing data for table "(?:public\.)?(?P<table>[^"]+)"')
-
-# What psql gets before and after the backup: without the end nothing of it counts.
-_BEGIN: Final = "begin;\n"
-_REPLACE: Final = (
-    "begin;\ndrop schema public cascade;\ncreate schema public;\n"
-    "grant usage on schema public to public;\n"
-)
-_COMMIT: Final = "\ncommit;\n"
-
-_RELATIONS: Final = """
-select count(*) from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
-where c.relkind in ('r', 'p', 'v', 'm', 'S', 'f')
-  and n.nspname <> 'information_schema' and n.nspname not like 'pg\\_%'
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,30 +68,46 @@ async def back_up(
         OSError: the file cannot be written.
     """
     target = Target.of(dsn, connect_timeout_s=connect_timeout_s)
-    with _new_file(file, overwrite=overwrite) as unfinished:
-        watch = _Watch(unfinished.descriptor, on_progress, stall_s)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(watch.run)
-            async with running(
-                "pg_dump",
-                "--format=custom",
-                "--no-owner",
-                "--no-privileges",
-                "--no-comments",
-                "--verbose",
-                f"--lock-wait-timeout={_LOCK_WAIT}",
-                "--no-password",
-                f"--dbname={target.dsn}",
-                environment=target.environment,
-                stdout=unfinished.descriptor,
-                on_line=watch.take,
-            ):
-                pass
-            nursery.cancel_scope.cancel()
+    with new_file(file, overwrite=overwrite) as unfinished:
+        await _dump(target, unfinished.descriptor, on_progress, stall_s)
         # Read back, so that nobody relies on what cannot be read.
-        info = await inspect_backup(unfinished.path)
+        seen = await _versions_in(unfinished.path)
+        if not seen:
+            raise BackupError("the database holds nothing of Holdfast's to back up")
         await trio.to_thread.run_sync(unfinished.keep)
-    return info
+    return BackupInfo(max(seen), await trio.to_thread.run_sync(_size, file))
+
+
+async def _dump(
+    target: Target,
+    descriptor: int,
+    on_progress: Callable[[str, int], None] | None,
+    stall_s: float,
+) -> None:
+    watch = _Watch(descriptor, on_progress, stall_s)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch.run, nursery.cancel_scope)
+        # Cancelled by the watch, there is no outcome.
+        outcome = await run_tool(
+            "pg_dump",
+            "--format=custom",
+            f"--schema={SCHEMA}",
+            "--no-owner",
+            "--no-privileges",
+            "--no-comments",
+            "--verbose",
+            f"--lock-wait-timeout={_LOCK_WAIT}",
+            "--no-password",
+            f"--dbname={target.dsn}",
+            environment=target.environment,
+            stdout=descriptor,
+            on_line=watch.take,
+        )
+        nursery.cancel_scope.cancel()
+    if watch.stalled:
+        raise BackupError(f"the database did not go on for {stall_s:g} s")
+    if outcome.status != 0:
+        raise BackupError(f"cannot back up: {outcome.complaint}")
 
 
 async def inspect_backup(file: Path) -> BackupInfo:
@@ -118,152 +118,58 @@ async def inspect_backup(file: Path) -> BackupInfo:
         SchemaTooNew, SchemaMismatch: another program has written it.
         OSError: the file cannot be read.
     """
-    with file.open("rb") as opened:
-        if opened.read(len(MAGIC)) != MAGIC:
-            raise BackupError(f"{file} is no backup")
     seen = await _versions_in(file)
     if not seen:
         raise BackupError(f"{file} is no backup of Holdfast")
     check_known(seen, whose=f"the backup {file}")
-    return BackupInfo(max(seen), file.stat().st_size)
-
-
-async def restore(
-    connection: Connection,
-    dsn: str,
-    file: Path,
-    *,
-    replace: bool = False,
-    on_progress: Callable[[str, int], None] | None = None,
-    connect_timeout_s: float = 5.0,
-) -> BackupInfo:
-    """Bring a backup into a database, by a ``connection`` to it and by its ``dsn``.
-
-    No server may be at work there, and none can begin to until the end. With ``replace`` the world
-    that is there goes, in the same transaction in which the other comes. ``on_progress`` is told
-    the table that is being read, and the bytes of the file. Cancelled or failed, the database is
-    what it was.
-
-    Raises:
-        AlreadyServed: a server is at work on the database.
-        DatabaseInUse: there is something in it that is not to be replaced, or not Holdfast's.
-        BackupError: the file cannot be restored.
-        SchemaTooNew, SchemaMismatch: another program has written it.
-        DatabaseError, OSError: the database or the file fails.
-    """
-    info = await inspect_backup(file)
-    await connection.run(acquire_server_lock, timeout_s=10.0)
-    clear = await _must_clear(connection, replace=replace)
-    target = Target.of(dsn, connect_timeout_s=connect_timeout_s)
-
-    def take(line: str) -> None:
-        found = _LOADING.search(line)
-        if found is not None and on_progress is not None:
-            on_progress(found["table"], info.file_bytes)
-
-    await _load(file, target, _REPLACE if clear else _BEGIN, take)
-    # Without statistics the first queries would be slow.
-    await connection.run(lambda session: session.execute("analyze"), timeout_s=_ANALYZE_S)
-    return info
-
-
-async def _load(file: Path, target: Target, begin: str, take: Callable[[str], None]) -> None:
-    """Turn a backup into SQL and have it run, in a transaction that only its end commits."""
-    reading, writing = os.pipe()
-    with os.fdopen(reading, "rb") as source, os.fdopen(writing, "wb", buffering=0) as sink:
-        async with running(
-            "psql",
-            "--no-psqlrc",
-            "--quiet",
-            "--no-password",
-            "--set=ON_ERROR_STOP=1",
-            f"--dbname={target.dsn}",
-            "--file=-",
-            environment=target.environment,
-            stdin=source.fileno(),
-        ) as psql:
-            source.close()
-            sink.write(begin.encode())
-            try:
-                async with running(
-                    "pg_restore",
-                    "--no-owner",
-                    "--no-privileges",
-                    "--verbose",
-                    "--file=-",
-                    file.absolute(),
-                    stdout=sink.fileno(),
-                    on_line=take,
-                ):
-                    pass
-                await trio.to_thread.run_sync(sink.write, _COMMIT.encode(), abandon_on_cancel=True)
-                sink.close()
-            except* (BackupError, BrokenPipeError):
-                # Where psql has given up first, its reason is the reason.
-                with trio.move_on_after(1.0):
-                    await psql.finish()
-                raise
-
-
-async def _must_clear(connection: Connection, *, replace: bool) -> bool:
-    """Say whether something is to be cleared away; refuse where it must not be."""
-
-    async def look(session: Session) -> tuple[int, int | None]:
-        relations: int = await session.fetchval(_RELATIONS)
-        if not relations:
-            return 0, 0
-        for table in ("schema_migrations", "accounts", "world"):
-            if await session.fetchval("select to_regclass($1)", f"public.{table}") is None:
-                return relations, None
-        used = "select (select count(*) from accounts) + (select count(*) from world)"
-        return relations, await session.fetchval(used)
-
-    relations, used = await connection.run(look)
-    if used is None:
-        raise DatabaseInUse(
-            "the database holds tables that are not Holdfast's: make one for it alone"
-        )
-    if used and not replace:
-        raise DatabaseInUse("there is a world in the database already; --force replaces it")
-    return relations > 0
+    return BackupInfo(max(seen), await trio.to_thread.run_sync(_size, file))
 
 
 async def _versions_in(file: Path) -> dict[int, str]:
     """Give the checksums of the migrations that a backup has seen, by version."""
+    await trio.to_thread.run_sync(_check_magic, file)
     with tempfile.TemporaryFile() as out:
-        async with running(
+        outcome = await run_tool(
             "pg_restore",
             "--data-only",
             f"--table={_VERSIONS}",
             "--file=-",
-            file.absolute(),
+            absolute(file),
             stdout=out.fileno(),
-        ):
-            pass
+        )
         out.seek(0)
-        lines = out.read().decode("utf-8", "replace").splitlines()
-    return _read_versions(lines)
+        seen = _read_versions(out.read().decode("utf-8", "replace").splitlines())
+    if outcome.status != 0:
+        raise BackupError(f"{file} is no backup that can be read: {outcome.complaint}")
+    return seen
 
 
-def _read_versions(lines: list[str]) -> dict[int, str]:
+def _check_magic(file: Path) -> None:
+    """Look at the beginning of a file."""
+    with file.open("rb") as opened:
+        if opened.read(len(MAGIC)) != MAGIC:
+            raise BackupError(f"{file} is no backup")
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size
+
+
+def absolute(file: Path) -> Path:
+    """Give the path from the root: PostgreSQL's programs do not run where we do."""
+    return file.absolute()
+
+
+def _read_versions(lines: Sequence[str]) -> dict[int, str]:
+    """Read the rows of the table of migrations from the SQL that would restore it."""
     for number, line in enumerate(lines):
         found = _COPY.fullmatch(line)
         if found is not None:
             columns = found["columns"].split(", ")
-            rows = (
-                dict(zip(columns, row.split("\t"), strict=False)) for row in lines[number + 1 :]
-            )
-            return _by_version(rows)
+            data = takewhile(lambda each: each != _END_OF_DATA, lines[number + 1 :])
+            rows = [dict(zip(columns, each.split("\t"), strict=True)) for each in data]
+            return {int(row["version"]): row["checksum"] for row in rows}
     return {}
-
-
-def _by_version(rows: Generator[dict[str, str]]) -> dict[int, str]:
-    seen: dict[int, str] = {}
-    for row in rows:
-        if "checksum" not in row or not row["version"].isdecimal():
-            break  # the end of the data
-        seen[int(row["version"])] = row["checksum"]
-    return seen
 
 
 class _Watch:
@@ -277,6 +183,7 @@ class _Watch:
         self._stall_s = stall_s
         self._table = ""
         self._moved_at = trio.current_time()
+        self.stalled = False
 
     def take(self, line: str) -> None:
         """Take a line that ``pg_dump`` says."""
@@ -285,12 +192,8 @@ class _Watch:
         if found is not None:
             self._table = found["table"]
 
-    async def run(self) -> None:
-        """Look at the file again and again.
-
-        Raises:
-            BackupError: nothing has happened for too long.
-        """
+    async def run(self, scope: trio.CancelScope) -> None:
+        """Look at the file again and again; cancel ``scope`` when nothing happens for too long."""
         size = -1
         while True:
             now_size = os.fstat(self._descriptor).st_size
@@ -299,56 +202,6 @@ class _Watch:
                 if self._on_progress is not None:
                     self._on_progress(self._table, size)
             if trio.current_time() > self._moved_at + self._stall_s:
-                raise BackupError(f"pg_dump made no progress for {self._stall_s:g} s")
+                self.stalled = True
+                scope.cancel()
             await trio.sleep(_POLL_S)
-
-
-@dataclass(frozen=True, slots=True)
-class _Unfinished:
-    """A file that has no name of its own yet."""
-
-    descriptor: int
-    path: Path
-    file: Path
-    overwrite: bool
-
-    def keep(self) -> None:
-        """Make it safe on disk and give it its name.
-
-        Raises:
-            BackupError: there is a file of that name by now.
-        """
-        os.fsync(self.descriptor)
-        if self.overwrite:
-            self.path.replace(self.file)
-        else:
-            try:
-                # Unlike a renaming this fails where the name is taken.
-                self.file.hardlink_to(self.path)
-            except FileExistsError:
-                raise _exists(self.file) from None
-            self.path.unlink()
-        directory = os.open(self.file.parent, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-
-
-@contextmanager
-def _new_file(file: Path, *, overwrite: bool) -> Generator[_Unfinished]:
-    """Open a file beside its place, for its owner alone; remove it where it was not kept."""
-    if file.exists() and not overwrite:
-        raise _exists(file)
-    path = file.with_name(f".{file.name}.{os.getpid()}.part")
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        yield _Unfinished(descriptor, path, file, overwrite)
-    finally:
-        os.close(descriptor)
-        with suppress(FileNotFoundError):
-            path.unlink()
-
-
-def _exists(file: Path) -> BackupError:
-    return BackupError(f"{file} is there already; --force replaces it")

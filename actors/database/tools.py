@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
@@ -15,11 +14,11 @@ from actors.database.cluster import binary, server_environment
 from actors.database.errors import BackupError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import Callable, Mapping
 
 _HANDED_ON: Final = ("HOME", "KRB5CCNAME", "SSL_CERT_FILE", "TMPDIR")
 _LINE_BYTES_MAX: Final = 64 * 1024
-_LINES_KEPT: Final = 20
+_KILL_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,71 +50,30 @@ class Target:
             "PGCONNECT_TIMEOUT": str(max(2, round(connect_timeout_s))),
             **({"PGPASSWORD": password} if password else {}),
         }
-        bare = parts._replace(netloc=f"{user}{at}{place}", query=urlencode(told, quote_via=quote))
-        return cls(bare.geturl(), environment)
+        rest = f"?{urlencode(told, quote_via=quote)}" if told else ""
+        return cls(f"{parts.scheme}://{user}{at}{place}{parts.path}{rest}", environment)
 
 
-class Tool:
-    """A program that runs; `finish` waits for its end."""
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a program ended: its status as of a child process, and why where that is not 0."""
 
-    def __init__(
-        self, name: str, process: trio.Process, on_line: Callable[[str], None] | None
-    ) -> None:
-        self._name = name
-        self._process = process
-        self._on_line = on_line
-        self._lines: list[str] = []
-
-    async def listen(self) -> None:
-        """Read what the program says until it says no more."""
-        rest = b""
-        said = self._process.stderr
-        if said is None:
-            return
-        async for piece in said:
-            *lines, rest = (rest + piece).split(b"\n")
-            rest = rest[-_LINE_BYTES_MAX:]
-            for line in lines:
-                self._take(line.decode("utf-8", "replace"))
-        self._take(rest.decode("utf-8", "replace"))
-
-    async def finish(self) -> None:
-        """Wait for its end.
-
-        Raises:
-            BackupError: it failed; the message has what it said of that.
-        """
-        status = await self._process.wait()
-        if status != 0:
-            raise BackupError(f"{self._name} failed: {self.complaint()}")
-
-    def complaint(self) -> str:
-        """Give the line that says what went wrong, as far as one can tell."""
-        errors = [line for line in self._lines if "error:" in line or "ERROR:" in line]
-        said = (errors or self._lines[-1:] or ["it did not say why"])[0]
-        return said.removeprefix(f"{self._name}: ").removeprefix("error: ")
-
-    def _take(self, line: str) -> None:
-        line = line.strip()
-        if not line:
-            return
-        if self._on_line is not None:
-            self._on_line(line)
-        self._lines = [*self._lines[-_LINES_KEPT:], line]
+    status: int
+    complaint: str
 
 
-@asynccontextmanager
-async def running(
+async def run_tool(
     name: str,
     *arguments: str | os.PathLike[str],
     environment: Mapping[str, str] | None = None,
     stdin: int = subprocess.DEVNULL,
     stdout: int = subprocess.DEVNULL,
     on_line: Callable[[str], None] | None = None,
-) -> AsyncGenerator[Tool]:
-    """Run a program of PostgreSQL's while the block lasts; whatever ends the block ends it.
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> Outcome:
+    """Run one of PostgreSQL's programs to its end; cancelled, it is killed.
 
-    ``on_line`` is told each line that it writes to standard error.
+    ``on_line`` is told each line that it writes to standard error; ``task_status`` that it runs.
 
     Raises:
         EmbeddedPostgresError: the program is not installed.
@@ -134,16 +92,56 @@ async def running(
         )
     except OSError as error:
         raise BackupError(f"cannot start {name}: {error}") from error
-    tool = Tool(name, process, on_line)
+    said = _Said(on_line)
     try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(tool.listen)
-            yield tool
-            await tool.finish()
-    finally:
-        if process.poll() is None:
-            process.kill()
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + 1.0):
-            await process.wait()
+        task_status.started()
         if process.stderr is not None:
-            await trio.aclose_forcefully(process.stderr)
+            await said.listen(process.stderr)
+        status = await process.wait()
+    finally:
+        await _end(process)
+    return Outcome(status, said.complaint() if status else "")
+
+
+async def _end(process: trio.Process) -> None:
+    """See to it that nothing of a program is left, cancelled or not."""
+    if process.poll() is None:
+        process.kill()
+    with trio.CancelScope(shield=True, deadline=trio.current_time() + _KILL_S):
+        await process.wait()
+    if process.stderr is not None:
+        await trio.aclose_forcefully(process.stderr)
+
+
+class _Said:
+    """What a program says, line by line."""
+
+    def __init__(self, on_line: Callable[[str], None] | None) -> None:
+        self._on_line = on_line
+        self._error = ""
+        self._last = ""
+
+    async def listen(self, stream: trio.abc.ReceiveStream) -> None:
+        """Read until it says no more."""
+        rest = b""
+        async for piece in stream:
+            *lines, rest = (rest + piece).split(b"\n")
+            rest = rest[-_LINE_BYTES_MAX:]
+            for line in lines:
+                self._take(line)
+        self._take(rest)
+
+    def complaint(self) -> str:
+        """Give what it said of an error first, else last."""
+        return self._error or self._last or "it did not say why"
+
+    def _take(self, raw: bytes) -> None:
+        line = raw.decode("utf-8", "replace").strip()
+        if not line:
+            return
+        self._last = line
+        if not self._error:
+            _, found, text = line.partition("error: ")
+            self._error = text if found else line.partition("ERROR: ")[2].strip()
+        if self._on_line is not None:
+            self._on_line(line)

@@ -203,7 +203,7 @@ def _print(ruleset: Ruleset, played: Played, seconds: float) -> None:
             table.add_row(f"[bold]{heading}[/]")
         for figures in rows:
             numbers = (*(each.mean for each in figures), figures[-1].p10, figures[-1].p90)
-            table.add_row(f"  {escape(figures[0].name)}", *map(_short, numbers))
+            table.add_row(f"  {escape(figures[0].name)}", *map(short, numbers))
     Console(highlight=False).print(table)
     visits, orders = f"{played.visits:,} visits", f"{played.orders:,} orders"
     refusals = f", {played.refusals:,} refused" if played.refusals else ""
@@ -214,8 +214,8 @@ def _moment(at_ms: int) -> str:
     return f"day {at_ms / _DAY_MS:.3g}"
 
 
-def _short(number: Decimal) -> str:
-    """Write a number in at most seven characters: 4.2, 1,234, 56.7k, 8.9M."""
+def short(number: Decimal) -> str:
+    """Write a number in at most seven characters: 4.2, 1,234, 56.7k, 8.9M, 1.0e+6G."""
     if number < _THOUSAND:
         return f"{number:.1f}"
     if number < 10 * _THOUSAND:
@@ -224,4 +224,4 @@ def _short(number: Decimal) -> str:
         number /= _THOUSAND
         if number < _THOUSAND:
             return f"{number:.1f}{unit}"
-    return f"{number:.1e}"
+    return f"{number:.1e}G"

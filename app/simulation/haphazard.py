@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from app.simulation.sight import Wanted
+from app.simulation.sight import BATCH_MAX, Wanted
 
 if TYPE_CHECKING:
     import random
@@ -12,9 +12,6 @@ if TYPE_CHECKING:
 
     from actors.inventory.ruleset import Asset, Ruleset
     from app.simulation.sight import Sight
-
-BATCH_MAX: Final = 1_000
-"""The most units that are ordered at once."""
 
 
 class Haphazard:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from actors.inventory.ruleset.sheets import FULL
 from actors.inventory.ruleset.tables import highest
 from app.simulation.roles import Roles
-from app.simulation.sight import Wanted
+from app.simulation.sight import BATCH_MAX, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -45,8 +45,9 @@ class _Step(NamedTuple):
 
 @dataclass(slots=True)
 class _Goal:
-    """The steps to a goal, and what is owned once they are taken."""
+    """The steps to a goal, and what is owned before and after they are taken."""
 
+    start: Mapping[str, int]
     owned: dict[str, int]
     steps: list[_Step] = field(default_factory=list[_Step])
     cost: dict[str, int] = field(default_factory=dict[str, int])
@@ -76,7 +77,7 @@ class Planner:
 
     def first_of(self, asset: str, owned: Mapping[str, int]) -> Wanted | None:
         """Give the first step towards one more of ``asset``, prerequisites first."""
-        goal = _Goal(dict(owned))
+        goal = _goal_from(owned)
         return goal.steps[0].wanted if self._add(goal, asset) else None
 
     def store_for(self, resource: str, owned: Mapping[str, int]) -> str | None:
@@ -125,7 +126,7 @@ class Planner:
         self, address: str, owned: dict[str, int], before: Rates, weights: Mapping[str, float]
     ) -> _Offer | None:
         """Reckon one more of an earner up; None where it cannot be had, or brings nothing."""
-        goal = _Goal(dict(owned))
+        goal = _goal_from(owned)
         if not self._add(goal, address) or not self._feed(goal, weights):
             return None
         after = self._rates_of(goal.owned).per_hour
@@ -137,7 +138,7 @@ class Planner:
         self, asset: str, owned: dict[str, int], weights: Mapping[str, float], best: _Offer
     ) -> Wanted | None:
         """Give the first step to one more of what shortens the best goal, if that is better."""
-        shorter = _Goal(dict(owned))
+        shorter = _goal_from(owned)
         if not self._add(shorter, asset):
             return None
         saved = best.price - max(
@@ -189,13 +190,15 @@ class Planner:
     ) -> Wanted | None:
         """Choose what gives most of a balance for its price, of what is allowed already."""
         best: tuple[float, Wanted] | None = None
-        levels, units = self._roles.split(goal.owned)
+        # It comes before the other steps, so it must be allowed without them.
+        levels, units = self._roles.split(goal.start)
         for address in self._lowest(self._roles.feeders.get(balance, ()), goal.owned):
             given = self._roles.given(address, balance, goal.owned)
             if given <= 0 or self._ruleset.missing(address, levels, units):
                 continue
             is_unit = self._roles.is_unit(address)
-            step = Wanted(address, -(-missing // given) if is_unit else None)
+            count = min(-(-missing // given), BATCH_MAX)
+            step = Wanted(address, count if is_unit else None)
             price = _hours_of(self.cost(step, goal.owned), weights) / (given * (step.units or 1))
             if best is None or price < best[0]:
                 best = price, step
@@ -239,6 +242,10 @@ class Planner:
             ):
                 seen.add((rules.name, level))
                 yield address
+
+
+def _goal_from(owned: Mapping[str, int]) -> _Goal:
+    return _Goal(owned, dict(owned))
 
 
 def _hours_of(cost: Mapping[str, int], weights: Mapping[str, float]) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from actors.inventory.engine import GRAINS_PER_UNIT
 
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
     from actors.inventory.ruleset import Ruleset
     from actors.inventory.views import InventoryView, OrderView
+
+
+BATCH_MAX: Final = 1_000
+"""The most units that a bot orders at once."""
 
 
 class Wanted(NamedTuple):

@@ -36,7 +36,7 @@ def user() -> User:
 def folder(user: User) -> Iterator[Path]:
     """Make an empty folder of that user, with the program in it and nothing else."""
     # Not pytest's own, which nobody but its owner can reach.
-    path = Path(tempfile.mkdtemp(prefix="holdfast-test-"))
+    path = Path(tempfile.mkdtemp(prefix="holdfast-binary-"))
     shutil.copy(BINARY or "", path / "holdfast")
     path.chmod(0o755)
     os.chown(path, user.uid, user.gid)

@@ -47,7 +47,7 @@ def transfer(state: str, resources: dict[str, int], *, sender: str = ANN, **here
 
 def inventory_of(account: str, seq: int, **state: Any) -> Row:
     """Give an inventory's record."""
-    stored = {"seq": seq, "amounts": {}, **state}
+    stored: dict[str, Any] = {"seq": seq, "amounts": {}, **state}
     return {"account_id": account, "ledger_seq": seq, "state": json.dumps(stored)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -203,7 +204,11 @@ def tamper(dsn: str, sql: str) -> None:
     """Change the tables behind the server's back; ``:ann`` stands for her id."""
     for name, account_id in IDS.items():
         sql = sql.replace(f":{name}", f"'{account_id}'")
-    trio.run(run_script, dsn, lambda session: session.execute(sql))
+
+    async def script(session: Session) -> str:
+        return await session.execute(sql)
+
+    trio.run(run_script, dsn, script)
 
 
 def test_verify_proves_a_played_world(world_dsn: str, settings: pytest.MonkeyPatch) -> None:
@@ -217,6 +222,16 @@ def test_verify_proves_a_played_world(world_dsn: str, settings: pytest.MonkeyPat
     assert sources - sinks == held + on_the_way
     assert on_the_way == 50
     assert rows["stone"][3] == "1"
+
+
+def test_verify_shows_its_progress_on_a_terminal(
+    world_dsn: str, settings: pytest.MonkeyPatch
+) -> None:
+    """On standard error: how many accounts are done, and of how many."""
+    settings.setenv("HOLDFAST_DATABASE__DSN", world_dsn)
+    settings.setenv("FORCE_COLOR", "1")
+    settings.setenv("TERM", "xterm")
+    assert "3/3" in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", verify().stderr)
 
 
 @pytest.mark.parametrize("account", ["ann", "ANN", IDS["ann"]])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from contextlib import contextmanager
+from decimal import Decimal
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from app.cli import main
+from app.cli.simulate import short
 from app.simulation.chart import ChartsMissing, draw_chart
 from app.simulation.samples import Sample, figure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from pathlib import Path
 
 
@@ -39,14 +41,29 @@ def test_simulate_prints_a_table_over_time() -> None:
     heading, *rows = result.stdout.splitlines()
     assert heading.startswith("Homestead: 4 accounts, greedy, seed 1")
     assert "day 0  day 0.25  day 0.5  day 0.75  day 1" in result.stdout
-    assert any(re.match(r"  wood +120\.0 ", row) for row in rows)
-    assert any(re.match(r"  cottage +0\.0 +", row) for row in rows)
+    assert any(re.match(r" +wood +120\.0 ", row) for row in rows)
+    assert any(re.match(r" +cottage +0\.0 +", row) for row in rows)
     assert re.search(r"^[0-9]+ visits, [0-9]+ orders in [0-9.]+ s$", rows[-1])
 
 
 def test_simulate_leaves_out_what_nobody_has() -> None:
     """An asset that is zero throughout has no row."""
     assert "scout" not in run("tutorial").stdout
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        ("4.25", "4.2"),
+        ("1234.5", "1,234"),
+        ("56789", "56.8k"),
+        ("8900000", "8.9M"),
+        ("1e15", "1.0e+6G"),
+    ],
+)
+def test_short_numbers_fit_a_column(number: str, text: str) -> None:
+    """However large they are."""
+    assert short(Decimal(number)) == text
 
 
 def test_simulate_writes_the_same_csv_for_the_same_seed(tmp_path: Path) -> None:
@@ -67,10 +84,11 @@ def test_simulate_sets_world_parameters(tmp_path: Path) -> None:
 
 
 def test_simulate_shows_its_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On standard error, and gone at the end."""
+    """On standard error: the day that it has come to, and what was ordered so far."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
-    assert run("tutorial").exit_code == 0
+    result = run("tutorial")
+    assert re.search(r"day [0-9.]+, [0-9]+ orders", result.stderr)
 
 
 @pytest.mark.parametrize(
@@ -110,6 +128,8 @@ class Drawn:
         self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
 
     def __getattr__(self, name: str) -> Any:
+        """Give a method that keeps its arguments."""
+
         def call(*args: Any, **kwargs: Any) -> Any:
             self.calls.append((name, args, kwargs))
             return [self] if name == "plot" else self
@@ -131,12 +151,15 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Drawn:
     drawn = Drawn()
 
     @contextmanager
-    def rc_context(_settings: dict[str, str]) -> Iterator[None]:
+    def rc_context(_settings: dict[str, str]) -> Generator[None]:
         yield
+
+    def make(**_settings: object) -> Drawn:
+        return drawn
 
     package, module = ModuleType("matplotlib"), ModuleType("matplotlib.figure")
     vars(package)["rc_context"] = rc_context
-    vars(module)["Figure"] = lambda **_: drawn
+    vars(module)["Figure"] = make
     monkeypatch.setitem(sys.modules, "matplotlib", package)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", module)
     return drawn

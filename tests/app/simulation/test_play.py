@@ -15,10 +15,12 @@ from actors.storage.schema import declared_tables
 from app.simulation import Progress, Setup, play
 from app.simulation.memory import PresentOnly
 from app.simulation.report import write_csv
+from app.simulation.sight import Wanted
 from tests.postgres import quiet_log
 
 if TYPE_CHECKING:
     from app.simulation import Figure, Played
+    from app.simulation.sight import Sight
 
 
 async def played(ruleset: str, setup: Setup) -> Played:
@@ -88,6 +90,28 @@ async def test_play_ends_when_nothing_is_left_to_do() -> None:
     result = await play(ruleset, Setup(3, 30, "greedy", 1, visits_per_day=48), log=quiet_log())
     assert last(result, "level", "market").p10 == 20
     assert result.visits < 3 * 30 * 48 / 2
+
+
+class Stubborn:
+    """A policy that wants what is not there."""
+
+    def orders(self, _sight: Sight, _rng: object) -> list[Wanted]:
+        """Want castles."""
+        return [Wanted("castle")]
+
+    def waits_for(self, _sight: Sight) -> None:
+        """Come no more."""
+
+
+async def test_play_counts_what_the_server_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refused order ends nothing."""
+
+    def stubborn(_name: str, _ruleset: object) -> Stubborn:
+        return Stubborn()
+
+    monkeypatch.setattr("app.simulation.play.policy_named", stubborn)
+    result = await played("tutorial", Setup(3, 9, "any", 1))
+    assert (result.visits, result.orders, result.refusals) == (3, 0, 3)
 
 
 async def test_play_takes_samples_at_even_distances() -> None:

@@ -135,6 +135,60 @@ def test_planner_takes_a_shortage_that_nothing_can_help(tmp_path: Path) -> None:
     assert planner.next_step({"hut": 5}) == Wanted("mill")
 
 
+def test_planner_gives_up_what_is_out_of_sight(tmp_path: Path) -> None:
+    """A goal behind a hundred steps is none, whether they are prerequisites or feeders."""
+    tall = RULES.replace("max_level = 5", "max_level = 100")
+    behind = tall.replace('balance = { hands = "-2 * level" }', "requires = { tower = 70 }")
+    assert Planner(load(tmp_path, behind)).next_step({}) is None
+    hungry = tall.replace('"-2 * level"', '"-1000 * level"')
+    assert Planner(load(tmp_path, hungry)).next_step({}) is None
+
+
+def test_planner_feeds_only_with_what_is_allowed_now(tmp_path: Path) -> None:
+    """What would feed a mill, but only after the mill, cannot come before it."""
+    rules = RULES.replace("[buildings.hut]\n", "[buildings.hut]\nrequires = { mill = 1 }\n")
+    assert Planner(load(tmp_path, rules)).next_step({}) is None
+
+
+SHORTENER = (
+    '[[buildings.tower.modifiers]]\nwhat = "duration"\nkinds = ["building"]\n'
+    'factor = "0.9 ** level"\n[buildings.tower]\n'
+)
+
+
+def test_planner_shortens_only_what_is_worth_it(tmp_path: Path) -> None:
+    """Not where saving takes longer, and not beyond the highest level."""
+    rules = RULES.replace("[buildings.tower]\n", SHORTENER)
+    assert Planner(load(tmp_path, rules)).next_step({"hut": 1}) == Wanted("mill")
+    slow = rules.replace('duration = "60"\nmax_level', 'duration = "360000"\nmax_level')
+    built = {"hut": 1, "tower": 5}
+    assert Planner(load(tmp_path, slow)).next_step(built) == Wanted("mill")
+
+
+def test_planner_stores_where_there_is_room_to_be_had(tmp_path: Path) -> None:
+    """A level that adds no room is no store."""
+    rules = RULES.replace('"1000 * level"', '"1000 * floor(level / 2)"')
+    planner = Planner(load(tmp_path, rules))
+    assert planner.store_for("wood", {}) is None
+    assert planner.store_for("wood", {"barn": 1}) == "barn"
+    assert planner.first_of("barn", {"barn": 5}) is None
+
+
+def test_greedy_counts_on_room_that_is_on_order(small: Ruleset) -> None:
+    """It orders no second barn while the first is being built, and waits for it."""
+    building = (Pending("barn", "site", None, 60_000),)
+    seen = sight(50, pending=building, capacity=15)
+    assert Greedy(small).orders(seen, random.Random(1)) == [Wanted("hut")]
+    poor = sight(0, pending=building, capacity=15)
+    assert Greedy(small).waits_for(poor) == 60_000
+
+
+def test_greedy_is_stuck_without_room_for_a_price(tmp_path: Path) -> None:
+    """Where no store can be had there is nothing to wait for."""
+    rules = RULES.replace("capacity = { wood", "balance = { hands = 0 }\n# capacity = { wood")
+    assert Greedy(load(tmp_path, rules)).waits_for(sight(0, capacity=15)) is None
+
+
 def test_greedy_orders_until_the_money_or_the_queue_ends(small: Ruleset) -> None:
     """Two places: the hut and the mill, as far as there is wood for both."""
     assert Greedy(small).orders(sight(400), random.Random(1)) == [Wanted("hut"), Wanted("mill")]

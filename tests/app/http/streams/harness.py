@@ -306,9 +306,7 @@ async def streaming(
     world = FakeWorld()
     ledger = Ledger(world)
     gateway = world.gateway()
-    all_streams = Streams(
-        gateway, streams or StreamSettings(), rng=random.Random(5), log=world.log
-    )
+    all_streams = Streams(gateway, streams or StreamSettings(), rng=random.Random(5), log=world.log)
     app = create_app(gateway, settings, log=world.log)
     stop, stopped = trio.Event(), trio.Event()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.authx.announcements import SessionsChanged
 from actors.authx.errors import InvalidToken
@@ -108,18 +108,13 @@ async def following(
             nursery.cancel_scope.cancel()
 
 
-@pytest.fixture(autouse=True)
-def _virtual_time(autojump_clock: trio.testing.MockClock) -> None:
-    """Everything here waits on a clock that jumps."""
-
-
-async def test_stream_without_an_id_begins_with_a_snapshot() -> None:
+async def test_stream_without_an_id_begins_with_a_snapshot(autojump_clock: MockClock) -> None:
     """What was before is not told one by one."""
     async with following(entries=5) as case:
         assert case.outlet.told == [(5, "snapshot")]
 
 
-async def test_stream_tells_each_entry_once_as_it_is_made() -> None:
+async def test_stream_tells_each_entry_once_as_it_is_made(autojump_clock: MockClock) -> None:
     """Every commit is told, in order, by its number."""
     async with following(entries=5) as case:
         for _ in range(3):
@@ -128,14 +123,14 @@ async def test_stream_tells_each_entry_once_as_it_is_made() -> None:
         assert case.outlet.told[1:] == [(6, "grant"), (7, "grant"), (8, "grant")]
 
 
-async def test_stream_resumes_after_the_given_id() -> None:
+async def test_stream_resumes_after_the_given_id(autojump_clock: MockClock) -> None:
     """Nothing is lost and nothing comes twice, however much there is to tell."""
     async with following(after=2, entries=250) as case:
         assert case.outlet.told == [(seq, "grant") for seq in range(3, 251)]
         assert case.outlet.sizes == [100, 100, 48]
 
 
-async def test_stream_resumed_at_the_end_tells_nothing() -> None:
+async def test_stream_resumed_at_the_end_tells_nothing(autojump_clock: MockClock) -> None:
     """Whoever has everything is told what comes."""
     async with following(after=5, entries=5) as case:
         assert case.outlet.told == []
@@ -144,13 +139,15 @@ async def test_stream_resumed_at_the_end_tells_nothing() -> None:
         assert case.outlet.told == [(6, "grant")]
 
 
-async def test_stream_with_an_id_of_another_ledger_begins_anew() -> None:
+async def test_stream_with_an_id_of_another_ledger_begins_anew(autojump_clock: MockClock) -> None:
     """A number that this ledger has not reached, as after a restore, is answered by a snapshot."""
     async with following(after=9, entries=5) as case:
         assert case.outlet.told == [(5, "snapshot")]
 
 
-async def test_commits_while_a_client_does_not_read_become_one_wake() -> None:
+async def test_commits_while_a_client_does_not_read_become_one_wake(
+    autojump_clock: MockClock,
+) -> None:
     """A slow reader costs one waiting wake-up, however much happens meanwhile."""
     async with following() as case:
         case.outlet.gate = trio.Event()
@@ -166,7 +163,7 @@ async def test_commits_while_a_client_does_not_read_become_one_wake() -> None:
         assert len(case.ledger.asked) == asked + 1
 
 
-async def test_wake_for_what_was_told_already_asks_nothing() -> None:
+async def test_wake_for_what_was_told_already_asks_nothing(autojump_clock: MockClock) -> None:
     """A wake-up that comes late costs neither a question nor an event."""
     async with following(entries=5) as case:
         before = len(case.world.asked)
@@ -175,7 +172,7 @@ async def test_wake_for_what_was_told_already_asks_nothing() -> None:
         assert len(case.world.asked) == before
 
 
-async def test_stream_beats_when_it_is_silent() -> None:
+async def test_stream_beats_when_it_is_silent(autojump_clock: MockClock) -> None:
     """No silence is longer than the configured one, and no heartbeat comes much earlier."""
     async with following() as case:
         begun = trio.current_time()
@@ -186,7 +183,7 @@ async def test_stream_beats_when_it_is_silent() -> None:
         assert all(0.8 * BEAT_S <= gap <= BEAT_S for gap in gaps)
 
 
-async def test_event_puts_the_heartbeat_off() -> None:
+async def test_event_puts_the_heartbeat_off(autojump_clock: MockClock) -> None:
     """A stream on which something is told needs no other sign of life."""
     async with following() as case:
         for _ in range(10):
@@ -195,7 +192,7 @@ async def test_event_puts_the_heartbeat_off() -> None:
         assert case.outlet.beats == []
 
 
-async def test_stream_ends_when_its_session_ends() -> None:
+async def test_stream_ends_when_its_session_ends(autojump_clock: MockClock) -> None:
     """An announced end of the session is checked, told, and final."""
     async with following() as case:
         case.world.answers[Authorize] = InvalidToken()
@@ -206,7 +203,9 @@ async def test_stream_ends_when_its_session_ends() -> None:
 
 
 @pytest.mark.parametrize("key", [SESSION_ID, ACCOUNT_ID])
-async def test_announcement_that_ends_nothing_tells_nothing(key: str) -> None:
+async def test_announcement_that_ends_nothing_tells_nothing(
+    key: str, autojump_clock: MockClock
+) -> None:
     """An announcement is a reason to look; a token that still counts goes on."""
     async with following() as case:
         asked = len(case.world.asked_for(Authorize))
@@ -216,7 +215,7 @@ async def test_announcement_that_ends_nothing_tells_nothing(key: str) -> None:
         assert case.endings == []
 
 
-async def test_stream_ends_when_its_token_runs_out() -> None:
+async def test_stream_ends_when_its_token_runs_out(autojump_clock: MockClock) -> None:
     """At the next heartbeat at the latest; that the session lives is told by the reason."""
     async with following() as case:
         case.world.answers[Authorize] = InvalidToken()
@@ -224,7 +223,7 @@ async def test_stream_ends_when_its_token_runs_out() -> None:
         assert case.endings == ["token-expired"]
 
 
-async def test_nothing_is_told_to_a_token_that_no_longer_counts() -> None:
+async def test_nothing_is_told_to_a_token_that_no_longer_counts(autojump_clock: MockClock) -> None:
     """Even where no announcement came, an event is preceded by a check."""
     async with following() as case:
         case.world.answers[Authorize] = InvalidToken()
@@ -235,7 +234,7 @@ async def test_nothing_is_told_to_a_token_that_no_longer_counts() -> None:
         assert case.endings == ["session-ended"]
 
 
-async def test_stream_ends_when_the_account_is_gone() -> None:
+async def test_stream_ends_when_the_account_is_gone(autojump_clock: MockClock) -> None:
     """An erased account's stream ends as its session does."""
     async with following() as case:
         case.ledger.failures.append(AccountGone())
@@ -245,7 +244,7 @@ async def test_stream_ends_when_the_account_is_gone() -> None:
 
 
 @pytest.mark.parametrize("error", [Overloaded("full"), DatabaseUnavailable("away")])
-async def test_stream_outlives_what_passes(error: Exception) -> None:
+async def test_stream_outlives_what_passes(error: Exception, autojump_clock: MockClock) -> None:
     """What cannot be read now is read a little later, and nothing is lost."""
     async with following() as case:
         case.ledger.failures.append(error)
@@ -256,7 +255,7 @@ async def test_stream_outlives_what_passes(error: Exception) -> None:
         assert case.outlet.told[1:] == [(1, "grant")]
 
 
-async def test_stream_ends_with_what_does_not_pass() -> None:
+async def test_stream_ends_with_what_does_not_pass(autojump_clock: MockClock) -> None:
     """An account that fits no rules any more cannot be followed."""
     async with following() as case:
         case.ledger.failures.append(RulesetMismatch(("mine",)))
@@ -266,7 +265,7 @@ async def test_stream_ends_with_what_does_not_pass() -> None:
         assert isinstance(failure, RulesetMismatch)
 
 
-async def test_full_stock_is_asked_for_when_it_fills() -> None:
+async def test_full_stock_is_asked_for_when_it_fills(autojump_clock: MockClock) -> None:
     """Without any commit, the moment at which a stock is full is looked at."""
     world = FakeWorld()
     ledger = Ledger(world, resources={"metal": StockView(0, 60, 10, NOW_MS + 4_000)})
@@ -282,7 +281,9 @@ async def test_full_stock_is_asked_for_when_it_fills() -> None:
         assert len(ledger.asked) == 2
 
 
-async def test_world_that_lags_behind_is_asked_again_but_not_at_once() -> None:
+async def test_world_that_lags_behind_is_asked_again_but_not_at_once(
+    autojump_clock: MockClock,
+) -> None:
     """A stock that is not full when it should be is looked at again, with a pause."""
     world = FakeWorld()
     ledger = Ledger(world, resources={"metal": StockView(0, 60, 10, NOW_MS + 1)})
@@ -291,7 +292,7 @@ async def test_world_that_lags_behind_is_asked_again_but_not_at_once() -> None:
         assert 30 <= len(ledger.asked) <= 41
 
 
-async def test_interruption_is_heeded_once_and_tells_nothing() -> None:
+async def test_interruption_is_heeded_once_and_tells_nothing(autojump_clock: MockClock) -> None:
     """What the client sends is looked at, without any question to the actors."""
     async with following() as case:
         before = len(case.world.asked)
@@ -300,7 +301,7 @@ async def test_interruption_is_heeded_once_and_tells_nothing() -> None:
         assert (case.outlet.heeded, len(case.world.asked)) == (1, before)
 
 
-async def test_interruption_while_busy_waits_its_turn() -> None:
+async def test_interruption_while_busy_waits_its_turn(autojump_clock: MockClock) -> None:
     """Whatever is in hand is finished first."""
     async with following() as case:
         case.outlet.gate = trio.Event()
@@ -314,14 +315,14 @@ async def test_interruption_while_busy_waits_its_turn() -> None:
         assert case.outlet.heeded == 1
 
 
-async def test_follower_leaves_the_bus() -> None:
+async def test_follower_leaves_the_bus(autojump_clock: MockClock) -> None:
     """A stream that has ended is no subscription any more."""
     async with following() as case:
         assert case.world.bus.statistics().subscriptions == 3
     assert case.world.bus.statistics().subscriptions == 2
 
 
-async def test_page_that_is_not_whole_is_continued_at_once() -> None:
+async def test_page_that_is_not_whole_is_continued_at_once(autojump_clock: MockClock) -> None:
     """More than a page is told page by page, without a further wake-up."""
     async with following(after=0, entries=7, page=2) as case:
         assert case.outlet.told == [(seq, "grant") for seq in range(1, 8)]

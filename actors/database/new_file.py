@@ -1,0 +1,70 @@
+"""A file that appears whole or not at all, and stays after a power cut."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from actors.database.errors import BackupError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """A file that has no name of its own yet."""
+
+    descriptor: int
+    path: Path
+    file: Path
+    overwrite: bool
+
+    def keep(self) -> None:
+        """Make it safe on disk and give it its name.
+
+        Raises:
+            BackupError: there is a file of that name by now.
+        """
+        os.fsync(self.descriptor)
+        if self.overwrite:
+            self.path.replace(self.file)
+        else:
+            try:
+                # Unlike a renaming this fails where the name is taken.
+                self.file.hardlink_to(self.path)
+            except FileExistsError:
+                raise _exists(self.file) from None
+            self.path.unlink()
+        directory = os.open(self.file.parent, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+
+@contextmanager
+def new_file(file: Path, *, overwrite: bool) -> Generator[NewFile]:
+    """Open a file beside its place, for its owner alone; remove it where it was not kept.
+
+    Raises:
+        BackupError: there is a file of that name, and it is not to be replaced.
+        OSError: it cannot be made.
+    """
+    if file.exists() and not overwrite:
+        raise _exists(file)
+    path = file.with_name(f".{file.name}.{os.getpid()}.part")
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        yield NewFile(descriptor, path, file, overwrite)
+    finally:
+        os.close(descriptor)
+        with suppress(FileNotFoundError):
+            path.unlink()
+
+
+def _exists(file: Path) -> BackupError:
+    return BackupError(f"{file} is there already; --force replaces it")

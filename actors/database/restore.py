@@ -1,0 +1,165 @@
+"""Restoring a backup, into this or another PostgreSQL: in one transaction, or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from actors.database.backup import SCHEMA, absolute, inspect_backup
+from actors.database.errors import BackupError, DatabaseInUse
+from actors.database.locks import acquire_server_lock
+from actors.database.tools import Target, run_tool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from actors.database.backup import BackupInfo
+    from actors.database.driver import Connection
+    from actors.database.session import Session
+    from actors.database.tools import Outcome
+
+_ANALYZE_S: Final = 600.0
+_LOADING: Final = re.compile(r'processing data for table "(?:public\.)?(?P<table>[^"]+)"')
+
+# What psql gets around a backup: without the end nothing of it counts.
+_COMMIT: Final = "\ncommit;\n"
+
+# Everything in the schema that no extension owns.
+_RELATIONS: Final = """
+select format('drop %s if exists %I.%I cascade',
+              case c.relkind when 'v' then 'view' when 'm' then 'materialized view'
+                             when 'S' then 'sequence' when 'f' then 'foreign table'
+                             else 'table' end,
+              n.nspname, c.relname) as statement
+from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+where n.nspname = 'public' and c.relkind in ('r', 'p', 'v', 'm', 'S', 'f')
+  and not exists (select from pg_depend as d
+                  where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+order by c.relkind, c.relname
+"""
+_ROUTINES: Final = """
+select format('drop routine if exists %s cascade', p.oid::regprocedure) as statement
+from pg_proc as p join pg_namespace as n on n.oid = p.pronamespace
+where n.nspname = 'public'
+  and not exists (select from pg_depend as d
+                  where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
+order by p.oid::regprocedure::text
+"""
+_OURS: Final = ("schema_migrations", "accounts", "world")
+_USED: Final = "select exists (select from accounts) or exists (select from world)"
+
+
+async def restore(
+    connection: Connection,
+    dsn: str,
+    file: Path,
+    *,
+    replace: bool = False,
+    on_progress: Callable[[str, int], None] | None = None,
+    connect_timeout_s: float = 5.0,
+) -> BackupInfo:
+    """Bring a backup into a database, by a ``connection`` to it and by its ``dsn``.
+
+    No server may be at work there, and none can begin to until the end. With ``replace`` the world
+    that is there goes, in the same transaction in which the other comes. ``on_progress`` is told
+    the table that is being read, and the bytes of the file. Cancelled or failed, the database is
+    what it was.
+
+    Raises:
+        AlreadyServed: a server is at work on the database.
+        DatabaseInUse: there is something in it that is not to be replaced, or not Holdfast's.
+        BackupError: the file cannot be restored.
+        SchemaTooNew, SchemaMismatch: another program has written it.
+        DatabaseError, OSError: the database or the file fails.
+    """
+    info = await inspect_backup(file)
+    await connection.run(acquire_server_lock, timeout_s=10.0)
+    clearing = await _clearing(connection, replace=replace)
+    target = Target.of(dsn, connect_timeout_s=connect_timeout_s)
+
+    def take(line: str) -> None:
+        found = _LOADING.search(line)
+        if found is not None and on_progress is not None:
+            on_progress(found["table"], info.file_bytes)
+
+    await _load(file, target, clearing, take)
+    # Without statistics the first queries would be slow.
+    await connection.run(lambda session: session.execute("analyze"), timeout_s=_ANALYZE_S)
+    return info
+
+
+async def _load(
+    file: Path, target: Target, clearing: Sequence[str], take: Callable[[str], None]
+) -> None:
+    """Turn a backup into SQL and have it run, in a transaction that only its end commits."""
+    begin = "".join(f"{statement};\n" for statement in ("begin", *clearing))
+    loaded: list[Outcome] = []
+    source, sink = os.pipe()
+    with os.fdopen(source, "rb") as reading, os.fdopen(sink, "wb", buffering=0) as writing:
+
+        async def load(task_status: trio.TaskStatus[None]) -> None:
+            outcome = await run_tool(
+                "psql",
+                "--no-psqlrc",
+                "--quiet",
+                "--no-password",
+                "--set=ON_ERROR_STOP=1",
+                f"--dbname={target.dsn}",
+                "--file=-",
+                environment=target.environment,
+                stdin=reading.fileno(),
+                task_status=task_status,
+            )
+            loaded.append(outcome)
+
+        async with trio.open_nursery() as nursery:
+            await nursery.start(load)
+            reading.close()
+            with suppress(BrokenPipeError):
+                await trio.to_thread.run_sync(writing.write, begin.encode())
+            read = await run_tool(
+                "pg_restore",
+                f"--schema={SCHEMA}",
+                "--no-owner",
+                "--no-privileges",
+                "--verbose",
+                "--file=-",
+                absolute(file),
+                stdout=writing.fileno(),
+                on_line=take,
+            )
+            if read.status == 0:
+                with suppress(BrokenPipeError):
+                    await trio.to_thread.run_sync(writing.write, _COMMIT.encode())
+            writing.close()
+    # Who reads ends whom it reads from: then its reason is the reason.
+    for outcome in (*loaded, read) if read.status == -signal.SIGPIPE else (read, *loaded):
+        if outcome.status != 0:
+            raise BackupError(f"cannot restore {file}: {outcome.complaint}")
+
+
+async def _clearing(connection: Connection, *, replace: bool) -> tuple[str, ...]:
+    """Give the statements that make room; refuse where something must not go."""
+
+    async def look(session: Session) -> tuple[tuple[str, ...], bool | None]:
+        rows = [*await session.fetch(_RELATIONS), *await session.fetch(_ROUTINES)]
+        for table in _OURS if rows else ():
+            if await session.fetchval("select to_regclass($1)", f"{SCHEMA}.{table}") is None:
+                return (), None
+        used: bool = bool(rows) and await session.fetchval(_USED)
+        return tuple(row["statement"] for row in rows), used
+
+    statements, used = await connection.run(look)
+    if used is None:
+        raise DatabaseInUse(
+            "the database holds tables that are not Holdfast's: make one for it alone"
+        )
+    if used and not replace:
+        raise DatabaseInUse("there is a world in the database already; --force replaces it")
+    return statements
