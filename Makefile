@@ -7,6 +7,7 @@
 #   make typecheck   mypy and pyright       make lock     renew requirements/*.txt
 #   make binary      build dist/holdfast, the whole program in one file
 #   make test-binary build it and test it as a user without Python would run it
+#   make test-browser  play the page to play in Chromium, which is installed where it can be
 #   make clean       remove what was built; keeps var/, where the world lives
 
 SHELL := /bin/sh
@@ -27,7 +28,7 @@ export MYPY_CACHE_DIR := .mypy_cache
 export PYRIGHT_PYTHON_GLOBAL_NODE := 0
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help run test lint typecheck layers pytest format lock binary test-binary clean python env-run env-dev
+.PHONY: help run test lint typecheck layers pytest format lock binary test-binary test-browser chromium clean python env-run env-dev
 
 help:
 	@sed -n 's/^#  *\(make .*\)/  \1/p' Makefile
@@ -71,6 +72,8 @@ lock: env-dev
 		-o requirements/dev.txt
 	@$(LOCK) --extra binary -c requirements/dev.txt pyproject.toml requirements/build.in \
 		-o requirements/binary.txt
+	@$(LOCK) --extra browser -c requirements/dev.txt pyproject.toml requirements/build.in \
+		-o requirements/browser.txt
 	@git diff --stat requirements 2>/dev/null || true
 
 binary: python
@@ -78,6 +81,22 @@ binary: python
 
 test-binary: binary env-dev
 	@HOLDFAST_BINARY=dist/holdfast $(BIN)/pytest -q tests/binary
+
+# What drives the browser is an environment of its own: only these tests need it. With
+# HOLDFAST_PICTURES=folder they leave pictures of all that they looked at.
+test-browser: python chromium
+	@HOLDFAST_VENV=build/browser $(PYTHON) requirements/sync.py browser
+	@echo "== browser"
+	@HOLDFAST_BROWSER="$${HOLDFAST_BROWSER:-$$(command -v chromium)}" \
+		build/browser/bin/python -m pytest -q tests/browser
+
+chromium:
+	@test -n "$$HOLDFAST_BROWSER" || command -v chromium >/dev/null || { \
+		test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+		&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+			--no-install-recommends chromium >/dev/null; } || { \
+		echo "holdfast: needs chromium (Debian: apt-get install chromium)," \
+			"or HOLDFAST_BROWSER=/path/to/it" >&2; exit 1; }
 
 clean:
 	@rm -rf .venv build dist htmlcov .coverage .coverage.* .hypothesis

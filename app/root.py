@@ -20,13 +20,13 @@ from actors.authx.keys import load_or_create_keyring
 from actors.database.cluster import Cluster
 from actors.database.driver import Database, open_database
 from actors.database.embedded import EmbeddedPostgres
-from actors.database.migrate import migrate
+from actors.database.upgrade import AutomaticBackups, upgrade
 from actors.inventory.ruleset import load_ruleset
 from actors.shutdown import Phase
 from actors.storage import StorageClient
 from actors.supervisor import Supervisor
 from app import settings
-from app.assembly import STORAGE_REPLY_S, Assembly
+from app.assembly import STORAGE_REPLY_S, Assembly, wall_clock
 from app.gateway import Gateway
 from app.http import create_app, serve_http
 from app.http.streams import Streams
@@ -319,12 +319,16 @@ class _Program:
     async def _prepare_database(self) -> None:
         connection = await self._database.connect(name="migrations")
         try:
-            applied = await migrate(connection, timeout_s=_MIGRATION_S)
+            backups = None
+            if self._postgres is not None:
+                data_dir = Path(self._config.storage.data_dir)
+                backups = AutomaticBackups.of(data_dir, self._postgres.dsn)
+            await upgrade(
+                connection, backups, now=wall_clock(), log=self._log, timeout_s=_MIGRATION_S
+            )
             await check_rules_change(connection, self._ruleset, settings.renamed(self._config))
         finally:
             await connection.aclose()
-        if applied:
-            self._log.info("database_migrated", versions=list(applied))
 
     def _steps(self, supervisor: Supervisor) -> tuple[Step, ...]:
         limits = self._config.shutdown

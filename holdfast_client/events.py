@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from contextlib import suppress
 from enum import Enum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Self
 
 import anyio
@@ -226,7 +227,7 @@ class _Wire:
             await self._response.aclose()
 
 
-_END: Final = {end.value: end for end in End}
+_END: Final = MappingProxyType({end.value: end for end in End})
 
 
 def _event(message: Message) -> Event:

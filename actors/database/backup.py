@@ -1,6 +1,6 @@
 """Backups: a whole world in one file, of one moment, however much is written meanwhile.
 
-The file is in ``pg_dump``'s custom format.
+The file is in ``pg_dump``'s custom format, with a seal behind it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import trio
 from actors.database.errors import BackupError
 from actors.database.migrate import check_known
 from actors.database.new_file import new_file
+from actors.database.seal import is_whole, seal
 from actors.database.tools import Target, run_tool
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ async def back_up(
         seen = await _versions_in(unfinished.path)
         if not seen:
             raise BackupError("the database holds nothing of Holdfast's to back up")
+        await trio.to_thread.run_sync(seal, unfinished.descriptor)
         await trio.to_thread.run_sync(unfinished.keep)
     return BackupInfo(max(seen), await trio.to_thread.run_sync(_size, file))
 
@@ -118,6 +120,9 @@ async def inspect_backup(file: Path) -> BackupInfo:
         SchemaTooNew, SchemaMismatch: another program has written it.
         OSError: the file cannot be read.
     """
+    await trio.to_thread.run_sync(_check_magic, file)
+    if not await trio.to_thread.run_sync(is_whole, file):
+        raise BackupError(f"{file} is damaged, or not all of it is there")
     seen = await _versions_in(file)
     if not seen:
         raise BackupError(f"{file} is no backup of Holdfast")
@@ -127,7 +132,6 @@ async def inspect_backup(file: Path) -> BackupInfo:
 
 async def _versions_in(file: Path) -> dict[int, str]:
     """Give the checksums of the migrations that a backup has seen, by version."""
-    await trio.to_thread.run_sync(_check_magic, file)
     with tempfile.TemporaryFile() as out:
         outcome = await run_tool(
             "pg_restore",

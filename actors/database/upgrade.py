@@ -9,7 +9,7 @@ from actors.database.backup import back_up
 from actors.database.migrate import migrate, seen_versions, shipped_migrations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -55,15 +55,15 @@ async def upgrade(
     connection: Connection,
     backups: AutomaticBackups | None,
     *,
-    wall_clock: Callable[[], datetime],
+    now: datetime,
     log: FilteringBoundLogger,
     migrations: Sequence[Migration] | None = None,
     timeout_s: float = 60.0,
 ) -> tuple[int, ...]:
     """Apply what the database lacks, after a backup where there is something to lose.
 
-    Without ``backups`` (a server that is its operator's own) none is made. ``timeout_s`` is for
-    each migration. Gives the versions applied.
+    Without ``backups`` (a server that is its operator's own) none is made. ``now`` is the time of
+    the wall clock, ``timeout_s`` is for each migration. Gives the versions applied.
 
     Raises:
         BackupError: the backup cannot be made; nothing was changed.
@@ -75,7 +75,7 @@ async def upgrade(
     # A newer database is refused by `migrate`, not backed up.
     is_older = bool(seen) and max(seen) <= max((each.version for each in known), default=0)
     if backups is not None and is_older and missing:
-        await backups.make(max(seen), now=wall_clock(), log=log)
+        await backups.make(max(seen), now=now, log=log)
     applied = await migrate(connection, migrations=known, timeout_s=timeout_s)
     if applied:
         log.info("database_migrated", versions=list(applied))

@@ -13,9 +13,12 @@ from app.version import full_version
 COMMANDS: Final = MappingProxyType(
     {
         "accounts": "app.cli.accounts:accounts",
+        "backup": "app.cli.backup:backup",
         "demo": "app.cli.demo:demo",
+        "export": "app.cli.export:export",
         "init": "app.cli.init:init",
         "ledger": "app.cli.ledger:ledger",
+        "restore": "app.cli.backup:restore",
         "rules": "app.cli.rules:rules",
         "serve": "app.cli.serve:serve",
         "simulate": "app.cli.simulate:simulate",

@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
 
 @contextmanager
@@ -20,3 +21,14 @@ def working(text: str) -> Generator[None]:
         return
     with console.status(text):
         yield
+
+
+@contextmanager
+def reporting(text: str) -> Generator[Callable[[str], None]]:
+    """As `working`; yields what replaces the words behind ``text`` while the block runs."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _step: None
+        return
+    with console.status(text) as status:
+        yield lambda step: status.update(f"{text}: {escape(step)}")

@@ -91,7 +91,7 @@ def load_site(
         SiteError: there is no ``index.html``, or a file of a kind that is not served.
     """
     if folder is None:
-        folder = resources.files(__package__) / "play"
+        folder = resources.files("app.pages") / "play"
     bodies = {
         item.name: item.read_bytes()
         for item in sorted(folder.iterdir(), key=lambda item: item.name)

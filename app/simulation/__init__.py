@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.simulation.play import Played, Progress, Setup, play
+from app.simulation.game import Played, Progress, Setup, play
 from app.simulation.policies import POLICIES, policy_named
 from app.simulation.samples import Figure, Sample
 

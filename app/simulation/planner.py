@@ -156,7 +156,7 @@ class Planner:
             addresses = self._ruleset.addresses[need.asset_name]
             while highest(addresses, goal.owned) < need.level:
                 top = max(addresses, key=lambda each: goal.owned.get(each, 0))
-                if len(goal.steps) >= _STEPS_MAX or not self._add(goal, top):
+                if not self._add(goal, top):
                     return False
         if rules.max_level is not None and goal.owned.get(address, 0) >= rules.max_level:
             return False

@@ -1,1 +1,1 @@
-"""The page to play in a real browser; run by ``make test-browser``, which installs what it needs."""
+"""The page to play in a real browser; run by ``make test-browser``, which sets it all up."""

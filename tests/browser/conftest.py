@@ -1,4 +1,4 @@
-"""Fixtures for the page: one server a ruleset, one browser, and a visitor with a window of its own."""
+"""Fixtures for the page: one server a ruleset, one browser, and visitors with windows of their own."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ FLAGS = (
 
 @contextmanager
 def plain_event_loops() -> Iterator[None]:
-    """Let what is started here have asyncio's own loop: trio-asyncio has put its policy in place."""
+    """Let what is started here have asyncio's own loop, not that of trio-asyncio's policy."""
     policy = asyncio.get_event_loop_policy()
     asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())
     try:

@@ -63,7 +63,9 @@ def test_page_can_be_played_by_keyboard(
     page.get_by_role("link", name="Holdfast").focus()
     tab_to(page, "Dark colours")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("button", name="Dark colours")).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("button", name="Dark colours")).to_have_attribute(
+        "aria-pressed", "true"
+    )
     tab_to(page, "Ledger")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1, name="Ledger")).to_be_focused()

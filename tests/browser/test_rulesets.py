@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from tests.browser.visitor import Visitor
     from tests.e2e.server import Server
 
+UNUSUAL = Path(__file__).parent / "unusual.toml"
 FIRST = {"travian": "woodcutter", "ogame": "solar_plant", "tutorial": "cottage"}
 
 
@@ -47,3 +49,24 @@ def test_page_groups_the_instances_of_a_building(
     card.locator("label", has_text="Woodcutter 3, level 0").click()
     visitor.order("woodcutter")
     expect(visitor.page.locator(".order-name")).to_have_text("Woodcutter 3, level 1")
+
+
+@pytest.mark.parametrize(("size", "scheme"), [("phone", "light"), ("desktop", "dark")])
+def test_page_fits_rules_unlike_the_shipped_ones(
+    world: Callable[[str], Server], visit: Callable[..., Visitor], size: str, scheme: str
+) -> None:
+    """Many resources, large numbers, units at once, no research and no transfers fit as well."""
+    visitor = visit(world(str(UNUSUAL)).url, size=size, scheme=scheme)
+    visitor.sign_up()
+    page = visitor.page
+    expect(page.get_by_role("navigation", name="Sections").get_by_role("link")).to_have_text(
+        ["Buildings", "Units", "Ledger"]
+    )
+    visitor.order("reading_room")
+    visitor.check(f"unusual-{size}-{scheme}-buildings")
+    visitor.open("Units")
+    page.get_by_label("How many Scribe").fill("12")
+    expect(visitor.card("scribe").locator(".prices")).to_contain_text("3M")
+    visitor.order("scribe")
+    expect(page.locator(".order-name").last).to_have_text("12 \u00d7 Scribe")
+    visitor.check(f"unusual-{size}-{scheme}-units")

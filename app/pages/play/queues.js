@@ -84,7 +84,8 @@ function row({ model, refresh }, first, alert) {
     meter.value = share;
     setText(left, rest > 0 ? duration(rest) : "finishing");
     const done = order.count > 1 ? `${number(Math.floor(share * order.count))} of ${number(order.count)} done · ` : "";
-    setText(note, `${done}until ${moment(order.finishes_at)}`);
+    // By the clock on the wall: that of the world stood still whenever the server did.
+    setText(note, `${done}until ${moment(Date.now() + rest)}`);
   }
 
   function ask() {

@@ -37,7 +37,7 @@ BODY = b'{"username":"ada","password":"correct horse"}'
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
+        "/nowhere",
         "/v1",
         "/v2/world",
         "/v1/world/",

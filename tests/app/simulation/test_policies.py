@@ -97,6 +97,13 @@ def test_planner_feeds_a_balance_before_what_draws_on_it(small: Ruleset) -> None
     assert Planner(small).next_step({"hut": 1}) == Wanted("mill")
 
 
+def test_planner_feeds_with_what_gives_most_for_its_price(tmp_path: Path) -> None:
+    """Of two feeders the cheaper one, wherever it stands in the ruleset."""
+    dear = '[buildings.lodge]\ncost = { wood = 90 }\nbalance = { hands = "2 * level" }\n'
+    for rules in (RULES + dear, RULES.replace("[buildings.hut]", dear + "[buildings.hut]")):
+        assert Planner(load(tmp_path, rules)).next_step({}) == Wanted("hut")
+
+
 def test_planner_stops_where_nothing_is_left(small: Ruleset) -> None:
     """With every earner at its highest level there is no next step."""
     assert Planner(small).next_step({"hut": 5, "mill": 5}) is None

@@ -140,6 +140,11 @@ class SseClient:
                 else:
                     await self._chunk()
 
+    async def read_on(self) -> None:
+        """Read event after event, for as long as any come."""
+        while await self.next() is not None:
+            pass
+
     async def wait_beats(self, count: int) -> None:
         """Read until there were so many heartbeats; no event may come."""
         with trio.fail_after(WAIT_S):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -178,7 +179,7 @@ async def test_stream_beats_when_it_is_silent(autojump_clock: MockClock) -> None
         begun = trio.current_time()
         await trio.sleep(5 * BEAT_S)
         times = [begun, *case.outlet.beats]
-        gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
+        gaps = [after - before for before, after in pairwise(times)]
         assert len(gaps) >= 5
         assert all(0.8 * BEAT_S <= gap <= BEAT_S for gap in gaps)
 

@@ -109,7 +109,7 @@ async def test_play_counts_what_the_server_refuses(monkeypatch: pytest.MonkeyPat
     def stubborn(_name: str, _ruleset: object) -> Stubborn:
         return Stubborn()
 
-    monkeypatch.setattr("app.simulation.play.policy_named", stubborn)
+    monkeypatch.setattr("app.simulation.game.policy_named", stubborn)
     result = await played("tutorial", Setup(3, 9, "any", 1))
     assert (result.visits, result.orders, result.refusals) == (3, 0, 3)
 
@@ -183,3 +183,4 @@ async def test_present_only_reports_what_its_inner_engine_refuses() -> None:
     assert await engine.commit([(archive, entry)]) == [None]
     [outcome] = await engine.commit([(archive, entry)])
     assert outcome is not None
+    engine.forget()

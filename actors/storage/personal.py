@@ -1,0 +1,129 @@
+"""All that is kept on one person, as plain data, as it is at one moment.
+
+What would let somebody in is left out (hashes of the password, of refresh tokens and of requests),
+and so is what only tells how rows are stored.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from actors.database.driver import Connection
+    from actors.database.session import Record, Session
+
+Json: TypeAlias = dict[str, Any]
+
+_ACCOUNT: Final = """
+select account_id, username, role, suspended_at, created_at from accounts where username_key = $1
+"""
+
+# Each with the account's id as $1.
+_SECTIONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "sessions": """
+            select session_id, created_at, refreshed_at, expires_at from sessions
+            where account_id = $1 order by created_at, session_id
+        """,
+        "inventory": """
+            select at_ms, frozen_ms, ruleset, state as holdings from inventories
+            where account_id = $1
+        """,
+        "orders": """
+            select order_id, seq, asset, kind, queue, level, count, delivered, cost, refund,
+                   duration_ms, state, placed_ms, starts_ms, finishes_ms
+            from orders where account_id = $1 order by seq
+        """,
+        "ledger": """
+            select seq, at_ms, cause, order_id, transfer_id, changes from ledger
+            where account_id = $1 order by seq
+        """,
+        "transfers": """
+            select transfer_id, sender_name, receiver_name, resources, note, state, sent_ms,
+                   settled_ms
+            from transfers where sender = $1 or receiver = $1 order by transfer_id
+        """,
+        "commands": """
+            select key, response, at_ms from idempotency where account_id = $1 order by at_ms, key
+        """,
+        "audit": """
+            select audit_id, at, actor, action, reason, detail from audit
+            where subject = $1::uuid::text order by at, audit_id
+        """,
+    }
+)
+
+# What an operator did stands under the operator's name.
+_AUDIT_BY: Final = """
+select audit_id, at, action, subject, reason, detail from audit
+where actor = $1 order by at, audit_id
+"""
+
+_JSON: Final = frozenset(
+    {"holdings", "cost", "refund", "resources", "changes", "response", "detail"}
+)
+_DURATIONS: Final = frozenset({"duration_ms"})
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_MS: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+
+
+async def personal_data(
+    connection: Connection, username_key: str, *, timeout_s: float = 120.0
+) -> Json | None:
+    """Give what is kept on the account of a username (in its key form); None where there is none.
+
+    Times of the world are aware datetimes like all others. The inventory's ``holdings``
+    give amounts in pairs: whole units, and grains (3,600,000 to the unit) beyond them.
+
+    Raises:
+        DatabaseError: the database is away or fails.
+    """
+
+    async def script(session: Session) -> Json | None:
+        async with session.transaction():
+            await session.execute("set transaction isolation level repeatable read read only")
+            return await _collect(session, username_key)
+
+    return await connection.run(script, timeout_s=timeout_s)
+
+
+async def _collect(session: Session, username_key: str) -> Json | None:
+    account = await session.fetchrow(_ACCOUNT, username_key)
+    if account is None:
+        return None
+    told: Json = {"account": _plain(account)}
+    for section, sql in _SECTIONS.items():
+        told[section] = [_plain(row) for row in await session.fetch(sql, account["account_id"])]
+    [told["inventory"]] = told["inventory"] or [None]
+    acts = await session.fetch(_AUDIT_BY, account["username"])
+    told["audit_by"] = [_plain(row) for row in acts]
+    return told
+
+
+def _plain(row: Record) -> Json:
+    """Tell a row in plain data: JSON as what it holds, world time as a time."""
+    told: Json = {}
+    for name, value in row.items():
+        if name in _JSON:
+            told[name] = msgspec.json.decode(value)
+        elif name.endswith("_ms") and name not in _DURATIONS:
+            told[_renamed(name)] = _world_time(value)
+        else:
+            told[name] = value
+    return told
+
+
+def _renamed(name: str) -> str:
+    """Name a time without its unit: ``at_ms`` becomes ``at``, ``sent_ms`` becomes ``sent_at``."""
+    stem = name.removesuffix("_ms")
+    return stem if stem == "at" else f"{stem}_at"
+
+
+def _world_time(ms: int | None) -> datetime | None:
+    return None if ms is None else _EPOCH + timedelta(milliseconds=min(ms, _LAST_MS))

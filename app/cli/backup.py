@@ -1,0 +1,127 @@
+"""``holdfast backup`` and ``holdfast restore``: a world into one file, and back."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import trio
+
+from actors.database.backup import back_up, inspect_backup
+from actors.database.cluster import Cluster
+from actors.database.driver import open_database
+from actors.database.embedded import EmbeddedPostgres, embedded_postgres
+from actors.database.restore import restore as restore_backup
+from app.cli.database import NAME, operator_log
+from app.cli.failures import Failure, expected_failures
+from app.cli.options import config_option, read_config
+from app.cli.progress import reporting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from actors.database.backup import BackupInfo
+    from app.config import Config
+
+    Report = Callable[[str], None]
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command()
+@click.argument("file", type=_FILE)
+@click.option("--force", is_flag=True, help="Replace the file if it is there.")
+@config_option
+def backup(file: Path, config_file: Path | None, *, force: bool) -> None:
+    """Write the whole world to FILE, beside a running server or without one.
+
+    The backup is of one moment, and FILE is complete when it appears. The token key, in
+    token.key, is not part of it: keep that as you keep passwords.
+    """
+    with expected_failures():
+        config = read_config(config_file)
+        with reporting("backing up") as report:
+            info = trio.run(_back_up, config, file, force, report)
+    click.echo(f"backed up to {file} ({_told(info)})")
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--force", is_flag=True, help="Replace the world that is there.")
+@config_option
+def restore(file: Path, config_file: Path | None, *, force: bool) -> None:
+    """Bring the world of a backup into the configured database.
+
+    That is the embedded one, made where there is none, or the PostgreSQL of database.dsn. No server
+    may be running on it. All of the backup is there in the end, or, after a failure, what was there
+    before. A backup of an older version is brought up to date when the server starts.
+    """
+    with expected_failures():
+        config = read_config(config_file)
+        with reporting("restoring") as report:
+            info = trio.run(_restore, config, file, force, report)
+    where = "database.dsn" if config.database.dsn else config.storage.data_dir
+    click.echo(f"restored {file} into {where} ({_told(info)})")
+
+
+async def _back_up(config: Config, file: Path, force: bool, report: Report) -> BackupInfo:  # noqa: FBT001 - trio.run passes by position
+    async with AsyncExitStack() as stack:
+        dsn = config.database.dsn
+        if not dsn:
+            data_dir = Path(config.storage.data_dir)
+            if not _has_cluster(data_dir):
+                raise Failure(f"there is no database in {data_dir} to back up")
+            dsn = await stack.enter_async_context(embedded_postgres(data_dir, log=operator_log()))
+        return await back_up(
+            dsn,
+            file,
+            overwrite=force,
+            on_progress=lambda table, size: report(f"{table} ({_size(size)})".strip()),
+            connect_timeout_s=config.database.connect_timeout_ms / 1000,
+        )
+
+
+async def _restore(config: Config, file: Path, force: bool, report: Report) -> BackupInfo:  # noqa: FBT001 - as above
+    # Before a database is made for it.
+    await inspect_backup(file)
+    timeout_s = config.database.connect_timeout_ms / 1000
+    log = operator_log()
+    async with AsyncExitStack() as stack:
+        dsn = config.database.dsn
+        if not dsn:
+            # Not a server that runs there: this one must be the only one.
+            server = EmbeddedPostgres(Path(config.storage.data_dir), log=log)
+            stack.push_async_callback(server.stop)
+            await server.start()
+            dsn = server.dsn
+        database = await stack.enter_async_context(
+            open_database(dsn, connect_timeout_s=timeout_s, log=log)
+        )
+        connection = await database.connect(name=NAME)
+        stack.push_async_callback(connection.aclose)
+        return await restore_backup(
+            connection,
+            dsn,
+            file,
+            replace=force,
+            on_progress=lambda table, _: report(table),
+            connect_timeout_s=timeout_s,
+        )
+
+
+def _has_cluster(data_dir: Path) -> bool:
+    return Cluster.at(data_dir).path.exists()
+
+
+def _told(info: BackupInfo) -> str:
+    return f"{_size(info.file_bytes)}, schema version {info.schema_version}"
+
+
+def _size(size: int) -> str:
+    """Write a number of bytes as people say it."""
+    for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= scale:
+            return f"{size / scale:.1f} {unit}"
+    return f"{size} bytes"

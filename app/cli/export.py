@@ -1,0 +1,54 @@
+"""``holdfast export``: all that is kept on a person, for that person to read and take along."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+import trio
+
+from actors.authx.errors import InvalidUsername
+from actors.authx.usernames import parse_username
+from actors.storage.personal import personal_data
+from app.cli.database import operator_connection
+from app.cli.failures import Failure, expected_failures
+from app.cli.options import config_option, read_config
+from app.cli.progress import working
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from app.config import Config
+
+
+@click.command()
+@click.option("--account", "username", metavar="NAME", required=True, help="Whose data.")
+@config_option
+def export(username: str, config_file: Path | None) -> None:
+    """Write all that is kept on a person to standard output, as JSON.
+
+    The account, its sessions without their secrets, its inventory, orders, ledger, transfers and
+    the answers to its commands, and what the audit log says of it. Works beside a running server;
+    everything is of one moment. To erase an account instead, its owner calls DELETE
+    /v1/accounts/me.
+    """
+    with expected_failures():
+        config = read_config(config_file)
+        with working(f"collecting what is kept on {username}"):
+            told = trio.run(_collect, config, username)
+    encoded = msgspec.json.format(msgspec.json.encode(told), indent=2)
+    click.echo(encoded.decode())
+
+
+async def _collect(config: Config, username: str) -> dict[str, Any]:
+    try:
+        key = parse_username(username).key
+    except InvalidUsername as error:
+        raise Failure(f"the username {username!r} {error}") from None
+    async with operator_connection(config) as (connection, _):
+        told = await personal_data(connection, key)
+    if told is None:
+        raise Failure(f"there is no account {username!r}")
+    return {"exported_at": datetime.now(UTC), "world": config.world.name, **told}

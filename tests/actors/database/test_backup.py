@@ -1,0 +1,197 @@
+"""What a backup promises: one moment of the world, in a file that is whole and can be read."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from actors.database.backup import back_up, inspect_backup
+from actors.database.driver import open_database
+from actors.database.errors import BackupError, SchemaMismatch, SchemaTooNew
+from actors.database.migrate import Migration, migrate, shipped_migrations
+from actors.database.restore import restore
+from actors.database.seal import is_whole, seal
+from tests.postgres import quiet_log, run_script
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from actors.database.session import Session
+    from tests.postgres import PostgresServer
+
+ACCOUNT = """
+insert into accounts values (gen_random_uuid(), $1, $1, 'hash', 'player', null, now())
+"""
+ENTRY = "insert into audit values (gen_random_uuid(), now(), 'me', 'made', $1, '', '{}')"
+LATER = Migration(9999, "later", "create table later (id bigint)")
+
+
+@pytest.fixture
+async def dsn(postgres: PostgresServer) -> str:
+    """Make a database of its own for a test."""
+    return await postgres.create_database_async()
+
+
+def listed(folder: Path) -> list[Path]:
+    """Give what is in a folder."""
+    return list(folder.iterdir())
+
+
+async def migrate_further(dsn: str) -> None:
+    """Bring a database to a schema that only a later program knows."""
+    async with open_database(dsn, log=quiet_log()) as database:
+        connection = await database.connect(name="later")
+        await migrate(connection, migrations=[*shipped_migrations(), LATER])
+        await connection.aclose()
+
+
+async def test_backup_says_what_it_is(dsn: str, tmp_path: Path) -> None:
+    """It has the schema's version and its size, tells how far it is, and is sealed."""
+    file, told = tmp_path / "world.dump", list[tuple[str, int]]()
+    info = await back_up(dsn, file, on_progress=lambda table, size: told.append((table, size)))
+    assert info == await inspect_backup(file)
+    assert info.schema_version == shipped_migrations()[-1].version
+    assert info.file_bytes == file.stat().st_size
+    assert is_whole(file)
+    assert told
+    assert listed(tmp_path) == [file]
+
+
+async def test_backup_is_of_one_moment(postgres: PostgresServer, dsn: str, tmp_path: Path) -> None:
+    """While accounts are made, each with an entry elsewhere, no backup has one without the other."""
+    numbers = itertools.count()
+
+    async def make(session: Session) -> None:
+        name = f"name-{next(numbers)}"
+        async with session.transaction():
+            await session.execute(ACCOUNT, name)
+            await session.execute(ENTRY, name)
+
+    async def write() -> None:
+        async with open_database(dsn, log=quiet_log()) as database:
+            connection = await database.connect(name="writer")
+            while True:
+                await connection.run(make)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(write)
+        for number in range(3):
+            await trio.sleep(0.05)
+            await back_up(dsn, tmp_path / str(number))
+        nursery.cancel_scope.cancel()
+    counts = [await count_restored(postgres, tmp_path / str(number)) for number in range(3)]
+    assert all(accounts == entries for accounts, entries in counts)
+    assert 0 < counts[0][0] < counts[1][0] < counts[2][0]
+
+
+async def count_restored(postgres: PostgresServer, file: Path) -> tuple[int, int]:
+    """Restore a backup elsewhere; give how many accounts and entries it has."""
+    dsn = await postgres.create_database_async()
+    async with open_database(dsn, log=quiet_log()) as database:
+        connection = await database.connect(name="restore")
+        await restore(connection, dsn, file)
+        accounts = await connection.run(lambda s: s.fetchval("select count(*) from accounts"))
+        entries = await connection.run(lambda s: s.fetchval("select count(*) from audit"))
+        await connection.aclose()
+    return accounts, entries
+
+
+async def test_backup_does_not_replace_a_file(dsn: str, tmp_path: Path) -> None:
+    """A backup that is there stays, unless it is to be replaced."""
+    file = tmp_path / "world.dump"
+    file.write_text("precious")
+    with pytest.raises(BackupError, match="is there already"):
+        await back_up(dsn, file)
+    assert file.read_text() == "precious"
+    await back_up(dsn, file, overwrite=True)
+    assert is_whole(file)
+
+
+async def test_backup_that_cannot_be_made_leaves_nothing(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """An empty database, one that is not there: one line each, and no file."""
+    empty = await postgres.create_database_async(migrated=False)
+    with pytest.raises(BackupError, match="nothing of Holdfast's to back up"):
+        await back_up(empty, tmp_path / "file")
+    with pytest.raises(BackupError, match=r'cannot back up: .*database "nowhere" does not exist'):
+        await back_up(
+            f"{empty[: empty.index('/test_')]}/nowhere{empty[empty.index('?') :]}",
+            tmp_path / "file",
+        )
+    assert listed(tmp_path) == []
+
+
+async def test_backup_of_a_frozen_server_is_given_up(
+    postgres: PostgresServer, dsn: str, tmp_path: Path
+) -> None:
+    """A server that does not answer holds a backup up for a bounded time; nothing is left of it."""
+    with postgres.frozen(), pytest.raises(BackupError, match=r"did not go on for 0\.5 s"):
+        await back_up(dsn, tmp_path / "file", stall_s=0.5)
+    assert listed(tmp_path) == []
+
+
+async def test_backup_that_is_cancelled_leaves_nothing(
+    postgres: PostgresServer, dsn: str, tmp_path: Path
+) -> None:
+    """Who gives up in the middle finds neither a file nor a part of one."""
+    with postgres.frozen(), trio.move_on_after(0.5) as scope:
+        await back_up(dsn, tmp_path / "file")
+    assert scope.cancelled_caught
+    assert listed(tmp_path) == []
+
+
+async def test_backup_of_a_later_program_is_refused(dsn: str, tmp_path: Path) -> None:
+    """It can be made, so that nothing is lost, but this program does not restore it."""
+    await migrate_further(dsn)
+    file = tmp_path / "later.dump"
+    assert (await back_up(dsn, file)).schema_version == LATER.version
+    with pytest.raises(SchemaTooNew, match=r"later\.dump has schema version 9999"):
+        await inspect_backup(file)
+
+
+async def test_backup_of_another_program_is_refused(dsn: str, tmp_path: Path) -> None:
+    """A migration of the same number and another text is another program's."""
+    await run_script(
+        dsn, lambda session: session.execute("update schema_migrations set checksum = 'x'")
+    )
+    await back_up(dsn, tmp_path / "file")
+    with pytest.raises(SchemaMismatch, match="of the backup"):
+        await inspect_backup(tmp_path / "file")
+
+
+async def test_backup_is_told_from_other_files(dsn: str, tmp_path: Path) -> None:
+    """Something else, a part of a backup, and a dump of something else: each is told apart."""
+    file = tmp_path / "file"
+    file.write_text("hello")
+    with pytest.raises(BackupError, match=r"is no backup$"):
+        await inspect_backup(file)
+    await back_up(dsn, file, overwrite=True)
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(BackupError, match="is damaged, or not all of it is there"):
+        await inspect_backup(file)
+    with file.open("wb+") as opened:
+        opened.write(b"PGDMP and so on")
+        opened.flush()
+        seal(opened.fileno())
+    with pytest.raises(BackupError, match="is no backup that can be read"):
+        await inspect_backup(file)
+    with pytest.raises(FileNotFoundError):
+        await inspect_backup(tmp_path / "nowhere")
+
+
+async def test_backup_of_other_tables_is_no_backup_of_holdfast(dsn: str, tmp_path: Path) -> None:
+    """A backup without the rows that say which migrations it has seen is nobody's."""
+
+    async def forget(session: Session) -> None:
+        await session.execute("delete from schema_migrations")
+
+    file = tmp_path / "file"
+    await back_up(dsn, file)
+    await run_script(dsn, forget)
+    with pytest.raises(BackupError, match="nothing of Holdfast's"):
+        await back_up(dsn, file, overwrite=True)
+    assert is_whole(file)

@@ -1,0 +1,71 @@
+"""What a new file promises: it is there whole, or not at all, and replaces nothing by accident."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from actors.database.errors import BackupError
+from actors.database.new_file import new_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def write(file: Path, text: bytes, *, overwrite: bool = False) -> None:
+    """Write a file."""
+    with new_file(file, overwrite=overwrite) as unfinished:
+        os.write(unfinished.descriptor, text)
+        assert not file.exists() or file.read_bytes() != text
+        unfinished.keep()
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_new_file_appears_when_it_is_complete(tmp_path: Path, overwrite: bool) -> None:
+    """Nothing of the name is there before; afterwards it is its owner's alone, and nothing else."""
+    file = tmp_path / "file"
+    write(file, b"text", overwrite=overwrite)
+    assert file.read_bytes() == b"text"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_new_file_replaces_only_when_told(tmp_path: Path) -> None:
+    """What is there stays, unless it is to be replaced."""
+    file = tmp_path / "file"
+    file.write_bytes(b"old")
+    with pytest.raises(BackupError, match="is there already; --force replaces it"):
+        write(file, b"new")
+    assert file.read_bytes() == b"old"
+    write(file, b"new", overwrite=True)
+    assert file.read_bytes() == b"new"
+
+
+def test_new_file_does_not_replace_what_came_meanwhile(tmp_path: Path) -> None:
+    """Also where somebody else takes the name while the file is being written."""
+    file = tmp_path / "file"
+
+    def write_beside() -> None:
+        with new_file(file, overwrite=False) as unfinished:
+            file.write_bytes(b"theirs")
+            unfinished.keep()
+
+    with pytest.raises(BackupError, match="is there already"):
+        write_beside()
+    assert file.read_bytes() == b"theirs"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_new_file_that_is_not_kept_is_gone(tmp_path: Path) -> None:
+    """Who fails on the way leaves nothing behind."""
+
+    def fail() -> None:
+        with new_file(tmp_path / "file", overwrite=False):
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        fail()
+    assert list(tmp_path.iterdir()) == []

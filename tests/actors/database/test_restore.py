@@ -1,0 +1,293 @@
+"""What a restore promises: all of a backup or nothing, and nobody's world by accident."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from actors.database import restore as module
+from actors.database.backup import back_up
+from actors.database.driver import open_database
+from actors.database.errors import AlreadyServed, BackupError, DatabaseInUse
+from actors.database.locks import acquire_server_lock
+from actors.database.migrate import Migration, migrate, shipped_migrations
+from actors.database.restore import restore
+from actors.database.seal import seal
+from tests.postgres import quiet_log, run_script
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from actors.database.session import Session
+    from tests.postgres import PostgresServer
+
+TRICKY = "tab\t, line\n, back\\slash, \\. end, quote' and \u00fcmlaut \U0001f3f0"
+
+FILL = """
+insert into accounts
+select gen_random_uuid(), 'name ' || i, 'key ' || i, 'hash', 'player', null, now()
+from generate_series(1, $1) as i
+"""
+WORLD = "insert into world values ('w', gen_random_uuid(), 7, 8, 'rules', 9)"
+AUDIT = "insert into audit values (gen_random_uuid(), now(), 'me', 'did', 'it', $1, '{\"a\": [1]}')"
+
+
+@pytest.fixture
+async def empty_dsn(postgres: PostgresServer) -> str:
+    """Make a database without any schema."""
+    return await postgres.create_database_async(migrated=False)
+
+
+@pytest.fixture
+async def world_dsn(postgres: PostgresServer) -> str:
+    """Make a database with a world in it."""
+    dsn = await postgres.create_database_async()
+    await fill(dsn)
+    return dsn
+
+
+@pytest.fixture
+async def file(world_dsn: str, tmp_path: Path) -> Path:
+    """Make a backup of that world."""
+    await back_up(world_dsn, tmp_path / "world.dump")
+    return tmp_path / "world.dump"
+
+
+async def fill(dsn: str, accounts: int = 500) -> None:
+    """Write something of every awkward kind."""
+
+    async def script(session: Session) -> None:
+        await session.execute(FILL, accounts)
+        await session.execute(WORLD)
+        await session.execute(AUDIT, TRICKY)
+
+    await run_script(dsn, script)
+
+
+async def contents(dsn: str) -> dict[str, list[str]]:
+    """Give every row of every table, and what the schema is made of."""
+
+    async def script(session: Session) -> dict[str, list[str]]:
+        tables = await session.fetch(
+            "select tablename as name from pg_tables where schemaname = 'public' order by 1"
+        )
+        told: dict[str, list[str]] = {}
+        for table in tables:
+            rows = await session.fetch(
+                f"select to_jsonb(t)::text as row from {table['name']} as t order by 1"  # noqa: S608
+            )
+            told[table["name"]] = [row["row"] for row in rows]
+        schema = await session.fetch(
+            """
+            select indexdef as text from pg_indexes where schemaname = 'public'
+            union all select conname || pg_get_constraintdef(oid) from pg_constraint
+            union all select pg_get_triggerdef(oid) from pg_trigger where not tgisinternal
+            order by 1
+            """
+        )
+        told["schema"] = [row["text"] for row in schema]
+        return told
+
+    return await run_script(dsn, script)
+
+
+async def bring(
+    dsn: str,
+    file: Path,
+    *,
+    replace: bool = False,
+    on_progress: Callable[[str, int], None] | None = None,
+) -> None:
+    """Restore a backup into a database."""
+    async with open_database(dsn, log=quiet_log()) as database:
+        connection = await database.connect(name="restore")
+        try:
+            await restore(connection, dsn, file, replace=replace, on_progress=on_progress)
+        finally:
+            await connection.aclose()
+
+
+async def test_restore_gives_back_everything(world_dsn: str, empty_dsn: str, file: Path) -> None:
+    """Every row, index, constraint and trigger is there again, in another database."""
+    tables: list[str] = []
+    await bring(empty_dsn, file, on_progress=lambda table, _: tables.append(table))
+    restored = await contents(empty_dsn)
+    assert restored == await contents(world_dsn)
+    assert len(restored["accounts"]) == 500
+    assert any(trigger for trigger in restored["schema"] if "accounts_erase" in trigger)
+    assert {"accounts", "ledger", "world"} <= set(tables)
+
+
+async def test_restore_of_a_restored_world_is_the_same(
+    world_dsn: str, empty_dsn: str, file: Path, tmp_path: Path
+) -> None:
+    """A world can go on from database to database."""
+    await bring(empty_dsn, file)
+    await back_up(empty_dsn, tmp_path / "again.dump")
+    await run_script(world_dsn, lambda session: session.execute("delete from audit"))
+    await bring(world_dsn, tmp_path / "again.dump", replace=True)
+    assert await contents(world_dsn) == await contents(empty_dsn)
+
+
+async def test_restore_takes_a_database_that_is_merely_set_up(
+    postgres: PostgresServer, world_dsn: str, file: Path
+) -> None:
+    """Where `holdfast init` has been, but nobody else, there is nothing to lose."""
+    dsn = await postgres.create_database_async()
+    await bring(dsn, file)
+    assert await contents(dsn) == await contents(world_dsn)
+
+
+async def test_restore_does_not_replace_a_world_by_accident(world_dsn: str, file: Path) -> None:
+    """A world that is there stays as it is, unless it is to be replaced."""
+    await run_script(world_dsn, lambda session: session.execute("delete from accounts"))
+    before = await contents(world_dsn)
+    with pytest.raises(DatabaseInUse, match="--force replaces it"):
+        await bring(world_dsn, file)
+    assert await contents(world_dsn) == before
+    await bring(world_dsn, file, replace=True)
+    assert len((await contents(world_dsn))["accounts"]) == 500
+
+
+async def test_restore_replaces_what_a_later_program_left(world_dsn: str, file: Path) -> None:
+    """Tables that the backup does not know go with the world that they belong to."""
+    before = await contents(world_dsn)
+    later = Migration(
+        9999,
+        "later",
+        "create table later (id bigserial references world_state); "
+        "create view seen as select * from later; "
+        "create type colour as enum ('red')",
+    )
+    first = Migration(9998, "state", "create table world_state (id bigint primary key)")
+    async with open_database(world_dsn, log=quiet_log()) as database:
+        connection = await database.connect(name="later")
+        await migrate(connection, migrations=[*shipped_migrations(), first, later])
+        await connection.aclose()
+    await bring(world_dsn, file, replace=True)
+    assert await contents(world_dsn) == before
+
+
+async def test_restore_leaves_tables_of_others_alone(empty_dsn: str, file: Path) -> None:
+    """A database with something else in it is refused, also when told to replace."""
+    await run_script(empty_dsn, lambda session: session.execute("create table cats (name text)"))
+    for replace in (False, True):
+        with pytest.raises(DatabaseInUse, match="not Holdfast's"):
+            await bring(empty_dsn, file, replace=replace)
+    assert (await contents(empty_dsn)).keys() == {"cats", "schema"}
+
+
+async def test_restore_does_not_mind_other_schemas(
+    world_dsn: str, empty_dsn: str, file: Path
+) -> None:
+    """What is beside Holdfast's schema is neither asked about nor touched."""
+
+    async def settle(session: Session) -> None:
+        await session.execute("create schema cats; create table cats.names (name text)")
+
+    await run_script(empty_dsn, settle)
+    await bring(empty_dsn, file)
+    assert await contents(empty_dsn) == await contents(world_dsn)
+    assert await run_script(empty_dsn, lambda s: s.fetchval("select count(*) from cats.names")) == 0
+
+
+async def test_restore_waits_for_no_server(world_dsn: str, file: Path) -> None:
+    """Where a server is at work it is refused."""
+    async with open_database(world_dsn, log=quiet_log()) as database:
+        server = await database.connect(name="server")
+        await server.run(acquire_server_lock)
+        with pytest.raises(AlreadyServed):
+            await bring(world_dsn, file, replace=True)
+        await server.aclose()
+
+
+async def test_restore_keeps_servers_away(
+    empty_dsn: str, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it lasts no server can begin."""
+    refused: list[bool] = []
+    load = module._load
+
+    async def look_and_load(*arguments: object) -> None:
+        async with open_database(empty_dsn, log=quiet_log()) as database:
+            server = await database.connect(name="server")
+            with pytest.raises(AlreadyServed):
+                await server.run(lambda session: acquire_server_lock(session, patience_ms=10))
+            refused.append(True)
+            await server.aclose()
+        await load(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "_load", look_and_load)
+    await bring(empty_dsn, file)
+    assert refused == [True]
+
+
+def damage(file: Path) -> None:
+    """Spoil the rows of a backup, and seal it as if nothing were."""
+    raw = bytearray(file.read_bytes())
+    # Past the table of contents, in the middle of the compressed rows.
+    for place in range(len(raw) // 2, len(raw) // 2 + 64):
+        raw[place] ^= 0xFF
+    with file.open("wb+") as opened:
+        opened.write(raw)
+        opened.flush()
+        seal(opened.fileno())
+
+
+async def test_restore_that_fails_changes_nothing(postgres: PostgresServer, tmp_path: Path) -> None:
+    """When a backup turns out to be spoilt in the middle, the world before is still the world."""
+    dsn = await postgres.create_database_async()
+    await fill(dsn, 20_000)
+    file = tmp_path / "file"
+    await back_up(dsn, file)
+    damage(file)
+    await run_script(dsn, lambda session: session.execute("delete from audit"))
+    before = await contents(dsn)
+    with pytest.raises(BackupError, match=r"cannot restore .*uncompress"):
+        await bring(dsn, file, replace=True)
+    assert await contents(dsn) == before
+
+
+async def test_restore_that_is_refused_says_why(world_dsn: str, file: Path) -> None:
+    """The server's reason is what is told, though the program before it broke off as well."""
+    before = await contents(world_dsn)
+    async with open_database(world_dsn, log=quiet_log()) as database:
+        connection = await database.connect(name="restore")
+
+        async def protect(session: Session) -> None:
+            await session.execute(
+                """
+                create function refuse() returns event_trigger language plpgsql
+                as $$ begin raise exception 'tables are protected here'; end $$;
+                create event trigger refusing on ddl_command_start
+                when tag in ('DROP TABLE') execute function refuse()
+                """
+            )
+
+        await connection.run(protect)
+        with pytest.raises(BackupError, match="tables are protected here"):
+            await restore(connection, world_dsn, file, replace=True)
+        await connection.run(
+            lambda session: session.execute("drop event trigger refusing; drop function refuse()")
+        )
+        await connection.aclose()
+    assert await contents(world_dsn) == before
+
+
+async def test_restore_that_is_cancelled_changes_nothing(
+    postgres: PostgresServer, world_dsn: str, file: Path
+) -> None:
+    """Who gives up in the middle has what was there before."""
+    before = await contents(world_dsn)
+    with trio.move_on_after(30) as scope:
+
+        def give_up(table: str, _: int) -> None:
+            if table == "accounts":
+                scope.cancel()
+
+        await bring(world_dsn, file, replace=True, on_progress=give_up)
+    assert scope.cancelled_caught
+    assert await contents(world_dsn) == before

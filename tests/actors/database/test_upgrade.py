@@ -1,0 +1,134 @@
+"""What an upgrade promises: a backup first where there is something to lose, and not too many."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from structlog.testing import LogCapture
+
+from actors.database.backup import inspect_backup
+from actors.database.driver import open_database
+from actors.database.errors import BackupError, SchemaTooNew
+from actors.database.migrate import Migration, shipped_migrations
+from actors.database.seal import is_whole
+from actors.database.upgrade import KEPT, AutomaticBackups, upgrade
+from tests.postgres import quiet_log, run_script
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from tests.postgres import PostgresServer
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+SHIPPED = shipped_migrations()
+VERSION = SHIPPED[-1].version
+
+
+def later(number: int) -> Migration:
+    """Make a migration of a later program."""
+    return Migration(VERSION + number, "later", f"create table later_{number} (id bigint)")
+
+
+@pytest.fixture
+async def dsn(postgres: PostgresServer) -> str:
+    """Make a database of this program's schema."""
+    return await postgres.create_database_async()
+
+
+def listed(folder: Path) -> list[Path]:
+    """Give what is in a folder."""
+    return list(folder.iterdir())
+
+
+async def bring_up_to_date(
+    dsn: str,
+    directory: Path | None,
+    migrations: Sequence[Migration],
+    *,
+    now: datetime = NOW,
+    capture: LogCapture | None = None,
+) -> tuple[int, ...]:
+    """Upgrade a database, with automatic backups in a data directory."""
+    log = quiet_log(capture)
+    backups = None if directory is None else AutomaticBackups.of(directory, dsn)
+    async with open_database(dsn, log=log) as database:
+        connection = await database.connect(name="upgrade")
+        try:
+            return await upgrade(connection, backups, now=now, log=log, migrations=migrations)
+        finally:
+            await connection.aclose()
+
+
+async def test_upgrade_backs_up_before_it_changes_anything(dsn: str, tmp_path: Path) -> None:
+    """The backup is of the old schema, has its version and the time in its name, and is logged."""
+    capture = LogCapture()
+    applied = await bring_up_to_date(dsn, tmp_path, [*SHIPPED, later(1)], capture=capture)
+    assert applied == (VERSION + 1,)
+    (file,) = (tmp_path / "backups").iterdir()
+    assert file.name == f"20260102T030405Z-schema-{VERSION}.dump"
+    assert (await inspect_backup(file)).schema_version == VERSION
+    events = [each["event"] for each in capture.entries]
+    assert events.index("database_backed_up") < events.index("database_migrated")
+
+
+@pytest.mark.parametrize("migrated", [False, True])
+async def test_upgrade_makes_no_backup_for_nothing(
+    postgres: PostgresServer, tmp_path: Path, migrated: bool
+) -> None:
+    """An empty database has nothing to lose, one that is up to date nothing to fear."""
+    dsn = await postgres.create_database_async(migrated=migrated)
+    applied = await bring_up_to_date(dsn, tmp_path, SHIPPED)
+    assert bool(applied) is not migrated
+    assert listed(tmp_path) == []
+
+
+async def test_upgrade_makes_no_backup_where_there_is_no_place(dsn: str, tmp_path: Path) -> None:
+    """A server that is its operator's own is backed up by its operator."""
+    assert await bring_up_to_date(dsn, None, [*SHIPPED, later(1)]) == (VERSION + 1,)
+    assert listed(tmp_path) == []
+
+
+async def test_upgrade_keeps_the_latest_backups(dsn: str, tmp_path: Path) -> None:
+    """Of many upgrades the last few backups stay, and what else is in the folder."""
+    (tmp_path / "backups").mkdir()
+    (tmp_path / "backups" / "mine.dump").write_text("mine")
+    for number in range(1, KEPT + 3):
+        migrations = [*SHIPPED, *map(later, range(1, number + 1))]
+        await bring_up_to_date(dsn, tmp_path, migrations, now=NOW + timedelta(days=number))
+    names = sorted(file.name for file in (tmp_path / "backups").iterdir())
+    last = [f"202601{5 + n:02}T030405Z-schema-{VERSION + 2 + n}.dump" for n in range(KEPT)]
+    assert names == [*last, "mine.dump"]
+    assert all(is_whole(tmp_path / "backups" / name) for name in last)
+
+
+async def test_upgrade_does_not_begin_without_its_backup(dsn: str, tmp_path: Path) -> None:
+    """Where no backup can be made the database stays as it is."""
+    (tmp_path / "backups").mkdir()
+    broken = f"{dsn}&user=nobody-of-that-name"
+    log = quiet_log()
+    async with open_database(dsn, log=log) as database:
+        connection = await database.connect(name="upgrade")
+        with pytest.raises(BackupError, match="cannot back up"):
+            await upgrade(
+                connection,
+                AutomaticBackups.of(tmp_path, broken),
+                now=NOW,
+                log=log,
+                migrations=[*SHIPPED, later(1)],
+            )
+        await connection.aclose()
+    seen = await run_script(dsn, lambda s: s.fetchval("select max(version) from schema_migrations"))
+    assert seen == VERSION
+    assert listed(tmp_path / "backups") == []
+
+
+async def test_upgrade_refuses_a_newer_database(dsn: str, tmp_path: Path) -> None:
+    """What a newer program has written is neither changed nor backed up."""
+    await bring_up_to_date(dsn, None, [*SHIPPED, later(1)])
+    for known in (SHIPPED, [*SHIPPED[:-1], later(0)]):
+        with pytest.raises(SchemaTooNew, match="the database has schema version"):
+            await bring_up_to_date(dsn, tmp_path, known)
+    assert listed(tmp_path) == []

@@ -1,0 +1,57 @@
+"""One task that watches many sockets: who is called, and how often."""
+
+from __future__ import annotations
+
+import socket
+
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from app.http.streams.readiness import Readiness
+
+
+async def test_readiness_calls_once_until_asked_again() -> None:
+    """Whoever does not read yet is not called again and again."""
+    readiness = Readiness()
+    near, far = socket.socketpair()
+    calls: list[str] = []
+    with near, far:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(readiness.run)
+            readiness.watch(near.fileno(), lambda: calls.append("near"))
+            far.send(b"x")
+            while not calls:  # noqa: ASYNC110 - real sockets
+                await trio.sleep(0.001)
+            await trio.sleep(0.02)
+            assert calls == ["near"]
+            readiness.watch(near.fileno(), lambda: calls.append("again"))
+            while len(calls) < 2:  # noqa: ASYNC110 - real sockets
+                await trio.sleep(0.001)
+            assert calls == ["near", "again"]
+            nursery.cancel_scope.cancel()
+
+
+async def test_readiness_forgets() -> None:
+    """A socket that was forgotten calls nobody, and may be forgotten twice."""
+    readiness = Readiness()
+    near, far = socket.socketpair()
+    with near, far:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(readiness.run)
+            readiness.watch(near.fileno(), lambda: (_ for _ in ()).throw(AssertionError))
+            readiness.forget(near.fileno())
+            readiness.forget(near.fileno())
+            far.send(b"x")
+            await trio.sleep(0.02)
+            nursery.cancel_scope.cancel()
+
+
+async def test_readiness_that_has_ended_takes_everything_and_does_nothing() -> None:
+    """Streams that end after the watch has ended need not know."""
+    readiness = Readiness()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(readiness.run)
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    readiness.watch(0, lambda: None)
+    readiness.forget(0)

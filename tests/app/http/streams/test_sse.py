@@ -1,0 +1,269 @@
+"""Server-Sent Events over a real socket: the answer, its end, and clients that go away."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import trio
+
+from actors.authx.errors import InvalidToken
+from actors.authx.messages import Authorize, ListSessions
+from actors.inventory.errors import RulesetMismatch
+from app.http.streams import StreamSettings
+from tests.app.http.harness import SETTINGS, FakeWorld, get
+from tests.app.http.harness import serving as serving_requests
+from tests.app.http.streams.harness import AUTHORIZED, SseClient, streaming
+
+FAST = StreamSettings(heartbeat_seconds=0.02)
+
+
+async def test_stream_is_an_event_stream() -> None:
+    """The answer says what it is, is kept by nobody, and begins with a snapshot."""
+    async with streaming() as server:
+        server.ledger.write(3)
+        client = await server.sse("/v1/events", "X-Request-Id: mine")
+        assert client.status == 200
+        assert client.headers["content-type"] == "text/event-stream"
+        assert client.headers["cache-control"] == "no-store"
+        assert client.headers["x-accel-buffering"] == "no"
+        assert client.headers["x-request-id"] == "mine"
+        told = await client.next()
+        assert told is not None
+        assert (told.id, told.name) == (3, "snapshot")
+        assert client.retry_ms == 1_000
+
+
+async def test_stream_tells_what_happens() -> None:
+    """An entry reaches the client as it is made."""
+    async with streaming() as server:
+        client = await server.sse()
+        await client.next()
+        server.ledger.write(2, "order-started")
+        for number in (1, 2):
+            told = await client.next()
+            assert told is not None
+            assert (told.id, told.name) == (number, "order-started")
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/v1/events?after=2", ()),
+        ("/v1/events", ("Last-Event-ID: 2",)),
+        ("/v1/events?after=4", ("Last-Event-ID: 2",)),
+        ("/v1/events?after=2", ("Last-Event-ID:",)),
+    ],
+)
+async def test_stream_resumes_by_header_or_query(path: str, headers: tuple[str, ...]) -> None:
+    """The header that an EventSource sends when it reconnects goes before the query."""
+    async with streaming() as server:
+        server.ledger.write(4)
+        client = await server.sse(path, *headers)
+        assert [(await client.next()).id for _ in range(2)] == [3, 4]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status", "slug"),
+    [
+        ("/v1/events", (), 401, "invalid-token"),
+        ("/v1/events", ("Authorization: Bearer v4.local.bad",), 401, "invalid-token"),
+        ("/v1/events", (AUTHORIZED, "Last-Event-ID: x"), 422, "invalid-request"),
+        ("/v1/events", (AUTHORIZED, "Last-Event-ID: -1"), 422, "invalid-request"),
+        ("/v1/events", (AUTHORIZED, f"Last-Event-ID: {2**53}"), 422, "invalid-request"),
+        (
+            "/v1/events",
+            (AUTHORIZED, "Last-Event-ID: 1", "Last-Event-ID: 2"),
+            422,
+            "invalid-request",
+        ),
+        ("/v1/events?after=x", (AUTHORIZED,), 422, "invalid-request"),
+        ("/v1/events?after=-1", (AUTHORIZED,), 422, "invalid-request"),
+        ("/v1/events?since=1", (AUTHORIZED,), 422, "invalid-request"),
+        ("/v1/events", (AUTHORIZED, "Content-Length: 5"), 400, "malformed-request"),
+        ("/v1/events", (AUTHORIZED, "Transfer-Encoding: chunked"), 400, "malformed-request"),
+    ],
+)
+async def test_stream_is_refused_as_any_request_is(
+    path: str, headers: tuple[str, ...], status: int, slug: str
+) -> None:
+    """What is wrong with a request for a stream is a problem with a request id."""
+    async with streaming() as server:
+        client = SseClient(await server.connect())
+        await client.open(path, *headers)
+        assert client.status == status
+        assert client.headers["content-type"] == "application/problem+json"
+        assert client.headers["x-request-id"]
+        assert (await client.body())["type"] == f"/problems/{slug}"
+        with pytest.raises(EOFError):
+            await client._more()
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE", "HEAD", "OPTIONS"])
+async def test_stream_takes_one_method(method: str) -> None:
+    """Another method is refused with the one that is allowed."""
+    async with streaming() as server:
+        stream = await server.connect()
+        await stream.send_all(f"{method} /v1/events HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        answer = (await stream.receive_some()).decode()
+        assert answer.startswith("HTTP/1.1 405 ")
+        assert "\r\nallow: GET\r\n" in answer
+
+
+async def test_stream_that_cannot_begin_is_a_problem() -> None:
+    """What keeps a stream from its first event is answered with its status."""
+    async with streaming() as server:
+        server.ledger.failures.append(RulesetMismatch(("mine",)))
+        client = await server.sse()
+        assert client.status == 503
+
+
+async def test_stream_that_cannot_go_on_ends() -> None:
+    """What breaks a stream in the middle ends the response: the client reconnects."""
+    async with streaming() as server:
+        client = await server.sse()
+        await client.next()
+        server.ledger.failures.append(ZeroDivisionError())
+        server.ledger.write()
+        with pytest.raises(EOFError):
+            await client.next()
+        assert server.world.events("request_failed")
+
+
+async def test_account_may_have_so_many_streams() -> None:
+    """Beyond the limit a stream is refused, until another is closed."""
+    async with streaming(streams=StreamSettings(streams_per_account_max=2)) as server:
+        first = await server.sse()
+        await server.sse()
+        refused = await server.sse()
+        assert refused.status == 429
+        assert refused.headers["retry-after"]
+        assert (await refused.body())["type"] == "/problems/too-many-streams"
+        await first.stream.aclose()
+        await server.wait_open(1)
+        assert (await server.sse()).status == 200
+        counts = server.streams.statistics()
+        assert (counts.open, counts.opened, counts.refused) == (2, 3, 1)
+
+
+async def test_streams_are_counted_as_requests() -> None:
+    """An answered stream, and a refused one, stand among the requests by their route."""
+    async with streaming() as server:
+        await server.sse()
+        client = SseClient(await server.connect())
+        await client.open("/v1/events")
+        counted = dict(server.streams.traffic.requests)
+        assert counted == {("GET", "/v1/events", 200): 1, ("GET", "/v1/events", 401): 1}
+
+
+async def test_silent_stream_beats() -> None:
+    """A comment comes now and then, which no client takes for an event."""
+    async with streaming(streams=FAST) as server:
+        client = await server.sse()
+        await client.next()
+        await client.wait_beats(3)
+
+
+async def test_client_that_goes_is_noticed_at_once() -> None:
+    """The end of a client is the end of its stream, without a heartbeat."""
+    async with streaming() as server:
+        clients = [await server.sse() for _ in range(3)]
+        await server.wait_open(3)
+        for client in clients:
+            await client.stream.aclose()
+        await server.wait_open(0)
+        assert server.world.bus.statistics().subscriptions == 2
+
+
+async def test_client_that_sends_on_is_not_listened_to() -> None:
+    """What follows the request is thrown away; the stream goes on."""
+    async with streaming() as server:
+        client = await server.sse()
+        await client.next()
+        for _ in range(20):
+            await client.stream.send_all(get() + bytes(1_000))
+        server.ledger.write()
+        told = await client.next()
+        assert told is not None
+        assert told.id == 1
+
+
+async def test_slow_reader_is_disconnected() -> None:
+    """A client that does not take what it is sent is cut off; others are told meanwhile."""
+    settings = replace(SETTINGS, send_timeout_ms=200)
+    async with streaming(settings=settings) as server:
+        slow = SseClient(await server.connect(receive_buffer=4_096))
+        await slow.open("/v1/events?after=0", AUTHORIZED)
+        quick = await server.sse()
+        await quick.next()
+        with trio.fail_after(8):
+            while server.streams.statistics().open == 2:
+                server.ledger.write(50)
+                assert await quick.next() is not None
+                await trio.lowlevel.checkpoint()
+        [stalled] = server.world.events("client_stalled")
+        assert stalled["timeout_ms"] == 200
+        with pytest.raises((EOFError, trio.BrokenResourceError)):
+            await slow.read_on()
+
+
+async def test_stream_ends_with_its_session() -> None:
+    """The end of the session is the last event, and the response ends as it should."""
+    async with streaming(streams=FAST) as server:
+        client = await server.sse()
+        await client.next()
+        server.world.answers[Authorize] = InvalidToken()
+        server.world.answers[ListSessions] = ()
+        told = await client.next()
+        assert told is not None
+        assert (told.id, told.name) == (None, "session-ended")
+        assert await client.next() is None
+        assert client.ended
+
+
+async def test_shutdown_ends_streams_at_once() -> None:
+    """At shutdown every stream gets its goodbye, and holds nothing up."""
+    async with streaming(settings=replace(SETTINGS, shutdown_timeout_ms=60_000)) as server:
+        clients = [await server.sse() for _ in range(20)]
+        for client in clients:
+            await client.next()
+        server.stop.set()
+        for client in clients:
+            told = await client.next()
+            assert told is not None
+            assert (told.id, told.name) == (None, "bye")
+            assert await client.next() is None
+        with trio.fail_after(1):
+            await server.stopped.wait()
+        assert not server.world.events("http_connections_aborted")
+
+
+async def test_shutdown_is_not_held_up_by_a_client_that_does_not_read() -> None:
+    """A stream in the middle of a send that nobody takes is cut off with the rest."""
+    settings = replace(SETTINGS, send_timeout_ms=60_000, shutdown_timeout_ms=100)
+    async with streaming(settings=settings) as server:
+        slow = SseClient(await server.connect(receive_buffer=4_096))
+        await slow.open("/v1/events?after=0", AUTHORIZED)
+        server.ledger.write(5_000)
+        await trio.sleep(0.3)
+        server.stop.set()
+        with trio.fail_after(2):
+            await server.stopped.wait()
+
+
+async def test_http_1_0_client_gets_the_stream_without_chunks() -> None:
+    """A client that knows no chunked coding reads to the end of the connection."""
+    async with streaming() as server:
+        stream = await server.connect()
+        await stream.send_all(f"GET /v1/events HTTP/1.0\r\n{AUTHORIZED}\r\n\r\n".encode())
+        text = b""
+        while b"event: snapshot" not in text:
+            text += await stream.receive_some()
+        assert b"transfer-encoding" not in text
+        assert b"\r\n\r\nretry: 1000\n\nid: 0\n" in text
+
+
+async def test_server_without_streams_has_no_such_path() -> None:
+    """Streams are served where the composer gave them, and nowhere else."""
+    async with serving_requests(FakeWorld()) as server:
+        assert (await server.client.get("/v1/events")).status_code == 404

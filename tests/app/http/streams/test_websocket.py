@@ -1,0 +1,272 @@
+"""The same stream over WebSocket: logins, closes, and handshakes that are none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import trio
+from wsproto.events import CloseConnection, Ping, TextMessage
+
+from actors.authx.errors import InvalidToken
+from actors.authx.messages import Authorize, ListSessions
+from app.http.streams import StreamSettings
+from app.http.streams.websocket import LOGIN_BYTES_MAX
+from tests.app.http.harness import SETTINGS, TOKEN
+from tests.app.http.streams.harness import (
+    AUTHORIZED,
+    HANDSHAKE,
+    Streaming,
+    WebSocketClient,
+    streaming,
+)
+
+PATH = "/v1/events/ws"
+
+
+async def told_ids(client: WebSocketClient, count: int) -> list[int | None]:
+    """Read so many events; give their ids."""
+    ids: list[int | None] = []
+    for _ in range(count):
+        told = await client.next()
+        assert told is not None
+        ids.append(told.id)
+    return ids
+
+
+async def test_websocket_tells_the_same_events() -> None:
+    """Snapshot, entries, ids and data are those of the event stream."""
+    async with streaming() as server:
+        server.ledger.write(2)
+        websocket, sse = await server.websocket(), await server.sse()
+        for _ in range(2):
+            assert await websocket.next() == await sse.next()
+            server.ledger.write(1, "order-started")
+        assert websocket.head.startswith(b"HTTP/1.1 101 ")
+        assert b"sec-websocket-accept: ICX+Yqv66kxgM0FcWaLWlFLwTAI=" in websocket.head
+        assert b"x-request-id: " in websocket.head
+        assert b"extensions" not in websocket.head
+
+
+@pytest.mark.parametrize("subprotocols", ["bearer.{}", "holdfast.events, bearer.{}"])
+async def test_token_may_be_offered_as_a_subprotocol(subprotocols: str) -> None:
+    """A browser can log in with what it can set; the token is never sent back."""
+    async with streaming() as server:
+        offer = f"Sec-WebSocket-Protocol: {subprotocols.format(TOKEN)}"
+        client = await server.websocket(f"{PATH}?after=0", offer)
+        server.ledger.write()
+        assert await told_ids(client, 1) == [1]
+        assert TOKEN.encode() not in client.head
+        spoken = b"sec-websocket-protocol: holdfast.events" in client.head
+        assert spoken is ("holdfast" in subprotocols)
+
+
+@pytest.mark.parametrize(
+    ("path", "members", "first"),
+    [
+        (PATH, {}, 3),
+        (f"{PATH}?after=1", {}, 2),
+        (PATH, {"after": 0}, 1),
+        (f"{PATH}?after=1", {"after": 2}, 3),
+    ],
+)
+async def test_first_message_may_log_in(path: str, members: dict[str, int], first: int) -> None:
+    """The token, and from where to go on, may come as the first message."""
+    async with streaming() as server:
+        server.ledger.write(3)
+        client = await server.websocket(path, "X-Nothing: 1")
+        await client.login(access_token=TOKEN, **members)
+        assert await told_ids(client, 1) == [first]
+
+
+async def test_first_message_may_come_with_the_handshake() -> None:
+    """A client that does not wait for the answer to its handshake loses nothing."""
+    async with streaming() as server:
+        client = WebSocketClient(await server.connect())
+        request = "\r\n".join([f"GET {PATH} HTTP/1.1", "Host: x", *HANDSHAKE, "", ""]).encode()
+        frame = client._frames.send(TextMessage(f'{{"access_token":"{TOKEN}"}}'))
+        await client.stream.send_all(request + frame)
+        while b"snapshot" not in client.head:
+            client.head += await client.stream.receive_some()
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ('{"access_token":"v4.local.bad"}', "invalid-token"),
+        ('{"access_token":"v4.local.bad\\r\\nX: y"}', "invalid-token"),
+        ('{"access_token":5}', "invalid-request"),
+        ('{"access_token":"x","more":1}', "invalid-request"),
+        (f'{{"access_token":"{TOKEN}","after":-1}}', "invalid-request"),
+        ("hello", "malformed-json"),
+        ("", "malformed-json"),
+    ],
+)
+async def test_first_message_that_is_no_login_is_told_in_the_close(
+    message: str, reason: str
+) -> None:
+    """What would have been a problem is the reason of the close."""
+    async with streaming() as server:
+        client = await server.websocket(PATH, "X-Nothing: 1")
+        await client.send(TextMessage(message))
+        assert await client.next() is None
+        assert client.closed == (1008, reason)
+
+
+async def test_client_that_does_not_log_in_is_let_go() -> None:
+    """A WebSocket without a token does not stay."""
+    async with streaming(streams=StreamSettings(login_seconds=0.05)) as server:
+        client = await server.websocket(PATH, "X-Nothing: 1")
+        assert await client.next() is None
+        assert client.closed == (1008, "no access token came in time")
+
+
+async def test_login_has_a_limit() -> None:
+    """A first message that is too long is cut off while it comes."""
+    async with streaming() as server:
+        client = await server.websocket(PATH, "X-Nothing: 1")
+        await client.send(TextMessage("x" * (LOGIN_BYTES_MAX + 1), message_finished=False))
+        assert await client.next() is None
+        assert client.closed == (1009, "the message is too long")
+
+
+async def test_message_of_a_client_that_is_logged_in_is_refused() -> None:
+    """Nothing is expected from a client; what it says is not passed over in silence."""
+    async with streaming() as server:
+        client = await server.websocket()
+        await client.next()
+        await client.send(TextMessage("hello"))
+        assert await client.next() is None
+        assert client.closed == (1008, "nothing is expected from the client")
+
+
+async def test_ping_of_a_client_is_answered() -> None:
+    """A client that checks on the server finds it there, and the stream goes on."""
+    async with streaming() as server:
+        client = await server.websocket()
+        await client.next()
+        for _ in range(3):
+            await client.send(Ping(b"there?"))
+        server.ledger.write()
+        assert await told_ids(client, 1) == [1]
+
+
+async def test_silent_websocket_is_pinged() -> None:
+    """The heartbeat is a ping."""
+    async with streaming(streams=StreamSettings(heartbeat_seconds=0.02)) as server:
+        client = await server.websocket()
+        await client.next()
+        await client.wait_pings(3)
+
+
+async def test_close_of_a_client_ends_the_stream() -> None:
+    """A close is answered, and nothing of the stream is left."""
+    async with streaming() as server:
+        client = await server.websocket()
+        await client.next()
+        await client.send(CloseConnection(1000))
+        assert await client.next() is None
+        await server.wait_open(0)
+
+
+@pytest.mark.parametrize("garbage", [b"\xff" * 100, b"\x81\x05hello", b"\x83\x80\0\0\0\0", b"\x81"])
+async def test_garbage_instead_of_frames_ends_one_connection(garbage: bytes) -> None:
+    """What is no frame closes this WebSocket; the server and others never notice."""
+    async with streaming() as server:
+        other = await server.sse()
+        await other.next()
+        client = await server.websocket()
+        await client.next()
+        await client.stream.send_all(garbage)
+        await client.stream.send_eof()
+        await server.wait_open(1)
+        server.ledger.write()
+        assert await other.next() is not None
+        assert not server.world.events("connection_failed")
+        assert not server.world.events("request_failed")
+
+
+def without(name: str, *instead: str) -> tuple[str, ...]:
+    """Give the headers of a handshake, but for one."""
+    return (*(line for line in HANDSHAKE if not line.startswith(name)), *instead)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ((), 426),
+        (without("Upgrade"), 426),
+        (without("Upgrade", "Upgrade: h2c"), 426),
+        (without("Connection"), 400),
+        (without("Connection", "Connection: close"), 400),
+        (without("Sec-WebSocket-Version"), 426),
+        (without("Sec-WebSocket-Version", "Sec-WebSocket-Version: 8"), 426),
+        (without("Sec-WebSocket-Key"), 400),
+        (without("Sec-WebSocket-Key", "Sec-WebSocket-Key: short"), 400),
+        (without("Sec-WebSocket-Key", "Sec-WebSocket-Key: !!!!!!!!!!!!!!!!!!!!!!=="), 400),
+        ((*HANDSHAKE, HANDSHAKE[-1]), 400),
+        ((*HANDSHAKE, "Content-Length: 3"), 400),
+        ((*HANDSHAKE, "Authorization: Bearer v4.local.bad"), 401),
+        ((*HANDSHAKE, "Authorization: Basic x"), 401),
+        ((*HANDSHAKE, "Sec-WebSocket-Protocol: bearer."), 401),
+        ((*HANDSHAKE, "Sec-WebSocket-Protocol: bearer.v4.local.bad"), 401),
+        ((*HANDSHAKE, AUTHORIZED, "Last-Event-ID: x"), 422),
+    ],
+)
+async def test_handshake_that_is_wrong_is_answered_as_a_request(
+    headers: tuple[str, ...], status: int
+) -> None:
+    """A failed handshake is a problem to its client, and the next one is served."""
+    async with streaming() as server:
+        await refused(server, headers, status)
+        assert await told_ids(await server.websocket(), 1) == [0]
+        assert not server.world.logged
+
+
+async def refused(server: Streaming, headers: tuple[str, ...], status: int) -> None:
+    """Send a handshake that is refused; check the refusal, and that the connection ends."""
+    stream = await server.connect()
+    request = "\r\n".join([f"GET {PATH} HTTP/1.1", "Host: x", *headers, "", ""])
+    await stream.send_all(request.encode())
+    answer = b""
+    with trio.fail_after(5):
+        async for piece in stream:
+            answer += piece
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+    assert b"application/problem+json" in answer
+    assert b"x-request-id: " in answer
+    if status == 426:
+        assert b"upgrade: websocket" in answer
+
+
+async def test_websocket_ends_with_its_session() -> None:
+    """The end of the session is a message, then the reason of the close."""
+    async with streaming(streams=StreamSettings(heartbeat_seconds=0.02)) as server:
+        client = await server.websocket()
+        await client.next()
+        server.world.answers[Authorize] = InvalidToken()
+        server.world.answers[ListSessions] = ()
+        told = await client.next()
+        assert told is not None
+        assert (told.id, told.name) == (None, "session-ended")
+        assert await client.next() is None
+        assert client.closed == (1008, "session-ended")
+        await client.send(CloseConnection(1008))
+        assert await client.stream.receive_some() == b""
+
+
+async def test_shutdown_closes_websockets_at_once() -> None:
+    """At shutdown a WebSocket is told, closed with 1001, and holds nothing up."""
+    settings = replace(SETTINGS, shutdown_timeout_ms=60_000)
+    async with streaming(settings=settings) as server:
+        client, waiting = await server.websocket(), await server.websocket(PATH, "X-Nothing: 1")
+        await client.next()
+        server.stop.set()
+        told = await client.next()
+        assert told is not None
+        assert told.name == "bye"
+        assert await client.next() is None
+        assert client.closed == (1001, "bye")
+        assert (await waiting.next()).name == "bye"  # type: ignore[union-attr]
+        with trio.fail_after(1):
+            await server.stopped.wait()
