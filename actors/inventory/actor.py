@@ -18,7 +18,7 @@ from actors.inventory.desk import carry_out
 from actors.inventory.desk_transfers import DAY_MS
 from actors.inventory.engine import State, decode_state, new_state
 from actors.inventory.errors import AccountGone, InventoryError
-from actors.inventory.events import LedgerAdvanced, announce
+from actors.inventory.events import LedgerAdvanced, Recent, announce
 from actors.inventory.messages import (
     Deliver,
     Forget,
@@ -70,6 +70,7 @@ class Inventory:
     __slots__ = (
         "_frozen_ms",
         "_keys",
+        "_recent",
         "_resident",
         "_sent_day",
         "_sent_today",
@@ -84,6 +85,7 @@ class Inventory:
         self._state: State | None = None
         self._version = 0
         self._frozen_ms: int | None = None
+        self._recent: Recent | None = None
         self._keys: dict[str, KeyRecord] = {}
         self._sent_day = -1
         self._sent_today: dict[str, int] = {}
@@ -166,7 +168,7 @@ class Inventory:
                 unresolved = conflict
             else:
                 self._keep(work)
-                await self._announce(work.state)
+                await self._announce(work.state, work)
                 return answers
             if attempt == _TRIES:
                 raise unresolved
@@ -180,6 +182,7 @@ class Inventory:
             self._keys,
             settled_transfers,
             self._sent_today,
+            self._recent,
         )
 
     def _keep(self, work: Work) -> None:
@@ -191,10 +194,13 @@ class Inventory:
         for name, units in work.sent.items():
             self._sent_today[name] = self._sent_today.get(name, 0) + units
 
-    async def _announce(self, state: State) -> None:
+    async def _announce(self, state: State, work: Work | None = None) -> None:
         """Wake whoever follows this account: something has become durable."""
         advanced = LedgerAdvanced(state.account_id, state.seq, self._version)
-        await announce(self._shared.bus, advanced)
+        followed = await announce(self._shared.bus, advanced)
+        recent, self._recent = self._recent or Recent(), None
+        if followed and work is not None:
+            self._recent = recent.and_then(work.entries, work.orders)
 
     # ------------------------------------------------------------- reading what is stored
 
@@ -289,6 +295,7 @@ class Inventory:
 
     def _drop_state(self) -> None:
         self._state = None
+        self._recent = None
         self._keys.clear()
         self._sent_day = -1
 

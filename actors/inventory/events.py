@@ -7,26 +7,29 @@ an entry; that is what makes following resumable by the number of an entry.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
 import trio
 
 from actors.inventory import records
-from actors.inventory.engine import view
-from actors.inventory.views import EventPage
+from actors.inventory.engine import order_view, view
+from actors.inventory.views import EventPage, OrderView
 from actors.inventory.work import LookUp
 from bus import Message, Topic
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from actors.inventory.engine import State
+    from actors.inventory.engine import Order, State
     from actors.inventory.messages import GetEvents
     from actors.inventory.views import InventoryView, LedgerEntry
     from actors.inventory.work import Work
     from actors.storage import Row
     from bus import Bus
+
+RECENT_MAX: Final = 32
+"""How many entries are kept of an account that somebody follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +44,44 @@ class LedgerAdvanced:
     version: int
 
 
-async def announce(bus: Bus, advanced: LedgerAdvanced) -> None:
-    """Wake whoever follows the account; where nobody does this costs a look into a dictionary."""
+async def announce(bus: Bus, advanced: LedgerAdvanced) -> bool:
+    """Wake whoever follows the account; whether anybody does.
+
+    Where nobody does this costs a look into a dictionary.
+    """
     message = Message(Topic.EVENT, advanced, advanced.account_id)
     try:
-        bus.send_nowait(message)
+        return bool(bus.send_nowait(message))
     except trio.WouldBlock:
-        await bus.send(message)
+        return bool(await bus.send(message))
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """The last entries of an account that somebody follows, with the orders that they tell of.
+
+    Those who wake for a commit all ask for the same few entries: they need not be read back.
+    """
+
+    entries: tuple[LedgerEntry, ...] = ()
+    orders: Mapping[str, OrderView] = field(default_factory=dict[str, OrderView])
+
+    def and_then(self, entries: Sequence[LedgerEntry], orders: Iterable[Order]) -> Recent:
+        """Give these and the entries after them, as many as are kept."""
+        kept = (*self.entries, *entries)[-RECENT_MAX:]
+        views = {**self.orders, **{order.id: order_view(order) for order in orders}}
+        wanted = {entry.order_id for entry in kept}
+        return Recent(kept, {id_: view for id_, view in views.items() if id_ in wanted})
+
+    def after(self, seq: int, last: int, limit: int) -> tuple[LedgerEntry, ...] | None:
+        """Give the entries above ``seq`` up to ``last``, at most ``limit``.
+
+        None where one is not kept, or tells of a transfer, whose record is not kept.
+        """
+        if not self.entries or self.entries[0].seq > seq + 1 or self.entries[-1].seq != last:
+            return None
+        found = tuple(entry for entry in self.entries if entry.seq > seq)[:limit]
+        return None if any(entry.transfer_id is not None for entry in found) else found
 
 
 def read_events(work: Work, message: GetEvents) -> EventPage | LookUp:
@@ -65,6 +99,11 @@ def read_events(work: Work, message: GetEvents) -> EventPage | LookUp:
     if after is None or after >= state.seq:
         return EventPage(now, state.seq)
     limit, seq = message.limit, state.seq
+    if work.context.recent is not None:
+        recent = work.context.recent.and_then(work.entries, work.orders)
+        entries = recent.after(after, seq, limit)
+        if entries is not None:
+            return EventPage(now, seq, entries, recent.orders)
 
     def entries_read(rows: Sequence[Sequence[Row]]) -> LookUp | EventPage:
         # What the unit's later messages have entered is told with the inventory after them.

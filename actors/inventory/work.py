@@ -14,9 +14,10 @@ from actors.inventory.engine import Events, State, advance, next_due_ms
 from actors.inventory.errors import IdempotencyKeyReused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from actors.inventory.engine import Order
+    from actors.inventory.events import Recent
     from actors.inventory.records import Answered, KeyRecord
     from actors.inventory.ruleset import Ruleset
     from actors.inventory.views import LedgerEntry, TransferRecord
@@ -48,7 +49,8 @@ class Context:
     """What a unit of work is done in: the rules, the time, and what is known beside the state.
 
     ``settled_transfers`` are the records of those in hand that are settled already;
-    ``sent_today`` is what was sent since the day of world time began.
+    ``sent_today`` is what was sent since the day of world time began; ``recent`` are the last
+    entries, where somebody follows the account.
     """
 
     ruleset: Ruleset
@@ -56,6 +58,7 @@ class Context:
     known_keys: Mapping[str, KeyRecord]
     settled_transfers: Mapping[str, TransferRecord]
     sent_today: Mapping[str, int]
+    recent: Recent | None = None
 
 
 class Work:
@@ -96,6 +99,16 @@ class Work:
     def version(self) -> int:
         """The version that the record will have once this is durable."""
         return self._version + self.changed
+
+    @property
+    def entries(self) -> Sequence[LedgerEntry]:
+        """What this work has entered into the ledger."""
+        return self._entries
+
+    @property
+    def orders(self) -> Collection[Order]:
+        """The orders that this work has touched, in their last form."""
+        return self._orders.values()
 
     def order(self, order_id: str) -> Order:
         """Give an order that this work has touched, in its last form."""

@@ -47,6 +47,14 @@ def test_binary_makes_a_world_and_an_administrator(program: Program) -> None:
     assert listed.returncode == 0, listed.stderr
 
 
+def test_binary_backs_a_world_up_and_restores_it(program: Program) -> None:
+    """PostgreSQL's programs for that came along, with the libraries that they link to."""
+    assert program.run("init").returncode == 0
+    for arguments in (("backup", "world.dump", "--force"), ("restore", "world.dump", "--force")):
+        done = program.run(*arguments)
+        assert done.returncode == 0, done.stderr
+
+
 def test_binary_passes_the_exit_status_on(program: Program) -> None:
     """Wrong usage is 2, a failure 1 with one line that says why, as without the packing."""
     assert program.run("no-such-command").returncode == 2

@@ -1,4 +1,4 @@
-"""Fixtures for the page: one server a ruleset, one browser, and visitors with windows of their own."""
+"""Fixtures for the page: a server for each ruleset, one browser, visitors with their windows."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ async def test_backup_says_what_it_is(dsn: str, tmp_path: Path) -> None:
 
 
 async def test_backup_is_of_one_moment(postgres: PostgresServer, dsn: str, tmp_path: Path) -> None:
-    """While accounts are made, each with an entry elsewhere, no backup has one without the other."""
+    """While accounts are made, each with an entry, no backup has one without the other."""
     numbers = itertools.count()
 
     async def make(session: Session) -> None:

@@ -8,12 +8,14 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.inventory import InventoriesSettings
-from actors.inventory.events import LedgerAdvanced, announce
-from actors.inventory.messages import GetEvents, GetInventory, Settle
+from actors.inventory.events import RECENT_MAX, LedgerAdvanced, Recent, announce
+from actors.inventory.messages import GetEvents, GetInventory, Grant, Settle
 from bus import FAN_OUT_SLICE, Interest, Subscription, Topic, open_broadcast_channel
 from tests.actors.inventory.world import World, a_world, account
 
 if TYPE_CHECKING:
+    import pytest
+
     from actors.inventory.views import EventPage
 
 ANN, BEN = account(1), account(2)
@@ -213,6 +215,54 @@ async def test_stock_that_has_filled_up_is_entered_when_followed(
         assert entry.changes["wood"].balance == 1_000
         await trio.sleep(100)
         assert (await events(world, entry.seq)).entries == ()
+
+
+async def test_followers_of_a_commit_are_answered_without_the_database(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everybody who wakes for a commit asks for the same entries: nothing is read back."""
+    async with a_world() as world:
+        await world.order(ANN, "hut")
+        mine = listen(world)
+        before = (await events(world, None)).seq
+        placed = await world.order(ANN, "cart", 2)
+        await trio.sleep(11)
+        assert latest(mine) is not None
+        expected = await events(world, before - 1)
+
+        async def fail(*_: object) -> None:
+            raise AssertionError
+
+        monkeypatch.setattr(world.engine, "read", fail)
+        page = await events(world, before)
+        assert page.entries == expected.entries[1:]
+        assert page.orders[placed.order.id].state == "running"
+        assert page.orders == expected.orders
+        assert len((await events(world, before, 2)).entries) == 2
+
+
+async def test_recent_entries_are_kept_within_bounds(autojump_clock: MockClock) -> None:
+    """However long an account is followed, only the last entries are kept in memory."""
+    async with a_world() as world:
+        await world.look(ANN)
+        _mine = listen(world)
+        for _ in range(2 * RECENT_MAX):
+            placed = await world.order(ANN, "cart", 1)
+            await world.cancel(ANN, placed.order.id)
+            await world.ask(_refill(world))
+        page = await events(world, 0, 5_000)
+        last = page.entries[-RECENT_MAX:]
+        recent = Recent().and_then(page.entries, ())
+        assert recent.entries == last
+        assert recent.after(last[0].seq - 2, page.seq, 100) is None
+        assert recent.after(last[0].seq - 1, page.seq, 100) == last
+        assert recent.after(last[0].seq, page.seq + 1, 100) is None
+
+
+def _refill(world: World) -> Grant:
+    """Give back what an order has cost, so that another can be placed."""
+    world.keys += 1
+    return Grant(ANN, {"gold": 3}, "a test", "me", f"refill-{world.keys}", b"x")
 
 
 async def test_announcement_reaches_more_than_one_slice() -> None:

@@ -78,11 +78,26 @@ def test_failures_that_are_not_expected_pass() -> None:
         raise group
 
 
-def test_failures_of_patience_are_no_failures() -> None:
-    """Ctrl-C ends the program as shells expect, without a word."""
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyboardInterrupt(),
+        BaseExceptionGroup("tasks", [BaseExceptionGroup("inner", [KeyboardInterrupt()])]),
+        BaseExceptionGroup("tasks", [KeyboardInterrupt(), OSError("cut off")]),
+    ],
+)
+def test_failures_of_patience_are_no_failures(error: BaseException) -> None:
+    """Ctrl-C ends the program as shells expect, without a word, whichever task it met."""
     with pytest.raises(click.exceptions.Exit) as caught, expected_failures():
-        raise KeyboardInterrupt
+        raise error
     assert caught.value.exit_code == 130
+
+
+def test_failures_that_end_a_program_otherwise_pass() -> None:
+    """What is neither an error nor Ctrl-C is nobody's here."""
+    group = BaseExceptionGroup("tasks", [SystemExit(3)])
+    with pytest.raises(BaseExceptionGroup), expected_failures():
+        raise group
 
 
 def test_failures_go_to_standard_error() -> None:

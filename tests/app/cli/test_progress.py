@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app.cli.progress import working
+from app.cli.progress import reporting, working
 
 if TYPE_CHECKING:
     import pytest
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 def test_progress_is_silent_off_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     """A script that reads standard error is not disturbed."""
-    with working("setting up"):
-        pass
+    with working("setting up"), reporting("backing up") as report:
+        report("accounts")
     assert capsys.readouterr() == ("", "")
 
 
@@ -28,3 +28,17 @@ def test_progress_shows_on_a_terminal(
     said = capsys.readouterr()
     assert said.out == ""
     assert "setting up" in said.err
+
+
+def test_progress_tells_each_step_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What takes longer says how far it is, with names as they are."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    with reporting("backing up") as report:
+        report("[ledger] (3 MB)")
+        time.sleep(0.2)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "backing up: [ledger] (3 MB)" in said.err

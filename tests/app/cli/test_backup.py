@@ -1,0 +1,220 @@
+"""What ``holdfast backup`` and ``holdfast restore`` promise to the operator."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from actors.database.cluster import Cluster
+from actors.database.processes import cluster_processes
+from actors.database.seal import is_whole
+from app.cli.backup import _size
+from tests.app.cli.support import command, environment, run, running_server
+from tests.postgres import reachable_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.postgres import PostgresServer
+
+ANN = {"username": "ann", "password": "correct horse"}
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """Give a folder that the user of PostgreSQL can reach."""
+    with reachable_directory() as directory:
+        yield directory
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Path]:
+    """Give another one, as on another machine."""
+    with reachable_directory() as directory:
+        yield directory
+
+
+def call(url: str, method: str, path: str, body: object = None, token: str = "") -> Any:
+    """Make a call that must succeed."""
+    headers = {"Idempotency-Key": "key"}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    response = httpx.request(method, url + path, json=body, headers=headers, trust_env=False)
+    assert response.is_success, response.text
+    return response.json()
+
+
+def play(url: str) -> Any:
+    """Make an account that has ordered something; give its ledger."""
+    call(url, "POST", "/v1/accounts", ANN)
+    token = call(url, "POST", "/v1/sessions", ANN)["access_token"]
+    call(url, "POST", "/v1/inventory/orders", {"asset": "cottage"}, token)
+    return call(url, "GET", "/v1/inventory/ledger", token=token)["entries"]
+
+
+def remember(url: str) -> Any:
+    """Log in to that account; give its ledger."""
+    token = call(url, "POST", "/v1/sessions", ANN)["access_token"]
+    return call(url, "GET", "/v1/inventory/ledger", token=token)["entries"]
+
+
+def test_backup_goes_to_another_machine_and_beyond(
+    place: Path, elsewhere: Path, postgres: PostgresServer
+) -> None:
+    """A live world is backed up, comes to life elsewhere, and outgrows the embedded database."""
+    file = place / "world.dump"
+    with running_server(place) as server:
+        ledger = play(server.url)
+        done = run("backup", str(file), cwd=place)
+        assert (done.status, done.stderr) == (0, "")
+        assert done.stdout.startswith(f"backed up to {file} (")
+        refused = run("restore", str(file), "--force", cwd=place)
+        assert (refused.status, "is in use by another" in refused.complaint) == (1, True)
+    assert is_whole(file)
+
+    done = run("restore", str(file), cwd=elsewhere)
+    assert (done.status, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"restored {file} into ")
+    assert run("restore", str(file), cwd=elsewhere).complaint.endswith("--force replaces it")
+    with running_server(elsewhere) as server:
+        assert remember(server.url)[: len(ledger)] == ledger
+        grown = run("backup", "grown.dump", cwd=elsewhere)
+        assert grown.status == 0
+    assert run("ledger", "verify", cwd=elsewhere).status == 0
+
+    own = {"HOLDFAST_DATABASE__DSN": postgres.create_database(migrated=False)}
+    done = run("restore", "grown.dump", cwd=elsewhere, **own)
+    assert (done.status, "into database.dsn" in done.stdout) == (0, True)
+    with running_server(elsewhere, **own) as server:
+        assert remember(server.url)[: len(ledger)] == ledger
+        refused = run("restore", "grown.dump", "--force", cwd=elsewhere, **own)
+        assert "another Holdfast server is at work" in refused.complaint
+    done = run("backup", "again.dump", cwd=elsewhere, **own)
+    assert (done.status, is_whole(elsewhere / "again.dump")) == (0, True)
+
+
+def test_backup_works_without_a_server(place: Path) -> None:
+    """The embedded database is started for as long as it takes."""
+    assert run("init", cwd=place).status == 0
+    assert run("backup", "world.dump", cwd=place).status == 0
+    assert not cluster_processes(Cluster.at(place / "var").path)
+
+
+def test_backup_of_nothing_is_refused(place: Path) -> None:
+    """Where there is no database none is made only to be backed up."""
+    done = run("backup", "world.dump", cwd=place)
+    assert done.status == 1
+    assert done.complaint == "holdfast: there is no database in var to back up"
+    assert list(place.iterdir()) == []
+
+
+def test_backup_does_not_replace_a_file_unasked(place: Path, database_dsn: str) -> None:
+    """A file that is there stays, unless --force is given."""
+    settings = {"HOLDFAST_DATABASE__DSN": database_dsn}
+    (place / "world.dump").write_text("precious")
+    done = run("backup", "world.dump", cwd=place, **settings)
+    assert done.complaint == "holdfast: world.dump is there already; --force replaces it"
+    assert run("backup", "world.dump", "--force", cwd=place, **settings).status == 0
+    assert is_whole(place / "world.dump")
+
+
+def test_backup_into_a_folder_that_is_not_there_is_refused(place: Path, database_dsn: str) -> None:
+    """The complaint is one line that names it."""
+    done = run("backup", "no/world.dump", cwd=place, HOLDFAST_DATABASE__DSN=database_dsn)
+    assert (done.status, "No such file or directory" in done.complaint) == (1, True)
+
+
+def test_backup_that_is_interrupted_leaves_nothing(place: Path, postgres: PostgresServer) -> None:
+    """Ctrl-C in the middle: status 130, no traceback, neither a file nor a part of one."""
+    settings = {"HOLDFAST_DATABASE__DSN": postgres.create_database()}
+    with (
+        postgres.frozen(),
+        subprocess.Popen(
+            command("backup", "world.dump"),
+            cwd=place,
+            env=environment(settings),
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        try:
+            wait_for_part(place)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 130
+        finally:
+            process.kill()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert list(place.iterdir()) == []
+
+
+def wait_for_part(folder: Path) -> None:
+    """Wait until a backup has begun."""
+    deadline = time.monotonic() + 20
+    while not any(folder.iterdir()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_restore_refuses_what_is_no_backup(place: Path) -> None:
+    """It is told before a database is made for it."""
+    (place / "file").write_text("hello")
+    done = run("restore", "file", cwd=place)
+    assert (done.status, done.complaint) == (1, "holdfast: file is no backup")
+    assert [file.name for file in place.iterdir()] == ["file"]
+
+
+def later_program(place: Path) -> dict[str, str]:
+    """Give the settings of a run of a later program: it has one migration more."""
+    (place / "sitecustomize.py").write_text(
+        "from actors.database import migrate, upgrade\n"
+        "later = migrate.Migration(9999, 'later', 'create table later (id bigint)')\n"
+        "known = (*migrate.shipped_migrations(), later)\n"
+        "migrate.shipped_migrations = upgrade.shipped_migrations = lambda: known\n"
+    )
+    return {"PYTHONPATH": os.pathsep.join([str(place), str(Path.cwd())])}
+
+
+def test_server_backs_up_before_it_upgrades(place: Path, elsewhere: Path) -> None:
+    """A later program keeps a backup of what an earlier one left; that one refuses what it made."""
+    with running_server(place) as server:
+        ledger = play(server.url)
+    with running_server(place, **later_program(elsewhere)) as server:
+        assert remember(server.url)[: len(ledger)] == ledger
+    events = [json.loads(line)["event"] for line in (place / "server.log").read_text().splitlines()]
+    assert events.index("database_backed_up") < events.index("database_migrated")
+
+    for arguments in (("serve", "--port", "0"), ("accounts", "list")):
+        refused = run(*arguments, cwd=place)
+        assert (refused.status, "has schema version 9999" in refused.complaint) == (1, True)
+    assert run("backup", "later.dump", cwd=place).status == 0
+    refused = run("restore", "later.dump", "--force", cwd=place)
+    assert "later.dump has schema version 9999" in refused.complaint
+
+    (kept,) = (place / "var" / "backups").iterdir()
+    assert run("restore", str(kept), "--force", cwd=place).status == 0
+    with running_server(place) as server:
+        assert remember(server.url)[: len(ledger)] == ledger
+
+
+@pytest.mark.parametrize(
+    ("size", "told"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1000, "1.0 kB"),
+        (2_500_000, "2.5 MB"),
+        (10**10, "10.0 GB"),
+    ],
+)
+def test_backup_tells_sizes_as_people_do(size: int, told: str) -> None:
+    """A size has the unit in which it is short."""
+    assert _size(size) == told

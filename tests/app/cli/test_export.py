@@ -1,0 +1,51 @@
+"""What ``holdfast export`` promises: a person's data on standard output, in JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from app.cli import main
+from tests.app.cli.support import CHEAP
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_dsn: str) -> None:
+    """Make an account, once, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOLDFAST_DATABASE__DSN", database_dsn)
+    for name, value in CHEAP.items():
+        monkeypatch.setenv(name, value)
+    arguments = ["accounts", "create", "Zoë", "--password-stdin"]
+    CliRunner().invoke(main, arguments, input="correct horse\n")
+
+
+def test_export_writes_json() -> None:
+    """The account is found in any spelling; the output is JSON and nothing else."""
+    result = CliRunner().invoke(main, ["export", "--account", "ZOË"])
+    assert result.exit_code == 0
+    told = json.loads(result.stdout)
+    assert told["account"]["username"] == "Zoë"
+    assert told["world"] == "Holdfast"
+    assert [entry["action"] for entry in told["audit"]] == ["account-created"]
+    assert told["exported_at"].endswith("Z")
+    assert "argon2" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("nobody", "holdfast: there is no account 'nobody'\n"),
+        ("x", "holdfast: the username 'x' must have at least 3 characters\n"),
+    ],
+)
+def test_export_of_nobody_is_one_line(name: str, complaint: str) -> None:
+    """Without an account nothing is written but why."""
+    result = CliRunner().invoke(main, ["export", "--account", name])
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", complaint)
