@@ -105,7 +105,11 @@ def give_back(
     cause: str,
     transfer_id: str,
 ) -> tuple[State, Events]:
-    """Settle, then return what a debit took, like a refund: over the capacity if need be."""
+    """Settle, then return what a debit took, like a refund: over the capacity if need be.
+
+    Raises UnknownAsset where the rules have changed meanwhile and know it no more.
+    """
+    check_resources(ruleset, resources)
     draft = Draft(state, ruleset)
     settle(draft, now_ms)
     draft.add(resources)
