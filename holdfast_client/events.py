@@ -133,19 +133,21 @@ class EventStream:
         messages = await self._wire.read(self._silence_s)
         self._failures = 0
         for message in messages:
-            match _END.get(message.name):
-                case None:
-                    event = _event(message)
-                    self._received = event.id
-                    self._waiting.append(event)
-                case End.SESSION_ENDED:
-                    self._ended = True
-                case End.TOKEN_EXPIRED:
-                    await self._hang_up()
-                    await self._credentials.renew(self._credentials.tokens.access_token)
-                    return
-                case End.BYE:
-                    raise NoAnswer("the server stops", sent=True)
+            end = _END.get(message.name)
+            if end is None and message.last_id in {"", str(self._received)}:
+                continue  # no entry of the ledger: something that later servers tell
+            if end is None:
+                event = _event(message)
+                self._received = event.id
+                self._waiting.append(event)
+            elif end is End.SESSION_ENDED:
+                self._ended = True
+            elif end is End.TOKEN_EXPIRED:
+                await self._hang_up()
+                await self._credentials.renew(self._credentials.tokens.access_token)
+                return
+            else:
+                raise NoAnswer("the server stops", sent=True)
 
     async def _connect(self) -> _Wire:
         token = await self._credentials.access_token()

@@ -253,3 +253,22 @@ async def test_events_can_be_read_on_after_a_cancellation() -> None:
             assert scope.cancelled_caught
             assert [(await anext(events)).id for _ in range(2)] == [2, 3]
     assert script.headers("Last-Event-ID")[-1] == "1"
+
+
+@on_both_backends()
+async def test_events_can_be_left_while_more_are_coming() -> None:
+    """Who leaves early closes the connection, whatever is on its way."""
+    script = Script(LOGIN, stream(event(1), event(2), event(3), None))
+    async with client(script) as opened:
+        session = await opened.log_in("ann", "password")
+        assert await read(session, 1) == [1]
+
+
+@on_both_backends()
+async def test_events_of_later_servers_are_passed_over() -> None:
+    """What is no entry of the ledger, and not known, is no reason to stop."""
+    unknown = b"event: weather\ndata: sunny\n\n"
+    script = Script(LOGIN, stream(unknown, event(1), unknown, event(2), None))
+    async with client(script) as opened:
+        session = await opened.log_in("ann", "password")
+        assert await read(session, 2) == [1, 2]

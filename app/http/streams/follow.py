@@ -19,7 +19,7 @@ from actors.inventory.events import LedgerAdvanced
 from actors.inventory.messages import GetEvents
 from actors.storage import StorageError
 from app.http.streams.translate import SESSION_ENDED, TOKEN_EXPIRED, events_of, snapshot_of
-from bus import BusError
+from bus import BusError, Delivery, Message, Topic
 
 if TYPE_CHECKING:
     import random
@@ -35,6 +35,7 @@ RETRY_S = 1.0
 """How long to wait before asking again what could not be answered."""
 
 _LOOK_S_MIN = 0.25
+_NOTE = Message(Topic.EVENT, object())
 _PASSING = (BusError, DatabaseError, StorageError)
 
 
@@ -64,14 +65,12 @@ class Follower:
         "_beat_at",
         "_gateway",
         "_identity",
-        "_interrupted",
         "_last",
         "_look_at",
         "_rng",
         "_settings",
         "_subscription",
         "_token",
-        "_waiting",
     )
 
     def __init__(
@@ -90,8 +89,6 @@ class Follower:
         self._last = after
         self._settings = settings
         self._rng = rng
-        self._waiting: trio.CancelScope | None = None
-        self._interrupted = False
         self._look_at = float("inf")
         self._beat_at = self._next_beat()
         self._subscription = gateway.follow(identity.account_id, identity.session_id)
@@ -113,9 +110,8 @@ class Follower:
 
     def interrupt(self) -> None:
         """Have the outlet heed something, as soon as nothing else is in hand."""
-        self._interrupted = True
-        if self._waiting is not None:
-            self._waiting.cancel()
+        # A note to itself wakes as what the bus delivers does, and displaces none of that.
+        self._subscription.put(_NOTE, Delivery.URGENT)
 
     async def follow(self, outlet: Outlet) -> str:
         """Tell what happens until the session ends or the token runs out; return which.
@@ -125,10 +121,11 @@ class Follower:
             Exception: whatever the outlet raises, which ends the stream.
         """
         while True:
-            news = await self._wait()
-            if self._interrupted:
-                self._interrupted = False
+            body = await self._wait()
+            if body is _NOTE.body:
                 await outlet.heed()
+                continue
+            news = body is not None and not self._knows(body)
             now = trio.current_time()
             if now >= self._beat_at:
                 self._beat_at = self._next_beat()
@@ -146,15 +143,15 @@ class Follower:
             except _PASSING:
                 self._look_at = trio.current_time() + RETRY_S * self._rng.uniform(0.5, 1.0)
 
-    async def _wait(self) -> bool:
-        """Wait for the next moment at which there is something to do; whether there is news."""
-        if self._interrupted:
-            return False
-        with trio.move_on_at(min(self._beat_at, self._look_at)) as self._waiting:
-            body = (await self._subscription.receive()).body
-            known = self._last or 0
-            return not (isinstance(body, LedgerAdvanced) and body.seq <= known)
-        return False
+    async def _wait(self) -> object:
+        """Wait for the next moment at which there is something to do, or for a message's body."""
+        with trio.move_on_at(min(self._beat_at, self._look_at)):
+            return (await self._subscription.receive()).body
+        return None
+
+    def _knows(self, body: object) -> bool:
+        """Whether a wake-up is for what was told already."""
+        return isinstance(body, LedgerAdvanced) and body.seq <= (self._last or 0)
 
     async def _ending(self) -> str | None:
         """Check whether the token still counts; otherwise say why it does not."""

@@ -12,11 +12,10 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import trio
 
-from actors.authx.errors import InvalidToken
 from app.http.edge import REQUEST_ID, request_id_of
 from app.http.errors import FieldError, InvalidRequest, ServerStopping
 from app.http.exchange import Headers, HttpRequest
@@ -111,7 +110,7 @@ class StreamFront(ABC):
         self._bell: trio.Event | None = None
 
     async def run(self) -> None:
-        """Serve until the session, the client or the server ends it.
+        """Serve, once, until the session, the client or the server ends it.
 
         Raises:
             ClientGone: the client does not read: what it has not taken should be thrown away.
@@ -130,10 +129,9 @@ class StreamFront(ABC):
 
     def drain(self) -> None:
         """End the stream at once, with a goodbye (the server shuts down); never waits."""
-        self._draining = True
         if self._begun:
             self.say_goodbye(end_of(BYE))
-        self._ring()
+        self.cut()
 
     def cut(self) -> None:
         """End the stream at once, whose socket is about to be closed; never waits."""
@@ -163,6 +161,7 @@ class StreamFront(ABC):
             await self._tell_first(follower)
             self._follower = follower
             if self._bell is not None:
+                self._bell = None
                 follower.interrupt()
             ending = await follower.follow(self)
             self._follower = None
@@ -171,9 +170,7 @@ class StreamFront(ABC):
     async def _admit(self) -> Admission:
         # The request's headers are not kept for as long as the stream is.
         request, self._request = self._request, None
-        if request is None:
-            raise LookupError("a stream is served once")
-        return await self.admit(request)
+        return await self.admit(cast("StreamRequest", request))
 
     async def _tell_first(self, follower: Follower) -> None:
         # Apart from the rest, so that what was told first is not kept as long as the stream is.
@@ -221,9 +218,7 @@ class StreamFront(ABC):
             self._trail,
         )
         call = await self.streams.pipeline.admit(bind(self.endpoint), http_request, {})
-        token = bearer_token(headers)
-        if token is None:
-            raise InvalidToken("no bearer token")
+        token = bearer_token(headers) or ""  # It was admitted with one.
         resumed = last_event_id(headers)
         asked: int | None = await self.endpoint.handler(call)
         for position in (after, resumed, asked):

@@ -39,9 +39,10 @@ class Readiness:
     def watch(self, fd: int, callback: Callable[[], None]) -> None:
         """Call ``callback`` once when ``fd`` can be read or its peer is gone; must not raise.
 
-        At the end of the server, when nobody watches any more, nothing is called.
+        Nothing changes where ``fd`` is watched already. At the end of the server, when nobody
+        watches any more, nothing is called.
         """
-        if not self._closed:
+        if not self._closed and fd not in self._selector.get_map():
             self._selector.register(fd, selectors.EVENT_READ, callback)
 
     def forget(self, fd: int) -> None:

@@ -55,7 +55,7 @@ class _Slug(msgspec.Struct):
 class WebSocketStream(StreamFront):
     """One account's events on one WebSocket."""
 
-    __slots__ = ("_accepting", "_early", "_frames", "_login", "_login_whole")
+    __slots__ = ("_accepted", "_accepting", "_early", "_frames", "_login", "_login_whole")
 
     endpoint = WEBSOCKET
 
@@ -63,7 +63,8 @@ class WebSocketStream(StreamFront):
         super().__init__(streams, wire, request)
         self._accepting: Sequence[tuple[bytes, bytes]] = ()
         self._early = b""
-        self._frames: Connection | None = None
+        self._frames = Connection(ConnectionType.SERVER)
+        self._accepted = False
         # What has come of the message that logs in; None where nothing is expected.
         self._login: bytearray | None = None
         self._login_whole = False
@@ -87,11 +88,10 @@ class WebSocketStream(StreamFront):
 
     async def begin(self) -> None:
         """Accept the handshake, once."""
-        if self._frames is not None:
-            return
-        self._frames = Connection(ConnectionType.SERVER)
-        await self.start(101, self._accepting)
-        self._accepting = ()
+        if not self._accepted:
+            self._accepted = True
+            await self.start(101, self._accepting)
+            self._accepting = ()
 
     async def _wait_for_login(self) -> StreamLogin:
         self._login = bytearray()
@@ -109,16 +109,8 @@ class WebSocketStream(StreamFront):
     # ------------------------------------------------------------- what the client sends
 
     async def take(self, data: bytes) -> None:
-        """Take frames; those that come before the handshake was answered wait, within bounds."""
-        if self._frames is None:
-            self._early += data
-            if len(self._early) > LOGIN_BYTES_MAX:
-                raise StreamOver
-            return
-        try:
-            self._frames.receive_data(data)
-        except LocalProtocolError:
-            raise StreamOver from None  # It is closed on both sides.
+        """Take frames."""
+        self._frames.receive_data(data)
         for event in self._frames.events():
             match event:
                 case Ping():
@@ -173,7 +165,7 @@ class WebSocketStream(StreamFront):
 
     async def fail(self, problem: HttpResponse) -> None:
         """Refuse the request, or once it was granted, say in the close frame what is wrong."""
-        if self._frames is None:
+        if not self._accepted:
             await super().fail(problem)
             return
         code = _POLICY if problem.status < _SERVER_ERROR else _TRY_AGAIN_LATER
@@ -186,7 +178,7 @@ class WebSocketStream(StreamFront):
 
     def _framed(self, event: FrameEvent) -> bytes:
         try:
-            return b"" if self._frames is None else self._frames.send(event)
+            return self._frames.send(event)
         except LocalProtocolError:
             return b""  # It is closed: there is nobody to tell.
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from actors.database.backup import back_up, inspect_backup
+from actors.database.backup import _dump, back_up, inspect_backup
 from actors.database.driver import open_database
 from actors.database.errors import BackupError, SchemaMismatch, SchemaTooNew
 from actors.database.migrate import Migration, migrate, shipped_migrations
 from actors.database.restore import restore
 from actors.database.seal import is_whole, seal
+from actors.database.tools import Target
 from tests.postgres import quiet_log, run_script
 
 if TYPE_CHECKING:
@@ -184,14 +185,15 @@ async def test_backup_is_told_from_other_files(dsn: str, tmp_path: Path) -> None
 
 
 async def test_backup_of_other_tables_is_no_backup_of_holdfast(dsn: str, tmp_path: Path) -> None:
-    """A backup without the rows that say which migrations it has seen is nobody's."""
-
-    async def forget(session: Session) -> None:
-        await session.execute("delete from schema_migrations")
-
-    file = tmp_path / "file"
+    """Without the rows that say which migrations it has seen, a database is not Holdfast's."""
+    file, other = tmp_path / "file", tmp_path / "other"
     await back_up(dsn, file)
-    await run_script(dsn, forget)
+    await run_script(dsn, lambda session: session.execute("delete from schema_migrations"))
     with pytest.raises(BackupError, match="nothing of Holdfast's"):
         await back_up(dsn, file, overwrite=True)
     assert is_whole(file)
+    with other.open("wb+") as opened:
+        await _dump(Target.of(dsn), opened.fileno(), None, 60)
+        seal(opened.fileno())
+    with pytest.raises(BackupError, match=r"is no backup of Holdfast$"):
+        await inspect_backup(other)

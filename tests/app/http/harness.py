@@ -245,6 +245,10 @@ class FakeWorld:
         """Let every actor stop in front of its mailbox, after the message that it waits for."""
         self._going = trio.Event()
 
+    def resume(self) -> None:
+        """Let every actor go on."""
+        self._going.set()
+
     def stop_listening(self) -> None:
         """Leave the bus, as actors do at shutdown."""
         for subscription in self.ears:

@@ -31,6 +31,22 @@ async def test_readiness_calls_once_until_asked_again() -> None:
             nursery.cancel_scope.cancel()
 
 
+async def test_readiness_watches_once() -> None:
+    """Whoever asks again while it is watched changes nothing."""
+    readiness = Readiness()
+    near, far = socket.socketpair()
+    calls: list[int] = []
+    with near, far:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(readiness.run)
+            for number in range(2):
+                readiness.watch(near.fileno(), lambda number=number: calls.append(number))
+            far.send(b"x")
+            await trio.sleep(0.02)
+            nursery.cancel_scope.cancel()
+    assert calls == [0]
+
+
 async def test_readiness_forgets() -> None:
     """A socket that was forgotten calls nobody, and may be forgotten twice."""
     readiness = Readiness()

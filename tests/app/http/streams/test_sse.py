@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import trio
@@ -10,6 +11,7 @@ import trio
 from actors.authx.errors import InvalidToken
 from actors.authx.messages import Authorize, ListSessions
 from actors.inventory.errors import RulesetMismatch
+from app.http.protocol import HttpProtocol
 from app.http.streams import StreamSettings
 from tests.app.http.harness import SETTINGS, FakeWorld, get
 from tests.app.http.harness import serving as serving_requests
@@ -238,6 +240,38 @@ async def test_shutdown_ends_streams_at_once() -> None:
         assert not server.world.events("http_connections_aborted")
 
 
+async def test_shutdown_answers_a_stream_that_has_not_begun() -> None:
+    """A request for a stream that the shutdown overtakes is refused, to be sent again."""
+    async with streaming() as server:
+        server.world.pause()
+        client = SseClient(await server.connect())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.open, "/v1/events", AUTHORIZED)
+            await server.world.wait_asked()
+            server.stop.set()
+            await trio.sleep(0.05)
+            server.world.resume()
+        assert client.status == 503
+        assert client.headers["retry-after"]
+        with trio.fail_after(2):
+            await server.stopped.wait()
+
+
+async def test_stream_that_is_handed_over_during_a_shutdown_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A request that the shutdown meets between HTTP and stream does not slip through."""
+    original = HttpProtocol._hand_over
+
+    async def hand_over(self: HttpProtocol, *args: Any) -> None:
+        await original(self, *args)
+        await self.context.terminated.set()
+
+    monkeypatch.setattr(HttpProtocol, "_hand_over", hand_over)
+    async with streaming() as server:
+        assert (await server.sse()).status == 503
+
+
 async def test_shutdown_is_not_held_up_by_a_client_that_does_not_read() -> None:
     """A stream in the middle of a send that nobody takes is cut off with the rest."""
     settings = replace(SETTINGS, send_timeout_ms=60_000, shutdown_timeout_ms=100)
@@ -261,6 +295,14 @@ async def test_http_1_0_client_gets_the_stream_without_chunks() -> None:
             text += await stream.receive_some()
         assert b"transfer-encoding" not in text
         assert b"\r\n\r\nretry: 1000\n\nid: 0\n" in text
+
+
+@pytest.mark.parametrize("name", ["heartbeat_seconds", "streams_per_account_max", "page"])
+def test_settings_must_make_sense(name: str) -> None:
+    """What could never serve a stream is refused by its name."""
+    values: dict[str, Any] = {name: 0}
+    with pytest.raises(ValueError, match=name):
+        StreamSettings(**values)
 
 
 async def test_server_without_streams_has_no_such_path() -> None:

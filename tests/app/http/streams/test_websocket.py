@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import trio
-from wsproto.events import CloseConnection, Ping, TextMessage
+from wsproto.events import CloseConnection, Ping, Pong, TextMessage
 
 from actors.authx.errors import InvalidToken
 from actors.authx.messages import Authorize, ListSessions
@@ -149,6 +149,37 @@ async def test_ping_of_a_client_is_answered() -> None:
             await client.send(Ping(b"there?"))
         server.ledger.write()
         assert await told_ids(client, 1) == [1]
+
+
+async def test_answer_to_a_ping_is_no_message() -> None:
+    """A client that answers the heartbeat, as each must, is not refused for it."""
+    async with streaming() as server:
+        client = await server.websocket()
+        await client.next()
+        await client.send(Pong())
+        server.ledger.write()
+        assert await told_ids(client, 1) == [1]
+
+
+async def test_frames_before_the_handshake_is_answered_wait_for_it() -> None:
+    """A client that does not wait is served like one that does, to the end of its session."""
+    async with streaming(streams=StreamSettings(heartbeat_seconds=0.1)) as server:
+        server.world.pause()
+        client = WebSocketClient(await server.connect())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.open, PATH, *HANDSHAKE, AUTHORIZED)
+            await server.world.wait_asked()
+            await client.send(Ping(b"early"))
+            await trio.sleep(0.05)
+            server.world.resume()
+        assert await told_ids(client, 1) == [0]
+        server.world.answers[Authorize] = InvalidToken()
+        server.world.answers[ListSessions] = ()
+        assert (await client.next()).name == "session-ended"  # type: ignore[union-attr]
+        assert await client.next() is None
+        await client.send(CloseConnection(1008))
+        await server.wait_open(0)
+        assert not server.world.logged
 
 
 async def test_silent_websocket_is_pinged() -> None:
