@@ -2,7 +2,8 @@
 # requirements/ into .venv; nothing outside this folder is touched.
 #
 #   make run         start the server with config.toml (ARGS="--port 0" adds arguments)
-#   make test        style, types, layers and all tests, with coverage
+#   make test        style, types, layers and all tests
+#   make coverage    all tests, and which lines and branches they reach
 #   make lint        style alone            make format   rewrite to the style
 #   make typecheck   mypy and pyright       make lock     renew requirements/*.txt
 #   make binary      build dist/holdfast, the whole program in one file
@@ -28,7 +29,7 @@ export MYPY_CACHE_DIR := .mypy_cache
 export PYRIGHT_PYTHON_GLOBAL_NODE := 0
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help run test lint typecheck layers pytest format lock binary test-binary test-browser chromium clean python env-run env-dev
+.PHONY: help run test lint typecheck layers pytest coverage format lock binary test-binary test-browser chromium clean python env-run env-dev
 
 help:
 	@sed -n 's/^#  *\(make .*\)/  \1/p' Makefile
@@ -56,6 +57,10 @@ layers: env-dev
 
 pytest: env-dev
 	@echo "== tests"
+	@$(BIN)/pytest -q
+
+# Tracing every branch more than doubles the time of the tests.
+coverage: env-dev
 	@$(BIN)/pytest -q --cov --cov-report=term
 
 format: env-dev

@@ -480,14 +480,15 @@ async def test_everything_with_the_whole_server_frozen(
     database_dsn: str, postgres: PostgresServer
 ) -> None:
     """Frozen altogether, the server holds up a connect, a run or the exit no longer than stated."""
-    async with open_database(database_dsn, connect_timeout_s=0.2, log=quiet_log()) as database:
+    # The healthy connect has the same limit: on a busy machine it may take a good part of a second.
+    async with open_database(database_dsn, connect_timeout_s=2.0, log=quiet_log()) as database:
         connection = await database.connect(name="test")
         with postgres.frozen():
-            with trio.fail_after(0.2 + 0.5 + BUSY_S), pytest.raises(DatabaseUnavailable) as caught:
+            with trio.fail_after(2.0 + 0.5 + BUSY_S), pytest.raises(DatabaseUnavailable) as caught:
                 await database.connect(name="late")
             with trio.fail_after(0.2 + 0.2 + BUSY_S), pytest.raises(DatabaseTimeout):
                 await connection.run(select_one, timeout_s=0.2)
-    assert "no answer within 0.2 s" in str(caught.value)
+    assert "no answer within 2 s" in str(caught.value)
 
 
 async def test_leaving_the_block_with_the_whole_server_frozen(
