@@ -1,8 +1,9 @@
 """Event streams: one account's events, as Server-Sent Events and over WebSocket.
 
 `follow` decides what is told and when, and knows no wire; `translate` gives the events their form;
-`sse` and `websocket` speak their protocols; `registry` admits and counts. Streams are served below
-the ASGI application, where Hypercorn serves a request: an open one is a task and little else.
+`front` is a stream from its request to its end, of which `sse` and `websocket` are the two kinds;
+`registry` admits and counts. Streams are served below the ASGI application: a connection hands its
+socket over (`wire`), and one task for all (`readiness`) watches what their clients send.
 """
 
 from app.http.streams.registry import Streams, StreamsStatistics

@@ -147,9 +147,7 @@ class StreamFront(ABC):
         """
         if self._draining:
             raise StreamOver
-        data = self.wire.receive_nowait()
-        if data:
-            await self.take(data)
+        await self.take(self.wire.receive_nowait())
         self.wire.watch(self._ring)
 
     async def _serve(self) -> None:

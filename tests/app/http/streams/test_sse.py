@@ -198,11 +198,19 @@ async def test_slow_reader_is_disconnected() -> None:
         await slow.open("/v1/events?after=0", AUTHORIZED)
         quick = await server.sse()
         await quick.next()
+
+        async def keep_up() -> None:
+            while await quick.next() is not None:
+                pass
+
         with trio.fail_after(8):
-            while server.streams.statistics().open == 2:
-                server.ledger.write(50)
-                assert await quick.next() is not None
-                await trio.lowlevel.checkpoint()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(keep_up)
+                while server.streams.statistics().open == 2:
+                    server.ledger.write(50)
+                    await trio.sleep(0.002)
+                nursery.cancel_scope.cancel()
+        assert server.streams.statistics().open == 1
         [stalled] = server.world.events("client_stalled")
         assert stalled["timeout_ms"] == 200
         with pytest.raises((EOFError, trio.BrokenResourceError)):
@@ -212,15 +220,18 @@ async def test_slow_reader_is_disconnected() -> None:
 async def test_stream_ends_with_its_session() -> None:
     """The end of the session is the last event, and the response ends as it should."""
     async with streaming(streams=FAST) as server:
-        client = await server.sse()
-        await client.next()
+        clients = [await server.sse() for _ in range(2)]
+        for client in clients:
+            await client.next()
         server.world.answers[Authorize] = InvalidToken()
         server.world.answers[ListSessions] = ()
-        told = await client.next()
-        assert told is not None
-        assert (told.id, told.name) == (None, "session-ended")
-        assert await client.next() is None
-        assert client.ended
+        for client in clients:
+            told = await client.next()
+            assert told is not None
+            assert (told.id, told.name) == (None, "session-ended")
+            assert await client.next() is None
+            assert client.ended
+        await server.wait_open(0)
 
 
 async def test_shutdown_ends_streams_at_once() -> None:

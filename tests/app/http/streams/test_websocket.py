@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import trio
@@ -79,13 +80,21 @@ async def test_first_message_may_log_in(path: str, members: dict[str, int], firs
         assert await told_ids(client, 1) == [first]
 
 
-async def test_first_message_may_come_with_the_handshake() -> None:
+@pytest.mark.parametrize(
+    ("headers", "frame"),
+    [
+        ((), TextMessage(f'{{"access_token":"{TOKEN}"}}')),
+        ((AUTHORIZED,), Ping(b"there?")),
+    ],
+    ids=["login", "ping"],
+)
+async def test_frame_may_come_with_the_handshake(headers: tuple[str, ...], frame: Any) -> None:
     """A client that does not wait for the answer to its handshake loses nothing."""
     async with streaming() as server:
         client = WebSocketClient(await server.connect())
-        request = "\r\n".join([f"GET {PATH} HTTP/1.1", "Host: x", *HANDSHAKE, "", ""]).encode()
-        frame = client._frames.send(TextMessage(f'{{"access_token":"{TOKEN}"}}'))
-        await client.stream.send_all(request + frame)
+        lines = [f"GET {PATH} HTTP/1.1", "Host: x", *HANDSHAKE, *headers, "", ""]
+        request = "\r\n".join(lines).encode()
+        await client.stream.send_all(request + client._frames.send(frame))
         while b"snapshot" not in client.head:
             client.head += await client.stream.receive_some()
 
