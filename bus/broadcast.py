@@ -210,11 +210,9 @@ class Bus:
         """
         observer = self._state.observer
         if observer is None:
-            pending = await self._put_question(topic, body, key)
-            return await pending.wait(timeout_s)
+            return await self._put(topic, body, key, None, timeout_s)
         with observer.asking(topic, key, body) as trace:
-            pending = await self._put_question(topic, body, key, trace)
-            return await pending.wait(timeout_s)
+            return await self._put(topic, body, key, trace, timeout_s)
 
     def clone(self) -> Bus:
         """Give another handle to the same bus; each is closed on its own.
@@ -269,13 +267,23 @@ class Bus:
             ),
         )
 
-    async def _put_question(
-        self, topic: Topic, body: object, key: str | None, trace: object = None
+    async def _put(
+        self, topic: Topic, body: object, key: str | None, trace: object, timeout_s: float
+    ) -> Any:
+        try:
+            pending = self._put_question_nowait(topic, body, key, trace)
+        except trio.WouldBlock:
+            pending = await self._put_question(topic, body, key, trace)
+        return await pending.wait(timeout_s)
+
+    # Neither of these is part of ask() itself: while that waits, only who holds the message may
+    # hold the reply.
+    def _put_question_nowait(
+        self, topic: Topic, body: object, key: str | None, trace: object
     ) -> PendingReply[Any]:
-        # Not in ask() itself: while that waits, only who holds the message may hold the reply.
         reply, pending = self.open_reply()
         try:
-            reached = await self._relay(Message(topic, body, key, reply, trace))
+            reached = self.send_nowait(Message(topic, body, key, reply, trace))
         except trio.BrokenResourceError:
             reached = 0
         except BaseException:
@@ -284,6 +292,18 @@ class Bus:
             raise
         if not reached:
             reply.close()
+        return pending
+
+    async def _put_question(
+        self, topic: Topic, body: object, key: str | None, trace: object
+    ) -> PendingReply[Any]:
+        reply, pending = self.open_reply()
+        try:
+            await self._send_in_slices(Message(topic, body, key, reply, trace))
+        except BaseException:
+            pending.close()
+            reply.close()
+            raise
         return pending
 
     async def _relay(self, message: Message) -> int:

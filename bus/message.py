@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from bus.reply import Reply
-    from bus.topics import Topic
+import msgspec
+
+from bus.reply import Reply
+from bus.topics import Topic
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True, gc=False):
     """One message: the topic is part of it, the body is the receiving actor's own type.
 
     ``key`` narrows it to the subscriptions that declared the same key; ``reply`` is the way

@@ -1,25 +1,38 @@
-"""One-shot replies on Trio memory channels: exactly one outcome for every question.
+"""One-shot replies: a memory channel for a single value, and exactly one outcome per question.
 
 The outcome is a value, the actor's error, `ActorStopped`, or `ReplyTimeout`. The sending half
 travels with the message; the receiving half stays with the asker and is closed by it, so that
-an answer that comes too late is noticed, dropped and counted.
+an answer that comes too late is noticed, dropped and counted. Two halves in Trio's manner, with
+room for one value and for one use: an ask makes one of these, and a channel for many values
+would cost it twice as much.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from enum import Enum, auto
+from typing import Any, Generic, TypeVar, cast
 
 import trio
-from outcome import Error, Value
 
 from bus.errors import ActorStopped, ReplyTimeout
 
-if TYPE_CHECKING:
-    from outcome import Outcome
-
 T = TypeVar("T")
+
+
+class _Outcome(Enum):
+    """What has become of a question."""
+
+    NONE = auto()
+    VALUE = auto()
+    ERROR = auto()
+    STOPPED = auto()
+    GIVEN_UP = auto()
+
+
+# Looked up as members of the class they would cost several times as much.
+_NONE, _VALUE, _ERROR, _STOPPED, _GIVEN_UP = _Outcome
 
 
 @dataclass(slots=True)
@@ -40,31 +53,27 @@ class Reply(Generic[T]):
     last of them has dropped it. A reply that is garbage-collected unanswered counts as dropped.
     """
 
-    __slots__ = ("__weakref__", "_channel", "_counters", "_holders", "_token")
+    __slots__ = ("__weakref__", "_holders", "_pending", "_token")
 
-    def __init__(
-        self,
-        channel: trio.MemorySendChannel[Outcome[T]],
-        counters: ReplyCounters,
-        token: trio.lowlevel.TrioToken,
-    ) -> None:
-        self._channel: trio.MemorySendChannel[Outcome[T]] | None = channel
-        self._counters = counters
+    def __init__(self, pending: PendingReply[T], token: trio.lowlevel.TrioToken) -> None:
+        self._pending: PendingReply[T] | None = pending
         self._holders = 1
         self._token = token
 
     @property
     def settled(self) -> bool:
         """Whether the question has its outcome already."""
-        return self._channel is None
+        return self._pending is None
 
     def send_nowait(self, value: T) -> bool:
         """Answer with a value; False where the question was settled or given up before."""
-        return self._settle(Value(value))
+        pending, self._pending = self._pending, None
+        return pending is not None and pending.settle(_VALUE, value)
 
     def fail(self, error: Exception) -> bool:
         """Answer with an error, which is raised in the asker; False as for `send_nowait`."""
-        return self._settle(Error(error))
+        pending, self._pending = self._pending, None
+        return pending is not None and pending.settle(_ERROR, error)
 
     def held_by(self, holders: int) -> None:
         """Say how many subscriptions hold the message now (called by the bus)."""
@@ -78,43 +87,30 @@ class Reply(Generic[T]):
 
     def close(self) -> None:
         """Settle as `ActorStopped` unless it is settled; never raises."""
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            channel.close()
-
-    def _settle(self, outcome: Outcome[T]) -> bool:
-        channel, self._channel = self._channel, None
-        if channel is None:
-            return False
-        try:
-            channel.send_nowait(outcome)
-        except trio.BrokenResourceError:
-            self._counters.late += 1
-            return False
-        finally:
-            channel.close()
-        return True
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.stop()
 
     def __del__(self) -> None:
         """Wake the asker of a message that nobody will ever answer."""
-        channel, self._channel = self._channel, None
-        if channel is not None:
+        pending, self._pending = self._pending, None
+        if pending is not None:
             # Garbage is collected in any thread, and in the middle of Trio's own loop: only
             # the token may be used from there. No asker is left where its run is over.
             with suppress(trio.RunFinishedError):
-                self._token.run_sync_soon(channel.close)
+                self._token.run_sync_soon(pending.stop)
 
 
 class PendingReply(Generic[T]):
     """The receiving half: the asker waits on it, once."""
 
-    __slots__ = ("_channel", "_counters")
+    __slots__ = ("_answer", "_counters", "_outcome", "_waiter")
 
-    def __init__(
-        self, channel: trio.MemoryReceiveChannel[Outcome[T]], counters: ReplyCounters
-    ) -> None:
-        self._channel = channel
+    def __init__(self, counters: ReplyCounters) -> None:
         self._counters = counters
+        self._outcome = _NONE
+        self._answer: object = None
+        self._waiter: trio.lowlevel.Task | None = None
 
     async def wait(self, timeout_s: float) -> T:
         """Wait for the outcome, at most ``timeout_s`` seconds of Trio's clock.
@@ -125,42 +121,85 @@ class PendingReply(Generic[T]):
             ActorStopped: the message was dropped unanswered, or reached nobody.
             ReplyTimeout: no outcome in time.
             Exception: whatever error the actor answered with.
+            trio.BusyResourceError: another task is waiting here.
+            trio.ClosedResourceError: it was waited for before, or given up.
         """
-        outcome: Outcome[T] | None = None
-        with self._channel as channel:
-            try:
-                with trio.move_on_after(timeout_s):
-                    outcome = await channel.receive()
-                if outcome is None:
-                    # What the actor could still send without being told "late" was in time.
-                    outcome = channel.receive_nowait()
-            except trio.WouldBlock:
-                self._counters.timed_out += 1
-                msg = f"no answer within {timeout_s:g} s"
-                raise ReplyTimeout(msg) from None
-            except trio.EndOfChannel:
-                self._counters.stopped += 1
-                raise ActorStopped from None
-        if isinstance(outcome, Error):
-            self._counters.failed += 1
-        else:
-            self._counters.answered += 1
-        return outcome.unwrap()
+        if self._outcome is _GIVEN_UP:
+            raise trio.ClosedResourceError
+        if self._waiter is not None:
+            msg = "another task is waiting for this reply"
+            raise trio.BusyResourceError(msg)
+        try:
+            with trio.CancelScope(deadline=trio.current_time() + timeout_s):
+                if self._outcome is _NONE:
+                    await self._park()
+                else:
+                    await trio.lowlevel.checkpoint()
+        except BaseException:
+            self._outcome = _GIVEN_UP
+            raise
+        # What the actor could still send without being told "late" was in time.
+        outcome, self._outcome = self._outcome, _GIVEN_UP
+        return self._unwrapped(outcome, timeout_s)
 
     def close(self) -> None:
         """Give the question up without waiting."""
-        self._channel.close()
+        self._outcome = _GIVEN_UP
+
+    def settle(self, outcome: _Outcome, answer: object) -> bool:
+        """Take the answer, a value or an error; False where nobody waits for it any more."""
+        if self._outcome is _GIVEN_UP:
+            self._counters.late += 1
+            return False
+        self._outcome = outcome
+        self._answer = answer
+        self._wake()
+        return True
+
+    def stop(self) -> None:
+        """Learn that there will be no answer."""
+        if self._outcome is _NONE:
+            self._outcome = _STOPPED
+            self._wake()
+
+    def _unwrapped(self, outcome: _Outcome, timeout_s: float) -> T:
+        answer, self._answer = self._answer, None
+        if outcome is _VALUE:
+            self._counters.answered += 1
+            return cast("T", answer)
+        if outcome is _ERROR:
+            self._counters.failed += 1
+            try:
+                raise cast("Exception", answer)
+            finally:
+                # Its traceback holds this frame: together they would be garbage in a circle.
+                del answer
+        if outcome is _STOPPED:
+            self._counters.stopped += 1
+            raise ActorStopped
+        self._counters.timed_out += 1
+        msg = f"no answer within {timeout_s:g} s"
+        raise ReplyTimeout(msg)
+
+    async def _park(self) -> None:
+        self._waiter = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(self._abort)
+
+    def _abort(self, _raise_cancel: Any) -> trio.lowlevel.Abort:
+        self._waiter = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    def _wake(self) -> None:
+        task, self._waiter = self._waiter, None
+        if task is not None:
+            trio.lowlevel.reschedule(task)
 
 
-def open_reply(counters: ReplyCounters) -> tuple[Reply[T], PendingReply[T]]:
+def open_reply(counters: ReplyCounters) -> tuple[Reply[Any], PendingReply[Any]]:
     """Make both halves of a one-shot reply; its outcome is counted in ``counters``.
 
     Raises:
         RuntimeError: called from outside Trio.
     """
-    token = trio.lowlevel.current_trio_token()
-    # Written out as a subscript of the function, the type would cost more than the channel.
-    send: trio.MemorySendChannel[Outcome[T]]
-    receive: trio.MemoryReceiveChannel[Outcome[T]]
-    send, receive = trio.open_memory_channel(1)
-    return Reply(send, counters, token), PendingReply(receive, counters)
+    pending: PendingReply[Any] = PendingReply(counters)
+    return Reply(pending, trio.lowlevel.current_trio_token()), pending

@@ -100,19 +100,20 @@ class Inventory:
         with subscription.answering():
             task_status.started()
             async for first in subscription:
-                with self._resident.busy():
-                    await self._trace(self._with_waiting(first))
+                self._resident.begin()
+                try:
+                    await self._work(self._with_waiting(first))
+                finally:
+                    self._resident.rest()
 
     def _with_waiting(self, first: Message) -> list[Message]:
         messages = [first]
-        while len(messages) < _BATCH_MAX:
-            try:
-                messages.append(self._resident.subscription.receive_nowait())
-            except (trio.WouldBlock, trio.ClosedResourceError, trio.EndOfChannel):
-                break
+        subscription = self._resident.subscription
+        while len(messages) < _BATCH_MAX and not subscription.is_empty():
+            messages.append(subscription.receive_nowait())
         return messages
 
-    async def _trace(self, messages: Sequence[Message]) -> None:
+    async def _work(self, messages: Sequence[Message]) -> None:
         with self._shared.tracer.work(
             "inventory", messages, account_id=self._resident.account_id, messages=len(messages)
         ):

@@ -8,10 +8,10 @@ Inventory ever waits for the other: two accounts that send to each other cannot 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
+from msgspec.structs import replace
 
 from actors.inventory import records
 from actors.inventory.errors import (

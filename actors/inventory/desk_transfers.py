@@ -8,9 +8,9 @@ other: the courier carries the transfer between them.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
 from uuid_utils import uuid7
 
 from actors.inventory import records

@@ -7,23 +7,24 @@ an entry; that is what makes following resumable by the number of an entry.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import trio
 
 from actors.inventory import records
 from actors.inventory.engine import order_view, view
-from actors.inventory.views import EventPage, OrderView
+from actors.inventory.views import EventPage, LedgerEntry, OrderView
 from actors.inventory.work import LookUp
 from bus import Message, Topic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from actors.inventory.engine import Order, State
     from actors.inventory.messages import GetEvents
-    from actors.inventory.views import InventoryView, LedgerEntry
+    from actors.inventory.views import InventoryView
     from actors.inventory.work import Work
     from actors.storage import Row
     from bus import Bus
@@ -32,8 +33,7 @@ RECENT_MAX: Final = 32
 """How many entries are kept of an account that somebody follows."""
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerAdvanced:
+class LedgerAdvanced(msgspec.Struct, frozen=True, gc=False):
     """Published on topic ``event``, with the account as key, after each durable unit.
 
     ``seq`` is the last ledger entry now, ``version`` that of the inventory's record.
@@ -56,15 +56,14 @@ async def announce(bus: Bus, advanced: LedgerAdvanced) -> bool:
         return bool(await bus.send(message))
 
 
-@dataclass(frozen=True, slots=True)
-class Recent:
+class Recent(msgspec.Struct, frozen=True, gc=False):
     """The last entries of an account that somebody follows, with the orders that they tell of.
 
     Those who wake for a commit all ask for the same few entries: they need not be read back.
     """
 
     entries: tuple[LedgerEntry, ...] = ()
-    orders: Mapping[str, OrderView] = field(default_factory=dict[str, OrderView])
+    orders: Mapping[str, OrderView] = msgspec.field(default_factory=dict[str, OrderView])
 
     def and_then(self, entries: Sequence[LedgerEntry], orders: Iterable[Order]) -> Recent:
         """Give these and the entries after them, as many as are kept."""

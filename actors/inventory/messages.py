@@ -6,24 +6,21 @@ The answers are the types of `actors.inventory.views`; refusals are the errors o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Mapping
+from typing import TypeAlias
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+import msgspec
 
-    from actors.inventory.views import TransferRecord
+from actors.inventory.views import TransferRecord
 
 
-@dataclass(frozen=True, slots=True)
-class GetInventory:
+class GetInventory(msgspec.Struct, frozen=True, gc=False):
     """Answers an `InventoryView` of this moment in world time."""
 
     account_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class PlaceOrder:
+class PlaceOrder(msgspec.Struct, frozen=True, gc=False):
     """Order ``count`` units, or the next level of a building or technology (count None).
 
     Answers `Placed` once the order is durable. ``fingerprint`` is a digest of the request's
@@ -37,31 +34,27 @@ class PlaceOrder:
     fingerprint: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class CancelOrder:
+class CancelOrder(msgspec.Struct, frozen=True, gc=False):
     """Answers `Cancelled`, or raises `UnknownOrder` or `OrderNotPending`."""
 
     account_id: str
     order_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class GetOrder:
+class GetOrder(msgspec.Struct, frozen=True, gc=False):
     """Answers the `OrderView` of any order of the account, pending or not."""
 
     account_id: str
     order_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ListOrders:
+class ListOrders(msgspec.Struct, frozen=True, gc=False):
     """Answers the pending orders, first to finish first, as a tuple of `OrderView`."""
 
     account_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class GetLedger:
+class GetLedger(msgspec.Struct, frozen=True, gc=False):
     """Answers a `LedgerPage`: up to ``limit`` entries with a sequence above ``after``."""
 
     account_id: str
@@ -69,8 +62,7 @@ class GetLedger:
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
-class GetEvents:
+class GetEvents(msgspec.Struct, frozen=True, gc=False):
     """Answers an `EventPage`: up to ``limit`` entries with a sequence above ``after``.
 
     With ``after`` None it is the inventory alone, as the beginning of what follows.
@@ -81,16 +73,14 @@ class GetEvents:
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
-class GetForecast:
+class GetForecast(msgspec.Struct, frozen=True, gc=False):
     """Answers the `InventoryView` of ``seconds`` from now if nothing more is ordered."""
 
     account_id: str
     seconds: int
 
 
-@dataclass(frozen=True, slots=True)
-class GetQuote:
+class GetQuote(msgspec.Struct, frozen=True, gc=False):
     """Answers a `Quote` of an order that would be placed now."""
 
     account_id: str
@@ -98,8 +88,7 @@ class GetQuote:
     count: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class SendTransfer:
+class SendTransfer(msgspec.Struct, frozen=True, gc=False):
     """Send resources to another account; answers `Sent` once they have arrived there.
 
     Both accounts' names are kept with the transfer, as they are shown to the two of them.
@@ -115,32 +104,28 @@ class SendTransfer:
     fingerprint: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ListTransfers:
+class ListTransfers(msgspec.Struct, frozen=True, gc=False):
     """Answers the latest ``limit`` transfers sent or received, newest first."""
 
     account_id: str
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReceiveTransfer:
+class ReceiveTransfer(msgspec.Struct, frozen=True, gc=False):
     """Take in a transfer that was sent to this account; from the courier. Answers its state."""
 
     account_id: str
     transfer: TransferRecord
 
 
-@dataclass(frozen=True, slots=True)
-class TakeBackTransfer:
+class TakeBackTransfer(msgspec.Struct, frozen=True, gc=False):
     """Take back what the receiver could not take in; from the courier. Answers its state."""
 
     account_id: str
     transfer: TransferRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(msgspec.Struct, frozen=True, gc=False):
     """The operator's hand: change assets, all or none, with a reason; answers `Granted`."""
 
     account_id: str
@@ -151,29 +136,25 @@ class Grant:
     fingerprint: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Freeze:
+class Freeze(msgspec.Struct, frozen=True, gc=False):
     """Let the account's world stand still, because it is suspended; answers None."""
 
     account_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Thaw:
+class Thaw(msgspec.Struct, frozen=True, gc=False):
     """Let the account's world go on from where it stood still; answers None."""
 
     account_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Settle:
+class Settle(msgspec.Struct, frozen=True, gc=False):
     """Apply what has come due; answers None. Sent by the inventories' own manager."""
 
     account_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Forget:
+class Forget(msgspec.Struct, frozen=True, gc=False):
     """Drop the cached state (the account was erased or changed elsewhere); answers None."""
 
     account_id: str
@@ -201,8 +182,7 @@ InventoryMessage: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Deliver:
+class Deliver(msgspec.Struct, frozen=True, gc=False):
     """Bring a transfer that is on its way to its receiver; answers `Sent`.
 
     Sent on topic ``task`` with the key ``transfers``, to the courier.

@@ -32,7 +32,7 @@ _RENAMED = (*_CHANGING, "asset", "kind", "queue", "cost")
 """What a change of rules may change beside: what things are called, and where they are done."""
 
 
-class Answered(msgspec.Struct, frozen=True, omit_defaults=True):
+class Answered(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The first answer to an idempotency key: one of these, the others None."""
 
     order: OrderView | None = None
@@ -51,7 +51,7 @@ class Answered(msgspec.Struct, frozen=True, omit_defaults=True):
         raise IdempotencyKeyReused
 
 
-class KeyRecord(msgspec.Struct, frozen=True):
+class KeyRecord(msgspec.Struct, frozen=True, gc=False):
     """What an idempotency key stands for: the request's digest, and the first answer."""
 
     fingerprint: bytes

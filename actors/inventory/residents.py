@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import trio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
     from bus import Subscription
 
@@ -39,16 +38,15 @@ class Resident:
         """Whether nothing is in hand and nothing waits."""
         return not self.is_busy and self.subscription.is_empty()
 
-    @contextmanager
-    def busy(self) -> Generator[None]:
-        """Mark the resident as busy, and the most recently used."""
+    def begin(self) -> None:
+        """Mark the resident as busy, and the most recently used, until it may `rest`."""
         self.is_busy = True
         self._residents.touch(self)
-        try:
-            yield
-        finally:
-            self.is_busy = False
-            self._residents.rest()
+
+    def rest(self) -> None:
+        """Say that nothing is in hand any more."""
+        self.is_busy = False
+        self._residents.rest()
 
 
 class Residents:

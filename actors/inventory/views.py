@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003 - msgspec reads the annotations
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class StockView:
+class StockView(msgspec.Struct, frozen=True, gc=False):
     """One resource: what is there, how fast it changes, and when it is full."""
 
     amount: int
@@ -16,8 +16,7 @@ class StockView:
     full_at_ms: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class BalanceView:
+class BalanceView(msgspec.Struct, frozen=True, gc=False):
     """One balance: ``factor_percent`` scales what draws on it, 100 where there is enough."""
 
     produced: int
@@ -25,8 +24,7 @@ class BalanceView:
     factor_percent: int
 
 
-@dataclass(frozen=True, slots=True)
-class OrderView:
+class OrderView(msgspec.Struct, frozen=True, gc=False):
     """One order; ``level`` for a building or technology, ``count`` for units."""
 
     id: str
@@ -41,8 +39,7 @@ class OrderView:
     finishes_at_ms: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class InventoryView:
+class InventoryView(msgspec.Struct, frozen=True, gc=False):
     """Everything an account owns, at one moment of world time."""
 
     account_id: str
@@ -57,32 +54,28 @@ class InventoryView:
     orders: tuple[OrderView, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(msgspec.Struct, frozen=True, gc=False):
     """A placed order; ``replayed`` where the same key had placed it before."""
 
     order: OrderView
     replayed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Cancelled:
+class Cancelled(msgspec.Struct, frozen=True, gc=False):
     """A cancelled order and what came back for it."""
 
     order: OrderView
     refund: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeView:
+class ChangeView(msgspec.Struct, frozen=True, gc=False):
     """What a ledger entry did to one asset."""
 
     delta: int
     balance: int
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerEntry:
+class LedgerEntry(msgspec.Struct, frozen=True, gc=False):
     """One line of the ledger; ``seq`` counts from 1 without a gap in each account."""
 
     seq: int
@@ -90,19 +83,17 @@ class LedgerEntry:
     cause: str
     order_id: str | None = None
     transfer_id: str | None = None
-    changes: Mapping[str, ChangeView] = field(default_factory=dict[str, ChangeView])
+    changes: Mapping[str, ChangeView] = msgspec.field(default_factory=dict[str, ChangeView])
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerPage:
+class LedgerPage(msgspec.Struct, frozen=True, gc=False):
     """A page of the ledger; ``next`` is the ``after`` of the next page, None at the end."""
 
     entries: tuple[LedgerEntry, ...]
     next: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class TransferRecord:
+class TransferRecord(msgspec.Struct, frozen=True, gc=False):
     """One transfer: what is on its way, or has arrived, from one account to another.
 
     ``state`` is ``sent`` while it is on its way, then ``delivered``, or ``returned`` to a sender
@@ -121,8 +112,7 @@ class TransferRecord:
     settled_at_ms: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class EventPage:
+class EventPage(msgspec.Struct, frozen=True, gc=False):
     """A page of what happened: entries, the orders and transfers that they tell of, by id.
 
     ``now`` is the inventory as it is after the entry ``seq``; where the page ends before it there
@@ -132,20 +122,20 @@ class EventPage:
     now: InventoryView
     seq: int
     entries: tuple[LedgerEntry, ...] = ()
-    orders: Mapping[str, OrderView] = field(default_factory=dict[str, OrderView])
-    transfers: Mapping[str, TransferRecord] = field(default_factory=dict[str, TransferRecord])
+    orders: Mapping[str, OrderView] = msgspec.field(default_factory=dict[str, OrderView])
+    transfers: Mapping[str, TransferRecord] = msgspec.field(
+        default_factory=dict[str, TransferRecord]
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(msgspec.Struct, frozen=True, gc=False):
     """A transfer that has arrived; ``replayed`` where the same key had sent it before."""
 
     transfer: TransferRecord
     replayed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class GrantRecord:
+class GrantRecord(msgspec.Struct, frozen=True, gc=False):
     """What an operator did to an account's assets, and the balances after."""
 
     id: str
@@ -156,8 +146,7 @@ class GrantRecord:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Granted:
+class Granted(msgspec.Struct, frozen=True, gc=False):
     """A grant that is durable; ``replayed`` where the same key had made it before."""
 
     grant: GrantRecord

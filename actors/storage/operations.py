@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+import msgspec
 
-    from bus import Reply
+from bus import Reply
 
 Row: TypeAlias = "Mapping[str, Any]"
 """A row as Storage gives it: column name to value; JSON columns are text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Create:
+class Create(msgspec.Struct, frozen=True, gc=False):
     """Insert one row; `Duplicate` where its key exists. A versioned row begins at version 1."""
 
     table: str
     values: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(msgspec.Struct, frozen=True, gc=False):
     """Change one row by key; `Conflict` where it is absent or not in the expected ``version``."""
 
     table: str
@@ -32,8 +29,7 @@ class Update:
     version: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(msgspec.Struct, frozen=True, gc=False):
     """Remove one row by key; `Conflict` where it is absent or not in the expected ``version``."""
 
     table: str
@@ -44,8 +40,7 @@ class Delete:
 Operation: TypeAlias = Create | Update | Delete
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(msgspec.Struct, frozen=True, gc=False):
     """Rows of one table.
 
     ``where`` compares for equality (None: the column is null), ``within`` for membership,
@@ -57,8 +52,10 @@ class Read:
 
     table: str
     columns: tuple[str, ...] = ()
-    where: Mapping[str, object] = field(default_factory=dict[str, object])
-    within: Mapping[str, tuple[object, ...]] = field(default_factory=dict[str, tuple[object, ...]])
+    where: Mapping[str, object] = msgspec.field(default_factory=dict[str, object])
+    within: Mapping[str, tuple[object, ...]] = msgspec.field(
+        default_factory=dict[str, tuple[object, ...]]
+    )
     above: tuple[str, int] | None = None
     at_most: tuple[str, int] | None = None
     order_by: str | None = None
@@ -66,13 +63,11 @@ class Read:
     limit: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledged:
+class Acknowledged(msgspec.Struct, frozen=True, gc=False):
     """The instant reply: the operations are well formed and have their place in the queue."""
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(msgspec.Struct, frozen=True, gc=False):
     """A unit: operations that commit together or not at all; answers None once durable.
 
     Sent on topic ``task`` with the key ``storage``. ``ack`` is the way of the instant reply:
@@ -83,8 +78,7 @@ class Write:
     ack: Reply[Acknowledged] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(msgspec.Struct, frozen=True, gc=False):
     """Reads that are answered together: a list of rows for each, in order.
 
     A query needs the message's reply to send its values: without one it is refused in the ack.

@@ -137,13 +137,13 @@ def _place(
 def _shaped(operation: Operation, table: Table) -> tuple[Shape, list[object]]:
     match operation:
         case Create(values=values):
-            names = tuple(c.name for c in table.columns if not _counted(table, c.name))
+            names = table.given
             return (Create, table.name, names, False), [values.get(name) for name in names]
         case Update(key=key, values=values, version=version):
-            cells = [*(key[name] for name in table.key), *values.values(), *_given(version)]
+            cells = [*[key[name] for name in table.key], *values.values(), *_given(version)]
             return (Update, table.name, tuple(values), version is not None), cells
         case Delete(key=key, version=version):
-            cells = [*(key[name] for name in table.key), *_given(version)]
+            cells = [*[key[name] for name in table.key], *_given(version)]
             return (Delete, table.name, (), version is not None), cells
         case _ as unreachable:
             assert_never(unreachable)
@@ -224,10 +224,6 @@ def _array_type(table: Table, name: str) -> str:
 def _cast(table: Table, name: str) -> str:
     is_json = table.by_name[name].type is ColumnType.JSON
     return f"u.{_quoted(name)}::jsonb" if is_json else f"u.{_quoted(name)}"
-
-
-def _counted(table: Table, name: str) -> bool:
-    return table.versioned and name == "version"
 
 
 def _quoted(name: str) -> str:

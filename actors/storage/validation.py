@@ -8,7 +8,7 @@ from actors.storage.operations import Create, Delete, Operation, Read, Update
 from actors.storage.tables import ColumnType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from actors.storage.tables import Table
 
@@ -29,9 +29,9 @@ def unit_faults(operations: Iterable[Operation], tables: Mapping[str, Table]) ->
         if table is None:
             faults.append((operation.table, "unknown table"))
             continue
-        found = tuple(_operation_faults(operation, table))
-        faults.extend(found)
-        if found:
+        before = len(faults)
+        _check_operation(operation, table, faults)
+        if len(faults) > before:
             # What is wrong with it may be its key, which then names no row.
             continue
         row = row_of(operation, table)
@@ -48,7 +48,7 @@ def read_faults(read: Read, tables: Mapping[str, Table]) -> tuple[Fault, ...]:
     table = tables.get(read.table)
     if table is None:
         return ((read.table, "unknown table"),)
-    faults = list(_value_faults(table, read.where))
+    faults = _value_faults(table, read.where)
     faults.extend(
         (f"{table.name}.{name}", "unknown column")
         for name in (*read.columns, *((read.order_by,) if read.order_by else ()))
@@ -71,56 +71,56 @@ def read_faults(read: Read, tables: Mapping[str, Table]) -> tuple[Fault, ...]:
 def row_of(operation: Operation, table: Table) -> tuple[object, ...]:
     """Name the row that an operation touches: the table and its key's values."""
     source = operation.values if isinstance(operation, Create) else operation.key
-    return (table.name, *(source.get(name) for name in table.key))
+    return (table.name, *[source.get(name) for name in table.key])
 
 
-def _operation_faults(operation: Operation, table: Table) -> Iterator[Fault]:
+def _check_operation(operation: Operation, table: Table, faults: list[Fault]) -> None:
     match operation:
         case Create(values=values):
-            yield from _value_faults(table, values)
-            yield from _missing(table, values)
+            faults.extend(_value_faults(table, values))
+            if not table.needed <= values.keys():
+                missing = (c.name for c in table.columns if c.name in table.needed - values.keys())
+                faults.extend((f"{table.name}.{name}", "is missing") for name in missing)
             if table.versioned and "version" in values:
-                yield (f"{table.name}.version", "is counted by Storage itself")
+                faults.append((f"{table.name}.version", "is counted by Storage itself"))
         case Update(key=key, values=values, version=version):
-            yield from _key_faults(table, key, version)
-            yield from _value_faults(table, values)
+            _check_key(table, key, version, faults)
+            faults.extend(_value_faults(table, values))
             if not values:
-                yield (table.name, "update without values")
-            for name in values:
-                if name in table.key or (table.versioned and name == "version"):
-                    yield (f"{table.name}.{name}", "cannot be changed by an update")
+                faults.append((table.name, "update without values"))
+            faults.extend(
+                (f"{table.name}.{name}", "cannot be changed by an update")
+                for name in values
+                if name in table.key or (table.versioned and name == "version")
+            )
         case Delete(key=key, version=version):
-            yield from _key_faults(table, key, version)
+            _check_key(table, key, version, faults)
         case _ as unreachable:
             assert_never(unreachable)
 
 
-def _value_faults(table: Table, values: Mapping[str, object]) -> Iterator[Fault]:
+def _check_key(
+    table: Table, key: Mapping[str, object], version: int | None, faults: list[Fault]
+) -> None:
+    if set(key) != set(table.key):
+        faults.append((table.name, f"the key is {', '.join(table.key)}"))
+    faults.extend(_value_faults(table, key))
+    if version is not None and not table.versioned:
+        faults.append((table.name, "has no versions"))
+
+
+def _value_faults(table: Table, values: Mapping[str, object]) -> list[Fault]:
     columns = table.by_name
+    faults: list[Fault] = []
     for name, value in values.items():
         column = columns.get(name)
         fault = "unknown column" if column is None else column.fault(value)
         if fault is not None:
-            yield (f"{table.name}.{name}", fault)
+            faults.append((f"{table.name}.{name}", fault))
+    return faults
 
 
-def _compared_faults(table: Table, name: str, value: object) -> Iterator[Fault]:
+def _compared_faults(table: Table, name: str, value: object) -> list[Fault]:
     if value is None:
-        yield (f"{table.name}.{name}", "cannot be compared with null")
-    else:
-        yield from _value_faults(table, {name: value})
-
-
-def _missing(table: Table, values: Mapping[str, object]) -> Iterator[Fault]:
-    for column in table.columns:
-        counted = table.versioned and column.name == "version"
-        if column.name not in values and not column.nullable and not counted:
-            yield (f"{table.name}.{column.name}", "is missing")
-
-
-def _key_faults(table: Table, key: Mapping[str, object], version: int | None) -> Iterator[Fault]:
-    if set(key) != set(table.key):
-        yield (table.name, f"the key is {', '.join(table.key)}")
-    yield from _value_faults(table, key)
-    if version is not None and not table.versioned:
-        yield (table.name, "has no versions")
+        return [(f"{table.name}.{name}", "cannot be compared with null")]
+    return _value_faults(table, {name: value})

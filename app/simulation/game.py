@@ -7,10 +7,8 @@ the accounts are served, nor on the wall clock: the same setup gives the same re
 
 from __future__ import annotations
 
-import gc
 import heapq
 import random
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +16,7 @@ from actors.inventory.errors import InventoryError
 from actors.inventory.messages import GetForecast, PlaceOrder
 from actors.storage.memory import MemoryEngine
 from actors.storage.schema import declared_tables
+from app.garbage import rare_collections
 from app.simulation.memory import PresentOnly
 from app.simulation.policies import policy_named
 from app.simulation.remembering import remembering
@@ -26,7 +25,7 @@ from app.simulation.sight import enter, sight_of
 from app.simulation.stage import ASKED_MAX, answer_to, open_stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from structlog.typing import FilteringBoundLogger
 
@@ -43,7 +42,6 @@ DAY_MS: Final = 86_400_000
 _STEPS: Final = 4_320
 """Into how many steps the time is divided: a month into steps of ten minutes."""
 _STEP_MS_MIN: Final = 1_000
-_COLLECT_AFTER: Final = 100_000
 _ORDERS_MAX: Final = 32
 """The most orders on one visit, well within the mailbox of an account."""
 
@@ -128,24 +126,11 @@ async def play(
     if engine is None:
         engine = PresentOnly(MemoryEngine(declared_tables()))
     rng = random.Random(setup.seed)  # noqa: S311 - jitter of restarts that do not happen
-    with _rare_collections():
+    with rare_collections():
         async with open_stage(ruleset, engine, accounts=setup.accounts, rng=rng, log=log) as stage:
             game = _Game(ruleset, setup, stage)
             await game.run(on_progress)
     return Played(setup, tuple(game.samples), game.visits, game.orders, game.refusals)
-
-
-@contextmanager
-def _rare_collections() -> Generator[None]:
-    """Have garbage collected less often: hardly any of it goes in circles, and much is made."""
-    thresholds = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER, 20, 50)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*thresholds)
-        gc.unfreeze()
 
 
 class _Game:

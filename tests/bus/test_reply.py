@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bus import Bus, Reply, ReplyStatistics, Subscription
+
+
+class Refusal(Exception):
+    """What an actor may answer with."""
 
 
 def replies(bus: Bus) -> ReplyStatistics:
@@ -161,6 +167,42 @@ async def test_pending_closed_makes_every_answer_late(bus: Bus) -> None:
     pending.close()
     assert reply.send_nowait(1) is False
     assert replies(bus).late == 1
+
+
+async def test_pending_is_waited_for_by_one_task_once(bus: Bus, nursery: trio.Nursery) -> None:
+    """A second waiter is refused and disturbs nothing; afterwards there is nothing to wait for."""
+    reply, pending = bus.open_reply()
+    got: list[object] = []
+
+    async def wait() -> None:
+        got.append(await pending.wait(5))
+
+    nursery.start_soon(wait)
+    await wait_all_tasks_blocked()
+    with pytest.raises(trio.BusyResourceError):
+        await pending.wait(5)
+    assert reply.send_nowait(1) is True
+    await wait_all_tasks_blocked()
+    assert got == [1]
+    with pytest.raises(trio.ClosedResourceError):
+        await pending.wait(5)
+
+
+async def test_errors_leave_no_garbage_in_a_circle(bus: Bus) -> None:
+    """An error that was raised in the asker is freed as soon as nobody looks at it."""
+    gc.collect()
+    gc.disable()
+    try:
+        reply, pending = bus.open_reply()
+        error = Refusal()
+        gone = weakref.ref(error)
+        reply.fail(error)
+        del error
+        with suppress(Refusal):
+            await pending.wait(1)
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 # --------------------------------------------------------------------- several holders

@@ -15,7 +15,7 @@ OrderState: TypeAlias = Literal["queued", "running", "completed", "cancelled"]
 UNIT = "unit"
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One order of an account, immutable; a transition makes a new one with the same ``id``.
 
     ``cost``, ``piece_ms`` and ``refund`` are fixed when the order is placed, whatever becomes of

@@ -24,14 +24,14 @@ class Stream(NamedTuple):
     ceiling: int
 
 
-class Flows(msgspec.Struct, frozen=True):
+class Flows(msgspec.Struct, frozen=True, gc=False):
     """Everything that the levels and units alone decide; derived, never stored."""
 
     rates: Rates
     streams: tuple[Stream, ...]
 
 
-class State(msgspec.Struct, frozen=True, kw_only=True):
+class State(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An inventory settled to ``at_ms``: nothing that was due by then is outstanding.
 
     Treated as immutable, its mappings too: every engine function returns a new state and shares
@@ -54,7 +54,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     flows: Flows
 
 
-class Events(msgspec.Struct, frozen=True):
+class Events(msgspec.Struct, frozen=True, gc=False):
     """What a step did: the ledger entries to append and the orders whose record changed.
 
     Each order appears once, in its last form. All of it belongs into one storage unit together

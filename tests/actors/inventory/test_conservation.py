@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 import trio.testing
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.inventory import InventoriesSettings
@@ -40,7 +40,7 @@ freezes = st.tuples(st.sampled_from(["freeze", "thaw"]), players)
 steps = st.one_of(orders, orders, cancels, sends, sends, waits, freezes)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(policy=st.sampled_from(sorted(RULES)), script=st.lists(st.lists(steps, max_size=6)))
 def test_conservation_under_anything_that_players_do(
     policy: str, script: Sequence[Sequence[tuple[Any, ...]]]

@@ -59,7 +59,7 @@ def test_units_with_effects_move_rates(asset: str) -> None:
 )
 @example("satellite", 100, {"mine": 5, "plant": 1, "refining": 1}, 700, 800, 0)
 @example("soldier", 120, {"mine": 2, "plant": 3, "refining": 1}, 600, 0, 1999)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_a_batch_that_moves_rates_equals_second_by_second(
     asset: str, count: int, levels: dict[str, int], first: int, second: int, metal: int
 ) -> None:
@@ -85,7 +85,7 @@ def test_a_batch_that_moves_rates_equals_second_by_second(
 @example("courier", "courier", 90, 60, 500)
 @example("courier", "satellite", 90, 60, 500)
 @example("courier", "soldier", 90, 60, 500)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_two_batches_that_move_rates_equal_second_by_second(
     first: str, second: str, count: int, more: int, seconds: int
 ) -> None:
@@ -102,7 +102,7 @@ def test_two_batches_that_move_rates_equal_second_by_second(
 
 
 @given(st.sampled_from(MOVERS), st.lists(st.integers(0, 4_000_000), max_size=5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_run_may_be_split_anywhere(asset: str, readings: list[int]) -> None:
     """Reading in the middle of a delivery changes nothing."""
     rules = world()

@@ -41,7 +41,7 @@ def sample() -> State:
 
 
 @given(st.lists(moves(), max_size=8))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_decode_gives_back_what_encode_wrote(made: list[Move]) -> None:
     """A state survives its record, together with its pending orders in any sequence."""
     rules = world()

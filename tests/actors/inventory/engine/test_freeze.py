@@ -12,7 +12,7 @@ from tests.actors.inventory.engine.worlds import HOUR, NOW, SECOND, begin, world
 
 
 @given(st.lists(moves(), max_size=8), st.integers(0, 90 * 24 * HOUR), st.integers(0, 20 * HOUR))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_thaw_goes_on_from_where_the_account_stood(
     made: list[Move], pause_ms: int, span: int
 ) -> None:

@@ -251,5 +251,5 @@ class Economy(RuleBasedStateMachine):
             assert running <= queue.slots
 
 
-Economy.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+Economy.TestCase.settings = settings(max_examples=60, stateful_step_count=25)
 TestEconomy = Economy.TestCase

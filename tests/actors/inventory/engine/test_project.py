@@ -112,7 +112,7 @@ def test_view_of_the_past_shows_the_settled_state() -> None:
 
 
 @given(st.lists(moves(), max_size=8), st.integers(0, 20 * HOUR))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_forecast_is_what_will_be(made: list[Move], span: int) -> None:
     """If nothing more is ordered, the forecast comes true to the last unit."""
     rules = world()

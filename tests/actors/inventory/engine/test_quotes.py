@@ -164,7 +164,7 @@ def test_quote_refuses_what_no_order_could_be(
     st.lists(moves(unit_ms=SECOND), max_size=7),
     st.fixed_dictionaries({"metal": st.integers(0, 2500), "crystal": st.integers(0, 2500)}),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_affordable_moment_is_the_first_one(made: list[Move], cost: dict[str, int]) -> None:
     """Through completions, deliveries, caps and shortages: enough then, and never before."""
     rules = world()
@@ -180,7 +180,7 @@ def test_affordable_moment_is_the_first_one(made: list[Move], cost: dict[str, in
 
 
 @given(st.integers(0, 3000), st.sampled_from(["soldier", "satellite", "digger"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_affordable_moment_within_a_run_of_deliveries(metal: int, asset: str) -> None:
     """A batch that moves rates is looked through without walking it."""
     rules = world()

@@ -155,7 +155,7 @@ def test_next_due_bounds_the_deliveries_of_a_batch_that_moves_rates() -> None:
 
 
 @given(st.lists(moves(), max_size=8), st.lists(SPANS, max_size=6), SPANS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_reading_at_any_moments_equals_reading_once(
     made: list[Move], readings: list[int], span: int
 ) -> None:
@@ -173,7 +173,7 @@ def test_reading_at_any_moments_equals_reading_once(
 
 
 @given(st.lists(moves(), min_size=1, max_size=10), st.lists(st.integers(0, 100), max_size=8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_an_owner_online_sees_what_an_owner_offline_gets(
     made: list[Move], stops: list[int]
 ) -> None:
@@ -190,7 +190,7 @@ def test_an_owner_online_sees_what_an_owner_offline_gets(
 
 
 @given(st.lists(moves(unit_ms=SECOND), max_size=7), st.integers(0, 900))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_closed_form_equals_second_by_second(made: list[Move], seconds: int) -> None:
     """Any play, and what comes after it, equals the economy played second by second."""
     rules = world()
@@ -206,7 +206,7 @@ def test_closed_form_equals_second_by_second(made: list[Move], seconds: int) -> 
 
 
 @given(st.lists(moves(longest=4 * HOUR), max_size=8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_amounts_stay_between_zero_and_capacity(made: list[Move]) -> None:
     """No stock is ever negative, and production lifts none above its capacity."""
     rules = world()

@@ -228,7 +228,7 @@ def test_give_back_is_never_cut_to_the_capacity() -> None:
     st.lists(st.tuples(st.integers(1, 3000), st.integers(0, HOUR), st.booleans()), max_size=8),
     st.integers(0, 2),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_transfers_conserve(
     overflow: Overflow, traffic: list[tuple[int, int, bool]], burners: int
 ) -> None:
@@ -260,7 +260,7 @@ def test_transfers_conserve(
 
 
 @given(st.lists(st.integers(0, 3 * HOUR), max_size=5), st.integers(1, 3000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_held_goods_do_not_depend_on_readings(readings: list[int], metal: int) -> None:
     """Consumption drains stock and held goods the same, however often it is looked at."""
     rules = world()

@@ -76,7 +76,7 @@ def play(ruleset: Ruleset) -> None:
     json.dumps(ruleset.describe())
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     st.lists(
         st.tuples(
@@ -132,7 +132,7 @@ VALUES = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.integers(0, 10**6), VALUES), min_size=1, max_size=3))
 def test_mutations_of_the_data_load_or_are_refused(changes: list[tuple[int, Any]]) -> None:
     """Any value in any place of the tables is compiled, or refused with its place."""
