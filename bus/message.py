@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
+if TYPE_CHECKING:
+    from bus.reply import Reply
+    from bus.topics import Topic
 
-from bus.reply import Reply
-from bus.topics import Topic
 
-
-class Message(msgspec.Struct, frozen=True, gc=False):
+class Message(NamedTuple):
     """One message: the topic is part of it, the body is the receiving actor's own type.
 
     ``key`` narrows it to the subscriptions that declared the same key; ``reply`` is the way
