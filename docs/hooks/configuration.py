@@ -1,0 +1,52 @@
+"""The page of every key of the configuration, from the definitions of the keys."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Final
+
+from app.config import Config
+from app.config.keys import Key, all_keys, expectation, show
+
+_HEAD: Final = """\
+# Configuration
+
+Every key, made from the definitions that the server reads its configuration by. `holdfast init`
+writes a `config.toml` with all of them at their defaults; so does the one in the source.
+
+- What is left out keeps its default. A key that does not exist, or a value of the wrong type or out
+  of range, is an error that names file and key; the server does not start.
+- Each key can be set in the environment, as `HOLDFAST_` + section + `__` + key in capitals, which
+  wins over the file: `HOLDFAST_HTTP__PORT=9000`. Secrets are set there only.
+- Units stand last in the names: `_ms` are milliseconds, `_kib` are KiB.
+- A relative path in the file is relative to the folder that the file lies in.
+
+"""
+
+
+def configuration_page() -> str:
+    """Write the page."""
+    sections = groupby(all_keys().values(), key=lambda key: key.section)
+    tables = [_section(name, list(keys)) for name, keys in sections]
+    return _HEAD + "\n".join(tables)
+
+
+def _section(name: str, keys: list[Key]) -> str:
+    purpose = (type(getattr(Config(), name)).__doc__ or "").strip()
+    lines = [f"## {name} {{#{name}}}\n", f"{purpose}\n", "| key | default | |", "|---|---|---|"]
+    lines += [_row(key) for key in keys]
+    return "\n".join(lines) + "\n"
+
+
+def _row(key: Key) -> str:
+    anchor = f'<span id="{key.section}.{key.name}"></span>'
+    # On a phone a long name is broken between its words.
+    name = f'{anchor}<code class="key">{key.name.replace("_", "_<wbr>")}</code>'
+    meaning = key.description.replace("|", "\\|")
+    if key.secret:
+        return f"| {name} | none | {meaning} Only in the environment: `{key.variable}`. |"
+    if key.table:
+        return f"| {name} | empty | {meaning} In the environment: `{key.variable}__NAME`. |"
+    if not key.text and not isinstance(key.default, bool):
+        meaning += f" {expectation(key.shape)[0].upper()}{expectation(key.shape)[1:]}."
+    return f"| {name} | `{show(key.default)}` | {meaning} |"

@@ -1,0 +1,1 @@
+"""A leaderboard actor: the worked example of the documentation's page "Add an actor"."""

@@ -1,0 +1,68 @@
+"""The Leaderboard over HTTP: a row for the table of endpoints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+
+from app.http.endpoint import Auth, Endpoint
+from bus import Topic
+from examples.leaderboard.actor import LEADERBOARD_KEY
+from examples.leaderboard.messages import GetLeaderboard
+
+if TYPE_CHECKING:
+    from app.http.endpoint import Call
+    from bus import Bus
+    from examples.leaderboard.messages import Standing
+
+
+# --8<-- [start:row]
+class StandingDetails(msgspec.Struct, frozen=True):
+    """One line of the board; accounts of the same score share a rank."""
+
+    rank: int
+    username: str
+    score: int
+
+
+class LeaderboardDetails(msgspec.Struct, frozen=True):
+    """The best accounts, the best first."""
+
+    standings: list[StandingDetails]
+
+
+class LeaderboardQuery(msgspec.Struct, frozen=True):
+    """How many lines are wanted."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 10
+
+
+def leaderboard_endpoint(bus: Bus, *, reply_timeout_s: float) -> Endpoint:
+    """Make the row of ``GET /v1/leaderboard``."""
+
+    async def get_leaderboard(call: Call[None, LeaderboardQuery]) -> LeaderboardDetails:
+        """Give the best accounts."""
+        standings: tuple[Standing, ...] = await bus.ask(
+            Topic.TASK,
+            GetLeaderboard(call.query.limit),
+            key=LEADERBOARD_KEY,
+            timeout_s=reply_timeout_s,
+        )
+        return LeaderboardDetails(
+            [StandingDetails(each.rank, each.username, each.score) for each in standings]
+        )
+
+    return Endpoint(
+        method="GET",
+        path="/v1/leaderboard",
+        handler=get_leaderboard,
+        summary="The best accounts",
+        tag="world",
+        auth=Auth.PLAYER,
+        query=LeaderboardQuery,
+        response=LeaderboardDetails,
+    )
+
+
+# --8<-- [end:row]

@@ -1,0 +1,248 @@
+"""What the documentation lists is all that there is, and what it names is there."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from functools import cache
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from app.config.keys import all_keys
+from app.http.catalogue import PROBLEM_KINDS
+from docs.hooks.commands import commands, commands_page
+from docs.hooks.configuration import configuration_page
+from docs.hooks.diagrams import inlined
+from docs.hooks.outside import outside_page, relinked
+from docs.hooks.reference import api_page, endpoints, problems_page
+from tests.docs.pages import DOCS, ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+PAGES = sorted(DOCS.rglob("*.md"))
+TEXTS = [*PAGES, *(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"))]
+MADE: dict[str, Callable[[], str]] = {
+    "reference/api.md": api_page,
+    "reference/problems.md": problems_page,
+    "reference/configuration.md": configuration_page,
+    "reference/commands.md": commands_page,
+    "architecture.md": lambda: outside_page("ARCHITECTURE.md"),
+    "changelog.md": lambda: outside_page("CHANGELOG.md"),
+    "contributing.md": lambda: outside_page("CONTRIBUTING.md"),
+}
+"""The pages that the site makes while it is built, as in docs/hooks/site.py."""
+
+FOLDERS = ("actors", "app", "bench", "bus", "deploy", "docs", "examples", "rulesets", "tests")
+SERIOUS = {"warning", "error", "exception", "critical"}
+
+
+def name(path: Path) -> str:
+    """Name a file as from the top of the project."""
+    return str(path.relative_to(ROOT))
+
+
+def prose(text: str) -> str:
+    """Leave the fenced blocks out of a page."""
+    return re.sub(r"^ *```.*?^ *```$", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def test_reference_has_every_endpoint() -> None:
+    """Each row of the table is a section of the page, with who may call it."""
+    page = api_page()
+    for endpoint in endpoints():
+        call = f"{endpoint.method} {endpoint.template('{', '}')}"
+        section = page.partition(f"{{#{endpoint.name}}}\n\n```http\n{call}\n```\n")[2]
+        assert section.partition("\n### ")[0].count("*Who:*") == 1, call
+
+
+def test_reference_links_lead_somewhere() -> None:
+    """Each anchor that a made page links to within itself, or in the other, is there."""
+    made = {"api.md": api_page(), "problems.md": problems_page()}
+    anchors = {page: set(re.findall(r"\{#([^}]+)\}", text)) for page, text in made.items()}
+    for page, text in made.items():
+        for target, anchor in re.findall(r"\]\(([a-z]+\.md)?#([^)]+)\)", text):
+            assert anchor in anchors[target or page], f"{page}: {target}#{anchor}"
+
+
+def test_reference_has_every_problem() -> None:
+    """Each problem has a section, which says what it means."""
+    page = problems_page()
+    for kind in PROBLEM_KINDS.values():
+        assert f"## {kind.slug} {{#{kind.slug}}}" in page
+        assert " ".join(kind.description.replace("``", "`").split()) in page
+
+
+def test_reference_has_every_key_of_the_configuration() -> None:
+    """Each key has a line, with its default and meaning."""
+    page = configuration_page()
+    for key in all_keys().values():
+        [line] = [each for each in page.splitlines() if f'id="{key.path}"' in each]
+        assert key.description.replace("|", "\\|") in line
+
+
+def test_reference_has_every_command() -> None:
+    """Each command, those of groups too, stands there with its own help."""
+    page = commands_page()
+    named = [called for called, context in commands() if context.parent is not None]
+    assert {"holdfast serve", "holdfast rules check", "holdfast accounts create"} <= set(named)
+    for called in named:
+        assert f"{called} {{#{called.replace(' ', '-')}}}" in page
+
+
+def serious_events() -> set[str]:
+    """Find every event that the product logs as a warning or worse."""
+    found: set[str] = set()
+    for folder in ("actors", "app", "bus"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                match node:
+                    case ast.Call(
+                        func=ast.Attribute(attr=level), args=[ast.Constant(value=str(event)), *_]
+                    ) if level in SERIOUS and re.fullmatch(r"[a-z]+(_[a-z]+)+", event):
+                        found.add(event)
+                    case _:
+                        pass
+    return found
+
+
+def test_troubleshooting_explains_every_serious_event() -> None:
+    """Whatever the log may warn of is explained, and nothing that it never says."""
+    page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
+    part = page.partition("## Events in the log")[2].partition("## What clients are told")[0]
+    cells = [line.split("|")[1] for line in part.splitlines() if line.startswith("| `")]
+    explained = {event for cell in cells for event in re.findall(r"`([a-z_]+)`", cell)}
+    assert explained == serious_events()
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=name)
+def test_pages_name_keys_that_there_are(page: Path) -> None:
+    """A key of the configuration that a page names exists."""
+    keys = all_keys()
+    sections = {key.section for key in keys.values()}
+    named = re.findall(r"`([a-z]+)\.([a-z0-9_]+)`", prose(page.read_text(encoding="utf-8")))
+    wrong = [
+        f"{section}.{key}"
+        for section, key in named
+        if section in sections
+        and f"{section}.{key}" not in keys
+        and key not in {"md", "py", "toml", "txt"}
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=name)
+def test_pages_name_files_that_there_are(page: Path) -> None:
+    """A file of the project that a page names exists."""
+    spans = re.findall(r"`([\w./-]+/[\w./-]*)`", prose(page.read_text(encoding="utf-8")))
+    missing = [
+        span for span in spans if span.partition("/")[0] in FOLDERS and not (ROOT / span).exists()
+    ]
+    assert missing == []
+
+
+def links(text: str) -> Iterator[str]:
+    """Give the targets of a page's links and images, but those that lead out of the project."""
+    for target in re.findall(r"\]\(<?([^)\s>]+)>?\)", prose(text)):
+        if not re.match(r"[a-z]+:", target):
+            # After a picture's # stands in which light it is shown.
+            yield re.sub(r"#only-(?:light|dark)$", "", target)
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Each link in a text leads to a file that is there, or to a page that the site makes."""
+    broken: list[str] = []
+    for target in links(page.read_text(encoding="utf-8")):
+        path = target.partition("#")[0]
+        place = (page.parent / path).resolve()
+        made = place.is_relative_to(DOCS) and str(place.relative_to(DOCS)) in MADE
+        if path and not made and not place.exists():
+            broken.append(target)
+    assert broken == []
+
+
+def slug(heading: str) -> str:
+    """Give the anchor that the site, and code hosts, make of a heading."""
+    words = re.sub(r"[^\w\s-]", "", heading.replace("`", "").strip().lower())
+    return re.sub(r"[\s]+", "-", words)
+
+
+def anchors(text: str) -> set[str]:
+    """Give every anchor of a page."""
+    found = set(re.findall(r"\{#([^}\s]+)\}", text)) | set(re.findall(r'id="([^"]+)"', text))
+    for heading in re.findall(r"^#+ +(.+?)(?: \{#[^}]+\})?$", prose(text), re.MULTILINE):
+        found |= {slug(heading), re.sub(r"-+", "-", slug(heading))}
+    return found
+
+
+@cache
+def anchors_of(place: Path, made: str) -> set[str]:
+    """Give every anchor of a text, or of the page that the site makes under this name."""
+    return anchors(MADE[made]() if made in MADE else place.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=name)
+def test_anchors_lead_somewhere(page: Path) -> None:
+    """Each anchor that a text links to is a heading of its target."""
+    broken: list[str] = []
+    for target in links(page.read_text(encoding="utf-8")):
+        path, _, anchor = target.partition("#")
+        if not anchor:
+            continue
+        place = (page.parent / path).resolve() if path else page
+        made = str(place.relative_to(DOCS)) if place.is_relative_to(DOCS) else ""
+        if anchor not in anchors_of(place, made):
+            broken.append(target)
+    assert broken == []
+
+
+def test_texts_from_the_top_become_pages() -> None:
+    """Their links into docs/ lead on, and those to files that the site lacks become words."""
+    for text in ("ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md"):
+        for target in links(outside_page(text)):
+            path = target.partition("#")[0]
+            assert path in MADE or (DOCS / path).exists(), f"{text}: {target}"
+    assert "[guide](rulesets.md)" in relinked("[guide](docs/rulesets.md)")
+    assert relinked("see [LICENSE](LICENSE).") == "see LICENSE."
+
+
+def test_snippets_are_there() -> None:
+    """Each piece of code that a page includes exists, by file and section."""
+    for page in PAGES:
+        for file, section in re.findall(r'--8<-- "([^":]+):([a-z]+)"', page.read_text()):
+            assert f"[start:{section}]" in (ROOT / file).read_text(), f"{page.name}: {section}"
+
+
+def test_diagrams_are_shown_and_told() -> None:
+    """Each diagram is well-formed, belongs to a page, and has its contents in words."""
+    shown = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    drawings = sorted((DOCS / "diagrams").glob("*.svg"))
+    assert drawings
+    for drawing in drawings:
+        assert ET.parse(drawing).getroot().get("viewBox")  # noqa: S314 - our own file
+        told = re.search(rf"^!\[([^\]]+)\]\(diagrams/{drawing.name}\)$", shown, re.MULTILINE)
+        assert told is not None, drawing.name
+        assert len(told[1]) > 60
+        assert "<style>" not in inlined(told[0])
+        assert "aria-label=" in inlined(told[0])
+
+
+def test_site_lists_every_page() -> None:
+    """Every page stands in the navigation."""
+    nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[2]
+    listed = set(re.findall(r": ([\w/-]+\.md)$", nav, re.MULTILINE))
+    there = {str(page.relative_to(DOCS)) for page in PAGES} | MADE.keys()
+    assert there <= listed
+    assert listed - there <= {"performance.md"}
+
+
+def test_site_builds_with_what_is_locked() -> None:
+    """What the site needs is in the extra, and the extra in the lock."""
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    locked = (ROOT / "requirements" / "docs.txt").read_text()
+    assert all(f"{re.split('[<>=]', need)[0]}==" in locked for need in extra["docs"])

@@ -1,0 +1,1 @@
+"""The examples at work."""
