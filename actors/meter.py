@@ -17,6 +17,14 @@ class Meter(Protocol):
         ...
 
 
+class ClockMeter(Protocol):
+    """Told of each tick of the world clock; raises nothing and takes next to no time."""
+
+    def ticked(self, late_seconds: float) -> None:
+        """Take note of a tick that was published so long after it was due."""
+        ...
+
+
 class _NoMeter:
     """Lets everything pass unmeasured."""
 
@@ -27,5 +35,15 @@ class _NoMeter:
         """Forget it."""
 
 
+class _NoClockMeter:
+    """Lets every tick pass unmeasured."""
+
+    def ticked(self, late_seconds: float) -> None:
+        """Forget it."""
+
+
 NO_METER: Final[Meter] = _NoMeter()
 """For an actor that nobody measures."""
+
+NO_CLOCK_METER: Final[ClockMeter] = _NoClockMeter()
+"""For a world clock that nobody measures."""

@@ -72,11 +72,22 @@ class RestartLimits:
 
 @dataclass(frozen=True, slots=True)
 class ActorStatus:
-    """One actor as its supervisor sees it."""
+    """One actor as its supervisor sees it.
+
+    ``since_s`` is when it entered its state, on Trio's clock; ``failure`` tells in one line what
+    it last failed with.
+    """
 
     state: ActorState
     restarts: int
-    permanent: bool
+    policy: Restart
+    since_s: float
+    failure: str | None
+
+    @property
+    def permanent(self) -> bool:
+        """Whether it is always started again."""
+        return self.policy is Restart.PERMANENT
 
 
 class Escalation(Exception):
@@ -88,18 +99,30 @@ class Escalation(Exception):
         self.restarts = restarts
 
 
+class _Tally:
+    """How many of a supervisor's actors are in a state that is worth counting."""
+
+    __slots__ = ("starting",)
+
+    def __init__(self) -> None:
+        self.starting = 0
+
+
 class _Child:
     """One supervised actor: its state, the times of its restarts, and its readiness."""
 
     __slots__ = (
         "_log",
         "_starter",
+        "_state",
+        "_tally",
         "actor",
         "ended",
+        "failure",
         "name",
         "policy",
         "restarts",
-        "state",
+        "since_s",
         "window",
     )
 
@@ -109,16 +132,33 @@ class _Child:
         actor: Actor,
         policy: Restart,
         log: Callable[..., object],
+        tally: _Tally,
     ) -> None:
         self.name = name
         self.actor = actor
         self.policy = policy
-        self.state = ActorState.STARTING
+        self._state = ActorState.STARTING
+        self._tally = tally
+        tally.starting += 1
+        self.since_s = trio.current_time()
+        self.failure: str | None = None
         self.restarts = 0
         self.window: deque[float] | None = None
         self.ended: trio.Event | None = None
         self._starter: trio.TaskStatus[None] | None = None
         self._log = log
+
+    @property
+    def state(self) -> ActorState:
+        """Where the actor is in its life."""
+        return self._state
+
+    @state.setter
+    def state(self, state: ActorState) -> None:
+        if self._state is ActorState.STARTING:
+            self._tally.starting -= 1
+        self._state = state
+        self.since_s = trio.current_time()
 
     @property
     def awaited(self) -> bool:
@@ -175,6 +215,7 @@ class Supervisor:
         self._on_failed = on_failed
         self._log_life = log.debug if quiet else log.info
         self._children: dict[str, _Child] = {}
+        self._tally = _Tally()
         self._stopping = False
         self._restarts = 0
 
@@ -182,6 +223,11 @@ class Supervisor:
     def restarts(self) -> int:
         """How often any of its actors was restarted, those that are gone included."""
         return self._restarts
+
+    @property
+    def starting(self) -> int:
+        """How many of its actors have not been ready yet."""
+        return self._tally.starting
 
     async def start(self, name: str, actor: Actor, policy: Restart = Restart.PERMANENT) -> None:
         """Start an actor and wait until it is ready for the first time.
@@ -210,7 +256,7 @@ class Supervisor:
         """Tell the state of every actor by its name."""
         return {
             child.name: ActorStatus(
-                child.state, child.restarts, permanent=child.policy is Restart.PERMANENT
+                child.state, child.restarts, child.policy, child.since_s, child.failure
             )
             for child in self._children.values()
         }
@@ -237,7 +283,8 @@ class Supervisor:
         if name in self._children:
             msg = f"actor {name!r} is supervised already"
             raise ValueError(msg)
-        child = self._children[name] = _Child(name, actor, policy, self._log_life)
+        child = _Child(name, actor, policy, self._log_life, self._tally)
+        self._children[name] = child
         return child
 
     async def _starting(
@@ -266,6 +313,8 @@ class Supervisor:
             failure = await self._run_once(child)
             if failure is not None and child.awaited:
                 raise failure
+            if failure is not None:
+                child.failure = _one_line(failure)
             if not self._comes_back(child, failure):
                 return
             if not child.may_restart(self._limits, trio.current_time()):
@@ -307,6 +356,7 @@ class Supervisor:
 
     async def _back_off(self, child: _Child, failure: Exception | None) -> None:
         child.state = ActorState.RESTARTING
+        child.failure = _one_line(failure)
         attempt = len(child.window or ())
         wait_s = self._limits.backoff_s(attempt, self._rng)
         self._log.warning(

@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 
 class Histogram:
@@ -24,10 +24,39 @@ class Histogram:
         self._counts = [0] * (len(self._bounds) + 1)
         self._sum = 0.0
 
+    @classmethod
+    def total(cls, bounds: Sequence[float], parts: Iterable[Histogram]) -> Histogram:
+        """Add up histograms, all of these bounds.
+
+        Raises:
+            ValueError: one has others.
+        """
+        total = cls(bounds)
+        for part in parts:
+            if part.bounds != total.bounds:
+                raise ValueError("histograms of different bounds cannot be added up")
+            total.include(part.counts, part.sum)
+        return total
+
+    def include(self, counts: Sequence[int], values_sum: float) -> None:
+        """Take in what another histogram of the same bounds has."""
+        self._counts = [mine + theirs for mine, theirs in zip(self._counts, counts, strict=True)]
+        self._sum += values_sum
+
     def observe(self, value: float) -> None:
         """Take in one value."""
         self._counts[bisect_left(self._bounds, value)] += 1
         self._sum += value
+
+    @property
+    def bounds(self) -> Sequence[float]:
+        """The bounds that values are sorted by."""
+        return self._bounds
+
+    @property
+    def counts(self) -> Sequence[int]:
+        """How many values there were up to each bound and above the one before; the rest last."""
+        return self._counts
 
     @property
     def count(self) -> int:

@@ -67,24 +67,34 @@ class Handled(Protocol):
 _HANDLED: ContextVar[Handled | None] = ContextVar("handled", default=None)
 
 
-@contextmanager
-def handling(subject: Handled) -> Generator[None]:
+class handling:  # noqa: N801 - used as a function would be
     """Bind what is logged inside, by this task and those that it starts, to ``subject``."""
-    token = _HANDLED.set(subject)
-    try:
-        yield
-    finally:
-        _HANDLED.reset(token)
+
+    # A class because every request is handled inside one: a generator costs twice as much.
+    __slots__ = ("_subject", "_token")
+
+    def __init__(self, subject: Handled) -> None:
+        self._subject = subject
+
+    def __enter__(self) -> None:
+        """Begin to bind."""
+        self._token = _HANDLED.set(self._subject)
+
+    def __exit__(self, *_: object) -> None:
+        """Bind as before again."""
+        _HANDLED.reset(self._token)
 
 
 @contextmanager
-def open_logs(settings: Log, stream: TextIO | None = None) -> Generator[Logger]:
+def open_logs(
+    settings: Log, stream: TextIO | None = None, *, recent: Processor | None = None
+) -> Generator[Logger]:
     """Give the logger, and route the standard library's `logging` into it until the end.
 
-    ``stream`` is standard error unless given. A stream that cannot be written to loses events;
-    it never fails the one who logs.
+    ``stream`` is standard error unless given; ``recent`` as for `make_logger`. A stream that
+    cannot be written to loses events; it never fails the one who logs.
     """
-    logger = make_logger(settings, sys.stderr if stream is None else stream)
+    logger = make_logger(settings, sys.stderr if stream is None else stream, recent=recent)
     handler = _Bridge(logger)
     root = logging.getLogger()
     before = root.level
@@ -98,8 +108,11 @@ def open_logs(settings: Log, stream: TextIO | None = None) -> Generator[Logger]:
         root.removeHandler(handler)
 
 
-def make_logger(settings: Log, stream: TextIO) -> Logger:
-    """Return a logger that writes one event per line to ``stream`` (UTC times, ISO 8601)."""
+def make_logger(settings: Log, stream: TextIO, *, recent: Processor | None = None) -> Logger:
+    """Return a logger that writes one event per line to ``stream`` (UTC times, ISO 8601).
+
+    ``recent`` is shown each event before it is written, secrets blotted out.
+    """
     terminal = stream.isatty()
     console = settings.format == "console" or (settings.format == "auto" and terminal)
     processors: list[Processor] = [
@@ -108,6 +121,8 @@ def make_logger(settings: Log, stream: TextIO) -> Logger:
         bind_handled,
         _hide_secrets,
     ]
+    if recent is not None:
+        processors.append(recent)
     if console:
         # Plain tracebacks: the pretty ones show local variables, and with them secrets.
         plain = structlog.dev.plain_traceback

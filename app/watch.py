@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING
 from app.http.instruments import AccessLog, Instruments
 from app.metrics.page import Access, Page
 from app.metrics.sources import Meters
+from app.overview import Overview
 
 if TYPE_CHECKING:
-    from actors.meter import Meter
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from actors.meter import ClockMeter, Meter
     from actors.tracing import Tracer
     from app.config import Config
+    from app.gateway import PublishedRuleset
+    from app.http.streams.registry import StreamsStatistics
     from app.http.traffic import Traffic
     from app.metrics.sources import Sources
+    from app.recent import RecentEvents
     from app.tracing import Tracing
     from bus import Observer
 
@@ -21,11 +28,13 @@ if TYPE_CHECKING:
 class Watch:
     """What the composer hands to the parts of the program that it puts together.
 
-    ``observer`` is for the bus, ``meter`` and ``tracer`` for the actors, ``traffic`` and the
-    `instruments` for the HTTP front.
+    ``observer`` is for the bus, ``meter`` and ``tracer`` for the actors, ``traffic``, the
+    `instruments` and the `overview` for the HTTP front. ``recent`` holds what was logged lately.
     """
 
-    def __init__(self, config: Config, tracing: Tracing) -> None:
+    def __init__(self, config: Config, tracing: Tracing, recent: RecentEvents) -> None:
+        self._config = config
+        self._recent = recent
         self._access = Access(config.metrics.access)
         self._access_log = AccessLog(config.log.access)
         self._tracing = tracing
@@ -33,13 +42,18 @@ class Watch:
 
     @property
     def observer(self) -> Observer | None:
-        """What observes the bus; None where nobody wants to know."""
-        return self._tracing.bus(None if self._access is Access.OFF else self._meters.bus)
+        """What observes the bus: operators want to know also where nobody reads the metrics."""
+        return self._tracing.bus(self._meters.bus)
 
     @property
     def meter(self) -> Meter:
         """What Storage is measured with."""
         return self._meters.storage
+
+    @property
+    def clock_meter(self) -> ClockMeter:
+        """What the world clock is measured with."""
+        return self._meters.world
 
     @property
     def tracer(self) -> Tracer:
@@ -55,3 +69,21 @@ class Watch:
         """Give the HTTP front what it is watched with, and the page that tells of all this."""
         page = None if self._access is Access.OFF else Page(self._access, sources, self._meters)
         return Instruments(self.traffic, self._access_log, self._tracing.requests, page)
+
+    def overview(
+        self,
+        sources: Sources,
+        ruleset: PublishedRuleset,
+        streams: Callable[[], StreamsStatistics],
+        wall_clock: Callable[[], datetime],
+    ) -> Overview:
+        """Give what operators are told of the program; ``streams`` tells of the event streams."""
+        return Overview(
+            self._config,
+            ruleset,
+            sources,
+            self._meters,
+            self._recent,
+            streams=streams,
+            wall_clock=wall_clock,
+        )

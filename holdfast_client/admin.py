@@ -11,7 +11,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from holdfast_client.session import Session
-    from holdfast_client.types import AccountRecord, GrantRecord, Inventory
+    from holdfast_client.types import (
+        AccountOverview,
+        AccountRecord,
+        AuditEntry,
+        GrantRecord,
+        Inventory,
+        LedgerEntry,
+        LiveSession,
+    )
 
 
 class Admin:
@@ -37,6 +45,61 @@ class Admin:
             NotFound: ``unknown-account``.
         """
         return (await self._session.exchange(operations.ANY_INVENTORY, account_id)).value
+
+    async def account(self, account_id: str) -> AccountOverview:
+        """Give any account, with what is known of its sessions.
+
+        Raises:
+            NotFound: ``unknown-account``.
+        """
+        return (await self._session.exchange(operations.ANY_ACCOUNT, account_id)).value
+
+    def ledger(
+        self, account_id: str, *, after: int = 0, page: int = 100
+    ) -> Pages[LedgerEntry, int]:
+        """Read any account's ledger, oldest first: an async iterator."""
+
+        async def fetch(cursor: int) -> tuple[Sequence[LedgerEntry], int | None]:
+            query = requests.LedgerQuery(cursor, page)
+            answer = await self._session.exchange(operations.ANY_LEDGER, account_id, query=query)
+            return answer.value.entries, answer.value.next
+
+        return Pages(fetch, after)
+
+    async def sessions(self, account_id: str) -> Sequence[LiveSession]:
+        """Give any account's open sessions, newest first.
+
+        Raises:
+            NotFound: ``unknown-account``.
+        """
+        return (await self._session.exchange(operations.ANY_SESSIONS, account_id)).value.sessions
+
+    async def end_sessions(
+        self, account_id: str, reason: str, *, session_id: str | None = None
+    ) -> int:
+        """End every session of an account at once, or one; tell how many there were.
+
+        Raises:
+            NotFound: ``unknown-account``.
+        """
+        body = requests.ReasonBody(reason)
+        if session_id is None:
+            which = self._session.exchange(operations.END_ANY_SESSIONS, account_id, body=body)
+        else:
+            which = self._session.exchange(
+                operations.END_ANY_SESSION, account_id, session_id, body=body
+            )
+        return (await which).value.ended
+
+    def audit(self, *, page: int = 100) -> Pages[AuditEntry, str]:
+        """Read what operators did, newest first: an async iterator."""
+
+        async def fetch(cursor: str) -> tuple[Sequence[AuditEntry], str | None]:
+            query = requests.AuditQuery(cursor, page)
+            found = (await self._session.exchange(operations.AUDIT, query=query)).value
+            return found.entries, found.next
+
+        return Pages(fetch, "")
 
     async def grant(
         self, account_id: str, changes: Mapping[str, int], reason: str, *, key: str | None = None

@@ -14,7 +14,7 @@ import msgspec
 from holdfast_client import requests, types
 from holdfast_client.retry import Repeat
 from holdfast_client.types.accounts import SessionList
-from holdfast_client.types.admin import AccountPage
+from holdfast_client.types.admin import AccountOverview, AccountPage, AuditPage, EndedSessions
 from holdfast_client.types.economy import TransferList
 from holdfast_client.types.inventory import LedgerPage, OrderList
 
@@ -210,3 +210,30 @@ RESUME = Operation(
     answer=types.AccountRecord,
     repeat=Repeat.ONCE,
 )
+ANY_ACCOUNT = Operation(
+    method="GET", path="/v1/admin/accounts/{account_id}", answer=AccountOverview
+)
+ANY_LEDGER = Operation(
+    method="GET",
+    path="/v1/admin/accounts/{account_id}/ledger",
+    query=requests.LedgerQuery,
+    answer=LedgerPage,
+)
+ANY_SESSIONS = Operation(
+    method="GET", path="/v1/admin/accounts/{account_id}/sessions", answer=SessionList
+)
+END_ANY_SESSIONS = Operation(
+    method="DELETE",
+    path="/v1/admin/accounts/{account_id}/sessions",
+    body=requests.ReasonBody,
+    answer=EndedSessions,
+    repeat=Repeat.ONCE,
+)
+END_ANY_SESSION = Operation(
+    method="DELETE",
+    path="/v1/admin/accounts/{account_id}/sessions/{session_id}",
+    body=requests.ReasonBody,
+    answer=EndedSessions,
+    repeat=Repeat.ONCE,
+)
+AUDIT = Operation(method="GET", path="/v1/admin/audit", query=requests.AuditQuery, answer=AuditPage)

@@ -96,3 +96,10 @@ class AccountsQuery(Sent, frozen=True):
     query: str
     after: str
     limit: int
+
+
+class AuditQuery(Sent, frozen=True):
+    """The entries before another one."""
+
+    before: str
+    limit: int

@@ -10,37 +10,56 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from actors.authx.audit_store import announce, notify, record
+from actors.authx.directory import NamedAccount
 from actors.authx.errors import InvalidCredentials, UnknownAccount, UsernameTaken
-from actors.authx.listener import ACCOUNTS_CHANNEL
 from actors.authx.messages import Account
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
+    from actors.authx.audit_store import AuditEntry
     from actors.authx.usernames import Username
     from actors.database.session import Record, Script, Session
 
 _INSERT = """
-insert into accounts (account_id, username, username_key, password_hash, role, created_at)
-values ($1, $2, $3, $4, $5, $6)
+insert into accounts
+    (account_id, username, username_key, password_hash, role, created_at, must_change_password)
+values ($1, $2, $3, $4, $5, $6, $7)
 on conflict do nothing
 """
 
 _BY_ID = """
-select account_id, username, role, suspended_at, created_at from accounts where account_id = $1
+select account_id, username, role, suspended_at, created_at, must_change_password
+from accounts where account_id = $1
 """
 
 _BY_USERNAME = """
-select account_id, username, role, suspended_at, created_at from accounts where username_key = $1
+select account_id, username, role, suspended_at, created_at, must_change_password
+from accounts where username_key = $1
+"""
+
+_BY_USERNAMES = """
+select account_id, username, username_key, role, suspended_at, created_at, must_change_password
+from accounts where username_key = any($1::text[])
 """
 
 _ALL = """
-select account_id, username, role, suspended_at, created_at from accounts
+select account_id, username, role, suspended_at, created_at, must_change_password
+from accounts
+order by created_at, account_id
+"""
+
+_ADMINS = """
+select account_id, username, role, suspended_at, created_at, must_change_password
+from accounts where role = 'admin' and suspended_at is null
 order by created_at, account_id
 """
 
 _SEARCH = """
-select account_id, username, role, suspended_at, created_at from accounts
+select account_id, username, role, suspended_at, created_at, must_change_password
+from accounts
 where username_key ~>=~ $1 and username_key ~<~ $2 and username_key ~>~ $3
 order by username_key using ~<~ limit $4
 """
@@ -48,15 +67,17 @@ order by username_key using ~<~ limit $4
 _LAST_CHARACTER = "\U0010ffff"
 
 _CREDENTIALS_BY_ID = """
-select account_id, password_hash, suspended_at from accounts where account_id = $1
+select account_id, password_hash, suspended_at, must_change_password from accounts
+where account_id = $1
 """
 
 _CREDENTIALS_BY_USERNAME = """
-select account_id, password_hash, suspended_at from accounts where username_key = $1
+select account_id, password_hash, suspended_at, must_change_password from accounts
+where username_key = $1
 """
 
 _REPLACE_HASH = """
-update accounts set password_hash = $2
+update accounts set password_hash = $2, must_change_password = false
 where account_id = $1 and password_hash in ($2, $3)
 returning account_id
 """
@@ -67,23 +88,16 @@ _ERASE = "delete from accounts where account_id = $1 and password_hash = $2"
 
 _SET_ROLE = """
 update accounts set role = $2 where username_key = $1
-returning account_id, username, role, suspended_at, created_at
+returning account_id, username, role, suspended_at, created_at, must_change_password
 """
 
 _SET_SUSPENDED = """
 update accounts set suspended_at = case when $3 then coalesce(suspended_at, $4) end
 where username_key = $1 or account_id = $2
-returning account_id, username, role, suspended_at, created_at
+returning account_id, username, role, suspended_at, created_at, must_change_password
 """
 
 _END_SESSIONS = "delete from sessions where account_id = $1"
-
-_NOTIFY = "select pg_notify($1, $2)"
-
-_AUDIT = """
-insert into audit (audit_id, at, actor, action, subject, reason, detail)
-values ($1, $2, $3, $4, $5, $6, $7)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +109,7 @@ class NewAccount:
     password_hash: str = field(repr=False)
     role: str
     created_at: datetime
+    must_change_password: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +119,7 @@ class Credentials:
     account_id: str
     password_hash: str = field(repr=False)
     suspended: bool
-
-
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """What an operator did, for the record; ``detail`` is JSON text."""
-
-    audit_id: str
-    at: datetime
-    actor: str
-    action: str
-    reason: str
-    detail: str
+    must_change_password: bool = False
 
 
 def insert_account(new: NewAccount, *, audit: AuditEntry | None = None) -> Script[Account]:
@@ -131,12 +135,13 @@ def insert_account(new: NewAccount, *, audit: AuditEntry | None = None) -> Scrip
                 new.password_hash,
                 new.role,
                 new.created_at,
+                new.must_change_password,
             )
             row = await session.fetchrow(_BY_ID, new.account_id)
             if row is None:
                 raise UsernameTaken
             if audit is not None:
-                await _record(session, audit, new.account_id)
+                await record(session, audit, new.account_id)
         return _account(row)
 
     return script
@@ -160,11 +165,30 @@ def find_account(username_key: str) -> Script[Account]:
     return script
 
 
+def find_accounts(username_keys: Sequence[str]) -> Script[list[NamedAccount]]:
+    """Read those of the given usernames' keys that somebody has."""
+
+    async def script(session: Session) -> list[NamedAccount]:
+        rows = await session.fetch(_BY_USERNAMES, list(username_keys))
+        return [NamedAccount(row["username_key"], _account(row)) for row in rows]
+
+    return script
+
+
 def list_accounts() -> Script[list[Account]]:
     """Read all accounts in the order of their making."""
 
     async def script(session: Session) -> list[Account]:
         return [_account(row) for row in await session.fetch(_ALL)]
+
+    return script
+
+
+def list_admins() -> Script[list[Account]]:
+    """Read the admins that are not suspended, in the order of their making."""
+
+    async def script(session: Session) -> list[Account]:
+        return [_account(row) for row in await session.fetch(_ADMINS)]
 
     return script
 
@@ -206,7 +230,7 @@ def replace_password(
 
 
 def erase_account(account_id: str, *, verified_hash: str) -> Script[None]:
-    """Remove an account with everything of it, which the schema takes along.
+    """Remove an account with everything of it, which the schema takes along, and announce it.
 
     The script raises `InvalidCredentials` if the verified hash was replaced meanwhile.
     """
@@ -215,6 +239,7 @@ def erase_account(account_id: str, *, verified_hash: str) -> Script[None]:
         async with session.transaction():
             await session.execute(_ERASE, account_id, verified_hash)
             left = await session.fetchrow(_BY_ID, account_id)
+            await notify(session, account_id)
         if left is not None:
             raise InvalidCredentials
 
@@ -227,7 +252,7 @@ def set_role(username_key: str, role: str, *, audit: AuditEntry) -> Script[Accou
     async def script(session: Session) -> Account:
         async with session.transaction():
             account = _known(await session.fetchrow(_SET_ROLE, username_key, role))
-            await _announce(session, account, audit)
+            await announce(session, audit, account.account_id)
         return account
 
     return script
@@ -263,28 +288,10 @@ def set_suspended(
             account = _known(row)
             if suspended:
                 await session.execute(_END_SESSIONS, account.account_id)
-            await _announce(session, account, audit)
+            await announce(session, audit, account.account_id)
         return account
 
     return script
-
-
-async def _announce(session: Session, account: Account, audit: AuditEntry) -> None:
-    await _record(session, audit, account.account_id)
-    await session.execute(_NOTIFY, ACCOUNTS_CHANNEL, account.account_id)
-
-
-async def _record(session: Session, entry: AuditEntry, subject: str) -> None:
-    await session.execute(
-        _AUDIT,
-        entry.audit_id,
-        entry.at,
-        entry.actor,
-        entry.action,
-        subject,
-        entry.reason,
-        entry.detail,
-    )
 
 
 def _known(row: Record | None) -> Account:
@@ -300,6 +307,7 @@ def _account(row: Record) -> Account:
         role=row["role"],
         suspended=row["suspended_at"] is not None,
         created_at=row["created_at"],
+        must_change_password=row["must_change_password"],
     )
 
 
@@ -310,4 +318,5 @@ def _credentials(row: Record | None) -> Credentials | None:
         account_id=row["account_id"],
         password_hash=row["password_hash"],
         suspended=row["suspended_at"] is not None,
+        must_change_password=row["must_change_password"],
     )

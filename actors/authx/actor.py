@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, cast
 
 import trio
 
-from actors.authx import session_store
+from actors.authx import account_store, session_store
 from actors.authx.announcements import Announcer
 from actors.authx.attempts import AttemptLimit
 from actors.authx.connections import Connections
+from actors.authx.directory import AccountCache, AccountReader
 from actors.authx.dispatch import Dispatcher
 from actors.authx.listener import AccountListener
+from actors.authx.memory import Memory
+from actors.authx.oversight import Oversight
 from actors.authx.passwords import Passwords
 from actors.authx.service import AccountService
 from actors.authx.sessions import SessionCache, SessionReader
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
+    from actors.authx.directory import NamedAccount
     from actors.authx.keys import KeyRing
     from actors.authx.messages import AuthMessage
     from actors.authx.sessions import SessionState
@@ -91,25 +95,28 @@ class Authx:
         gets `ActorStopped`.
         """
         announcer = Announcer(self._bus)
-        cache = SessionCache(self._settings.session_cache_max, on_drop=announcer.changed)
+        memory = Memory(
+            SessionCache(self._settings.session_cache_max, on_drop=announcer.changed),
+            AccountCache(self._settings.account_cache_max),
+        )
         with self._subscription.answering():
             async with Connections(self._database, self._settings) as connections:
                 standstill = Standstill(connections, self._bus, log=self._log)
                 listener = AccountListener(
                     self._database,
-                    cache,
+                    memory,
                     self._settings,
                     on_change=standstill.look_again,
                     log=self._log,
                 )
-                service = self._service(connections, cache)
+                service = self._service(connections, memory)
                 async with trio.open_nursery() as background:
                     background.start_soon(listener.run)
                     background.start_soon(standstill.run)
                     background.start_soon(self._keep_house, service)
                     async with trio.open_nursery() as requests:
                         dispatcher = self._dispatcher(
-                            requests, service, connections, cache, listener
+                            requests, service, connections, memory, listener
                         )
                         task_status.started()
                         await self._receive(dispatcher)
@@ -118,10 +125,10 @@ class Authx:
                         )
                     background.cancel_scope.cancel()
 
-    def _service(self, connections: Connections, cache: SessionCache) -> AccountService:
+    def _service(self, connections: Connections, memory: Memory) -> AccountService:
         return AccountService(
             connections,
-            cache,
+            memory,
             keyring=self._keyring,
             passwords=self._passwords,
             tokens=self._tokens,
@@ -136,29 +143,41 @@ class Authx:
         nursery: trio.Nursery,
         service: AccountService,
         connections: Connections,
-        cache: SessionCache,
+        memory: Memory,
         listener: AccountListener,
     ) -> Dispatcher:
-        async def fetch(session_ids: Sequence[str]) -> Sequence[SessionState]:
+        async def read_sessions(session_ids: Sequence[str]) -> Sequence[SessionState]:
             return await connections.run(
                 session_store.read_sessions(session_ids, now=self._wall_clock())
             )
 
-        reader = SessionReader(
-            cache,
-            fetch,
+        async def read_accounts(username_keys: Sequence[str]) -> Sequence[NamedAccount]:
+            return await connections.run(account_store.find_accounts(username_keys))
+
+        sessions = SessionReader(
+            memory.sessions,
+            read_sessions,
             nursery,
             waiting_max=self._settings.session_reads_waiting_max,
             wall_clock=self._wall_clock,
         )
+        accounts = AccountReader(
+            memory.accounts,
+            read_accounts,
+            nursery,
+            waiting_max=self._settings.account_reads_waiting_max,
+        )
+        oversight = Oversight(connections, memory, wall_clock=self._wall_clock, log=self._log)
         return Dispatcher(
             nursery,
             service,
+            oversight,
             tokens=self._tokens,
             passwords=self._passwords,
-            cache=cache,
+            memory=memory,
             listener=listener,
-            reader=reader,
+            sessions=sessions,
+            accounts=accounts,
             logins=self._logins,
             in_flight_max=self._settings.requests_in_flight_max,
             wall_clock=self._wall_clock,

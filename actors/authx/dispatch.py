@@ -6,7 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 from actors.authx import messages
-from actors.authx.errors import AuthxError, TooManyAttempts
+from actors.authx.errors import AuthxError, InvalidUsername, TooManyAttempts, UnknownAccount
+from actors.authx.usernames import parse_username
 from actors.database.errors import DatabaseError
 from bus import Overloaded
 
@@ -16,10 +17,13 @@ if TYPE_CHECKING:
 
     import trio
 
+    from actors.authx.directory import AccountReader
     from actors.authx.listener import AccountListener
+    from actors.authx.memory import Memory
+    from actors.authx.oversight import Oversight
     from actors.authx.passwords import HashSlot, Passwords
     from actors.authx.service import AccountService
-    from actors.authx.sessions import SessionCache, SessionReader
+    from actors.authx.sessions import SessionReader
     from actors.authx.statistics import LoginCounters
     from actors.authx.tokens import AccessTokens
     from bus import Reply
@@ -39,23 +43,27 @@ class Dispatcher:
         self,
         nursery: trio.Nursery,
         service: AccountService,
+        oversight: Oversight,
         *,
         tokens: AccessTokens,
         passwords: Passwords,
-        cache: SessionCache,
+        memory: Memory,
         listener: AccountListener,
-        reader: SessionReader,
+        sessions: SessionReader,
+        accounts: AccountReader,
         logins: LoginCounters,
         in_flight_max: int,
         wall_clock: Callable[[], datetime],
     ) -> None:
         self._nursery = nursery
         self._service = service
+        self._oversight = oversight
         self._tokens = tokens
         self._passwords = passwords
-        self._cache = cache
+        self._memory = memory
         self._listener = listener
-        self._reader = reader
+        self._sessions = sessions
+        self._accounts = accounts
         self._logins = logins
         self._in_flight = 0
         self._in_flight_max = in_flight_max
@@ -85,11 +93,15 @@ class Dispatcher:
             case messages.GetAccount():
                 self._start(reply, partial(service.get_account, message))
             case messages.FindAccount():
-                self._start(reply, partial(service.find_account, message))
-            case messages.SearchAccounts():
-                self._start(reply, partial(service.search_accounts, message))
-            case messages.SetSuspended():
-                self._start(reply, partial(service.set_suspended, message))
+                self._find_account(message.username, reply)
+            case (
+                messages.SearchAccounts()
+                | messages.SetSuspended()
+                | messages.GetAccountOverview()
+                | messages.RevokeSessions()
+                | messages.ReadAudit()
+            ):
+                self._start(reply, partial(self._oversight.answer, message))
             case _:
                 self._admit_hashing(message, reply)
 
@@ -118,11 +130,25 @@ class Dispatcher:
         claims = self._tokens.verify(token)
         if reply is None:
             return
-        state = self._cache.get(claims.sid) if self._listener.listening else None
+        state = self._memory.sessions.get(claims.sid) if self._listener.listening else None
         if state is None:
-            self._reader.ask(claims, reply)
+            self._sessions.ask(claims, reply)
         else:
             reply.send_nowait(state.identify(claims, self._wall_clock()))
+
+    def _find_account(self, username: str, reply: AnyReply) -> None:
+        try:
+            key = parse_username(username).key
+        except InvalidUsername:
+            # A name that nobody can have is unknown too.
+            raise UnknownAccount from None
+        if reply is None:
+            return
+        known = self._memory.accounts.get(key) if self._listener.listening else None
+        if known is None:
+            self._accounts.ask(key, reply)
+        else:
+            reply.send_nowait(known.account)
 
     def _start(self, reply: AnyReply, work: Work) -> None:
         if self._in_flight >= self._in_flight_max:

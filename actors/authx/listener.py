@@ -1,6 +1,6 @@
 """Hears from the database that an account was changed by another process, such as an operator's.
 
-Only while this listens may the session cache be believed: see `AccountListener.listening`.
+Only while this listens may what is remembered be believed: see `AccountListener.listening`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-    from actors.authx.sessions import SessionCache
+    from actors.authx.memory import Memory
     from actors.authx.settings import AuthxSettings
     from actors.database.driver import Connection, Database
     from actors.database.session import Session
@@ -27,7 +27,7 @@ ACCOUNTS_CHANNEL = "holdfast_accounts"
 
 
 class AccountListener:
-    """Drops the cached sessions of every account that is announced on `ACCOUNTS_CHANNEL`.
+    """Drops what is remembered of every account that is announced on `ACCOUNTS_CHANNEL`.
 
     ``on_change`` is called after each announcement, and after the start of listening, when some
     may have been missed.
@@ -36,14 +36,14 @@ class AccountListener:
     def __init__(
         self,
         database: Database,
-        cache: SessionCache,
+        memory: Memory,
         settings: AuthxSettings,
         *,
         on_change: Callable[[], None],
         log: FilteringBoundLogger,
     ) -> None:
         self._database = database
-        self._cache = cache
+        self._memory = memory
         self._settings = settings
         self._on_change = on_change
         self._log = log
@@ -75,7 +75,7 @@ class AccountListener:
         try:
             await connection.listen(ACCOUNTS_CHANNEL, self._forget)
             # What was announced while nobody listened is lost: forget everything from then.
-            self._cache.clear()
+            self._memory.clear()
             self._on_change()
             self._connection = connection
             backoff.succeeded()
@@ -89,7 +89,7 @@ class AccountListener:
             connection.terminate()
 
     def _forget(self, account_id: str) -> None:
-        self._cache.drop_account(account_id)
+        self._memory.drop_account(account_id)
         self._on_change()
 
 

@@ -16,11 +16,50 @@ class Account:
     role: str
     suspended: bool
     created_at: datetime
+    must_change_password: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AccountOverview:
+    """An account as an operator looks at it.
+
+    ``sessions`` counts the live ones; ``last_seen_at`` is the latest login or refresh that is
+    still known.
+    """
+
+    account_id: str
+    username: str
+    role: str
+    suspended: bool
+    created_at: datetime
+    must_change_password: bool
+    sessions: int
+    last_seen_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """What an operator did to an account, who and why; ``detail`` is JSON text.
+
+    ``username`` is None where the account is gone.
+    """
+
+    audit_id: str
+    at: datetime
+    actor: str
+    action: str
+    account_id: str
+    username: str | None
+    reason: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """A session's credentials, as handed out at login and at each refresh."""
+    """A session's credentials, as handed out at login and at each refresh.
+
+    With ``must_change_password`` they are good for little else: see `Identity`.
+    """
 
     account_id: str
     session_id: str
@@ -28,6 +67,7 @@ class Tokens:
     expires_in: int
     refresh_token: str
     refresh_expires_in: int
+    must_change_password: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +82,17 @@ class SessionInfo:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a verified token speaks for."""
+    """Who a verified token speaks for.
+
+    With ``must_change_password`` somebody else chose the account's password: whoever serves the
+    token lets its holder choose another, and nothing more.
+    """
 
     account_id: str
     session_id: str
     role: str
+    username: str
+    must_change_password: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +194,37 @@ class SetSuspended:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class GetAccountOverview:
+    """Answers the `AccountOverview`, or raises `UnknownAccount`."""
+
+    account_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeSessions:
+    """End one session of an account, or all where ``session_id`` is None, at an operator's word.
+
+    Answers how many live ones were ended; raises `UnknownAccount`.
+    """
+
+    account_id: str
+    session_id: str | None
+    operator: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadAudit:
+    """Answers up to ``limit`` entries of the audit log, newest first, as `AuditRecord`.
+
+    They are those older than the entry ``before``, or the last ones where that is None.
+    """
+
+    before: str | None
+    limit: int
+
+
 AuthMessage: TypeAlias = (
     Register
     | Login
@@ -161,4 +238,7 @@ AuthMessage: TypeAlias = (
     | EraseAccount
     | SearchAccounts
     | SetSuspended
+    | GetAccountOverview
+    | RevokeSessions
+    | ReadAudit
 )

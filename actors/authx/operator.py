@@ -12,7 +12,8 @@ import msgspec
 from uuid_utils import uuid7
 
 from actors.authx import account_store
-from actors.authx.account_store import AuditEntry, NewAccount
+from actors.authx.account_store import NewAccount
+from actors.authx.audit_store import AuditEntry
 from actors.authx.usernames import parse_username
 
 if TYPE_CHECKING:
@@ -36,11 +37,12 @@ async def create_account(
     password: str,
     *,
     role: Role = "player",
+    one_time: bool = False,
     now: datetime,
     actor: str = _COMMAND_LINE,
     reason: str = "",
 ) -> Account:
-    """Make an account with a role.
+    """Make an account with a role; a ``one_time`` password must be changed before anything else.
 
     Raises:
         InvalidUsername: the username breaks the rules.
@@ -52,10 +54,15 @@ async def create_account(
     passwords.check(password)
     with passwords.reserve() as slot:
         password_hash = await slot.hash(password)
-    new = NewAccount(str(uuid7()), parsed, password_hash, role, now)
+    new = NewAccount(str(uuid7()), parsed, password_hash, role, now, must_change_password=one_time)
     audit = _audit("account-created", now, actor, reason, username=parsed.shown, role=role)
     script = account_store.insert_account(new, audit=audit)
     return await connection.run(script, timeout_s=_TIMEOUT_S)
+
+
+async def find_admins(connection: Connection) -> list[Account]:
+    """Tell who may log in and has the role admin, oldest first; raises `DatabaseError`."""
+    return await connection.run(account_store.list_admins(), timeout_s=_TIMEOUT_S)
 
 
 async def set_role(

@@ -9,11 +9,15 @@ import trio
 from uuid_utils import uuid7
 
 from actors.authx import account_store, session_store
-from actors.authx.errors import InvalidCredentials, InvalidToken, InvalidUsername, UnknownAccount
+from actors.authx.errors import (
+    InvalidCredentials,
+    InvalidPassword,
+    InvalidToken,
+    InvalidUsername,
+)
 from actors.authx.messages import Tokens
-from actors.authx.operator import suspension_audit
 from actors.authx.refresh import RefreshToken, issue_refresh_token, read_refresh_token
-from actors.authx.usernames import fold_username, parse_username
+from actors.authx.usernames import parse_username
 from actors.database.errors import DatabaseError
 
 if TYPE_CHECKING:
@@ -26,8 +30,8 @@ if TYPE_CHECKING:
     from actors.authx.attempts import AttemptLimit
     from actors.authx.connections import Connections
     from actors.authx.keys import KeyRing
+    from actors.authx.memory import Memory
     from actors.authx.passwords import HashSlot, Passwords
-    from actors.authx.sessions import SessionCache
     from actors.authx.settings import AuthxSettings
     from actors.authx.tokens import AccessTokens
     from actors.database.session import Script
@@ -45,7 +49,7 @@ class AccountService:
     def __init__(
         self,
         connections: Connections,
-        cache: SessionCache,
+        memory: Memory,
         *,
         keyring: KeyRing,
         passwords: Passwords,
@@ -56,7 +60,7 @@ class AccountService:
         log: FilteringBoundLogger,
     ) -> None:
         self._connections = connections
-        self._cache = cache
+        self._memory = memory
         self._keyring = keyring
         self._passwords = passwords
         self._tokens = tokens
@@ -99,30 +103,6 @@ class AccountService:
             renewed_hash = await slot.hash(request.password)
         return await self._open_session(credentials, renewed_hash)
 
-    async def search_accounts(
-        self, request: messages.SearchAccounts
-    ) -> tuple[messages.Account, ...]:
-        """Find accounts by the beginning of their names."""
-        prefix, after = (fold_username(text) for text in (request.query, request.after))
-        script = account_store.search_accounts(prefix, after, request.limit)
-        return tuple(await self._connections.run(script))
-
-    async def set_suspended(self, request: messages.SetSuspended) -> messages.Account:
-        """Suspend an account, which ends its sessions at once, or let it in again."""
-        audit = suspension_audit(
-            suspended=request.suspended,
-            now=self._wall_clock(),
-            actor=request.operator,
-            reason=request.reason,
-        )
-        script = account_store.set_suspended(
-            account_id=request.account_id, suspended=request.suspended, audit=audit
-        )
-        try:
-            return await self._connections.run(script)
-        finally:
-            self._cache.drop_account(request.account_id)
-
     def read_refresh_token(self, text: str) -> RefreshToken:
         """Take a refresh token apart without the database; raises `InvalidToken`."""
         return read_refresh_token(self._keyring, text)
@@ -143,12 +123,12 @@ class AccountService:
             outcome = await self._connections.run(session_store.rotate_session(rotation))
         finally:
             # Whatever became of it, what is remembered of this session is no longer so.
-            self._cache.drop(session_id)
+            self._memory.drop_session(session_id)
         if isinstance(outcome, session_store.NotRotated):
             if outcome.was_live:
                 self._log.warning("refresh_token_reused", session_id=session_id)
             raise InvalidToken
-        return self._tokens_of(outcome.account_id, session_id, outcome.role, text)
+        return self._tokens_of(outcome.account_id, session_id, outcome.standing, text)
 
     async def list_sessions(
         self, request: messages.ListSessions
@@ -165,25 +145,19 @@ class AccountService:
                 session_store.end_sessions(request.account_id, request.session_id)
             )
         finally:
-            self._cache.drop_account(request.account_id)
+            self._memory.drop_account(request.account_id)
 
     async def get_account(self, request: messages.GetAccount) -> messages.Account:
         """Read an account."""
         return await self._connections.run(account_store.get_account(request.account_id))
-
-    async def find_account(self, request: messages.FindAccount) -> messages.Account:
-        """Read the account of a username; a name that nobody can have is unknown too."""
-        try:
-            key = parse_username(request.username).key
-        except InvalidUsername:
-            raise UnknownAccount from None
-        return await self._connections.run(account_store.find_account(key))
 
     async def change_password(self, request: messages.ChangePassword, slot: HashSlot) -> None:
         """Replace a password; at return only the session that asked is left."""
         self._passwords.check(request.new_password)
         account_id = request.account_id
         credentials = await self._verified_owner(account_id, request.current_password, slot)
+        if credentials.must_change_password and request.new_password == request.current_password:
+            raise InvalidPassword("must not be the one-time password itself")
         new_hash = await slot.hash(request.new_password)
         script = account_store.replace_password(
             account_id,
@@ -194,7 +168,7 @@ class AccountService:
         try:
             await self._connections.run(script)
         finally:
-            self._cache.drop_account(account_id)
+            self._memory.drop_account(account_id)
         self._log.info("password_changed", account_id=account_id)
 
     async def erase_account(self, request: messages.EraseAccount, slot: HashSlot) -> None:
@@ -205,7 +179,7 @@ class AccountService:
         try:
             await self._connections.run(script)
         finally:
-            self._cache.drop_account(account_id)
+            self._memory.drop_account(account_id)
         self._log.info("account_erased", account_id=account_id)
 
     async def delete_expired_sessions(self) -> int:
@@ -275,17 +249,20 @@ class AccountService:
             )
         )
         for ended in opened.ended:
-            self._cache.drop(ended)
-        return self._tokens_of(credentials.account_id, session_id, opened.role, text)
+            self._memory.drop_session(ended)
+        return self._tokens_of(credentials.account_id, session_id, opened.standing, text)
 
-    def _tokens_of(self, account_id: str, session_id: str, role: str, refresh_token: str) -> Tokens:
+    def _tokens_of(
+        self, account_id: str, session_id: str, standing: session_store.Standing, refresh_token: str
+    ) -> Tokens:
         return Tokens(
             account_id=account_id,
             session_id=session_id,
             access_token=self._tokens.issue(
-                account_id=account_id, session_id=session_id, role=role
+                account_id=account_id, session_id=session_id, role=standing.role
             ),
             expires_in=self._settings.token_seconds,
             refresh_token=refresh_token,
             refresh_expires_in=self._settings.refresh_seconds,
+            must_change_password=standing.must_change_password,
         )

@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from actors.database.session import Script, Session
+    from actors.database.session import Record, Script, Session
 
 # Both lock the account's row: a change of password or a suspension that is under way at the same
 # time comes before (and is seen here) or after (and ends the new session).
 _STILL_VERIFIED = """
-select role from accounts
+select role, must_change_password from accounts
 where account_id = $1 and password_hash = $2 and suspended_at is null
 for share
 """
 _RENEW_HASH = """
 update accounts set password_hash = $3
 where account_id = $1 and password_hash in ($2, $3) and suspended_at is null
-returning role
+returning role, must_change_password
 """
 
 _INSERT = """
@@ -55,13 +55,13 @@ set refresh_hash = $3,
 from accounts as a
 where s.session_id = $1 and s.refresh_hash in ($2, $3) and s.expires_at > $4
     and a.account_id = s.account_id and a.suspended_at is null
-returning s.account_id, a.role
+returning s.account_id, a.role, a.must_change_password
 """
 
 _END_ONE = "delete from sessions where session_id = $1 returning expires_at"
 
 _LIVE = """
-select s.session_id, s.account_id, s.expires_at, a.role
+select s.session_id, s.account_id, s.expires_at, a.role, a.username, a.must_change_password
 from sessions as s join accounts as a on a.account_id = s.account_id
 where s.session_id = any($1::uuid[]) and s.expires_at > $2 and a.suspended_at is null
 """
@@ -103,10 +103,18 @@ class NewSession:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """What an account may do at this moment."""
+
+    role: str
+    must_change_password: bool
+
+
+@dataclass(frozen=True, slots=True)
 class OpenedSession:
     """A session that was opened, and those of the same account that had to make room."""
 
-    role: str
+    standing: Standing
     ended: tuple[str, ...]
 
 
@@ -126,7 +134,7 @@ class Rotated:
     """The rotation took place."""
 
     account_id: str
-    role: str
+    standing: Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +153,8 @@ def open_session(new: NewSession) -> Script[OpenedSession]:
 
     async def script(session: Session) -> OpenedSession:
         async with session.transaction():
-            role = await _still_verified(session, new)
-            if role is None:
+            standing = await _still_verified(session, new)
+            if standing is None:
                 raise InvalidCredentials
             await session.execute(
                 _INSERT,
@@ -157,7 +165,7 @@ def open_session(new: NewSession) -> Script[OpenedSession]:
                 new.expires_at,
             )
             ended = await session.fetch(_END_OLDEST, new.account_id, new.sessions_max)
-        return OpenedSession(role, tuple(row["session_id"] for row in ended))
+        return OpenedSession(standing, tuple(row["session_id"] for row in ended))
 
     return script
 
@@ -179,7 +187,7 @@ def rotate_session(rotation: Rotation) -> Script[Rotated | NotRotated]:
             rotation.expires_at,
         )
         if row is not None:
-            return Rotated(row["account_id"], row["role"])
+            return Rotated(row["account_id"], _standing(row))
         expires_at = await session.fetchval(_END_ONE, rotation.session_id)
         return NotRotated(was_live=expires_at is not None and expires_at > rotation.now)
 
@@ -192,7 +200,14 @@ def read_sessions(session_ids: Sequence[str], *, now: datetime) -> Script[list[S
     async def script(session: Session) -> list[SessionState]:
         return [
             SessionState(
-                Identity(row["account_id"], row["session_id"], row["role"]), row["expires_at"]
+                Identity(
+                    row["account_id"],
+                    row["session_id"],
+                    row["role"],
+                    row["username"],
+                    must_change_password=row["must_change_password"],
+                ),
+                row["expires_at"],
             )
             for row in await session.fetch(_LIVE, list(session_ids), now)
         ]
@@ -232,12 +247,16 @@ def delete_expired_sessions(*, now: datetime, batch: int) -> Script[int]:
     return script
 
 
-async def _still_verified(session: Session, new: NewSession) -> str | None:
-    """Give the account's role if it may still log in with what was verified."""
+async def _still_verified(session: Session, new: NewSession) -> Standing | None:
+    """Give the account's standing if it may still log in with what was verified."""
     if new.renewed_hash is None:
-        role = await session.fetchval(_STILL_VERIFIED, new.account_id, new.verified_hash)
+        row = await session.fetchrow(_STILL_VERIFIED, new.account_id, new.verified_hash)
     else:
-        role = await session.fetchval(
+        row = await session.fetchrow(
             _RENEW_HASH, new.account_id, new.verified_hash, new.renewed_hash
         )
-    return None if role is None else str(role)
+    return None if row is None else _standing(row)
+
+
+def _standing(row: Record) -> Standing:
+    return Standing(row["role"], must_change_password=row["must_change_password"])

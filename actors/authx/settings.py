@@ -41,6 +41,8 @@ class AuthxSettings:
     token_cache_max: int = 50_000
     sessions_per_account_max: int = 100
     session_reads_waiting_max: int = 2_000
+    account_cache_max: int = 20_000
+    account_reads_waiting_max: int = 2_000
     requests_in_flight_max: int = 256
 
     database_connections: int = 2

@@ -63,6 +63,11 @@ class Activation:
         """How often any of the inventories was restarted."""
         return self._supervisor.restarts
 
+    @property
+    def starting(self) -> int:
+        """How many inventories are on their way to life."""
+        return self._supervisor.starting
+
     def stopping(self) -> None:
         """Say that shutdown has begun."""
         self._supervisor.stopping()

@@ -64,6 +64,7 @@ class InventoriesStatistics:
     passivations: int
     due_lag_ms: int
     restarts: int
+    activating: int
 
 
 class Inventories:
@@ -133,6 +134,7 @@ class Inventories:
             passivations=residents.passivations,
             due_lag_ms=0 if self._due is None else self._due.lag_ms,
             restarts=0 if self._activated is None else self._activated.restarts,
+            activating=0 if self._activated is None else self._activated.starting,
         )
 
     async def _serve(self, activation: Activation, world: WorldTime) -> None:

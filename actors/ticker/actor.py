@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 from uuid_utils import uuid7
 
+from actors.meter import NO_CLOCK_METER
 from actors.shutdown import Phase, Shutdown
 from actors.storage import Create, Read, Row, StorageClient, StorageError, Update
 from actors.ticker.messages import GetWorld, Tick, TickerStatistics, World
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
+    from actors.meter import ClockMeter
     from bus import Bus, Subscription
 
 TICKER_KEY: Final = "ticker"
@@ -46,6 +48,7 @@ class Ticker:
         tick_ms: int,
         wall_clock: Callable[[], datetime],
         log: FilteringBoundLogger,
+        meter: ClockMeter = NO_CLOCK_METER,
     ) -> None:
         self._subscription = subscription
         self._bus = bus
@@ -55,6 +58,7 @@ class Ticker:
         self._tick_ms = tick_ms
         self._wall_clock = wall_clock
         self._log = log
+        self._meter = meter
         self._lag_ticks = 0
         self._clock: _Clock | None = None
         self._due: float | None = None
@@ -115,6 +119,7 @@ class Ticker:
                 continue
             clock.advance()
             await self._publish(clock)
+            self._meter.ticked(max(0.0, trio.current_time() - due))
             due += tick_s
 
     async def _store(self, clock: _Clock) -> None:

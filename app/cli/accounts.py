@@ -17,6 +17,7 @@ from actors.authx.errors import InvalidPassword, InvalidUsername, UnknownAccount
 from actors.authx.passwords import Passwords
 from app.cli.database import operator_connection
 from app.cli.failures import Failure, expected_failures
+from app.cli.one_time import one_time_password
 from app.cli.options import config_option, read_config
 from app.cli.progress import working
 from app.settings import authx_settings
@@ -45,22 +46,46 @@ def accounts() -> None:
 @click.argument("username")
 @click.option("--admin", is_flag=True, help="Give it the role admin instead of player.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@click.option(
+    "--one-time",
+    is_flag=True,
+    help="Make up a password and show it; it must be changed at the first login.",
+)
 @config_option
-def create(username: str, config_file: Path | None, *, admin: bool, password_stdin: bool) -> None:
+def create(
+    username: str,
+    config_file: Path | None,
+    *,
+    admin: bool,
+    password_stdin: bool,
+    one_time: bool,
+) -> None:
     """Make an account; asks for its password."""
-    password = _read_password(from_stdin=password_stdin)
+    if one_time and password_stdin:
+        raise click.UsageError("--one-time makes up a password: none can be given")
+    given = "" if one_time else _read_password(from_stdin=password_stdin)
     role: Literal["player", "admin"] = "admin" if admin else "player"
     with expected_failures():
         config = read_config(config_file)
-        passwords = Passwords(authx_settings(config))
+        settings = authx_settings(config)
+        passwords = Passwords(settings)
+        password = one_time_password(settings) if one_time else given
 
         async def work(connection: Connection) -> Account:
             return await operator.create_account(
-                connection, passwords, username, password, role=role, now=datetime.now(UTC)
+                connection,
+                passwords,
+                username,
+                password,
+                role=role,
+                one_time=one_time,
+                now=datetime.now(UTC),
             )
 
         account = _run(config, username, work)
     click.echo(f"made {account.username} ({account.role}, {account.account_id})")
+    if one_time:
+        click.echo(f"one-time password: {password}")
 
 
 @accounts.command()

@@ -2,31 +2,51 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import trio
 
+from actors.authx import operator
+from actors.authx.errors import InvalidUsername, UsernameTaken
 from actors.authx.keys import KeyRing, create_key_file, read_keyring
+from actors.authx.passwords import Passwords
 from actors.inventory.ruleset import load_ruleset
 from app.cli.database import operator_connection
-from app.cli.failures import expected_failures
+from app.cli.failures import Failure, expected_failures
+from app.cli.one_time import one_time_password
 from app.cli.options import DEFAULT_FILE, config_option, read_config
 from app.cli.progress import working
 from app.config import render_config
+from app.settings import authx_settings
 
 if TYPE_CHECKING:
+    from actors.authx.messages import Account
+    from actors.database.driver import Connection
     from app.config import Config
 
 
 @click.command()
+@click.option(
+    "--admin",
+    "admin_name",
+    default="admin",
+    show_default=True,
+    help="The first operator's username, for where there is no operator yet.",
+)
+@click.option("--no-admin", is_flag=True, help="Make no account.")
 @config_option
-def init(config_file: Path | None) -> None:
-    """Make configuration, keys and database, where they are missing.
+def init(config_file: Path | None, admin_name: str, *, no_admin: bool) -> None:
+    """Make configuration, keys, database and the first operator's account, where missing.
 
     Changes nothing that is there, so that it can be run again at any time. `holdfast serve` makes
     keys and database by itself; this makes them beforehand, and shows whether all is well.
+
+    The first operator gets a one-time password. It is shown here and nowhere else, and must be
+    changed at the first login.
     """
     file = config_file or DEFAULT_FILE
     with expected_failures():
@@ -37,8 +57,13 @@ def init(config_file: Path | None) -> None:
         data_dir = Path(config.storage.data_dir)
         tell(made=make_directory(data_dir), what="data directory", where=data_dir)
         init_keys(config)
-        init_database(config)
+        first = init_database(config, None if no_admin else admin_name)
     click.echo("\nReady: start the server with 'holdfast serve'.")
+    if first is not None:
+        click.echo(
+            f"\nLog in as {first.username} with the one-time password {first.password}\n"
+            "It is shown only now, and must be changed at the first login."
+        )
 
 
 def write_config(file: Path) -> bool:
@@ -87,21 +112,72 @@ def init_keys(config: Config) -> None:
     tell(made=made, what="token key", where=path)
 
 
-def init_database(config: Config) -> None:
-    """Make the database, or bring the one that is there up to date.
+@dataclass(frozen=True, slots=True)
+class FirstAdmin:
+    """The operator's account that was made just now."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+def init_database(config: Config, admin_name: str | None) -> FirstAdmin | None:
+    """Make the database, or bring the one that is there up to date, and see to an operator.
+
+    Without ``admin_name`` no account is made. Gives the one that was.
 
     Raises:
+        Failure: an operator's account is wanted, and the name cannot be had.
         DatabaseError: it cannot be reached or made.
     """
+    first: FirstAdmin | None = None
+    admins: list[Account] = []
 
-    async def migrate_database() -> tuple[int, ...]:
-        async with operator_connection(config) as (_, applied):
-            return applied
+    async def set_up() -> tuple[int, ...]:
+        nonlocal first, admins
+        async with operator_connection(config) as (connection, applied):
+            admins = await operator.find_admins(connection)
+            if admin_name is not None and not admins:
+                first = await make_admin(config, connection, admin_name)
+        return applied
 
     with working("setting up the database"):
-        applied = trio.run(migrate_database)
+        applied = trio.run(set_up)
     where = "at database.dsn" if config.database.dsn else f"in {config.storage.data_dir}"
     tell(made=bool(applied), what="database", where=where)
+    if first is not None:
+        tell(made=True, what="admin", where=first.username)
+    elif admins:
+        tell(made=False, what="admin", where=", ".join(each.username for each in admins))
+    return first
+
+
+async def make_admin(config: Config, connection: Connection, username: str) -> FirstAdmin:
+    """Make an operator's account with a one-time password.
+
+    Raises:
+        Failure: the name cannot be had.
+        DatabaseError: the database is away or fails.
+    """
+    settings = authx_settings(config)
+    password = one_time_password(settings)
+    try:
+        account = await operator.create_account(
+            connection,
+            Passwords(settings),
+            username,
+            password,
+            role="admin",
+            one_time=True,
+            now=datetime.now(UTC),
+        )
+    except UsernameTaken:
+        raise Failure(
+            f"no admin may log in, and the username {username!r} is taken: choose another with"
+            f" --admin, or run holdfast accounts promote {username}"
+        ) from None
+    except InvalidUsername as error:
+        raise Failure(f"the username {username!r} {error}") from None
+    return FirstAdmin(account.username, password)
 
 
 def tell(*, made: bool, what: str, where: object) -> None:

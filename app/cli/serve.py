@@ -12,7 +12,7 @@ import click
 from app import root
 from app.cli.failures import expected_failures
 from app.cli.options import config_option, read_config
-from app.http.errors import HttpBindError
+from app.http.errors import HttpBindError, TlsError
 
 if TYPE_CHECKING:
     from app.root import Listening
@@ -29,7 +29,7 @@ def serve(ctx: click.Context, config_file: Path | None, host: str | None, port: 
     Exit status: 0 everything was flushed, 1 it could not start or an actor failed for good, 3
     something was cut off. A second signal stops the server at once.
     """
-    with expected_failures(HttpBindError):
+    with expected_failures(HttpBindError, TlsError):
         config = read_config(config_file, {"http.host": host, "http.port": port})
         status = root.serve(config, announce=announce)
     ctx.exit(status)

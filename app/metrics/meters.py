@@ -46,13 +46,15 @@ _KEYED: Final[Mapping[str | None, str]] = MappingProxyType(
 class BusMeter:
     """Measures how long questions over the bus wait for their outcome; a `bus.Observer`."""
 
-    __slots__ = ("_clock", "_replies")
+    __slots__ = ("_clock", "_replies", "in_flight")
 
     def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
         self._clock = clock
         self._replies = {
             actor: Histogram(DURATION_BOUNDS_S) for actor in (AUTHX, INVENTORY, *_KEYED.values())
         }
+        self.in_flight = dict.fromkeys(self._replies, 0)
+        """Questions that wait for their outcome now, by the actor that was asked."""
 
     @property
     def replies(self) -> Mapping[str, Histogram]:
@@ -62,20 +64,29 @@ class BusMeter:
     def asking(self, topic: Topic, key: str | None, body: object) -> _Asked:  # noqa: ARG002 - as every observer
         """Time one question."""
         actor = AUTHX if topic is Topic.AUTH else _KEYED.get(key, INVENTORY)
-        return _Asked(self._replies[actor], self._clock)
+        return _Asked(actor, self.in_flight, self._replies[actor], self._clock)
 
 
 class _Asked:
     """One question on its way."""
 
-    __slots__ = ("_begun", "_clock", "_replies")
+    __slots__ = ("_actor", "_begun", "_clock", "_in_flight", "_replies")
 
-    def __init__(self, replies: Histogram, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        actor: str,
+        in_flight: dict[str, int],
+        replies: Histogram,
+        clock: Callable[[], float],
+    ) -> None:
+        self._actor = actor
+        self._in_flight = in_flight
         self._replies = replies
         self._clock = clock
         self._begun = 0.0
 
     def __enter__(self) -> None:
+        self._in_flight[self._actor] += 1
         self._begun = self._clock()
 
     def __exit__(
@@ -84,6 +95,7 @@ class _Asked:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._in_flight[self._actor] -= 1
         self._replies.observe(self._clock() - self._begun)
 
 
@@ -105,3 +117,16 @@ class StorageMeter:
     def read(self, queries: int, seconds: float) -> None:  # noqa: ARG002 - as every meter
         """Take note of a read."""
         self.reads.observe(seconds)
+
+
+class WorldMeter:
+    """Measures how late the world clock ticks; an `actors.meter.ClockMeter`."""
+
+    __slots__ = ("ticks",)
+
+    def __init__(self) -> None:
+        self.ticks = Histogram(DURATION_BOUNDS_S)
+
+    def ticked(self, late_seconds: float) -> None:
+        """Take note of a tick."""
+        self.ticks.observe(late_seconds)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from app.http.traffic import Traffic
-from app.metrics.meters import BusMeter, StorageMeter
+from app.metrics.meters import BusMeter, StorageMeter, WorldMeter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,4 +39,5 @@ class Meters:
 
     bus: BusMeter = field(default_factory=BusMeter)
     storage: StorageMeter = field(default_factory=StorageMeter)
+    world: WorldMeter = field(default_factory=WorldMeter)
     traffic: Traffic = field(default_factory=Traffic)

@@ -9,7 +9,7 @@ from holdfast_client.types.accounts import (
     RegisteredAccount,
     SessionTokens,
 )
-from holdfast_client.types.admin import AccountRecord, GrantRecord
+from holdfast_client.types.admin import AccountOverview, AccountRecord, AuditEntry, GrantRecord
 from holdfast_client.types.economy import Prerequisite, Quote, Transfer
 from holdfast_client.types.events import Event, EventData
 from holdfast_client.types.inventory import (
@@ -33,7 +33,9 @@ from holdfast_client.types.world import (
 
 __all__ = [
     "Account",
+    "AccountOverview",
     "AccountRecord",
+    "AuditEntry",
     "Balance",
     "CancelledOrder",
     "Change",

@@ -16,18 +16,23 @@ class RegisteredAccount(msgspec.Struct, frozen=True):
 
 
 class Account(msgspec.Struct, frozen=True):
-    """The caller's account; ``role`` is ``player`` or ``admin``."""
+    """The caller's account; ``role`` is ``player`` or ``admin``.
+
+    With ``must_change_password`` nothing else may be done before that.
+    """
 
     account_id: str
     username: str
     role: str
     created_at: datetime
+    must_change_password: bool = False
 
 
 class SessionTokens(msgspec.Struct, frozen=True):
     """A session's credentials, to be kept like a password; the lives are in seconds.
 
-    The refresh token works once: whoever keeps tokens over a restart keeps the latest.
+    The refresh token works once: whoever keeps tokens over a restart keeps the latest. With
+    ``must_change_password`` nothing may be done before that.
     """
 
     account_id: str
@@ -36,6 +41,7 @@ class SessionTokens(msgspec.Struct, frozen=True):
     expires_in: int
     refresh_token: str
     refresh_expires_in: int
+    must_change_password: bool = False
 
     def __repr__(self) -> str:
         """Tell whose session it is, and no secret."""

@@ -11,6 +11,8 @@ from app.http.endpoints.accounts import ACCOUNTS
 from app.http.endpoints.admin import ADMIN
 from app.http.endpoints.economy import ECONOMY
 from app.http.endpoints.inventory import INVENTORY
+from app.http.endpoints.operations import OPERATIONS
+from app.http.endpoints.oversight import OVERSIGHT
 from app.http.endpoints.sessions import SESSIONS
 from app.http.endpoints.system import SYSTEM
 
@@ -24,5 +26,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *INVENTORY,
     *ECONOMY,
     *ADMIN,
+    *OVERSIGHT,
+    *OPERATIONS,
 )
 """Every endpoint but ``/openapi.json``, which describes these."""

@@ -35,7 +35,13 @@ async def register_account(call: Call[RegisterRequest, None]) -> RegisteredAccou
 async def get_account(call: Call[None, None]) -> AccountDetails:
     """Give the caller's own account."""
     account = await own_account(call)
-    return AccountDetails(account.account_id, account.username, account.role, account.created_at)
+    return AccountDetails(
+        account.account_id,
+        account.username,
+        account.role,
+        account.created_at,
+        account.must_change_password,
+    )
 
 
 async def erase_account(call: Call[EraseAccountRequest, None]) -> None:
@@ -82,6 +88,7 @@ ACCOUNTS = (
         tag="accounts",
         auth=Auth.PLAYER,
         response=AccountDetails,
+        before_password_change=True,
     ),
     Endpoint(
         method="DELETE",
@@ -103,6 +110,7 @@ ACCOUNTS = (
         auth=Auth.PLAYER,
         request=ChangePasswordRequest,
         status=204,
+        before_password_change=True,
         errors=("invalid-credentials", "too-many-attempts"),
     ),
 )

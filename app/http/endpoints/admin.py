@@ -9,7 +9,6 @@ from actors.authx.messages import SearchAccounts, SetSuspended
 from actors.inventory.errors import AccountGone, InvalidAmount
 from actors.inventory.messages import GetInventory, Grant
 from app.http.endpoint import Answer, Auth, Endpoint
-from app.http.endpoints.caller import own_account
 from app.http.endpoints.views import inventory_details
 from app.http.errors import FieldError, InvalidRequest
 from app.http.types.admin import (
@@ -58,7 +57,7 @@ async def grant_assets(call: Call[GrantRequest, None]) -> Answer[GrantDetails]:
         account_id=call.path["account_id"],
         changes=call.body.changes,
         reason=call.body.reason,
-        operator=await _operator(call),
+        operator=call.caller.username,
         idempotency_key=call.command.key,
         fingerprint=call.command.fingerprint,
     )
@@ -83,14 +82,9 @@ async def resume_account(call: Call[ReasonRequest, None]) -> AccountRecord:
 
 
 async def _set_suspended(call: Call[ReasonRequest, None], *, suspended: bool) -> AccountRecord:
-    message = SetSuspended(
-        call.path["account_id"], suspended, await _operator(call), call.body.reason
-    )
+    operator, reason = call.caller.username, call.body.reason
+    message = SetSuspended(call.path["account_id"], suspended, operator, reason)
     return _account_record(await call.gateway.auth(message))
-
-
-async def _operator(call: Call[ReasonRequest, None] | Call[GrantRequest, None]) -> str:
-    return (await own_account(call)).username
 
 
 def _account_record(account: Account) -> AccountRecord:

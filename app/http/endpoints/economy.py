@@ -10,7 +10,6 @@ from actors.authx.errors import InvalidUsername, UnknownAccount
 from actors.authx.messages import FindAccount
 from actors.inventory.messages import GetForecast, GetQuote, ListTransfers, SendTransfer
 from app.http.endpoint import Answer, Auth, Endpoint
-from app.http.endpoints.caller import own_account
 from app.http.endpoints.views import inventory_details
 from app.http.types.economy import (
     ForecastQuery,
@@ -64,10 +63,9 @@ async def send_transfer(call: Call[SendTransferRequest, None]) -> Answer[Transfe
         receiver = await call.gateway.auth(FindAccount(call.body.to))
     except InvalidUsername as error:
         raise UnknownAccount from error
-    sender = await own_account(call)
     message = SendTransfer(
-        account_id=sender.account_id,
-        sender_name=sender.username,
+        account_id=call.caller.account_id,
+        sender_name=call.caller.username,
         receiver_id=receiver.account_id,
         receiver_name=receiver.username,
         resources=call.body.resources,

@@ -15,7 +15,9 @@ from app.http.types.sessions import (
 )
 
 if TYPE_CHECKING:
-    from actors.authx.messages import Tokens
+    from collections.abc import Iterable
+
+    from actors.authx.messages import SessionInfo, Tokens
     from app.http.endpoint import Call
 
 _ACTOR = ("overloaded", "unavailable", "actor-stopped", "reply-timeout")
@@ -36,18 +38,7 @@ async def list_sessions(call: Call[None, None]) -> SessionList:
     """Give the caller's live sessions."""
     caller = call.caller
     sessions = await call.gateway.auth(ListSessions(caller.account_id))
-    return SessionList(
-        [
-            SessionDetails(
-                session_id=session.session_id,
-                created_at=session.created_at,
-                refreshed_at=session.refreshed_at,
-                expires_at=session.expires_at,
-                current=session.session_id == caller.session_id,
-            )
-            for session in sessions
-        ]
-    )
+    return session_list(sessions, caller.session_id)
 
 
 async def end_current_session(call: Call[None, None]) -> None:
@@ -60,6 +51,22 @@ async def end_all_sessions(call: Call[None, None]) -> None:
     await call.gateway.auth(EndSessions(call.caller.account_id))
 
 
+def session_list(sessions: Iterable[SessionInfo], current_id: str) -> SessionList:
+    """Show sessions; ``current_id`` is the one that asks."""
+    return SessionList(
+        [
+            SessionDetails(
+                session_id=session.session_id,
+                created_at=session.created_at,
+                refreshed_at=session.refreshed_at,
+                expires_at=session.expires_at,
+                current=session.session_id == current_id,
+            )
+            for session in sessions
+        ]
+    )
+
+
 def _session_tokens(tokens: Tokens) -> SessionTokens:
     return SessionTokens(
         account_id=tokens.account_id,
@@ -69,6 +76,7 @@ def _session_tokens(tokens: Tokens) -> SessionTokens:
         expires_in=tokens.expires_in,
         refresh_token=tokens.refresh_token,
         refresh_expires_in=tokens.refresh_expires_in,
+        must_change_password=tokens.must_change_password,
     )
 
 

@@ -36,9 +36,13 @@ class RegisteredAccount(msgspec.Struct, frozen=True):
 
 
 class AccountDetails(msgspec.Struct, frozen=True):
-    """An account as its owner sees it."""
+    """An account as its owner sees it.
+
+    With ``must_change_password`` it has a one-time password: nothing else may be done before.
+    """
 
     account_id: str
     username: str
     role: str
     created_at: datetime
+    must_change_password: bool

@@ -31,6 +31,28 @@ class AccountRecord(msgspec.Struct, frozen=True):
     created_at: datetime
 
 
+class AccountOverviewDetails(msgspec.Struct, frozen=True):
+    """An account with what is known of its sessions.
+
+    ``sessions`` counts the live ones; ``last_seen_at`` is the latest login or refresh of one.
+    """
+
+    account_id: str
+    username: str
+    role: str
+    suspended: bool
+    created_at: datetime
+    must_change_password: bool
+    sessions: int
+    last_seen_at: datetime | None
+
+
+class EndedSessions(msgspec.Struct, frozen=True):
+    """How many live sessions were ended."""
+
+    ended: int
+
+
 class AccountPage(msgspec.Struct, frozen=True):
     """A page of accounts by name; ``next`` is the ``after`` of the next page, null at the end."""
 

@@ -22,7 +22,10 @@ class RefreshRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SessionTokens(msgspec.Struct, frozen=True):
-    """A session's credentials; ``expires_in`` and ``refresh_expires_in`` are seconds."""
+    """A session's credentials; ``expires_in`` and ``refresh_expires_in`` are seconds.
+
+    With ``must_change_password`` nothing may be done with them before that.
+    """
 
     account_id: str
     session_id: str
@@ -31,6 +34,7 @@ class SessionTokens(msgspec.Struct, frozen=True):
     expires_in: int
     refresh_token: str
     refresh_expires_in: int
+    must_change_password: bool
 
 
 class SessionDetails(msgspec.Struct, frozen=True):

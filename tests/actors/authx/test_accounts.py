@@ -126,7 +126,7 @@ async def test_login_opens_a_session_whose_token_is_authorized(database_dsn: str
         assert tokens.expires_in == CHEAP.token_seconds
         assert tokens.refresh_expires_in == CHEAP.refresh_seconds
         assert await running.authorize(tokens) == Identity(
-            account.account_id, tokens.session_id, "player"
+            account.account_id, tokens.session_id, "player", "Grace"
         )
 
 

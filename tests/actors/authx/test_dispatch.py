@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 import trio
 
+from actors.authx.directory import AccountCache, AccountReader
 from actors.authx.dispatch import Dispatcher
-from actors.authx.errors import InvalidToken, TooManyAttempts
+from actors.authx.errors import InvalidToken, TooManyAttempts, UnknownAccount
 from actors.authx.keys import KeyRing
+from actors.authx.memory import Memory
 from actors.authx.messages import (
     Authorize,
     ChangePassword,
@@ -31,9 +33,13 @@ from actors.authx.statistics import LoginCounters
 from actors.authx.tokens import AccessTokens
 from bus import ActorStopped, Overloaded, open_broadcast_channel
 from tests.actors.authx.support import CHEAP, WallClock
+from tests.actors.authx.test_directory import named
 from tests.actors.authx.test_session_cache import Fetching, state_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from actors.authx.directory import NamedAccount
     from actors.authx.messages import AuthMessage
     from actors.authx.passwords import HashSlot
     from bus import PendingReply
@@ -52,7 +58,6 @@ READING = (
     ListSessions(ACCOUNT),
     EndSessions(ACCOUNT),
     GetAccount(ACCOUNT),
-    FindAccount("ada"),
 )
 
 
@@ -86,6 +91,8 @@ class Desk:
         self.tokens = AccessTokens(KeyRing.generate(), SETTINGS, wall_clock=self.clock)
         self.passwords = Passwords(SETTINGS)
         self.cache = SessionCache(10)
+        self.accounts = AccountCache(10)
+        self.found: list[Sequence[str]] = []
         self.fetching = Fetching()
         self.fetching.go.set()
         self.listener = SimpleNamespace(listening=True)
@@ -95,17 +102,25 @@ class Desk:
         self.dispatcher = Dispatcher(
             nursery,
             cast("Any", self.service),
+            cast("Any", self.service),
             tokens=self.tokens,
             passwords=self.passwords,
-            cache=self.cache,
+            memory=Memory(self.cache, self.accounts),
             listener=cast("Any", self.listener),
-            reader=SessionReader(
+            sessions=SessionReader(
                 self.cache, self.fetching, nursery, waiting_max=5, wall_clock=self.clock
             ),
+            accounts=AccountReader(self.accounts, self.find, nursery, waiting_max=5),
             logins=self.logins,
             in_flight_max=SETTINGS.requests_in_flight_max,
             wall_clock=self.clock,
         )
+
+    async def find(self, keys: Sequence[str]) -> list[NamedAccount]:
+        """Find nobody."""
+        await trio.lowlevel.checkpoint()
+        self.found.append(keys)
+        return []
 
     def token(self) -> str:
         """Make a valid token."""
@@ -125,7 +140,7 @@ async def test_authorize_of_a_cached_session_is_answered_on_the_spot() -> None:
         desk.cache.put(state_of(SESSION, ACCOUNT))
         settled, pending = desk.take(Authorize(desk.token()))
         assert settled
-        assert await pending.wait(1) == Identity(ACCOUNT, SESSION, "player")
+        assert await pending.wait(1) == Identity(ACCOUNT, SESSION, "player", "Ada")
         assert desk.fetching.batches == []
 
 
@@ -162,6 +177,33 @@ async def test_authorize_without_a_reply_reads_nothing() -> None:
         desk.dispatcher.take(Authorize(desk.token()), None)
         desk.dispatcher.take(Authorize("nonsense"), None)
     assert desk.fetching.batches == []
+
+
+async def test_account_that_is_remembered_is_found_on_the_spot() -> None:
+    """In any spelling, without a task; a name that nobody can have is refused as fast."""
+    async with trio.open_nursery() as nursery:
+        desk = Desk(nursery)
+        desk.accounts.put(named("ada"))
+        settled, pending = desk.take(FindAccount("ADA"))
+        assert settled
+        assert await pending.wait(1) == named("ada").account
+        settled, refused = desk.take(FindAccount("a b"))
+        assert settled
+        with pytest.raises(UnknownAccount):
+            await refused.wait(1)
+        desk.dispatcher.take(FindAccount("bob"), None)
+        assert desk.found == []
+
+
+async def test_account_is_not_believed_while_nothing_is_heard() -> None:
+    """Without the listener an erasure could be missed: the database is asked."""
+    async with trio.open_nursery() as nursery:
+        desk = Desk(nursery)
+        desk.accounts.put(named("ada"))
+        desk.listener.listening = False
+        with pytest.raises(UnknownAccount):
+            await desk.take(FindAccount("ada"))[1].wait(1)
+        assert desk.found == [["ada"]]
 
 
 @pytest.mark.parametrize("message", READING, ids=lambda message: type(message).__name__)
@@ -211,7 +253,6 @@ async def test_requests_lead_to_the_method_of_their_name() -> None:
         "list_sessions",
         "end_sessions",
         "get_account",
-        "find_account",
         "login",
         "register",
         "change_password",

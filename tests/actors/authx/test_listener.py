@@ -9,10 +9,13 @@ import trio
 from structlog.testing import LogCapture
 from trio.testing import wait_all_tasks_blocked
 
+from actors.authx.directory import AccountCache
 from actors.authx.listener import ACCOUNTS_CHANNEL, AccountListener
+from actors.authx.memory import Memory
 from actors.authx.sessions import SessionCache
 from tests.actors.authx.fakes import FakeDatabase
 from tests.actors.authx.support import CHEAP
+from tests.actors.authx.test_directory import named
 from tests.actors.authx.test_session_cache import state_of
 from tests.postgres import quiet_log
 
@@ -28,19 +31,27 @@ SETTINGS = replace(
 )
 
 
+def remembering() -> Memory:
+    """Make an empty memory."""
+    return Memory(SessionCache(10), AccountCache(10))
+
+
 async def test_listener_drops_the_sessions_of_an_account_that_is_announced(
     autojump_clock: MockClock,
 ) -> None:
     """The payload is the account's id."""
-    database, cache = FakeDatabase(), SessionCache(10)
+    database, memory = FakeDatabase(), remembering()
+    cache = memory.sessions
     listener = AccountListener(
-        database.as_database(), cache, SETTINGS, on_change=lambda: None, log=quiet_log()
+        database.as_database(), memory, SETTINGS, on_change=lambda: None, log=quiet_log()
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(listener.run)
         await trio.sleep(0.1)
         cache.put(state_of("s1", "ada"))
         cache.put(state_of("s2", "bob"))
+        memory.accounts.put(named("ada", "ada"))
+        memory.accounts.put(named("bob", "bob"))
         (connection,) = database.connections
         assert connection.channel == ACCOUNTS_CHANNEL
         assert connection.callback is not None
@@ -48,6 +59,8 @@ async def test_listener_drops_the_sessions_of_an_account_that_is_announced(
         connection.callback("nonsense")
         assert cache.get("s1") is None
         assert cache.get("s2") is not None
+        assert memory.accounts.get("ada") is None
+        assert memory.accounts.get("bob") is not None
         nursery.cancel_scope.cancel()
     assert database.open == []
     assert not listener.listening
@@ -57,20 +70,22 @@ async def test_listener_that_lost_its_connection_forgets_everything_when_it_is_b
     autojump_clock: MockClock,
 ) -> None:
     """What was announced meanwhile is unknown: not listening is known at once, and cleared."""
-    database, cache = FakeDatabase(), SessionCache(10)
+    database, memory = FakeDatabase(), remembering()
+    cache = memory.sessions
     listener = AccountListener(
-        database.as_database(), cache, SETTINGS, on_change=lambda: None, log=quiet_log()
+        database.as_database(), memory, SETTINGS, on_change=lambda: None, log=quiet_log()
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(listener.run)
         await trio.sleep(0.5)
         assert listener.listening
         cache.put(state_of("s1"))
+        memory.accounts.put(named("ada"))
         database.connections[0].terminate()
         assert not listener.listening
         await trio.sleep(0.15)
         assert listener.listening
-        assert len(cache) == 0
+        assert len(cache) == len(memory.accounts) == 0
         nursery.cancel_scope.cancel()
 
 
@@ -78,7 +93,7 @@ async def test_listener_notices_a_database_that_fell_silent(autojump_clock: Mock
     """A frozen server is found out by the next probe and its timeout."""
     database = FakeDatabase()
     listener = AccountListener(
-        database.as_database(), SessionCache(10), SETTINGS, on_change=lambda: None, log=quiet_log()
+        database.as_database(), remembering(), SETTINGS, on_change=lambda: None, log=quiet_log()
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(listener.run)
@@ -97,7 +112,7 @@ async def test_listener_tries_again_with_bounded_pauses_and_tells_once(
     database.away = True
     listener = AccountListener(
         database.as_database(),
-        SessionCache(10),
+        remembering(),
         SETTINGS,
         on_change=lambda: None,
         log=quiet_log(logged),

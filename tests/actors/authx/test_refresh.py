@@ -47,7 +47,11 @@ def test_refresh_token_with_one_character_changed_is_made_up(place: int, charact
     assert (read(changed) is None) == (changed != TEXT)
 
 
-@pytest.mark.parametrize("text", ["", TEXT[:-1], TEXT + "A", TEXT + "=", " " + TEXT, "\ud800" * 88])
+@pytest.mark.parametrize(
+    "text",
+    ["", TEXT[:-1], TEXT + "A", TEXT + "=", " " + TEXT, "\ud800" * 88],
+    ids=["empty", "shorter", "longer", "padded", "spaced", "surrogates"],
+)
 def test_refresh_token_in_another_spelling_is_refused(text: str) -> None:
     """Length and alphabet are fixed."""
     assert read(text) is None

@@ -231,7 +231,7 @@ async def test_session_survives_a_restart_of_the_server(database_dsn: str) -> No
         account, tokens = await running.newcomer()
     async with running_authx(database_dsn) as running:
         assert await running.authorize(tokens) == Identity(
-            account.account_id, tokens.session_id, "player"
+            account.account_id, tokens.session_id, "player", account.username
         )
         await running.ask(Refresh(tokens.refresh_token))
 

@@ -11,7 +11,7 @@ from uuid_utils import uuid7
 from actors.authx import account_store, session_store
 from actors.authx.account_store import NewAccount
 from actors.authx.errors import InvalidCredentials, UnknownAccount, UsernameTaken
-from actors.authx.session_store import NewSession, NotRotated, Rotated, Rotation
+from actors.authx.session_store import NewSession, NotRotated, Rotated, Rotation, Standing
 from actors.authx.usernames import parse_username
 from actors.database.driver import open_database
 from tests.actors.authx.support import WallClock
@@ -96,7 +96,7 @@ async def test_store_rotates_a_session_once(connection: Connection) -> None:
     first = Rotation(new.session_id, b"digest 1", b"digest 2", NOW, LATER)
     for _ in range(2):
         assert await connection.run(session_store.rotate_session(first)) == Rotated(
-            account.account_id, "player"
+            account.account_id, Standing("player", must_change_password=False)
         )
     generation = "select generation from sessions where session_id = $1"
     assert await connection.run(lambda s: s.fetchval(generation, new.session_id)) == 2

@@ -52,6 +52,24 @@ def test_accounts_create_makes_an_admin_on_request() -> None:
     assert row("wanda")[1] == "admin"
 
 
+def test_accounts_create_makes_up_a_password_on_request() -> None:
+    """With --one-time nobody is asked: the password is made up, and shown once."""
+    result = accounts("create", "wilma", "--admin", "--one-time")
+    assert result.exit_code == 0
+    made, password = result.output.splitlines()
+    assert made.startswith("made wilma (admin, ")
+    assert len(password.removeprefix("one-time password: ")) == 24
+    assert row("wilma")[1] == "admin"
+
+
+def test_accounts_create_takes_no_password_where_it_makes_one_up() -> None:
+    """A password on standard input beside --one-time is wrong usage, and makes nothing."""
+    result = create("wendy", "--one-time")
+    assert result.exit_code == 2
+    assert "--one-time" in result.stderr
+    assert "wendy" not in accounts("list").output
+
+
 def test_accounts_create_asks_for_the_password_twice() -> None:
     """Without --password-stdin it is asked for, and asked again; it is never shown."""
     result = accounts("create", "willow", stdin="correct horse\ncorrect horse\n")

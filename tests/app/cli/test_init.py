@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+import trio
 from click.testing import CliRunner
 
+from actors.authx.passwords import Passwords
+from actors.authx.settings import AuthxSettings
+from actors.database.driver import open_database
 from app.cli import main
 from app.config import render_config
-from tests.postgres import reachable_directory
+from tests.app.cli.support import CHEAP
+from tests.postgres import quiet_log, reachable_directory
+
+if TYPE_CHECKING:
+    from tests.postgres import PostgresServer
 
 
-def initialise(**environ: str) -> tuple[int, str, str]:
+PASSWORD = re.compile(r"one-time password (\S+)\n")
+"""How the first operator's password is told."""
+
+
+def initialise(*options: str, **environ: str) -> tuple[int, str, str]:
     """Run the command here; give status, output and complaint."""
-    result = CliRunner(env=environ).invoke(main, ["init"])
+    result = CliRunner(env={**CHEAP, **environ}).invoke(main, ["init", *options])
     return result.exit_code, result.stdout, result.stderr
 
 
@@ -31,16 +45,18 @@ def test_init_makes_everything_once(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(folder)
         status, output, complaint = initialise()
         assert (status, complaint) == (0, "")
-        for thing in ("configuration", "token key", "database"):
+        for thing in ("configuration", "token key", "database", "admin"):
             assert told(output)[thing] == "made"
+        assert len(PASSWORD.findall(output)) == 1
         assert Path("config.toml").read_text() == render_config()
         assert stat.S_IMODE(Path("var/token.key").stat().st_mode) == 0o600
         key = Path("var/token.key").read_bytes()
 
         status, output, complaint = initialise()
         assert (status, complaint) == (0, "")
-        for thing in ("configuration", "data directory", "token key", "database"):
+        for thing in ("configuration", "data directory", "token key", "database", "admin"):
             assert told(output)[thing] == "found"
+        assert not PASSWORD.search(output)
         assert Path("var/token.key").read_bytes() == key
 
 
@@ -89,3 +105,77 @@ def test_init_takes_a_key_from_the_environment(
     assert "token key      in the environment" in output
     assert key not in output
     assert not Path("var/token.key").exists()
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres: PostgresServer) -> str:
+    """Be in an empty folder; give a database in which nobody is."""
+    monkeypatch.chdir(tmp_path)
+    return trio.run(postgres.create_database_async)
+
+
+async def looked_up(dsn: str, username: str, password: str) -> tuple[str, bool, bool]:
+    """Read an account's role and whether its password must be changed, and try a password."""
+    sql = "select role, must_change_password, password_hash from accounts where username_key = $1"
+    async with open_database(dsn, log=quiet_log()) as database:
+        connection = await database.connect(name="test")
+        row = await connection.run(lambda session: session.fetchrow(sql, username))
+        await connection.aclose()
+    assert row is not None
+    with Passwords(AuthxSettings()).reserve() as slot:
+        matches = await slot.matches(row["password_hash"], password)
+    return row["role"], row["must_change_password"], matches
+
+
+def test_init_makes_the_first_admin_with_a_one_time_password(fresh: str) -> None:
+    """The password that is shown is the account's, and must be changed; a second run keeps it."""
+    status, output, complaint = initialise(HOLDFAST_DATABASE__DSN=fresh)
+    assert (status, complaint) == (0, "")
+    (password,) = PASSWORD.findall(output)
+    assert output.count(password) == 1
+    assert trio.run(looked_up, fresh, "admin", password) == ("admin", True, True)
+
+    status, again, _ = initialise(HOLDFAST_DATABASE__DSN=fresh)
+    assert status == 0
+    assert told(again)["admin"] == "found"
+    assert password not in again
+    assert trio.run(looked_up, fresh, "admin", password) == ("admin", True, True)
+
+
+def test_init_makes_no_admin_when_told_so(fresh: str) -> None:
+    """With --no-admin there is none, and none is spoken of."""
+    status, output, _ = initialise("--no-admin", HOLDFAST_DATABASE__DSN=fresh)
+    assert status == 0
+    assert "admin" not in told(output)
+    assert "password" not in output
+
+
+def test_init_names_the_admin_as_it_is_told(fresh: str) -> None:
+    """--admin chooses the name; where there is an admin already it makes no other."""
+    assert initialise("--admin", "Root", HOLDFAST_DATABASE__DSN=fresh)[0] == 0
+    status, output, _ = initialise("--admin", "second", HOLDFAST_DATABASE__DSN=fresh)
+    assert status == 0
+    assert "found    admin          Root\n" in output
+    assert "password" not in output
+
+
+def test_init_does_not_take_a_players_name(fresh: str) -> None:
+    """A player who is called admin stays a player; what can be done is told in one line."""
+    made = CliRunner(env={**CHEAP, "HOLDFAST_DATABASE__DSN": fresh}).invoke(
+        main, ["accounts", "create", "admin", "--password-stdin"], input="correct horse\n"
+    )
+    assert made.exit_code == 0
+    status, output, complaint = initialise(HOLDFAST_DATABASE__DSN=fresh)
+    assert status == 1
+    assert "--admin" in complaint
+    assert "accounts promote admin" in complaint
+    assert complaint.count("\n") == 1
+    assert "password" not in output
+    assert trio.run(looked_up, fresh, "admin", "correct horse") == ("player", False, True)
+
+
+def test_init_refuses_a_name_that_nobody_can_have(fresh: str) -> None:
+    """The rules for usernames hold for operators."""
+    status, _, complaint = initialise("--admin", "no one", HOLDFAST_DATABASE__DSN=fresh)
+    assert status == 1
+    assert complaint.startswith("holdfast: the username 'no one' ")

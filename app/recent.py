@@ -1,0 +1,121 @@
+"""The last events that were logged, kept in memory for operators to read.
+
+A ring of bounded texts: it holds no object that was logged, and no long text.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from dataclasses import dataclass
+from itertools import islice
+from threading import Lock
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from structlog.typing import EventDict, WrappedLogger
+
+TEXT_MAX: Final = 300
+"""Characters of a value that are kept."""
+
+FIELDS_MAX: Final = 16
+"""Fields of an event that are kept."""
+
+SEVERITY: Final = MappingProxyType(
+    {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+)
+"""The levels of events, by weight."""
+
+Plain: TypeAlias = str | int | float | bool | None
+
+_NUMBERS: Final = frozenset({int, float, bool, type(None)})
+"""What is kept as it is: writing it as text can wait until somebody reads it."""
+
+_OWN: Final = frozenset({"timestamp", "level", "event", "exc_info"})
+
+
+class RecentEvent(NamedTuple):
+    """One event: ``at`` is ISO 8601 in UTC, ``seq`` counts from 1 without a gap."""
+
+    seq: int
+    at: str
+    level: str
+    event: str
+    fields: Mapping[str, Plain]
+
+
+@dataclass(frozen=True, slots=True)
+class RecentPage:
+    """Events, oldest first; ``last`` is the sequence up to which nothing is left out.
+
+    ``dropped`` is how many after the one that was asked for were let go of before.
+    """
+
+    entries: Sequence[RecentEvent]
+    last: int
+    dropped: int
+
+
+class RecentEvents:
+    """A structlog processor that keeps the last ``events_max`` events that pass it.
+
+    It stands behind what hides secrets and changes nothing. Any thread may log and read.
+    """
+
+    def __init__(self, events_max: int) -> None:
+        self._events: deque[RecentEvent] = deque(maxlen=events_max)
+        self._seq = 0
+        self._lock = Lock()
+
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        """Keep an event, and pass it on as it is."""
+        fields: dict[str, Plain] = {
+            name: value if type(value) in _NUMBERS else _text(value)
+            for name, value in islice(event.items(), FIELDS_MAX + len(_OWN))
+            if name not in _OWN
+        }
+        if event.get("exc_info"):
+            fields["exception"] = _failure(event["exc_info"])
+        at, level, name = event["timestamp"], event["level"], _text(event["event"])
+        with self._lock:
+            self._seq += 1
+            self._events.append(RecentEvent(self._seq, at, level, name, fields))
+        return event
+
+    def read(self, after: int | None, *, level: str, limit: int) -> RecentPage:
+        """Give up to ``limit`` events of at least ``level``, those that follow ``after`` first.
+
+        Without ``after`` they are the latest. One that is beyond the last event is of an earlier
+        process: then all are given from the first.
+
+        Raises:
+            KeyError: there is no such level.
+        """
+        least = SEVERITY[level]
+        with self._lock:
+            events, last = list(self._events), self._seq
+        wanted = [event for event in events if SEVERITY.get(event.level, least) >= least]
+        if after is None:
+            return RecentPage(wanted[-limit:], last, 0)
+        if after > last:
+            after = 0
+        dropped = max(0, last - len(events) - after)
+        wanted = [event for event in wanted if event.seq > after]
+        entries = wanted[:limit]
+        return RecentPage(entries, entries[-1].seq if len(wanted) > limit else last, dropped)
+
+
+def _text(value: object) -> str:
+    text = value if isinstance(value, str) else str(value)
+    return text if len(text) <= TEXT_MAX else f"{text[: TEXT_MAX - 1]}…"
+
+
+def _failure(exc_info: object) -> str:
+    """Tell an exception in one line, in whichever way it was handed to the log."""
+    error = exc_info if isinstance(exc_info, BaseException) else sys.exc_info()[1]
+    if isinstance(exc_info, tuple):
+        error = cast("tuple[object, BaseException | None, object]", exc_info)[1]
+    return "" if error is None else _text(f"{type(error).__name__}: {error}")

@@ -1,0 +1,219 @@
+"""Accounts by name: remembered while they are so, and read together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from actors.authx import account_store, operator
+from actors.authx.directory import AccountCache, AccountReader, NamedAccount
+from actors.authx.errors import UnknownAccount
+from actors.authx.messages import Account, EraseAccount, FindAccount
+from actors.database.errors import DatabaseUnavailable
+from bus import Overloaded, open_broadcast_channel
+from tests.actors.authx.harness import PASSWORD, running_authx
+from tests.actors.authx.support import WallClock
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from actors.database.session import Script
+    from tests.actors.authx.harness import Running
+
+NOW = WallClock().now
+
+
+def named(key: str, account_id: str | None = None) -> NamedAccount:
+    """Make an account of this name."""
+    account = Account(account_id or f"id of {key}", key.title(), "player", False, NOW)
+    return NamedAccount(key, account)
+
+
+class Counting:
+    """Counts the queries for accounts by name, and the names in each."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.batches: list[int] = []
+        self._find = account_store.find_accounts
+        monkeypatch.setattr(account_store, "find_accounts", self.find)
+
+    def find(self, keys: Sequence[str]) -> Script[list[NamedAccount]]:
+        """Count one."""
+        self.batches.append(len(keys))
+        return self._find(keys)
+
+
+async def found(running: Running, username: str) -> Account | None:
+    """Find an account, or None."""
+    try:
+        account: Account = await running.ask(FindAccount(username))
+    except UnknownAccount:
+        return None
+    return account
+
+
+def test_accounts_that_are_remembered_are_bounded() -> None:
+    """Those used last stay, and nothing of the others is left behind."""
+    cache = AccountCache(3)
+    for number in range(10):
+        cache.put(named(f"n{number}"))
+        cache.get("n0")
+    assert len(cache) == len(cache._by_account) == 3
+    assert cache.get("n0") == named("n0")
+    assert cache.get("n5") is None
+
+
+def test_account_that_takes_a_name_over_leaves_nothing_of_the_one_before() -> None:
+    """A name is one account's: the other's end does not touch it."""
+    cache = AccountCache(3)
+    cache.put(named("ada", "first"))
+    cache.put(named("ada", "second"))
+    cache.drop_account("first")
+    assert cache.get("ada") == named("ada", "second")
+    cache.drop_account("second")
+    assert (cache.get("ada"), cache._by_account) == (None, {})
+
+
+@pytest.mark.parametrize("how", ["account", "all"])
+def test_account_that_was_dropped_while_it_was_read_is_not_kept(how: str) -> None:
+    """What a read brings back may be older than a change: then it is not remembered."""
+    cache = AccountCache(10)
+    with cache.reading() as reading:
+        if how == "all":
+            cache.clear()
+        else:
+            cache.drop_account("id of ada")
+        reading.keep(named("ada"))
+        reading.keep(named("bob"))
+    assert cache.get("ada") is None
+    assert (cache.get("bob") is None) == (how == "all")
+
+
+async def test_names_that_are_asked_for_together_are_read_together() -> None:
+    """While one read is under way, all others wait for one next; none is asked for twice in it."""
+    cache, bus, go = AccountCache(500), open_broadcast_channel(), trio.Event()
+    batches: list[list[str]] = []
+
+    async def fetch(keys: Sequence[str]) -> list[NamedAccount]:
+        batches.append(sorted(keys))
+        await go.wait()
+        if "away" in keys:
+            raise DatabaseUnavailable("away")
+        return [named(key) for key in keys if key != "nobody"]
+
+    async with trio.open_nursery() as nursery:
+        reader = AccountReader(cache, fetch, nursery, waiting_max=201)
+
+        def ask(key: str) -> Any:
+            reply, pending = bus.open_reply()
+            reader.ask(key, reply)
+            return pending
+
+        first = ask("first")
+        await wait_all_tasks_blocked()
+        names = [f"n{number % 100:02}" for number in range(200)]
+        waiting = [ask(name) for name in names]
+        nobody = ask("nobody")
+        with pytest.raises(Overloaded):
+            ask("one too many")
+        go.set()
+        assert (await first.wait(1)).username == "First"
+        assert [(await each.wait(1)).username for each in waiting] == [n.title() for n in names]
+        with pytest.raises(UnknownAccount):
+            await nobody.wait(1)
+        with pytest.raises(DatabaseUnavailable):
+            await ask("away").wait(1)
+    assert batches == [["first"], sorted({*names, "nobody"}), ["away"]]
+    assert len(cache) == 101
+
+
+async def test_account_that_is_known_costs_no_query(
+    database_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many who ask for many names at once cost a few queries, and none from then on."""
+    counting = Counting(monkeypatch)
+    async with running_authx(database_dsn) as running:
+        await running.wait_listening()
+        accounts = [await running.register(f"Name{number}") for number in range(8)]
+
+        async def ask(account: Account) -> None:
+            assert await found(running, account.username.upper()) == account
+
+        for _ in range(2):
+            async with trio.open_nursery() as nursery:
+                for number in range(200):
+                    nursery.start_soon(ask, accounts[number % 8])
+        assert sum(counting.batches) <= 16
+        assert len(counting.batches) <= 2
+        asked = len(counting.batches)
+        assert await found(running, "nobody") is None
+        assert await found(running, "nobody") is None
+        assert len(counting.batches) == asked + 2
+
+
+async def test_account_that_is_erased_is_unknown_at_once(database_dsn: str) -> None:
+    """At the answer to an erasure its name is nobody's, and whoever takes it is found."""
+    async with running_authx(database_dsn) as running:
+        await running.wait_listening()
+        account = await running.register("Ada")
+        assert await found(running, "ada") == account
+        await running.ask(EraseAccount(account.account_id, PASSWORD))
+        assert await found(running, "ada") is None
+        again = await running.register("ADA")
+        assert await found(running, "ada") == again
+
+
+@pytest.mark.parametrize("change", ["erased", "suspended", "promoted"])
+async def test_account_that_another_process_changes_is_read_again(
+    database_dsn: str, change: str
+) -> None:
+    """What the command line, or a server before this one, commits is in force here at once."""
+    async with running_authx(database_dsn) as running:
+        await running.wait_listening()
+        account = await running.register("Ada")
+        assert await found(running, "ada") == account
+        connection = await running.database.connect(name="operator")
+        match change:
+            case "erased":
+                verified = await running.fetchval("select password_hash from accounts")
+                script = account_store.erase_account(account.account_id, verified_hash=verified)
+                await connection.run(script, timeout_s=5)
+            case "suspended":
+                await operator.set_suspended(connection, "ada", suspended=True, now=NOW)
+            case _:
+                await operator.set_role(connection, "ada", "admin", now=NOW)
+
+        async def is_heard() -> bool:
+            now = await found(running, "ada")
+            match change:
+                case "erased":
+                    return now is None
+                case "suspended":
+                    return now is not None and now.suspended
+                case _:
+                    return now is not None and now.role == "admin"
+
+        await running.wait_until(is_heard)
+        await connection.aclose()
+
+
+async def test_accounts_are_not_believed_while_nothing_is_heard(database_dsn: str) -> None:
+    """Without the listener a change could be missed: the database is asked each time."""
+    async with running_authx(database_dsn) as running:
+        await running.wait_listening()
+        account = await running.register("Ada")
+        assert await found(running, "ada") == account
+        # The listener's connection breaks, and the row goes without a word, in one statement.
+        await running.fetchval(
+            "with gone as (delete from accounts returning 1)"
+            " select (select count(*) from gone), pg_terminate_backend(pid)"
+            " from pg_stat_activity where application_name like '%authx-listener%'"
+        )
+
+        async def is_gone() -> bool:
+            return await found(running, "ada") is None
+
+        await running.wait_until(is_gone)
