@@ -114,14 +114,17 @@ class Inventories:
                 async with trio.open_nursery() as nursery:
                     activation = self._activation(nursery, residents, world)
                     self._activated = activation
-                    due = self._due = self._due_accounts(activation, world)
-                    nursery.start_soon(due.run)
-                    nursery.start_soon(self._sweep, residents)
-                    task_status.started()
-                    await self._serve(activation, world)
-                    activation.stopping()
-                    await residents.wait_quiet()
-                    nursery.cancel_scope.cancel()
+                    async with trio.open_nursery() as background:
+                        due = self._due = self._due_accounts(activation, world)
+                        background.start_soon(due.run)
+                        background.start_soon(self._sweep, residents)
+                        task_status.started()
+                        await self._serve(activation, world)
+                        activation.stopping()
+                        await residents.wait_quiet()
+                        background.cancel_scope.cancel()
+                    # With its mailbox closed each of them returns, for less than being cancelled.
+                    residents.remove_all()
             finally:
                 residents.remove_all()
 

@@ -1,8 +1,10 @@
-"""A page and the files it is drawn with, held in memory and answered with strict headers.
+"""The pages and the files they are drawn with, held in memory and answered with strict headers.
 
-The files are package data, served as they are: there is no build step. Each is addressed below a
-digest of all of them, so that a browser may keep it for good and never mixes two versions; only
-the page itself, which names the digest, is asked for anew each time.
+The files are package data, served as they are: there is no build step. Each page is a folder, and
+what several pages use lies in a folder beside them, so that scripts import each other by the
+paths they have on disk. Each file is addressed below a digest of all of them, so that a browser
+may keep it for good and never mixes two versions; only the pages themselves, which name the
+digest, are asked for anew each time.
 """
 
 from __future__ import annotations
@@ -21,7 +23,16 @@ ENTRY = "index.html"
 """The file that is the page; the others are what it is drawn with."""
 
 DIGEST_MARK = b"{digest}"
-"""Stands in the page wherever the digest belongs."""
+"""Stands in a page wherever the digest belongs."""
+
+BELOW = "/pages"
+"""What the paths of all files but the pages begin with."""
+
+PAGES: Mapping[str, str] = MappingProxyType({"play": "/", "console": "/console"})
+"""Where each folder's page answers; a folder that is not here has files alone."""
+
+FOLDERS = ("shared", *PAGES)
+"""The folders of the site."""
 
 MEDIA_TYPES: Mapping[str, bytes] = MappingProxyType(
     {
@@ -80,30 +91,36 @@ class File:
         return b"*" in tags or self.etag in {tag.removeprefix(b"W/") for tag in tags}
 
 
-def load_site(
-    folder: Traversable | None = None, *, at: str = "/", below: str = "/play"
-) -> Mapping[str, File]:
-    """Read a folder of files, by the path each answers at; without one, the page to play.
+def load_site(root: Traversable | None = None) -> Mapping[str, File]:
+    """Read the folders of a site, by the path each file answers at; without a root, this one's.
 
-    ``index.html`` answers at the path ``at``, the others at ``<below>/<digest>/<name>``.
+    A folder's ``index.html`` answers at its path in `PAGES`, every other file at
+    ``/pages/<digest>/<folder>/<name>``.
 
     Raises:
-        SiteError: there is no ``index.html``, or a file of a kind that is not served.
+        SiteError: a page is missing or nobody's, or a file is of a kind that is not served.
     """
-    if folder is None:
-        folder = resources.files("app.pages") / "play"
+    if root is None:
+        root = resources.files("app.pages")
     bodies = {
-        item.name: item.read_bytes()
-        for item in sorted(folder.iterdir(), key=lambda item: item.name)
+        (folder, item.name): item.read_bytes()
+        for folder in FOLDERS
+        for item in sorted((root / folder).iterdir(), key=lambda item: item.name)
         if item.is_file()
     }
-    if ENTRY not in bodies:
-        raise SiteError(f"there is no {ENTRY}")
-    digest = _digest(*(part for name in bodies for part in (name.encode(), bodies[name])))
-    entry = bodies.pop(ENTRY).replace(DIGEST_MARK, digest.encode())
-    files = {at: _file(ENTRY, entry, _REVALIDATE)}
-    for name, body in bodies.items():
-        files[f"{below}/{digest}/{name}"] = _file(name, body, _FOREVER)
+    digest = _digest(
+        *(part for place, body in bodies.items() for part in ("/".join(place).encode(), body))
+    )
+    files: dict[str, File] = {}
+    for folder, path in PAGES.items():
+        entry = bodies.pop((folder, ENTRY), None)
+        if entry is None:
+            raise SiteError(f"{folder}: there is no {ENTRY}")
+        files[path] = _file(ENTRY, entry.replace(DIGEST_MARK, digest.encode()), _REVALIDATE)
+    for (folder, name), body in bodies.items():
+        if name == ENTRY:
+            raise SiteError(f"{folder}/{ENTRY}: nothing leads to this page")
+        files[f"{BELOW}/{digest}/{folder}/{name}"] = _file(name, body, _FOREVER)
     return MappingProxyType(files)
 
 

@@ -118,6 +118,15 @@ class Visitor:
         too_wide = self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert too_wide <= 0, f"{what} is {too_wide} pixels too wide"
 
+    def check_in_both_colours(self, size: str, what: str) -> None:
+        """Check a view in light, and then in dark whatever colours can change about it."""
+        self.page.emulate_media(color_scheme="light", reduced_motion="reduce")
+        self.check(f"console-{size}-light-{what}")
+        self.page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+        self.picture(f"console-{size}-dark-{what}")
+        only = {"resultTypes": ["violations"], "runOnly": ["color-contrast"]}
+        assert _told(Axe().run(self.page, options=only).response["violations"]) == []
+
     def picture(self, what: str) -> None:
         """Keep a picture, if pictures are wanted."""
         if PICTURES:

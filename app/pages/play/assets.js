@@ -1,6 +1,6 @@
 // Buildings, technologies or units: what is at hand first, then what needs something else.
 
-import { arrange, h } from "./dom.js";
+import { arrange, h } from "../shared/dom.js";
 import { card } from "./card.js";
 
 export function assets(context, section) {

@@ -1,7 +1,7 @@
 // One asset: what it is and does, what the next level costs, and the button that orders it.
 
-import { command } from "./api.js";
-import { duration, h, number, say, setAttr, setChildren, setText, short, token } from "./dom.js";
+import { command } from "../shared/api.js";
+import { duration, h, number, say, setAttr, setChildren, setText, short, token } from "../shared/dom.js";
 import { effects } from "./effects.js";
 import { explain, orderName } from "./words.js";
 import { dial, instancePicker, levelTable, stepper } from "./widgets.js";

@@ -1,6 +1,6 @@
 // What the next level changes, in words, from the tables of the ruleset.
 
-import { h, short, signed, token } from "./dom.js";
+import { h, short, signed, token } from "../shared/dom.js";
 
 /** Items for a list: `+660 Wood/h`, `Room for Wood: 680`, `Workers −2`. */
 export function effects(model, asset, level) {

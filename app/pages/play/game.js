@@ -1,11 +1,12 @@
 // The game: stocks on top, sections to choose from, what is under way beside them.
 
-import { username } from "./api.js";
-import { h, say, setAttr } from "./dom.js";
+import { username } from "../shared/api.js";
+import { h, say, setAttr } from "../shared/dom.js";
 import { icon } from "./icons.js";
 import { Live } from "./live.js";
 import { Model } from "./model.js";
 import { Quotes } from "./quotes.js";
+import { accountView } from "./account.js";
 import { assets } from "./assets.js";
 import { ledger } from "./ledger.js";
 import { queues } from "./queues.js";
@@ -21,6 +22,8 @@ const SECTIONS = [
   { id: "units", title: "Units", make: (context) => assets(context, "units"), there: has("units") },
   { id: "transfers", title: "Transfers", make: transfers, there: (ruleset) => ruleset.transfers.enabled },
   { id: "ledger", title: "Ledger", make: ledger, there: () => true },
+  // The way to it is the name in the header.
+  { id: "account", title: "Account", make: accountView, there: () => true, apart: true },
 ];
 
 function has(section) {
@@ -40,14 +43,15 @@ export class Game {
   #timer = 0;
   #stopped = new AbortController();
 
-  constructor(root, world, ruleset, report) {
+  /** `report` is told how it is connected, `left` that the player has gone for good. */
+  constructor(root, world, ruleset, { report, left }) {
     this.#root = root;
     this.#ruleset = ruleset;
     this.#model = new Model(world, ruleset);
     this.#live = new Live(this.#model, report);
     const quotes = new Quotes(this.#model, () => this.#tick());
     const refresh = () => this.#live.refresh().catch(() => {});
-    this.#context = { model: this.#model, quotes, refresh };
+    this.#context = { model: this.#model, quotes, refresh, left: this.#leave(left) };
   }
 
   /** Draw everything as soon as the first inventory is there. */
@@ -74,8 +78,15 @@ export class Game {
     clearInterval(this.#timer);
   }
 
+  #leave(left) {
+    return (message) => {
+      this.stop();
+      left(message);
+    };
+  }
+
   #nav() {
-    const sections = SECTIONS.filter(({ there }) => there(this.#ruleset));
+    const sections = SECTIONS.filter(({ there, apart }) => there(this.#ruleset) && !apart);
     this.#links = sections.map(({ id, title }) =>
       h("a", { href: `#/${id}`, "data-section": id }, icon(id), h("span", {}, title)),
     );
@@ -89,6 +100,7 @@ export class Game {
     for (const link of this.#links) {
       setAttr(link, "aria-current", link.dataset.section === chosen.id ? "page" : null);
     }
+    setAttr(document.getElementById("who"), "aria-current", chosen.apart ? "page" : null);
     document.title = `${chosen.title} · ${this.#ruleset.title}`;
     this.#section?.stop?.();
     this.#section = chosen.make(this.#context);

@@ -1,8 +1,8 @@
 // Signing in and signing up.
 
-import { signIn, signUp } from "./api.js";
-import { h, plural, s, setAttr, setText, token } from "./dom.js";
-import { explain, fieldErrors } from "./words.js";
+import { signIn, signUp } from "../shared/api.js";
+import { h, plural, s, setAttr, setText, token } from "../shared/dom.js";
+import { field, passwordField, submit } from "../shared/forms.js";
 
 const MODES = {
   up: { tab: "Create account", action: "Create account and begin", password: "new-password", enter: signUp },
@@ -15,7 +15,7 @@ export function gate(world, ruleset, { message, mode, entered }) {
     "div",
     { class: "gate" },
     welcome(world, ruleset),
-    form(world, ruleset, message, entered, mode),
+    form(message, entered, mode),
   );
 }
 
@@ -52,14 +52,12 @@ function rings() {
   return s("svg", { class: "rings", viewBox: "0 0 400 400", "aria-hidden": "true" }, each);
 }
 
-function form(world, ruleset, message, entered, start) {
+function form(message, entered, start) {
   let mode = start;
   const name = field("username", "Name", { autocomplete: "username", maxlength: 64, spellcheck: "false", autocapitalize: "none" });
-  const password = field("password", "Password", { type: "password" });
-  const reveal = h("button", { type: "button", class: "quiet reveal", "aria-pressed": "false", onclick: toggle }, "Show");
-  password.input.after(reveal);
+  const password = passwordField("password", "Password");
   const alert = h("p", { class: "refusal", role: "alert" }, message);
-  const submit = h("button", { type: "submit", class: "primary wide" });
+  const button = h("button", { type: "submit", class: "primary wide" });
   const tabs = Object.entries(MODES).map(([key, { tab }]) => {
     const radio = h("input", { type: "radio", name: "mode", value: key, onchange: () => turn(key) });
     return h("label", {}, radio, h("span", {}, tab));
@@ -71,13 +69,13 @@ function form(world, ruleset, message, entered, start) {
     name.node,
     password.node,
     alert,
-    submit,
+    button,
   );
 
   function turn(key) {
     mode = key;
     tabs.forEach((tab) => (tab.firstChild.checked = tab.firstChild.value === key));
-    setText(submit, MODES[key].action);
+    setText(button, MODES[key].action);
     setAttr(password.input, "autocomplete", MODES[key].password);
     name.hint(key === "up" ? "3 to 32 letters, digits, - _ or ." : "");
     password.hint(key === "up" ? "At least 8 characters" : "");
@@ -85,59 +83,18 @@ function form(world, ruleset, message, entered, start) {
     [name, password].forEach((each) => each.refuse(""));
   }
 
-  function toggle() {
-    const shown = password.input.type === "text";
-    password.input.type = shown ? "password" : "text";
-    setAttr(reveal, "aria-pressed", String(!shown));
-    setText(reveal, shown ? "Show" : "Hide");
-  }
-
-  async function send(event) {
+  function send(event) {
     event.preventDefault();
-    if (submit.getAttribute("aria-busy") === "true") return;
-    [name, password].forEach((each) => each.refuse(each.input.value ? "" : "Please fill this in."));
-    if (!name.input.value || !password.input.value) {
-      (name.input.value ? password : name).input.focus();
-      return;
-    }
-    setAttr(submit, "aria-busy", "true");
-    setText(alert, "");
-    try {
-      await MODES[mode].enter(name.input.value.trim(), password.input.value);
-      await entered();
-    } catch (error) {
-      refuse(error);
-    } finally {
-      setAttr(submit, "aria-busy", null);
-    }
+    const blame = (error) => (error.slug === "invalid-credentials" ? "password" : "username");
+    submit({ button, fields: { username: name, password }, alert, task, blame });
   }
 
-  function refuse(error) {
-    const errors = fieldErrors(error);
-    name.refuse(errors.username ?? "");
-    password.refuse(errors.password ?? "");
-    const placed = errors.username || errors.password;
-    setText(alert, placed ? "" : explain(error, { ruleset }));
-    ((errors.password && !errors.username) || error.slug === "invalid-credentials" ? password : name).input.focus();
+  async function task() {
+    await MODES[mode].enter(name.input.value.trim(), password.input.value);
+    await entered();
   }
 
   turn(mode);
   setText(alert, message);
   return node;
-}
-
-function field(id, title, attributes) {
-  const input = h("input", { id, name: id, required: true, "aria-describedby": `${id}-hint ${id}-error`, ...attributes });
-  const hint = h("span", { id: `${id}-hint`, class: "hint" });
-  const error = h("span", { id: `${id}-error`, class: "refusal", "aria-live": "polite" });
-  const label = h("label", { for: id }, title);
-  return {
-    input,
-    node: h("div", { class: "field" }, h("div", { class: "field-head" }, label, hint), h("div", { class: "field-box" }, input), error),
-    hint: (text) => setText(hint, text),
-    refuse: (text) => {
-      setText(error, text);
-      setAttr(input, "aria-invalid", text ? "true" : null);
-    },
-  };
 }

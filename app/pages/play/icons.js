@@ -1,6 +1,6 @@
 // The signs of the sections.
 
-import { s } from "./dom.js";
+import { glyph } from "../shared/dom.js";
 
 const PATHS = {
   buildings: "M3 17h14M4.5 17V8L10 3.5 15.5 8v9M8 17v-5h4v5",
@@ -10,7 +10,4 @@ const PATHS = {
   ledger: "M5 3h10v14H5zM8 7h4M8 10h4M8 13h2.5",
 };
 
-export function icon(name) {
-  const path = s("path", { d: PATHS[name] });
-  return s("svg", { class: "icon", viewBox: "0 0 20 20", "aria-hidden": "true" }, path);
-}
+export const icon = (name) => glyph(PATHS[name]);

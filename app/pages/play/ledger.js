@@ -1,87 +1,18 @@
-// Every change of every asset, the latest first.
+// Every change of every asset that the player owns.
 
-import { call } from "./api.js";
-import { h, moment, number, setText, signed } from "./dom.js";
-import { cause, explain, orderName } from "./words.js";
-
-const PAGE = 40;
-const PATH = "/v1/inventory/ledger";
-
-const read = async (after, limit) => (await call("GET", `${PATH}?after=${after}&limit=${limit}`)).entries;
-
-/** Find the number of the last entry: leap ahead, then halve; the ledger is read forwards only. */
-async function last() {
-  const beyond = async (seq) => (await read(seq, 1)).length === 0;
-  let high = PAGE;
-  while (!(await beyond(high))) high *= 4;
-  let low = high === PAGE ? 0 : high / 4;
-  while (high - low > PAGE) {
-    const middle = Math.floor((low + high) / 2);
-    if (await beyond(middle)) high = middle;
-    else low = middle;
-  }
-  const entries = await read(low, PAGE + 1);
-  return entries.at(-1)?.seq ?? low;
-}
+import { h } from "../shared/dom.js";
+import { ledgerTable } from "../shared/ledger.js";
+import { orderName } from "./words.js";
 
 export function ledger({ model }) {
-  const body = h("tbody");
-  const alert = h("p", { class: "refusal", role: "alert" });
-  const earlier = h("button", { type: "button", class: "quiet", hidden: true, onclick: () => attempt(back) }, "Show earlier entries");
-  const columns = ["No.", "When", "What", "Changes"].map((title) => h("th", { scope: "col" }, title));
-  const table = h("table", { class: "ledger" }, h("caption", { class: "sr" }, "Ledger, the latest entry first"), h("thead", {}, h("tr", {}, columns)), body);
-  const node = h("div", { class: "panel" }, h("p", { class: "hint" }, "Every change to what you own, one line each. Adding them up gives your stocks exactly."), table, alert, earlier);
-  let first = 0;
-  let latest = 0;
-  let busy = Promise.resolve();
-
-  /** One reading after the other. */
-  function attempt(task) {
-    busy = busy.then(task).catch((error) => setText(alert, explain(error, model)));
-    return busy;
-  }
-
-  async function start() {
-    latest = await last();
-    first = latest + 1;
-    await back();
-  }
-
-  async function back() {
-    const after = Math.max(0, first - 1 - PAGE);
-    const entries = await read(after, first - 1 - after || 1);
-    body.append(...entries.filter((entry) => entry.seq < first).reverse().map(line));
-    first = after + 1;
-    earlier.hidden = after === 0;
-    setText(alert, "");
-  }
-
-  async function forward() {
-    const entries = await read(latest, 100);
-    if (entries.length === 0) return;
-    latest = entries.at(-1).seq;
-    body.prepend(...entries.reverse().map(line));
-    setText(alert, "");
-  }
-
-  function line(entry) {
-    const changes = Object.entries(entry.changes).map(([name, { delta, balance }]) =>
-      h("li", { "data-less": delta < 0 }, h("span", {}, `${model.title(name)} `), h("b", {}, signed(delta)), h("span", { class: "balance-after" }, ` → ${number(balance)}`)),
-    );
-    return h(
-      "tr",
-      {},
-      h("td", { class: "seq" }, number(entry.seq)),
-      h("td", { class: "at" }, h("time", { datetime: entry.at }, moment(entry.at))),
-      h("td", { class: "cause" }, cause(entry.cause), subject(entry)),
-      h("td", { class: "changes" }, h("ul", {}, changes)),
-    );
-  }
+  const table = ledgerTable({ path: "/v1/inventory/ledger", title: (name) => model.title(name), subject });
+  const words = "Every change to what you own, one line each. Adding them up gives your stocks exactly.";
+  const node = h("div", { class: "panel" }, h("p", { class: "hint" }, words), table.node);
 
   function subject({ order_id: id }) {
     const order = model.orders.get(id);
     return order ? h("span", { class: "subject" }, orderName(order, model)) : null;
   }
 
-  return { node, update: () => attempt(latest === 0 ? start : forward) };
+  return { node, update: table.update };
 }

@@ -1,6 +1,6 @@
 // Keeps the inventory fresh: by the stream of events, and by asking where there is none.
 
-import { Problem, SignedOut, Unreachable, ask, call, openStream } from "./api.js";
+import { Problem, SignedOut, Unreachable, ask, call, openStream } from "../shared/api.js";
 
 const POLL_MS = 4_000;
 const SILENCE_MS = 60_000;

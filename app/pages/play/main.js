@@ -1,48 +1,54 @@
 // Opens the world: signing in or the game, and what stands around both.
 
-import { ask, resume, signOut, username, whenSessionEnds } from "./api.js";
-import { h, say, setAttr, setText } from "./dom.js";
+import { account, ask, resume, signOut, username, whenSessionEnds } from "../shared/api.js";
+import { dressHeader, showLive, showWho } from "../shared/chrome.js";
+import { h, say, setText } from "../shared/dom.js";
+import { passwordForm } from "../shared/password.js";
 import { Game } from "./game.js";
 import { gate } from "./gate.js";
 import { explain } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
 const main = byId("main");
-const LIVE = {
-  live: "Live",
-  polling: "Connected",
-  lost: "Connection lost – trying again",
-};
 
 let world = null;
 let ruleset = null;
 let game = null;
 
-function showLive(state) {
-  byId("live").hidden = false;
-  if (byId("live").dataset.state === state) return;
-  if (state === "lost") say("The connection is lost. This page goes on trying.");
-  else if (byId("live").dataset.state === "lost") say("The connection is back.");
-  byId("live").dataset.state = state;
-  setText(byId("live-text"), LIVE[state]);
-}
-
 /** Go to signing in; whoever was in comes back rather than anew. */
 function showGate(message = "", back = message !== "") {
   game?.stop();
   game = null;
-  for (const id of ["live", "who", "sign-out"]) byId(id).hidden = true;
-  delete byId("live").dataset.state;
+  showWho("");
   document.title = `${world.name} · ${ruleset.title}`;
   main.replaceChildren(gate(world, ruleset, { message, mode: back ? "in" : "up", entered: showGame }));
   if (back) byId("username").focus();
 }
 
 async function showGame() {
-  byId("who").hidden = byId("sign-out").hidden = false;
-  setText(byId("who"), username());
-  game = new Game(main, world, ruleset, showLive);
+  if (account().must_change_password) {
+    showNewPassword();
+    return;
+  }
+  showWho(username());
+  game = new Game(main, world, ruleset, { report: showLive, left });
   await game.start();
+}
+
+/** A password that somebody else chose holds for nothing but choosing another. */
+function showNewPassword() {
+  const heading = h("h1", { tabindex: "-1" }, "Choose your own password");
+  const words = "The password you signed in with was made for you, and works only once.";
+  const form = passwordForm({ heading, words, action: "Change and begin", changed: showGame, wide: true });
+  main.replaceChildren(h("div", { class: "alone" }, form.node));
+  form.focus();
+}
+
+/** The session was ended on purpose: say what was done. */
+function left(message) {
+  location.hash = "";
+  showGate("", true);
+  say(message);
 }
 
 async function enter() {
@@ -73,38 +79,12 @@ async function open() {
 
 // --- around it -----------------------------------------------------------------------------
 
-const dark = matchMedia("(prefers-color-scheme: dark)");
-
-function showTheme() {
-  const chosen = document.documentElement.dataset.theme;
-  setAttr(byId("theme"), "aria-pressed", String(chosen ? chosen === "dark" : dark.matches));
-}
-
-byId("theme").addEventListener("click", () => {
-  const next = byId("theme").getAttribute("aria-pressed") === "true" ? "light" : "dark";
-  document.documentElement.dataset.theme = next;
-  try {
-    localStorage.setItem("holdfast-theme", next);
-  } catch {
-    // Storage is switched off: the choice holds until the page is left.
-  }
-  showTheme();
-});
-dark.addEventListener("change", showTheme);
-showTheme();
+dressHeader();
 
 byId("sign-out").addEventListener("click", async () => {
   game?.stop();
   await signOut().catch(() => {});
-  location.hash = "";
-  showGate("", true);
-  say("You are signed out.");
-});
-
-document.querySelector(".skip").addEventListener("click", (event) => {
-  // The hash belongs to the sections: move the focus without changing it.
-  event.preventDefault();
-  (main.querySelector("h1") ?? main).focus();
+  left("You are signed out.");
 });
 
 whenSessionEnds((over) => showGate(over.message));

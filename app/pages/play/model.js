@@ -1,5 +1,7 @@
 // What the page knows: the rules, the inventory as last told, and what follows from both by now.
 
+import { titleIn } from "../shared/names.js";
+
 const HOUR_MS = 3_600_000;
 const SECTIONS = ["buildings", "technologies", "units"];
 
@@ -79,13 +81,7 @@ export class Model extends EventTarget {
 
   /** How an asset, a resource or an instance is called. */
   title(name) {
-    const held = name.startsWith("held:");
-    const plain = held ? name.slice(5) : name;
-    const [base, instance] = plain.split(":");
-    const { resources, balances } = this.ruleset;
-    const known = this.assets.get(base) ?? resources[base] ?? balances[base];
-    const title = (known?.title ?? base) + (instance ? ` ${instance}` : "");
-    return held ? `${title} (held)` : title;
+    return titleIn(this.ruleset, name);
   }
 
   ordersOf(queue) {

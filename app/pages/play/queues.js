@@ -1,7 +1,7 @@
 // What is under way and what waits, queue by queue.
 
-import { call } from "./api.js";
-import { arrange, duration, h, moment, number, plural, say, setAttr, setText, token } from "./dom.js";
+import { call } from "../shared/api.js";
+import { arrange, duration, h, moment, number, plural, say, setAttr, setText, token } from "../shared/dom.js";
 import { explain, orderName } from "./words.js";
 
 export function queues(context) {

@@ -1,6 +1,6 @@
 // Quotes of the server for what is in sight: exact time, and when the price will be there.
 
-import { call } from "./api.js";
+import { call } from "../shared/api.js";
 
 const AT_ONCE = 2;
 

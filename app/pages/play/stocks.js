@@ -1,6 +1,6 @@
 // What is in store, counting on between what the server tells.
 
-import { duration, h, number, setAttr, setText, short, signed, token } from "./dom.js";
+import { duration, h, number, setAttr, setText, short, signed, token } from "../shared/dom.js";
 
 export function stocks({ model }) {
   const rows = [

@@ -1,8 +1,9 @@
 // Sending resources to others, and what was sent and received.
 
-import { call, command, username } from "./api.js";
-import { h, moment, number, say, setAttr, setText, short, token } from "./dom.js";
-import { explain, fieldErrors } from "./words.js";
+import { call, command, username } from "../shared/api.js";
+import { h, moment, number, say, setAttr, setText, short, token } from "../shared/dom.js";
+import { fieldErrors } from "../shared/problems.js";
+import { explain } from "./words.js";
 
 const OVERFLOW = {
   hold: "What a receiver has no room for waits for them.",

@@ -1,6 +1,6 @@
 // Parts of a card: the dial of a level, the choice of an instance, a count, and the table of levels.
 
-import { duration, h, number, s, setAttr, setChildren, setText, short, token } from "./dom.js";
+import { duration, h, number, s, setAttr, setChildren, setText, short, token } from "../shared/dom.js";
 
 const ROUND = 100;
 

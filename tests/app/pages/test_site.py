@@ -1,4 +1,4 @@
-"""A folder as a site: addresses by digest, validators, strict headers, and a page that is light."""
+"""Folders as a site: addresses by digest, validators, strict headers, and pages that are light."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from app.pages import SiteError, load_site
+from app.pages.site import FOLDERS, PAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,15 +17,20 @@ if TYPE_CHECKING:
 
     from app.pages import File
 
-PLAY_BYTES_MAX = 120_000
+BYTES_MAX = {"play": 130_000, "console": 140_000}
+"""What a page may weigh, with all that it shares with others."""
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Make a site of one page and one script."""
-    (tmp_path / "index.html").write_text('<script src="/play/{digest}/main.js"></script>')
-    (tmp_path / "main.js").write_text("main")
-    (tmp_path / "nested").mkdir()
+def root(tmp_path: Path) -> Path:
+    """Make a site whose pages have one script together."""
+    for folder in FOLDERS:
+        (tmp_path / folder).mkdir()
+    for folder in PAGES:
+        page = tmp_path / folder / "index.html"
+        page.write_text('<script src="/pages/{digest}/shared/main.js"></script>')
+    (tmp_path / "shared" / "main.js").write_text("main")
+    (tmp_path / "shared" / "nested").mkdir()
     return tmp_path
 
 
@@ -34,25 +40,26 @@ def headers(file: File) -> dict[str, str]:
 
 
 def script_path(site: Mapping[str, File]) -> str:
-    """Give the path of the only file beside the page."""
-    (path,) = site.keys() - {"/"}
+    """Give the path of the only file beside the pages."""
+    (path,) = site.keys() - set(PAGES.values())
     return path
 
 
-def test_site_names_its_files_by_the_digest_of_all(folder: Path) -> None:
-    """The page names the very paths that answer, and any change gives all files new ones."""
-    before = load_site(folder)
+def test_site_names_its_files_by_the_digest_of_all(root: Path) -> None:
+    """Each page names the very paths that answer, and any change gives all files new ones."""
+    before = load_site(root)
     path = script_path(before)
-    assert path.encode() in before["/"].body
+    assert all(path.encode() in before[page].body for page in PAGES.values())
     assert before[path].body == b"main"
-    (folder / "main.js").write_text("other")
-    assert script_path(load_site(folder)) != path
+    (root / "shared" / "main.js").write_text("other")
+    assert script_path(load_site(root)) != path
 
 
-def test_site_lets_browsers_keep_files_but_ask_for_the_page(folder: Path) -> None:
-    """The page is validated each time; the others never change under their path."""
-    site = load_site(folder)
-    assert headers(site["/"])["cache-control"] == "no-cache"
+def test_site_lets_browsers_keep_files_but_ask_for_the_pages(root: Path) -> None:
+    """The pages are validated each time; the others never change under their path."""
+    site = load_site(root)
+    for page in PAGES.values():
+        assert headers(site[page])["cache-control"] == "no-cache"
     assert "immutable" in headers(site[script_path(site)])["cache-control"]
 
 
@@ -67,9 +74,9 @@ def test_site_lets_browsers_keep_files_but_ask_for_the_page(folder: Path) -> Non
         ([b'"other"', b"%s"], True),
     ],
 )
-def test_file_knows_its_validator(folder: Path, sent: list[bytes], held: bool) -> None:
+def test_file_knows_its_validator(root: Path, sent: list[bytes], held: bool) -> None:
     """Whoever names its tag, weakened or among others, has the file."""
-    file = load_site(folder)["/"]
+    file = load_site(root)["/"]
     assert file.is_held([value.replace(b"%s", file.etag) for value in sent]) is held
 
 
@@ -86,28 +93,68 @@ def test_every_file_is_sent_with_strict_headers() -> None:
         assert sent["etag"].startswith('"')
 
 
-def test_site_without_a_page_is_refused(tmp_path: Path) -> None:
-    """A folder without index.html says so."""
-    with pytest.raises(SiteError, match=r"there is no index\.html"):
-        load_site(tmp_path)
+@pytest.mark.parametrize("folder", PAGES)
+def test_site_without_a_page_is_refused(root: Path, folder: str) -> None:
+    """A folder without its index.html is named."""
+    (root / folder / "index.html").unlink()
+    with pytest.raises(SiteError, match=rf"{folder}: there is no index\.html"):
+        load_site(root)
 
 
-def test_site_refuses_a_file_of_unknown_kind(folder: Path) -> None:
+def test_site_refuses_a_page_that_nothing_leads_to(root: Path) -> None:
+    """A page in a folder that has no path of its own is a mistake."""
+    (root / "shared" / "index.html").write_text("")
+    with pytest.raises(SiteError, match=r"shared/index\.html: nothing leads"):
+        load_site(root)
+
+
+def test_site_refuses_a_file_of_unknown_kind(root: Path) -> None:
     """A file that would go out under a guessed type is refused by name."""
-    (folder / "notes.txt").write_text("")
+    (root / "play" / "notes.txt").write_text("")
     with pytest.raises(SiteError, match=r"notes\.txt"):
-        load_site(folder)
+        load_site(root)
 
 
-def test_page_to_play_is_light_and_stands_alone() -> None:
-    """All of it is small, names no address outside the server, and imports what is there."""
-    play = {
-        item.name: item.read_text(encoding="utf-8")
-        for item in (resources.files("app.pages") / "play").iterdir()
+def texts(*folders: str) -> dict[str, str]:
+    """Read the files of some folders, by folder and name."""
+    return {
+        f"{folder}/{item.name}": item.read_text(encoding="utf-8")
+        for folder in folders
+        for item in (resources.files("app.pages") / folder).iterdir()
     }
-    assert sum(len(text.encode()) for text in play.values()) < PLAY_BYTES_MAX
-    for name, text in play.items():
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_is_light_and_stands_alone(page: str) -> None:
+    """All of it is small, names no address outside the server, and imports what is there."""
+    files = texts(page, "shared")
+    assert sum(len(text.encode()) for text in files.values()) < BYTES_MAX[page]
+    for name, text in files.items():
         addresses = set(re.findall(r"https?://[^\s\"'<>]+", text))
         assert addresses <= {"http://www.w3.org/2000/svg"}, name
-        assert set(re.findall(r'from "\./([^"]+)"', text)) <= play.keys(), name
+        own = name.partition("/")[0]
+        for imported in re.findall(r'from "([^"]+)"', text):
+            near = imported.startswith("./")
+            path = f"{own}/{imported[2:]}" if near else imported.removeprefix("../")
+            assert path in files, f"{name} imports {imported}"
         assert not re.search(r"innerHTML|\bstyle=|\bon\w+=\"", text), name
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_names_files_that_are_there(page: str) -> None:
+    """Whatever a page names by the digest answers."""
+    site = load_site()
+    named = set(re.findall(r'"(/pages/[^"#]+)', site[PAGES[page]].body.decode()))
+    assert len(named) > 5
+    assert named <= site.keys()
+
+
+def test_pages_use_all_that_is_shared() -> None:
+    """What only one page imports belongs to that page."""
+    used = {
+        page: set(re.findall(r"shared/([\w.]+)", " ".join(texts(page).values()))) for page in PAGES
+    }
+    among = set(re.findall(r'from "\./([\w.]+)"', " ".join(texts("shared").values())))
+    for name in texts("shared"):
+        users = [page for page in PAGES if name.removeprefix("shared/") in used[page] | among]
+        assert len(users) == len(PAGES), name

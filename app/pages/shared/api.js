@@ -5,7 +5,6 @@
 // tabs (each has a session of its own, and a refresh token works once), and never reaches a disk
 // that outlives the browser as localStorage would. A cookie would be sent without being asked for.
 
-const STORED = "holdfast-session";
 const TIMEOUT_MS = 15_000;
 const ATTEMPTS_MAX = 5;
 const TRANSIENT = new Set([502, 503, 504]);
@@ -36,6 +35,7 @@ export class SignedOut extends Error {
   }
 }
 
+let stored = "holdfast-session";
 let session = null;
 let refreshing = null;
 let renewal = 0;
@@ -46,7 +46,15 @@ export function whenSessionEnds(callback) {
   onEnd = callback;
 }
 
+/** Keep the session under a name of its own: in one tab, the game and the console are two. */
+export function keepSessionAs(name) {
+  stored = name;
+}
+
 export const username = () => session?.username ?? "";
+
+/** The account as `GET /v1/accounts/me` told it when the session began. */
+export const account = () => session?.account ?? null;
 
 /** A fresh UUIDv4. `crypto.randomUUID` is there only over HTTPS and on localhost. */
 export function newKey() {
@@ -126,9 +134,11 @@ export async function openStream(path, lastId, signal) {
   return response;
 }
 
-/** Give a command, once: whatever is lost on the way is sent again with the same key. */
-export async function command(path, body) {
-  const key = newKey();
+/**
+ * Give a command, once: whatever is lost on the way is sent again with the same key. Who wants to
+ * try later still, after this gave up, keeps the key.
+ */
+export async function command(path, body, key = newKey()) {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await call("POST", path, { body, key });
@@ -156,9 +166,9 @@ export async function signIn(name, password) {
 
 /** Go on with the session of this tab, if it has one; tells whether it does. */
 export async function resume() {
-  const stored = read();
-  if (!stored || !(await alone(stored.id))) return false;
-  session = { ...stored, access: "", expires: 0 };
+  const kept = read();
+  if (!kept || !(await alone(kept.id))) return false;
+  session = { ...kept, access: "", expires: 0 };
   try {
     await refresh("");
     await learnName();
@@ -178,14 +188,34 @@ export async function signOut() {
 }
 
 async function learnName() {
-  const account = await call("GET", "/v1/accounts/me");
-  session.username = account.username;
+  session.account = await call("GET", "/v1/accounts/me");
+  session.username = session.account.username;
   write();
+}
+
+/** Change the password of this account: its other sessions end, this one goes on. */
+export async function changePassword(current, next) {
+  const body = { current_password: current, new_password: next };
+  await call("PUT", "/v1/accounts/me/password", { body });
+  await learnName();
+}
+
+/** Erase this account and everything it owns, for good. */
+export async function eraseAccount(password) {
+  await call("DELETE", "/v1/accounts/me", { body: { password } });
+  forget();
+}
+
+/** End every session of this account, this one as well. */
+export async function signOutEverywhere() {
+  await call("DELETE", "/v1/sessions");
+  forget();
 }
 
 function begin(tokens, name) {
   const life = tokens.expires_in * 1000;
   session = {
+    account: session?.id === tokens.session_id ? session.account : null,
     id: tokens.session_id,
     username: name,
     refresh: tokens.refresh_token,
@@ -238,7 +268,7 @@ function forget() {
   session = null;
   clearTimeout(renewal);
   try {
-    sessionStorage.removeItem(STORED);
+    sessionStorage.removeItem(stored);
   } catch {
     // Storage is switched off: nothing was kept.
   }
@@ -246,7 +276,7 @@ function forget() {
 
 function read() {
   try {
-    return JSON.parse(sessionStorage.getItem(STORED) ?? "null");
+    return JSON.parse(sessionStorage.getItem(stored) ?? "null");
   } catch {
     return null;
   }
@@ -255,7 +285,7 @@ function read() {
 function write() {
   const { id, username: name, refresh: token } = session;
   try {
-    sessionStorage.setItem(STORED, JSON.stringify({ id, username: name, refresh: token }));
+    sessionStorage.setItem(stored, JSON.stringify({ id, username: name, refresh: token }));
   } catch {
     // Storage is switched off: a reload signs out.
   }

@@ -97,6 +97,11 @@ export function say(text) {
   }, 4_000);
 }
 
+/** A sign drawn by one line; what it says is said beside it. */
+export function glyph(d) {
+  return s("svg", { class: "icon", viewBox: "0 0 20 20", "aria-hidden": "true" }, s("path", { d }));
+}
+
 // Each resource has a shape and a hue of its own, so that neither has to be told by colour alone.
 const SHAPES = [
   "M10 2.5 17.5 10 10 17.5 2.5 10z",

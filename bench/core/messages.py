@@ -1,82 +1,68 @@
 """What the bus costs: a publish to one of N keyed subscriptions, an ask, a large fan-out.
 
-    .venv/bin/python bench/messages.py [--json FILE]
+    .venv/bin/python bench/core/messages.py
 
-Each figure is the median of several rounds. A round trip through two bare memory channels, and the
-stall of an idle loop, stand beside them as floors. Nothing leaves the process.
+The floors are a round trip through two bare memory channels, and a fan-out into as many bare
+ones. Nothing leaves the process.
 """
 
 from __future__ import annotations
 
-import argparse
 import gc
-import json
-import statistics
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
 
+from bench.core.figures import Figure, Report, each_us, parser, percentile, rounds_of, watch
 from bus import Interest, Message, Topic, open_broadcast_channel
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
+    from bench.core.figures import Watch
     from bus import Bus, Subscription
 
-ROUNDS = 7
 SENDS = 20_000
 ASKS = 4_000
-SUBSCRIPTIONS = (10, 1_000, 100_000)
+SUBSCRIPTIONS = (10, 100, 1_000, 10_000, 100_000)
+WIDE = 100_000
 
 
-def main() -> None:
-    """Measure everything, print it, and write it as JSON where that is asked for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    options = parser.parse_args()
-    figures = trio.run(measure)
-    width = max(map(len, figures))
-    for name, value in figures.items():
-        print(f"{name:<{width}}  {value:10.3f}")
-    if options.json is not None:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-
-
-async def measure() -> dict[str, float]:
-    """Take all figures, by their names."""
-    figures: dict[str, float] = {}
-    for count in SUBSCRIPTIONS:
-        figures[f"publish to 1 of {count}, us"] = publish_us(count)
-    first, last = (figures[f"publish to 1 of {count}, us"] for count in SUBSCRIPTIONS[::2])
-    figures["ratio of the last to the first"] = last / first
-    figures["bare round trip, us"] = await median_us(bare_round_trips, ASKS)
-    figures["ask through the bus, us"] = await median_us(asks, ASKS)
-    figures["ratio of ask to bare"] = (
-        figures["ask through the bus, us"] / figures["bare round trip, us"]
+async def measure(rounds: int) -> Report:
+    """Take all figures."""
+    report = Report("the bus")
+    publishing = [
+        report.add(each_us(f"publish to 1 of {count:,}", SENDS, publish(count, rounds)))
+        for count in SUBSCRIPTIONS
+    ]
+    report.ratio("  the last against the first", publishing[-1], publishing[0])
+    bare = report.add(
+        each_us("round trip, bare memory channels", ASKS, await rounds_of(bare_round_trips, rounds))
     )
-    figures["longest stall while 100000 wake, ms"] = await fan_out_stall_ms(100_000)
-    return figures
+    ask = report.add(each_us("ask through the bus", ASKS, await rounds_of(asks, rounds)))
+    report.ratio("  ask against bare", ask, bare)
+    stalls = [await fan_out_stall_ms(WIDE) for _ in range(rounds)]
+    report.add(Figure(f"longest stall, publish to {WIDE:,}", percentile(stalls, 0.5), "ms"))
+    report.add(Figure(f"  the same into {WIDE:,} bare channels", bare_fan_out_ms(WIDE), "ms"))
+    return report
 
 
-def publish_us(count: int) -> float:
-    """Take the time of one `send_nowait` that reaches one of ``count`` subscriptions."""
+def publish(count: int, rounds: int) -> list[Watch]:
+    """Time `send_nowait` that reaches one of ``count`` subscriptions."""
     bus = open_broadcast_channel()
     subscriptions = keyed(bus, count)
     message = Message(Topic.TASK, None, key=str(count // 2))
     target = subscriptions[count // 2]
     gc.collect()
     gc.freeze()
-    rounds: list[float] = []
-    for _ in range(ROUNDS):
-        began = time.perf_counter()
-        for _ in range(SENDS):
-            bus.send_nowait(message)
-        rounds.append((time.perf_counter() - began) / SENDS)
+    taken: list[Watch] = []
+    for _ in range(rounds):
+        with watch() as each:
+            for _ in range(SENDS):
+                bus.send_nowait(message)
+        taken.append(each)
         for _ in range(SENDS):
             target.receive_nowait()
-    return statistics.median(rounds) * 1e6
+    return taken
 
 
 def keyed(bus: Bus, count: int) -> list[Subscription]:
@@ -87,17 +73,7 @@ def keyed(bus: Bus, count: int) -> list[Subscription]:
     ]
 
 
-async def median_us(run: Callable[[int], Awaitable[None]], count: int) -> float:
-    """Take the median time of one of ``count`` repetitions over several rounds."""
-    rounds: list[float] = []
-    for _ in range(ROUNDS):
-        began = time.perf_counter()
-        await run(count)
-        rounds.append((time.perf_counter() - began) / count)
-    return statistics.median(rounds) * 1e6
-
-
-async def bare_round_trips(count: int) -> None:
+async def bare_round_trips() -> None:
     """Go to another task and back through two memory channels."""
     send_there, receive_there = trio.open_memory_channel[int](1)
     send_back, receive_back = trio.open_memory_channel[int](1)
@@ -108,13 +84,13 @@ async def bare_round_trips(count: int) -> None:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(echo)
-        for number in range(count):
+        for number in range(ASKS):
             await send_there.send(number)
             await receive_back.receive()
         send_there.close()
 
 
-async def asks(count: int) -> None:
+async def asks() -> None:
     """Ask an actor on the bus and wait for its answer."""
     with open_broadcast_channel() as bus:
         inbox = bus.subscribe(Interest(Topic.TASK, key="echo"), buffer=10)
@@ -127,7 +103,7 @@ async def asks(count: int) -> None:
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(actor)
-            for number in range(count):
+            for number in range(ASKS):
                 await bus.ask(Topic.TASK, number, key="echo", timeout_s=5)
             inbox.close()
 
@@ -140,7 +116,7 @@ async def fan_out_stall_ms(count: int) -> float:
     gc.freeze()
     longest = 0.0
 
-    async def watch() -> None:
+    async def look() -> None:
         nonlocal longest
         while True:
             began = time.perf_counter()
@@ -148,12 +124,30 @@ async def fan_out_stall_ms(count: int) -> float:
             longest = max(longest, time.perf_counter() - began)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(watch)
+        nursery.start_soon(look)
         await trio.lowlevel.checkpoint()
         await bus.send(Message(Topic.TICK, None))
         nursery.cancel_scope.cancel()
     del inboxes
     return longest * 1e3
+
+
+def bare_fan_out_ms(count: int) -> float:
+    """Take the time to put one value into each of ``count`` memory channels, in one go."""
+    channels = [trio.open_memory_channel[object](1) for _ in range(count)]
+    with watch() as taken:
+        for send, _ in channels:
+            send.send_nowait(None)
+    for send, receive in channels:
+        send.close()
+        receive.close()
+    return taken.wall_s * 1e3
+
+
+def main() -> None:
+    """Run it as a command."""
+    options = parser(__doc__).parse_args()
+    trio.run(measure, options.rounds).write(options.json)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,65 @@
+// A question that stands before the page until it is answered.
+
+import { h, setAttr, setText } from "./dom.js";
+import { explain, fieldErrors } from "./problems.js";
+
+let count = 0;
+
+/**
+ * Ask before something is done. `content` stands between title and buttons; `act` does it, and
+ * while it fails the dialog stays and says why, at a field of `fields` where it is about one.
+ * Resolves to what `act` gave, or undefined if it was called off; then the focus is back where it
+ * came from.
+ */
+export function ask({ title, content, action, danger = false, act, fields = {}, own }) {
+  const id = `dialog-${(count += 1)}`;
+  const alert = h("p", { class: "refusal", role: "alert" });
+  const go = h("button", { type: "submit", class: danger ? "danger solid" : "primary" }, action);
+  const leave = h("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Cancel");
+  const form = h("form", { method: "dialog", novalidate: true }, h("h2", { id }, title), content, alert, h("div", { class: "dialog-act" }, leave, go));
+  const dialog = h("dialog", { "aria-labelledby": id }, form);
+  let answer;
+
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (go.getAttribute("aria-busy") === "true") return;
+    setAttr(go, "aria-busy", "true");
+    setText(alert, "");
+    Object.values(fields).forEach((each) => each.refuse(""));
+    try {
+      answer = await act();
+      dialog.close();
+    } catch (error) {
+      refuse(error);
+    } finally {
+      setAttr(go, "aria-busy", null);
+    }
+  });
+
+  function refuse(error) {
+    // What the form itself found missing is told where it is missing.
+    const errors = error instanceof Missing ? { [error.field]: error.message } : fieldErrors(error);
+    const name = Object.keys(errors).find((each) => fields[each]);
+    if (name) {
+      fields[name].refuse(errors[name]);
+      fields[name].input.focus();
+    } else setText(alert, error instanceof Missing ? error.message : explain(error, own));
+  }
+
+  document.body.append(dialog);
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      resolve(answer);
+    });
+  });
+}
+
+/** Something that the form needs before it can be sent. */
+export class Missing extends Error {
+  constructor(field, message) {
+    super(message);
+    this.field = field;
+  }
+}

@@ -1,0 +1,294 @@
+"""Holdfast against its peers: the same work on the same machine in the same minutes.
+
+    make bench          in under two minutes
+    make bench-full     longer, with more rounds
+
+The server under test has one core to itself. The load generator and PostgreSQL have the others;
+where there are only two, they share the second, for every contestant alike, and the table tells
+what each used. See bench/README.md for what is done and how to read it. Writes JSON and a chart
+to build/bench/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import asyncpg  # type: ignore[import-untyped]
+import msgspec
+import trio
+
+from actors.database.cluster import Cluster
+from actors.database.dsn import socket_dsn
+from actors.database.embedded import embedded_postgres
+from actors.database.processes import cluster_processes
+from bench import chart, contestants, floors, results
+from bench.contestants import (
+    ALL,
+    Contestant,
+    Place,
+    cpu_seconds,
+    machine_seconds,
+    on_cores,
+    serving,
+)
+from bench.generator import Outcome, Plan
+from bench.recount import read_answered, recount
+from bench.results import Phase, Run
+from bench.seed import quiet_log, scratch, seed_data_dir
+from bench.serving import TREE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+MIXES: dict[str, tuple[float, float, float]] = {
+    "reads": (0.0, 1.0, 0.0),
+    "orders": (1.0, 0.0, 0.0),
+    "mixed": (0.70, 0.25, 0.05),
+}
+WARM = "warm-up"
+STEPS = (
+    # Every token is seen and every account touched before anything counts.
+    (WARM, "mixed", 0.0),
+    *((mix, mix, 0.0) for mix in MIXES),
+    (results.OPEN, "mixed", 0.5),
+)
+"""What each start of a contestant goes through: label, mix, and share of its most (0: closed)."""
+ACCOUNTS = 1_000
+CONNECTIONS = 64
+GENERATOR_START_S = 0.3
+"""CPU time that a generator uses outside of what it measures, about."""
+MARGIN = 3.0
+"""How many times as much as the fastest contestant the generator must be able to drive."""
+SETTINGS = ("fsync", "synchronous_commit", "full_page_writes")
+TEMPLATE = "postgres"
+
+
+@dataclass(frozen=True, slots=True)
+class Arena:
+    """What all contestants share."""
+
+    directory: Path
+    cluster: Cluster
+    key: str
+    server_cores: set[int]
+    other_cores: set[int]
+    seconds: float
+    warm_up_s: float
+
+    @property
+    def tokens_file(self) -> Path:
+        """Who is logged in."""
+        return self.cluster.data_dir / "tokens.txt"
+
+    def dsn(self, database: str) -> str:
+        """How to connect to a database."""
+        return socket_dsn(self.cluster.socket_dir, user="postgres", database=database, port=5432)
+
+    def generate(self, plan: Plan) -> Outcome:
+        """Run the generator."""
+        with on_cores(self.other_cores):
+            done = subprocess.run(
+                [sys.executable, "-m", "bench.generator"],
+                cwd=TREE,
+                input=msgspec.json.encode(plan),
+                stdout=subprocess.PIPE,
+                check=True,
+                timeout=plan.seconds + 60,
+            )
+        return msgspec.json.decode(done.stdout, type=Outcome)
+
+
+def contest(arena: Arena, names: Sequence[Contestant], rounds: int) -> results.Result:
+    """Measure all in turns: A B C D, D C B A, and so on."""
+    told = floors.measure(arena, lambda database: fresh_database(arena, database))
+    runs: list[Run] = []
+    for number in range(rounds):
+        for contestant in names if number % 2 == 0 else tuple(reversed(names)):
+            run = measure(arena, contestant, number)
+            runs.append(run)
+            results.show_progress(run)
+    return results.Result(
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine=results.machine(arena.server_cores, arena.other_cores),
+        seconds=arena.seconds,
+        accounts=ACCOUNTS,
+        connections=CONNECTIONS,
+        floors=told,
+        runs=runs,
+    )
+
+
+def measure(arena: Arena, contestant: Contestant, number: int) -> Run:
+    """Run one contestant on a database of its own through all mixes, and recount."""
+    database = f"run_{contestant.name.replace('-', '_')}_{number}"
+    with (
+        fresh_database(arena, database) as dsn,
+        tempfile.TemporaryDirectory(dir=arena.directory) as name,
+    ):
+        directory = Path(name)
+        place = Place(dsn, str(arena.cluster.socket_dir), arena.key, directory, arena.server_cores)
+        phases: list[Phase] = []
+        files: list[Path] = []
+        with serving(contestant, place) as running:
+            for label, mix, share in STEPS:
+                file = directory / f"{label}.answered"
+                rate = share * phases[-1].outcome.per_second if share else 0.0
+                plan = Plan(
+                    port=running.port,
+                    tokens_file=str(arena.tokens_file),
+                    answered_file=str(file),
+                    mix=MIXES[mix],
+                    seconds=arena.seconds,
+                    warm_up_s=arena.warm_up_s,
+                    connections=CONNECTIONS,
+                    rate=rate,
+                    seed=number + 1,
+                    run=f"{label}-{number}",
+                )
+                phases.append(phase(arena, label, plan, running.pid))
+                files.append(file)
+        faults = asyncio.run(recount(dsn, read_answered(files)))
+        faults += [fault for each in phases for fault in results.faults_of(each)]
+    return Run(contestant.name, contestant.label, number, phases, faults)
+
+
+def phase(arena: Arena, label: str, plan: Plan, server_pid: int) -> Phase:
+    """Run the generator once, and take note of who used how much CPU time."""
+    postgres = cluster_processes(arena.cluster.path)
+    before = cpu_seconds({server_pid}), cpu_seconds(postgres), *machine_seconds()
+    outcome = arena.generate(plan)
+    server_s = cpu_seconds({server_pid}) - before[0]
+    postgres_s = cpu_seconds(cluster_processes(arena.cluster.path)) - before[1]
+    busy_s, all_s = machine_seconds()
+    others_s = busy_s - before[2] - server_s - postgres_s - outcome.cpu_s - GENERATOR_START_S
+    share = max(0.0, others_s) / max(0.01, all_s - before[3])
+    return Phase(label, plan.rate, outcome, server_s, postgres_s, share)
+
+
+@contextmanager
+def fresh_database(arena: Arena, database: str) -> Iterator[str]:
+    """Give a database like the one that was seeded, with durable commits; remove it after."""
+    _command(arena.dsn("template1"), f'create database "{database}" template "{TEMPLATE}"')
+    try:
+        asyncio.run(_check_durable(arena.dsn(database)))
+        yield arena.dsn(database)
+    finally:
+        _command(arena.dsn("template1"), f'drop database "{database}" with (force)')
+
+
+def _command(dsn: str, *statements: str) -> None:
+    async def run() -> None:
+        connection: Any = await asyncpg.connect(dsn)
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    asyncio.run(run())
+
+
+async def _check_durable(dsn: str) -> None:
+    connection: Any = await asyncpg.connect(dsn)
+    try:
+        for name in SETTINGS:
+            value = await connection.fetchval(f"show {name}")
+            if value != "on":
+                raise SystemExit(f"{name} is {value}: a commit would not be durable")
+        await connection.execute("checkpoint")
+    finally:
+        await connection.close()
+
+
+def check_generator(result: results.Result) -> None:
+    """Stop where the generator may have been what was measured."""
+    fastest = max(
+        each.outcome.per_second for run in result.runs for each in run.phases if not each.rate
+    )
+    null = result.floors["generator on a server that does nothing"]
+    if null < MARGIN * fastest:
+        raise SystemExit(
+            f"void: the generator drives {null:,.0f} requests/s, less than {MARGIN:g} times "
+            f"the fastest contestant ({fastest:,.0f})"
+        )
+
+
+async def run(options: argparse.Namespace) -> int:
+    """Seed, measure, tell."""
+    names = [each for each in ALL if not options.only or each.name in options.only]
+    if not contestants.prepare_node():
+        print("no Node here: Fastify is left out", file=sys.stderr)
+        names = [each for each in names if each.name != "fastify"]
+    cores = sorted(os.sched_getaffinity(0))
+    server_cores, other_cores = {cores[0]}, set(cores[1:]) or set(cores)
+    with scratch("bench") as directory:
+        data_dir = directory / "data"
+        await seed_data_dir(data_dir, accounts=ACCOUNTS, sessions=ACCOUNTS)
+        key = token_key(data_dir)
+        with on_cores(other_cores):
+            async with embedded_postgres(data_dir, log=quiet_log()):
+                arena = Arena(
+                    directory,
+                    Cluster.at(data_dir),
+                    key,
+                    server_cores,
+                    other_cores,
+                    options.seconds,
+                    options.warm_up,
+                )
+                result = await trio.to_thread.run_sync(
+                    _on_all_cores, cores, lambda: contest(arena, names, options.rounds)
+                )
+    return tell(result, options.out)
+
+
+def token_key(data_dir: Path) -> str:
+    """Give the key that the tokens of a data directory are made with."""
+    lines = (data_dir / "token.key").read_text(encoding="ascii").splitlines()
+    return next(line for line in lines if line.startswith("k4.local."))
+
+
+def _on_all_cores(cores: list[int], work: Callable[[], results.Result]) -> results.Result:
+    os.sched_setaffinity(0, cores)
+    return work()
+
+
+def tell(result: results.Result, out: Path) -> int:
+    """Print the table; write JSON and chart; give an exit status."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "contest.json").write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
+    (out / "contest.svg").write_text(chart.draw(result), encoding="utf-8")
+    print(results.table(result))
+    void = [run for run in result.runs if run.faults]
+    for run in void:
+        print(f"VOID: {run.label}, round {run.number}: {'; '.join(run.faults[:5])}")
+    check_generator(result)
+    return 1 if void else 0
+
+
+def main() -> int:
+    """Run it as a command."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--seconds", type=float, default=1.5, help="of each measurement")
+    parser.add_argument("--warm-up", type=float, default=0.3, help="of it not counted")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--only", nargs="*", choices=[each.name for each in ALL])
+    parser.add_argument("--out", type=Path, default=TREE / "build" / "bench")
+    options = parser.parse_args()
+    options.seconds = min(options.seconds, 60.0)
+    options.rounds = min(options.rounds, 20)
+    return trio.run(run, options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

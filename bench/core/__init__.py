@@ -1,0 +1,1 @@
+"""Measurements of the parts inside one process, each beside its floor."""

@@ -1,0 +1,137 @@
+"""Live and passive accounts: activation, passivation, memory, and what a tick does to the loop.
+
+    .venv/bin/python bench/core/live.py [--accounts 20000]
+
+All accounts are brought to life by reads, so many at a time. Then a task that sleeps a
+millisecond again and again tells how long the loop keeps it waiting, while the clock ticks for
+all of them. The floor of an activation is asyncpg reading the same rows in batches of 512.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import asyncpg  # type: ignore[import-untyped]
+import trio
+
+from actors.inventory.messages import GetInventory
+from bench.core.figures import Figure, Report, parser, per_second, percentile, watch
+from bench.core.stage import open_stage
+from bench.seed import account_id
+
+if TYPE_CHECKING:
+    import argparse
+
+    from bench.core.figures import Watch
+    from bench.core.stage import Stage
+
+IN_FLIGHT = 512
+BATCH = 512
+TICKING_S = 5.0
+RESTLESS = 1_000
+"""How many may be live where every activation is to send another away."""
+
+
+async def measure(options: argparse.Namespace) -> Report:
+    """Take the figures."""
+    accounts: int = options.accounts
+    report = Report(f"{accounts:,} live accounts")
+    config = {"inventory.live_max": accounts + 1, "inventory.idle_seconds": 86_400}
+    async with open_stage(accounts=accounts, sessions=0, options=config) as stage:
+        floor = await trio.to_thread.run_sync(lambda: asyncio.run(_floor(stage.dsn, accounts)))
+        floor_figure = report.add(per_second("rows read by asyncpg alone", accounts, [floor]))
+        await _loop_stall(report, "no account live")
+        gc.collect()
+        before = resident_kb()
+        taken = await read_all(stage, accounts)
+        activation = report.add(per_second("activation, by reads", accounts, [taken]))
+        report.ratio("  asyncpg alone against it", floor_figure, activation)
+        gc.collect()
+        each_kb = (resident_kb() - before) / accounts
+        report.add(Figure("memory of a live account", each_kb, "kB"))
+        await _loop_stall(report, f"{accounts:,} live")
+        again = await read_all(stage, accounts)
+        report.add(per_second("reads of live accounts, no token", accounts, [again]))
+    config = {"inventory.live_max": RESTLESS, "inventory.idle_seconds": 86_400}
+    async with open_stage(accounts=accounts, sessions=0, options=config) as stage:
+        await read_all(stage, 2 * RESTLESS)
+        gc.collect()
+        before = resident_kb()
+        both = await read_all(stage, accounts)
+        report.add(per_second("activation and passivation of another", accounts, [both]))
+        gc.collect()
+        passive_kb = (resident_kb() - before) / accounts
+        report.add(Figure("memory left by a passive account", passive_kb, "kB"))
+    return report
+
+
+async def read_all(stage: Stage, accounts: int) -> Watch:
+    """Read each inventory once."""
+    numbers = iter(range(accounts))
+
+    async def worker() -> None:
+        for number in numbers:
+            await stage.gateway.inventory(GetInventory(account_id(number)))
+
+    with watch() as taken:
+        async with trio.open_nursery() as nursery:
+            for _ in range(IN_FLIGHT):
+                nursery.start_soon(worker)
+    return taken
+
+
+async def _loop_stall(report: Report, label: str) -> None:
+    """Tell how late a sleeping task was woken; by CPU time: how long this process was busy."""
+    late: list[float] = []
+    busy: list[float] = []
+    end = trio.current_time() + TICKING_S
+    while trio.current_time() < end:
+        began, used = time.perf_counter(), time.process_time()
+        await trio.sleep(0.001)
+        late.append(1000 * (time.perf_counter() - began) - 1)
+        busy.append(1000 * (time.process_time() - used))
+    for name, share in (("p50", 0.5), ("p99", 0.99), ("most", 1.0)):
+        told = f"loop late while it ticks, {label}: {name}"
+        report.add(Figure(told, percentile(late, share), "ms", percentile(busy, share)))
+
+
+async def _floor(dsn: str, accounts: int) -> Watch:
+    connection: Any = await asyncpg.connect(dsn)
+    try:
+        with watch() as taken:
+            for first in range(0, accounts, BATCH):
+                ids = [account_id(n) for n in range(first, min(accounts, first + BATCH))]
+                await connection.fetch(
+                    "select * from inventories where account_id = any($1::uuid[])", ids
+                )
+                await connection.fetch(
+                    "select * from orders where account_id = any($1::uuid[]) "
+                    "and state in ('queued', 'running')",
+                    ids,
+                )
+    finally:
+        await connection.close()
+    return taken
+
+
+def resident_kb() -> float:
+    """Give the resident memory of this process."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1024
+
+
+def main() -> None:
+    """Run it as a command."""
+    made = parser(__doc__)
+    made.add_argument("--accounts", type=int, default=20_000)
+    options = made.parse_args()
+    trio.run(measure, options).write(options.json)
+
+
+if __name__ == "__main__":
+    main()

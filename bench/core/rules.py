@@ -1,0 +1,150 @@
+"""What one order costs before it is stored, and what the check of a token costs.
+
+    .venv/bin/python bench/core/rules.py
+
+Pure code, one thing after another: the order through the rules (settled, priced, applied, its
+answer made), with the operations that store it, and the statements planned of them. The floor of
+a token is the cipher alone.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pyseto
+
+from actors.authx.keys import KeyRing
+from actors.authx.settings import AuthxSettings
+from actors.authx.tokens import AccessTokens
+from actors.inventory.engine import new_state, place_order, view
+from actors.inventory.ruleset import load_ruleset
+from actors.storage import sql
+from actors.storage.schema import declared_tables
+from actors.storage.validation import unit_faults
+from bench.core.figures import Report, each_us, parser, watch
+from bench.core.units import Orders
+from bench.seed import MARKET, account_id, issue_tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bench.core.figures import Watch
+
+TIMES = 2_000
+ACCOUNTS = 500
+
+
+def timed(run: Callable[[int], object], rounds: int, times: int = TIMES) -> list[Watch]:
+    """Time ``times`` repetitions in each of some rounds."""
+    taken: list[Watch] = []
+    for _ in range(rounds):
+        gc.collect()
+        with watch() as each:
+            for number in range(times):
+                run(number)
+        taken.append(each)
+    return taken
+
+
+def measure(rounds: int) -> Report:
+    """Take the figures."""
+    report = Report("an order through the rules, and a token")
+    ruleset = load_ruleset(str(MARKET), parameters={})
+    now_ms = time.time_ns() // 1_000_000
+    state, _ = new_state(account_id(0), ruleset, now_ms)
+
+    def engine(_number: int) -> object:
+        return place_order(
+            state, ruleset, order_id=account_id(1), asset="cart1", count=1, now_ms=now_ms + 250
+        )
+
+    report.add(each_us("the engine alone (place_order)", TIMES, timed(engine, rounds)))
+    orders = Orders(ruleset, ACCOUNTS, now_ms)
+    commands = [orders.command(number) for number in range(TIMES)]
+    report.add(
+        each_us(
+            "the command, with its answer and its key",
+            TIMES,
+            timed(lambda number: orders.apply(commands[number], number), rounds),
+        )
+    )
+    works = [orders.apply(commands[number], number) for number in range(TIMES)]
+    report.add(
+        each_us(
+            "the operations that store it",
+            TIMES,
+            timed(lambda number: works[number].operations(), rounds),
+        )
+    )
+    tables = declared_tables()
+    units = [tuple(work.operations()) for work in works]
+    report.add(
+        each_us(
+            "Storage's check of them",
+            TIMES,
+            timed(lambda number: unit_faults(units[number], tables), rounds),
+        )
+    )
+    report.add(
+        each_us(
+            "the statements of 64 units, for each unit",
+            64 * 20,
+            timed(lambda n: sql.plan(units[64 * n : 64 * n + 64], tables), rounds, 20),
+        )
+    )
+    report.add(
+        each_us(
+            "an inventory shown (view)",
+            TIMES,
+            timed(lambda _: view(state, ruleset, now_ms, version=1, tick=1), rounds),
+        )
+    )
+    _tokens(report, rounds)
+    return report
+
+
+def _tokens(report: Report, rounds: int) -> None:
+    keyring = KeyRing.generate()
+    tokens = [token for _, token in issue_tokens(keyring, TIMES)]
+    key = keyring.first.local
+    cipher = report.add(
+        each_us(
+            "the cipher alone (pyseto)",
+            TIMES,
+            timed(lambda number: pyseto.decode(key, tokens[number]), rounds),
+        )
+    )
+    unseen: list[Watch] = []
+    for _ in range(rounds):
+        unseen += timed(_verifier(keyring, tokens), 1)
+    first = report.add(each_us("token verified for the first time", TIMES, unseen))
+    report.ratio("  against the cipher alone", first, cipher)
+    again = _verifier(keyring, tokens)
+    for number in range(TIMES):
+        again(number)
+    report.add(
+        each_us(
+            "token verified again",
+            TIMES,
+            timed(again, rounds),
+        )
+    )
+
+
+def _verifier(keyring: KeyRing, tokens: list[str]) -> Callable[[int], object]:
+    """Give what verifies the token of a number, having seen none yet."""
+    verify = AccessTokens(keyring, AuthxSettings(), wall_clock=lambda: datetime.now(UTC)).verify
+    return lambda number: verify(tokens[number])
+
+
+def main() -> None:
+    """Run it as a command."""
+    options = parser(__doc__).parse_args()
+    measure(options.rounds).write(options.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""What the HTTP edge costs: the server's CPU time per request, lane by lane, and what idling costs.
+
+32 connections ask for the same thing again and again; the server's own CPU time, user and system,
+is divided by the answers. Both lanes are measured in turn, so that whatever else the machine does
+falls on both, and the median of the rounds is told. With --idle so many more connections are open
+that each have asked once: their memory is told, and the time with them.
+
+    python bench/edge.py
+    python bench/edge.py --rounds 5 --seconds 3 --idle 10000
+
+Loopback only. Prints a JSON summary.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import resource
+import selectors
+import socket
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import psutil  # type: ignore[import-untyped]
+
+from bench.serving import CHEAP, Server
+
+LANES = ("fast", "hypercorn")
+PATHS = ("/healthz", "/v1/world")
+CONNECTIONS = 32
+IDLE_MAX = 100_000
+SPARE_FILES = 256
+_LENGTH = re.compile(rb"content-length: ([0-9]+)")
+
+
+class Asking:
+    """Connections that ask for one path again and again, each as soon as it has its answer."""
+
+    def __init__(self, url: str, path: str) -> None:
+        parts = urlsplit(url)
+        self._address = (parts.hostname or "127.0.0.1", parts.port or 80)
+        self._request = (
+            f"GET {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAccept: */*\r\n"
+            "User-Agent: edge\r\n\r\n"
+        ).encode()
+
+    def connect(self) -> socket.socket:
+        """Open a connection, and have one answer on it."""
+        sock = socket.create_connection(self._address)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.sendall(self._request)
+        answer = b""
+        while not self._whole(answer):
+            answer += sock.recv(65_536)
+        return sock
+
+    def run(self, seconds: float, connections: int) -> int:
+        """Ask for so long; give how many answers came."""
+        answers = 0
+        begun: dict[socket.socket, bytes] = {}
+        with ExitStack() as stack, selectors.DefaultSelector() as selector:
+            for _ in range(connections):
+                sock = stack.enter_context(self.connect())
+                selector.register(sock, selectors.EVENT_READ)
+                sock.sendall(self._request)
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                for key, _ in selector.select(1):
+                    sock = cast("socket.socket", key.fileobj)
+                    answer = begun.pop(sock, b"") + sock.recv(65_536)
+                    if self._whole(answer):
+                        answers += 1
+                        sock.sendall(self._request)
+                    else:
+                        begun[sock] = answer
+        return answers
+
+    @staticmethod
+    def _whole(answer: bytes) -> bool:
+        """Whether an answer is there to its end; its body has a stated length."""
+        head, end, body = answer.partition(b"\r\n\r\n")
+        if not end:
+            return False
+        length = _LENGTH.search(head)
+        if not head.startswith(b"HTTP/1.1 200 ") or length is None:
+            raise SystemExit(f"not an answer: {answer[:200]!r}")
+        return len(body) >= int(length[1])
+
+
+def cpu_us(process: psutil.Process) -> float:
+    """Give a process's CPU time so far, in microseconds."""
+    times = process.cpu_times()
+    return 1e6 * (times.user + times.system)
+
+
+def measure(server: Server, path: str, seconds: float) -> tuple[float, float]:
+    """Give the CPU time per request in microseconds, and the requests per second."""
+    process = psutil.Process(server.process.pid)
+    asking = Asking(server.url, path)
+    asking.run(0.2, CONNECTIONS)
+    before = cpu_us(process)
+    answers = asking.run(seconds, CONNECTIONS)
+    return (cpu_us(process) - before) / answers, answers / seconds
+
+
+def idle(server: Server, count: int, seconds: float) -> dict[str, float]:
+    """Give what idle connections take of the server's memory, and what requests cost with them."""
+    process = psutil.Process(server.process.pid)
+    asking = Asking(server.url, PATHS[0])
+    without = statistics.median(measure(server, PATHS[0], seconds)[0] for _ in range(3))
+    before = process.memory_info().rss
+    with ExitStack() as stack:
+        for _ in range(count):
+            stack.enter_context(asking.connect())
+        each = (process.memory_info().rss - before) / count
+        cost = statistics.median(measure(server, PATHS[0], seconds)[0] for _ in range(3))
+    return {
+        "connections": count,
+        "bytes_each": round(each),
+        "cpu_us_without": round(without, 1),
+        "cpu_us_with": round(cost, 1),
+    }
+
+
+def start(directory: Path, lane: str) -> Server:
+    """Start a server that serves through one lane."""
+    server = Server(directory, {**CHEAP, "HOLDFAST_HTTP__CONNECTIONS_MAX": str(2 * IDLE_MAX)})
+    server.settings["HOLDFAST_HTTP__FAST_LANE"] = "true" if lane == "fast" else "false"
+    # Idle connections stay for as long as the measurement takes.
+    server.settings["HOLDFAST_HTTP__KEEP_ALIVE_TIMEOUT_MS"] = "600000"
+    directory.mkdir()
+    server.start()
+    return server
+
+
+def compare(servers: dict[str, Server], rounds: int, seconds: float) -> dict[str, Any]:
+    """Measure every path through every lane, in turn; give the medians."""
+    found: dict[str, dict[str, list[tuple[float, float]]]] = {
+        path: {lane: [] for lane in servers} for path in PATHS
+    }
+    for _ in range(rounds):
+        for path, lanes in found.items():
+            for lane, server in servers.items():
+                lanes[lane].append(measure(server, path, seconds))
+    return {
+        path: {
+            lane: {
+                "cpu_us": round(statistics.median(cpu for cpu, _ in pairs), 1),
+                "per_second": round(statistics.median(rate for _, rate in pairs)),
+            }
+            for lane, pairs in lanes.items()
+        }
+        for path, lanes in found.items()
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure and print; give an exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--idle", type=int, default=0, metavar="N")
+    options = parser.parse_args(arguments)
+    count = min(options.idle, IDLE_MAX)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if count + SPARE_FILES > hard:
+        parser.error(f"--idle {count} needs more open files than the {hard} that there may be")
+    # The server inherits it.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    servers: dict[str, Server] = {}
+    with tempfile.TemporaryDirectory(prefix="holdfast-edge-", dir="/tmp") as directory:
+        try:
+            for lane in LANES:
+                servers[lane] = start(Path(directory) / lane, lane)
+            summary = compare(servers, options.rounds, options.seconds)
+            if count:
+                summary["idle"] = {
+                    lane: idle(server, count, options.seconds) for lane, server in servers.items()
+                }
+        finally:
+            for server in servers.values():
+                server.end()
+    sys.stdout.write(json.dumps(summary, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,242 @@
+"""The results of a contest: medians, ratios, spread, and where Holdfast loses; pure."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import sys
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bench.generator import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+MIXES = ("orders", "reads", "mixed")
+OPEN = "mixed-open"
+OWN = "holdfast"
+PERCENTILES = ("p50", "p99", "p99.9")
+DISTURBED = 0.05
+"""What others may use of the cores without being mentioned."""
+_GOOD = ("order 201", "read 200", "hot 201")
+
+
+class Phase(msgspec.Struct, frozen=True):
+    """One measurement: what was asked, what came of it, and what the others used meanwhile."""
+
+    label: str
+    rate: float
+    outcome: Outcome
+    server_cpu_s: float
+    postgres_cpu_s: float
+    others_share: float = 0.0
+    """How much of all cores' time went to processes that have no part in this."""
+
+
+class Run(msgspec.Struct, frozen=True):
+    """One start of one contestant; void where there are faults."""
+
+    name: str
+    label: str
+    number: int
+    phases: list[Phase]
+    faults: list[str]
+
+    def phase(self, label: str) -> Phase:
+        """Give one of its measurements."""
+        return next(each for each in self.phases if each.label == label)
+
+
+class Result(msgspec.Struct, frozen=True):
+    """A whole contest; ``floors`` in things per second."""
+
+    at: str
+    machine: str
+    seconds: float
+    accounts: int
+    connections: int
+    floors: dict[str, float]
+    runs: list[Run]
+
+    def valid(self, name: str) -> list[Run]:
+        """Give a contestant's runs that count."""
+        return [run for run in self.runs if run.name == name and not run.faults]
+
+    def names(self) -> list[str]:
+        """Give the contestants with a run that counts, Holdfast first."""
+        found = dict.fromkeys(run.name for run in self.runs if not run.faults)
+        return sorted(found, key=lambda name: name != OWN)
+
+    def label(self, name: str) -> str:
+        """Give a contestant's name for people."""
+        return next(run.label for run in self.runs if run.name == name)
+
+
+class Middle(msgspec.Struct, frozen=True):
+    """Several values of one quantity."""
+
+    median: float
+    least: float
+    most: float
+
+    @property
+    def spread(self) -> float:
+        """How far they are apart, as a share of the median."""
+        return (self.most - self.least) / self.median if self.median else 0.0
+
+
+def middle(values: Iterable[float]) -> Middle:
+    """Give the median of some values and the outermost of them; zeros where there are none."""
+    found = list(values)
+    if not found:
+        return Middle(0.0, 0.0, 0.0)
+    return Middle(statistics.median(found), min(found), max(found))
+
+
+def faults_of(phase: Phase) -> list[str]:
+    """Tell what makes a measurement worth nothing: refusals and lost connections."""
+    outcome = phase.outcome
+    bad = {name: n for name, n in outcome.statuses.items() if name not in _GOOD}
+    # The one request without a token, by which the generator looks at the server, is not counted.
+    faults = [f"{phase.label}: {n} answers {name}" for name, n in bad.items()]
+    if outcome.lost:
+        faults.append(f"{phase.label}: {outcome.lost} requests without an answer")
+    return faults
+
+
+def rates(result: Result, name: str, mix: str) -> Middle:
+    """Give a contestant's requests per second in a closed loop."""
+    return middle(run.phase(mix).outcome.per_second for run in result.valid(name))
+
+
+def latencies(result: Result, name: str, percentile: str) -> Middle:
+    """Give a contestant's latency, in milliseconds, at half its own most."""
+    return middle(
+        run.phase(OPEN).outcome.latency_ms["all"][percentile] for run in result.valid(name)
+    )
+
+
+def cpu_us(result: Result, name: str, mix: str) -> tuple[float, float]:
+    """Give the CPU time of one request in microseconds: the server's, and PostgreSQL's."""
+    server: list[float] = []
+    postgres: list[float] = []
+    for run in result.valid(name):
+        phase = run.phase(mix)
+        answers = max(1, sum(phase.outcome.statuses.values()))
+        server.append(phase.server_cpu_s / answers * 1e6)
+        postgres.append(phase.postgres_cpu_s / answers * 1e6)
+    return statistics.median(server), statistics.median(postgres)
+
+
+def ratio(result: Result, name: str, mix: str) -> Middle:
+    """Give how many times as fast as a peer Holdfast is: each round against the same round."""
+    own = {run.number: run for run in result.valid(OWN)}
+    return middle(
+        own[run.number].phase(mix).outcome.per_second / run.phase(mix).outcome.per_second
+        for run in result.valid(name)
+        if run.number in own
+    )
+
+
+def losses(result: Result) -> list[str]:
+    """Tell where a peer is ahead of Holdfast."""
+    peers = [name for name in result.names() if name != OWN]
+    told: list[str] = []
+    if OWN not in result.names():
+        return ["no run of Holdfast counts"]
+    for name in peers:
+        label = result.label(name)
+        for mix in MIXES:
+            times = ratio(result, name, mix).median
+            if 0 < times < 1:
+                told.append(f"{mix}: {label} is {1 / times:.2f} times as fast")
+            own_us, other_us = (cpu_us(result, each, mix)[0] for each in (OWN, name))
+            if own_us > other_us:
+                told.append(f"{mix}, CPU of the server: {label} {other_us:.0f} us, {own_us:.0f} us")
+        for percentile in PERCENTILES:
+            own, other = (latencies(result, each, percentile).median for each in (OWN, name))
+            if own > other:
+                told.append(f"{percentile} at half the most: {label} {other:.1f} ms, {own:.1f} ms")
+    return told
+
+
+def disturbance(result: Result) -> float:
+    """Give how much of the cores others used, on average."""
+    shares = [each.others_share for run in result.runs for each in run.phases]
+    return statistics.mean(shares) if shares else 0.0
+
+
+def table(result: Result) -> str:
+    """Write everything for people."""
+    names = result.names()
+    own_us = {mix: cpu_us(result, OWN, mix)[0] for mix in MIXES} if OWN in names else {}
+    lines = [
+        result.machine,
+        _extent(result),
+        "",
+        _row("requests/s, closed loop", [f"{mix} (spread)" for mix in MIXES]),
+    ]
+    for name in names:
+        cells = []
+        for mix in MIXES:
+            rate = rates(result, name, mix)
+            cells.append(f"{rate.median:,.0f} ({100 * rate.spread:.0f} %)")
+        lines.append(_row(result.label(name), cells))
+    lines += ["", _row("Holdfast is so many times as fast as", MIXES)]
+    lines += [_row(result.label(name), _ratios(result, name)) for name in names if name != OWN]
+    lines += ["", _row("ms at half its own most, open loop", PERCENTILES)]
+    for name in names:
+        found = [latencies(result, name, each) for each in PERCENTILES]
+        lines.append(
+            _row(result.label(name), [f"{each.median:.1f} (to {each.most:.1f})" for each in found])
+        )
+    lines += ["", _row("us of CPU for each request: server + PostgreSQL", MIXES)]
+    for name in names:
+        pairs = (cpu_us(result, name, mix) for mix in MIXES)
+        lines.append(_row(result.label(name), [f"{own:.0f} + {pg:.0f}" for own, pg in pairs]))
+    lines += ["", _row("by the server's CPU time Holdfast is so many times as fast as", MIXES)]
+    for name in names:
+        if name != OWN:
+            shares = [cpu_us(result, name, mix)[0] / own_us[mix] for mix in own_us]
+            lines.append(_row(result.label(name), [f"{share:.2f}" for share in shares]))
+    lines += ["", *(_row(name, [f"{rate:,.0f}/s"]) for name, rate in result.floors.items())]
+    disturbed = disturbance(result)
+    if disturbed > DISTURBED:
+        told = f"Others used {100 * disturbed:.0f} % of the cores meanwhile: rates and latencies"
+        lines += ["", f"{told} are worse than they would be; the CPU times tell more."]
+    lost = losses(result)
+    lines += ["", "Holdfast loses nowhere." if not lost else "Where Holdfast loses:"]
+    lines += [f"  {each}" for each in lost]
+    return "\n".join(lines)
+
+
+def _extent(result: Result) -> str:
+    rounds = max((run.number for run in result.runs), default=0) + 1
+    asked = f"{result.accounts:,} accounts, {result.connections} connections"
+    return f"{asked}; {result.seconds:g} s of each, {rounds} rounds"
+
+
+def _ratios(result: Result, name: str) -> list[str]:
+    found = [ratio(result, name, mix) for mix in MIXES]
+    return [f"{each.median:.2f} ({each.least:.2f} to {each.most:.2f})" for each in found]
+
+
+def _row(name: str, cells: Sequence[str]) -> str:
+    return f"{name:<52}" + "".join(f"{cell:>24}" for cell in cells)
+
+
+def show_progress(run: Run) -> None:
+    """Tell on standard error what a run came to."""
+    rates_of = ", ".join(f"{each.label} {each.outcome.per_second:,.0f}/s" for each in run.phases)
+    void = f" VOID: {run.faults[0]}" if run.faults else ""
+    print(f"round {run.number + 1}, {run.label}: {rates_of}{void}", file=sys.stderr, flush=True)
+
+
+def machine(server_cores: set[int], other_cores: set[int]) -> str:
+    """Describe what it ran on."""
+    return (
+        f"{platform.machine()}, Python {platform.python_version()}, server on "
+        f"{len(server_cores)} core, PostgreSQL and generator on {len(other_cores)} other"
+    )

@@ -1,0 +1,109 @@
+"""The arithmetic of the benchmark's table: medians, ratios, spread, and where Holdfast loses."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from bench.chart import draw
+from bench.generator import Outcome
+from bench.results import (
+    MIXES,
+    OPEN,
+    Phase,
+    Result,
+    Run,
+    cpu_us,
+    faults_of,
+    losses,
+    middle,
+    rates,
+    ratio,
+    table,
+)
+
+
+def phase(label: str, per_second: float, p99: float = 5.0) -> Phase:
+    """Give a measurement of one second with a thousand answers."""
+    latency = {"p50": 1.0, "p99": p99, "p99.9": 9.0, "max": 10.0}
+    outcome = Outcome(
+        answered=1000,
+        seconds=1.0,
+        per_second=per_second,
+        latency_ms={"all": latency},
+        statuses={"order 201": 1000},
+        lost=0,
+        unsent=0,
+        cpu_s=0.1,
+        bytes_per_answer={"order": 300.0},
+    )
+    return Phase(label, 0.0, outcome, server_cpu_s=0.5, postgres_cpu_s=0.25)
+
+
+def run(name: str, number: int, per_second: float, *faults: str, p99: float = 5.0) -> Run:
+    """Give a run whose mixes are all as fast."""
+    phases = [phase(mix, per_second) for mix in MIXES] + [phase(OPEN, per_second, p99)]
+    return Run(name, name.title(), number, phases, list(faults))
+
+
+def result(*runs: Run) -> Result:
+    """Give a contest of these runs."""
+    return Result("2026-01-01", "a machine", 1.0, 10, 4, {"floor": 9.0}, list(runs))
+
+
+def test_results_middle_is_median_and_outermost() -> None:
+    """The spread is the distance of the outermost values, as a share of the median."""
+    found = middle([30.0, 10.0, 20.0])
+    assert (found.median, found.least, found.most, found.spread) == (20.0, 10.0, 30.0, 1.0)
+    assert middle([]).spread == 0.0
+
+
+def test_results_ratio_compares_the_same_round() -> None:
+    """Each round of a peer is set against the same round of Holdfast, before the median."""
+    told = result(
+        run("holdfast", 0, 200.0), run("holdfast", 1, 90.0), run("x", 0, 100.0), run("x", 1, 30.0)
+    )
+    found = ratio(told, "x", "orders")
+    assert (found.least, found.median, found.most) == (2.0, 2.5, 3.0)
+
+
+def test_results_leave_void_runs_out() -> None:
+    """A run with a fault counts nowhere."""
+    told = result(run("holdfast", 0, 100.0), run("holdfast", 1, 900.0, "one order is missing"))
+    assert rates(told, "holdfast", "reads").most == 100.0
+    assert result(run("holdfast", 0, 1.0, "void")).names() == []
+
+
+def test_results_tell_where_holdfast_loses() -> None:
+    """A peer that is faster, or answers sooner, is named; one that is slower is not."""
+    told = result(
+        run("holdfast", 0, 100.0, p99=8.0), run("fast", 0, 150.0), run("slow", 0, 50.0, p99=9.0)
+    )
+    lost = losses(told)
+    assert "orders: Fast is 1.50 times as fast" in lost
+    assert "p99 at half the most: Fast 5.0 ms, 8.0 ms" in lost
+    assert not any("Slow" in each for each in lost)
+    assert "Where Holdfast loses:" in table(told)
+    assert "Holdfast loses nowhere." in table(result(run("holdfast", 0, 2.0), run("x", 0, 1.0)))
+
+
+def test_results_cpu_time_is_per_answer() -> None:
+    """CPU time is divided by all answers of the measurement, warm-up included."""
+    assert cpu_us(result(run("holdfast", 0, 1.0)), "holdfast", "orders") == (500.0, 250.0)
+
+
+@pytest.mark.parametrize("status", ["order 409", "read 503", "hot 500"])
+def test_results_refusals_make_a_measurement_void(status: str) -> None:
+    """Anything but the answer that was asked for voids, and so does a lost connection."""
+    good = phase("orders", 1.0)
+    assert faults_of(good) == []
+    outcome = msgspec.structs.replace(good.outcome, statuses={"order 201": 9, status: 2}, lost=3)
+    faults = faults_of(Phase("orders", 0.0, outcome, 0.0, 0.0))
+    assert faults == [f"orders: 2 answers {status}", "orders: 3 requests without an answer"]
+
+
+def test_results_are_drawn() -> None:
+    """The chart has a bar for every contestant in every mix."""
+    drawn = draw(result(run("holdfast", 0, 200.0), run("x & y", 0, 100.0)))
+    assert drawn.count("<rect") == 1 + 2 * len(MIXES)
+    assert "X &amp; Y" in drawn

@@ -1,0 +1,422 @@
+"""The operators' console: every section is sound, and every action does what it says."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.operator import (
+    SECTIONS,
+    Api,
+    Operator,
+    make_one_time_operator,
+    make_operator,
+)
+from tests.browser.visitor import PASSWORD
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playwright.sync_api import Route
+
+    from tests.browser.visitor import Visitor
+    from tests.e2e.server import Server
+
+
+@pytest.fixture(scope="module")
+def server(world: Callable[[str], Server]) -> Server:
+    """Give the server that is operated."""
+    return world("tutorial")
+
+
+@pytest.fixture(scope="module")
+def operator_name(server: Server) -> str:
+    """Give the name of an operator's account."""
+    return make_operator(server)
+
+
+@pytest.fixture(scope="module")
+def api(server: Server, operator_name: str) -> Api:
+    """Give the API as the operator calls it."""
+    return Api(server.url, operator_name)
+
+
+@pytest.fixture
+def arrive(server: Server, visit: Callable[..., Visitor]) -> Callable[..., Operator]:
+    """Open the console in a window of its own."""
+
+    def arrive(**look: str) -> Operator:
+        return Operator(visit(f"{server.url}/console", **look))
+
+    return arrive
+
+
+@pytest.fixture
+def operator(arrive: Callable[..., Operator], operator_name: str) -> Operator:
+    """Give an operator at the console."""
+    operator = arrive()
+    operator.enter(operator_name)
+    return operator
+
+
+@pytest.fixture
+def player(server: Server) -> tuple[str, Api]:
+    """Give a new player: the name, and the API as the player calls it."""
+    name = f"player-{uuid.uuid4().hex[:8]}"
+    return name, Api.join(server.url, name)
+
+
+# --- looks ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", ["phone", "desktop"])
+def test_console_is_sound_in_every_section(
+    arrive: Callable[..., Operator], operator_name: str, player: tuple[str, Api], size: str
+) -> None:
+    """Signing in, each section, an account and a dialog fit the window and are accessible."""
+    name, theirs = player
+    assert theirs.post("/v1/inventory/orders", {"asset": "cottage"}).status_code == 201
+    operator = arrive(size=size)
+    visitor, page = operator.visitor, operator.visitor.page
+    visitor.check_in_both_colours(size, "sign-in")
+    operator.enter(operator_name)
+    expect(page.locator(".legend b").first).not_to_have_text("\u2013")
+    for section in SECTIONS:
+        visitor.open(section)
+        expect(page.locator("tbody tr").first).to_be_visible()
+        visitor.check_in_both_colours(size, section.lower().replace(" ", "-"))
+    operator.open_account(name)
+    visitor.check_in_both_colours(size, "account")
+    operator.ask_for("Grant")
+    visitor.check_in_both_colours(size, "grant")
+
+
+def test_charts_can_be_read_by_keyboard_and_as_a_table(operator: Operator) -> None:
+    """A chart tells the values of the moment that the arrow keys choose; a table tells all."""
+    page = operator.visitor.page
+    plot = page.get_by_role("slider", name="Requests, the last minutes")
+    expect(plot).to_have_attribute("aria-valuemax", "2")
+    page.get_by_role("button", name="As a table").focus()
+    page.keyboard.press("Tab")
+    expect(plot).to_be_focused()
+    page.keyboard.press("Home")
+    expect(plot).to_have_attribute("aria-valuenow", "0")
+    first = plot.get_attribute("aria-valuetext")
+    page.keyboard.press("ArrowRight")
+    expect(plot).to_have_attribute("aria-valuenow", "1")
+    assert plot.get_attribute("aria-valuetext") != first
+    expect(page.locator(".moment")).to_contain_text("at ")
+    page.keyboard.press("Escape")
+    expect(page.locator(".moment")).to_have_text("the last minute")
+    page.get_by_role("button", name="As a table").click()
+    table = page.get_by_role("region", name="The last five minutes as a table")
+    expect(table.get_by_role("columnheader", name="Answer time: p95 (ms)")).to_be_visible()
+    operator.visitor.check("console-as-a-table")
+
+
+def test_rules_are_drawn_and_tabled(operator: Operator) -> None:
+    """The curve of an asset is read level by level, also on a logarithmic scale."""
+    visitor, page = operator.visitor, operator.visitor.page
+    visitor.open("Rules")
+    page.get_by_role("navigation", name="Assets").get_by_role("link", name="Woodcutter").click()
+    plot = page.get_by_role("slider", name="Cost of Woodcutter by level")
+    linear = page.locator(".curve .line-0").get_attribute("d")
+    page.get_by_label("Logarithmic").check()
+    expect(page.locator(".curve .line-0")).not_to_have_attribute("d", linear or "")
+    page.get_by_role("radio", name="Production").check(force=True)
+    plot = page.get_by_role("slider", name="Production of Woodcutter by level")
+    plot.focus()
+    page.keyboard.press("Home")
+    expect(plot).to_have_attribute("aria-valuetext", "level 1: Wood 18,000/h")
+    levels = page.get_by_role("region", name="Levels of Woodcutter").get_by_role("row")
+    expect(levels).to_have_count(21)
+    visitor.check("console-rules-logarithmic")
+
+
+def test_figures_are_worked_out_right(operator: Operator) -> None:
+    """Rates are differences over time, percentiles lie within the bucket that holds them."""
+    found = operator.visitor.page.evaluate(
+        """async () => {
+            const link = document.querySelector('link[rel=modulepreload]').href;
+            const url = link.replace(/shared.*/, 'console/history.js');
+            const {quantile, History} = await import(url);
+            const none = {bounds: [0.1], counts: [0, 0], sum: 0, count: 0};
+            const status = (now, started, gets, puts, batches, units) => ({
+                started_at: started, now, world: {lag_ms: 5},
+                actors: {group: null, children: [{group: {live: 3}, children: []}]},
+                http: {methods: {GET: gets, POST: puts}, connections: {open: 2}, duration: none},
+                streams: {open: 1},
+                storage: {commits: batches, units_committed: units, commit_duration: none,
+                    batch_units: {...none, sum: units, count: batches}},
+            });
+            const history = new History();
+            const restarts = [
+                status('2026-01-01T00:00:00Z', 'a', 10, 4, 1, 3),
+                status('2026-01-01T00:00:02Z', 'a', 20, 8, 3, 11),
+                status('2026-01-01T00:00:03Z', 'b', 1, 0, 0, 0),
+            ].map((each) => history.take(each));
+            const [, {requests, commands, commits, changes, batch, live, lag, p95}, anew] =
+                history.points;
+            return {
+                restarts, requests, commands, commits, changes, batch, live, lag, p95,
+                anew: [anew.requests, anew.broken],
+                half: quantile({bounds: [1, 2, 4], counts: [1, 2, 1, 0]}, 0.5),
+                most: quantile({bounds: [1, 2, 4], counts: [0, 0, 0, 5]}, 0.5),
+                nothing: quantile({bounds: [1], counts: [0, 0]}, 0.5),
+            };
+        }"""
+    )
+    assert found["restarts"] == [False, False, True]
+    rates = ("requests", "commands", "commits", "changes", "batch")
+    assert [found[name] for name in rates] == [7, 2, 1, 4, 4]
+    assert (found["live"], found["lag"], found["p95"]) == (3, 0.005, None)
+    assert found["anew"] == [None, True]
+    assert (found["half"], found["most"], found["nothing"]) == (1.5, 4, None)
+
+
+# --- who may come in --------------------------------------------------------
+
+
+def test_one_time_password_must_be_changed_first(
+    server: Server, arrive: Callable[..., Operator]
+) -> None:
+    """With a one-time password the console asks for one of one's own, and then opens."""
+    name, password = make_one_time_operator(server)
+    operator = arrive()
+    page = operator.visitor.page
+    operator.visitor.refusals.add(422)
+    operator.sign_in(name, password)
+    expect(page.get_by_role("heading", level=1, name="Choose your own password")).to_be_visible()
+    page.get_by_label("Current password", exact=True).fill(password)
+    page.get_by_label("New password", exact=True).fill(password)
+    page.get_by_role("button", name="Change and open the console").click()
+    expect(page.locator("#new_password-error")).not_to_be_empty()
+    operator.visitor.check("console-choose-password")
+    page.get_by_label("New password", exact=True).fill(PASSWORD)
+    page.get_by_role("button", name="Change and open the console").click()
+    expect(page.get_by_role("heading", level=1, name="Overview")).to_be_visible()
+    me = Api(server.url, name).get("/v1/accounts/me")
+    assert me["must_change_password"] is False
+
+
+def test_console_is_for_operators_alone(
+    arrive: Callable[..., Operator], player: tuple[str, Api]
+) -> None:
+    """A player is told that there is nothing here, and a wrong password is one."""
+    operator = arrive()
+    operator.visitor.refusals.add(401)
+    operator.sign_in(player[0])
+    alert = operator.visitor.page.get_by_role("alert")
+    expect(alert).to_contain_text("is no operator's account")
+    operator.sign_in(player[0], "some other password")
+    expect(alert).to_have_text("Unknown name or wrong password.")
+
+
+# --- what they do -----------------------------------------------------------
+
+
+def test_grant_is_made_once_with_its_reason(
+    operator: Operator, api: Api, player: tuple[str, Api]
+) -> None:
+    """A grant whose answer was lost is not made twice; it is in inventory, ledger and audit log."""
+    name, theirs = player
+    operator.visitor.refusals.add(0)
+    page = operator.visitor.page
+    operator.open_account(name)
+    keys: list[str | None] = []
+
+    def lose_the_first_answer(route: Route) -> None:
+        keys.append(route.request.header_value("idempotency-key"))
+        if len(keys) == 1:
+            route.fetch()
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route("**/grants", lose_the_first_answer)
+    operator.ask_for("Grant")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Asset 1", exact=True).select_option(label="Gold")
+    dialog.get_by_label("Amount 1").fill("5")
+    dialog.get_by_role("button", name="Another asset").click()
+    dialog.get_by_label("Asset 2", exact=True).select_option(label="Cottage")
+    dialog.get_by_label("Amount 2").fill("2")
+    operator.confirm("Grant", "lost to a fire")
+    operator.expect_done(f"Granted to {name}: Gold +5")
+    assert len(keys) == 2
+    assert len(set(keys)) == 1
+    assert theirs.get("/v1/inventory")["buildings"]["cottage"] == 2
+    entry = api.last_audited()
+    assert entry["action"] == "assets-granted"
+    assert (entry["username"], entry["reason"]) == (name, "lost to a fire")
+    expect(page.locator(".ledger")).to_contain_text("Granted by an operator")
+    operator.visitor.open("Audit log")
+    expect(page.locator(".audit tbody tr").first).to_contain_text("lost to a fire")
+    operator.visitor.check("console-audited")
+
+
+def test_refused_grant_is_told_in_its_dialog(operator: Operator, player: tuple[str, Api]) -> None:
+    """What is missing or too much is told where it is, and nothing is granted."""
+    name, theirs = player
+    operator.visitor.refusals.add(409)
+    operator.open_account(name)
+    operator.ask_for("Grant")
+    dialog = operator.visitor.page.get_by_role("dialog")
+    operator.confirm("Grant", "a mistake")
+    expect(dialog).to_contain_text("Choose by how much something changes.")
+    dialog.get_by_label("Asset 1", exact=True).select_option(label="Gold")
+    dialog.get_by_label("Amount 1").fill("-1000000")
+    operator.confirm("Grant", " ")
+    expect(dialog.locator("#reason-error")).to_have_text("Please say why.")
+    operator.confirm("Grant", "a mistake")
+    expect(dialog.get_by_role("alert")).to_contain_text("less than")
+    operator.visitor.check("console-refused-grant")
+    operator.visitor.page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(operator.visitor.page.get_by_role("button", name="Grant\u2026")).to_be_focused()
+    assert theirs.get("/v1/inventory/ledger")["entries"][-1]["cause"] != "grant"
+
+
+def test_account_is_suspended_and_resumed(
+    server: Server, operator: Operator, api: Api, player: tuple[str, Api]
+) -> None:
+    """Suspending ends the sessions and closes the door; resuming opens it."""
+    name, theirs = player
+    operator.open_account(name)
+    operator.ask_for("Suspend")
+    operator.confirm("Suspend", "cheated")
+    operator.expect_done(f"{name} is suspended.")
+    assert theirs.status_of("/v1/inventory") == 401
+    credentials = {"username": name, "password": PASSWORD}
+    assert httpx.post(f"{server.url}/v1/sessions", json=credentials).status_code != 201
+    assert api.get(f"/v1/admin/accounts/{theirs.account_id}")["suspended"] is True
+    expect(operator.visitor.page.locator(".marks")).to_contain_text("suspended")
+    operator.visitor.check("console-suspended")
+    operator.ask_for("Resume")
+    operator.confirm("Resume", "did not cheat")
+    operator.expect_done(f"{name} is active again.")
+    assert httpx.post(f"{server.url}/v1/sessions", json=credentials).status_code == 201
+    assert api.last_audited()["reason"] == "did not cheat"
+
+
+def test_sessions_are_ended_one_by_one_and_all(
+    server: Server, operator: Operator, api: Api, player: tuple[str, Api]
+) -> None:
+    """One session ends alone; then all end."""
+    name, first = player
+    others = [Api(server.url, name) for _ in range(2)]
+    operator.open_account(name)
+    rows = operator.visitor.page.locator(".sessions tbody tr")
+    expect(rows).to_have_count(3)
+    rows.first.get_by_role("button").click()
+    operator.confirm("End session", "a lost phone")
+    operator.expect_done(f"1 session of {name} ended.")
+    expect(rows).to_have_count(2)
+    alive = [each for each in (first, *others) if each.status_of("/v1/accounts/me") == 200]
+    assert len(alive) == 2
+    operator.ask_for("End sessions")
+    operator.confirm("End sessions", "a lost computer")
+    operator.expect_done(f"2 sessions of {name} ended.")
+    assert api.get(f"/v1/admin/accounts/{first.account_id}/sessions")["sessions"] == []
+    assert api.last_audited()["reason"] == "a lost computer"
+
+
+def test_search_finds_as_one_types_and_pages(operator: Operator, server: Server) -> None:
+    """The list follows what is typed, and more of it is a button away."""
+    prefix = f"s{uuid.uuid4().hex[:6]}"
+    for number in range(3):
+        Api.join(server.url, f"{prefix}-{number}")
+    page = operator.visitor.page
+    page.route(
+        "**/v1/admin/accounts?*",
+        lambda route: route.continue_(url=route.request.url.replace("limit=50", "limit=2")),
+    )
+    operator.visitor.open("Accounts")
+    page.get_by_label("Name begins with").press_sequentially(prefix)
+    names = page.locator(".accounts tbody th")
+    expect(names).to_have_text([f"{prefix}-0", f"{prefix}-1"])
+    page.get_by_role("button", name="Show more").click()
+    expect(names).to_have_text([f"{prefix}-{number}" for number in range(3)])
+    expect(page.get_by_role("button", name="Show more")).to_be_hidden()
+    page.get_by_label("Name begins with").fill("nobody-is-called-so")
+    expect(page.locator("p[role=status]")).to_have_text("Nobody here has a name that begins so.")
+
+
+def test_audit_log_is_read_page_by_page(
+    operator: Operator, api: Api, player: tuple[str, Api]
+) -> None:
+    """Older entries come below the newer ones, none twice."""
+    reasons = [f"{name} {uuid.uuid4().hex[:6]}" for name in ("earlier", "later")]
+    for action, reason in zip(("suspend", "resume"), reasons, strict=True):
+        path = f"/v1/admin/accounts/{player[1].account_id}/{action}"
+        assert api.post(path, {"reason": reason}).status_code == 200
+    page = operator.visitor.page
+    page.route(
+        "**/v1/admin/audit?*",
+        lambda route: route.continue_(url=route.request.url.replace("limit=50", "limit=1")),
+    )
+    operator.visitor.open("Audit log")
+    rows = page.locator(".audit tbody tr")
+    expect(rows).to_have_count(1)
+    expect(rows.first).to_contain_text(reasons[1])
+    page.get_by_role("button", name="Show older entries").click()
+    expect(rows).to_have_count(2)
+    expect(rows.last).to_contain_text(reasons[0])
+
+
+def test_events_are_followed_paused_and_filtered(operator: Operator, server: Server) -> None:
+    """What the server logs comes by itself, unless it is paused or of a lower level."""
+    visitor, page = operator.visitor, operator.visitor.page
+    visitor.open("Events")
+    rows = page.locator(".log tbody tr")
+    first = Api.join(server.url, f"event-{uuid.uuid4().hex[:8]}")
+    expect(rows.filter(has_text=first.account_id)).to_have_count(1)
+    page.get_by_role("button", name="Pause").click()
+    second = Api.join(server.url, f"event-{uuid.uuid4().hex[:8]}")
+    with page.expect_response("**/v1/admin/status"):
+        pass
+    expect(rows.filter(has_text=second.account_id)).to_have_count(0)
+    page.get_by_role("button", name="Follow").click()
+    expect(rows.filter(has_text=second.account_id)).to_have_count(1)
+    page.get_by_label("Level").select_option("error")
+    expect(page.get_by_text("Nothing of this level was logged lately.")).to_be_visible()
+
+
+# --- with and without a server ----------------------------------------------
+
+HIDE = """(hidden) => {
+    Object.defineProperty(document, 'hidden', {configurable: true, get: () => hidden});
+    document.dispatchEvent(new Event('visibilitychange'));
+}"""
+
+
+def test_console_asks_nothing_while_nobody_looks(operator: Operator) -> None:
+    """A hidden tab asks nothing; shown again, it asks at once."""
+    page = operator.visitor.page
+    with page.expect_response("**/v1/admin/status"):
+        pass
+    page.evaluate(HIDE, True)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.wait_for_timeout(2_200)
+    assert asked == []
+    with page.expect_response("**/v1/admin/status"):
+        page.evaluate(HIDE, False)
+
+
+def test_console_finds_back_after_the_server_was_killed(operator: Operator, server: Server) -> None:
+    """The console says that the server is away, asks less often, and goes on when it is back."""
+    visitor, page = operator.visitor, operator.visitor.page
+    visitor.refusals.add(0)
+    expect(page.locator("#live-text")).to_have_text("Live")
+    server.kill()
+    expect(page.locator("#live-text")).to_contain_text("Connection lost")
+    visitor.check("console-lost")
+    server.start(HOLDFAST_HTTP__PORT=server.url.rpartition(":")[2])
+    expect(page.locator("#live-text")).to_have_text("Live", timeout=40_000)
+    expect(page.get_by_role("status").last).to_have_text("The server has been restarted.")
+    expect(page.locator(".tree .badge").first).to_contain_text("ready")
