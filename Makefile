@@ -8,7 +8,10 @@
 #   make typecheck   mypy and pyright       make lock     renew requirements/*.txt
 #   make binary      build dist/holdfast, the whole program in one file
 #   make test-binary build it and test it as a user without Python would run it
-#   make test-browser  play the page to play in Chromium, which is installed where it can be
+#   make test-browser  use the pages in Chromium, which is installed where it can be
+#   make docs        build the documentation into build/docs (open build/docs/index.html)
+#   make bench       Holdfast against its peers, in two minutes; make bench-full takes longer
+#   make bench-core  what the parts cost, each beside its floor
 #   make clean       remove what was built; keeps var/, where the world lives
 
 SHELL := /bin/sh
@@ -29,7 +32,7 @@ export MYPY_CACHE_DIR := .mypy_cache
 export PYRIGHT_PYTHON_GLOBAL_NODE := 0
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help run test lint typecheck layers pytest coverage format lock binary test-binary test-browser chromium clean python env-run env-dev
+.PHONY: help run test lint typecheck layers pytest coverage format lock binary test-binary test-browser chromium docs bench bench-full bench-core clean python env-run env-dev
 
 help:
 	@sed -n 's/^#  *\(make .*\)/  \1/p' Makefile
@@ -55,9 +58,10 @@ layers: env-dev
 	@echo "== layers: bus <- actors <- app"
 	@$(BIN)/pytest -q tests/test_layers.py
 
+# Each worker has a PostgreSQL of its own.
 pytest: env-dev
 	@echo "== tests"
-	@$(BIN)/pytest -q
+	@$(BIN)/pytest -q --numprocesses=auto --maxprocesses=4 --dist=worksteal
 
 # Tracing every branch more than doubles the time of the tests.
 coverage: env-dev
@@ -79,6 +83,10 @@ lock: env-dev
 		-o requirements/binary.txt
 	@$(LOCK) --extra browser -c requirements/dev.txt pyproject.toml requirements/build.in \
 		-o requirements/browser.txt
+	@$(LOCK) --extra bench -c requirements/dev.txt pyproject.toml requirements/build.in \
+		-o requirements/bench.txt
+	@$(LOCK) --extra docs -c requirements/dev.txt pyproject.toml requirements/build.in \
+		-o requirements/docs.txt
 	@git diff --stat requirements 2>/dev/null || true
 
 binary: python
@@ -95,6 +103,13 @@ test-browser: python chromium
 	@HOLDFAST_BROWSER="$${HOLDFAST_BROWSER:-$$(command -v chromium)}" \
 		build/browser/bin/python -m pytest -q tests/browser
 
+# MkDocs lives in an environment of its own, beside the program whose tables it describes.
+docs: python
+	@HOLDFAST_VENV=build/docs-env $(PYTHON) requirements/sync.py docs
+	@NO_MKDOCS_2_WARNING=1 build/docs-env/bin/python -m mkdocs build --strict
+	@echo "holdfast: open build/docs/index.html, or, for its search, serve build/docs:" \
+		"python3 -m http.server --directory build/docs"
+
 chromium:
 	@test -n "$$HOLDFAST_BROWSER" || command -v chromium >/dev/null || { \
 		test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
@@ -102,6 +117,17 @@ chromium:
 			--no-install-recommends chromium >/dev/null; } || { \
 		echo "holdfast: needs chromium (Debian: apt-get install chromium)," \
 			"or HOLDFAST_BROWSER=/path/to/it" >&2; exit 1; }
+
+# What the peers are made of is an environment of its own; Fastify takes part where there is Node.
+# ARGS="--only holdfast fastify" adds arguments.
+bench bench-full: python
+	@HOLDFAST_VENV=build/bench $(PYTHON) requirements/sync.py bench
+	@build/bench/bin/python bench/contest.py $(if $(filter bench-full,$@),--seconds 6 --warm-up 1 --rounds 4) $(ARGS)
+
+bench-core: env-dev
+	@for each in messages rules commit order live due; do \
+		$(BIN)/python bench/core/$$each.py --json build/bench/core/$$each.json $(ARGS) || exit 1; \
+	done
 
 clean:
 	@rm -rf .venv build dist htmlcov .coverage .coverage.* .hypothesis

@@ -126,6 +126,7 @@ class Assembly:
             tick_ms=world.tick_ms,
             wall_clock=wall_clock,
             log=self._log,
+            meter=self._watch.clock_meter,
         )
 
     def inventories(self, bus: Bus, storage: StorageClient) -> Inventories:

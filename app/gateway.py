@@ -11,26 +11,31 @@ from typing import TYPE_CHECKING, Any, Protocol, overload
 import msgspec
 import trio
 
+from actors.authx.messages import Authorize
 from actors.ticker.messages import GetWorld, World
 from bus import ActorStopped, Bus, Interest, Topic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from actors.authx.messages import (
         Account,
+        AccountOverview,
+        AuditRecord,
         AuthMessage,
-        Authorize,
         ChangePassword,
         EndSessions,
         EraseAccount,
         FindAccount,
         GetAccount,
+        GetAccountOverview,
         Identity,
         ListSessions,
         Login,
+        ReadAudit,
         Refresh,
         Register,
+        RevokeSessions,
         SearchAccounts,
         SessionInfo,
         SetSuspended,
@@ -65,6 +70,7 @@ if TYPE_CHECKING:
         Sent,
         TransferRecord,
     )
+    from app.http.types.operations import LoggedEvents, Status
     from bus import Subscription
 
 TICKER_KEY = "ticker"
@@ -94,6 +100,18 @@ class PublishedRuleset(Protocol):
         ...
 
 
+class Operations(Protocol):
+    """What operators are told of the program itself, at once."""
+
+    def status(self) -> Status:
+        """Tell how everything is now."""
+        ...
+
+    def events(self, after: int | None, *, level: str, limit: int) -> LoggedEvents:
+        """Tell what was logged lately."""
+        ...
+
+
 class Gateway:
     """Asks the actors over the bus and waits for the answer or the timeout.
 
@@ -103,7 +121,8 @@ class Gateway:
     - `bus.ActorStopped`: nobody was there, or the actor dropped the message,
     - `bus.ReplyTimeout`: no answer within ``reply_timeout_s`` seconds.
 
-    Cancellation gives the question up; the message is not taken back.
+    Cancellation gives the question up; the message is not taken back. ``glance`` is
+    `actors.authx.actor.Authx.glance`, where there is one to look at.
     """
 
     def __init__(
@@ -115,11 +134,15 @@ class Gateway:
         world_name: str,
         actor_states: Callable[[], Mapping[str, str]],
         ready: Callable[[], bool],
+        glance: Callable[[str], Identity | None] | None = None,
+        operations: Operations | None = None,
     ) -> None:
         self._bus = bus
         self._reply_timeout_s = reply_timeout_s
         self._actor_states = actor_states
         self._ready = ready
+        self._glance = glance
+        self._operations = operations
         self._ruleset_json: bytes | None = None
         self.ruleset = ruleset
         self.world_name = world_name
@@ -135,14 +158,31 @@ class Gateway:
     @overload
     async def auth(self, message: Authorize) -> Identity: ...
     @overload
+    async def auth(self, message: GetAccountOverview) -> AccountOverview: ...
+    @overload
+    async def auth(self, message: RevokeSessions) -> int: ...
+    @overload
+    async def auth(self, message: ReadAudit) -> tuple[AuditRecord, ...]: ...
+    @overload
     async def auth(self, message: ListSessions) -> tuple[SessionInfo, ...]: ...
     @overload
     async def auth(self, message: EndSessions | ChangePassword | EraseAccount) -> None: ...
 
     # The overloads say what each message is answered with; the bus carries every type.
-    async def auth(self, message: AuthMessage) -> Any:
+    def auth(self, message: AuthMessage) -> Coroutine[Any, Any, Any]:
         """Ask Authx; raises the errors of `actors.authx.errors` that the message names."""
-        return await self._ask(Topic.AUTH, message, None)
+        return self._ask(Topic.AUTH, message, None)
+
+    async def authorize(self, token: str) -> Identity:
+        """Tell who an access token speaks for.
+
+        Almost always Authx knows it by heart, and is not asked but looked at.
+
+        Raises:
+            InvalidToken: it is not one that is accepted now.
+        """
+        known = None if self._glance is None else self._glance(token)
+        return await self.auth(Authorize(token)) if known is None else known
 
     @overload
     async def inventory(self, message: GetInventory | GetForecast) -> InventoryView: ...
@@ -169,9 +209,9 @@ class Gateway:
     @overload
     async def inventory(self, message: Settle | Forget) -> None: ...
 
-    async def inventory(self, message: InventoryMessage) -> Any:
+    def inventory(self, message: InventoryMessage) -> Coroutine[Any, Any, Any]:
         """Ask the account's Inventory; raises the errors of `actors.inventory.errors`."""
-        return await self._ask(Topic.TASK, message, message.account_id)
+        return self._ask(Topic.TASK, message, message.account_id)
 
     def follow(self, *keys: str) -> Subscription:
         """Subscribe to what is published under these accounts and sessions on topic ``event``.
@@ -190,6 +230,17 @@ class Gateway:
         """Ask the Ticker for the world clock."""
         world: World = await self._ask(Topic.TASK, GetWorld(), TICKER_KEY)
         return world
+
+    @property
+    def operations(self) -> Operations:
+        """What tells of the program itself.
+
+        Raises:
+            ActorStopped: nothing does.
+        """
+        if self._operations is None:
+            raise ActorStopped
+        return self._operations
 
     def actor_states(self) -> Mapping[str, str]:
         """Tell the state of every supervised actor by its name."""

@@ -27,11 +27,13 @@ from actors.storage import StorageClient
 from actors.supervisor import Supervisor
 from app import settings
 from app.assembly import STORAGE_REPLY_S, Assembly, wall_clock
+from app.garbage import rare_collections
 from app.gateway import Gateway
 from app.http import create_app, serve_http
 from app.http.streams import Streams
 from app.logs import open_logs
 from app.metrics.sources import Sources
+from app.recent import RecentEvents
 from app.rules_change import check_rules_change
 from app.stopping import (
     HardLimit,
@@ -53,7 +55,7 @@ if TYPE_CHECKING:
     from actors.authx.keys import KeyRing
     from actors.inventory.ruleset import Ruleset
     from app.config import Config
-    from app.http.instruments import Instruments
+    from app.http.streams.registry import StreamsStatistics
     from bus import Bus
 
 _MIGRATION_S = 60.0
@@ -71,12 +73,13 @@ class Listening:
 
     host: str
     port: int
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
         """The address for a client."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"{self.scheme}://{host}:{self.port}"
 
 
 def serve(config: Config, *, announce: Callable[[Listening], None] | None = None) -> int:
@@ -86,10 +89,11 @@ def serve(config: Config, *, announce: Callable[[Listening], None] | None = None
     good; 3: something was cut off.
 
     Raises:
-        ConfigError, RulesetError, DatabaseError, KeyRingError, HttpBindError: what kept it from
-            starting, alone or in a group.
+        ConfigError, RulesetError, DatabaseError, KeyRingError, HttpBindError, TlsError: what kept
+            it from starting, alone or in a group.
     """
-    with open_logs(config.log) as log:
+    recent = RecentEvents(config.log.recent_max)
+    with open_logs(config.log, recent=recent) as log:
         hard_limit = HardLimit(_phases_ms(config) / 1000 + _ROOM_S, log)
         try:
             return trio.run(
@@ -97,6 +101,7 @@ def serve(config: Config, *, announce: Callable[[Listening], None] | None = None
                     config,
                     StopRequest(),
                     log=log,
+                    recent=recent,
                     announce=announce,
                     with_signals=True,
                     on_stopping=hard_limit.start,
@@ -111,40 +116,43 @@ async def run_server(
     request: StopRequest,
     *,
     log: FilteringBoundLogger,
+    recent: RecentEvents | None = None,
     announce: Callable[[Listening], None] | None = None,
     with_signals: bool = False,
     on_stopping: Callable[[], None] | None = None,
 ) -> int:
     """Compose and run a server in the calling task until ``request`` is asked to stop.
 
-    ``announce`` is called when it is ready, ``on_stopping`` when its shutdown begins.
+    ``announce`` is called when it is ready, ``on_stopping`` when its shutdown begins; ``recent``
+    holds what was logged lately.
     Cancellation ends it at once, without the phases of a shutdown.
 
     Raises: as `serve`.
     """
-    ruleset = load_ruleset(
-        config.world.ruleset,
-        parameters={"speed": config.world.speed, **config.world.parameters},
-    )
-    keyring = _keyring(config)
-    postgres = _embedded_postgres(config, log)
-    dsn = config.database.dsn if postgres is None else postgres.dsn
-    timeout_s = config.database.connect_timeout_ms / 1000
-    async with (
-        open_tracing(config.tracing) as tracing,
-        open_database(dsn, connect_timeout_s=timeout_s, log=log) as database,
-    ):
-        program = _Program(
-            config,
-            ruleset,
-            keyring,
-            postgres=postgres,
-            database=database,
-            request=request,
-            log=log,
-            watch=Watch(config, tracing),
+    with rare_collections():
+        ruleset = load_ruleset(
+            config.world.ruleset,
+            parameters={"speed": config.world.speed, **config.world.parameters},
         )
-        return await program.run(announce, on_stopping, with_signals=with_signals)
+        keyring = _keyring(config)
+        postgres = _embedded_postgres(config, log)
+        dsn = config.database.dsn if postgres is None else postgres.dsn
+        timeout_s = config.database.connect_timeout_ms / 1000
+        async with (
+            open_tracing(config.tracing) as tracing,
+            open_database(dsn, connect_timeout_s=timeout_s, log=log) as database,
+        ):
+            program = _Program(
+                config,
+                ruleset,
+                keyring,
+                postgres=postgres,
+                database=database,
+                request=request,
+                log=log,
+                watch=Watch(config, tracing, recent or RecentEvents(config.log.recent_max)),
+            )
+            return await program.run(announce, on_stopping, with_signals=with_signals)
 
 
 class _Program:
@@ -272,14 +280,17 @@ class _Program:
         await supervisor.start("ticker", sources.ticker)
         await supervisor.start("inventories", sources.inventories)
         await supervisor.start("transfers", sources.courier)
-        return await self._start_http(root, supervisor, bus, self._watch.instruments(sources))
+        return await self._start_http(root, sources)
 
-    async def _start_http(
-        self, root: trio.Nursery, supervisor: Supervisor, bus: Bus, instruments: Instruments
-    ) -> Listening:
+    async def _start_http(self, root: trio.Nursery, sources: Sources) -> Listening:
         http = settings.http_settings(self._config)
+        instruments, supervisor = self._watch.instruments(sources), sources.supervisor
+
+        def streams_now() -> StreamsStatistics:
+            return streams.statistics()
+
         gateway = Gateway(
-            bus,
+            sources.bus,
             self._ruleset,
             reply_timeout_s=http.reply_timeout_ms / 1000,
             world_name=self._config.world.name,
@@ -287,6 +298,8 @@ class _Program:
                 name: status.state.value for name, status in supervisor.states().items()
             },
             ready=supervisor.all_ready,
+            glance=sources.authx.glance,
+            operations=self._watch.overview(sources, self._ruleset, streams_now, wall_clock),
         )
         front = create_app(gateway, http, log=self._log, instruments=instruments)
         streams = Streams(
@@ -314,7 +327,7 @@ class _Program:
 
         port: int = await root.start(run_http)
         self._http_ended = ended
-        return Listening(http.host, port)
+        return Listening(http.host, port, "http" if http.tls is None else "https")
 
     async def _prepare_database(self) -> None:
         connection = await self._database.connect(name="migrations")

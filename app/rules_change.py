@@ -83,7 +83,7 @@ def _complaint(homeless: Mapping[str, int], ruleset: Ruleset) -> str:
     more = f" and {len(homeless) - _NAMED_MAX} more" if len(homeless) > _NAMED_MAX else ""
     first = most_first[0][0]
     return (
-        f"the ruleset {ruleset.name!r} does not have what accounts own or have on order: "
+        f"the ruleset {ruleset.name!r} does not have what accounts own, sent or have on order: "
         f"{named}{more}; give each a place with world.renamed, "
         f'as in renamed = "{first}=<its new name>", or put it back into the ruleset'
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from actors.authx.settings import AuthxSettings
@@ -9,6 +10,7 @@ from actors.inventory import InventoriesSettings
 from actors.storage import StorageSettings
 from actors.supervisor import RestartLimits
 from app.config import ConfigError
+from app.http.addresses import Addresses
 from app.http.settings import HttpSettings
 from app.http.streams import StreamSettings
 
@@ -17,21 +19,52 @@ if TYPE_CHECKING:
 
 
 def http_settings(config: Config) -> HttpSettings:
-    """Fill the settings of the HTTP front."""
+    """Fill the settings of the HTTP front.
+
+    Raises:
+        ConfigError: ``http.exempt_addresses`` are no addresses, or of certificate and key
+            only one is there.
+    """
     http = config.http
     return HttpSettings(
         host=http.host,
         port=http.port,
+        fast_lane=http.fast_lane,
+        tls=_tls(config),
+        security_headers=http.security_headers,
+        cors_origins=frozenset(filter(None, map(str.strip, http.cors_origins.split(",")))),
         reply_timeout_ms=http.reply_timeout_ms,
         max_body_bytes=http.max_body_bytes,
         max_header_bytes=http.max_header_bytes,
+        max_target_bytes=http.max_target_bytes,
+        headers_max=http.headers_max,
+        pipelined_max=http.pipelined_max,
         backlog=http.backlog,
         connections_max=http.connections_max,
+        connections_per_address_max=http.connections_per_address_max,
+        exempt_addresses=_addresses("http.exempt_addresses", http.exempt_addresses),
+        first_byte_timeout_ms=http.first_byte_timeout_ms,
         read_timeout_ms=http.read_timeout_ms,
+        body_timeout_ms=http.body_timeout_ms,
         keep_alive_timeout_ms=http.keep_alive_timeout_ms,
         send_timeout_ms=http.send_timeout_ms,
         shutdown_timeout_ms=config.shutdown.http_ms,
     )
+
+
+def _tls(config: Config) -> tuple[Path, Path] | None:
+    certificate, key = config.http.tls_certificate, config.http.tls_key
+    if bool(certificate) != bool(key):
+        missing = "http.tls_key" if certificate else "http.tls_certificate"
+        raise ConfigError("the configuration", missing, "must be set as well, to serve HTTPS")
+    return (Path(certificate), Path(key)) if certificate else None
+
+
+def _addresses(key: str, text: str) -> Addresses:
+    try:
+        return Addresses.parse(text)
+    except ValueError as error:
+        raise ConfigError("the configuration", key, str(error)) from None
 
 
 def stream_settings(config: Config) -> StreamSettings:

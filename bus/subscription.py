@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from bus.statistics import SubscriptionStatistics
-from bus.topics import Delivery
+from bus.topics import Delivery, Topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -34,14 +34,16 @@ class Subscription:
 
     __slots__ = (
         "_closed",
+        "_event",
         "_in_hand",
         "_in_hand_max",
-        "_latest",
         "_max",
         "_on_close",
+        "_overtaken",
         "_peak",
         "_queue",
         "_sending_over",
+        "_tick",
         "_urgent",
         "_waiter",
         "interests",
@@ -58,7 +60,10 @@ class Subscription:
         self._on_close = on_close
         self._queue: deque[Message] | None = None
         self._urgent: Message | None = None
-        self._latest: Message | None = None
+        self._tick: Message | None = None
+        self._event: Message | None = None
+        # Whether any of the three is there: one look, and the queue costs no more than that.
+        self._overtaken = False
         self._waiter: trio.lowlevel.Task | None = None
         # Weakly: a reply that the actor lets go of is answered by its own collection.
         self._in_hand: list[weakref.ref[Reply[Any]]] = []
@@ -81,10 +86,8 @@ class Subscription:
                 queue = self._queue = deque()
             queue.append(message)
             self._peak = max(self._peak, len(queue))
-        elif delivery is Delivery.LATEST:
-            self._latest = _replace(self._latest, message)
         else:
-            self._urgent = _replace(self._urgent, message)
+            self._overtake(message, delivery)
         self._wake()
 
     def end(self) -> None:
@@ -108,7 +111,7 @@ class Subscription:
         return message
 
     async def receive(self) -> Message:
-        """Wait for the next message; `shutdown` overtakes, then `tick`, then the queue.
+        """Wait for the next message; `shutdown` overtakes, then `tick`, `event`, the queue.
 
         Atomic under cancellation: a message is taken and returned, or stays in the buffer.
 
@@ -154,7 +157,7 @@ class Subscription:
 
     def is_empty(self) -> bool:
         """Whether nothing waits in the buffer."""
-        return not self._queue and self._latest is None and self._urgent is None
+        return not self._queue and not self._overtaken
 
     def close(self) -> None:
         """Leave the bus: waiting messages are dropped, and their askers learn so at once."""
@@ -162,8 +165,9 @@ class Subscription:
             return
         self._closed = True
         self._on_close(self)
-        waiting = [*(self._queue or ()), self._latest, self._urgent]
-        self._queue = self._latest = self._urgent = None
+        waiting = [*(self._queue or ()), self._event, self._tick, self._urgent]
+        self._queue = self._event = self._tick = self._urgent = None
+        self._overtaken = False
         for message in waiting:
             if message is not None and message.reply is not None:
                 message.reply.drop()
@@ -184,10 +188,9 @@ class Subscription:
         )
 
     def _pop(self) -> Message | None:
-        if self._urgent is not None:
-            message, self._urgent = self._urgent, None
-        elif self._latest is not None:
-            message, self._latest = self._latest, None
+        message: Message | None
+        if self._overtaken:
+            message = self._pop_overtaking()
         elif self._queue:
             message = self._queue.popleft()
         elif self._closed:
@@ -196,8 +199,30 @@ class Subscription:
             raise trio.EndOfChannel
         else:
             return None
-        if message.reply is not None:
+        if message is not None and message.reply is not None:
             self._hold(message.reply)
+        return message
+
+    def _overtake(self, message: Message, delivery: Delivery) -> None:
+        """Put a message into the one place of its topic."""
+        self._overtaken = True
+        if delivery is Delivery.URGENT:
+            self._urgent = _replace(self._urgent, message)
+        elif message.topic is Topic.TICK:
+            self._tick = _replace(self._tick, message)
+        else:
+            self._event = _replace(self._event, message)
+
+    def _pop_overtaking(self) -> Message | None:
+        """Take what comes before the queue."""
+        message: Message | None
+        if self._urgent is not None:
+            message, self._urgent = self._urgent, None
+        elif self._tick is not None:
+            message, self._tick = self._tick, None
+        else:
+            message, self._event = self._event, None
+        self._overtaken = not (self._urgent is self._tick is self._event is None)
         return message
 
     def _hold(self, reply: Reply[Any]) -> None:

@@ -16,7 +16,7 @@ class Delivery(Enum):
     """In order, bounded; a full buffer refuses the message at its sender."""
 
     LATEST = "latest"
-    """Only the newest of these topics waits; an older one, not taken yet, is replaced."""
+    """Only the newest of each such topic waits; an older one, not taken yet, is replaced."""
 
 
 class Topic(Enum):

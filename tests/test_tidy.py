@@ -22,7 +22,7 @@ LOCKS = ("run.txt", "dev.txt")
 
 SOURCES = tuple(
     path
-    for folder in (*PRODUCT, "tests", "bench", "examples", "requirements")
+    for folder in (*PRODUCT, "tests", "bench", "docs", "examples", "requirements")
     for path in sorted((ROOT / folder).rglob("*.py"))
 )
 PRODUCT_SOURCES = tuple(path for path in SOURCES if path.relative_to(ROOT).parts[0] in PRODUCT)
@@ -195,7 +195,7 @@ def test_tidy_tests_promise_something() -> None:
     assert silent == []
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", [*LOCKS, "bench.txt", "binary.txt", "browser.txt", "docs.txt"])
 def test_tidy_lock_names_packages_and_hashes_only(lock: str) -> None:
     """A lock pins every package with its hashes, and names no place to take it from."""
     lines = (ROOT / "requirements" / lock).read_text().splitlines()
@@ -230,6 +230,7 @@ def test_tidy_lock_has_every_dependency() -> None:
     wanted: dict[str, list[str]] = {
         "run.txt": project["dependencies"],
         "dev.txt": project["optional-dependencies"]["dev"],
+        "docs.txt": project["optional-dependencies"]["docs"],
     }
     for lock, requirements in wanted.items():
         locked = (ROOT / "requirements" / lock).read_text()

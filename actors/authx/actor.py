@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from actors.authx.directory import NamedAccount
     from actors.authx.keys import KeyRing
-    from actors.authx.messages import AuthMessage
+    from actors.authx.messages import AuthMessage, Identity
     from actors.authx.sessions import SessionState
     from actors.authx.settings import AuthxSettings
     from actors.authx.statistics import LoginStatistics
@@ -81,6 +81,20 @@ class Authx:
             users_max=settings.attempt_users_max,
         )
         self._logins = LoginCounters()
+        self._dispatcher_now: Dispatcher | None = None
+
+    def glance(self, token: str) -> Identity | None:
+        """Tell at once whose access token it is, if that is known by heart; None: ask over the bus.
+
+        It reads what `Authorize` would be answered from, and changes nothing: a token of a session
+        that has ended is refused here from the same moment on. While the actor is not running
+        nothing is known. Never waits.
+
+        Raises:
+            InvalidToken: it is not one that is accepted now.
+        """
+        dispatcher = self._dispatcher_now
+        return None if dispatcher is None else dispatcher.glance(token)
 
     def logins(self) -> LoginStatistics:
         """Tell how many logins there were, by how they came out."""
@@ -118,8 +132,12 @@ class Authx:
                         dispatcher = self._dispatcher(
                             requests, service, connections, memory, listener
                         )
+                        self._dispatcher_now = dispatcher
                         task_status.started()
-                        await self._receive(dispatcher)
+                        try:
+                            await self._receive(dispatcher)
+                        finally:
+                            self._dispatcher_now = None
                         requests.cancel_scope.deadline = (
                             trio.current_time() + self._settings.shutdown_ms / 1000
                         )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from actors.authx.service import AccountService
     from actors.authx.sessions import SessionReader
     from actors.authx.statistics import LoginCounters
-    from actors.authx.tokens import AccessTokens
+    from actors.authx.tokens import AccessTokens, Claims
     from bus import Reply
 
     AnyReply: TypeAlias = Reply[Any] | None
@@ -126,15 +126,28 @@ class Dispatcher:
             case _ as unreachable:
                 assert_never(unreachable)
 
+    def glance(self, token: str) -> messages.Identity | None:
+        """Tell whose token it is where that is known by heart; None: ask.
+
+        Raises:
+            InvalidToken: it is not one that is accepted now.
+        """
+        return self._known(self._tokens.verify(token))
+
+    def _known(self, claims: Claims) -> messages.Identity | None:
+        # What changes in the database is heard of only by listening.
+        state = self._memory.sessions.get(claims.sid) if self._listener.listening else None
+        return None if state is None else state.identify(claims, self._wall_clock())
+
     def _authorize(self, token: str, reply: AnyReply) -> None:
         claims = self._tokens.verify(token)
         if reply is None:
             return
-        state = self._memory.sessions.get(claims.sid) if self._listener.listening else None
-        if state is None:
+        identity = self._known(claims)
+        if identity is None:
             self._sessions.ask(claims, reply)
         else:
-            reply.send_nowait(state.identify(claims, self._wall_clock()))
+            reply.send_nowait(identity)
 
     def _find_account(self, username: str, reply: AnyReply) -> None:
         try:

@@ -183,6 +183,7 @@ class Inventory:
             self._keys,
             settled_transfers,
             self._sent_today,
+            shared.rulebook.goods,
             self._recent,
         )
 
@@ -286,7 +287,7 @@ class Inventory:
         self._sent_today = {}
         for transfer in map(records.transfer_from_row, rows):
             if transfer.state in {"sent", "delivered"}:
-                for name, units in transfer.resources.items():
+                for name, units in self._shared.rulebook.goods(transfer).items():
                     self._sent_today[name] = self._sent_today.get(name, 0) + units
 
     def _remember(self, keys: Mapping[str, KeyRecord]) -> None:

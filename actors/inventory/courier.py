@@ -136,19 +136,19 @@ class Courier:
         retry_s = _RETRY_S
         while True:
             try:
-                settled = await self._recorded(transfer) if look_first else None
-                return settled or await self._deliver(transfer)
+                if look_first:
+                    transfer = await self._recorded(transfer)
+                return transfer if transfer.state != "sent" else await self._deliver(transfer)
             except (BusError, StorageError, InventoryError) as error:
                 self._log.warning("transfer_delayed", transfer=transfer.id, error=str(error))
                 await trio.sleep(retry_s * self._rng.uniform(0.5, 1.0))
                 retry_s = min(2 * retry_s, _RETRY_MAX_S)
                 look_first = True
 
-    async def _recorded(self, transfer: TransferRecord) -> TransferRecord | None:
-        """Read the transfer's record, if it is settled."""
+    async def _recorded(self, transfer: TransferRecord) -> TransferRecord:
+        """Read the transfer's record as it is now."""
         [rows] = await self._storage.read(records.transfers_read([transfer.id]))
-        record = records.transfer_from_row(rows[0]) if rows else replace(transfer, state="lost")
-        return None if record.state == "sent" else record
+        return records.transfer_from_row(rows[0]) if rows else replace(transfer, state="lost")
 
     async def _deliver(self, transfer: TransferRecord) -> TransferRecord:
         """Have the receiver take it in, or else the sender take it back."""

@@ -164,9 +164,15 @@ def _view(work: Work) -> InventoryView:
 
 
 def _forecast(work: Work, seconds: int) -> InventoryView:
-    at_ms = work.now_ms + 1000 * seconds
-    tick = work.context.world.tick
-    return forecast(work.state, work.ruleset, at_ms, version=work.version, tick=tick)
+    now_ms, tick = work.now_ms, work.context.world.tick
+    return forecast(
+        work.state,
+        work.ruleset,
+        now_ms + 1000 * seconds,
+        now_ms=now_ms,
+        version=work.version,
+        tick=tick,
+    )
 
 
 def _order(work: Work, order_id: str) -> OrderView | LookUp:

@@ -67,6 +67,7 @@ def send_transfer(work: Work, command: SendTransfer) -> Dispatch:
         state="sent",
         sent_at_ms=work.now_ms,
         settled_at_ms=None,
+        ruleset=work.ruleset.version,
     )
     work.store(records.transfer_operation(transfer))
     work.remember(command.idempotency_key, command.fingerprint, Answered(transfer=transfer))
@@ -87,7 +88,7 @@ def receive_transfer(work: Work, transfer: TransferRecord) -> TransferRecord:
     state, events = credit(
         work.state,
         work.ruleset,
-        resources=transfer.resources,
+        resources=work.context.goods(transfer),
         now_ms=work.now_ms,
         cause="transfer-received",
         transfer_id=transfer.id,
@@ -105,7 +106,7 @@ def take_back_transfer(work: Work, transfer: TransferRecord) -> TransferRecord:
     state, events = give_back(
         work.state,
         work.ruleset,
-        resources=transfer.resources,
+        resources=work.context.goods(transfer),
         now_ms=work.now_ms,
         cause="transfer-returned",
         transfer_id=transfer.id,

@@ -11,6 +11,7 @@
     ├── QueueFull                  (queue)
     ├── MaxLevel                   (asset, level)
     ├── InvalidCount               (message says why)
+    ├── ForecastTooFar             (at_ms: the moment up to which all can be foreseen)
     ├── InvalidAmount              (an amount of no known shape or beyond its bounds)
     ├── NoRoom                     (room: resource -> whole units that would fit)
     ├── RulesetMismatch            (removed: what is owned and the new ruleset does not have)
@@ -94,6 +95,18 @@ class MaxLevel(InventoryError):
 
 class InvalidCount(InventoryError):
     """``count`` does not fit the asset: given for a building, missing or out of bounds."""
+
+
+class ForecastTooFar(InventoryError):
+    """So much changes until the moment asked for that no one forecast follows it.
+
+    ``at_ms`` is the moment until which it does; the message says it in seconds from ``now_ms``.
+    """
+
+    def __init__(self, at_ms: int, now_ms: int) -> None:
+        seconds = max(0, at_ms - now_ms) // 1000
+        super().__init__(f"more changes until then than a forecast follows: at most {seconds} now")
+        self.at_ms = at_ms
 
 
 class IdempotencyKeyReused(InventoryError):

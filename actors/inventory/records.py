@@ -229,6 +229,7 @@ def transfer_operation(transfer: TransferRecord) -> Create:
             "state": transfer.state,
             "sent_ms": transfer.sent_at_ms,
             "settled_ms": None,
+            "ruleset": transfer.ruleset,
         },
     )
 
@@ -252,6 +253,7 @@ def transfer_from_row(row: Row) -> TransferRecord:
         state=row["state"],
         sent_at_ms=row["sent_ms"],
         settled_at_ms=row["settled_ms"],
+        ruleset=row["ruleset"],
     )
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from actors.inventory.engine import Order
     from actors.inventory.ruleset import Ruleset
-    from actors.inventory.views import LedgerEntry
+    from actors.inventory.views import LedgerEntry, TransferRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,22 @@ class Rulebook:
             known = self._rulesets[version] = restore_ruleset(rows[0]["content"])
         return known
 
+    def goods(self, transfer: TransferRecord) -> Mapping[str, int]:
+        """Give what a transfer carries, in whole units, by the names of the current rules.
+
+        Two resources that have become one are added up.
+        """
+        carried = transfer.resources
+        if transfer.ruleset == self.current.version:
+            return carried
+        for era in self._after(transfer.ruleset, transfer.sent_at_ms):
+            merged: dict[str, int] = {}
+            for old, units in carried.items():
+                name = era.renamed.get(old, old)
+                merged[name] = merged.get(name, 0) + units
+            carried = merged
+        return carried
+
     async def up_to_date(
         self, state: State, storage: StorageClient, *, frozen: bool
     ) -> tuple[State, Events]:
@@ -91,7 +107,7 @@ class Rulebook:
         """
         entries: list[LedgerEntry] = []
         orders: dict[str, Order] = {}
-        for era in self._after(state):
+        for era in self._after(state.ruleset, state.at_ms):
             old = await self.ruleset(state.ruleset, storage)
             new = await self.ruleset(era.version, storage)
             at_ms = state.at_ms if frozen else max(state.at_ms, era.from_ms)
@@ -100,19 +116,19 @@ class Rulebook:
             orders.update((order.id, order) for order in step.orders)
         return state, Events(tuple(entries), tuple(orders.values()))
 
-    def _after(self, state: State) -> tuple[Era, ...]:
-        """Give the eras that began after the one whose rules the state was last settled under."""
+    def _after(self, version: str, at_ms: int) -> tuple[Era, ...]:
+        """Give the eras that began after the one of this version that was in force then."""
         own = max(
             (
                 index
                 for index, era in enumerate(self._eras)
-                if era.version == state.ruleset and era.from_ms <= state.at_ms
+                if era.version == version and era.from_ms <= at_ms
             ),
             default=-1,
         )
         if own < 0:
             # It stood still, or was begun, before its own era was entered.
-            own = next((i for i, era in enumerate(self._eras) if era.version == state.ruleset), -1)
+            own = next((i for i, era in enumerate(self._eras) if era.version == version), -1)
         return self._eras[own + 1 :]
 
     async def _entries(self, storage: StorageClient, seq: int, era: Era) -> list[Operation]:

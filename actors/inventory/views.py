@@ -98,6 +98,7 @@ class TransferRecord(msgspec.Struct, frozen=True, gc=False):
 
     ``state`` is ``sent`` while it is on its way, then ``delivered``, or ``returned`` to a sender
     whose receiver could not take it; ``lost`` where neither account is there any more.
+    ``ruleset`` is the version of the rules by whose names ``resources`` are called.
     """
 
     id: str
@@ -110,6 +111,7 @@ class TransferRecord(msgspec.Struct, frozen=True, gc=False):
     state: str
     sent_at_ms: int
     settled_at_ms: int | None
+    ruleset: str = ""
 
 
 class EventPage(msgspec.Struct, frozen=True, gc=False):

@@ -49,8 +49,9 @@ class Context:
     """What a unit of work is done in: the rules, the time, and what is known beside the state.
 
     ``settled_transfers`` are the records of those in hand that are settled already;
-    ``sent_today`` is what was sent since the day of world time began; ``recent`` are the last
-    entries, where somebody follows the account.
+    ``sent_today`` is what was sent since the day of world time began; ``goods`` gives what a
+    transfer carries by the names of these rules; ``recent`` are the last entries, where somebody
+    follows the account.
     """
 
     ruleset: Ruleset
@@ -58,6 +59,7 @@ class Context:
     known_keys: Mapping[str, KeyRecord]
     settled_transfers: Mapping[str, TransferRecord]
     sent_today: Mapping[str, int]
+    goods: Callable[[TransferRecord], Mapping[str, int]]
     recent: Recent | None = None
 
 

@@ -30,6 +30,8 @@ with owned as (
     select inventories.ruleset, account_id, price.key
     from orders join inventories using (account_id), jsonb_each(orders.cost) as price
     where orders.state in ('queued', 'running')
+    union
+    select ruleset, sender, jsonb_object_keys(resources) from transfers where state = 'sent'
 )
 select ruleset, name, count(*) as accounts from owned group by ruleset, name order by name
 """
@@ -39,7 +41,10 @@ _HISTORY = "select version, renamed from ruleset_history order by seq"
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
-    """How many accounts own something of this name, under the rules that they were left with."""
+    """How many accounts own something of this name, under the rules that they were left with.
+
+    What is on its way counts for its sender, under the rules that it was sent under.
+    """
 
     ruleset: str
     name: str

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 Json: TypeAlias = dict[str, Any]
 
 _ACCOUNT: Final = """
-select account_id, username, role, suspended_at, created_at from accounts where username_key = $1
+select account_id, username, role, suspended_at, must_change_password, created_at
+from accounts where username_key = $1
 """
 
 # Each with the account's id as $1.

@@ -186,9 +186,9 @@ class PostgresEngine:
         return outcomes
 
     async def _transact(
-        self, writer: Connection, work: Script[bool], outcomes: list[StorageError | None]
+        self, writer: Connection, work: Script[str | None], outcomes: list[StorageError | None]
     ) -> bool:
-        """Run a transaction; commit it where its work says so, in one crossing.
+        """Run a transaction, in one crossing; commit it where its work gives the id of it.
 
         Until the commit is confirmed, on this side of the crossing, it is in doubt: ``outcomes``
         are what is true if it took effect.
@@ -197,15 +197,14 @@ class PostgresEngine:
         async def script(session: Session) -> bool:
             await session.execute("begin")
             try:
-                xid = await current_transaction(session)
-                done = await work(session)
+                xid = await work(session)
             except BaseException:
                 await _roll_back(session)
                 raise
-            if done:
+            if xid is not None:
                 self._doubt = _Doubt(xid, outcomes)
-            await session.execute("commit" if done else "rollback")
-            return done
+            await session.execute("rollback" if xid is None else "commit")
+            return xid is not None
 
         try:
             done = await writer.run(script, timeout_s=self._timeout_s)
@@ -273,31 +272,37 @@ async def _touches_all(session: Session, statement: sql.Statement) -> bool:
     return int(tag.rpartition(" ")[2]) == len(statement.owners)
 
 
-def _together(statements: Sequence[sql.Statement]) -> Script[bool]:
-    """Carry out all units at once, or say that one of them cannot be."""
+def _together(statements: Sequence[sql.Statement]) -> Script[str | None]:
+    """Carry out all units at once; give the transaction's id, None where one of them cannot be."""
 
-    async def work(session: Session) -> bool:
-        for statement in statements:
-            if not await _touches_all(session, statement):
-                return False
-        return True
+    async def work(session: Session) -> str | None:
+        xid: str | None = None
+        for wave in sql.waves(statements):
+            text, arguments = sql.together(wave)
+            # There is always one row.
+            [row] = await session.fetch(text, *arguments)
+            *touched, xid = row.values()
+            if touched != [len(statement.owners) for statement in wave]:
+                return None
+        return xid
 
     return work
 
 
 def _one_by_one(
     plans: Mapping[int, Sequence[sql.Statement]], outcomes: list[StorageError | None]
-) -> Script[bool]:
+) -> Script[str | None]:
     """Carry out unit after unit, each behind a savepoint, and note what became of it."""
 
-    async def work(session: Session) -> bool:
+    async def work(session: Session) -> str:
+        xid = await current_transaction(session)
         for index, statements in plans.items():
             await session.execute("savepoint unit")
             outcomes[index] = await _alone(session, statements)
             if outcomes[index] is not None:
                 await session.execute("rollback to savepoint unit")
             await session.execute("release savepoint unit")
-        return True
+        return xid
 
     return work
 

@@ -106,6 +106,7 @@ TRANSFERS: Final = Table(
         Column("state", _TEXT),
         Column("sent_ms", _BIGINT),
         Column("settled_ms", _BIGINT, nullable=True),
+        Column("ruleset", _TEXT),
         Column("version", _BIGINT),
     ),
     key=("transfer_id",),

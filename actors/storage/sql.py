@@ -6,7 +6,10 @@ touch the same row go into successive *waves*, so that the second sees what the 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, assert_never
 
 from actors.storage.operations import Create, Delete, Operation, Read, Update
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     Shape = tuple[type[Operation], str, tuple[str, ...], bool]
+
+
+_PARAMETER = re.compile(r"\$(\d+)")
 
 
 @dataclass(slots=True)
@@ -53,6 +59,35 @@ def plan(units: Sequence[tuple[Operation, ...]], tables: Mapping[str, Table]) ->
             statement.owners.append(owner)
             statement.rows.append(row[1:])
     return [statement for wave in waves for statement in wave.values()]
+
+
+def together(statements: Sequence[Statement]) -> tuple[str, list[object]]:
+    """Build the one statement that carries out those of a wave; give it and its arguments.
+
+    Its row has, for each of them, how many rows it touched, and at last the transaction's id. They
+    see the same snapshot, and touch no row in common.
+    """
+    parts: list[str] = []
+    arguments: list[object] = []
+    for number, statement in enumerate(statements):
+        text = _shifted(statement.sql, len(arguments))
+        parts.append(f"s{number} as ({text} returning 1)")
+        arguments += statement.arguments
+    # Only numbers and declared names reach the text; every value is a parameter.
+    counts = [f"(select count(*) from s{number})" for number in range(len(parts))]  # noqa: S608
+    told = ", ".join([*counts, "pg_current_xact_id()::text"])
+    return f"with {', '.join(parts)} select {told}", arguments
+
+
+def waves(statements: Sequence[Statement]) -> Iterator[list[Statement]]:
+    """Give the statements of each wave, always in the same order, so that few forms come about."""
+    for _, wave in groupby(statements, attrgetter("wave")):
+        yield sorted(wave, key=attrgetter("sql"))
+
+
+def _shifted(text: str, by: int) -> str:
+    """Let the parameters of a statement count from ``by`` on."""
+    return _PARAMETER.sub(lambda match: f"${int(match[1]) + by}", text) if by else text
 
 
 def select(read: Read, table: Table) -> tuple[str, list[object]]:

@@ -4,6 +4,7 @@ Precedence, the later wins: defaults, the file, the environment, the command lin
 """
 
 from app.config.errors import ConfigError
+from app.config.http import Http
 from app.config.load import load_config
 from app.config.render import render_config
 from app.config.secret import Secret
@@ -13,7 +14,6 @@ from app.config.sections import (
     Config,
     Database,
     Events,
-    Http,
     Inventory,
     Log,
     Metrics,

@@ -69,6 +69,8 @@ def _split_member(variable: str, by_variable: Mapping[str, Key]) -> tuple[Key | 
 
 def _typed(key: Key, text: str) -> object:
     """Read a text as the kind of value that the key takes."""
+    if key.switch:
+        return {"true": True, "false": False}.get(text.strip().lower(), text)
     return text if key.text else _number(text)
 
 

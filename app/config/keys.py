@@ -54,6 +54,11 @@ class Key:
         """Whether it is a text."""
         return self.secret or isinstance(self.shape, inspect.StrType | inspect.LiteralType)
 
+    @property
+    def switch(self) -> bool:
+        """Whether it is true or false."""
+        return isinstance(self.shape, inspect.BoolType)
+
     def check(self, value: object, source: str) -> object:
         """Return ``value`` as this key's type.
 
@@ -95,6 +100,8 @@ def expectation(shape: inspect.Type) -> str:
             return expectation(shape.types[-1])
         case inspect.LiteralType():
             return "one of " + ", ".join(show(choice) for choice in shape.values)
+        case inspect.BoolType():
+            return "true or false"
         case inspect.DictType():
             return "a table of numbers"
         case inspect.StrType(min_length=1):

@@ -50,14 +50,14 @@ def _render_key(key: Key) -> str:
     if key.secret:
         return _comment(f"{key.description} Only in the environment: {key.variable}.") + "\n"
     meaning = key.description
-    if not key.text:
+    if not key.text and not key.switch:
         meaning = f"{meaning} {_limits(key)}."
     return f"{_comment(meaning)}\n{key.name} = {show(key.default)}\n"
 
 
 def _limits(key: Key) -> str:
     """Say in which unit a number is and from where to where it goes: ``In ms, 1 to 600000``."""
-    # What is neither a text nor a table is a number, or a union of the two kinds of number.
+    # What is no text, switch or table is a number, or a union of the two kinds of number.
     shape = key.shape.types[-1] if isinstance(key.shape, inspect.UnionType) else key.shape
     shape = cast("inspect.IntType | inspect.FloatType", shape)
     unit = UNITS.get(key.name.rpartition("_")[2], "")

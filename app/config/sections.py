@@ -5,20 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping  # noqa: TC003 - msgspec reads the annotations
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
+from app.config.http import Http
 from app.config.secret import Secret
-
-PATH: Final = "always"
-"""Marks a key that holds a path; an empty one stays empty."""
-
-PATH_TO_TOML: Final = "toml"
-"""Marks a key that holds a name, or a path where it ends in ``.toml`` or has a ``/``."""
+from app.config.section import PATH, PATH_TO_TOML, Section
 
 Number: TypeAlias = int | float
 
@@ -27,50 +23,6 @@ Speed: TypeAlias = (
 )
 
 Seconds: TypeAlias = Annotated[int, Meta(gt=0, le=86_400)] | Annotated[float, Meta(gt=0, le=86_400)]
-
-
-class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One table of the file."""
-
-
-class Http(Section, frozen=True):
-    """The HTTP front."""
-
-    host: Annotated[str, Meta(min_length=1, description="Address to listen on.")] = "127.0.0.1"
-    port: Annotated[
-        int, Meta(ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
-    ] = 8470
-    reply_timeout_ms: Annotated[
-        int, Meta(ge=1, le=600_000, description="How long a request waits for its actor.")
-    ] = 5_000
-    max_body_bytes: Annotated[
-        int, Meta(ge=1_024, le=16_777_216, description="Largest request body; beyond it 413.")
-    ] = 65_536
-    max_header_bytes: Annotated[
-        int, Meta(ge=1_024, le=1_048_576, description="Largest request head.")
-    ] = 16_384
-    read_timeout_ms: Annotated[
-        int,
-        Meta(ge=100, le=600_000, description="How long a client may take to send its request."),
-    ] = 10_000
-    send_timeout_ms: Annotated[
-        int,
-        Meta(
-            ge=100,
-            le=600_000,
-            description="How long a client may leave a response unread; then it is cut off.",
-        ),
-    ] = 2_000
-    keep_alive_timeout_ms: Annotated[
-        int, Meta(ge=1, le=600_000, description="How long an idle connection is kept open.")
-    ] = 75_000
-    connections_max: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="Connections served at once.")
-    ] = 10_000
-    backlog: Annotated[
-        int,
-        Meta(ge=1, le=65_535, description="Connections the system holds until they are accepted."),
-    ] = 1_024
 
 
 class Auth(Section, frozen=True):
@@ -105,7 +57,7 @@ class Auth(Section, frozen=True):
         int, Meta(ge=1, le=64, description="Threads that hash passwords at once.")
     ] = 2
     hash_queue: Annotated[
-        int, Meta(ge=1, le=100_000, description="Logins that may wait for a thread; beyond it 503.")
+        int, Meta(ge=1, le=100_000, description="Logins that may wait for a thread; beyond it 429.")
     ] = 64
     attempts_per_user: Annotated[
         int, Meta(ge=1, le=1_000_000, description="Failed logins of one username; beyond it 429.")
@@ -302,6 +254,10 @@ class Log(Section, frozen=True):
             'the server failed to answer: 5xx but 503), or "all".'
         ),
     ] = "errors"
+    recent_max: Annotated[
+        int,
+        Meta(ge=1, le=100_000, description="Latest events kept in memory, for operators to read."),
+    ] = 1_000
 
 
 class Metrics(Section, frozen=True):

@@ -1,9 +1,10 @@
-"""The HTTP front: the contract of version 1 on Quart-Trio and Hypercorn.
+"""The HTTP front: the contract of version 1, through two lanes that answer alike.
 
-From the wire inwards: `listeners` and `server` own the sockets, `connection` drives one of them,
-`protocol` is HTTP/1.1 (Hypercorn's, hardened), `edge` guards the ASGI application, `quart_app`
-routes, `pipeline` turns a request into a `Call` and an answer into a response. The endpoints are
-one declarative table in `endpoints`; their handlers know nothing of Quart or of HTTP headers.
+From the wire inwards: `listeners` and `server` own the sockets, `tls` decrypts. In the fast lane
+`direct` drives a connection and asks `routes`; in the other `connection` drives Hypercorn's
+`protocol` and Quart, made by `quart_app`, routes. Both ask `head` what a request is, go through
+`edge`, and answer by `pipeline`, which turns a request into a `Call` and an answer into a response.
+The endpoints are one declarative table in `endpoints`; their handlers know no HTTP headers.
 """
 
 from app.http.errors import HttpBindError

@@ -66,6 +66,13 @@ _KINDS = (
         "The account is known, but its role does not allow this.",
     ),
     ProblemKind(
+        "password-change-required",
+        HTTPStatus.FORBIDDEN,
+        "The password must be changed first",
+        "The account has a one-time password. Until it is changed with PUT /v1/accounts/me/password"
+        " nothing else can be done but to read /v1/accounts/me.",
+    ),
+    ProblemKind(
         "not-found",
         HTTPStatus.NOT_FOUND,
         "Not found",
@@ -174,6 +181,12 @@ _KINDS = (
         "The body is larger than the server takes.",
     ),
     ProblemKind(
+        "target-too-long",
+        HTTPStatus.REQUEST_URI_TOO_LONG,
+        "The path is too long",
+        "The path and the query together are longer than the server takes.",
+    ),
+    ProblemKind(
         "unsupported-media-type",
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         "The body must be JSON",
@@ -214,7 +227,7 @@ _KINDS = (
         "headers-too-large",
         HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
         "The headers are too large",
-        "The request line and headers together are larger than the server takes.",
+        "The request line and headers are larger, or more, than the server takes.",
     ),
     ProblemKind(
         "internal-error",

@@ -19,8 +19,10 @@ from hypercorn.trio.task_group import TaskGroup
 from hypercorn.typing import ConnectionState, LifespanState
 
 from app.http.cancellation import split_failure
+from app.http.head import HeadLimits
 from app.http.protocol import HttpProtocol
-from app.http.streams.wire import ClientGone, Wire
+from app.http.streams.takeover import take_over
+from app.http.streams.wire import ClientGone
 
 if TYPE_CHECKING:
     from hypercorn.config import Config
@@ -38,9 +40,6 @@ RECEIVE_BYTES_MAX = 64 * 1024
 
 SEND_BYTES_MAX = 64 * 1024
 """How much of an answer a client must take within the send timeout."""
-
-STREAM_BUFFER_BYTES = 64 * 1024
-"""How much of an event stream the system may hold for a client."""
 
 LINGER_S = 1.0
 LINGER_BYTES_MAX = 256 * 1024
@@ -67,7 +66,15 @@ class Connection:
         settings: HttpSettings,
         log: FilteringBoundLogger,
         streams: Streams | None = None,
+        client: str | None = None,
+        early: bytes = b"",
     ) -> None:
+        """Serve ``stream``, of which ``early`` was read already.
+
+        ``client`` is the client's address, where the socket does not know it.
+        """
+        self._client = client
+        self._early = early
         self._streams = streams
         self._stream = stream
         self._app = app
@@ -127,6 +134,8 @@ class Connection:
             client, server = sock.getpeername()[:2], sock.getsockname()[:2]
         except OSError:
             return  # It is gone before it was served.
+        if self._client is not None:
+            client = (self._client, 0)
         async with TaskGroup() as group:
             protocol = self._protocol = HttpProtocol(
                 self._app,
@@ -138,9 +147,11 @@ class Connection:
                 client=client,
                 server=server,
                 send=self._send,
+                limits=HeadLimits.of(self._settings),
                 streams=self._streams is not None,
             )
-            self._set_idle(idle=True)
+            first_byte_s = self._settings.first_byte_timeout_ms / 1000
+            self._reading.deadline = trio.current_time() + first_byte_s
             if self._context.terminated.is_set():
                 self._reading.cancel()
             with self._reading:
@@ -157,15 +168,9 @@ class Connection:
         self, streams: Streams, front: type[StreamFront], request: StreamRequest
     ) -> None:
         """Serve an event stream on what was an HTTP connection, until it ends."""
-        wire = Wire(
-            self._stream,
-            streams.readiness,
-            send_timeout_s=self._settings.send_timeout_ms / 1000,
-            log=self._log,
+        events = self._events = take_over(
+            streams, self._stream, front, request, settings=self._settings, log=self._log
         )
-        with suppress(OSError):  # The peer has reset it already.
-            self._stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, STREAM_BUFFER_BYTES)
-        events = self._events = front(streams, wire, request)
         del request
         if self._context.terminated.is_set():
             events.drain()
@@ -177,10 +182,12 @@ class Connection:
 
     async def _read(self, protocol: HttpProtocol) -> None:
         while True:
-            try:
-                data = await self._stream.receive_some(RECEIVE_BYTES_MAX)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                return
+            data, self._early = self._early, b""
+            if not data:
+                try:
+                    data = await self._stream.receive_some(RECEIVE_BYTES_MAX)
+                except (trio.BrokenResourceError, trio.ClosedResourceError):
+                    return
             await protocol.handle(RawData(bytes(data)))
             if protocol.handover is not None:
                 return

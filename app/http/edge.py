@@ -13,18 +13,22 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import trio
 
 from app.http.cancellation import split_failure
-from app.http.errors import MalformedRequest
-from app.http.instruments import Instruments
+from app.http.errors import MalformedRequest, NotFound
+from app.http.exchange import Headers
+from app.http.instruments import Instruments, NoRequestTracer
+from app.http.policy import Policy
 from app.http.problems import problem_of
 from app.http.trail import Trail
 from app.logs import handling
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 
     from structlog.typing import FilteringBoundLogger
 
-    from app.http.exchange import HttpResponse
+    from app.http.errors import HttpError
+    from app.http.exchange import HttpRequest, HttpResponse
+    from app.http.routes import Route, Router
     from app.http.traffic import Traffic
 
 # ASGI is a protocol of plain dictionaries.
@@ -35,6 +39,7 @@ Send: TypeAlias = "Callable[[Event], Awaitable[None]]"
 AsgiApp: TypeAlias = "Callable[[Scope, Receive, Send], Awaitable[None]]"
 
 REQUEST_ID = b"x-request-id"
+NO_CONTENT = 204
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
@@ -55,11 +60,20 @@ class Edge:
     """Wraps the ASGI application that routes; counts and logs what passes through."""
 
     def __init__(
-        self, app: AsgiApp, *, log: FilteringBoundLogger, instruments: Instruments | None = None
+        self,
+        app: AsgiApp,
+        *,
+        log: FilteringBoundLogger,
+        instruments: Instruments | None = None,
+        router: Router | None = None,
+        policy: Policy | None = None,
     ) -> None:
+        self.router = router
+        self.policy = policy or Policy()
         self._app = app
         self._log = log
         self._instruments = instruments or Instruments()
+        self._traced = not isinstance(self._instruments.tracer, NoRequestTracer)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope; raises nothing but cancellations."""
@@ -71,14 +85,63 @@ class Edge:
         with handling(trail), self._instruments.tracer.request(scope["headers"], trail):
             try:
                 answer = _Answer(send, trail, self._instruments.traffic)
-                await self._serve(scope, receive, answer)
+                headers = Headers(scope["headers"])
+                answer.policy, answer.sharing = self.policy, self.policy.sharing(headers)
+                preflight = self.policy.preflight(trail.method, headers)
+                if preflight is not None:
+                    await answer.send_response(preflight)
+                else:
+                    await self._serve(scope, receive, answer)
             finally:
                 self._ended(trail)
+
+    async def answer(
+        self, route: Route, request: HttpRequest, path: Mapping[str, str], begun: float
+    ) -> HttpResponse:
+        """Answer a request as the application would, without it; raises cancellations only.
+
+        It came at the time ``begun`` of Trio's clock.
+        """
+        trail = request.trail
+        trail.route = route.label
+        try:
+            with handling(trail):
+                if not self._traced:
+                    return self._answered(trail, await route.respond(request, path), begun)
+                with self._instruments.tracer.request(request.headers.items(), trail):
+                    return self._answered(trail, await route.respond(request, path), begun)
+        except BaseExceptionGroup as group:
+            failed, cancelled = split_failure(group)
+            self._log.error("request_failed", request_id=trail.request_id, exc_info=failed)
+            raise cancelled from None
+        finally:
+            self._ended(trail)
+
+    def refuse(self, error: HttpError, trail: Trail, begun: float) -> HttpResponse:
+        """Answer a request that no route is asked for; it came at the time ``begun``."""
+        return self.respond(problem_of(error).response(), trail, begun)
+
+    def respond(self, response: HttpResponse, trail: Trail, begun: float) -> HttpResponse:
+        """Count and log an answer that was ready, to a request of the time ``begun``."""
+        self._answered(trail, response, begun)
+        self._ended(trail)
+        return response
+
+    def _answered(self, trail: Trail, response: HttpResponse, begun: float) -> HttpResponse:
+        trail.status = response.status
+        trail.seconds = trio.current_time() - begun
+        self._instruments.traffic.answered(trail)
+        return response
 
     async def _serve(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         if not scope["path"].startswith("/"):
             target = MalformedRequest("the request target must be a path that begins with '/'")
             await answer.send_response(problem_of(target).response())
+            return
+        if scope["path"].startswith("//"):
+            # Werkzeug takes several slashes at the beginning for one.
+            nothing = NotFound("there is nothing under this path")
+            await answer.send_response(problem_of(nothing).response())
             return
         error = await self._run(scope, receive, answer)
         if error is not None:
@@ -133,7 +196,16 @@ class _Answer:
     An answer is counted before it is sent, so that whoever has it finds it counted.
     """
 
-    __slots__ = ("_begun", "_request_id", "_send", "_traffic", "_trail", "started")
+    __slots__ = (
+        "_begun",
+        "_request_id",
+        "_send",
+        "_traffic",
+        "_trail",
+        "policy",
+        "sharing",
+        "started",
+    )
 
     def __init__(self, send: Send, trail: Trail, traffic: Traffic) -> None:
         self._send = send
@@ -141,6 +213,8 @@ class _Answer:
         self._traffic = traffic
         self._request_id = trail.request_id.encode("ascii")
         self._begun = trio.current_time()
+        self.policy = Policy()
+        self.sharing: tuple[tuple[bytes, bytes], ...] = ()
         self.started = False
 
     async def send(self, event: Event) -> None:
@@ -149,17 +223,17 @@ class _Answer:
             self._trail.status = event["status"]
             self._trail.seconds = trio.current_time() - self._begun
             self._traffic.answered(self._trail)
-            headers = cast("Iterable[tuple[bytes, bytes]]", event.get("headers", ()))
-            event = {**event, "headers": [*headers, (REQUEST_ID, self._request_id)]}
+            headers = tuple(cast("Iterable[tuple[bytes, bytes]]", event.get("headers", ())))
+            own = (REQUEST_ID, self._request_id)
+            added = self.policy.added(headers)
+            event = {**event, "headers": [*headers, *added, *self.sharing, own]}
         await self._send(event)
 
     async def send_response(self, response: HttpResponse) -> None:
-        length = (b"content-length", str(len(response.body)).encode("ascii"))
+        headers = list(response.headers)
+        if response.status != NO_CONTENT:
+            headers.append((b"content-length", str(len(response.body)).encode("ascii")))
         await self.send(
-            {
-                "type": "http.response.start",
-                "status": response.status,
-                "headers": [*response.headers, length],
-            }
+            {"type": "http.response.start", "status": response.status, "headers": headers}
         )
         await self._send({"type": "http.response.body", "body": response.body, "more_body": False})

@@ -7,17 +7,20 @@ nor headers, so that any front can serve the same table.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
+import msgspec
+
 from actors.authx.errors import InvalidToken
+from actors.authx.messages import Identity
+from app.gateway import Gateway
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
-    from actors.authx.messages import Identity
-    from app.gateway import Gateway
 
 BodyT = TypeVar("BodyT")
 QueryT = TypeVar("QueryT")
@@ -49,8 +52,7 @@ class Idempotency:
     fingerprint: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Call(Generic[BodyT, QueryT]):
+class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True, gc=False):
     """One request as its handler sees it; a part that the endpoint does not declare is None."""
 
     gateway: Gateway
@@ -107,6 +109,7 @@ class Endpoint:
     - ``status``: of the usual answer; ``also`` describes others that are no problems.
     - ``errors``: slugs of the problems beside those that follow from the other columns.
     - ``absent``: slug of the 404 for a path parameter that cannot name anything.
+    - ``before_password_change``: whoever has a one-time password may call it all the same.
     - ``idempotent``: the request must carry an ``Idempotency-Key``.
     """
 
@@ -123,6 +126,7 @@ class Endpoint:
     also: tuple[tuple[int, str], ...] = ()
     errors: tuple[str, ...] = ()
     absent: str = "not-found"
+    before_password_change: bool = False
     idempotent: bool = False
 
     @property

@@ -7,10 +7,12 @@
     ├── MalformedJson             400: the body is not JSON, or breaks its limits
     ├── IdempotencyKeyRequired    400
     ├── Forbidden                 403: the account's role does not allow it
+    ├── PasswordChangeRequired    403: the password is a one-time password
     ├── NotFound                  404 (slug: which kind of thing is not there)
     ├── MethodNotAllowed          405 (allow: the methods that are)
     ├── BodyTimeout               408: the body did not arrive in time
     ├── PayloadTooLarge           413
+    ├── TargetTooLong             414
     ├── UnsupportedMediaType      415
     ├── UpgradeRequired           426: the path speaks WebSocket alone
     ├── InvalidRequest            422 (errors: field and message of each)
@@ -21,7 +23,7 @@
     ├── ServerStopping            503
     └── HttpVersionNotSupported   505
 
-`HttpBindError` stands beside them: the server could not listen at all.
+`HttpBindError` and `TlsError` stand beside them: the server could not begin at all.
 """
 
 from __future__ import annotations
@@ -54,6 +56,10 @@ class IdempotencyKeyRequired(HttpError):
 
 class Forbidden(HttpError):
     """The account is known, but its role does not allow this."""
+
+
+class PasswordChangeRequired(HttpError):
+    """The account has a one-time password: nothing may be done before it is changed."""
 
 
 class NotFound(HttpError):
@@ -103,6 +109,10 @@ class TooManyStreams(HttpError):
         super().__init__(f"an account may have {streams_max} event streams open")
 
 
+class TargetTooLong(HttpError):
+    """The path and query are longer than the server takes."""
+
+
 class HeadersTooLarge(HttpError):
     """The request line and headers are larger than the server takes."""
 
@@ -132,3 +142,7 @@ class HttpBindError(Exception):
         self.host = host
         self.port = port
         self.reason = reason
+
+
+class TlsError(Exception):
+    """The certificate and the key cannot be used; the message is one clear line."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from app.http.trail import Trail
 
@@ -25,16 +26,22 @@ class Headers:
     def __init__(self, items: Iterable[tuple[bytes, bytes]]) -> None:
         values: dict[bytes, list[bytes]] = {}
         for name, value in items:
-            values.setdefault(name, []).append(value)
+            if name in values:
+                values[name].append(value)
+            else:
+                values[name] = [value]
         self._values = values
+
+    def items(self) -> list[tuple[bytes, bytes]]:
+        """Give every header, those of one name together."""
+        return [(name, value) for name, values in self._values.items() for value in values]
 
     def all(self, name: bytes) -> list[bytes]:
         """Give every value of a header, in order; none if it is absent."""
         return self._values.get(name, [])
 
 
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
+class HttpRequest(msgspec.Struct, frozen=True, gc=False):
     """One request with its whole body; ``query`` is what follows ``?``, still encoded.
 
     ``trail`` is where those who handle it leave word of what they learn.
@@ -46,11 +53,10 @@ class HttpRequest:
     headers: Headers
     body: bytes
     request_id: str
-    trail: Trail = field(default_factory=Trail)
+    trail: Trail = msgspec.field(default_factory=Trail)
 
 
-@dataclass(frozen=True, slots=True)
-class HttpResponse:
+class HttpResponse(msgspec.Struct, frozen=True, gc=False):
     """One response; ``X-Request-Id``, ``Date`` and the framing are added by the server."""
 
     status: int

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import errno
 import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import trio
 
 from app.http.errors import HttpBindError
 
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from structlog.typing import FilteringBoundLogger
+
 # An address family or address that this machine does not have is passed over if another binds.
 _ABSENT = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
+
+# For want of files or memory; it will pass when connections end.
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+_EXHAUSTED_S = 0.1
+_ACCEPTED_MAX = 64
+"""How many connections are accepted before others have their turn."""
 
 
 async def open_listeners(
@@ -50,6 +63,49 @@ async def open_listeners(
             listener.socket.close()
         raise HttpBindError(host, port, error.strerror or str(error)) from error
     return listeners, bound_port
+
+
+async def accept_connections(
+    listeners: Sequence[trio.SocketListener],
+    handle: Callable[[socket.socket, str], Awaitable[None]],
+    nursery: trio.Nursery,
+    log: FilteringBoundLogger,
+) -> None:
+    """Accept on all listeners until cancelled, then close them.
+
+    ``handle`` gets each connection, not blocking, and its client's address, in a task of
+    ``nursery``.
+    """
+    async with trio.open_nursery() as accepting:
+        for listener in listeners:
+            accepting.start_soon(_accept, listener, handle, nursery, log)
+
+
+async def _accept(
+    listener: trio.SocketListener,
+    handle: Callable[[socket.socket, str], Awaitable[None]],
+    nursery: trio.Nursery,
+    log: FilteringBoundLogger,
+) -> None:
+    family, kind, protocol = listener.socket.family, listener.socket.type, listener.socket.proto
+    with socket.socket(family, kind, protocol, fileno=listener.socket.detach()) as sock:
+        while True:
+            await trio.lowlevel.wait_readable(sock)
+            for _ in range(_ACCEPTED_MAX):
+                try:
+                    client, address = sock.accept()
+                except BlockingIOError:
+                    break
+                except OSError as error:
+                    if error.errno not in _EXHAUSTED:
+                        continue  # It was gone before it was accepted.
+                    log.warning("accept_failed", reason=error.strerror)
+                    await trio.sleep(_EXHAUSTED_S)
+                    break
+                client.setblocking(False)  # noqa: FBT003 - as the standard library has it
+                with suppress(OSError):
+                    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                nursery.start_soon(handle, client, address[0])
 
 
 async def _listen(

@@ -72,6 +72,8 @@ def slugs(endpoint: Endpoint) -> tuple[str, ...]:
         possible.update(_IDEMPOTENT)
     if endpoint.parameters():
         possible.add(endpoint.absent)
+    if endpoint.auth is not Auth.NONE and not endpoint.before_password_change:
+        possible.add("password-change-required")
     return tuple(slug for slug in PROBLEM_KINDS if slug in possible)
 
 

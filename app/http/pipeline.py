@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from actors.authx.errors import InvalidToken
-from actors.authx.messages import Authorize
 from app.http.endpoint import Answer, Auth, Call, Idempotency, PathKind
 from app.http.errors import (
     FieldError,
@@ -22,6 +21,7 @@ from app.http.errors import (
     IdempotencyKeyRequired,
     InvalidRequest,
     NotFound,
+    PasswordChangeRequired,
     UnsupportedMediaType,
 )
 from app.http.exchange import JSON_TYPE, HttpResponse
@@ -129,8 +129,10 @@ class Pipeline:
         token = bearer_token(request.headers)
         if token is None:
             raise InvalidToken("no bearer token")
-        identity = await self._gateway.auth(Authorize(token))
+        identity = await self._gateway.authorize(token)
         request.trail.account_id = identity.account_id
+        if identity.must_change_password and not endpoint.before_password_change:
+            raise PasswordChangeRequired("change the one-time password first")
         if endpoint.auth is Auth.ADMIN and identity.role != Auth.ADMIN.value:
             raise Forbidden("this needs the role admin")
         return identity

@@ -11,32 +11,82 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import h11
-from hypercorn.events import Closed
+from hypercorn.events import Closed, RawData
 from hypercorn.protocol.events import Request, Response
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 
+from app.http.direct.body import ChunkedBody
 from app.http.edge import REQUEST_ID, new_request_id
-from app.http.errors import (
-    HeadersTooLarge,
-    HttpError,
-    HttpVersionNotSupported,
-    MalformedRequest,
-    NotImplementedByServer,
-)
+from app.http.errors import HttpError, MalformedRequest
+from app.http.exchange import Headers
+from app.http.head import HEAD_END, NEVER_SERVED, check_begun, parse_head
 from app.http.problems import problem_of
 from app.http.streams.front import StreamRequest
 from app.http.streams.fronts import front_of, stream_fault
 
 if TYPE_CHECKING:
     from hypercorn.protocol.events import Event
+    from hypercorn.typing import H11SendableEvent
 
+    from app.http.head import HeadLimits
     from app.http.streams.front import StreamFront
 
-HEADERS_TOO_LARGE = 431
-NOT_IMPLEMENTED = 501
 _CLOSE = (b"connection", b"close")
-_VERSIONS = (b"1.0", b"1.1")
+
+
+class _StrictConnection(h11.Connection):
+    """h11, which asks before it takes a request whether the head is one that is served."""
+
+    def __init__(self, limits: HeadLimits) -> None:
+        super().__init__(h11.SERVER, max_incomplete_event_size=limits.bytes_max)
+        self._limits = limits
+        self.fault: HttpError | None = None
+        """Why it cannot go on, where that is known better than h11 knows it."""
+        self._chunks: ChunkedBody | None = None
+
+    def next_event(self) -> type[h11.NEED_DATA | h11.PAUSED] | h11.Event:
+        """Give what comes next, as h11 does; raises what it raises."""
+        if self.their_state is h11.IDLE and self.fault is None:
+            try:
+                self._check(self.trailing_data[0])
+            except HttpError as fault:
+                self.fault = fault
+        if self.fault is not None:
+            raise h11.RemoteProtocolError(str(self.fault))
+        if self.their_state is h11.MUST_CLOSE and self.trailing_data[0]:
+            # What follows a last request is nobody's; h11 would refuse that request for it.
+            return h11.PAUSED
+        event = super().next_event()
+        if isinstance(event, h11.Request) and any(
+            name == b"transfer-encoding" for name, _ in event.headers
+        ):
+            # h11 takes line feeds alone for the ends of lines: somebody stricter reads along.
+            limits = self._limits
+            self._chunks = ChunkedBody(limits.body_bytes_max, limits.bytes_max)
+            self._read_along(self.trailing_data[0])
+        return event
+
+    def receive_data(self, data: bytes) -> None:
+        """Take what has come."""
+        super().receive_data(data)
+        self._read_along(data)
+
+    def _read_along(self, data: bytes) -> None:
+        if self._chunks is None or self.fault is not None:
+            return
+        try:
+            if self._chunks.feed(data) is not None:
+                self._chunks = None
+        except HttpError as fault:
+            self.fault = fault
+
+    def _check(self, data: bytes) -> None:
+        end = data.find(HEAD_END)
+        if end >= 0:
+            parse_head(data[: end + len(HEAD_END)], self._limits)
+        elif data:
+            check_begun(data, self._limits)
 
 
 class HttpProtocol(H11Protocol):
@@ -46,8 +96,12 @@ class HttpProtocol(H11Protocol):
     ``handover`` for whoever owns the connection, and nothing more is read.
     """
 
-    def __init__(self, *args: Any, streams: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, limits: HeadLimits, streams: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self.connection = self._strict = _StrictConnection(limits)
+        self._method = ""
         self._streams = streams
         self.handover: tuple[type[StreamFront], StreamRequest] | None = None
 
@@ -55,7 +109,8 @@ class HttpProtocol(H11Protocol):
     def input_left(self) -> bool:
         """Whether the client may still be sending what nobody will read."""
         return (
-            self.connection.their_state in {h11.SEND_BODY, h11.ERROR}
+            self._strict.fault is not None
+            or self.connection.their_state in {h11.SEND_BODY, h11.ERROR}
             or self.connection.trailing_data[0] != b""
         )
 
@@ -67,12 +122,12 @@ class HttpProtocol(H11Protocol):
     async def stream_send(self, event: Event) -> None:
         """Send what the application answers, and say so where it is the last answer.
 
-        It is at shutdown, and where the request's body was not awaited: the rest of it cannot be
-        told from a next request.
+        It is at shutdown, after a method that is never served, and where the request's body was
+        not awaited: the rest of it cannot be told from a next request.
         """
         if isinstance(event, Response):
             unread = self.connection.their_state is h11.SEND_BODY
-            if unread or self.context.terminated.is_set():
+            if unread or self._method in NEVER_SERVED or self.context.terminated.is_set():
                 event = replace(event, headers=[*event.headers, _CLOSE])
         await super().stream_send(event)
 
@@ -80,10 +135,7 @@ class HttpProtocol(H11Protocol):
         """Upgrade to nothing."""
 
     async def _create_stream(self, request: h11.Request) -> None:
-        fault = self._fault(request)
-        if fault is not None:
-            await self._refuse(fault)
-            return
+        self._method = request.method.decode("ascii")
         front = front_of(request.target) if self._streams else None
         if front is not None:
             await self._hand_over(front, request)
@@ -105,14 +157,14 @@ class HttpProtocol(H11Protocol):
                 stream_id=STREAM_ID,
                 headers=list(request.headers),
                 http_version=request.http_version.decode("ascii"),
-                method=request.method.decode("ascii"),
+                method=self._method,
                 raw_path=request.target,
                 state=self.connection_state,
             )
         )
 
     async def _hand_over(self, front: type[StreamFront], request: h11.Request) -> None:
-        fault = stream_fault(front, request)
+        fault = stream_fault(front, self._method, Headers(request.headers), request.http_version)
         if fault is not None:
             await self._refuse(fault)
             return
@@ -125,36 +177,23 @@ class HttpProtocol(H11Protocol):
         )
         self.handover = (front, stream_request)
 
-    async def _send_error_response(self, status_code: int) -> None:
-        """Answer what h11 could not parse; Hypercorn closes the connection after it."""
-        error: HttpError
-        if status_code == HEADERS_TOO_LARGE:
-            error = self._too_large()
-        elif status_code == NOT_IMPLEMENTED:
-            error = NotImplementedByServer("the one transfer coding is chunked")
-        else:
-            error = MalformedRequest("this is not HTTP/1.1")
-        await self._send_problem(error)
-
-    def _fault(self, request: h11.Request) -> HttpError | None:
-        """Say why a request that h11 accepts is refused all the same."""
-        names = {name for name, _ in request.headers}
-        if b"content-length" in names and b"transfer-encoding" in names:
-            # Request smuggling: the server in front may go by the length, h11 goes by the chunks.
-            return MalformedRequest("Content-Length and Transfer-Encoding exclude each other")
-        if request.http_version not in _VERSIONS:
-            return HttpVersionNotSupported("this server speaks HTTP/1.0 and HTTP/1.1")
-        # h11 applies its limit only to a head that does not come whole.
-        size = len(request.target) + sum(len(n) + len(v) + 4 for n, v in request.headers)
-        return self._too_large() if size > self.config.h11_max_incomplete_size else None
-
-    def _too_large(self) -> HttpError:
-        limit = self.config.h11_max_incomplete_size
-        return HeadersTooLarge(f"request line and headers may have {limit} bytes")
+    async def _send_error_response(self, status_code: int) -> None:  # noqa: ARG002 - as Hypercorn has it
+        """Answer what could not be parsed; Hypercorn closes the connection after it."""
+        await self._send_problem(self._strict.fault or MalformedRequest("this is not HTTP/1.1"))
 
     async def _refuse(self, error: HttpError) -> None:
         await self._send_problem(error)
         await self.send(Closed())
+
+    async def _send_h11_event(self, event: H11SendableEvent) -> None:
+        try:
+            data = self.connection.send(event)
+        except h11.LocalProtocolError:
+            # The application answers a request that was refused meanwhile.
+            if self._strict.fault is None and self.connection.their_state is not h11.ERROR:
+                raise
+        else:
+            await self.send(RawData(data))
 
     async def _send_problem(self, error: HttpError) -> None:
         response = problem_of(error).response()

@@ -20,10 +20,10 @@ from app.http.errors import (
     NotFound,
     PayloadTooLarge,
 )
-from app.http.exchange import Headers, HttpRequest, HttpResponse
-from app.http.openapi import with_openapi
-from app.http.pipeline import Pipeline, bind
-from app.pages import load_site
+from app.http.exchange import Headers, HttpRequest
+from app.http.pipeline import Pipeline
+from app.http.policy import Policy
+from app.http.routes import PARAMETER, make_router
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -33,19 +33,14 @@ if TYPE_CHECKING:
     from app.gateway import Gateway
     from app.http.edge import AsgiApp
     from app.http.endpoint import Endpoint
-    from app.http.instruments import Instruments, MetricsPage
-    from app.http.pipeline import Bound
+    from app.http.exchange import HttpResponse
+    from app.http.instruments import Instruments
+    from app.http.routes import Route
     from app.http.settings import HttpSettings
     from app.http.trail import Trail
-    from app.pages import File
 
 
 NO_CONTENT = 204
-OK = 200
-NOT_MODIFIED = 304
-METRICS_PATH = "/metrics"
-PAGES = "pages"
-"""The one route of all files of pages: their paths change with every version."""
 
 
 def create_app(
@@ -58,7 +53,8 @@ def create_app(
 ) -> Edge:
     """Make the ASGI application that serves a table of endpoints.
 
-    It needs no lifespan: no actor lives in it.
+    It needs no lifespan: no actor lives in it. Whoever serves it may answer by its `Edge.router`
+    instead, which gives the same answers.
 
     Raises:
         ValueError: a row of the table contradicts itself.
@@ -66,17 +62,19 @@ def create_app(
     """
     app = QuartTrio(__name__, static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    app.config["BODY_TIMEOUT"] = settings.read_timeout_ms / 1000
+    app.config["BODY_TIMEOUT"] = settings.body_timeout_ms / 1000
     # A send has its deadline in the connection.
     app.config["RESPONSE_TIMEOUT"] = None
     app.url_map.merge_slashes = False
     pipeline = Pipeline(gateway, log=log)
-    for endpoint in with_openapi(endpoints):
+    metrics = None if instruments is None else instruments.metrics
+    router = make_router(pipeline, endpoints, metrics=metrics)
+    for number, route in enumerate(router.routes):
         app.add_url_rule(
-            endpoint.template("<", ">"),
-            endpoint=endpoint.name,
-            view_func=_view(pipeline, bind(endpoint)),
-            methods=[endpoint.method],
+            PARAMETER.sub(r"<\g<name>>", route.path),
+            endpoint=f"route {number}",
+            view_func=_view(route),
+            methods=[route.method],
             provide_automatic_options=False,
         )
 
@@ -84,31 +82,20 @@ def create_app(
         return _quart_response(pipeline.refuse(_own_error(error, settings), _request_id()))
 
     app.register_error_handler(Exception, refuse)
-    for path, file in load_site().items():
-        app.add_url_rule(
-            path,
-            endpoint=f"page {path}",
-            view_func=_page_view(file),
-            methods=["GET"],
-            provide_automatic_options=False,
-        )
-    if instruments is not None and instruments.metrics is not None:
-        app.add_url_rule(
-            METRICS_PATH,
-            endpoint="metrics",
-            view_func=_metrics_view(instruments.metrics),
-            methods=["GET"],
-            provide_automatic_options=False,
-        )
-    return Edge(cast("AsgiApp", app), log=log, instruments=instruments)
+    policy = Policy.of(
+        security_headers=settings.security_headers,
+        tls=settings.tls is not None,
+        origins=settings.cors_origins,
+    )
+    return Edge(
+        cast("AsgiApp", app), log=log, instruments=instruments, router=router, policy=policy
+    )
 
 
-def _view(pipeline: Pipeline, bound: Bound) -> Callable[..., Awaitable[Response]]:
-    route = bound.endpoint.template("{", "}")
-
+def _view(route: Route) -> Callable[..., Awaitable[Response]]:
     async def view(**path: str) -> Response:
         trail = _trail()
-        trail.route = route
+        trail.route = route.label
         headers = Headers(request.scope["headers"])
         announced = headers.all(b"content-length") or headers.all(b"transfer-encoding")
         body = b""
@@ -123,26 +110,7 @@ def _view(pipeline: Pipeline, bound: Bound) -> Callable[..., Awaitable[Response]
             trail.request_id,
             trail,
         )
-        return _quart_response(await pipeline.respond(bound, http_request, path))
-
-    return view
-
-
-def _page_view(file: File) -> Callable[[], Awaitable[Response]]:
-    async def view() -> Response:
-        _trail().route = PAGES
-        held = file.is_held(Headers(request.scope["headers"]).all(b"if-none-match"))
-        status, body = (NOT_MODIFIED, b"") if held else (OK, file.body)
-        return _quart_response(HttpResponse(status, file.headers, body))
-
-    return view
-
-
-def _metrics_view(page: MetricsPage) -> Callable[[], Awaitable[Response]]:
-    async def view() -> Response:
-        trail = _trail()
-        trail.route = METRICS_PATH
-        return _quart_response(await page.respond(trail.client, Headers(request.scope["headers"])))
+        return _quart_response(await route.respond(http_request, path))
 
     return view
 
@@ -179,7 +147,7 @@ def _own_error(error: Exception, settings: HttpSettings) -> Exception:
         case RequestEntityTooLarge():
             return PayloadTooLarge(f"a body may have {settings.max_body_bytes} bytes")
         case RequestTimeout():
-            return BodyTimeout(f"the body did not arrive within {settings.read_timeout_ms} ms")
+            return BodyTimeout(f"the body did not arrive within {settings.body_timeout_ms} ms")
         case HTTPException() if error.code is not None and error.code < 500:  # noqa: PLR2004
             return MalformedRequest(error.description or "the request cannot be read")
         case _:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,13 +14,16 @@ from hypercorn.logging import Logger
 from hypercorn.trio.worker_context import WorkerContext
 
 from app.http.connection import Connection
-from app.http.edge import REQUEST_ID, new_request_id
+from app.http.direct import DirectConnection, Lane
+from app.http.edge import REQUEST_ID, Edge, new_request_id
 from app.http.errors import TooManyConnections
-from app.http.listeners import open_listeners
+from app.http.listeners import accept_connections, open_listeners
 from app.http.problems import problem_of
+from app.http.tls import serve_decrypted, tls_context
 from app.http.traffic import Traffic
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Awaitable, Callable
 
     from hypercorn.typing import ASGIFramework
@@ -34,6 +38,9 @@ REFUSALS_MAX = 64
 
 REFUSAL_S = 0.5
 """How long telling one may take."""
+
+PERIOD_MIN_S, PERIOD_MAX_S = 0.005, 0.25
+"""How often it is looked for connections that are overdue: so late one may be ended."""
 
 # A connection is closed when it is idle or wrong, not because it has served many requests.
 _REQUESTS_PER_CONNECTION_MAX = 2**62
@@ -59,17 +66,19 @@ async def serve_http(
 
     Raises:
         HttpBindError: the address cannot be listened on.
+        TlsError: the certificate or the key cannot be used.
     """
-    listeners, port = await open_listeners(settings.host, settings.port, settings.backlog)
     server = _Server(app, settings, traffic or Traffic(), streams, log)
+    listeners, port = await open_listeners(settings.host, settings.port, settings.backlog)
     async with trio.open_nursery() as nursery:
         accepting = trio.CancelScope()
 
         async def accept() -> None:
             with accepting:
-                await trio.serve_listeners(server.handle, listeners, handler_nursery=nursery)
+                await accept_connections(listeners, server.handle, nursery, log)
 
         nursery.start_soon(accept)
+        nursery.start_soon(server.keep_time)
         if streams is not None:
             nursery.start_soon(streams.readiness.run)
         task_status.started(port)
@@ -95,6 +104,7 @@ class _Server:
         log: FilteringBoundLogger,
     ) -> None:
         self._settings = settings
+        self._tls = None if settings.tls is None else tls_context(*settings.tls)
         self._traffic = traffic
         self._log = log
         self._context = WorkerContext(None)
@@ -107,40 +117,106 @@ class _Server:
             log=log,
             streams=streams,
         )
-        self._connections: set[Connection] = set()
-        self._refusals = 0
+        self._lane = Lane(
+            app if isinstance(app, Edge) else None,
+            settings,
+            hand_over=self._hand_over,
+            streams=streams,
+            log=log,
+        )
+        self._connections: set[Connection | DirectConnection] = set()
+        self._addresses: Counter[str] = Counter()
+        self._open = self._refusals = 0
         self._none_left = trio.Event()
 
-    async def handle(self, stream: trio.SocketStream) -> None:
+    async def handle(self, sock: socket.socket, address: str) -> None:
         """Serve one client, or tell it that there are too many."""
-        if len(self._connections) >= self._settings.connections_max:
-            await self._refuse(stream)
+        if not self._has_room(address):
+            with sock:
+                await self._refuse(trio.SocketStream(trio.socket.from_stdlib_socket(sock)))
             return
-        connection = self._connect(stream)
-        self._connections.add(connection)
+        self._addresses[address] += 1
+        self._open += 1
         self._traffic.opened()
+        try:
+            await self._serve(sock, address)
+        finally:
+            self._traffic.closed()
+            self._open -= 1
+            self._addresses[address] -= 1
+            if not self._addresses[address]:
+                del self._addresses[address]
+            if not self._open:
+                self._none_left.set()
+
+    def _has_room(self, address: str) -> bool:
+        settings = self._settings
+        if self._open >= settings.connections_max:
+            return False
+        here = self._addresses.get(address, 0)
+        return here < settings.connections_per_address_max or address in settings.exempt_addresses
+
+    async def _serve(self, sock: socket.socket, address: str) -> None:
+        if self._tls is None:
+            await self._serve_plain(address, sock)
+            return
+        settings = self._settings
+        try:
+            await serve_decrypted(
+                sock,
+                self._tls,
+                partial(self._serve_plain, address),
+                handshake_s=settings.first_byte_timeout_ms / 1000,
+                send_s=settings.send_timeout_ms / 1000,
+            )
+        # One connection's failure is its own.
+        except Exception as error:  # noqa: BLE001
+            self._log.error("connection_failed", exc_info=error)
+
+    async def _serve_plain(self, address: str, sock: socket.socket) -> None:
+        connection: Connection | DirectConnection
+        if self._settings.fast_lane:
+            connection = DirectConnection(sock, self._lane, address)
+        else:
+            connection = self._connect(
+                trio.SocketStream(trio.socket.from_stdlib_socket(sock)), client=address
+            )
+        self._connections.add(connection)
         try:
             await connection.serve()
         finally:
-            self._traffic.closed()
             self._connections.discard(connection)
-            if not self._connections:
-                self._none_left.set()
+
+    def _hand_over(self, stream: trio.SocketStream, client: str, early: bytes) -> Connection:
+        return self._connect(stream, client=client, early=early)
+
+    async def keep_time(self) -> None:
+        """End what is overdue in the fast lane, until cancelled."""
+        if not self._settings.fast_lane:
+            return
+        period_s = _period_s(self._settings)
+        while True:
+            await trio.sleep(period_s)
+            now = trio.current_time()
+            for connection in tuple(self._connections):
+                if isinstance(connection, DirectConnection):
+                    connection.check(now)
 
     async def drain(self) -> None:
         """Let requests in flight finish, within the deadline; close what is idle."""
         # Thousands of connections may end in one moment: what is left of them, and of what was
         # there before, is not worth looking through again and again.
         gc.freeze()
+        self._lane.stopping = True
         await self._context.terminated.set()
         for connection in tuple(self._connections):
             connection.drain()
         with trio.move_on_after(self._settings.shutdown_timeout_ms / 1000):
-            while self._connections:
+            while self._open:
                 self._none_left = trio.Event()
                 await self._none_left.wait()
             return
-        self._log.warning("http_connections_aborted", connections=len(self._connections))
+        self._log.warning("http_connections_aborted", connections=self._open)
 
     def abort(self) -> None:
         """Close every connection at once."""
@@ -163,6 +239,17 @@ class _Server:
             pass
         finally:
             self._refusals -= 1
+
+
+def _period_s(settings: HttpSettings) -> float:
+    """Give how often it is looked for what is overdue: a tenth of the shortest time allowed."""
+    shortest_ms = min(
+        settings.first_byte_timeout_ms,
+        settings.read_timeout_ms,
+        settings.body_timeout_ms,
+        settings.keep_alive_timeout_ms,
+    )
+    return min(PERIOD_MAX_S, max(PERIOD_MIN_S, shortest_ms / 10_000))
 
 
 def _refusal() -> bytes:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING
+
+from app.http.addresses import Addresses
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PORT_MAX = 65_535
 """The largest TCP port."""
@@ -13,9 +19,22 @@ class HttpSettings:
     """Address, limits and timeouts of the HTTP front, each with its unit in its name.
 
     - ``port``: 0 lets the system pick a free one.
+    - ``fast_lane``: answer by the table itself what it can; Hypercorn and Quart do the rest, or
+      all where it is off.
+    - ``tls``: the files of a certificate and its key; without them nothing is encrypted.
+    - ``security_headers``: tell browsers to trust nothing that they are not told.
+    - ``cors_origins``: the sites whose scripts may use the API; ``*`` is every site.
     - ``reply_timeout_ms``: how long a request waits for its actor before 504.
-    - ``read_timeout_ms``: how long a request's body may take to arrive before 408.
-    - ``keep_alive_timeout_ms``: how long a connection may stay without a complete request head.
+    - ``max_header_bytes``, ``max_target_bytes``, ``headers_max``: of a request line with its
+      headers; of its path and query; how many headers.
+    - ``first_byte_timeout_ms``: how long a new connection may stay silent.
+    - ``read_timeout_ms``: how long a request's head may take to arrive once it has begun.
+    - ``body_timeout_ms``: how long its body may take to arrive before 408.
+    - ``keep_alive_timeout_ms``: how long a connection may stay idle between two requests.
+    - ``pipelined_max``: how many requests a client may send without waiting for an answer; after
+      so many answers its connection is closed.
+    - ``connections_max``, ``connections_per_address_max``: open at once, in all and from one
+      address; ``exempt_addresses`` may open as many as there are.
     - ``send_timeout_ms``: how long a client may take to accept one piece of an answer; then its
       connection is aborted.
     - ``shutdown_timeout_ms``: how long requests in flight may take to finish at shutdown.
@@ -26,12 +45,23 @@ class HttpSettings:
 
     host: str = "127.0.0.1"
     port: int = 8470
+    fast_lane: bool = True
+    tls: tuple[Path, Path] | None = None
+    security_headers: bool = True
+    cors_origins: frozenset[str] = frozenset()
     reply_timeout_ms: int = 5_000
     max_body_bytes: int = 64 * 1024
     max_header_bytes: int = 16 * 1024
+    max_target_bytes: int = 8 * 1024
+    headers_max: int = 100
+    pipelined_max: int = 256
     backlog: int = 1_024
     connections_max: int = 10_000
+    connections_per_address_max: int = 1_000
+    exempt_addresses: Addresses = field(default_factory=Addresses)
+    first_byte_timeout_ms: int = 10_000
     read_timeout_ms: int = 10_000
+    body_timeout_ms: int = 10_000
     keep_alive_timeout_ms: int = 75_000
     send_timeout_ms: int = 2_000
     shutdown_timeout_ms: int = 2_000
@@ -42,7 +72,7 @@ class HttpSettings:
             raise ValueError("host must not be empty")
         if not 0 <= self.port <= PORT_MAX:
             raise ValueError(f"port must be between 0 and {PORT_MAX}, not {self.port}")
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, int) and value < 1 and field.name != "port":
-                raise ValueError(f"{field.name} must be at least 1, not {value}")
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if type(value) is int and value < 1 and each.name != "port":
+                raise ValueError(f"{each.name} must be at least 1, not {value}")

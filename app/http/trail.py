@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 UNMATCHED = "unmatched"
 """The route of a request that no endpoint is there for."""
 
 
-@dataclass(slots=True)
-class Trail:
+class Trail(msgspec.Struct, gc=False):
     """One request on its way through the server; each part fills in what it learns.
 
     - ``client``: the address that the connection came from; empty where it is not known.

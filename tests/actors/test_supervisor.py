@@ -624,3 +624,42 @@ async def test_message_to_an_actor_in_its_back_off_waits_for_it(
     await wait_all_tasks_blocked()
     assert harness.state("worker") is ActorState.RESTARTING
     assert await bus.ask(Topic.TASK, "hello", timeout_s=60) == "hello"
+
+
+# ------------------------------------------------------------------- being watched
+
+
+async def test_status_tells_what_an_actor_failed_with_and_since_when(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """The last failure stays in sight after the restart; each change of state has its time."""
+    began = trio.current_time()
+    actor = Scripted(crash, live)
+    await harness.supervisor.start("phoenix", actor)
+    await trio.sleep(10)
+    status = harness.supervisor.states()["phoenix"]
+    assert (status.state, status.restarts) == (ActorState.READY, 1)
+    assert status.policy is Restart.PERMANENT
+    assert status.permanent
+    assert status.failure == "Crash: ready, then dead"
+    assert 0 < status.since_s - began <= LIMITS.backoff_ms / 1000
+    await harness.supervisor.start("steady", Scripted(live))
+    assert harness.supervisor.states()["steady"].failure is None
+
+
+async def test_actors_on_their_way_are_counted(harness: Harness, autojump_clock: MockClock) -> None:
+    """One counts until it is ready, or has ended before; restarts do not count again."""
+
+    async def slow(actor: Scripted) -> None:
+        await trio.sleep(5)
+        await crash(actor)
+
+    supervisor = harness.supervisor
+    supervisor.start_soon("slow", Scripted(slow, live), Restart.TRANSIENT)
+    supervisor.start_soon("stillborn", Scripted(stillborn), Restart.TEMPORARY)
+    assert supervisor.starting == 2
+    await trio.sleep(1)
+    assert supervisor.starting == 1
+    await trio.sleep(10)
+    assert supervisor.starting == 0
+    assert harness.state("slow") is ActorState.READY

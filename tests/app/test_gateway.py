@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from actors.authx.errors import UsernameTaken
+from actors.authx.errors import InvalidToken, UsernameTaken
 from actors.authx.messages import Authorize, Identity
 from actors.inventory.messages import GetInventory
 from actors.ticker.messages import GetWorld, World
@@ -24,10 +26,13 @@ from bus import (
 )
 from tests.app.http.harness import FakeRuleset
 
-IDENTITY = Identity("account", "session", "player")
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+IDENTITY = Identity("account", "session", "player", "ada")
 
 
-def gateway_to(bus: Bus) -> Gateway:
+def gateway_to(bus: Bus, glance: Callable[[str], Identity | None] | None = None) -> Gateway:
     """Make a gateway that waits a second."""
     return Gateway(
         bus,
@@ -36,6 +41,7 @@ def gateway_to(bus: Bus) -> Gateway:
         world_name="w",
         actor_states=lambda: {"storage": "ready"},
         ready=lambda: True,
+        glance=glance,
     )
 
 
@@ -48,6 +54,28 @@ async def answer(subscription: Subscription, value: object, seen: list[Message])
         message.reply.fail(value)
     else:
         message.reply.send_nowait(value)
+
+
+async def test_gateway_asks_authx_only_for_what_it_does_not_know_by_heart(
+    nursery: trio.Nursery,
+) -> None:
+    """A token that Authx knows at a glance costs no question; a refusal is a refusal."""
+    bus, seen = open_broadcast_channel(), list[Message]()
+    nursery.start_soon(answer, bus.subscribe(Interest(Topic.AUTH), buffer=1), IDENTITY, seen)
+    known = Identity("known", "session", "player", "bob")
+
+    def glance(token: str) -> Identity | None:
+        if token == "bad":
+            raise InvalidToken
+        return known if token == "known" else None
+
+    gateway = gateway_to(bus, glance)
+    assert await gateway.authorize("known") is known
+    with pytest.raises(InvalidToken):
+        await gateway.authorize("bad")
+    assert seen == []
+    assert await gateway.authorize("new") == IDENTITY
+    assert [message.body for message in seen] == [Authorize("new")]
 
 
 async def test_gateway_asks_authx_without_a_key(nursery: trio.Nursery) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
@@ -32,3 +33,16 @@ def test_histogram_names_its_bounds_as_they_were_given() -> None:
     """A bound is written without noise, and the last bucket takes everything."""
     names = [name for name, _ in Histogram((0.0005, 0.25, 1.0, 512)).buckets()]
     assert names == ["0.0005", "0.25", "1", "512", "+Inf"]
+
+
+def test_histograms_add_up() -> None:
+    """The total of some histograms has what each has; those of other bounds are refused."""
+    one, two = Histogram([1, 2]), Histogram([1, 2])
+    one.observe(0.5)
+    two.observe(1.5)
+    two.observe(3)
+    total = Histogram.total([1, 2], [one, two])
+    assert (list(total.counts), total.sum, total.count) == ([1, 1, 1], 5, 3)
+    assert Histogram.total([1, 2], []).count == 0
+    with pytest.raises(ValueError, match="bounds"):
+        Histogram.total([1, 3], [one])

@@ -25,6 +25,7 @@ EVERYTHING = tuple(Interest(topic) for topic in Topic)
         (Topic.AUTH, Delivery.QUEUED),
         (Topic.TASK, Delivery.QUEUED),
         (Topic.TICK, Delivery.LATEST),
+        (Topic.EVENT, Delivery.LATEST),
     ],
 )
 def test_topic_has_the_policy_of_the_design(topic: Topic, delivery: Delivery) -> None:
@@ -146,3 +147,14 @@ async def test_buffer_statistics_tell_use_limit_peak_and_what_is_in_hand() -> No
     first.reply.send_nowait(None)
     assert subscription.statistics().in_hand == 1
     assert second.reply is not None
+
+
+async def test_buffer_keeps_the_latest_of_each_topic() -> None:
+    """A tick and an event wait side by side: neither takes the other's place."""
+    bus = open_broadcast_channel()
+    subscription = bus.subscribe(*EVERYTHING, buffer=9)
+    for number, topic in enumerate((Topic.TASK, Topic.EVENT, Topic.TICK, Topic.TICK, Topic.EVENT)):
+        bus.send_nowait(Message(topic, number))
+    assert not subscription.is_empty()
+    assert drained(subscription) == [3, 4, 0]
+    assert subscription.is_empty()

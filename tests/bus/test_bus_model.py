@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from bus import PendingReply
 
 TOPICS = st.sampled_from(Topic)
+OVERTAKING = (Topic.SHUTDOWN, Topic.TICK, Topic.EVENT)
+"""The topics of which only the latest message waits, in the order in which they are taken."""
 KEYS = st.sampled_from(["a", "b", "c"])
 INTERESTS = st.one_of(
     st.builds(Interest, TOPICS),
@@ -61,8 +63,7 @@ class Mailbox:
         self.interests = set(interests)
         self.room = room
         self.queue: list[int] = []
-        self.latest: int | None = None
-        self.urgent: int | None = None
+        self.overtaking: dict[Topic, int] = {}
 
     def wants(self, topic: Topic, key: str | None, *, claimed: bool) -> bool:
         """Whether a message is for it."""
@@ -78,16 +79,14 @@ class Mailbox:
 
     def next(self) -> int | None:
         """Take the message that must come next."""
-        for name in ("urgent", "latest"):
-            number: int | None = getattr(self, name)
-            if number is not None:
-                setattr(self, name, None)
-                return number
+        for topic in OVERTAKING:
+            if topic in self.overtaking:
+                return self.overtaking.pop(topic)
         return self.queue.pop(0) if self.queue else None
 
     def waiting(self) -> list[int]:
         """Give all that waits in it."""
-        return [*self.queue, *(n for n in (self.latest, self.urgent) if n is not None)]
+        return [*self.queue, *self.overtaking.values()]
 
 
 class BusMachine(RuleBasedStateMachine):
@@ -149,11 +148,9 @@ class BusMachine(RuleBasedStateMachine):
         if topic in {Topic.TASK, Topic.AUTH}:
             box.queue.append(number)
             return
-        name = "urgent" if topic is Topic.SHUTDOWN else "latest"
-        old: int | None = getattr(box, name)
-        if old is not None:
-            self.questions[old].drop()
-        setattr(box, name, number)
+        if topic in box.overtaking:
+            self.questions[box.overtaking[topic]].drop()
+        box.overtaking[topic] = number
 
     @rule(box=mailboxes)
     def receive(self, box: Mailbox) -> None:

@@ -161,6 +161,26 @@ async def test_client_operates(server: Server) -> None:
         assert grant.changes["gold"].balance == 1005
         looked = await chief.admin.inventory(player.account_id)
         assert looked.resources["gold"].amount == 1005
+        (cause,) = [
+            entry.cause
+            for entry in await chief.admin.ledger(player.account_id, after=1).all()
+            if entry.cause != "production"
+        ]
+        assert cause == "grant"
+        overview = await chief.admin.account(player.account_id)
+        assert (overview.sessions, overview.must_change_password) == (1, False)
+        (session,) = await chief.admin.sessions(player.account_id)
+        ended = await chief.admin.end_sessions(
+            player.account_id, "lost phone", session_id=session.session_id
+        )
+        assert ended == 1
+        with pytest.raises(Unauthorized):
+            await player.inventory()
+        player = await client.log_in(overview.username, PASSWORD)
+        assert await chief.admin.end_sessions(player.account_id, "all phones") == 1
+        told = [entry.action async for entry in chief.admin.audit(page=2)]
+        assert told[:3] == ["sessions-ended", "sessions-ended", "assets-granted"]
+        player = await client.log_in(overview.username, PASSWORD)
         assert (await chief.admin.suspend(player.account_id, "cheating")).suspended
         with pytest.raises(Unauthorized):
             await player.inventory()

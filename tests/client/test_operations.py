@@ -25,6 +25,8 @@ LEFT_OUT: Final = {
     "GET /problems/{slug}": "for people: a problem's type leads there",
     "GET /openapi.json": "for other clients",
     "GET /v1/events/ws": "for browsers; the same events",
+    "GET /v1/admin/status": "for the console, which draws it; programs read /metrics",
+    "GET /v1/admin/events": "for the console; programs read the log",
 }
 """What the client deliberately does not call, and why."""
 

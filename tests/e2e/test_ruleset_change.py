@@ -8,6 +8,7 @@ import pytest
 
 from tests.e2e.players import Player, check_books, client, until
 from tests.e2e.server import WORLD, complaint, run_to_its_end, serving
+from tests.postgres import run_script
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,3 +119,70 @@ async def test_removed_asset_is_refused_until_it_has_a_place(place: Path, own_ds
         # The map is history now: the next start needs it no more.
         server.start(HOLDFAST_WORLD__RENAMED="")
         assert server.stop() == 0
+
+
+GEMS = """
+[resources.gem]
+start = 5
+
+[units.ring]
+cost = { gem = 10 }
+duration = 0.05
+"""
+JEWELS = """
+[resources.jewel]
+
+[units.ring]
+cost = { gold = 10 }
+duration = 0.05
+"""
+
+
+async def test_goods_on_their_way_are_refused_until_they_have_a_place(
+    place: Path, own_dsn: str
+) -> None:
+    """What a transfer carries counts as owned, and arrives under its new name."""
+    rules = place / "world.toml"
+    rules.write_text(WORLD.read_text() + GEMS)
+    settings = {"HOLDFAST_WORLD__RULESET": str(rules), "HOLDFAST_DATABASE__DSN": own_dsn}
+    with serving(place, **settings) as server:
+        async with client(server.url) as http:
+            sender, receiver = [await Player.join(http) for _ in range(2)]
+            sent = (await sender.transfer(receiver.name, {"gem": 5})).json()
+            await receiver.ordered("ring", 1)
+
+            async def finished() -> bool:
+                return bool((await receiver.inventory())["units"] == {"ring": 1})
+
+            await until(finished)
+            assert [await each.amount("gem") for each in (sender, receiver)] == [0, 0]
+        assert server.stop() == 0
+        # As if it had been killed between the sender's unit and the receiver's.
+        await run_script(
+            own_dsn,
+            lambda session: session.execute(
+                "update transfers set state = 'sent', settled_ms = null, version = 1"
+                " where transfer_id = $1",
+                sent["id"],
+            ),
+        )
+
+        rules.write_text(WORLD.read_text() + JEWELS)
+        line = complaint(run_to_its_end(place, **settings))
+        assert "gem (1)" in line
+        assert "world.renamed" in line
+
+        server.start(HOLDFAST_WORLD__RENAMED="gem=jewel")
+        async with client(server.url) as http:
+            sender.http = receiver.http = http
+
+            async def arrived() -> bool:
+                return await receiver.amount("jewel") == 5
+
+            await until(arrived)
+            assert await sender.amount("jewel") == 0
+            [listed] = (await receiver.get("/v1/transfers"))["transfers"]
+            assert (listed["state"], listed["resources"]) == ("delivered", {"gem": 5})
+            await check_books(receiver)
+        assert server.stop() == 0
+        assert server.failures() == []

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from actors.inventory.engine.grains import COUNT_MAX
 from actors.inventory.engine.series import Part, Run, Series
+from actors.inventory.ruleset.rates import factor_percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -20,12 +21,17 @@ if TYPE_CHECKING:
     from actors.inventory.engine.orders import Order
     from actors.inventory.engine.state import Stream
     from actors.inventory.ruleset import Ruleset
-    from actors.inventory.ruleset.sheets import Effects
+    from actors.inventory.ruleset.sheets import Effects, Flow
 
 WALKED_COUNT_MAX: Final = 2_000
 """The most units in one order where every delivery must be walked (bounds one forecast)."""
 
 PERCENT: Final = 100
+
+_RUN_EFFORT: Final = 4
+"""What a batch adds to the effort of a step in closed form, as `FORESIGHT_MAX` counts it."""
+
+_SERIES_PER_EFFORT: Final = 4
 
 
 def moves_rates(ruleset: Ruleset, asset: str) -> bool:
@@ -53,9 +59,10 @@ def next_shift(
     run = _run(draft, active)
     if run is None:
         return min(_first_ms(order) for order in active), None
+    draft.effort += _RUN_EFFORT * len(active)
     end_ms = limit_ms + 1
     for stream in draft.flows.streams:
-        end_ms = _first_turn(run, stream, end_ms)
+        end_ms = _first_turn(draft, run, stream, end_ms)
     end_ms = _first_imbalance(draft, active, run, end_ms)
     return (end_ms if end_ms <= limit_ms else None), run
 
@@ -113,14 +120,14 @@ def _first_ms(order: Order) -> int:
     return (order.starts_ms or 0) + (order.delivered + 1) * order.piece_ms
 
 
-def _first_turn(run: Run, stream: Stream, end_ms: int) -> int:
+def _first_turn(draft: Draft, run: Run, stream: Stream, end_ms: int) -> int:
     """Return when a rate may first turn from growth to loss or back, at most ``end_ms``."""
 
     def may_turn(at_ms: int) -> bool:
         low, high = run.bounds(stream, at_ms)
         return low < 0 < high
 
-    return _first_moment(run, end_ms, may_turn)
+    return _first_moment(draft, run, end_ms, may_turn)
 
 
 def _first_imbalance(draft: Draft, orders: Sequence[Order], run: Run, end_ms: int) -> int:
@@ -129,46 +136,68 @@ def _first_imbalance(draft: Draft, orders: Sequence[Order], run: Run, end_ms: in
     A factor lies between that with all deliveries which ease its balance and none which strain
     it, and the other way round; while neither differs from the factor of now, it is unchanged.
     """
-    now = draft.flows.rates.balances
-    pushes: dict[tuple[str, bool], list[Order]] = {}
+    pushes: dict[tuple[str, bool], list[tuple[Order, Flow]]] = {}
     for order in orders:
         for flow in _effects(draft.ruleset, order.asset).balance:
             eases = flow.exact.at(0, draft.levels)[0] > 0
-            pushes.setdefault((flow.name, eases), []).append(order)
+            pushes.setdefault((flow.name, eases), []).append((order, flow))
 
     def may_change(at_ms: int) -> bool:
-        for (balance, _), pushing in pushes.items():
-            units = dict(draft.units)
-            for order in pushing:
-                new = order.delivered_by(at_ms) - order.delivered
-                units[order.asset] = units.get(order.asset, 0) + new
-            then = draft.ruleset.rates(draft.levels, units).balances[balance]
-            if then.factor_percent != now[balance].factor_percent:
-                return True
-        return False
+        return any(_changes_factor(draft, name, each, at_ms) for (name, _), each in pushes.items())
 
-    return _first_moment(run, end_ms, may_change) if pushes else end_ms
+    return _first_moment(draft, run, end_ms, may_change) if pushes else end_ms
 
 
-def _first_moment(run: Run, end_ms: int, happened: Callable[[int], bool]) -> int:
+def _changes_factor(
+    draft: Draft, balance: str, pushing: Iterable[tuple[Order, Flow]], at_ms: int
+) -> bool:
+    """Return whether these batches alone would have changed the factor of a balance by then."""
+    reading = draft.flows.rates.balances[balance]
+    produced, used = reading.produced, reading.used
+    more: dict[str, int] = {}
+    for order, flow in pushing:
+        # Of several batches of a unit the next counts from where the one before it leaves off.
+        before = draft.units.get(order.asset, 0) + more.get(order.asset, 0)
+        new = order.delivered_by(at_ms) - order.delivered
+        more[order.asset] = more.get(order.asset, 0) + new
+        change = flow.of(before + new, draft.levels, is_unit=True) - flow.of(
+            before, draft.levels, is_unit=True
+        )
+        if change > 0:
+            produced += change
+        else:
+            used -= change
+    mode = draft.ruleset.works.balances[balance]
+    return factor_percent(produced, used, mode) != reading.factor_percent
+
+
+def _first_moment(draft: Draft, run: Run, end_ms: int, happened: Callable[[int], bool]) -> int:
     """Return when something that stays so once it ``happened`` first has, at most ``end_ms``.
 
-    Nothing happens before the first delivery. Doubling steps, then bisection: near moments are
-    found soon.
+    It can only happen at a delivery. Doubling steps, then bisection down to one delivery of each
+    batch: near moments are found soon.
     """
+    probe_effort = 1 + len(run.series) // _SERIES_PER_EFFORT
+
+    def counted(at_ms: int) -> bool:
+        draft.effort += probe_effort
+        return happened(at_ms)
+
     before = min(series.first_ms for series in run.series) - 1
     after = end_ms - 1
-    if before >= after or not happened(after):
+    if before >= after or not counted(after):
         return end_ms
-    step = min(series.piece_ms for series in run.series)
-    while before + step < after and not happened(before + step):
+    piece_ms = step = min(series.piece_ms for series in run.series)
+    while before + step < after and not counted(before + step):
         before += step
         step *= 2
     after = min(after, before + step)
-    while after - before > 1:
+    while after - before > piece_ms:
         middle = (before + after) // 2
-        if happened(middle):
+        if counted(middle):
             after = middle
         else:
             before = middle
-    return after
+    lasts = (series.last_ms(after) for series in run.series)
+    moments = sorted({at_ms for at_ms in lasts if at_ms > before})
+    return next((at_ms for at_ms in moments[:-1] if counted(at_ms)), moments[-1])

@@ -38,6 +38,7 @@ class Draft:
         "_started",
         "amounts",
         "at_ms",
+        "effort",
         "flows",
         "held",
         "levels",
@@ -63,6 +64,7 @@ class Draft:
         self.orders = state.orders
         self.flows = state.flows
         self.run: Run | None = None
+        self.effort = 0
         self._base: Mapping[str, int] = state.amounts
         self._base_held: Mapping[str, int] = state.held
         self._entries: list[LedgerEntry] = []
@@ -255,13 +257,18 @@ class Draft:
 
     def start_waiting(self, queue: str) -> None:
         """Start what waits in ``queue``, by sequence, while slots are free."""
-        for order in self.orders:
-            if (
-                order.queue == queue
-                and order.state == "queued"
-                and self.may_start(queue, order.asset, order.kind)
-            ):
-                self.start(order)
+        running = [o for o in self.orders if o.queue == queue and o.state == "running"]
+        free = self.ruleset.queues[queue].slots - len(running)
+        rising = {order.asset for order in running if order.kind != UNIT}
+        for order in self.orders if free > 0 else ():
+            if order.queue != queue or order.state != "queued" or order.asset in rising:
+                continue
+            self.start(order)
+            free -= 1
+            if not free:
+                return
+            if order.kind != UNIT:
+                rising.add(order.asset)
 
 
 def _changes_between(

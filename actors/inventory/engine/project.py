@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.inventory.engine.grains import GRAINS_PER_UNIT, LATEST_MS, to_grains
-from actors.inventory.engine.settle import advance
+from actors.inventory.engine.settle import advance, foresee
+from actors.inventory.errors import ForecastTooFar
 from actors.inventory.views import BalanceView, InventoryView, OrderView, StockView
 
 if TYPE_CHECKING:
@@ -46,9 +47,17 @@ def view(state: State, ruleset: Ruleset, now_ms: int, *, version: int, tick: int
 
 
 def forecast(
-    state: State, ruleset: Ruleset, at_ms: int, *, version: int, tick: int
+    state: State, ruleset: Ruleset, at_ms: int, *, now_ms: int, version: int, tick: int
 ) -> InventoryView:
-    """Return the inventory as it will be at ``at_ms`` if nothing more is ordered."""
+    """Return the inventory as it will be at ``at_ms`` if nothing more is ordered.
+
+    Raises ForecastTooFar where so much changes until then that following it takes too long: the
+    work of one forecast is bounded by `FORESIGHT_MAX`.
+    """
+    if at_ms > state.at_ms:
+        state, reached_ms = foresee(state, ruleset, at_ms)
+        if reached_ms < at_ms:
+            raise ForecastTooFar(reached_ms, now_ms)
     return view(state, ruleset, at_ms, version=version, tick=tick)
 
 

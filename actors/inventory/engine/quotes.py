@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from actors.inventory.engine.commands import check_count, find_asset, next_level, price
 from actors.inventory.engine.draft import Draft
 from actors.inventory.engine.grains import LATEST_MS, to_grains
-from actors.inventory.engine.settle import next_step, settle, take_step
+from actors.inventory.engine.settle import FORESIGHT_MAX, next_step, settle, take_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,7 +24,8 @@ class Quote:
 
     ``duration_ms`` is that of the whole order. ``affordable`` tells whether the stocks cover
     ``cost`` now, ``affordable_at_ms`` when they first do if nothing else is ordered; None if
-    never. ``missing`` are the prerequisites that are not met now, with the level or count needed.
+    never, or beyond what can be foreseen. ``missing`` are the prerequisites that are not met
+    now, with the level or count needed.
     """
 
     asset: str
@@ -69,13 +70,14 @@ def _affordable_at_ms(draft: Draft, cost: Mapping[str, int]) -> int | None:
     """Return the first moment at which every stock covers ``cost``; walks ``draft`` there.
 
     Between two steps every stock rises, falls or rests, so that the moments at which it suffices
-    are one interval; the answer is the start of the first common one.
+    are one interval; the answer is the start of the first common one. None too where so much
+    changes until then that looking any further would cost more than `FORESIGHT_MAX`.
     """
     while True:
         step = next_step(draft, LATEST_MS)
         end_ms = LATEST_MS if step is None else step[0]
         found = _first_common_ms(draft, cost, end_ms)
-        if found is not None or step is None:
+        if found is not None or step is None or draft.effort > FORESIGHT_MAX:
             return found
         take_step(draft, *step)
 

@@ -31,6 +31,10 @@ class Series(NamedTuple):
         """Return how many deliveries there are by ``at_ms``."""
         return 0 if at_ms < self.first_ms else (at_ms - self.first_ms) // self.piece_ms + 1
 
+    def last_ms(self, at_ms: int) -> int:
+        """Return when the last delivery by ``at_ms`` is; before ``first_ms`` if there is none."""
+        return self.first_ms + (self.delivered(at_ms) - 1) * self.piece_ms
+
     def rates(self, resource: str, at_ms: int) -> list[int]:
         """Return what the deliveries by ``at_ms`` have added to a rate, part by part."""
         count = self.delivered(at_ms)

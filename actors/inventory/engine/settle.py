@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 DELIVERIES_PER_SETTLE: Final = 256
 """Deliveries of units that move rates after which a record is touched (bounds one settle)."""
 
+FORESIGHT_MAX: Final = 12_000
+"""What one look into the future may cost, in probes of a run; some 3 microseconds each."""
+
+_STEP_EFFORT: Final = 5
+_ORDERS_PER_EFFORT: Final = 10
+
 
 def advance(state: State, ruleset: Ruleset, now_ms: int) -> tuple[State, Events]:
     """Settle to ``now_ms``, completing all that is due by then, at its due time.
@@ -51,6 +57,25 @@ def settle(draft: Draft, now_ms: int) -> None:
     deliver_until(draft, now_ms)
     draft.enter_landed()
     draft.enter_amounts("production")
+
+
+def foresee(state: State, ruleset: Ruleset, at_ms: int) -> tuple[State, int]:
+    """Return the state as it will be at ``at_ms``, and the moment until which all was followed.
+
+    That moment is earlier, and the state is of no use, where so much changes until ``at_ms`` that
+    following it all would cost more than `FORESIGHT_MAX`.
+    """
+    draft = Draft(state, ruleset)
+    reached_ms = draft.at_ms
+    step = next_step(draft, at_ms)
+    while step is not None:
+        if draft.effort > FORESIGHT_MAX:
+            return draft.close()[0], reached_ms
+        reached_ms = draft.at_ms
+        take_step(draft, *step)
+        step = next_step(draft, at_ms)
+    settle(draft, at_ms)
+    return draft.close()[0], at_ms
 
 
 def next_due_ms(state: State, ruleset: Ruleset) -> int | None:
@@ -120,6 +145,7 @@ def take_step(draft: Draft, due_ms: int, order: Order | None) -> None:
     """Carry out what `next_step` announced."""
     accrue_until(draft, due_ms)
     deliver_until(draft, due_ms)
+    draft.effort += _STEP_EFFORT + len(draft.orders) // _ORDERS_PER_EFFORT
     if order is None:
         return
     if order.kind == UNIT:

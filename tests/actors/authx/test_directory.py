@@ -137,20 +137,21 @@ async def test_account_that_is_known_costs_no_query(
     counting = Counting(monkeypatch)
     async with running_authx(database_dsn) as running:
         await running.wait_listening()
-        accounts = [await running.register(f"Name{number}") for number in range(8)]
+        accounts = [await running.register() for _ in range(8)]
 
         async def ask(account: Account) -> None:
             assert await found(running, account.username.upper()) == account
 
+        asked = 0
         for _ in range(2):
             async with trio.open_nursery() as nursery:
                 for number in range(200):
                     nursery.start_soon(ask, accounts[number % 8])
-        assert sum(counting.batches) <= 16
-        assert len(counting.batches) <= 2
-        asked = len(counting.batches)
-        assert await found(running, "nobody") is None
-        assert await found(running, "nobody") is None
+            asked = asked or len(counting.batches)
+        assert asked == len(counting.batches)
+        assert asked <= 5
+        for _ in range(2):
+            assert await found(running, "nobody") is None
         assert len(counting.batches) == asked + 2
 
 
@@ -158,12 +159,13 @@ async def test_account_that_is_erased_is_unknown_at_once(database_dsn: str) -> N
     """At the answer to an erasure its name is nobody's, and whoever takes it is found."""
     async with running_authx(database_dsn) as running:
         await running.wait_listening()
-        account = await running.register("Ada")
-        assert await found(running, "ada") == account
+        account = await running.register()
+        name = account.username.upper()
+        assert await found(running, name) == account
         await running.ask(EraseAccount(account.account_id, PASSWORD))
-        assert await found(running, "ada") is None
-        again = await running.register("ADA")
-        assert await found(running, "ada") == again
+        assert await found(running, name) is None
+        again = await running.register(name)
+        assert await found(running, name) == again
 
 
 @pytest.mark.parametrize("change", ["erased", "suspended", "promoted"])
@@ -173,21 +175,23 @@ async def test_account_that_another_process_changes_is_read_again(
     """What the command line, or a server before this one, commits is in force here at once."""
     async with running_authx(database_dsn) as running:
         await running.wait_listening()
-        account = await running.register("Ada")
-        assert await found(running, "ada") == account
+        account = await running.register()
+        name = account.username.upper()
+        assert await found(running, name) == account
         connection = await running.database.connect(name="operator")
         match change:
             case "erased":
-                verified = await running.fetchval("select password_hash from accounts")
+                sql = "select password_hash from accounts where account_id = $1"
+                verified = await running.fetchval(sql, account.account_id)
                 script = account_store.erase_account(account.account_id, verified_hash=verified)
                 await connection.run(script, timeout_s=5)
             case "suspended":
-                await operator.set_suspended(connection, "ada", suspended=True, now=NOW)
+                await operator.set_suspended(connection, name, suspended=True, now=NOW)
             case _:
-                await operator.set_role(connection, "ada", "admin", now=NOW)
+                await operator.set_role(connection, name, "admin", now=NOW)
 
         async def is_heard() -> bool:
-            now = await found(running, "ada")
+            now = await found(running, name)
             match change:
                 case "erased":
                     return now is None
@@ -204,16 +208,18 @@ async def test_accounts_are_not_believed_while_nothing_is_heard(database_dsn: st
     """Without the listener a change could be missed: the database is asked each time."""
     async with running_authx(database_dsn) as running:
         await running.wait_listening()
-        account = await running.register("Ada")
-        assert await found(running, "ada") == account
+        account = await running.register()
+        name = account.username.upper()
+        assert await found(running, name) == account
         # The listener's connection breaks, and the row goes without a word, in one statement.
         await running.fetchval(
-            "with gone as (delete from accounts returning 1)"
-            " select (select count(*) from gone), pg_terminate_backend(pid)"
-            " from pg_stat_activity where application_name like '%authx-listener%'"
+            "with gone as (delete from accounts where account_id = $1 returning 1)"
+            " select pg_terminate_backend(pid), (select count(*) from gone)"
+            " from pg_stat_activity where application_name like '%authx-listener%'",
+            account.account_id,
         )
 
         async def is_gone() -> bool:
-            return await found(running, "ada") is None
+            return await found(running, name) is None
 
         await running.wait_until(is_gone)

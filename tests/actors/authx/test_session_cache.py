@@ -27,9 +27,7 @@ CLOCK = WallClock()
 
 def state_of(session: str, account: str = "ada") -> SessionState:
     """Make a live session's state."""
-    return SessionState(
-        Identity(account, session, "player", account.title()), CLOCK.now + timedelta(hours=1)
-    )
+    return SessionState(Identity(account, session, "player", "Ada"), CLOCK.now + timedelta(hours=1))
 
 
 def claims_of(session: str, account: str = "ada") -> Claims:

@@ -240,3 +240,17 @@ async def test_schema_hot_queries_use_their_index(database_dsn: str, sql: str, i
         return "\n".join(row[0] for row in plan)
 
     assert index in await run_script(database_dsn, script)
+
+
+async def test_schema_2_asks_no_account_for_another_password(empty_dsn: str) -> None:
+    """Accounts of a database of schema 1 keep their passwords, and need not change them."""
+    first, second, *_ = shipped_migrations()
+    await apply(empty_dsn, [first])
+
+    async def register(session: Session) -> None:
+        await _insert_account(session, "0197f0a0-0000-7000-8000-000000000001", "old hand")
+
+    await run_script(empty_dsn, register)
+    assert await apply(empty_dsn, [first, second]) == (2,)
+    sql = "select must_change_password from accounts"
+    assert await run_script(empty_dsn, lambda session: session.fetchval(sql)) is False

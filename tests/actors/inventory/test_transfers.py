@@ -160,6 +160,51 @@ async def test_transfer_on_its_way_survives_a_restart(autojump_clock: MockClock)
         assert engine.row("inventories", BEN)["version"] == before + 1
 
 
+async def test_transfer_on_its_way_follows_the_names_of_the_rules(
+    autojump_clock: MockClock,
+) -> None:
+    """What was sent under rules of long ago arrives by its name of today, and so it goes back."""
+    engine = Tampered()
+    async with a_world(engine=engine) as world:
+        arriving = (await world.send(ANN, BEN, gold=20)).transfer
+        returning = (await world.send(BEN, ANN, wood=25)).transfer
+    coins = ruleset(TOWN.replace("gold", "coin"))
+    async with a_world(engine=engine, rules=coins, renamed={"gold": "coin"}):
+        pass
+    dimes = ruleset(TOWN.replace("gold", "dime").replace("wood", "log").replace("1000", "60"))
+    for sent in (arriving, returning):
+        assert engine.row("transfers", sent.id)["ruleset"] == ruleset().version
+        engine.row("transfers", sent.id).update(state="sent", settled_ms=None, version=1)
+    renamed = {"coin": "dime", "wood": "log"}
+    async with a_world(engine=engine, rules=dimes, renamed=renamed) as world:
+        await trio.sleep(2)
+        assert engine.row("transfers", arriving.id)["state"] == "delivered"
+        assert engine.row("transfers", returning.id)["state"] == "returned"
+        assert world.stored(BEN)["dime"] == 70 + 20
+        changed = {entry.cause: entry.changes for entry in (await world.ledger(BEN)).entries}
+        assert changed["transfer-received"]["dime"].delta == 20
+        assert changed["transfer-returned"]["log"].delta == 25
+        [record] = [t for t in await world.ask(ListTransfers(ANN, 9)) if t.id == arriving.id]
+        assert record.resources == {"gold": 20}
+
+
+async def test_resources_that_have_become_one_arrive_as_one(autojump_clock: MockClock) -> None:
+    """Two names that a change of rules made one are added up."""
+    engine = Tampered()
+    async with a_world(engine=engine) as world:
+        sent = (await world.send(ANN, BEN, gold=20, wood=10)).transfer
+    engine.row("transfers", sent.id).update(state="sent", settled_ms=None, version=1)
+    wooden = TOWN.replace("[resources.gold]\nstart = 50\n", "").replace("gold", "wood")
+    async with a_world(engine=engine, rules=ruleset(wooden), renamed={"gold": "wood"}) as world:
+        await trio.sleep(2)
+        [entry] = [
+            entry
+            for entry in (await world.ledger(BEN)).entries
+            if entry.cause == "transfer-received" and len(entry.changes) == 1
+        ]
+        assert entry.changes["wood"].delta == 30
+
+
 async def test_transfer_that_arrived_is_not_taken_in_again(autojump_clock: MockClock) -> None:
     """A courier that asks a second time changes nothing: the record was claimed."""
     async with a_world() as world:

@@ -32,7 +32,7 @@ LEFT_OUT: Final = {
     "orders": {"account_id", "version"},
     "ledger": {"account_id"},
     "idempotency": {"account_id", "fingerprint"},
-    "transfers": {"sender", "receiver", "version"},
+    "transfers": {"sender", "receiver", "ruleset", "version"},
     "audit": set[str](),
 }
 """Columns that are secrets, say what is said otherwise, or tell only how a row is stored."""

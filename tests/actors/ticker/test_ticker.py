@@ -40,6 +40,7 @@ class Watch:
         self.running = running
         self.log = LogCapture()
         self.seen: list[tuple[float, Tick]] = []
+        self.late: list[float] = []
         self._ticks = running.bus.subscribe(Interest(Topic.TICK), buffer=1)
         self.subscription: Subscription = running.bus.subscribe(
             Interest(Topic.TASK, TICKER_KEY), Interest(Topic.SHUTDOWN), buffer=16
@@ -53,6 +54,7 @@ class Watch:
             tick_ms=tick_ms,
             wall_clock=lambda: BEGAN,
             log=quiet_log(self.log),
+            meter=self,
         )
 
     async def watch(self) -> None:
@@ -60,6 +62,10 @@ class Watch:
         async for message in self._ticks:
             assert isinstance(message.body, Tick)
             self.seen.append((trio.current_time(), message.body))
+
+    def ticked(self, late_seconds: float) -> None:
+        """Note how late a tick was."""
+        self.late.append(late_seconds)
 
     @property
     def counts(self) -> list[int]:
@@ -135,6 +141,24 @@ async def test_ticker_publishes_a_tick_only_after_it_is_stored(
         assert watch.counts == [0, 1, 2, 3, 4, 5]
         engine.away = False
         assert (await watch.stored())["tick"] == 5
+
+
+async def test_ticker_measures_how_late_each_tick_is(
+    running: Running, engine: FlakyEngine, autojump_clock: MockClock
+) -> None:
+    """A tick in time is no time late; those that had to wait are as late as they had to wait."""
+    async with ticking(running) as watch:
+        await trio.sleep(1.1)
+        assert watch.late == [pytest.approx(0)] * 5
+        engine.away = True
+        await trio.sleep(5)
+        engine.away = False
+        await trio.sleep(5)
+    caught_up = watch.late[5:]
+    assert 4 < max(caught_up) < 6
+    assert caught_up[0] == max(caught_up)
+    assert caught_up[-1] == pytest.approx(0)
+    assert len(watch.late) == watch.counts[-1]
 
 
 async def test_ticker_goes_on_from_the_stored_tick_after_a_restart(

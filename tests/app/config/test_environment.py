@@ -18,6 +18,8 @@ def another(key: Key) -> str:
     if key.text:
         choices: tuple[str, ...] = getattr(key.shape, "values", ())
         return next((choice for choice in choices if choice != key.default), "other")
+    if key.switch:
+        return "false" if key.default else "true"
     return str(int(str(key.default)) + 1) if key.default else "1"
 
 

@@ -6,11 +6,11 @@ import struct
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import h11
 import httpx
+import msgspec
 import structlog
 import trio
 from structlog.testing import LogCapture
@@ -54,8 +54,8 @@ from actors.inventory.views import (
 from actors.ticker.messages import GetWorld, World
 from app.gateway import Gateway
 from app.http import HttpSettings, create_app, serve_http
-from app.http.connection import Connection
 from app.http.endpoints import ENDPOINTS
+from app.http.traffic import Traffic
 from bus import Interest, Message, Topic, open_broadcast_channel
 
 if TYPE_CHECKING:
@@ -63,9 +63,13 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
+    from app.gateway import Operations
     from app.http.endpoint import Endpoint
-    from app.http.traffic import Traffic
     from bus import Subscription
+
+FAST, HYPERCORN = "fast", "hypercorn"
+LANE = FAST
+"""Which lane `serving` serves through; the fixture ``lane`` has a test run through both."""
 
 TEST_SECONDS_MAX = 10
 """No test of a server may take longer on the real clock."""
@@ -129,6 +133,16 @@ LEDGER = LedgerPage(
 )
 
 
+Value = TypeVar("Value")
+
+
+def changed(value: Value, **changes: Any) -> Value:
+    """Give a message or a view with some fields changed, whichever kind of record it is."""
+    if isinstance(value, msgspec.Struct):
+        return msgspec.structs.replace(value, **changes)
+    return replace(value, **changes)  # type: ignore[type-var]
+
+
 def settings_with(**changes: int) -> HttpSettings:
     """Change some of the usual settings of a test."""
     return replace(SETTINGS, **changes)  # type: ignore[arg-type]
@@ -155,9 +169,9 @@ class FakeRuleset:
 
 def _authorize(message: Authorize) -> Identity:
     if message.token == TOKEN:
-        return Identity(ACCOUNT_ID, SESSION_ID, "player")
+        return Identity(ACCOUNT_ID, SESSION_ID, "player", "ada")
     if message.token == "v4.local.admin":
-        return Identity(ACCOUNT_ID, SESSION_ID, "admin")
+        return Identity(ACCOUNT_ID, SESSION_ID, "admin", "ada")
     raise InvalidToken("not this one")
 
 
@@ -180,7 +194,7 @@ def usual_answers() -> Script:
         GetWorld: World("w", tick=1_234, tick_ms=1_000, now_ms=NOW_MS),
         GetInventory: INVENTORY,
         PlaceOrder: Placed(ORDER, replayed=False),
-        CancelOrder: Cancelled(replace(ORDER, state="cancelled"), {"metal": 90, "crystal": 22}),
+        CancelOrder: Cancelled(changed(ORDER, state="cancelled"), {"metal": 90, "crystal": 22}),
         GetOrder: ORDER,
         ListOrders: (ORDER,),
         GetLedger: LEDGER,
@@ -204,6 +218,7 @@ class FakeWorld:
     held: list[Message] = field(default_factory=list[Message])
     ready: bool = True
     buffer: int = 100
+    operations: Operations | None = None
     capture: LogCapture = field(default_factory=LogCapture)
     ears: list[Subscription] = field(default_factory=list["Subscription"])
 
@@ -301,6 +316,7 @@ class FakeWorld:
                 "ticker": "ready" if self.ready else "failed",
             },
             ready=lambda: self.ready,
+            operations=self.operations,
         )
 
 
@@ -313,17 +329,17 @@ class Serving:
     client: httpx.AsyncClient
     stop: trio.Event
     stopped: trio.Event
-    connections: set[Connection]
+    traffic: Traffic
     clients: list[RawClient] = field(default_factory=list["RawClient"])
 
     async def wait_connection_open(self) -> None:
         """Wait until the server has accepted a connection that is still open."""
-        while not self.connections:  # noqa: ASYNC110 - as for the other sleeps here: real sockets
+        while not self.traffic.connections_open:  # noqa: ASYNC110 - as for the other sleeps here: real sockets
             await trio.sleep(0.005)
 
     async def wait_connections_closed(self, *, keeping: int) -> None:
         """Wait until the server holds no more than ``keeping`` connections."""
-        while len(self.connections) > keeping:  # noqa: ASYNC110 - as above
+        while self.traffic.connections_open > keeping:  # noqa: ASYNC110 - as above
             await trio.sleep(0.005)
 
     async def connect(self, receive_buffer: int | None = None) -> RawClient:
@@ -439,18 +455,8 @@ async def serving(
 ) -> AsyncGenerator[Serving]:
     """Serve a world on a free port of loopback, for a bounded time."""
     world = world or FakeWorld()
-    connections: set[Connection] = set()
-
-    class Counted(Connection):
-        """A connection that can be counted while it is served."""
-
-        async def serve(self) -> None:
-            connections.add(self)
-            try:
-                await super().serve()
-            finally:
-                connections.discard(self)
-
+    settings = replace(settings, fast_lane=LANE == FAST)
+    traffic = traffic or Traffic()
     stop, stopped = trio.Event(), trio.Event()
     gateway = world.gateway(settings.reply_timeout_ms / 1000)
     app = wrap(create_app(gateway, settings, log=world.log, endpoints=endpoints))
@@ -469,12 +475,11 @@ async def serving(
     with trio.fail_after(TEST_SECONDS_MAX):
         async with trio.open_nursery() as nursery:
             await nursery.start(world.run)
-            with patch("app.http.server.Connection", Counted):
-                port: int = await nursery.start(serve)
+            port: int = await nursery.start(serve)
             base_url = f"http://127.0.0.1:{port}"
             # Plain HTTP: do not load the system's certificates for every test.
             client = httpx.AsyncClient(base_url=base_url, trust_env=False, verify=False)  # noqa: S501
-            server = Serving(port, world, client, stop, stopped, connections)
+            server = Serving(port, world, client, stop, stopped, traffic)
             try:
                 async with client:
                     yield server

@@ -49,6 +49,7 @@ TOKENS_JSON = {
     "expires_in": 900,
     "refresh_token": "refresh",
     "refresh_expires_in": 2_592_000,
+    "must_change_password": False,
 }
 
 
@@ -158,6 +159,7 @@ OWN = [
             "username": "ada",
             "role": "player",
             "created_at": WHEN_TEXT,
+            "must_change_password": False,
         },
     ),
     Row(

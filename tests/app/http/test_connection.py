@@ -17,8 +17,11 @@ from hypercorn.trio.worker_context import WorkerContext
 from actors.inventory.messages import PlaceOrder
 from actors.ticker.messages import GetWorld, World
 from app.http.connection import LINGER_S, Connection
+from app.http.direct import DirectConnection
+from bus import Message, Topic
 from tests.app.http.harness import (
     BEARER,
+    FAST,
     NOW_MS,
     SETTINGS,
     SILENT,
@@ -35,6 +38,9 @@ if TYPE_CHECKING:
     from app.http.edge import AsgiApp, Receive, Scope, Send
     from app.http.protocol import HttpProtocol
 
+pytestmark = pytest.mark.usefixtures("lane")
+
+NOTHING = Message(Topic.TASK, None)
 UPGRADE = ("Connection: Upgrade", "Upgrade: websocket")
 REGISTER = b'{"username":"ada","password":"correct horse"}'
 
@@ -87,7 +93,8 @@ async def alive(server: Serving) -> bool:
         (post("Transfer-Encoding: chunked", body=b"zz\r\n"), 400, "malformed-request"),
         (post("Transfer-Encoding: chunked", body=b"1\r\nab"), 400, "malformed-request"),
         (post("Transfer-Encoding: gzip"), 501, "not-implemented"),
-        (post("Transfer-Encoding: chunked, chunked"), 501, "not-implemented"),
+        (post("Transfer-Encoding: gzip, chunked"), 501, "not-implemented"),
+        (post("Transfer-Encoding: chunked, chunked"), 400, "malformed-request"),
         (get("/healthz", "A: " + "b" * 20_000), 431, "headers-too-large"),
         (get("/" + "a" * 20_000), 431, "headers-too-large"),
         (get("/healthz", "A: " + "b" * 20_000)[:-4], 431, "headers-too-large"),
@@ -168,7 +175,7 @@ async def test_upgrade_is_ignored_and_hurts_nobody(headers: tuple[str, ...]) -> 
 
 
 async def test_failing_connection_is_logged_and_ends_alone(
-    monkeypatch: pytest.MonkeyPatch,
+    lane: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An exception within one connection ends that connection only, whatever raised it."""
 
@@ -180,7 +187,10 @@ async def test_failing_connection_is_logged_and_ends_alone(
         await bystander.send(get())
         assert (await bystander.read_response()).status == 200
         with monkeypatch.context() as patch:
-            patch.setattr(Connection, "_read", fail)
+            if lane == FAST:
+                patch.setattr(DirectConnection, "_answer_requests", fail)
+            else:
+                patch.setattr(Connection, "_read", fail)
             client = await server.connect()
             assert await client.read_to_end() == b""
         assert len(server.world.events("connection_failed")) == 1
@@ -190,9 +200,22 @@ async def test_failing_connection_is_logged_and_ends_alone(
 
 
 async def test_connection_that_fails_while_cancelled_is_logged(
-    monkeypatch: pytest.MonkeyPatch,
+    lane: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An error that comes together with the server's own end is logged, and does not spread."""
+
+    async def fail_in_two_ways(_: DirectConnection) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            await nursery.start(fail_once_cancelled)
+
+    async def fail_once_cancelled(*, task_status: trio.TaskStatus[None]) -> None:
+        task_status.started()
+        world.held.append(NOTHING)
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise ZeroDivisionError
 
     async def fail_at_the_end(_: Connection, protocol: HttpProtocol) -> None:
         await protocol.handle(RawData(get("/v1/world")))
@@ -205,7 +228,10 @@ async def test_connection_that_fails_while_cancelled_is_logged(
     world.answers[GetWorld] = SILENT
     async with serving(world, settings_with(shutdown_timeout_ms=50)) as server:
         with monkeypatch.context() as patch:
-            patch.setattr(Connection, "_read", fail_at_the_end)
+            if lane == FAST:
+                patch.setattr(DirectConnection, "_answer_requests", fail_in_two_ways)
+            else:
+                patch.setattr(Connection, "_read", fail_at_the_end)
             await server.connect()
             await world.wait_held()
             server.stop.set()
@@ -382,7 +408,7 @@ async def test_slow_head_ends_the_connection() -> None:
 
 async def test_slow_body_is_408_and_ends_the_connection() -> None:
     """A client that does not finish its body in time is told so, then closed."""
-    async with serving(settings=settings_with(read_timeout_ms=100)) as server:
+    async with serving(settings=settings_with(body_timeout_ms=100)) as server:
         client = await server.connect()
         await client.send(post("Content-Length: 100", body=b"{"))
         response = await client.read_response()
@@ -393,7 +419,8 @@ async def test_slow_body_is_408_and_ends_the_connection() -> None:
 
 async def test_idle_connection_is_closed_in_time() -> None:
     """A connection without a request is kept for its time, before the first and after the last."""
-    async with serving(settings=settings_with(keep_alive_timeout_ms=100)) as server:
+    settings = settings_with(keep_alive_timeout_ms=100, first_byte_timeout_ms=100)
+    async with serving(settings=settings) as server:
         silent = await server.connect()
         with trio.fail_after(2):
             assert await silent.read_to_end() == b""

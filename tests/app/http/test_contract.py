@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
@@ -36,9 +35,12 @@ from tests.app.http.harness import (
     ORDER_ID,
     FakeWorld,
     Serving,
+    changed,
     serving,
 )
 from tests.app.http.rows import CREDENTIALS, KEY, ORDER_JSON, OWN, PUBLIC, Row
+
+pytestmark = pytest.mark.usefixtures("lane")
 
 
 @pytest.mark.parametrize("row", PUBLIC, ids=lambda row: f"{row.method} {row.path}")
@@ -138,7 +140,7 @@ async def test_order_is_placed_for_the_caller() -> None:
         assert response.json() == ORDER_JSON
         assert "idempotency-replayed" not in response.headers
         (message,) = server.world.asked_for(PlaceOrder)
-        assert replace(message, fingerprint=b"") == PlaceOrder(
+        assert changed(message, fingerprint=b"") == PlaceOrder(
             ACCOUNT_ID, "metal_mine", None, "k-1", b""
         )
         assert len(message.fingerprint) == 16
@@ -147,7 +149,7 @@ async def test_order_is_placed_for_the_caller() -> None:
 async def test_unit_order_has_a_count_and_no_level() -> None:
     """A unit order shows its count; what has not started or is not due shows null."""
     world = FakeWorld()
-    unit = replace(
+    unit = changed(
         ORDER,
         kind="unit",
         level=None,
@@ -578,7 +580,7 @@ async def test_time_beyond_the_year_9999_is_shown_as_its_end() -> None:
     """A stock that takes ten thousand years to fill is no error."""
     world = FakeWorld()
     far = StockView(0, 1, 10**12, 10**18)
-    world.answers[GetInventory] = replace(INVENTORY, resources={"metal": far})
+    world.answers[GetInventory] = changed(INVENTORY, resources={"metal": far})
     async with serving(world) as server:
         response = await server.client.get("/v1/inventory", headers=BEARER)
         assert response.json()["resources"]["metal"]["full_at"] == "9999-12-31T23:59:59.999000Z"

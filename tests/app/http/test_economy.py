@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from actors.authx import errors as authx
-from actors.authx.messages import FindAccount, GetAccount
+from actors.authx.messages import FindAccount
 from actors.inventory import errors as inventory
 from actors.inventory.engine import Quote
 from actors.inventory.messages import GetForecast, GetQuote, ListTransfers, SendTransfer
@@ -21,12 +20,15 @@ from tests.app.http.harness import (
     INVENTORY,
     NOW_MS,
     FakeWorld,
+    changed,
     serving,
 )
 
+pytestmark = pytest.mark.usefixtures("lane")
+
 KEY = {"Idempotency-Key": "k-1"}
 OTHER_ID = "0197f0a0-0000-7000-8000-00000000000b"
-OTHER = replace(ACCOUNT, account_id=OTHER_ID, username="bob")
+OTHER = changed(ACCOUNT, account_id=OTHER_ID, username="bob")
 TRANSFER_ID = "0197f0a0-0000-7000-8000-00000000000c"
 BUILDING = Quote(
     asset="metal_mine",
@@ -83,7 +85,7 @@ def economy() -> FakeWorld:
         GetQuote: BUILDING,
         FindAccount: OTHER,
         SendTransfer: Sent(TRANSFER, replayed=False),
-        ListTransfers: (TRANSFER, replace(TRANSFER, state="sent", settled_at_ms=None)),
+        ListTransfers: (TRANSFER, changed(TRANSFER, state="sent", settled_at_ms=None)),
     }
     return world
 
@@ -189,7 +191,7 @@ async def test_transfer_goes_from_the_caller_to_the_named_account() -> None:
     assert response.json() == TRANSFER_JSON
     assert world.asked_for(FindAccount) == [FindAccount("Bob")]
     (message,) = world.asked_for(SendTransfer)
-    assert replace(message, fingerprint=b"") == SendTransfer(
+    assert changed(message, fingerprint=b"") == SendTransfer(
         account_id=ACCOUNT_ID,
         sender_name="ada",
         receiver_id=OTHER_ID,
@@ -228,7 +230,7 @@ async def test_replayed_transfer_is_200() -> None:
         (SendTransfer, inventory.TransferLimit({"metal": 1}), 409, "transfer-limit"),
         (SendTransfer, inventory.TransferReturned("t"), 409, "transfer-returned"),
         (SendTransfer, inventory.IdempotencyKeyReused(), 422, "idempotency-key-reused"),
-        (GetAccount, authx.UnknownAccount(), 401, "invalid-token"),
+        (SendTransfer, inventory.AccountGone(), 401, "invalid-token"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -267,7 +267,9 @@ def test_one_time_password_opens_two_calls_only() -> None:
 async def test_one_time_password_is_changed_before_anything_else(role: str) -> None:
     """Every other call is refused, whatever the role, and nothing is asked for it."""
     world = watched()
-    world.answers[Authorize] = Identity(ACCOUNT_ID, SESSION_ID, role, "ada", must_change_password=True)
+    world.answers[Authorize] = Identity(
+        ACCOUNT_ID, SESSION_ID, role, "ada", must_change_password=True
+    )
     async with serving(world) as server:
         for endpoint in ENDPOINTS:
             if endpoint.auth is Auth.NONE or endpoint.before_password_change:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.app.http.harness import serving
 
+pytestmark = pytest.mark.usefixtures("lane")
 
-async def test_root_is_the_page_to_play() -> None:
-    """`/` is HTML whose scripts and styles are there, each under its own type."""
+
+@pytest.mark.parametrize("path", ["/", "/console"])
+async def test_page_comes_with_all_that_it_names(path: str) -> None:
+    """A page is HTML whose scripts and styles are there, each under its own type."""
     async with serving() as server:
-        page = await server.client.get("/")
+        page = await server.client.get(path)
         assert page.status_code == 200
         assert page.headers["content-type"] == "text/html; charset=utf-8"
         assert "x-request-id" in page.headers
-        named = set(re.findall(r'"(/play/[^"#]+)', page.text))
+        named = set(re.findall(r'"(/pages/[^"#]+)', page.text))
         assert len(named) > 5
-        for path in named:
-            file = await server.client.get(path)
-            assert file.status_code == 200, path
+        for name in named:
+            file = await server.client.get(name)
+            assert file.status_code == 200, name
             assert file.headers["content-type"].startswith(("text/", "image/svg+xml"))
 
 
@@ -35,5 +40,5 @@ async def test_page_is_not_sent_to_whoever_has_it() -> None:
 async def test_files_of_another_version_are_not_there() -> None:
     """A path with another digest is a plain 404, a method that changes something a 405."""
     async with serving() as server:
-        assert (await server.client.get("/play/0123456789abcdef/main.js")).status_code == 404
+        assert (await server.client.get("/pages/0123456789abcdef/play/main.js")).status_code == 404
         assert (await server.client.post("/", json={})).status_code == 405

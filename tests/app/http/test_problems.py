@@ -22,11 +22,13 @@ ROWS: list[tuple[Exception, int, str]] = [
     (http.MalformedJson("x"), 400, "malformed-json"),
     (http.IdempotencyKeyRequired("x"), 400, "idempotency-key-required"),
     (http.Forbidden("x"), 403, "forbidden"),
+    (http.PasswordChangeRequired("x"), 403, "password-change-required"),
     (http.NotFound("x"), 404, "not-found"),
     (http.NotFound("x", "unknown-order"), 404, "unknown-order"),
     (http.MethodNotAllowed(("GET",)), 405, "method-not-allowed"),
     (http.BodyTimeout("x"), 408, "request-timeout"),
     (http.PayloadTooLarge("x"), 413, "payload-too-large"),
+    (http.TargetTooLong("x"), 414, "target-too-long"),
     (http.UnsupportedMediaType("x"), 415, "unsupported-media-type"),
     (http.InvalidRequest(http.FieldError("f", "m")), 422, "invalid-request"),
     (http.UpgradeRequired("x"), 426, "upgrade-required"),
@@ -96,7 +98,7 @@ def test_problem_map_knows_every_error(module: Any) -> None:
         if issubclass(class_, Exception) and class_.__module__ == module.__name__
     }
     bases = {base for class_ in declared for base in class_.__mro__[1:]}
-    assert declared - bases - {http.HttpBindError} <= listed
+    assert declared - bases - {http.HttpBindError, http.TlsError} <= listed
 
 
 @pytest.mark.parametrize(

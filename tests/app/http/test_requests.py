@@ -30,6 +30,8 @@ from tests.app.http.harness import (
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+pytestmark = pytest.mark.usefixtures("lane")
+
 JSON = {"Content-Type": "application/json"}
 BODY = b'{"username":"ada","password":"correct horse"}'
 

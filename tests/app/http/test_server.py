@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 
+pytestmark = pytest.mark.usefixtures("lane")
+
+
 async def test_port_0_reports_the_port_that_was_picked() -> None:
     """With port 0 the server says which port it listens on."""
     async with serving() as server:

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.config import Log, load_config
 from app.logs import make_logger
+from app.recent import RecentEvents
 from app.root import run_server
 from app.stopping import StopRequest
 from tests.postgres import reachable_directory
@@ -114,7 +115,8 @@ async def running(dsn: str, **settings: str) -> AsyncGenerator[Server]:
     ``settings`` are named as in the environment, without the prefix: ``log__access="all"``.
     """
     stream = io.StringIO()
-    log = make_logger(Log(format="json"), stream)
+    recent = RecentEvents(1_000)
+    log = make_logger(Log(format="json"), stream, recent=recent)
     request = StopRequest()
     ready, listening = trio.Event(), list["Listening"]()
 
@@ -138,7 +140,9 @@ async def running(dsn: str, **settings: str) -> AsyncGenerator[Server]:
             server: Server | None = None
 
             async def serve() -> None:
-                status = await run_server(config, request, log=log, announce=announce)
+                status = await run_server(
+                    config, request, log=log, recent=recent, announce=announce
+                )
                 if server is not None:
                     server.exit_status = status
                 assert status == 0, stream.getvalue()

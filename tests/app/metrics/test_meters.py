@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from actors.inventory import COURIER_KEY
 from actors.storage import STORAGE_KEY
 from actors.ticker import TICKER_KEY
-from app.metrics.meters import BusMeter, StorageMeter
+from app.metrics.meters import BusMeter, StorageMeter, WorldMeter
 from bus import ActorStopped, Interest, ReplyTimeout, Topic, open_broadcast_channel
 
 if TYPE_CHECKING:
@@ -70,3 +71,22 @@ def test_storage_meter_keeps_sizes_and_durations() -> None:
     assert (meter.batches.count, meter.batches.sum) == (2, 515)
     assert meter.commits.sum == pytest.approx(0.32)
     assert (meter.reads.count, meter.reads.sum) == (1, 0.004)
+
+
+def test_bus_meter_counts_what_is_in_flight() -> None:
+    """A question is in flight until its outcome, however it comes out."""
+    meter = BusMeter()
+    with meter.asking(Topic.AUTH, None, None):
+        with suppress(ReplyTimeout), meter.asking(Topic.TASK, "x", None):
+            assert (meter.in_flight["authx"], meter.in_flight["inventory"]) == (1, 1)
+            raise ReplyTimeout
+        assert (meter.in_flight["authx"], meter.in_flight["inventory"]) == (1, 0)
+    assert not any(meter.in_flight.values())
+
+
+def test_world_meter_keeps_how_late_ticks_were() -> None:
+    """Each tick is one more."""
+    meter = WorldMeter()
+    meter.ticked(0.0)
+    meter.ticked(0.3)
+    assert (meter.ticks.count, meter.ticks.sum) == (2, 0.3)

@@ -120,7 +120,7 @@ def test_forecast_is_what_will_be(made: list[Move], span: int) -> None:
     for number, move in enumerate(made):
         state, _ = play(state, rules, move, number)
     at_ms = state.at_ms + span
-    foretold = forecast(state, rules, at_ms, version=1, tick=1)
+    foretold = forecast(state, rules, at_ms, now_ms=NOW, version=1, tick=1)
     lived, _ = advance(state, rules, state.at_ms + span // 3)
     lived, _ = advance(lived, rules, at_ms)
     assert foretold == view(lived, rules, at_ms, version=1, tick=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -19,7 +19,15 @@ from actors.inventory.views import ChangeView, EventPage, LedgerEntry, StockView
 from app.http import create_app, serve_http
 from app.http.streams import Streams, StreamSettings
 from bus import Message, Topic
-from tests.app.http.harness import ACCOUNT_ID, INVENTORY, NOW_MS, SETTINGS, TOKEN, FakeWorld
+from tests.app.http.harness import (
+    ACCOUNT_ID,
+    INVENTORY,
+    NOW_MS,
+    SETTINGS,
+    TOKEN,
+    FakeWorld,
+    changed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -61,7 +69,7 @@ class Ledger:
         """Answer one question as the Inventory does."""
         if self.failures:
             raise self.failures.pop(0)
-        now = replace(INVENTORY, resources=self.resources or INVENTORY.resources)
+        now = changed(INVENTORY, resources=self.resources or INVENTORY.resources)
         if message.after is None:
             return EventPage(now, len(self.entries))
         found = tuple(self.entries[message.after : message.after + message.limit])

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from app.http.streams.translate import WireEvent
 
-ME = Identity(ACCOUNT_ID, SESSION_ID, "player")
+ME = Identity(ACCOUNT_ID, SESSION_ID, "player", "ada")
 BEAT_S = 10.0
 
 

@@ -11,6 +11,7 @@ import trio
 from actors.authx.errors import InvalidToken
 from actors.authx.messages import Authorize, ListSessions
 from actors.inventory.errors import RulesetMismatch
+from app.http.direct import DirectConnection
 from app.http.protocol import HttpProtocol
 from app.http.streams import StreamSettings
 from tests.app.http.harness import SETTINGS, FakeWorld, get
@@ -272,15 +273,22 @@ async def test_stream_that_is_handed_over_during_a_shutdown_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A request that the shutdown meets between HTTP and stream does not slip through."""
-    original = HttpProtocol._hand_over
+    of_hypercorn, of_fast_lane = HttpProtocol._hand_over, DirectConnection._stream
 
     async def hand_over(self: HttpProtocol, *args: Any) -> None:
-        await original(self, *args)
+        await of_hypercorn(self, *args)
         await self.context.terminated.set()
 
+    async def stream(self: DirectConnection, *args: Any) -> Any:
+        following = await of_fast_lane(self, *args)
+        self._lane.stopping = True
+        return following
+
     monkeypatch.setattr(HttpProtocol, "_hand_over", hand_over)
-    async with streaming() as server:
-        assert (await server.sse()).status == 503
+    monkeypatch.setattr(DirectConnection, "_stream", stream)
+    for fast_lane in (True, False):
+        async with streaming(settings=replace(SETTINGS, fast_lane=fast_lane)) as server:
+            assert (await server.sse()).status == 503
 
 
 async def test_shutdown_is_not_held_up_by_a_client_that_does_not_read() -> None:

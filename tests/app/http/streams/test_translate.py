@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -11,7 +10,7 @@ import pytest
 from actors.inventory.views import EventPage, LedgerEntry, StockView, TransferRecord
 from app.http.streams.sse import encode
 from app.http.streams.translate import WireEvent, end_of, events_of, snapshot_of
-from tests.app.http.harness import ACCOUNT_ID, INVENTORY, NOW_MS, ORDER, ORDER_ID
+from tests.app.http.harness import ACCOUNT_ID, INVENTORY, NOW_MS, ORDER, ORDER_ID, changed
 from tests.app.http.streams.harness import entry
 
 TRANSFER = TransferRecord(
@@ -21,7 +20,7 @@ TRANSFER = TransferRecord(
 
 def page(*entries: LedgerEntry, capacity: int | None = 1_000) -> EventPage:
     """Make a page of entries, with a stock of metal of this capacity."""
-    now = replace(INVENTORY, resources={"metal": StockView(482, 63, capacity, None)})
+    now = changed(INVENTORY, resources={"metal": StockView(482, 63, capacity, None)})
     orders, transfers = {ORDER_ID: ORDER}, {"t": TRANSFER}
     return EventPage(now, 99, entries, orders, transfers)
 
@@ -113,9 +112,9 @@ def test_event_carries_its_order_and_transfer() -> None:
     """What an entry is about comes with it."""
     order, transfer, gone = events_of(
         page(
-            replace(entry(1, "order-started"), order_id=ORDER_ID),
-            replace(entry(2, "transfer-sent"), transfer_id="t"),
-            replace(entry(3, "order-placed"), order_id="unknown", transfer_id="unknown"),
+            changed(entry(1, "order-started"), order_id=ORDER_ID),
+            changed(entry(2, "transfer-sent"), transfer_id="t"),
+            changed(entry(3, "order-placed"), order_id="unknown", transfer_id="unknown"),
         )
     )
     assert data(order)["order"]["id"] == ORDER_ID

@@ -1,0 +1,137 @@
+"""A request's body out of the bytes that follow its head; pure: bytes in, bytes out."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from app.http.errors import HeadersTooLarge, MalformedRequest, PayloadTooLarge
+
+LINE_BYTES_MAX: Final = 256
+"""How long the line before a chunk may be, with whatever extensions it carries."""
+
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
+_TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n")
+
+# Too late to say how the request is framed, or whom it is for (RFC 9110, 6.5.1).
+_FRAMING = re.compile(rb"(?:transfer-encoding|content-length|host):", re.IGNORECASE)
+
+
+class LengthBody:
+    """A body of a stated length."""
+
+    __slots__ = ("_left", "_parts")
+
+    def __init__(self, length: int, bytes_max: int) -> None:
+        """Expect ``length`` bytes.
+
+        Raises:
+            PayloadTooLarge: it is more than ``bytes_max``.
+        """
+        if length > bytes_max:
+            raise PayloadTooLarge(f"a body may have {bytes_max} bytes")
+        self._left = length
+        self._parts: list[bytes] = []
+
+    def feed(self, data: bytes) -> bytes | None:
+        """Take what has come; give what follows the body once that is whole, else None."""
+        if len(data) < self._left:
+            self._left -= len(data)
+            self._parts.append(data)
+            return None
+        self._parts.append(data[: self._left])
+        rest = data[self._left :]
+        self._left = 0
+        return rest
+
+    def value(self) -> bytes:
+        """Give the whole body."""
+        return b"".join(self._parts)
+
+
+class ChunkedBody:
+    """A body in chunks (RFC 9112, 7.1), its extensions and trailers thrown away."""
+
+    __slots__ = ("_bytes_max", "_chunk_left", "_data", "_held", "_state", "_trailers_left")
+
+    def __init__(self, bytes_max: int, trailer_bytes_max: int) -> None:
+        self._bytes_max = bytes_max
+        self._trailers_left = trailer_bytes_max
+        self._chunk_left = 0
+        self._data = bytearray()
+        self._held = b""
+        self._state = self._size
+
+    def feed(self, data: bytes) -> bytes | None:
+        """Take what has come; give what follows the body once that is whole, else None.
+
+        Raises:
+            MalformedRequest: the chunks are not what they say they are.
+            PayloadTooLarge, HeadersTooLarge: there is too much in them, or after them.
+        """
+        self._held += data
+        while self._state():
+            pass
+        if self._state == self._over:
+            return self._held
+        return None
+
+    def value(self) -> bytes:
+        """Give the whole body."""
+        return bytes(self._data)
+
+    def _size(self) -> bool:
+        line = self._line(LINE_BYTES_MAX)
+        if line is None:
+            return False
+        match = _SIZE_LINE.fullmatch(line)
+        if match is None:
+            raise MalformedRequest("a chunk does not say how long it is")
+        self._chunk_left = int(match[1], 16)
+        if self._chunk_left > self._bytes_max - len(self._data):
+            raise PayloadTooLarge(f"a body may have {self._bytes_max} bytes")
+        self._state = self._chunk if self._chunk_left else self._trailer
+        return True
+
+    def _chunk(self) -> bool:
+        piece = self._held[: self._chunk_left]
+        self._data += piece
+        self._held = self._held[len(piece) :]
+        self._chunk_left -= len(piece)
+        if self._chunk_left:
+            return False
+        self._state = self._chunk_end
+        return bool(self._held)
+
+    def _chunk_end(self) -> bool:
+        if not b"\r\n".startswith(self._held[:2]):
+            raise MalformedRequest("a chunk is longer than it says")
+        if len(self._held) < 2:  # noqa: PLR2004 - CR and LF
+            return False
+        self._held = self._held[2:]
+        self._state = self._size
+        return True
+
+    def _trailer(self) -> bool:
+        line = self._line(self._trailers_left)
+        if line is None:
+            return False
+        self._trailers_left -= len(line)
+        if line == b"\r\n":
+            self._state = self._over
+        elif _TRAILER.fullmatch(line) is None or _FRAMING.match(line) is not None:
+            raise MalformedRequest("what follows the last chunk is no header that may stand there")
+        return True
+
+    def _over(self) -> bool:
+        return False
+
+    def _line(self, bytes_max: int) -> bytes | None:
+        """Take a line from what is held; None as long as there is no whole one."""
+        end = self._held.find(b"\n") + 1
+        if (end or len(self._held)) > bytes_max:
+            raise HeadersTooLarge("the lines between the chunks are too long")
+        if not end:
+            return None
+        line, self._held = self._held[:end], self._held[end:]
+        return line

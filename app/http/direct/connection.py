@@ -1,0 +1,382 @@
+"""One connection of the fast lane: requests in, answers out, in the connection's own task.
+
+There is one cancel scope for the whole connection and no timer: whoever keeps the connections
+calls `check` now and then, which ends what is overdue. Sockets are used as they are: a request
+costs one wait, one receive and one send.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
+
+import msgspec
+import trio
+
+from app.http.cancellation import split_failure
+from app.http.direct.body import ChunkedBody, LengthBody
+from app.http.direct.render import CONTINUE
+from app.http.direct.wire import ClientSocket
+from app.http.edge import new_request_id, request_id_of
+from app.http.errors import BodyTimeout, HttpError, MalformedRequest
+from app.http.exchange import HttpRequest
+from app.http.head import HEAD_END, NEVER_SERVED, check_begun, parse_head
+from app.http.problems import problem_of
+from app.http.streams.front import StreamRequest
+from app.http.streams.fronts import front_of, stream_fault
+from app.http.streams.takeover import take_over
+from app.http.streams.wire import ClientGone
+from app.http.trail import Trail
+
+if TYPE_CHECKING:
+    import socket
+
+    from app.http.direct.lane import Lane, Successor
+    from app.http.edge import Edge
+    from app.http.exchange import HttpResponse
+    from app.http.head import Head
+    from app.http.routes import Router
+    from app.http.streams.front import StreamFront
+
+GONE_AFTER_S: Final = 0.1
+"""After how long in hand it is asked whether a request's client has reset its connection."""
+
+TURNS_MAX: Final = 16
+"""How many pipelined requests are answered before other connections have their turn."""
+
+_TOO_SHORT: Final = "the request ends before it is whole"
+
+
+@dataclass(frozen=True, slots=True)
+class _HandOver:
+    """The rest of the connection is Hypercorn's; ``data`` has come and was not answered."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """The rest of the connection is an event stream."""
+
+    front: type[StreamFront]
+    request: StreamRequest
+
+
+class DirectConnection:
+    """One client's connection, from accept to close."""
+
+    __slots__ = (
+        "_aborted",
+        "_answered_in_a_row",
+        "_client",
+        "_due",
+        "_events",
+        "_head_begun",
+        "_idle",
+        "_in_body",
+        "_in_hand_since",
+        "_lane",
+        "_late",
+        "_scope",
+        "_successor",
+        "_wire",
+    )
+
+    def __init__(self, sock: socket.socket, lane: Lane, client: str) -> None:
+        """Serve a connected, non-blocking socket, whose owner this becomes."""
+        self._wire = ClientSocket(sock, lane.send_s, lane.log)
+        self._lane = lane
+        self._client = client
+        self._scope = trio.CancelScope()
+        self._due = math.inf
+        self._in_hand_since = math.inf
+        self._idle = True
+        self._head_begun = False
+        self._in_body = self._late = self._aborted = False
+        self._answered_in_a_row = 0
+        self._events: StreamFront | None = None
+        self._successor: Successor | None = None
+
+    # ------------------------------------------------- called from elsewhere
+
+    def check(self, now: float) -> None:
+        """End what is overdue at the time ``now`` of Trio's clock; never waits."""
+        if now >= self._due:
+            self._late = True
+            self._scope.cancel()
+        elif now - self._in_hand_since > GONE_AFTER_S and self._wire.was_reset():
+            # The answer has no reader. What the request has handed to an actor takes effect.
+            self._aborted = True
+            self._scope.cancel()
+
+    def drain(self) -> None:
+        """Finish the request in hand, if there is one, then close (the server shuts down)."""
+        if self._successor is not None:
+            self._successor.drain()
+        elif self._events is not None:
+            self._events.drain()
+        elif not self._wire.hurry() and self._idle:
+            self._scope.cancel()
+
+    def abort(self) -> None:
+        """Close at once with a reset, whatever is under way."""
+        if self._successor is not None:
+            self._successor.abort()
+            return
+        self._aborted = True
+        if self._events is not None:
+            self._events.cut()
+        self._scope.cancel()
+        self._wire.abort()
+
+    # ----------------------------------------------------------- from inside
+
+    async def serve(self) -> None:
+        """Serve the connection until either side closes it; raises nothing but cancellations."""
+        try:
+            await self._serve()
+        # One connection's failure is its own.
+        except Exception as error:  # noqa: BLE001
+            self._failed(error)
+        except BaseExceptionGroup as group:
+            failed, cancelled = split_failure(group)
+            self._failed(failed)
+            raise cancelled from None
+        finally:
+            self._wire.close()
+
+    async def _serve(self) -> None:
+        following: _HandOver | _Stream | None = None
+        with self._scope:
+            following = await self._answer_requests()
+        self._due = self._in_hand_since = math.inf
+        if self._aborted:
+            self._wire.reset()
+        elif self._late and self._in_body:
+            limit = self._lane.settings.body_timeout_ms
+            await self._refuse(BodyTimeout(f"the body did not arrive within {limit} ms"))
+        elif isinstance(following, _HandOver):
+            await self._hand_over(following.data)
+        elif isinstance(following, _Stream):
+            await self._follow(following)
+
+    async def _answer_requests(self) -> _HandOver | _Stream | None:
+        """Answer one request after another; give what follows where that is something else."""
+        lane = self._lane
+        data = b""
+        self._due = trio.current_time() + lane.first_byte_s
+        while not lane.stopping:
+            end = data.find(HEAD_END)
+            if end < 0:
+                more = await self._receive_head(data)
+                if not more:
+                    return None
+                data += more
+                continue
+            end += len(HEAD_END)
+            self._idle = False
+            try:
+                head = parse_head(data[:end], lane.head_limits)
+            except HttpError as fault:
+                await self._refuse(fault)
+                return None
+            rest = data[end:]
+            front = None if lane.streams is None else front_of(head.target)
+            if front is not None:
+                return await self._stream(front, head, rest)
+            if lane.table is None:
+                return _HandOver(data)
+            left = await self._answer(*lane.table, head, rest)
+            if left is None:
+                return None
+            data = left
+            self._idle = True
+        return None
+
+    async def _receive_head(self, begun: bytes) -> bytes:
+        """Receive more of a head, of which ``begun`` has come; empty where nothing will come."""
+        if begun:
+            if not self._head_begun:
+                self._head_begun = True
+                self._due = trio.current_time() + self._lane.head_s
+            try:
+                check_begun(begun, self._lane.head_limits)
+            except HttpError as fault:
+                await self._refuse(fault)
+                return b""
+        self._answered_in_a_row = 0
+        more = await self._wire.receive()
+        if begun and not more:
+            await self._refuse(MalformedRequest(_TOO_SHORT))
+        return more
+
+    async def _answer(self, edge: Edge, router: Router, head: Head, rest: bytes) -> bytes | None:
+        """Answer one request; give what came after it, None where the connection ends with it."""
+        begun = trio.current_time()
+        path, _, query = head.target.partition(b"?")
+        text = path.decode("ascii")
+        if "%" in text:
+            text = unquote(text)
+        trail = Trail(request_id_of(head.headers), head.method, text, self._client)
+        left: bytes | None = rest
+        try:
+            preflight = edge.policy.preflight(head.method, head.fields)
+            if preflight is not None:
+                left = self._skip_body(head, rest)
+                response = edge.respond(preflight, trail, begun)
+            else:
+                route, values = router.find(head.method, text)
+                body = b""
+                if head.length != 0:
+                    body, left = await self._receive_body(head, rest)
+                self._due = math.inf
+                self._in_hand_since = begun
+                request = HttpRequest(
+                    head.method, text, query, head.fields, body, trail.request_id, trail
+                )
+                response = await edge.answer(route, request, values, begun)
+                self._in_hand_since = math.inf
+        except HttpError as fault:
+            response = edge.refuse(fault, trail, begun)
+            left = self._skip_body(head, rest)
+        if edge.policy.origins:
+            sharing = edge.policy.sharing(head.fields)
+            response = msgspec.structs.replace(response, headers=(*response.headers, *sharing))
+        return await self._conclude(
+            response, head, trail.request_id, left, now=begun + trail.seconds
+        )
+
+    async def _conclude(
+        self,
+        response: HttpResponse,
+        head: Head,
+        request_id: str,
+        left: bytes | None,
+        *,
+        now: float,
+    ) -> bytes | None:
+        """Send an answer; give ``left``, None where the connection ends.
+
+        ``left`` is what came after the request, None where a part of its body has not come.
+        """
+        lane = self._lane
+        self._answered_in_a_row += 1
+        close = (
+            left is None
+            or not head.keep_alive
+            or lane.stopping
+            or self._answered_in_a_row >= lane.settings.pipelined_max
+            or head.method in NEVER_SERVED
+        )
+        sent = await self._send(
+            lane.renderer.render(response, request_id, close=close, with_body=head.method != "HEAD")
+        )
+        if close or not sent:
+            if sent and left != b"":
+                await self._wire.linger()
+            return None
+        self._head_begun = False
+        self._due = now + lane.keep_alive_s
+        if left and not self._answered_in_a_row % TURNS_MAX:
+            await trio.lowlevel.checkpoint()
+        return left
+
+    def _skip_body(self, head: Head, data: bytes) -> bytes | None:
+        """Pass over the body of a request that is answered without it; give what follows.
+
+        None where it has not come whole: then nothing after it can be told apart.
+        """
+        try:
+            return self._new_body(head).feed(data)
+        except HttpError:
+            return None
+
+    def _new_body(self, head: Head) -> LengthBody | ChunkedBody:
+        settings = self._lane.settings
+        if head.length is None:
+            return ChunkedBody(settings.max_body_bytes, settings.max_header_bytes)
+        return LengthBody(head.length, settings.max_body_bytes)
+
+    async def _receive_body(self, head: Head, data: bytes) -> tuple[bytes, bytes]:
+        """Receive a request's body; give it, and what follows it.
+
+        Raises:
+            PayloadTooLarge, MalformedRequest, HeadersTooLarge: it is not to be read, or ends
+                before it is whole.
+        """
+        body = self._new_body(head)
+        rest = body.feed(data)
+        if rest is None:
+            if head.expects_continue and not data:
+                await self._send(CONTINUE)
+            self._due = trio.current_time() + self._lane.body_s
+            self._in_body = True
+            while rest is None:
+                more = await self._wire.receive()
+                if not more:
+                    raise MalformedRequest(_TOO_SHORT)
+                rest = body.feed(more)
+            self._in_body = False
+        return body.value(), rest
+
+    # ------------------------------------------------------------ what follows
+
+    async def _stream(self, front: type[StreamFront], head: Head, early: bytes) -> _Stream | None:
+        fault = stream_fault(front, head.method, head.fields, head.version)
+        if fault is not None:
+            await self._refuse(fault)
+            return None
+        request = StreamRequest.of(
+            head.target, head.version, head.headers, client=self._client, early=early
+        )
+        return _Stream(front, request)
+
+    async def _follow(self, stream: _Stream) -> None:
+        """Serve an event stream on what was an HTTP connection, until it ends."""
+        lane = self._lane
+        if lane.streams is None:  # pragma: no cover - there would be no stream to follow
+            return
+        events = self._events = take_over(
+            lane.streams,
+            self._wire.stream(),
+            stream.front,
+            stream.request,
+            settings=lane.settings,
+            log=lane.log,
+        )
+        del stream
+        if lane.stopping:
+            events.drain()
+        refused = False
+        try:
+            await events.run()
+            refused = events.refused
+        except ClientGone:
+            self._aborted = True
+            self._wire.reset()
+        self._events = None
+        if refused and not self._aborted:
+            await self._wire.linger()
+
+    async def _hand_over(self, data: bytes) -> None:
+        self._successor = self._lane.hand_over(self._wire.stream(), self._client, data)
+        await self._successor.serve()
+
+    # ----------------------------------------------------------------- the wire
+
+    async def _refuse(self, error: HttpError) -> None:
+        """Answer what cannot be read, and close."""
+        response: HttpResponse = problem_of(error).response()
+        if await self._send(self._lane.renderer.render(response, new_request_id(), close=True)):
+            await self._wire.linger()
+
+    async def _send(self, data: bytes) -> bool:
+        """Send all of it; False where the client is gone or did not take it in time."""
+        # Sending has deadlines of its own.
+        self._due = math.inf
+        return await self._wire.send(data)
+
+    def _failed(self, error: Exception) -> None:
+        self._lane.log.error("connection_failed", exc_info=error)

@@ -1,0 +1,140 @@
+"""One client's socket as the fast lane uses it: receive, send with a deadline, linger, reset."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+RECEIVE_BYTES_MAX: Final = 16 * 1024
+"""How much is read from a socket at once: also all that is held of pipelined requests."""
+
+SEND_BYTES_MAX: Final = 64 * 1024
+"""How much of an answer a client must take within the send timeout."""
+
+LINGER_S: Final = 1.0
+LINGER_BYTES_MAX: Final = 256 * 1024
+"""How long, and for how many bytes, a client that was refused may go on sending (RFC 9112, 9.6)."""
+
+RESET: Final = struct.pack("ii", 1, 0)
+"""Close with a reset, and drop what the client did not take."""
+
+
+class ClientSocket:
+    """A connected, non-blocking socket, used by one task; `reset` and `hurry` are for others."""
+
+    __slots__ = ("_aborted", "_lingering", "_log", "_send_s", "_sending", "_sock")
+
+    def __init__(self, sock: socket.socket, send_s: float, log: FilteringBoundLogger) -> None:
+        """Own ``sock``; a client must take each piece of an answer within ``send_s``."""
+        self._sock = sock
+        self._send_s = send_s
+        self._log = log
+        self._aborted = False
+        self._sending: trio.CancelScope | None = None
+        self._lingering: trio.CancelScope | None = None
+
+    def stream(self) -> trio.SocketStream:
+        """Give the socket as those expect it who are written for Trio's streams."""
+        return trio.SocketStream(trio.socket.from_stdlib_socket(self._sock))
+
+    def close(self) -> None:
+        """Close it; what was sent still arrives."""
+        self._sock.close()
+
+    def hurry(self) -> bool:
+        """Linger no more; whether it did."""
+        if self._lingering is None:
+            return False
+        self._lingering.cancel()
+        return True
+
+    def abort(self) -> None:
+        """Reset it, and wake who waits for it in here."""
+        self._aborted = True
+        for scope in (self._sending, self._lingering):
+            if scope is not None:
+                scope.cancel()
+        self.reset()
+
+    async def receive(self) -> bytes:
+        """Receive what has come, or wait for it; empty where nothing will come any more."""
+        while True:
+            await trio.lowlevel.wait_readable(self._sock)
+            try:
+                return self._sock.recv(RECEIVE_BYTES_MAX)
+            except BlockingIOError:
+                continue
+            except OSError:
+                return b""
+
+    async def send(self, data: bytes) -> bool:
+        """Send all of it; False where the client is gone or did not take it in time."""
+        try:
+            sent = self._sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return False
+        if sent == len(data):
+            return True
+        return await self._send_rest(memoryview(data)[sent:])
+
+    async def _send_rest(self, data: memoryview) -> bool:
+        try:
+            # Shielded: half an answer would be worse than none. Never longer than the deadline.
+            with trio.CancelScope(shield=True) as deadline:
+                self._sending = deadline
+                while data:
+                    deadline.deadline = trio.current_time() + self._send_s
+                    piece = data[:SEND_BYTES_MAX]
+                    while piece:
+                        await trio.lowlevel.wait_writable(self._sock)
+                        with suppress(BlockingIOError):
+                            piece = piece[self._sock.send(piece) :]
+                    data = data[SEND_BYTES_MAX:]
+        except OSError:
+            return False
+        finally:
+            self._sending = None
+        if deadline.cancelled_caught:
+            if not self._aborted:
+                self._log.info("client_stalled", timeout_ms=round(1000 * self._send_s))
+            self.reset()
+            return False
+        return True
+
+    async def linger(self) -> None:
+        """Say that nothing follows, and let the client finish sending, within bounds."""
+        left = LINGER_BYTES_MAX
+        with trio.CancelScope(deadline=trio.current_time() + LINGER_S) as lingering:
+            self._lingering = lingering
+            with suppress(OSError):
+                self._sock.shutdown(socket.SHUT_WR)
+                while left > 0:
+                    data = await self.receive()
+                    if not data:
+                        break
+                    left -= len(data)
+        self._lingering = None
+
+    def was_reset(self) -> bool:
+        """Whether the client has reset the connection, without reading from it."""
+        with suppress(OSError):
+            return self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
+        return True
+
+    def reset(self) -> None:
+        """Close at once with a reset; nothing where it is closed."""
+        if self._sock.fileno() < 0:
+            return
+        with suppress(OSError):  # The peer has reset it already.
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        trio.lowlevel.notify_closing(self._sock)
+        self._sock.close()

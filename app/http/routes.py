@@ -1,0 +1,174 @@
+"""What answers which path: one set of routes, made from the table, for every lane."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
+
+from app.http.endpoints import ENDPOINTS
+from app.http.errors import MethodNotAllowed, NotFound
+from app.http.exchange import HttpResponse
+from app.http.openapi import with_openapi
+from app.http.pipeline import bind
+from app.pages import load_site
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from app.http.endpoint import Endpoint
+    from app.http.exchange import HttpRequest
+    from app.http.instruments import MetricsPage
+    from app.http.pipeline import Pipeline
+    from app.pages import File
+
+    Respond: TypeAlias = Callable[[HttpRequest, Mapping[str, str]], Awaitable[HttpResponse]]
+
+OK = 200
+NOT_MODIFIED = 304
+METRICS_PATH = "/metrics"
+PAGES = "pages"
+"""The one route of all files of pages: their paths change with every version."""
+
+PARAMETER = re.compile(r"\{(?P<name>[a-z_]+):[a-z]+\}")
+"""A parameter in the template of a path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What answers one method of one path.
+
+    - ``path``: a template with its parameters as the table writes them.
+    - ``label``: what the route is counted under.
+    - ``respond``: answers a request and what the parameters stand for; raises cancellations only.
+    """
+
+    method: str
+    path: str
+    label: str
+    respond: Respond
+
+
+@dataclass(slots=True)
+class _Node:
+    """A place in the tree of paths, after one more segment."""
+
+    children: dict[str, _Node] = field(default_factory=dict[str, "_Node"])
+    parameter: tuple[str, _Node] | None = None
+    methods: dict[str, Route] = field(default_factory=dict[str, Route])
+
+
+class Router:
+    """Finds the route of a request: as many steps as the path has segments."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        """Take in every route; GET answers HEAD as well.
+
+        Raises:
+            ValueError: two routes call the parameter at one place by two names.
+        """
+        self.routes = tuple(routes)
+        self._root = _Node()
+        # Paths without parameters, which most requests are for, are found in one step.
+        self._fixed: dict[str, Mapping[str, Route]] = {}
+        for route in routes:
+            node = self._place(route.path)
+            node.methods[route.method] = route
+            if route.method == "GET":
+                node.methods["HEAD"] = route
+            if PARAMETER.search(route.path) is None:
+                self._fixed[route.path] = node.methods
+
+    def find(self, method: str, path: str) -> tuple[Route, Mapping[str, str]]:
+        """Give the route, and what the parameters of its path stand for.
+
+        Raises:
+            NotFound: nothing answers this path.
+            MethodNotAllowed: something does, but not with this method.
+        """
+        methods = self._fixed.get(path)
+        values: dict[str, str] = {}
+        if methods is None:
+            methods = self._search(path, values)
+        route = methods.get(method)
+        if route is None:
+            if not methods:
+                raise NotFound("there is nothing under this path")
+            raise MethodNotAllowed(tuple(sorted(methods)))
+        return route, values
+
+    def _search(self, path: str, values: dict[str, str]) -> Mapping[str, Route]:
+        node = self._root
+        for segment in path.split("/")[1:]:
+            child = node.children.get(segment)
+            if child is None:
+                if node.parameter is None or not segment:
+                    return {}
+                name, child = node.parameter
+                values[name] = segment
+            node = child
+        return node.methods
+
+    def _place(self, path: str) -> _Node:
+        node = self._root
+        for segment in path.split("/")[1:]:
+            match = PARAMETER.fullmatch(segment)
+            if match is None:
+                node = node.children.setdefault(segment, _Node())
+                continue
+            name = match["name"]
+            if node.parameter is None:
+                node.parameter = (name, _Node())
+            elif node.parameter[0] != name:
+                raise ValueError(f"{path} calls {node.parameter[0]} by another name, {name}")
+            node = node.parameter[1]
+        return node
+
+
+def make_router(
+    pipeline: Pipeline,
+    endpoints: Sequence[Endpoint] = ENDPOINTS,
+    *,
+    metrics: MetricsPage | None = None,
+) -> Router:
+    """Make the routes of a table of endpoints, of the pages, and of the metrics where told.
+
+    Raises:
+        ValueError: a row of the table contradicts itself or another.
+        TypeError: a row's types cannot be described.
+    """
+    routes = [_endpoint_route(pipeline, endpoint) for endpoint in with_openapi(endpoints)]
+    routes += [
+        Route("GET", path, PAGES, _file_response(file)) for path, file in load_site().items()
+    ]
+    if metrics is not None:
+        routes.append(
+            Route("GET", METRICS_PATH, METRICS_PATH, _metrics_response(pipeline, metrics))
+        )
+    return Router(routes)
+
+
+def _endpoint_route(pipeline: Pipeline, endpoint: Endpoint) -> Route:
+    respond = partial(pipeline.respond, bind(endpoint))
+    return Route(endpoint.method, endpoint.path, endpoint.template("{", "}"), respond)
+
+
+def _file_response(file: File) -> Respond:
+    async def respond(request: HttpRequest, _: Mapping[str, str]) -> HttpResponse:
+        held = file.is_held(request.headers.all(b"if-none-match"))
+        status, body = (NOT_MODIFIED, b"") if held else (OK, file.body)
+        return HttpResponse(status, file.headers, body)
+
+    return respond
+
+
+def _metrics_response(pipeline: Pipeline, page: MetricsPage) -> Respond:
+    async def respond(request: HttpRequest, _: Mapping[str, str]) -> HttpResponse:
+        try:
+            return await page.respond(request.trail.client, request.headers)
+        # As where the pipeline answers: whatever is raised, the client gets a problem.
+        except Exception as error:  # noqa: BLE001
+            return pipeline.refuse(error, request.request_id)
+
+    return respond

@@ -1,0 +1,249 @@
+"""Clients that take more than their share, on real sockets and through both lanes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+import trio
+
+from app.http.addresses import Addresses
+from tests.app.http.harness import RawResponse, get, serving, settings_with
+from tests.app.http.test_connection import alive, post
+
+if TYPE_CHECKING:
+    from tests.app.http.harness import RawClient, Serving
+
+pytestmark = pytest.mark.usefixtures("lane")
+
+SOON_S = 2.0
+"""Long after any of the deadlines here, and long before any of the others."""
+
+
+def slug(response: RawResponse) -> str:
+    """Say which problem an answer is."""
+    kind: str = msgspec.json.decode(response.body)["type"]
+    return kind.removeprefix("/problems/")
+
+
+async def closed(client: RawClient) -> bytes:
+    """Read to the end, which must come soon."""
+    with trio.fail_after(SOON_S):
+        return await client.read_to_end()
+
+
+async def refused(server: Serving, request: bytes) -> str:
+    """Send a request; give the problem, after which the connection must be closed."""
+    client = await server.connect()
+    await client.send(request)
+    response = await client.read_response()
+    assert response.headers["connection"] == "close"
+    assert await closed(client) == b""
+    assert await alive(server)
+    return slug(response)
+
+
+async def test_too_many_headers_are_431() -> None:
+    """The number of headers has a limit of its own."""
+    many = [f"A{number}: b" for number in range(20)]
+    async with serving(settings=settings_with(headers_max=20)) as server:
+        assert await refused(server, get("/healthz", *many)) == "headers-too-large"
+        client = await server.connect()
+        await client.send(get("/healthz", *many[:19]))
+        assert (await client.read_response()).status == 200
+
+
+async def test_too_long_target_is_414() -> None:
+    """So has the path with its query."""
+    async with serving(settings=settings_with(max_target_bytes=100)) as server:
+        assert await refused(server, get("/healthz?" + "a" * 100)) == "target-too-long"
+
+
+async def test_head_without_an_end_is_431() -> None:
+    """A head is not waited for once it is larger than the limit."""
+    async with serving(settings=settings_with(max_header_bytes=1_024)) as server:
+        assert await refused(server, get()[:-2] + b"A: " + b"b" * 2_000) == "headers-too-large"
+
+
+async def test_body_in_endless_chunks_is_413() -> None:
+    """Chunks are not read beyond the limit of a body."""
+    async with serving() as server:
+        client = await server.connect()
+        await client.send(post("Transfer-Encoding: chunked"))
+        with trio.fail_after(SOON_S):
+            try:
+                while True:
+                    await client.send(b"100\r\n" + b" " * 256 + b"\r\n")
+                    await trio.sleep(0.001)
+            except trio.BrokenResourceError:
+                pass
+        assert await alive(server)
+    async with serving() as server:
+        endless = post("Transfer-Encoding: chunked", body=b"400\r\n" + b" " * 1_024 + b"\r\n") * 3
+        client = await server.connect()
+        await client.send(endless[: len(post("Transfer-Encoding: chunked"))])
+        await client.send((b"400\r\n" + b" " * 1_024 + b"\r\n") * 3)
+        assert slug(await client.read_response()) == "payload-too-large"
+        await client.aclose()
+
+
+@pytest.mark.parametrize(
+    "body", [b"5\r\nhello world\r\n", b"5 5\r\n", b"-1\r\n", b"5\r\nhelloX\r\n"]
+)
+async def test_chunk_that_lies_is_400(body: bytes) -> None:
+    """A chunk is as long as it says, and its lines end as they must."""
+    async with serving() as server:
+        request = post("Transfer-Encoding: chunked", body=body)
+        assert await refused(server, request) == "malformed-request"
+        assert server.world.asked == []
+
+
+@pytest.mark.parametrize("method", ["TRACE", "CONNECT"])
+async def test_tunnels_and_echoes_are_405_and_the_end(method: str) -> None:
+    """What would carry another protocol, or show a request's headers again, is not served."""
+    async with serving() as server:
+        client = await server.connect()
+        await client.send(get("/healthz").replace(b"GET", method.encode(), 1) + get())
+        response = await client.read_response(b"POST")
+        assert (response.status, response.headers["allow"]) == (405, "GET, HEAD")
+        assert response.headers["connection"] == "close"
+        assert await closed(client) == b""
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"GET /healthz HTTP/1.1\nHost: x\n\n",
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\nA: b\nC: d\r\n\r\n",
+        get("/healthz", "A: b", " c"),
+        get("/healthz", "A : b"),
+        get("http://x/healthz"),
+        get("/healthz", "Host: y"),
+        get("/healthz", "A: \x01"),
+        post("Content-Length: 2", "Content-Length: 2", body=b"{}"),
+        b"\r\n" + get(),
+    ],
+    ids=lambda value: repr(value)[:50],
+)
+async def test_request_that_could_be_smuggled_is_400(request_bytes: bytes) -> None:
+    """What another server could read in another way is refused by both lanes alike."""
+    async with serving() as server:
+        assert await refused(server, request_bytes) == "malformed-request"
+
+
+async def test_silent_connection_is_closed() -> None:
+    """A client that connects and says nothing has its own deadline."""
+    async with serving(settings=settings_with(first_byte_timeout_ms=100)) as server:
+        client = await server.connect()
+        assert await closed(client) == b""
+        served = await server.connect()
+        await served.send(get())
+        assert (await served.read_response()).status == 200
+        await trio.sleep(0.3)
+        await served.send(get())
+        assert (await served.read_response()).status == 200
+
+
+async def test_dripping_head_is_closed() -> None:
+    """A byte now and then does not put the deadline of a head off, on any of its requests."""
+    async with serving(settings=settings_with(read_timeout_ms=150)) as server:
+        client = await server.connect()
+        await client.send(get())
+        assert (await client.read_response()).status == 200
+        with trio.fail_after(SOON_S):
+            try:
+                for byte in get("/healthz", "A: " + "b" * 10_000):
+                    await client.send(bytes([byte]))
+                    await trio.sleep(0.02)
+            except trio.BrokenResourceError:
+                pass
+            else:
+                raise AssertionError
+
+
+async def test_dripping_body_is_408() -> None:
+    """Nor that of a body."""
+    async with serving(settings=settings_with(body_timeout_ms=150)) as server:
+        client = await server.connect()
+        await client.send(post("Content-Length: 2000"))
+
+        async def drip() -> None:
+            for _ in range(100):
+                await client.send(b" ")
+                await trio.sleep(0.02)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(drip)
+            assert slug(await client.read_response()) == "request-timeout"
+            nursery.cancel_scope.cancel()
+
+
+async def test_connections_of_one_address_are_limited() -> None:
+    """One address may not have them all, unless it is one that is exempt."""
+    settings = settings_with(connections_per_address_max=2)
+    async with serving(settings=settings) as server:
+        clients = [await server.connect() for _ in range(2)]
+        for client in clients:
+            await client.send(get())
+            assert (await client.read_response()).status == 200
+        third = await server.connect()
+        assert slug(await third.read_response()) == "overloaded"
+        await clients[0].aclose()
+        await server.wait_connections_closed(keeping=1)
+        assert await alive(server)
+    exempt = replace(settings, exempt_addresses=Addresses.parse("10.0.0.1, 127.0.0.0/8"))
+    async with serving(settings=exempt) as server:
+        for _ in range(4):
+            client = await server.connect()
+            await client.send(get())
+            assert (await client.read_response()).status == 200
+
+
+async def test_pipelined_requests_are_answered_up_to_the_limit(lane: str) -> None:
+    """A client that sends on and on without waiting is answered in order, and then closed."""
+    if lane != "fast":
+        pytest.skip("Hypercorn holds one request of a connection at a time, and counts none")
+    async with serving(settings=settings_with(pipelined_max=5)) as server:
+        client = await server.connect()
+        await client.send(get() * 20)
+        answers = await closed(client)
+        assert answers.count(b"HTTP/1.1 200 ") == 5
+        assert answers.count(b"connection: close") == 1
+        waiting = await server.connect()
+        for _ in range(20):
+            await waiting.send(get())
+            assert (await waiting.read_response()).headers.get("connection") is None
+
+
+async def test_refused_request_with_a_whole_body_leaves_the_connection() -> None:
+    """Only a body that nobody has read costs a connection."""
+    async with serving() as server:
+        client = await server.connect()
+        await client.send(get("/nowhere"))
+        assert (await client.read_response()).headers.get("connection") is None
+        await client.send(get("/nowhere", "Content-Length: 50000"))
+        assert (await client.read_response()).headers["connection"] == "close"
+
+
+@pytest.mark.parametrize(
+    ("text", "inside", "outside"),
+    [
+        ("", [], ["127.0.0.1", "::1", ""]),
+        ("127.0.0.0/8, ::1", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"], ["128.0.0.1"]),
+        ("fe80::/10", ["fe80::1%eth0"], ["::1", "not an address", "10.0.0.1"]),
+    ],
+)
+def test_addresses_hold_what_they_say(text: str, inside: list[str], outside: list[str]) -> None:
+    """Single ones, networks, and IPv4 as IPv6 shows it."""
+    addresses = Addresses.parse(text)
+    assert all(each in addresses for each in inside)
+    assert not any(each in addresses for each in outside)
+
+
+@pytest.mark.parametrize("text", ["x", "127.0.0.1/8", "1.2.3", "127.0.0.1 ::1"])
+def test_addresses_that_are_none_are_refused(text: str) -> None:
+    """A mistake in the configuration is not passed over."""
+    with pytest.raises(ValueError, match=r".+"):
+        Addresses.parse(text)

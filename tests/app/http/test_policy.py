@@ -1,0 +1,98 @@
+"""What browsers are told: with every answer, and about other sites; through both lanes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from app.http.policy import ALWAYS, TRANSPORT_SECURITY, Policy
+from tests.app.http.harness import SETTINGS, get, serving
+
+if TYPE_CHECKING:
+    import httpx
+
+pytestmark = pytest.mark.usefixtures("lane")
+
+SITE = "https://play.example.org"
+PREFLIGHT = {"Access-Control-Request-Method": "POST"}
+
+
+def shared(response: httpx.Response) -> str | None:
+    """Say with which site an answer is shared."""
+    value: str | None = response.headers.get("access-control-allow-origin")
+    return value
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/nowhere", "/v1/inventory"])
+async def test_every_answer_has_the_security_headers(path: str) -> None:
+    """Whatever its status; not where they are switched off."""
+    async with serving() as server:
+        response = await server.client.get(path)
+        for name, value in ALWAYS:
+            assert response.headers[name.decode()] == value.decode()
+        assert "strict-transport-security" not in response.headers
+        assert shared(response) is None
+    async with serving(settings=replace(SETTINGS, security_headers=False)) as server:
+        response = await server.client.get(path)
+        assert not {name.decode() for name, _ in ALWAYS} & set(response.headers)
+
+
+async def test_no_site_may_read_unless_told() -> None:
+    """Without CORS in the configuration nothing of it is said, and OPTIONS is no method."""
+    async with serving() as server:
+        response = await server.client.get("/healthz", headers={"Origin": SITE})
+        assert shared(response) is None
+        headers = {"Origin": SITE, **PREFLIGHT}
+        assert (await server.client.options("/v1/sessions", headers=headers)).status_code == 405
+
+
+async def test_answers_are_shared_with_the_sites_that_are_named() -> None:
+    """Refusals too; others get the same answer without a word of sharing."""
+    settings = replace(SETTINGS, cors_origins=frozenset({SITE}))
+    async with serving(settings=settings) as server:
+        for path, status in (("/healthz", 200), ("/nowhere", 404)):
+            response = await server.client.get(path, headers={"Origin": SITE})
+            assert (response.status_code, shared(response)) == (status, SITE)
+            assert response.headers["vary"] == "origin"
+            other = await server.client.get(path, headers={"Origin": "https://evil.example"})
+            assert (other.status_code, shared(other)) == (status, None)
+            assert other.headers["vary"] == "origin"
+            assert shared(await server.client.get(path)) is None
+
+
+async def test_browser_that_asks_first_is_told() -> None:
+    """A preflight is answered for any path, and nobody behind the edge is asked."""
+    settings = replace(SETTINGS, cors_origins=frozenset({SITE}))
+    async with serving(settings=settings) as server:
+        headers = {"Origin": SITE, **PREFLIGHT}
+        response = await server.client.options("/v1/inventory/orders", headers=headers)
+        assert (response.status_code, shared(response)) == (204, SITE)
+        assert "idempotency-key" in response.headers["access-control-allow-headers"]
+        assert "content-length" not in response.headers
+        evil = {**headers, "Origin": "https://evil.example"}
+        assert (await server.client.options("/healthz", headers=evil)).status_code == 405
+        assert (await server.client.options("/healthz")).status_code == 405
+        client = await server.connect()
+        head = get("/healthz", f"Origin: {SITE}", "Access-Control-Request-Method: GET")
+        await client.send(head.replace(b"GET", b"OPTIONS", 1) + get())
+        assert (await client.read_response(b"OPTIONS")).status == 204
+        assert (await client.read_response()).status == 200
+        assert server.world.asked == []
+
+
+async def test_every_site_may_be_let_in() -> None:
+    """With an asterisk, which is said to each of them."""
+    async with serving(settings=replace(SETTINGS, cors_origins=frozenset({"*"}))) as server:
+        assert shared(await server.client.get("/healthz", headers={"Origin": SITE})) == "*"
+
+
+def test_policy_repeats_nothing_that_an_answer_says_itself() -> None:
+    """A page has its own headers; TLS adds its own to all."""
+    policy = Policy.of(security_headers=True, tls=True, origins=frozenset())
+    assert policy.added(((b"x-frame-options", b"SAMEORIGIN"),)) == (
+        *(header for header in ALWAYS if header[0] != b"x-frame-options"),
+        TRANSPORT_SECURITY,
+    )
+    assert Policy.of(security_headers=False, tls=True, origins=frozenset()).added(()) == ()

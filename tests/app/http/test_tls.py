@@ -1,0 +1,139 @@
+"""HTTPS through both lanes, with a certificate of our own making."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+import trustme
+
+from app.http import create_app, serve_http
+from app.http.errors import TlsError
+from tests.app.http.harness import SETTINGS, FakeWorld, get, serving
+from tests.app.http.test_connection import post
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from app.http import HttpSettings
+    from tests.app.http.harness import Serving
+
+pytestmark = pytest.mark.usefixtures("lane")
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """Make one authority for all tests."""
+    return trustme.CA(key_type=trustme.KeyType.ECDSA)
+
+
+@pytest.fixture
+def settings(authority: trustme.CA, tmp_path: Path) -> HttpSettings:
+    """Give settings with a certificate for localhost."""
+    certificate = authority.issue_cert("localhost", key_type=trustme.KeyType.ECDSA)
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
+    return replace(SETTINGS, tls=(tmp_path / "cert.pem", tmp_path / "key.pem"))
+
+
+async def connect(server: Serving, authority: trustme.CA) -> trio.SSLStream[trio.SocketStream]:
+    """Open a connection that trusts the authority."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(cadata=authority.cert_pem.bytes().decode())
+    plain = await trio.open_tcp_stream("127.0.0.1", server.port)
+    stream = trio.SSLStream(plain, context, server_hostname="localhost", https_compatible=True)
+    await stream.do_handshake()
+    return stream
+
+
+async def read_until(stream: trio.SSLStream[trio.SocketStream], end: bytes) -> bytes:
+    """Read until something has come."""
+    received = b""
+    while end not in received:
+        data = await stream.receive_some()
+        assert data, received
+        received += data
+    return received
+
+
+async def test_requests_are_answered_over_tls(
+    settings: HttpSettings, authority: trustme.CA
+) -> None:
+    """One after another, with a body, and the connection is closed as it is without TLS."""
+    async with serving(settings=settings) as server:
+        stream = await connect(server, authority)
+        for _ in range(3):
+            await stream.send_all(get())
+            assert (await read_until(stream, b'"ok"}')).startswith(b"HTTP/1.1 200 ")
+        body = b'{"username":"ada","password":"correct horse"}'
+        await stream.send_all(post(f"Content-Length: {len(body)}", "Connection: close", body=body))
+        answer = b""
+        while data := await stream.receive_some():
+            answer += data
+        assert answer.startswith(b"HTTP/1.1 201 ")
+        await server.wait_connections_closed(keeping=0)
+        await trio.aclose_forcefully(stream)
+        assert not server.world.logged
+
+
+async def test_failed_handshake_ends_one_connection(
+    settings: HttpSettings, authority: trustme.CA
+) -> None:
+    """Plain HTTP, noise, silence and a client without trust hurt nobody else."""
+    settings = replace(settings, first_byte_timeout_ms=300)
+    async with serving(settings=settings) as server:
+        good = await connect(server, authority)
+        await good.send_all(get())
+        await read_until(good, b'"ok"}')
+        silent = await server.connect()
+        for noise in (get(), b"\x16\x03\x01\xff\xff" + bytes(300), b"x"):
+            client = await server.connect()
+            await client.send(noise)
+            await client.stream.send_eof()
+            await client.read_to_end()
+        plain = await trio.open_tcp_stream("127.0.0.1", server.port)
+        distrust = trio.SSLStream(plain, ssl.create_default_context(), server_hostname="localhost")
+        with pytest.raises(trio.BrokenResourceError):
+            await distrust.do_handshake()
+        await trio.aclose_forcefully(distrust)
+        with trio.fail_after(2):
+            assert await silent.read_to_end() == b""
+        await server.wait_connections_closed(keeping=1)
+        await good.send_all(get())
+        assert (await read_until(good, b'"ok"}')).startswith(b"HTTP/1.1 200 ")
+        assert not server.world.logged
+        await trio.aclose_forcefully(good)
+
+
+async def test_shutdown_closes_idle_connections_over_tls(
+    settings: HttpSettings, authority: trustme.CA
+) -> None:
+    """They do not hold it up."""
+    async with serving(settings=settings) as server:
+        stream = await connect(server, authority)
+        await stream.send_all(get())
+        await read_until(stream, b'"ok"}')
+        started = trio.current_time()
+        server.stop.set()
+        await server.stopped.wait()
+        assert trio.current_time() - started < 0.8
+        assert await stream.receive_some() == b""
+        await trio.aclose_forcefully(stream)
+
+
+async def test_certificate_that_cannot_be_used_is_one_clear_line(settings: HttpSettings) -> None:
+    """A server does not start without the certificate that it was given."""
+    assert settings.tls is not None
+    certificate, key = settings.tls
+    key.write_text("nonsense")
+    for files in ((certificate, key), (certificate, key.with_name("absent"))):
+        world = FakeWorld()
+        broken = replace(settings, tls=files)
+        app = create_app(world.gateway(), broken, log=world.log)
+        with pytest.raises(TlsError) as error:
+            await serve_http(app, broken, shutdown=trio.sleep_forever, log=world.log)
+        assert str(certificate) in str(error.value)
+        assert "\n" not in str(error.value)
