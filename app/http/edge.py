@@ -104,27 +104,36 @@ class Edge:
         """
         trail = request.trail
         trail.route = route.label
-        try:
-            with handling(trail):
+        with handling(trail):
+            try:
                 if not self._traced:
                     return self._answered(trail, await route.respond(request, path), begun)
                 with self._instruments.tracer.request(request.headers.items(), trail):
                     return self._answered(trail, await route.respond(request, path), begun)
-        except BaseExceptionGroup as group:
-            failed, cancelled = split_failure(group)
-            self._log.error("request_failed", request_id=trail.request_id, exc_info=failed)
-            raise cancelled from None
-        finally:
-            self._ended(trail)
+            except BaseExceptionGroup as group:
+                failed, cancelled = split_failure(group)
+                self._log.error("request_failed", request_id=trail.request_id, exc_info=failed)
+                raise cancelled from None
+            finally:
+                self._ended(trail)
 
-    def refuse(self, error: HttpError, trail: Trail, begun: float) -> HttpResponse:
+    def refuse(
+        self, error: HttpError, headers: Headers, trail: Trail, begun: float
+    ) -> HttpResponse:
         """Answer a request that no route is asked for; it came at the time ``begun``."""
-        return self.respond(problem_of(error).response(), trail, begun)
+        return self.respond(problem_of(error).response(), headers, trail, begun)
 
-    def respond(self, response: HttpResponse, trail: Trail, begun: float) -> HttpResponse:
+    def respond(
+        self, response: HttpResponse, headers: Headers, trail: Trail, begun: float
+    ) -> HttpResponse:
         """Count and log an answer that was ready, to a request of the time ``begun``."""
-        self._answered(trail, response, begun)
-        self._ended(trail)
+        with handling(trail):
+            if self._traced:
+                with self._instruments.tracer.request(headers.items(), trail):
+                    self._answered(trail, response, begun)
+            else:
+                self._answered(trail, response, begun)
+            self._ended(trail)
         return response
 
     def _answered(self, trail: Trail, response: HttpResponse, begun: float) -> HttpResponse:

@@ -96,7 +96,9 @@ async def test_trace_leads_from_a_request_through_the_bus_to_the_commit(
     assert request.attributes["http.route"] == "/v1/inventory/orders"
     assert request.attributes["holdfast.request_id"] == "find-me"
     assert request.attributes["holdfast.account_id"] == player.account_id
-    assert {span.name for span in inside} >= {"ask Authorize", "ask PlaceOrder"}
+    assert "ask PlaceOrder" in {span.name for span in inside}
+    # The token was asked about once; since then it is known by heart.
+    assert len(spans.named("ask Authorize")) == 1
     [commit] = [span for span in inside if span.name == "commit"]
     assert spans.ancestry(commit) == [
         "commit",

@@ -225,7 +225,7 @@ class DirectConnection:
             preflight = edge.policy.preflight(head.method, head.fields)
             if preflight is not None:
                 left = self._skip_body(head, rest)
-                response = edge.respond(preflight, trail, begun)
+                response = edge.respond(preflight, head.fields, trail, begun)
             else:
                 route, values = router.find(head.method, text)
                 body = b""
@@ -239,7 +239,7 @@ class DirectConnection:
                 response = await edge.answer(route, request, values, begun)
                 self._in_hand_since = math.inf
         except HttpError as fault:
-            response = edge.refuse(fault, trail, begun)
+            response = edge.refuse(fault, head.fields, trail, begun)
             left = self._skip_body(head, rest)
         if edge.policy.origins:
             sharing = edge.policy.sharing(head.fields)

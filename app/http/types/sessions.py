@@ -21,10 +21,11 @@ class RefreshRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     refresh_token: str
 
 
-class SessionTokens(msgspec.Struct, frozen=True):
+class SessionTokens(msgspec.Struct, frozen=True, omit_defaults=True):
     """A session's credentials; ``expires_in`` and ``refresh_expires_in`` are seconds.
 
-    With ``must_change_password`` nothing may be done with them before that.
+    With ``must_change_password`` nothing may be done with them before that; it is left out where
+    it is false.
     """
 
     account_id: str
@@ -34,7 +35,7 @@ class SessionTokens(msgspec.Struct, frozen=True):
     expires_in: int
     refresh_token: str
     refresh_expires_in: int
-    must_change_password: bool
+    must_change_password: bool = False
 
 
 class SessionDetails(msgspec.Struct, frozen=True):

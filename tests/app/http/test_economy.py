@@ -120,6 +120,19 @@ async def test_forecast_without_a_sensible_time_is_422(query: str) -> None:
         assert not world.asked_for(GetForecast)
 
 
+async def test_forecast_too_far_names_the_seconds_that_can_be_foreseen() -> None:
+    """Where too much changes until then, the refusal says how far one may ask."""
+    world = economy()
+    world.answers[GetForecast] = inventory.ForecastTooFar(93_500, 3_000)
+    async with serving(world) as server:
+        url = "/v1/inventory/forecast?seconds=900"
+        response = await server.client.get(url, headers=BEARER)
+        assert response.status_code == 422
+        [error] = response.json()["errors"]
+        assert error["field"] == "seconds"
+        assert error["message"].endswith("at most 90 now")
+
+
 async def test_quote_of_a_building_has_a_level() -> None:
     """A quote shows the next level, its price, its time to the millisecond, and what is missing."""
     world = economy()

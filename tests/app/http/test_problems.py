@@ -56,6 +56,7 @@ ROWS: list[tuple[Exception, int, str]] = [
     (inventory.QueueFull("x"), 409, "queue-full"),
     (inventory.MaxLevel("x", 10), 409, "max-level"),
     (inventory.InvalidCount("x"), 422, "invalid-request"),
+    (inventory.ForecastTooFar(5000, 2000), 422, "invalid-request"),
     (inventory.InvalidAmount("x"), 422, "invalid-request"),
     (inventory.NoRoom({"metal": 5}), 409, "no-room"),
     (inventory.TransfersDisabled(), 409, "transfers-disabled"),

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,11 +18,16 @@ from actors.inventory.engine import (
     grant,
     order_view,
     place_order,
+    quote,
     view,
 )
+from actors.inventory.errors import ForecastTooFar
 from actors.inventory.views import BalanceView, OrderView, StockView
 from tests.actors.inventory.engine.plays import Move, enrich, moves, play
 from tests.actors.inventory.engine.worlds import COLONY, HOUR, NOW, SECOND, begin, world
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def granted(**changes: int) -> State:
@@ -124,3 +134,129 @@ def test_forecast_is_what_will_be(made: list[Move], span: int) -> None:
     lived, _ = advance(state, rules, state.at_ms + span // 3)
     lived, _ = advance(lived, rules, at_ms)
     assert foretold == view(lived, rules, at_ms, version=1, tick=1)
+
+
+YARD = """
+title = "Yard"
+[resources.metal]
+start = 1_000_000_000
+[resources.gold]
+base_per_hour = 1
+[resources.ore]
+base_capacity = 1
+[balances.energy]
+[queues.yard]
+slots = 4
+length = 500
+[defaults.units]
+queue = "yard"
+[units.giver]
+cost = { metal = 1 }
+duration = 30
+balance = { energy = 20 }
+[units.taker]
+cost = { metal = 1 }
+duration = 30
+balance = { energy = -20 }
+produces = { gold = 1 }
+[units.drifter]
+cost = { metal = 1 }
+duration = 31
+balance = { energy = -20 }
+produces = { gold = 1 }
+[units.barge]
+cost = { metal = 1 }
+duration = 30
+capacity = { ore = 1 }
+[units.statue]
+cost = { gold = 1_000_000_000 }
+duration = 1
+"""
+YEAR = 365 * 24 * HOUR
+MILLION = 1_000_000
+
+
+def yard(*batches: tuple[str, int]) -> State:
+    """Return an inventory in which these batches were ordered, one each second."""
+    rules = world(YARD)
+    state = begin(rules)
+    for number, (asset, count) in enumerate(batches):
+        state, _ = place_order(
+            state,
+            rules,
+            order_id=f"o{number}",
+            asset=asset,
+            count=count,
+            now_ms=NOW + number * SECOND,
+        )
+    return state
+
+
+def cpu_seconds(look: Callable[[], object]) -> float:
+    """Return what a look costs at best: others may be at work on this machine."""
+    took: list[float] = []
+    for _ in range(5):
+        began = time.process_time()
+        look()
+        took.append(time.process_time() - began)
+    return min(took)
+
+
+@pytest.mark.parametrize(
+    "batches",
+    [
+        [("giver", MILLION), ("drifter", MILLION)],
+        [("barge", 2_000)],
+        [("giver", 10)] * 400,
+        [("giver", MILLION), ("taker", MILLION)],
+        [("giver", MILLION), ("taker", MILLION), ("drifter", MILLION)],
+        [("barge", 20)] * 400,
+    ],
+    ids=["drifting apart", "walked", "many", "to and fro", "three", "many walked"],
+)
+def test_look_ahead_costs_little_whatever_is_on_order(batches: list[tuple[str, int]]) -> None:
+    """A forecast over years and a quote take some 50 ms at most, refused or not."""
+    rules, state = world(YARD), yard(*batches)
+
+    def ahead() -> None:
+        with suppress(ForecastTooFar):
+            forecast(state, rules, NOW + 3 * YEAR, now_ms=NOW, version=1, tick=1)
+
+    def priced() -> None:
+        quote(state, rules, asset="statue", count=1, now_ms=NOW)
+
+    assert cpu_seconds(ahead) < 0.1  # twice what it takes: machines differ
+    assert cpu_seconds(priced) < 0.1
+
+
+def test_forecast_too_far_tells_how_far_it_reaches() -> None:
+    """Batches that turn a balance with every piece are followed for a while, exactly."""
+    rules, state = world(YARD), yard(("giver", MILLION), ("taker", MILLION))
+    with pytest.raises(ForecastTooFar) as refusal:
+        forecast(state, rules, NOW + YEAR, now_ms=NOW, version=1, tick=1)
+    at_ms = refusal.value.at_ms
+    assert at_ms > NOW + HOUR
+    assert str(refusal.value).endswith(f"at most {(at_ms - NOW) // 1000} now")
+    foretold = forecast(state, rules, at_ms, now_ms=NOW, version=1, tick=1)
+    lived = state
+    for moment in range(NOW, at_ms, HOUR // 4):
+        lived, _ = advance(lived, rules, moment)
+    lived, _ = advance(lived, rules, at_ms)
+    assert foretold == view(lived, rules, at_ms, version=1, tick=1)
+
+
+def test_price_beyond_what_can_be_foreseen_has_no_moment() -> None:
+    """A quote looks as far as a forecast does, where balances turn with every piece."""
+    rules = world(YARD)
+    drifting = yard(("giver", MILLION), ("drifter", MILLION))
+    assert quote(drifting, rules, asset="statue", count=1, now_ms=NOW).affordable_at_ms is not None
+    turning = yard(("giver", MILLION), ("taker", MILLION))
+    assert quote(turning, rules, asset="statue", count=1, now_ms=NOW).affordable_at_ms is None
+
+
+@pytest.mark.parametrize("batch", [("giver", MILLION), ("taker", MILLION), ("barge", 2_000)])
+def test_one_batch_is_foreseen_to_its_end(batch: tuple[str, int]) -> None:
+    """However many pieces one order has, a forecast reaches beyond them."""
+    rules, state = world(YARD), yard(batch)
+    foretold = forecast(state, rules, NOW + 3 * YEAR, now_ms=NOW, version=1, tick=1)
+    assert foretold.units == {batch[0]: batch[1]}
