@@ -49,7 +49,6 @@ TOKENS_JSON = {
     "expires_in": 900,
     "refresh_token": "refresh",
     "refresh_expires_in": 2_592_000,
-    "must_change_password": False,
 }
 
 
