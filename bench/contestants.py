@@ -88,6 +88,7 @@ def _holdfast(_contestant: Contestant, place: Place) -> Iterator[Running]:
     settings = {
         **data_dir_setting(place.directory),
         "HOLDFAST_HTTP__PORT": "0",
+        "HOLDFAST_HTTP__REQUESTS_PER_SECOND_PER_ACCOUNT": "0",
         "HOLDFAST_LOG__FORMAT": "json",
         "HOLDFAST_LOG__LEVEL": "warning",
         "HOLDFAST_DATABASE__DSN": place.dsn,

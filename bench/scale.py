@@ -80,6 +80,7 @@ def settings(port: int) -> dict[str, str]:
     """Give the settings of a server."""
     return {
         "HOLDFAST_HTTP__PORT": str(port),
+        "HOLDFAST_HTTP__REQUESTS_PER_SECOND_PER_ACCOUNT": "0",
         "HOLDFAST_LOG__FORMAT": "json",
         "HOLDFAST_LOG__LEVEL": "warning",
         "HOLDFAST_WORLD__RULESET": str(MARKET),

@@ -34,6 +34,7 @@ CHEAP = {
     "HOLDFAST_AUTH__ARGON2_MEMORY_KIB": "8",
     "HOLDFAST_AUTH__ARGON2_TIME_COST": "1",
     "HOLDFAST_AUTH__TOKEN_SECONDS": "86400",
+    "HOLDFAST_HTTP__REQUESTS_PER_SECOND_PER_ACCOUNT": "0",
     "HOLDFAST_LOG__FORMAT": "json",
 }
 """Settings under which players join quickly and stay; nobody's secrets are safe with them."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from holdfast_client.errors import HoldfastError
 
-NOTHING_DONE: Final = frozenset({"overloaded"})
+NOTHING_DONE: Final = frozenset({"overloaded", "too-many-requests"})
 """Problems after which the server has surely not acted."""
 
 PASSING: Final = frozenset({"unavailable", "actor-stopped", "reply-timeout", "conflict"})

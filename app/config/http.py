@@ -97,6 +97,43 @@ class Http(Section, frozen=True):
     connections_per_address_max: Annotated[
         int, Meta(ge=1, le=1_000_000, description="Connections served at once from one address.")
     ] = 1_000
+    requests_per_second_per_account: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="Requests that one account may make, again and again; beyond it 429. 0: "
+            "any number.",
+        ),
+    ] = 50
+    burst_per_account: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="Requests that it may make at once after a pause. 0: any number.",
+        ),
+    ] = 200
+    requests_per_second_per_address: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="Requests from one address (of IPv6: one /64 network), again and again; "
+            "beyond it 429. 0: any number.",
+        ),
+    ] = 500
+    burst_per_address: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="Requests that may come from it at once after a pause. 0: any number.",
+        ),
+    ] = 2_000
+    in_flight_max: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Requests in hand at once; beyond it 503.")
+    ] = 2_000
     exempt_addresses: Annotated[
         str,
         Meta(

@@ -212,6 +212,13 @@ _KINDS = (
         "Too many logins in a short time; the Retry-After header says when to try again.",
     ),
     ProblemKind(
+        "too-many-requests",
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "Too many requests",
+        "The account, or the address it comes from, asks more often than it may. Nothing was done;"
+        " send it again, with the same Idempotency-Key, after what the Retry-After header says.",
+    ),
+    ProblemKind(
         "upgrade-required",
         HTTPStatus.UPGRADE_REQUIRED,
         "WebSocket is required",

@@ -15,6 +15,7 @@ import trio
 from app.http.cancellation import split_failure
 from app.http.errors import MalformedRequest, NotFound
 from app.http.exchange import Headers
+from app.http.gate import Gate
 from app.http.instruments import Instruments, NoRequestTracer
 from app.http.policy import Policy
 from app.http.problems import problem_of
@@ -67,9 +68,11 @@ class Edge:
         instruments: Instruments | None = None,
         router: Router | None = None,
         policy: Policy | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self.router = router
         self.policy = policy or Policy()
+        self._gate = gate or Gate()
         self._app = app
         self._log = log
         self._instruments = instruments or Instruments()
@@ -95,6 +98,16 @@ class Edge:
             finally:
                 self._ended(trail)
 
+    def arrive(self, route: Route, trail: Trail) -> None:
+        """Let a request in before its body has come, as the application would, or not.
+
+        Raises:
+            TooManyRequests, TooManyInHand: what it is to be refused with.
+        """
+        trail.route = route.label
+        if route.limited:
+            self._gate.arrive(trail.client)
+
     async def answer(
         self, route: Route, request: HttpRequest, path: Mapping[str, str], begun: float
     ) -> HttpResponse:
@@ -103,7 +116,6 @@ class Edge:
         It came at the time ``begun`` of Trio's clock.
         """
         trail = request.trail
-        trail.route = route.label
         with handling(trail):
             try:
                 if not self._traced:

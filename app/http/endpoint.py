@@ -111,6 +111,7 @@ class Endpoint:
     - ``absent``: slug of the 404 for a path parameter that cannot name anything.
     - ``before_password_change``: whoever has a one-time password may call it all the same.
     - ``idempotent``: the request must carry an ``Idempotency-Key``.
+    - ``limited``: who asks too often, or when too much is in hand, is held back.
     """
 
     method: str
@@ -128,6 +129,7 @@ class Endpoint:
     absent: str = "not-found"
     before_password_change: bool = False
     idempotent: bool = False
+    limited: bool = True
 
     @property
     def name(self) -> str:

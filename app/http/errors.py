@@ -17,9 +17,11 @@
     ├── UpgradeRequired           426: the path speaks WebSocket alone
     ├── InvalidRequest            422 (errors: field and message of each)
     ├── TooManyStreams            429: the account has as many streams open as it may
+    ├── TooManyRequests           429 (retry_after_s): the account or the address asks too often
     ├── HeadersTooLarge           431
     ├── NotImplementedByServer    501: a transfer coding that this server does not know
     ├── TooManyConnections        503
+    ├── TooManyInHand             503: as many requests are in hand as the server takes
     ├── ServerStopping            503
     └── HttpVersionNotSupported   505
 
@@ -109,6 +111,14 @@ class TooManyStreams(HttpError):
         super().__init__(f"an account may have {streams_max} event streams open")
 
 
+class TooManyRequests(HttpError):
+    """An account or an address asks more often than it may; nothing was done."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__("too many requests in a short time; nothing was done")
+        self.retry_after_s = retry_after_s
+
+
 class TargetTooLong(HttpError):
     """The path and query are longer than the server takes."""
 
@@ -123,6 +133,10 @@ class NotImplementedByServer(HttpError):
 
 class TooManyConnections(HttpError):
     """As many connections are open as the server takes."""
+
+
+class TooManyInHand(HttpError):
+    """As many requests are in hand as the server takes; nothing was done."""
 
 
 class ServerStopping(HttpError):

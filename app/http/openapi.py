@@ -38,6 +38,7 @@ _WITH_BODY = (
     "unsupported-media-type",
     "request-timeout",
 )
+_LIMITED = ("too-many-requests", "overloaded")
 _IDEMPOTENT = ("idempotency-key-required", "idempotency-key-reused", "invalid-request")
 
 
@@ -70,6 +71,8 @@ def slugs(endpoint: Endpoint) -> tuple[str, ...]:
         possible.update(_WITH_BODY)
     if endpoint.idempotent:
         possible.update(_IDEMPOTENT)
+    if endpoint.limited:
+        possible.update(_LIMITED)
     if endpoint.parameters():
         possible.add(endpoint.absent)
     if endpoint.auth is not Auth.NONE and not endpoint.before_password_change:

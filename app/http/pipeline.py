@@ -25,6 +25,7 @@ from app.http.errors import (
     UnsupportedMediaType,
 )
 from app.http.exchange import JSON_TYPE, HttpResponse
+from app.http.gate import Gate
 from app.http.json import decode_body
 from app.http.problems import problem_of
 from app.http.query import QueryDecoder, parameters
@@ -76,21 +77,31 @@ def bind(endpoint: Endpoint) -> Bound:
 class Pipeline:
     """Answers requests by the table's handlers; every error becomes a problem."""
 
-    def __init__(self, gateway: Gateway, *, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self, gateway: Gateway, *, log: FilteringBoundLogger, gate: Gate | None = None
+    ) -> None:
         self._gateway = gateway
+        self._gate = gate or Gate()
         self._log = log
 
     async def respond(
         self, bound: Bound, request: HttpRequest, path: Mapping[str, str]
     ) -> HttpResponse:
         """Answer a request; raises nothing but a cancellation."""
+        in_hand = False
         try:
+            if bound.endpoint.limited:
+                self._gate.begin()
+                in_hand = True
             call = await self._call(bound, request, path)
             answer = await bound.endpoint.handler(call)
             return _response(bound.endpoint, answer)
         # The edge of the program: whatever a handler raises, the client gets a problem.
         except Exception as error:  # noqa: BLE001
             return self.refuse(error, request.request_id)
+        finally:
+            if in_hand:
+                self._gate.end()
 
     async def admit(
         self, bound: Bound, request: HttpRequest, path: Mapping[str, str]
@@ -131,6 +142,7 @@ class Pipeline:
             raise InvalidToken("no bearer token")
         identity = await self._gateway.authorize(token)
         request.trail.account_id = identity.account_id
+        self._gate.authorized(identity.account_id)
         if identity.must_change_password and not endpoint.before_password_change:
             raise PasswordChangeRequired("change the one-time password first")
         if endpoint.auth is Auth.ADMIN and identity.role != Auth.ADMIN.value:

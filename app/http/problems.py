@@ -124,9 +124,13 @@ def _method_not_allowed(error: http.MethodNotAllowed) -> Problem:
     return problem("method-not-allowed", str(error), headers=((b"allow", allow),))
 
 
-def _too_many_attempts(error: authx.TooManyAttempts) -> Problem:
-    seconds = str(max(1, error.retry_after_s)).encode()
-    return problem("too-many-attempts", str(error), headers=((b"retry-after", seconds),))
+def _too_many(slug: str) -> Callable[[Any], Problem]:
+    """Map to a 429 that says when to try again, as the error does."""
+    return lambda error: problem(
+        slug,
+        str(error),
+        headers=((b"retry-after", str(max(1, error.retry_after_s)).encode()),),
+    )
 
 
 def _retry_later(slug: str) -> Callable[[Exception], Problem]:
@@ -190,7 +194,9 @@ _MAPPERS: Mapping[type[BaseException], Callable[[Any], Problem]] = MappingProxyT
         http.NotImplementedByServer: _plain("not-implemented"),
         http.TooManyConnections: _later("overloaded", "too many connections are open"),
         http.ServerStopping: _later("overloaded", "the server is stopping"),
+        http.TooManyInHand: _later("overloaded", "the server has as much to do as it takes"),
         http.TooManyStreams: _retry_later("too-many-streams"),
+        http.TooManyRequests: _too_many("too-many-requests"),
         http.UpgradeRequired: _upgrade_required,
         http.HttpVersionNotSupported: _plain("http-version-not-supported"),
         # The bus.
@@ -205,7 +211,7 @@ _MAPPERS: Mapping[type[BaseException], Callable[[Any], Problem]] = MappingProxyT
             "invalid-credentials", "unknown user or wrong password"
         ),
         authx.InvalidToken: _INVALID_TOKEN,
-        authx.TooManyAttempts: _too_many_attempts,
+        authx.TooManyAttempts: _too_many("too-many-attempts"),
         authx.UnknownAccount: _fixed("unknown-account", "there is no such account"),
         # Inventory.
         inventory.UnknownAsset: _plain("unknown-asset"),

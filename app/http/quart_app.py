@@ -21,6 +21,7 @@ from app.http.errors import (
     PayloadTooLarge,
 )
 from app.http.exchange import Headers, HttpRequest
+from app.http.gate import Gate
 from app.http.pipeline import Pipeline
 from app.http.policy import Policy
 from app.http.routes import PARAMETER, make_router
@@ -66,14 +67,15 @@ def create_app(
     # A send has its deadline in the connection.
     app.config["RESPONSE_TIMEOUT"] = None
     app.url_map.merge_slashes = False
-    pipeline = Pipeline(gateway, log=log)
+    gate = Gate(settings)
+    pipeline = Pipeline(gateway, log=log, gate=gate)
     metrics = None if instruments is None else instruments.metrics
     router = make_router(pipeline, endpoints, metrics=metrics)
     for number, route in enumerate(router.routes):
         app.add_url_rule(
             PARAMETER.sub(r"<\g<name>>", route.path),
             endpoint=f"route {number}",
-            view_func=_view(route),
+            view_func=_view(route, gate),
             methods=[route.method],
             provide_automatic_options=False,
         )
@@ -88,14 +90,21 @@ def create_app(
         origins=settings.cors_origins,
     )
     return Edge(
-        cast("AsgiApp", app), log=log, instruments=instruments, router=router, policy=policy
+        cast("AsgiApp", app),
+        log=log,
+        instruments=instruments,
+        router=router,
+        policy=policy,
+        gate=gate,
     )
 
 
-def _view(route: Route) -> Callable[..., Awaitable[Response]]:
+def _view(route: Route, gate: Gate) -> Callable[..., Awaitable[Response]]:
     async def view(**path: str) -> Response:
         trail = _trail()
         trail.route = route.label
+        if route.limited:
+            gate.arrive(trail.client)
         headers = Headers(request.scope["headers"])
         announced = headers.all(b"content-length") or headers.all(b"transfer-encoding")
         body = b""

@@ -41,6 +41,7 @@ class Route:
 
     - ``path``: a template with its parameters as the table writes them.
     - ``label``: what the route is counted under.
+    - ``limited``: it is for `Gate` to let its requests in.
     - ``respond``: answers a request and what the parameters stand for; raises cancellations only.
     """
 
@@ -48,6 +49,7 @@ class Route:
     path: str
     label: str
     respond: Respond
+    limited: bool = False
 
 
 @dataclass(slots=True)
@@ -151,7 +153,8 @@ def make_router(
 
 def _endpoint_route(pipeline: Pipeline, endpoint: Endpoint) -> Route:
     respond = partial(pipeline.respond, bind(endpoint))
-    return Route(endpoint.method, endpoint.path, endpoint.template("{", "}"), respond)
+    label = endpoint.template("{", "}")
+    return Route(endpoint.method, endpoint.path, label, respond, endpoint.limited)
 
 
 def _file_response(file: File) -> Respond:

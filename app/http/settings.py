@@ -13,6 +13,16 @@ if TYPE_CHECKING:
 PORT_MAX = 65_535
 """The largest TCP port."""
 
+_MAY_BE_ZERO = frozenset(
+    {
+        "port",
+        "requests_per_second_per_account",
+        "burst_per_account",
+        "requests_per_second_per_address",
+        "burst_per_address",
+    }
+)
+
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
@@ -35,6 +45,9 @@ class HttpSettings:
       so many answers its connection is closed.
     - ``connections_max``, ``connections_per_address_max``: open at once, in all and from one
       address; ``exempt_addresses`` may open as many as there are.
+    - ``requests_per_second_per_account``, ``burst_per_account``: what one account may ask, steadily
+      and at once; likewise one address, unless it is one of ``exempt_addresses``; 0: any amount.
+    - ``in_flight_max``: how many requests are in hand at once, in all, before 503.
     - ``send_timeout_ms``: how long a client may take to accept one piece of an answer; then its
       connection is aborted.
     - ``shutdown_timeout_ms``: how long requests in flight may take to finish at shutdown.
@@ -59,6 +72,11 @@ class HttpSettings:
     connections_max: int = 10_000
     connections_per_address_max: int = 1_000
     exempt_addresses: Addresses = field(default_factory=Addresses)
+    requests_per_second_per_account: int = 0
+    burst_per_account: int = 200
+    requests_per_second_per_address: int = 0
+    burst_per_address: int = 2_000
+    in_flight_max: int = 2_000
     first_byte_timeout_ms: int = 10_000
     read_timeout_ms: int = 10_000
     body_timeout_ms: int = 10_000
@@ -74,5 +92,6 @@ class HttpSettings:
             raise ValueError(f"port must be between 0 and {PORT_MAX}, not {self.port}")
         for each in fields(self):
             value = getattr(self, each.name)
-            if type(value) is int and value < 1 and each.name != "port":
-                raise ValueError(f"{each.name} must be at least 1, not {value}")
+            least = 0 if each.name in _MAY_BE_ZERO else 1
+            if type(value) is int and value < least:
+                raise ValueError(f"{each.name} must be at least {least}, not {value}")

@@ -69,6 +69,7 @@ _RETRY: Final = MappingProxyType(
     {
         "overloaded": "Nothing was done. Send it again after `Retry-After`.",
         "too-many-attempts": "Wait for `Retry-After`.",
+        "too-many-requests": "Nothing was done. Send it again after `Retry-After`.",
         "unavailable": "Send it again: a command with the same key, a read as it is.",
         "actor-stopped": "Send it again: a command with the same key, a read as it is.",
         "reply-timeout": "Send it again: a command with the same key, a read as it is.",

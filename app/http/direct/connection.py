@@ -228,6 +228,7 @@ class DirectConnection:
                 response = edge.respond(preflight, head.fields, trail, begun)
             else:
                 route, values = router.find(head.method, text)
+                edge.arrive(route, trail)
                 body = b""
                 if head.length != 0:
                     body, left = await self._receive_body(head, rest)

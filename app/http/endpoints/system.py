@@ -72,6 +72,7 @@ SYSTEM = (
         summary="Whether the process lives",
         tag="system",
         response=Health,
+        limited=False,
     ),
     Endpoint(
         method="GET",
@@ -80,6 +81,7 @@ SYSTEM = (
         summary="Whether every permanent actor is ready",
         tag="system",
         response=Readiness,
+        limited=False,
         also=((SERVICE_UNAVAILABLE, "An actor is not ready"),),
     ),
     Endpoint(

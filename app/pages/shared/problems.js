@@ -7,6 +7,7 @@ const KNOWN = {
   "username-taken": "This name is taken. Choose another, or sign in if it is yours.",
   "invalid-credentials": "Unknown name or wrong password.",
   conflict: "Something changed at the same moment. Please try again.",
+  "too-many-requests": "That was too much at once. Please try again in a moment.",
   overloaded: "The server is busy. Please try again in a moment.",
   "reply-timeout": "The server took too long. Please try again in a moment.",
   "actor-stopped": "The server was interrupted. Please try again in a moment.",

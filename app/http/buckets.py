@@ -1,0 +1,68 @@
+"""Token buckets: how many requests each key may make, at a steady rate and in a burst.
+
+Pure: the caller brings the time. Of each bucket one number is kept, the moment at which it will
+be full again; that says as much as its level (the generic cell rate algorithm, ITU-T I.371).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_ROUNDING_S: Final = 1e-6
+"""A token that is due but for what a burst of additions has rounded is there."""
+
+_SWEPT: Final = 2
+"""How many full buckets each new one may push out: more than come, so that none pile up."""
+
+
+class Buckets:
+    """A bucket of ``burst`` tokens for each key, each refilled with ``per_second`` tokens.
+
+    Memory is bounded: of more than ``keys_max`` keys, the one that was asked for longest ago is
+    forgotten, which is the same as giving it a full bucket.
+    """
+
+    __slots__ = ("_depth_s", "_full_at", "_keys_max", "_token_s")
+
+    def __init__(self, *, per_second: float, burst: int, keys_max: int) -> None:
+        """Begin with every bucket full.
+
+        Raises:
+            ValueError: one of the numbers is not positive.
+        """
+        if per_second <= 0 or burst < 1 or keys_max < 1:
+            raise ValueError("a bucket needs a rate, a burst and a place")
+        self._token_s = 1 / per_second
+        self._depth_s = burst / per_second
+        self._keys_max = keys_max
+        self._full_at: dict[str, float] = {}  # the one asked for longest ago first
+
+    def take(self, key: str, now_s: float) -> float:
+        """Take a token at the time ``now_s``; give 0, or the seconds until there is one.
+
+        What is refused takes nothing.
+        """
+        held = self._full_at.pop(key, None)
+        if held is None:
+            self._make_room(now_s)
+            held = now_s
+        full_at = max(held, now_s) + self._token_s
+        wait_s = full_at - now_s - self._depth_s
+        if wait_s > _ROUNDING_S:
+            self._full_at[key] = held
+            return wait_s
+        self._full_at[key] = full_at
+        return 0.0
+
+    def __len__(self) -> int:
+        """Tell how many keys are remembered."""
+        return len(self._full_at)
+
+    def _make_room(self, now_s: float) -> None:
+        for _ in range(_SWEPT):
+            oldest = next(iter(self._full_at), None)
+            if oldest is None:
+                return
+            if self._full_at[oldest] > now_s and len(self._full_at) < self._keys_max:
+                return
+            del self._full_at[oldest]

@@ -1,0 +1,116 @@
+"""What holds back a client that asks too often, and everybody while too much is in hand.
+
+Both lanes pass here, first when a request's head is known and then when its caller is. What is
+turned away has reached no actor and has had no effect.
+"""
+
+from __future__ import annotations
+
+import math
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from app.http.buckets import Buckets
+from app.http.errors import TooManyInHand, TooManyRequests
+from app.http.settings import HttpSettings
+
+if TYPE_CHECKING:
+    from app.http.addresses import Addresses
+
+KEYS_MAX: Final = 100_000
+"""How many accounts, and how many addresses, are remembered."""
+
+_KNOWN_MAX: Final = 10_000
+
+_IPV6_PREFIX: Final = 64
+"""What one subscriber of IPv6 has to himself at least (RFC 6177): one address of many."""
+
+
+class Gate:
+    """The limits of one HTTP front."""
+
+    __slots__ = ("_accounts", "_addresses", "_exempt", "_in_hand", "_in_hand_max", "_known")
+
+    def __init__(self, settings: HttpSettings | None = None) -> None:
+        """Take the limits from the settings; the settings' own defaults hold nobody back."""
+        settings = settings or HttpSettings()
+        self._accounts = _buckets(
+            settings.requests_per_second_per_account, settings.burst_per_account
+        )
+        self._addresses = _buckets(
+            settings.requests_per_second_per_address, settings.burst_per_address
+        )
+        self._exempt = settings.exempt_addresses
+        self._in_hand = 0
+        self._in_hand_max = settings.in_flight_max
+        # What an address is limited under, so that it is read once and not with every request.
+        self._known: dict[str, str] = {}
+
+    def arrive(self, client: str) -> None:
+        """Let a request in whose head is known, or not.
+
+        Raises:
+            TooManyInHand: the server has as many requests in hand as it takes.
+            TooManyRequests: its address has used up what it may ask.
+        """
+        if self._in_hand >= self._in_hand_max:
+            raise TooManyInHand
+        if self._addresses is None or not client:
+            return
+        key = self._known.get(client)
+        if key is None:
+            if len(self._known) >= _KNOWN_MAX:
+                self._known.clear()
+            key = self._known[client] = _limited_as(client, self._exempt)
+        if key:
+            _take(self._addresses, key)
+
+    def authorized(self, account_id: str) -> None:
+        """Let a request in whose caller is known, or not.
+
+        Raises:
+            TooManyRequests: the account has used up what it may ask.
+        """
+        if self._accounts is not None:
+            _take(self._accounts, account_id)
+
+    def begin(self) -> None:
+        """Count a request as in hand until `end`.
+
+        Raises:
+            TooManyInHand: there are as many as the server takes; then it is not counted.
+        """
+        if self._in_hand >= self._in_hand_max:
+            raise TooManyInHand
+        self._in_hand += 1
+
+    def end(self) -> None:
+        """Count a request as answered."""
+        self._in_hand -= 1
+
+
+def _buckets(per_second: int, burst: int) -> Buckets | None:
+    if not per_second or not burst:
+        return None
+    return Buckets(per_second=per_second, burst=burst, keys_max=KEYS_MAX)
+
+
+def _take(buckets: Buckets, key: str) -> None:
+    wait_s = buckets.take(key, trio.current_time())
+    if wait_s:
+        raise TooManyRequests(math.ceil(wait_s))
+
+
+def _limited_as(client: str, exempt: Addresses) -> str:
+    """Give what an address is limited under: itself, or its network of IPv6; empty if exempt."""
+    if client in exempt:
+        return ""
+    try:
+        address = ip_address(client.partition("%")[0])
+    except ValueError:
+        return client
+    if not isinstance(address, IPv6Address) or address.ipv4_mapped is not None:
+        return client
+    return str(ip_network((address, _IPV6_PREFIX), strict=False))

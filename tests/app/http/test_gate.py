@@ -1,0 +1,208 @@
+"""Clients that ask too often, and a server with too much in hand, through both lanes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+
+from actors.authx.messages import Authorize
+from actors.inventory.messages import GetInventory, PlaceOrder
+from actors.ticker.messages import GetWorld
+from app.http.addresses import Addresses
+from app.http.errors import TooManyInHand, TooManyRequests
+from app.http.gate import Gate
+from tests.app.http.harness import (
+    ACCOUNT_ID,
+    BEARER,
+    SETTINGS,
+    SILENT,
+    FakeWorld,
+    get,
+    serving,
+    settings_with,
+)
+from tests.app.http.rows import KEY
+from tests.app.http.test_limits import slug
+
+if TYPE_CHECKING:
+    import httpx
+    from trio.testing import MockClock
+
+    from tests.app.http.harness import RawClient, RawResponse, Serving
+
+PER_ACCOUNT = settings_with(requests_per_second_per_account=4, burst_per_account=2)
+PER_ADDRESS = settings_with(requests_per_second_per_address=4, burst_per_address=2)
+OWN = get("/v1/inventory", f"Authorization: {BEARER['Authorization']}")
+FLOOD = 12
+"""Many more than the bursts here, sent at once."""
+
+
+async def flood(client: RawClient, request: bytes) -> list[RawResponse]:
+    """Send a request again and again without waiting; give the answers."""
+    await client.send(request * FLOOD)
+    return [await client.read_response() for _ in range(FLOOD)]
+
+
+async def until_admitted(server: Serving, method: str, path: str, **more: Any) -> httpx.Response:
+    """Ask until the answer is something other than 429, which must come soon."""
+    with trio.fail_after(5):
+        while True:
+            response = await server.client.request(method, path, headers={**BEARER, **KEY}, **more)
+            if response.status_code != 429:
+                return response
+            await trio.sleep(0.05)
+
+
+def check_refusals(answers: list[RawResponse]) -> int:
+    """Check that some passed and others were told when to come again; give how many passed."""
+    refused = [answer for answer in answers if answer.status != 200]
+    assert 0 < len(refused) <= FLOOD - 2
+    for answer in refused:
+        assert (answer.status, slug(answer)) == (429, "too-many-requests")
+        assert answer.headers["retry-after"] == "1"
+        assert answer.headers["x-request-id"]
+    return FLOOD - len(refused)
+
+
+@pytest.mark.usefixtures("lane")
+async def test_flood_of_one_account_is_429_and_recovers() -> None:
+    """What an account asks beyond its rate reaches no actor; others and later are served."""
+    async with serving(settings=PER_ACCOUNT) as server:
+        client = await server.connect()
+        answers = await flood(client, OWN)
+        passed = check_refusals(answers)
+        assert len(server.world.asked_for(GetInventory)) == passed
+        assert (await server.client.get("/v1/world")).status_code == 200
+        assert (await until_admitted(server, "GET", "/v1/inventory")).status_code == 200
+
+
+@pytest.mark.usefixtures("lane")
+async def test_refused_command_had_no_effect_and_its_key_is_still_good() -> None:
+    """A command beyond the rate is no command: the same key places it later."""
+    async with serving(settings=PER_ACCOUNT) as server:
+        client = await server.connect()
+        check_refusals(await flood(client, OWN))
+        before, status = 0, 0
+        while status != 429:
+            before = len(server.world.asked_for(PlaceOrder))
+            response = await server.client.post(
+                "/v1/inventory/orders", json={"asset": "x"}, headers={**BEARER, **KEY}
+            )
+            status = response.status_code
+        assert len(server.world.asked_for(PlaceOrder)) == before
+        placed = await until_admitted(server, "POST", "/v1/inventory/orders", json={"asset": "x"})
+        assert placed.status_code == 201
+        assert len(server.world.asked_for(PlaceOrder)) == before + 1
+
+
+@pytest.mark.usefixtures("lane")
+async def test_flood_from_one_address_is_429_and_recovers() -> None:
+    """What an address asks beyond its rate reaches no actor, not even for its token."""
+    async with serving(settings=PER_ADDRESS) as server:
+        client = await server.connect()
+        passed = check_refusals(await flood(client, get("/v1/world")))
+        assert len(server.world.asked_for(GetWorld)) == passed
+        assert not server.world.asked_for(Authorize)
+        for path in ("/healthz", "/readyz", "/"):
+            for _ in range(4):
+                assert (await server.client.get(path)).status_code == 200
+        assert (await until_admitted(server, "GET", "/v1/world")).status_code == 200
+    exempt = replace(PER_ADDRESS, exempt_addresses=Addresses.parse("127.0.0.0/8"))
+    async with serving(settings=exempt) as server:
+        answers = await flood(await server.connect(), get("/v1/world"))
+        assert {answer.status for answer in answers} == {200}
+
+
+@pytest.mark.usefixtures("lane")
+async def test_address_is_refused_before_the_body() -> None:
+    """A request beyond the rate is answered without waiting for what it wanted to send."""
+    async with serving(settings=PER_ADDRESS) as server:
+        check_refusals(await flood(await server.connect(), get("/v1/world")))
+        with trio.fail_after(2):
+            while True:
+                client = await server.connect()
+                await client.send(
+                    b"POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
+                )
+                with trio.move_on_after(0.1):
+                    response = await client.read_response()
+                    break
+        assert slug(response) == "too-many-requests"
+        assert response.headers["connection"] == "close"
+
+
+@pytest.mark.usefixtures("lane")
+async def test_requests_in_hand_have_a_limit() -> None:
+    """Beyond it there is 503 at once, without the body; health is told, and room comes back."""
+    world = FakeWorld()
+    world.answers[GetInventory] = SILENT
+    settings = replace(SETTINGS, in_flight_max=1, reply_timeout_ms=300)
+    async with serving(world, settings) as server:
+        first = await server.connect()
+        await first.send(OWN)
+        await world.wait_held()
+        second = await server.connect()
+        await second.send(b"POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
+        response = await second.read_response()
+        assert (response.status, slug(response)) == (503, "overloaded")
+        assert response.headers["retry-after"] == "1"
+        assert (await server.client.get("/healthz")).status_code == 200
+        assert (await first.read_response()).status == 504
+        assert (await server.client.get("/v1/world")).status_code == 200
+
+
+def test_gate_counts_what_is_in_hand() -> None:
+    """Whoever begins while there is no room is refused and does not count."""
+    gate = Gate(settings_with(in_flight_max=2))
+    gate.begin()
+    gate.begin()
+    for _ in range(3):
+        with pytest.raises(TooManyInHand):
+            gate.begin()
+    with pytest.raises(TooManyInHand):
+        gate.arrive("192.0.2.1")
+    gate.end()
+    gate.arrive("192.0.2.1")
+    gate.begin()
+
+
+async def test_gate_says_when_to_come_again(mock_clock: MockClock) -> None:
+    """The wait is in whole seconds and enough; other accounts do not wait."""
+    settings = settings_with(requests_per_second_per_account=1, burst_per_account=3)
+    gate = Gate(settings)
+    for _ in range(3):
+        gate.authorized(ACCOUNT_ID)
+    with pytest.raises(TooManyRequests) as refused:
+        gate.authorized(ACCOUNT_ID)
+    assert refused.value.retry_after_s == 1
+    gate.authorized("another")
+    mock_clock.jump(1)
+    gate.authorized(ACCOUNT_ID)
+
+
+async def test_addresses_of_one_ipv6_network_are_one(mock_clock: MockClock) -> None:
+    """Who has a whole network of IPv6 has one client's limit, and what is exempt has none."""
+    settings = settings_with(requests_per_second_per_address=1, burst_per_address=1)
+    gate = Gate(replace(settings, exempt_addresses=Addresses.parse("127.0.0.0/8, ::1")))
+    gate.arrive("2001:db8::1")
+    with pytest.raises(TooManyRequests):
+        gate.arrive("2001:db8::2")
+    gate.arrive("2001:db8:0:1::1")
+    gate.arrive("192.0.2.1")
+    gate.arrive("::ffff:192.0.2.2")
+    for exempt in ("127.0.0.1", "::1", "::ffff:127.0.0.1", ""):
+        for _ in range(3):
+            gate.arrive(exempt)
+    mock_clock.jump(1)
+    gate.arrive("2001:db8::2")
+
+
+async def test_gate_of_no_limits_lets_everything_in() -> None:
+    """A rate or a burst of 0 means any number."""
+    for none in ({"requests_per_second_per_account": 0}, {"burst_per_account": 0}):
+        gate = Gate(settings_with(**{"requests_per_second_per_account": 1, **none}))
+        for _ in range(1_000):
+            gate.authorized(ACCOUNT_ID)
