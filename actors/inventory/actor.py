@@ -22,6 +22,8 @@ from actors.inventory.events import LedgerAdvanced, Recent, announce
 from actors.inventory.messages import (
     Deliver,
     Forget,
+    Grant,
+    PlaceOrder,
     ReceiveTransfer,
     SendTransfer,
     TakeBackTransfer,
@@ -32,7 +34,7 @@ from actors.tracing import NO_TRACER
 from bus import ActorStopped, Bus, BusError, Message, Overloaded, ReplyTimeout, Topic
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from structlog.typing import FilteringBoundLogger
 
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     from bus import Reply
 
 _BATCH_MAX = 64
-_KEYS_KEPT = 32
+_KEYS_KEPT = _BATCH_MAX
 _TRIES = 3
 
 # Every answer has its own type; the gateway of each message says which.
@@ -147,11 +149,21 @@ class Inventory:
             Conflict: the record keeps changing under this actor, which must not happen.
         """
         settled_transfers: dict[str, TransferRecord] = {}
+        recalled: set[str] = set()
         for attempt in range(1, _TRIES + 1):
             state = self._state or await self._load()
             await self._recall_sent(messages)
             work = Work(state, self._version, self._frozen_ms, self._context(settled_transfers))
             answers = [_apply(work, message) for message in messages]
+            forgotten = _refused_keys(messages, answers) - self._keys.keys() - recalled
+            if forgotten:
+                # What is refused now may have been done long ago: then that is the answer.
+                recalled |= forgotten
+                if await self._look_keys_up(forgotten):
+                    work = Work(
+                        state, self._version, self._frozen_ms, self._context(settled_transfers)
+                    )
+                    answers = [_apply(work, message) for message in messages]
             if not work.changed:
                 return answers
             try:
@@ -254,10 +266,12 @@ class Inventory:
         except Duplicate:
             self._shared.log.warning("inventory_begun_elsewhere", account=account_id)
 
-    async def _look_keys_up(self, keys: Mapping[str, KeyRecord]) -> None:
+    async def _look_keys_up(self, keys: Iterable[str]) -> bool:
+        """Read what idempotency keys stand for; whether any of them was used before."""
         read = records.key_read(self._resident.account_id, keys)
         [rows] = await self._shared.storage.read(read)
         self._remember(dict(records.key_from_row(row) for row in rows))
+        return bool(rows)
 
     async def _look_transfers_up(self, messages: Sequence[Message]) -> dict[str, TransferRecord]:
         """Find out which transfers in hand are settled already."""
@@ -359,6 +373,16 @@ def _apply(work: Work, message: Message) -> _Answer:
         return message.reply, carry_out(work, message.body)  # type: ignore[arg-type]
     except InventoryError as refusal:
         return message.reply, refusal
+
+
+def _refused_keys(messages: Sequence[Message], answers: Sequence[_Answer]) -> set[str]:
+    """Give the idempotency keys of the commands that were refused."""
+    return {
+        message.body.idempotency_key
+        for message, (_, answer) in zip(messages, answers, strict=True)
+        if isinstance(answer, InventoryError)
+        and isinstance(message.body, PlaceOrder | SendTransfer | Grant)
+    }
 
 
 def _send(reply: Reply[Any], answer: object) -> None:

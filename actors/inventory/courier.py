@@ -118,7 +118,8 @@ class Courier:
         for transfer in map(records.transfer_from_row, rows):
             if transfer.id not in self._waiting and len(self._waiting) < self._in_flight_max:
                 self._waiting[transfer.id] = []
-                nursery.start_soon(self._carry, transfer, False)  # noqa: FBT003
+                # It may have arrived while the rows were on their way here.
+                nursery.start_soon(self._carry, transfer, True)  # noqa: FBT003
 
     async def _carry(self, transfer: TransferRecord, known: bool) -> None:  # noqa: FBT001
         """Carry one transfer until it is settled, however often it takes, and answer for it.

@@ -9,7 +9,7 @@ from actors.authx.messages import SearchAccounts, SetSuspended
 from actors.inventory.errors import AccountGone, InvalidAmount
 from actors.inventory.messages import GetInventory, Grant
 from app.http.endpoint import Answer, Auth, Endpoint
-from app.http.endpoints.views import inventory_details
+from app.http.endpoints.views import in_order, inventory_details
 from app.http.errors import FieldError, InvalidRequest
 from app.http.types.admin import (
     AccountPage,
@@ -102,7 +102,8 @@ def _grant_details(grant: GrantRecord) -> GrantDetails:
         id=grant.id,
         account_id=grant.account_id,
         changes={
-            name: Change(change.delta, change.balance) for name, change in grant.changes.items()
+            name: Change(change.delta, change.balance)
+            for name, change in in_order(grant.changes).items()
         },
         reason=grant.reason,
         operator=grant.operator,

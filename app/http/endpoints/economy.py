@@ -10,7 +10,7 @@ from actors.authx.errors import InvalidUsername, UnknownAccount
 from actors.authx.messages import FindAccount
 from actors.inventory.messages import GetForecast, GetQuote, ListTransfers, SendTransfer
 from app.http.endpoint import Answer, Auth, Endpoint
-from app.http.endpoints.views import inventory_details
+from app.http.endpoints.views import in_order, inventory_details
 from app.http.types.economy import (
     ForecastQuery,
     Prerequisite,
@@ -91,7 +91,7 @@ def transfer_details(transfer: TransferRecord) -> TransferDetails:
         id=transfer.id,
         sender=transfer.sender_name,
         receiver=transfer.receiver_name,
-        resources=transfer.resources,
+        resources=in_order(transfer.resources),
         note=transfer.note,
         state=transfer.state,
         sent_at=world_time(transfer.sent_at_ms),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import UNSET
 
@@ -19,6 +19,8 @@ from app.http.types.inventory import (
 from app.http.types.times import optional_world_time, world_time
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from actors.inventory.views import (
         Cancelled,
         InventoryView,
@@ -26,6 +28,17 @@ if TYPE_CHECKING:
         LedgerPage,
         OrderView,
     )
+
+
+Value = TypeVar("Value")
+
+
+def in_order(named: Mapping[str, Value]) -> dict[str, Value]:
+    """Give what is named by the names' order: the database keeps none of its own.
+
+    So an answer that is given again is the same to the byte.
+    """
+    return {name: named[name] for name in sorted(named)}
 
 
 def inventory_details(view: InventoryView) -> InventoryDetails:
@@ -58,7 +71,7 @@ def order_details(view: OrderView) -> OrderDetails:
         id=view.id,
         asset=view.asset,
         kind=view.kind,
-        cost=view.cost,
+        cost=in_order(view.cost),
         state=view.state,
         placed_at=world_time(view.placed_at_ms),
         starts_at=optional_world_time(view.starts_at_ms),

@@ -125,6 +125,24 @@ async def test_queue_and_level_have_their_limits(autojump_clock: MockClock) -> N
             await world.order(ANN, "hut")
 
 
+async def test_same_key_gives_the_first_answer_where_it_would_be_refused_now(
+    autojump_clock: MockClock,
+) -> None:
+    """What was done once is answered so, however little is left, and by an actor that forgot it."""
+    async with a_world() as world:
+        first = await world.order(ANN, "cart", 9, key="once")
+        with pytest.raises(InsufficientResources):
+            await world.order(ANN, "cart", 9, key="another")
+        for _ in range(2):
+            again = await world.order(ANN, "cart", 9, key="once")
+            assert again.replayed
+            assert again.order == first.order
+            await world.ask(Forget(ANN))
+        with pytest.raises(InsufficientResources):
+            await world.order(ANN, "cart", 9, key="another")
+        assert len(world.engine.rows("orders")) == 1
+
+
 async def test_same_key_gives_the_first_answer_again(autojump_clock: MockClock) -> None:
     """A repeated command takes effect once, also when the actor has forgotten everything."""
     async with a_world() as world:
