@@ -73,7 +73,7 @@ format: env-dev
 
 # Names, versions and hashes for every platform and Python 3.11 upwards; no index address.
 LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
-	--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
+	--generate-hashes --no-header --no-annotate
 
 lock: env-dev
 	@$(LOCK) pyproject.toml requirements/build.in -o requirements/run.txt

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from bus import Reply
 
 _BATCH_MAX = 64
-_KEYS_KEPT = _BATCH_MAX
+_KEYS_KEPT = 32
 _TRIES = 3
 
 # Every answer has its own type; the gateway of each message says which.
@@ -149,21 +149,15 @@ class Inventory:
             Conflict: the record keeps changing under this actor, which must not happen.
         """
         settled_transfers: dict[str, TransferRecord] = {}
-        recalled: set[str] = set()
+        self._forget_old_keys()
         for attempt in range(1, _TRIES + 1):
             state = self._state or await self._load()
             await self._recall_sent(messages)
-            work = Work(state, self._version, self._frozen_ms, self._context(settled_transfers))
-            answers = [_apply(work, message) for message in messages]
-            forgotten = _refused_keys(messages, answers) - self._keys.keys() - recalled
-            if forgotten:
-                # What is refused now may have been done long ago: then that is the answer.
-                recalled |= forgotten
-                if await self._look_keys_up(forgotten):
-                    work = Work(
-                        state, self._version, self._frozen_ms, self._context(settled_transfers)
-                    )
-                    answers = [_apply(work, message) for message in messages]
+            work, answers = self._apply_all(state, messages, settled_transfers)
+            refused = _refused_keys(messages, answers) - self._keys.keys()
+            # What is refused now may have been done long ago: then that is the answer.
+            if refused and await self._look_keys_up(refused):
+                work, answers = self._apply_all(state, messages, settled_transfers)
             if not work.changed:
                 return answers
             try:
@@ -187,9 +181,14 @@ class Inventory:
                 raise unresolved
         raise AssertionError  # pragma: no cover - the last try returns or raises
 
-    def _context(self, settled_transfers: Mapping[str, TransferRecord]) -> Context:
+    def _apply_all(
+        self,
+        state: State,
+        messages: Sequence[Message],
+        settled_transfers: Mapping[str, TransferRecord],
+    ) -> tuple[Work, list[_Answer]]:
         shared = self._shared
-        return Context(
+        context = Context(
             shared.rulebook.current,
             shared.world,
             self._keys,
@@ -198,13 +197,15 @@ class Inventory:
             shared.rulebook.goods,
             self._recent,
         )
+        work = Work(state, self._version, self._frozen_ms, context)
+        return work, [_apply(work, message) for message in messages]
 
     def _keep(self, work: Work) -> None:
         """Take over what is durable now."""
         self._state = work.state
         self._frozen_ms = work.frozen_ms
         self._version = work.version
-        self._remember(work.new_keys)
+        self._keys.update(work.new_keys)
         for name, units in work.sent.items():
             self._sent_today[name] = self._sent_today.get(name, 0) + units
 
@@ -270,7 +271,7 @@ class Inventory:
         """Read what idempotency keys stand for; whether any of them was used before."""
         read = records.key_read(self._resident.account_id, keys)
         [rows] = await self._shared.storage.read(read)
-        self._remember(dict(records.key_from_row(row) for row in rows))
+        self._keys.update(map(records.key_from_row, rows))
         return bool(rows)
 
     async def _look_transfers_up(self, messages: Sequence[Message]) -> dict[str, TransferRecord]:
@@ -304,8 +305,8 @@ class Inventory:
                 for name, units in self._shared.rulebook.goods(transfer).items():
                     self._sent_today[name] = self._sent_today.get(name, 0) + units
 
-    def _remember(self, keys: Mapping[str, KeyRecord]) -> None:
-        self._keys.update(keys)
+    def _forget_old_keys(self) -> None:
+        # Never while a batch is in hand: it may stand on any of them.
         for key in list(self._keys)[: max(0, len(self._keys) - _KEYS_KEPT)]:
             del self._keys[key]
 

@@ -49,14 +49,15 @@ def read_faults(read: Read, tables: Mapping[str, Table]) -> tuple[Fault, ...]:
     if table is None:
         return ((read.table, "unknown table"),)
     faults = _value_faults(table, read.where)
+    ordered = () if read.order_by is None else (read.order_by,)
     faults.extend(
         (f"{table.name}.{name}", "unknown column")
-        for name in (*read.columns, *((read.order_by,) if read.order_by else ()))
+        for name in (*read.columns, *ordered)
         if name not in table.by_name
     )
     faults.extend(
         (f"{table.name}.{name}", "cannot be compared")
-        for name in (*read.where, *read.within, *((read.order_by,) if read.order_by else ()))
+        for name in (*read.where, *read.within, *ordered)
         if name in table.by_name and table.by_name[name].type is ColumnType.JSON
     )
     bounds = (bound for bound in (read.above, read.at_most) if bound is not None)
@@ -77,26 +78,34 @@ def row_of(operation: Operation, table: Table) -> tuple[object, ...]:
 def _check_operation(operation: Operation, table: Table, faults: list[Fault]) -> None:
     match operation:
         case Create(values=values):
-            faults.extend(_value_faults(table, values))
-            if not table.needed <= values.keys():
-                missing = (c.name for c in table.columns if c.name in table.needed - values.keys())
-                faults.extend((f"{table.name}.{name}", "is missing") for name in missing)
-            if table.versioned and "version" in values:
-                faults.append((f"{table.name}.version", "is counted by Storage itself"))
+            _check_new_row(table, values, faults)
         case Update(key=key, values=values, version=version):
             _check_key(table, key, version, faults)
-            faults.extend(_value_faults(table, values))
-            if not values:
-                faults.append((table.name, "update without values"))
-            faults.extend(
-                (f"{table.name}.{name}", "cannot be changed by an update")
-                for name in values
-                if name in table.key or (table.versioned and name == "version")
-            )
+            _check_change(table, values, faults)
         case Delete(key=key, version=version):
             _check_key(table, key, version, faults)
         case _ as unreachable:
             assert_never(unreachable)
+
+
+def _check_new_row(table: Table, values: Mapping[str, object], faults: list[Fault]) -> None:
+    faults.extend(_value_faults(table, values))
+    if not table.needed <= values.keys():
+        missing = (c.name for c in table.columns if c.name in table.needed - values.keys())
+        faults.extend((f"{table.name}.{name}", "is missing") for name in missing)
+    if table.versioned and "version" in values:
+        faults.append((f"{table.name}.version", "is counted by Storage itself"))
+
+
+def _check_change(table: Table, values: Mapping[str, object], faults: list[Fault]) -> None:
+    faults.extend(_value_faults(table, values))
+    if not values:
+        faults.append((table.name, "update without values"))
+    faults.extend(
+        (f"{table.name}.{name}", "cannot be changed by an update")
+        for name in values
+        if name in table.key or (table.versioned and name == "version")
+    )
 
 
 def _check_key(
