@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from actors.inventory.ruleset import Ruleset
     from app.simulation import Played
     from app.simulation import Progress as Moment
-    from app.simulation.samples import Kind
+    from app.simulation.samples import Figure, Kind, Sample
 
 ACCOUNTS_MAX: Final = 100_000
 DAYS_MAX: Final = 3_650
@@ -194,20 +194,28 @@ def _print(ruleset: Ruleset, played: Played, seconds: float) -> None:
     for heading in (*(_moment(samples[index].at_ms) for index in shown), "p10", "p90"):
         table.add_column(heading, justify="right", no_wrap=True)
     for kind, heading in HEADINGS.items():
-        rows = [
-            figures
-            for figures in zip(*(samples[index].figures for index in shown), strict=True)
-            if figures[0].kind == kind and any(each.mean for each in figures)
-        ]
-        if rows:
-            table.add_row(f"[bold]{heading}[/]")
-        for figures in rows:
-            numbers = (*(each.mean for each in figures), figures[-1].p10, figures[-1].p90)
-            table.add_row(f"  {escape(figures[0].name)}", *map(short, numbers))
+        _add_rows(table, heading, _shown_of(kind, [samples[index] for index in shown]))
     Console(highlight=False).print(table)
     visits, orders = f"{played.visits:,} visits", f"{played.orders:,} orders"
     refusals = f", {played.refusals:,} refused" if played.refusals else ""
     click.echo(f"{visits}, {orders}{refusals} in {seconds:.1f} s")
+
+
+def _shown_of(kind: Kind, samples: Sequence[Sample]) -> list[tuple[Figure, ...]]:
+    """Give the figures of a kind at each moment; what was nothing all the time is left out."""
+    return [
+        figures
+        for figures in zip(*(sample.figures for sample in samples), strict=True)
+        if figures[0].kind == kind and any(each.mean for each in figures)
+    ]
+
+
+def _add_rows(table: Table, heading: str, rows: Sequence[tuple[Figure, ...]]) -> None:
+    if rows:
+        table.add_row(f"[bold]{heading}[/]")
+    for figures in rows:
+        numbers = (*(each.mean for each in figures), figures[-1].p10, figures[-1].p90)
+        table.add_row(f"  {escape(figures[0].name)}", *map(short, numbers))
 
 
 def _moment(at_ms: int) -> str:

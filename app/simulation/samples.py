@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from actors.inventory.ruleset import Ruleset
-    from actors.inventory.views import InventoryView
+    from actors.inventory.views import InventoryView, StockView
 
 Kind: TypeAlias = Literal["stock", "income", "full", "level", "count"]
 
@@ -57,18 +57,19 @@ class Sampler:
 
     def _figures(self, views: Sequence[InventoryView]) -> Iterator[Figure]:
         for name in self._ruleset.resources:
-            stocks = [view.resources[name] for view in views]
-            yield figure("stock", name, [stock.amount for stock in stocks])
-            yield figure("income", name, [stock.per_hour for stock in stocks])
-            full = [
-                stock.capacity is not None and stock.amount >= stock.capacity for stock in stocks
-            ]
-            yield figure("full", name, [100 * each for each in full])
+            yield from _stock_figures(name, [view.resources[name] for view in views])
         everything = [{**view.buildings, **view.technologies, **view.units} for view in views]
         for addresses, is_unit in self._owned:
             name = self._ruleset.assets[addresses[0]].name
             owned = [sum([owned.get(address, 0) for address in addresses]) for owned in everything]
             yield figure("count" if is_unit else "level", name, owned, len(addresses))
+
+
+def _stock_figures(name: str, stocks: Sequence[StockView]) -> Iterator[Figure]:
+    yield figure("stock", name, [stock.amount for stock in stocks])
+    yield figure("income", name, [stock.per_hour for stock in stocks])
+    full = [stock.capacity is not None and stock.amount >= stock.capacity for stock in stocks]
+    yield figure("full", name, [100 * each for each in full])
 
 
 def figure(kind: Kind, name: str, values: Sequence[int], share: int = 1) -> Figure:
