@@ -170,46 +170,67 @@ def disturbance(result: Result) -> float:
 
 def table(result: Result) -> str:
     """Write everything for people."""
+    sections = (_throughput, _latency, _cpu, _floors, _disturbed, _lost)
+    lines = [result.machine, _extent(result)]
+    for section in sections:
+        lines += section(result)
+    return "\n".join(lines)
+
+
+def _throughput(result: Result) -> list[str]:
     names = result.names()
-    own_us = {mix: cpu_us(result, OWN, mix)[0] for mix in MIXES} if OWN in names else {}
-    lines = [
-        result.machine,
-        _extent(result),
-        "",
-        _row("requests/s, closed loop", [f"{mix} (spread)" for mix in MIXES]),
-    ]
+    lines = ["", _row("requests/s, closed loop", [f"{mix} (spread)" for mix in MIXES])]
     for name in names:
-        cells = []
-        for mix in MIXES:
-            rate = rates(result, name, mix)
-            cells.append(f"{rate.median:,.0f} ({100 * rate.spread:.0f} %)")
+        found = [rates(result, name, mix) for mix in MIXES]
+        cells = [f"{rate.median:,.0f} ({100 * rate.spread:.0f} %)" for rate in found]
         lines.append(_row(result.label(name), cells))
     lines += ["", _row("Holdfast is so many times as fast as", MIXES)]
-    lines += [_row(result.label(name), _ratios(result, name)) for name in names if name != OWN]
-    lines += ["", _row("ms at half its own most, open loop", PERCENTILES)]
-    for name in names:
+    return lines + [_row(result.label(each), _ratios(result, each)) for each in _peers(result)]
+
+
+def _latency(result: Result) -> list[str]:
+    lines = ["", _row("ms at half its own most, open loop", PERCENTILES)]
+    for name in result.names():
         found = [latencies(result, name, each) for each in PERCENTILES]
-        lines.append(
-            _row(result.label(name), [f"{each.median:.1f} (to {each.most:.1f})" for each in found])
-        )
-    lines += ["", _row("us of CPU for each request: server + PostgreSQL", MIXES)]
-    for name in names:
+        cells = [f"{each.median:.1f} (to {each.most:.1f})" for each in found]
+        lines.append(_row(result.label(name), cells))
+    return lines
+
+
+def _cpu(result: Result) -> list[str]:
+    lines = ["", _row("us of CPU for each request: server + PostgreSQL", MIXES)]
+    for name in result.names():
         pairs = (cpu_us(result, name, mix) for mix in MIXES)
         lines.append(_row(result.label(name), [f"{own:.0f} + {pg:.0f}" for own, pg in pairs]))
     lines += ["", _row("by the server's CPU time Holdfast is so many times as fast as", MIXES)]
-    for name in names:
-        if name != OWN:
-            shares = [cpu_us(result, name, mix)[0] / own_us[mix] for mix in own_us]
-            lines.append(_row(result.label(name), [f"{share:.2f}" for share in shares]))
-    lines += ["", *(_row(name, [f"{rate:,.0f}/s"]) for name, rate in result.floors.items())]
+    for name in _peers(result):
+        shares = [cpu_us(result, name, mix)[0] / cpu_us(result, OWN, mix)[0] for mix in MIXES]
+        lines.append(_row(result.label(name), [f"{share:.2f}" for share in shares]))
+    return lines
+
+
+def _floors(result: Result) -> list[str]:
+    return ["", *(_row(name, [f"{rate:,.0f}/s"]) for name, rate in result.floors.items())]
+
+
+def _disturbed(result: Result) -> list[str]:
     disturbed = disturbance(result)
-    if disturbed > DISTURBED:
-        told = f"Others used {100 * disturbed:.0f} % of the cores meanwhile: rates and latencies"
-        lines += ["", f"{told} are worse than they would be; the CPU times tell more."]
+    if disturbed <= DISTURBED:
+        return []
+    told = f"Others used {100 * disturbed:.0f} % of the cores meanwhile: rates and latencies"
+    return ["", f"{told} are worse than they would be; the CPU times tell more."]
+
+
+def _lost(result: Result) -> list[str]:
     lost = losses(result)
-    lines += ["", "Holdfast loses nowhere." if not lost else "Where Holdfast loses:"]
-    lines += [f"  {each}" for each in lost]
-    return "\n".join(lines)
+    told = "Where Holdfast loses:" if lost else "Holdfast loses nowhere."
+    return ["", told, *(f"  {each}" for each in lost)]
+
+
+def _peers(result: Result) -> list[str]:
+    """Name the contestants that Holdfast is compared with: none where it did not run itself."""
+    names = result.names()
+    return [name for name in names if name != OWN] if OWN in names else []
 
 
 def _extent(result: Result) -> str:

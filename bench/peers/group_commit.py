@@ -133,43 +133,44 @@ async def _write(
     orders = [(wanted, wanted.order) for wanted in placed if wanted.order is not None]
     if not orders:
         return
-    ids = [UUID(order.id) for _, order in orders]
-    owners = [wanted.account for wanted, _ in orders]
-    moments = [order.now_ms for _, order in orders]
-    await connection.execute(
-        sql.ADD_ORDERS,
-        ids,
-        owners,
-        [order.seq for _, order in orders],
-        [order.asset for _, order in orders],
-        [market.YARDS[order.asset] for _, order in orders],
-        [wanted.count for wanted, _ in orders],
-        [json.dumps(order.shown["cost"]) for _, order in orders],
-        [market.DURATION_MS] * len(orders),
-        moments,
+    added = [_order_row(wanted, order) for wanted, order in orders]
+    entries = [
+        (wanted.account, order.ledger_seq, order.now_ms, UUID(order.id), order.changes)
+        for wanted, order in orders
+    ]
+    keys = [
+        (wanted.account, wanted.key, wanted.digest, order.response, order.now_ms)
+        for wanted, order in orders
+    ]
+    changed = [
+        (
+            account,
+            count,
+            states[account]["at_ms"],
+            states[account]["seq"],
+            json.dumps(states[account]),
+        )
+        for account, count in steps.items()
+    ]
+    await connection.execute(sql.ADD_ORDERS, *_columns(added))
+    await connection.execute(sql.ADD_ENTRIES, *_columns(entries))
+    await connection.execute(sql.ADD_KEYS, *_columns(keys))
+    await connection.execute(sql.STORE_ALL, *_columns(changed))
+
+
+def _order_row(wanted: Wanted, order: market.Order) -> tuple[object, ...]:
+    return (
+        UUID(order.id),
+        wanted.account,
+        order.seq,
+        order.asset,
+        market.YARDS[order.asset],
+        wanted.count,
+        json.dumps(order.shown["cost"]),
+        market.DURATION_MS,
+        order.now_ms,
     )
-    await connection.execute(
-        sql.ADD_ENTRIES,
-        owners,
-        [order.ledger_seq for _, order in orders],
-        moments,
-        ids,
-        [order.changes for _, order in orders],
-    )
-    await connection.execute(
-        sql.ADD_KEYS,
-        owners,
-        [wanted.key for wanted, _ in orders],
-        [wanted.digest for wanted, _ in orders],
-        [order.response for _, order in orders],
-        moments,
-    )
-    changed = list(steps)
-    await connection.execute(
-        sql.STORE_ALL,
-        changed,
-        list(steps.values()),
-        [states[account]["at_ms"] for account in changed],
-        [states[account]["seq"] for account in changed],
-        [json.dumps(states[account]) for account in changed],
-    )
+
+
+def _columns(rows: list[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]

@@ -221,7 +221,7 @@ def _default(shape: Mapping[str, Any]) -> str:
     return "may be absent" if default in (None, "", [], {}) else f"`{default}` if absent"
 
 
-def _type_of(shape: Mapping[str, Any]) -> str:  # noqa: PLR0911 - one line for each kind of shape
+def _type_of(shape: Mapping[str, Any]) -> str:
     """Say in words which values a JSON schema takes."""
     if "$ref" in shape:
         name = shape["$ref"].rpartition("/")[2]
@@ -231,6 +231,10 @@ def _type_of(shape: Mapping[str, Any]) -> str:  # noqa: PLR0911 - one line for e
         return " or ".join(kinds)
     if "enum" in shape:
         return ", ".join(f"`{each}`" for each in shape["enum"])
+    return _kind_of(shape)
+
+
+def _kind_of(shape: Mapping[str, Any]) -> str:
     match shape.get("type"):
         case "array":
             return f"list of {_type_of(shape.get('items', {}))}"
