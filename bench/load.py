@@ -7,10 +7,12 @@ is checked against what the contract declares for that call; anything else fails
 is looked for after a restart.
 
     python bench/load.py --clients 200 --seconds 300
+    python bench/load.py --share 0.7 --seconds 1800
     python bench/load.py --url http://127.0.0.1:8470 --clients 20 --seconds 30
 
-Without --url a server is started in a temporary directory. Loopback only. Prints a JSON summary;
-exits with 1 if anything was not as declared.
+With --share the clients find out first what they can do without a pause, and then ask at random
+moments for that share of it: a soak. Without --url a server is started in a temporary directory.
+Loopback only. Prints a JSON summary; exits with 1 if anything was not as declared.
 """
 
 from __future__ import annotations
@@ -47,6 +49,8 @@ LAST_KEPT = 2_000
 """Answered orders that are looked for after the restart."""
 SAMPLE_S = 1.0
 SERVICE_UNAVAILABLE = 503
+FINDING_S = 30.0
+"""How long the clients play without a pause to find the most that they can do."""
 GROWTH_MAX = 1.15
 GROWTH_MAX_MB = 8.0
 MB = 1_048_576
@@ -66,6 +70,10 @@ class Load:
     latencies_ms: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
     last: deque[tuple[Player, str]] = field(default_factory=lambda: deque(maxlen=LAST_KEPT))
     stopping: bool = False
+    most: float = 0.0
+    """Requests per second without a pause, once that was measured."""
+    rate: float = 0.0
+    """Requests per second that all clients together ask for; 0: as many as they can."""
 
     async def join(self, client: Client) -> None:
         """Make an account for every client."""
@@ -89,7 +97,14 @@ class Load:
     async def play(self, client: Client, player: Player) -> None:
         """Do one thing after another until the server is gone, or this is cancelled."""
         weights = [action.weight for action in ACTIONS]
+        due = 0.0
         while True:
+            if self.rate:
+                # Who is late goes on at once, and makes up for a minute at most.
+                now = trio.current_time()
+                due = max(due, now - 60.0) if due else now
+                due += player.rng.expovariate(self.rate / self.clients)
+                await trio.sleep_until(due)
             [action] = player.rng.choices(ACTIONS, weights)
             began = time.perf_counter()
             try:
@@ -117,6 +132,13 @@ class Load:
         self.unexpected_count += 1
         if len(self.unexpected) < 10:
             self.unexpected.append(told)
+
+    def pace(self, share: float, seconds: float) -> None:
+        """From now on ask for a share of what was done in ``seconds``; count from here."""
+        self.most = self.outcomes.total() / seconds
+        self.rate = share * self.most
+        self.outcomes.clear()
+        self.latencies_ms.clear()
 
     async def lost(self, client: Client) -> int:
         """Count the answered orders that are not there."""
@@ -182,18 +204,23 @@ def latencies(by_action: Mapping[str, list[float]]) -> dict[str, dict[str, float
     }
 
 
-async def run(load: Load, seconds: float, server: Server | None) -> dict[str, Any]:
+async def run(
+    load: Load, seconds: float, server: Server | None, share: float = 1.0
+) -> dict[str, Any]:
     """Join, play for ``seconds``, and stop the server under load if it is ours."""
     memory = None if server is None else Memory(server.process.pid)
     shutdown: dict[str, Any] = {}
     async with Client(load.url) as client:
         await load.join(client)
-        began = time.monotonic()
         async with trio.open_nursery() as nursery:
             if memory is not None:
                 nursery.start_soon(memory.watch)
             for player in load.players:
                 nursery.start_soon(load.play, client, player)
+            if share < 1:
+                await show_progress(load, FINDING_S)
+                load.pace(share, FINDING_S)
+            began = time.monotonic()
             await show_progress(load, seconds)
             load.stopping = True
             played_s = time.monotonic() - began
@@ -243,6 +270,7 @@ def summary(
         "seconds": round(played_s, 1),
         "requests": load.outcomes.total(),
         "requests_per_second": round(load.outcomes.total() / played_s),
+        "most_per_second": round(load.most) or None,
         "latency_ms": latencies(load.latencies_ms),
         "not_as_declared": load.unexpected_count,
         "examples": load.unexpected,
@@ -266,11 +294,20 @@ def loopback(url: str) -> str:
     return url
 
 
+def share_of(text: str) -> float:
+    """Read a share, more than 0 and at most 1."""
+    share = float(text)
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError("a share is more than 0 and at most 1")
+    return share
+
+
 def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=300.0)
+    parser.add_argument("--share", type=share_of, default=1.0, help="of the most; 1: no pause")
     parser.add_argument("--url", type=loopback, help="a server that runs already")
     parser.add_argument("--ruleset", default="tutorial", help="of the server that is started")
     parser.add_argument("--speed", type=int, default=20, help="of the world that is started")
@@ -286,7 +323,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = options_of(arguments)
     rng = random.Random(options.seed)
     if options.url is not None:
-        told = trio.run(run, Load(options.url, options.clients, rng), options.seconds, None)
+        load = Load(options.url, options.clients, rng)
+        told = trio.run(run, load, options.seconds, None, options.share)
     else:
         with tempfile.TemporaryDirectory(prefix="holdfast-load-") as name:
             told = run_own(Path(name), options, rng)
@@ -305,7 +343,8 @@ def run_own(directory: Path, options: argparse.Namespace, rng: random.Random) ->
     server = Server(directory, settings)
     try:
         server.start()
-        return trio.run(run, Load(server.url, options.clients, rng), options.seconds, server)
+        load = Load(server.url, options.clients, rng)
+        return trio.run(run, load, options.seconds, server, options.share)
     finally:
         server.end()
 
