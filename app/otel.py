@@ -24,12 +24,16 @@ from app import __version__
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
     from contextlib import AbstractContextManager
+    from typing import Any, TypeAlias
 
     from opentelemetry.trace import Span
 
     from actors.tracing import Traced
     from app.http.trail import Trail
     from bus import Observer, Topic
+
+    _Mark: TypeAlias = tuple[Any, AbstractContextManager[Span] | None]
+    """The inner observer's own, and the question's span until it ends."""
 
 _PROPAGATED: Final = frozenset({b"traceparent", b"tracestate"})
 _FAILED_FROM = 500
@@ -93,22 +97,27 @@ class QuestionSpans:
         self._tracer = tracer
         self._inner = inner
 
-    @contextmanager
-    def asking(self, topic: Topic, key: str | None, body: object) -> Generator[SpanContext | None]:
-        """Trace a question; give its span's context, for whoever answers."""
-        # By name: the body itself may hold a reply, which only its receiver may keep alive.
-        name = type(body).__name__
-        inner = nullcontext() if self._inner is None else self._inner.asking(topic, key, body)
-        del body
-        with inner:
-            if not trace.get_current_span().is_recording():
-                yield None
-                return
-            attributes = {"holdfast.topic": topic.value, "holdfast.key": key or ""}
-            with self._tracer.start_as_current_span(
-                f"ask {name}", kind=SpanKind.CLIENT, attributes=attributes
-            ) as span:
-                yield span.get_span_context()
+    def begin(self, topic: Topic, key: str | None, body: object) -> tuple[_Mark, object]:
+        """Take note of a question; its span's context travels along, for whoever answers."""
+        inner_mark = None
+        if self._inner is not None:
+            inner_mark, _ = self._inner.begin(topic, key, body)
+        if not trace.get_current_span().is_recording():
+            return (inner_mark, None), None
+        attributes = {"holdfast.topic": topic.value, "holdfast.key": key or ""}
+        asking = self._tracer.start_as_current_span(
+            f"ask {type(body).__name__}", kind=SpanKind.CLIENT, attributes=attributes
+        )
+        return (inner_mark, asking), asking.__enter__().get_span_context()
+
+    def finish(self, mark: _Mark, error: BaseException | None) -> None:
+        """End the question's span with its outcome."""
+        inner_mark, asking = mark
+        if asking is not None:
+            kind, traceback = (None, None) if error is None else (type(error), error.__traceback__)
+            asking.__exit__(kind, error, traceback)
+        if self._inner is not None:
+            self._inner.finish(inner_mark, error)
 
 
 class WorkSpans:

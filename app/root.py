@@ -203,6 +203,7 @@ class _Program:
             if with_signals:
                 await root.start(watch_signals, self._request, root.cancel_scope, self._log)
             with open_broadcast_channel(observer=self._watch.observer) as bus:
+                root.start_soon(bus.keep_deadlines)
                 supervisor = self._supervisor(root)
                 listening = await self._start_unless_stopped(root, supervisor, bus)
                 if listening is not None:
@@ -307,7 +308,9 @@ class _Program:
             settings.stream_settings(self._config),
             rng=self._rng,
             log=self._log,
-            traffic=instruments.traffic,
+            gate=front.gate,
+            policy=front.policy,
+            instruments=instruments,
         )
         ended = trio.Event()
 

@@ -10,12 +10,12 @@ would cost it twice as much.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Generic, TypeVar, cast
 
 import trio
 
+from bus.deadlines import Deadlines
 from bus.errors import ActorStopped, ReplyTimeout
 
 T = TypeVar("T")
@@ -35,15 +35,23 @@ class _Outcome(Enum):
 _NONE, _VALUE, _ERROR, _STOPPED, _GIVEN_UP = _Outcome
 
 
-@dataclass(slots=True)
-class ReplyCounters:
-    """How the questions asked so far came out."""
+class Replies:
+    """What the questions over one bus share: how they came out, and by when they must."""
 
-    answered: int = 0
-    failed: int = 0
-    stopped: int = 0
-    timed_out: int = 0
-    late: int = 0
+    __slots__ = ("answered", "deadlines", "failed", "late", "stopped", "timed_out")
+
+    def __init__(self) -> None:
+        self.answered = self.failed = self.stopped = self.timed_out = self.late = 0
+        self.deadlines = Deadlines()
+
+    def open(self) -> tuple[Reply[Any], PendingReply[Any]]:
+        """Make both halves of a one-shot reply.
+
+        Raises:
+            RuntimeError: called from outside Trio.
+        """
+        pending: PendingReply[Any] = PendingReply(self)
+        return Reply(pending, trio.lowlevel.current_trio_token()), pending
 
 
 class Reply(Generic[T]):
@@ -104,10 +112,10 @@ class Reply(Generic[T]):
 class PendingReply(Generic[T]):
     """The receiving half: the asker waits on it, once."""
 
-    __slots__ = ("_answer", "_counters", "_outcome", "_waiter")
+    __slots__ = ("_answer", "_outcome", "_replies", "_waiter")
 
-    def __init__(self, counters: ReplyCounters) -> None:
-        self._counters = counters
+    def __init__(self, replies: Replies) -> None:
+        self._replies = replies
         self._outcome = _NONE
         self._answer: object = None
         self._waiter: trio.lowlevel.Task | None = None
@@ -130,17 +138,20 @@ class PendingReply(Generic[T]):
             msg = "another task is waiting for this reply"
             raise trio.BusyResourceError(msg)
         try:
-            with trio.CancelScope(deadline=trio.current_time() + timeout_s):
-                if self._outcome is _NONE:
-                    await self._park()
-                else:
-                    await trio.lowlevel.checkpoint()
+            if self._outcome is _NONE:
+                await self._park(timeout_s)
+            else:
+                await trio.lowlevel.checkpoint()
         except BaseException:
             self._outcome = _GIVEN_UP
             raise
         # What the actor could still send without being told "late" was in time.
         outcome, self._outcome = self._outcome, _GIVEN_UP
-        return self._unwrapped(outcome, timeout_s)
+        if outcome is _VALUE:
+            self._replies.answered += 1
+            answer, self._answer = self._answer, None
+            return cast("T", answer)
+        raise self._failure(outcome, timeout_s)
 
     def close(self) -> None:
         """Give the question up without waiting."""
@@ -149,57 +160,63 @@ class PendingReply(Generic[T]):
     def settle(self, outcome: _Outcome, answer: object) -> bool:
         """Take the answer, a value or an error; False where nobody waits for it any more."""
         if self._outcome is _GIVEN_UP:
-            self._counters.late += 1
+            self._replies.late += 1
             return False
         self._outcome = outcome
         self._answer = answer
-        self._wake()
+        self.look_again()
         return True
 
     def stop(self) -> None:
         """Learn that there will be no answer."""
         if self._outcome is _NONE:
             self._outcome = _STOPPED
-            self._wake()
+            self.look_again()
 
-    def _unwrapped(self, outcome: _Outcome, timeout_s: float) -> T:
-        answer, self._answer = self._answer, None
-        if outcome is _VALUE:
-            self._counters.answered += 1
-            return cast("T", answer)
-        if outcome is _ERROR:
-            self._counters.failed += 1
-            try:
-                raise cast("Exception", answer)
-            finally:
-                # Its traceback holds this frame: together they would be garbage in a circle.
-                del answer
-        if outcome is _STOPPED:
-            self._counters.stopped += 1
-            raise ActorStopped
-        self._counters.timed_out += 1
-        msg = f"no answer within {timeout_s:g} s"
-        raise ReplyTimeout(msg)
+    def time_out(self) -> None:
+        """Learn that the deadline has passed: what comes from now on is late."""
+        if self._outcome is _NONE:
+            self._outcome = _GIVEN_UP
+            self.look_again()
 
-    async def _park(self) -> None:
-        self._waiter = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(self._abort)
-
-    def _abort(self, _raise_cancel: Any) -> trio.lowlevel.Abort:
-        self._waiter = None
-        return trio.lowlevel.Abort.SUCCEEDED
-
-    def _wake(self) -> None:
+    def look_again(self) -> None:
+        """Wake whoever waits here, to see what there is to see."""
         task, self._waiter = self._waiter, None
         if task is not None:
             trio.lowlevel.reschedule(task)
 
+    async def _park(self, timeout_s: float) -> None:
+        """Wait until there is an outcome, or there can be none in time."""
+        deadlines = self._replies.deadlines
+        deadline = trio.current_time() + timeout_s
+        # More than once only where the keeper of the deadlines ends meanwhile.
+        while self._outcome is _NONE:
+            lane = deadlines.enter(self, timeout_s, deadline)
+            self._waiter = trio.lowlevel.current_task()
+            if lane is None:
+                with trio.CancelScope(deadline=deadline):
+                    await trio.lowlevel.wait_task_rescheduled(self._abort)
+                return
+            try:
+                await trio.lowlevel.wait_task_rescheduled(self._abort)
+            finally:
+                del lane[self]
 
-def open_reply(counters: ReplyCounters) -> tuple[Reply[Any], PendingReply[Any]]:
-    """Make both halves of a one-shot reply; its outcome is counted in ``counters``.
+    def _abort(self, _raise_cancel: Any) -> trio.lowlevel.Abort:
+        # From here on, not from when the task runs next: no answer is taken that nobody gets.
+        self._outcome = _GIVEN_UP
+        self._waiter = None
+        return trio.lowlevel.Abort.SUCCEEDED
 
-    Raises:
-        RuntimeError: called from outside Trio.
-    """
-    pending: PendingReply[Any] = PendingReply(counters)
-    return Reply(pending, trio.lowlevel.current_trio_token()), pending
+    def _failure(self, outcome: _Outcome, timeout_s: float) -> Exception:
+        """Count an outcome that is no value, and make of it what the asker is to see."""
+        if outcome is _ERROR:
+            self._replies.failed += 1
+            # Kept nowhere: its traceback will hold the asker, who holds this.
+            error, self._answer = cast("Exception", self._answer), None
+            return error
+        if outcome is _STOPPED:
+            self._replies.stopped += 1
+            return ActorStopped()
+        self._replies.timed_out += 1
+        return ReplyTimeout(f"no answer within {timeout_s:g} s")

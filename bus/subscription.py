@@ -228,8 +228,9 @@ class Subscription:
     def _hold(self, reply: Reply[Any]) -> None:
         self._in_hand.append(weakref.ref(reply))
         if len(self._in_hand) > self._in_hand_max:
-            unsettled = (held for held in _alive(self._in_hand) if not held.settled)
-            self._in_hand = [weakref.ref(held) for held in unsettled]
+            self._in_hand = [
+                held for held in self._in_hand if (kept := held()) is not None and not kept.settled
+            ]
             self._in_hand_max = max(_IN_HAND_PRUNED_FROM, 2 * len(self._in_hand))
 
     async def _park(self) -> None:
@@ -237,12 +238,11 @@ class Subscription:
             msg = "another task is receiving from this subscription"
             raise trio.BusyResourceError(msg)
         self._waiter = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(self._abort)
 
-        def abort(_: object) -> trio.lowlevel.Abort:
-            self._waiter = None
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        await trio.lowlevel.wait_task_rescheduled(abort)
+    def _abort(self, _raise_cancel: object) -> trio.lowlevel.Abort:
+        self._waiter = None
+        return trio.lowlevel.Abort.SUCCEEDED
 
     def _wake(self) -> None:
         if self._waiter is not None:

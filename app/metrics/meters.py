@@ -14,7 +14,10 @@ from bus import Topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from types import TracebackType
+    from typing import TypeAlias
+
+    _Mark: TypeAlias = tuple[Histogram, float]
+    """Where a question's duration belongs, and when it began by the meter's clock."""
 
 BATCH_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 """Units; the last is the default of ``storage.batch_units_max``."""
@@ -46,57 +49,35 @@ _KEYED: Final[Mapping[str | None, str]] = MappingProxyType(
 class BusMeter:
     """Measures how long questions over the bus wait for their outcome; a `bus.Observer`."""
 
-    __slots__ = ("_clock", "_replies", "in_flight")
+    __slots__ = ("_asked", "_clock", "_replies")
 
     def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
         self._clock = clock
         self._replies = {
             actor: Histogram(DURATION_BOUNDS_S) for actor in (AUTHX, INVENTORY, *_KEYED.values())
         }
-        self.in_flight = dict.fromkeys(self._replies, 0)
-        """Questions that wait for their outcome now, by the actor that was asked."""
+        self._asked = dict.fromkeys(self._replies, 0)
 
     @property
     def replies(self) -> Mapping[str, Histogram]:
         """Seconds from question to outcome, by the actor that was asked."""
         return self._replies
 
-    def asking(self, topic: Topic, key: str | None, body: object) -> _Asked:  # noqa: ARG002 - as every observer
-        """Time one question."""
+    @property
+    def in_flight(self) -> Mapping[str, int]:
+        """Questions that wait for their outcome now, by the actor that was asked."""
+        return {actor: asked - self._replies[actor].count for actor, asked in self._asked.items()}
+
+    def begin(self, topic: Topic, key: str | None, body: object) -> tuple[_Mark, None]:  # noqa: ARG002 - as every observer
+        """Take note of a question; nothing travels with it."""
         actor = AUTHX if topic is Topic.AUTH else _KEYED.get(key, INVENTORY)
-        return _Asked(actor, self.in_flight, self._replies[actor], self._clock)
+        self._asked[actor] += 1
+        return (self._replies[actor], self._clock()), None
 
-
-class _Asked:
-    """One question on its way."""
-
-    __slots__ = ("_actor", "_begun", "_clock", "_in_flight", "_replies")
-
-    def __init__(
-        self,
-        actor: str,
-        in_flight: dict[str, int],
-        replies: Histogram,
-        clock: Callable[[], float],
-    ) -> None:
-        self._actor = actor
-        self._in_flight = in_flight
-        self._replies = replies
-        self._clock = clock
-        self._begun = 0.0
-
-    def __enter__(self) -> None:
-        self._in_flight[self._actor] += 1
-        self._begun = self._clock()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._in_flight[self._actor] -= 1
-        self._replies.observe(self._clock() - self._begun)
+    def finish(self, mark: _Mark, error: BaseException | None) -> None:  # noqa: ARG002 - as every observer
+        """Take note of an outcome, whatever it is."""
+        replies, begun = mark
+        replies.observe(self._clock() - begun)
 
 
 class StorageMeter:

@@ -91,7 +91,7 @@ async def bare_round_trips() -> None:
 
 
 async def asks() -> None:
-    """Ask an actor on the bus and wait for its answer."""
+    """Ask an actor on the bus and wait for its answer, with deadlines kept as the server does."""
     with open_broadcast_channel() as bus:
         inbox = bus.subscribe(Interest(Topic.TASK, key="echo"), buffer=10)
 
@@ -102,10 +102,11 @@ async def asks() -> None:
                         message.reply.send_nowait(message.body)
 
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(bus.keep_deadlines)
             nursery.start_soon(actor)
             for number in range(ASKS):
                 await bus.ask(Topic.TASK, number, key="echo", timeout_s=5)
-            inbox.close()
+            nursery.cancel_scope.cancel()
 
 
 async def fan_out_stall_ms(count: int) -> float:

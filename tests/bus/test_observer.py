@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,8 +18,6 @@ from bus import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from trio.testing import MockClock
 
 
@@ -29,18 +26,17 @@ class Notes:
 
     def __init__(self) -> None:
         self.asked: list[tuple[Topic, str | None, object]] = []
-        self.outcomes: list[str] = []
+        self.outcomes: dict[int, str] = {}
 
-    @contextmanager
-    def asking(self, topic: Topic, key: str | None, body: object) -> Generator[object]:
-        """Give each question a number."""
+    def begin(self, topic: Topic, key: str | None, body: object) -> tuple[int, object]:
+        """Give each question a number, and its message another."""
         self.asked.append((topic, key, body))
-        try:
-            yield len(self.asked)
-        except BaseException as error:
-            self.outcomes.append(type(error).__name__)
-            raise
-        self.outcomes.append("answered")
+        number = len(self.asked)
+        return number, 100 + number
+
+    def finish(self, mark: int, error: BaseException | None) -> None:
+        """Note how the question of that number came out."""
+        self.outcomes[mark] = "answered" if error is None else type(error).__name__
 
 
 async def test_observer_sees_question_and_answer_and_its_word_travels_along() -> None:
@@ -63,8 +59,8 @@ async def test_observer_sees_question_and_answer_and_its_word_travels_along() ->
             assert await bus.clone().ask(Topic.TASK, "two", key="a", timeout_s=1) == "yes"
             nursery.cancel_scope.cancel()
     assert notes.asked == [(Topic.TASK, "a", "one"), (Topic.TASK, "a", "two")]
-    assert notes.outcomes == ["answered", "answered"]
-    assert traces == [1, None, 2]
+    assert notes.outcomes == {1: "answered", 2: "answered"}
+    assert traces == [101, None, 102]
 
 
 async def test_observer_sees_every_way_in_which_a_question_fails(
@@ -83,7 +79,12 @@ async def test_observer_sees_every_way_in_which_a_question_fails(
         mailbox.receive_nowait()
         with trio.move_on_after(0.5):
             await bus.ask(Topic.TASK, "?", key="a", timeout_s=1)
-    assert notes.outcomes == ["ActorStopped", "ReplyTimeout", "Overloaded", "Cancelled"]
+    assert notes.outcomes == {
+        1: "ActorStopped",
+        2: "ReplyTimeout",
+        3: "Overloaded",
+        4: "Cancelled",
+    }
 
 
 async def test_question_on_a_bus_that_nobody_observes_has_no_trace() -> None:

@@ -36,10 +36,14 @@ def replies(bus: Bus) -> ReplyStatistics:
     return bus.statistics().replies
 
 
-@pytest.fixture
-async def bus() -> Bus:
-    """Open a bus."""
-    return open_broadcast_channel()
+@pytest.fixture(params=["own scopes", "kept deadlines"])
+async def bus(request: pytest.FixtureRequest, nursery: trio.Nursery) -> Bus:
+    """Open a bus; every promise holds with and without a task that keeps its deadlines."""
+    bus = open_broadcast_channel()
+    if request.param == "kept deadlines":
+        nursery.start_soon(bus.keep_deadlines)
+        await wait_all_tasks_blocked()
+    return bus
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,8 +37,9 @@ def test_bus_meter_knows_whom_a_question_is_for(topic: Topic, key: str | None, a
     """Every account is the one actor "inventory": no account becomes a series of its own."""
     moments = ticking(10.0, 10.2)
     meter = BusMeter(lambda: next(moments))
-    with meter.asking(topic, key, None):
-        pass
+    mark, trace = meter.begin(topic, key, None)
+    meter.finish(mark, None)
+    assert trace is None
     assert {name: filled.count for name, filled in meter.replies.items() if filled.count} == {
         actor: 1
     }
@@ -76,11 +76,12 @@ def test_storage_meter_keeps_sizes_and_durations() -> None:
 def test_bus_meter_counts_what_is_in_flight() -> None:
     """A question is in flight until its outcome, however it comes out."""
     meter = BusMeter()
-    with meter.asking(Topic.AUTH, None, None):
-        with suppress(ReplyTimeout), meter.asking(Topic.TASK, "x", None):
-            assert (meter.in_flight["authx"], meter.in_flight["inventory"]) == (1, 1)
-            raise ReplyTimeout
-        assert (meter.in_flight["authx"], meter.in_flight["inventory"]) == (1, 0)
+    first, _ = meter.begin(Topic.AUTH, None, None)
+    second, _ = meter.begin(Topic.TASK, "x", None)
+    assert (meter.in_flight["authx"], meter.in_flight["inventory"]) == (1, 1)
+    meter.finish(second, ReplyTimeout())
+    assert (meter.in_flight["authx"], meter.in_flight["inventory"]) == (1, 0)
+    meter.finish(first, None)
     assert not any(meter.in_flight.values())
 
 
