@@ -213,7 +213,8 @@ class Storage:
         faults = unit_faults(write.operations, self._tables)
         if self._acknowledged(faults, write.ack, message.reply, len(self._writes)):
             self._writes.append(_Pending(write, message))
-            self._unit_came.unpark()
+            if self._unit_came:
+                self._unit_came.unpark()
 
     def _take_query(self, query: Query, message: Message) -> None:
         faults = tuple(fault for read in query.reads for fault in read_faults(read, self._tables))
@@ -221,7 +222,8 @@ class Storage:
             faults = (*faults, ("reply", "a read needs a reply channel to send its values"))
         if self._acknowledged(faults, query.ack, message.reply, len(self._queries)):
             self._queries.append(_Pending(query, message))
-            self._query_came.unpark()
+            if self._query_came:
+                self._query_came.unpark()
 
     def _acknowledged(
         self,

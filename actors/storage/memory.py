@@ -120,6 +120,12 @@ class MemoryEngine:
             index = self._by_column.get((read.table, column))
             if index is not None:
                 return [rows[key] for key in index.get(value, ())]
+        for column, values in read.within.items():
+            index = self._by_column.get((read.table, column))
+            if index is not None:
+                return [
+                    rows[key] for value in dict.fromkeys(values) for key in index.get(value, ())
+                ]
         return rows.values()
 
 

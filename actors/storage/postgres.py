@@ -30,6 +30,7 @@ from actors.database.outcomes import TransactionStatus, current_transaction, tra
 from actors.storage import sql
 from actors.storage.engine import EngineUnavailable
 from actors.storage.errors import Conflict, Duplicate, Rejected, StorageError
+from actors.storage.forms import Forms
 from actors.storage.operations import Create
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class PostgresEngine:
     ) -> None:
         self._database = database
         self._tables = tables
+        self._forms = Forms(tables)
         self._timeout_s = query_timeout_s
         self._log = log
         self._writer: Connection | None = None
@@ -170,9 +172,10 @@ class PostgresEngine:
         outcomes: list[StorageError | None] = [None] * len(units)
         left = list(range(len(units)))
         for _ in range(_ROUNDS_MAX):
-            statements = sql.plan([units[index] for index in left], self._tables)
+            statements = sql.plan([units[index] for index in left], self._forms)
+            work = _together(statements, self._forms)
             try:
-                if not left or await self._transact(writer, _together(statements), outcomes):
+                if not left or await self._transact(writer, work, outcomes):
                     return outcomes
                 failed = await writer.run(_Blame(statements), timeout_s=self._timeout_s)
             except _REFUSALS:
@@ -181,7 +184,7 @@ class PostgresEngine:
                 outcomes[left[position]] = failure
             left = [index for position, index in enumerate(left) if position not in failed]
         if left:
-            plans = {index: sql.plan([units[index]], self._tables) for index in left}
+            plans = {index: sql.plan([units[index]], self._forms) for index in left}
             await self._transact(writer, _one_by_one(plans, outcomes), outcomes)
         return outcomes
 
@@ -268,17 +271,17 @@ class _ReadScript:
 
 async def _touches_all(session: Session, statement: sql.Statement) -> bool:
     """Run a statement; whether it touched every row that it was to touch."""
-    tag = await session.execute(statement.sql, *statement.arguments)
+    tag = await session.execute(statement.form.sql, *statement.arguments())
     return int(tag.rpartition(" ")[2]) == len(statement.owners)
 
 
-def _together(statements: Sequence[sql.Statement]) -> Script[str | None]:
+def _together(statements: Sequence[sql.Statement], forms: Forms) -> Script[str | None]:
     """Carry out all units at once; give the transaction's id, None where one of them cannot be."""
 
     async def work(session: Session) -> str | None:
         xid: str | None = None
         for wave in sql.waves(statements):
-            text, arguments = sql.together(wave)
+            text, arguments = sql.together(wave, forms)
             # There is always one row.
             [row] = await session.fetch(text, *arguments)
             *touched, xid = row.values()
@@ -318,8 +321,8 @@ async def _alone(session: Session, statements: Sequence[sql.Statement]) -> Stora
 
 
 def _failure(statement: sql.Statement) -> StorageError:
-    name = statement.table.name
-    return Duplicate(name) if statement.kind is Create else Conflict(name)
+    name = statement.form.table.name
+    return Duplicate(name) if statement.form.kind is Create else Conflict(name)
 
 
 class _Blame:
@@ -344,9 +347,8 @@ class _Blame:
                 if failed and statement.wave > wave:
                     break
                 wave = statement.wave
-                touched = await session.fetch(
-                    statement.sql + statement.returning, *statement.arguments
-                )
+                form = statement.form
+                touched = await session.fetch(form.sql + form.returning, *statement.arguments())
                 for owner in sql.untouched(statement, [tuple(row.values()) for row in touched]):
                     failed.setdefault(owner, _failure(statement))
         finally:

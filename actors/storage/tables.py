@@ -6,14 +6,15 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from operator import itemgetter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _BIGINT_MAX = 2**63 - 1
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 class ColumnType(Enum):
@@ -28,9 +29,9 @@ class ColumnType(Enum):
 
     __hash__ = object.__hash__
 
-    def fault(self, value: object) -> str | None:
-        """Say what keeps ``value`` from being of this type, or None where nothing does."""
-        return _FAULTS[self](value)
+
+Check: TypeAlias = "Callable[[object], str | None]"
+"""Looks at a value; gives None for a sound one, otherwise what is wrong with it."""
 
 
 def _bigint_fault(value: object) -> str | None:
@@ -69,7 +70,7 @@ def _text_fault(value: object) -> str | None:
     return None
 
 
-_FAULTS: Final[Mapping[ColumnType, Callable[[object], str | None]]] = MappingProxyType(
+_FAULTS: Final[Mapping[ColumnType, Check]] = MappingProxyType(
     {
         ColumnType.UUID: _uuid_fault,
         ColumnType.TEXT: _text_fault,
@@ -81,6 +82,10 @@ _FAULTS: Final[Mapping[ColumnType, Callable[[object], str | None]]] = MappingPro
 )
 
 
+def _unless_null(fault: Check) -> Check:
+    return lambda value: None if value is None else fault(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One declared column."""
@@ -88,17 +93,20 @@ class Column:
     name: str
     type: ColumnType
     nullable: bool = False
-    _type_fault: Callable[[object], str | None] = field(init=False, repr=False, compare=False)
+    refusal: Check = field(init=False, repr=False, compare=False)
+    """Gives None for what may be stored, at once; `fault` explains the rest."""
 
     def __post_init__(self) -> None:
-        """Find the check of the type, which every value goes through."""
-        object.__setattr__(self, "_type_fault", _FAULTS[self.type])
+        """Put the check together, which every value goes through."""
+        of_type = _FAULTS[self.type]
+        # Null is of no type.
+        object.__setattr__(self, "refusal", _unless_null(of_type) if self.nullable else of_type)
 
     def fault(self, value: object) -> str | None:
         """Say what keeps ``value`` out of this column, or None where nothing does."""
         if value is None:
             return None if self.nullable else "must not be null"
-        return self._type_fault(value)
+        return self.refusal(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +122,29 @@ class Table:
     versioned: bool = False
     by_name: Mapping[str, Column] = field(init=False, repr=False)
     given: tuple[str, ...] = field(init=False, repr=False)
-    """The names of the columns that are not Storage's own to count."""
-    needed: frozenset[str] = field(init=False, repr=False)
-    """The names of those that a new row cannot go without."""
+    """What a new row is given: the columns of the key, then all others but Storage's own."""
+    given_names: frozenset[str] = field(init=False, repr=False)
+    key_of: Callable[[Mapping[str, object]], object] = field(init=False, repr=False)
+    """Gives a row's key: its value, or a tuple of them where it has several columns."""
+    key_checks: tuple[tuple[str, Check], ...] = field(init=False, repr=False)
+    row_checks: tuple[tuple[str, Check], ...] = field(init=False, repr=False)
+    change_checks: Mapping[str, Check] = field(init=False, repr=False)
+    """By name, the checks of a key, of a new row, and of what an update may change."""
 
     def __post_init__(self) -> None:
-        """Index the columns by name."""
-        object.__setattr__(self, "by_name", {column.name: column for column in self.columns})
-        own = {"version"} if self.versioned else set[str]()
-        given = [column for column in self.columns if column.name not in own]
-        object.__setattr__(self, "given", tuple(column.name for column in given))
-        needed = frozenset(column.name for column in given if not column.nullable)
-        object.__setattr__(self, "needed", needed)
+        """Find by name what every operation needs."""
+        by_name = {column.name: column for column in self.columns}
+        own = {*self.key, "version"} if self.versioned else {*self.key}
+        key = {name: by_name[name].refusal for name in self.key}
+        change = {name: column.refusal for name, column in by_name.items() if name not in own}
+        found: dict[str, object] = {
+            "by_name": by_name,
+            "given": (*key, *change),
+            "given_names": frozenset((*key, *change)),
+            "key_of": itemgetter(*self.key),
+            "key_checks": tuple(key.items()),
+            "row_checks": (*key.items(), *change.items()),
+            "change_checks": change,
+        }
+        for name, value in found.items():
+            object.__setattr__(self, name, value)

@@ -20,6 +20,58 @@ READ_LIMIT_MAX = 10_000
 
 def unit_faults(operations: Iterable[Operation], tables: Mapping[str, Table]) -> tuple[Fault, ...]:
     """Find what is wrong with a unit; empty where nothing is."""
+    rows: set[tuple[str, object]] = set()
+    for operation in operations:
+        row = _sound_row(operation, tables)
+        if row is None or row in rows:
+            break
+        rows.add(row)
+    else:
+        if rows:
+            return ()
+    return explained_faults(operations, tables)
+
+
+def _sound_row(operation: Operation, tables: Mapping[str, Table]) -> tuple[str, object] | None:
+    """Name the row that an operation touches, None where anything is wrong with the operation.
+
+    Nearly every operation is sound, and is told so here without a list of faults being made.
+    """
+    table = tables.get(operation.table)
+    if table is None:
+        return None
+    if isinstance(operation, Create):
+        source = operation.values
+        checks = table.row_checks
+        if not source.keys() <= table.given_names:
+            return None
+    else:
+        source = operation.key
+        checks = table.key_checks
+        if len(source) != len(checks) or (operation.version is not None and not table.versioned):
+            return None
+        if isinstance(operation, Update) and not _is_sound_change(operation.values, table):
+            return None
+    get = source.get
+    for name, refusal in checks:
+        if refusal(get(name)) is not None:
+            return None
+    return table.name, table.key_of(source)
+
+
+def _is_sound_change(values: Mapping[str, object], table: Table) -> bool:
+    checks = table.change_checks
+    for name, value in values.items():
+        refusal = checks.get(name)
+        if refusal is None or refusal(value) is not None:
+            return False
+    return bool(values)
+
+
+def explained_faults(
+    operations: Iterable[Operation], tables: Mapping[str, Table]
+) -> tuple[Fault, ...]:
+    """Find and name every fault of a unit; empty where there is none."""
     faults: list[Fault] = []
     rows: set[tuple[object, ...]] = set()
     empty = True
@@ -90,9 +142,11 @@ def _check_operation(operation: Operation, table: Table, faults: list[Fault]) ->
 
 def _check_new_row(table: Table, values: Mapping[str, object], faults: list[Fault]) -> None:
     faults.extend(_value_faults(table, values))
-    if not table.needed <= values.keys():
-        missing = (c.name for c in table.columns if c.name in table.needed - values.keys())
-        faults.extend((f"{table.name}.{name}", "is missing") for name in missing)
+    faults.extend(
+        (f"{table.name}.{column.name}", "is missing")
+        for column in table.columns
+        if column.name in table.given and not column.nullable and column.name not in values
+    )
     if table.versioned and "version" in values:
         faults.append((f"{table.name}.version", "is counted by Storage itself"))
 

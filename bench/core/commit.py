@@ -20,6 +20,7 @@ from actors.database.embedded import embedded_postgres
 from actors.database.processes import cluster_processes
 from actors.inventory.ruleset import load_ruleset
 from actors.storage import sql
+from actors.storage.forms import Forms
 from actors.storage.postgres import PostgresEngine
 from actors.storage.schema import declared_tables
 from bench.core.figures import Report, parser, per_second, watch
@@ -105,12 +106,12 @@ class _Single:
     """One order in a transaction of its own."""
 
     def __init__(self, operations: tuple[Operation, ...]) -> None:
-        self._statements = sql.plan([operations], declared_tables())
+        self._statements = sql.plan([operations], Forms(declared_tables()))
 
     async def __call__(self, session: Session) -> None:
         async with session.transaction():
             for statement in self._statements:
-                await session.execute(statement.sql, *statement.arguments)
+                await session.execute(statement.form.sql, *statement.arguments())
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from actors.authx.tokens import AccessTokens
 from actors.inventory.engine import new_state, place_order, view
 from actors.inventory.ruleset import load_ruleset
 from actors.storage import sql
+from actors.storage.forms import Forms
 from actors.storage.schema import declared_tables
 from actors.storage.validation import unit_faults
 from bench.core.figures import Report, each_us, parser, watch
@@ -80,6 +81,7 @@ def measure(rounds: int) -> Report:
         )
     )
     tables = declared_tables()
+    forms = Forms(tables)
     units = [tuple(work.operations()) for work in works]
     report.add(
         each_us(
@@ -92,7 +94,7 @@ def measure(rounds: int) -> Report:
         each_us(
             "the statements of 64 units, for each unit",
             64 * 20,
-            timed(lambda n: sql.plan(units[64 * n : 64 * n + 64], tables), rounds, 20),
+            timed(lambda n: sql.plan(units[64 * n : 64 * n + 64], forms), rounds, 20),
         )
     )
     report.add(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actors.storage import Create, Delete, Operation, Read, Update, sql
+from actors.storage.forms import Forms
 from actors.storage.schema import LEDGER, declared_tables
 from tests.actors.storage.support import new_entry, new_id, new_world
 
@@ -14,8 +15,8 @@ A, B = new_id(), new_id()
 
 def planned(*units: list[Operation]) -> list[tuple[int, str, str, list[int]]]:
     """Plan units; give wave, kind, table and owners of each statement."""
-    statements = sql.plan([tuple(unit) for unit in units], TABLES)
-    return [(s.wave, s.kind.__name__, s.table.name, s.owners) for s in statements]
+    statements = sql.plan([tuple(unit) for unit in units], Forms(TABLES))
+    return [(s.wave, s.form.kind.__name__, s.form.table.name, s.owners) for s in statements]
 
 
 def tick(name: str, tick: int = 1, version: int | None = None) -> Update:
@@ -78,9 +79,9 @@ def test_plan_of_rows_with_keys_alike_in_two_tables_needs_one_wave() -> None:
 def test_plan_binds_every_value_and_quotes_every_name() -> None:
     """Values never reach the text of a statement."""
     evil = "'; drop table world; --"
-    [statement] = sql.plan([(new_world(evil),)], TABLES)
-    assert evil not in statement.sql
-    assert evil in [values[0] for values in statement.arguments]
+    [statement] = sql.plan([(new_world(evil),)], Forms(TABLES))
+    assert evil not in statement.form.sql
+    assert f'{{"{evil}"}}' in statement.arguments()
     text, arguments = sql.select(
         Read("ledger", where={"cause": evil}, within={"cause": (evil,)}), LEDGER
     )
@@ -90,7 +91,7 @@ def test_plan_binds_every_value_and_quotes_every_name() -> None:
 
 def test_untouched_names_the_unit_of_each_row_that_is_missing() -> None:
     """Rows that a statement did not touch are traced to their units, also repeated keys."""
-    [statement] = sql.plan([(new_entry(A, 1),), (new_entry(A, 2), new_entry(B, 1))], TABLES)
+    [statement] = sql.plan([(new_entry(A, 1),), (new_entry(A, 2), new_entry(B, 1))], Forms(TABLES))
     assert list(sql.untouched(statement, [])) == [0, 1, 1]
     assert list(sql.untouched(statement, [(A, 2)])) == [0, 1]
     assert list(sql.untouched(statement, [(B, 1), (A, 1), (A, 2)])) == []

@@ -1,0 +1,177 @@
+"""The forms of operations: what all operations alike have in common, worked out once; pure.
+
+Operations of one kind on one table with the same columns are of one form, and one statement with
+an ``UNNEST`` carries out any number of them. Forms come about by code, not by players, so there
+are few of them.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import count
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from actors.storage.literals import ARRAY_LITERALS
+from actors.storage.operations import Create, Operation, Update
+from actors.storage.tables import ColumnType, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    Shape = tuple[type[Operation], str, tuple[str, ...], bool]
+
+FORMS_MAX: Final = 256
+"""How many are remembered; before one more, all are forgotten, to be worked out again."""
+
+_NO_VALUES: Final[Mapping[str, object]] = MappingProxyType({})
+_EXPECTED: Final = "expected"
+"""What an operation's expected version is called; no column is."""
+_PARAMETER: Final = re.compile(r"\$(\d+)")
+
+
+class Form:
+    """One form of operation; the cells of each begin with the values of the row's key.
+
+    ``sql`` has a parameter for each cell, an array of that of every operation, and with
+    ``returning`` added it gives the keys of the rows that it touched.
+    """
+
+    __slots__ = ("_writers", "key_width", "kind", "returning", "sql", "table")
+
+    def __init__(self, shape: Shape, table: Table) -> None:
+        self.kind, _, names, versioned = shape
+        self.table = table
+        self.key_width = len(table.key)
+        cells = (*table.key, *names, *((_EXPECTED,) if versioned else ()))
+        if self.kind is Create:
+            cells = table.given
+            self.sql = _insert(table, cells)
+        elif self.kind is Update:
+            self.sql = _update(table, names, cells)
+        else:
+            self.sql = _delete(table, cells)
+        self.returning = " returning " + ", ".join(f't."{name}"' for name in table.key)
+        self._writers = tuple(ARRAY_LITERALS.get(_type(table, name)) for name in cells)
+
+    def arguments(self, rows: Iterable[Sequence[object]]) -> list[object]:
+        """Give the parameters of the cells of one operation or more."""
+        columns = zip(*rows, strict=True)
+        return [
+            list(column) if write is None else write(column)
+            for write, column in zip(self._writers, columns, strict=True)
+        ]
+
+
+class Forms:
+    """Every form that was met, and the statements that carry out several of them at once."""
+
+    __slots__ = ("_by_shape", "_tables", "_together")
+
+    def __init__(self, tables: Mapping[str, Table]) -> None:
+        self._tables = tables
+        self._by_shape: dict[Shape, Form] = {}
+        self._together: dict[tuple[Form, ...], str] = {}
+
+    def cells(self, operation: Operation) -> tuple[Form, tuple[object, ...]]:
+        """Give the form of an operation that is sound, and its cells."""
+        table = self._tables[operation.table]
+        cells: tuple[object, ...]
+        if isinstance(operation, Create):
+            shape: Shape = (Create, table.name, (), False)
+            cells = tuple(map(operation.values.get, table.given))
+        else:
+            version = operation.version
+            expected = () if version is None else (version,)
+            values = operation.values if isinstance(operation, Update) else _NO_VALUES
+            shape = (type(operation), table.name, tuple(values), version is not None)
+            key = map(operation.key.__getitem__, table.key)
+            cells = (*key, *values.values(), *expected)
+        return self._by_shape.get(shape) or self._new_form(shape, table), cells
+
+    def together(self, forms: tuple[Form, ...]) -> str:
+        """Give one statement for several forms; it takes the parameters of one after another.
+
+        Its row has, for each of them, how many rows it touched, and at last the transaction's id.
+        """
+        text = self._together.get(forms)
+        if text is None:
+            if len(self._together) >= FORMS_MAX:
+                self._together.clear()
+            text = self._together[forms] = _together(forms)
+        return text
+
+    def _new_form(self, shape: Shape, table: Table) -> Form:
+        if len(self._by_shape) >= FORMS_MAX:
+            self._by_shape.clear()
+        form = self._by_shape[shape] = Form(shape, table)
+        return form
+
+
+def _together(forms: Sequence[Form]) -> str:
+    parts: list[str] = []
+    parameters = count()
+    for number, form in enumerate(forms):
+        text = _PARAMETER.sub(lambda _: f"${next(parameters) + 1}", form.sql)
+        parts.append(f"s{number} as ({text} returning 1)")
+    # Only numbers and declared names reach the text; every value is a parameter.
+    counts = [f"(select count(*) from s{number})" for number in range(len(parts))]  # noqa: S608
+    told = ", ".join([*counts, "pg_current_xact_id()::text"])
+    return f"with {', '.join(parts)} select {told}"
+
+
+def _insert(table: Table, cells: tuple[str, ...]) -> str:
+    columns = ", ".join(f'"{name}"' for name in cells)
+    values = ", ".join(_cast(table, name) for name in cells)
+    version, one = (", version", ", 1") if table.versioned else ("", "")
+    return (
+        f'insert into "{table.name}" as t ({columns}{version}) '  # noqa: S608 - see _together
+        f"select {values}{one} from {_unnest(table, cells)} on conflict do nothing"
+    )
+
+
+def _update(table: Table, names: tuple[str, ...], cells: tuple[str, ...]) -> str:
+    sets = [f'"{name}" = {_cast(table, name)}' for name in names]
+    if table.versioned:
+        sets.append("version = t.version + 1")
+    return (
+        f'update "{table.name}" as t set {", ".join(sets)} '  # noqa: S608 - see _together
+        f"from {_unnest(table, cells)} where {_matches(table, cells)}"
+    )
+
+
+def _delete(table: Table, cells: tuple[str, ...]) -> str:
+    return (
+        f'delete from "{table.name}" as t using {_unnest(table, cells)} '  # noqa: S608 - see _together
+        f"where {_matches(table, cells)}"
+    )
+
+
+def _matches(table: Table, cells: tuple[str, ...]) -> str:
+    conditions = [f't."{name}" = u."{name}"' for name in table.key]
+    if _EXPECTED in cells:
+        conditions.append(f"t.version = u.{_EXPECTED}")
+    return " and ".join(conditions)
+
+
+def _unnest(table: Table, cells: tuple[str, ...]) -> str:
+    arrays = ", ".join(_array(table, name, number) for number, name in enumerate(cells, 1))
+    columns = ", ".join(f'"{name}"' for name in cells)
+    return f"unnest({arrays}) as u({columns})"
+
+
+def _array(table: Table, name: str, number: int) -> str:
+    type_ = _type(table, name)
+    given = "::text" if type_ in ARRAY_LITERALS else ""
+    # An array of jsonb would have to be quoted twice: the cast stands in the select list.
+    element = "text" if type_ is ColumnType.JSON else type_.value
+    return f"${number}{given}::{element}[]"
+
+
+def _type(table: Table, name: str) -> ColumnType:
+    return ColumnType.BIGINT if name == _EXPECTED else table.by_name[name].type
+
+
+def _cast(table: Table, name: str) -> str:
+    is_json = table.by_name[name].type is ColumnType.JSON
+    return f'u."{name}"' + ("::jsonb" if is_json else "")
