@@ -295,7 +295,8 @@ class Supervisor:
 
     async def _supervise(self, child: _Child) -> None:
         try:
-            await self._keep_running(child)
+            while self._goes_on(child, failure := await self._run_once(child)):
+                await self._back_off(child, failure)
         except BaseException as ending:
             if not all(isinstance(leaf, trio.Cancelled) for leaf in leaves(ending)):
                 child.state = ActorState.FAILED
@@ -308,21 +309,6 @@ class Supervisor:
             if child.ended is not None:
                 child.ended.set()
 
-    async def _keep_running(self, child: _Child) -> None:
-        while True:
-            failure = await self._run_once(child)
-            if failure is not None and child.awaited:
-                raise failure
-            if failure is not None:
-                child.failure = _one_line(failure)
-            if not self._comes_back(child, failure):
-                return
-            if not child.may_restart(self._limits, trio.current_time()):
-                self._give_up(child, failure)
-                return
-            self._restarts += 1
-            await self._back_off(child, failure)
-
     async def _run_once(self, child: _Child) -> Exception | None:
         """Run the actor in its child nursery; return what it failed with."""
         try:
@@ -331,6 +317,20 @@ class Supervisor:
         except Exception as failure:  # noqa: BLE001 - this is what a supervisor is for
             return _unwrapped(failure)
         return None
+
+    def _goes_on(self, child: _Child, failure: Exception | None) -> bool:
+        """Decide by policy and limits whether an actor that ended is started again."""
+        if failure is not None:
+            if child.awaited:
+                raise failure
+            child.failure = _one_line(failure)
+        if not self._comes_back(child, failure):
+            return False
+        if not child.may_restart(self._limits, trio.current_time()):
+            self._give_up(child, failure)
+            return False
+        self._restarts += 1
+        return True
 
     def _comes_back(self, child: _Child, failure: Exception | None) -> bool:
         """Decide by policy whether an actor that ended is started again."""

@@ -14,10 +14,8 @@ if TYPE_CHECKING:
     import trio
 
     from actors.inventory.actor import Surroundings
-    from actors.inventory.residents import Resident, Residents
+    from actors.inventory.residents import Residents
     from actors.supervisor import RestartLimits
-
-_NAME = "inventory/"
 
 
 class Activation:
@@ -38,7 +36,6 @@ class Activation:
         self._shared = shared
         self._mailbox_max = mailbox_max
         self._log = shared.log
-        self._actors: dict[str, Resident] = {}
         self._supervisor = Supervisor(
             nursery, limits, rng=rng, log=shared.log, on_failed=self._on_failed, quiet=True
         )
@@ -78,18 +75,15 @@ class Activation:
         subscription = self._bus.subscribe(
             Interest(Topic.TASK, key=account_id), buffer=self._mailbox_max
         )
+        # Its name is new: one that was passivated just now may still be on its way out.
         resident = self._residents.add(account_id, subscription)
-        # One that was passivated just now may still be on its way out under its own name.
-        name = f"{_NAME}{account_id}.{self._residents.activations}"
-        self._actors[name] = resident
         inventory = Inventory(resident, self._shared)
-        resident.on_removed = lambda: self._actors.pop(name, None)
-        self._supervisor.start_soon(name, inventory, Restart.TRANSIENT)
+        self._supervisor.start_soon(resident.name, inventory, Restart.TRANSIENT)
         return True
 
     def _on_failed(self, actor: str) -> None:
         """Let go of an inventory that keeps failing: the next message tries afresh."""
-        resident = self._actors.get(actor)
+        resident = self._residents.named(actor)
         if resident is not None:
             self._log.error("inventory_given_up", account=resident.account_id)
             self._residents.remove(resident)

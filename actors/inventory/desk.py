@@ -55,6 +55,11 @@ def carry_out(work: Work, body: InventoryMessage) -> object:
         InventoryError: it is refused and has changed nothing.
     """
     match body:
+        # What is asked most comes first.
+        case PlaceOrder():
+            return _place(work, body)
+        case GetInventory():
+            return _view(work)
         case SendTransfer() | ReceiveTransfer() | TakeBackTransfer() | ListTransfers():
             return _for_transfers(work, body)
         case GetEvents():
@@ -90,22 +95,11 @@ def _for_transfers(
 
 def _for_owner(
     work: Work,
-    body: GetInventory
-    | GetForecast
-    | GetQuote
-    | PlaceOrder
-    | CancelOrder
-    | GetOrder
-    | ListOrders
-    | GetLedger,
+    body: GetForecast | GetQuote | CancelOrder | GetOrder | ListOrders | GetLedger,
 ) -> object:
     match body:
-        case PlaceOrder():
-            return _place(work, body)
         case CancelOrder(order_id=order_id):
             return _cancel(work, order_id)
-        case GetInventory():
-            return _view(work)
         case GetForecast(seconds=seconds):
             return _forecast(work, seconds)
         case GetQuote(asset=asset, count=count):

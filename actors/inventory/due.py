@@ -6,7 +6,9 @@ accounts exist.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import trio
 
 from actors.inventory.errors import InventoryError
 from actors.inventory.messages import Settle
@@ -14,15 +16,26 @@ from actors.storage import Read, Row, StorageClient, StorageError
 from bus import BusError, Message, Topic
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from structlog.typing import FilteringBoundLogger
 
     from actors.inventory.activation import Activation
     from actors.inventory.world import WorldTime
     from bus import Bus, PendingReply
 
+_PAGES_LISTED: Final = 8
+"""How many pages one look into the database lists: a row of the list costs little."""
+_SLICE: Final = 32
+"""How many accounts are addressed in one go: about a millisecond of work, then I/O may come in."""
+
 
 class DueAccounts:
-    """Looks for due accounts at every tick and has each settled by its own Inventory."""
+    """Looks for due accounts at every tick and has each settled by its own Inventory.
+
+    Two pages of them are in hand at a time, so that the commands of players do not wait for all
+    that came due together, and the database is not left waiting between two pages.
+    """
 
     def __init__(
         self,
@@ -40,6 +53,7 @@ class DueAccounts:
         self._activation = activation
         self._world = world
         self._page = page
+        self._listed = _PAGES_LISTED * page
         self._reply_s = reply_seconds_max
         self._log = log
         self.lag_ms = 0
@@ -57,13 +71,13 @@ class DueAccounts:
             await self._world.wait_changed()
 
     async def _settle_all(self, now_ms: int) -> None:
-        """Settle page by page; a failing account does not hold up those due after it."""
+        """Settle list by list; a failing account does not hold up those due after it."""
         above: tuple[str, int] | None = None
         while True:
             rows = await self._due(now_ms, above)
             self.lag_ms = now_ms - rows[0]["next_due_ms"] if rows and above is None else self.lag_ms
-            settled = await self._settle_page(rows)
-            if len(rows) < self._page:
+            settled = await self._settle_each([row["account_id"] for row in rows])
+            if len(rows) < self._listed:
                 return
             if not settled:
                 above = ("next_due_ms", rows[-1]["next_due_ms"])
@@ -76,20 +90,33 @@ class DueAccounts:
                 above=above,
                 at_most=("next_due_ms", now_ms),
                 order_by="next_due_ms",
-                limit=self._page,
+                limit=self._listed,
             )
         )
         return rows
 
-    async def _settle_page(self, rows: list[Row]) -> int:
-        """Ask every account of a page at once, then wait for all; return how many were settled."""
+    async def _settle_each(self, account_ids: Sequence[str]) -> int:
+        """Have accounts settled, the next page while one is under way; return how many were."""
+        settled = 0
+        before: list[tuple[str, PendingReply[None]]] = []
+        for start in range(0, len(account_ids), self._page):
+            page = await self._address(account_ids[start : start + self._page])
+            settled += await self._count_settled(before)
+            before = page
+        return settled + await self._count_settled(before)
+
+    async def _address(self, account_ids: Sequence[str]) -> list[tuple[str, PendingReply[None]]]:
         asked: list[tuple[str, PendingReply[None]]] = []
-        for row in rows:
-            account_id: str = row["account_id"]
+        for number, account_id in enumerate(account_ids, start=1):
             reply, pending = self._bus.open_reply()
             message = Message(Topic.TASK, Settle(account_id), account_id, reply)
             self._activation.deliver(account_id, message)
             asked.append((account_id, pending))
+            if number % _SLICE == 0:
+                await trio.lowlevel.checkpoint()
+        return asked
+
+    async def _count_settled(self, asked: Iterable[tuple[str, PendingReply[None]]]) -> int:
         settled = 0
         for account_id, pending in asked:
             try:

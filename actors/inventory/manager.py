@@ -16,6 +16,7 @@ import trio
 from actors.inventory.activation import Activation
 from actors.inventory.actor import Surroundings
 from actors.inventory.due import DueAccounts
+from actors.inventory.loading import Loader
 from actors.inventory.messages import InventoryMessage
 from actors.inventory.residents import Residents
 from actors.inventory.world import WorldTime
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 _INVENTORY_MESSAGES = get_args(InventoryMessage)
 _SWEEP_S = 1.0
+_SLICE = 32
+"""How many inventories are ended in one go: about a millisecond of work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class InventoriesSettings:
     idle_seconds: float = 60.0
     live_max: int = 10_000
     mailbox_max: int = 256
-    due_page: int = 512
+    due_page: int = 256
     reply_seconds_max: float = 10.0
 
 
@@ -112,10 +115,16 @@ class Inventories:
                         version=self._rulebook.current.version,
                     )
                 async with trio.open_nursery() as nursery:
-                    activation = self._activation(nursery, residents, world)
+                    loader = Loader(
+                        self._bus,
+                        self._storage,
+                        wait_seconds_max=self._settings.reply_seconds_max,
+                    )
+                    activation = self._activation(nursery, residents, world, loader)
                     self._activated = activation
                     async with trio.open_nursery() as background:
                         due = self._due = self._due_accounts(activation, world)
+                        background.start_soon(loader.run)
                         background.start_soon(due.run)
                         background.start_soon(self._sweep, residents)
                         task_status.started()
@@ -175,8 +184,12 @@ class Inventories:
         """Passivate what has been idle long enough, again and again until cancelled."""
         while True:
             await trio.sleep(min(_SWEEP_S, self._settings.idle_seconds))
-            for resident in residents.idle_since(trio.current_time() - self._settings.idle_seconds):
-                residents.remove(resident)
+            moment = trio.current_time() - self._settings.idle_seconds
+            # In slices: what came to life together falls idle together.
+            while idle := residents.idle_since(moment, _SLICE):
+                for resident in idle:
+                    residents.remove(resident)
+                await trio.lowlevel.checkpoint()
 
     async def _world_time(self) -> WorldTime:
         world: World = await self._bus.ask(
@@ -188,10 +201,10 @@ class Inventories:
         return WorldTime(world.tick, world.now_ms)
 
     def _activation(
-        self, nursery: trio.Nursery, residents: Residents, world: WorldTime
+        self, nursery: trio.Nursery, residents: Residents, world: WorldTime, loader: Loader
     ) -> Activation:
         shared = Surroundings(
-            self._bus, self._storage, self._rulebook, world, self._log, self._tracer
+            self._bus, self._storage, loader, self._rulebook, world, self._log, self._tracer
         )
         return Activation(
             nursery,

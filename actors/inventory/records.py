@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from actors.inventory.engine import Events, Order, State, encode_state, next_due_ms, order_view
+from actors.inventory.engine import Order, encode_state, next_due_ms, order_view
 from actors.inventory.errors import IdempotencyKeyReused
 from actors.inventory.views import (
     ChangeView,
@@ -19,8 +19,9 @@ from actors.inventory.views import (
 from actors.storage import Create, Operation, Read, Row, Update
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
+    from actors.inventory.engine import Events, State
     from actors.inventory.ruleset import Ruleset
 
 A = TypeVar("A", OrderView, TransferRecord, GrantRecord)
@@ -58,11 +59,11 @@ class KeyRecord(msgspec.Struct, frozen=True, gc=False):
     answer: Answered
 
 
-def reads_of(account_id: str) -> tuple[Read, Read]:
-    """Give the reads that activate an inventory: its record, and its pending orders."""
+def reads_of(account_ids: tuple[str, ...]) -> tuple[Read, Read]:
+    """Give the reads that activate inventories: their records, and their pending orders."""
     return (
-        Read("inventories", where={"account_id": account_id}),
-        Read("orders", where={"account_id": account_id}, within={"state": _PENDING}),
+        Read("inventories", within={"account_id": account_ids}),
+        Read("orders", within={"account_id": account_ids, "state": _PENDING}),
     )
 
 
@@ -113,7 +114,7 @@ def changed_inventory(
 
 
 def event_operations(
-    account_id: str, events: Events, new_orders: frozenset[str], *, renamed: bool = False
+    account_id: str, events: Events, new_orders: Collection[str] = (), *, renamed: bool = False
 ) -> Iterator[Operation]:
     """Give the operations that keep what happened: the entries, and orders in their last form.
 

@@ -3,34 +3,39 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bus import Subscription
+
+_PREFIX: Final = "inventory/"
 
 
 class Resident:
-    """A live inventory's place: its subscription, and when it last had something to do."""
+    """A live inventory's place: its subscription, and when it last had something to do.
+
+    ``name`` is that of its actor, which no other life of the account has.
+    """
 
     __slots__ = (
         "_residents",
         "account_id",
         "active_at",
         "is_busy",
-        "on_removed",
+        "name",
         "subscription",
     )
 
-    def __init__(self, account_id: str, subscription: Subscription, residents: Residents) -> None:
+    def __init__(
+        self, account_id: str, name: str, subscription: Subscription, residents: Residents
+    ) -> None:
         self.account_id = account_id
+        self.name = name
         self.subscription = subscription
         self.active_at = trio.current_time()
         self.is_busy = False
-        self.on_removed: Callable[[], object] | None = None
         self._residents = residents
 
     @property
@@ -66,14 +71,20 @@ class Residents:
         """Find the live inventory of an account."""
         return self._live.get(account_id)
 
+    def named(self, actor: str) -> Resident | None:
+        """Find the live inventory whose actor has this name, if it still is the account's."""
+        resident = self._live.get(actor.removeprefix(_PREFIX).partition(".")[0])
+        return resident if resident is not None and resident.name == actor else None
+
     def is_full(self) -> bool:
         """Whether another one would be too many."""
         return len(self._live) >= self._live_max
 
     def add(self, account_id: str, subscription: Subscription) -> Resident:
         """Enter a new resident, the most recently used."""
-        resident = self._live[account_id] = Resident(account_id, subscription, self)
         self.activations += 1
+        name = f"{_PREFIX}{account_id}.{self.activations}"
+        resident = self._live[account_id] = Resident(account_id, name, subscription, self)
         return resident
 
     def remove(self, resident: Resident) -> None:
@@ -82,8 +93,6 @@ class Residents:
             del self._live[resident.account_id]
             self.passivations += 1
         resident.subscription.close()
-        if resident.on_removed is not None:
-            resident.on_removed()
         self.rest()
 
     def touch(self, resident: Resident) -> None:
@@ -94,18 +103,19 @@ class Residents:
 
     def rest(self) -> None:
         """Tell whoever waits for quiet to look again."""
-        self._resting.unpark_all()
+        if self._resting:
+            self._resting.unpark_all()
 
     def remove_all(self) -> None:
         """End every residence."""
         for resident in tuple(self._live.values()):
             self.remove(resident)
 
-    def idle_since(self, moment: float) -> list[Resident]:
-        """Give the idle residents that had nothing to do since ``moment``, in Trio's seconds."""
+    def idle_since(self, moment: float, most: int) -> list[Resident]:
+        """Give up to ``most`` that had nothing to do since ``moment`` of Trio's clock."""
         found: list[Resident] = []
         for resident in self._live.values():
-            if resident.active_at > moment:
+            if resident.active_at > moment or len(found) >= most:
                 break
             if resident.is_idle:
                 found.append(resident)
@@ -123,6 +133,10 @@ class Residents:
 
     async def wait_quiet(self) -> None:
         """Wait until no resident has anything in hand or waiting."""
-        while not all(resident.is_idle for resident in self._live.values()):
+        while self._restless():
             await self._resting.park()
         await trio.lowlevel.checkpoint()
+
+    def _restless(self) -> bool:
+        # From the most recently used on, where the busy ones are.
+        return any(not resident.is_idle for resident in reversed(self._live.values()))

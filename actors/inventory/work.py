@@ -6,21 +6,23 @@ changes nothing, and the next goes on from there. Nothing is answered before all
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from actors.inventory import records
-from actors.inventory.engine import Events, State, advance, next_due_ms
+from actors.inventory.engine import Events, advance, next_due_ms
 from actors.inventory.errors import IdempotencyKeyReused
+from actors.inventory.records import KeyRecord
+from actors.inventory.views import TransferRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from actors.inventory.engine import Order
+    from actors.inventory.engine import Order, State
     from actors.inventory.events import Recent
-    from actors.inventory.records import Answered, KeyRecord
+    from actors.inventory.records import Answered
     from actors.inventory.ruleset import Ruleset
-    from actors.inventory.views import LedgerEntry, TransferRecord
+    from actors.inventory.views import LedgerEntry
     from actors.inventory.world import WorldTime
     from actors.storage import Operation, Read, Row
 
@@ -44,27 +46,44 @@ class Dispatch:
     replayed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Context:
-    """What a unit of work is done in: the rules, the time, and what is known beside the state.
+    """What an account's work is done in: the rules, the time, and what is known beside the state.
 
-    ``settled_transfers`` are the records of those in hand that are settled already;
-    ``sent_today`` is what was sent since the day of world time began; ``goods`` gives what a
-    transfer carries by the names of these rules; ``recent`` are the last entries, where somebody
-    follows the account.
+    The Inventory keeps it; a unit of work only reads it. ``goods`` gives what a transfer carries
+    by the names of these rules; ``settled_transfers`` are the records of those in hand that are
+    settled already; ``sent_today`` is what was sent since the day of world time began; ``recent``
+    are the last entries, where somebody follows the account.
     """
 
     ruleset: Ruleset
     world: WorldTime
-    known_keys: Mapping[str, KeyRecord]
-    settled_transfers: Mapping[str, TransferRecord]
-    sent_today: Mapping[str, int]
     goods: Callable[[TransferRecord], Mapping[str, int]]
+    known_keys: dict[str, KeyRecord] = field(default_factory=dict[str, KeyRecord])
+    settled_transfers: dict[str, TransferRecord] = field(default_factory=dict[str, TransferRecord])
+    sent_today: dict[str, int] = field(default_factory=dict[str, int])
     recent: Recent | None = None
 
 
 class Work:
     """One unit of work on an inventory of a given version."""
+
+    __slots__ = (
+        "_entries",
+        "_frozen_before",
+        "_more",
+        "_new_orders",
+        "_orders",
+        "_state_before",
+        "_version",
+        "context",
+        "frozen_ms",
+        "new_keys",
+        "refused_keys",
+        "ruleset",
+        "sent",
+        "state",
+    )
 
     def __init__(self, state: State, version: int, frozen_ms: int | None, context: Context) -> None:
         self.state = state
@@ -72,8 +91,10 @@ class Work:
         self.context = context
         self.ruleset = context.ruleset
         self.new_keys: dict[str, KeyRecord] = {}
+        self.refused_keys: set[str] = set()
         self.sent: dict[str, int] = {}
-        self._before = (state, frozen_ms)
+        self._state_before = state
+        self._frozen_before = frozen_ms
         self._version = version
         self._entries: list[LedgerEntry] = []
         self._orders: dict[str, Order] = {}
@@ -95,7 +116,11 @@ class Work:
     @property
     def changed(self) -> bool:
         """Whether there is anything to commit."""
-        return (self.state, self.frozen_ms) != self._before or bool(self._more)
+        return (
+            self.state is not self._state_before
+            or self.frozen_ms != self._frozen_before
+            or bool(self._more)
+        )
 
     @property
     def version(self) -> int:
@@ -125,7 +150,8 @@ class Work:
         """Go on from ``state``, and store it even where nothing but time has passed."""
         self.state = state
         self._entries.extend(events.entries)
-        self._orders.update((order.id, order) for order in events.orders)
+        for order in events.orders:
+            self._orders[order.id] = order
         if new_order is not None:
             self._new_orders.add(new_order)
 
@@ -158,15 +184,14 @@ class Work:
 
     def remember(self, key: str, fingerprint: bytes, answer: Answered) -> None:
         """Keep an idempotency key with its first answer, in the same unit as its effect."""
-        record = self.new_keys[key] = records.KeyRecord(fingerprint, answer)
+        record = self.new_keys[key] = KeyRecord(fingerprint, answer)
         self.store(records.key_operation(self.account_id, key, record, self.now_ms))
 
     def operations(self) -> list[Operation]:
         """Give the unit that makes all of it durable."""
         events = Events(tuple(self._entries), tuple(self._orders.values()))
-        new_orders = frozenset(self._new_orders)
         return [
             records.changed_inventory(self.state, self.ruleset, self._version, self.frozen_ms),
-            *records.event_operations(self.account_id, events, new_orders),
+            *records.event_operations(self.account_id, events, self._new_orders),
             *self._more,
         ]

@@ -15,6 +15,7 @@ import trio
 from actors.inventory import Rulebook
 from actors.inventory.activation import Activation
 from actors.inventory.actor import Surroundings
+from actors.inventory.loading import Loader
 from actors.inventory.residents import Residents
 from actors.inventory.world import WorldTime
 from actors.storage import STORAGE_KEY, Storage, StorageClient, StorageSettings
@@ -101,10 +102,12 @@ async def open_stage(
             client = StorageClient(bus, timeout_s=_REPLY_S)
             rulebook = Rulebook(ruleset, {})
             await rulebook.open(client, world.now_ms)
+            loader = Loader(bus, client, wait_seconds_max=_REPLY_S)
+            nursery.start_soon(loader.run)
             activation = Activation(
                 nursery,
                 Residents(accounts),
-                Surroundings(bus, client, rulebook, world, log),
+                Surroundings(bus, client, loader, rulebook, world, log),
                 limits,
                 mailbox_max=MAILBOX_MAX,
                 rng=rng,

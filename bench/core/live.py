@@ -86,18 +86,32 @@ async def read_all(stage: Stage, accounts: int) -> Watch:
 
 
 async def _loop_stall(report: Report, label: str) -> None:
-    """Tell how late a sleeping task was woken; by CPU time: how long this process was busy."""
+    """Tell how late a sleeping task was woken; by CPU time: how long this process was busy.
+
+    What the kernel let this thread wait for a core, because others had it, is told apart: that
+    much of it says nothing about this program.
+    """
     late: list[float] = []
+    own: list[float] = []
     busy: list[float] = []
     end = trio.current_time() + TICKING_S
     while trio.current_time() < end:
-        began, used = time.perf_counter(), time.process_time()
+        began, used, waited = time.perf_counter(), time.process_time(), _waited_for_core_s()
         await trio.sleep(0.001)
         late.append(1000 * (time.perf_counter() - began) - 1)
         busy.append(1000 * (time.process_time() - used))
+        own.append(late[-1] - 1000 * (_waited_for_core_s() - waited))
     for name, share in (("p50", 0.5), ("p99", 0.99), ("most", 1.0)):
         told = f"loop late while it ticks, {label}: {name}"
         report.add(Figure(told, percentile(late, share), "ms", percentile(busy, share)))
+        if name != "p50":
+            report.add(Figure("  without waiting for a core", percentile(own, share), "ms"))
+
+
+def _waited_for_core_s() -> float:
+    """Give how long this thread was ready to run and did not, since it began."""
+    told = Path("/proc/thread-self/schedstat").read_text(encoding="ascii")
+    return int(told.split()[1]) / 1e9
 
 
 async def _floor(dsn: str, accounts: int) -> Watch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from actors.inventory.desk import carry_out
@@ -23,7 +24,7 @@ class Orders:
     """Makes one order after another for seeded accounts, without anybody storing them."""
 
     def __init__(self, ruleset: Ruleset, accounts: int, now_ms: int) -> None:
-        self._context = Context(ruleset, WorldTime(1, now_ms), {}, {}, {})
+        self._context = Context(ruleset, WorldTime(1, now_ms), attrgetter("resources"))
         self._states: list[tuple[State, int]] = [
             (new_state(account_id(number), ruleset, now_ms)[0], 1) for number in range(accounts)
         ]

@@ -10,8 +10,8 @@ from actors.inventory.engine.commands import cancel_order, new_state, place_orde
 from actors.inventory.engine.freeze import thaw
 from actors.inventory.engine.grains import AMOUNT_MAX, COUNT_MAX, GRAINS_PER_UNIT
 from actors.inventory.engine.grants import grant
-from actors.inventory.engine.orders import Order, OrderState
-from actors.inventory.engine.project import forecast, order_view, view
+from actors.inventory.engine.orders import Order, OrderState, order_view
+from actors.inventory.engine.project import forecast, view
 from actors.inventory.engine.quotes import Quote, quote
 from actors.inventory.engine.resettle import resettle
 from actors.inventory.engine.settle import advance, next_due_ms

@@ -36,8 +36,7 @@ _SERIES_PER_EFFORT: Final = 4
 
 def moves_rates(ruleset: Ruleset, asset: str) -> bool:
     """Return whether owning more of this unit changes any rate, capacity or balance."""
-    effects = _effects(ruleset, asset)
-    return bool(effects.makes or effects.balance or effects.capacity)
+    return asset in ruleset.works.movers
 
 
 def count_max(ruleset: Ruleset, asset: str) -> int:

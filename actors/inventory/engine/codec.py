@@ -12,6 +12,7 @@ import msgspec
 
 from actors.inventory.engine.grains import GRAINS_PER_UNIT, LATEST_MS
 from actors.inventory.engine.orders import UNIT, Order
+from actors.inventory.engine.pending import Pending
 from actors.inventory.engine.state import State, flows_of
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def decode_state(raw: bytes | str, ruleset: Ruleset, orders: Iterable[Order]) ->
         levels=record.levels,
         units=record.units,
         held=_from_pairs(record.held),
-        orders=pending,
+        pending=Pending.of(pending),
         flows=flows_of(ruleset, record.levels, record.units),
     )
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from actors.inventory.engine.batches import count_max
+from actors.inventory.engine.batches import WALKED_COUNT_MAX, count_max
 from actors.inventory.engine.draft import Draft
 from actors.inventory.engine.grains import AMOUNT_MAX, LATEST_MS, to_grains
 from actors.inventory.engine.orders import UNIT, Order, pending_of
+from actors.inventory.engine.pending import NO_LOAD, Load, Pending
 from actors.inventory.engine.settle import settle
 from actors.inventory.engine.state import Events, State, flows_of
 from actors.inventory.errors import (
@@ -41,7 +42,7 @@ def new_state(account_id: str, ruleset: Ruleset, now_ms: int) -> tuple[State, Ev
         levels={},
         units={},
         held={},
-        orders=(),
+        pending=Pending(),
         flows=flows_of(ruleset, {}, {}),
     )
     draft = Draft(blank, ruleset)
@@ -82,8 +83,8 @@ def place_order(
     if missing:
         raise PrerequisitesMissing(missing)
     queue = ruleset.queues[rules.queue]
-    in_queue = [order for order in draft.orders if order.queue == queue.name]
-    if len(in_queue) >= queue.slots + queue.length:
+    ahead = draft.pending.loads.get(queue.name, NO_LOAD)
+    if ahead.length >= queue.slots + queue.length:
         raise QueueFull(queue.name)
     cost = price(ruleset, rules, level, count)
     order = Order(
@@ -103,7 +104,7 @@ def place_order(
         starts_ms=None,
         finishes_ms=None,
     )
-    _check_time(draft, order, in_queue)
+    _check_time(draft, order, ahead)
     missing = draft.shortfall(cost)
     if missing:
         raise InsufficientResources(missing)
@@ -159,6 +160,9 @@ def check_count(ruleset: Ruleset, rules: Asset, count: int | None) -> None:
         if count is not None:
             raise InvalidCount(f"{rules.address} is built level by level: leave count out")
         return
+    # What may be walked may be ordered, whatever the unit does.
+    if type(count) is int and 1 <= count <= WALKED_COUNT_MAX:
+        return
     most = count_max(ruleset, rules.address)
     if type(count) is not int or not 1 <= count <= most:
         raise InvalidCount(f"count must be an integer from 1 to {most}")
@@ -186,14 +190,14 @@ def price(ruleset: Ruleset, rules: Asset, level: int | None, count: int | None) 
     if count is None:
         return dict(cost)
     total = {name: paid * count for name, paid in cost.items()}
-    if any(paid > AMOUNT_MAX for paid in total.values()):
+    if max(total.values(), default=0) > AMOUNT_MAX:
         raise InvalidCount(f"{count} {rules.address} cost more than {AMOUNT_MAX} of a resource")
     return total
 
 
-def _check_time(draft: Draft, order: Order, ahead: list[Order]) -> None:
+def _check_time(draft: Draft, order: Order, ahead: Load) -> None:
     """Refuse what could finish beyond the last moment that can be written."""
-    if draft.at_ms + order.duration_ms + sum(o.duration_ms for o in ahead) <= LATEST_MS:
+    if draft.at_ms + order.duration_ms + ahead.duration_ms <= LATEST_MS:
         return
     if order.count is not None:
         raise InvalidCount(f"{order.count} {order.asset} would not be finished in this calendar")

@@ -43,7 +43,7 @@ class Draft:
         "held",
         "levels",
         "order_seq",
-        "orders",
+        "pending",
         "ruleset",
         "run",
         "seq",
@@ -61,7 +61,7 @@ class Draft:
         self.levels = state.levels
         self.units = state.units
         self.held = state.held
-        self.orders = state.orders
+        self.pending = state.pending
         self.flows = state.flows
         self.run: Run | None = None
         self.effort = 0
@@ -85,7 +85,7 @@ class Draft:
             levels=self.levels,
             units=self.units,
             held=self.held,
-            orders=self.orders,
+            pending=self.pending,
             flows=self.flows,
         )
         if not self._entries and not self._changed:
@@ -203,19 +203,24 @@ class Draft:
 
     # -- orders --------------------------------------------------------------------------------
 
+    @property
+    def orders(self) -> tuple[Order, ...]:
+        """The pending orders, by ``seq``."""
+        return self.pending.orders
+
     def put(self, order: Order) -> None:
         """Record a pending order, new or in a new form."""
         self._changed[order.id] = order
         if order.seq > self.order_seq:
             self.order_seq = order.seq
-            self.orders = (*self.orders, order)
+            self.pending = self.pending.added(order)
         else:
-            self.orders = tuple(order if o.seq == order.seq else o for o in self.orders)
+            self.pending = self.pending.changed(order)
 
     def close_order(self, order: Order) -> None:
         """Record the last form of an order, which is pending no longer."""
         self._changed[order.id] = order
-        self.orders = tuple(o for o in self.orders if o.seq != order.seq)
+        self.pending = self.pending.removed(order.seq)
 
     def land(self, order: Order, delivered: int, last_ms: int) -> Order:
         """Hand over the units of ``order`` up to ``delivered``, the last at ``last_ms``."""
@@ -241,13 +246,10 @@ class Draft:
         A slot must be free, and a level waits for the level before it, so that with several slots
         no level overtakes the one it builds on.
         """
-        running = 0
-        for order in self.orders:
-            if order.queue == queue and order.state == "running":
-                if order.asset == asset and kind != UNIT:
-                    return False
-                running += 1
-        return running < self.ruleset.queues[queue].slots
+        running = [order.asset for order in self.pending.running if order.queue == queue]
+        if kind != UNIT and asset in running:
+            return False
+        return len(running) < self.ruleset.queues[queue].slots
 
     def start(self, order: Order) -> None:
         """Let an order, new or waiting, run from now on."""
@@ -257,7 +259,7 @@ class Draft:
 
     def start_waiting(self, queue: str) -> None:
         """Start what waits in ``queue``, by sequence, while slots are free."""
-        running = [o for o in self.orders if o.queue == queue and o.state == "running"]
+        running = [order for order in self.pending.running if order.queue == queue]
         free = self.ruleset.queues[queue].slots - len(running)
         rising = {order.asset for order in running if order.kind != UNIT}
         for order in self.orders if free > 0 else ():
@@ -283,8 +285,8 @@ def _changes_between(
             delta = balance - earlier // GRAINS_PER_UNIT
             if delta:
                 changes[prefix + name] = ChangeView(delta, balance)
-    for name in before.keys() - after.keys():
-        gone = before[name] // GRAINS_PER_UNIT
-        if gone:
+    for name, earlier in before.items():
+        gone = earlier // GRAINS_PER_UNIT
+        if gone and name not in after:
             changes[prefix + name] = ChangeView(-gone, 0)
     return changes

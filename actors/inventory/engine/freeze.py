@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from actors.inventory.engine.pending import Pending
 from actors.inventory.engine.state import Events, State
 
 
@@ -25,5 +26,7 @@ def thaw(state: State, now_ms: int) -> tuple[State, Events]:
         for order in state.orders
     )
     moved = tuple(new for new, old in zip(orders, state.orders, strict=True) if new is not old)
-    thawed = msgspec.structs.replace(state, at_ms=state.at_ms + pause_ms, orders=orders)
+    thawed = msgspec.structs.replace(
+        state, at_ms=state.at_ms + pause_ms, pending=Pending.of(orders)
+    )
     return thawed, Events((), moved)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
+from actors.inventory.views import OrderView
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -78,6 +80,22 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             denominator *= self.count
         shares = {name: paid * numerator // denominator for name, paid in self.cost.items()}
         return {name: share for name, share in shares.items() if share}
+
+
+def order_view(order: Order) -> OrderView:
+    """Return an order as its owner sees it."""
+    return OrderView(
+        order.id,
+        order.asset,
+        order.kind,
+        order.level,
+        order.count,
+        order.cost,
+        order.state,
+        order.placed_ms,
+        order.starts_ms,
+        order.finishes_ms,
+    )
 
 
 def pending_of(orders: Iterable[Order], asset: str) -> int:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.inventory.engine.grains import GRAINS_PER_UNIT, LATEST_MS, to_grains
-from actors.inventory.engine.settle import advance, foresee
+from actors.inventory.engine.settle import foresee, glimpse
 from actors.inventory.errors import ForecastTooFar
-from actors.inventory.views import BalanceView, InventoryView, OrderView, StockView
+from actors.inventory.views import BalanceView, InventoryView, StockView
 
 if TYPE_CHECKING:
-    from actors.inventory.engine.orders import Order
     from actors.inventory.engine.state import State
     from actors.inventory.ruleset import Ruleset
 
@@ -21,8 +20,7 @@ def view(state: State, ruleset: Ruleset, now_ms: int, *, version: int, tick: int
     ``version`` and ``tick`` are handed through. ``full_at_ms`` is None where the stock is full,
     does not grow, has no capacity, or would be full only after the year 9999.
     """
-    if now_ms > state.at_ms:
-        state, _ = advance(state, ruleset, now_ms)
+    state = glimpse(state, ruleset, now_ms)
     assets = ruleset.assets
     buildings: dict[str, int] = {}
     technologies: dict[str, int] = {}
@@ -42,7 +40,7 @@ def view(state: State, ruleset: Ruleset, now_ms: int, *, version: int, tick: int
         buildings=buildings,
         technologies=technologies,
         units=state.units,
-        orders=tuple([order_view(order) for order in state.orders]),
+        orders=state.pending.views,
     )
 
 
@@ -59,22 +57,6 @@ def forecast(
         if reached_ms < at_ms:
             raise ForecastTooFar(reached_ms, now_ms)
     return view(state, ruleset, at_ms, version=version, tick=tick)
-
-
-def order_view(order: Order) -> OrderView:
-    """Return an order as its owner sees it."""
-    return OrderView(
-        order.id,
-        order.asset,
-        order.kind,
-        order.level,
-        order.count,
-        order.cost,
-        order.state,
-        order.placed_ms,
-        order.starts_ms,
-        order.finishes_ms,
-    )
 
 
 def _stocks(state: State) -> dict[str, StockView]:

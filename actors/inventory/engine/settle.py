@@ -7,6 +7,7 @@ depends on the number of those moments, never on the length of the span or the s
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -31,6 +32,8 @@ FORESIGHT_MAX: Final = 12_000
 _STEP_EFFORT: Final = 5
 _ORDERS_PER_EFFORT: Final = 10
 
+_FINISHES_MS: Final = attrgetter("finishes_ms")
+
 
 def advance(state: State, ruleset: Ruleset, now_ms: int) -> tuple[State, Events]:
     """Settle to ``now_ms``, completing all that is due by then, at its due time.
@@ -44,19 +47,35 @@ def advance(state: State, ruleset: Ruleset, now_ms: int) -> tuple[State, Events]
     return draft.close()
 
 
+def glimpse(state: State, ruleset: Ruleset, now_ms: int) -> State:
+    """Return what `advance` returns, for showing alone: its ``seq`` means nothing.
+
+    What nobody keeps need not be entered.
+    """
+    if now_ms <= state.at_ms:
+        return state
+    draft = Draft(state, ruleset)
+    _walk(draft, now_ms)
+    return draft.close()[0]
+
+
 def settle(draft: Draft, now_ms: int) -> None:
     """Bring ``draft`` to ``now_ms`` and enter everything that happened."""
-    if now_ms <= draft.at_ms:
-        return
-    if draft.orders:
+    if now_ms > draft.at_ms:
+        _walk(draft, now_ms)
+        draft.enter_landed()
+        draft.enter_amounts("production")
+
+
+def _walk(draft: Draft, now_ms: int) -> None:
+    """Bring ``draft`` to ``now_ms``; what happened since the last step is not entered yet."""
+    if draft.pending.running:
         step = next_step(draft, now_ms)
         while step is not None:
             take_step(draft, *step)
             step = next_step(draft, now_ms)
     accrue_until(draft, now_ms)
     deliver_until(draft, now_ms)
-    draft.enter_landed()
-    draft.enter_amounts("production")
 
 
 def foresee(state: State, ruleset: Ruleset, at_ms: int) -> tuple[State, int]:
@@ -85,24 +104,15 @@ def next_due_ms(state: State, ruleset: Ruleset) -> int | None:
     between, so they need none of their own, except that a batch which moves rates is touched
     every `DELIVERIES_PER_SETTLE` deliveries, to keep each settle short.
     """
-    return min(
-        (
-            _touch_ms(order, order.starts_ms, ruleset)
-            for order in state.orders
-            if order.starts_ms is not None
-        ),
-        default=None,
-    )
-
-
-def _touch_ms(order: Order, starts_ms: int, ruleset: Ruleset) -> int:
-    """Return when the record must be touched for the sake of this running order."""
-    pieces = 1
-    if order.count is not None:
-        pieces = order.count
-        if moves_rates(ruleset, order.asset):
-            pieces = min(pieces, order.delivered + DELIVERIES_PER_SETTLE)
-    return starts_ms + pieces * order.piece_ms
+    running = state.pending.running
+    if not running:
+        return None
+    touches_ms = [
+        (order.starts_ms or 0) + (order.delivered + DELIVERIES_PER_SETTLE) * order.piece_ms
+        for order in _movers(running, ruleset)
+    ]
+    finishes_ms: Iterable[int] = map(_FINISHES_MS, running)
+    return min([*touches_ms, *finishes_ms])
 
 
 def next_step(draft: Draft, limit_ms: int) -> tuple[int, Order | None] | None:
@@ -110,9 +120,13 @@ def next_step(draft: Draft, limit_ms: int) -> tuple[int, Order | None] | None:
 
     With it comes the order that completes then; None where it is a delivery in mid-batch.
     """
-    first = _first_due(draft.orders, limit_ms)
+    running = draft.pending.running
+    # The first of those that complete at the same moment is that with the lowest sequence.
+    first = min(running, key=_FINISHES_MS, default=None)
     due_ms = limit_ms if first is None or first.finishes_ms is None else first.finishes_ms
-    movers = _movers(draft)
+    if due_ms > limit_ms:
+        first, due_ms = None, limit_ms
+    movers = _movers(running, draft.ruleset)
     draft.run = None
     if movers:
         shift_ms, draft.run = next_shift(draft, movers, due_ms)
@@ -121,24 +135,10 @@ def next_step(draft: Draft, limit_ms: int) -> tuple[int, Order | None] | None:
     return None if first is None else (due_ms, first)
 
 
-def _first_due(orders: Iterable[Order], limit_ms: int) -> Order | None:
-    """Return the order that is the first to complete by ``limit_ms``, in (due time, sequence)."""
-    first: Order | None = None
-    earliest_ms = limit_ms + 1
-    for order in orders:
-        if order.finishes_ms is not None and order.finishes_ms < earliest_ms:
-            first, earliest_ms = order, order.finishes_ms
-    return first
-
-
-def _movers(draft: Draft) -> list[Order]:
+def _movers(running: Iterable[Order], ruleset: Ruleset) -> list[Order]:
     """Return the running batches whose units move rates."""
-    return [
-        order
-        for order in draft.orders
-        if order.kind == UNIT and order.starts_ms is not None
-        if moves_rates(draft.ruleset, order.asset)
-    ]
+    movers = ruleset.works.movers
+    return [order for order in running if order.asset in movers and order.kind == UNIT]
 
 
 def take_step(draft: Draft, due_ms: int, order: Order | None) -> None:
@@ -149,7 +149,7 @@ def take_step(draft: Draft, due_ms: int, order: Order | None) -> None:
     if order is None:
         return
     if order.kind == UNIT:
-        last = next(o for o in draft.orders if o.seq == order.seq)
+        last = draft.pending.get(order.seq)
         draft.close_order(msgspec.structs.replace(last, state="completed"))
     else:
         draft.enter_landed()
@@ -178,8 +178,10 @@ def accrue_until(draft: Draft, at_ms: int) -> None:
 def deliver_until(draft: Draft, at_ms: int) -> None:
     """Hand over every unit that is finished by ``at_ms``."""
     moved = False
-    for order in draft.orders:
+    for order in draft.pending.running:
         if order.count is None or order.starts_ms is None:
+            continue
+        if order.starts_ms + (order.delivered + 1) * order.piece_ms > at_ms:
             continue
         delivered = order.delivered_by(at_ms)
         if delivered > order.delivered:

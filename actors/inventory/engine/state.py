@@ -9,6 +9,7 @@ import msgspec
 
 from actors.inventory.engine.grains import CEILING_GRAINS_MAX, to_grains
 from actors.inventory.engine.orders import Order
+from actors.inventory.engine.pending import Pending
 from actors.inventory.ruleset.model import Rates
 from actors.inventory.views import LedgerEntry
 
@@ -37,8 +38,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     Treated as immutable, its mappings too: every engine function returns a new state and shares
     what did not change. ``amounts`` holds every resource of the ruleset, in grains; ``levels``
     and ``units`` hold only what is there; ``held`` holds what a transfer brought above the
-    capacity (see `actors.inventory.engine.transfers`); ``orders`` are the pending ones, by
-    ``seq``. ``seq`` is the last ledger entry, ``order_seq`` the last order.
+    capacity (see `actors.inventory.engine.transfers`). ``seq`` is the last ledger entry,
+    ``order_seq`` the last order.
     """
 
     account_id: str
@@ -50,8 +51,13 @@ class State(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     levels: Mapping[str, int]
     units: Mapping[str, int]
     held: Mapping[str, int]
-    orders: tuple[Order, ...]
+    pending: Pending
     flows: Flows
+
+    @property
+    def orders(self) -> tuple[Order, ...]:
+        """The pending orders, by ``seq``."""
+        return self.pending.orders
 
 
 class Events(msgspec.Struct, frozen=True, gc=False):

@@ -33,14 +33,17 @@ def arranged(
         )
 
     makers = workers(lambda effects: effects.makes)
+    balancers = workers(lambda effects: effects.balance)
+    stores = workers(lambda effects: effects.capacity)
     return Works(
         base_per_hour=MappingProxyType({r.name: r.base_per_hour for r in resources.values()}),
         base_capacity=MappingProxyType({r.name: r.base_capacity for r in resources.values()}),
         balances=MappingProxyType(dict(balances)),
-        balancers=workers(lambda effects: effects.balance),
+        balancers=balancers,
         makers=makers,
-        stores=workers(lambda effects: effects.capacity),
+        stores=stores,
         extras=tuple(Extra(bonus, _sources(bonus, makers)) for bonus in bonuses),
+        movers=frozenset(worker.address for worker in (*makers, *balancers, *stores)),
     )
 
 

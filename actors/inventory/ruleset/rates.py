@@ -68,7 +68,10 @@ class Extra:
 
 @dataclass(frozen=True, slots=True)
 class Works:
-    """Everything that makes up rates, arranged for one pass."""
+    """Everything that makes up rates, arranged for one pass.
+
+    ``movers`` are the addresses of all that changes any rate, room or balance.
+    """
 
     base_per_hour: Mapping[str, int]
     base_capacity: Mapping[str, int | None]
@@ -77,6 +80,7 @@ class Works:
     makers: tuple[Worker, ...]
     stores: tuple[Worker, ...]
     extras: tuple[Extra, ...]
+    movers: frozenset[str]
 
     @property
     def bonuses(self) -> tuple[Bonus, ...]:

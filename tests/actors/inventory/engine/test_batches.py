@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from actors.inventory.engine import GRAINS_PER_UNIT, advance, grant, place_order
 from actors.inventory.engine.batches import moves_rates, next_shift
 from actors.inventory.engine.draft import Draft
+from actors.inventory.engine.pending import Pending
 from actors.inventory.errors import InvalidCount
 from tests.actors.inventory.engine.naive import Naive
 from tests.actors.inventory.engine.worlds import (
@@ -131,7 +132,7 @@ def test_a_million_units_take_few_steps(asset: str, monkeypatch: pytest.MonkeyPa
         count=1_000_000,
         finishes_ms=NOW + 1_000_000 * state.orders[0].piece_ms,
     )
-    state = msgspec.structs.replace(state, orders=(batch,))
+    state = msgspec.structs.replace(state, pending=Pending.of([batch]))
     state, events = advance(state, rules, NOW + 1_000_000 * batch.piece_ms)
     assert state.units[asset] == 1_000_000
     assert steps < 250  # a hundred per cent of energy, each in a few steps

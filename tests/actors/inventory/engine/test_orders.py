@@ -20,6 +20,7 @@ from actors.inventory.engine import (
     place_order,
 )
 from actors.inventory.engine.grains import LATEST_MS
+from actors.inventory.engine.pending import Pending
 from actors.inventory.errors import (
     InsufficientResources,
     InvalidCount,
@@ -309,7 +310,7 @@ def test_cancel_uses_the_receipt_not_the_price_of_today() -> None:
     """An order placed under other prices gives back what was paid for it."""
     state, _ = order(begin(world()), "a", "mine")
     paid = msgspec.structs.replace(state.orders[0], cost={"metal": 9, "gas": 3}, refund=(1, 3))
-    state = msgspec.structs.replace(state, orders=(paid,))
+    state = msgspec.structs.replace(state, pending=Pending.of([paid]))
     assert cancel_order(state, world(), order_id="a", now_ms=NOW)[2] == {"metal": 3, "gas": 1}
 
 

@@ -1,0 +1,91 @@
+"""How an Inventory answers once all that it did is durable: from memory, or from the tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from actors.inventory.courier import COURIER_KEY
+from actors.inventory.errors import InventoryError
+from actors.inventory.messages import Deliver
+from actors.inventory.work import Dispatch, LookUp
+from actors.storage import StorageError
+from bus import BusError, Message, Overloaded, Topic
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from actors.storage import StorageClient
+    from bus import Bus, Reply
+
+# Every answer has its own type; the gateway of each message says which.
+Answer = tuple["Reply[Any] | None", object]
+Wanted = tuple["Reply[Any]", LookUp]
+
+
+def give(answers: Sequence[Answer], bus: Bus) -> list[Wanted]:
+    """Send the answers, and those of transfers to the courier; return what is to be looked up."""
+    wanted: list[Wanted] = []
+    for reply, answer in answers:
+        if isinstance(answer, Dispatch):
+            _dispatch(answer, reply, bus)
+        elif reply is None:
+            continue
+        elif isinstance(answer, LookUp):
+            wanted.append((reply, answer))
+        else:
+            _send(reply, answer)
+    return wanted
+
+
+async def look_up(wanted: Sequence[Wanted], storage: StorageClient) -> None:
+    """Give the answers that are in the tables; a failure of Storage is the answer to all.
+
+    Cancellation leaves what is not answered yet without an answer.
+    """
+    while wanted:
+        reads = [read for _, asked in wanted for read in asked.reads]
+        try:
+            rows = await storage.read(*reads)
+        except (BusError, StorageError) as error:
+            for reply, _ in wanted:
+                reply.fail(error)
+            return
+        position = 0
+        further: list[Wanted] = []
+        for reply, asked in wanted:
+            end = position + len(asked.reads)
+            answer = asked.finish(rows[position:end])
+            if isinstance(answer, LookUp):
+                further.append((reply, answer))
+            else:
+                _send(reply, answer)
+            position = end
+        wanted = further
+
+
+def fail_all(messages: Sequence[Message], error: Exception) -> None:
+    """Answer all of these with an error."""
+    for message in messages:
+        if message.reply is not None:
+            message.reply.fail(error)
+
+
+def _dispatch(dispatch: Dispatch, reply: Reply[Any] | None, bus: Bus) -> None:
+    """Hand a transfer to the courier, and the answer with it."""
+    body = Deliver(dispatch.transfer, dispatch.replayed)
+    try:
+        reached = bus.send_nowait(Message(Topic.TASK, body, COURIER_KEY, reply))
+    except Overloaded as error:
+        # It is on record as being on its way: the courier finds it there later.
+        if reply is not None:
+            reply.fail(error)
+    else:
+        if not reached and reply is not None:
+            reply.close()
+
+
+def _send(reply: Reply[Any], answer: object) -> None:
+    if isinstance(answer, InventoryError):
+        reply.fail(answer)
+    else:
+        reply.send_nowait(answer)

@@ -1,0 +1,113 @@
+"""The pending orders of an inventory, with what every step asks of them kept at hand.
+
+An account may have hundreds of orders waiting and only a few that run. Whoever settles or orders
+needs those that run and how much waits in a queue, never all of them one by one.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+
+from actors.inventory.engine.orders import Order, order_view
+from actors.inventory.views import OrderView
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_BY_SEQ: Final = attrgetter("seq")
+
+
+class Load(NamedTuple):
+    """How many orders are pending in a queue, and the sum of their durations."""
+
+    length: int = 0
+    duration_ms: int = 0
+
+
+NO_LOAD: Final = Load()
+
+
+class Pending(msgspec.Struct, frozen=True, gc=False):
+    """The pending orders by ``seq``; immutable, a change makes a new one.
+
+    All but ``orders`` is derived from them: ``views`` shows each, in the same places; ``running``
+    are those that run, by ``seq`` too; ``loads`` has every queue in which something is pending.
+    """
+
+    orders: tuple[Order, ...] = ()
+    views: tuple[OrderView, ...] = ()
+    running: tuple[Order, ...] = ()
+    loads: Mapping[str, Load] = msgspec.field(default_factory=dict[str, Load])
+
+    @classmethod
+    def of(cls, orders: Iterable[Order]) -> Pending:
+        """Return these orders, given by ``seq``."""
+        orders = tuple(orders)
+        views = tuple([order_view(order) for order in orders])
+        return cls(orders, views, _running(orders), _loads(orders))
+
+    def get(self, seq: int) -> Order:
+        """Return the order of this sequence, which must be pending."""
+        return self.orders[self._place(seq)]
+
+    def added(self, order: Order) -> Pending:
+        """Return these and another one, the last by ``seq``."""
+        length, duration_ms = self.loads.get(order.queue, NO_LOAD)
+        loads = dict(self.loads)
+        loads[order.queue] = Load(length + 1, duration_ms + order.duration_ms)
+        return Pending(
+            (*self.orders, order),
+            (*self.views, order_view(order)),
+            self.running if order.starts_ms is None else (*self.running, order),
+            loads,
+        )
+
+    def changed(self, order: Order) -> Pending:
+        """Return these, with ``order`` in the place of that with its sequence."""
+        place = self._place(order.seq)
+        before = self.orders[place]
+        orders = (*self.orders[:place], order, *self.orders[place + 1 :])
+        views = (*self.views[:place], order_view(order), *self.views[place + 1 :])
+        if before.starts_ms is not None and order.starts_ms is not None:
+            running = tuple([order if each is before else each for each in self.running])
+        else:
+            running = _running(orders)
+        loads = self.loads
+        if before.queue != order.queue or before.duration_ms != order.duration_ms:
+            loads = _loads(orders)
+        return Pending(orders, views, running, loads)
+
+    def removed(self, seq: int) -> Pending:
+        """Return these without the one of this sequence."""
+        place = self._place(seq)
+        gone = self.orders[place]
+        loads = dict(self.loads)
+        length, duration_ms = loads.pop(gone.queue)
+        if length > 1:
+            loads[gone.queue] = Load(length - 1, duration_ms - gone.duration_ms)
+        return Pending(
+            (*self.orders[:place], *self.orders[place + 1 :]),
+            (*self.views[:place], *self.views[place + 1 :]),
+            tuple([each for each in self.running if each is not gone]),
+            loads,
+        )
+
+    def _place(self, seq: int) -> int:
+        return bisect_left(self.orders, seq, key=_BY_SEQ)
+
+
+def _running(orders: Iterable[Order]) -> tuple[Order, ...]:
+    return tuple([order for order in orders if order.starts_ms is not None])
+
+
+def _loads(orders: Iterable[Order]) -> dict[str, Load]:
+    loads: dict[str, Load] = {}
+    for order in orders:
+        length, duration_ms = loads.get(order.queue, NO_LOAD)
+        loads[order.queue] = Load(length + 1, duration_ms + order.duration_ms)
+    return loads

@@ -1,0 +1,112 @@
+"""Reads the records of accounts that come to life: those that wait together, in one query.
+
+Clocked by itself, like the group commit: the accounts that are activated while a query is on its
+way form the next one. A lone account is read at once, a burst costs a few queries in all.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import trio
+
+from actors.inventory import records
+from actors.storage import Refused, Row, StorageClient, StorageError
+from bus import BusError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bus import Bus, PendingReply, Reply
+
+_BATCH_MAX: Final = 256
+_SLICE: Final = 32
+"""How many inventories begin in one go: about three milliseconds of work, then I/O may come in."""
+
+
+class Stored(NamedTuple):
+    """What is stored of an account: its inventory's row, None where it has none, and its orders."""
+
+    row: Row | None
+    pending: Sequence[Row]
+
+
+class Loader:
+    """Answers `load` while `run` runs; see the module.
+
+    ``wait_seconds_max`` bounds each wait. Every Inventory waits for one record at a time, so
+    there wait no more than may be live.
+    """
+
+    def __init__(self, bus: Bus, storage: StorageClient, *, wait_seconds_max: float) -> None:
+        self._bus = bus
+        self._storage = storage
+        self._wait_s = wait_seconds_max
+        self._waiting: deque[tuple[str, Reply[Stored]]] = deque()
+        self._came = trio.lowlevel.ParkingLot()
+        self._ended = False
+
+    async def load(self, account_id: str) -> Stored:
+        """Read what is stored of an account; cancellation gives the question up.
+
+        Raises: as `StorageClient.read`.
+        """
+        pending = self._enter(account_id)
+        return await pending.wait(self._wait_s)
+
+    async def run(self) -> None:
+        """Read for all who wait, until cancelled, once; who waits then gets `ActorStopped`."""
+        try:
+            while True:
+                while not self._waiting:
+                    await self._came.park()
+                most = min(_BATCH_MAX, len(self._waiting))
+                await self._answer([self._waiting.popleft() for _ in range(most)])
+        finally:
+            self._ended = True
+            self._waiting.clear()
+
+    # Not part of load(): while that waits, only the queue may hold the reply.
+    def _enter(self, account_id: str) -> PendingReply[Stored]:
+        reply, pending = self._bus.open_reply()
+        # Let go of at the end of this where nobody reads any more: the asker learns so at once.
+        if not self._ended:
+            self._waiting.append((account_id, reply))
+            self._came.unpark()
+        return pending
+
+    async def _answer(self, batch: Sequence[tuple[str, Reply[Stored]]]) -> None:
+        ids = tuple({account_id: None for account_id, _ in batch})
+        try:
+            found = await self._read(ids)
+        except Refused as refusal:
+            # One of them names no account at all: it must not speak for the others.
+            if len(batch) == 1:
+                batch[0][1].fail(refusal)
+            else:
+                for asked in batch:
+                    await self._answer([asked])
+            return
+        except (BusError, StorageError) as error:
+            # Whoever came meanwhile would fare no better.
+            batch = (*batch, *self._waiting)
+            self._waiting.clear()
+            for _, reply in batch:
+                reply.fail(error)
+            return
+        for number, (account_id, reply) in enumerate(batch, start=1):
+            reply.send_nowait(found[account_id])
+            if number % _SLICE == 0:
+                await trio.lowlevel.checkpoint()
+
+    async def _read(self, ids: tuple[str, ...]) -> dict[str, Stored]:
+        rows, orders = await self._storage.read(*records.reads_of(ids))
+        pending: dict[str, list[Row]] = {account_id: [] for account_id in ids}
+        for order in orders:
+            pending[order["account_id"]].append(order)
+        by_account = {row["account_id"]: row for row in rows}
+        return {
+            account_id: Stored(by_account.get(account_id), pending[account_id])
+            for account_id in ids
+        }

@@ -1,0 +1,140 @@
+"""Accounts with something due: found by the clock, settled page by page."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+import trio
+import trio.testing
+from structlog.testing import LogCapture
+
+from actors.inventory.due import DueAccounts
+from actors.inventory.world import WorldTime
+from actors.storage import Update
+from actors.storage.memory import MemoryEngine
+from actors.storage.schema import declared_tables
+from actors.ticker import Tick
+from bus import Overloaded
+from tests.actors.inventory.world import account
+from tests.actors.storage.support import new_inventory, running_storage
+from tests.postgres import quiet_log
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from trio.testing import MockClock
+
+    from actors.inventory.activation import Activation
+    from actors.storage import StorageClient
+    from bus import Message
+
+PAGE = 4
+DUE_MS = 1_000
+
+
+@dataclass
+class Settling:
+    """Stands in for the inventories: what they were asked stays in hand until it is answered."""
+
+    storage: StorageClient
+    log: LogCapture
+    world: WorldTime
+    due: DueAccounts
+    in_hand: list[Message]
+    addressed: list[str] = field(default_factory=list[str])
+
+    async def settle(self, message: Message) -> None:
+        """Settle one account: it is due no more."""
+        self.in_hand.remove(message)
+        key = {"account_id": message.key}
+        await self.storage.commit(Update("inventories", key, {"next_due_ms": None}))
+        assert message.reply is not None
+        message.reply.send_nowait(None)
+        await trio.testing.wait_all_tasks_blocked()
+
+
+@asynccontextmanager
+async def settling(count: int) -> AsyncGenerator[Settling]:
+    """Look for due accounts where there are so many, all due at one moment."""
+    in_hand: list[Message] = []
+    addressed: list[str] = []
+
+    class Desk:
+        def deliver(self, account_id: str, message: Message) -> None:
+            addressed.append(account_id)
+            in_hand.append(message)
+
+    log = LogCapture()
+    world = WorldTime(0, 0)
+    async with running_storage(MemoryEngine(declared_tables())) as running:
+        for number in range(count):
+            await running.client.commit(new_inventory(account(number), next_due_ms=DUE_MS))
+        due = DueAccounts(
+            running.bus,
+            running.client,
+            cast("Activation", Desk()),
+            world,
+            page=PAGE,
+            reply_seconds_max=10,
+            log=quiet_log(log),
+        )
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(due.run)
+            await trio.testing.wait_all_tasks_blocked()
+            yield Settling(running.client, log, world, due, in_hand, addressed)
+            nursery.cancel_scope.cancel()
+
+
+async def test_due_waits_for_the_clock(autojump_clock: MockClock) -> None:
+    """Nobody is addressed before the tick of the moment, and then at once."""
+    async with settling(3) as accounts:
+        accounts.world.set(Tick(1, DUE_MS - 1))
+        await trio.testing.wait_all_tasks_blocked()
+        assert not accounts.addressed
+        accounts.world.set(Tick(2, DUE_MS))
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(accounts.in_hand) == 3
+
+
+async def test_due_has_two_pages_in_hand_at_most(autojump_clock: MockClock) -> None:
+    """The rest waits: the commands of players come in between."""
+    async with settling(100) as accounts:
+        accounts.world.set(Tick(1, DUE_MS))
+        await trio.testing.wait_all_tasks_blocked()
+        while accounts.in_hand:
+            assert len(accounts.in_hand) <= 2 * PAGE
+            await accounts.settle(accounts.in_hand[-1])
+        assert sorted(accounts.addressed) == sorted(map(account, range(100)))
+
+
+async def test_due_asks_for_the_next_page_while_one_is_settled(autojump_clock: MockClock) -> None:
+    """The database is not left idle between two pages."""
+    async with settling(3 * PAGE) as accounts:
+        accounts.world.set(Tick(1, DUE_MS))
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(accounts.in_hand) == 2 * PAGE
+        for message in accounts.in_hand[:PAGE]:
+            await accounts.settle(message)
+        assert len(accounts.in_hand) == 2 * PAGE
+
+
+async def test_due_account_that_fails_comes_again_with_the_next_tick(
+    autojump_clock: MockClock,
+) -> None:
+    """A failure is told and holds up nobody; what is due still is addressed again."""
+    async with settling(3) as accounts:
+        accounts.world.set(Tick(1, DUE_MS))
+        await trio.testing.wait_all_tasks_blocked()
+        first, *others = accounts.in_hand
+        assert first.reply is not None
+        first.reply.fail(Overloaded("busy"))
+        accounts.in_hand.remove(first)
+        for message in others:
+            await accounts.settle(message)
+        assert [entry["event"] for entry in accounts.log.entries] == ["due_not_settled"]
+        accounts.world.set(Tick(2, DUE_MS + 250))
+        await trio.testing.wait_all_tasks_blocked()
+        assert [message.key for message in accounts.in_hand] == [first.key]
+        assert accounts.due.lag_ms == 250

@@ -1,0 +1,224 @@
+"""What is stored of accounts that come to life: read together, told apart."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.inventory import records
+from actors.inventory.engine import Events, decode_state, new_state, place_order
+from actors.inventory.loading import Loader, Stored
+from actors.storage import Refused
+from actors.storage.engine import EngineUnavailable
+from actors.storage.memory import MemoryEngine
+from actors.storage.schema import declared_tables
+from bus import ActorStopped, Overloaded
+from tests.actors.inventory.world import account, ruleset
+from tests.actors.storage.conftest import postgres_engine
+from tests.actors.storage.support import new_id, running_storage
+from tests.actors.storage.test_postgres import make_account
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from trio.testing import MockClock
+
+    from actors.storage.engine import Engine
+    from actors.storage.operations import Operation, Read, Row
+
+ANN, BEN = account(1), account(2)
+
+
+class Watched(MemoryEngine):
+    """An engine that remembers what it was asked, and can keep its answers back."""
+
+    def __init__(self) -> None:
+        super().__init__(declared_tables())
+        self.asked: list[Sequence[Read]] = []
+        self.gate = trio.Event()
+        self.gate.set()
+        self.away = False
+
+    async def read(self, reads: Sequence[Read]) -> list[list[Row]]:
+        """Answer once the gate is open."""
+        self.asked.append(reads)
+        await self.gate.wait()
+        if self.away:
+            raise EngineUnavailable("away")
+        return await super().read(reads)
+
+
+@asynccontextmanager
+async def loading(engine: Engine) -> AsyncGenerator[Loader]:
+    """Run a loader on a Storage of its own."""
+    async with running_storage(engine) as running, trio.open_nursery() as nursery:
+        loader = Loader(running.bus, running.client, wait_seconds_max=10)
+        nursery.start_soon(loader.run)
+        yield loader
+        nursery.cancel_scope.cancel()
+
+
+def stored_account(account_id: str, orders: int = 1) -> list[Operation]:
+    """Give the operations that store an inventory with some pending orders."""
+    rules = ruleset()
+    state, _ = new_state(account_id, rules, 0)
+    for _ in range(orders):
+        state, _ = place_order(state, rules, order_id=new_id(), asset="cart", count=1, now_ms=0)
+    pending = Events((), tuple(state.orders))
+    new = frozenset(order.id for order in state.orders)
+    return [
+        records.new_inventory(state, rules),
+        *records.event_operations(account_id, pending, new),
+    ]
+
+
+async def load_all(loader: Loader, account_ids: Sequence[str]) -> dict[str, Stored]:
+    """Load accounts at once."""
+    found: dict[str, Stored] = {}
+
+    async def load(account_id: str) -> None:
+        found[account_id] = await loader.load(account_id)
+
+    async with trio.open_nursery() as nursery:
+        for account_id in account_ids:
+            nursery.start_soon(load, account_id)
+    return found
+
+
+async def test_loader_reads_a_lone_account_at_once(autojump_clock: MockClock) -> None:
+    """Nobody waits for company: there is no timer in it."""
+    async with loading(Watched()) as loader:
+        began = trio.current_time()
+        assert await loader.load(ANN) == Stored(None, [])
+        assert trio.current_time() == began
+
+
+async def test_loader_reads_a_burst_in_few_queries(autojump_clock: MockClock) -> None:
+    """A thousand accounts that come to life together cost a handful of queries."""
+    engine = Watched()
+    async with loading(engine) as loader:
+        found = await load_all(loader, [account(number) for number in range(1000)])
+    assert len(found) == 1000
+    assert len(engine.asked) <= 5
+
+
+async def test_loader_gathers_who_comes_while_it_reads(autojump_clock: MockClock) -> None:
+    """Who asks while a query is under way is in the next one."""
+    engine = Watched()
+    async with loading(engine) as loader, trio.open_nursery() as nursery:
+        engine.gate = trio.Event()
+        for number in range(10):
+            nursery.start_soon(loader.load, account(number))
+            await trio.testing.wait_all_tasks_blocked()
+        assert len(engine.asked) == 1
+        engine.gate.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(engine.asked) == 2
+
+
+async def test_loader_refuses_one_account_alone(autojump_clock: MockClock) -> None:
+    """What is no account's id is refused; those who were asked for with it are read."""
+    engine = Watched()
+    async with loading(engine) as loader, trio.open_nursery() as nursery:
+        engine.gate = trio.Event()
+        nursery.start_soon(loader.load, ANN)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(loader.load, BEN)
+        nursery.start_soon(_expect_refused, loader)
+        await trio.testing.wait_all_tasks_blocked()
+        engine.gate.set()
+
+
+async def test_loader_tells_all_that_the_database_is_away(autojump_clock: MockClock) -> None:
+    """Past Storage's patience everyone who waits learns so, and the next are read again."""
+    engine = Watched()
+    async with loading(engine) as loader:
+        engine.away = True
+        async with trio.open_nursery() as nursery:
+            for number in range(600):
+                nursery.start_soon(_expect_overloaded, loader, account(number))
+        engine.away = False
+        assert (await loader.load(ANN)).row is None
+
+
+async def test_loader_that_ends_leaves_nobody_waiting(autojump_clock: MockClock) -> None:
+    """With the loader gone whoever waits, read for or not, learns so at once."""
+    engine = Watched()
+    engine.gate = trio.Event()
+    async with running_storage(engine) as running, trio.open_nursery() as nursery:
+        loader = Loader(running.bus, running.client, wait_seconds_max=10)
+        async with trio.open_nursery() as reading:
+            reading.start_soon(loader.run)
+            nursery.start_soon(_expect_stopped, loader, ANN)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(_expect_stopped, loader, BEN)
+            await trio.testing.wait_all_tasks_blocked()
+            began = trio.current_time()
+            reading.cancel_scope.cancel()
+        await _expect_stopped(loader, ANN)
+    assert trio.current_time() == began
+
+
+@given(st.lists(st.integers(0, 2), min_size=1, max_size=12), st.data())
+def test_loader_gives_each_account_its_own(orders: list[int], data: st.DataObject) -> None:
+    """Whatever is asked together: each gets its own row and its own orders, as if alone."""
+    ids = [account(number) for number in range(len(orders))]
+    wanted = data.draw(st.lists(st.sampled_from([*ids, account(99)]), min_size=1))
+
+    async def run() -> None:
+        engine = MemoryEngine(declared_tables())
+        await engine.commit(
+            [
+                tuple(stored_account(account_id, count))
+                for account_id, count in zip(ids, orders, strict=True)
+            ]
+        )
+        async with loading(engine) as loader:
+            found = await load_all(loader, wanted)
+            alone = {account_id: await loader.load(account_id) for account_id in found}
+        assert found == alone
+        for account_id, stored in found.items():
+            number = ids.index(account_id) if account_id in ids else None
+            assert (stored.row is None) is (number is None)
+            assert len(stored.pending) == (0 if number is None else orders[number])
+            assert all(order["account_id"] == account_id for order in stored.pending)
+
+    trio.run(run)
+
+
+async def test_loader_reads_the_same_from_postgres(database_dsn: str) -> None:
+    """The rows of many accounts come back from PostgreSQL, each to its own."""
+    ids = [await make_account(database_dsn) for _ in range(3)]
+    async with postgres_engine(database_dsn) as engine:
+        units = [tuple(stored_account(id_, count)) for count, id_ in enumerate(ids)]
+        assert await engine.commit(units) == [None] * 3
+        async with loading(engine) as loader:
+            found = await load_all(loader, [*ids, new_id()])
+    assert [len(found[id_].pending) for id_ in ids] == [0, 1, 2]
+    assert [stored.row is None for stored in found.values()].count(True) == 1
+    for id_ in ids:
+        row, pending = found[id_]
+        assert row is not None
+        orders = [records.order_from_row(order) for order in pending]
+        assert decode_state(row["state"], ruleset(), orders).account_id == id_
+
+
+async def _expect_refused(loader: Loader) -> None:
+    with pytest.raises(Refused):
+        await loader.load("nobody")
+
+
+async def _expect_overloaded(loader: Loader, account_id: str) -> None:
+    with pytest.raises(Overloaded):
+        await loader.load(account_id)
+
+
+async def _expect_stopped(loader: Loader, account_id: str) -> None:
+    with pytest.raises(ActorStopped):
+        await loader.load(account_id)
