@@ -22,8 +22,8 @@ def http_settings(config: Config) -> HttpSettings:
     """Fill the settings of the HTTP front.
 
     Raises:
-        ConfigError: ``http.exempt_addresses`` are no addresses, or of certificate and key
-            only one is there.
+        ConfigError: ``http.exempt_addresses`` or ``http.trusted_proxies`` are no addresses, or of
+            certificate and key only one is there.
     """
     http = config.http
     return HttpSettings(
@@ -43,6 +43,7 @@ def http_settings(config: Config) -> HttpSettings:
         connections_max=http.connections_max,
         connections_per_address_max=http.connections_per_address_max,
         exempt_addresses=_addresses("http.exempt_addresses", http.exempt_addresses),
+        trusted_proxies=_addresses("http.trusted_proxies", http.trusted_proxies),
         requests_per_second_per_account=http.requests_per_second_per_account,
         burst_per_account=http.burst_per_account,
         requests_per_second_per_address=http.requests_per_second_per_address,
@@ -97,6 +98,9 @@ def authx_settings(config: Config) -> AuthxSettings:
         hash_workers=auth.hash_workers,
         hash_queue=auth.hash_queue,
         attempts_per_user=auth.attempts_per_user,
+        attempts_per_user_anywhere=auth.attempts_per_user_anywhere,
+        attempts_per_address=auth.attempts_per_address,
+        attempt_delay_max_seconds=auth.attempt_delay_max_seconds,
         attempt_window_seconds=auth.attempt_window_seconds,
         sessions_per_account_max=auth.sessions_per_account_max,
         database_connections=auth.database_connections,

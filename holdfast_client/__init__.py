@@ -25,6 +25,7 @@ from holdfast_client.errors import (
     Refused,
     ServerBusy,
     TooManyAttempts,
+    TooManyRequests,
     Unauthorized,
     UnexpectedAnswer,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "ServerBusy",
     "Session",
     "TooManyAttempts",
+    "TooManyRequests",
     "Unauthorized",
     "UnexpectedAnswer",
 ]

@@ -113,7 +113,7 @@ class Client:
 
         Raises:
             Unauthorized: ``invalid-credentials``.
-            TooManyAttempts: too many failed logins.
+            TooManyAttempts: too many failed logins; ``retry_after_s`` tells the wait.
         """
         began = anyio.current_time()
         body = requests.Credentials(username, password)

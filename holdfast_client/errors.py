@@ -13,7 +13,8 @@
         ├── NotFound             404
         ├── Refused              409: the rules or the state of the world forbid it
         ├── InvalidRequest       422 (errors: field and message of each)
-        ├── TooManyAttempts      429 (retry_after_s)
+        ├── TooManyAttempts      429: passwords were tried too often (retry_after_s)
+        ├── TooManyRequests      429 else: requests, or event streams (retry_after_s)
         └── ServerBusy           503 and 504: overloaded, or its database is away
 
 ``slug`` names the reason exactly (``insufficient-resources``); each server lists its own under
@@ -125,7 +126,18 @@ class InvalidRequest(Problem):
 
 
 class TooManyAttempts(Problem):
-    """Too many failed logins; ``retry_after_s`` says when to try again."""
+    """Too many passwords were tried; ``retry_after_s`` says when to try again.
+
+    The wait grows with each failure. The password was not looked at, and the client does not try it
+    again by itself.
+    """
+
+
+class TooManyRequests(Problem):
+    """The account or its address asks too often, or has too many event streams open.
+
+    Nothing was done; the client has tried again already, after what ``retry_after_s`` says.
+    """
 
 
 class ServerBusy(Problem):
@@ -135,7 +147,7 @@ class ServerBusy(Problem):
 def problem(
     slug: str, *, status: int, detail: str, members: Members, retry_after_s: float | None
 ) -> Problem:
-    """Make the problem of the class that its status has."""
+    """Make the problem of the class that its status has, and its slug where that says more."""
     class_: type[Problem]
     match status:
         case 401:
@@ -149,7 +161,7 @@ def problem(
         case 422:
             class_ = InvalidRequest
         case 429:
-            class_ = TooManyAttempts
+            class_ = TooManyAttempts if slug == "too-many-attempts" else TooManyRequests
         case 503 | 504:
             class_ = ServerBusy
         case _:

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 NOTHING_DONE: Final = frozenset({"overloaded", "too-many-requests"})
 """Problems after which the server has surely not acted."""
 
-PASSING: Final = frozenset({"unavailable", "actor-stopped", "reply-timeout", "conflict"})
+PASSING: Final = frozenset(
+    {"unavailable", "actor-stopped", "reply-timeout", "conflict", "too-many-streams"}
+)
 """Problems that may be over a moment later, after which it may have acted."""
 
 GATEWAY: Final = frozenset({502, 503, 504})
 """What a proxy answers while there is no server behind it."""
-
-TOO_MANY_REQUESTS: Final = 429
 
 
 class Repeat(Enum):
@@ -69,7 +69,7 @@ def may_repeat(failure: HoldfastError, repeat: Repeat) -> bool:
         case Problem():
             if failure.slug in NOTHING_DONE:
                 return True
-            return harmless and (failure.slug in PASSING or failure.status == TOO_MANY_REQUESTS)
+            return harmless and failure.slug in PASSING
         case UnexpectedAnswer():
             return harmless and failure.status in GATEWAY
         case _:

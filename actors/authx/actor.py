@@ -75,11 +75,7 @@ class Authx:
         self._log = log
         self._passwords = passwords or Passwords(settings)
         self._tokens = AccessTokens(keyring, settings, wall_clock=wall_clock)
-        self._attempts = AttemptLimit(
-            attempts_max=settings.attempts_per_user,
-            window_seconds=settings.attempt_window_seconds,
-            users_max=settings.attempt_users_max,
-        )
+        self._attempts = AttemptLimit(settings)
         self._logins = LoginCounters()
         self._dispatcher_now: Dispatcher | None = None
 

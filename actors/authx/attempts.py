@@ -1,74 +1,168 @@
-"""How often a password may be tried for one user within a window of time.
+"""How soon a password may be tried again after failures: by whom, from where, and both together.
 
-Pure: the caller brings the time. A window begins with its first attempt and ends on its own,
-refused attempts do not prolong it, and a success clears it: whoever is attacked waits at most
-one window, and sessions that are open already are not touched at all.
+Pure: the caller brings the time. Three counts are kept, each within a window that begins with its
+first failure and ends on its own. After a few failures that cost nothing each further attempt
+waits 1 s, 2 s, 4 s, … from the last one, up to a longest delay:
+
+- **a user from an address**: who guesses one password from one place;
+- **an address**: who tries one password on many users from one place;
+- **a user from anywhere**: who guesses one password from many places. This count alone refuses
+  nobody: it makes each address that has failed at the user wait as long as the count says, from
+  its own last failure on.
+
+So nobody locks a user out from elsewhere: an address that has not failed is always heard once, and
+after a mistake it waits at most the longest delay, which nobody else's attempts prolong. Only who
+comes from the attacker's own address waits as he does, and sessions that are open are not touched.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from actors.authx.errors import TooManyAttempts
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from actors.authx.settings import AuthxSettings
+
+K = TypeVar("K", bound="Hashable")
+
+_EXPONENT_MAX = 30
+"""Beyond it a doubled delay is longer than any window."""
 
 
 @dataclass(slots=True)
 class _Window:
-    """The attempts of one user since ``started_s``."""
+    """The failures of one key since ``started_s``, the last of them at ``last_s``."""
 
     started_s: float
-    attempts: int = 0
+    last_s: float
+    failures: int = 0
+
+
+class _Failures(Generic[K]):
+    """Failures by key, of which ``free`` cost no delay.
+
+    Memory is bounded: of more than ``keys_max`` keys, the window that began first is given up.
+    """
+
+    __slots__ = ("_delay_s_max", "_free", "_keys_max", "_window_s", "_windows")
+
+    def __init__(self, free: int, settings: AuthxSettings) -> None:
+        self._free = free
+        self._delay_s_max = settings.attempt_delay_max_seconds
+        self._window_s = settings.attempt_window_seconds
+        self._keys_max = settings.attempt_keys_max
+        self._windows: dict[K, _Window] = {}  # in the order of their beginnings
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def delay_s(self, key: K) -> float:
+        """Give how long an attempt has to be after the last one; 0 where that does not matter."""
+        window = self._windows.get(key)
+        if window is None or window.failures < self._free:
+            return 0.0
+        doublings = min(window.failures - self._free, _EXPONENT_MAX)
+        return min(float(2**doublings), self._delay_s_max)
+
+    def wait_s(self, key: K, now_s: float, delay_s: float) -> float:
+        """Give how long it is until ``delay_s`` after the last failure, or the window's end."""
+        window = self._windows.get(key)
+        if window is None:
+            return 0.0
+        return min(window.last_s + delay_s, window.started_s + self._window_s) - now_s
+
+    def add(self, key: K, now_s: float) -> None:
+        """Count a failure."""
+        window = self._windows.get(key)
+        if window is None:
+            if len(self._windows) >= self._keys_max:
+                del self._windows[next(iter(self._windows))]
+            window = self._windows[key] = _Window(now_s, now_s)
+        window.failures += 1
+        window.last_s = now_s
+
+    def take_back(self, key: K, failures: int) -> None:
+        """Count some failures no more."""
+        window = self._windows.get(key)
+        if window is None:
+            return
+        window.failures -= failures
+        if window.failures <= 0:
+            del self._windows[key]
+
+    def count(self, key: K) -> int:
+        """Tell how many failures are counted."""
+        window = self._windows.get(key)
+        return 0 if window is None else window.failures
+
+    def drop_ended(self, now_s: float) -> None:
+        """Forget the windows that have ended."""
+        while self._windows:
+            key, window = next(iter(self._windows.items()))
+            if window.started_s + self._window_s > now_s:
+                return
+            del self._windows[key]
 
 
 class AttemptLimit:
-    """At most ``attempts_max`` attempts per user in any one window of ``window_seconds``.
+    """Says whether a password may be tried now; see the module.
 
-    Memory is bounded: of more than ``users_max`` users, the window that began first is given up.
+    An address is whatever text stands for one; the empty one is of no address, or of one that no
+    limit per address holds for: it is not counted by itself, only with the user.
     """
 
-    __slots__ = ("_attempts_max", "_users_max", "_window_seconds", "_windows")
+    __slots__ = ("_addresses", "_both", "_users")
 
-    def __init__(self, *, attempts_max: int, window_seconds: float, users_max: int) -> None:
-        self._attempts_max = attempts_max
-        self._window_seconds = window_seconds
-        self._users_max = users_max
-        self._windows: dict[str, _Window] = {}  # in the order of their beginnings
+    def __init__(self, settings: AuthxSettings) -> None:
+        self._both: _Failures[tuple[str, str]] = _Failures(settings.attempts_per_user, settings)
+        self._users: _Failures[str] = _Failures(settings.attempts_per_user_anywhere, settings)
+        self._addresses: _Failures[str] = _Failures(settings.attempts_per_address, settings)
 
-    def begin(self, user: str, now_s: float) -> None:
-        """Count an attempt before it is made, so that a burst of them cannot slip through.
+    def begin(self, user: str, address: str, now_s: float) -> None:
+        """Count an attempt as failed before it is made, so that no burst of them slips through.
+
+        What is refused is not counted, and prolongs nothing.
 
         Raises:
-            TooManyAttempts: this window's attempts are used up; says when it ends.
+            TooManyAttempts: it is too soon; says when it will not be.
         """
-        self._drop_ended(now_s)
-        window = self._windows.get(user)
-        if window is None:
-            if len(self._windows) >= self._users_max:
-                del self._windows[next(iter(self._windows))]
-            window = self._windows[user] = _Window(now_s)
-        if window.attempts >= self._attempts_max:
-            left_s = window.started_s + self._window_seconds - now_s
-            raise TooManyAttempts(max(1, math.ceil(left_s)))
-        window.attempts += 1
+        for failures in (self._both, self._users, self._addresses):
+            failures.drop_ended(now_s)
+        both = (user, address)
+        delay_s = max(self._both.delay_s(both), self._users.delay_s(user))
+        wait_s = max(
+            self._both.wait_s(both, now_s, delay_s),
+            self._addresses.wait_s(address, now_s, self._addresses.delay_s(address)),
+        )
+        if wait_s > 0:
+            raise TooManyAttempts(math.ceil(wait_s))
+        self._both.add(both, now_s)
+        self._users.add(user, now_s)
+        if address:
+            self._addresses.add(address, now_s)
 
-    def succeeded(self, user: str) -> None:
-        """Forget the attempts of a user who has just proved to know the password."""
-        self._windows.pop(user, None)
+    def succeeded(self, user: str, address: str) -> None:
+        """Forget the failures of a user from an address where he has proved to know the password.
 
-    def withdraw(self, user: str) -> None:
+        Failures elsewhere, and at other users, still count: a right password of one's own is no
+        way to go on guessing others'.
+        """
+        self._forget(user, address, max(1, self._both.count((user, address))))
+
+    def withdraw(self, user: str, address: str) -> None:
         """Take back an attempt that came to no verdict, such as by a lost database."""
-        window = self._windows.get(user)
-        if window is not None and window.attempts > 0:
-            window.attempts -= 1
+        self._forget(user, address, 1)
 
     def __len__(self) -> int:
-        """Tell how many users have a window now."""
-        return len(self._windows)
+        """Tell how many windows are kept, of all three counts."""
+        return len(self._both) + len(self._users) + len(self._addresses)
 
-    def _drop_ended(self, now_s: float) -> None:
-        while self._windows:
-            user, window = next(iter(self._windows.items()))
-            if window.started_s + self._window_seconds > now_s:
-                return
-            del self._windows[user]
+    def _forget(self, user: str, address: str, failures: int) -> None:
+        self._both.take_back((user, address), failures)
+        self._users.take_back(user, failures)
+        self._addresses.take_back(address, failures)

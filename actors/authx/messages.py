@@ -105,10 +105,15 @@ class Register:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Open a session; answers `Tokens`, or raises `InvalidCredentials` or `TooManyAttempts`."""
+    """Open a session; answers `Tokens`, or raises `InvalidCredentials` or `TooManyAttempts`.
+
+    ``address``, here and where else a password is tried, is where the attempt comes from, as those
+    are told apart who are limited per address; empty where no such limit holds.
+    """
 
     username: str
     password: str
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,20 +161,22 @@ class FindAccount:
 
 @dataclass(frozen=True, slots=True)
 class ChangePassword:
-    """Answers None and ends every session but this; raises `InvalidCredentials`."""
+    """Answers None and ends every session but this; raises as `Login` does."""
 
     account_id: str
     session_id: str
     current_password: str
     new_password: str
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class EraseAccount:
-    """Remove everything of an account in one transaction; raises `InvalidCredentials`."""
+    """Remove everything of an account in one transaction; raises as `Login` does."""
 
     account_id: str
     password: str
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,16 @@ if TYPE_CHECKING:
     from actors.database.session import Script
 
 PLAYER = "player"
+_NOBODY = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """A password that is tried for a user from an address; see `AttemptLimit`."""
+
+    user: str
+    address: str
+    password: str
 
 
 class AccountService:
@@ -93,10 +104,13 @@ class AccountService:
         try:
             username = parse_username(request.username)
         except InvalidUsername:
+            # All names that nobody can have are one user who is never let in.
+            self._attempts.begin(_NOBODY, request.address, trio.current_time())
             await slot.matches(None, request.password)
             raise InvalidCredentials from None
+        attempt = _Attempt(username.key, request.address, request.password)
         credentials = await self._verified(
-            account_store.find_credentials(username.key), username.key, request.password, slot
+            account_store.find_credentials(username.key), attempt, slot
         )
         renewed_hash = None
         if self._passwords.is_outdated(credentials.password_hash):
@@ -155,7 +169,9 @@ class AccountService:
         """Replace a password; at return only the session that asked is left."""
         self._passwords.check(request.new_password)
         account_id = request.account_id
-        credentials = await self._verified_owner(account_id, request.current_password, slot)
+        credentials = await self._verified_owner(
+            account_id, request.current_password, request.address, slot
+        )
         if credentials.must_change_password and request.new_password == request.current_password:
             raise InvalidPassword("must not be the one-time password itself")
         new_hash = await slot.hash(request.new_password)
@@ -174,7 +190,9 @@ class AccountService:
     async def erase_account(self, request: messages.EraseAccount, slot: HashSlot) -> None:
         """Remove an account and everything of it; at return none of its tokens counts."""
         account_id = request.account_id
-        credentials = await self._verified_owner(account_id, request.password, slot)
+        credentials = await self._verified_owner(
+            account_id, request.password, request.address, slot
+        )
         script = account_store.erase_account(account_id, verified_hash=credentials.password_hash)
         try:
             await self._connections.run(script)
@@ -191,41 +209,35 @@ class AccountService:
         )
 
     async def _verified_owner(
-        self, account_id: str, password: str, slot: HashSlot
+        self, account_id: str, password: str, address: str, slot: HashSlot
     ) -> account_store.Credentials:
         """Verify the password of someone who is logged in: a stolen token must not guess it."""
-        return await self._verified(
-            account_store.get_credentials(account_id),
-            f"account:{account_id}",  # no username has a colon
-            password,
-            slot,
-        )
+        # No username has a colon.
+        attempt = _Attempt(f"account:{account_id}", address, password)
+        return await self._verified(account_store.get_credentials(account_id), attempt, slot)
 
     async def _verified(
-        self,
-        find: Script[account_store.Credentials | None],
-        user: str,
-        password: str,
-        slot: HashSlot,
+        self, find: Script[account_store.Credentials | None], attempt: _Attempt, slot: HashSlot
     ) -> account_store.Credentials:
         """Count an attempt, find what to check against, and verify the password.
 
         Raises:
-            TooManyAttempts: the user's attempts in this window are used up.
+            TooManyAttempts: it is too soon after others; nothing was looked up or hashed.
             InvalidCredentials: unknown, wrong or suspended.
         """
-        self._attempts.begin(user, trio.current_time())
+        user, address = attempt.user, attempt.address
+        self._attempts.begin(user, address, trio.current_time())
         try:
             credentials = await self._connections.run(find)
         except DatabaseError:
-            self._attempts.withdraw(user)
+            self._attempts.withdraw(user, address)
             raise
         matches = await slot.matches(
-            None if credentials is None else credentials.password_hash, password
+            None if credentials is None else credentials.password_hash, attempt.password
         )
         if credentials is None or not matches or credentials.suspended:
             raise InvalidCredentials
-        self._attempts.succeeded(user)
+        self._attempts.succeeded(user, address)
         return credentials
 
     async def _open_session(

@@ -34,8 +34,11 @@ class AuthxSettings:
     hash_queue: int = 32
 
     attempts_per_user: int = 10
-    attempt_window_seconds: int = 300
-    attempt_users_max: int = 10_000
+    attempts_per_user_anywhere: int = 30
+    attempts_per_address: int = 100
+    attempt_delay_max_seconds: int = 300
+    attempt_window_seconds: int = 3_600
+    attempt_keys_max: int = 20_000
 
     session_cache_max: int = 50_000
     token_cache_max: int = 50_000

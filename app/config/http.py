@@ -138,9 +138,17 @@ class Http(Section, frozen=True):
         str,
         Meta(
             description="Addresses and networks that no limit per address holds for, with commas "
-            'between ("127.0.0.1, 10.0.0.0/8"): those of your proxies, or every player shares one.'
+            'between ("127.0.0.1, 10.0.0.0/8").'
         ),
     ] = "127.0.0.0/8, ::1"
+    trusted_proxies: Annotated[
+        str,
+        Meta(
+            description="Addresses and networks of your proxies, which tell in X-Forwarded-For "
+            "whom they pass on, and take nobody's word for it; limits per address then hold for "
+            "each of those. Empty: none."
+        ),
+    ] = ""
     backlog: Annotated[
         int,
         Meta(ge=1, le=65_535, description="Connections the system holds until they are accepted."),

@@ -60,11 +60,43 @@ class Auth(Section, frozen=True):
         int, Meta(ge=1, le=100_000, description="Logins that may wait for a thread; beyond it 429.")
     ] = 64
     attempts_per_user: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="Failed logins of one username; beyond it 429.")
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Failed logins of one username from one address; after them each has to "
+            "wait, 1 s, 2 s, 4 s and so on, and is 429 before.",
+        ),
     ] = 10
-    attempt_window_seconds: Annotated[
-        int, Meta(ge=1, le=86_400, description="The time in which failed logins are counted.")
+    attempts_per_user_anywhere: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Failed logins of one username from all addresses; after them whoever "
+            "fails has to wait likewise, but nobody who has not failed.",
+        ),
+    ] = 30
+    attempts_per_address: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Failed logins of all usernames from one address (of IPv6: one /64 "
+            "network); after them each from there has to wait likewise.",
+        ),
+    ] = 100
+    attempt_delay_max_seconds: Annotated[
+        int, Meta(ge=1, le=86_400, description="The longest that a login has to wait.")
     ] = 300
+    attempt_window_seconds: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=86_400,
+            description="How long after the first of them failed logins are forgotten.",
+        ),
+    ] = 3_600
     sessions_per_account_max: Annotated[
         int, Meta(ge=1, le=10_000, description="Open sessions of one account; the oldest ends.")
     ] = 100

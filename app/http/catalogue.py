@@ -209,7 +209,9 @@ _KINDS = (
         "too-many-attempts",
         HTTPStatus.TOO_MANY_REQUESTS,
         "Too many attempts",
-        "Too many logins in a short time; the Retry-After header says when to try again.",
+        "Too many passwords were tried in a short time: for this user, from this address, or in"
+        " all. This one was not looked at; the Retry-After header says when to try again, which"
+        " is later with each failure.",
     ),
     ProblemKind(
         "too-many-requests",

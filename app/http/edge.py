@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import trio
 
 from app.http.cancellation import split_failure
-from app.http.errors import MalformedRequest, NotFound
+from app.http.errors import HttpError, MalformedRequest, NotFound
 from app.http.exchange import Headers
 from app.http.gate import Gate
 from app.http.instruments import Instruments, NoRequestTracer
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-    from app.http.errors import HttpError
     from app.http.exchange import HttpRequest, HttpResponse
     from app.http.routes import Route, Router
     from app.http.traffic import Traffic
@@ -72,7 +71,7 @@ class Edge:
     ) -> None:
         self.router = router
         self.policy = policy or Policy()
-        self._gate = gate or Gate()
+        self.gate = gate or Gate()
         self._app = app
         self._log = log
         self._instruments = instruments or Instruments()
@@ -83,12 +82,12 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        trail = _trail_of(scope)
+        headers = Headers(scope["headers"])
+        trail = self._trail_of(scope, headers)
         scope.setdefault("state", {}).update(request_id=trail.request_id, trail=trail)
         with handling(trail), self._instruments.tracer.request(scope["headers"], trail):
             try:
                 answer = _Answer(send, trail, self._instruments.traffic)
-                headers = Headers(scope["headers"])
                 answer.policy, answer.sharing = self.policy, self.policy.sharing(headers)
                 preflight = self.policy.preflight(trail.method, headers)
                 if preflight is not None:
@@ -98,15 +97,23 @@ class Edge:
             finally:
                 self._ended(trail)
 
-    def arrive(self, route: Route, trail: Trail) -> None:
-        """Let a request in before its body has come, as the application would, or not.
+    def arrive(self, router: Router, trail: Trail) -> tuple[Route, Mapping[str, str]]:
+        """Find a request's route and let it in before its body has come, as the application would.
 
         Raises:
+            NotFound, MethodNotAllowed: there is none; that is limited as what there is.
             TooManyRequests, TooManyInHand: what it is to be refused with.
         """
+        try:
+            found = router.find(trail.method, trail.path)
+        except HttpError:
+            self.gate.arrive(trail.client)
+            raise
+        route, _ = found
         trail.route = route.label
         if route.limited:
-            self._gate.arrive(trail.client)
+            self.gate.arrive(trail.client)
+        return found
 
     async def answer(
         self, route: Route, request: HttpRequest, path: Mapping[str, str], begun: float
@@ -161,8 +168,7 @@ class Edge:
             return
         if scope["path"].startswith("//"):
             # Werkzeug takes several slashes at the beginning for one.
-            nothing = NotFound("there is nothing under this path")
-            await answer.send_response(problem_of(nothing).response())
+            await answer.send_response(self._nothing(scope["state"]["trail"]))
             return
         error = await self._run(scope, receive, answer)
         if error is not None:
@@ -170,6 +176,14 @@ class Edge:
             self._log.error("request_failed", request_id=request_id, exc_info=error)
             if not answer.started:
                 await answer.send_response(problem_of(error).response())
+
+    def _nothing(self, trail: Trail) -> HttpResponse:
+        error: HttpError = NotFound("there is nothing under this path")
+        try:
+            self.gate.arrive(trail.client)
+        except HttpError as refusal:
+            error = refusal
+        return problem_of(error).response()
 
     async def _run(self, scope: Scope, receive: Receive, answer: _Answer) -> Exception | None:
         """Run the application; return what it failed with, raise what cancelled it."""
@@ -185,30 +199,20 @@ class Edge:
             raise cancelled from None
         return None
 
+    def _trail_of(self, scope: Scope, headers: Headers) -> Trail:
+        peer = scope.get("client")
+        return Trail(
+            request_id_of(scope["headers"]),
+            scope.get("method", ""),
+            scope["path"],
+            self.gate.client_of(peer[0], headers) if peer else "",
+        )
+
     def _ended(self, trail: Trail) -> None:
         """Log a request that is over, if it is one of those that are logged."""
         if not trail.status:
             self._instruments.traffic.abandoned()
-        if self._instruments.access_log.wants(trail.status):
-            self._log.info(
-                "http_request",
-                method=trail.method,
-                path=trail.path,
-                route=trail.route,
-                status=trail.status or None,
-                duration_ms=round(trail.seconds * 1000, 3),
-                client=trail.client,
-            )
-
-
-def _trail_of(scope: Scope) -> Trail:
-    client = scope.get("client")
-    return Trail(
-        request_id_of(scope["headers"]),
-        scope.get("method", ""),
-        scope["path"],
-        client[0] if client else "",
-    )
+        self._instruments.log_request(self._log, trail)
 
 
 class _Answer:

@@ -53,7 +53,11 @@ class Idempotency:
 
 
 class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True, gc=False):
-    """One request as its handler sees it; a part that the endpoint does not declare is None."""
+    """One request as its handler sees it; a part that the endpoint does not declare is None.
+
+    ``address`` is what the limits per address know its client under, where a password is tried;
+    empty where none holds.
+    """
 
     gateway: Gateway
     request_id: str
@@ -62,6 +66,7 @@ class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True, gc=False):
     query: QueryT
     identity: Identity | None = None
     idempotency: Idempotency | None = None
+    address: str = ""
 
     @property
     def caller(self) -> Identity:
@@ -112,6 +117,8 @@ class Endpoint:
     - ``before_password_change``: whoever has a one-time password may call it all the same.
     - ``idempotent``: the request must carry an ``Idempotency-Key``.
     - ``limited``: who asks too often, or when too much is in hand, is held back.
+    - ``tries_password``: the request carries a password that is checked; where it comes from
+      counts.
     """
 
     method: str
@@ -130,6 +137,7 @@ class Endpoint:
     before_password_change: bool = False
     idempotent: bool = False
     limited: bool = True
+    tries_password: bool = False
 
     @property
     def name(self) -> str:

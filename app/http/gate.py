@@ -7,6 +7,7 @@ turned away has reached no actor and has had no effect.
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +18,10 @@ from app.http.errors import TooManyInHand, TooManyRequests
 from app.http.settings import HttpSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from app.http.addresses import Addresses
+    from app.http.exchange import Headers
 
 KEYS_MAX: Final = 100_000
 """How many accounts, and how many addresses, are remembered."""
@@ -31,7 +35,15 @@ _IPV6_PREFIX: Final = 64
 class Gate:
     """The limits of one HTTP front."""
 
-    __slots__ = ("_accounts", "_addresses", "_exempt", "_in_hand", "_in_hand_max", "_known")
+    __slots__ = (
+        "_accounts",
+        "_addresses",
+        "_exempt",
+        "_in_hand",
+        "_in_hand_max",
+        "_known",
+        "_proxies",
+    )
 
     def __init__(self, settings: HttpSettings | None = None) -> None:
         """Take the limits from the settings; the settings' own defaults hold nobody back."""
@@ -43,10 +55,24 @@ class Gate:
             settings.requests_per_second_per_address, settings.burst_per_address
         )
         self._exempt = settings.exempt_addresses
+        self._proxies = settings.trusted_proxies
         self._in_hand = 0
         self._in_hand_max = settings.in_flight_max
         # What an address is limited under, so that it is read once and not with every request.
         self._known: dict[str, str] = {}
+
+    def client_of(self, peer: str, headers: Headers) -> str:
+        """Give the address that a request comes from, whose connection comes from ``peer``.
+
+        Where that is a trusted proxy it is the last address in ``X-Forwarded-For`` that is none:
+        what stands before that was said by the client itself.
+        """
+        if not self._proxies.networks:
+            return peer
+        passed_on = headers.all(b"x-forwarded-for")
+        if not passed_on or peer not in self._proxies:
+            return peer
+        return _passed_on(peer, passed_on, self._proxies)
 
     def arrive(self, client: str) -> None:
         """Let a request in whose head is known, or not.
@@ -59,13 +85,18 @@ class Gate:
             raise TooManyInHand
         if self._addresses is None or not client:
             return
+        key = self.limited_as(client)
+        if key:
+            _take(self._addresses, key)
+
+    def limited_as(self, client: str) -> str:
+        """Give what a client's address is limited under; empty where no such limit holds."""
         key = self._known.get(client)
         if key is None:
             if len(self._known) >= _KNOWN_MAX:
                 self._known.clear()
             key = self._known[client] = _limited_as(client, self._exempt)
-        if key:
-            _take(self._addresses, key)
+        return key
 
     def authorized(self, account_id: str) -> None:
         """Let a request in whose caller is known, or not.
@@ -90,6 +121,19 @@ class Gate:
         """Count a request as answered."""
         self._in_hand -= 1
 
+    @contextmanager
+    def in_hand(self) -> Generator[None, None, None]:
+        """Count a request as in hand while the context lasts.
+
+        Raises:
+            TooManyInHand: as `begin`.
+        """
+        self.begin()
+        try:
+            yield
+        finally:
+            self.end()
+
 
 def _buckets(per_second: int, burst: int) -> Buckets | None:
     if not per_second or not burst:
@@ -101,6 +145,18 @@ def _take(buckets: Buckets, key: str) -> None:
     wait_s = buckets.take(key, trio.current_time())
     if wait_s:
         raise TooManyRequests(math.ceil(wait_s))
+
+
+def _passed_on(peer: str, values: list[bytes], proxies: Addresses) -> str:
+    client = peer
+    for value in reversed(b",".join(values).split(b",")):
+        try:
+            client = str(ip_address(value.strip().decode("latin-1")))
+        except ValueError:
+            break  # Whoever wrote this knew no address: the proxy before is all that is known.
+        if client not in proxies:
+            break
+    return client
 
 
 def _limited_as(client: str, exempt: Addresses) -> str:

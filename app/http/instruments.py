@@ -12,6 +12,8 @@ from app.http.traffic import Traffic
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from structlog.typing import FilteringBoundLogger
+
     from app.http.exchange import Headers, HttpResponse
     from app.http.trail import Trail
 
@@ -76,3 +78,16 @@ class Instruments:
     access_log: AccessLog = AccessLog.OFF
     tracer: RequestTracer = field(default_factory=NoRequestTracer)
     metrics: MetricsPage | None = None
+
+    def log_request(self, log: FilteringBoundLogger, trail: Trail) -> None:
+        """Log a request that is over, if it is one of those that are logged."""
+        if self.access_log.wants(trail.status):
+            log.info(
+                "http_request",
+                method=trail.method,
+                path=trail.path,
+                route=trail.route,
+                status=trail.status or None,
+                duration_ms=round(trail.seconds * 1000, 3),
+                client=trail.client,
+            )

@@ -134,7 +134,10 @@ class Pipeline:
             _check_media_type(request.headers)
             body = decode_body(request.body, endpoint.request)
         idempotency = _idempotency(request, body) if endpoint.idempotent else None
-        return Call(self._gateway, request.request_id, names, body, query, identity, idempotency)
+        address = self._gate.limited_as(request.trail.client) if endpoint.tries_password else ""
+        return Call(
+            self._gateway, request.request_id, names, body, query, identity, idempotency, address
+        )
 
     async def _authorize(self, endpoint: Endpoint, request: HttpRequest) -> Identity:
         token = bearer_token(request.headers)

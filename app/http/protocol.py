@@ -11,19 +11,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import h11
-from hypercorn.events import Closed, RawData
+from hypercorn.events import RawData
 from hypercorn.protocol.events import Request, Response
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 
 from app.http.direct.body import ChunkedBody
-from app.http.edge import REQUEST_ID, new_request_id
+from app.http.edge import REQUEST_ID, new_request_id, request_id_of
 from app.http.errors import HttpError, MalformedRequest
 from app.http.exchange import Headers
 from app.http.head import HEAD_END, NEVER_SERVED, check_begun, parse_head
 from app.http.problems import problem_of
 from app.http.streams.front import StreamRequest
-from app.http.streams.fronts import front_of, stream_fault
+from app.http.streams.fronts import front_of
 
 if TYPE_CHECKING:
     from hypercorn.protocol.events import Event
@@ -138,7 +138,7 @@ class HttpProtocol(H11Protocol):
         self._method = request.method.decode("ascii")
         front = front_of(request.target) if self._streams else None
         if front is not None:
-            await self._hand_over(front, request)
+            self._hand_over(front, request)
             return
         self.stream = HTTPStream(
             self.app,
@@ -163,15 +163,13 @@ class HttpProtocol(H11Protocol):
             )
         )
 
-    async def _hand_over(self, front: type[StreamFront], request: h11.Request) -> None:
-        fault = stream_fault(front, self._method, Headers(request.headers), request.http_version)
-        if fault is not None:
-            await self._refuse(fault)
-            return
-        stream_request = StreamRequest.of(
+    def _hand_over(self, front: type[StreamFront], request: h11.Request) -> None:
+        stream_request = StreamRequest(
+            self._method,
             request.target,
             request.http_version,
-            list(request.headers),
+            Headers(request.headers),
+            request_id_of(request.headers),
             client=self.client[0] if self.client else "",
             early=self.connection.trailing_data[0],
         )
@@ -180,10 +178,6 @@ class HttpProtocol(H11Protocol):
     async def _send_error_response(self, status_code: int) -> None:  # noqa: ARG002 - as Hypercorn has it
         """Answer what could not be parsed; Hypercorn closes the connection after it."""
         await self._send_problem(self._strict.fault or MalformedRequest("this is not HTTP/1.1"))
-
-    async def _refuse(self, error: HttpError) -> None:
-        await self._send_problem(error)
-        await self.send(Closed())
 
     async def _send_h11_event(self, event: H11SendableEvent) -> None:
         try:

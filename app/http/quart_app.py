@@ -15,6 +15,7 @@ from app.http.edge import Edge
 from app.http.endpoints import ENDPOINTS
 from app.http.errors import (
     BodyTimeout,
+    HttpError,
     MalformedRequest,
     MethodNotAllowed,
     NotFound,
@@ -81,7 +82,13 @@ def create_app(
         )
 
     async def refuse(error: Exception) -> Response:
-        return _quart_response(pipeline.refuse(_own_error(error, settings), _request_id()))
+        own = _own_error(error, settings)
+        if isinstance(error, RoutingNotFound | RoutingMethodNotAllowed):
+            try:
+                gate.arrive(_trail().client)
+            except HttpError as refusal:
+                own = refusal
+        return _quart_response(pipeline.refuse(own, _request_id()))
 
     app.register_error_handler(Exception, refuse)
     policy = Policy.of(

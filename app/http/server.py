@@ -154,7 +154,11 @@ class _Server:
         if self._open >= settings.connections_max:
             return False
         here = self._addresses.get(address, 0)
-        return here < settings.connections_per_address_max or address in settings.exempt_addresses
+        return (
+            here < settings.connections_per_address_max
+            or address in settings.exempt_addresses
+            or address in settings.trusted_proxies
+        )
 
     async def _serve(self, sock: socket.socket, address: str) -> None:
         if self._tls is None:
@@ -225,7 +229,8 @@ class _Server:
 
     async def _refuse(self, stream: trio.SocketStream) -> None:
         self._traffic.refused()
-        if self._refusals >= REFUSALS_MAX:
+        # A client that expects TLS could not read it, and a handshake is not worth it.
+        if self._tls is not None or self._refusals >= REFUSALS_MAX:
             return
         self._refusals += 1
         try:

@@ -44,7 +44,8 @@ class HttpSettings:
     - ``pipelined_max``: how many requests a client may send without waiting for an answer; after
       so many answers its connection is closed.
     - ``connections_max``, ``connections_per_address_max``: open at once, in all and from one
-      address; ``exempt_addresses`` may open as many as there are.
+      address; ``exempt_addresses`` may open as many as there are, and so may trusted proxies.
+    - ``trusted_proxies``: whose ``X-Forwarded-For`` is believed to say where a request comes from.
     - ``requests_per_second_per_account``, ``burst_per_account``: what one account may ask, steadily
       and at once; likewise one address, unless it is one of ``exempt_addresses``; 0: any amount.
     - ``in_flight_max``: how many requests are in hand at once, in all, before 503.
@@ -72,6 +73,7 @@ class HttpSettings:
     connections_max: int = 10_000
     connections_per_address_max: int = 1_000
     exempt_addresses: Addresses = field(default_factory=Addresses)
+    trusted_proxies: Addresses = field(default_factory=Addresses)
     requests_per_second_per_account: int = 0
     burst_per_account: int = 200
     requests_per_second_per_address: int = 0

@@ -19,6 +19,7 @@ from holdfast_client import (
     RetryPolicy,
     ServerBusy,
     TooManyAttempts,
+    TooManyRequests,
     Unauthorized,
     UnexpectedAnswer,
     operations,
@@ -158,6 +159,7 @@ async def test_call_repeats_what_surely_had_no_effect() -> None:
         (409, "insufficient-resources", Refused),
         (422, "invalid-request", InvalidRequest),
         (429, "too-many-attempts", TooManyAttempts),
+        (429, "too-many-streams", TooManyRequests),
         (500, "internal-error", Problem),
         (503, "ruleset-mismatch", ServerBusy),
     ],
@@ -177,6 +179,26 @@ async def test_call_raises_the_problem_of_its_status(
     assert str(refusal) == f"{slug}: no"
     assert refusal.members == {"missing": {"wood": 3}}
     assert refusal.missing == {"wood": 3}
+
+
+@on_both_backends()
+async def test_rate_limit_and_attempts_are_told_apart() -> None:
+    """The one is waited for and sent again, the other raised at once; both say how long."""
+    limited = [problem(429, "too-many-requests", retry_after="1") for _ in range(3)]
+    script = Script(*limited, httpx.Response(201, json=tokens(1)))
+    async with client(script) as opened:
+        assert (await opened.log_in("ann", "password")).account_id == "account"
+    assert len(script.requests) == 4
+    for slug, class_ in (
+        ("too-many-attempts", TooManyAttempts),
+        ("too-many-requests", TooManyRequests),
+    ):
+        script = Script(problem(429, slug, retry_after="7"))
+        async with client(script, retries=RetryPolicy(attempts_max=1)) as opened:
+            with pytest.raises(class_) as caught:
+                await opened.log_in("ann", "password")
+        assert caught.value.retry_after_s == 7
+        assert len(script.requests) == 1
 
 
 @on_both_backends()

@@ -25,7 +25,7 @@ from app.http.exchange import HttpRequest
 from app.http.head import HEAD_END, NEVER_SERVED, check_begun, parse_head
 from app.http.problems import problem_of
 from app.http.streams.front import StreamRequest
-from app.http.streams.fronts import front_of, stream_fault
+from app.http.streams.fronts import front_of
 from app.http.streams.takeover import take_over
 from app.http.streams.wire import ClientGone
 from app.http.trail import Trail
@@ -185,7 +185,16 @@ class DirectConnection:
             rest = data[end:]
             front = None if lane.streams is None else front_of(head.target)
             if front is not None:
-                return await self._stream(front, head, rest)
+                request = StreamRequest(
+                    head.method,
+                    head.target,
+                    head.version,
+                    head.fields,
+                    request_id_of(head.headers),
+                    client=self._client,
+                    early=rest,
+                )
+                return _Stream(front, request)
             if lane.table is None:
                 return _HandOver(data)
             left = await self._answer(*lane.table, head, rest)
@@ -219,7 +228,8 @@ class DirectConnection:
         text = path.decode("ascii")
         if "%" in text:
             text = unquote(text)
-        trail = Trail(request_id_of(head.headers), head.method, text, self._client)
+        client = edge.gate.client_of(self._client, head.fields)
+        trail = Trail(request_id_of(head.headers), head.method, text, client)
         left: bytes | None = rest
         try:
             preflight = edge.policy.preflight(head.method, head.fields)
@@ -227,8 +237,7 @@ class DirectConnection:
                 left = self._skip_body(head, rest)
                 response = edge.respond(preflight, head.fields, trail, begun)
             else:
-                route, values = router.find(head.method, text)
-                edge.arrive(route, trail)
+                route, values = edge.arrive(router, trail)
                 body = b""
                 if head.length != 0:
                     body, left = await self._receive_body(head, rest)
@@ -323,16 +332,6 @@ class DirectConnection:
         return body.value(), rest
 
     # ------------------------------------------------------------ what follows
-
-    async def _stream(self, front: type[StreamFront], head: Head, early: bytes) -> _Stream | None:
-        fault = stream_fault(front, head.method, head.fields, head.version)
-        if fault is not None:
-            await self._refuse(fault)
-            return None
-        request = StreamRequest.of(
-            head.target, head.version, head.headers, client=self._client, early=early
-        )
-        return _Stream(front, request)
 
     async def _follow(self, stream: _Stream) -> None:
         """Serve an event stream on what was an HTTP connection, until it ends."""

@@ -47,7 +47,7 @@ async def get_account(call: Call[None, None]) -> AccountDetails:
 async def erase_account(call: Call[EraseAccountRequest, None]) -> None:
     """Remove everything of the caller's account."""
     account_id = call.caller.account_id
-    await call.gateway.auth(EraseAccount(account_id, call.body.password))
+    await call.gateway.auth(EraseAccount(account_id, call.body.password, call.address))
     try:
         await call.gateway.inventory(Forget(account_id))
     except (BusError, InventoryError):
@@ -60,7 +60,11 @@ async def change_password(call: Call[ChangePasswordRequest, None]) -> None:
     """Change the caller's password and end every other session."""
     caller, body = call.caller, call.body
     message = ChangePassword(
-        caller.account_id, caller.session_id, body.current_password, body.new_password
+        caller.account_id,
+        caller.session_id,
+        body.current_password,
+        body.new_password,
+        call.address,
     )
     try:
         await call.gateway.auth(message)
@@ -99,6 +103,7 @@ ACCOUNTS = (
         auth=Auth.PLAYER,
         request=EraseAccountRequest,
         status=204,
+        tries_password=True,
         errors=("invalid-credentials", "too-many-attempts"),
     ),
     Endpoint(
@@ -111,6 +116,7 @@ ACCOUNTS = (
         request=ChangePasswordRequest,
         status=204,
         before_password_change=True,
+        tries_password=True,
         errors=("invalid-credentials", "too-many-attempts"),
     ),
 )

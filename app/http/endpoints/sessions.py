@@ -25,7 +25,7 @@ _ACTOR = ("overloaded", "unavailable", "actor-stopped", "reply-timeout")
 
 async def open_session(call: Call[LoginRequest, None]) -> SessionTokens:
     """Log in."""
-    tokens = await call.gateway.auth(Login(call.body.username, call.body.password))
+    tokens = await call.gateway.auth(Login(call.body.username, call.body.password, call.address))
     return _session_tokens(tokens)
 
 
@@ -90,6 +90,7 @@ SESSIONS = (
         request=LoginRequest,
         response=SessionTokens,
         status=201,
+        tries_password=True,
         errors=("invalid-credentials", "too-many-attempts", *_ACTOR),
     ),
     Endpoint(

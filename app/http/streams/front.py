@@ -16,21 +16,28 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 import trio
 
-from app.http.edge import REQUEST_ID, request_id_of
-from app.http.errors import FieldError, InvalidRequest, ServerStopping
-from app.http.exchange import Headers, HttpRequest
+from app.http.edge import NO_CONTENT, REQUEST_ID
+from app.http.errors import (
+    FieldError,
+    InvalidRequest,
+    MalformedRequest,
+    MethodNotAllowed,
+    ServerStopping,
+)
+from app.http.exchange import HttpRequest
 from app.http.pipeline import bearer_token, bind
 from app.http.streams.translate import BYE, end_of
 from app.http.streams.wire import ClientGone
 from app.http.trail import Trail
 from app.http.types.inventory import INTEGER_MAX
+from app.logs import handling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from actors.authx.messages import Identity
     from app.http.endpoint import Endpoint
-    from app.http.exchange import HttpResponse
+    from app.http.exchange import Headers, HttpResponse
     from app.http.streams.follow import Follower
     from app.http.streams.registry import Streams
     from app.http.streams.translate import WireEvent
@@ -43,26 +50,13 @@ _EVENT_ID = re.compile(rb"0|[1-9][0-9]{0,15}")
 class StreamRequest:
     """A request for a stream, and what the client has sent after it."""
 
+    method: str
     target: bytes
     http_version: bytes
     headers: Headers
     request_id: str
     client: str
     early: bytes
-
-    @classmethod
-    def of(
-        cls,
-        target: bytes,
-        http_version: bytes,
-        headers: Sequence[tuple[bytes, bytes]],
-        *,
-        client: str,
-        early: bytes,
-    ) -> StreamRequest:
-        """Make one of the parts of an HTTP request."""
-        request_id = request_id_of(headers)
-        return cls(target, http_version, Headers(headers), request_id, client, early)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +82,7 @@ class StreamFront(ABC):
         "_draining",
         "_follower",
         "_request",
+        "_said",
         "_trail",
         "refused",
         "streams",
@@ -102,7 +97,9 @@ class StreamFront(ABC):
         self.refused = False
         self._request: StreamRequest | None = request
         path = self.endpoint.path
-        self._trail = Trail(request.request_id, self.endpoint.method, path, request.client, path)
+        client = streams.gate.client_of(request.client, request.headers)
+        self._trail = Trail(request.request_id, request.method, path, client, path)
+        self._said = streams.policy.sharing(request.headers)
         self._began_s = trio.current_time()
         self._begun = False
         self._draining = False
@@ -153,6 +150,8 @@ class StreamFront(ABC):
     async def _serve(self) -> None:
         self.wire.watch(self._ring)
         admission = await self._admit()
+        if admission is None:
+            return
         with self.streams.following(
             admission.identity, admission.token, admission.after
         ) as follower:
@@ -165,14 +164,22 @@ class StreamFront(ABC):
             self._follower = None
         await self.end(end_of(ending))
 
-    async def _admit(self) -> Admission:
+    async def _admit(self) -> Admission | None:
+        """Check the request; None where it asked what it may ask, and was answered."""
         # The request's headers are not kept for as long as the stream is.
-        request, self._request = self._request, None
-        return await self.admit(cast("StreamRequest", request))
+        request, self._request = cast("StreamRequest", self._request), None
+        preflight = self.streams.policy.preflight(request.method, request.headers)
+        if preflight is not None:
+            await self._answer(preflight)
+            return None
+        self.streams.gate.arrive(self._trail.client)
+        self.check_form(request)
+        return await self.admit(request)
 
     async def _tell_first(self, follower: Follower) -> None:
         # Apart from the rest, so that what was told first is not kept as long as the stream is.
-        events = await follower.begin()
+        with self.streams.gate.in_hand():
+            events = await follower.begin()
         if self._draining:
             raise ServerStopping
         await self.begin()
@@ -198,6 +205,18 @@ class StreamFront(ABC):
 
     # ------------------------------------------------------------- checking
 
+    def check_form(self, request: StreamRequest) -> None:
+        """Check what can be checked before anybody asks whose request it is.
+
+        Raises:
+            HttpError: what it is to be refused with.
+        """
+        if request.method != self.endpoint.method:
+            raise MethodNotAllowed((self.endpoint.method,))
+        headers = request.headers
+        if headers.all(b"content-length") not in ([], [b"0"]) or headers.all(b"transfer-encoding"):
+            raise MalformedRequest("a request for a stream has no body")
+
     async def check(
         self, request: StreamRequest, headers: Headers, after: int | None = None
     ) -> Admission:
@@ -215,7 +234,8 @@ class StreamFront(ABC):
             request.request_id,
             self._trail,
         )
-        call = await self.streams.pipeline.admit(bind(self.endpoint), http_request, {})
+        with self.streams.gate.in_hand():
+            call = await self.streams.pipeline.admit(bind(self.endpoint), http_request, {})
         token = bearer_token(headers) or ""  # It was admitted with one.
         resumed = last_event_id(headers)
         asked: int | None = await self.endpoint.handler(call)
@@ -227,14 +247,20 @@ class StreamFront(ABC):
     # ------------------------------------------------------------- the wire
 
     async def start(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
-        """Send the head of the answer, and count it."""
+        """Send the head of the answer; count it, and log it."""
         self._begun = True
-        self._trail.status = status
-        self._trail.seconds = trio.current_time() - self._began_s
-        self.streams.traffic.answered(self._trail)
+        trail, streams = self._trail, self.streams
+        trail.status = status
+        trail.seconds = trio.current_time() - self._began_s
+        streams.instruments.traffic.answered(trail)
+        with handling(trail):
+            streams.instruments.log_request(streams.log, trail)
+        said, self._said = self._said, ()
         whole = (
             *headers,
-            (REQUEST_ID, self._trail.request_id.encode("ascii")),
+            *streams.policy.added(tuple(headers)),
+            *said,
+            (REQUEST_ID, trail.request_id.encode("ascii")),
             (b"date", formatdate(usegmt=True).encode("ascii")),
         )
         lines = [b"HTTP/1.1 %d %s" % (status, HTTPStatus(status).phrase.encode("ascii"))]
@@ -243,13 +269,19 @@ class StreamFront(ABC):
 
     async def fail(self, problem: HttpResponse) -> None:
         """Answer with a problem where nothing was answered yet; otherwise just end."""
-        if self._begun:
-            return
+        if not self._begun:
+            await self._answer(problem)
+
+    async def _answer(self, response: HttpResponse) -> None:
+        """Answer with something other than a stream; the connection ends with it."""
         self.refused = True
-        length = str(len(problem.body)).encode("ascii")
-        framing = ((b"content-length", length), (b"connection", b"close"))
-        await self.start(problem.status, (*problem.headers, *framing))
-        await self.wire.send(problem.body)
+        framing: tuple[tuple[bytes, bytes], ...] = ((b"connection", b"close"),)
+        if response.status != NO_CONTENT:
+            length = str(len(response.body)).encode("ascii")
+            framing = ((b"content-length", length), *framing)
+        head_only = self._trail.method == "HEAD"
+        await self.start(response.status, (*response.headers, *framing))
+        await self.wire.send(b"" if head_only else response.body)
 
     @abstractmethod
     async def admit(self, request: StreamRequest) -> Admission:

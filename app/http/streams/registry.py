@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.http.errors import TooManyStreams
+from app.http.gate import Gate
+from app.http.instruments import Instruments
 from app.http.pipeline import Pipeline
+from app.http.policy import Policy
 from app.http.streams.follow import Follower
 from app.http.streams.readiness import Readiness
-from app.http.traffic import Traffic
 
 if TYPE_CHECKING:
     import random
@@ -35,7 +37,11 @@ class StreamsStatistics:
 
 
 class Streams:
-    """What every stream of one server is served with; ``traffic`` counts their requests."""
+    """What every stream of one server is served with.
+
+    A request for one is let in by ``gate``, answered as ``policy`` says, and counted and logged by
+    ``instruments``, as any other is.
+    """
 
     def __init__(
         self,
@@ -44,11 +50,15 @@ class Streams:
         *,
         rng: random.Random,
         log: FilteringBoundLogger,
-        traffic: Traffic | None = None,
+        gate: Gate | None = None,
+        policy: Policy | None = None,
+        instruments: Instruments | None = None,
     ) -> None:
-        self.traffic = traffic or Traffic()
+        self.gate = gate or Gate()
+        self.policy = policy or Policy()
+        self.instruments = instruments or Instruments()
         self.readiness = Readiness()
-        self.pipeline = Pipeline(gateway, log=log)
+        self.pipeline = Pipeline(gateway, log=log, gate=self.gate)
         self.settings = settings
         self.log = log
         self._gateway = gateway

@@ -17,7 +17,12 @@ from wsproto.utilities import LocalProtocolError
 from app.http.exchange import Headers
 from app.http.json import decode_body
 from app.http.streams.front import Admission, StreamFront, StreamOver
-from app.http.streams.handshake import accepting_headers, offered_subprotocols, offered_token
+from app.http.streams.handshake import (
+    accepting_headers,
+    check_handshake,
+    offered_subprotocols,
+    offered_token,
+)
 from app.http.streams.routes import WEBSOCKET
 from app.http.streams.translate import BYE
 from app.http.types.events import StreamLogin
@@ -70,6 +75,11 @@ class WebSocketStream(StreamFront):
         self._login_whole = False
 
     # ------------------------------------------------------------- who it is
+
+    def check_form(self, request: StreamRequest) -> None:
+        """Check the handshake as well."""
+        super().check_form(request)
+        check_handshake(request.headers, request.http_version)
 
     async def admit(self, request: StreamRequest) -> Admission:
         """Check the request, or let the client in and wait for its first message."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
@@ -29,12 +29,15 @@ from actors.authx.messages import (
     Login,
     Refresh,
     Register,
+    Tokens,
 )
 from bus import Message, Topic
 from tests.actors.authx.harness import PASSWORD, running_authx
 from tests.actors.authx.support import CHEAP
 
 if TYPE_CHECKING:
+    from trio.testing import MockClock
+
     from tests.actors.authx.harness import Running
 
 
@@ -152,7 +155,7 @@ async def test_login_of_unknown_user_and_wrong_password_cost_the_same(database_d
 
 async def test_login_attempts_are_limited_per_user_and_not_for_others(database_dsn: str) -> None:
     """Beyond the limit even the right password waits, whether or not the user exists."""
-    settings = replace(CHEAP, attempts_per_user=3, attempt_window_seconds=60)
+    settings = replace(CHEAP, attempts_per_user=3)
     async with running_authx(database_dsn, settings) as running:
         account, other = await running.register(), await running.register()
         for username in (account.username, "nobody.at.all"):
@@ -161,7 +164,7 @@ async def test_login_attempts_are_limited_per_user_and_not_for_others(database_d
             running.engine.operations.clear()
             with pytest.raises(TooManyAttempts) as refusal:
                 await running.login(username.upper())
-            assert 0 < refusal.value.retry_after_s <= 60
+            assert refusal.value.retry_after_s == 1
             assert running.engine.operations == []
         assert await outcome(running, other.username, PASSWORD) is None
 
@@ -193,6 +196,59 @@ async def test_login_that_succeeds_clears_the_attempts(database_dsn: str) -> Non
         for _ in range(4):
             assert await outcome(running, account.username, "wrong") is InvalidCredentials
             assert await outcome(running, account.username, PASSWORD) is None
+
+
+async def test_login_delay_grows_and_ends(database_dsn: str, mock_clock: MockClock) -> None:
+    """Each failure doubles the wait, at which end the right password opens a session."""
+    settings = replace(CHEAP, attempts_per_user=2)
+    async with running_authx(database_dsn, settings) as running:
+        account = await running.register()
+        assert await outcome(running, account.username, "wrong") is InvalidCredentials
+        for delay_s in (1, 2, 4, 8):
+            assert await outcome(running, account.username, "wrong") is InvalidCredentials
+            mock_clock.jump(delay_s - 0.5)
+            assert await outcome(running, account.username, PASSWORD) is TooManyAttempts
+            mock_clock.jump(0.5)
+        assert await outcome(running, account.username, PASSWORD) is None
+
+
+async def test_victim_of_an_attack_logs_in_from_elsewhere(
+    database_dsn: str, mock_clock: MockClock
+) -> None:
+    """However others hammer a user, the right password from a clean address is heard at once."""
+    settings = replace(CHEAP, attempts_per_user=2, attempts_per_user_anywhere=3)
+    async with running_authx(database_dsn, settings) as running:
+        account = await running.register()
+
+        async def attempt(password: str, address: str) -> Any:
+            return await running.ask(Login(account.username, password, address))
+
+        with pytest.raises(InvalidCredentials):
+            await attempt("wrong", "192.0.2.1")
+        for number in range(30):
+            for attacker in ("192.0.2.1", f"192.0.2.{number + 2}"):
+                with pytest.raises((InvalidCredentials, TooManyAttempts)):
+                    await attempt("wrong", attacker)
+            with pytest.raises(TooManyAttempts):
+                await attempt(PASSWORD, "192.0.2.1")
+            assert isinstance(await attempt(PASSWORD, "198.51.100.7"), Tokens)
+            mock_clock.jump(0.1)
+
+
+async def test_address_that_fails_everywhere_waits(database_dsn: str) -> None:
+    """Names that exist, that do not and that cannot count alike; other addresses do not wait."""
+    settings = replace(CHEAP, attempts_per_address=3)
+    async with running_authx(database_dsn, settings) as running:
+        account, other = await running.register(), await running.register()
+        for username in (account.username, "nobody.at.all", "no such name"):
+            with pytest.raises(InvalidCredentials):
+                await running.ask(Login(username, "wrong", "192.0.2.1"))
+        running.engine.operations.clear()
+        for username in (other.username, "no such name"):
+            with pytest.raises(TooManyAttempts):
+                await running.ask(Login(username, PASSWORD, "192.0.2.1"))
+        assert running.engine.operations == []
+        await running.ask(Login(other.username, PASSWORD, "192.0.2.2"))
 
 
 async def test_login_renews_a_hash_with_outdated_parameters(database_dsn: str) -> None:

@@ -1,110 +1,225 @@
-"""The limit on attempts: counted per user, over within a window, in bounded memory."""
+"""The limit on attempts: delays that grow, for whom they hold, and in how much memory."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.authx.attempts import AttemptLimit
 from actors.authx.errors import TooManyAttempts
+from tests.actors.authx.support import CHEAP
+
+FREE = 3
+DELAY_MAX = 60
+WINDOW = 600
+HOME, ELSEWHERE = "192.0.2.1", "198.51.100.7"
 
 
-def limit_of(attempts: int = 3, window: float = 60.0, users: int = 100) -> AttemptLimit:
-    """Make a limit."""
-    return AttemptLimit(attempts_max=attempts, window_seconds=window, users_max=users)
+def limit_of(**changes: int) -> AttemptLimit:
+    """Make a limit; what is not said is out of reach."""
+    usual = {
+        "attempts_per_user": FREE,
+        "attempts_per_user_anywhere": 1_000_000,
+        "attempts_per_address": 1_000_000,
+        "attempt_delay_max_seconds": DELAY_MAX,
+        "attempt_window_seconds": WINDOW,
+        "attempt_keys_max": 100,
+    }
+    return AttemptLimit(replace(CHEAP, **{**usual, **changes}))  # type: ignore[arg-type]
 
 
-def refused_for_s(limit: AttemptLimit, user: str, now_s: float) -> int | None:
-    """Try once; tell for how long the attempt is refused, None where it is allowed."""
+def refused_for_s(limit: AttemptLimit, user: str, address: str, now_s: float) -> int | None:
+    """Try and fail; tell for how long the attempt is refused, None where it is heard."""
     try:
-        limit.begin(user, now_s)
+        limit.begin(user, address, now_s)
     except TooManyAttempts as refusal:
         return refusal.retry_after_s
     return None
 
 
-def test_attempts_beyond_the_limit_are_refused_until_the_window_ends() -> None:
-    """The fourth of three attempts waits for the end of the window that the first began."""
+def heard(limit: AttemptLimit, user: str, address: str, until_s: int) -> list[int]:
+    """Try in every second, failing each time; give the seconds in which it was heard."""
+    return [now for now in range(until_s) if refused_for_s(limit, user, address, now) is None]
+
+
+def test_delay_doubles_with_each_failure_up_to_the_longest() -> None:
+    """After the free attempts: 1, 2, 4, … seconds after the last one, and never more than a cap."""
+    times = heard(limit_of(), "ada", HOME, WINDOW)
+    assert times[:FREE] == [0, 1, 2]
+    waits = [after - before for before, after in pairwise(times[FREE - 1 :])]
+    assert waits[:6] == [1, 2, 4, 8, 16, 32]
+    assert set(waits[6:]) == {DELAY_MAX}
+
+
+def test_refusal_says_when_the_next_attempt_is_heard() -> None:
+    """Retry-After is in whole seconds, at least one, and enough."""
+    limit = limit_of(attempts_per_user=1)
+    assert refused_for_s(limit, "ada", HOME, 0) is None
+    assert refused_for_s(limit, "ada", HOME, 0.9) == 1
+    assert refused_for_s(limit, "ada", HOME, 1.9) is None
+    assert refused_for_s(limit, "ada", HOME, 1.9) == 2
+    assert refused_for_s(limit, "ada", HOME, 2.8) == 2
+    assert refused_for_s(limit, "ada", HOME, 3.9) is None
+    assert refused_for_s(limit, "ada", HOME, 4) == 4
+
+
+def test_failures_are_forgotten_with_their_window() -> None:
+    """However much an attacker tries, a window after the first failure all begins afresh."""
+    limit = limit_of(attempt_window_seconds=10, attempt_delay_max_seconds=300)
+    assert heard(limit, "ada", HOME, 10) == [0, 1, 2, 3, 5, 9]
+    assert refused_for_s(limit, "ada", HOME, 9.5) == 1
+    assert refused_for_s(limit, "ada", HOME, 10) is None
+    assert len(limit) == 3
+
+
+def test_attempts_on_one_user_do_not_count_for_another() -> None:
+    """Whoever attacks one account holds back nobody else's, not even from his own address."""
     limit = limit_of()
-    assert [refused_for_s(limit, "ada", now) for now in (0, 1, 2)] == [None] * 3
-    assert refused_for_s(limit, "ada", 10.5) == 50
-    assert refused_for_s(limit, "ada", 59.9) == 1
-    assert refused_for_s(limit, "ada", 60) is None
+    heard(limit, "ada", HOME, 100)
+    assert refused_for_s(limit, "bob", HOME, 100) is None
 
 
-def test_attempts_of_one_user_do_not_count_for_another() -> None:
-    """Whoever attacks one account locks nobody else out."""
+def test_victim_gets_in_from_elsewhere_while_an_attack_goes_on() -> None:
+    """An address that has not failed is heard at once, however hard others hammer the user."""
+    limit = limit_of(attempts_per_user_anywhere=5)
+    for now in range(300):
+        refused_for_s(limit, "ada", HOME, now)
+        refused_for_s(limit, "ada", f"203.0.113.{now % 250}", now)
+    for now in range(300, 310):
+        refused_for_s(limit, "ada", HOME, now)
+        limit.begin("ada", ELSEWHERE, now)
+        limit.succeeded("ada", ELSEWHERE)
+
+
+def test_victim_who_mistypes_during_an_attack_waits_for_himself_alone() -> None:
+    """After a failure he waits as long as the attack has made it, from then on, and not again."""
+    limit = limit_of(attempts_per_user_anywhere=5)
+    for number in range(100):
+        limit.begin("ada", f"203.0.113.{number}", 0)
+    assert refused_for_s(limit, "ada", ELSEWHERE, 1) is None
+    for now in range(1, 1 + DELAY_MAX):
+        refused_for_s(limit, "ada", HOME, now)
+        assert refused_for_s(limit, "ada", ELSEWHERE, now) == DELAY_MAX + 1 - now
+    limit.begin("ada", ELSEWHERE, DELAY_MAX + 1)
+    limit.succeeded("ada", ELSEWHERE)
+
+
+def test_many_addresses_that_guess_one_user_get_one_guess_each_and_wait() -> None:
+    """Guessing one password from many places slows each of them down after its first try."""
+    limit = limit_of(attempts_per_user_anywhere=5)
+    addresses = [f"203.0.113.{number}" for number in range(20)]
+    allowed = sum(
+        refused_for_s(limit, "ada", address, now) is None
+        for now in range(DELAY_MAX)
+        for address in addresses
+    )
+    assert allowed <= len(addresses) + 2 * 5
+
+
+def test_address_that_fails_at_many_users_waits_whoever_it_tries() -> None:
+    """One password tried on everybody is slowed down, and only where it comes from."""
+    limit = limit_of(attempts_per_address=5)
+    times = [now for now in range(40) if refused_for_s(limit, f"user{now}", HOME, now) is None]
+    assert times == [0, 1, 2, 3, 4, 5, 7, 11, 19, 35]
+    assert refused_for_s(limit, "user0", ELSEWHERE, 40) is None
+
+
+def test_own_account_is_no_way_to_go_on_guessing() -> None:
+    """A success forgets the failures at that user; those of the address at others still count."""
+    limit = limit_of(attempts_per_address=5)
+    for now in range(5):
+        limit.begin(f"user{now}", HOME, now)
+    limit.begin("mallory", HOME, 5)
+    limit.succeeded("mallory", HOME)
+    assert refused_for_s(limit, "user9", HOME, 5) == 1
+
+
+def test_success_forgets_the_mistakes_before_it() -> None:
+    """Who mistypes and then gets in has left nothing behind, in any of the counts."""
     limit = limit_of()
-    for now in range(10):
-        refused_for_s(limit, "ada", now)
-    assert refused_for_s(limit, "bob", 10) is None
+    for now in range(0, 30, 3):
+        limit.begin("ada", HOME, now)
+        limit.begin("ada", HOME, now + 1)
+        limit.begin("ada", HOME, now + 2)
+        limit.succeeded("ada", HOME)
+        assert len(limit) == 0
 
 
-def test_attempts_that_were_refused_do_not_prolong_the_window() -> None:
-    """An attacker who never stops cannot lock the account for good."""
-    limit = limit_of(attempts=1)
-    allowed = [now for now in range(600) if refused_for_s(limit, "ada", now) is None]
-    assert allowed == list(range(0, 600, 60))
-
-
-def test_attempts_are_forgotten_after_a_success() -> None:
-    """Who knows the password begins afresh."""
-    limit = limit_of()
-    for now in range(3):
-        limit.begin("ada", now)
-        limit.succeeded("ada")
-    assert len(limit) == 0
-    assert refused_for_s(limit, "ada", 3) is None
+def test_unknown_address_counts_with_the_user_alone() -> None:
+    """Where no limit per address holds, a proxy's players do not wait for each other."""
+    limit = limit_of(attempts_per_address=1)
+    for number in range(50):
+        assert refused_for_s(limit, f"user{number}", "", 0) is None
+    assert heard(limit, "ada", "", 5) == [0, 1, 2, 3]
 
 
 def test_attempts_without_a_verdict_are_taken_back() -> None:
     """A database that was away does not use up anybody's attempts."""
-    limit = limit_of(attempts=1)
+    limit = limit_of(attempts_per_user=1, attempts_per_address=1)
     for now in range(5):
-        limit.begin("ada", now)
-        limit.withdraw("ada")
-    limit.withdraw("ada")
-    limit.withdraw("nobody")
-    assert refused_for_s(limit, "ada", 5) is None
-    assert refused_for_s(limit, "ada", 6) == 54
+        limit.begin("ada", HOME, now)
+        limit.withdraw("ada", HOME)
+    limit.withdraw("ada", HOME)
+    limit.withdraw("nobody", ELSEWHERE)
+    assert len(limit) == 0
+    assert refused_for_s(limit, "ada", HOME, 5) is None
+    assert refused_for_s(limit, "ada", HOME, 5) == 1
 
 
-def test_attempts_keep_at_most_users_max_windows() -> None:
-    """A flood of made-up names costs bounded memory; the oldest window goes first."""
-    limit = limit_of(attempts=1, users=10)
+def test_attempts_keep_a_bounded_number_of_windows() -> None:
+    """A flood of made-up names and addresses costs bounded memory; the oldest go first."""
+    limit = limit_of(attempts_per_user=1, attempt_keys_max=10)
     for number in range(1000):
-        limit.begin(f"user{number}", number / 1000)
-    assert len(limit) == 10
-    assert refused_for_s(limit, "user999", 2) is not None
-    assert refused_for_s(limit, "user0", 2) is None
+        limit.begin(f"user{number}", f"address{number}", number / 1000)
+    assert len(limit) == 30
+    assert refused_for_s(limit, "user999", "address999", 1) is not None
+    assert refused_for_s(limit, "user0", "address0", 1) is None
 
 
 def test_attempts_drop_windows_that_have_ended() -> None:
     """Memory is given back as time passes."""
     limit = limit_of()
-    for number in range(50):
-        limit.begin(f"user{number}", number)
-    limit.begin("late", 1000)
-    assert len(limit) == 1
+    for number in range(30):
+        limit.begin(f"user{number}", HOME, number)
+    limit.begin("late", ELSEWHERE, WINDOW + 100)
+    assert len(limit) == 3
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(("ada", "bob")),
+        st.sampled_from((HOME, ELSEWHERE, "")),
+        st.sampled_from(("fail", "fail", "fail", "succeed", "withdraw")),
+        st.floats(0, 40),
+    ),
+    max_size=60,
+)
 
 
 @settings(deadline=None)
-@given(
-    st.lists(st.tuples(st.sampled_from("ab"), st.floats(0, 50)), max_size=60),
-    st.integers(1, 4),
-)
-def test_attempts_allowed_in_a_window_never_exceed_the_limit(
-    steps: list[tuple[str, float]], attempts: int
+@given(STEPS, st.integers(1, 4))
+def test_nobody_waits_longer_than_the_longest_delay_or_in_vain(
+    steps: list[tuple[str, str, str, float]], free: int
 ) -> None:
-    """However attempts are spread, no window of a user allows more than the limit."""
-    limit = limit_of(attempts=attempts, window=30)
+    """Whatever went before: a wait is bounded, is enough, and a clean address has none."""
+    limit = limit_of(
+        attempts_per_user=free, attempts_per_user_anywhere=free, attempts_per_address=1_000
+    )
+    failed: set[tuple[str, str]] = set()
     now = 0.0
-    windows: dict[str, tuple[float, int]] = {}
-    for user, pause in steps:
+    for user, address, outcome, pause in steps:
         now += pause
-        started, count = windows.get(user, (now, 0))
-        if now >= started + 30:
-            started, count = now, 0
-        allowed = refused_for_s(limit, user, now) is None
-        assert allowed == (count < attempts)
-        windows[user] = (started, count + allowed)
+        wait_s = refused_for_s(limit, user, address, now)
+        if wait_s is not None:
+            assert (user, address) in failed
+            assert 0 < wait_s <= DELAY_MAX
+            now += wait_s
+            assert refused_for_s(limit, user, address, now) is None
+        failed.add((user, address))
+        if outcome == "succeed":
+            limit.succeeded(user, address)
+        elif outcome == "withdraw":
+            limit.withdraw(user, address)

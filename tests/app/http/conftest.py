@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import pytest
+import trustme
 
 from tests.app.http import harness
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from app.http.settings import HttpSettings
 
 
 @pytest.fixture(params=[harness.FAST, harness.HYPERCORN])
@@ -13,3 +22,18 @@ def lane(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     name: str = request.param
     monkeypatch.setattr(harness, "LANE", name)
     return name
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """Make one authority for all tests."""
+    return trustme.CA(key_type=trustme.KeyType.ECDSA)
+
+
+@pytest.fixture
+def tls_settings(authority: trustme.CA, tmp_path: Path) -> HttpSettings:
+    """Give settings with a certificate for localhost."""
+    certificate = authority.issue_cert("localhost", key_type=trustme.KeyType.ECDSA)
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
+    return replace(harness.SETTINGS, tls=(tmp_path / "cert.pem", tmp_path / "key.pem"))

@@ -27,6 +27,7 @@ from actors.ticker.messages import GetWorld
 from app.http.types.inventory import INTEGER_MAX
 from tests.app.http.harness import ACCOUNT_ID, ORDER_ID, SESSION_ID
 
+CLIENT = "127.0.0.1"
 KEY = {"Idempotency-Key": "k-1"}
 CREDENTIALS = {"username": "ada", "password": "correct horse"}
 WHEN_TEXT = "2026-03-01T12:00:00Z"
@@ -107,7 +108,14 @@ PUBLIC = [
         {"account_id": ACCOUNT_ID, "username": "ada", "created_at": WHEN_TEXT},
         CREDENTIALS,
     ),
-    Row("POST", "/v1/sessions", (Login("ada", "correct horse"),), 201, TOKENS_JSON, CREDENTIALS),
+    Row(
+        "POST",
+        "/v1/sessions",
+        (Login("ada", "correct horse", CLIENT),),
+        201,
+        TOKENS_JSON,
+        CREDENTIALS,
+    ),
     Row(
         "POST",
         "/v1/sessions/refresh",
@@ -164,14 +172,14 @@ OWN = [
     Row(
         "DELETE",
         "/v1/accounts/me",
-        (EraseAccount(ACCOUNT_ID, "correct horse"), Forget(ACCOUNT_ID)),
+        (EraseAccount(ACCOUNT_ID, "correct horse", CLIENT), Forget(ACCOUNT_ID)),
         204,
         body={"password": "correct horse"},
     ),
     Row(
         "PUT",
         "/v1/accounts/me/password",
-        (ChangePassword(ACCOUNT_ID, SESSION_ID, "old one", "new one"),),
+        (ChangePassword(ACCOUNT_ID, SESSION_ID, "old one", "new one", CLIENT),),
         204,
         body={"current_password": "old one", "new_password": "new one"},
     ),

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from actors.authx.messages import Authorize
+from actors.authx.messages import Authorize, Login
 from actors.inventory.messages import GetInventory, PlaceOrder
 from actors.ticker.messages import GetWorld
 from app.http.addresses import Addresses
 from app.http.errors import TooManyInHand, TooManyRequests
+from app.http.exchange import Headers
 from app.http.gate import Gate
 from tests.app.http.harness import (
     ACCOUNT_ID,
@@ -117,6 +118,29 @@ async def test_flood_from_one_address_is_429_and_recovers() -> None:
 
 
 @pytest.mark.usefixtures("lane")
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (get("/nowhere"), 404),
+        (get("//healthz"), 404),
+        (get("/v1/inventory/nowhere"), 404),
+        (get("/v1/sessions/refresh"), 405),
+        (get("/healthz").replace(b"GET", b"DELETE", 1), 405),
+    ],
+)
+async def test_flood_for_what_is_not_there_is_429(request_bytes: bytes, status: int) -> None:
+    """Looking for what may be there counts as asking for what is."""
+    async with serving(settings=PER_ADDRESS) as server:
+        answers = await flood(await server.connect(), request_bytes)
+        refused = [answer for answer in answers if answer.status != status]
+        assert 0 < len(refused) <= FLOOD - 2
+        for answer in refused:
+            assert (answer.status, slug(answer)) == (429, "too-many-requests")
+        assert (await server.client.get("/v1/world")).status_code == 429
+        assert (await server.client.get("/healthz")).status_code == 200
+
+
+@pytest.mark.usefixtures("lane")
 async def test_address_is_refused_before_the_body() -> None:
     """A request beyond the rate is answered without waiting for what it wanted to send."""
     async with serving(settings=PER_ADDRESS) as server:
@@ -198,6 +222,60 @@ async def test_addresses_of_one_ipv6_network_are_one(mock_clock: MockClock) -> N
             gate.arrive(exempt)
     mock_clock.jump(1)
     gate.arrive("2001:db8::2")
+
+
+@pytest.mark.usefixtures("lane")
+async def test_login_says_where_it_comes_from_unless_that_is_exempt() -> None:
+    """Attempts count for the address that the limits know, which a proxy's is not."""
+    for exempt, address in (("192.0.2.0/24", "127.0.0.1"), ("127.0.0.0/8", "")):
+        settings = replace(SETTINGS, exempt_addresses=Addresses.parse(exempt))
+        async with serving(settings=settings) as server:
+            body = {"username": "ada", "password": "correct horse"}
+            assert (await server.client.post("/v1/sessions", json=body)).status_code == 201
+            assert server.world.asked_for(Login) == [Login("ada", "correct horse", address)]
+
+
+PROXIES = Addresses.parse("10.0.0.0/8, 127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "client"),
+    [
+        ("10.0.0.1", (), "10.0.0.1"),
+        ("10.0.0.1", ("192.0.2.1",), "192.0.2.1"),
+        ("10.0.0.1", ("192.0.2.1", "10.0.0.2"), "192.0.2.1"),
+        ("10.0.0.1", ("203.0.113.9, 192.0.2.1 ,10.0.0.2",), "192.0.2.1"),
+        ("10.0.0.1", ("2001:db8::1",), "2001:db8::1"),
+        ("10.0.0.1", ("10.0.0.3, 10.0.0.2",), "10.0.0.3"),
+        ("10.0.0.1", ("192.0.2.1, unknown, 10.0.0.2",), "10.0.0.2"),
+        ("10.0.0.1", ("nonsense \xff",), "10.0.0.1"),
+        ("10.0.0.1", ("",), "10.0.0.1"),
+        ("192.0.2.7", ("192.0.2.1",), "192.0.2.7"),
+        ("", ("192.0.2.1",), ""),
+    ],
+)
+def test_client_is_whom_the_last_trusted_proxy_passed_on(
+    peer: str, forwarded: tuple[str, ...], client: str
+) -> None:
+    """What a client says of itself is never believed, nor what no proxy of ours has said."""
+    headers = Headers([(b"x-forwarded-for", value.encode("latin-1")) for value in forwarded])
+    assert Gate(replace(SETTINGS, trusted_proxies=PROXIES)).client_of(peer, headers) == client
+    assert Gate(SETTINGS).client_of(peer, headers) == peer
+
+
+@pytest.mark.usefixtures("lane")
+async def test_players_behind_a_proxy_have_limits_of_their_own() -> None:
+    """One who asks too often does not hold back the others, and attempts count for each."""
+    settings = replace(PER_ADDRESS, trusted_proxies=PROXIES, connections_per_address_max=1)
+    async with serving(settings=settings) as server:
+        first, second = await server.connect(), await server.connect()
+        check_refusals(await flood(first, get("/v1/world", "X-Forwarded-For: 192.0.2.1")))
+        await second.send(get("/v1/world", "X-Forwarded-For: 192.0.2.2"))
+        assert (await second.read_response()).status == 200
+        body = {"username": "ada", "password": "correct horse"}
+        headers = {"X-Forwarded-For": "192.0.2.1, 2001:db8::7"}
+        await server.client.post("/v1/sessions", json=body, headers=headers)
+        assert server.world.asked_for(Login)[-1].address == "2001:db8::/64"
 
 
 async def test_gate_of_no_limits_lets_everything_in() -> None:

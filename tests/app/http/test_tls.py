@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
-import trustme
 
 from app.http import create_app, serve_http
 from app.http.errors import TlsError
-from tests.app.http.harness import SETTINGS, FakeWorld, get, serving
+from tests.app.http.harness import FakeWorld, get, serving
+from tests.app.http.secure import encrypted
 from tests.app.http.test_connection import post
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import trustme
 
     from app.http import HttpSettings
     from tests.app.http.harness import Serving
@@ -24,29 +24,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("lane")
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    """Make one authority for all tests."""
-    return trustme.CA(key_type=trustme.KeyType.ECDSA)
-
-
-@pytest.fixture
-def settings(authority: trustme.CA, tmp_path: Path) -> HttpSettings:
-    """Give settings with a certificate for localhost."""
-    certificate = authority.issue_cert("localhost", key_type=trustme.KeyType.ECDSA)
-    certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
-    certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
-    return replace(SETTINGS, tls=(tmp_path / "cert.pem", tmp_path / "key.pem"))
-
-
 async def connect(server: Serving, authority: trustme.CA) -> trio.SSLStream[trio.SocketStream]:
     """Open a connection that trusts the authority."""
-    context = ssl.create_default_context()
-    context.load_verify_locations(cadata=authority.cert_pem.bytes().decode())
-    plain = await trio.open_tcp_stream("127.0.0.1", server.port)
-    stream = trio.SSLStream(plain, context, server_hostname="localhost", https_compatible=True)
-    await stream.do_handshake()
-    return stream
+    return await encrypted(await trio.open_tcp_stream("127.0.0.1", server.port), authority)
 
 
 async def read_until(stream: trio.SSLStream[trio.SocketStream], end: bytes) -> bytes:
@@ -60,10 +40,10 @@ async def read_until(stream: trio.SSLStream[trio.SocketStream], end: bytes) -> b
 
 
 async def test_requests_are_answered_over_tls(
-    settings: HttpSettings, authority: trustme.CA
+    tls_settings: HttpSettings, authority: trustme.CA
 ) -> None:
     """One after another, with a body, and the connection is closed as it is without TLS."""
-    async with serving(settings=settings) as server:
+    async with serving(settings=tls_settings) as server:
         stream = await connect(server, authority)
         for _ in range(3):
             await stream.send_all(get())
@@ -80,10 +60,10 @@ async def test_requests_are_answered_over_tls(
 
 
 async def test_failed_handshake_ends_one_connection(
-    settings: HttpSettings, authority: trustme.CA
+    tls_settings: HttpSettings, authority: trustme.CA
 ) -> None:
     """Plain HTTP, noise, silence and a client without trust hurt nobody else."""
-    settings = replace(settings, first_byte_timeout_ms=300)
+    settings = replace(tls_settings, first_byte_timeout_ms=300)
     async with serving(settings=settings) as server:
         good = await connect(server, authority)
         await good.send_all(get())
@@ -109,10 +89,10 @@ async def test_failed_handshake_ends_one_connection(
 
 
 async def test_shutdown_closes_idle_connections_over_tls(
-    settings: HttpSettings, authority: trustme.CA
+    tls_settings: HttpSettings, authority: trustme.CA
 ) -> None:
     """They do not hold it up."""
-    async with serving(settings=settings) as server:
+    async with serving(settings=tls_settings) as server:
         stream = await connect(server, authority)
         await stream.send_all(get())
         await read_until(stream, b'"ok"}')
@@ -124,14 +104,16 @@ async def test_shutdown_closes_idle_connections_over_tls(
         await trio.aclose_forcefully(stream)
 
 
-async def test_certificate_that_cannot_be_used_is_one_clear_line(settings: HttpSettings) -> None:
+async def test_certificate_that_cannot_be_used_is_one_clear_line(
+    tls_settings: HttpSettings,
+) -> None:
     """A server does not start without the certificate that it was given."""
-    assert settings.tls is not None
-    certificate, key = settings.tls
+    assert tls_settings.tls is not None
+    certificate, key = tls_settings.tls
     key.write_text("nonsense")
     for files in ((certificate, key), (certificate, key.with_name("absent"))):
         world = FakeWorld()
-        broken = replace(settings, tls=files)
+        broken = replace(tls_settings, tls=files)
         app = create_app(world.gateway(), broken, log=world.log)
         with pytest.raises(TlsError) as error:
             await serve_http(app, broken, shutdown=trio.sleep_forever, log=world.log)

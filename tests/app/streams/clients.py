@@ -79,7 +79,7 @@ class Faithful:
                 async with opening(self.url or self.player.http.url, self.player, self.last) as it:
                     self.connections += 1
                     await self._take(it)
-            except (OSError, EOFError, Broken, AssertionError):
+            except (OSError, EOFError, Broken, trio.BrokenResourceError, AssertionError):
                 await trio.sleep(RETRY_S)
 
     async def _take(self, client: SseClient | WebSocketClient) -> None:

@@ -17,6 +17,7 @@ from actors.inventory.events import LedgerAdvanced
 from actors.inventory.messages import GetEvents
 from actors.inventory.views import ChangeView, EventPage, LedgerEntry, StockView
 from app.http import create_app, serve_http
+from app.http.instruments import Instruments
 from app.http.streams import Streams, StreamSettings
 from bus import Message, Topic
 from tests.app.http.harness import (
@@ -118,6 +119,10 @@ class SseClient:
         """Send the request, and read the head of the answer."""
         request = "\r\n".join([f"GET {path} HTTP/1.1", "Host: x", *headers, "", ""])
         await self.stream.send_all(request.encode("latin-1"))
+        await self.read_head()
+
+    async def read_head(self) -> None:
+        """Read the head of the answer."""
         while b"\r\n\r\n" not in self._raw:
             await self._more()
         head, _, self._raw = self._raw.partition(b"\r\n\r\n")
@@ -313,14 +318,26 @@ class Streaming:
 
 @asynccontextmanager
 async def streaming(
-    *, settings: HttpSettings = SETTINGS, streams: StreamSettings | None = None
+    *,
+    settings: HttpSettings = SETTINGS,
+    streams: StreamSettings | None = None,
+    instruments: Instruments | None = None,
 ) -> AsyncGenerator[Streaming]:
     """Serve a scripted ledger on a free port of loopback, for a bounded time."""
     world = FakeWorld()
     ledger = Ledger(world)
     gateway = world.gateway()
-    all_streams = Streams(gateway, streams or StreamSettings(), rng=random.Random(5), log=world.log)
-    app = create_app(gateway, settings, log=world.log)
+    instruments = instruments or Instruments()
+    app = create_app(gateway, settings, log=world.log, instruments=instruments)
+    all_streams = Streams(
+        gateway,
+        streams or StreamSettings(),
+        rng=random.Random(5),
+        log=world.log,
+        gate=app.gate,
+        policy=app.policy,
+        instruments=instruments,
+    )
     stop, stopped = trio.Event(), trio.Event()
 
     async def serve(*, task_status: trio.TaskStatus[int]) -> None:

@@ -155,7 +155,7 @@ async def test_streams_are_counted_as_requests() -> None:
         await server.sse()
         client = SseClient(await server.connect())
         await client.open("/v1/events")
-        counted = dict(server.streams.traffic.requests)
+        counted = dict(server.streams.instruments.traffic.requests)
         assert counted == {("GET", "/v1/events", 200): 1, ("GET", "/v1/events", 401): 1}
 
 
@@ -273,19 +273,19 @@ async def test_stream_that_is_handed_over_during_a_shutdown_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A request that the shutdown meets between HTTP and stream does not slip through."""
-    of_hypercorn, of_fast_lane = HttpProtocol._hand_over, DirectConnection._stream
+    create, answer = HttpProtocol._create_stream, DirectConnection._answer_requests
 
-    async def hand_over(self: HttpProtocol, *args: Any) -> None:
-        await of_hypercorn(self, *args)
+    async def create_stream(self: HttpProtocol, *args: Any) -> None:
+        await create(self, *args)
         await self.context.terminated.set()
 
-    async def stream(self: DirectConnection, *args: Any) -> Any:
-        following = await of_fast_lane(self, *args)
+    async def answer_requests(self: DirectConnection) -> Any:
+        following = await answer(self)
         self._lane.stopping = True
         return following
 
-    monkeypatch.setattr(HttpProtocol, "_hand_over", hand_over)
-    monkeypatch.setattr(DirectConnection, "_stream", stream)
+    monkeypatch.setattr(HttpProtocol, "_create_stream", create_stream)
+    monkeypatch.setattr(DirectConnection, "_answer_requests", answer_requests)
     for fast_lane in (True, False):
         async with streaming(settings=replace(SETTINGS, fast_lane=fast_lane)) as server:
             assert (await server.sse()).status == 503

@@ -1,0 +1,188 @@
+"""Requests for streams are limited, shared and logged as any others are, through both lanes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+import pytest
+import trio
+
+from actors.authx.messages import Authorize
+from actors.inventory.messages import GetEvents
+from app.http.instruments import AccessLog, Instruments
+from app.http.policy import ALWAYS
+from app.http.streams import StreamSettings
+from tests.app.http import harness
+from tests.app.http.harness import SETTINGS, SILENT
+from tests.app.http.streams.harness import AUTHORIZED, HANDSHAKE, SseClient, streaming
+
+if TYPE_CHECKING:
+    from app.http.settings import HttpSettings
+    from tests.app.http.streams.harness import Streaming
+
+SITE = "https://play.example.org"
+BURST = 3
+
+
+@pytest.fixture
+def settings(lane: str) -> HttpSettings:
+    """Give the settings of a lane."""
+    return replace(SETTINGS, fast_lane=lane == harness.FAST)
+
+
+async def opened(server: Streaming, path: str, *headers: str) -> SseClient:
+    """Send a request; give the client that has read the head of its answer."""
+    client = SseClient(await server.connect())
+    await client.open(path, *headers)
+    return client
+
+
+async def check_limited(server: Streaming, path: str, *headers: str) -> None:
+    """Ask as often as is allowed, and once more."""
+    for _ in range(BURST):
+        assert (await opened(server, path, *headers)).status != 429
+    asked = len(server.world.asked)
+    refused = await opened(server, path, *headers)
+    assert refused.status == 429
+    assert int(refused.headers["retry-after"]) > 0
+    assert (await refused.body())["type"] == "/problems/too-many-requests"
+    # An account's limit is looked at when it is known whose request it is.
+    assert not [each for each in server.world.asked[asked:] if not isinstance(each, Authorize)]
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/v1/events", (AUTHORIZED,)),
+        ("/v1/events", ()),
+        ("/v1/events/ws", (*HANDSHAKE, AUTHORIZED)),
+        ("/v1/events/ws", HANDSHAKE),
+        ("/v1/events/ws", ()),
+    ],
+)
+async def test_streams_of_one_address_are_limited(
+    settings: HttpSettings, path: str, headers: tuple[str, ...]
+) -> None:
+    """Each opening is a request of its address, whatever comes of it."""
+    limited = replace(settings, requests_per_second_per_address=1, burst_per_address=BURST)
+    async with streaming(settings=limited) as server:
+        await check_limited(server, path, *headers)
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [("/v1/events", (AUTHORIZED,)), ("/v1/events/ws", (*HANDSHAKE, AUTHORIZED))],
+)
+async def test_streams_of_one_account_are_limited(
+    settings: HttpSettings, path: str, headers: tuple[str, ...]
+) -> None:
+    """Each opening is a request of its account; what is told on a stream is none."""
+    limited = replace(settings, requests_per_second_per_account=1, burst_per_account=BURST)
+    async with streaming(settings=limited) as server:
+        await check_limited(server, path, *headers)
+
+
+async def test_requests_and_streams_share_one_limit(settings: HttpSettings) -> None:
+    """Who has used up its requests opens no stream."""
+    limited = replace(settings, requests_per_second_per_account=1, burst_per_account=BURST)
+    async with streaming(settings=limited) as server:
+        for _ in range(BURST):
+            assert (await opened(server, "/v1/inventory", AUTHORIZED)).status == 200
+        assert (await opened(server, "/v1/events", AUTHORIZED)).status == 429
+
+
+async def test_opening_counts_as_in_hand_until_it_is_answered(settings: HttpSettings) -> None:
+    """While one waits for its first page others are 503; an open stream takes no room."""
+    async with streaming(settings=replace(settings, in_flight_max=1)) as server:
+        page, server.world.answers[GetEvents] = server.world.answers[GetEvents], SILENT
+        async with trio.open_nursery() as nursery:
+            waiting = SseClient(await server.connect())
+            nursery.start_soon(waiting.open, "/v1/events", AUTHORIZED)
+            await server.world.wait_held()
+            for path in ("/v1/events", "/v1/inventory"):
+                refused = await opened(server, path, AUTHORIZED)
+                assert refused.status == 503
+                assert refused.headers["retry-after"] == "1"
+            server.world.answers[GetEvents] = page
+            [held] = server.world.held
+            assert held.reply is not None
+            held.reply.send_nowait(server.ledger.page(cast("GetEvents", held.body)))
+        assert waiting.status == 200
+        for _ in range(3):
+            assert (await opened(server, "/v1/events", AUTHORIZED)).status == 200
+        assert (await opened(server, "/v1/inventory", AUTHORIZED)).status == 200
+
+
+async def test_websocket_without_a_login_takes_no_room(settings: HttpSettings) -> None:
+    """Clients that open a WebSocket and say nothing keep nobody out."""
+    async with streaming(
+        settings=replace(settings, in_flight_max=1), streams=StreamSettings(login_seconds=5)
+    ) as server:
+        for _ in range(3):
+            assert (await opened(server, "/v1/events/ws", *HANDSHAKE)).status == 101
+        assert (await opened(server, "/v1/events", AUTHORIZED)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/v1/events", (AUTHORIZED,), 200),
+        ("/v1/events", (), 401),
+        ("/v1/events", (AUTHORIZED, "Content-Length: 5"), 400),
+        ("/v1/events/ws", (*HANDSHAKE, AUTHORIZED), 101),
+        ("/v1/events/ws", (), 426),
+    ],
+)
+async def test_answers_of_streams_say_what_every_answer_says(
+    settings: HttpSettings, path: str, headers: tuple[str, ...], status: int
+) -> None:
+    """The security headers, the id of the request, and which sites may read it."""
+    shared = replace(settings, cors_origins=frozenset({SITE}))
+    async with streaming(settings=shared) as server:
+        own = ("X-Request-Id: mine", f"Origin: {SITE}")
+        client = await opened(server, path, *headers, *own)
+        assert client.status == status
+        assert client.headers["x-request-id"] == "mine"
+        assert client.headers["access-control-allow-origin"] == SITE
+        assert client.headers["vary"] == "origin"
+        for name, value in ALWAYS:
+            assert client.headers[name.decode()] == value.decode()
+        other = await opened(server, path, *headers, "Origin: https://evil.example")
+        assert "access-control-allow-origin" not in other.headers
+
+
+@pytest.mark.parametrize("path", ["/v1/events", "/v1/events/ws"])
+async def test_browser_that_asks_first_is_told(settings: HttpSettings, path: str) -> None:
+    """A preflight is answered for streams too, by nobody behind the edge; not to any site."""
+    shared = replace(settings, cors_origins=frozenset({SITE}))
+    async with streaming(settings=shared) as server:
+        for site, status in ((SITE, 204), ("https://evil.example", 405)):
+            client = SseClient(await server.connect())
+            head = f"OPTIONS {path} HTTP/1.1\r\nHost: x\r\nOrigin: {site}\r\n"
+            asking = "Access-Control-Request-Method: GET\r\n\r\n"
+            await client.stream.send_all((head + asking).encode())
+            await client.read_head()
+            assert client.status == status
+        assert server.world.asked == []
+
+
+async def test_head_of_a_stream_is_refused_without_a_body(settings: HttpSettings) -> None:
+    """An answer to HEAD is nothing but a head."""
+    async with streaming(settings=settings) as server:
+        stream = await server.connect()
+        await stream.send_all(b"HEAD /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = b""
+        while data := await stream.receive_some():
+            answer += data
+        assert answer.startswith(b"HTTP/1.1 405 ")
+        assert answer.endswith(b"\r\n\r\n")
+
+
+async def test_streams_stand_in_the_access_log(settings: HttpSettings) -> None:
+    """With its id, what it was answered, and nothing of its query."""
+    instruments = Instruments(access_log=AccessLog.ALL)
+    async with streaming(settings=settings, instruments=instruments) as server:
+        await opened(server, "/v1/events?after=1", AUTHORIZED, "X-Request-Id: mine")
+        [event] = server.world.events("http_request")
+        assert (event["path"], event["status"], event["client"]) == ("/v1/events", 200, "127.0.0.1")
