@@ -386,6 +386,8 @@ def _translated(raw: Any, error: Exception) -> DatabaseError:
         constraint: str | None = getattr(error, "constraint_name", None)
         return error_of(sqlstate or CLIENT_USAGE_ERROR, reason, constraint=constraint)
     if raw.is_closed() or not isinstance(error, _asyncpg.InterfaceError):
+        # The server's farewell may have been read, and its end not: nobody is to come back to it.
+        _terminate_raw(raw)
         return ConnectionLost(reason)
     is_data = isinstance(error, ValueError)
     return StatementError(reason, sqlstate=CLIENT_DATA_ERROR if is_data else CLIENT_USAGE_ERROR)
@@ -395,5 +397,4 @@ def _reason(error: Exception) -> str:
     """Give the first line: what follows may quote the values of a row."""
     if isinstance(error, ValueError) and not isinstance(error, _asyncpg.InterfaceError):
         return "the DSN is malformed"  # the text of the error could quote a password
-    lines = str(error).splitlines()
-    return lines[0] if lines else type(error).__name__
+    return next(iter(str(error).splitlines()), type(error).__name__)
