@@ -14,9 +14,14 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-_ALLOCATIONS: Final = 50_000
-"""Objects made and not freed since the last collection that bring about the next one."""
-_YOUNG, _OLD = 20, 20
+_ALLOCATIONS: Final = 10_000
+"""Objects made and not freed since the last collection that bring about the next one.
+
+It looks through those alone, at a third of a microsecond each, and everybody waits for it.
+"""
+_YOUNG, _OLD = 5, 100
+"""So many collections of the young bring about one that looks through all that survived them, and
+so many of those one of everything."""
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """The database: driver, embedded PostgreSQL, migrations, locks.
 
 ``driver`` alone imports asyncpg and trio-asyncio; ``embedded`` runs PostgreSQL as a child process;
-``migrate`` brings a database to this program's schema; ``locks`` and ``outcomes`` are small
-pieces of SQL that keep one server per database and settle commits whose outcome is unknown.
+``migrate`` brings a database to this program's schema; ``locks`` keep one server per database.
 """

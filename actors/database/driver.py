@@ -69,6 +69,8 @@ class Database:
         self._connections: set[Connection] = set()
         loop.set_default_executor(_AbandoningExecutor())
         loop.set_exception_handler(self._log_loop_error)
+        # asyncio checks callbacks in debug mode alone, trio-asyncio always: a tenth of a statement.
+        loop._check_callback = lambda *_: None  # noqa: SLF001
 
     async def connect(self, *, name: str, settings: Mapping[str, str] | None = None) -> Connection:
         """Open a connection; ``name`` shows in the server's views, ``settings`` are PostgreSQL's.
@@ -87,7 +89,9 @@ class Database:
             **(settings or {}),
         }
         crossing = Crossing(
-            self._loop, lambda: _open_raw(self._dsn, server_settings), unwanted=_terminate_raw
+            self._loop,
+            lambda: _open_raw(self._dsn, server_settings),
+            unwanted=lambda raw: raw.terminate(),
         )
         wanted = False
         try:
@@ -204,7 +208,7 @@ class Connection:
 
     def terminate(self) -> None:
         """Drop the connection at once, without the server; a script under way ends in error."""
-        _terminate_raw(self._raw)
+        self._raw.terminate()
         self._gone.set()
 
     async def aclose(self, *, timeout_s: float = 0.5) -> None:
@@ -359,10 +363,6 @@ async def _open_raw(dsn: str, server_settings: dict[str, str]) -> Any:
     return raw
 
 
-def _terminate_raw(raw: Any) -> None:
-    raw.terminate()
-
-
 def _number(text: str) -> int | Decimal:
     """Read a ``numeric``: sums of bigint are integers, and stay so."""
     try:
@@ -387,7 +387,7 @@ def _translated(raw: Any, error: Exception) -> DatabaseError:
         return error_of(sqlstate or CLIENT_USAGE_ERROR, reason, constraint=constraint)
     if raw.is_closed() or not isinstance(error, _asyncpg.InterfaceError):
         # The server's farewell may have been read, and its end not: nobody is to come back to it.
-        _terminate_raw(raw)
+        raw.terminate()
         return ConnectionLost(reason)
     is_data = isinstance(error, ValueError)
     return StatementError(reason, sqlstate=CLIENT_DATA_ERROR if is_data else CLIENT_USAGE_ERROR)

@@ -20,6 +20,8 @@ CLIENT_DATA_ERROR: Final = "22000"
 CLIENT_USAGE_ERROR: Final = "XX000"
 """What the driver itself found wrong with a call."""
 
+DIVISION_BY_ZERO: Final = "22012"
+
 _VIOLATIONS: Final = MappingProxyType(
     {
         "23503": ForeignKeyViolation,

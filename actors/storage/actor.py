@@ -1,7 +1,9 @@
 """The Storage actor: takes work from the bus, acknowledges it, commits it in groups.
 
 Group commit is clocked by itself: units that arrive while a commit is in flight form the next
-one. There is no timer and no delay; an idle Storage commits a lone unit at once.
+one. As a commit costs most by itself, it also waits for units that are on their way, for as long
+as other tasks have work: that costs a lone unit three turns of an idle loop, and under load
+milliseconds that it would have waited anyway.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ W = TypeVar("W", Write, Query)
 
 _BACKOFF_FIRST_S = 0.05
 _BACKOFF_MAX_S = 1.0
+_QUIET_TURNS = 3
+"""From a request that has come to its unit in the queue: its connection's, its account's, ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +47,15 @@ class StorageSettings:
     """Bounds of Storage's work.
 
     ``queue_max`` units (and as many queries) may wait; a commit takes up to
-    ``batch_units_max``. While the database is away a unit waits at most ``wait_seconds_max``.
+    ``batch_units_max``, and waits for them at most ``gather_seconds_max``. While the database is
+    away a unit waits at most ``wait_seconds_max``.
     """
 
     queue_max: int = 4096
     batch_units_max: int = 512
     batch_reads_max: int = 512
     read_workers: int = 2
+    gather_seconds_max: float = 0.004
     wait_seconds_max: float = 3.0
 
 
@@ -251,9 +257,24 @@ class Storage:
 
     async def _write(self) -> None:
         while await self._some(self._writes, self._unit_came):
+            await self._gather()
             batch = _first(self._writes, self._settings.batch_units_max)
             with self._tracer.work("commit", batch, units=len(batch)):
                 await self._commit(batch)
+
+    async def _gather(self) -> None:
+        """Let the units come that are on their way, as long as others have work to do.
+
+        Where the program has nothing else to do this is over in a few turns of Trio's loop.
+        """
+        until = trio.current_time() + self._settings.gather_seconds_max
+        quiet = 0
+        while quiet < _QUIET_TURNS and len(self._writes) < self._settings.batch_units_max:
+            known = len(self._writes)
+            await trio.lowlevel.checkpoint()
+            quiet = 0 if len(self._writes) > known else quiet + 1
+            if trio.current_time() >= until:
+                break
 
     async def _commit(self, batch: list[_Pending[Write]]) -> None:
         """Commit a batch, however often the database has to be asked, and answer it."""

@@ -90,9 +90,11 @@ class Forms:
         return self._by_shape.get(shape) or self._new_form(shape, table), cells
 
     def together(self, forms: tuple[Form, ...]) -> str:
-        """Give one statement for several forms; it takes the parameters of one after another.
+        """Give one statement for several forms: it carries out all of them, or fails.
 
-        Its row has, for each of them, how many rows it touched, and at last the transaction's id.
+        It takes the parameters of one form after another, then, for each, how many rows it is to
+        touch (where it does not, the statement fails with `sqlstates.DIVISION_BY_ZERO`), and at
+        last the mark that is left behind.
         """
         text = self._together.get(forms)
         if text is None:
@@ -110,14 +112,19 @@ class Forms:
 
 def _together(forms: Sequence[Form]) -> str:
     parts: list[str] = []
-    parameters = count()
+    conditions: list[str] = []
+    parameters = count(1)
     for number, form in enumerate(forms):
-        text = _PARAMETER.sub(lambda _: f"${next(parameters) + 1}", form.sql)
+        text = _PARAMETER.sub(lambda _: f"${next(parameters)}", form.sql)
         parts.append(f"s{number} as ({text} returning 1)")
-    # Only numbers and declared names reach the text; every value is a parameter.
-    counts = [f"(select count(*) from s{number})" for number in range(len(parts))]  # noqa: S608
-    told = ", ".join([*counts, "pg_current_xact_id()::text"])
-    return f"with {', '.join(parts)} select {told}"
+    for number in range(len(forms)):
+        # Only numbers and declared names reach the text; every value is a parameter.
+        touched = f"select count(*) from s{number}"  # noqa: S608
+        conditions.append(f"({touched}) = ${next(parameters)}::bigint")
+    # The one row of last_commit is always there: it has no form, and is not counted.
+    parts.append(f"marked as (update last_commit set mark = ${next(parameters)}::bigint)")  # noqa: S608
+    agreed = " and ".join(conditions)
+    return f"with {', '.join(parts)} select 1 / (case when {agreed} then 1 else 0 end)"
 
 
 def _insert(table: Table, cells: tuple[str, ...]) -> str:

@@ -1,18 +1,20 @@
 """The PostgreSQL engine: one writer connection that commits batches, a few that read.
 
-A batch is one transaction in one crossing into the driver. It is tried optimistically; where a
-statement touches fewer rows than it should, the transaction is rolled back, the units to blame
-are found, and the rest is tried again; where that does not help, each unit of the batch gets a
-savepoint of its own. Whichever way, a batch has one commit. When the connection is lost around
-it, the transaction's own id answers whether it took effect: ``pg_xact_status`` knows, also after
-a crash of the database, so nothing has to be stored for that.
+A batch is one transaction in one crossing into the driver, and where no two units touch the same
+row it is one statement, sent and answered once. It is tried optimistically; where a statement
+touches fewer rows than it should, the transaction is rolled back, the units to blame are found,
+and the rest is tried again; where that does not help, each unit of the batch gets a savepoint of
+its own. Whichever way, a batch has one commit, and leaves its mark in ``last_commit``. When the
+connection is lost around it the mark answers whether it took effect: whoever has the server lock
+reads it, and the lock is free only when the lost session, and its transaction, have ended.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
+import secrets
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
@@ -26,19 +28,20 @@ from actors.database.errors import (
     UniqueViolation,
 )
 from actors.database.locks import acquire_server_lock
-from actors.database.outcomes import TransactionStatus, current_transaction, transaction_status
+from actors.database.sqlstates import DIVISION_BY_ZERO
 from actors.storage import sql
 from actors.storage.engine import EngineUnavailable
 from actors.storage.errors import Conflict, Duplicate, Rejected, StorageError
 from actors.storage.forms import Forms
 from actors.storage.operations import Create
+from actors.storage.reading import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
     from structlog.typing import FilteringBoundLogger
 
-    from actors.database.driver import Connection, Database, Script, Session
+    from actors.database.driver import Connection, Database, Session
     from actors.storage.engine import Unit
     from actors.storage.operations import Read, Row
     from actors.storage.tables import Table
@@ -50,15 +53,20 @@ _START_PATIENCE_MS = 1_000
 """How long a start waits for the lock: another server that is alive will not let go of it."""
 _RECONNECT_PATIENCE_MS = 4_000
 """How long a reconnect waits: the server's own lost session may outlive its connection a while."""
-_STATUS_POLLS = 50
-_STATUS_POLL_S = 0.02
+_SET_MARK = "update last_commit set mark = $1"
+_GET_MARK = "select mark from last_commit"
+_MARK_BITS = 63
 
 
 @dataclass(frozen=True, slots=True)
 class _Doubt:
-    """A commit that was asked for and not confirmed, and the outcomes if it took effect."""
+    """A commit that was asked for and not confirmed, and the outcomes if it took effect.
 
-    xid: str
+    ``mark`` is what it leaves, ``before`` what the one before it has left.
+    """
+
+    mark: int
+    before: int
     outcomes: list[StorageError | None]
 
 
@@ -84,6 +92,7 @@ class PostgresEngine:
         self._log = log
         self._writer: Connection | None = None
         self._doubt: _Doubt | None = None
+        self._mark = 0
         self._patience_ms = _START_PATIENCE_MS
         self._idle_readers: list[Connection | None] = [None] * read_connections
         self._reader_slots = trio.CapacityLimiter(read_connections)
@@ -106,7 +115,7 @@ class PostgresEngine:
         """See `Engine.commit`."""
         try:
             writer = await self._connected_writer()
-            settled = await self._doubt_settled(writer)
+            settled = self._settled()
             return settled if settled is not None else await self._commit_all(writer, units)
         except (ConnectionLost, DatabaseUnavailable) as error:
             raise EngineUnavailable(str(error), in_doubt=self._doubt is not None) from error
@@ -118,7 +127,7 @@ class PostgresEngine:
             try:
                 if reader is None or reader.closed:
                     reader = await self._database.connect(name="storage-reader")
-                return await reader.run(self._reading(reads), timeout_s=self._timeout_s)
+                return await reader.run(Reading(reads, self._tables), timeout_s=self._timeout_s)
             except (ConnectionLost, DatabaseUnavailable) as error:
                 raise EngineUnavailable(str(error)) from error
             finally:
@@ -132,38 +141,33 @@ class PostgresEngine:
         self._writer = None
 
     async def _connected_writer(self) -> Connection:
+        """Give the writer's connection; a new one gets the server lock and tells the mark."""
         if self._writer is None or self._writer.closed:
             connection = await self._database.connect(name="storage-writer")
             try:
-                await connection.run(self._take_lock, timeout_s=self._timeout_s)
+                self._mark = await connection.run(self._take_lock, timeout_s=self._timeout_s)
             except BaseException:
                 connection.terminate()
                 raise
             self._writer = connection
         return self._writer
 
-    async def _take_lock(self, session: Session) -> None:
+    async def _take_lock(self, session: Session) -> int:
         await acquire_server_lock(session, patience_ms=self._patience_ms)
+        mark: int = await session.fetchval(_GET_MARK)
+        return mark
 
-    async def _doubt_settled(self, writer: Connection) -> list[StorageError | None] | None:
+    def _settled(self) -> list[StorageError | None] | None:
         """Give the outcomes of the commit in doubt if it took effect; None: there is none."""
         doubt = self._doubt
         if doubt is None:
             return None
-        for _ in range(_STATUS_POLLS):
-            status = await writer.run(
-                lambda session: transaction_status(session, doubt.xid), timeout_s=self._timeout_s
-            )
-            if status is not TransactionStatus.IN_PROGRESS:
-                break
-            await trio.sleep(_STATUS_POLL_S)
-        else:
-            raise DatabaseUnavailable("the transaction in doubt is still in progress")
-        self._log.warning("commit_outcome_found", outcome=status.value)
-        if status is TransactionStatus.FORGOTTEN:
-            raise LookupError("the database does not know the transaction in doubt")
+        took_effect = self._mark == doubt.mark
+        if not took_effect and self._mark != doubt.before:
+            raise LookupError("another server has written since the commit in doubt")
+        self._log.warning("commit_outcome_found", took_effect=took_effect)
         self._doubt = None
-        return doubt.outcomes if status is TransactionStatus.COMMITTED else None
+        return doubt.outcomes if took_effect else None
 
     async def _commit_all(
         self, writer: Connection, units: Sequence[Unit]
@@ -173,9 +177,8 @@ class PostgresEngine:
         left = list(range(len(units)))
         for _ in range(_ROUNDS_MAX):
             statements = sql.plan([units[index] for index in left], self._forms)
-            work = _together(statements, self._forms)
             try:
-                if not left or await self._transact(writer, work, outcomes):
+                if not left or await self._together(writer, statements, outcomes):
                     return outcomes
                 failed = await writer.run(_Blame(statements), timeout_s=self._timeout_s)
             except _REFUSALS:
@@ -185,88 +188,46 @@ class PostgresEngine:
             left = [index for position, index in enumerate(left) if position not in failed]
         if left:
             plans = {index: sql.plan([units[index]], self._forms) for index in left}
-            await self._transact(writer, _one_by_one(plans, outcomes), outcomes)
+            await self._transact(writer, _OneByOne(plans, outcomes), outcomes)
         return outcomes
 
-    async def _transact(
-        self, writer: Connection, work: Script[str | None], outcomes: list[StorageError | None]
+    async def _together(
+        self,
+        writer: Connection,
+        statements: Sequence[sql.Statement],
+        outcomes: list[StorageError | None],
     ) -> bool:
-        """Run a transaction, in one crossing; commit it where its work gives the id of it.
-
-        Until the commit is confirmed, on this side of the crossing, it is in doubt: ``outcomes``
-        are what is true if it took effect.
-        """
-
-        async def script(session: Session) -> bool:
-            await session.execute("begin")
-            try:
-                xid = await work(session)
-            except BaseException:
-                await _roll_back(session)
+        """Commit all at once; False where that cannot be, for what is in the database."""
+        try:
+            await self._transact(writer, _Together(statements, self._forms), outcomes)
+        except StatementError as refusal:
+            if refusal.sqlstate != DIVISION_BY_ZERO:
                 raise
-            if xid is not None:
-                self._doubt = _Doubt(xid, outcomes)
-            await session.execute("rollback" if xid is None else "commit")
-            return xid is not None
+            return False
+        return True
+
+    async def _transact(
+        self, writer: Connection, work: _Work, outcomes: list[StorageError | None]
+    ) -> None:
+        """Run a transaction, in one crossing.
+
+        From when it may commit until that is confirmed, on this side of the crossing, it is in
+        doubt: ``outcomes`` are what is true if it took effect.
+        """
+        doubt = _Doubt(secrets.randbits(_MARK_BITS), self._mark, outcomes)
+
+        def commits_next() -> None:
+            self._doubt = doubt
 
         try:
-            done = await writer.run(script, timeout_s=self._timeout_s)
+            await writer.run(
+                lambda session: work(session, doubt.mark, commits_next), timeout_s=self._timeout_s
+            )
         except _REFUSALS:
             self._doubt = None
             raise
         self._doubt = None
-        return done
-
-    def _reading(self, reads: Sequence[Read]) -> _ReadScript:
-        return _ReadScript(reads, self._tables)
-
-
-class _ReadScript:
-    """Answers many reads in one crossing, merging those that differ in one value."""
-
-    __slots__ = ("_reads", "_tables")
-
-    def __init__(self, reads: Sequence[Read], tables: Mapping[str, Table]) -> None:
-        self._reads = reads
-        self._tables = tables
-
-    async def __call__(self, session: Session) -> list[list[Row]]:
-        answers: list[list[Row]] = [[] for _ in self._reads]
-        merged: dict[object, list[int]] = {}
-        for index, read in enumerate(self._reads):
-            column = sql.mergeable(read)
-            if column is None:
-                answers[index] = await self._single(session, read)
-            else:
-                rest = tuple((k, v) for k, v in read.where.items() if k != column)
-                within = tuple(read.within.items())
-                shape = (read.table, column, rest, within, read.order_by, read.descending)
-                merged.setdefault(shape, []).append(index)
-        for indexes in merged.values():
-            await self._many(session, indexes, answers)
-        return answers
-
-    async def _single(self, session: Session, read: Read) -> list[Row]:
-        statement, arguments = sql.select(read, self._tables[read.table])
-        return [dict(row) for row in await session.fetch(statement, *arguments)]
-
-    async def _many(self, session: Session, indexes: list[int], answers: list[list[Row]]) -> None:
-        first = self._reads[indexes[0]]
-        column = sql.mergeable(first)
-        if len(indexes) == 1 or column is None:
-            for index in indexes:
-                answers[index] = await self._single(session, self._reads[index])
-            return
-        by_value: dict[object, list[int]] = {}
-        for index in indexes:
-            by_value.setdefault(self._reads[index].where[column], []).append(index)
-        statement, arguments = sql.select_many(
-            column, list(by_value), first, self._tables[first.table]
-        )
-        for record in await session.fetch(statement, *arguments):
-            row = dict(record)
-            for index in by_value[row[column]]:
-                answers[index].append(row)
+        self._mark = doubt.mark
 
 
 async def _touches_all(session: Session, statement: sql.Statement) -> bool:
@@ -275,39 +236,69 @@ async def _touches_all(session: Session, statement: sql.Statement) -> bool:
     return int(tag.rpartition(" ")[2]) == len(statement.owners)
 
 
-def _together(statements: Sequence[sql.Statement], forms: Forms) -> Script[str | None]:
-    """Carry out all units at once; give the transaction's id, None where one of them cannot be."""
+class _Work(Protocol):
+    """A transaction: it leaves ``mark``, and calls ``commits_next`` before what may commit it."""
 
-    async def work(session: Session) -> str | None:
-        xid: str | None = None
-        for wave in sql.waves(statements):
-            text, arguments = sql.together(wave, forms)
-            # There is always one row.
-            [row] = await session.fetch(text, *arguments)
-            *touched, xid = row.values()
-            if touched != [len(statement.owners) for statement in wave]:
-                return None
-        return xid
-
-    return work
+    async def __call__(
+        self, session: Session, mark: int, commits_next: Callable[[], None]
+    ) -> None: ...
 
 
-def _one_by_one(
-    plans: Mapping[int, Sequence[sql.Statement]], outcomes: list[StorageError | None]
-) -> Script[str | None]:
-    """Carry out unit after unit, each behind a savepoint, and note what became of it."""
+class _Together:
+    """Carries out all units at once, or fails; one wave is a transaction by itself."""
 
-    async def work(session: Session) -> str:
-        xid = await current_transaction(session)
-        for index, statements in plans.items():
-            await session.execute("savepoint unit")
-            outcomes[index] = await _alone(session, statements)
-            if outcomes[index] is not None:
-                await session.execute("rollback to savepoint unit")
-            await session.execute("release savepoint unit")
-        return xid
+    __slots__ = ("_forms", "_statements")
 
-    return work
+    def __init__(self, statements: Sequence[sql.Statement], forms: Forms) -> None:
+        self._statements = statements
+        self._forms = forms
+
+    async def __call__(self, session: Session, mark: int, commits_next: Callable[[], None]) -> None:
+        waves = [sql.together(wave, self._forms, mark) for wave in sql.waves(self._statements)]
+        if len(waves) == 1:
+            [(text, arguments)] = waves
+            commits_next()
+            await session.fetch(text, *arguments)
+            return
+        async with _transaction(session, commits_next):
+            for text, arguments in waves:
+                await session.fetch(text, *arguments)
+
+
+class _OneByOne:
+    """Carries out unit after unit, each behind a savepoint, and notes what became of it."""
+
+    __slots__ = ("_outcomes", "_plans")
+
+    def __init__(
+        self,
+        plans: Mapping[int, Sequence[sql.Statement]],
+        outcomes: list[StorageError | None],
+    ) -> None:
+        self._plans = plans
+        self._outcomes = outcomes
+
+    async def __call__(self, session: Session, mark: int, commits_next: Callable[[], None]) -> None:
+        async with _transaction(session, commits_next):
+            await session.execute(_SET_MARK, mark)
+            for index, statements in self._plans.items():
+                await session.execute("savepoint unit")
+                self._outcomes[index] = await _alone(session, statements)
+                if self._outcomes[index] is not None:
+                    await session.execute("rollback to savepoint unit")
+                await session.execute("release savepoint unit")
+
+
+@asynccontextmanager
+async def _transaction(session: Session, commits_next: Callable[[], None]) -> AsyncGenerator[None]:
+    await session.execute("begin")
+    try:
+        yield
+    except BaseException:
+        await _roll_back(session)
+        raise
+    commits_next()
+    await session.execute("commit")
 
 
 async def _alone(session: Session, statements: Sequence[sql.Statement]) -> StorageError | None:

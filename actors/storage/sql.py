@@ -64,13 +64,15 @@ def plan(units: Sequence[tuple[Operation, ...]], forms: Forms) -> list[Statement
     return [statement for wave in waves for statement in wave.values()]
 
 
-def together(statements: Sequence[Statement], forms: Forms) -> tuple[str, list[object]]:
+def together(statements: Sequence[Statement], forms: Forms, mark: int) -> tuple[str, list[object]]:
     """Build the one statement that carries out those of a wave; give it and its arguments.
 
-    Its row is as `Forms.together` says. They see the same snapshot, and touch no row in common.
+    It does so wholly or fails, as `Forms.together` says. All see the same snapshot, and touch no
+    row in common.
     """
     text = forms.together(tuple(statement.form for statement in statements))
-    return text, [argument for statement in statements for argument in statement.arguments()]
+    cells = [argument for statement in statements for argument in statement.arguments()]
+    return text, [*cells, *[len(statement.owners) for statement in statements], mark]
 
 
 def waves(statements: Sequence[Statement]) -> Iterator[list[Statement]]:

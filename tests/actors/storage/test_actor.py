@@ -103,6 +103,40 @@ async def test_commit_takes_no_more_than_its_limit() -> None:
     assert max(map(len, engine.batches)) == 3
 
 
+async def test_commit_waits_for_units_that_are_on_their_way(autojump_clock: MockClock) -> None:
+    """Units that come turn after turn are one commit; a lone one starts without time passing."""
+    engine = GatedEngine()
+    engine.gate.set()
+    async with running_storage(engine) as running:
+        begun = trio.current_time()
+        pending = []
+        for number in range(20):
+            pending.append(submit(running, new_world(f"{number}")))
+            await trio.lowlevel.checkpoint()
+        for each in pending:
+            await each.wait(FOREVER_S)
+        await submit(running, new_world("lone")).wait(FOREVER_S)
+        assert trio.current_time() == begun
+    assert [len(batch) for batch in engine.batches] == [20, 1]
+
+
+async def test_commit_waits_for_others_a_bounded_time(mock_clock: MockClock) -> None:
+    """Where units never cease to come, the commit begins all the same."""
+    engine = GatedEngine()
+    engine.gate.set()
+    settings = StorageSettings(gather_seconds_max=1)
+    async with running_storage(engine, settings) as running:
+        pending = []
+        for number in range(20):
+            pending.append(submit(running, new_world(f"{number}")))
+            await trio.lowlevel.checkpoint()
+            mock_clock.jump(0.15)
+        for each in pending:
+            await each.wait(FOREVER_S)
+    assert sum(map(len, engine.batches)) == 20
+    assert 3 <= len(engine.batches) <= 5
+
+
 async def test_commit_is_answered_only_after_the_engine_has_confirmed_it() -> None:
     """No result leaves while the commit is under way."""
     engine = GatedEngine()
@@ -129,6 +163,7 @@ async def test_commit_whose_asker_is_gone_is_done_all_the_same() -> None:
             scope.cancel()
             await running.client.commit(new_world("left", 4))
         engine.gate.set()
+        await wait_all_tasks_blocked()
         assert await world_ticks(running, "left") == [4]
 
 

@@ -22,7 +22,13 @@ BOB: Final = "019a5c00-0000-7000-8000-00000000000b"
 EVE: Final = "019a5c00-0000-7000-8000-00000000000e"
 ORDER: Final = "019a5c00-0000-7000-8000-0000000000f1"
 
-OF_NOBODY: Final = {"schema_migrations", "world", "ruleset_archive", "ruleset_history"}
+OF_NOBODY: Final = {
+    "schema_migrations",
+    "world",
+    "ruleset_archive",
+    "ruleset_history",
+    "last_commit",
+}
 """Tables in which nothing is about a person."""
 
 LEFT_OUT: Final = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from contextlib import asynccontextmanager
+from enum import Enum
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -12,7 +13,6 @@ from trio.testing import wait_all_tasks_blocked
 
 from actors.database.driver import Database, open_database
 from actors.database.errors import AlreadyServed, DatabaseUnavailable
-from actors.database.outcomes import TransactionStatus, transaction_status
 from actors.storage import (
     Conflict,
     Create,
@@ -23,7 +23,6 @@ from actors.storage import (
     StorageSettings,
     Update,
 )
-from actors.storage import postgres as postgres_module
 from actors.storage.engine import EngineUnavailable
 from actors.storage.postgres import PostgresEngine
 from actors.storage.schema import declared_tables
@@ -61,6 +60,16 @@ where application_name = $1 and datname = current_database()
 KILL_SELF = "select pg_terminate_backend(pg_backend_pid())"
 
 
+class Strike(Enum):
+    """What befalls a commit that is one statement."""
+
+    BEFORE = "the connection is lost before it"
+    INSIDE = "the connection is lost in it"
+    AFTER = "the connection is lost before it is confirmed"
+    SLOW = "it takes a fifth of a second"
+    SLOWER = "it takes half a second"
+
+
 async def kill(dsn: str, name: str = "holdfast storage-writer") -> int:
     """Terminate the backends of that name; give how many there were."""
     count: int = await run_script(dsn, lambda session: session.fetchval(_KILL, name))
@@ -75,11 +84,15 @@ async def make_account(dsn: str) -> str:
 
 
 class Saboteur:
-    """A database whose connections run, once, other SQL than they were told."""
+    """A database whose connections run, once, other SQL than they were told.
+
+    ``instead`` is by the statement, ``strikes`` are for the next commits of one statement.
+    """
 
     def __init__(self, inner: Database) -> None:
         self.inner = inner
         self.instead: dict[str, str] = {}
+        self.strikes: list[Strike] = []
         self.statements: list[str] = []
 
     async def connect(self, *, name: str, settings: Mapping[str, str] | None = None) -> Connection:
@@ -128,13 +141,37 @@ class SabotagedSession:
         return await self._inner.execute(instead)
 
     async def fetch(self, sql: str, *args: object) -> Any:
-        """Run the query."""
+        """Run the query, or let something befall it."""
         self._saboteur.statements.append(sql)
-        return await self._inner.fetch(sql, *args)
+        strikes = self._saboteur.strikes if "last_commit" in sql else []
+        strike = strikes.pop(0) if strikes else None
+        match strike:
+            case Strike.BEFORE:
+                await self._inner.execute(KILL_SELF)
+            case Strike.INSIDE:
+                sql = _with(sql, f"({KILL_SELF})::int")
+            case Strike.SLOW:
+                sql = _with(sql, "(select count(*) from pg_sleep(0.2))")
+            case Strike.SLOWER:
+                sql = _with(sql, "(select count(*) from pg_sleep(0.5))")
+            case _:
+                pass
+        rows = await self._inner.fetch(sql, *args)
+        if strike is Strike.AFTER:
+            await self._inner.execute(KILL_SELF)
+        return rows
+
+
+def _with(sql: str, extra: str) -> str:
+    """Add a number to what a statement selects."""
+    head, _, last = sql.rpartition(" select 1 / ")
+    return f"{head} select {extra} + 1 / {last}"
 
 
 @asynccontextmanager
-async def sabotaged(dsn: str) -> AsyncGenerator[tuple[PostgresEngine, Saboteur]]:
+async def sabotaged(
+    dsn: str, *, query_timeout_s: float = 10
+) -> AsyncGenerator[tuple[PostgresEngine, Saboteur]]:
     """Make an engine on a database that can be sabotaged."""
     async with open_database(dsn, log=quiet_log()) as database:
         saboteur = Saboteur(database)
@@ -142,7 +179,7 @@ async def sabotaged(dsn: str) -> AsyncGenerator[tuple[PostgresEngine, Saboteur]]
             cast("Database", saboteur),
             declared_tables(),
             read_connections=1,
-            query_timeout_s=10,
+            query_timeout_s=query_timeout_s,
             log=quiet_log(),
         )
         await engine.open()
@@ -263,15 +300,15 @@ async def test_batch_of_many_failures_in_a_row_needs_few_transactions(database_d
         assert saboteur.statements.count("commit") == 1
 
 
-async def test_batch_is_one_transaction_of_few_statements(database_dsn: str) -> None:
-    """A batch of many units alike costs one transaction, with one statement for all."""
+async def test_batch_is_one_statement(database_dsn: str) -> None:
+    """A batch of many units costs one statement, however many; it is its own transaction."""
     async with sabotaged(database_dsn) as (engine, saboteur):
         saboteur.statements.clear()
-        units: list[tuple[Operation, ...]] = [(new_world(new_id()),) for _ in range(200)]
+        units: list[tuple[Operation, ...]] = [
+            (new_world(new_id()), new_entry(new_id(), 1)) for _ in range(200)
+        ]
         assert await engine.commit(units) == [None] * 200
-        assert len(saboteur.statements) == 3
-        assert saboteur.statements[0] == "begin"
-        assert saboteur.statements[-1] == "commit"
+        assert len(saboteur.statements) == 1
 
 
 async def test_reads_that_differ_in_one_value_are_one_statement(database_dsn: str) -> None:
@@ -367,13 +404,31 @@ async def test_connection_lost_in_the_commit_of_savepoints_applies_once(
     assert await world(database_dsn, name) == (2, 3)
 
 
+@pytest.mark.parametrize("strike", [Strike.BEFORE, Strike.INSIDE, Strike.AFTER])
+async def test_connection_lost_around_a_lone_statement_applies_it_exactly_once(
+    database_dsn: str, strike: Strike
+) -> None:
+    """A batch that is one statement is in doubt from its start; given again, it is there once."""
+    name, other = new_id(), new_id()
+    units: list[tuple[Operation, ...]] = [(tick(name, 1),), (new_world(other), new_entry(other, 1))]
+    async with sabotaged(database_dsn) as (engine, saboteur):
+        assert await engine.commit([(new_world(name),)]) == [None]
+        saboteur.strikes.append(strike)
+        with pytest.raises(EngineUnavailable) as caught:
+            await engine.commit(units)
+        assert caught.value.in_doubt
+        assert await engine.commit(units) == [None, None]
+        assert await engine.commit([(tick(name, 2, version=2),)]) == [None]
+    assert await world(database_dsn, name) == (2, 3)
+
+
 async def test_connection_lost_in_doubt_is_forgotten_by_a_storage_that_starts_anew(
     database_dsn: str,
 ) -> None:
     """A batch in doubt that was given up tells nothing about the next one."""
     name = new_id()
     async with sabotaged(database_dsn) as (engine, saboteur):
-        saboteur.instead["commit"] = f"commit; {KILL_SELF}"
+        saboteur.strikes.append(Strike.AFTER)
         with pytest.raises(EngineUnavailable):
             await engine.commit([(new_world(new_id()),)])
         engine.forget()
@@ -382,45 +437,36 @@ async def test_connection_lost_in_doubt_is_forgotten_by_a_storage_that_starts_an
 
 
 async def test_connection_lost_waits_for_a_transaction_that_is_still_in_progress(
-    database_dsn: str, monkeypatch: pytest.MonkeyPatch
+    database_dsn: str,
 ) -> None:
-    """Until the database knows what became of the commit, nothing is done and nothing is lost."""
+    """As long as the lost session may yet commit, nothing is done; what it did then counts."""
     name = new_id()
-    answers = [TransactionStatus.IN_PROGRESS] * 3
-
-    async def status_later(session: Session, xid: str) -> TransactionStatus:
-        return answers.pop() if answers else await transaction_status(session, xid)
-
-    monkeypatch.setattr(postgres_module, "transaction_status", status_later)
-    monkeypatch.setattr(postgres_module, "_STATUS_POLLS", 2)
-    async with sabotaged(database_dsn) as (engine, saboteur):
-        saboteur.instead["commit"] = f"commit; {KILL_SELF}"
-        for _ in range(2):
-            with pytest.raises(EngineUnavailable) as caught:
-                await engine.commit([(new_world(name),)])
-            assert caught.value.in_doubt
+    async with sabotaged(database_dsn, query_timeout_s=0.1) as (engine, saboteur):
         assert await engine.commit([(new_world(name),)]) == [None]
-    assert await world(database_dsn, name) == (0, 1)
+        saboteur.strikes.append(Strike.SLOWER)
+        for _ in range(3):
+            with pytest.raises(EngineUnavailable) as caught:
+                await engine.commit([(tick(name, 1),)])
+            assert caught.value.in_doubt
+        await trio.sleep(0.6)
+        assert await engine.commit([(tick(name, 1),)]) == [None]
+    assert await world(database_dsn, name) == (1, 2)
 
 
 async def test_connection_lost_outcome_that_nobody_knows_is_never_guessed(
-    database_dsn: str, monkeypatch: pytest.MonkeyPatch
+    database_dsn: str,
 ) -> None:
-    """A transaction that the database has forgotten is neither repeated nor called a success."""
-
-    async def forgotten(_session: Session, _xid: str) -> TransactionStatus:
-        return TransactionStatus.FORGOTTEN
-
-    monkeypatch.setattr(postgres_module, "transaction_status", forgotten)
+    """Where another server has written meanwhile, nothing is repeated or called a success."""
     name = new_id()
     async with sabotaged(database_dsn) as (engine, saboteur):
         assert await engine.commit([(new_world(name),)]) == [None]
-        saboteur.instead["commit"] = f"commit; {KILL_SELF}"
-        with pytest.RaisesGroup(LookupError, flatten_subgroups=True):
-            async with running_storage(engine) as running:
-                with pytest.raises(ActorStopped):
-                    await running.client.commit(tick(name, 1))
-                await trio.sleep_forever()
+        saboteur.strikes.append(Strike.AFTER)
+        with pytest.raises(EngineUnavailable):
+            await engine.commit([(tick(name, 1),)])
+        async with postgres_engine(database_dsn) as other:
+            assert await other.commit([(new_world(new_id()),)]) == [None]
+        with pytest.raises(LookupError, match="another server"):
+            await engine.commit([(tick(name, 1),)])
     assert await world(database_dsn, name) == (1, 2)
 
 
@@ -429,10 +475,8 @@ async def test_connection_lost_again_and_again_is_resolved_at_last(database_dsn:
     name = new_id()
     async with sabotaged(database_dsn) as (engine, saboteur), running_storage(engine) as running:
         await running.client.commit(new_world(name))
-        for value, instead in enumerate(
-            [f"commit; {KILL_SELF}", KILL_SELF, f"commit; {KILL_SELF}"], 1
-        ):
-            saboteur.instead["commit"] = instead
+        for value, strike in enumerate([Strike.AFTER, Strike.BEFORE, Strike.AFTER], 1):
+            saboteur.strikes.append(strike)
             await running.client.commit(tick(name, value, version=value))
             assert await world(database_dsn, name) == (value, value + 1)
         assert running.events().count("database_away") == 3
@@ -573,7 +617,7 @@ async def test_commit_under_way_is_finished_though_storage_is_cancelled(
     """A cancelled Storage never cancels a commit: what PostgreSQL has is whole, or not there."""
     name = new_id()
     async with sabotaged(database_dsn) as (engine, saboteur):
-        saboteur.instead["begin"] = "begin; select pg_sleep(0.2)"
+        saboteur.strikes.append(Strike.SLOW)
         async with running_storage(engine) as running:
             _, result = running.client.submit(new_world(name), new_entry(name, 1))
             await wait_all_tasks_blocked(0.05)
@@ -587,7 +631,7 @@ async def test_group_commit_on_a_real_database_takes_what_waits(database_dsn: st
         counted = GatedEngine(engine)
         counted.gate.set()
         async with running_storage(counted) as running:
-            saboteur.instead["begin"] = "begin; select pg_sleep(0.1)"
+            saboteur.strikes.append(Strike.SLOW)
             pending = [running.client.submit(new_world(new_id()))[1]]
             await wait_all_tasks_blocked(0.02)
             pending += [running.client.submit(new_world(new_id()))[1] for _ in range(100)]
