@@ -24,6 +24,7 @@ class Reading:
         self._tables = tables
 
     async def __call__(self, session: Session) -> list[list[Row]]:
+        """Give the rows of each read; raises what the statements raise."""
         answers: list[list[Row]] = [[] for _ in self._reads]
         merged: dict[object, list[int]] = {}
         for index, read in enumerate(self._reads):
