@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from app.http.endpoint import Endpoint
     from app.http.exchange import Headers, HttpRequest
 
-_BEARER = re.compile(rb"bearer +([\x21-\x7e]+)", re.IGNORECASE)
 _IDEMPOTENCY_KEY = re.compile(rb"[\x21-\x7e]{1,255}")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _JSON_CHARSET = re.compile(rb'\s*charset\s*=\s*"?utf-?8"?\s*', re.IGNORECASE)
@@ -156,8 +155,12 @@ class Pipeline:
 def bearer_token(headers: Headers) -> str | None:
     """Give the token of a request's one ``Authorization`` header, if it is a bearer token."""
     values = headers.all(b"authorization")
-    match = _BEARER.fullmatch(values[0]) if len(values) == 1 else None
-    return None if match is None else match[1].decode("ascii")
+    if len(values) != 1:
+        return None
+    scheme, _, token = values[0].partition(b" ")
+    text = token.lstrip(b" ").decode("latin-1")
+    visible = text.isascii() and text.isprintable() and " " not in text
+    return text if text and visible and scheme.lower() == b"bearer" else None
 
 
 def _path_values(bound: Bound, path: Mapping[str, str]) -> dict[str, str]:
