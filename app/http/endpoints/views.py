@@ -38,7 +38,7 @@ def in_order(named: Mapping[str, Value]) -> dict[str, Value]:
 
     So an answer that is given again is the same to the byte.
     """
-    return {name: named[name] for name in sorted(named)}
+    return dict(sorted(named.items()))
 
 
 def inventory_details(view: InventoryView) -> InventoryDetails:

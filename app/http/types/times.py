@@ -8,6 +8,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MS = (datetime.max.replace(microsecond=999_000, tzinfo=UTC) - _EPOCH) // timedelta(
     milliseconds=1
 )
+_EXACT_MS = 1 << 42
+"""Up to here, in the year 2109, a float of seconds is nearest to one microsecond only."""
 
 
 def world_time(ms: int) -> datetime:
@@ -15,6 +17,8 @@ def world_time(ms: int) -> datetime:
 
     RFC 3339 ends with the year 9999: what is later is shown as its last millisecond.
     """
+    if 0 <= ms < _EXACT_MS:
+        return datetime.fromtimestamp(ms / 1000, UTC)
     return _EPOCH + timedelta(milliseconds=min(ms, _LAST_MS))
 
 
