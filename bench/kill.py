@@ -37,7 +37,7 @@ from bench.serving import CHEAP, Server
 from bench.wire import Broken, Client, Response
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Mapping
 
     from actors.database.session import Session
 
@@ -319,6 +319,11 @@ class Campaign:
     async def _check_ledger(self, client: Client, account: int) -> None:
         """Check that a ledger is gap-free and replays to the inventory."""
         bearer = self.ring.bearer(account)
+        with trio.fail_after(60):
+            # Between reading the ledger and the inventory no guard is to arrive. In time two
+            # statues stand before those that wait.
+            while await _guards_to_come(client, bearer):  # noqa: ASYNC110 - it is another process
+                await trio.sleep(0.1)
         balances: dict[str, int] = {}
         after: int | None = 0
         seq = 0
@@ -337,6 +342,12 @@ class Campaign:
         require(balances["gold"] == gold, f"account {account}: {balances['gold']} is not {gold}")
         guards = inventory["units"].get("guard", 0)
         require(balances.get("guard", 0) == guards, f"account {account}: guards differ")
+
+
+async def _guards_to_come(client: Client, bearer: Mapping[str, str]) -> bool:
+    inventory = (await client.get("/v1/inventory", bearer)).json()
+    running = (order["asset"] for order in inventory["orders"] if order["state"] == "running")
+    return "guard" in running
 
 
 def first_of(group: BaseExceptionGroup[PromiseBroken]) -> BaseException:

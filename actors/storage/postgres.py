@@ -66,7 +66,7 @@ class _Doubt:
     """
 
     mark: int
-    before: int
+    before: int | None
     outcomes: list[StorageError | None]
 
 
@@ -92,7 +92,7 @@ class PostgresEngine:
         self._log = log
         self._writer: Connection | None = None
         self._doubt: _Doubt | None = None
-        self._mark = 0
+        self._mark: int | None = None
         self._patience_ms = _START_PATIENCE_MS
         self._idle_readers: list[Connection | None] = [None] * read_connections
         self._reader_slots = trio.CapacityLimiter(read_connections)
@@ -115,6 +115,8 @@ class PostgresEngine:
         """See `Engine.commit`."""
         try:
             writer = await self._connected_writer()
+            if self._mark is None:
+                self._mark = await writer.run(_read_mark, timeout_s=self._timeout_s)
             settled = self._settled()
             return settled if settled is not None else await self._commit_all(writer, units)
         except (ConnectionLost, DatabaseUnavailable) as error:
@@ -141,21 +143,20 @@ class PostgresEngine:
         self._writer = None
 
     async def _connected_writer(self) -> Connection:
-        """Give the writer's connection; a new one gets the server lock and tells the mark."""
+        """Give the writer's connection; a new one takes the server lock, and knows no mark."""
         if self._writer is None or self._writer.closed:
             connection = await self._database.connect(name="storage-writer")
             try:
-                self._mark = await connection.run(self._take_lock, timeout_s=self._timeout_s)
+                await connection.run(self._take_lock, timeout_s=self._timeout_s)
             except BaseException:
                 connection.terminate()
                 raise
             self._writer = connection
+            self._mark = None
         return self._writer
 
-    async def _take_lock(self, session: Session) -> int:
+    async def _take_lock(self, session: Session) -> None:
         await acquire_server_lock(session, patience_ms=self._patience_ms)
-        mark: int = await session.fetchval(_GET_MARK)
-        return mark
 
     def _settled(self) -> list[StorageError | None] | None:
         """Give the outcomes of the commit in doubt if it took effect; None: there is none."""
@@ -234,6 +235,11 @@ async def _touches_all(session: Session, statement: sql.Statement) -> bool:
     """Run a statement; whether it touched every row that it was to touch."""
     tag = await session.execute(statement.form.sql, *statement.arguments())
     return int(tag.rpartition(" ")[2]) == len(statement.owners)
+
+
+async def _read_mark(session: Session) -> int:
+    mark: int = await session.fetchval(_GET_MARK)
+    return mark
 
 
 class _Work(Protocol):
