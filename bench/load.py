@@ -132,6 +132,7 @@ class Load:
         self.unexpected_count += 1
         if len(self.unexpected) < 10:
             self.unexpected.append(told)
+            print(f"\n{told}", file=sys.stderr, flush=True)
 
     def pace(self, share: float, seconds: float) -> None:
         """From now on ask for a share of what was done in ``seconds``; count from here."""

@@ -6,6 +6,7 @@ It reads what Holdfast sends: a status, headers, and a body of a stated length.
 from __future__ import annotations
 
 import json
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -125,7 +126,7 @@ class Client:
     url: str
     timeout_s: float = 30.0
     check: Callable[[Response], None] = _accept
-    _idle: list[Connection] = field(default_factory=list[Connection])
+    _idle: deque[Connection] = field(default_factory=deque[Connection])
 
     async def __aenter__(self) -> Self:
         """Give the client itself."""
@@ -179,7 +180,8 @@ class Client:
         raise Broken(f"no answer within {self.timeout_s:g} s")
 
     async def _exchange(self, request: bytes) -> Response:
-        connection = self._idle.pop() if self._idle else await self._connect()
+        # Each in its turn: none is idle for so long that the server closes it.
+        connection = self._idle.popleft() if self._idle else await self._connect()
         again = False
         try:
             response, again = await connection.exchange(request)
