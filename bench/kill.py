@@ -220,8 +220,8 @@ class Campaign:
             async with Client(self.server.url) as client:
                 await self.ring.tell_again(client)
             await self._count()
+            await self._check_effects()
             self._tell_progress(number)
-        await self._check_effects()
         async with Client(self.server.url) as client:
             for account in range(self.ring.accounts):
                 await self._check_ledger(client, account)
@@ -311,10 +311,18 @@ class Campaign:
         answers: list[str] = row["answers"] or []
         stored = dict(zip(keys, answers, strict=True))
         require(len(stored) == len(keys), "a key is there twice")
-        require(stored == self.ring.answered, "keys and answers are not those that were given")
-        require(not stored.keys() & self.ring.refused, "a refused command took effect")
+        self._check_answers(stored)
         effects = sorted([*map(str, row["orders"] or []), *map(str, row["transfers"] or [])])
         require(effects == sorted(self.ring.answered.values()), "effects are missing or too many")
+
+    def _check_answers(self, stored: Mapping[str, str]) -> None:
+        answered, refused = self.ring.answered, self.ring.refused
+        require(not stored.keys() & refused, f"refused, and done: {stored.keys() & refused}")
+        lost, unknown = answered.keys() - stored.keys(), stored.keys() - answered.keys()
+        require(not lost, f"{len(lost)} answered and not there, as {sorted(lost)[:3]}")
+        require(not unknown, f"{len(unknown)} there and not answered, as {sorted(unknown)[:3]}")
+        other = [key for key in stored if stored[key] != answered[key]]
+        require(not other, f"{len(other)} answered otherwise than stored, as {other[:3]}")
 
     async def _check_ledger(self, client: Client, account: int) -> None:
         """Check that a ledger is gap-free and replays to the inventory."""
