@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from hypercorn.typing import AppWrapper
     from structlog.typing import FilteringBoundLogger
 
+    from app.http.policy import Policy
     from app.http.settings import HttpSettings
     from app.http.streams import Streams
     from app.http.streams.front import StreamFront, StreamRequest
@@ -64,6 +65,7 @@ class Connection:
         config: Config,
         context: WorkerContext,
         settings: HttpSettings,
+        policy: Policy,
         log: FilteringBoundLogger,
         streams: Streams | None = None,
         client: str | None = None,
@@ -81,6 +83,7 @@ class Connection:
         self._config = config
         self._context = context
         self._settings = settings
+        self._policy = policy
         self._log = log
         self._send_lock = trio.Lock()
         self._reading = trio.CancelScope()
@@ -148,6 +151,7 @@ class Connection:
                 server=server,
                 send=self._send,
                 limits=HeadLimits.of(self._settings),
+                policy=self._policy,
                 streams=self._streams is not None,
             )
             first_byte_s = self._settings.first_byte_timeout_ms / 1000

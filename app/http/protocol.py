@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from hypercorn.typing import H11SendableEvent
 
     from app.http.head import HeadLimits
+    from app.http.policy import Policy
     from app.http.streams.front import StreamFront
 
 _CLOSE = (b"connection", b"close")
@@ -97,10 +98,16 @@ class HttpProtocol(H11Protocol):
     """
 
     def __init__(
-        self, *args: Any, limits: HeadLimits, streams: bool = False, **kwargs: Any
+        self,
+        *args: Any,
+        limits: HeadLimits,
+        policy: Policy,
+        streams: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.connection = self._strict = _StrictConnection(limits)
+        self._policy = policy
         self._method = ""
         self._streams = streams
         self.handover: tuple[type[StreamFront], StreamRequest] | None = None
@@ -193,6 +200,7 @@ class HttpProtocol(H11Protocol):
         response = problem_of(error).response()
         headers = [
             *response.headers,
+            *self._policy.added(response.headers),
             (b"content-length", str(len(response.body)).encode("ascii")),
             (REQUEST_ID, new_request_id().encode("ascii")),
             _CLOSE,

@@ -18,6 +18,7 @@ from app.http.direct import DirectConnection, Lane
 from app.http.edge import REQUEST_ID, Edge, new_request_id
 from app.http.errors import TooManyConnections
 from app.http.listeners import accept_connections, open_listeners
+from app.http.policy import Policy
 from app.http.problems import problem_of
 from app.http.tls import serve_decrypted, tls_context
 from app.http.traffic import Traffic
@@ -108,17 +109,20 @@ class _Server:
         self._traffic = traffic
         self._log = log
         self._context = WorkerContext(None)
+        edge = app if isinstance(app, Edge) else None
+        self._policy = Policy() if edge is None else edge.policy
         self._connect = partial(
             Connection,
             app=ASGIWrapper(cast("ASGIFramework", app)),
             config=_hypercorn_config(settings, log),
             context=self._context,
             settings=settings,
+            policy=self._policy,
             log=log,
             streams=streams,
         )
         self._lane = Lane(
-            app if isinstance(app, Edge) else None,
+            edge,
             settings,
             hand_over=self._hand_over,
             streams=streams,
@@ -235,7 +239,7 @@ class _Server:
         self._refusals += 1
         try:
             with trio.move_on_after(REFUSAL_S):
-                await stream.send_all(_refusal())
+                await stream.send_all(_refusal(self._policy))
                 await stream.send_eof()
                 # Until the client has read it; what it sends is not looked at.
                 while await stream.receive_some():
@@ -257,11 +261,12 @@ def _period_s(settings: HttpSettings) -> float:
     return min(PERIOD_MAX_S, max(PERIOD_MIN_S, shortest_ms / 10_000))
 
 
-def _refusal() -> bytes:
+def _refusal(policy: Policy) -> bytes:
     """Spell out the answer of a server whose connections are all taken."""
     response = problem_of(TooManyConnections()).response()
     headers = [
         *response.headers,
+        *policy.added(response.headers),
         (REQUEST_ID, new_request_id().encode("ascii")),
         (b"content-length", str(len(response.body)).encode("ascii")),
         (b"connection", b"close"),

@@ -39,6 +39,21 @@ async def test_every_answer_has_the_security_headers(path: str) -> None:
         assert not {name.decode() for name, _ in ALWAYS} & set(response.headers)
 
 
+async def test_a_refusal_of_what_cannot_be_parsed_has_the_security_headers() -> None:
+    """So has that of a connection too many; nothing of it was parsed."""
+    async with serving(settings=replace(SETTINGS, connections_max=1)) as server:
+        first = await server.connect()
+        await server.wait_connection_open()
+        second = await server.connect()
+        await first.send(b"no HTTP at all\r\n\r\n")
+        for client, status in ((first, 400), (second, 503)):
+            response = await client.read_response()
+            assert response.status == status
+            for name, value in ALWAYS:
+                assert response.headers[name.decode()] == value.decode()
+            await client.aclose()
+
+
 async def test_no_site_may_read_unless_told() -> None:
     """Without CORS in the configuration nothing of it is said, and OPTIONS is no method."""
     async with serving() as server:
