@@ -60,8 +60,9 @@ select
 
 _EFFECTS = """
 select
-    (select array_agg(key) from idempotency) as keys,
-    (select array_agg(coalesce(response #>> '{order,id}', response #>> '{transfer,id}'))
+    (select array_agg(key order by account_id, key) from idempotency) as keys,
+    (select array_agg(coalesce(response #>> '{order,id}', response #>> '{transfer,id}')
+                      order by account_id, key)
      from idempotency) as answers,
     (select array_agg(order_id) from orders) as orders,
     (select array_agg(transfer_id) from transfers) as transfers,

@@ -70,7 +70,7 @@ class Database:
         loop.set_default_executor(_AbandoningExecutor())
         loop.set_exception_handler(self._log_loop_error)
         # asyncio checks callbacks in debug mode alone, trio-asyncio always: a tenth of a statement.
-        loop._check_callback = lambda *_: None  # noqa: SLF001
+        loop._check_callback = _unchecked  # noqa: SLF001
 
     async def connect(self, *, name: str, settings: Mapping[str, str] | None = None) -> Connection:
         """Open a connection; ``name`` shows in the server's views, ``settings`` are PostgreSQL's.
@@ -361,6 +361,10 @@ async def _open_raw(dsn: str, server_settings: dict[str, str]) -> Any:
         raw.terminate()
         raise
     return raw
+
+
+def _unchecked(*_: object) -> None:
+    pass
 
 
 def _number(text: str) -> int | Decimal:

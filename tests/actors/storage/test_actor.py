@@ -109,7 +109,7 @@ async def test_commit_waits_for_units_that_are_on_their_way(autojump_clock: Mock
     engine.gate.set()
     async with running_storage(engine) as running:
         begun = trio.current_time()
-        pending = []
+        pending: list[PendingReply[None]] = []
         for number in range(20):
             pending.append(submit(running, new_world(f"{number}")))
             await trio.lowlevel.checkpoint()
@@ -126,7 +126,7 @@ async def test_commit_waits_for_others_a_bounded_time(mock_clock: MockClock) -> 
     engine.gate.set()
     settings = StorageSettings(gather_seconds_max=1)
     async with running_storage(engine, settings) as running:
-        pending = []
+        pending: list[PendingReply[None]] = []
         for number in range(20):
             pending.append(submit(running, new_world(f"{number}")))
             await trio.lowlevel.checkpoint()
