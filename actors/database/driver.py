@@ -124,11 +124,8 @@ class Database:
 
     def _log_loop_error(self, _loop: Any, context: Mapping[str, Any]) -> None:
         # trio-asyncio's own handler would end the whole program for one library's complaint.
-        self._log.error(
-            "database_loop_error",
-            message=context.get("message"),
-            exc_info=context.get("exception"),
-        )
+        message, failure = context.get("message"), context.get("exception")
+        self._log.error("database_loop_error", message=message, exc_info=failure)
 
 
 class Connection:
@@ -266,8 +263,7 @@ class _Session:
         return cast("list[Record]", await _translating(self._raw, self._raw.fetch(sql, *args)))
 
     async def fetchrow(self, sql: str, *args: object) -> Record | None:
-        row = await _translating(self._raw, self._raw.fetchrow(sql, *args))
-        return cast("Record | None", row)
+        return cast("Record | None", await _translating(self._raw, self._raw.fetchrow(sql, *args)))
 
     async def fetchval(self, sql: str, *args: object) -> Any:
         return await _translating(self._raw, self._raw.fetchval(sql, *args))
