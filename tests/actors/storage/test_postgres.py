@@ -551,7 +551,11 @@ async def test_server_frozen_holds_nobody_and_loses_nothing(
 
 @asynccontextmanager
 async def closed_database(server: PostgresServer, dsn: str) -> AsyncGenerator[None]:
-    """Let nobody connect to a database, and throw out who is in it."""
+    """Let nobody connect to a database, and throw out who is in it.
+
+    They are gone when it yields: a commit that is sent to one on its way out is in doubt, and
+    waits for the database as long as it takes.
+    """
     name = await run_script(dsn, lambda session: session.fetchval("select current_database()"))
 
     async def allow(session: Session, *, whether: bool) -> None:
@@ -560,7 +564,8 @@ async def closed_database(server: PostgresServer, dsn: str) -> AsyncGenerator[No
     async def throw_out(session: Session) -> None:
         await allow(session, whether=False)
         await session.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", name
+            "select pg_terminate_backend(pid, 10_000) from pg_stat_activity where datname = $1",
+            name,
         )
 
     await run_script(server.dsn, throw_out)
