@@ -121,12 +121,13 @@ def _order_tail(asset: str) -> bytes:
 class Connection:
     """One connection with at most one request under way."""
 
-    __slots__ = ("buffer", "due", "key", "kind", "socket", "whose")
+    __slots__ = ("buffer", "busy", "due", "key", "kind", "socket", "whose")
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
+        self.busy = False
         self.kind = self.whose = 0
         self.key = ""
         self.due = 0.0
@@ -184,7 +185,8 @@ class Driver:
     def _open_loop(self, began: float) -> None:
         end = began + self._plan.seconds
         rng = random.Random(self._plan.seed + 1)
-        free = list(self._connections.values())
+        # Each in its turn: none is idle for so long that a server closes it.
+        free = deque(self._connections.values())
         waiting: deque[float] = deque()
         due = began + rng.expovariate(self._plan.rate)
         clock = time.perf_counter
@@ -193,7 +195,7 @@ class Driver:
                 waiting.append(due)
                 due += rng.expovariate(self._plan.rate)
             while waiting and free:
-                self._send(free.pop(), waiting.popleft())
+                self._send(free.popleft(), waiting.popleft())
             # epoll counts in milliseconds, select in microseconds.
             pause = min(due, end) - clock()
             if pause > 0:
@@ -226,6 +228,7 @@ class Driver:
             self._lose(connection)
             return
         assert sent == len(request), "a request fits a socket's buffer"
+        connection.busy = True
         self._under_way += 1
 
     def _receive(self, connection: Connection) -> bool:
@@ -237,7 +240,6 @@ class Driver:
         except OSError:
             piece = b""
         if not piece:
-            self._under_way -= 1
             self._lose(connection)
             return False
         buffer = connection.buffer + piece if connection.buffer else piece
@@ -254,6 +256,7 @@ class Driver:
     def _note(self, connection: Connection, answer: bytes) -> None:
         now = time.perf_counter()
         self._under_way -= 1
+        connection.busy = False
         kind = connection.kind
         self._samples.append((now, now - connection.due, kind, len(answer)))
         status = answer[9:12]
@@ -263,6 +266,8 @@ class Driver:
 
     def _lose(self, connection: Connection) -> None:
         self._lost += 1
+        self._under_way -= connection.busy
+        connection.busy = False
         descriptor = connection.socket.fileno()
         self._epoll.unregister(descriptor)
         del self._connections[descriptor]
