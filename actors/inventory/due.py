@@ -1,4 +1,4 @@
-"""Settles the accounts for which something has come due, whether or not their owner is there.
+"""Has the accounts settled for which something has come due, whether or not their owner is there.
 
 They are found through an index in the database: a tick costs by what is due, never by how many
 accounts exist.
@@ -16,22 +16,25 @@ from actors.storage import Read, Row, StorageClient, StorageError
 from bus import BusError, Message, Topic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from structlog.typing import FilteringBoundLogger
 
     from actors.inventory.activation import Activation
+    from actors.inventory.passive import PassiveAccounts
     from actors.inventory.world import WorldTime
     from bus import Bus, PendingReply
 
 _PAGES_LISTED: Final = 8
 """How many pages one look into the database lists: a row of the list costs little."""
+_PAGES_IN_HAND: Final = 2
+"""One is applied while the database has the other."""
 _SLICE: Final = 32
 """How many accounts are addressed in one go: about a millisecond of work, then I/O may come in."""
 
 
 class DueAccounts:
-    """Looks for due accounts at every tick and has each settled by its own Inventory.
+    """Looks for due accounts at every tick; the live ones are settled by their Inventories.
 
     Two pages of them are in hand at a time, so that the commands of players do not wait for all
     that came due together, and the database is not left waiting between two pages.
@@ -42,6 +45,7 @@ class DueAccounts:
         bus: Bus,
         storage: StorageClient,
         activation: Activation,
+        passive: PassiveAccounts,
         world: WorldTime,
         *,
         page: int,
@@ -51,6 +55,7 @@ class DueAccounts:
         self._bus = bus
         self._storage = storage
         self._activation = activation
+        self._passive = passive
         self._world = world
         self._page = page
         self._listed = _PAGES_LISTED * page
@@ -96,16 +101,30 @@ class DueAccounts:
         return rows
 
     async def _settle_each(self, account_ids: Sequence[str]) -> int:
-        """Have accounts settled, the next page while one is under way; return how many were."""
-        settled = 0
-        before: list[tuple[str, PendingReply[None]]] = []
-        for start in range(0, len(account_ids), self._page):
-            page = await self._address(account_ids[start : start + self._page])
-            settled += await self._count_settled(before)
-            before = page
-        return settled + await self._count_settled(before)
+        """Have accounts settled, page by page; return how many were."""
+        page = self._page
+        pages = (account_ids[start : start + page] for start in range(0, len(account_ids), page))
+        settled = [0] * _PAGES_IN_HAND
+        async with trio.open_nursery() as nursery:
+            for hand in range(_PAGES_IN_HAND):
+                nursery.start_soon(self._settle_pages, pages, settled, hand)
+        return sum(settled)
 
-    async def _address(self, account_ids: Sequence[str]) -> list[tuple[str, PendingReply[None]]]:
+    async def _settle_pages(
+        self, pages: Iterator[Sequence[str]], settled: list[int], hand: int
+    ) -> None:
+        """Settle one page after another, counting in the place of this hand."""
+        for page in pages:
+            try:
+                done = set(await self._passive.settle(page))
+            except (BusError, StorageError) as error:
+                self._log.warning("due_unreadable", error=str(error))
+                continue
+            left = [account_id for account_id in page if account_id not in done]
+            settled[hand] += len(done) + await self._settle_live(left)
+
+    async def _settle_live(self, account_ids: Sequence[str]) -> int:
+        """Have accounts settled by their Inventories; return how many were."""
         asked: list[tuple[str, PendingReply[None]]] = []
         for number, account_id in enumerate(account_ids, start=1):
             reply, pending = self._bus.open_reply()
@@ -114,7 +133,7 @@ class DueAccounts:
             asked.append((account_id, pending))
             if number % _SLICE == 0:
                 await trio.lowlevel.checkpoint()
-        return asked
+        return await self._count_settled(asked)
 
     async def _count_settled(self, asked: Iterable[tuple[str, PendingReply[None]]]) -> int:
         settled = 0

@@ -7,6 +7,7 @@ way form the next one. A lone account is read at once, a burst costs a few queri
 from __future__ import annotations
 
 from collections import deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import trio
@@ -16,7 +17,7 @@ from actors.storage import Refused, Row, StorageClient, StorageError
 from bus import BusError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Generator, Sequence
 
     from bus import Bus, PendingReply, Reply
 
@@ -45,15 +46,47 @@ class Loader:
         self._wait_s = wait_seconds_max
         self._waiting: deque[tuple[str, Reply[Stored]]] = deque()
         self._came = trio.lowlevel.ParkingLot()
+        self._held: set[str] = set()
+        self._released = trio.lowlevel.ParkingLot()
         self._ended = False
 
     async def load(self, account_id: str) -> Stored:
-        """Read what is stored of an account; cancellation gives the question up.
+        """Read what is stored of an account, once nobody holds it; cancellation gives up.
 
         Raises: as `StorageClient.read`.
         """
+        while account_id in self._held:
+            await self._released.park()
         pending = self._enter(account_id)
         return await pending.wait(self._wait_s)
+
+    @contextmanager
+    def holding(self, account_ids: Collection[str]) -> Generator[None]:
+        """Let nobody load these accounts for the length of the block, which must come to an end.
+
+        They must not be live: who holds them is their one writer.
+        """
+        self._held.update(account_ids)
+        try:
+            yield
+        finally:
+            self._held.difference_update(account_ids)
+            self._released.unpark_all()
+
+    async def read(self, ids: tuple[str, ...]) -> dict[str, Stored]:
+        """Read what is stored of these accounts now, by account.
+
+        Raises: as `StorageClient.read`.
+        """
+        rows, orders = await self._storage.read(*records.reads_of(ids))
+        pending: dict[str, list[Row]] = {account_id: [] for account_id in ids}
+        for order in orders:
+            pending[order["account_id"]].append(order)
+        by_account = {row["account_id"]: row for row in rows}
+        return {
+            account_id: Stored(by_account.get(account_id), pending[account_id])
+            for account_id in ids
+        }
 
     async def run(self) -> None:
         """Read for all who wait, until cancelled, once; who waits then gets `ActorStopped`."""
@@ -79,7 +112,7 @@ class Loader:
     async def _answer(self, batch: Sequence[tuple[str, Reply[Stored]]]) -> None:
         ids = tuple({account_id: None for account_id, _ in batch})
         try:
-            found = await self._read(ids)
+            found = await self.read(ids)
         except Refused as refusal:
             # One of them names no account at all: it must not speak for the others.
             if len(batch) == 1:
@@ -99,14 +132,3 @@ class Loader:
             reply.send_nowait(found[account_id])
             if number % _SLICE == 0:
                 await trio.lowlevel.checkpoint()
-
-    async def _read(self, ids: tuple[str, ...]) -> dict[str, Stored]:
-        rows, orders = await self._storage.read(*records.reads_of(ids))
-        pending: dict[str, list[Row]] = {account_id: [] for account_id in ids}
-        for order in orders:
-            pending[order["account_id"]].append(order)
-        by_account = {row["account_id"]: row for row in rows}
-        return {
-            account_id: Stored(by_account.get(account_id), pending[account_id])
-            for account_id in ids
-        }

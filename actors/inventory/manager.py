@@ -18,6 +18,7 @@ from actors.inventory.actor import Surroundings
 from actors.inventory.due import DueAccounts
 from actors.inventory.loading import Loader
 from actors.inventory.messages import InventoryMessage
+from actors.inventory.passive import PassiveAccounts
 from actors.inventory.residents import Residents
 from actors.inventory.world import WorldTime
 from actors.shutdown import Phase, Shutdown
@@ -123,7 +124,7 @@ class Inventories:
                     activation = self._activation(nursery, residents, world, loader)
                     self._activated = activation
                     async with trio.open_nursery() as background:
-                        due = self._due = self._due_accounts(activation, world)
+                        due = self._due = self._due_accounts(activation, residents, world, loader)
                         background.start_soon(loader.run)
                         background.start_soon(due.run)
                         background.start_soon(self._sweep, residents)
@@ -215,13 +216,26 @@ class Inventories:
             rng=self._rng,
         )
 
-    def _due_accounts(self, activation: Activation, world: WorldTime) -> DueAccounts:
+    def _due_accounts(
+        self, activation: Activation, residents: Residents, world: WorldTime, loader: Loader
+    ) -> DueAccounts:
+        wait_s = self._settings.reply_seconds_max
+        passive = PassiveAccounts(
+            self._bus,
+            self._storage,
+            loader,
+            residents=residents,
+            rulebook=self._rulebook,
+            world=world,
+            reply_seconds_max=wait_s,
+        )
         return DueAccounts(
             self._bus,
             self._storage,
             activation,
+            passive,
             world,
             page=self._settings.due_page,
-            reply_seconds_max=self._settings.reply_seconds_max,
+            reply_seconds_max=wait_s,
             log=self._log,
         )

@@ -22,11 +22,12 @@ from tests.actors.storage.support import new_inventory, running_storage
 from tests.postgres import quiet_log
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Collection, Sequence
 
     from trio.testing import MockClock
 
     from actors.inventory.activation import Activation
+    from actors.inventory.passive import PassiveAccounts
     from actors.storage import StorageClient
     from bus import Message
 
@@ -57,7 +58,7 @@ class Settling:
 
 @asynccontextmanager
 async def settling(count: int) -> AsyncGenerator[Settling]:
-    """Look for due accounts where there are so many, all due at one moment."""
+    """Look for due accounts where there are so many, all live, and due at one moment."""
     in_hand: list[Message] = []
     addressed: list[str] = []
 
@@ -65,6 +66,11 @@ async def settling(count: int) -> AsyncGenerator[Settling]:
         def deliver(self, account_id: str, message: Message) -> None:
             addressed.append(account_id)
             in_hand.append(message)
+
+    class Nobody:
+        async def settle(self, _account_ids: Sequence[str]) -> Collection[str]:
+            await trio.lowlevel.checkpoint()
+            return ()
 
     log = LogCapture()
     world = WorldTime(0, 0)
@@ -75,6 +81,7 @@ async def settling(count: int) -> AsyncGenerator[Settling]:
             running.bus,
             running.client,
             cast("Activation", Desk()),
+            cast("PassiveAccounts", Nobody()),
             world,
             page=PAGE,
             reply_seconds_max=10,

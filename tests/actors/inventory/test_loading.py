@@ -122,6 +122,21 @@ async def test_loader_gathers_who_comes_while_it_reads(autojump_clock: MockClock
         assert len(engine.asked) == 2
 
 
+async def test_loader_keeps_an_account_back_while_it_is_held(autojump_clock: MockClock) -> None:
+    """Who comes waits until it is let go, also by a failure; nobody else waits."""
+    engine = Watched()
+    async with loading(engine) as loader, trio.open_nursery() as nursery:
+        held = loader.holding([ANN])
+        held.__enter__()
+        nursery.start_soon(loader.load, ANN)
+        await loader.load(BEN)
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(engine.asked) == 1
+        held.__exit__(ValueError, ValueError("the end"), None)
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(engine.asked) == 2
+
+
 async def test_loader_refuses_one_account_alone(autojump_clock: MockClock) -> None:
     """What is no account's id is refused; those who were asked for with it are read."""
     engine = Watched()

@@ -133,6 +133,15 @@ async def test_request_that_could_be_smuggled_is_400(request_bytes: bytes) -> No
         assert await refused(server, request_bytes) == "malformed-request"
 
 
+@pytest.mark.parametrize("host", ["", ".x", "x..y", "x" * 64, "a_b", "-", "x:99999"])
+async def test_host_may_be_any_name(host: str) -> None:
+    """What RFC 3986 calls a host is served, whether or not there can be such a name in the DNS."""
+    async with serving() as server:
+        client = await server.connect()
+        await client.send(get("/healthz").replace(b"Host: x", f"Host: {host}".encode(), 1))
+        assert (await client.read_response()).status == 200
+
+
 async def test_silent_connection_is_closed() -> None:
     """A client that connects and says nothing has its own deadline."""
     async with serving(settings=settings_with(first_byte_timeout_ms=100)) as server:
