@@ -72,7 +72,7 @@ format: env-dev
 	@$(BIN)/ruff format .
 
 # Names, versions and hashes for every platform and Python 3.11 upwards; no index address.
-LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+LOCK := $(BIN)/uv pip compile --quiet --upgrade --no-strip-extras --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate
 
 lock: env-dev
