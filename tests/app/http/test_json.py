@@ -202,10 +202,10 @@ def test_parse_reads_what_is_strict_json(body: bytes, expected: Any) -> None:
 )
 def test_parse_takes_time_in_proportion_to_the_body(body: bytes) -> None:
     """No 60 kB body, however it is made, keeps the decoder busy for long."""
-    started = time.perf_counter()
+    started = time.process_time()
     with suppress(MalformedJson):
         parse(body)
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 @pytest.mark.parametrize(

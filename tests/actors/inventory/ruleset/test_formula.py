@@ -164,10 +164,10 @@ def test_formula_refuses_what_is_not_in_the_language(source: str, message: str) 
 )
 def test_formula_refuses_what_grows_beyond_bounds(source: str) -> None:
     """A value beyond 10^18 is refused, and one that could not even be computed at once."""
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(TooLarge):
         value(source)
-    assert time.perf_counter() - started < 0.2
+    assert time.process_time() - started < 0.2
 
 
 def test_formula_refuses_length_and_depth() -> None:
