@@ -124,13 +124,19 @@ class Connection:
     __slots__ = ("buffer", "busy", "due", "key", "kind", "socket", "whose")
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = _connected(port)
         self.buffer = b""
         self.busy = False
         self.kind = self.whose = 0
         self.key = ""
         self.due = 0.0
+
+
+def _connected(port: int) -> socket.socket:
+    made = socket.create_connection(("127.0.0.1", port), timeout=10)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    made.setblocking(False)  # noqa: FBT003
+    return made
 
 
 class Driver:
@@ -144,9 +150,7 @@ class Driver:
         self._connections: dict[int, Connection] = {}
         for _ in range(plan.connections):
             connection = Connection(plan.port)
-            connection.socket.setblocking(False)  # noqa: FBT003
-            self._connections[connection.socket.fileno()] = connection
-            self._epoll.register(connection.socket.fileno(), select.EPOLLIN)
+            self._watch(connection)
         self._under_way = 0
         self._lost = 0
         self._samples: list[tuple[float, float, int, int]] = []
@@ -165,6 +169,9 @@ class Driver:
         else:
             self._closed_loop(began)
         cpu = time.process_time() - cpu
+        for connection in tuple(self._connections.values()):
+            self._close(connection)
+        self._epoll.close()
         self._write_answered()
         return self._outcome(began, cpu)
 
@@ -222,14 +229,14 @@ class Driver:
     def _send(self, connection: Connection, due: float) -> None:
         connection.kind, connection.whose, connection.key, request = self._requests.next()
         connection.due = due
+        connection.busy = True
+        self._under_way += 1
         try:
             sent = connection.socket.send(request)
         except OSError:
             self._lose(connection)
             return
         assert sent == len(request), "a request fits a socket's buffer"
-        connection.busy = True
-        self._under_way += 1
 
     def _receive(self, connection: Connection) -> bool:
         """Take in what has come; True where the answer is complete."""
@@ -240,7 +247,10 @@ class Driver:
         except OSError:
             piece = b""
         if not piece:
-            self._lose(connection)
+            if connection.busy:
+                self._lose(connection)
+            else:
+                self._reopen(connection)
             return False
         buffer = connection.buffer + piece if connection.buffer else piece
         head = buffer.find(b"\r\n\r\n")
@@ -265,9 +275,24 @@ class Driver:
             self._answered.append((connection.whose, connection.key))
 
     def _lose(self, connection: Connection) -> None:
+        """Give up a connection that broke with a request under way."""
         self._lost += 1
-        self._under_way -= connection.busy
+        self._under_way -= 1
         connection.busy = False
+        self._close(connection)
+
+    def _reopen(self, connection: Connection) -> None:
+        """Replace what the server closed while it was idle, as servers may."""
+        self._close(connection)
+        connection.socket = _connected(self._plan.port)
+        self._watch(connection)
+
+    def _watch(self, connection: Connection) -> None:
+        descriptor = connection.socket.fileno()
+        self._connections[descriptor] = connection
+        self._epoll.register(descriptor, select.EPOLLIN)
+
+    def _close(self, connection: Connection) -> None:
         descriptor = connection.socket.fileno()
         self._epoll.unregister(descriptor)
         del self._connections[descriptor]

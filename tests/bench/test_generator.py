@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections import Counter
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from bench.generator import HOT, ORDER, READ, Plan, Requests, percentiles
+import msgspec
+
+from bench.generator import HOT, ORDER, READ, Driver, Plan, Requests, percentiles
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from pathlib import Path
 
 COUNT = 20_000
@@ -57,3 +63,47 @@ def test_generator_percentiles_are_in_milliseconds() -> None:
     told = percentiles([value / 1000 for value in reversed(range(1000))])
     assert told == {"p50": 500.0, "p99": 990.0, "p99.9": 999.0, "max": 999.0}
     assert percentiles([])["max"] == 0.0
+
+
+def test_generator_reopens_what_was_closed_while_idle(tmp_path: Path) -> None:
+    """A server may close an idle connection: nothing is lost, and the next request gets through."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        # Longer between two requests than the server has patience.
+        rare = msgspec.structs.replace(
+            plan(tmp_path, (0.0, 1.0, 0.0)),
+            port=listener.getsockname()[1],
+            seconds=1.0,
+            connections=2,
+            rate=20.0,
+        )
+        with closing_after_each_answer(listener):
+            outcome = Driver(rare).run()
+    assert outcome.answered > 2 * rare.connections
+    assert (outcome.lost, outcome.unsent) == (0, 0)
+
+
+@contextmanager
+def closing_after_each_answer(listener: socket.socket) -> Generator[None]:
+    """Serve one request on each connection, in threads that end with the listener."""
+
+    def serve(connection: socket.socket) -> None:
+        with connection:
+            if connection.recv(65_536):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    def accept() -> None:
+        while not ended.is_set():
+            with suppress(TimeoutError):
+                connection, _ = listener.accept()
+                connection.settimeout(5)
+                threading.Thread(target=serve, args=[connection]).start()
+
+    ended = threading.Event()
+    listener.settimeout(0.05)
+    accepting = threading.Thread(target=accept)
+    accepting.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        accepting.join()
