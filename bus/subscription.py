@@ -121,10 +121,10 @@ class Subscription:
             trio.ClosedResourceError: this subscription was closed, before or meanwhile.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        message = self._pop()
-        if message is not None:
+        if self._queue or self._overtaken:
+            # Before it is taken: until then nobody may think that there is nothing to do here.
             await trio.lowlevel.cancel_shielded_checkpoint()
-            return message
+        message = self._pop()
         while message is None:
             await self._park()
             message = self._pop()

@@ -305,3 +305,26 @@ async def test_answering_holds_no_reply_alive() -> None:
         subscription.receive_nowait()
         with pytest.raises(ActorStopped):
             await pending.wait(5)
+
+
+async def test_receive_leaves_the_message_in_sight_until_it_returns_it() -> None:
+    """Nobody who looks meanwhile takes a receiver with a message for one that has nothing to do."""
+    bus = open_broadcast_channel()
+    subscription = bus.subscribe(Interest(Topic.TASK), buffer=1)
+    received: list[object] = []
+
+    async def receive() -> None:
+        received.append((await subscription.receive()).body)
+
+    async def watch() -> None:
+        while not received:
+            assert not subscription.is_empty()
+            await trio.lowlevel.checkpoint()
+
+    # Who of the two runs first is chance.
+    for _ in range(32):
+        received.clear()
+        bus.send_nowait(Message(Topic.TASK, "work"))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(receive)
+            nursery.start_soon(watch)
