@@ -114,7 +114,7 @@ async def test_second_signal_ends_it_at_once(place: Path) -> None:
         await until(heard)
         status, took_s = await stopped(server, signal.SIGINT)
         assert status not in {0, -signal.SIGKILL}
-        assert took_s < 2.5
+        assert took_s < SHUTDOWN_MAX_S - 1, "the first one alone takes that long"
 
 
 async def test_signal_while_it_starts_ends_it(place: Path) -> None:

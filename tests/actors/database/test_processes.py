@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,17 @@ def server(shell: Path, cluster: Path, script: str) -> Generator[subprocess.Pope
             process.kill()
 
 
+def come_to(cluster: Path, pids: set[int]) -> None:
+    """Wait until these are the cluster's processes.
+
+    A stand-in's children bear its name until they are what they were made for.
+    """
+    latest = time.monotonic() + 5
+    while (found := cluster_processes(cluster)) != pids:
+        assert time.monotonic() < latest, found
+        time.sleep(0.001)
+
+
 def test_cluster_processes_finds_its_own(shell: Path, tmp_path: Path) -> None:
     """Only processes of that name in that directory count, and only while they live."""
     here, there = tmp_path / "here", tmp_path / "there"
@@ -55,10 +67,10 @@ def test_cluster_processes_finds_its_own(shell: Path, tmp_path: Path) -> None:
         server(shell, there, OBEDIENT),
         subprocess.Popen(["sleep", "60"], cwd=here) as other_name,
     ):
-        assert cluster_processes(here) == {mine.pid}
+        come_to(here, {mine.pid})
         mine.kill()
         mine.wait()
-        assert cluster_processes(here) == frozenset()
+        come_to(here, set())
         other_name.kill()
 
 
