@@ -155,9 +155,16 @@ class Inventory:
             if work.refused_keys and await self._look_refused_up(work.refused_keys):
                 work, answers = self._apply_all(state, messages)
             if not work.changed:
+                if attempt > 1:
+                    # It was done meanwhile, perhaps by a unit that was given up as unknown.
+                    await self._announce(state)
                 return answers
             try:
                 await self._shared.storage.commit(*work.operations())
+            except (ActorStopped, ReplyTimeout):
+                # Who follows asks, and finds out what has become of it.
+                await self._announce(work.state)
+                raise
             except Duplicate as duplicate:
                 # A key of long ago: its first answer has to be looked up.
                 await self._look_keys_up(work.new_keys)

@@ -115,15 +115,10 @@ class DueAccounts:
     ) -> None:
         """Settle one page after another, counting in the place of this hand."""
         for page in pages:
-            try:
-                done = set(await self._passive.settle(page))
-            except (BusError, StorageError) as error:
-                self._log.warning("due_unreadable", error=str(error))
-                continue
-            left = [account_id for account_id in page if account_id not in done]
-            settled[hand] += len(done) + await self._settle_live(left)
+            in_place = await self._passive.settle(page)
+            settled[hand] += in_place.settled + await self._settle_there(in_place.left)
 
-    async def _settle_live(self, account_ids: Sequence[str]) -> int:
+    async def _settle_there(self, account_ids: Sequence[str]) -> int:
         """Have accounts settled by their Inventories; return how many were."""
         asked: list[tuple[str, PendingReply[None]]] = []
         for number, account_id in enumerate(account_ids, start=1):

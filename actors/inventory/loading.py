@@ -14,7 +14,7 @@ import trio
 
 from actors.inventory import records
 from actors.storage import Refused, Row, StorageClient, StorageError
-from bus import BusError
+from bus import BusError, ReplyTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Sequence
@@ -53,10 +53,12 @@ class Loader:
     async def load(self, account_id: str) -> Stored:
         """Read what is stored of an account, once nobody holds it; cancellation gives up.
 
-        Raises: as `StorageClient.read`.
+        Raises:
+            ReplyTimeout: it is held, or the answer does not come, for too long.
+            Exception: else, as `StorageClient.read`.
         """
-        while account_id in self._held:
-            await self._released.park()
+        if account_id in self._held:
+            await self._wait_released(account_id)
         pending = self._enter(account_id)
         return await pending.wait(self._wait_s)
 
@@ -99,6 +101,14 @@ class Loader:
         finally:
             self._ended = True
             self._waiting.clear()
+
+    async def _wait_released(self, account_id: str) -> None:
+        with trio.move_on_after(self._wait_s):
+            while account_id in self._held:
+                await self._released.park()
+            return
+        msg = "what is due for the account was not settled in time"
+        raise ReplyTimeout(msg)
 
     # Not part of load(): while that waits, only the queue may hold the reply.
     def _enter(self, account_id: str) -> PendingReply[Stored]:

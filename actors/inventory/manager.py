@@ -228,6 +228,7 @@ class Inventories:
             rulebook=self._rulebook,
             world=world,
             reply_seconds_max=wait_s,
+            log=self._log,
         )
         return DueAccounts(
             self._bus,

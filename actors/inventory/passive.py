@@ -9,7 +9,7 @@ Whatever is out of the ordinary is left to the account's own Inventory, whose fa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import trio
 
@@ -21,20 +21,45 @@ from actors.storage import StorageError
 from bus import BusError, Overloaded
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Iterator, Sequence
+
+    from structlog.typing import FilteringBoundLogger
 
     from actors.inventory.loading import Loader, Stored
     from actors.inventory.residents import Residents
     from actors.inventory.rulebook import Rulebook
     from actors.inventory.world import WorldTime
-    from actors.storage import Acknowledged, StorageClient
+    from actors.storage import Acknowledged, Operation, StorageClient
     from bus import Bus, PendingReply
 
-    Unit = tuple[Sequence[Work], PendingReply[None]]
-
 _UNIT: Final = 16
-"""How many accounts are settled in one go and stored as one unit: a millisecond of work, then
-I/O may come in."""
+"""How many accounts are settled in one go and stored as one unit: where each has an order or two
+that is a millisecond of work; then I/O may come in."""
+
+
+class Outcome(NamedTuple):
+    """How many accounts are settled, durably, and which are left to their own Inventories.
+
+    The others could not be stored now, or nobody knows whether they are: they are due still, or
+    not, at the next look.
+    """
+
+    settled: int
+    left: Sequence[str]
+
+
+class _Step(NamedTuple):
+    """One account, settled, and the operations that make it durable."""
+
+    work: Work
+    operations: Sequence[Operation]
+
+
+class _Unit(NamedTuple):
+    """What was handed to Storage in one piece."""
+
+    works: Sequence[Work]
+    pending: PendingReply[None]
 
 
 class PassiveAccounts:
@@ -53,53 +78,61 @@ class PassiveAccounts:
         rulebook: Rulebook,
         world: WorldTime,
         reply_seconds_max: float,
+        log: FilteringBoundLogger,
     ) -> None:
         self._bus = bus
         self._storage = storage
         self._loader = loader
         self._residents = residents
         self._reply_s = reply_seconds_max
+        self._log = log
         self._context = Context(rulebook.current, world, rulebook.goods)
 
-    async def settle(self, account_ids: Sequence[str]) -> Collection[str]:
-        """Settle accounts; return those of which it is durable.
+    async def settle(self, account_ids: Sequence[str]) -> Outcome:
+        """Settle those that are passive; the live ones, and what is out of the ordinary, are left.
 
-        The others are live, or not as they should be, or could not be stored now. Cancellation
+        What fails for all of them together is logged, and leaves them as they are. Cancellation
         leaves what was handed to Storage to its fate: it is stored, or due still.
-
-        Raises: as `StorageClient.read`.
         """
-        passive = [id_ for id_ in account_ids if self._residents.get(id_) is None]
-        settled: list[str] = []
+        left = [id_ for id_ in account_ids if self._residents.get(id_) is not None]
+        live = set(left)
+        passive = [id_ for id_ in account_ids if id_ not in live]
         if not passive:
             await trio.lowlevel.checkpoint()
-            return settled
+            return Outcome(0, left)
         with self._loader.holding(passive):
-            stored = await self._loader.read(tuple(passive))
-            units = await self._hand_over(passive, stored)
-            deadline = trio.current_time() + self._reply_s
-            for works, pending in units:
-                if await self._is_durable(pending, deadline):
-                    settled.extend(work.account_id for work in works)
-                    for work in works:
-                        await self._announce(work)
-        return settled
+            try:
+                stored = await self._loader.read(tuple(passive))
+            except (BusError, StorageError) as error:
+                self._log.warning("due_unreadable", error=str(error))
+                return Outcome(0, left)
+            units = await self._hand_over(passive, stored, left)
+            settled = await self._wait_durable(units, left)
+        return Outcome(settled, left)
 
-    async def _hand_over(self, account_ids: Sequence[str], stored: dict[str, Stored]) -> list[Unit]:
+    async def _hand_over(
+        self, account_ids: Sequence[str], stored: dict[str, Stored], left: list[str]
+    ) -> list[_Unit]:
         """Settle unit by unit, and give each to Storage, as many as it has room for."""
-        units: list[Unit] = []
+        units: list[_Unit] = []
         for start in range(0, len(account_ids), _UNIT):
-            some = account_ids[start : start + _UNIT]
-            works = [work for id_ in some if (work := self._settled(stored[id_])) is not None]
-            if works:
+            steps: list[_Step] = []
+            for account_id in account_ids[start : start + _UNIT]:
+                step = self._settled(stored[account_id])
+                if step is None:
+                    left.append(account_id)
+                else:
+                    steps.append(step)
+            if steps:
                 try:
-                    units.append((works, self._submit(works)))
-                except Overloaded:
+                    units.append(self._submit(steps))
+                except Overloaded as error:
+                    self._not_settled(len(account_ids) - start, error)
                     break
             await trio.lowlevel.checkpoint()
         return units
 
-    def _settled(self, stored: Stored) -> Work | None:
+    def _settled(self, stored: Stored) -> _Step | None:
         """Settle one account; None where that is for its Inventory to do."""
         row, orders = stored
         ruleset = self._context.ruleset
@@ -110,22 +143,35 @@ class PassiveAccounts:
             state = decode_state(row["state"], ruleset, pending)
             work = Work(state, row["version"], row["frozen_ms"], self._context)
             work.settle_if_due()
+            return _Step(work, tuple(work.operations())) if work.changed else None
         except Exception:  # noqa: BLE001 - its Inventory fails the same way, under supervision
             return None
-        return work if work.changed else None
 
-    def _submit(self, works: Sequence[Work]) -> PendingReply[None]:
-        operations = [operation for work in works for operation in work.operations()]
+    def _submit(self, steps: Sequence[_Step]) -> _Unit:
+        operations: Iterator[Operation] = (each for step in steps for each in step.operations)
         replies: tuple[PendingReply[Acknowledged], PendingReply[None]]
         replies = self._storage.submit(*operations)
-        return replies[1]
+        return _Unit([step.work for step in steps], replies[1])
 
-    async def _is_durable(self, pending: PendingReply[None], deadline: float) -> bool:
-        try:
-            await pending.wait(max(0.0, deadline - trio.current_time()))
-        except (BusError, StorageError):
-            return False
-        return True
+    async def _wait_durable(self, units: Sequence[_Unit], left: list[str]) -> int:
+        """Wait for what came of each unit; return how many accounts are settled."""
+        settled = 0
+        deadline = trio.current_time() + self._reply_s
+        for works, pending in units:
+            try:
+                await pending.wait(max(0.0, deadline - trio.current_time()))
+                settled += len(works)
+            except StorageError:
+                left.extend(work.account_id for work in works)
+            except BusError as error:
+                self._not_settled(len(works), error)
+            # Also where it is not known whether it is durable: who follows asks, and finds out.
+            for work in works:
+                await self._announce(work)
+        return settled
+
+    def _not_settled(self, accounts: int, error: Exception) -> None:
+        self._log.warning("due_not_settled", accounts=accounts, error=str(error))
 
     async def _announce(self, work: Work) -> None:
         state = work.state

@@ -60,7 +60,11 @@ class KeyRecord(msgspec.Struct, frozen=True, gc=False):
 
 
 def reads_of(account_ids: tuple[str, ...]) -> tuple[Read, Read]:
-    """Give the reads that activate inventories: their records, and their pending orders."""
+    """Give the reads that activate inventories: their records, and their pending orders.
+
+    In this order: where a unit comes in between, the record is the older one, and whatever is
+    made of both meets a `Conflict`. The other way round older orders would pass unnoticed.
+    """
     return (
         Read("inventories", within={"account_id": account_ids}),
         Read("orders", within={"account_id": account_ids, "state": _PENDING}),

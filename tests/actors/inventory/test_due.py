@@ -11,6 +11,7 @@ import trio.testing
 from structlog.testing import LogCapture
 
 from actors.inventory.due import DueAccounts
+from actors.inventory.passive import Outcome
 from actors.inventory.world import WorldTime
 from actors.storage import Update
 from actors.storage.memory import MemoryEngine
@@ -22,7 +23,7 @@ from tests.actors.storage.support import new_inventory, running_storage
 from tests.postgres import quiet_log
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Collection, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from trio.testing import MockClock
 
@@ -68,9 +69,9 @@ async def settling(count: int) -> AsyncGenerator[Settling]:
             in_hand.append(message)
 
     class Nobody:
-        async def settle(self, _account_ids: Sequence[str]) -> Collection[str]:
+        async def settle(self, account_ids: Sequence[str]) -> Outcome:
             await trio.lowlevel.checkpoint()
-            return ()
+            return Outcome(0, account_ids)
 
     log = LogCapture()
     world = WorldTime(0, 0)

@@ -18,7 +18,7 @@ from actors.storage import Refused
 from actors.storage.engine import EngineUnavailable
 from actors.storage.memory import MemoryEngine
 from actors.storage.schema import declared_tables
-from bus import ActorStopped, Overloaded
+from bus import ActorStopped, Overloaded, ReplyTimeout
 from tests.actors.inventory.world import account, ruleset
 from tests.actors.storage.conftest import postgres_engine
 from tests.actors.storage.support import new_id, running_storage
@@ -237,3 +237,16 @@ async def _expect_overloaded(loader: Loader, account_id: str) -> None:
 async def _expect_stopped(loader: Loader, account_id: str) -> None:
     with pytest.raises(ActorStopped):
         await loader.load(account_id)
+
+
+async def test_load_of_a_held_account_is_bounded(autojump_clock: MockClock) -> None:
+    """Who is held for too long is told so; others are not kept waiting."""
+    engine = Watched()
+    async with loading(engine) as loader:
+        with loader.holding([ANN]):
+            assert (await loader.load(BEN)).row is None
+            began = trio.current_time()
+            with pytest.raises(ReplyTimeout):
+                await loader.load(ANN)
+            assert trio.current_time() - began == 10
+        assert (await loader.load(ANN)).row is None

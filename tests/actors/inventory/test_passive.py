@@ -11,8 +11,10 @@ import trio.testing
 
 from actors.inventory import InventoriesSettings
 from actors.inventory.events import LedgerAdvanced
+from actors.inventory.loading import Loader
+from actors.storage import StorageClient
 from actors.storage.engine import EngineUnavailable
-from bus import Interest, Topic
+from bus import Interest, Overloaded, ReplyTimeout, Topic
 from tests.actors.inventory.world import TOWN, Tampered, World, a_world, account, ruleset
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
+    from actors.inventory.loading import Stored
     from actors.inventory.views import InventoryView
     from actors.storage.engine import Unit
     from actors.storage.errors import StorageError
@@ -45,6 +48,13 @@ class Holding(Tampered):
         return await super().commit(units)
 
 
+async def ordered(world: World, *accounts: str) -> None:
+    """Have a hut ordered for each, and let everybody fall idle."""
+    for who in accounts:
+        await world.order(who, "hut")
+    await all_passive(world)
+
+
 async def all_passive(world: World) -> None:
     """Let everybody fall idle."""
     await trio.sleep(3)
@@ -56,8 +66,7 @@ async def test_passive_account_is_settled_without_coming_to_life(
 ) -> None:
     """The order is completed, the books are right, and nobody was activated for it."""
     async with a_world(settings=AWAY) as world:
-        await world.order(ANN, "hut")
-        await all_passive(world)
+        await ordered(world, ANN)
         await trio.sleep(HUT_S)
         assert world.stored(ANN)["hut"] == 1
         assert world.inventories.statistics().activations == 1
@@ -93,8 +102,7 @@ async def test_player_who_comes_meanwhile_waits_for_what_is_due(
     """An account that is being settled is not loaded before that is durable: one writer."""
     engine = Holding()
     async with a_world(settings=AWAY, engine=engine) as world:
-        await world.order(ANN, "hut")
-        await all_passive(world)
+        await ordered(world, ANN)
         engine.through = trio.Event()
         await trio.sleep(HUT_S)
         seen: list[InventoryView] = []
@@ -124,9 +132,7 @@ async def test_live_account_is_settled_by_its_inventory(autojump_clock: MockCloc
 async def test_account_that_is_broken_is_left_to_its_inventory(autojump_clock: MockClock) -> None:
     """Its failure is its own: those who are due with it are settled."""
     async with a_world(settings=AWAY) as world:
-        for who in (ANN, BEN):
-            await world.order(who, "hut")
-        await all_passive(world)
+        await ordered(world, ANN, BEN)
         world.engine.row("inventories", ANN)["state"] = "{}"
         await trio.sleep(HUT_S)
         assert world.stored(BEN)["hut"] == 1
@@ -137,9 +143,7 @@ async def test_unit_that_conflicts_is_settled_one_by_one(autojump_clock: MockClo
     """What was changed by somebody else takes none of the others with it."""
     engine = Holding()
     async with a_world(settings=AWAY, engine=engine) as world:
-        for who in (ANN, BEN):
-            await world.order(who, "hut")
-        await all_passive(world)
+        await ordered(world, ANN, BEN)
         engine.through = trio.Event()
         await trio.sleep(HUT_S)
         engine.row("inventories", ANN)["version"] += 1
@@ -149,25 +153,110 @@ async def test_unit_that_conflicts_is_settled_one_by_one(autojump_clock: MockClo
         assert world.inventories.statistics().activations == 4
 
 
+async def test_many_are_settled_together_whether_live_or_not(autojump_clock: MockClock) -> None:
+    """Over several units and pages: the passive ones in place, the live ones where they live."""
+    settings = InventoriesSettings(idle_seconds=5, due_page=24)
+    passive, live = [account(n) for n in range(70)], [account(n) for n in range(100, 130)]
+    async with a_world(settings=settings) as world:
+        for who in (*passive, *live):
+            await world.order(who, "hut")
+        while world.inventories.statistics().live != len(live):
+            await trio.sleep(1)
+            for who in live:
+                await world.look(who)
+        await trio.sleep(HUT_S)
+        assert all(world.stored(who)["hut"] == 1 for who in (*passive, *live))
+        assert world.inventories.statistics().activations == len(passive) + len(live)
+        assert not world.events("inventory_changed_elsewhere")
+
+
 async def test_database_away_leaves_it_due(autojump_clock: MockClock) -> None:
     """Nothing is lost or done twice: it is settled when the database is there again."""
     async with a_world(settings=AWAY) as world:
-        await world.order(ANN, "hut")
-        await all_passive(world)
+        await ordered(world, ANN)
         world.engine.failures = [EngineUnavailable("away") for _ in range(60)]
         await trio.sleep(HUT_S)
         assert "hut" not in world.stored(ANN)
         await trio.sleep(120)
         assert not world.engine.failures
         assert world.stored(ANN)["hut"] == 1
+        assert world.inventories.statistics().activations == 1
         assert await world.replayed(ANN) == world.stored(ANN)
+
+
+async def test_unit_of_unknown_outcome_is_done_once(autojump_clock: MockClock) -> None:
+    """Who follows is woken, asks, and learns what has become of it; nobody else is activated."""
+    engine = Holding()
+    async with a_world(settings=AWAY, engine=engine) as world:
+        await ordered(world, ANN, BEN)
+        engine.through = trio.Event()
+        following = world.bus.subscribe(Interest(Topic.EVENT, key=ANN), buffer=1)
+        with trio.fail_after(60):
+            await following.receive()
+        following.close()
+        assert "hut" not in world.stored(ANN)
+        assert world.events("due_not_settled")[0]["accounts"] == 2
+        engine.through.set()
+        await trio.sleep(1)
+        assert [world.stored(who)["hut"] for who in (ANN, BEN)] == [1, 1]
+        assert world.inventories.statistics().activations == 2
+        assert await world.replayed(ANN) == world.stored(ANN)
+
+
+async def test_what_storage_has_no_room_for_stays_due(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under load nobody is brought to life for it: the next tick tries again."""
+    refused = 0
+
+    def no_room(*_: object) -> None:
+        nonlocal refused
+        refused += 1
+        raise Overloaded("no room")
+
+    async with a_world(settings=AWAY) as world:
+        await ordered(world, ANN)
+        with monkeypatch.context() as patch:
+            patch.setattr(StorageClient, "submit", no_room)
+            await trio.sleep(HUT_S)
+        assert refused > 1
+        assert "hut" not in world.stored(ANN)
+        await trio.sleep(1)
+        assert world.stored(ANN)["hut"] == 1
+        assert world.inventories.statistics().activations == 1
+
+
+async def test_passive_accounts_that_cannot_be_read_hold_up_no_live_one(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The live one is settled, and the others are as soon as they can be read."""
+    read = Loader.read
+
+    async def read_but_ben(loader: Loader, ids: tuple[str, ...]) -> dict[str, Stored]:
+        if BEN in ids:
+            raise ReplyTimeout("no answer")
+        return await read(loader, ids)
+
+    async with a_world(settings=AWAY) as world:
+        await ordered(world, BEN)
+        await world.order(ANN, "hut")
+        with monkeypatch.context() as patch:
+            patch.setattr(Loader, "read", read_but_ben)
+            for _ in range(2 * HUT_S + 2):
+                await trio.sleep(0.5)
+                await world.look(ANN)
+            assert world.stored(ANN)["hut"] == 1
+            assert "hut" not in world.stored(BEN)
+            assert world.events("due_unreadable")
+        await trio.sleep(1)
+        assert world.stored(BEN)["hut"] == 1
+        assert world.inventories.statistics().activations == 2
 
 
 async def test_whoever_follows_a_passive_account_is_woken(autojump_clock: MockClock) -> None:
     """A stream that waits learns of what came due."""
     async with a_world(settings=AWAY) as world:
-        await world.order(ANN, "hut")
-        await all_passive(world)
+        await ordered(world, ANN)
         following = world.bus.subscribe(Interest(Topic.EVENT, key=ANN), buffer=1)
         with trio.fail_after(2 * HUT_S):
             message = await following.receive()
