@@ -1,8 +1,8 @@
 """The SQL of accounts.
 
-Each function makes a *script*: what is to be done with a database session, in one crossing to the
-driver. A script of the actor may be run twice in a row (a connection can be lost after the commit
-and before its answer): it recognizes its own earlier work and answers as the first time.
+Each function makes a *script*: what is to be done with a database session. A script of the actor
+may be run twice in a row (a connection can be lost after the commit and before its answer): it
+recognizes its own earlier work and answers as the first time.
 """
 
 from __future__ import annotations

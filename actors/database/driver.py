@@ -1,16 +1,16 @@
 """The driver: asyncpg on an asyncio island inside Trio. No other module imports either library.
 
-A *crossing* into asyncio costs a few turns of both schedulers, so a script that runs many
-statements crosses once. Nothing here waits without a deadline: asyncpg answers a cancellation by
-asking the server, which a frozen server never grants, so a script that is late loses its
-connection instead (`Connection.terminate` needs no server).
+The island opens and closes connections, and reads and writes their sockets. Scripts do not cross
+over to it: they run in Trio's own tasks, which wait for the server's answers themselves
+(`actors.database.waiter`). Nothing here waits without a deadline: a script that is late loses its
+connection (`Connection.terminate` needs no server), as asking a frozen server to cancel is no use.
 """
 
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import asyncpg
 import trio
@@ -27,9 +27,10 @@ from actors.database.errors import (
 )
 from actors.database.session import Record, Script, Session, T
 from actors.database.sqlstates import CLIENT_DATA_ERROR, CLIENT_USAGE_ERROR, error_of
+from actors.database.waiter import WaiterLoop
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
     from types import TracebackType
 
     from structlog.typing import FilteringBoundLogger
@@ -48,9 +49,7 @@ _DRIVER_ERRORS: tuple[type[Exception], ...] = (
     OSError,  # of the socket; asyncio's timeout is one too
 )
 
-_CONNECT_ERRORS: tuple[type[Exception], ...] = (*_DRIVER_ERRORS, ValueError)
-"""ValueError: a DSN whose port is no number."""
-
+_CONNECT_ERRORS = (*_DRIVER_ERRORS, ValueError)  # of a DSN whose port is no number
 _STATEMENT_CACHE_SIZE = 512
 _NO_TIMEOUT_S = 86_400.0
 """For asyncpg, whose own timeouts ask the server; ours do not."""
@@ -69,8 +68,10 @@ class Database:
         self._connections: set[Connection] = set()
         loop.set_default_executor(_AbandoningExecutor())
         loop.set_exception_handler(self._log_loop_error)
-        # asyncio checks callbacks in debug mode alone, trio-asyncio always: a tenth of a statement.
+        # Beyond what asyncio's loop does trio-asyncio checks each callback, and runs all that are
+        # scheduled after each read, which yields by itself: a third of a statement.
         loop._check_callback = _unchecked  # noqa: SLF001
+        loop.synchronize = trio.lowlevel.checkpoint_if_cancelled
 
     async def connect(self, *, name: str, settings: Mapping[str, str] | None = None) -> Connection:
         """Open a connection; ``name`` shows in the server's views, ``settings`` are PostgreSQL's.
@@ -88,9 +89,10 @@ class Database:
             "timezone": "UTC",
             **(settings or {}),
         }
+        loop = WaiterLoop(self._loop)
         crossing = Crossing(
             self._loop,
-            lambda: _open_raw(self._dsn, server_settings),
+            lambda: _open_raw(self._dsn, server_settings, loop),
             unwanted=lambda raw: raw.terminate(),
         )
         wanted = False
@@ -107,7 +109,7 @@ class Database:
             raw = crossing.result()
         except _CONNECT_ERRORS as error:
             raise self._unavailable(_reason(error)) from error
-        connection = Connection(self._loop, raw, name=name, log=self._log)
+        connection = Connection(loop, raw, name=name, log=self._log)
         self._connections = {each for each in self._connections if not each.closed}
         self._connections.add(connection)
         return connection
@@ -131,7 +133,7 @@ class Database:
 class Connection:
     """One connection to the server; scripts run on it one after the other."""
 
-    def __init__(self, loop: Any, raw: Any, *, name: str, log: FilteringBoundLogger) -> None:
+    def __init__(self, loop: WaiterLoop, raw: Any, *, name: str, log: FilteringBoundLogger) -> None:
         self._loop = loop
         self._raw = raw
         self._name = name
@@ -151,13 +153,13 @@ class Connection:
         await self._gone.wait()
 
     async def run(self, script: Script[T], *, timeout_s: float = 5.0) -> T:
-        """Run a script on this connection in one crossing, and give what it returns.
+        """Run a script on this connection, and give what it returns.
 
         A caller who is cancelled before the script's turn has come never starts it. From then on
         the caller is shielded until the script ends or ``timeout_s`` (counted from the call) has
         passed, and gets the result even if cancelled meanwhile. At the timeout the connection
-        is terminated; nobody is held longer than ``timeout_s`` and 0.2 s, whatever the server
-        does. Scripts of several tasks run in the order of their calls.
+        is terminated and the script cancelled, whatever the server does. Scripts of several tasks
+        run in the order of their calls.
 
         Raises:
             ConnectionLost: the connection is gone (``started`` says whether it was before).
@@ -170,10 +172,18 @@ class Connection:
         try:
             if self.closed:
                 raise ConnectionLost(f"connection {self._name!r} is closed", started=False)
-            crossing = Crossing(self._loop, lambda: script(self._session))
-            if not await crossing.wait(deadline=deadline):
-                await self._give_up(crossing, timeout_s)
-            return self._result_of(crossing)
+            failure: Exception | None = None
+            with trio.CancelScope(deadline=deadline, shield=True) as scope:
+                try:
+                    return await script(self._session)
+                except Exception as error:  # noqa: BLE001 - raised below
+                    failure = error
+            if failure is None or scope.cancel_called:
+                self._give_up(timeout_s, failure)
+            if self._raw.is_closed() and not isinstance(failure, DatabaseError):
+                # asyncpg's objects fail in assorted ways once their connection is gone.
+                raise ConnectionLost(f"connection {self._name!r} was lost") from failure
+            raise failure
         finally:
             self._turn.release()
 
@@ -215,6 +225,7 @@ class Connection:
         not waited for.
         """
         if not self.closed and not self._turn.locked():
+            self._loop.give_up = None
             crossing = Crossing(self._loop, self._raw.close)
             if not await crossing.wait(deadline=trio.current_time() + timeout_s):
                 self.terminate()
@@ -236,19 +247,11 @@ class Connection:
                 message = f"connection {self._name!r} was busy all the time"
                 raise DatabaseTimeout(message, started=False) from None
 
-    async def _give_up(self, crossing: Crossing[Any], timeout_s: float) -> None:
+    def _give_up(self, timeout_s: float, failure: Exception | None) -> NoReturn:
         self.terminate()
-        await crossing.give_up()
         self._log.warning("database_timeout", connection=self._name, timeout_s=timeout_s)
         message = f"no answer on connection {self._name!r} within {timeout_s:g} s"
-        raise DatabaseTimeout(message) from crossing.error
-
-    def _result_of(self, crossing: Crossing[T]) -> T:
-        error = crossing.error
-        if isinstance(error, Exception) and not isinstance(error, DatabaseError) and self.closed:
-            # asyncpg's objects fail in assorted ways once their connection is gone.
-            raise ConnectionLost(f"connection {self._name!r} was lost") from error
-        return crossing.result()
+        raise DatabaseTimeout(message) from failure
 
 
 class _Session:
@@ -271,16 +274,11 @@ class _Session:
     async def execute(self, sql: str, *args: object) -> str:
         return cast("str", await _translating(self._raw, self._raw.execute(sql, *args)))
 
-    async def executemany(self, sql: str, args: Iterable[Iterable[object]]) -> None:
-        await _translating(self._raw, self._raw.executemany(sql, args))
-
     def transaction(self) -> _Transaction:
         return _Transaction(self._raw)
 
 
 class _Transaction:
-    """asyncpg's transaction with our errors."""
-
     __slots__ = ("_inner", "_raw")
 
     def __init__(self, raw: Any) -> None:
@@ -333,13 +331,15 @@ async def open_database(
             failure = error
         finally:
             database.terminate()
+            del loop.synchronize  # At the end every callback has its turn.
     if failure is not None:
         raise failure
 
 
-async def _open_raw(dsn: str, server_settings: dict[str, str]) -> Any:
+async def _open_raw(dsn: str, server_settings: dict[str, str], loop: WaiterLoop) -> Any:
     raw = await _asyncpg.connect(
         dsn,
+        loop=loop,
         timeout=_NO_TIMEOUT_S,
         server_settings=server_settings,
         statement_cache_size=_STATEMENT_CACHE_SIZE,
@@ -356,11 +356,11 @@ async def _open_raw(dsn: str, server_settings: dict[str, str]) -> Any:
     except BaseException:
         raw.terminate()
         raise
+    loop.give_up = raw.terminate
     return raw
 
 
-def _unchecked(*_: object) -> None:
-    pass
+def _unchecked(*_: object) -> None: ...
 
 
 def _number(text: str) -> int | Decimal:

@@ -1,4 +1,4 @@
-"""What a script may do inside the database: the face of one connection on the asyncio side."""
+"""What a script may do inside the database: the face of one connection."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from contextlib import AbstractAsyncContextManager
 
 T = TypeVar("T")
@@ -63,14 +63,10 @@ class Session(Protocol):
         """Run a statement and give its command tag (``INSERT 0 3``); several, without arguments."""
         ...
 
-    async def executemany(self, sql: str, args: Iterable[Iterable[object]]) -> None:
-        """Run a statement once for each list of arguments, all of them or none."""
-        ...
-
     def transaction(self) -> AbstractAsyncContextManager[None]:
         """Open a transaction, or a savepoint inside one: commit at the end, rollback on error."""
         ...
 
 
 Script: TypeAlias = Callable[[Session], Awaitable[T]]
-"""Asyncio-flavoured work on one connection: it awaits its session and nothing of Trio's."""
+"""Work on one connection; what it awaits beside its session holds the connection up."""

@@ -1,12 +1,12 @@
 """The PostgreSQL engine: one writer connection that commits batches, a few that read.
 
-A batch is one transaction in one crossing into the driver, and where no two units touch the same
-row it is one statement, sent and answered once. It is tried optimistically; where a statement
-touches fewer rows than it should, the transaction is rolled back, the units to blame are found,
-and the rest is tried again; where that does not help, each unit of the batch gets a savepoint of
-its own. Whichever way, a batch has one commit, and leaves its mark in ``last_commit``. When the
-connection is lost around it the mark answers whether it took effect: whoever has the server lock
-reads it, and the lock is free only when the lost session, and its transaction, have ended.
+A batch is one transaction, and where no two units touch the same row it is one statement, sent and
+answered once. It is tried optimistically; where a statement touches fewer rows than it should, the
+transaction is rolled back, the units to blame are found, and the rest is tried again; where that
+does not help, each unit of the batch gets a savepoint of its own. Whichever way, a batch has one
+commit, and leaves its mark in ``last_commit``. When the connection is lost around it the mark
+answers whether it took effect: whoever has the server lock reads it, and the lock is free only
+when the lost session, and its transaction, have ended.
 """
 
 from __future__ import annotations
@@ -210,10 +210,10 @@ class PostgresEngine:
     async def _transact(
         self, writer: Connection, work: _Work, outcomes: list[StorageError | None]
     ) -> None:
-        """Run a transaction, in one crossing.
+        """Run a transaction.
 
-        From when it may commit until that is confirmed, on this side of the crossing, it is in
-        doubt: ``outcomes`` are what is true if it took effect.
+        From when it may commit until that is confirmed it is in doubt: ``outcomes`` are what is
+        true if it took effect.
         """
         doubt = _Doubt(secrets.randbits(_MARK_BITS), self._mark, outcomes)
 

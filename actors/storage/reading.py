@@ -1,4 +1,4 @@
-"""Reads that wait together are answered in one crossing into the driver, and few statements."""
+"""Reads that wait together are answered in one go, and by few statements."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Reading:
-    """Answers many reads in one crossing, merging those that differ in one value."""
+    """Answers many reads in one go, merging those that differ in one value."""
 
     __slots__ = ("_reads", "_tables")
 

@@ -101,11 +101,11 @@ async def test_session_sum_of_bigint_is_int(database_dsn: str) -> None:
 
 
 async def test_session_every_method(database_dsn: str) -> None:
-    """Rows, a row, a value, a tag and many executions work together in one crossing."""
+    """Rows, a row, a value and a tag work together in one script."""
 
     async def script(session: Session) -> tuple[str, list[Any], Any, Any, int]:
         await session.execute("create temporary table numbers (n bigint, name text)")
-        await session.executemany("insert into numbers values ($1, $2)", [(1, "a"), (2, "b")])
+        await session.execute("insert into numbers values (1, 'a'), (2, 'b')")
         tag = await session.execute("update numbers set n = n * $1", 10)
         rows = await session.fetch("select * from numbers order by n")
         row = await session.fetchrow("select * from numbers where n = 10")
@@ -451,17 +451,11 @@ async def test_run_timeout_on_a_script_that_goes_on(database_dsn: str) -> None:
             try:
                 await session.fetchval("select pg_sleep(0.01)")
             except ConnectionLost:
-                await _asyncio_forever()
+                await trio.sleep_forever()
 
     async with connected(database_dsn) as (_, connection):
         with trio.fail_after(0.05 + 0.25 + BUSY_S), pytest.raises(DatabaseTimeout):
             await connection.run(script, timeout_s=0.05)
-
-
-async def _asyncio_forever() -> None:
-    import asyncio  # noqa: PLC0415 - a script is asyncio's, a test module is Trio's
-
-    await asyncio.get_running_loop().create_future()
 
 
 async def test_run_and_exit_with_the_backend_frozen(database_dsn: str) -> None:

@@ -48,7 +48,7 @@ def server(shell: Path, cluster: Path, script: str) -> Generator[subprocess.Pope
             process.kill()
 
 
-def come_to(cluster: Path, pids: set[int]) -> None:
+def come_to(cluster: Path, pids: frozenset[int]) -> None:
     """Wait until these are the cluster's processes.
 
     A stand-in's children bear its name until they are what they were made for.
@@ -67,10 +67,10 @@ def test_cluster_processes_finds_its_own(shell: Path, tmp_path: Path) -> None:
         server(shell, there, OBEDIENT),
         subprocess.Popen(["sleep", "60"], cwd=here) as other_name,
     ):
-        come_to(here, {mine.pid})
+        come_to(here, frozenset({mine.pid}))
         mine.kill()
         mine.wait()
-        come_to(here, set())
+        come_to(here, frozenset())
         other_name.kill()
 
 

@@ -1,0 +1,116 @@
+"""What asyncpg waits on for the server's answer, as a task of Trio's can wait on it.
+
+asyncpg asks its loop for a future with each statement, and awaits nothing else while it runs one.
+With asyncio's futures that takes a task of asyncio's, and several turns of both schedulers, for
+each. With these it is Trio's own task that waits, and the answer wakes it at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+
+class Waiter:
+    """An outcome that comes later, for one task of Trio's; the part of a future asyncpg uses.
+
+    Who waits and is cancelled gives up by ``give_up``. If that brings an outcome about, as the
+    loss of the connection does, then this is what comes out, and else the cancellation.
+    """
+
+    __slots__ = ("_callbacks", "_done", "_error", "_give_up", "_result", "_task")
+
+    def __init__(self, give_up: Callable[[], object]) -> None:
+        self._give_up = give_up
+        self._callbacks: list[Callable[[Waiter], object]] = []
+        self._done = False
+        self._error: BaseException | None = None
+        self._result: object = None
+        self._task: trio.lowlevel.Task | None = None
+
+    def add_done_callback(self, callback: Callable[[Waiter], object]) -> None:
+        """Call back when there is an outcome: at once, not in a later turn of a loop."""
+        if self._done:
+            callback(self)
+        else:
+            self._callbacks.append(callback)
+
+    def done(self) -> bool:
+        """Whether there is an outcome."""
+        return self._done
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled: Trio cancels who waits, never what is waited for."""
+        return False
+
+    def set_result(self, result: object) -> None:
+        """Give it its outcome, and wake who waits."""
+        self._result = result
+        self._settle()
+
+    def set_exception(self, error: BaseException) -> None:
+        """Give it its outcome, and wake who waits."""
+        self._error = error
+        self._settle()
+
+    def exception(self) -> BaseException | None:
+        """Give the error that it came to, if it did."""
+        return self._error
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        """Wait for the outcome; give it or raise it."""
+        return self._wait().__await__()
+
+    async def _wait(self) -> object:
+        if self._done:
+            await trio.lowlevel.checkpoint()
+        else:
+            self._task = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._abort)
+        if self._error is not None:
+            # Kept nowhere: its traceback will hold the task, which holds this.
+            error, self._error = self._error, None
+            raise error
+        return self._result
+
+    def _settle(self) -> None:
+        if self._done:
+            return
+        self._done = True
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback(self)
+        task, self._task = self._task, None
+        if task is not None:
+            trio.lowlevel.reschedule(task)
+
+    def _abort(self, _raise_cancel: object) -> trio.lowlevel.Abort:
+        self._give_up()
+        if self._done:
+            return trio.lowlevel.Abort.FAILED
+        self._task = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+
+class WaiterLoop:
+    """asyncio's loop as one connection of asyncpg sees it.
+
+    What asyncpg waits for is asyncio's, as in a `Crossing`, unless there is a ``give_up`` for
+    Trio's tasks: what a `Waiter` does when its task is cancelled.
+    """
+
+    def __init__(self, loop: Any) -> None:
+        self._loop = loop
+        self.give_up: Callable[[], object] | None = None
+
+    def create_future(self) -> Any:
+        """Make what the next statement is waited for on."""
+        return self._loop.create_future() if self.give_up is None else Waiter(self.give_up)
+
+    def __getattr__(self, name: str) -> Any:
+        """Be the loop otherwise."""
+        return getattr(self._loop, name)
