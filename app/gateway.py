@@ -12,6 +12,7 @@ import msgspec
 import trio
 
 from actors.authx.messages import Authorize
+from actors.inventory.messages import GetInventory
 from actors.ticker.messages import GetWorld, World
 from bus import ActorStopped, Bus, Interest, Topic
 
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
         Forget,
         GetEvents,
         GetForecast,
-        GetInventory,
         GetLedger,
         GetOrder,
         GetQuote,
@@ -122,7 +122,8 @@ class Gateway:
     - `bus.ReplyTimeout`: no answer within ``reply_timeout_s`` seconds.
 
     Cancellation gives the question up; the message is not taken back. ``glance`` is
-    `actors.authx.actor.Authx.glance`, where there is one to look at.
+    `actors.authx.actor.Authx.glance`, and ``glance_inventory``
+    `actors.inventory.manager.Inventories.glance`, where there is one to look at.
     """
 
     def __init__(
@@ -135,6 +136,7 @@ class Gateway:
         actor_states: Callable[[], Mapping[str, str]],
         ready: Callable[[], bool],
         glance: Callable[[str], Identity | None] | None = None,
+        glance_inventory: Callable[[str], InventoryView | None] | None = None,
         operations: Operations | None = None,
     ) -> None:
         self._bus = bus
@@ -142,6 +144,7 @@ class Gateway:
         self._actor_states = actor_states
         self._ready = ready
         self._glance = glance
+        self._glance_inventory = glance_inventory
         self._operations = operations
         self._ruleset_json: bytes | None = None
         self.ruleset = ruleset
@@ -212,6 +215,16 @@ class Gateway:
     def inventory(self, message: InventoryMessage) -> Coroutine[Any, Any, Any]:
         """Ask the account's Inventory; raises the errors of `actors.inventory.errors`."""
         return self._ask(Topic.TASK, message, message.account_id)
+
+    async def look(self, account_id: str) -> InventoryView:
+        """Tell what an account owns now.
+
+        While nothing else is asked of its Inventory it is not asked either, but looked at.
+
+        Raises: as `inventory`.
+        """
+        known = None if self._glance_inventory is None else self._glance_inventory(account_id)
+        return await self.inventory(GetInventory(account_id)) if known is None else known
 
     def follow(self, *keys: str) -> Subscription:
         """Subscribe to what is published under these accounts and sessions on topic ``event``.

@@ -300,6 +300,7 @@ class _Program:
             },
             ready=supervisor.all_ready,
             glance=sources.authx.glance,
+            glance_inventory=sources.inventories.glance,
             operations=self._watch.overview(sources, self._ruleset, streams_now, wall_clock),
         )
         front = create_app(gateway, http, log=self._log, instruments=instruments)

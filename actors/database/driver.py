@@ -49,10 +49,10 @@ _DRIVER_ERRORS: tuple[type[Exception], ...] = (
     OSError,  # of the socket; asyncio's timeout is one too
 )
 
-_CONNECT_ERRORS = (*_DRIVER_ERRORS, ValueError)  # of a DSN whose port is no number
+# ValueError: of a DSN whose port is no number.
+_CONNECT_ERRORS: tuple[type[Exception], ...] = (*_DRIVER_ERRORS, ValueError)
 _STATEMENT_CACHE_SIZE = 512
-_NO_TIMEOUT_S = 86_400.0
-"""For asyncpg, whose own timeouts ask the server; ours do not."""
+_NO_TIMEOUT_S = 86_400.0  # for asyncpg, whose own timeouts ask the server; ours do not
 
 
 class Database:
@@ -394,7 +394,7 @@ def _translated(raw: Any, error: Exception) -> DatabaseError:
 
 
 def _reason(error: Exception) -> str:
-    """Give the first line: what follows may quote the values of a row."""
+    """Give the first line: what follows may quote the values of a row, or a DSN's password."""
     if isinstance(error, ValueError) and not isinstance(error, _asyncpg.InterfaceError):
-        return "the DSN is malformed"  # the text of the error could quote a password
+        return "the DSN is malformed"
     return next(iter(str(error).splitlines()), type(error).__name__)

@@ -14,7 +14,7 @@ import trio
 
 from actors.inventory import records
 from actors.inventory.answers import Answer, fail_all, give, look_up
-from actors.inventory.desk import carry_out
+from actors.inventory.desk import carry_out, look
 from actors.inventory.desk_transfers import DAY_MS
 from actors.inventory.engine import State, decode_state, new_state
 from actors.inventory.errors import AccountGone, InventoryError
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from actors.inventory.loading import Loader
     from actors.inventory.residents import Resident
     from actors.inventory.rulebook import Rulebook
+    from actors.inventory.views import InventoryView
     from actors.inventory.world import WorldTime
     from actors.tracing import Tracer
 
@@ -92,15 +93,25 @@ class Inventory:
         Cancellation drops what is in hand: its askers get `ActorStopped`.
         """
         self._drop_state()
-        subscription = self._resident.subscription
-        with subscription.answering():
-            task_status.started()
-            async for first in subscription:
-                self._resident.begin()
-                try:
-                    await self._work(self._with_waiting(first))
-                finally:
-                    self._resident.rest()
+        resident = self._resident
+        try:
+            with resident.subscription.answering():
+                resident.glance = self._glance
+                task_status.started()
+                async for first in resident.subscription:
+                    resident.begin()
+                    try:
+                        await self._work(self._with_waiting(first))
+                    finally:
+                        resident.rest()
+        finally:
+            resident.glance = None
+
+    def _glance(self) -> InventoryView | None:
+        """Show the inventory, where an answer could be given of what is in memory alone."""
+        if self._state is None:
+            return None
+        return look(Work(self._state, self._version, self._frozen_ms, self._context))
 
     def _with_waiting(self, first: Message) -> list[Message]:
         messages = [first]

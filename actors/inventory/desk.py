@@ -151,8 +151,17 @@ def _not_pending(order_id: str, rows: Sequence[Row]) -> OrderNotPending | Unknow
     return OrderNotPending(order_id, rows[0]["state"]) if rows else UnknownOrder(order_id)
 
 
+def look(work: Work) -> InventoryView | None:
+    """Show the inventory, if nothing has to be stored before."""
+    return None if work.is_due else _shown(work)
+
+
 def _view(work: Work) -> InventoryView:
     work.settle_if_due()
+    return _shown(work)
+
+
+def _shown(work: Work) -> InventoryView:
     tick = work.context.world.tick
     return view(work.state, work.ruleset, work.now_ms, version=work.version, tick=tick)
 

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from actors.inventory.views import InventoryView
     from bus import Subscription
 
 _PREFIX: Final = "inventory/"
@@ -16,13 +19,15 @@ _PREFIX: Final = "inventory/"
 class Resident:
     """A live inventory's place: its subscription, and when it last had something to do.
 
-    ``name`` is that of its actor, which no other life of the account has.
+    ``name`` is that of its actor, which no other life of the account has. ``glance`` is the
+    inventory's own, while it runs.
     """
 
     __slots__ = (
         "_residents",
         "account_id",
         "active_at",
+        "glance",
         "is_busy",
         "name",
         "subscription",
@@ -35,6 +40,7 @@ class Resident:
         self.name = name
         self.subscription = subscription
         self.active_at = trio.current_time()
+        self.glance: Callable[[], InventoryView | None] | None = None
         self.is_busy = False
         self._residents = residents
 
@@ -46,6 +52,10 @@ class Resident:
     def begin(self) -> None:
         """Mark the resident as busy, and the most recently used, until it may `rest`."""
         self.is_busy = True
+        self.touch()
+
+    def touch(self) -> None:
+        """Make the resident the most recently used."""
         self._residents.touch(self)
 
     def rest(self) -> None:

@@ -163,10 +163,15 @@ class Work:
         """Settle to this moment, entering what was produced."""
         self.take(*advance(self.state, self.ruleset, self.now_ms))
 
-    def settle_if_due(self) -> None:
-        """Settle where an order has come due; production alone needs no record."""
+    @property
+    def is_due(self) -> bool:
+        """Whether an order has come due; production alone needs no record."""
         due_ms = next_due_ms(self.state, self.ruleset)
-        if due_ms is not None and due_ms <= self.now_ms:
+        return due_ms is not None and due_ms <= self.now_ms
+
+    def settle_if_due(self) -> None:
+        """Settle where something has come due."""
+        if self.is_due:
             self.settle()
 
     def answered_before(self, key: str, fingerprint: bytes) -> Answered | None:

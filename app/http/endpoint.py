@@ -16,7 +16,9 @@ import msgspec
 
 from actors.authx.errors import InvalidToken
 from actors.authx.messages import Identity
+from actors.inventory.views import OrderView
 from app.gateway import Gateway
+from app.http.memo import Memo
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -56,7 +58,8 @@ class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True, gc=False):
     """One request as its handler sees it; a part that the endpoint does not declare is None.
 
     ``address`` is what the limits per address know its client under, where a password is tried;
-    empty where none holds.
+    empty where none holds. ``orders_shown`` is the server's memory of orders as they were shown,
+    encoded.
     """
 
     gateway: Gateway
@@ -67,6 +70,9 @@ class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True, gc=False):
     identity: Identity | None = None
     idempotency: Idempotency | None = None
     address: str = ""
+    orders_shown: Memo[OrderView, msgspec.Raw] = msgspec.field(
+        default_factory=Memo[OrderView, msgspec.Raw]
+    )
 
     @property
     def caller(self) -> Identity:

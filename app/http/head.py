@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
 
 import httptools
 
@@ -69,7 +70,8 @@ class HeadLimits:
 class Head:
     """The head of one request; the names of ``headers`` are in lower case.
 
-    ``length`` is of the body in bytes, None where it comes in chunks.
+    ``length`` is of the body in bytes, None where it comes in chunks. ``path`` is what stands
+    before the ``?`` of the target, decoded, and ``query`` what follows it, not decoded.
     """
 
     __slots__ = (
@@ -79,6 +81,8 @@ class Head:
         "keep_alive",
         "length",
         "method",
+        "path",
+        "query",
         "target",
         "version",
     )
@@ -88,6 +92,8 @@ class Head:
     ) -> None:
         self.method = method.decode("ascii")
         self.target = target
+        path, _, self.query = target.partition(b"?")
+        self.path = unquote(path.decode("ascii")) if b"%" in path else path.decode("ascii")
         self.version = version
         self.headers = headers
         self.fields = fields = Headers(headers)

@@ -27,6 +27,7 @@ from app.http.errors import (
 from app.http.exchange import JSON_TYPE, HttpResponse
 from app.http.gate import Gate
 from app.http.json import decode_body
+from app.http.memo import Memo
 from app.http.problems import problem_of
 from app.http.query import QueryDecoder, parameters
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from actors.authx.messages import Identity
+    from actors.inventory.views import OrderView
     from app.gateway import Gateway
     from app.http.endpoint import Endpoint
     from app.http.exchange import Headers, HttpRequest
@@ -82,6 +84,7 @@ class Pipeline:
         self._gateway = gateway
         self._gate = gate or Gate()
         self._log = log
+        self._orders_shown: Memo[OrderView, msgspec.Raw] = Memo()
 
     async def respond(
         self, bound: Bound, request: HttpRequest, path: Mapping[str, str]
@@ -135,7 +138,15 @@ class Pipeline:
         idempotency = _idempotency(request, body) if endpoint.idempotent else None
         address = self._gate.limited_as(request.trail.client) if endpoint.tries_password else ""
         return Call(
-            self._gateway, request.request_id, names, body, query, identity, idempotency, address
+            self._gateway,
+            request.request_id,
+            names,
+            body,
+            query,
+            identity,
+            idempotency,
+            address,
+            self._orders_shown,
         )
 
     async def _authorize(self, endpoint: Endpoint, request: HttpRequest) -> Identity:

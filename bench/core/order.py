@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.inventory.messages import GetInventory, PlaceOrder
+from actors.inventory.messages import PlaceOrder
 from bench.core.figures import Report, parser, per_second, rounds_of
 from bench.core.stage import open_stage
 
@@ -44,7 +44,7 @@ async def order(stage: Stage, token: str, number: int) -> None:
 async def read(stage: Stage, token: str, _number: int) -> None:
     """Read an inventory that is in memory."""
     caller = await stage.gateway.authorize(token)
-    await stage.gateway.inventory(GetInventory(caller.account_id))
+    await stage.gateway.look(caller.account_id)
 
 
 async def ask_all(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
@@ -24,15 +25,21 @@ from bus import (
     Topic,
     open_broadcast_channel,
 )
-from tests.app.http.harness import FakeRuleset
+from tests.app.http.harness import INVENTORY, FakeRuleset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from actors.inventory.views import InventoryView
+
 IDENTITY = Identity("account", "session", "player", "ada")
 
 
-def gateway_to(bus: Bus, glance: Callable[[str], Identity | None] | None = None) -> Gateway:
+def gateway_to(
+    bus: Bus,
+    glance: Callable[[str], Identity | None] | None = None,
+    glance_inventory: Callable[[str], InventoryView | None] | None = None,
+) -> Gateway:
     """Make a gateway that waits a second."""
     return Gateway(
         bus,
@@ -42,6 +49,7 @@ def gateway_to(bus: Bus, glance: Callable[[str], Identity | None] | None = None)
         actor_states=lambda: {"storage": "ready"},
         ready=lambda: True,
         glance=glance,
+        glance_inventory=glance_inventory,
     )
 
 
@@ -54,6 +62,27 @@ async def answer(subscription: Subscription, value: object, seen: list[Message])
         message.reply.fail(value)
     else:
         message.reply.send_nowait(value)
+
+
+@pytest.mark.parametrize("has_glance", [True, False])
+async def test_gateway_asks_an_inventory_only_for_what_is_not_known_by_heart(
+    nursery: trio.Nursery, has_glance: bool
+) -> None:
+    """What can be seen at a glance costs no question; everything else does."""
+    bus, seen = open_broadcast_channel(), list[Message]()
+    asked = bus.subscribe(Interest(Topic.TASK), buffer=1)
+    nursery.start_soon(answer, asked, INVENTORY, seen)
+    known = msgspec.structs.replace(INVENTORY, account_id="known")
+
+    def glance(account_id: str) -> InventoryView | None:
+        return known if account_id == "known" else None
+
+    gateway = gateway_to(bus, glance_inventory=glance if has_glance else None)
+    if has_glance:
+        assert await gateway.look("known") is known
+        assert seen == []
+    assert await gateway.look("other") is INVENTORY
+    assert [message.body for message in seen] == [GetInventory("other")]
 
 
 async def test_gateway_asks_authx_only_for_what_it_does_not_know_by_heart(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote
 
 import msgspec
 import trio
@@ -22,7 +21,7 @@ from app.http.direct.wire import ClientSocket
 from app.http.edge import new_request_id, request_id_of
 from app.http.errors import BodyTimeout, HttpError, MalformedRequest
 from app.http.exchange import HttpRequest
-from app.http.head import HEAD_END, NEVER_SERVED, check_begun, parse_head
+from app.http.head import HEAD_END, NEVER_SERVED, check_begun
 from app.http.problems import problem_of
 from app.http.streams.front import StreamRequest
 from app.http.streams.fronts import front_of
@@ -178,7 +177,7 @@ class DirectConnection:
             end += len(HEAD_END)
             self._idle = False
             try:
-                head = parse_head(data[:end], lane.head_limits)
+                head = lane.heads.read(data[:end])
             except HttpError as fault:
                 await self._refuse(fault)
                 return None
@@ -211,7 +210,7 @@ class DirectConnection:
                 self._head_begun = True
                 self._due = trio.current_time() + self._lane.head_s
             try:
-                check_begun(begun, self._lane.head_limits)
+                check_begun(begun, self._lane.heads.limits)
             except HttpError as fault:
                 await self._refuse(fault)
                 return b""
@@ -224,12 +223,8 @@ class DirectConnection:
     async def _answer(self, edge: Edge, router: Router, head: Head, rest: bytes) -> bytes | None:
         """Answer one request; give what came after it, None where the connection ends with it."""
         begun = trio.current_time()
-        path, _, query = head.target.partition(b"?")
-        text = path.decode("ascii")
-        if "%" in text:
-            text = unquote(text)
         client = edge.gate.client_of(self._client, head.fields)
-        trail = Trail(request_id_of(head.headers), head.method, text, client)
+        trail = Trail(request_id_of(head.headers), head.method, head.path, client)
         left: bytes | None = rest
         try:
             preflight = edge.policy.preflight(head.method, head.fields)
@@ -244,7 +239,7 @@ class DirectConnection:
                 self._due = math.inf
                 self._in_hand_since = begun
                 request = HttpRequest(
-                    head.method, text, query, head.fields, body, trail.request_id, trail
+                    head.method, head.path, head.query, head.fields, body, trail.request_id, trail
                 )
                 response = await edge.answer(route, request, values, begun)
                 self._in_hand_since = math.inf

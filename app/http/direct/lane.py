@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from app.http.direct.render import Renderer
-from app.http.head import HeadLimits
+from app.http.heads import HeadReader
 from app.http.policy import Policy
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Lane:
         self.streams = streams
         self.log = log
         self.renderer = Renderer(Policy() if edge is None else edge.policy)
-        self.head_limits = HeadLimits.of(settings)
+        self.heads = HeadReader(settings)
         self.first_byte_s = settings.first_byte_timeout_ms / 1000
         self.head_s = settings.read_timeout_ms / 1000
         self.body_s = settings.body_timeout_ms / 1000

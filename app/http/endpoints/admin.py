@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from actors.authx.errors import UnknownAccount
 from actors.authx.messages import SearchAccounts, SetSuspended
 from actors.inventory.errors import AccountGone, InvalidAmount
-from actors.inventory.messages import GetInventory, Grant
+from actors.inventory.messages import Grant
 from app.http.endpoint import Answer, Auth, Endpoint
 from app.http.endpoints.views import in_order, inventory_details
 from app.http.errors import FieldError, InvalidRequest
@@ -45,7 +45,7 @@ async def search_accounts(call: Call[None, AccountsQuery]) -> AccountPage:
 async def get_any_inventory(call: Call[None, None]) -> InventoryDetails:
     """Give what any account owns now."""
     try:
-        view = await call.gateway.inventory(GetInventory(call.path["account_id"]))
+        view = await call.gateway.look(call.path["account_id"])
     except AccountGone as error:
         raise UnknownAccount from error
     return inventory_details(view)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from actors.inventory.messages import (
     CancelOrder,
-    GetInventory,
     GetLedger,
     GetOrder,
     ListOrders,
@@ -38,7 +37,8 @@ _REPLAYED = ((b"idempotency-replayed", b"true"),)
 
 async def get_inventory(call: Call[None, None]) -> InventoryDetails:
     """Give what the caller owns now."""
-    return inventory_details(await call.gateway.inventory(GetInventory(call.caller.account_id)))
+    view = await call.gateway.look(call.caller.account_id)
+    return inventory_details(view, call.orders_shown)
 
 
 async def place_order(call: Call[PlaceOrderRequest, None]) -> Answer[OrderDetails]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
-from msgspec import UNSET
+from msgspec import UNSET, Raw
+from msgspec.json import Encoder
 
 from app.http.types.inventory import (
     Balance,
@@ -28,21 +29,32 @@ if TYPE_CHECKING:
         LedgerPage,
         OrderView,
     )
+    from app.http.memo import Memo
 
 
 Value = TypeVar("Value")
 
+_encode = Encoder().encode
 
-def in_order(named: Mapping[str, Value]) -> dict[str, Value]:
+
+def in_order(named: Mapping[str, Value]) -> Mapping[str, Value]:
     """Give what is named by the names' order: the database keeps none of its own.
 
     So an answer that is given again is the same to the byte.
     """
-    return dict(sorted(named.items()))
+    return named if len(named) <= 1 else dict(sorted(named.items()))
 
 
-def inventory_details(view: InventoryView) -> InventoryDetails:
-    """Show an inventory."""
+def inventory_details(
+    view: InventoryView, shown: Memo[OrderView, Raw] | None = None
+) -> InventoryDetails:
+    """Show an inventory; ``shown`` remembers its orders as they are shown, encoded."""
+    if shown is None:
+        orders = [order_details(order) for order in view.orders]
+    else:
+        encoded = [shown.made_of(order.id, order, _encoded_order) for order in view.orders]
+        # Where it is encoded what is encoded already is put in as it is.
+        orders = cast("list[OrderDetails]", encoded)
     return InventoryDetails(
         account_id=view.account_id,
         version=view.version,
@@ -61,8 +73,12 @@ def inventory_details(view: InventoryView) -> InventoryDetails:
         buildings=view.buildings,
         technologies=view.technologies,
         units=view.units,
-        orders=[order_details(order) for order in view.orders],
+        orders=orders,
     )
+
+
+def _encoded_order(view: OrderView) -> Raw:
+    return Raw(_encode(order_details(view)))
 
 
 def order_details(view: OrderView) -> OrderDetails:

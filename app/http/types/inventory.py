@@ -35,7 +35,7 @@ class LedgerQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit: Annotated[int, Meta(ge=1, le=LEDGER_PAGE_MAX)] = 100
 
 
-class Stock(msgspec.Struct, frozen=True):
+class Stock(msgspec.Struct, frozen=True, gc=False):
     """One resource; ``full_at`` is null when it is full or its rate is not positive."""
 
     amount: int
@@ -44,7 +44,7 @@ class Stock(msgspec.Struct, frozen=True):
     full_at: datetime | None
 
 
-class Balance(msgspec.Struct, frozen=True):
+class Balance(msgspec.Struct, frozen=True, gc=False):
     """One balance; ``factor`` scales what draws on it, 1.0 where there is enough."""
 
     produced: int
@@ -52,7 +52,7 @@ class Balance(msgspec.Struct, frozen=True):
     factor: float
 
 
-class OrderDetails(msgspec.Struct, frozen=True):
+class OrderDetails(msgspec.Struct, frozen=True, gc=False):
     """One order; a building or technology has ``level``, a unit has ``count``."""
 
     id: str
@@ -67,7 +67,7 @@ class OrderDetails(msgspec.Struct, frozen=True):
     count: int | UnsetType = UNSET
 
 
-class InventoryDetails(msgspec.Struct, frozen=True):
+class InventoryDetails(msgspec.Struct, frozen=True, gc=False):
     """Everything an account owns at one moment of world time."""
 
     account_id: str
@@ -82,27 +82,27 @@ class InventoryDetails(msgspec.Struct, frozen=True):
     orders: list[OrderDetails]
 
 
-class OrderList(msgspec.Struct, frozen=True):
+class OrderList(msgspec.Struct, frozen=True, gc=False):
     """The pending orders, first to finish first."""
 
     orders: list[OrderDetails]
 
 
-class CancelledOrder(msgspec.Struct, frozen=True):
+class CancelledOrder(msgspec.Struct, frozen=True, gc=False):
     """A cancelled order and what came back for it."""
 
     order: OrderDetails
     refund: Mapping[str, int]
 
 
-class Change(msgspec.Struct, frozen=True):
+class Change(msgspec.Struct, frozen=True, gc=False):
     """What a ledger entry did to one asset, and how much there was after it."""
 
     delta: int
     balance: int
 
 
-class LedgerEntryDetails(msgspec.Struct, frozen=True):
+class LedgerEntryDetails(msgspec.Struct, frozen=True, gc=False):
     """One line of the ledger; ``seq`` counts from 1 without a gap."""
 
     seq: int
@@ -113,7 +113,7 @@ class LedgerEntryDetails(msgspec.Struct, frozen=True):
     transfer_id: str | UnsetType = UNSET
 
 
-class LedgerPageDetails(msgspec.Struct, frozen=True):
+class LedgerPageDetails(msgspec.Struct, frozen=True, gc=False):
     """A page of the ledger; ``next`` is the ``after`` of the next page, null at the end."""
 
     entries: list[LedgerEntryDetails]

@@ -1,0 +1,43 @@
+"""What was made of things that never change, so that it is made once: orders as they are shown.
+
+An account that is read again shows mostly the orders that it showed before, and making them costs
+more than the rest of the answer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+S = TypeVar("S")
+M = TypeVar("M")
+
+ITEMS_MAX: Final = 32_768
+"""How many are remembered (less than half a kilobyte each); before one more, all are forgotten."""
+
+
+class Memo(Generic[S, M]):
+    """Remembers what was made of each source, by a name and by the source's identity."""
+
+    __slots__ = ("_items_max", "_known")
+
+    def __init__(self, items_max: int = ITEMS_MAX) -> None:
+        self._items_max = items_max
+        self._known: dict[str, tuple[S, M]] = {}
+
+    def made_of(self, name: str, source: S, make: Callable[[S], M]) -> M:
+        """Give what ``make`` makes of a source, which must not change; as before for the same."""
+        known = self._known.get(name)
+        if known is not None and known[0] is source:
+            return known[1]
+        made = make(source)
+        if len(self._known) >= self._items_max:
+            self._known.clear()
+        self._known[name] = (source, made)
+        return made
+
+    def __len__(self) -> int:
+        """Tell how many are remembered."""
+        return len(self._known)
