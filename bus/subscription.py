@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -109,6 +109,14 @@ class Subscription:
         if message is None:
             raise trio.WouldBlock
         return message
+
+    def receive_some_nowait(self, most: int) -> list[Message]:
+        """Take what waits now, up to ``most`` messages; none where nothing does or ever will."""
+        messages: list[Message] = []
+        with suppress(trio.ClosedResourceError, trio.EndOfChannel):
+            while len(messages) < most and (message := self._pop()) is not None:
+                messages.append(message)
+        return messages
 
     async def receive(self) -> Message:
         """Wait for the next message; `shutdown` overtakes, then `tick`, `event`, the queue.

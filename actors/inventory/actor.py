@@ -101,7 +101,8 @@ class Inventory:
                 async for first in resident.subscription:
                     resident.begin()
                     try:
-                        await self._work(self._with_waiting(first))
+                        more = resident.subscription.receive_some_nowait(_BATCH_MAX - 1)
+                        await self._work([first, *more])
                     finally:
                         resident.rest()
         finally:
@@ -112,13 +113,6 @@ class Inventory:
         if self._state is None:
             return None
         return look(Work(self._state, self._version, self._frozen_ms, self._context))
-
-    def _with_waiting(self, first: Message) -> list[Message]:
-        messages = [first]
-        subscription = self._resident.subscription
-        while len(messages) < _BATCH_MAX and not subscription.is_empty():
-            messages.append(subscription.receive_nowait())
-        return messages
 
     async def _work(self, messages: Sequence[Message]) -> None:
         with self._shared.tracer.work(

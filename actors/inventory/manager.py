@@ -187,13 +187,10 @@ class Inventories:
 
     def _deliver_rest(self, activation: Activation) -> None:
         """Deliver what the shutdown overtook."""
-        while True:
-            try:
-                message = self._subscription.receive_nowait()
-            except (trio.WouldBlock, trio.EndOfChannel, trio.ClosedResourceError):
-                return
-            if not isinstance(message.body, Tick | Shutdown):
-                self._deliver(activation, message)
+        while rest := self._subscription.receive_some_nowait(_SLICE):
+            for message in rest:
+                if not isinstance(message.body, Tick | Shutdown):
+                    self._deliver(activation, message)
 
     async def _sweep(self, residents: Residents) -> None:
         """Passivate what has been idle long enough, again and again until cancelled."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
 from actors.authx.errors import InvalidToken
+from app.http.commands import Commands
 from app.http.endpoint import Answer, Auth, Call, Idempotency, PathKind
 from app.http.errors import (
     FieldError,
@@ -52,16 +52,19 @@ _JSON_HEADERS = ((b"content-type", JSON_TYPE), _NO_STORE)
 _EMPTY_HEADERS = (_NO_STORE,)
 
 _encode = msgspec.json.Encoder().encode
-_encode_canonical = msgspec.json.Encoder(order="deterministic").encode
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """An endpoint with everything about it worked out that does not depend on the request."""
+    """An endpoint with everything about it worked out that does not depend on the request.
+
+    ``commands`` reads the bodies of those that carry an ``Idempotency-Key``.
+    """
 
     endpoint: Endpoint
     parameters: Mapping[str, PathKind]
     query: QueryDecoder[Any] | None
+    commands: Commands | None
 
 
 def bind(endpoint: Endpoint) -> Bound:
@@ -72,7 +75,8 @@ def bind(endpoint: Endpoint) -> Bound:
         TypeError: the query type is not a struct.
     """
     query = None if endpoint.query is None else QueryDecoder(endpoint.query)
-    return Bound(endpoint, endpoint.parameters(), query)
+    commands = Commands(endpoint.request) if endpoint.idempotent else None
+    return Bound(endpoint, endpoint.parameters(), query, commands)
 
 
 class Pipeline:
@@ -131,11 +135,14 @@ class Pipeline:
             identity = await self._authorize(endpoint, request)
         names = _path_values(bound, path) if path else path
         query = _query(bound, request.query)
-        body = None
+        body = idempotency = None
         if endpoint.request is not None:
             _check_media_type(request.headers)
+        if bound.commands is not None:
+            body, digest = bound.commands.read(request)
+            idempotency = Idempotency(_idempotency_key(request.headers), digest)
+        elif endpoint.request is not None:
             body = decode_body(request.body, endpoint.request)
-        idempotency = _idempotency(request, body) if endpoint.idempotent else None
         address = self._gate.limited_as(request.trail.client) if endpoint.tries_password else ""
         return Call(
             self._gateway,
@@ -216,21 +223,14 @@ def _check_media_type(headers: Headers) -> None:
             raise UnsupportedMediaType("send the body with Content-Type: application/json")
 
 
-def _idempotency(request: HttpRequest, body: object) -> Idempotency:
-    values = request.headers.all(b"idempotency-key")
+def _idempotency_key(headers: Headers) -> str:
+    values = headers.all(b"idempotency-key")
     if not values or values == [b""]:
         raise IdempotencyKeyRequired("send a fresh Idempotency-Key header with each new command")
     if len(values) > 1 or _IDEMPOTENCY_KEY.fullmatch(values[0]) is None:
         rule = "1 to 255 visible ASCII characters, given once"
         raise InvalidRequest(FieldError("Idempotency-Key", rule))
-    return Idempotency(values[0].decode("ascii"), fingerprint(request.method, request.path, body))
-
-
-def fingerprint(method: str, path: str, body: object) -> bytes:
-    """Digest a request so that the same request in another spelling has the same digest."""
-    digest = blake2b(f"{method} {path}\n".encode(), digest_size=16)
-    digest.update(_encode_canonical(body))
-    return digest.digest()
+    return values[0].decode("ascii")
 
 
 def _response(endpoint: Endpoint, answer: object) -> HttpResponse:

@@ -9,7 +9,7 @@ import pytest
 
 from app.http.endpoint import Answer, Auth, Call, Endpoint
 from app.http.exchange import Headers, HttpRequest
-from app.http.pipeline import Pipeline, bind, fingerprint
+from app.http.pipeline import Pipeline, bind
 from tests.app.http.harness import FakeWorld, serving
 
 
@@ -104,22 +104,6 @@ def test_row_with_an_unknown_kind_of_parameter_is_refused() -> None:
     """A mistake in the table shows when it is bound."""
     with pytest.raises(ValueError, match="colour"):
         bind(row(echo, path="/x/{a:colour}"))
-
-
-def test_fingerprint_tells_requests_apart() -> None:
-    """Method, path and body each count, and cannot be shifted into one another."""
-    prints = {
-        fingerprint("POST", "/a", 1),
-        fingerprint("PUT", "/a", 1),
-        fingerprint("POST", "/b", 1),
-        fingerprint("POST", "/a", 2),
-        fingerprint("POST", "/a\n1", None),
-        fingerprint("POST", "/a", None),
-    }
-    assert len(prints) == 6
-    assert fingerprint("POST", "/a", {"x": 1, "y": 2}) == fingerprint(
-        "POST", "/a", {"y": 2, "x": 1}
-    )
 
 
 def test_headers_keep_every_value() -> None:
