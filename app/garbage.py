@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-_ALLOCATIONS: Final = 10_000
+_ALLOCATIONS: Final = 50_000
 """Objects made and not freed since the last collection that bring about the next one.
 
-It looks through those alone, at a third of a microsecond each, and everybody waits for it.
+It looks through those of them that may be part of a circle, and everybody waits for it, up to
+some tens of milliseconds: seldom enough that it is not what the slowest request in a hundred waits
+for. What goes in circles meanwhile is some megabytes.
 """
 _YOUNG, _OLD = 5, 100
 """So many collections of the young bring about one that looks through all that survived them, and
