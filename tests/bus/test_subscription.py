@@ -328,3 +328,20 @@ async def test_receive_leaves_the_message_in_sight_until_it_returns_it() -> None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(receive)
             nursery.start_soon(watch)
+
+
+async def test_receive_some_nowait_takes_what_waits() -> None:
+    """In the order of receiving, up to so many; nothing where nothing waits or ever will."""
+    bus = open_broadcast_channel()
+    subscription = bus.subscribe(Interest(Topic.TASK), Interest(Topic.SHUTDOWN), buffer=8)
+    assert subscription.receive_some_nowait(4) == []
+    for number in range(6):
+        bus.send_nowait(Message(Topic.TASK, number))
+    bus.send_nowait(Message(Topic.SHUTDOWN, "now"))
+    taken = [message.body for message in subscription.receive_some_nowait(4)]
+    assert taken == ["now", 0, 1, 2]
+    bus.close()
+    assert [message.body for message in subscription.receive_some_nowait(9)] == [3, 4, 5]
+    assert subscription.receive_some_nowait(9) == []
+    subscription.close()
+    assert subscription.receive_some_nowait(9) == []
