@@ -110,8 +110,7 @@ class Database:
         except _CONNECT_ERRORS as error:
             raise self._unavailable(_reason(error)) from error
         connection = Connection(loop, raw, name=name, log=self._log)
-        self._connections = {each for each in self._connections if not each.closed}
-        self._connections.add(connection)
+        self._connections = {connection, *(each for each in self._connections if not each.closed)}
         return connection
 
     def terminate(self) -> None:
@@ -225,11 +224,16 @@ class Connection:
         not waited for.
         """
         if not self.closed and not self._turn.locked():
-            self._loop.give_up = None
-            crossing = Crossing(self._loop, self._raw.close)
-            if not await crossing.wait(deadline=trio.current_time() + timeout_s):
+            self._turn.acquire_nowait()  # Whose turn comes next finds it closed.
+            try:
+                self._loop.give_up = None
+                crossing = Crossing(self._loop, self._raw.close)
+                if not await crossing.wait(deadline=trio.current_time() + timeout_s):
+                    self.terminate()
+                    await crossing.give_up()
+            finally:
                 self.terminate()
-                await crossing.give_up()
+                self._turn.release()
         self.terminate()
         await trio.lowlevel.checkpoint()
 
@@ -303,13 +307,9 @@ class _Transaction:
 
 
 class _AbandoningExecutor(_trio_asyncio.TrioExecutor):  # type: ignore[misc]  # untyped base
-    """Threads that nobody waits for once their work is no longer wanted.
-
-    asyncio resolves host names in them, and a resolver may take half a minute to fail.
-    """
+    """Threads that nobody waits for: they resolve names, which may take half a minute to fail."""
 
     async def submit(self, func: Callable[..., Any], *args: Any) -> Any:
-        """Run ``func`` in a thread; a cancellation leaves it to end on its own."""
         return await trio.to_thread.run_sync(func, *args, abandon_on_cancel=True)
 
 

@@ -7,6 +7,7 @@ each. With these it is Trio's own task that waits, and the answer wakes it at on
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -89,7 +90,9 @@ class Waiter:
             trio.lowlevel.reschedule(task)
 
     def _abort(self, _raise_cancel: object) -> trio.lowlevel.Abort:
-        self._give_up()
+        # An error out of here would end Trio's whole run; then the cancellation is what comes out.
+        with suppress(Exception):
+            self._give_up()
         if self._done:
             return trio.lowlevel.Abort.FAILED
         self._task = None

@@ -17,7 +17,9 @@ HEADS_MAX: Final = 4_096
 """How many heads are kept; before one more, all are forgotten."""
 
 HEAD_BYTES_MAX: Final = 1_024
-"""How large a head may be that is kept: what is kept in all takes some megabytes at most."""
+HEADERS_MAX: Final = 16
+"""How large a head may be that is kept, and how many headers it may have: what is kept in all then
+takes some megabytes, twenty at most."""
 
 
 class HeadReader:
@@ -37,7 +39,7 @@ class HeadReader:
         head = self._known.get(raw)
         if head is None:
             head = parse_head(raw, self.limits)
-            if head.length == 0 and len(raw) <= HEAD_BYTES_MAX:
+            if len(raw) <= HEAD_BYTES_MAX and head.length == 0 and len(head.headers) <= HEADERS_MAX:
                 if len(self._known) >= HEADS_MAX:
                     self._known.clear()
                 self._known[raw] = head

@@ -15,7 +15,7 @@ S = TypeVar("S")
 M = TypeVar("M")
 
 ITEMS_MAX: Final = 32_768
-"""How many are remembered (less than half a kilobyte each); before one more, all are forgotten."""
+"""How many are remembered (a kilobyte each, or less); before one more, all are forgotten."""
 
 
 class Memo(Generic[S, M]):

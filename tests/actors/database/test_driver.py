@@ -361,6 +361,17 @@ async def test_aclose_of_a_busy_connection(database_dsn: str) -> None:
         assert connection.closed
 
 
+async def test_run_while_it_closes_finds_it_closed(database_dsn: str) -> None:
+    """Whose turn would come next sends nothing on a connection that takes its leave."""
+    async with connected(database_dsn) as (_, connection), trio.open_nursery() as nursery:
+        nursery.start_soon(connection.aclose)
+        while not connection._turn.locked():
+            await trio.lowlevel.checkpoint()
+        with pytest.raises(ConnectionLost) as caught:
+            await connection.run(lambda session: session.fetchval("select 1"))
+        assert not caught.value.started
+
+
 async def test_aclose_cancelled_closes_nevertheless(database_dsn: str) -> None:
     """A cancelled close closes all the same."""
     async with connected(database_dsn) as (_, connection):

@@ -79,6 +79,16 @@ async def test_waiter_cancelled_gives_up(autojump_clock: trio.testing.MockClock)
     assert not scope.cancelled_caught
 
 
+async def test_waiter_that_cannot_give_up_is_cancelled(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """What fails while giving up ends no more than the wait."""
+    waiter = Waiter(lambda: 1 // 0)
+    with trio.move_on_after(1) as scope:
+        await waiter
+    assert scope.cancelled_caught
+
+
 def test_waiter_calls_back_once_at_once() -> None:
     """Callbacks are called as soon as there is an outcome, each once."""
     waiter = Waiter(nothing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.http.errors import HeadersTooLarge, MalformedRequest
-from app.http.heads import HEAD_BYTES_MAX, HEADS_MAX, HeadReader
+from app.http.heads import HEAD_BYTES_MAX, HEADERS_MAX, HEADS_MAX, HeadReader
 from app.http.settings import HttpSettings
 
 
@@ -30,6 +30,7 @@ def test_head_reader_knows_what_came_before() -> None:
         b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 1\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n",
         get("/", "X: " + HEAD_BYTES_MAX * "y"),
+        get("/", *(f"X{number}: y" for number in range(HEADERS_MAX))),
     ],
 )
 def test_head_reader_keeps_no_command_and_nothing_large(head: bytes) -> None:
