@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 import click
-import trio
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -17,6 +16,7 @@ from actors.authx.errors import InvalidPassword, InvalidUsername, UnknownAccount
 from actors.authx.passwords import Passwords
 from app.cli.database import operator_connection
 from app.cli.failures import Failure, expected_failures
+from app.cli.interrupts import run_interruptible
 from app.cli.one_time import one_time_password
 from app.cli.options import config_option, read_config
 from app.cli.progress import working
@@ -174,7 +174,7 @@ def _run(config: Config, username: str, work: Callable[[Connection], Awaitable[T
 
     try:
         with working("reaching the database"):
-            return trio.run(connected)
+            return run_interruptible(connected)
     except UnknownAccount:
         raise Failure(f"there is no account {username!r}") from None
     except UsernameTaken:

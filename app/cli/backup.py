@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import trio
 
 from actors.database.backup import back_up, inspect_backup
 from actors.database.cluster import Cluster
@@ -16,6 +15,7 @@ from actors.database.embedded import EmbeddedPostgres, embedded_postgres
 from actors.database.restore import restore as restore_backup
 from app.cli.database import NAME, operator_log
 from app.cli.failures import Failure, expected_failures
+from app.cli.interrupts import run_interruptible
 from app.cli.options import config_option, read_config
 from app.cli.progress import reporting
 
@@ -43,7 +43,7 @@ def backup(file: Path, config_file: Path | None, *, force: bool) -> None:
     with expected_failures():
         config = read_config(config_file)
         with reporting("backing up") as report:
-            info = trio.run(_back_up, config, file, force, report)
+            info = run_interruptible(lambda: _back_up(config, file, report, overwrite=force))
     click.echo(f"backed up to {file} ({_told(info)})")
 
 
@@ -61,12 +61,12 @@ def restore(file: Path, config_file: Path | None, *, force: bool) -> None:
     with expected_failures():
         config = read_config(config_file)
         with reporting("restoring") as report:
-            info = trio.run(_restore, config, file, force, report)
+            info = run_interruptible(lambda: _restore(config, file, report, replace=force))
     where = "database.dsn" if config.database.dsn else config.storage.data_dir
     click.echo(f"restored {file} into {where} ({_told(info)})")
 
 
-async def _back_up(config: Config, file: Path, force: bool, report: Report) -> BackupInfo:  # noqa: FBT001 - trio.run passes by position
+async def _back_up(config: Config, file: Path, report: Report, *, overwrite: bool) -> BackupInfo:
     async with AsyncExitStack() as stack:
         dsn = config.database.dsn
         if not dsn:
@@ -77,13 +77,13 @@ async def _back_up(config: Config, file: Path, force: bool, report: Report) -> B
         return await back_up(
             dsn,
             file,
-            overwrite=force,
+            overwrite=overwrite,
             on_progress=lambda table, size: report(f"{table} ({_size(size)})".strip()),
             connect_timeout_s=config.database.connect_timeout_ms / 1000,
         )
 
 
-async def _restore(config: Config, file: Path, force: bool, report: Report) -> BackupInfo:  # noqa: FBT001 - as above
+async def _restore(config: Config, file: Path, report: Report, *, replace: bool) -> BackupInfo:
     # Before a database is made for it.
     await inspect_backup(file)
     timeout_s = config.database.connect_timeout_ms / 1000
@@ -105,7 +105,7 @@ async def _restore(config: Config, file: Path, force: bool, report: Report) -> B
             connection,
             dsn,
             file,
-            replace=force,
+            replace=replace,
             on_progress=lambda table, _: report(table),
             connect_timeout_s=timeout_s,
         )

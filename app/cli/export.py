@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
-import trio
 
 from actors.authx.errors import InvalidUsername
 from actors.authx.usernames import parse_username
 from actors.storage.personal import personal_data
 from app.cli.database import operator_connection
 from app.cli.failures import Failure, expected_failures
+from app.cli.interrupts import run_interruptible
 from app.cli.options import config_option, read_config
 from app.cli.progress import working
 
@@ -37,7 +37,7 @@ def export(username: str, config_file: Path | None) -> None:
     with expected_failures():
         config = read_config(config_file)
         with working(f"collecting what is kept on {username}"):
-            told = trio.run(_collect, config, username)
+            told = run_interruptible(lambda: _collect(config, username))
     encoded = msgspec.json.format(msgspec.json.encode(told), indent=2)
     click.echo(encoded.decode())
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import trio
 
 from actors.authx import operator
 from actors.authx.errors import InvalidUsername, UsernameTaken
@@ -17,6 +16,7 @@ from actors.authx.passwords import Passwords
 from actors.inventory.ruleset import load_ruleset
 from app.cli.database import operator_connection
 from app.cli.failures import Failure, expected_failures
+from app.cli.interrupts import run_interruptible
 from app.cli.one_time import one_time_password
 from app.cli.options import DEFAULT_FILE, config_option, read_config
 from app.cli.progress import working
@@ -141,7 +141,7 @@ def init_database(config: Config, admin_name: str | None) -> FirstAdmin | None:
         return applied
 
     with working("setting up the database"):
-        applied = trio.run(set_up)
+        applied = run_interruptible(set_up)
     where = "at database.dsn" if config.database.dsn else f"in {config.storage.data_dir}"
     tell(made=bool(applied), what="database", where=where)
     if first is not None:

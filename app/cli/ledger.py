@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 import click
-import trio
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -19,6 +18,7 @@ from actors.inventory.proof import LedgerDiffers, Proof
 from actors.storage.snapshot import LAST_ID, NIL_ID, open_snapshot
 from app.cli.database import operator_connection
 from app.cli.failures import Failure, expected_failures
+from app.cli.interrupts import run_interruptible
 from app.cli.options import config_option, read_config
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _prove(config: Config, wanted: str | None) -> tuple[Proof, list[Totals]]:
                 account_id = None if wanted is None else await _account_id(connection, wanted)
                 return await prove(connection, account_id, on_progress)
 
-        return trio.run(connected)
+        return run_interruptible(connected)
 
 
 async def _account_id(connection: Connection, name_or_id: str) -> str:

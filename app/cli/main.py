@@ -65,5 +65,6 @@ def main() -> None:
     """Holdfast, a persistent-world game server.
 
     `holdfast serve` starts a server, `holdfast demo` plays against one. Exit status: 0 when all
-    went well, 1 when something failed (one line on standard error says what), 2 for wrong usage.
+    went well, 1 when something failed (one line on standard error says what), 2 for wrong usage,
+    130 after Ctrl-C.
     """

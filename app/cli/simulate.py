@@ -10,7 +10,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import click
-import trio
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -18,6 +17,7 @@ from rich.table import Table
 
 from actors.inventory.ruleset import load_ruleset
 from app.cli.failures import expected_failures
+from app.cli.interrupts import run_interruptible
 from app.cli.rules import parameters_of, set_option
 from app.config import Log
 from app.logs import make_logger
@@ -158,7 +158,7 @@ def _play(ruleset: Ruleset, setup: Setup) -> Played:
         async def main() -> Played:
             return await play(ruleset, setup, log=log, on_progress=on_progress)
 
-        return trio.run(main)
+        return run_interruptible(main)
 
 
 @contextmanager

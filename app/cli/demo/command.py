@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import click
-import trio
 from rich.console import Console
 
 from app.cli.demo.promises import BrokenPromise, kept_promises
 from app.cli.demo.show import Narrator
 from app.cli.demo.story import Story
 from app.cli.failures import Failure, expected_failures
+from app.cli.interrupts import run_interruptible
 from holdfast_client import Client, RetryPolicy
 
 TIMEOUT_S = 15.0
@@ -36,7 +36,7 @@ def demo(url: str, patience_s: float) -> None:
     narrator = Narrator(Console())
     with expected_failures():
         try:
-            trio.run(play, url, narrator, patience_s)
+            run_interruptible(lambda: play(url, narrator, patience_s))
         except BrokenPromise as error:
             raise Failure(str(error)) from error
 

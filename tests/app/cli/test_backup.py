@@ -161,9 +161,7 @@ def wait_for_part(folder: Path) -> None:
     deadline = time.monotonic() + 20
     while not any(folder.iterdir()):
         assert time.monotonic() < deadline
-        time.sleep(0.01)
-    # What writes it is started next; a signal in the middle of that is another story.
-    time.sleep(0.5)
+        time.sleep(0.001)
 
 
 def test_restore_refuses_what_is_no_backup(place: Path) -> None:

@@ -43,6 +43,7 @@ async def sse(url: str, player: Player, after: int | None = None) -> AsyncGenera
         client = SseClient(stream)
         resume = () if after is None else (f"Last-Event-ID: {after}",)
         await client.open("/v1/events", *(f"{k}: {v}" for k, v in player.bearer.items()), *resume)
+        assert client.status == 200
         yield client
 
 

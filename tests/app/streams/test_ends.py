@@ -96,7 +96,8 @@ async def test_suspension_by_an_operator_ends_the_streams(place: Path) -> None:
 async def test_stream_ends_when_its_token_runs_out(place: Path, postgres: PostgresServer) -> None:
     """The client comes back with a fresh token, and goes on where it was."""
     dsn = await postgres.create_database_async()
-    settings = {"HOLDFAST_AUTH__TOKEN_SECONDS": "1", "HOLDFAST_DATABASE__DSN": dsn}
+    # A token's times are whole seconds: this one is good for two seconds at least.
+    settings = {"HOLDFAST_AUTH__TOKEN_SECONDS": "3", "HOLDFAST_DATABASE__DSN": dsn}
     with serving(place, **QUICK, **settings) as server:
         async with client(server.url) as http:
             player = await Player.join(http)

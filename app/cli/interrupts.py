@@ -1,0 +1,47 @@
+"""Ctrl-C in a command: what it does is cancelled in order, and leaves nothing half-done.
+
+Without this Python raises `KeyboardInterrupt` wherever the program is just then, also between
+making a file and seeing to its removal, or in the middle of starting a task.
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, TypeVar
+
+import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+T = TypeVar("T")
+
+
+def run_interruptible(work: Callable[[], Awaitable[T]]) -> T:
+    """Run ``work`` under Trio, for as long as nobody interrupts it, and give what it gives.
+
+    The first Ctrl-C cancels it; a second one is Python's own `KeyboardInterrupt`, for what takes
+    too long to end.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted before it had come to its end.
+    """
+    return trio.run(_run, work)
+
+
+async def _run(work: Callable[[], Awaitable[T]]) -> T:
+    watching = trio.Event()
+    with trio.CancelScope() as scope:
+        # A task beside the command's own, whose errors are to come out as they are: in no group.
+        trio.lowlevel.spawn_system_task(_cancel_at_interrupt, scope, watching)
+        await watching.wait()
+        return await work()
+    raise KeyboardInterrupt
+
+
+async def _cancel_at_interrupt(scope: trio.CancelScope, watching: trio.Event) -> None:
+    with trio.open_signal_receiver(signal.SIGINT) as signals:
+        watching.set()
+        async for _ in signals:
+            scope.cancel()
+            return
