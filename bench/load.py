@@ -27,6 +27,7 @@ import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -53,6 +54,7 @@ FINDING_S = 30.0
 """How long the clients play without a pause to find the most that they can do."""
 GROWTH_MAX = 1.15
 GROWTH_MAX_MB = 8.0
+TWELFTHS = 12
 MB = 1_048_576
 
 
@@ -172,14 +174,20 @@ class Memory:
                 return
             await trio.sleep(SAMPLE_S)
 
-    def summary(self) -> dict[str, float | bool]:
-        """Tell the memory at the first quarter of the time, in its last quarter, and at most."""
+    def summary(self) -> dict[str, float | bool | list[float]]:
+        """Tell the memory in the second quarter of the time and in the last one, and at most.
+
+        And in each twelfth, so that one sees whether it levels off.
+        """
         quarter = max(1, len(self.samples_mb) // 4)
+        ends = [number * len(self.samples_mb) // TWELFTHS for number in range(TWELFTHS + 1)]
+        parts = [mean(self.samples_mb[start:end]) for start, end in pairwise(ends)]
         early, late = mean(self.samples_mb[quarter : 2 * quarter]), mean(self.samples_mb[-quarter:])
         return {
             "second_quarter": round(early, 1),
             "last_quarter": round(late, 1),
             "max": round(max(self.samples_mb, default=0.0), 1),
+            "twelfths": [round(part, 1) for part in parts],
             "steady": late <= early * GROWTH_MAX + GROWTH_MAX_MB,
         }
 

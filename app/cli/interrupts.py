@@ -21,11 +21,14 @@ def run_interruptible(work: Callable[[], Awaitable[T]]) -> T:
     """Run ``work`` under Trio, for as long as nobody interrupts it, and give what it gives.
 
     The first Ctrl-C cancels it; a second one is Python's own `KeyboardInterrupt`, for what takes
-    too long to end.
+    too long to end. Where SIGINT is ignored, as a shell has it for what it runs in the background,
+    it stays so.
 
     Raises:
         KeyboardInterrupt: it was interrupted before it had come to its end.
     """
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        return trio.run(work)
     return trio.run(_run, work)
 
 

@@ -48,10 +48,10 @@ def new_request_id() -> str:
     return f"{random.getrandbits(64):016x}"
 
 
-def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
+def request_id_of(headers: Headers) -> str:
     """Give the client's own id of a request if it is fit for a log, else a new one."""
-    for name, value in headers:
-        if name == REQUEST_ID and _REQUEST_ID.fullmatch(value):
+    for value in headers.all(REQUEST_ID):
+        if _REQUEST_ID.fullmatch(value):
             return value.decode("ascii")
     return new_request_id()
 
@@ -202,7 +202,7 @@ class Edge:
     def _trail_of(self, scope: Scope, headers: Headers) -> Trail:
         peer = scope.get("client")
         return Trail(
-            request_id_of(scope["headers"]),
+            request_id_of(headers),
             scope.get("method", ""),
             scope["path"],
             self.gate.client_of(peer[0], headers) if peer else "",

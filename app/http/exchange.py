@@ -36,6 +36,12 @@ class Headers:
         """Give every header, those of one name together."""
         return [(name, value) for name, values in self._values.items() for value in values]
 
+    def with_one(self, name: bytes, value: bytes) -> Headers:
+        """Give the same headers but for one, which is there once with this value."""
+        other = Headers(())
+        other._values = {**self._values, name: [value]}
+        return other
+
     def all(self, name: bytes) -> list[bytes]:
         """Give every value of a header, in order; none if it is absent."""
         return self._values.get(name, [])

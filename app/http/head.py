@@ -68,7 +68,7 @@ class HeadLimits:
 
 
 class Head:
-    """The head of one request; the names of ``headers`` are in lower case.
+    """The head of one request.
 
     ``length`` is of the body in bytes, None where it comes in chunks. ``path`` is what stands
     before the ``?`` of the target, decoded, and ``query`` what follows it, not decoded.
@@ -77,7 +77,6 @@ class Head:
     __slots__ = (
         "expects_continue",
         "fields",
-        "headers",
         "keep_alive",
         "length",
         "method",
@@ -95,7 +94,6 @@ class Head:
         path, _, self.query = target.partition(b"?")
         self.path = unquote(path.decode("ascii")) if b"%" in path else path.decode("ascii")
         self.version = version
-        self.headers = headers
         self.fields = fields = Headers(headers)
         self.length: int | None = 0
         self.expects_continue = False
@@ -103,6 +101,20 @@ class Head:
         connection = fields.all(b"connection")
         if connection and self.keep_alive:
             self.keep_alive = not _has_token(connection, b"close")
+
+    def with_one(self, name: bytes, value: bytes) -> Head:
+        """Give the same head with one header's only value replaced; none that is read here."""
+        other: Head = Head.__new__(Head)
+        other.method = self.method
+        other.target = self.target
+        other.path = self.path
+        other.query = self.query
+        other.version = self.version
+        other.fields = self.fields.with_one(name, value)
+        other.length = self.length
+        other.expects_continue = self.expects_continue
+        other.keep_alive = self.keep_alive
+        return other
 
 
 class _Collector:

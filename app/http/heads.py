@@ -1,11 +1,12 @@
-"""Reads the heads of requests, and knows again what comes again and again, as from who polls.
+"""Reads the heads of requests, and knows again what comes again and again, as from who plays.
 
-A client that asks for the same sends the same bytes each time: reading them anew is a twentieth
-of its request. What has a body is never kept: a command has a key of its own.
+A client that asks for the same sends the same bytes each time, and one that orders sends the same
+but for the key of its command: to read them anew is a twentieth of its request.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from app.http.head import Head, HeadLimits, parse_head
@@ -21,14 +22,20 @@ HEADERS_MAX: Final = 16
 """How large a head may be that is kept, and how many headers it may have: what is kept in all then
 takes some megabytes, twenty at most."""
 
+_KEY_NAME: Final = b"idempotency-key"
+_KEY = re.compile(rb"\r\n(?i:idempotency-key):[ \t]*([\x21-\x7e]{1,255})[ \t]*\r\n")
+_CUT: Final = b"\x00"
+"""What stands for the key in a head that is kept: in none that is served there is such a byte."""
+
 
 class HeadReader:
     """Reads heads within the limits of ``settings``; one for each server."""
 
-    __slots__ = ("_known", "limits")
+    __slots__ = ("_bytes_max", "_known", "limits")
 
     def __init__(self, settings: HttpSettings) -> None:
         self.limits = HeadLimits.of(settings)
+        self._bytes_max = min(HEAD_BYTES_MAX, self.limits.bytes_max)
         self._known: dict[bytes, Head] = {}
 
     def read(self, raw: bytes) -> Head:
@@ -36,11 +43,25 @@ class HeadReader:
 
         Raises: as `parse_head`.
         """
-        head = self._known.get(raw)
+        if len(raw) > self._bytes_max:
+            return parse_head(raw, self.limits)
+        key = _KEY.search(raw)
+        if key is None:
+            return self._known.get(raw) or self._parse(raw, raw)
+        cut = b"%b%b%b" % (raw[: key.start(1)], _CUT, raw[key.end(1) :])
+        head = self._known.get(cut)
         if head is None:
-            head = parse_head(raw, self.limits)
-            if len(raw) <= HEAD_BYTES_MAX and head.length == 0 and len(head.headers) <= HEADERS_MAX:
-                if len(self._known) >= HEADS_MAX:
-                    self._known.clear()
-                self._known[raw] = head
+            return self._parse(raw, cut, has_key=True)
+        return head.with_one(_KEY_NAME, key[1])
+
+    def _parse(self, raw: bytes, name: bytes, *, has_key: bool = False) -> Head:
+        """Read a head, and keep it by this name if it can be known again by it."""
+        head = parse_head(raw, self.limits)
+        # Given twice, keys are two values, of which one was cut out; and a body without any is no
+        # command that is sent again and again.
+        comes_again = len(head.fields.all(_KEY_NAME)) == 1 if has_key else head.length == 0
+        if comes_again and len(head.fields.items()) <= HEADERS_MAX:
+            if len(self._known) >= HEADS_MAX:
+                self._known.clear()
+            self._known[name] = head
         return head

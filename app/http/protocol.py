@@ -171,12 +171,13 @@ class HttpProtocol(H11Protocol):
         )
 
     def _hand_over(self, front: type[StreamFront], request: h11.Request) -> None:
+        headers = Headers(request.headers)
         stream_request = StreamRequest(
             self._method,
             request.target,
             request.http_version,
-            Headers(request.headers),
-            request_id_of(request.headers),
+            headers,
+            request_id_of(headers),
             client=self.client[0] if self.client else "",
             early=self.connection.trailing_data[0],
         )

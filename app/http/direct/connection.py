@@ -189,7 +189,7 @@ class DirectConnection:
                     head.target,
                     head.version,
                     head.fields,
-                    request_id_of(head.headers),
+                    request_id_of(head.fields),
                     client=self._client,
                     early=rest,
                 )
@@ -224,7 +224,7 @@ class DirectConnection:
         """Answer one request; give what came after it, None where the connection ends with it."""
         begun = trio.current_time()
         client = edge.gate.client_of(self._client, head.fields)
-        trail = Trail(request_id_of(head.headers), head.method, head.path, client)
+        trail = Trail(request_id_of(head.fields), head.method, head.path, client)
         left: bytes | None = rest
         try:
             preflight = edge.policy.preflight(head.method, head.fields)

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
 from app.cli.interrupts import run_interruptible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def ordinary_handler() -> Iterator[None]:
+    """Take Ctrl-C as a program does that runs in the foreground, wherever the tests run."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def interrupt() -> None:
@@ -70,6 +82,17 @@ def test_second_interrupt_ends_what_takes_too_long_to_end() -> None:
 
 def test_interrupt_afterwards_is_pythons_own() -> None:
     """The handler that was there before is there again."""
-    before = signal.getsignal(signal.SIGINT)
     run_interruptible(trio.lowlevel.checkpoint)
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_interrupt_that_is_ignored_stays_so() -> None:
+    """What a shell runs in the background does not end when something else is interrupted."""
+
+    async def work() -> str:
+        interrupt()
+        await trio.lowlevel.checkpoint()
+        return "done"
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    assert run_interruptible(work) == "done"

@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from app.http.edge import AsgiApp, Edge, Event, Receive, Scope, Send, request_id_of
+from app.http.exchange import Headers
 from tests.app.http.harness import FakeWorld
 
 
@@ -53,12 +54,12 @@ async def test_edge_replaces_an_unfit_request_id(given: bytes) -> None:
     """An X-Request-Id that could spoil a log is replaced by a new one."""
     sent = await run(answer_ok, FakeWorld(), headers=[(b"x-request-id", given)])
     assert headers(sent)[b"x-request-id"] != given
-    assert request_id_of([(b"x-request-id", headers(sent)[b"x-request-id"])])
+    assert request_id_of(Headers([(b"x-request-id", headers(sent)[b"x-request-id"])]))
 
 
 def test_edge_makes_a_new_request_id_each_time() -> None:
     """Two requests without an id get two ids."""
-    assert request_id_of([]) != request_id_of([])
+    assert request_id_of(Headers([])) != request_id_of(Headers([]))
 
 
 @pytest.mark.parametrize("path", ["", "*", "example.com:80", "http://x/healthz"])

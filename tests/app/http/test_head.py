@@ -28,7 +28,7 @@ def test_head_is_taken_apart() -> None:
     """Names are in lower case, values without the space around them."""
     parsed = parse_head(head(b"A-b: \t c d \t", first=b"POST /p?q=1 HTTP/1.1"), LIMITS)
     assert (parsed.method, parsed.target, parsed.version) == ("POST", b"/p?q=1", b"1.1")
-    assert parsed.headers == [(b"host", b"x"), (b"a-b", b"c d")]
+    assert parsed.fields.items() == [(b"host", b"x"), (b"a-b", b"c d")]
     assert (parsed.length, parsed.keep_alive, parsed.expects_continue) == (0, True, False)
 
 
@@ -142,4 +142,4 @@ def test_head_is_read_or_refused_whatever_it_is(noise: bytes) -> None:
         except HttpError:
             continue
         assert parsed.target.startswith(b"/")
-        assert b"\n" not in b"".join(value for _, value in parsed.headers)
+        assert b"\n" not in b"".join(value for _, value in parsed.fields.items())

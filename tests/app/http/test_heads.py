@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.http.errors import HeadersTooLarge, MalformedRequest
+from app.http.head import Head, parse_head
 from app.http.heads import HEAD_BYTES_MAX, HEADERS_MAX, HEADS_MAX, HeadReader
 from app.http.settings import HttpSettings
 
@@ -24,6 +25,65 @@ def test_head_reader_knows_what_came_before() -> None:
     assert reader.read(get("/a%20b?c=d", "X: y")).fields.all(b"x") == [b"y"]
 
 
+def post(key: str, *more: str) -> bytes:
+    """Write the head of a command."""
+    lines = ["POST /v1/inventory/orders HTTP/1.1", "Host: here", key, *more, "Content-Length: 9"]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def test_head_reader_knows_a_command_but_for_its_key() -> None:
+    """Whatever its key, it is what it would be if it were read anew; only the key is its own."""
+    reader = HeadReader(HttpSettings())
+    for key in ("one", "two", "a-third,one", 255 * "x"):
+        head = reader.read(post(f"idempotency-KEY: {key}", "X: y"))
+        assert len(reader._known) == 1
+        fresh = parse_head(post(f"idempotency-KEY: {key}", "X: y"), reader.limits)
+        assert fresh.fields.all(b"idempotency-key") == [key.encode()]
+        for name in Head.__slots__:
+            if name != "fields":
+                assert getattr(head, name) == getattr(fresh, name)
+        assert head.fields.items() == fresh.fields.items()
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "Idempotency-Key:",
+        "Idempotency-Key: a b",
+        "Idempotency-Key: one\r\nIDEMPOTENCY-KEY: two",
+        "IDEMPOTENCY-KEY: \r\nIdempotency-Key: two",
+        "X-Idempotency-Key: one",
+        f"Idempotency-Key: {256 * 'x'}",
+    ],
+)
+def test_head_reader_keeps_no_command_whose_key_is_not_one(key: str) -> None:
+    """What is none, or is to be refused, is read each time, and not taken for what was kept."""
+    reader = HeadReader(HttpSettings())
+    reader.read(post("Idempotency-Key: one"))
+    for _ in range(2):
+        head = reader.read(post(key))
+        fresh = parse_head(post(key), reader.limits)
+        assert head.fields.items() == fresh.fields.items()
+    assert len(reader._known) == 1
+
+
+def test_head_reader_holds_a_command_that_it_knows_to_its_limits() -> None:
+    """A longer key may make a head too large."""
+    reader = HeadReader(HttpSettings(max_header_bytes=150))
+    reader.read(post("Idempotency-Key: one"))
+    with pytest.raises(HeadersTooLarge):
+        reader.read(post(f"Idempotency-Key: {100 * 'x'}"))
+
+
+@pytest.mark.parametrize("key", ["one\x00", "one\r", "one\r\n two", "one\x7f"])
+def test_head_reader_refuses_a_key_that_no_header_may_have(key: str) -> None:
+    """Also where the rest of the head is known."""
+    reader = HeadReader(HttpSettings())
+    reader.read(post("Idempotency-Key: one"))
+    with pytest.raises(MalformedRequest):
+        reader.read(post(f"Idempotency-Key: {key}"))
+
+
 @pytest.mark.parametrize(
     "head",
     [
@@ -33,7 +93,7 @@ def test_head_reader_knows_what_came_before() -> None:
         get("/", *(f"X{number}: y" for number in range(HEADERS_MAX))),
     ],
 )
-def test_head_reader_keeps_no_command_and_nothing_large(head: bytes) -> None:
+def test_head_reader_keeps_no_other_body_and_nothing_large(head: bytes) -> None:
     """What has a body, or is large, is read each time."""
     reader = HeadReader(HttpSettings())
     assert reader.read(head) is not reader.read(head)
