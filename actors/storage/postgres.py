@@ -53,6 +53,15 @@ _START_PATIENCE_MS = 1_000
 """How long a start waits for the lock: another server that is alive will not let go of it."""
 _RECONNECT_PATIENCE_MS = 4_000
 """How long a reconnect waits: the server's own lost session may outlive its connection a while."""
+_KEEP_PLANS = """
+select set_config(name, value, false) from (values
+    ('plan_cache_mode', 'force_generic_plan'),
+    ('enable_seqscan', 'off'), ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off')
+) as setting(name, value)
+"""
+"""Plans each of the writer's statements once, not again and again, which takes longer than to carry
+it out. Each finds its rows by their keys, however many there are: the plan says so even if it was
+made while its tables were empty."""
 _SET_MARK = "update last_commit set mark = $1"
 _GET_MARK = "select mark from last_commit"
 _MARK_BITS = 63
@@ -157,6 +166,7 @@ class PostgresEngine:
 
     async def _take_lock(self, session: Session) -> None:
         await acquire_server_lock(session, patience_ms=self._patience_ms)
+        await session.execute(_KEEP_PLANS)
 
     def _settled(self) -> list[StorageError | None] | None:
         """Give the outcomes of the commit in doubt if it took effect; None: there is none."""

@@ -311,6 +311,33 @@ async def test_batch_is_one_statement(database_dsn: str) -> None:
         assert len(saboteur.statements) == 1
 
 
+async def test_batch_is_planned_once_and_finds_its_rows_by_their_keys(
+    postgres: PostgresServer,
+) -> None:
+    """Whatever the size of batches, and though the tables were empty when they were planned."""
+    async with postgres_engine(await postgres.create_database_async()) as engine:
+        await engine.open()
+        for size in (1, 50, 3, 20, 7, 1, 2, 9):
+            names = [new_id() for _ in range(size)]
+            assert await engine.commit([(new_world(name),) for name in names]) == [None] * size
+            assert await engine.commit([(tick(name, 1),) for name in names]) == [None] * size
+
+        async def look(session: Session) -> tuple[int, int, int]:
+            await session.fetchval("select pg_stat_force_next_flush()")
+            plans = await session.fetchrow(
+                "select sum(custom_plans)::int as custom, sum(generic_plans)::int as generic"
+                " from pg_prepared_statements where statement like 'with s0 %'"
+            )
+            assert plans is not None
+            scans: int = await session.fetchval(
+                "select seq_scan from pg_stat_user_tables where relname = 'world'"
+            )
+            return plans["custom"], plans["generic"], scans
+
+        assert engine._writer is not None
+        assert await engine._writer.run(look) == (0, 16, 0)
+
+
 async def test_reads_that_differ_in_one_value_are_one_statement(database_dsn: str) -> None:
     """Any number of accounts is loaded by one statement for each form of read."""
     accounts = [new_id() for _ in range(50)]
