@@ -24,8 +24,6 @@ takes some megabytes, twenty at most."""
 
 _KEY_NAME: Final = b"idempotency-key"
 _KEY = re.compile(rb"\r\n(?i:idempotency-key):[ \t]*([\x21-\x7e]{1,255})[ \t]*\r\n")
-_CUT: Final = b"\x00"
-"""What stands for the key in a head that is kept: in none that is served there is such a byte."""
 
 
 class HeadReader:
@@ -36,7 +34,8 @@ class HeadReader:
     def __init__(self, settings: HttpSettings) -> None:
         self.limits = HeadLimits.of(settings)
         self._bytes_max = min(HEAD_BYTES_MAX, self.limits.bytes_max)
-        self._known: dict[bytes, Head] = {}
+        # By all its bytes, or by those before and after its key.
+        self._known: dict[bytes | tuple[bytes, bytes], Head] = {}
 
     def read(self, raw: bytes) -> Head:
         """Read a whole head; nobody may change what this gives.
@@ -48,13 +47,15 @@ class HeadReader:
         key = _KEY.search(raw)
         if key is None:
             return self._known.get(raw) or self._parse(raw, raw)
-        cut = b"%b%b%b" % (raw[: key.start(1)], _CUT, raw[key.end(1) :])
-        head = self._known.get(cut)
+        around = raw[: key.start(1)], raw[key.end(1) :]
+        head = self._known.get(around)
         if head is None:
-            return self._parse(raw, cut, has_key=True)
+            return self._parse(raw, around, has_key=True)
         return head.with_one(_KEY_NAME, key[1])
 
-    def _parse(self, raw: bytes, name: bytes, *, has_key: bool = False) -> Head:
+    def _parse(
+        self, raw: bytes, name: bytes | tuple[bytes, bytes], *, has_key: bool = False
+    ) -> Head:
         """Read a head, and keep it by this name if it can be known again by it."""
         head = parse_head(raw, self.limits)
         # Given twice, keys are two values, of which one was cut out; and a body without any is no
