@@ -122,7 +122,8 @@ def _together(forms: Sequence[Form]) -> str:
         touched = f"select count(*) from s{number}"  # noqa: S608
         conditions.append(f"({touched}) = ${next(parameters)}::bigint")
     # The one row of last_commit is always there: it has no form, and is not counted.
-    parts.append(f"marked as (update last_commit set mark = ${next(parameters)}::bigint)")  # noqa: S608
+    mark = f"update last_commit set mark = ${next(parameters)}::bigint where singleton"  # noqa: S608
+    parts.append(f"marked as ({mark})")
     agreed = " and ".join(conditions)
     return f"with {', '.join(parts)} select 1 / (case when {agreed} then 1 else 0 end)"
 

@@ -56,14 +56,15 @@ _RECONNECT_PATIENCE_MS = 4_000
 _KEEP_PLANS = """
 select set_config(name, value, false) from (values
     ('plan_cache_mode', 'force_generic_plan'),
-    ('enable_seqscan', 'off'), ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off')
+    ('enable_seqscan', 'off'), ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off'),
+    ('jit', 'off')
 ) as setting(name, value)
 """
 """Plans each of the writer's statements once, not again and again, which takes longer than to carry
 it out. Each finds its rows by their keys, however many there are: the plan says so even if it was
-made while its tables were empty."""
-_SET_MARK = "update last_commit set mark = $1"
-_GET_MARK = "select mark from last_commit"
+made while its tables were empty. Nothing of it is worth compiling."""
+_SET_MARK = "update last_commit set mark = $1 where singleton"
+_GET_MARK = "select mark from last_commit where singleton"
 _MARK_BITS = 63
 
 
