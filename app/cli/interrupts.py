@@ -33,18 +33,18 @@ def run_interruptible(work: Callable[[], Awaitable[T]]) -> T:
 
 
 async def _run(work: Callable[[], Awaitable[T]]) -> T:
-    watching = trio.Event()
+    token = trio.lowlevel.current_trio_token()
+    # Trio's own, which raises KeyboardInterrupt.
+    before = signal.getsignal(signal.SIGINT)
     with trio.CancelScope() as scope:
-        # A task beside the command's own, whose errors are to come out as they are: in no group.
-        trio.lowlevel.spawn_system_task(_cancel_at_interrupt, scope, watching)
-        await watching.wait()
-        return await work()
+
+        def cancel(_number: int, _frame: object) -> None:
+            signal.signal(signal.SIGINT, before)
+            token.run_sync_soon(scope.cancel)
+
+        signal.signal(signal.SIGINT, cancel)
+        try:
+            return await work()
+        finally:
+            signal.signal(signal.SIGINT, before)
     raise KeyboardInterrupt
-
-
-async def _cancel_at_interrupt(scope: trio.CancelScope, watching: trio.Event) -> None:
-    with trio.open_signal_receiver(signal.SIGINT) as signals:
-        watching.set()
-        async for _ in signals:
-            scope.cancel()
-            return
