@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 from actors.authx import messages
-from actors.authx.errors import AuthxError, InvalidUsername, TooManyAttempts, UnknownAccount
+from actors.authx.errors import AuthxError, InvalidUsername, UnknownAccount
 from actors.authx.usernames import parse_username
 from actors.database.errors import DatabaseError
 from bus import Overloaded
@@ -176,7 +176,7 @@ class Dispatcher:
     def _start_login(self, message: messages.Login, reply: AnyReply) -> None:
         try:
             self._start_hashing(reply, partial(self._log_in, message))
-        except TooManyAttempts:
+        except Overloaded:
             # Not this user's: every place among those who hash is taken.
             self._logins.overloaded()
             raise

@@ -40,7 +40,7 @@ class InvalidToken(AuthxError):
 
 
 class TooManyAttempts(AuthxError):
-    """Too many logins for this user or in all; ``retry_after_s`` says when to try again."""
+    """Too many logins for this user or from there; ``retry_after_s`` says when to try again."""
 
     def __init__(self, retry_after_s: int) -> None:
         super().__init__(f"try again in {retry_after_s} s")

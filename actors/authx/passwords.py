@@ -15,8 +15,9 @@ import argon2
 import trio
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from actors.authx.errors import InvalidPassword, TooManyAttempts
+from actors.authx.errors import InvalidPassword
 from actors.authx.settings import PASSWORD_LENGTH_CEILING
+from bus import Overloaded
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 _SALT_BYTES = 16
 _HASH_BYTES = 32
-_RETRY_AFTER_S = 1
 
 
 class HashEngine(Protocol):
@@ -82,10 +82,10 @@ class Passwords:
         """Take a place among those who hash or wait for it; leaving the slot gives it back.
 
         Raises:
-            TooManyAttempts: all places are taken.
+            Overloaded: all places are taken.
         """
         if self._slots_free == 0:
-            raise TooManyAttempts(_RETRY_AFTER_S)
+            raise Overloaded("as many passwords wait to be hashed as may wait")
         self._slots_free -= 1
         return HashSlot(self)
 

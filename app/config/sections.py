@@ -57,7 +57,7 @@ class Auth(Section, frozen=True):
         int, Meta(ge=1, le=64, description="Threads that hash passwords at once.")
     ] = 2
     hash_queue: Annotated[
-        int, Meta(ge=1, le=100_000, description="Logins that may wait for a thread; beyond it 429.")
+        int, Meta(ge=1, le=100_000, description="Logins that may wait for a thread; beyond it 503.")
     ] = 64
     attempts_per_user: Annotated[
         int,

@@ -209,9 +209,9 @@ _KINDS = (
         "too-many-attempts",
         HTTPStatus.TOO_MANY_REQUESTS,
         "Too many attempts",
-        "Too many passwords were tried in a short time: for this user, from this address, or in"
-        " all. This one was not looked at; the Retry-After header says when to try again, which"
-        " is later with each failure.",
+        "Too many passwords were tried in a short time, for this user or from this address. This"
+        " one was not looked at; the Retry-After header says when to try again, which is later with"
+        " each failure.",
     ),
     ProblemKind(
         "too-many-requests",

@@ -22,7 +22,7 @@ from actors.storage import STORAGE_KEY, Query, Read, Storage, StorageSettings, W
 from actors.storage.schema import declared_tables
 from actors.supervisor import Restart, RestartLimits, Supervisor
 from actors.tracing import NO_TRACER
-from bus import ActorStopped, Interest, Message, Topic, open_broadcast_channel
+from bus import ActorStopped, Interest, Message, Overloaded, Topic, open_broadcast_channel
 from tests.actors.authx.harness import running_authx
 from tests.actors.authx.support import CHEAP
 from tests.actors.inventory.world import a_world, account
@@ -234,12 +234,12 @@ async def test_logins_are_counted_by_how_they_come_out(database_dsn: str) -> Non
             await running.login("no such user at all, is there")
         flood = [_ask(running.bus, Login(f"nobody{n}", "not it, no")) for n in range(10)]
         outcomes = Counter([await outcome_of(pending) for pending in flood])
-        assert set(outcomes) == {InvalidCredentials, TooManyAttempts}
+        assert set(outcomes) == {InvalidCredentials, Overloaded}
         assert running.authx.logins() == LoginStatistics(
             accepted=1,
             refused=3 + outcomes[InvalidCredentials],
             throttled=1,
-            overloaded=outcomes[TooManyAttempts],
+            overloaded=outcomes[Overloaded],
             failed=0,
         )
 

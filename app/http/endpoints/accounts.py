@@ -82,7 +82,7 @@ ACCOUNTS = (
         request=RegisterRequest,
         response=RegisteredAccount,
         status=201,
-        errors=("username-taken", "too-many-attempts", *_ACTOR),
+        errors=("username-taken", *_ACTOR),
     ),
     Endpoint(
         method="GET",

@@ -24,7 +24,7 @@ from actors.database.driver import open_database
 from actors.database.errors import DatabaseError, DatabaseUnavailable
 from actors.shutdown import Phase, Shutdown
 from actors.supervisor import RestartLimits, Supervisor
-from bus import ActorStopped, Interest, Message, Topic, open_broadcast_channel
+from bus import ActorStopped, Interest, Message, Overloaded, Topic, open_broadcast_channel
 from tests.actors.authx.fakes import FakeDatabase
 from tests.actors.authx.harness import KEYRING, PASSWORD, running_authx
 from tests.actors.authx.support import CHEAP, WallClock
@@ -66,7 +66,7 @@ async def test_actor_serves_those_who_are_logged_in_through_a_flood_of_logins(
         async def flood(number: int) -> None:
             try:
                 await running.login(f"nobody{number}")
-            except (InvalidCredentials, TooManyAttempts) as refusal:
+            except (InvalidCredentials, Overloaded) as refusal:
                 outcomes.append(type(refusal))
 
         async with trio.open_nursery() as nursery:

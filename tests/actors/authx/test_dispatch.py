@@ -11,7 +11,7 @@ import trio
 
 from actors.authx.directory import AccountCache, AccountReader
 from actors.authx.dispatch import Dispatcher
-from actors.authx.errors import InvalidToken, TooManyAttempts, UnknownAccount
+from actors.authx.errors import InvalidToken, UnknownAccount
 from actors.authx.keys import KeyRing
 from actors.authx.memory import Memory
 from actors.authx.messages import (
@@ -231,7 +231,7 @@ async def test_requests_that_hash_are_bounded_apart_from_the_others(message: Aut
         for _ in range(100):
             settled, refused = desk.take(message)
             assert settled
-            with pytest.raises(TooManyAttempts):
+            with pytest.raises(Overloaded):
                 await refused.wait(1)
         waiting += [desk.take(GetAccount(ACCOUNT))[1] for _ in range(2)]
         desk.service.go.set()
