@@ -22,7 +22,6 @@ from actors.database.driver import Database, open_database
 from actors.database.embedded import EmbeddedPostgres
 from actors.database.upgrade import AutomaticBackups, upgrade
 from actors.inventory.ruleset import load_ruleset
-from actors.shutdown import Phase
 from actors.storage import StorageClient
 from actors.supervisor import Supervisor
 from app import settings
@@ -33,11 +32,12 @@ from app.http import create_app, serve_http
 from app.http.streams import Streams
 from app.logs import open_logs
 from app.metrics.sources import Sources
+from app.phases import Stopping, phases_s
 from app.recent import RecentEvents
 from app.rules_change import check_rules_change
 from app.stopping import (
+    EXIT_FAILED,
     HardLimit,
-    Step,
     StopRequest,
     exit_status,
     stop_in_phases,
@@ -53,15 +53,13 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from actors.authx.keys import KeyRing
+    from actors.inventory import Inventories
     from actors.inventory.ruleset import Ruleset
     from app.config import Config
     from app.http.streams.registry import StreamsStatistics
     from bus import Bus
 
 _MIGRATION_S = 60.0
-
-_KILL_S = 0.5
-"""What an embedded database may take beyond its own deadline to be killed."""
 
 _ROOM_S = 0.4
 """What may pass beyond all phases of the shutdown until the process is ended from outside."""
@@ -94,7 +92,7 @@ def serve(config: Config, *, announce: Callable[[Listening], None] | None = None
     """
     recent = RecentEvents(config.log.recent_max)
     with open_logs(config.log, recent=recent) as log:
-        hard_limit = HardLimit(_phases_ms(config) / 1000 + _ROOM_S, log)
+        hard_limit = HardLimit(phases_s(config.shutdown) + _ROOM_S, log)
         try:
             return trio.run(
                 lambda: run_server(
@@ -104,7 +102,7 @@ def serve(config: Config, *, announce: Callable[[Listening], None] | None = None
                     recent=recent,
                     announce=announce,
                     with_signals=True,
-                    on_stopping=hard_limit.start,
+                    hard_limit=hard_limit,
                 )
             )
         finally:
@@ -119,12 +117,12 @@ async def run_server(
     recent: RecentEvents | None = None,
     announce: Callable[[Listening], None] | None = None,
     with_signals: bool = False,
-    on_stopping: Callable[[], None] | None = None,
+    hard_limit: HardLimit | None = None,
 ) -> int:
     """Compose and run a server in the calling task until ``request`` is asked to stop.
 
-    ``announce`` is called when it is ready, ``on_stopping`` when its shutdown begins; ``recent``
-    holds what was logged lately.
+    ``announce`` is called when it is ready; ``hard_limit`` is started when its shutdown begins;
+    ``recent`` holds what was logged lately.
     Cancellation ends it at once, without the phases of a shutdown.
 
     Raises: as `serve`.
@@ -152,7 +150,7 @@ async def run_server(
                 log=log,
                 watch=Watch(config, tracing, recent or RecentEvents(config.log.recent_max)),
             )
-            return await program.run(announce, on_stopping, with_signals=with_signals)
+            return await program.run(announce, hard_limit, with_signals=with_signals)
 
 
 class _Program:
@@ -189,39 +187,61 @@ class _Program:
             watch=watch,
         )
         self._http_ended: trio.Event | None = None
+        self._inventories: Inventories | None = None
 
     async def run(
         self,
         announce: Callable[[Listening], None] | None,
-        on_stopping: Callable[[], None] | None,
+        hard_limit: HardLimit | None,
         *,
         with_signals: bool,
     ) -> int:
         """Start everything, wait for the request to stop, stop everything in order."""
-        complete = False
-        async with trio.open_nursery() as root:
-            if with_signals:
-                await root.start(watch_signals, self._request, root.cancel_scope, self._log)
-            with open_broadcast_channel(observer=self._watch.observer) as bus:
-                root.start_soon(bus.keep_deadlines)
-                supervisor = self._supervisor(root)
-                listening = await self._start_unless_stopped(root, supervisor, bus)
-                if listening is not None:
-                    self._log.info("server_ready", url=listening.url, ruleset=self._ruleset.name)
-                    if announce is not None:
-                        announce(listening)
-                    await self._request.wait()
-                if on_stopping is not None:
-                    on_stopping()
-                supervisor.stopping()
-                self._log.info("shutdown_started", reason=self._request.reason)
-                complete = await stop_in_phases(
-                    bus, self._steps(supervisor), self._request.reason, log=self._log
-                )
-            root.cancel_scope.cancel()
-        status = exit_status(failed=self._request.failed, complete=complete)
+        # What stays true where a second signal ends everything before the phases are over.
+        status = EXIT_FAILED
+        # Signals are heard until nothing is left that one could end.
+        async with trio.open_nursery() as watching:
+            async with trio.open_nursery() as root:
+                if with_signals:
+                    await watching.start(watch_signals, self._request, root.cancel_scope, self._log)
+                with open_broadcast_channel(observer=self._watch.observer) as bus:
+                    root.start_soon(bus.keep_deadlines)
+                    supervisor = self._supervisor(root)
+                    listening = await self._start_unless_stopped(root, supervisor, bus)
+                    if listening is not None:
+                        await self._serve_until_asked(listening, announce)
+                    if hard_limit is not None:
+                        hard_limit.start()
+                    status = await self._stop(supervisor, bus)
+                if hard_limit is not None:
+                    hard_limit.concluded(status)
+                root.cancel_scope.cancel()
+            watching.cancel_scope.cancel()
         self._log.info("server_stopped", status=status)
         return status
+
+    async def _serve_until_asked(
+        self, listening: Listening, announce: Callable[[Listening], None] | None
+    ) -> None:
+        self._log.info("server_ready", url=listening.url, ruleset=self._ruleset.name)
+        if announce is not None:
+            announce(listening)
+        await self._request.wait()
+
+    async def _stop(self, supervisor: Supervisor, bus: Bus) -> int:
+        """Go through the phases of the shutdown; give the exit status that comes of them."""
+        supervisor.stopping()
+        self._log.info("shutdown_started", reason=self._request.reason)
+        stopping = Stopping(
+            self._config.shutdown,
+            supervisor,
+            self._database,
+            postgres=self._postgres,
+            http_ended=self._http_ended,
+            inventories=self._inventories,
+        )
+        complete = await stop_in_phases(bus, stopping.steps(), self._request.reason, log=self._log)
+        return exit_status(failed=self._request.failed, complete=complete)
 
     async def _start_unless_stopped(
         self, root: trio.Nursery, supervisor: Supervisor, bus: Bus
@@ -279,6 +299,7 @@ class _Program:
         await supervisor.start("storage", sources.storage)
         await supervisor.start("authx", sources.authx)
         await supervisor.start("ticker", sources.ticker)
+        self._inventories = sources.inventories
         await supervisor.start("inventories", sources.inventories)
         await supervisor.start("transfers", sources.courier)
         return await self._start_http(root, sources)
@@ -346,43 +367,6 @@ class _Program:
             await check_rules_change(connection, self._ruleset, settings.renamed(self._config))
         finally:
             await connection.aclose()
-
-    def _steps(self, supervisor: Supervisor) -> tuple[Step, ...]:
-        limits = self._config.shutdown
-
-        async def http_ended() -> None:
-            if self._http_ended is not None:
-                await self._http_ended.wait()
-
-        async def world_ended() -> None:
-            await supervisor.wait_ended("inventories")
-            await supervisor.wait_ended("ticker")
-
-        async def storage_ended() -> None:
-            await supervisor.wait_ended("authx")
-            await supervisor.wait_ended("storage")
-
-        async def database_ended() -> None:
-            self._database.terminate()
-            if self._postgres is not None:
-                await self._postgres.stop(timeout_s=max(0.1, limits.database_ms / 1000 - _KILL_S))
-
-        return (
-            Step(Phase.EDGE, limits.http_ms / 1000, http_ended),
-            Step(Phase.WORLD, limits.inventories_ms / 1000, world_ended),
-            Step(
-                Phase.STORAGE,
-                limits.storage_ms / 1000,
-                storage_ended,
-                cut_off=self._database.terminate,
-            ),
-            Step(Phase.DATABASE, limits.database_ms / 1000, database_ended),
-        )
-
-
-def _phases_ms(config: Config) -> int:
-    limits = config.shutdown
-    return limits.http_ms + limits.inventories_ms + limits.storage_ms + limits.database_ms
 
 
 def _keyring(config: Config) -> KeyRing:

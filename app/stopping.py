@@ -114,13 +114,15 @@ def exit_status(*, failed: bool, complete: bool) -> int:
 
 
 class HardLimit:
-    """Ends the process from a thread of its own if a shutdown hangs, whatever Trio is doing.
+    """Ends the process from a thread of its own if a shutdown takes too long, whatever Trio does.
 
-    ``limit_s`` counts from `start`; the exit status is then `EXIT_CUT_OFF`.
+    ``limit_s`` counts from `start`. The exit status is then `EXIT_CUT_OFF`, unless it is known what
+    came of the shutdown, and all that is left are tasks that end one after another.
     """
 
     def __init__(self, limit_s: float, log: FilteringBoundLogger) -> None:
         self._log = log
+        self._status: int | None = None
         self._timer = threading.Timer(limit_s, self._end)
         self._timer.daemon = True
 
@@ -128,10 +130,18 @@ class HardLimit:
         """Start counting."""
         self._timer.start()
 
+    def concluded(self, status: int) -> None:
+        """Say that every phase is over, and with which exit status the process is to end."""
+        self._status = status
+
     def cancel(self) -> None:
         """Stop counting."""
         self._timer.cancel()
 
     def _end(self) -> None:
-        self._log.error("shutdown_hung")
-        os._exit(EXIT_CUT_OFF)
+        status = self._status
+        if status is None:
+            self._log.error("shutdown_hung")
+            status = EXIT_CUT_OFF
+        self._log.info("server_stopped", status=status)
+        os._exit(status)

@@ -100,11 +100,13 @@ class Inventories:
         self._residents = Residents(settings.live_max)
         self._activated: Activation | None = None
         self._due: DueAccounts | None = None
+        self._finished = trio.Event()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `Phase.WORLD`, then let every mailbox be finished, and end them all.
 
-        Cancelling it ends every live inventory; what was in hand gets `ActorStopped`.
+        To end them takes the longer the more are live; see `wait_finished`. Cancelling it ends
+        every live inventory; what was in hand gets `ActorStopped`.
         """
         residents = self._residents = Residents(self._settings.live_max)
         with self._subscription.answering():
@@ -134,10 +136,20 @@ class Inventories:
                         activation.stopping()
                         await residents.wait_quiet()
                         background.cancel_scope.cancel()
+                    self._finished.set()
                     # With its mailbox closed each of them returns, for less than being cancelled.
-                    residents.remove_all()
+                    while residents:
+                        residents.remove_some(_SLICE)
+                        await trio.lowlevel.checkpoint()
             finally:
                 residents.remove_all()
+
+    async def wait_finished(self) -> None:
+        """Wait until, at the shutdown, all that was asked of any inventory is done.
+
+        Those that are live from then on only have to go, and hold nothing that anybody waits for.
+        """
+        await self._finished.wait()
 
     def glance(self, account_id: str) -> InventoryView | None:
         """Show at once what an account owns now, if that is known by heart; None: ask over the bus.

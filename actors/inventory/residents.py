@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -118,7 +119,11 @@ class Residents:
 
     def remove_all(self) -> None:
         """End every residence."""
-        for resident in tuple(self._live.values()):
+        self.remove_some(len(self._live))
+
+    def remove_some(self, most: int) -> None:
+        """End up to ``most`` residences, those that were used longest ago."""
+        for resident in tuple(islice(self._live.values(), most)):
             self.remove(resident)
 
     def idle_since(self, moment: float, most: int) -> list[Resident]:

@@ -169,6 +169,30 @@ async def test_shutdown_finishes_the_mailboxes(autojump_clock: MockClock) -> Non
         assert len(answered) == 2
 
 
+async def test_shutdown_does_not_wait_for_inventories_that_only_have_to_go(
+    autojump_clock: MockClock,
+) -> None:
+    """That all are done is known while most are still there; then they go, a few at a time."""
+    async with a_world() as world:
+        for number in range(200):
+            await world.look(account(number))
+        left: list[int] = []
+
+        async def watch() -> None:
+            await world.inventories.wait_finished()
+            left.append(world.inventories.statistics().live)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch)
+            await trio.testing.wait_all_tasks_blocked()
+            assert not left
+            world.supervisor.stopping()
+            await world.bus.send(Message(Topic.SHUTDOWN, Shutdown(Phase.WORLD, "enough")))
+            await world.supervisor.wait_ended("inventories")
+        assert left[0] > 100
+        assert world.inventories.statistics().live == 0
+
+
 async def _expect_stopped(bus: Bus, who: str) -> None:
     with pytest.raises(ActorStopped):
         await bus.ask(Topic.TASK, GetInventory(who), key=who, timeout_s=30)

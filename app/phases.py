@@ -1,0 +1,85 @@
+"""What each phase of a server's shutdown waits for, and how long; see `app.stopping`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from actors.shutdown import Phase
+from app.stopping import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from actors.database.driver import Database
+    from actors.database.embedded import EmbeddedPostgres
+    from actors.inventory import Inventories
+    from actors.supervisor import Supervisor
+    from app.config.sections import Shutdown
+
+_KILL_S: Final = 0.5
+"""What an embedded database may take beyond its own deadline to be killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """The parts of a server that may have started in part only: what is None is not waited for."""
+
+    limits: Shutdown
+    supervisor: Supervisor
+    database: Database
+    postgres: EmbeddedPostgres | None
+    http_ended: trio.Event | None
+    inventories: Inventories | None
+
+    def steps(self) -> tuple[Step, ...]:
+        """Give the phases in order."""
+        limits = self.limits
+        cut_off = self.database.terminate
+        return (
+            Step(Phase.EDGE, limits.http_ms / 1000, self._http_ended),
+            Step(Phase.WORLD, limits.inventories_ms / 1000, self._world_ended),
+            Step(Phase.STORAGE, limits.storage_ms / 1000, self._storage_ended, cut_off),
+            Step(Phase.DATABASE, limits.database_ms / 1000, self._database_ended),
+        )
+
+    async def _http_ended(self) -> None:
+        if self.http_ended is not None:
+            await self.http_ended.wait()
+
+    async def _world_ended(self) -> None:
+        if self.inventories is not None:
+            # To end them would take the longer the more are live: that they are done is enough.
+            await _first_of(
+                self.inventories.wait_finished, lambda: self.supervisor.wait_ended("inventories")
+            )
+        await self.supervisor.wait_ended("ticker")
+
+    async def _storage_ended(self) -> None:
+        await self.supervisor.wait_ended("authx")
+        await self.supervisor.wait_ended("storage")
+
+    async def _database_ended(self) -> None:
+        self.database.terminate()
+        if self.postgres is not None:
+            timeout_s = max(0.1, self.limits.database_ms / 1000 - _KILL_S)
+            await self.postgres.stop(timeout_s=timeout_s)
+
+
+def phases_s(limits: Shutdown) -> float:
+    """Give how many seconds all phases may take together."""
+    return (limits.http_ms + limits.inventories_ms + limits.storage_ms + limits.database_ms) / 1000
+
+
+async def _first_of(*waits: Callable[[], Awaitable[None]]) -> None:
+    """Wait for the first of these to come to an end."""
+    async with trio.open_nursery() as nursery:
+
+        async def wait_for(wait: Callable[[], Awaitable[None]]) -> None:
+            await wait()
+            nursery.cancel_scope.cancel()
+
+        for wait in waits:
+            nursery.start_soon(wait_for, wait)

@@ -1,0 +1,86 @@
+"""What the phases of a shutdown wait for: see `Stopping`."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, cast
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from actors.shutdown import Phase
+from actors.supervisor import Restart, RestartLimits, Supervisor
+from app.config import Config
+from app.phases import Stopping, phases_s
+from tests.postgres import quiet_log
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
+
+    from actors.database.driver import Database
+    from actors.inventory import Inventories
+
+LIMITS = Config().shutdown
+
+
+class Part:
+    """An actor that works until it is let go, and inventories that are done when they are."""
+
+    def __init__(self) -> None:
+        self.finished, self.go = trio.Event(), trio.Event()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Work."""
+        task_status.started()
+        await self.go.wait()
+
+    async def wait_finished(self) -> None:
+        """Wait until it is done, which is before it ends."""
+        await self.finished.wait()
+
+    def terminate(self) -> None:
+        """Stand for a database, of which nothing is asked here."""
+
+
+@pytest.mark.parametrize("how", ["finished", "ended", "not there"])
+async def test_world_phase_waits_until_inventories_are_done_or_gone(
+    autojump_clock: MockClock, how: str
+) -> None:
+    """That they are done is enough; where they failed for good they never will be."""
+    part, passed = Part(), trio.Event()
+    async with trio.open_nursery() as nursery:
+        supervisor = Supervisor(nursery, RestartLimits(), rng=random.Random(1), log=quiet_log())
+        if how != "not there":
+            await supervisor.start("inventories", part, Restart.TRANSIENT)
+        stopping = Stopping(
+            LIMITS,
+            supervisor,
+            cast("Database", part),
+            postgres=None,
+            http_ended=None,
+            inventories=None if how == "not there" else cast("Inventories", part),
+        )
+        [wait] = [step.wait for step in stopping.steps() if step.phase is Phase.WORLD]
+
+        async def pass_phase() -> None:
+            await wait()
+            passed.set()
+
+        nursery.start_soon(pass_phase)
+        await wait_all_tasks_blocked()
+        assert passed.is_set() == (how == "not there")
+        (part.finished if how == "finished" else part.go).set()
+        with trio.fail_after(1):
+            await passed.wait()
+        part.go.set()
+
+
+def test_phases_are_those_of_the_bus_and_take_what_is_configured() -> None:
+    """Each phase is waited for once, in order."""
+    part = cast("Database", Part())
+    supervisor = cast("Supervisor", None)
+    stopping = Stopping(LIMITS, supervisor, part, postgres=None, http_ended=None, inventories=None)
+    steps = stopping.steps()
+    assert [step.phase for step in steps] == list(Phase)
+    assert sum(step.timeout_s for step in steps) == pytest.approx(phases_s(LIMITS))
