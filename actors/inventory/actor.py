@@ -326,7 +326,9 @@ def _apply(work: Work, message: Message) -> Answer:
     except InventoryError as refusal:
         if isinstance(body, PlaceOrder | SendTransfer | Grant):
             work.refused_keys.add(body.idempotency_key)
-        return message.reply, refusal
+        # Its traceback would hold the frames above, and one of them holds it among the answers: a
+        # circle for each refusal, which stays until garbage is collected.
+        return message.reply, refusal.with_traceback(None)
 
 
 def _add(sums: dict[str, int], more: Mapping[str, int]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,7 +24,7 @@ from actors.inventory.errors import (
 from actors.inventory.messages import Forget, GetLedger, GetOrder, ListOrders, PlaceOrder
 from actors.storage import Rejected
 from bus import ActorStopped, Overloaded
-from tests.actors.inventory.world import Tampered, a_world, account
+from tests.actors.inventory.world import Tampered, World, a_world, account
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -283,3 +285,28 @@ async def test_overload_of_storage_reaches_the_asker_and_changes_nothing(
             await world.order(ANN, "hut")
         await trio.sleep(1)
         assert not world.engine.rows("orders")
+
+
+async def test_refusal_leaves_no_garbage(autojump_clock: MockClock) -> None:
+    """Whoever orders what he cannot have, again and again, fills no memory: nothing is in circles.
+
+    What goes in circles stays until garbage is collected, which is seldom.
+    """
+
+    async def refused(world: World, number: int) -> weakref.ref[InventoryError]:
+        try:
+            await world.order(ANN, "mill", key=f"refused-{number}")
+        except InventoryError as refusal:
+            return weakref.ref(refusal)
+        raise AssertionError
+
+    async with a_world() as world:
+        await world.look(ANN)
+        gc.disable()
+        try:
+            refusals = [await refused(world, number) for number in range(3)]
+            # The last batch is held until the next one comes.
+            await world.look(ANN)
+            assert [refusal() for refusal in refusals] == [None] * 3
+        finally:
+            gc.enable()
