@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,20 @@ settings.register_profile(
     "holdfast", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("holdfast")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def foreground() -> None:
+    """Heed signals as in the foreground, wherever the tests run.
+
+    A shell has them ignored for what it runs in the background, and who is started so stays deaf.
+    """
+    for number, handler in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGQUIT, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

@@ -45,9 +45,9 @@ class Finished:
         return lines[0]
 
 
-def command(*arguments: str, before: str = "") -> list[str]:
-    """Give the command line of the program under test; ``before`` is Python to begin with."""
-    return [sys.executable, "-c", before + PROGRAM, *arguments]
+def command(*arguments: str) -> list[str]:
+    """Give the command line of the program under test."""
+    return [sys.executable, "-c", PROGRAM, *arguments]
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:

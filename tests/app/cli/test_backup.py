@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
     from tests.postgres import PostgresServer
 
-FOREGROUND = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-"""What makes a program take Ctrl-C that was started where that is ignored."""
-
 ANN = {"username": "ann", "password": "correct horse"}
 
 
@@ -141,7 +138,7 @@ def test_backup_that_is_interrupted_leaves_nothing(place: Path, postgres: Postgr
     with (
         postgres.frozen(),
         subprocess.Popen(
-            command("backup", "world.dump", before=FOREGROUND),
+            command("backup", "world.dump"),
             cwd=place,
             env=environment(settings),
             stderr=subprocess.PIPE,

@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING
 
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
 from app.cli.interrupts import run_interruptible
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture(autouse=True)
-def ordinary_handler() -> Iterator[None]:
-    """Take Ctrl-C as a program does that runs in the foreground, wherever the tests run."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def interrupt() -> None:
@@ -94,5 +82,8 @@ def test_interrupt_that_is_ignored_stays_so() -> None:
         await trio.lowlevel.checkpoint()
         return "done"
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    assert run_interruptible(work) == "done"
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert run_interruptible(work) == "done"
+    finally:
+        signal.signal(signal.SIGINT, before)
