@@ -2,7 +2,7 @@
 
 Nothing here is global: a test can compose another program beside this one. The order of starting
 is the order of need (database, Storage, Authx, Ticker, Inventories, HTTP); the order of stopping
-is in `app.stopping`.
+is in `app.phases`.
 """
 
 from __future__ import annotations
