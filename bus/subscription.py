@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -113,9 +113,8 @@ class Subscription:
     def receive_some_nowait(self, most: int) -> list[Message]:
         """Take what waits now, up to ``most`` messages; none where nothing does or ever will."""
         messages: list[Message] = []
-        with suppress(trio.ClosedResourceError, trio.EndOfChannel):
-            while len(messages) < most and (message := self._pop()) is not None:
-                messages.append(message)
+        while len(messages) < most and not self.is_empty():
+            messages.append(self.receive_nowait())
         return messages
 
     async def receive(self) -> Message:
