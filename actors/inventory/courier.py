@@ -131,7 +131,7 @@ class Courier:
             if settled.state == "delivered":
                 reply.send_nowait(Sent(settled, replayed))
             else:
-                reply.fail(TransferReturned(transfer.id))
+                reply.fail(TransferReturned(transfer.id, replayed=replayed))
 
     async def _persist(self, transfer: TransferRecord, *, look_first: bool) -> TransferRecord:
         retry_s = _RETRY_S

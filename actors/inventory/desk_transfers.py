@@ -15,7 +15,12 @@ from uuid_utils import uuid7
 
 from actors.inventory import records
 from actors.inventory.engine import credit, debit, give_back
-from actors.inventory.errors import TransferLimit, TransfersDisabled, TransferToSelf
+from actors.inventory.errors import (
+    TransferLimit,
+    TransfersDisabled,
+    TransferToSelf,
+    UnknownReceiver,
+)
 from actors.inventory.records import Answered
 from actors.inventory.views import TransferRecord
 from actors.inventory.work import Dispatch, LookUp
@@ -34,12 +39,14 @@ def send_transfer(work: Work, command: SendTransfer) -> Dispatch:
     """Take the goods out of the stocks and put them on their way.
 
     Raises:
-        TransfersDisabled, TransferToSelf, TransferLimit, UnknownAsset, InvalidAmount,
-        InsufficientResources, IdempotencyKeyReused: nothing changed.
+        UnknownReceiver, TransfersDisabled, TransferToSelf, TransferLimit, UnknownAsset,
+        InvalidAmount, InsufficientResources, IdempotencyKeyReused: nothing changed.
     """
     known = work.answered_before(command.idempotency_key, command.fingerprint)
     if known is not None:
         return Dispatch(known.the(TransferRecord), replayed=True)
+    if command.receiver_id is None:
+        raise UnknownReceiver
     rules = work.ruleset.transfers
     if not rules.enabled:
         raise TransfersDisabled
@@ -71,8 +78,7 @@ def send_transfer(work: Work, command: SendTransfer) -> Dispatch:
     )
     work.store(records.transfer_operation(transfer))
     work.remember(command.idempotency_key, command.fingerprint, Answered(transfer=transfer))
-    for name, units in command.resources.items():
-        work.sent[name] = work.sent.get(name, 0) + units
+    _count_sent(work, command.resources, 1)
     return Dispatch(transfer)
 
 
@@ -99,19 +105,25 @@ def receive_transfer(work: Work, transfer: TransferRecord) -> TransferRecord:
 
 
 def take_back_transfer(work: Work, transfer: TransferRecord) -> TransferRecord:
-    """Bring back what the receiver could not take, over the capacity if need be."""
+    """Bring back what the receiver could not take, over the capacity if need be.
+
+    What has come back on the day that it was sent was not sent, as far as the day's limit goes.
+    """
     settled = work.context.settled_transfers.get(transfer.id)
     if settled is not None:
         return settled
+    goods = work.context.goods(transfer)
     state, events = give_back(
         work.state,
         work.ruleset,
-        resources=work.context.goods(transfer),
+        resources=goods,
         now_ms=work.now_ms,
         cause="transfer-returned",
         transfer_id=transfer.id,
     )
     work.take(state, events)
+    if transfer.sent_at_ms // DAY_MS == work.context.world.now_ms // DAY_MS:
+        _count_sent(work, goods, -1)
     return _settle(work, transfer, "returned")
 
 
@@ -128,6 +140,11 @@ def list_transfers(work: Work, limit: int) -> LookUp:
 def _settle(work: Work, transfer: TransferRecord, state: str) -> TransferRecord:
     work.store(records.settled_transfer(transfer.id, state, work.now_ms))
     return replace(transfer, state=state, settled_at_ms=work.now_ms)
+
+
+def _count_sent(work: Work, resources: Mapping[str, int], sign: int) -> None:
+    for name, units in resources.items():
+        work.sent[name] = work.sent.get(name, 0) + sign * units
 
 
 def _check_limit(work: Work, resources: Mapping[str, int], per_day_max: int | None) -> None:

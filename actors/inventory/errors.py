@@ -16,6 +16,7 @@
     ├── NoRoom                     (room: resource -> whole units that would fit)
     ├── RulesetMismatch            (removed: what is owned and the new ruleset does not have)
     ├── TransfersDisabled
+    ├── UnknownReceiver
     ├── TransferToSelf
     ├── TransferLimit              (left: resource -> whole units that may still be sent today)
     ├── TransferReturned           (transfer_id; the receiver could not take it in)
@@ -124,6 +125,13 @@ class TransfersDisabled(InventoryError):
         super().__init__("this world has no transfers")
 
 
+class UnknownReceiver(InventoryError):
+    """Nobody has the name that a transfer is addressed to."""
+
+    def __init__(self) -> None:
+        super().__init__("there is no such account")
+
+
 class TransferToSelf(InventoryError):
     """Sender and receiver are the same account."""
 
@@ -140,11 +148,15 @@ class TransferLimit(InventoryError):
 
 
 class TransferReturned(InventoryError):
-    """The receiver had no room, or is gone: the sender has everything back."""
+    """The receiver had no room, or is gone: the sender has everything back.
 
-    def __init__(self, transfer_id: str) -> None:
+    ``replayed`` where the same key had sent it before.
+    """
+
+    def __init__(self, transfer_id: str, *, replayed: bool = False) -> None:
         super().__init__(f"the receiver could not take transfer {transfer_id}; it was returned")
         self.transfer_id = transfer_id
+        self.replayed = replayed
 
 
 class InvalidAmount(InventoryError):

@@ -91,12 +91,14 @@ class GetQuote(msgspec.Struct, frozen=True, gc=False):
 class SendTransfer(msgspec.Struct, frozen=True, gc=False):
     """Send resources to another account; answers `Sent` once they have arrived there.
 
-    Both accounts' names are kept with the transfer, as they are shown to the two of them.
+    Both accounts' names are kept with the transfer, as they are shown to the two of them. Where
+    nobody has the receiver's name, or nobody any more, ``receiver_id`` is None: then all that the
+    key can give is the first answer.
     """
 
     account_id: str
     sender_name: str
-    receiver_id: str
+    receiver_id: str | None
     receiver_name: str
     resources: Mapping[str, int]
     note: str

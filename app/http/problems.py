@@ -169,7 +169,9 @@ def _transfer_limit(error: inventory.TransferLimit) -> Problem:
 
 
 def _transfer_returned(error: inventory.TransferReturned) -> Problem:
-    return problem("transfer-returned", str(error), {"transfer_id": error.transfer_id})
+    headers = ((b"idempotency-replayed", b"true"),) if error.replayed else ()
+    members = {"transfer_id": error.transfer_id}
+    return problem("transfer-returned", str(error), members, headers=headers)
 
 
 _INVALID_TOKEN = _unauthorized("invalid-token", "log in or refresh to get a token")
@@ -226,6 +228,7 @@ _MAPPERS: Mapping[type[BaseException], Callable[[Any], Problem]] = MappingProxyT
         inventory.InvalidAmount: _invalid_field("resources"),
         inventory.NoRoom: _no_room,
         inventory.TransfersDisabled: _plain("transfers-disabled"),
+        inventory.UnknownReceiver: _fixed("unknown-account", "there is no such account"),
         inventory.TransferToSelf: _invalid_field("to"),
         inventory.TransferLimit: _transfer_limit,
         inventory.TransferReturned: _transfer_returned,

@@ -138,6 +138,15 @@ async def test_grant_moves_assets_once_and_is_on_record(
     assert rows == [(operator.name, "assets-granted", "a quest")]
 
 
+async def test_grant_and_player_have_keys_of_their_own(operator: Player, player: Player) -> None:
+    """Neither can use up a key of the other, by chance or on purpose."""
+    first, second = fresh_key(), fresh_key()
+    assert (await player.order("scout", 1, key=first)).status_code == 201
+    assert (await grant(operator, player, {"gold": 1}, first)).status_code == 201
+    assert (await grant(operator, player, {"gold": 1}, second)).status_code == 201
+    assert (await player.order("scout", 1, key=second)).status_code == 201
+
+
 async def test_grant_is_whole_or_not_at_all(operator: Player, player: Player) -> None:
     """One change that cannot be refuses the whole grant."""
     below = await grant(operator, player, {"gold": 5, "stone": -101})

@@ -166,6 +166,8 @@ async def test_transfer_beyond_the_capacity_is_spilled_or_returned(
     else:
         problem = refused(answer, 409, "transfer-returned")
         assert refused(again, 409, "transfer-returned") == problem
+        assert "idempotency-replayed" not in answer.headers
+        assert again.headers["idempotency-replayed"] == "true"
         [record] = (await sender.get("/v1/transfers"))["transfers"]
         assert (record["id"], record["state"]) == (problem["transfer_id"], "returned")
         for player in strict_pair:
@@ -185,3 +187,20 @@ async def test_transfer_keeps_the_record_of_an_erased_account(
     assert (record["from"], record["resources"]) == ("", {"gold": 7})
     assert await receiver.amount("gold") == 1007
     await check_books(receiver)
+
+
+async def test_transfer_is_answered_again_though_its_receiver_is_erased(
+    pair: tuple[Player, Player],
+) -> None:
+    """Whoever lost the answer gets it, but for the name; a new transfer there has nobody."""
+    sender, receiver = pair
+    key = fresh_key()
+    first = await sender.transfer(receiver.name, {"gold": 7}, key)
+    assert first.status_code == 201
+    erased = await receiver.send("DELETE", "/v1/accounts/me", {"password": PASSWORD})
+    assert erased.status_code == 204
+    again = await sender.transfer(receiver.name, {"gold": 7}, key)
+    assert (again.status_code, again.headers["idempotency-replayed"]) == (200, "true")
+    assert again.json() == first.json() | {"to": ""}
+    refused(await sender.transfer(receiver.name, {"gold": 7}), 404, "unknown-account")
+    assert await sender.amount("gold") == 993

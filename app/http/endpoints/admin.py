@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from actors.authx.errors import UnknownAccount
 from actors.authx.messages import SearchAccounts, SetSuspended
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 OK = 200
 _REPLAYED = ((b"idempotency-replayed", b"true"),)
+_OPERATORS: Final = "operator "
+"""What operators' keys begin with where they are kept: with a space in it none is a player's."""
 
 
 async def search_accounts(call: Call[None, AccountsQuery]) -> AccountPage:
@@ -58,7 +60,7 @@ async def grant_assets(call: Call[GrantRequest, None]) -> Answer[GrantDetails]:
         changes=call.body.changes,
         reason=call.body.reason,
         operator=call.caller.username,
-        idempotency_key=call.command.key,
+        idempotency_key=_OPERATORS + call.command.key,
         fingerprint=call.command.fingerprint,
     )
     try:

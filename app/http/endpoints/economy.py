@@ -61,13 +61,15 @@ async def send_transfer(call: Call[SendTransferRequest, None]) -> Answer[Transfe
     """Send resources to another account; they have arrived when the answer leaves."""
     try:
         receiver = await call.gateway.auth(FindAccount(call.body.to))
-    except InvalidUsername as error:
-        raise UnknownAccount from error
+        receiver_id, receiver_name = receiver.account_id, receiver.username
+    except (InvalidUsername, UnknownAccount):
+        # It may have been there when the same key was sent first.
+        receiver_id, receiver_name = None, ""
     message = SendTransfer(
         account_id=call.caller.account_id,
         sender_name=call.caller.username,
-        receiver_id=receiver.account_id,
-        receiver_name=receiver.username,
+        receiver_id=receiver_id,
+        receiver_name=receiver_name,
         resources=call.body.resources,
         note=call.body.note,
         idempotency_key=call.command.key,

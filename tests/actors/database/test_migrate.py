@@ -254,3 +254,21 @@ async def test_schema_2_asks_no_account_for_another_password(empty_dsn: str) -> 
     assert await apply(empty_dsn, [first, second]) == (2,)
     sql = "select must_change_password from accounts"
     assert await run_script(empty_dsn, lambda session: session.fetchval(sql)) is False
+
+
+async def test_schema_5_gives_operators_keys_of_their_own(empty_dsn: str) -> None:
+    """A grant's key of before is still known, as an operator's; a player's stays as it is."""
+    *before, fifth = shipped_migrations()[:5]
+    await apply(empty_dsn, before)
+    insert = "insert into idempotency values ($1, $2, '', $3, 0)"
+
+    async def use_keys(session: Session) -> None:
+        await session.execute(insert, ACCOUNT, "k", '{"grant": {"id": "g"}}')
+        await session.execute(insert, ACCOUNT, "l", '{"order": {"id": "o"}}')
+
+    async def keys(session: Session) -> list[str]:
+        return [row["key"] for row in await session.fetch("select key from idempotency order by 1")]
+
+    await run_script(empty_dsn, use_keys)
+    assert await apply(empty_dsn, [*before, fifth]) == (5,)
+    assert await run_script(empty_dsn, keys) == ["l", "operator k"]

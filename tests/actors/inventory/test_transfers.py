@@ -14,6 +14,7 @@ from actors.inventory.errors import (
     TransferReturned,
     TransfersDisabled,
     TransferToSelf,
+    UnknownReceiver,
 )
 from actors.inventory.messages import ListTransfers, SendTransfer
 from tests.actors.inventory.world import TOWN, Tampered, World, a_world, account, ruleset
@@ -98,9 +99,10 @@ async def test_rejected_transfer_returns_to_its_sender(autojump_clock: MockClock
         await world.look(ANN)
         await world.look(BEN)
         await trio.sleep(950)
-        for _ in range(2):
-            with pytest.raises(TransferReturned):
+        for replayed in (False, True):
+            with pytest.raises(TransferReturned) as refusal:
                 await world.send(ANN, BEN, key="too much", wood=500)
+            assert refusal.value.replayed is replayed
         causes = [entry.cause for entry in (await world.ledger(ANN)).entries]
         assert causes.count("transfer-sent") == causes.count("transfer-returned") == 1
         assert await world.replayed(ANN) == world.stored(ANN)
@@ -144,6 +146,40 @@ async def test_daily_limit_holds_across_passivation(autojump_clock: MockClock) -
         with pytest.raises(TransferLimit):
             await world.send(ANN, BEN, gold=6)
         await world.send(ANN, BEN, gold=5)
+
+
+async def test_daily_limit_does_not_count_what_came_back(autojump_clock: MockClock) -> None:
+    """Goods without room are the sender's again, also as far as the day goes."""
+    rules = ruleset(with_policy("reject", "per_day_max = 500"))
+    async with a_world(rules=rules) as world:
+        await world.look(ANN)
+        await world.look(BEN)
+        await trio.sleep(950)
+        for away_s in (0, 0, 100):
+            with pytest.raises(TransferReturned):
+                await world.send(ANN, BEN, wood=500)
+            await trio.sleep(away_s)
+        await world.order(BEN, "hut")
+        await world.send(ANN, BEN, wood=1)
+        with pytest.raises(TransferLimit) as refusal:
+            await world.send(ANN, BEN, wood=500)
+        assert refusal.value.left == {"wood": 499}
+
+
+async def test_transfer_is_answered_again_when_its_receiver_is_gone(
+    autojump_clock: MockClock,
+) -> None:
+    """The key gives its first answer, whether or not anybody has the name by now."""
+    async with a_world() as world:
+        sent = await world.send(ANN, BEN, key="a gift", gold=30)
+        await trio.sleep(100)
+        gone = SendTransfer(ANN, "sender", None, "", {"gold": 30}, "", "a gift", b"f")
+        again = await world.ask(gone)
+        assert (again.transfer, again.replayed) == (sent.transfer, True)
+        other = SendTransfer(ANN, "sender", None, "", {"gold": 30}, "", "another", b"f")
+        with pytest.raises(UnknownReceiver):
+            await world.ask(other)
+        assert world.stored(ANN)["gold"] == 20
 
 
 async def test_transfer_on_its_way_survives_a_restart(autojump_clock: MockClock) -> None:

@@ -145,7 +145,7 @@ async def test_grant_is_made_in_the_operators_name() -> None:
     }
     (message,) = world.asked_for(Grant)
     assert changed(message, fingerprint=b"") == Grant(
-        TARGET, {"metal": 5}, "a lost order", "ada", "k-1", b""
+        TARGET, {"metal": 5}, "a lost order", "ada", "operator k-1", b""
     )
     world.answers[Grant] = Granted(GRANT, replayed=True)
     again = await request(world, Call("POST", f"{BASE}/grants", GRANT_BODY), ADMIN)

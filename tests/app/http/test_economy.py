@@ -226,33 +226,44 @@ async def test_replayed_transfer_is_200() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "error", "status", "slug"),
+    "error", [authx.UnknownAccount(), authx.InvalidUsername("no")], ids=["nobody", "no name"]
+)
+async def test_transfer_to_nobody_is_for_its_key_to_answer(error: Exception) -> None:
+    """Who is not there now may have been when the same key was sent first."""
+    world = economy()
+    world.answers[FindAccount] = error
+    world.answers[SendTransfer] = Sent(TRANSFER, replayed=True)
+    assert (await send(world)).status_code == 200
+    (message,) = world.asked_for(SendTransfer)
+    assert (message.receiver_id, message.receiver_name) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "slug"),
     [
-        (FindAccount, authx.UnknownAccount(), 404, "unknown-account"),
-        (FindAccount, authx.InvalidUsername("no"), 404, "unknown-account"),
+        (inventory.UnknownReceiver(), 404, "unknown-account"),
         (
-            SendTransfer,
             inventory.InsufficientResources({"metal": 1}),
             409,
             "insufficient-resources",
         ),
-        (SendTransfer, inventory.UnknownAsset("gold"), 404, "unknown-asset"),
-        (SendTransfer, inventory.InvalidAmount("no"), 422, "invalid-request"),
-        (SendTransfer, inventory.TransferToSelf(), 422, "invalid-request"),
-        (SendTransfer, inventory.TransfersDisabled(), 409, "transfers-disabled"),
-        (SendTransfer, inventory.TransferLimit({"metal": 1}), 409, "transfer-limit"),
-        (SendTransfer, inventory.TransferReturned("t"), 409, "transfer-returned"),
-        (SendTransfer, inventory.IdempotencyKeyReused(), 422, "idempotency-key-reused"),
-        (SendTransfer, inventory.AccountGone(), 401, "invalid-token"),
+        (inventory.UnknownAsset("gold"), 404, "unknown-asset"),
+        (inventory.InvalidAmount("no"), 422, "invalid-request"),
+        (inventory.TransferToSelf(), 422, "invalid-request"),
+        (inventory.TransfersDisabled(), 409, "transfers-disabled"),
+        (inventory.TransferLimit({"metal": 1}), 409, "transfer-limit"),
+        (inventory.TransferReturned("t"), 409, "transfer-returned"),
+        (inventory.IdempotencyKeyReused(), 422, "idempotency-key-reused"),
+        (inventory.AccountGone(), 401, "invalid-token"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 async def test_transfer_that_is_refused_is_its_problem(
-    asked: type, error: Exception, status: int, slug: str
+    error: Exception, status: int, slug: str
 ) -> None:
     """Each refusal has its own problem; a missing receiver is not a missing sender."""
     world = economy()
-    world.answers[asked] = error
+    world.answers[SendTransfer] = error
     response = await send(world)
     assert response.status_code == status
     assert response.json()["type"] == f"/problems/{slug}"
