@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import trio
 from uuid_utils import uuid7
@@ -21,8 +21,10 @@ from actors.authx.refresh import RefreshToken, issue_refresh_token, read_refresh
 from actors.authx.usernames import parse_username
 from actors.database.errors import DatabaseError
 
+T = TypeVar("T")
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from datetime import datetime
 
     from structlog.typing import FilteringBoundLogger
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
     from actors.authx.settings import AuthxSettings
     from actors.authx.tokens import AccessTokens
     from actors.database.session import Script
+
+    _Find: TypeAlias = Script[account_store.Credentials | None]
+    _Act: TypeAlias = Callable[[account_store.Credentials], Awaitable[T]]
 
 PLAYER = "player"
 _NOBODY = ""
@@ -109,13 +114,15 @@ class AccountService:
             await slot.matches(None, request.password)
             raise InvalidCredentials from None
         attempt = _Attempt(username.key, request.address, request.password)
-        credentials = await self._verified(
-            account_store.find_credentials(username.key), attempt, slot
-        )
-        renewed_hash = None
-        if self._passwords.is_outdated(credentials.password_hash):
-            renewed_hash = await slot.hash(request.password)
-        return await self._open_session(credentials, renewed_hash)
+
+        async def open_session(credentials: account_store.Credentials) -> Tokens:
+            renewed_hash = None
+            if self._passwords.is_outdated(credentials.password_hash):
+                renewed_hash = await slot.hash(request.password)
+            return await self._open_session(credentials, renewed_hash)
+
+        find = account_store.find_credentials(username.key)
+        return await self._as_verified(find, attempt, slot, open_session)
 
     def read_refresh_token(self, text: str) -> RefreshToken:
         """Take a refresh token apart without the database; raises `InvalidToken`."""
@@ -168,21 +175,22 @@ class AccountService:
     async def change_password(self, request: messages.ChangePassword, slot: HashSlot) -> None:
         """Replace a password; at return only the session that asked is left."""
         self._passwords.check(request.new_password)
-        account_id = request.account_id
-        credentials = await self._verified_owner(
-            account_id, request.current_password, request.address, slot
-        )
-        if credentials.must_change_password and request.new_password == request.current_password:
-            raise InvalidPassword("must not be the one-time password itself")
-        new_hash = await slot.hash(request.new_password)
-        script = account_store.replace_password(
-            account_id,
-            session_id=request.session_id,
-            verified_hash=credentials.password_hash,
-            new_hash=new_hash,
-        )
-        try:
+        account_id, password = request.account_id, request.current_password
+
+        async def replace(credentials: account_store.Credentials) -> None:
+            if credentials.must_change_password and request.new_password == password:
+                raise InvalidPassword("must not be the one-time password itself")
+            new_hash = await slot.hash(request.new_password)
+            script = account_store.replace_password(
+                account_id,
+                session_id=request.session_id,
+                verified_hash=credentials.password_hash,
+                new_hash=new_hash,
+            )
             await self._connections.run(script)
+
+        try:
+            await self._as_owner(account_id, password, request.address, slot, replace)
         finally:
             self._memory.drop_account(account_id)
         self._log.info("password_changed", account_id=account_id)
@@ -190,12 +198,15 @@ class AccountService:
     async def erase_account(self, request: messages.EraseAccount, slot: HashSlot) -> None:
         """Remove an account and everything of it; at return none of its tokens counts."""
         account_id = request.account_id
-        credentials = await self._verified_owner(
-            account_id, request.password, request.address, slot
-        )
-        script = account_store.erase_account(account_id, verified_hash=credentials.password_hash)
+
+        async def erase(credentials: account_store.Credentials) -> None:
+            verified = credentials.password_hash
+            await self._connections.run(
+                account_store.erase_account(account_id, verified_hash=verified)
+            )
+
         try:
-            await self._connections.run(script)
+            await self._as_owner(account_id, request.password, request.address, slot, erase)
         finally:
             self._memory.drop_account(account_id)
         self._log.info("account_erased", account_id=account_id)
@@ -208,16 +219,37 @@ class AccountService:
             )
         )
 
-    async def _verified_owner(
-        self, account_id: str, password: str, address: str, slot: HashSlot
-    ) -> account_store.Credentials:
-        """Verify the password of someone who is logged in: a stolen token must not guess it."""
+    async def _as_owner(
+        self, account_id: str, password: str, address: str, slot: HashSlot, act: _Act[None]
+    ) -> None:
+        """Act for someone who is logged in: a stolen token must not guess the password."""
         # No username has a colon.
         attempt = _Attempt(f"account:{account_id}", address, password)
-        return await self._verified(account_store.get_credentials(account_id), attempt, slot)
+        find = account_store.get_credentials(account_id)
+        await self._as_verified(find, attempt, slot, act)
+
+    async def _as_verified(self, find: _Find, attempt: _Attempt, slot: HashSlot, act: _Act[T]) -> T:
+        """Verify a password, and act with what it was verified against.
+
+        Where that was replaced meanwhile it is verified once more: another login with the same
+        password may only have hashed it anew.
+
+        Raises:
+            InvalidCredentials: as `_verified`, or the password is another by now.
+        """
+        credentials = await self._verified(find, attempt, slot)
+        try:
+            return await act(credentials)
+        except InvalidCredentials:
+            now = await self._connections.run(find)
+            if now is None or now.suspended or now.password_hash == credentials.password_hash:
+                raise
+            if not await slot.matches(now.password_hash, attempt.password):
+                raise
+        return await act(now)
 
     async def _verified(
-        self, find: Script[account_store.Credentials | None], attempt: _Attempt, slot: HashSlot
+        self, find: _Find, attempt: _Attempt, slot: HashSlot
     ) -> account_store.Credentials:
         """Count an attempt, find what to check against, and verify the password.
 

@@ -7,37 +7,44 @@ whether or not a server was there to hear of it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Final
 
 import trio
 
 from actors.database.errors import DatabaseError
+from actors.inventory.errors import AccountGone, InventoryError
 from actors.inventory.messages import Freeze, Thaw
+from actors.storage import StorageError
 from bus import BusError, Topic
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from actors.authx.connections import Connections
-    from actors.database.session import Session
+    from actors.database.session import Script, Session
     from bus import Bus
 
 # Both halves are found through small partial indexes: only accounts that are, or were, suspended.
-_DIFFERENCES = """
+_DIFFERENCES: Final = """
 (select account_id, true as suspended
  from accounts join inventories using (account_id)
- where suspended_at is not null and frozen_ms is null
- limit $1)
+ where suspended_at is not null and frozen_ms is null and account_id > $1
+ order by account_id limit $2)
 union all
 (select account_id, false
  from inventories join accounts using (account_id)
- where frozen_ms is not null and suspended_at is null
- limit $1)
+ where frozen_ms is not null and suspended_at is null and account_id > $1
+ order by account_id limit $2)
+order by account_id limit $2
 """
+_FIRST: Final = "00000000-0000-0000-0000-000000000000"
 
-_PAGE = 200
-_REPLY_S = 10.0
-_RETRY_S = 1.0
+_PAGE: Final = 200
+_REPLY_S: Final = 10.0
+_RETRY_S: Final = 1.0
+_RETRY_MAX_S: Final = 16.0
+"""Between looks at what could not be said: longer each time, as it may be for good."""
 
 
 class Standstill:
@@ -55,29 +62,51 @@ class Standstill:
 
     async def run(self) -> None:
         """Work off the differences after every change, until cancelled."""
+        retry_s = math.inf
         while True:
-            await self._changed.wait()
+            with trio.move_on_after(retry_s):
+                await self._changed.wait()
             self._changed = trio.Event()
-            if not await self._work_off():
-                await trio.sleep(_RETRY_S)
-                self._changed.set()
+            if await self._work_off():
+                retry_s = math.inf
+            else:
+                retry_s = _RETRY_S if retry_s == math.inf else min(2 * retry_s, _RETRY_MAX_S)
 
     async def _work_off(self) -> bool:
-        """Tell every inventory that has to know; False where some could not be told yet."""
+        """Tell every inventory that has to know; False where some could not be told yet.
+
+        One that fails keeps nobody else from standing still, or from going on.
+        """
+        all_told, last = True, _FIRST
         while True:
             try:
-                differences = await self._connections.run(_differences)
-                for account_id, suspended in differences:
-                    body = Freeze(account_id) if suspended else Thaw(account_id)
-                    await self._bus.ask(Topic.TASK, body, key=account_id, timeout_s=_REPLY_S)
-                    self._log.info("standstill", account_id=account_id, suspended=suspended)
-            except (DatabaseError, BusError) as error:
+                differences = await self._connections.run(_differences_after(last))
+            except DatabaseError as error:
                 self._log.debug("standstill_delayed", error=str(error))
                 return False
-            if not differences:
-                return True
+            for account_id, suspended in differences:
+                all_told = await self._tell(account_id, suspended=suspended) and all_told
+                last = account_id
+            if len(differences) < _PAGE:
+                return all_told
+
+    async def _tell(self, account_id: str, *, suspended: bool) -> bool:
+        """Tell one inventory; False where that has to be tried again."""
+        body = Freeze(account_id) if suspended else Thaw(account_id)
+        try:
+            await self._bus.ask(Topic.TASK, body, key=account_id, timeout_s=_REPLY_S)
+        except AccountGone:
+            return True
+        except (BusError, InventoryError, StorageError) as error:
+            self._log.warning("standstill_delayed", account_id=account_id, error=str(error))
+            return False
+        self._log.info("standstill", account_id=account_id, suspended=suspended)
+        return True
 
 
-async def _differences(session: Session) -> list[tuple[str, bool]]:
-    rows = await session.fetch(_DIFFERENCES, _PAGE)
-    return [(row["account_id"], row["suspended"]) for row in rows]
+def _differences_after(account_id: str) -> Script[list[tuple[str, bool]]]:
+    async def script(session: Session) -> list[tuple[str, bool]]:
+        rows = await session.fetch(_DIFFERENCES, account_id, _PAGE)
+        return [(row["account_id"], row["suspended"]) for row in rows]
+
+    return script

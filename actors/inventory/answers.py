@@ -75,13 +75,12 @@ def _dispatch(dispatch: Dispatch, reply: Reply[Any] | None, bus: Bus) -> None:
     body = Deliver(dispatch.transfer, dispatch.replayed)
     try:
         reached = bus.send_nowait(Message(Topic.TASK, body, COURIER_KEY, reply))
-    except Overloaded as error:
-        # It is on record as being on its way: the courier finds it there later.
-        if reply is not None:
-            reply.fail(error)
-    else:
-        if not reached and reply is not None:
-            reply.close()
+    except Overloaded:
+        # Nothing is refused any more: it is on record as being on its way, and the courier finds
+        # it there later.
+        reached = 0
+    if not reached and reply is not None:
+        reply.close()
 
 
 def _send(reply: Reply[Any], answer: object) -> None:

@@ -4,10 +4,14 @@ A transfer that was sent stands in a table until the receiver, or else the sende
 it in; that and the inventory's own change are one unit. So the courier may ask as often as it
 likes, be killed at any moment, and begin again with what stands there as ``sent``. Neither
 Inventory ever waits for the other: two accounts that send to each other cannot block.
+
+A receiver that fails holds up nobody else: transfers to one receiver have a small share of the
+places, and give theirs up when those who wait for them have given up.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -25,22 +29,26 @@ from actors.inventory.messages import Deliver, ReceiveTransfer, TakeBackTransfer
 from actors.inventory.views import Sent, TransferRecord
 from actors.shutdown import Phase, Shutdown
 from actors.storage import Read, StorageClient, StorageError
-from bus import Bus, BusError, Message, Overloaded, Topic
+from bus import Bus, BusError, Message, Topic
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Sequence
 
     from structlog.typing import FilteringBoundLogger
 
+    from actors.storage import Row
     from bus import Reply, Subscription
 
 COURIER_KEY: Final = "transfers"
 """The key of the courier's messages on topic ``task``."""
 
-_RESCAN_S = 5.0
-_PAGE = 500
-_RETRY_S = 0.1
-_RETRY_MAX_S = 5.0
+_RESCAN_S: Final = 5.0
+_PAGE: Final = 500
+_RETRY_S: Final = 0.1
+_RETRY_MAX_S: Final = 5.0
+_RECEIVERS_MIN: Final = 8
+"""To how many receivers at least all places are, where every one of them is taken."""
 
 
 class Courier:
@@ -62,9 +70,13 @@ class Courier:
         self._storage = storage
         self._reply_s = reply_seconds_max
         self._in_flight_max = in_flight_max
+        self._to_one_max = -(-in_flight_max // _RECEIVERS_MIN)
+        # The other half is for those that are sent now.
+        self._picked_up_max = -(-in_flight_max // 2)
         self._rng = rng
         self._log = log
         self._waiting: dict[str, list[tuple[Reply[Any], bool]]] = {}
+        self._receivers: Counter[str] = Counter()
 
     @property
     def in_flight(self) -> int:
@@ -74,6 +86,7 @@ class Courier:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Deliver until `Phase.WORLD`; what is on its way then, the next start will deliver."""
         self._waiting.clear()
+        self._receivers.clear()
         with self._subscription.answering():
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._rescan, nursery)
@@ -90,50 +103,88 @@ class Courier:
                 nursery.cancel_scope.cancel()
 
     def _accept(self, nursery: trio.Nursery, delivery: Deliver, message: Message) -> None:
-        waiting = self._waiting.get(delivery.transfer.id)
-        if waiting is None:
-            if len(self._waiting) >= self._in_flight_max:
-                # It stands in the table: a later look will find it.
-                if message.reply is not None:
-                    message.reply.fail(Overloaded("too many transfers are on their way"))
-                return
-            waiting = self._waiting[delivery.transfer.id] = []
-            nursery.start_soon(self._carry, delivery.transfer, delivery.replayed)
-        if message.reply is not None:
-            waiting.append((message.reply, delivery.replayed))
+        transfer, replayed, reply = delivery.transfer, delivery.replayed, message.reply
+        taken = transfer.id in self._waiting or self._take(
+            nursery, transfer, self._in_flight_max, known=replayed
+        )
+        if reply is None:
+            return
+        if taken:
+            self._waiting[transfer.id].append((reply, replayed))
+        else:
+            # It stands in the table: a later look will find it.
+            reply.close()
+
+    def _take(
+        self, nursery: trio.Nursery, transfer: TransferRecord, places: int, *, known: bool
+    ) -> bool:
+        """Begin to carry a transfer, if there is a place for it."""
+        receiver = transfer.receiver_id
+        if len(self._waiting) >= places or self._receivers[receiver] >= self._to_one_max:
+            return False
+        self._receivers[receiver] += 1
+        self._waiting[transfer.id] = []
+        nursery.start_soon(self._carry, transfer, known)
+        return True
 
     async def _rescan(self, nursery: trio.Nursery) -> None:
-        """Look for transfers that nobody carries: after a start, or an overload."""
+        """Look for transfers that nobody carries: after a start, an overload, or a failure."""
+        last = ""
         while True:
             try:
-                await self._pick_up(nursery)
+                last = await self._pick_up(nursery, last)
             except (BusError, StorageError) as error:
                 self._log.warning("transfers_unreadable", error=str(error))
             await trio.sleep(_RESCAN_S)
 
-    async def _pick_up(self, nursery: trio.Nursery) -> None:
-        [rows] = await self._storage.read(
-            Read("transfers", where={"state": "sent"}, order_by="transfer_id", limit=_PAGE)
-        )
+    async def _pick_up(self, nursery: trio.Nursery, last: str) -> str:
+        """Take a page of those after ``last``; give after which to look on, "" for the first.
+
+        Those that fail again and again so hide nobody who comes after them.
+        """
+        rows = await self._on_their_way(last)
         for transfer in map(records.transfer_from_row, rows):
-            if transfer.id not in self._waiting and len(self._waiting) < self._in_flight_max:
-                self._waiting[transfer.id] = []
+            if len(self._waiting) >= self._picked_up_max:
+                return last
+            last = transfer.id
+            if last not in self._waiting:
                 # It may have arrived while the rows were on their way here.
-                nursery.start_soon(self._carry, transfer, True)  # noqa: FBT003
+                self._take(nursery, transfer, self._picked_up_max, known=True)
+        return last if len(rows) == _PAGE else ""
+
+    async def _on_their_way(self, last: str) -> Sequence[Row]:
+        [rows] = await self._storage.read(
+            Read(
+                "transfers",
+                where={"state": "sent"},
+                above=("transfer_id", last) if last else None,
+                order_by="transfer_id",
+                limit=_PAGE,
+            )
+        )
+        return rows
 
     async def _carry(self, transfer: TransferRecord, known: bool) -> None:  # noqa: FBT001
-        """Carry one transfer until it is settled, however often it takes, and answer for it.
+        """Carry one transfer until it is settled, or who waits for it has given up; answer for it.
 
         One that was asked for before (``known``) is likely to have arrived long ago.
         """
-        settled = await self._persist(transfer, look_first=known)
+        settled: TransferRecord | None = None
+        with trio.move_on_after(self._reply_s):
+            settled = await self._persist(transfer, look_first=known)
+        self._receivers[transfer.receiver_id] -= 1
+        if not self._receivers[transfer.receiver_id]:
+            del self._receivers[transfer.receiver_id]
         for reply, replayed in self._waiting.pop(transfer.id):
-            if settled.state == "delivered":
+            if settled is None:
+                reply.close()
+            elif settled.state == "delivered":
                 reply.send_nowait(Sent(settled, replayed))
             else:
                 reply.fail(TransferReturned(transfer.id, replayed=replayed))
 
     async def _persist(self, transfer: TransferRecord, *, look_first: bool) -> TransferRecord:
+        """Settle a transfer, however often it takes, until cancelled."""
         retry_s = _RETRY_S
         while True:
             try:

@@ -56,8 +56,8 @@ class Read(msgspec.Struct, frozen=True, gc=False):
     within: Mapping[str, tuple[object, ...]] = msgspec.field(
         default_factory=dict[str, tuple[object, ...]]
     )
-    above: tuple[str, int] | None = None
-    at_most: tuple[str, int] | None = None
+    above: tuple[str, int | str] | None = None
+    at_most: tuple[str, int | str] | None = None
     order_by: str | None = None
     descending: bool = False
     limit: int | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
@@ -10,6 +10,7 @@ import trio
 from actors.inventory.errors import (
     IdempotencyKeyReused,
     InsufficientResources,
+    InventoryError,
     TransferLimit,
     TransferReturned,
     TransfersDisabled,
@@ -17,12 +18,14 @@ from actors.inventory.errors import (
     UnknownReceiver,
 )
 from actors.inventory.messages import ListTransfers, SendTransfer
+from bus import ActorStopped, BusError, ReplyTimeout
 from tests.actors.inventory.world import TOWN, Tampered, World, a_world, account, ruleset
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
     from actors.inventory.views import TransferRecord
+    from actors.storage import Row
 
 ANN, BEN = account(1), account(2)
 
@@ -180,6 +183,54 @@ async def test_transfer_is_answered_again_when_its_receiver_is_gone(
         with pytest.raises(UnknownReceiver):
             await world.ask(other)
         assert world.stored(ANN)["gold"] == 20
+
+
+async def test_receiver_that_fails_holds_up_nobody_else(autojump_clock: MockClock) -> None:
+    """Its transfers take few of the places, give them up, and hide none that come after them."""
+    broken, spammer = account(3), account(4)
+    engine = Tampered()
+    rules = ruleset(TOWN.replace("start = 50\n", "start = 5000\n"))
+    async with a_world(rules=rules, engine=engine) as world:
+        for who in (broken, spammer, ANN, BEN):
+            await world.look(who)
+    whole = engine.row("inventories", broken)["state"]
+    engine.row("inventories", broken)["state"] = whole.replace('"amounts"', '"was"')
+
+    few: dict[str, Any] = {"rules": rules, "engine": engine, "transfers_in_flight_max": 32}
+    async with a_world(**few) as world, trio.open_nursery() as nursery:
+        answers: list[type[Exception]] = []
+        for _ in range(600):
+            nursery.start_soon(_send_in_vain, world, spammer, broken, answers)
+        await trio.sleep(1)
+        assert world.courier.in_flight == 4
+        assert (await world.send(ANN, BEN, gold=7)).transfer.state == "delivered"
+        await trio.sleep(60)
+        assert len(answers) == 600
+        assert set(answers) <= {ActorStopped, ReplyTimeout}
+
+    async with a_world(**few) as world:
+        late = (await world.send(ANN, BEN, gold=7)).transfer
+        engine.row("transfers", late.id).update(state="sent", settled_ms=None, version=1)
+        await trio.sleep(60)
+        assert engine.row("transfers", late.id)["state"] == "delivered"
+        assert len(_on_their_way(engine)) == 600
+        engine.row("inventories", broken)["state"] = whole
+        await trio.sleep(2000)
+        assert _on_their_way(engine) == []
+        assert world.stored(broken)["gold"] == 5000 + 600
+
+
+async def _send_in_vain(
+    world: World, sender: str, receiver: str, answers: list[type[Exception]]
+) -> None:
+    try:
+        await world.send(sender, receiver, gold=1)
+    except (BusError, InventoryError) as error:
+        answers.append(type(error))
+
+
+def _on_their_way(engine: Tampered) -> list[Row]:
+    return [row for row in engine.rows("transfers") if row["state"] == "sent"]
 
 
 async def test_transfer_on_its_way_survives_a_restart(autojump_clock: MockClock) -> None:

@@ -222,6 +222,7 @@ async def a_world(
     renamed: Mapping[str, str] | None = None,
     settings: InventoriesSettings | None = None,
     engine: Tampered | None = None,
+    transfers_in_flight_max: int = 1024,
     began: datetime = datetime(2026, 1, 1, tzinfo=UTC),
 ) -> AsyncGenerator[World]:
     """Run a world for the length of the block, then shut it down in phases."""
@@ -276,6 +277,7 @@ async def a_world(
                 bus,
                 client,
                 reply_seconds_max=10,
+                in_flight_max=transfers_in_flight_max,
                 rng=rng,
                 log=log,
             )

@@ -1,0 +1,123 @@
+"""Suspended accounts' inventories are told to stand still, whatever becomes of some of them."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, cast
+
+import pytest
+import trio
+from uuid_utils import uuid7
+
+from actors.authx import account_store, standstill
+from actors.authx.account_store import NewAccount
+from actors.authx.standstill import Standstill
+from actors.authx.usernames import parse_username
+from actors.database.driver import open_database
+from actors.inventory.errors import AccountGone, RulesetMismatch
+from actors.inventory.messages import Freeze, Thaw
+from bus import Bus, Interest, Topic, open_broadcast_channel
+from tests.actors.authx.support import WallClock
+from tests.postgres import quiet_log
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+
+    from actors.authx.connections import Connections
+    from actors.database.driver import Connection
+    from actors.database.session import Session
+    from bus import Subscription
+
+FAILURES = (RulesetMismatch(("scout",)), None, AccountGone())
+"""What the first inventories answer at first; None: they fail themselves."""
+_INSERT = """
+insert into inventories (account_id, version, ruleset, at_ms, ledger_seq, state)
+select account_id, 1, 'r', 0, 0, '{}' from accounts
+"""
+_FROZEN = "select account_id from inventories where frozen_ms is not null order by 1"
+
+
+@pytest.fixture
+async def connection(database_dsn: str) -> AsyncIterator[Connection]:
+    """Give a connection to a database with six accounts, in the order of their ids."""
+    async with open_database(database_dsn, log=quiet_log()) as database:
+        connection = await database.connect(name="test")
+        for name in ("ann", "ben", "cid", "dee", "eve", "fay"):
+            new = NewAccount(str(uuid7()), parse_username(name), "x", "player", WallClock().now)
+            await connection.run(account_store.insert_account(new))
+        await connection.run(lambda session: session.execute(_INSERT))
+        yield connection
+        await connection.aclose()
+
+
+async def carry_out(connection: Connection, body: object) -> None:
+    """Freeze or thaw as the Inventory would."""
+    assert isinstance(body, Freeze | Thaw)
+    frozen_ms = 1 if isinstance(body, Freeze) else None
+    sql = "update inventories set frozen_ms = $1 where account_id = $2"
+    await connection.run(lambda session: session.execute(sql, frozen_ms, body.account_id))
+
+
+async def play(
+    inventories: Subscription, connection: Connection, failing: Mapping[str, Exception | None]
+) -> None:
+    """Be every inventory; some of them fail."""
+    async for message in inventories:
+        assert message.reply is not None
+        failure = failing.get(message.key or "", ...)
+        if failure is ...:
+            await carry_out(connection, message.body)
+            message.reply.send_nowait(None)
+        elif failure is None:
+            message.reply.close()
+        else:
+            message.reply.fail(cast("Exception", failure))
+
+
+@asynccontextmanager
+async def standing_still(
+    connection: Connection, failing: Mapping[str, Exception | None]
+) -> AsyncGenerator[Standstill]:
+    """Run it beside inventories that are played."""
+    with open_broadcast_channel() as bus:
+        inventories = bus.subscribe(Interest(Topic.TASK, unclaimed=True), buffer=100)
+        made = Standstill(cast("Connections", connection), cast("Bus", bus), log=quiet_log())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(play, inventories, connection, failing)
+            nursery.start_soon(made.run)
+            yield made
+            nursery.cancel_scope.cancel()
+
+
+async def frozen(connection: Connection, count: int) -> list[str]:
+    """Wait until so many inventories stand still; give whose."""
+
+    async def look(session: Session) -> list[str]:
+        return [row["account_id"] for row in await session.fetch(_FROZEN)]
+
+    with trio.fail_after(10):
+        while len(found := await connection.run(look)) != count:  # noqa: ASYNC110
+            await trio.sleep(0.01)
+    return found
+
+
+async def test_failing_inventories_keep_no_other_from_standing_still(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many fail, and before whom: all others are told, and those are, later."""
+    monkeypatch.setattr(standstill, "_PAGE", 2)
+    accounts = await connection.run(
+        lambda session: session.fetch("select account_id from accounts order by 1")
+    )
+    ids = [row["account_id"] for row in accounts]
+    failing = dict(zip(ids, FAILURES, strict=False))
+    async with standing_still(connection, failing) as made:
+        await connection.run(lambda s: s.execute("update accounts set suspended_at = now()"))
+        made.look_again()
+        assert await frozen(connection, 3) == ids[3:]
+        failing.clear()
+        assert await frozen(connection, 6) == ids
+        failing[ids[0]] = FAILURES[0]
+        await connection.run(lambda s: s.execute("update accounts set suspended_at = null"))
+        made.look_again()
+        assert await frozen(connection, 1) == ids[:1]
