@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -129,6 +130,8 @@ class _Server:
             log=log,
         )
         self._connections: set[Connection | DirectConnection] = set()
+        # Of the connections by TLS, whether or not they have shaken hands yet.
+        self._handshakes: set[trio.CancelScope] = set()
         self._addresses: Counter[str] = Counter()
         self._open = self._refusals = 0
         self._none_left = trio.Event()
@@ -169,17 +172,22 @@ class _Server:
             await self._serve_plain(address, sock)
             return
         settings = self._settings
+        deadline = trio.current_time() + settings.first_byte_timeout_ms / 1000
+        handshake = trio.CancelScope(deadline=-math.inf if self._lane.stopping else deadline)
+        self._handshakes.add(handshake)
         try:
             await serve_decrypted(
                 sock,
                 self._tls,
                 partial(self._serve_plain, address),
-                handshake_s=settings.first_byte_timeout_ms / 1000,
+                handshake=handshake,
                 send_s=settings.send_timeout_ms / 1000,
             )
         # One connection's failure is its own.
         except Exception as error:  # noqa: BLE001
             self._log.error("connection_failed", exc_info=error)
+        finally:
+            self._handshakes.discard(handshake)
 
     async def _serve_plain(self, address: str, sock: socket.socket) -> None:
         connection: Connection | DirectConnection
@@ -217,6 +225,8 @@ class _Server:
         gc.freeze()
         self._lane.stopping = True
         await self._context.terminated.set()
+        for handshake in self._handshakes:
+            handshake.cancel()
         for connection in tuple(self._connections):
             connection.drain()
         with trio.move_on_after(self._settings.shutdown_timeout_ms / 1000):

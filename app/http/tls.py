@@ -44,22 +44,24 @@ async def serve_decrypted(
     context: ssl.SSLContext,
     serve: Callable[[socket.socket], Awaitable[None]],
     *,
-    handshake_s: float,
+    handshake: trio.CancelScope,
     send_s: float,
 ) -> None:
     """Shake hands, then ``serve`` what comes out, until either side ends it.
 
-    ``serve`` owns the socket that it gets. A handshake that fails, or takes longer than
-    ``handshake_s``, and a client that does not take a piece within ``send_s``, end this
-    connection and nothing else.
+    ``serve`` owns the socket that it gets. A handshake that fails, or is cancelled by the scope
+    ``handshake``, and a client that does not take a piece within ``send_s``, end this connection
+    and nothing else.
     """
     outer = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
     stream = trio.SSLStream(outer, context, server_side=True, https_compatible=True)
     with sock:
         try:
-            with trio.fail_after(handshake_s):
+            with handshake:
                 await stream.do_handshake()
-        except (trio.BrokenResourceError, trio.TooSlowError):
+        except trio.BrokenResourceError:
+            return
+        if handshake.cancelled_caught:
             return
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)  # noqa: FBT003 - as the standard library has it

@@ -272,6 +272,17 @@ async def test_login_renews_a_hash_with_outdated_parameters(database_dsn: str) -
         assert len(running.engine.operations) == 1
 
 
+async def test_logins_at_once_renew_a_hash_and_are_all_let_in(database_dsn: str) -> None:
+    """The first replaces what the others were verified against: they are verified once more."""
+    async with running_authx(database_dsn) as running:
+        account = await running.register()
+    stronger = replace(CHEAP, argon2_time_cost=500, hash_workers=4)
+    async with running_authx(database_dsn, stronger) as running, trio.open_nursery() as nursery:
+        for _ in range(4):
+            nursery.start_soon(running.login, account.username)
+    assert "hash" in [operation.split()[0] for operation in running.engine.operations]
+
+
 async def test_login_beyond_the_sessions_of_an_account_ends_the_oldest(database_dsn: str) -> None:
     """An account has a bounded number of sessions; the newest ones live."""
     async with running_authx(database_dsn, replace(CHEAP, sessions_per_account_max=2)) as running:

@@ -91,16 +91,20 @@ async def test_failed_handshake_ends_one_connection(
 async def test_shutdown_closes_idle_connections_over_tls(
     tls_settings: HttpSettings, authority: trustme.CA
 ) -> None:
-    """They do not hold it up."""
+    """They do not hold it up, and neither does who has not even shaken hands."""
     async with serving(settings=tls_settings) as server:
         stream = await connect(server, authority)
         await stream.send_all(get())
         await read_until(stream, b'"ok"}')
+        silent = await server.connect()
+        while server.traffic.connections_open < 2:  # noqa: ASYNC110 - the client cannot tell
+            await trio.sleep(0.005)
         started = trio.current_time()
         server.stop.set()
         await server.stopped.wait()
         assert trio.current_time() - started < 0.8
         assert await stream.receive_some() == b""
+        assert await silent.read_to_end() == b""
         await trio.aclose_forcefully(stream)
 
 
