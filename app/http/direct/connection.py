@@ -1,8 +1,8 @@
 """One connection of the fast lane: requests in, answers out, in the connection's own task.
 
-There is one cancel scope for the whole connection and no timer: whoever keeps the connections
-calls `check` now and then, which ends what is overdue. Sockets are used as they are: a request
-costs one wait, one receive and one send.
+There is one cancel scope for the whole connection, one more while a body is waited for, and no
+timer: whoever keeps the connections calls `check` now and then, which ends what is overdue. Sockets
+are used as they are: a request costs one wait, one receive and one send.
 """
 
 from __future__ import annotations
@@ -69,15 +69,14 @@ class DirectConnection:
     __slots__ = (
         "_aborted",
         "_answered_in_a_row",
+        "_body_scope",
         "_client",
         "_due",
         "_events",
         "_head_begun",
         "_idle",
-        "_in_body",
         "_in_hand_since",
         "_lane",
-        "_late",
         "_scope",
         "_successor",
         "_wire",
@@ -89,11 +88,12 @@ class DirectConnection:
         self._lane = lane
         self._client = client
         self._scope = trio.CancelScope()
+        self._body_scope: trio.CancelScope | None = None
         self._due = math.inf
         self._in_hand_since = math.inf
         self._idle = True
         self._head_begun = False
-        self._in_body = self._late = self._aborted = False
+        self._aborted = False
         self._answered_in_a_row = 0
         self._events: StreamFront | None = None
         self._successor: Successor | None = None
@@ -103,8 +103,7 @@ class DirectConnection:
     def check(self, now: float) -> None:
         """End what is overdue at the time ``now`` of Trio's clock; never waits."""
         if now >= self._due:
-            self._late = True
-            self._scope.cancel()
+            (self._body_scope or self._scope).cancel()
         elif now - self._in_hand_since > GONE_AFTER_S and self._wire.was_reset():
             # The answer has no reader. What the request has handed to an actor takes effect.
             self._aborted = True
@@ -153,9 +152,6 @@ class DirectConnection:
         self._due = self._in_hand_since = math.inf
         if self._aborted:
             self._wire.reset()
-        elif self._late and self._in_body:
-            limit = self._lane.settings.body_timeout_ms
-            await self._refuse(BodyTimeout(f"the body did not arrive within {limit} ms"))
         elif isinstance(following, _HandOver):
             await self._hand_over(following.data)
         elif isinstance(following, _Stream):
@@ -310,21 +306,32 @@ class DirectConnection:
         Raises:
             PayloadTooLarge, MalformedRequest, HeadersTooLarge: it is not to be read, or ends
                 before it is whole.
+            BodyTimeout: it does not arrive in time.
         """
         body = self._new_body(head)
         rest = body.feed(data)
         if rest is None:
             if head.expects_continue and not data:
                 await self._send(CONTINUE)
-            self._due = trio.current_time() + self._lane.body_s
-            self._in_body = True
-            while rest is None:
-                more = await self._wire.receive()
-                if not more:
-                    raise MalformedRequest(_TOO_SHORT)
-                rest = body.feed(more)
-            self._in_body = False
+            rest = await self._receive_rest(body)
         return body.value(), rest
+
+    async def _receive_rest(self, body: LengthBody | ChunkedBody) -> bytes:
+        rest: bytes | None = None
+        self._due = trio.current_time() + self._lane.body_s
+        try:
+            with trio.CancelScope() as self._body_scope:
+                while rest is None:
+                    more = await self._wire.receive()
+                    if not more:
+                        raise MalformedRequest(_TOO_SHORT)
+                    rest = body.feed(more)
+        finally:
+            self._body_scope = None
+        if rest is None:
+            limit = self._lane.settings.body_timeout_ms
+            raise BodyTimeout(f"the body did not arrive within {limit} ms")
+        return rest
 
     # ------------------------------------------------------------ what follows
 

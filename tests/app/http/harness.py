@@ -55,7 +55,9 @@ from actors.ticker.messages import GetWorld, World
 from app.gateway import Gateway
 from app.http import HttpSettings, create_app, serve_http
 from app.http.endpoints import ENDPOINTS
+from app.http.instruments import Instruments
 from app.http.traffic import Traffic
+from app.logs import bind_handled
 from bus import Interest, Message, Topic, open_broadcast_channel
 
 if TYPE_CHECKING:
@@ -229,7 +231,7 @@ class FakeWorld:
         self.bus = open_broadcast_channel()
         self.log: FilteringBoundLogger = structlog.wrap_logger(
             None,
-            processors=[self.capture],
+            processors=[bind_handled, self.capture],
             wrapper_class=structlog.make_filtering_bound_logger(0),
         )
 
@@ -452,14 +454,18 @@ async def serving(
     endpoints: Sequence[Endpoint] = ENDPOINTS,
     wrap: Callable[[Any], Any] = lambda app: app,
     traffic: Traffic | None = None,
+    instruments: Instruments | None = None,
 ) -> AsyncGenerator[Serving]:
     """Serve a world on a free port of loopback, for a bounded time."""
     world = world or FakeWorld()
     settings = replace(settings, fast_lane=LANE == FAST)
     traffic = traffic or Traffic()
+    instruments = instruments or Instruments(traffic)
     stop, stopped = trio.Event(), trio.Event()
     gateway = world.gateway(settings.reply_timeout_ms / 1000)
-    app = wrap(create_app(gateway, settings, log=world.log, endpoints=endpoints))
+    app = wrap(
+        create_app(gateway, settings, log=world.log, endpoints=endpoints, instruments=instruments)
+    )
 
     async def serve(*, task_status: trio.TaskStatus[int]) -> None:
         await serve_http(

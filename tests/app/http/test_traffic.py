@@ -139,14 +139,15 @@ async def test_access_log_event_says_what_was_asked_and_what_came_of_it(
     """Path without query, route, status, milliseconds and address; a lost client has no status."""
     world = FakeWorld()
     instruments = Instruments(access_log=AccessLog.ALL)
-    query = {"query_string": b"token=secret"}
-    await through(answering(200, route="/{x}", after_s=0.25), instruments, world.log, **query)
+    given = {"query_string": b"token=secret", "headers": [(b"x-request-id", b"one")]}
+    await through(answering(200, route="/{x}", after_s=0.25), instruments, world.log, **given)
     with trio.move_on_after(1):
         await through(answering(200, after_s=5), instruments, world.log, client=None)
     told, lost = world.events("http_request")
     assert {**told} == {
         "event": "http_request",
         "log_level": "info",
+        "request_id": "one",
         "method": "GET",
         "path": "/x",
         "route": "/{x}",
