@@ -22,6 +22,7 @@ from app.http.errors import HttpError, MalformedRequest
 from app.http.exchange import Headers
 from app.http.head import HEAD_END, NEVER_SERVED, check_begun, parse_head
 from app.http.problems import problem_of
+from app.http.reasons import reason_of
 from app.http.streams.front import StreamRequest
 from app.http.streams.fronts import front_of
 
@@ -188,6 +189,9 @@ class HttpProtocol(H11Protocol):
         await self._send_problem(self._strict.fault or MalformedRequest("this is not HTTP/1.1"))
 
     async def _send_h11_event(self, event: H11SendableEvent) -> None:
+        if isinstance(event, h11.Response | h11.InformationalResponse):
+            status = event.status_code
+            event = type(event)(headers=event.headers, status_code=status, reason=reason_of(status))
         try:
             data = self.connection.send(event)
         except h11.LocalProtocolError:

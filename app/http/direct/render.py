@@ -7,13 +7,15 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+from app.http.reasons import reason_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from app.http.exchange import HttpResponse
     from app.http.policy import Policy
 
-CONTINUE: Final = b"HTTP/1.1 100 \r\n\r\n"
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _HEADS_MAX: Final = 512
 """How many combinations of status and headers are kept; what varies for ever is not worth it."""
 
@@ -63,4 +65,4 @@ class Renderer:
 
 def _head(status: int, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
     lines = b"".join([b"%b: %b\r\n" % header for header in headers])
-    return b"HTTP/1.1 %d %b\r\n%b" % (status, HTTPStatus(status).phrase.encode("ascii"), lines)
+    return b"HTTP/1.1 %d %b\r\n%b" % (status, reason_of(status), lines)

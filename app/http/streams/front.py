@@ -11,7 +11,6 @@ import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from email.utils import formatdate
-from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar, cast
 
 import trio
@@ -26,6 +25,7 @@ from app.http.errors import (
 )
 from app.http.exchange import HttpRequest
 from app.http.pipeline import bearer_token, bind
+from app.http.reasons import reason_of
 from app.http.streams.translate import BYE, end_of
 from app.http.streams.wire import ClientGone
 from app.http.trail import Trail
@@ -263,7 +263,7 @@ class StreamFront(ABC):
             (REQUEST_ID, trail.request_id.encode("ascii")),
             (b"date", formatdate(usegmt=True).encode("ascii")),
         )
-        lines = [b"HTTP/1.1 %d %s" % (status, HTTPStatus(status).phrase.encode("ascii"))]
+        lines = [b"HTTP/1.1 %d %s" % (status, reason_of(status))]
         lines += [b"%s: %s" % header for header in whole]
         await self.wire.send(b"\r\n".join([*lines, b"", b""]))
 

@@ -10,7 +10,7 @@ import trio
 
 from app.http.instruments import AccessLog, Instruments
 from app.http.traffic import Traffic
-from tests.app.http.harness import SETTINGS, FakeWorld, serving
+from tests.app.http.harness import SETTINGS, FakeWorld, get, serving
 from tests.app.http.test_connection import post
 from tests.app.http.test_limits import slug
 
@@ -71,3 +71,26 @@ async def test_body_that_does_not_come_is_refused_as_any_other_request() -> None
         await check(watched, response, 408)
         assert (await watched.told())["route"] == "/v1/accounts"
         assert await client.read_to_end() == b""
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "first"),
+    [
+        (get(), b"200 OK"),
+        (get("/nope"), b"404 Not Found"),
+        (post("Content-Length: 2", body=b"{}"), b"422 Unprocessable Content"),
+        (post("Content-Length: 90000"), b"413 Content Too Large"),
+        (get("/" + "a" * 9_000), b"414 URI Too Long"),
+        (get("/healthz", "Host: y"), b"400 Bad Request"),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+async def test_answer_begins_with_the_words_of_the_standard(
+    request_bytes: bytes, first: bytes
+) -> None:
+    """Each status has its reason phrase (RFC 9110, 15), whatever Python calls it."""
+    async with serving() as server:
+        client = await server.connect()
+        await client.send(request_bytes)
+        answer = await client.stream.receive_some()
+        assert answer.partition(b"\r\n")[0] == b"HTTP/1.1 " + first

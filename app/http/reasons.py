@@ -1,0 +1,24 @@
+"""What stands beside a status in the first line of an answer: the words of RFC 9110."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Until 3.13 Python says here what older RFCs said.
+_RENAMED: Final[Mapping[int, bytes]] = MappingProxyType(
+    {413: b"Content Too Large", 414: b"URI Too Long", 422: b"Unprocessable Content"}
+)
+
+
+def reason_of(status: int) -> bytes:
+    """Give the reason phrase of a status.
+
+    Raises:
+        ValueError: there is no such status.
+    """
+    return _RENAMED.get(status) or HTTPStatus(status).phrase.encode("ascii")
