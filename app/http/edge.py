@@ -16,6 +16,7 @@ from app.http.cancellation import split_failure
 from app.http.errors import HttpError, MalformedRequest, NotFound
 from app.http.exchange import Headers
 from app.http.gate import Gate
+from app.http.head import path_of
 from app.http.instruments import Instruments, NoRequestTracer
 from app.http.policy import Policy
 from app.http.problems import problem_of
@@ -83,6 +84,8 @@ class Edge:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope["headers"])
+        if "raw_path" in scope:
+            scope["path"] = path_of(scope["raw_path"])
         trail = self._trail_of(scope, headers)
         scope.setdefault("state", {}).update(request_id=trail.request_id, trail=trail)
         with handling(trail), self._instruments.tracer.request(scope["headers"], trail):

@@ -39,6 +39,7 @@ _LENGTH = re.compile(rb"[0-9]{1,18}")
 _HOST = re.compile(
     rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?", re.ASCII
 )
+_ENCODED_SLASH = re.compile(rb"%2f", re.IGNORECASE)
 _CODING = b"transfer-encoding"
 _CONTROLS = 0x21
 """A request begins with a visible character; TLS, for one, does not."""
@@ -71,7 +72,8 @@ class Head:
     """The head of one request.
 
     ``length`` is of the body in bytes, None where it comes in chunks. ``path`` is what stands
-    before the ``?`` of the target, decoded, and ``query`` what follows it, not decoded.
+    before the ``?`` of the target, as `path_of` gives it, and ``query`` what follows it, not
+    decoded.
     """
 
     __slots__ = (
@@ -92,7 +94,7 @@ class Head:
         self.method = method.decode("ascii")
         self.target = target
         path, _, self.query = target.partition(b"?")
-        self.path = unquote(path.decode("ascii")) if b"%" in path else path.decode("ascii")
+        self.path = path_of(path) if b"%" in path else path.decode("ascii")
         self.version = version
         self.fields = fields = Headers(headers)
         self.length: int | None = 0
@@ -115,6 +117,16 @@ class Head:
         other.expects_continue = self.expects_continue
         other.keep_alive = self.keep_alive
         return other
+
+
+def path_of(raw: bytes) -> str:
+    """Decode a path for finding its route.
+
+    One with an encoded slash is left as it came, and so found nowhere: such a slash separates
+    nothing (RFC 3986, 2.2), but whoever stands in front may take it for one, or not.
+    """
+    path = raw.decode("ascii")
+    return path if _ENCODED_SLASH.search(raw) is not None else unquote(path)
 
 
 class _Collector:

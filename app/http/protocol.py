@@ -20,7 +20,7 @@ from app.http.direct.body import ChunkedBody
 from app.http.edge import REQUEST_ID, new_request_id, request_id_of
 from app.http.errors import HttpError, MalformedRequest
 from app.http.exchange import Headers
-from app.http.head import HEAD_END, NEVER_SERVED, check_begun, parse_head
+from app.http.head import HEAD_END, NEVER_SERVED, check_begun, parse_head, path_of
 from app.http.problems import problem_of
 from app.http.reasons import reason_of
 from app.http.streams.front import StreamRequest
@@ -144,7 +144,8 @@ class HttpProtocol(H11Protocol):
 
     async def _create_stream(self, request: h11.Request) -> None:
         self._method = request.method.decode("ascii")
-        front = front_of(request.target) if self._streams else None
+        path = path_of(request.target.partition(b"?")[0])
+        front = front_of(path) if self._streams else None
         if front is not None:
             self._hand_over(front, request)
             return

@@ -178,7 +178,7 @@ class DirectConnection:
                 await self._refuse(fault)
                 return None
             rest = data[end:]
-            front = None if lane.streams is None else front_of(head.target)
+            front = None if lane.streams is None else front_of(head.path)
             if front is not None:
                 request = StreamRequest(
                     head.method,

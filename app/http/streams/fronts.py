@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
     from app.http.streams.front import StreamFront
 
-_FRONTS: Mapping[bytes, type[StreamFront]] = MappingProxyType(
-    {SSE_PATH.encode(): SseStream, WEBSOCKET_PATH.encode(): WebSocketStream}
+_FRONTS: Mapping[str, type[StreamFront]] = MappingProxyType(
+    {SSE_PATH: SseStream, WEBSOCKET_PATH: WebSocketStream}
 )
 
 
-def front_of(target: bytes) -> type[StreamFront] | None:
-    """Say what serves a request target; None where it is not for a stream."""
-    return _FRONTS.get(target.partition(b"?")[0])
+def front_of(path: str) -> type[StreamFront] | None:
+    """Say what serves a path, decoded as for any route; None where it is not for a stream."""
+    return _FRONTS.get(path)

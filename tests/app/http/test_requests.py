@@ -19,6 +19,7 @@ from bus import Overloaded
 from tests.app.http.harness import (
     BEARER,
     DROPPED,
+    ORDER_ID,
     SETTINGS,
     SILENT,
     FakeWorld,
@@ -53,6 +54,15 @@ BODY = b'{"username":"ada","password":"correct horse"}'
         "/static/x",
         "/v1/world;x",
         "/v1/world%00",
+        "/v1%2Fworld",
+        "/v1%2fworld",
+        "/%2Fv1/world",
+        "/v1/admin%2Fstatus",
+        "/v1%2Fadmin%2Fstatus",
+        "/v1/%77orld%2F",
+        "/problems%2Fqueue-full",
+        "/problems/queue%2Dfull%2F",
+        "/problems/x%2Fqueue-full",
     ],
 )
 async def test_unknown_path_is_404(path: str) -> None:
@@ -63,6 +73,26 @@ async def test_unknown_path_is_404(path: str) -> None:
         assert response.headers["content-type"] == "application/problem+json"
         assert response.headers["x-request-id"]
         assert response.json()["type"] == "/problems/not-found"
+
+
+@pytest.mark.parametrize("path", ["/v1/%77orld", "/%761/world", "/v1/worl%64"])
+async def test_path_is_found_however_it_is_spelled(path: str) -> None:
+    """An encoded letter is that letter (RFC 3986, 6.2.2.2)."""
+    async with serving() as server:
+        assert (await server.client.get(path)).status_code == 200
+
+
+async def test_encoded_slash_is_no_separator() -> None:
+    """What a rule of a proxy on the path does not see is not served behind its back."""
+    headers = {"Authorization": "Bearer v4.local.admin"}
+    async with serving() as server:
+        for path in ("/v1%2Fadmin%2Fstatus", "/v1/admin%2fstatus", "/v1/inventory%2Forders"):
+            response = await server.client.get(path, headers=headers)
+            assert response.json()["type"] == "/problems/not-found"
+        for name in ("x%2F", f"%2F{ORDER_ID}", f"{ORDER_ID}%2f"):
+            response = await server.client.get(f"/v1/inventory/orders/{name}", headers=headers)
+            assert response.json()["type"] == "/problems/unknown-order"
+        assert {type(message) for message in server.world.asked} == {Authorize}
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,17 @@ def settings(lane: str) -> HttpSettings:
     return replace(SETTINGS, fast_lane=lane == harness.FAST)
 
 
+async def test_stream_is_found_however_its_path_is_spelled(settings: HttpSettings) -> None:
+    """An encoded letter is that letter; an encoded slash separates nothing."""
+    async with streaming(settings=settings) as server:
+        assert (await opened(server, "/v1/event%73", AUTHORIZED)).status == 200
+        websocket = await opened(server, "/v1/%65vents/ws?after=0", *HANDSHAKE, AUTHORIZED)
+        assert websocket.status == 101
+        for path in ("/v1%2Fevents", "/v1/events%2fws"):
+            refused = await opened(server, path, *HANDSHAKE, AUTHORIZED)
+            assert (await refused.body())["type"] == "/problems/not-found"
+
+
 async def opened(server: Streaming, path: str, *headers: str) -> SseClient:
     """Send a request; give the client that has read the head of its answer."""
     client = SseClient(await server.connect())
