@@ -140,7 +140,9 @@ def _retry_later(slug: str) -> Callable[[Exception], Problem]:
 
 
 def _upgrade_required(error: http.UpgradeRequired) -> Problem:
-    headers = ((b"upgrade", b"websocket"), (b"connection", b"upgrade"))
+    # Also which version, for who speaks another (RFC 6455, 4.4).
+    version = (b"sec-websocket-version", b"13")
+    headers = ((b"upgrade", b"websocket"), (b"connection", b"upgrade"), version)
     return problem("upgrade-required", str(error), headers=headers)
 
 

@@ -277,6 +277,7 @@ async def refused(server: Streaming, headers: tuple[str, ...], status: int) -> N
     assert b"x-request-id: " in answer
     if status == 426:
         assert b"upgrade: websocket" in answer
+        assert b"sec-websocket-version: 13\r\n" in answer
 
 
 async def test_websocket_ends_with_its_session() -> None:
