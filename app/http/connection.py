@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from hypercorn.typing import AppWrapper
     from structlog.typing import FilteringBoundLogger
 
-    from app.http.policy import Policy
+    from app.http.refusals import Refusals
     from app.http.settings import HttpSettings
     from app.http.streams import Streams
     from app.http.streams.front import StreamFront, StreamRequest
@@ -65,7 +65,7 @@ class Connection:
         config: Config,
         context: WorkerContext,
         settings: HttpSettings,
-        policy: Policy,
+        refusals: Refusals,
         log: FilteringBoundLogger,
         streams: Streams | None = None,
         client: str | None = None,
@@ -83,7 +83,7 @@ class Connection:
         self._config = config
         self._context = context
         self._settings = settings
-        self._policy = policy
+        self._refusals = refusals
         self._log = log
         self._send_lock = trio.Lock()
         self._reading = trio.CancelScope()
@@ -151,7 +151,7 @@ class Connection:
                 server=server,
                 send=self._send,
                 limits=HeadLimits.of(self._settings),
-                policy=self._policy,
+                refusals=self._refusals,
                 streams=self._streams is not None,
             )
             first_byte_s = self._settings.first_byte_timeout_ms / 1000

@@ -31,6 +31,9 @@ HEAD_END: Final = b"\r\n\r\n"
 NEVER_SERVED: Final = frozenset({"CONNECT", "TRACE"})
 """Methods that no path has and after which a connection is closed: tunnels and echoes."""
 
+TOO_SHORT: Final = "the request ends before it is whole"
+"""What is wrong with a request whose client sends no more."""
+
 _LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Z]{1,32}) ([\x21-\x7e]+) HTTP/1\.([01])\r\n")
 _ANY_VERSION = re.compile(rb"[^\x00-\x20]+ [\x21-\x7e]+ HTTP/[0-9]\.[0-9]\r\n")
 _BARE_LF = re.compile(rb"(?<!\r)\n")

@@ -15,13 +15,14 @@ from hypercorn.events import RawData
 from hypercorn.protocol.events import Request, Response
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
+from hypercorn.typing import ConnectionState
 
+from app.http.arrival import Arrival
 from app.http.direct.body import ChunkedBody
-from app.http.edge import REQUEST_ID, new_request_id, request_id_of
+from app.http.edge import request_id_of
 from app.http.errors import HttpError, MalformedRequest
 from app.http.exchange import Headers
-from app.http.head import HEAD_END, NEVER_SERVED, check_begun, parse_head, path_of
-from app.http.problems import problem_of
+from app.http.head import HEAD_END, NEVER_SERVED, TOO_SHORT, check_begun, parse_head, path_of
 from app.http.reasons import reason_of
 from app.http.streams.front import StreamRequest
 from app.http.streams.fronts import front_of
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from hypercorn.protocol.events import Event
     from hypercorn.typing import H11SendableEvent
 
-    from app.http.head import HeadLimits
-    from app.http.policy import Policy
+    from app.http.head import Head, HeadLimits
+    from app.http.refusals import Refusals
     from app.http.streams.front import StreamFront
 
 _CLOSE = (b"connection", b"close")
@@ -43,30 +44,63 @@ class _StrictConnection(h11.Connection):
     def __init__(self, limits: HeadLimits) -> None:
         super().__init__(h11.SERVER, max_incomplete_event_size=limits.bytes_max)
         self._limits = limits
+        self.head: Head | None = None
+        """The head of the request in hand."""
         self.fault: HttpError | None = None
-        """Why it cannot go on, where that is known better than h11 knows it."""
+        """Why it cannot go on."""
+        self.body_fault: HttpError | None = None
+        """The same, where it is the body of the request in hand that cannot be read."""
+        self._in_body = False
         self._chunks: ChunkedBody | None = None
 
+    @property
+    def they_are_waiting_for_100_continue(self) -> bool:
+        """Never, as far as Hypercorn knows: it would not wait until a body is asked for."""
+        return False
+
+    @property
+    def waits_to_continue(self) -> bool:
+        """Whether the client has sent nothing of a body that may come, until it is told to."""
+        if self.head is None or (self.head.length or 0) > self._limits.body_bytes_max:
+            return False
+        return super().they_are_waiting_for_100_continue and not self.trailing_data[0]
+
     def next_event(self) -> type[h11.NEED_DATA | h11.PAUSED] | h11.Event:
-        """Give what comes next, as h11 does; raises what it raises."""
-        if self.their_state is h11.IDLE and self.fault is None:
+        """Give what comes next, as h11 does; raises what it raises, if it is the head's fault.
+
+        A body that cannot be read ends, and nothing follows it: see `body_fault`.
+        """
+        if self.fault is None:
             try:
-                self._check(self.trailing_data[0])
+                return self._next_event()
             except HttpError as fault:
                 self.fault = fault
-        if self.fault is not None:
+            except h11.RemoteProtocolError:
+                text = TOO_SHORT if self.trailing_data[1] else "this is not HTTP/1.1"
+                self.fault = MalformedRequest(text)
+        if not self._in_body:
             raise h11.RemoteProtocolError(str(self.fault))
+        if self.body_fault is not None:
+            return h11.PAUSED
+        self.body_fault = self.fault
+        return h11.EndOfMessage()
+
+    def _next_event(self) -> type[h11.NEED_DATA | h11.PAUSED] | h11.Event:
+        if self.their_state is h11.IDLE:
+            self._check(self.trailing_data[0])
         if self.their_state is h11.MUST_CLOSE and self.trailing_data[0]:
             # What follows a last request is nobody's; h11 would refuse that request for it.
             return h11.PAUSED
         event = super().next_event()
-        if isinstance(event, h11.Request) and any(
-            name == b"transfer-encoding" for name, _ in event.headers
-        ):
-            # h11 takes line feeds alone for the ends of lines: somebody stricter reads along.
-            limits = self._limits
-            self._chunks = ChunkedBody(limits.body_bytes_max, limits.bytes_max)
-            self._read_along(self.trailing_data[0])
+        if isinstance(event, h11.Request):
+            self._in_body = True
+            if self.head is not None and self.head.length is None:
+                # h11 takes line feeds alone for the ends of lines: somebody stricter reads along.
+                limits = self._limits
+                self._chunks = ChunkedBody(limits.body_bytes_max, limits.bytes_max)
+                self._read_along(self.trailing_data[0])
+        elif isinstance(event, h11.EndOfMessage):
+            self._in_body = False
         return event
 
     def receive_data(self, data: bytes) -> None:
@@ -86,7 +120,7 @@ class _StrictConnection(h11.Connection):
     def _check(self, data: bytes) -> None:
         end = data.find(HEAD_END)
         if end >= 0:
-            parse_head(data[: end + len(HEAD_END)], self._limits)
+            self.head = parse_head(data[: end + len(HEAD_END)], self._limits)
         elif data:
             check_begun(data, self._limits)
 
@@ -102,13 +136,13 @@ class HttpProtocol(H11Protocol):
         self,
         *args: Any,
         limits: HeadLimits,
-        policy: Policy,
+        refusals: Refusals,
         streams: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.connection = self._strict = _StrictConnection(limits)
-        self._policy = policy
+        self._refusals = refusals
         self._method = ""
         self._streams = streams
         self.handover: tuple[type[StreamFront], StreamRequest] | None = None
@@ -134,7 +168,7 @@ class HttpProtocol(H11Protocol):
         not awaited: the rest of it cannot be told from a next request.
         """
         if isinstance(event, Response):
-            unread = self.connection.their_state is h11.SEND_BODY
+            unread = self.connection.their_state in {h11.SEND_BODY, h11.ERROR}
             if unread or self._method in NEVER_SERVED or self.context.terminated.is_set():
                 event = replace(event, headers=[*event.headers, _CLOSE])
         await super().stream_send(event)
@@ -168,9 +202,16 @@ class HttpProtocol(H11Protocol):
                 http_version=request.http_version.decode("ascii"),
                 method=self._method,
                 raw_path=request.target,
-                state=self.connection_state,
+                state=ConnectionState({"arrival": Arrival(self._go_on, self._body_fault)}),
             )
         )
+
+    async def _go_on(self) -> None:
+        if self._strict.waits_to_continue:
+            await self._send_h11_event(h11.InformationalResponse(status_code=100, headers=[]))
+
+    def _body_fault(self) -> HttpError | None:
+        return self._strict.body_fault
 
     def _hand_over(self, front: type[StreamFront], request: h11.Request) -> None:
         headers = Headers(request.headers)
@@ -186,32 +227,14 @@ class HttpProtocol(H11Protocol):
         self.handover = (front, stream_request)
 
     async def _send_error_response(self, status_code: int) -> None:  # noqa: ARG002 - as Hypercorn has it
-        """Answer what could not be parsed; Hypercorn closes the connection after it."""
-        await self._send_problem(self._strict.fault or MalformedRequest("this is not HTTP/1.1"))
+        """Answer a head that is refused; Hypercorn closes the connection after it."""
+        fault = self._strict.fault or MalformedRequest("this is not HTTP/1.1")
+        client = self.client[0] if self.client else ""
+        head = self.connection.trailing_data[0]
+        await self.send(RawData(self._refusals.answer(fault, head, client)))
 
     async def _send_h11_event(self, event: H11SendableEvent) -> None:
         if isinstance(event, h11.Response | h11.InformationalResponse):
             status = event.status_code
             event = type(event)(headers=event.headers, status_code=status, reason=reason_of(status))
-        try:
-            data = self.connection.send(event)
-        except h11.LocalProtocolError:
-            # The application answers a request that was refused meanwhile.
-            if self._strict.fault is None and self.connection.their_state is not h11.ERROR:
-                raise
-        else:
-            await self.send(RawData(data))
-
-    async def _send_problem(self, error: HttpError) -> None:
-        response = problem_of(error).response()
-        headers = [
-            *response.headers,
-            *self._policy.added(response.headers),
-            (b"content-length", str(len(response.body)).encode("ascii")),
-            (REQUEST_ID, new_request_id().encode("ascii")),
-            _CLOSE,
-            *self.config.response_headers("h11"),
-        ]
-        await self._send_h11_event(h11.Response(headers=headers, status_code=response.status))
-        await self._send_h11_event(h11.Data(data=response.body))
-        await self._send_h11_event(h11.EndOfMessage())
+        await super()._send_h11_event(event)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from werkzeug.routing import MapAdapter
 
     from app.gateway import Gateway
+    from app.http.arrival import Arrival
     from app.http.edge import AsgiApp
     from app.http.endpoint import Endpoint
     from app.http.exchange import HttpResponse
@@ -135,7 +136,7 @@ def _view(route: Route, gate: Gate) -> Callable[..., Awaitable[Response]]:
         announced = headers.all(b"content-length") or headers.all(b"transfer-encoding")
         body = b""
         if announced:
-            body = await request.get_data(cache=False, as_text=False, parse_form_data=False)
+            body = await _body()
         http_request = HttpRequest(
             request.method,
             request.path,
@@ -148,6 +149,17 @@ def _view(route: Route, gate: Gate) -> Callable[..., Awaitable[Response]]:
         return _quart_response(await route.respond(http_request, path))
 
     return view
+
+
+async def _body() -> bytes:
+    """Receive a request's body; raises what it is to be refused with."""
+    arrival = cast("dict[str, Arrival]", request.scope["state"])["arrival"]
+    await arrival.go_on()
+    body = await request.get_data(cache=False, as_text=False, parse_form_data=False)
+    fault = arrival.fault()
+    if fault is not None:
+        raise fault
+    return body
 
 
 def _request_id() -> str:

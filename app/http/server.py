@@ -21,6 +21,7 @@ from app.http.errors import TooManyConnections
 from app.http.listeners import accept_connections, open_listeners
 from app.http.policy import Policy
 from app.http.problems import problem_of
+from app.http.refusals import Refusals
 from app.http.tls import serve_decrypted, tls_context
 from app.http.traffic import Traffic
 
@@ -112,19 +113,21 @@ class _Server:
         self._context = WorkerContext(None)
         edge = app if isinstance(app, Edge) else None
         self._policy = Policy() if edge is None else edge.policy
+        refusals = Refusals(edge, settings)
         self._connect = partial(
             Connection,
             app=ASGIWrapper(cast("ASGIFramework", app)),
             config=_hypercorn_config(settings, log),
             context=self._context,
             settings=settings,
-            policy=self._policy,
+            refusals=refusals,
             log=log,
             streams=streams,
         )
         self._lane = Lane(
             edge,
             settings,
+            refusals=refusals,
             hand_over=self._hand_over,
             streams=streams,
             log=log,

@@ -18,11 +18,10 @@ from app.http.cancellation import split_failure
 from app.http.direct.body import ChunkedBody, LengthBody
 from app.http.direct.render import CONTINUE
 from app.http.direct.wire import ClientSocket
-from app.http.edge import new_request_id, request_id_of
+from app.http.edge import request_id_of
 from app.http.errors import BodyTimeout, HttpError, MalformedRequest
 from app.http.exchange import HttpRequest
-from app.http.head import HEAD_END, NEVER_SERVED, check_begun
-from app.http.problems import problem_of
+from app.http.head import HEAD_END, NEVER_SERVED, TOO_SHORT, check_begun
 from app.http.streams.front import StreamRequest
 from app.http.streams.fronts import front_of
 from app.http.streams.takeover import take_over
@@ -44,8 +43,6 @@ GONE_AFTER_S: Final = 0.1
 
 TURNS_MAX: Final = 16
 """How many pipelined requests are answered before other connections have their turn."""
-
-_TOO_SHORT: Final = "the request ends before it is whole"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +172,7 @@ class DirectConnection:
             try:
                 head = lane.heads.read(data[:end])
             except HttpError as fault:
-                await self._refuse(fault)
+                await self._refuse(fault, data)
                 return None
             rest = data[end:]
             front = None if lane.streams is None else front_of(head.path)
@@ -208,12 +205,12 @@ class DirectConnection:
             try:
                 check_begun(begun, self._lane.heads.limits)
             except HttpError as fault:
-                await self._refuse(fault)
+                await self._refuse(fault, begun)
                 return b""
         self._answered_in_a_row = 0
         more = await self._wire.receive()
         if begun and not more:
-            await self._refuse(MalformedRequest(_TOO_SHORT))
+            await self._refuse(MalformedRequest(TOO_SHORT), begun)
         return more
 
     async def _answer(self, edge: Edge, router: Router, head: Head, rest: bytes) -> bytes | None:
@@ -324,7 +321,7 @@ class DirectConnection:
                 while rest is None:
                     more = await self._wire.receive()
                     if not more:
-                        raise MalformedRequest(_TOO_SHORT)
+                        raise MalformedRequest(TOO_SHORT)
                     rest = body.feed(more)
         finally:
             self._body_scope = None
@@ -368,10 +365,9 @@ class DirectConnection:
 
     # ----------------------------------------------------------------- the wire
 
-    async def _refuse(self, error: HttpError) -> None:
-        """Answer what cannot be read, and close."""
-        response: HttpResponse = problem_of(error).response()
-        if await self._send(self._lane.renderer.render(response, new_request_id(), close=True)):
+    async def _refuse(self, error: HttpError, head: bytes) -> None:
+        """Answer a head that cannot be served, or a part of one, and close."""
+        if await self._send(self._lane.refusals.answer(error, head, self._client)):
             await self._wire.linger()
 
     async def _send(self, data: bytes) -> bool:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from app.http.edge import Edge
+    from app.http.refusals import Refusals
     from app.http.settings import HttpSettings
     from app.http.streams import Streams
 
@@ -47,12 +48,14 @@ class Lane:
         edge: Edge | None,
         settings: HttpSettings,
         *,
+        refusals: Refusals,
         hand_over: Callable[[trio.SocketStream, str, bytes], Successor],
         streams: Streams | None,
         log: FilteringBoundLogger,
     ) -> None:
         self.table = None if edge is None or edge.router is None else (edge, edge.router)
         self.settings = settings
+        self.refusals = refusals
         self.hand_over = hand_over
         self.streams = streams
         self.log = log

@@ -18,7 +18,7 @@ from actors.inventory.messages import PlaceOrder
 from actors.ticker.messages import GetWorld, World
 from app.http.connection import LINGER_S, Connection
 from app.http.direct import DirectConnection
-from app.http.policy import Policy
+from app.http.refusals import Refusals
 from bus import Message, Topic
 from tests.app.http.harness import (
     BEARER,
@@ -252,7 +252,7 @@ async def test_connection_accepted_during_shutdown_is_closed() -> None:
         config=Config(),
         context=context,
         settings=SETTINGS,
-        policy=Policy(),
+        refusals=Refusals(None, SETTINGS),
         log=world.log,
     )
     with theirs, trio.fail_after(1):
@@ -270,7 +270,7 @@ async def test_connection_that_is_gone_before_it_is_served_is_forgotten() -> Non
         config=Config(),
         context=WorkerContext(None),
         settings=SETTINGS,
-        policy=Policy(),
+        refusals=Refusals(None, SETTINGS),
         log=world.log,
     )
     await connection.serve()

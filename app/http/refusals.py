@@ -1,0 +1,71 @@
+"""Answers what is refused by its head, in either lane: nothing but the connection has seen it.
+
+What can be read of such a head is good for an answer and for a line in the log, and for nothing
+else: whose request it was, from which site, and whether the answer may have a body.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+import trio
+
+from app.http.direct.render import Renderer
+from app.http.edge import request_id_of
+from app.http.exchange import Headers
+from app.http.head import HEAD_END, path_of
+from app.http.policy import Policy
+from app.http.problems import problem_of
+from app.http.trail import Trail
+
+if TYPE_CHECKING:
+    from app.http.edge import Edge
+    from app.http.errors import HttpError
+    from app.http.settings import HttpSettings
+
+# Neither the query nor another's address is for the log: either may hold a secret.
+_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}) (/[\x21-\x3e\x40-\x7e]*)?")
+_FIELD = re.compile(rb"\r\n([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\r\n]*)(?=\r\n)")
+
+
+class Refusals:
+    """Answers refused heads; one for each server.
+
+    Without an ``edge`` nobody counts or logs them.
+    """
+
+    def __init__(self, edge: Edge | None, settings: HttpSettings) -> None:
+        self._edge = edge
+        self._renderer = Renderer(Policy() if edge is None else edge.policy)
+        self._path_bytes_max = settings.max_target_bytes
+
+    def answer(self, error: HttpError, raw: bytes, client: str) -> bytes:
+        """Give the answer to a head, or to the part of one that has come; the connection's last.
+
+        ``client`` is the address that the connection comes from.
+        """
+        method, path, headers = _read(raw, self._path_bytes_max)
+        trail = Trail(request_id_of(headers), method, path, client)
+        response = problem_of(error).response()
+        edge = self._edge
+        if edge is not None:
+            trail.client = edge.gate.client_of(client, headers)
+            edge.respond(response, headers, trail, trio.current_time())
+            sharing = edge.policy.sharing(headers)
+            response = msgspec.structs.replace(response, headers=(*response.headers, *sharing))
+        return self._renderer.render(
+            response, trail.request_id, close=True, with_body=method != "HEAD"
+        )
+
+
+def _read(raw: bytes, path_bytes_max: int) -> tuple[str, str, Headers]:
+    """Give the method, the path and the headers, as far as there are any that can be read."""
+    head = raw.partition(HEAD_END)[0] + b"\r\n"
+    headers = Headers([(name.lower(), value.strip()) for name, value in _FIELD.findall(head)])
+    line = _LINE.match(head)
+    if line is None:
+        return "", "", headers
+    path = (line[2] or b"")[:path_bytes_max]
+    return line[1].decode("ascii"), path_of(path), headers
