@@ -152,6 +152,7 @@ class Connection:
                 send=self._send,
                 limits=HeadLimits.of(self._settings),
                 refusals=self._refusals,
+                pipelined_max=self._settings.pipelined_max,
                 streams=self._streams is not None,
             )
             first_byte_s = self._settings.first_byte_timeout_ms / 1000

@@ -28,6 +28,7 @@ from app.http.streams.front import StreamRequest
 from app.http.streams.fronts import front_of
 
 if TYPE_CHECKING:
+    from hypercorn.events import Event as ConnectionEvent
     from hypercorn.protocol.events import Event
     from hypercorn.typing import H11SendableEvent
 
@@ -137,12 +138,15 @@ class HttpProtocol(H11Protocol):
         *args: Any,
         limits: HeadLimits,
         refusals: Refusals,
+        pipelined_max: int,
         streams: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.connection = self._strict = _StrictConnection(limits)
         self._refusals = refusals
+        self._pipelined_max = pipelined_max
+        self._answered_in_a_row = 0
         self._method = ""
         self._streams = streams
         self.handover: tuple[type[StreamFront], StreamRequest] | None = None
@@ -161,17 +165,32 @@ class HttpProtocol(H11Protocol):
         """Whether a part of a request's head has come, but not all of it."""
         return self.connection.their_state is h11.IDLE and self.connection.trailing_data[0] != b""
 
-    async def stream_send(self, event: Event) -> None:
-        """Send what the application answers, and say so where it is the last answer.
+    async def handle(self, event: ConnectionEvent) -> None:
+        """Take what has come: all of it is answered before this is called with more."""
+        self._answered_in_a_row = 0
+        await super().handle(event)
 
-        It is at shutdown, after a method that is never served, and where the request's body was
-        not awaited: the rest of it cannot be told from a next request.
-        """
+    async def stream_send(self, event: Event) -> None:
+        """Send what the application answers, and say so where it is the last answer."""
         if isinstance(event, Response):
-            unread = self.connection.their_state in {h11.SEND_BODY, h11.ERROR}
-            if unread or self._method in NEVER_SERVED or self.context.terminated.is_set():
+            self._answered_in_a_row += 1
+            if self._answers_last():
                 event = replace(event, headers=[*event.headers, _CLOSE])
         await super().stream_send(event)
+
+    def _answers_last(self) -> bool:
+        """Whether an answer is the last one.
+
+        It is at shutdown, after a method that is never served, after as many as a client may send
+        requests ahead, and where the request's body was not awaited: the rest of it cannot be told
+        from a next request.
+        """
+        return (
+            self.connection.their_state in {h11.SEND_BODY, h11.ERROR}
+            or self._answered_in_a_row >= self._pipelined_max
+            or self._method in NEVER_SERVED
+            or self.context.terminated.is_set()
+        )
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Upgrade to nothing."""

@@ -210,10 +210,8 @@ async def test_connections_of_one_address_are_limited() -> None:
             assert (await client.read_response()).status == 200
 
 
-async def test_pipelined_requests_are_answered_up_to_the_limit(lane: str) -> None:
+async def test_pipelined_requests_are_answered_up_to_the_limit() -> None:
     """A client that sends on and on without waiting is answered in order, and then closed."""
-    if lane != "fast":
-        pytest.skip("Hypercorn holds one request of a connection at a time, and counts none")
     async with serving(settings=settings_with(pipelined_max=5)) as server:
         client = await server.connect()
         await client.send(get() * 20)
