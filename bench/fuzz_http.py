@@ -62,6 +62,7 @@ SAMPLES = (
 )
 TRIPS = (
     *(b"\0", b"\r", b"\n", b"\r\n", b"\r\n\r\n", b" ", b"\t", b":", b"\x7f", b"\xff", b"%", b"%00"),
+    *(b"%2F", b"HEAD", b"Expect: 100-continue\r\n", b"X-Request-Id: mine\r\n"),
     *(b"\r\n ", b" :", b"Transfer-Encoding: chunked\r\n", b"Content-Length: 3\r\n", b"Host: y\r\n"),
     *(b"Transfer-Encoding: gzip\r\n", b"HTTP/1.0", b"HTTP/2.0", b"http://x/", b"*", b"0\r\n\r\n"),
     *(b"Connection: close\r\n", b"Upgrade: h2c\r\n", b"-1", b"fffffffff", b"TRACE", b"CONNECT"),
