@@ -197,7 +197,8 @@ _KINDS = (
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "The request is not valid",
         "The request is well-formed, but a field is missing, unknown, of the wrong type or out of"
-        " its bounds; `errors` names each with a message.",
+        " its bounds; `errors` names the first that was found, with a message. Another may be wrong"
+        " as well.",
     ),
     ProblemKind(
         "idempotency-key-reused",

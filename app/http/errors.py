@@ -15,7 +15,7 @@
     ├── TargetTooLong             414
     ├── UnsupportedMediaType      415
     ├── UpgradeRequired           426: the path speaks WebSocket alone
-    ├── InvalidRequest            422 (errors: field and message of each)
+    ├── InvalidRequest            422 (errors: field and message of what was found)
     ├── TooManyStreams            429: the account has as many streams open as it may
     ├── TooManyRequests           429 (retry_after_s): the account or the address asks too often
     ├── HeadersTooLarge           431

@@ -27,7 +27,9 @@ _OUT_OF_RANGE = int("9" * _DIGITS_MAX)
 
 # A string, also one that never ends, is one token, so that the scan is linear in every input.
 _STRUCTURE = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
-_PLACE = re.compile(r" - at `\$?\.?(.*)`$", re.DOTALL)
+# Where msgspec says the fault is: `$.a.b[0]`; `[...]` is any value of a map, and "`key` in" stands
+# before the map where one of its names is at fault.
+_PLACE = re.compile(r" - at (`key` in )?`\$?\.?([^`]*)`\Z")
 _NAMED_FIELD = re.compile(r"^Object (?:missing required|contains unknown) field `(.*)`", re.DOTALL)
 
 
@@ -81,10 +83,15 @@ def parse(body: bytes) -> object:
 
 
 def field_error(message: str) -> FieldError:
-    """Take msgspec's message apart into the field at fault and what is wrong with it."""
+    """Take msgspec's message apart into the field at fault and what is wrong with it.
+
+    It does not say which value of a map is at fault: that is ``map.*``.
+    """
     place = _PLACE.search(message)
-    field = place[1] if place else ""
+    field = place[2].replace("[...]", ".*").removeprefix(".") if place else ""
     text = message[: place.start()] if place else message
+    if place and place[1]:
+        text = f"a name in it is wrong: {text}"
     named = _NAMED_FIELD.match(text)
     if named:
         field = f"{field}.{named[1]}" if field else named[1]

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.http.catalogue import PROBLEM_KINDS
 from app.http.errors import FieldError, InvalidRequest, MalformedJson
 from app.http.json import DEPTH_MAX, convert, decode_body, field_error, parse
 
@@ -246,6 +247,45 @@ def test_convert_names_the_field_at_fault(value: Any, field: str) -> None:
         convert(value, Order)
     assert refusal.value.errors[0].field == field
     assert "`" not in refusal.value.errors[0].message
+
+
+def test_convert_names_one_of_several_faults() -> None:
+    """The first that is found is named, as the problem's description says, and no other."""
+    with pytest.raises(InvalidRequest) as refusal:
+        convert({"asset": 5, "count": "5", "colour": 1}, Order)
+    assert len(refusal.value.errors) == 1
+    assert "the first that was found" in PROBLEM_KINDS["invalid-request"].description
+
+
+class Parcel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A body with a map in it, as those of transfers and grants are."""
+
+    resources: dict[Annotated[str, msgspec.Meta(min_length=1)], Annotated[int, msgspec.Meta(ge=1)]]
+
+
+@pytest.mark.parametrize(
+    ("type_", "value", "error"),
+    [
+        (
+            Parcel,
+            {"resources": {"": 1}},
+            FieldError("resources", "a name in it is wrong: Expected str of length >= 1"),
+        ),
+        (Parcel, {"resources": {"wood": 0}}, FieldError("resources.*", "Expected int >= 1")),
+        (
+            Parcel,
+            {"resources": {"wood": "x"}},
+            FieldError("resources.*", "Expected int, got str"),
+        ),
+        (dict[str, Order], {"a": {}}, FieldError("*.asset", "Object missing required field asset")),
+        (dict[str, int], {1: 1}, FieldError("", "a name in it is wrong: Expected str, got int")),
+    ],
+)
+def test_field_error_names_the_map_at_fault(type_: Any, value: Any, error: FieldError) -> None:
+    """A fault in a map is told by the map's own path: of a name as such, of a value as ``.*``."""
+    with pytest.raises(InvalidRequest) as refusal:
+        convert(value, type_)
+    assert refusal.value.errors == (error,)
 
 
 def test_field_error_names_a_member_of_a_member() -> None:
