@@ -122,6 +122,20 @@ async def test_first_message_that_is_no_login_is_told_in_the_close(
         assert client.closed == (1008, reason)
 
 
+@pytest.mark.parametrize(
+    ("path", "header"), [(f"{PATH}?x=1", "X-Nothing: 1"), (PATH, "Last-Event-ID: x")]
+)
+async def test_request_that_is_wrong_is_told_once_the_first_message_says_whose_it_is(
+    path: str, header: str
+) -> None:
+    """Without a token in the handshake its query and its last id are checked with the login."""
+    async with streaming() as server:
+        client = await server.websocket(path, header)
+        await client.login(access_token=TOKEN)
+        assert await client.next() is None
+        assert client.closed == (1008, "invalid-request")
+
+
 async def test_client_that_does_not_log_in_is_let_go() -> None:
     """A WebSocket without a token does not stay."""
     async with streaming(streams=StreamSettings(login_seconds=0.05)) as server:
