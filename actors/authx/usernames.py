@@ -15,6 +15,7 @@ LENGTH_MAX = 32
 _RAW_LENGTH_MAX = 8 * LENGTH_MAX
 _PUNCTUATION = frozenset("_-.")
 _FOLDS_MAX = 4
+_TOO_LONG = f"must have at most {LENGTH_MAX} characters, counted as names are compared (ß as ss)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +38,13 @@ def parse_username(text: str) -> Username:
         InvalidUsername: it is too short or too long, or holds another character.
     """
     if len(text) > _RAW_LENGTH_MAX:
-        raise InvalidUsername(f"must have at most {LENGTH_MAX} characters")
+        raise InvalidUsername(_TOO_LONG)
     composed = unicodedata.normalize("NFKC", text)
     key = _folded(composed)
     if len(key) < LENGTH_MIN:
         raise InvalidUsername(f"must have at least {LENGTH_MIN} characters")
     if len(key) > LENGTH_MAX:
-        raise InvalidUsername(f"must have at most {LENGTH_MAX} characters")
+        raise InvalidUsername(_TOO_LONG)
     if not all(map(_is_allowed, key)):
         raise InvalidUsername("may hold only letters, digits, '_', '-' and '.'")
     return Username(shown=composed if all(map(_is_allowed, composed)) else key, key=key)

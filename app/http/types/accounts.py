@@ -8,7 +8,10 @@ import msgspec
 
 
 class RegisterRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A username of 3 to 32 characters, and a password that is never altered."""
+    """A username of 3 to 32 characters, and a password that is never altered.
+
+    The username is counted in NFKC with its case folded, and kept in NFKC: the answer gives it.
+    """
 
     username: str
     password: str

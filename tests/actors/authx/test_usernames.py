@@ -79,6 +79,9 @@ def test_username_length_is_counted_after_normalization() -> None:
     """Thirty-two decomposed letters are as good as thirty-two composed ones."""
     assert len(parse_username("e\u0308" * 32).key) == 32
     assert parse_username("ﬃ").key == "ffi"
+    assert len(parse_username("ß" * 16).key) == 32
+    with pytest.raises(InvalidUsername, match="counted as names are compared"):
+        parse_username("ß" * 17)
 
 
 def test_username_key_without_a_mark_is_shown_where_only_folding_allows_it() -> None:
