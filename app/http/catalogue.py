@@ -130,25 +130,19 @@ _KINDS = (
         "queue-full",
         HTTPStatus.CONFLICT,
         "The queue is full",
-        "Every place in the asset's queue is taken; wait for a completion or cancel an order.",
+        "Every place in the asset's `queue` is taken; wait for a completion or cancel an order.",
     ),
     ProblemKind(
         "max-level",
         HTTPStatus.CONFLICT,
         "The highest level is reached",
-        "The asset cannot rise above this level, orders under way included.",
+        "The `asset` cannot rise above this `level`, orders under way included.",
     ),
     ProblemKind(
         "order-not-pending",
         HTTPStatus.CONFLICT,
         "The order is not pending",
         "The order is completed or cancelled already; `state` says which.",
-    ),
-    ProblemKind(
-        "no-room",
-        HTTPStatus.CONFLICT,
-        "No room",
-        "What is to come does not fit; `room` gives the whole units that would.",
     ),
     ProblemKind(
         "transfers-disabled",
@@ -166,7 +160,8 @@ _KINDS = (
         "transfer-returned",
         HTTPStatus.CONFLICT,
         "The transfer was returned",
-        "The receiver had no room, or is gone: the sender has everything back.",
+        "The receiver had no room, or is gone: the sender has everything back. `transfer_id` names"
+        " the transfer.",
     ),
     ProblemKind(
         "conflict",

@@ -162,10 +162,6 @@ def _max_level(error: inventory.MaxLevel) -> Problem:
     return problem("max-level", str(error), {"asset": error.asset, "level": error.level})
 
 
-def _no_room(error: inventory.NoRoom) -> Problem:
-    return problem("no-room", str(error), {"room": error.room})
-
-
 def _transfer_limit(error: inventory.TransferLimit) -> Problem:
     return problem("transfer-limit", str(error), {"left": error.left})
 
@@ -217,7 +213,7 @@ _MAPPERS: Mapping[type[BaseException], Callable[[Any], Problem]] = MappingProxyT
         authx.InvalidToken: _INVALID_TOKEN,
         authx.TooManyAttempts: _too_many("too-many-attempts"),
         authx.UnknownAccount: _fixed("unknown-account", "there is no such account"),
-        # Inventory.
+        # Inventory. Its NoRoom is the courier's to deal with: the sender hears TransferReturned.
         inventory.UnknownAsset: _plain("unknown-asset"),
         inventory.UnknownOrder: _plain("unknown-order"),
         inventory.OrderNotPending: _order_not_pending,
@@ -228,7 +224,6 @@ _MAPPERS: Mapping[type[BaseException], Callable[[Any], Problem]] = MappingProxyT
         inventory.InvalidCount: _invalid_field("count"),
         inventory.ForecastTooFar: _invalid_field("seconds"),
         inventory.InvalidAmount: _invalid_field("resources"),
-        inventory.NoRoom: _no_room,
         inventory.TransfersDisabled: _plain("transfers-disabled"),
         inventory.UnknownReceiver: _fixed("unknown-account", "there is no such account"),
         inventory.TransferToSelf: _invalid_field("to"),

@@ -61,6 +61,8 @@ class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str
     errors: list[FieldError] | None = None
     missing: dict[str, int] | None = None
+    left: dict[str, int] | None = None
+    transfer_id: str | None = None
     state: str | None = None
     queue: str | None = None
     asset: str | None = None

@@ -132,7 +132,7 @@ PUBLIC = [
             "type": "/problems/queue-full",
             "title": "The queue is full",
             "status": 409,
-            "description": "Every place in the asset's queue is taken; wait for a completion or"
+            "description": "Every place in the asset's `queue` is taken; wait for a completion or"
             " cancel an order.",
         },
     ),
