@@ -6,6 +6,7 @@
     ├── MalformedRequest          400: the request is not one that this server can read
     ├── MalformedJson             400: the body is not JSON, or breaks its limits
     ├── IdempotencyKeyRequired    400
+    ├── NoToken                   401: no access token came
     ├── Forbidden                 403: the account's role does not allow it
     ├── PasswordChangeRequired    403: the password is a one-time password
     ├── NotFound                  404 (slug: which kind of thing is not there)
@@ -54,6 +55,10 @@ class MalformedJson(HttpError):
 
 class IdempotencyKeyRequired(HttpError):
     """A command that changes assets came without its key."""
+
+
+class NoToken(HttpError):
+    """The request has to carry an access token, and carries none."""
 
 
 class Forbidden(HttpError):

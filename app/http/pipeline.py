@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from actors.authx.errors import InvalidToken
 from app.http.commands import Commands
 from app.http.endpoint import Answer, Auth, Call, Idempotency, PathKind
 from app.http.errors import (
@@ -21,6 +20,7 @@ from app.http.errors import (
     IdempotencyKeyRequired,
     InvalidRequest,
     NotFound,
+    NoToken,
     PasswordChangeRequired,
     UnsupportedMediaType,
 )
@@ -159,7 +159,7 @@ class Pipeline:
     async def _authorize(self, endpoint: Endpoint, request: HttpRequest) -> Identity:
         token = bearer_token(request.headers)
         if token is None:
-            raise InvalidToken("no bearer token")
+            raise NoToken
         identity = await self._gateway.authorize(token)
         request.trail.account_id = identity.account_id
         self._gate.authorized(identity.account_id)

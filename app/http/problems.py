@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 RETRY_AFTER_S = 1
 """What a client that was refused for overload is told to wait."""
 
+_CHALLENGE = b'Bearer realm="holdfast"'
+"""What a 401 asks for (RFC 6750, 3); where a token was refused, an error is added."""
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -98,9 +101,11 @@ def _later(slug: str, detail: str, *, unforeseen: bool = False) -> Callable[[Exc
     return lambda _: always
 
 
-def _unauthorized(slug: str, detail: str) -> Callable[[Exception], Problem]:
+def _unauthorized(
+    slug: str, detail: str, challenge: bytes = _CHALLENGE
+) -> Callable[[Exception], Problem]:
     """Map to a 401 that is the same for every reason."""
-    always = problem(slug, detail, headers=((b"www-authenticate", b"Bearer"),))
+    always = problem(slug, detail, headers=((b"www-authenticate", challenge),))
     return lambda _: always
 
 
@@ -172,7 +177,8 @@ def _transfer_returned(error: inventory.TransferReturned) -> Problem:
     return problem("transfer-returned", str(error), members, headers=headers)
 
 
-_INVALID_TOKEN = _unauthorized("invalid-token", "log in or refresh to get a token")
+_LOG_IN = "log in or refresh to get a token"
+_INVALID_TOKEN = _unauthorized("invalid-token", _LOG_IN, _CHALLENGE + b', error="invalid_token"')
 _DATABASE_AWAY = "the database cannot be reached now"
 
 _MAPPERS: Mapping[type[BaseException], Callable[[Any], Problem]] = MappingProxyType(
@@ -181,6 +187,7 @@ _MAPPERS: Mapping[type[BaseException], Callable[[Any], Problem]] = MappingProxyT
         http.MalformedRequest: _plain("malformed-request"),
         http.MalformedJson: _plain("malformed-json"),
         http.IdempotencyKeyRequired: _plain("idempotency-key-required"),
+        http.NoToken: _unauthorized("invalid-token", _LOG_IN),
         http.Forbidden: _plain("forbidden"),
         http.PasswordChangeRequired: _plain("password-change-required"),
         http.NotFound: _not_found,

@@ -61,7 +61,7 @@ async def test_login_does_not_tell_who_exists(http: Client) -> None:
     )
     refused(wrong, 401, "invalid-credentials")
     assert wrong.json() == unknown.json()
-    assert wrong.headers["www-authenticate"] == "Bearer"
+    assert wrong.headers["www-authenticate"] == 'Bearer realm="holdfast"'
 
 
 async def test_login_is_refused_after_too_many_attempts(http: Client) -> None:
@@ -180,7 +180,7 @@ async def test_token_that_is_none_gets_the_one_refusal(http: Client, authorizati
     """Whatever is wrong with a token, the answer is one and the same 401."""
     answer = await http.get("/v1/inventory", headers={"Authorization": authorization})
     refused(answer, 401, "invalid-token")
-    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.headers["www-authenticate"].startswith('Bearer realm="holdfast"')
     assert answer.json() == (await http.get("/v1/inventory")).json()
 
 

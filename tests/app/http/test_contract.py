@@ -42,6 +42,9 @@ from tests.app.http.rows import CREDENTIALS, KEY, ORDER_JSON, OWN, PUBLIC, Row
 
 pytestmark = pytest.mark.usefixtures("lane")
 
+CHALLENGE = 'Bearer realm="holdfast"'
+REFUSED = f'{CHALLENGE}, error="invalid_token"'
+
 
 @pytest.mark.parametrize("row", PUBLIC, ids=lambda row: f"{row.method} {row.path}")
 async def test_public_call_answers_as_the_contract_says(row: Row) -> None:
@@ -99,14 +102,18 @@ async def check(server: Serving, row: Row, headers: dict[str, str]) -> None:
 async def test_own_call_without_a_good_token_is_one_and_the_same_401(
     headers: list[tuple[str, Any]],
 ) -> None:
-    """Whatever is wrong with the token, the answer is the same, and nothing else is asked."""
+    """Whatever is wrong with the token, the answer is the same, and nothing else is asked.
+
+    The challenge alone says whether there was a token that was refused (RFC 6750, 3.1).
+    """
     async with serving() as server:
         for row in OWN:
             response = await server.client.request(
                 row.method, row.path, json=row.body, headers=headers
             )
             assert response.status_code == 401
-            assert response.headers["www-authenticate"] == "Bearer"
+            asked = server.world.asked_for(Authorize)
+            assert response.headers["www-authenticate"] == (REFUSED if asked else CHALLENGE)
             assert response.headers["content-type"] == "application/problem+json"
             assert response.json() == {
                 "type": "/problems/invalid-token",
@@ -464,7 +471,8 @@ async def test_refusal_is_the_problem_of_the_contract(case: Refusal) -> None:
         assert problem["type"] == f"/problems/{case.slug}"
         assert {name: problem[name] for name in case.members} == case.members
         if case.status == 401:
-            assert response.headers["www-authenticate"] == "Bearer"
+            challenge = REFUSED if case.slug == "invalid-token" else CHALLENGE
+            assert response.headers["www-authenticate"] == challenge
         if case.status == 429:
             assert response.headers["retry-after"] == "30"
         assert not world.logged

@@ -18,10 +18,12 @@ from app.http.problems import problem_of
 from app.http.types.world import ProblemDetails
 from bus import errors as bus
 
+REFUSED = b'Bearer realm="holdfast", error="invalid_token"'
 ROWS: list[tuple[Exception, int, str]] = [
     (http.MalformedRequest("x"), 400, "malformed-request"),
     (http.MalformedJson("x"), 400, "malformed-json"),
     (http.IdempotencyKeyRequired("x"), 400, "idempotency-key-required"),
+    (http.NoToken(), 401, "invalid-token"),
     (http.Forbidden("x"), 403, "forbidden"),
     (http.PasswordChangeRequired("x"), 403, "password-change-required"),
     (http.NotFound("x"), 404, "not-found"),
@@ -116,8 +118,10 @@ def test_problem_map_knows_every_error(module: Any) -> None:
         (database.DatabaseUnavailable(), (b"retry-after", b"1")),
         (authx.TooManyAttempts(7), (b"retry-after", b"7")),
         (authx.TooManyAttempts(0), (b"retry-after", b"1")),
-        (authx.InvalidToken(), (b"www-authenticate", b"Bearer")),
-        (authx.InvalidCredentials(), (b"www-authenticate", b"Bearer")),
+        (authx.InvalidToken(), (b"www-authenticate", REFUSED)),
+        (inventory.AccountGone(), (b"www-authenticate", REFUSED)),
+        (http.NoToken(), (b"www-authenticate", b'Bearer realm="holdfast"')),
+        (authx.InvalidCredentials(), (b"www-authenticate", b'Bearer realm="holdfast"')),
         (http.MethodNotAllowed(("GET", "HEAD")), (b"allow", b"GET, HEAD")),
     ],
     ids=str,
