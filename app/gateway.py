@@ -14,6 +14,7 @@ import trio
 from actors.authx.messages import Authorize
 from actors.inventory.messages import GetInventory
 from actors.ticker.messages import GetWorld, World
+from app.etags import etag_of
 from bus import ActorStopped, Bus, Interest, Topic
 
 if TYPE_CHECKING:
@@ -147,6 +148,7 @@ class Gateway:
         self._glance_inventory = glance_inventory
         self._operations = operations
         self._ruleset_json: bytes | None = None
+        self._ruleset_etag: bytes | None = None
         self.ruleset = ruleset
         self.world_name = world_name
 
@@ -272,6 +274,12 @@ class Gateway:
         if self._ruleset_json is None:
             self._ruleset_json = msgspec.json.encode(self.ruleset.describe())
         return self._ruleset_json
+
+    def ruleset_etag(self) -> bytes:
+        """Give the tag of `ruleset_json`: it depends on the rules in force and on nothing else."""
+        if self._ruleset_etag is None:
+            self._ruleset_etag = etag_of(self.ruleset_json())
+        return self._ruleset_etag
 
     async def _ask(self, topic: Topic, message: object, key: str | None) -> Any:
         try:

@@ -125,6 +125,8 @@ class Endpoint:
     - ``limited``: who asks too often, or when too much is in hand, is held back.
     - ``tries_password``: the request carries a password that is checked; where it comes from
       counts.
+    - ``etag``: gives the tag of the answer as it is now, which a client may keep and then ask
+      whether it still is so; None where it is never to be kept.
     """
 
     method: str
@@ -144,6 +146,7 @@ class Endpoint:
     idempotent: bool = False
     limited: bool = True
     tries_password: bool = False
+    etag: Callable[[Gateway], bytes] | None = None
 
     @property
     def name(self) -> str:

@@ -17,6 +17,9 @@ JSON_TYPE = b"application/json"
 PROBLEM_TYPE = b"application/problem+json"
 """The media type of every problem (RFC 9457)."""
 
+NOT_MODIFIED = 304
+"""The status of an answer to who has it already: its body is told the length of, and not sent."""
+
 
 class Headers:
     """A request's headers by lower-case name; a name may have come more than once."""

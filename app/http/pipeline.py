@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from app.etags import is_held
 from app.http.commands import Commands
 from app.http.endpoint import Answer, Auth, Call, Idempotency, PathKind
 from app.http.errors import (
@@ -24,7 +25,7 @@ from app.http.errors import (
     PasswordChangeRequired,
     UnsupportedMediaType,
 )
-from app.http.exchange import JSON_TYPE, HttpResponse
+from app.http.exchange import JSON_TYPE, NOT_MODIFIED, HttpResponse
 from app.http.gate import Gate
 from app.http.json import decode_body
 from app.http.memo import Memo
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from app.http.endpoint import Endpoint
     from app.http.exchange import Headers, HttpRequest
 
+OK = 200
+
 _IDEMPOTENCY_KEY = re.compile(rb"[\x21-\x7e]{1,255}")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _JSON_CHARSET = re.compile(rb'\s*charset\s*=\s*"?utf-?8"?\s*', re.IGNORECASE)
@@ -50,6 +53,8 @@ _NO_STORE = (b"cache-control", b"no-store")
 _CURL_DEFAULT = b"application/x-www-form-urlencoded"
 _JSON_HEADERS = ((b"content-type", JSON_TYPE), _NO_STORE)
 _EMPTY_HEADERS = (_NO_STORE,)
+# It may be kept, and is asked for again before it is used.
+_KEPT_HEADERS = ((b"content-type", JSON_TYPE), (b"cache-control", b"no-cache"))
 
 _encode = msgspec.json.Encoder().encode
 
@@ -101,6 +106,8 @@ class Pipeline:
                 in_hand = True
             call = await self._call(bound, request, path)
             answer = await bound.endpoint.handler(call)
+            if bound.endpoint.etag is not None:
+                return _kept(bound.endpoint.etag(self._gateway), answer, request)
             return _response(bound.endpoint, answer)
         # The edge of the program: whatever a handler raises, the client gets a problem.
         except Exception as error:  # noqa: BLE001
@@ -231,6 +238,13 @@ def _idempotency_key(headers: Headers) -> str:
         rule = "1 to 255 visible ASCII characters, given once"
         raise InvalidRequest(FieldError("Idempotency-Key", rule))
     return values[0].decode("ascii")
+
+
+def _kept(etag: bytes, answer: object, request: HttpRequest) -> HttpResponse:
+    """Render an answer that clients may keep; who has it is told that it still is so."""
+    held = is_held(etag, request.headers.all(b"if-none-match"))
+    status = NOT_MODIFIED if held else OK
+    return HttpResponse(status, (*_KEPT_HEADERS, (b"etag", etag)), _encode(answer))
 
 
 def _response(endpoint: Endpoint, answer: object) -> HttpResponse:

@@ -30,13 +30,13 @@ _PREFLIGHT: Final = (
     (b"access-control-allow-methods", b"DELETE, GET, HEAD, POST, PUT"),
     (
         b"access-control-allow-headers",
-        b"authorization, content-type, idempotency-key, last-event-id, x-request-id",
+        b"authorization, content-type, idempotency-key, if-none-match, last-event-id, x-request-id",
     ),
     (b"access-control-max-age", str(_MAX_AGE_S).encode()),
 )
 _EXPOSED: Final = (
     b"access-control-expose-headers",
-    b"idempotency-replayed, retry-after, x-request-id",
+    b"etag, idempotency-replayed, retry-after, x-request-id",
 )
 _VARY: Final = (b"vary", b"origin")
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
+from app.etags import is_held
 from app.http.endpoints import ENDPOINTS
 from app.http.errors import MethodNotAllowed, NotFound
-from app.http.exchange import HttpResponse
+from app.http.exchange import NOT_MODIFIED, HttpResponse
 from app.http.openapi import with_openapi
 from app.http.pipeline import bind
 from app.pages import load_site
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     Respond: TypeAlias = Callable[[HttpRequest, Mapping[str, str]], Awaitable[HttpResponse]]
 
 OK = 200
-NOT_MODIFIED = 304
 METRICS_PATH = "/metrics"
 PAGES = "pages"
 """The one route of all files of pages: their paths change with every version."""
@@ -159,9 +159,8 @@ def _endpoint_route(pipeline: Pipeline, endpoint: Endpoint) -> Route:
 
 def _file_response(file: File) -> Respond:
     async def respond(request: HttpRequest, _: Mapping[str, str]) -> HttpResponse:
-        held = file.is_held(request.headers.all(b"if-none-match"))
-        status, body = (NOT_MODIFIED, b"") if held else (OK, file.body)
-        return HttpResponse(status, file.headers, body)
+        held = is_held(file.etag, request.headers.all(b"if-none-match"))
+        return HttpResponse(NOT_MODIFIED if held else OK, file.headers, file.body)
 
     return respond
 

@@ -15,8 +15,10 @@ from importlib import resources
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from app.etags import etag_of
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from importlib.resources.abc import Traversable
 
 ENTRY = "index.html"
@@ -82,14 +84,6 @@ class File:
     etag: bytes
     headers: tuple[tuple[bytes, bytes], ...]
 
-    def is_held(self, if_none_match: Sequence[bytes]) -> bool:
-        """Tell whether a client that sent these ``If-None-Match`` has the file (RFC 9110, 13.1.2).
-
-        The comparison is weak, as a proxy may have weakened what it passed on.
-        """
-        tags = {tag.strip() for line in if_none_match for tag in line.split(b",")}
-        return b"*" in tags or self.etag in {tag.removeprefix(b"W/") for tag in tags}
-
 
 def load_site(root: Traversable | None = None) -> Mapping[str, File]:
     """Read the folders of a site, by the path each file answers at; without a root, this one's.
@@ -129,7 +123,7 @@ def _file(name: str, body: bytes, cache_control: bytes) -> File:
     media_type = MEDIA_TYPES.get(suffix)
     if media_type is None:
         raise SiteError(f"{name}: files that end in {suffix} are not served")
-    etag = f'"{_digest(body)}"'.encode()
+    etag = etag_of(body)
     own = ((b"content-type", media_type), (b"cache-control", cache_control), (b"etag", etag))
     return File(body, etag, (*own, *SECURITY_HEADERS))
 

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from app.gateway import Gateway
 from app.http.catalogue import PROBLEM_KINDS
 from app.http.endpoint import Answer, Endpoint
 from app.http.errors import NotFound
+from app.http.types.ruleset import RulesetDocument
 from app.http.types.times import world_time
 from app.http.types.world import (
     Health,
     ProblemDescription,
     Readiness,
-    RulesetDocument,
     RulesetName,
     WorldDetails,
 )
@@ -100,6 +101,7 @@ SYSTEM = (
         summary="The whole ruleset as data",
         tag="world",
         response=RulesetDocument,
+        etag=Gateway.ruleset_etag,
     ),
     Endpoint(
         method="GET",

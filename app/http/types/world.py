@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -39,17 +39,6 @@ class WorldDetails(msgspec.Struct, frozen=True):
     tick_ms: int
     speed: int | float
     now: datetime
-
-
-class RulesetDocument(msgspec.Struct, frozen=True):
-    """The whole ruleset as data, costs and durations per level included."""
-
-    name: str
-    version: str
-    resources: dict[str, Any]
-    buildings: dict[str, Any]
-    technologies: dict[str, Any]
-    units: dict[str, Any]
 
 
 class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -150,6 +150,31 @@ def settings_with(**changes: int) -> HttpSettings:
     return replace(SETTINGS, **changes)  # type: ignore[arg-type]
 
 
+RULES: Mapping[str, Any] = {
+    "name": "tutorial",
+    "version": "c0ffee",
+    "title": "Tutorial",
+    "description": "",
+    "parameters": {"speed": 2},
+    "resources": {
+        "metal": {
+            "name": "metal",
+            "title": "Metal",
+            "description": "",
+            "start": 500,
+            "base_per_hour": 30,
+            "base_capacity": None,
+        }
+    },
+    "balances": {},
+    "queues": {},
+    "transfers": {"enabled": True, "per_day_max": None, "overflow": "hold"},
+    "buildings": {},
+    "technologies": {},
+    "units": {},
+}
+
+
 class FakeRuleset:
     """A ruleset of which only its description is asked."""
 
@@ -159,14 +184,7 @@ class FakeRuleset:
 
     def describe(self) -> Mapping[str, Any]:
         """Give something of the right form."""
-        return {
-            "name": self.name,
-            "version": self.version,
-            "resources": {"metal": {"start": 500}},
-            "buildings": {"metal_mine": {"cost": {"1": {"metal": 60}}}},
-            "technologies": {},
-            "units": {},
-        }
+        return RULES
 
 
 def _authorize(message: Authorize) -> Identity:

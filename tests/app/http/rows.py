@@ -25,7 +25,7 @@ from actors.inventory.messages import (
 )
 from actors.ticker.messages import GetWorld
 from app.http.types.inventory import INTEGER_MAX
-from tests.app.http.harness import ACCOUNT_ID, ORDER_ID, SESSION_ID
+from tests.app.http.harness import ACCOUNT_ID, ORDER_ID, RULES, SESSION_ID
 
 CLIENT = "127.0.0.1"
 KEY = {"Idempotency-Key": "k-1"}
@@ -64,6 +64,7 @@ class Row:
     answer: Any = None
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict[str, str])
+    kept: bool = False
 
 
 PUBLIC = [
@@ -91,14 +92,8 @@ PUBLIC = [
         "GET",
         "/v1/ruleset",
         (),
-        answer={
-            "name": "tutorial",
-            "version": "c0ffee",
-            "resources": {"metal": {"start": 500}},
-            "buildings": {"metal_mine": {"cost": {"1": {"metal": 60}}}},
-            "technologies": {},
-            "units": {},
-        },
+        answer=RULES,
+        kept=True,
     ),
     Row(
         "POST",

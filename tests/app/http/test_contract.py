@@ -73,7 +73,8 @@ async def check(server: Serving, row: Row, headers: dict[str, str]) -> None:
     )
     assert response.status_code == row.status
     assert response.headers["x-request-id"]
-    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["cache-control"] == ("no-cache" if row.kept else "no-store")
+    assert ("etag" in response.headers) == row.kept
     if row.status == 204:
         assert response.content == b""
         assert "content-length" not in response.headers

@@ -63,23 +63,6 @@ def test_site_lets_browsers_keep_files_but_ask_for_the_pages(root: Path) -> None
     assert "immutable" in headers(site[script_path(site)])["cache-control"]
 
 
-@pytest.mark.parametrize(
-    ("sent", "held"),
-    [
-        ([], False),
-        ([b'"other"'], False),
-        ([b"*"], True),
-        ([b"%s"], True),
-        ([b'"other", W/%s'], True),
-        ([b'"other"', b"%s"], True),
-    ],
-)
-def test_file_knows_its_validator(root: Path, sent: list[bytes], held: bool) -> None:
-    """Whoever names its tag, weakened or among others, has the file."""
-    file = load_site(root)["/"]
-    assert file.is_held([value.replace(b"%s", file.etag) for value in sent]) is held
-
-
 def test_every_file_is_sent_with_strict_headers() -> None:
     """Nothing from elsewhere, nothing inline, in nobody's frame, under no other type."""
     for file in load_site().values():

@@ -1,0 +1,140 @@
+"""The whole ruleset as clients are given it; see `actors.inventory.ruleset.description`.
+
+Prices and rates are whole units, durations seconds, with nothing else built.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+
+class ResourceRules(msgspec.Struct, frozen=True):
+    """A resource: what there is of it at the start, comes in by itself, and fits by itself."""
+
+    name: str
+    title: str
+    description: str
+    start: int
+    base_per_hour: int
+    base_capacity: int | None
+
+
+class BalanceRules(msgspec.Struct, frozen=True):
+    """A balance: produced and used at once, never stored."""
+
+    name: str
+    title: str
+    description: str
+
+
+class QueueRules(msgspec.Struct, frozen=True):
+    """A queue: ``slots`` orders are carried out at a time, ``length`` more may wait."""
+
+    name: str
+    title: str
+    description: str
+    slots: int
+    length: int
+
+
+class TransferRules(msgspec.Struct, frozen=True):
+    """Whether players may send each other resources, how much of each in a day, null: any amount.
+
+    ``overflow`` says what happens to that for which a receiver has no room.
+    """
+
+    enabled: bool
+    per_day_max: int | None
+    overflow: Literal["reject", "hold", "spill"]
+
+
+class DurationChange(msgspec.Struct, frozen=True, tag_field="what", tag="duration"):
+    """What an asset makes of the durations of others: ``factors`` by its own level, from 0."""
+
+    assets: list[str]
+    factors: list[float]
+
+
+class ProductionChange(msgspec.Struct, frozen=True, tag_field="what", tag="production"):
+    """What share an asset adds to the production of a resource: ``shares`` by its level, from 0."""
+
+    resource: str
+    shares: list[float]
+
+
+class LevelRules(msgspec.Struct, frozen=True, kw_only=True):
+    """One level: its price, how long it takes, and what stands with it; the rest is left out.
+
+    ``produces`` is per hour, ``balance`` negative where it uses one, ``capacity`` the whole room.
+    """
+
+    level: int
+    cost: dict[str, int]
+    duration_seconds: int | float
+    produces: dict[str, int] | UnsetType = UNSET
+    balance: dict[str, int] | UnsetType = UNSET
+    capacity: dict[str, int] | UnsetType = UNSET
+
+
+class _AssetRules(msgspec.Struct, frozen=True, kw_only=True):
+    """What any asset has; told in the description of `RulesetDocument`."""
+
+    name: str
+    title: str
+    description: str
+    queue: str
+    refund: float
+    requires: dict[str, int]
+    modifies: list[DurationChange | ProductionChange]
+
+
+class TechnologyRules(_AssetRules, frozen=True, kw_only=True):
+    """A technology; ``levels`` begin with 1."""
+
+    kind: Literal["technology"]
+    max_level: int
+    levels: list[LevelRules]
+
+
+class BuildingRules(_AssetRules, frozen=True, kw_only=True):
+    """A building; ``instances`` are the names to order it by, and ``levels`` begin with 1."""
+
+    kind: Literal["building"]
+    instances: list[str]
+    max_level: int
+    levels: list[LevelRules]
+
+
+class UnitRules(_AssetRules, frozen=True, kw_only=True):
+    """A unit: the price of one, how long one takes, and what stands with one."""
+
+    kind: Literal["unit"]
+    cost: dict[str, int]
+    duration_seconds: int | float
+    produces: dict[str, int] | UnsetType = UNSET
+    balance: dict[str, int] | UnsetType = UNSET
+    capacity: dict[str, int] | UnsetType = UNSET
+
+
+class RulesetDocument(msgspec.Struct, frozen=True):
+    """The whole ruleset as data; ``version`` changes with every rule and parameter.
+
+    Of each asset ``refund`` is the share of the price that a cancelled order gives back, and
+    ``requires`` the level (of a unit: the count) that must be there first of others.
+    """
+
+    name: str
+    version: str
+    title: str
+    description: str
+    parameters: dict[str, int | float]
+    resources: dict[str, ResourceRules]
+    balances: dict[str, BalanceRules]
+    queues: dict[str, QueueRules]
+    transfers: TransferRules
+    buildings: dict[str, BuildingRules]
+    technologies: dict[str, TechnologyRules]
+    units: dict[str, UnitRules]
