@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from app.http.catalogue import PROBLEM_KINDS
 from app.http.endpoint import Auth, Endpoint, PathKind
-from app.http.exchange import JSON_TYPE, PROBLEM_TYPE
+from app.http.exchange import JSON_TYPE
+from app.http.responses import describe_responses, shared
 from app.http.streams.description import STREAM_TYPES, STREAMS, describe_stream
 from app.http.types.world import ProblemDetails
 
@@ -22,24 +22,6 @@ API_VERSION = "1"
 """The version of the contract."""
 
 _REF = "#/components/schemas/{name}"
-_ALWAYS = ("internal-error",)
-_ACTORS = ("overloaded", "unavailable", "actor-stopped", "reply-timeout")
-_BY_AUTH = MappingProxyType(
-    {
-        Auth.NONE: (),
-        Auth.PLAYER: ("invalid-token", *_ACTORS),
-        Auth.ADMIN: ("invalid-token", "forbidden", *_ACTORS),
-    }
-)
-_WITH_BODY = (
-    "malformed-json",
-    "invalid-request",
-    "payload-too-large",
-    "unsupported-media-type",
-    "request-timeout",
-)
-_LIMITED = ("too-many-requests", "overloaded")
-_IDEMPOTENT = ("idempotency-key-required", "idempotency-key-reused", "invalid-request")
 
 
 def with_openapi(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
@@ -62,22 +44,6 @@ def with_openapi(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
     table = (*endpoints, itself)
     document = msgspec.json.encode(describe(table))
     return table
-
-
-def slugs(endpoint: Endpoint) -> tuple[str, ...]:
-    """Give every problem that an endpoint can answer with, in the catalogue's order."""
-    possible = {*_ALWAYS, *_BY_AUTH[endpoint.auth], *endpoint.errors, "invalid-request"}
-    if endpoint.request is not None:
-        possible.update(_WITH_BODY)
-    if endpoint.idempotent:
-        possible.update(_IDEMPOTENT)
-    if endpoint.limited:
-        possible.update(_LIMITED)
-    if endpoint.parameters():
-        possible.add(endpoint.absent)
-    if endpoint.auth is not Auth.NONE and not endpoint.before_password_change:
-        possible.add("password-change-required")
-    return tuple(slug for slug in PROBLEM_KINDS if slug in possible)
 
 
 def describe(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
@@ -103,6 +69,7 @@ def describe(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": components,
+            **shared((*endpoints, *STREAMS), schema_of),
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer", "bearerFormat": "PASETO v4"}
             },
@@ -130,10 +97,7 @@ def _operation(endpoint: Endpoint, schema_of: Mapping[Any, Any]) -> dict[str, An
             *_query_parameters(endpoint),
             *_header_parameters(endpoint),
         ],
-        "responses": {
-            **_answers(endpoint, schema_of),
-            **_problems(endpoint, schema_of[ProblemDetails]),
-        },
+        "responses": describe_responses(endpoint, schema_of),
     }
     if endpoint.auth is not Auth.NONE:
         operation["security"] = [{"token": []}]
@@ -169,54 +133,25 @@ def _query_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 
 def _header_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
-    if not endpoint.idempotent:
-        return []
-    return [
-        {
-            "name": "Idempotency-Key",
-            "in": "header",
-            "required": True,
-            "description": PROBLEM_KINDS["idempotency-key-required"].description,
-            "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
-        }
-    ]
-
-
-def _answers(endpoint: Endpoint, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
-    answers: dict[str, Any] = {}
-    for status, description in ((endpoint.status, endpoint.summary), *endpoint.also):
-        answers[str(status)] = {"description": description}
-        if endpoint.response is not None:
-            content = {JSON_TYPE.decode(): {"schema": schema_of[endpoint.response]}}
-            answers[str(status)]["content"] = content
-    return answers
-
-
-def _problems(endpoint: Endpoint, schema: Any) -> dict[str, Any]:
-    """Group the endpoint's problems by status, each with what it means as an example."""
-    taken = {endpoint.status, *(status for status, _ in endpoint.also)}
-    by_status: dict[int, dict[str, Any]] = {}
-    for slug in slugs(endpoint):
-        kind = PROBLEM_KINDS[slug]
-        if kind.status.value in taken:
-            continue
-        response = by_status.setdefault(
-            kind.status.value,
+    parameters: list[dict[str, Any]] = []
+    if endpoint.idempotent:
+        parameters.append(
             {
-                "description": "",
-                "content": {PROBLEM_TYPE.decode(): {"schema": schema, "examples": {}}},
-            },
+                "name": "Idempotency-Key",
+                "in": "header",
+                "required": True,
+                "description": PROBLEM_KINDS["idempotency-key-required"].description,
+                "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+            }
         )
-        response["description"] = "; ".join(
-            part for part in (response["description"], f"`{slug}`: {kind.title}") if part
+    if endpoint.etag is not None:
+        parameters.append(
+            {
+                "name": "If-None-Match",
+                "in": "header",
+                "required": False,
+                "description": "The ETag of the answer that the client has.",
+                "schema": {"type": "string"},
+            }
         )
-        response["content"][PROBLEM_TYPE.decode()]["examples"][slug] = {
-            "summary": kind.description,
-            "value": {
-                "type": kind.uri,
-                "title": kind.title,
-                "status": kind.status.value,
-                "detail": kind.description,
-            },
-        }
-    return {str(status): by_status[status] for status in sorted(by_status)}
+    return parameters

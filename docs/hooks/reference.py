@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from app.http.catalogue import PROBLEM_KINDS
 from app.http.endpoint import Auth
 from app.http.endpoints import ENDPOINTS
-from app.http.openapi import describe, slugs, with_openapi
+from app.http.exchange import PROBLEM_TYPE
+from app.http.openapi import describe, with_openapi
+from app.http.refusals import OF_ANY_CALL, slugs
 from app.http.streams.description import STREAMS
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ Bodies are JSON in UTF-8, times RFC 3339 in UTC, amounts integers, ids UUIDs as 
 member that is not listed, or of another type, is refused. Answers may get further members in later
 versions: pass over what you do not know.
 
+Every answer has an `X-Request-Id`. Beside what is listed with each, any call can be refused for how
+it is sent, or for the state of the server:
 """
 _PROBLEMS_HEAD = """\
 # Problems
@@ -60,6 +64,8 @@ _WHO: Final = MappingProxyType(
         Auth.ADMIN: "Operators: accounts of role `admin` (`Authorization: Bearer …`).",
     }
 )
+_PROBLEM: Final = PROBLEM_TYPE.decode()
+
 _SHOWN_MAX: Final = 6
 """Calls that are listed openly."""
 
@@ -89,7 +95,7 @@ def api_page() -> str:
     """Write the page of every endpoint and type."""
     document = describe(with_openapi(ENDPOINTS))
     rows = sorted(endpoints(), key=lambda each: _place(each.tag))
-    parts = [_HEAD, *_overview(rows)]
+    parts = [_HEAD, "| any call | |", "|---|---|", *_refusals(OF_ANY_CALL), "", *_overview(rows)]
     for tag, members in groupby(rows, key=lambda each: each.tag):
         parts.append(f"\n## {_title(tag)}\n")
         for endpoint in members:
@@ -123,8 +129,6 @@ def _users(found: Iterable[Endpoint]) -> str:
     rows = list(found)
     if len(rows) == len(endpoints()):
         return "*Who answers so:* every call."
-    if not rows:
-        return "*Who answers so:* the server itself, before it knows which call is meant."
     links = ", ".join(f"[`{_call(each)}`](api.md#{each.name})" for each in rows) + "."
     if len(rows) <= _SHOWN_MAX:
         return f"*Who answers so:* {links}"
@@ -174,7 +178,7 @@ def _endpoint(endpoint: Endpoint, operation: Mapping[str, Any]) -> Iterator[str]
     yield "| answer | |"
     yield "|---|---|"
     yield from _answers(operation)
-    yield from _refusals(slugs(endpoint))
+    yield from _refusals(slug for slug in slugs(endpoint) if slug not in OF_ANY_CALL)
     yield ""
 
 
@@ -192,9 +196,10 @@ def _refusals(found: Iterable[str]) -> Iterator[str]:
 def _answers(operation: Mapping[str, Any]) -> Iterator[str]:
     for status, response in operation["responses"].items():
         content = response.get("content", {})
-        if "application/problem+json" in content:
+        usual = [each for media, each in content.items() if media != _PROBLEM]
+        if "$ref" in response or (content and not usual):
             continue
-        told = [_type_of(each["schema"]) for each in content.values()]
+        told = [_type_of(each["schema"]) for each in usual]
         if response["description"] != operation["summary"]:
             told.append(_cell(response["description"]))
         yield f"| **{status}** | {': '.join(told) or 'nothing'} |"

@@ -13,7 +13,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from app.http.catalogue import PROBLEM_KINDS
 from app.http.endpoint import Answer, Auth, Call, Endpoint
 from app.http.endpoints import ENDPOINTS
-from app.http.openapi import describe, slugs, with_openapi
+from app.http.openapi import describe, with_openapi
+from app.http.slugs import slugs
 from tests.app.http.harness import BEARER, ORDER_ID, FakeWorld, serving
 from tests.app.http.rows import KEY, OWN, PUBLIC, Row
 
@@ -60,11 +61,14 @@ def test_document_describes_every_column_of_the_table(endpoint: Endpoint) -> Non
     assert ("security" in described) == (endpoint.auth is not Auth.NONE)
     assert ("requestBody" in described) == (endpoint.request is not None)
     statuses = {str(endpoint.status), *(str(status) for status, _ in endpoint.also)}
+    if endpoint.etag is not None:
+        statuses.add("304")
     problems = {str(PROBLEM_KINDS[slug].status.value) for slug in slugs(endpoint)}
     assert set(described["responses"]) == statuses | problems
     names = {parameter["name"] for parameter in described["parameters"]}
     assert names >= set(endpoint.parameters())
     assert ("Idempotency-Key" in names) == endpoint.idempotent
+    assert ("If-None-Match" in names) == (endpoint.etag is not None)
     has_content = "content" in described["responses"][str(endpoint.status)]
     assert has_content == (endpoint.response is not None)
 
@@ -134,12 +138,22 @@ async def test_problems_are_what_the_document_says() -> None:
     async with serving() as server:
         check((await server.client.get("/nope")).json(), problem)
         check((await server.client.post("/v1/accounts", json={})).json(), problem)
-    for path in DOCUMENT["paths"].values():
-        for described in path.values():
-            for response in described["responses"].values():
-                content = response.get("content", {}).get("application/problem+json", {})
-                for example in content.get("examples", {}).values():
-                    check(example["value"], problem)
+    for example in DOCUMENT["components"]["examples"].values():
+        check(example["value"], problem)
+
+
+def test_document_tells_each_problem_once_and_none_in_vain() -> None:
+    """Every kind of problem is some operation's, and every component is referred to."""
+    text = msgspec.json.encode(DOCUMENT).decode()
+    assert DOCUMENT["components"]["examples"].keys() == PROBLEM_KINDS.keys()
+    for part in ("examples", "headers", "responses", "schemas"):
+        for name in DOCUMENT["components"][part]:
+            assert f'"#/components/{part}/{name}"' in text
+    for kind in PROBLEM_KINDS.values():
+        description = msgspec.json.encode(kind.description).decode()
+        # Once as the summary of its example, once as the example's detail.
+        described = text.count(description) - (kind.slug == "idempotency-key-required") * 3
+        assert described == 2, kind.slug
 
 
 @pytest.mark.parametrize(
@@ -165,8 +179,11 @@ def test_document_is_as_strict_as_the_server(path: str, method: str, body: Any, 
             check(body, described["schema"])
 
 
-def test_a_problem_that_is_an_answer_too_is_described_once() -> None:
-    """Where a status is a declared answer, its problems do not overwrite it."""
+def test_a_status_that_is_an_answer_and_a_problem_is_told_as_both() -> None:
+    """What is not ready is no problem, and too many connections are one: both are 503."""
+    content = DOCUMENT["paths"]["/readyz"]["get"]["responses"]["503"]["content"]
+    assert content["application/json"] == {"schema": {"$ref": "#/components/schemas/Readiness"}}
+    assert set(content["application/problem+json"]["examples"]) == {"overloaded"}
 
     async def answer(call: Call[None, None]) -> None:
         """Do nothing."""
@@ -179,5 +196,6 @@ def test_a_problem_that_is_an_answer_too_is_described_once() -> None:
         tag="test",
         also=((404, "Not there, which is fine"),),
     )
-    described = describe([endpoint])["paths"]["/x/{name}"]["get"]
-    assert described["responses"]["404"] == {"description": "Not there, which is fine"}
+    described = describe([endpoint])["paths"]["/x/{name}"]["get"]["responses"]["404"]
+    assert described["description"] == "Not there, which is fine; `not-found`: Not found"
+    assert set(described["content"]) == {"application/problem+json"}

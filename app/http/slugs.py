@@ -1,0 +1,80 @@
+"""Which problems an endpoint can answer with, as far as its row tells."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from app.http.catalogue import PROBLEM_KINDS
+from app.http.endpoint import Auth
+from app.http.types.admin import GrantDetails
+from app.http.types.economy import QuoteDetails, TransferDetails, TransferList
+from app.http.types.inventory import (
+    CancelledOrder,
+    InventoryDetails,
+    LedgerPageDetails,
+    OrderDetails,
+    OrderList,
+)
+
+if TYPE_CHECKING:
+    from app.http.endpoint import Endpoint
+
+OF_ANY_CALL: Final = (
+    "malformed-request",
+    "method-not-allowed",
+    "request-timeout",
+    "payload-too-large",
+    "target-too-long",
+    "invalid-request",
+    "headers-too-large",
+    "internal-error",
+    "not-implemented",
+    "overloaded",
+    "http-version-not-supported",
+)
+"""What a request can be refused with whatever it asks for: a GET may have a body, or a query."""
+
+_ACTORS = ("unavailable", "actor-stopped", "reply-timeout")
+_BY_AUTH = MappingProxyType(
+    {
+        Auth.NONE: (),
+        Auth.PLAYER: ("invalid-token", *_ACTORS),
+        Auth.ADMIN: ("invalid-token", "forbidden", *_ACTORS),
+    }
+)
+_WITH_BODY = ("malformed-json", "unsupported-media-type")
+_IDEMPOTENT = ("idempotency-key-required", "idempotency-key-reused")
+_OF_INVENTORIES = frozenset(
+    {
+        CancelledOrder,
+        GrantDetails,
+        InventoryDetails,
+        LedgerPageDetails,
+        OrderDetails,
+        OrderList,
+        QuoteDetails,
+        TransferDetails,
+        TransferList,
+    }
+)
+"""What an account's Inventory alone can tell: whoever answers so has it loaded."""
+
+
+def slugs(endpoint: Endpoint) -> tuple[str, ...]:
+    """Give every problem that an endpoint can answer with, in the catalogue's order."""
+    possible = {*OF_ANY_CALL, *_BY_AUTH[endpoint.auth], *endpoint.errors}
+    if endpoint.request is not None:
+        possible.update(_WITH_BODY)
+    if endpoint.idempotent:
+        possible.update(_IDEMPOTENT)
+    if endpoint.limited:
+        possible.add("too-many-requests")
+    if endpoint.response in _OF_INVENTORIES:
+        possible.add("ruleset-mismatch")
+    if endpoint.parameters():
+        # A name with a slash in it, or none at all, makes another path.
+        possible.update({endpoint.absent, "not-found"})
+    if endpoint.auth is not Auth.NONE and not endpoint.before_password_change:
+        possible.add("password-change-required")
+    return tuple(slug for slug in PROBLEM_KINDS if slug in possible)
