@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from holdfast_client.errors import HoldfastError
 
-NOTHING_DONE: Final = frozenset({"overloaded", "too-many-requests"})
+NOTHING_DONE: Final = frozenset({"overloaded", "request-timeout", "too-many-requests"})
 """Problems after which the server has surely not acted."""
 
 PASSING: Final = frozenset(

@@ -74,6 +74,7 @@ _SERVER_FAULT: Final = 500
 _RETRY: Final = MappingProxyType(
     {
         "overloaded": "Nothing was done. Send it again after `Retry-After`.",
+        "request-timeout": "Nothing was done. Send it again.",
         "too-many-attempts": "Wait for `Retry-After`.",
         "too-many-requests": "Nothing was done. Send it again after `Retry-After`.",
         "unavailable": "Send it again: a command with the same key, a read as it is.",

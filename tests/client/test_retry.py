@@ -27,6 +27,7 @@ def refusal(status: int, slug: str, retry_after_s: float | None = None) -> Probl
         (CannotConnect("no"), True, True),
         (refusal(503, "overloaded"), True, True),
         (refusal(429, "too-many-requests"), True, True),
+        (refusal(408, "request-timeout"), True, True),
         (DeadlineExceeded("no"), True, False),
         (NoAnswer("cut off", sent=True), True, False),
         (refusal(503, "unavailable"), True, False),

@@ -94,6 +94,15 @@ def test_reference_has_every_command() -> None:
         assert f"{called} {{#{called.replace(' ', '-')}}}" in page
 
 
+def test_guide_tells_what_to_do_about_every_status() -> None:
+    """Each status of a problem is in one row of the guide's table, and none that is never given."""
+    guide = (DOCS / "api.md").read_text(encoding="utf-8")
+    table = guide.partition("| status | what it means for a client |")[2].partition("\n\n")[0]
+    cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| ")]
+    told = [int(status) for cell in cells for status in re.findall(r"\d{3}", cell)]
+    assert sorted(told) == sorted({kind.status.value for kind in PROBLEM_KINDS.values()})
+
+
 def serious_events() -> set[str]:
     """Find every event that the product logs as a warning or worse."""
     found: set[str] = set()
