@@ -11,7 +11,7 @@ from app.http.endpoint import Auth
 from app.http.endpoints import ENDPOINTS
 from app.http.exchange import PROBLEM_TYPE
 from app.http.openapi import describe, with_openapi
-from app.http.refusals import OF_ANY_CALL, slugs
+from app.http.slugs import OF_ANY_CALL, slugs
 from app.http.streams.description import STREAMS
 
 if TYPE_CHECKING:

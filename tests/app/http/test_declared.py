@@ -29,7 +29,7 @@ from actors.inventory.messages import (
 from app.http.endpoint import Auth, Endpoint
 from app.http.endpoints import ENDPOINTS
 from app.http.openapi import describe, with_openapi
-from app.http.refusals import OF_ANY_CALL, slugs
+from app.http.slugs import OF_ANY_CALL, slugs
 from tests.app.http.harness import (
     ACCOUNT,
     ACCOUNT_ID,
@@ -154,7 +154,7 @@ async def test_refusal_of_a_connection_is_declared_where_readiness_is_asked(path
 
 
 @pytest.mark.usefixtures("lane")
-@pytest.mark.parametrize("path", ["/v1/inventory/quotes/a%2Fb", "/v1/inventory/quotes/"])
+@pytest.mark.parametrize("path", ["/v1/inventory/quotes/a/b", "/v1/inventory/quotes/"])
 async def test_name_that_makes_another_path_is_declared(path: str) -> None:
     """A slash in a name is one of the path: there is nothing there, and that is declared."""
     async with serving() as server:

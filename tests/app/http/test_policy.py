@@ -84,7 +84,8 @@ async def test_browser_that_asks_first_is_told() -> None:
         headers = {"Origin": SITE, **PREFLIGHT}
         response = await server.client.options("/v1/inventory/orders", headers=headers)
         assert (response.status_code, shared(response)) == (204, SITE)
-        assert "idempotency-key" in response.headers["access-control-allow-headers"]
+        allowed = response.headers["access-control-allow-headers"].split(", ")
+        assert {"idempotency-key", "if-none-match"} <= set(allowed)
         assert "content-length" not in response.headers
         evil = {**headers, "Origin": "https://evil.example"}
         assert (await server.client.options("/healthz", headers=evil)).status_code == 405
@@ -95,6 +96,14 @@ async def test_browser_that_asks_first_is_told() -> None:
         assert (await client.read_response(b"OPTIONS")).status == 204
         assert (await client.read_response()).status == 200
         assert server.world.asked == []
+
+
+async def test_script_of_a_site_can_read_what_it_goes_by() -> None:
+    """Whatever header the API tells a client something by can be read by a site's script."""
+    async with serving(settings=replace(SETTINGS, cors_origins=frozenset({SITE}))) as server:
+        response = await server.client.get("/v1/ruleset", headers={"Origin": SITE})
+        exposed = set(response.headers["access-control-expose-headers"].split(", "))
+        assert exposed == {"etag", "idempotency-replayed", "retry-after", "x-request-id"}
 
 
 async def test_every_site_may_be_let_in() -> None:
