@@ -229,7 +229,7 @@ class Inventory:
         state = decode_state(row["state"], ruleset, pending)
         self._version = row["version"]
         self._frozen_ms = row["frozen_ms"]
-        if ruleset.version != rulebook.current.version:
+        if not rulebook.is_current(state.ruleset, state.at_ms):
             state = await self._bring_up_to_date(state)
         self._state = state
         return state

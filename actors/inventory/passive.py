@@ -84,6 +84,7 @@ class PassiveAccounts:
         self._storage = storage
         self._loader = loader
         self._residents = residents
+        self._rulebook = rulebook
         self._reply_s = reply_seconds_max
         self._log = log
         self._context = Context(rulebook.current, world, rulebook.goods)
@@ -135,12 +136,11 @@ class PassiveAccounts:
     def _settled(self, stored: Stored) -> _Step | None:
         """Settle one account; None where that is for its Inventory to do."""
         row, orders = stored
-        ruleset = self._context.ruleset
-        if row is None or row["ruleset"] != ruleset.version:
+        if row is None or not self._rulebook.is_current(row["ruleset"], row["at_ms"]):
             return None
         try:
             pending = [order_from_row(order) for order in orders]
-            state = decode_state(row["state"], ruleset, pending)
+            state = decode_state(row["state"], self._context.ruleset, pending)
             work = Work(state, row["version"], row["frozen_ms"], self._context)
             work.settle_if_due()
             return _Step(work, tuple(work.operations())) if work.changed else None

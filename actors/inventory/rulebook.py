@@ -7,14 +7,14 @@ to the moment when the next came into force.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from actors.inventory.engine import Events, State, resettle
+from actors.inventory.engine import Events, State, resettle, thaw
+from actors.inventory.eras import Era, eras_after
 from actors.inventory.ruleset import restore_ruleset
-from actors.storage import Create, Operation, Read, Row, StorageClient
+from actors.storage import Create, Operation, Read, StorageClient
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,15 +22,6 @@ if TYPE_CHECKING:
     from actors.inventory.engine import Order
     from actors.inventory.ruleset import Ruleset
     from actors.inventory.views import LedgerEntry, TransferRecord
-
-
-@dataclass(frozen=True, slots=True)
-class Era:
-    """From when on a set of rules was in force, and what it calls by another name."""
-
-    version: str
-    from_ms: int
-    renamed: Mapping[str, str]
 
 
 class Rulebook:
@@ -53,7 +44,7 @@ class Rulebook:
         Raises: as `StorageClient.read` and `StorageClient.commit`.
         """
         [rows] = await storage.read(Read("ruleset_history", order_by="seq"))
-        eras = [_era(row) for row in rows]
+        eras = [Era.of(row) for row in rows]
         changed = not eras or eras[-1].version != self.current.version
         if changed:
             none: dict[str, str] = {}
@@ -85,51 +76,40 @@ class Rulebook:
         Two resources that have become one are added up.
         """
         carried = transfer.resources
-        if transfer.ruleset == self.current.version:
-            return carried
-        for era in self._after(transfer.ruleset, transfer.sent_at_ms):
-            merged: dict[str, int] = {}
-            for old, units in carried.items():
-                name = era.renamed.get(old, old)
-                merged[name] = merged.get(name, 0) + units
-            carried = merged
+        for era in eras_after(self._eras, transfer.ruleset, transfer.sent_at_ms):
+            carried = era.goods(carried)
         return carried
+
+    def is_current(self, version: str, at_ms: int) -> bool:
+        """Whether what was settled then, under this version, goes on under the current rules.
+
+        Not where others were in force in between, even if the current ones are the same again.
+        """
+        return version == self.current.version and not eras_after(self._eras, version, at_ms)
 
     async def up_to_date(
         self, state: State, storage: StorageClient, *, frozen: bool
     ) -> tuple[State, Events]:
         """Settle a state under every set of rules in its time, and hand it to the current one.
 
-        A frozen state is handed over as it stands.
+        A frozen state is handed over at the same moments as if no time had passed until then.
 
         Raises:
             RulesetMismatch: it owns something for which there is no place any more.
         """
         entries: list[LedgerEntry] = []
         orders: dict[str, Order] = {}
-        for era in self._after(state.ruleset, state.at_ms):
+        for era in eras_after(self._eras, state.ruleset, state.at_ms):
             old = await self.ruleset(state.ruleset, storage)
             new = await self.ruleset(era.version, storage)
-            at_ms = state.at_ms if frozen else max(state.at_ms, era.from_ms)
+            if frozen:
+                state, pause = thaw(state, era.from_ms)
+                orders.update((order.id, order) for order in pause.orders)
+            at_ms = max(state.at_ms, era.from_ms)
             state, step = resettle(state, old, new, at_ms, renamed=era.renamed)
             entries.extend(step.entries)
             orders.update((order.id, order) for order in step.orders)
         return state, Events(tuple(entries), tuple(orders.values()))
-
-    def _after(self, version: str, at_ms: int) -> tuple[Era, ...]:
-        """Give the eras that began after the one of this version that was in force then."""
-        own = max(
-            (
-                index
-                for index, era in enumerate(self._eras)
-                if era.version == version and era.from_ms <= at_ms
-            ),
-            default=-1,
-        )
-        if own < 0:
-            # It stood still, or was begun, before its own era was entered.
-            own = next((i for i, era in enumerate(self._eras) if era.version == version), -1)
-        return self._eras[own + 1 :]
 
     async def _entries(self, storage: StorageClient, seq: int, era: Era) -> list[Operation]:
         current = self.current
@@ -152,8 +132,3 @@ class Rulebook:
             )
         )
         return operations
-
-
-def _era(row: Row) -> Era:
-    renamed = msgspec.json.decode(row["renamed"], type=dict[str, str])
-    return Era(row["version"], row["from_ms"], renamed)
