@@ -3,52 +3,114 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from actors.database.session import Session
 
-_CENSUS = """
-with owned as (
-    select ruleset, account_id, jsonb_object_keys(coalesce(state -> 'levels', '{}')) as name
+RESOURCE: Final = "resource"
+LEVEL: Final = "level"
+UNIT: Final = "unit"
+
+# The last era of the version that had begun at the moment; before all of them it is the first.
+_ERAS: Final = """
+eras as (
+    select seq, version,
+           case when row_number() over same = 1 then -9223372036854775808 else from_ms end
+               as from_ms,
+           coalesce(lead(from_ms) over same, 9223372036854775807) as until_ms
+    from ruleset_history
+    window same as (partition by version order by seq)
+)
+"""
+
+_CENSUS: Final = f"""
+with {_ERAS},
+owned as (
+    select ruleset, at_ms, account_id, 'level' as kind,
+           jsonb_object_keys(coalesce(state -> 'levels', '{{}}')) as name
     from inventories
     union
-    select ruleset, account_id, jsonb_object_keys(coalesce(state -> 'units', '{}'))
+    select ruleset, at_ms, account_id, 'unit',
+           jsonb_object_keys(coalesce(state -> 'units', '{{}}'))
     from inventories
     union
-    select ruleset, account_id, jsonb_object_keys(coalesce(state -> 'held', '{}'))
+    select ruleset, at_ms, account_id, 'resource',
+           jsonb_object_keys(coalesce(state -> 'held', '{{}}'))
     from inventories
     union
-    select ruleset, account_id, stock.key
+    select ruleset, at_ms, account_id, 'resource', stock.key
     from inventories, jsonb_each(state -> 'amounts') as stock
     where (stock.value ->> 0)::bigint > 0
     union
-    select inventories.ruleset, account_id, orders.asset
+    select ruleset, at_ms, account_id,
+           case orders.kind when 'unit' then 'unit' else 'level' end, orders.asset
     from orders join inventories using (account_id)
     where orders.state in ('queued', 'running')
     union
-    select inventories.ruleset, account_id, price.key
+    select ruleset, at_ms, account_id, 'resource', price.key
     from orders join inventories using (account_id), jsonb_each(orders.cost) as price
     where orders.state in ('queued', 'running')
     union
-    select ruleset, sender, jsonb_object_keys(resources) from transfers where state = 'sent'
+    select ruleset, sent_ms, sender, 'resource', jsonb_object_keys(resources)
+    from transfers where state = 'sent'
 )
-select ruleset, name, count(*) as accounts from owned group by ruleset, name order by name
-"""
+select coalesce(eras.seq, 0) as era, kind, name, count(distinct account_id) as accounts
+from owned left join eras
+    on version = ruleset and at_ms >= from_ms and at_ms < until_ms
+group by eras.seq, kind, name order by name, kind, era
+"""  # noqa: S608 - put together of constants alone
 
-_HISTORY = "select version, renamed from ruleset_history order by seq"
+_CLASHES: Final = f"""
+with {_ERAS},
+levels as (
+    select ruleset, at_ms, account_id,
+           jsonb_object_keys(coalesce(state -> 'levels', '{{}}')) as name
+    from inventories
+    union
+    select ruleset, at_ms, account_id, orders.asset
+    from orders join inventories using (account_id)
+    where orders.state in ('queued', 'running') and orders.kind <> 'unit'
+),
+clashing as (
+    select account_id, becomes
+    from levels left join eras
+        on version = ruleset and at_ms >= from_ms and at_ms < until_ms
+    join jsonb_to_recordset($1::jsonb) as moves(era bigint, name text, becomes text)
+        on moves.era = coalesce(eras.seq, 0) and moves.name = levels.name
+    group by account_id, becomes having count(*) > 1
+)
+select becomes, count(*) as accounts from clashing group by becomes order by becomes
+"""  # noqa: S608 - put together of constants alone
+
+_HISTORY: Final = "select version, renamed from ruleset_history order by seq"
 
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
-    """How many accounts own something of this name, under the rules that they were left with.
+    """How many accounts own something of this kind and name, under the rules they were left with.
 
-    What is on its way counts for its sender, under the rules that it was sent under.
+    ``era`` is the entry of the history, counted from 1; 0 where it has none. ``kind`` is
+    `RESOURCE`, `LEVEL` (a building or technology) or `UNIT`. What is on its way counts for its
+    sender, under the rules that it was sent under.
     """
 
-    ruleset: str
+    era: int
+    kind: str
     name: str
     accounts: int
+
+
+class Move(msgspec.Struct, frozen=True):
+    """What a building or technology of an era becomes."""
+
+    era: int
+    name: str
+    becomes: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,4 +130,14 @@ async def past_rules(session: Session) -> tuple[PastRules, ...]:
 async def census(session: Session) -> tuple[Ownership, ...]:
     """Count the owners of everything; reads every inventory once; raises as `Session`."""
     rows = await session.fetch(_CENSUS)
-    return tuple(Ownership(row["ruleset"], row["name"], row["accounts"]) for row in rows)
+    return tuple(Ownership(row["era"], row["kind"], row["name"], row["accounts"]) for row in rows)
+
+
+async def clashes(session: Session, moves: Iterable[Move]) -> dict[str, int]:
+    """Count, by what they would become, the accounts of which two levels would become one.
+
+    Raises: as `Session`.
+    """
+    text = msgspec.json.encode(list(moves)).decode()
+    rows = await session.fetch(_CLASHES, text)
+    return {row["becomes"]: row["accounts"] for row in rows}

@@ -103,7 +103,11 @@ async def test_removed_asset_is_refused_until_it_has_a_place(place: Path, own_ds
         line = complaint(run_to_its_end(place, **settings))
         assert "hut (2)" in line
         assert "world.renamed" in line
+        # Neither of what is still there by its name, but something else.
+        rules.write_text(changed(WORLD.read_text(), {"[units.scout]": "[technologies.scout]"}))
+        assert "scout (2), now a level" in complaint(run_to_its_end(place, **settings))
 
+        rules.write_text(changed(WORLD.read_text(), new))
         server.start(HOLDFAST_WORLD__RENAMED="hut=cottage")
         async with client(server.url) as http:
             for player in players:
