@@ -130,7 +130,7 @@ def _moved(order: Order, names: _Names) -> Order:
         asset=rules.address,
         kind=rules.kind,
         queue=rules.queue,
-        cost={names.of(name): paid for name, paid in order.cost.items()},
+        cost=_merged(order.cost, names, names.ruleset.resources),
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from actors.inventory.engine import (
     RulesetMismatch,
@@ -153,6 +155,22 @@ def test_resettle_merges_stocks_but_never_buildings() -> None:
     with pytest.raises(RulesetMismatch) as refused:
         resettle(built(plant=1, mine=2), world(), world(), NOW, renamed=renamed)
     assert set(refused.value.removed) == {"plant", "mine"}
+
+
+RESOURCES = st.sampled_from(["metal", "crystal", "gas"])
+
+
+@given(st.dictionaries(RESOURCES, RESOURCES))
+def test_resettle_keeps_whole_what_was_paid(renamed: dict[str, str]) -> None:
+    """A receipt, and what a cancel gives back of it, is as much as before by whatever names."""
+    placed = built("scout")
+    state, _ = resettle(placed, world(), world(), NOW, renamed=renamed)
+    [before], [after] = placed.orders, state.orders
+    expected = dict.fromkeys((renamed.get(name, name) for name in before.cost), 0)
+    for name, paid in before.cost.items():
+        expected[renamed.get(name, name)] += paid
+    assert after.cost == expected
+    assert sum(after.refundable().values()) >= sum(before.refundable().values()) > 0
 
 
 def test_resettle_releases_held_goods_where_room_grew() -> None:
