@@ -3,6 +3,9 @@
 For each account: replaying its ledger gives what its inventory says, entry by entry and whole unit
 by whole unit. For the world: what came from sources, less what went into sinks, is what accounts
 hold and what is on its way between them. The first thing that does not fit is named.
+
+What was on its way while the rules changed arrives by other names than it was sent by: that uses it
+up by the old and makes it by the new, as a change of rules does with what is owned.
 """
 
 from __future__ import annotations
@@ -15,10 +18,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 
 from actors.inventory.engine.draft import HELD_PREFIX
+from actors.inventory.eras import eras_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from actors.inventory.eras import Era
     from actors.storage import Row
 
 T = TypeVar("T")
@@ -186,10 +191,12 @@ class Proof:
     """Takes in a world page by page; raises `LedgerDiffers` at the first difference.
 
     A page is `begin`, any number of `enter`, `close`. Rows are those of the tables, as Storage's
-    snapshot gives them; memory is needed for one page of accounts alone.
+    snapshot gives them; memory is needed for one page of accounts alone. ``eras`` are all the
+    rules that the world has run under, oldest first.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, eras: Sequence[Era] = ()) -> None:
+        self._eras = eras
         self.accounts = 0
         self.entries = 0
         self._page: dict[str, _Account] = {}
@@ -254,16 +261,48 @@ class Proof:
             totals[plain] = totals.get(plain, 0) + delta
         if effect in _CARRYING:
             # That nothing gets lost between accounts, the sums of the world will show.
-            _check_transfer(account, row, totals)
+            self._carry(account, row, totals)
             return
         for name, delta in totals.items():
             if delta > 0 and effect not in _MAKING:
                 raise account.differs(f"{row['cause']} makes nothing", "0 or less", delta, name)
             if delta < 0 and effect not in _USING:
                 raise account.differs(f"{row['cause']} uses nothing up", "0 or more", delta, name)
-            sums = self._of(name)
-            sums.sources += max(0, delta)
-            sums.sinks -= min(0, delta)
+            self._make(name, delta)
+
+    def _carry(self, account: _Account, row: Row, totals: Mapping[str, int]) -> None:
+        """Compare an entry of a transfer with the record of the transfer."""
+        cause, transfer_id = row["cause"], row["transfer_id"]
+        _check_record(account, row)
+        sent = _decoded(_RESOURCES, row["resources"], account, f"transfer {transfer_id}")
+        arrives = EFFECTS[cause] is Effect.ARRIVAL
+        sign = 1 if arrives else -1
+        named = self._named(row, sent, totals) if arrives else sent
+        for name in {**named, **totals}:
+            expected, found = sign * named.get(name, 0), totals.get(name, 0)
+            if expected != found:
+                what = f"{cause} does not move what transfer {transfer_id} carries"
+                raise account.differs(what, expected, found, name)
+        if named != sent:
+            for name in {**sent, **named}:
+                self._make(name, named.get(name, 0) - sent.get(name, 0))
+
+    def _named(
+        self, row: Row, sent: Mapping[str, int], found: Mapping[str, int]
+    ) -> Mapping[str, int]:
+        """Give what was sent by the names that it was found by, if any rules since called it so."""
+        named = sent
+        for era in eras_after(self._eras, row["ruleset"], row["sent_ms"]):
+            if named == found:
+                break
+            named = era.goods(named)
+        return named if named == found else sent
+
+    def _make(self, name: str, delta: int) -> None:
+        """Count what was made, or below zero what was used up."""
+        sums = self._of(name)
+        sums.sources += max(0, delta)
+        sums.sinks -= min(0, delta)
 
     def _of(self, name: str) -> _Sums:
         name = name.removeprefix(HELD_PREFIX)
@@ -280,6 +319,7 @@ class Proof:
                 sums = self._of(name)
                 if state == "sent":
                     sums.on_the_way += units
+                    self._resources[name] = None
                 arrived = state == "sent" or (state == "delivered" and row["receiver_here"])
                 if arrived and not sender_here:
                     sums.from_gone += units
@@ -311,8 +351,8 @@ class Proof:
         )
 
 
-def _check_transfer(account: _Account, row: Row, totals: Mapping[str, int]) -> None:
-    """Compare an entry of a transfer with the record of the transfer."""
+def _check_record(account: _Account, row: Row) -> None:
+    """Refuse an entry of a transfer that is not on record as this account's, or ended otherwise."""
     cause, transfer_id = row["cause"], row["transfer_id"]
     if row["state"] is None:
         raise account.differs(f"{cause}, but the transfer is not on record", transfer_id, "none")
@@ -324,13 +364,6 @@ def _check_transfer(account: _Account, row: Row, totals: Mapping[str, int]) -> N
     wanted = {"transfer-received": "delivered", "transfer-returned": "returned"}.get(cause)
     if wanted not in {None, row["state"]}:
         raise account.differs(f"the state of transfer {transfer_id}", wanted, row["state"])
-    sign = -1 if cause == "transfer-sent" else 1
-    resources = _decoded(_RESOURCES, row["resources"], account, f"transfer {transfer_id}")
-    for name in {**resources, **totals}:
-        expected, found = sign * resources.get(name, 0), totals.get(name, 0)
-        if expected != found:
-            what = f"{cause} does not move what transfer {transfer_id} carries"
-            raise account.differs(what, expected, found, name)
 
 
 def _decoded(decoder: msgspec.json.Decoder[T], text: str, account: _Account, what: str) -> T:

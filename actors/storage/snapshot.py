@@ -36,7 +36,7 @@ _INVENTORY = "select account_id, ledger_seq, state from inventories where accoun
 
 _ENTRIES = """
 select l.account_id, l.seq, l.cause, l.transfer_id, l.changes,
-       t.sender, t.receiver, t.state, t.resources
+       t.sender, t.receiver, t.state, t.resources, t.ruleset, t.sent_ms
 from (
     select account_id, seq, cause, transfer_id, changes from ledger
     where (account_id, seq) > ($1::uuid, $2::bigint) and account_id <= $3::uuid
@@ -57,6 +57,8 @@ from (
 order by t.transfer_id
 """
 
+_HISTORY = "select version, from_ms, renamed from ruleset_history order by seq"
+
 
 class Snapshot:
     """The tables at one moment; made by `open_snapshot`. Pages go by key, in its order."""
@@ -70,6 +72,10 @@ class Snapshot:
         [row] = await self._fetch(_COUNT)
         return int(row["count"])
 
+    async def history(self) -> list[Row]:
+        """Give the rules that the world has run under, oldest first."""
+        return await self._fetch(_HISTORY)
+
     async def inventory(self, account_id: str) -> list[Row]:
         """Give one account's inventory, if it has one."""
         return await self._fetch(_INVENTORY, account_id)
@@ -81,7 +87,8 @@ class Snapshot:
     async def entries(self, after: tuple[str, int], upto: str, limit: int) -> list[Row]:
         """Give ledger entries above an account and sequence, of accounts up to ``upto``.
 
-        Those of a transfer come with the transfer's sender, receiver, state and resources.
+        Those of a transfer come with the transfer's sender, receiver, state and resources, and
+        the rules and the moment that it was sent under and at.
         """
         return await self._fetch(_ENTRIES, *after, upto, limit)
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from actors.authx import account_store
 from actors.authx.errors import InvalidUsername, UnknownAccount
 from actors.authx.usernames import parse_username
+from actors.inventory.eras import Era
 from actors.inventory.proof import LedgerDiffers, Proof
 from actors.storage.snapshot import LAST_ID, NIL_ID, open_snapshot
 from app.cli.database import operator_connection
@@ -109,8 +110,8 @@ async def prove(
         LedgerDiffers: at the first difference.
         DatabaseError: the database is away or fails.
     """
-    proof = Proof()
     async with open_snapshot(connection) as snapshot:
+        proof = Proof([Era.of(row) for row in await snapshot.history()])
         if account_id is not None:
             await _prove_account(snapshot, proof, account_id)
             on_progress(1, 1)

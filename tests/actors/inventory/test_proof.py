@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from actors import inventory
+from actors.inventory.eras import Era
 from actors.inventory.proof import EFFECTS, LedgerDiffers, Proof, Totals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from actors.storage import Row
 
@@ -28,7 +29,9 @@ def entry(
     transfer: Row | None = None,
 ) -> Row:
     """Give a ledger entry as the snapshot gives it."""
-    carried = transfer or dict.fromkeys(("transfer_id", "sender", "receiver", "state", "resources"))
+    carried = transfer or dict.fromkeys(
+        ("transfer_id", "sender", "receiver", "state", "resources", "ruleset", "sent_ms")
+    )
     text = changes if isinstance(changes, str) else json.dumps(changes)
     return {"account_id": account, "seq": seq, "cause": cause, "changes": text, **carried}
 
@@ -41,6 +44,8 @@ def transfer(state: str, resources: dict[str, int], *, sender: str = ANN, **here
         "receiver": BEN,
         "state": state,
         "resources": json.dumps(resources),
+        "ruleset": "A",
+        "sent_ms": 5,
         **here,
     }
 
@@ -51,9 +56,11 @@ def inventory_of(account: str, seq: int, **state: Any) -> Row:
     return {"account_id": account, "ledger_seq": seq, "state": json.dumps(stored)}
 
 
-def prove(inventories: list[Row], entries: list[Row], transfers: list[Row]) -> list[Totals]:
+def prove(
+    inventories: list[Row], entries: list[Row], transfers: list[Row], eras: Sequence[Era] = ()
+) -> list[Totals]:
     """Take in a world of one page."""
-    proof = Proof()
+    proof = Proof(eras)
     proof.begin(inventories)
     proof.enter(entries)
     proof.close()
@@ -150,6 +157,89 @@ def test_proof_allows_for_senders_that_are_gone(state: str, *, received: bool) -
     wood = 14 if received else 10
     owned = inventory_of(BEN, len(entries), amounts={"wood": [wood, 0]})
     assert prove([owned], entries, [carried]) == [Totals("wood", 14, 0, wood, 14 - wood)]
+
+
+ERAS = (
+    Era("A", 0, {}),
+    Era("B", 10, {"iron": "metal", "copper": "metal"}),
+    Era("A", 20, {"metal": "steel"}),
+)
+MINED = entry(ANN, 1, "start", {"iron": [3, 3], "copper": [4, 4]})
+MOVED = entry(ANN, 2, "transfer-sent", {"iron": [-3, 0], "copper": [-4, 0]})
+
+
+def sent_before(state: str, **here: bool) -> tuple[Row, list[Row]]:
+    """Give a transfer of before the rules changed, and its sender's entries."""
+    carried = transfer(state, {"iron": 3, "copper": 4}, **here)
+    return carried, [MINED, {**MOVED, **carried}]
+
+
+@pytest.mark.parametrize("name", ["metal", "steel"])
+def test_proof_follows_a_transfer_into_other_names(name: str) -> None:
+    """Under whichever rules it arrived: the record has the old names, the receiver's entry not."""
+    carried, entries = sent_before("delivered", sender_here=True, receiver_here=True)
+    entries.append(entry(BEN, 1, "transfer-received", {name: [7, 7]}, carried))
+    owned = [inventory_of(ANN, 2), inventory_of(BEN, 1, amounts={name: [7, 0]})]
+    assert prove(owned, entries, [carried], ERAS) == [Totals(name, 7, 0, 7, 0)]
+
+
+def test_proof_follows_a_transfer_back_in_other_names() -> None:
+    """The sender gave iron and copper, and has metal."""
+    carried, entries = sent_before("returned", sender_here=True, receiver_here=True)
+    entries.append(entry(ANN, 3, "transfer-returned", {"metal": [7, 7]}, carried))
+    owned = inventory_of(ANN, 3, amounts={"metal": [7, 0], "iron": [0, 0]})
+    assert prove([owned], entries, [carried], ERAS) == [
+        Totals("metal", 7, 0, 7, 0),
+        Totals("iron", 3, 3, 0, 0),
+    ]
+
+
+@pytest.mark.parametrize("sender_here", [True, False])
+@pytest.mark.parametrize("receiver_here", [True, False])
+def test_proof_allows_for_renamed_goods_of_accounts_that_are_gone(
+    *, sender_here: bool, receiver_here: bool
+) -> None:
+    """Each side's books are whole without the other's."""
+    carried, entries = sent_before(
+        "delivered", sender_here=sender_here, receiver_here=receiver_here
+    )
+    received = entry(BEN, 1, "transfer-received", {"metal": [7, 7]}, carried)
+    owned = [inventory_of(ANN, 2)] * sender_here
+    owned += [inventory_of(BEN, 1, amounts={"metal": [7, 0]})] * receiver_here
+    told = entries * sender_here + [received] * receiver_here
+    expected = [Totals("metal", 7, 0, 7, 0)] * receiver_here
+    assert prove(owned, told, [carried], ERAS) == expected
+
+
+def test_proof_shows_what_is_on_its_way_by_its_old_name() -> None:
+    """Nobody has any of it, and it is not lost."""
+    carried, entries = sent_before("sent", sender_here=True, receiver_here=True)
+    owned = inventory_of(ANN, 2, amounts={"metal": [0, 0]})
+    assert prove([owned], entries, [carried], ERAS) == [
+        Totals("metal", 0, 0, 0, 0),
+        Totals("iron", 3, 0, 0, 3),
+        Totals("copper", 4, 0, 0, 4),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "where", "found"),
+    [
+        ({"metal": [6, 6]}, "iron", 0),
+        ({"iron": [3, 3], "metal": [4, 4]}, "copper", 0),
+        ({"gold": [7, 7]}, "iron", 0),
+    ],
+)
+def test_proof_takes_no_other_name_or_amount(
+    changes: dict[str, Any], where: str, found: int
+) -> None:
+    """Only what the rules since have called all of it."""
+    carried, entries = sent_before("delivered", sender_here=True, receiver_here=True)
+    entries.append(entry(BEN, 1, "transfer-received", changes, carried))
+    with pytest.raises(LedgerDiffers) as caught:
+        prove([inventory_of(ANN, 2), inventory_of(BEN, 1)], entries, [carried], ERAS)
+    assert (caught.value.account_id, caught.value.asset) == (BEN, where)
+    assert caught.value.found == found
 
 
 ONE = inventory_of(ANN, 1, amounts={"wood": [10, 0]})
