@@ -15,7 +15,7 @@ from app.http.slugs import slugs
 from app.http.types.world import ProblemDetails
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from app.http.catalogue import ProblemKind
     from app.http.endpoint import Endpoint
@@ -35,6 +35,7 @@ _HEADERS: Final = MappingProxyType(
         "Allow": "The methods that the path answers to.",
         "WWW-Authenticate": "Bearer (RFC 6750, 3), with an error where a token was refused.",
         "Upgrade": "The protocol that the path is answered over.",
+        "Sec-WebSocket-Version": "The version of WebSocket that is spoken.",
     }
 )
 """What each header says."""
@@ -47,16 +48,22 @@ _NOT_TEXT: Final[Mapping[str, Json]] = MappingProxyType(
 )
 """What a header may be that is not any text."""
 
-_OF_STATUS: Final = MappingProxyType(
+_OF_PROBLEM: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
-        401: "WWW-Authenticate",
-        405: "Allow",
-        426: "Upgrade",
-        429: "Retry-After",
-        503: "Retry-After",
+        "invalid-token": ("WWW-Authenticate",),
+        "invalid-credentials": ("WWW-Authenticate",),
+        "method-not-allowed": ("Allow",),
+        "transfer-returned": ("Idempotency-Replayed",),
+        "upgrade-required": ("Upgrade", "Sec-WebSocket-Version"),
+        "too-many-attempts": ("Retry-After",),
+        "too-many-requests": ("Retry-After",),
+        "too-many-streams": ("Retry-After",),
+        "overloaded": ("Retry-After",),
+        "unavailable": ("Retry-After",),
+        "actor-stopped": ("Retry-After",),
     }
 )
-"""The header that comes with the problems of a status."""
+"""The headers that come with a problem, some of them only at times."""
 
 
 def describe_responses(endpoint: Endpoint, schema_of: Mapping[Any, Any]) -> Json:
@@ -65,11 +72,11 @@ def describe_responses(endpoint: Endpoint, schema_of: Mapping[Any, Any]) -> Json
     for status, kinds in _by_status(endpoint).items():
         answer = responses.get(status)
         if answer is not None:
-            _add(answer, _problems(status, kinds, schema_of[ProblemDetails]))
+            _add(answer, _problems(kinds, schema_of[ProblemDetails]))
         elif len(kinds) == 1:
             responses[status] = {"$ref": f"#/components/responses/{kinds[0].slug}"}
         else:
-            responses[status] = _problems(status, kinds, schema_of[ProblemDetails])
+            responses[status] = _problems(kinds, schema_of[ProblemDetails])
     return responses
 
 
@@ -84,7 +91,7 @@ def shared(endpoints: Iterable[Endpoint], schema_of: Mapping[Any, Any]) -> Json:
                 alone.add(kinds[0].slug)
     return {
         "responses": {
-            slug: _problems(str(kind.status.value), [kind], schema_of[ProblemDetails])
+            slug: _problems([kind], schema_of[ProblemDetails])
             for slug, kind in PROBLEM_KINDS.items()
             if slug in alone
         },
@@ -136,12 +143,12 @@ def _add(answer: Json, problems: Json) -> None:
     answer.setdefault("content", {}).update(problems["content"])
 
 
-def _problems(status: str, kinds: Iterable[ProblemKind], schema: Any) -> Json:
-    own = _OF_STATUS.get(int(status))
+def _problems(kinds: Sequence[ProblemKind], schema: Any) -> Json:
+    own = (name for kind in kinds for name in _OF_PROBLEM.get(kind.slug, ()))
     examples = {kind.slug: {"$ref": f"#/components/examples/{kind.slug}"} for kind in kinds}
     return {
         "description": "; ".join(f"`{kind.slug}`: {kind.title}" for kind in kinds),
-        "headers": _headers() if own is None else _headers(own),
+        "headers": _headers(*own),
         "content": {_PROBLEM: {"schema": schema, "examples": examples}},
     }
 

@@ -29,6 +29,7 @@ from actors.inventory.messages import (
 from app.http.endpoint import Auth, Endpoint
 from app.http.endpoints import ENDPOINTS
 from app.http.openapi import describe, with_openapi
+from app.http.problems import problem_of
 from app.http.slugs import OF_ANY_CALL, slugs
 from tests.app.http.harness import (
     ACCOUNT,
@@ -44,6 +45,7 @@ from tests.app.http.harness import (
     settings_with,
 )
 from tests.app.http.rows import KEY
+from tests.app.http.test_problems import ROWS
 
 DOCUMENT: dict[str, Any] = describe(with_openapi(ENDPOINTS))
 PATHS: dict[str, dict[str, Any]] = DOCUMENT["paths"]
@@ -209,7 +211,6 @@ async def test_mismatch_with_the_rules_is_declared_by_who_loads_an_inventory(
         ("/v1/inventory", "get", "405", "Allow"),
         ("/v1/inventory", "get", "429", "Retry-After"),
         ("/v1/inventory", "get", "503", "Retry-After"),
-        ("/v1/events/ws", "get", "426", "Upgrade"),
     ],
 )
 def test_header_that_a_client_goes_by_is_declared(
@@ -219,3 +220,25 @@ def test_header_that_a_client_goes_by_is_declared(
     declared = resolved(PATHS[path][method]["responses"][status])["headers"]
     assert set(declared) == {"X-Request-Id", name}
     assert all("description" in resolved(header) for header in declared.values())
+
+
+@pytest.mark.parametrize("error", [row[0] for row in ROWS], ids=str)
+def test_header_of_a_problem_is_declared_where_the_problem_is(error: Exception) -> None:
+    """Wherever a problem is declared, so is each header that comes with it."""
+    response = problem_of(error).response()
+    slug = msgspec.json.decode(response.body)["type"].removeprefix("/problems/")
+    told = {name.decode() for name, _ in response.headers}
+    told -= {"content-type", "cache-control", "connection"}
+    answers = [
+        resolved(answer)
+        for path in PATHS.values()
+        for operation in path.values()
+        for answer in operation["responses"].values()
+    ]
+    found = [
+        {name.lower() for name in answer["headers"]}
+        for answer in answers
+        if slug in answer.get("content", {}).get("application/problem+json", {}).get("examples", {})
+    ]
+    assert found
+    assert all(told <= names for names in found)
