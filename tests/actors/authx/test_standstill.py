@@ -16,7 +16,7 @@ from actors.authx.usernames import parse_username
 from actors.database.driver import open_database
 from actors.inventory.errors import AccountGone, RulesetMismatch
 from actors.inventory.messages import Freeze, Thaw
-from bus import Bus, Interest, Topic, open_broadcast_channel
+from bus import Interest, Topic, open_broadcast_channel
 from tests.actors.authx.support import WallClock
 from tests.postgres import quiet_log
 
@@ -64,14 +64,15 @@ async def play(
     """Be every inventory; some of them fail."""
     async for message in inventories:
         assert message.reply is not None
-        failure = failing.get(message.key or "", ...)
-        if failure is ...:
+        key = message.key or ""
+        failure = failing.get(key)
+        if key not in failing:
             await carry_out(connection, message.body)
             message.reply.send_nowait(None)
         elif failure is None:
             message.reply.close()
         else:
-            message.reply.fail(cast("Exception", failure))
+            message.reply.fail(failure)
 
 
 @asynccontextmanager
@@ -81,7 +82,7 @@ async def standing_still(
     """Run it beside inventories that are played."""
     with open_broadcast_channel() as bus:
         inventories = bus.subscribe(Interest(Topic.TASK, unclaimed=True), buffer=100)
-        made = Standstill(cast("Connections", connection), cast("Bus", bus), log=quiet_log())
+        made = Standstill(cast("Connections", connection), bus, log=quiet_log())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(play, inventories, connection, failing)
             nursery.start_soon(made.run)

@@ -257,12 +257,7 @@ async def a_world(
             )
             await supervisor.start("ticker", ticker)
             inventories = Inventories(
-                bus.subscribe(
-                    Interest(Topic.TASK, unclaimed=True),
-                    Interest(Topic.TICK),
-                    _SHUTDOWN,
-                    buffer=10_000,
-                ),
+                bus.subscribe(_UNCLAIMED, Interest(Topic.TICK), _SHUTDOWN, buffer=10_000),
                 bus,
                 client,
                 Rulebook(rules, renamed or {}),
@@ -291,6 +286,7 @@ async def a_world(
 
 
 _SHUTDOWN = Interest(Topic.SHUTDOWN)
+_UNCLAIMED = Interest(Topic.TASK, unclaimed=True)
 
 
 def _logger(logged: list[Mapping[str, Any]]) -> FilteringBoundLogger:
