@@ -13,6 +13,7 @@ import trio
 
 from actors.tracing import NO_TRACER
 from app.config import ConfigError
+from app.extras import OTEL, way_to
 from app.http.instruments import NoRequestTracer
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ async def open_tracing(settings: TracingSettings) -> AsyncGenerator[Tracing]:
     try:
         from app.otel import OpenTelemetry, open_provider  # noqa: PLC0415 - see the module
     except ImportError:
-        problem = "traces need more packages: pip install 'holdfast[otel]'"
+        problem = f"traces need more packages: {way_to(OTEL)}"
         raise ConfigError("the configuration", "tracing.endpoint", problem) from None
     provider = open_provider(settings.endpoint, settings.sample_every)
     try:

@@ -110,7 +110,7 @@ HEADINGS: Final[Mapping[Kind, str]] = MappingProxyType(
     "--chart",
     "chart_file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Draw them, as .svg or .png; needs holdfast[charts].",
+    help="Draw them, as .svg or .png; needs matplotlib.",
 )
 def simulate(
     ruleset: str,

@@ -305,7 +305,7 @@ class Metrics(Section, frozen=True):
 
 
 class Tracing(Section, frozen=True):
-    """OpenTelemetry traces; needs the extra packages of holdfast[otel]."""
+    """OpenTelemetry traces; needs more packages: see docs/metrics.md."""
 
     endpoint: Annotated[
         str,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from app.extras import CHARTS, way_to
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -30,7 +32,7 @@ class ChartsMissing(Exception):
     """The plotting library is not installed; the message says how to install it."""
 
     def __init__(self) -> None:
-        super().__init__("charts need matplotlib: pip install 'holdfast[charts]'")
+        super().__init__(f"charts need matplotlib: {way_to(CHARTS)}")
 
 
 def load_charts() -> None:

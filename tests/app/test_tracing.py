@@ -42,9 +42,9 @@ def test_tracing_that_is_off_loads_none_of_its_packages() -> None:
 async def test_tracing_without_its_packages_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """One line names the key and the extra; it is no traceback about a module."""
+    """One line names the key and the packages; it is no traceback about a module."""
     monkeypatch.setitem(sys.modules, "app.otel", None)
-    with pytest.raises(ConfigError, match=r"tracing\.endpoint: .*pip install 'holdfast\[otel\]'"):
+    with pytest.raises(ConfigError, match=r"tracing\.endpoint: .*pip install 'opentelemetry-"):
         async with open_tracing(Tracing(endpoint=ENDPOINT)):
             raise AssertionError
 
