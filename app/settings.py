@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from actors.authx.keys import KeyRing, KeyRingError
 from actors.authx.settings import AuthxSettings
 from actors.inventory import InventoriesSettings
 from actors.storage import StorageSettings
@@ -18,12 +20,30 @@ if TYPE_CHECKING:
     from app.config import Config
 
 
+_ORIGIN: Final = re.compile(
+    r"\*|null|[a-z][a-z0-9+.-]*://[a-z0-9._-]+(:[0-9]+)?|"
+    r"[a-z][a-z0-9+.-]*://\[[0-9a-f:.]+\](:[0-9]+)?"
+)
+"""What browsers name a page's site with: a scheme, a host, and a port that is not the usual one."""
+
+
+def check_settings(config: Config) -> None:
+    """Refuse what no part could be made with, before any of them is.
+
+    Raises:
+        ConfigError: a value that is a text has not the form that its key needs.
+    """
+    http_settings(config)
+    renamed(config)
+    _check_keys(config)
+
+
 def http_settings(config: Config) -> HttpSettings:
     """Fill the settings of the HTTP front.
 
     Raises:
-        ConfigError: ``http.exempt_addresses`` or ``http.trusted_proxies`` are no addresses, or of
-            certificate and key only one is there.
+        ConfigError: ``http.exempt_addresses`` or ``http.trusted_proxies`` are no addresses,
+            ``http.cors_origins`` no sites, or of certificate and key only one is there.
     """
     http = config.http
     return HttpSettings(
@@ -32,7 +52,7 @@ def http_settings(config: Config) -> HttpSettings:
         fast_lane=http.fast_lane,
         tls=_tls(config),
         security_headers=http.security_headers,
-        cors_origins=frozenset(filter(None, map(str.strip, http.cors_origins.split(",")))),
+        cors_origins=_origins(http.cors_origins),
         reply_timeout_ms=http.reply_timeout_ms,
         max_body_bytes=http.max_body_bytes,
         max_header_bytes=http.max_header_bytes,
@@ -61,9 +81,31 @@ def http_settings(config: Config) -> HttpSettings:
 def _tls(config: Config) -> tuple[Path, Path] | None:
     certificate, key = config.http.tls_certificate, config.http.tls_key
     if bool(certificate) != bool(key):
-        missing = "http.tls_key" if certificate else "http.tls_certificate"
-        raise ConfigError("the configuration", missing, "must be set as well, to serve HTTPS")
+        there, missing = ("certificate", "key") if certificate else ("key", "certificate")
+        problem = f"needs http.tls_{missing} as well, to serve HTTPS"
+        raise ConfigError("the configuration", f"http.tls_{there}", problem)
     return (Path(certificate), Path(key)) if certificate else None
+
+
+def _check_keys(config: Config) -> None:
+    if not config.auth.key:
+        return
+    try:
+        KeyRing.parse(config.auth.key.reveal())
+    except KeyRingError as error:
+        raise ConfigError("the configuration", "auth.key", str(error)) from None
+
+
+def _origins(text: str) -> frozenset[str]:
+    origins = frozenset(filter(None, map(str.strip, text.split(","))))
+    for origin in sorted(origins):
+        if not _ORIGIN.fullmatch(origin):
+            problem = (
+                'must be sites as browsers name them, like "https://play.example.org" or '
+                f'"http://localhost:5173": in lower case and without a path, not "{origin}"'
+            )
+            raise ConfigError("the configuration", "http.cors_origins", problem)
+    return origins
 
 
 def _addresses(key: str, text: str) -> Addresses:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from app.config import Config, load_config
+from app.settings import check_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,12 +32,16 @@ def config_option(function: F) -> F:
 
 
 def read_config(
-    config_file: Path | None, options: Mapping[str, object | None] | None = None
+    config_file: Path | None,
+    options: Mapping[str, object | None] | None = None,
+    *,
+    check: Callable[[Config], object] = check_settings,
 ) -> Config:
     """Load the configuration that a command line asks for.
 
     ``options`` are by key path; those that are None were not given. A file that is named must be
-    there; ``config.toml`` need not.
+    there; ``config.toml`` need not. ``check`` judges what was read, and its refusals name the
+    source.
 
     Raises:
         ConfigError: it cannot be used.
@@ -45,4 +50,4 @@ def read_config(
     if file is None and DEFAULT_FILE.exists():
         file = DEFAULT_FILE
     given = {path: value for path, value in (options or {}).items() if value is not None}
-    return load_config(file, environ=os.environ, options=given)
+    return load_config(file, environ=os.environ, options=given, check=check)

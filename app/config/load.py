@@ -15,7 +15,7 @@ from app.config.keys import all_keys
 from app.config.sections import Config
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from app.config.keys import Key
 
@@ -28,8 +28,12 @@ def load_config(
     *,
     environ: Mapping[str, str] | None = None,
     options: Mapping[str, object] | None = None,
+    check: Callable[[Config], object] | None = None,
 ) -> Config:
     """Return the configuration: defaults, then ``file``, then ``environ``, then ``options``.
+
+    ``check`` may refuse, by a `ConfigError`, what only the parts that are configured can judge; the
+    source that set the key is named in its place.
 
     ``options`` are values of the command line by key path (``http.port``). Relative paths are
     relative to the folder of ``file`` where they stand in it or are defaults, and to the working
@@ -38,7 +42,7 @@ def load_config(
 
     Raises:
         ConfigError: a source cannot be read, names an unknown key, or has a value that is of
-            the wrong type or out of range.
+            the wrong type or out of range, or that ``check`` refuses.
     """
     keys = all_keys()
     folder = Path() if file is None else file.parent
@@ -54,6 +58,8 @@ def load_config(
     sources = {path: source for path, (_, source) in (found | above).items()}
     config = _build(values)
     _check_together(config, sources)
+    if check is not None:
+        _check_by(check, config, sources)
     return config
 
 
@@ -107,6 +113,19 @@ def _build(values: Mapping[str, object]) -> Config:
         members = {name: values[f"{section.name}.{name}"] for name in names}
         sections[section.name] = section.type(**members)
     return Config(**sections)
+
+
+def _check_by(
+    check: Callable[[Config], object], config: Config, sources: Mapping[str, str]
+) -> None:
+    """Let ``check`` judge; name the source of what it refuses."""
+    try:
+        check(config)
+    except ConfigError as error:
+        if error.key is None or error.key not in sources:
+            raise
+        source = sources[error.key] or "defaults"
+        raise ConfigError(source, error.key, error.problem) from None
 
 
 def _check_together(config: Config, sources: Mapping[str, str]) -> None:

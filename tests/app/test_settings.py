@@ -1,0 +1,85 @@
+"""What is checked of the configuration while it is loaded: each fault names source and key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from app.config import ConfigError, load_config
+from app.settings import check_settings, http_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('[http]\ntrusted_proxies = "foo"\n', "http.trusted_proxies: 'foo' does not appear"),
+        ('[http]\nexempt_addresses = "10.0.0.1/8"\n', "http.exempt_addresses: 10.0.0.1/8 has"),
+        ('[http]\ntls_key = "k"\n', "http.tls_key: needs http.tls_certificate as well"),
+        ('[http]\ntls_certificate = "c"\n', "http.tls_certificate: needs http.tls_key as well"),
+        ('[world]\nrenamed = "foo"\n', "world.renamed: must be \"old=new, old=new, …\", not 'foo'"),
+        ('[http]\ncors_origins = "foo"\n', "http.cors_origins: must be sites"),
+    ],
+)
+def test_settings_are_checked_with_the_file(tmp_path: Path, text: str, named: str) -> None:
+    """What only a part of the program can judge is refused as everything else in the file is."""
+    file = tmp_path / "config.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(file, check=check_settings)
+    assert str(caught.value).startswith(f"{file}: {named}")
+
+
+def test_settings_of_the_environment_name_their_variable() -> None:
+    """A token key that is none is told by the variable that holds it, and is not shown."""
+    environ = {"HOLDFAST_AUTH__KEY": "garbage"}
+    with pytest.raises(ConfigError) as caught:
+        load_config(environ=environ, check=check_settings)
+    assert str(caught.value).startswith("HOLDFAST_AUTH__KEY: auth.key: line 1 is not a key")
+    assert "garbage" not in str(caught.value)
+
+
+def test_settings_at_their_defaults_are_sound() -> None:
+    """A configuration that says nothing passes."""
+    check_settings(load_config(check=check_settings))
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "*",
+        "null",
+        "https://play.example.org",
+        "http://localhost:5173",
+        "http://127.0.0.1:5173",
+        "http://[::1]:5173",
+        "capacitor://localhost",
+    ],
+)
+def test_settings_take_sites_as_browsers_name_them(origin: str) -> None:
+    """Whatever a browser sends as an origin can be let in."""
+    config = load_config(environ={"HOLDFAST_HTTP__CORS_ORIGINS": f" {origin} , https://b.org,"})
+    assert http_settings(config).cors_origins == {origin, "https://b.org"}
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "foo",
+        "play.example.org",
+        "https://a.org/",
+        "https://A.org",
+        "//a.org",
+        "https://a.org b",
+        "**",
+    ],
+)
+def test_settings_refuse_sites_that_no_browser_names(origin: str) -> None:
+    """What could match nothing is a mistake, and is named."""
+    config = load_config(environ={"HOLDFAST_HTTP__CORS_ORIGINS": f"https://b.org, {origin}"})
+    with pytest.raises(ConfigError, match="as browsers name them") as caught:
+        http_settings(config)
+    assert str(caught.value).endswith(f'not "{origin}"')
