@@ -1,8 +1,8 @@
 """The composition root: builds every part from the configuration and runs them under one nursery.
 
 Nothing here is global: a test can compose another program beside this one. The order of starting
-is the order of need (database, Storage, Authx, Ticker, Inventories, HTTP); the order of stopping
-is in `app.phases`.
+is the order of need (database, Storage, Authx, Ticker, Inventories, HTTP), after all that can be
+found wrong without a database (`app.beforehand`); the order of stopping is in `app.phases`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from actors.storage import StorageClient
 from actors.supervisor import Supervisor
 from app import settings
 from app.assembly import STORAGE_REPLY_S, Assembly, wall_clock
+from app.beforehand import check_address
 from app.garbage import rare_collections
 from app.gateway import Gateway
 from app.http import create_app, serve_http
@@ -132,6 +133,7 @@ async def run_server(
             config.world.ruleset,
             parameters={"speed": config.world.speed, **config.world.parameters},
         )
+        await check_address(config)
         keyring = _keyring(config)
         postgres = _embedded_postgres(config, log)
         dsn = config.database.dsn if postgres is None else postgres.dsn

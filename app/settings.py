@@ -97,7 +97,7 @@ def _check_keys(config: Config) -> None:
 
 
 def _origins(text: str) -> frozenset[str]:
-    origins = frozenset(filter(None, map(str.strip, text.split(","))))
+    origins = frozenset(site for each in text.split(",") if (site := each.strip()))
     for origin in sorted(origins):
         if not _ORIGIN.fullmatch(origin):
             problem = (

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from app import root
+from app.beforehand import check_serving
 from app.cli.failures import expected_failures
 from app.cli.options import config_option, read_config
 from app.http.errors import HttpBindError, TlsError
@@ -30,7 +31,8 @@ def serve(ctx: click.Context, config_file: Path | None, host: str | None, port: 
     something was cut off. A second signal stops the server at once.
     """
     with expected_failures(HttpBindError, TlsError):
-        config = read_config(config_file, {"http.host": host, "http.port": port})
+        given = {"http.host": host, "http.port": port}
+        config = read_config(config_file, given, check=check_serving)
         status = root.serve(config, announce=announce)
     ctx.exit(status)
 

@@ -1,0 +1,76 @@
+"""What is tried before anything is made or changed: whether the server could be reached at all.
+
+The files of TLS are loaded and the address is listened on for a moment, so that a start which must
+fail does so before the database is opened. Nothing listens until the world is ready: a client that
+comes before is refused by the system, and knows at once that it has to try again.
+"""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.config import ConfigError
+from app.http.listeners import open_listeners
+from app.settings import check_settings
+
+if TYPE_CHECKING:
+    from app.config import Config
+
+
+def check_serving(config: Config) -> None:
+    """Refuse what no server could be made with.
+
+    Raises:
+        ConfigError: a value has not the form that its key needs, or the files of TLS are of no use.
+    """
+    check_settings(config)
+    if config.http.tls_certificate:
+        _check_tls(Path(config.http.tls_certificate), Path(config.http.tls_key))
+
+
+async def check_address(config: Config) -> None:
+    """Listen where the server will, and let go at once.
+
+    Raises:
+        HttpBindError: the address cannot be listened on.
+    """
+    http = config.http
+    listeners, _ = await open_listeners(http.host, http.port, http.backlog)
+    for listener in listeners:
+        listener.socket.close()
+
+
+def _check_tls(certificate: Path, key: Path) -> None:
+    for name, file in (("http.tls_certificate", certificate), ("http.tls_key", key)):
+        try:
+            file.read_bytes()
+        except OSError as error:
+            problem = f"{file.absolute()} cannot be read: {error.strerror}"
+            raise _refusal(name, problem) from None
+
+    # Asked of a key with a passphrase alone; otherwise OpenSSL would ask on the terminal.
+    def refuse_passphrase() -> str:
+        problem = f"{key} has a passphrase: write it without one, with openssl pkey"
+        raise _refusal("http.tls_key", problem)
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, refuse_passphrase)
+    except ssl.SSLError as error:
+        problem = f"cannot use the certificate {certificate} with {key}: {_reason(error)}"
+        raise _refusal("http.tls_certificate", problem) from None
+
+
+def _reason(error: ssl.SSLError) -> str:
+    match error.reason:
+        case "KEY_VALUES_MISMATCH" | "NO_CERTIFICATE_ASSIGNED":
+            return "they do not belong together"
+        case str(reason) if reason:
+            return reason.replace("_", " ").lower()
+        case _:
+            return "a certificate and a key as PEM are needed"
+
+
+def _refusal(key: str, problem: str) -> ConfigError:
+    return ConfigError("the configuration", key, problem)
