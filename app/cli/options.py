@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from app.config import Config, load_config
+from app.config import Config, ignored_variables, load_config, unreadable
 from app.settings import check_settings
 
 if TYPE_CHECKING:
@@ -47,7 +47,20 @@ def read_config(
         ConfigError: it cannot be used.
     """
     file = config_file
-    if file is None and DEFAULT_FILE.exists():
+    if file is None and _is_there(DEFAULT_FILE):
         file = DEFAULT_FILE
+    if ignored := ignored_variables(os.environ):
+        click.echo(f"holdfast: no setting, and ignored: {', '.join(ignored)}", err=True)
     given = {path: value for path, value in (options or {}).items() if value is not None}
     return load_config(file, environ=os.environ, options=given, check=check)
+
+
+def _is_there(file: Path) -> bool:
+    """Tell whether a file is there; raises ConfigError where that cannot be known."""
+    try:
+        file.stat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise unreadable(file, error) from None
+    return True

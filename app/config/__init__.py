@@ -3,9 +3,10 @@
 Precedence, the later wins: defaults, the file, the environment, the command line.
 """
 
+from app.config.environment import ignored_variables
 from app.config.errors import ConfigError
 from app.config.http import Http
-from app.config.load import load_config
+from app.config.load import load_config, unreadable
 from app.config.render import render_config
 from app.config.secret import Secret
 from app.config.sections import (
@@ -41,6 +42,8 @@ __all__ = [
     "Supervisor",
     "Tracing",
     "World",
+    "ignored_variables",
     "load_config",
     "render_config",
+    "unreadable",
 ]

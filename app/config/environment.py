@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from app.config.errors import ConfigError
+from app.config.keys import all_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from app.config.keys import Key
 
 PREFIX = "HOLDFAST_"
+
+NO_KEYS: Final = frozenset({"HOLDFAST_CONFIG", "HOLDFAST_UNPACK_DIR"})
+"""Variables that say where the file is, and where the one-file program unpacks itself."""
+
 _WHOLE = re.compile(r"[+-]?[0-9]{1,30}")
 _BROKEN = re.compile(r"[+-]?([0-9]{1,30}\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 
@@ -49,6 +54,22 @@ def read_environment(
         else:
             raise _unknown(variable, by_variable)
     return found
+
+
+def ignored_variables(environ: Mapping[str, str]) -> list[str]:
+    """Name the variables that begin like settings and are none, with what may have been meant.
+
+    They are no errors: others set such variables too, as Kubernetes does for a service of the name.
+    """
+    keys = all_keys()
+    by_variable = {key.variable: key for key in keys.values()}
+    return [
+        f"{variable}{_hint(variable, by_variable)}"
+        for variable in sorted(environ)
+        if variable.startswith(PREFIX)
+        and variable not in NO_KEYS
+        and not _is_setting(variable, keys)
+    ]
 
 
 def _is_setting(variable: str, keys: Mapping[str, Key]) -> bool:
@@ -88,3 +109,10 @@ def _unknown(variable: str, by_variable: Mapping[str, Key]) -> ConfigError:
     near = get_close_matches(variable, by_variable, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
     return ConfigError(variable, None, f"no such setting{hint}")
+
+
+def _hint(variable: str, by_variable: Mapping[str, Key]) -> str:
+    """Name the variable that may have been meant, also by the key's last part alone."""
+    ends = [each for each in by_variable if each.endswith(f"__{variable.removeprefix(PREFIX)}")]
+    near = ends or get_close_matches(variable, by_variable, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""

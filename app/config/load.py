@@ -87,13 +87,19 @@ def _read_file(file: Path, keys: Mapping[str, Key]) -> dict[str, tuple[object, s
 def _parse(file: Path) -> dict[str, Any]:
     """Read a file as TOML."""
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        # Some editors put a byte order mark at the beginning.
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise ConfigError(str(file), None, f"cannot be read: {error.strerror}") from None
+        raise unreadable(file, error) from None
     except UnicodeDecodeError:
         raise ConfigError(str(file), None, "is not UTF-8 text") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(str(file), None, f"is not TOML: {error}") from None
+
+
+def unreadable(file: Path, error: OSError) -> ConfigError:
+    """Say why a file cannot be read, with the folder that it was looked for in."""
+    return ConfigError(str(file.absolute()), None, f"cannot be read: {error.strerror}")
 
 
 def _resolve(key: Key, value: object, folder: Path) -> object:

@@ -82,7 +82,10 @@ def test_serve_refuses_a_file_that_is_not_there(tmp_path: Path) -> None:
     """A configuration that is named must exist; without a name there need not be one."""
     done = run("serve", "--config", "none.toml", cwd=tmp_path)
     assert done.status == 1
-    assert done.complaint == "holdfast: none.toml: cannot be read: No such file or directory"
+    assert (
+        done.complaint
+        == f"holdfast: {tmp_path}/none.toml: cannot be read: No such file or directory"
+    )
 
 
 def test_serve_refuses_a_setting_out_of_range(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.config import Config, ConfigError, load_config
+from app.config import Config, ConfigError, ignored_variables, load_config
 from app.config.keys import Key, all_keys
 
 
@@ -81,6 +81,25 @@ def test_environment_refuses_by_naming_the_variable(variable: str, text: str, to
 def test_environment_leaves_other_variables_alone() -> None:
     """What is not a setting's name is nobody's business."""
     assert load(PATH="/bin", HOLDFAST_CONFIG="x.toml", HOLDFASTER__X="1") == Config()
+
+
+@pytest.mark.parametrize(
+    ("variable", "named"),
+    [
+        ("HOLDFAST_PORT", "HOLDFAST_PORT (did you mean HOLDFAST_HTTP__PORT?)"),
+        ("HOLDFAST_RULSET", "HOLDFAST_RULSET (did you mean HOLDFAST_WORLD__RULESET?)"),
+        ("HOLDFAST_QQQQQQQQQQQQQQQQ", "HOLDFAST_QQQQQQQQQQQQQQQQ"),
+    ],
+)
+def test_environment_names_what_it_ignores(variable: str, named: str) -> None:
+    """A variable that begins like a setting and is none is told of, with what may be meant."""
+    assert ignored_variables({variable: "1", "PATH": "/bin"}) == [named]
+
+
+def test_environment_ignores_no_setting_and_nothing_of_the_program() -> None:
+    """What is read, here or elsewhere, is not told of."""
+    used = ["HOLDFAST_CONFIG", "HOLDFAST_UNPACK_DIR", "HOLDFAST_HTTP__PORT", "HOLDFAST_X__Y"]
+    assert ignored_variables(dict.fromkeys(used, "1")) == []
 
 
 def test_environment_never_shows_a_secret() -> None:

@@ -104,6 +104,23 @@ def test_load_refuses_a_file_that_is_no_toml(tmp_path: Path) -> None:
     assert "line 1" in refusal(write(tmp_path, "[http\n"))
 
 
+def test_load_passes_over_a_byte_order_mark(tmp_path: Path) -> None:
+    """What some editors put before the first line is no part of it."""
+    file = write(tmp_path, "")
+    file.write_bytes(b"\xef\xbb\xbf[http]\nport = 5\n")
+    assert load_config(file).http.port == 5
+
+
+def test_load_names_the_folder_of_a_file_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name alone would not tell which of several files it was."""
+    (tmp_path / "folder.toml").mkdir()
+    monkeypatch.chdir(tmp_path)
+    told = refusal(Path("folder.toml"))
+    assert told == f"{tmp_path}/folder.toml: cannot be read: Is a directory"
+
+
 def test_load_refuses_a_file_that_is_no_text(tmp_path: Path) -> None:
     """Bytes that are not UTF-8 are refused in words."""
     file = tmp_path / "config.toml"
