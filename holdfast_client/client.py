@@ -16,6 +16,7 @@ from holdfast_client.retry import RetryPolicy
 from holdfast_client.session import Session
 
 if TYPE_CHECKING:
+    import ssl
     from types import TracebackType
 
     from holdfast_client.connection import Answer
@@ -36,7 +37,8 @@ class Client:
     """A client of the Holdfast server at ``url``; an async context manager.
 
     ``timeout_s`` bounds each call with all its attempts, ``attempt_timeout_s`` each attempt. What
-    is safe to send again is sent again as ``retries`` says. ``transport`` replaces how httpx
+    is safe to send again is sent again as ``retries`` says. ``tls`` says whose certificates to
+    believe, in place of the usual authorities. ``transport`` replaces how httpx
     connects (a proxy, certificates of one's own, or a test's server); without it nothing is taken
     from the environment.
 
@@ -54,12 +56,14 @@ class Client:
         timeout_s: float = 30.0,
         attempt_timeout_s: float = 10.0,
         retries: RetryPolicy | None = None,
+        tls: ssl.SSLContext | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         rng: random.Random | None = None,
     ) -> None:
         self._http = httpx.AsyncClient(
             base_url=_base_url(url),
             timeout=attempt_timeout_s,
+            verify=True if tls is None else tls,
             transport=transport,
             trust_env=False,
         )

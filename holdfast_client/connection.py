@@ -240,5 +240,10 @@ def told(request: httpx.Request) -> str:
 
 
 def reason(error: httpx.HTTPError) -> str:
-    """Say what httpx met, in one line."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """Say what httpx met, in one line: a failed handshake stands in what caused its error."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if text := " ".join(str(cause).split()):
+            return text
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
+from pathlib import Path
+
 import click
 from rich.console import Console
 
@@ -27,7 +30,13 @@ TIMEOUT_S = 15.0
     show_default=True,
     help="Seconds to wait for an order at most; one that takes longer is left to itself.",
 )
-def demo(url: str, patience_s: float) -> None:
+@click.option(
+    "--cacert",
+    "authority",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="For https://: whom to believe that the server is the one it says, as PEM.",
+)
+def demo(url: str, patience_s: float, authority: Path | None) -> None:
     """Play against a running server, as a client would.
 
     Makes two accounts, orders, waits, cancels, tries what must be refused, and checks that each
@@ -36,16 +45,34 @@ def demo(url: str, patience_s: float) -> None:
     narrator = Narrator(Console())
     with expected_failures():
         try:
-            run_interruptible(lambda: play(url, narrator, patience_s))
+            tls = None if authority is None else trusting(authority)
+            run_interruptible(lambda: play(url, narrator, patience_s, tls))
         except BrokenPromise as error:
             raise Failure(str(error)) from error
 
 
-async def play(url: str, narrator: Narrator, patience_s: float) -> None:
+def trusting(authority: Path) -> ssl.SSLContext:
+    """Believe those that an authority of one's own has signed, and nobody else.
+
+    Raises:
+        BrokenPromise: the file holds no certificate.
+        OSError: it cannot be read.
+    """
+    # What is no file fails here, by its name.
+    authority.read_bytes()
+    try:
+        return ssl.create_default_context(cafile=authority)
+    except ssl.SSLError:
+        raise BrokenPromise(f"{authority} holds no certificate as PEM") from None
+
+
+async def play(
+    url: str, narrator: Narrator, patience_s: float, tls: ssl.SSLContext | None = None
+) -> None:
     """Play the story against ``url`` and tell its end; raises `BrokenPromise`."""
     try:
         # Each answer counts: what goes wrong once is told, not tried again.
-        client = Client(url, timeout_s=TIMEOUT_S, retries=RetryPolicy(attempts_max=1))
+        client = Client(url, timeout_s=TIMEOUT_S, retries=RetryPolicy(attempts_max=1), tls=tls)
     except ValueError as error:
         raise BrokenPromise(str(error)) from None
     with kept_promises(url):

@@ -20,12 +20,19 @@ def kept_promises(url: str) -> Generator[None]:
     """Turn whatever a server does that the block does not expect into a `BrokenPromise`."""
     try:
         yield
-    except CannotConnect:
-        raise BrokenPromise(
-            f"no server answers at {url}; start one with 'holdfast serve'"
-        ) from None
+    except CannotConnect as error:
+        raise BrokenPromise(f"{error}; {_way_out(str(error), url)}") from None
     except HoldfastError as error:
         raise BrokenPromise(str(error)) from error
+
+
+def _way_out(reason: str, url: str) -> str:
+    """Say what usually helps where there is no way to a server."""
+    if "CERTIFICATE_VERIFY_FAILED" in reason:
+        return "name who signed its certificate with --cacert FILE"
+    if url.startswith("https:"):
+        return "does it serve HTTPS there?"
+    return "start one with 'holdfast serve'"
 
 
 async def refused(attempt: Awaitable[object], status: int, slug: str) -> Problem:

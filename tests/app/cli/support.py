@@ -77,7 +77,7 @@ class RunningServer:
     def __init__(self, process: subprocess.Popen[str], greeting: str) -> None:
         self.process = process
         self.greeting = greeting
-        found = re.search(r"http://\S+", greeting)
+        found = re.search(r"https?://\S+", greeting)
         assert found is not None, greeting
         self.url = found[0]
 

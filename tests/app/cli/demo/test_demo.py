@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+import trustme
 from click.testing import CliRunner
 
 from app.cli import main
@@ -50,9 +51,58 @@ def test_demo_tells_of_a_server_that_is_not_there(tmp_path: Path) -> None:
     """Without a server it says so in one line, and how to start one."""
     done = run("demo", "--url", "http://127.0.0.1:1", cwd=tmp_path)
     assert done.status == 1
-    assert done.complaint == (
-        "holdfast: no server answers at http://127.0.0.1:1; start one with 'holdfast serve'"
-    )
+    assert done.complaint.startswith("holdfast: no server answers at http://127.0.0.1:1: ")
+    assert done.complaint.endswith("; start one with 'holdfast serve'")
+
+
+def test_demo_believes_whom_it_is_told_to(tmp_path: Path, postgres: PostgresServer) -> None:
+    """A certificate of one's own is refused with its reason, until its maker is named."""
+    authority, stranger = trustme.CA(), trustme.CA()
+    issued = authority.issue_cert("127.0.0.1", key_type=trustme.KeyType.ECDSA)
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    stranger.cert_pem.write_to_path(tmp_path / "stranger.pem")
+    settings = {
+        "HOLDFAST_DATABASE__DSN": postgres.create_database(),
+        "HOLDFAST_WORLD__SPEED": "3",
+        "HOLDFAST_WORLD__TICK_MS": "50",
+        "HOLDFAST_HTTP__TLS_CERTIFICATE": "cert.pem",
+        "HOLDFAST_HTTP__TLS_KEY": "key.pem",
+    }
+    with running_server(tmp_path, **settings) as server:
+        for trust in ((), ("--cacert", "stranger.pem")):
+            done = run("demo", "--url", server.url, *trust, cwd=tmp_path)
+            assert "CERTIFICATE_VERIFY_FAILED" in done.complaint
+            assert done.complaint.endswith("with --cacert FILE")
+        done = run("demo", "--url", server.url, "--cacert", "authority.pem", cwd=tmp_path)
+        assert (done.status, done.stderr) == (0, "")
+        assert done.stdout.endswith("All as promised.\n")
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"\xff"])
+def test_demo_refuses_an_authority_that_is_none(tmp_path: Path, content: bytes) -> None:
+    """A file without a certificate is named before anybody is asked."""
+    file = tmp_path / "authority.pem"
+    file.write_bytes(content)
+    result = CliRunner().invoke(main, ["demo", "--cacert", str(file)])
+    assert result.stderr == f"holdfast: {file} holds no certificate as PEM\n"
+
+
+def test_demo_tells_of_http_where_https_was_asked_for() -> None:
+    """The reason is told, and no second server is suggested."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def hang_up() -> None:
+            server.accept()[0].close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        url = f"https://127.0.0.1:{server.getsockname()[1]}"
+        result = CliRunner().invoke(main, ["demo", "--url", url])
+        thread.join()
+    assert result.stderr.startswith(f"holdfast: no server answers at {url}: ")
+    assert result.stderr.endswith("; does it serve HTTPS there?\n")
 
 
 @pytest.mark.parametrize("url", ["nonsense", "ftp://127.0.0.1", "http://", "http://[::1"])
