@@ -21,6 +21,8 @@ PAGE = ROOT / "docs" / "metrics.md"
 DASHBOARD = ROOT / "deploy" / "grafana" / "holdfast.json"
 TARGET_LABELS = {"job", "instance"}
 """What Prometheus itself puts on every series."""
+OF_PROMETHEUS = {"up"}
+"""The series that it makes itself, for every target."""
 
 
 @pytest.fixture
@@ -96,7 +98,7 @@ async def test_page_documents_every_metric_and_its_labels(scrape: Scrape) -> Non
 
 async def test_dashboard_names_only_metrics_that_exist(scrape: Scrape) -> None:
     """Each expression is PromQL, of series that a server exposes, by labels that they have."""
-    known = scrape.labels()
+    known = scrape.labels() | {name: set[str]() for name in OF_PROMETHEUS}
     missing: list[str] = []
     for expression in expressions():
         for name, labels in selectors(expression):
@@ -110,6 +112,12 @@ async def test_dashboard_shows_every_metric_of_the_program(scrape: Scrape) -> No
     shown = {name for expression in expressions() for name, _ in selectors(expression)}
     families = {name for name in exposed(scrape) if name.startswith("holdfast_")}
     assert {name for name in families if not any(each.startswith(name) for each in shown)} == set()
+
+
+def test_page_wakes_somebody_for_a_server_that_is_gone() -> None:
+    """Its own series are gone with it: one alert asks Prometheus, by the page's job."""
+    [job] = re.findall(r"job_name: (\S+)", PAGE.read_text())
+    assert f'up{{job="{job}"}} == 0' in expressions()
 
 
 def test_dashboard_is_laid_out() -> None:
