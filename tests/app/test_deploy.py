@@ -1,0 +1,114 @@
+"""What is shipped for deploying: a command of the operator meets the world of the service."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy" / "systemd"
+UNIT = DEPLOY / "holdfast.service"
+WRAPPER = DEPLOY / "holdfast-world"
+PROGRAM = '#!/bin/sh\npwd\numask\nenv | grep ^HOLDFAST_ | sort\nprintf "<%s>\\n" "$@"\n'
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A machine on which the service is installed, as far as the wrapper looks at it."""
+
+    place: Path
+
+    def install(self, *, user: int = 0) -> None:
+        """Write the programs that the wrapper calls, and itself with the folders of this place."""
+        (self.place / "etc").mkdir()
+        self.program("id", f"echo {user}\n")
+        # As the real one but for the change of user, which the test need not be allowed.
+        self.program(
+            "setpriv", 'echo "$1 $2 $3"\nwhile [ "$1" != -- ]; do shift; done\nshift\nexec "$@"\n'
+        )
+        self.program("holdfast", PROGRAM)
+        text = WRAPPER.read_text().replace("/etc/holdfast", str(self.place / "etc"))
+        self.program(
+            "wrapper", text.replace("/usr/local/bin/holdfast", str(self.place / "holdfast"))
+        )
+
+    def program(self, name: str, text: str) -> None:
+        """Write a program."""
+        file = self.place / name
+        file.write_text(text if text.startswith("#!") else f"#!/bin/sh\n{text}")
+        file.chmod(0o755)
+
+    def call(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Call the wrapper from another folder."""
+        path = f"{self.place}:/usr/bin:/bin"
+        return subprocess.run(
+            [self.place / "wrapper", *arguments],
+            cwd="/",
+            env={"PATH": path, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """Give a machine of the test's own."""
+    return Machine(tmp_path)
+
+
+def test_wrapper_calls_the_program_as_the_service_does(machine: Machine) -> None:
+    """Folder, user, secrets and data are the service's, whoever calls from wherever."""
+    machine.install()
+    (machine.place / "etc" / "secrets.env").write_text(
+        "# secrets\n"
+        "HOLDFAST_DATABASE__DSN=postgresql://a:$b&c@host/world?x=1&y=`2`\n"
+        'HOLDFAST_WORLD__NAME="Two words"\n'
+        "\n"
+        "HOLDFAST_AUTH__KEY='k4.local.x'"
+    )
+    done = machine.call("accounts", "create", "a b", HOLDFAST_CONFIG="other.toml")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "--reuid=holdfast --regid=holdfast --init-groups",
+        str(machine.place / "etc"),
+        "0077",
+        "HOLDFAST_AUTH__KEY=k4.local.x",
+        "HOLDFAST_DATABASE__DSN=postgresql://a:$b&c@host/world?x=1&y=`2`",
+        "HOLDFAST_STORAGE__DATA_DIR=/var/lib/holdfast",
+        "HOLDFAST_UNPACK_DIR=/var/cache/holdfast",
+        "HOLDFAST_WORLD__NAME=Two words",
+        "<accounts>",
+        "<create>",
+        "<a b>",
+    ]
+
+
+def test_wrapper_needs_no_secrets(machine: Machine) -> None:
+    """The file is there where there is something to keep in it."""
+    machine.install()
+    assert machine.call("version").returncode == 0
+
+
+def test_wrapper_is_for_root(machine: Machine) -> None:
+    """Nobody else can become the service's user; the line says what to type."""
+    machine.install(user=1000)
+    done = machine.call("version")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "sudo holdfast-world" in done.stderr
+
+
+def test_wrapper_and_unit_agree() -> None:
+    """Both name the same user, program, folders and secrets."""
+    unit = dict(re.findall(r"^(\w+)=(.*)$", UNIT.read_text(), re.MULTILINE))
+    wrapper = WRAPPER.read_text()
+    assert f"--reuid={unit['User']} --regid={unit['Group']} " in wrapper
+    assert f"-- {unit['ExecStart'].removesuffix(' serve')} " in wrapper
+    assert f"cd {unit['WorkingDirectory']}\n" in wrapper
+    assert unit["EnvironmentFile"] == f"-{unit['WorkingDirectory']}/secrets.env"
+    assert f" {unit['Environment']} " in wrapper
+    assert f"=/var/cache/{unit['CacheDirectory']}\n" in wrapper
+    assert f"umask {unit['UMask']}\n" in wrapper
