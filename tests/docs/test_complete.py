@@ -114,6 +114,11 @@ def serious_events() -> set[str]:
                         func=ast.Attribute(attr=level), args=[ast.Constant(value=str(event)), *_]
                     ) if level in SERIOUS and re.fullmatch(r"[a-z]+(_[a-z]+)+", event):
                         found.add(event)
+                    # ``log`` is a level that was chosen for the moment, one of them serious.
+                    case ast.Call(
+                        func=ast.Name(id="log"), args=[ast.Constant(value=str(event)), *_]
+                    ):
+                        found.add(event)
                     case _:
                         pass
     return found

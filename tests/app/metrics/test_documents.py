@@ -98,7 +98,7 @@ async def test_page_documents_every_metric_and_its_labels(scrape: Scrape) -> Non
 
 async def test_dashboard_names_only_metrics_that_exist(scrape: Scrape) -> None:
     """Each expression is PromQL, of series that a server exposes, by labels that they have."""
-    known = scrape.labels() | {name: set[str]() for name in OF_PROMETHEUS}
+    known = {**scrape.labels(), **{name: set[str]() for name in OF_PROMETHEUS}}
     missing: list[str] = []
     for expression in expressions():
         for name, labels in selectors(expression):
