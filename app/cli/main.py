@@ -14,6 +14,7 @@ COMMANDS: Final = MappingProxyType(
     {
         "accounts": "app.cli.accounts:accounts",
         "backup": "app.cli.backup:backup",
+        "check": "app.cli.check:check",
         "demo": "app.cli.demo:demo",
         "export": "app.cli.export:export",
         "init": "app.cli.init:init",

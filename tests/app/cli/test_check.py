@@ -1,0 +1,71 @@
+"""What ``holdfast check`` promises: it finds what would keep a server from starting."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from app.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Call the command from a folder of the test's own, for a port that is free."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOLDFAST_HTTP__PORT", "0")
+    return tmp_path
+
+
+def refusal() -> str:
+    """Check what must be refused; give the line."""
+    result = CliRunner().invoke(main, ["check"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    return result.stderr.removeprefix("holdfast: ")
+
+
+def test_check_makes_nothing(place: Path) -> None:
+    """Where all is well it says so, and leaves the folder as it was."""
+    result = CliRunner().invoke(main, ["check"])
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == "A server could start: tutorial (Homestead).\n"
+    assert list(place.iterdir()) == []
+
+
+def test_check_sees_a_port_in_use(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another server has the port; with --port 0 all the rest is checked beside it."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("HOLDFAST_HTTP__PORT", str(taken.getsockname()[1]))
+        assert "Address already in use" in refusal()
+        assert CliRunner().invoke(main, ["check", "--port", "0"]).exit_code == 0
+    assert list(place.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[http]\nprot = 1\n", "config.toml: http.prot: no such key"),
+        ('[http]\ntrusted_proxies = "foo"\n', "config.toml: http.trusted_proxies: "),
+        ('[http]\ntls_certificate = "c"\ntls_key = "k"\n', "config.toml: http.tls_certificate: "),
+        ('[world]\nruleset = "nowhere"\n', "nowhere: "),
+        ('[auth]\nkey_file = "config.toml"\n', "key file config.toml: "),
+    ],
+)
+def test_check_finds_what_a_start_would_fail_for(place: Path, text: str, told: str) -> None:
+    """Each fault is the line that serve would end with."""
+    (place / "config.toml").write_text(text)
+    assert refusal().startswith(told)
+    assert [path.name for path in place.iterdir()] == ["config.toml"]
+
+
+def test_check_looks_for_what_traces_need(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packages that are missing are missed now, and not by the server."""
+    (place / "config.toml").write_text('[tracing]\nendpoint = "http://127.0.0.1:9/v1/traces"\n')
+    monkeypatch.setitem(sys.modules, "app.otel", None)
+    assert "traces need more packages" in refusal()
