@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from actors.storage.census import (
     LEVEL,
     RESOURCE,
     UNIT,
     Move,
-    Ownership,
-    PastRules,
     census,
     clashes,
     past_rules,
+    population,
 )
+from app.rules_past import RulesPast
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from actors.database.driver import Connection
     from actors.inventory.ruleset import Ruleset
+    from actors.storage.census import Ownership
 
 _CENSUS_S: Final = 300.0
 _NAMED_MAX: Final = 5
@@ -48,52 +47,28 @@ async def check_rules_change(
     if not history or history[-1].version == ruleset.version:
         return
     owned = await connection.run(census, timeout_s=_CENSUS_S)
-    becomes = _new_names(owned, _renamings(history, renamed))
-    homeless = _homeless(becomes, ruleset)
+    accounts = await connection.run(population, timeout_s=_CENSUS_S)
+    past = RulesPast(history, renamed)
+    homeless = _homeless(owned, past, ruleset)
+    for name, makers in past.made(owned, accounts):
+        if name not in ruleset.resources:
+            homeless[name] = max(homeless.get(name, 0), makers)
     if homeless:
         raise RulesChangeRefused(_no_place(homeless, ruleset))
-    moves = _meeting(becomes)
+    moves = _meeting(owned, past)
     if moves:
         met = await connection.run(lambda session: clashes(session, moves), timeout_s=_CENSUS_S)
         if met:
             raise RulesChangeRefused(_become_one(met, moves, ruleset))
 
 
-def _renamings(
-    history: Sequence[PastRules], renamed: Mapping[str, str]
-) -> list[tuple[Mapping[str, str], ...]]:
-    """Give for each era the renamings that came after it, in order; the first for none."""
-    steps = [msgspec.json.decode(past.renamed, type=dict[str, str]) for past in history]
-    return [(*steps[era:], renamed) for era in range(len(steps) + 1)]
-
-
-def _new_names(
-    owned: Iterable[Ownership], renamings: Sequence[Iterable[Mapping[str, str]]]
-) -> list[tuple[Ownership, str]]:
-    """Give with everything that is owned what it is called now."""
-    named: list[tuple[Ownership, str]] = []
-    for ownership in owned:
-        name = ownership.name
-        for step in renamings[ownership.era]:
-            name = _renamed(name, step)
-        named.append((ownership, name))
-    return named
-
-
-def _renamed(name: str, step: Mapping[str, str]) -> str:
-    """Apply one renaming; a renamed building takes its instances along."""
-    if name in step:
-        return step[name]
-    building, colon, instance = name.partition(":")
-    return step.get(building, building) + colon + instance
-
-
-def _homeless(becomes: Iterable[tuple[Ownership, str]], ruleset: Ruleset) -> dict[str, int]:
+def _homeless(owned: Iterable[Ownership], past: RulesPast, ruleset: Ruleset) -> dict[str, int]:
     """Count the owners of what the rules do not have, or have as something of another kind."""
     found: dict[str, int] = {}
-    for ownership, name in becomes:
-        if _kind(name, ruleset) != ownership.kind:
-            found[name] = found.get(name, 0) + ownership.accounts
+    for each in owned:
+        name = past.name(each.name, each.era)
+        if _kind(name, ruleset) != each.kind:
+            found[name] = found.get(name, 0) + each.accounts
     return found
 
 
@@ -106,13 +81,13 @@ def _kind(name: str, ruleset: Ruleset) -> str | None:
     return UNIT if rules.kind == "unit" else LEVEL
 
 
-def _meeting(becomes: Iterable[tuple[Ownership, str]]) -> list[Move]:
+def _meeting(owned: Iterable[Ownership], past: RulesPast) -> list[Move]:
     """Give the buildings and technologies of which several would become one."""
     sources: dict[tuple[int, str], list[Move]] = {}
-    for ownership, name in becomes:
-        if ownership.kind == LEVEL:
-            move = Move(ownership.era, ownership.name, name)
-            sources.setdefault((move.era, name), []).append(move)
+    for each in owned:
+        if each.kind == LEVEL:
+            move = Move(each.era, each.name, past.name(each.name, each.era))
+            sources.setdefault((move.era, move.becomes), []).append(move)
     return [move for moves in sources.values() if len(moves) > 1 for move in moves]
 
 

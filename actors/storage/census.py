@@ -87,7 +87,18 @@ clashing as (
 select becomes, count(*) as accounts from clashing group by becomes order by becomes
 """  # noqa: S608 - put together of constants alone
 
-_HISTORY: Final = "select version, renamed from ruleset_history order by seq"
+_POPULATION: Final = f"""
+with {_ERAS}
+select coalesce(eras.seq, 0) as era, count(*) as accounts
+from inventories left join eras
+    on eras.version = ruleset and at_ms >= from_ms and at_ms < until_ms
+group by eras.seq
+"""  # noqa: S608 - put together of constants alone
+
+_HISTORY: Final = """
+select version, renamed, content
+from ruleset_history join ruleset_archive using (version) order by seq
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +126,23 @@ class Move(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class PastRules:
-    """One entry of the history: a version, and as JSON what it calls otherwise than before."""
+    """One entry of the history; ``renamed`` is as JSON what it calls otherwise than before."""
 
     version: str
     renamed: str
+    archive: str
 
 
 async def past_rules(session: Session) -> tuple[PastRules, ...]:
     """Read which rules the world has run under, oldest first; raises as `Session`."""
     rows = await session.fetch(_HISTORY)
-    return tuple(PastRules(row["version"], row["renamed"]) for row in rows)
+    return tuple(PastRules(row["version"], row["renamed"], row["content"]) for row in rows)
+
+
+async def population(session: Session) -> dict[int, int]:
+    """Count the accounts that each era was the last of, as in `Ownership`; raises as `Session`."""
+    rows = await session.fetch(_POPULATION)
+    return {row["era"]: row["accounts"] for row in rows}
 
 
 async def census(session: Session) -> tuple[Ownership, ...]:

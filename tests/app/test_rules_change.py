@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 import pytest
@@ -31,15 +32,27 @@ if TYPE_CHECKING:
 SECTIONS: Final = {"level": "buildings", "lore": "technologies", "unit": "units"}
 ASSETS: Final = {"hut": "level", "mill": "level", "lore": "lore", "cart": "unit", "scout": "unit"}
 STOCKS: Final = ("wood", "gold")
+DAY_MS: Final = 86_400_000
+NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
-def rules(assets: Mapping[str, str], stocks: Sequence[str] = STOCKS) -> Ruleset:
+def rules(
+    assets: Mapping[str, str],
+    stocks: Sequence[str] = STOCKS,
+    *,
+    base_per_hour: Mapping[str, int] = NOTHING,
+    produces: Mapping[str, Mapping[str, int]] = NOTHING,
+) -> Ruleset:
     """Make rules with these assets, each of its kind, and these resources."""
     text = '[queues.site]\n[defaults.buildings]\nqueue = "site"\n'
     text += '[defaults.technologies]\nqueue = "site"\n[defaults.units]\nqueue = "site"\n'
-    text += "[resources.air]\n" + "".join(f"[resources.{name}]\n" for name in stocks)
+    text += "[resources.air]\n"
+    for name in stocks:
+        text += f"[resources.{name}]\nbase_per_hour = {base_per_hour.get(name, 0)}\n"
     for name, kind in assets.items():
         text += f"[{SECTIONS[kind]}.{name}]\ncost = {{air = 1}}\nduration = 1\n"
+        for resource, amount in produces.get(name, {}).items():
+            text += f"produces.{resource} = {amount}\n"
     return ruleset(text)
 
 
@@ -111,7 +124,8 @@ async def store(session: Session, history: Sequence[Past], states: Sequence[Stat
     for seq, past in enumerate(history, 1):
         version, renamed = past.rules.version, msgspec.json.encode(past.renamed).decode()
         await session.execute(
-            "insert into ruleset_archive values ($1, '', '') on conflict do nothing", version
+            "insert into ruleset_archive values ($1, '', $2) on conflict do nothing",
+            *(version, past.rules.archive),
         )
         values = (seq, version, past.from_ms, renamed)
         await session.execute("insert into ruleset_history values ($1, $2, $3, $4)", *values)
@@ -223,6 +237,45 @@ async def test_each_is_renamed_from_its_own_era_on(database_dsn: str) -> None:
     assert "gold (1)" in said
 
 
+WITHOUT_GOLD: Final = rules(ASSETS, ["wood"])
+RICH: Final = rules(ASSETS, base_per_hour={"gold": 1})
+MILLING: Final = rules(ASSETS, produces={"mill": {"gold": 1}})
+
+
+async def test_what_is_produced_counts_though_nobody_has_it_yet(database_dsn: str) -> None:
+    """By income for all, by a building for its owners, built or on order; else for nobody."""
+    states = [
+        owner(1, under=RICH),
+        owner(2, under=MILLING),
+        owner(3, "mill", under=MILLING),
+        owner(4, ordered=["mill"], under=MILLING),
+    ]
+    for rich, who, count in ((RICH, states[:1], 1), (MILLING, states[1:], 2)):
+        said = await refusal(database_dsn, WITHOUT_GOLD, {}, *who, history=[Past(rich, 0, {})])
+        assert said is not None
+        assert f"gold ({count})" in said
+    milling = [Past(MILLING, 0, {})]
+    new = WITHOUT_GOLD
+    assert await refusal(database_dsn, new, {}, states[1], history=milling) is None
+    renamed = {"gold": "wood"}
+    assert await refusal(database_dsn, new, renamed, *states[2:], history=milling) is None
+
+
+async def test_what_was_produced_in_between_counts_for_who_stayed_away(database_dsn: str) -> None:
+    """Under rules that came and went since: by names of their own."""
+    history = [
+        Past(OLD, 0, {}),
+        Past(rules({"dam": "level"}, produces={"dam": {"gold": 1}}), 5000, {"mill": "dam"}),
+    ]
+    without = rules({"dam": "level"}, ["wood"])
+    said = await refusal(database_dsn, without, {}, owner(1, "mill"), history=history)
+    assert said is not None
+    assert "gold (1)" in said
+    assert await refusal(database_dsn, without, {}, owner(1), history=history) is None
+    late = owner(6, under=history[1].rules)
+    assert await refusal(database_dsn, without, {}, late, history=history) is None
+
+
 @st.composite
 def changes(draw: st.DrawFn) -> tuple[Ruleset, dict[str, str]]:
     """Draw other rules, with other names and kinds, and a renaming to them."""
@@ -241,26 +294,38 @@ OWNED: Final = st.lists(st.sampled_from([*ASSETS, *STOCKS]), max_size=3)
 ORDERED: Final = st.lists(st.sampled_from([*ASSETS]), max_size=1)
 
 
-@settings(max_examples=60)
-@given(changes(), st.lists(st.tuples(OWNED, ORDERED), min_size=1, max_size=3))
+@settings(max_examples=80)
+@given(
+    st.sampled_from([OLD, OLD, RICH, MILLING]),
+    changes(),
+    st.lists(st.tuples(OWNED, ORDERED), min_size=1, max_size=3),
+)
 def test_what_is_let_in_locks_nobody_out(
     database_dsn: str,
+    old: Ruleset,
     change: tuple[Ruleset, dict[str, str]],
     accounts: list[tuple[list[str], list[str]]],
 ) -> None:
-    """The start refuses exactly what an account would be refused for."""
+    """Where nothing is produced the start refuses exactly what an account would be refused for.
+
+    What is ordered may produce later than the rules change: where it would, more is refused.
+    """
     new, renamed = change
-    states = [owner(n, *owned, ordered=on) for n, (owned, on) in enumerate(accounts, 1)]
-    refused = trio.run(refusal, database_dsn, new, renamed, *states)
-    assert (refused is not None) == any(mismatched(each, new, renamed) for each in states)
+    states = [owner(n, *had, ordered=on, under=old) for n, (had, on) in enumerate(accounts, 1)]
+    history = [Past(old, 0, {})]
+    refused = trio.run(lambda: refusal(database_dsn, new, renamed, *states, history=history))
+    locked_out = any(mismatched(each, old, new, renamed) for each in states)
+    assert locked_out <= (refused is not None)
+    if old is not MILLING:
+        assert locked_out == (refused is not None)
 
 
-def mismatched(state: State, new: Ruleset, renamed: Mapping[str, str]) -> bool:
-    """Whether the account has no place under these rules, where they are others at all."""
-    if new.version == state.ruleset:
+def mismatched(state: State, old: Ruleset, new: Ruleset, renamed: Mapping[str, str]) -> bool:
+    """Whether the account has no place under these rules a day on, where they are others at all."""
+    if new.version == old.version:
         return False
     try:
-        resettle(state, OLD, new, state.at_ms, renamed=renamed)
+        resettle(state, old, new, state.at_ms + DAY_MS, renamed=renamed)
     except RulesetMismatch:
         return True
     return False

@@ -1,0 +1,95 @@
+"""The rules that a world has run under: what they called things, and what they let accounts make.
+
+An account is settled under each of them in its time when it is next looked at: what it will have
+made by then is not written down anywhere yet.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from actors.inventory.ruleset import RulesetError, restore_ruleset
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from actors.inventory.ruleset import Ruleset
+    from actors.storage.census import Ownership, PastRules
+
+
+class RulesPast:
+    """The history of a world, and as its last step ``renamed``, into the rules to come.
+
+    An era is an entry of the history, counted from 1; 0 is before all of them.
+    """
+
+    def __init__(self, history: Sequence[PastRules], renamed: Mapping[str, str]) -> None:
+        self._history = history
+        steps = [msgspec.json.decode(past.renamed, type=dict[str, str]) for past in history]
+        self._steps: list[Mapping[str, str]] = [*steps, renamed]
+
+    def name(self, old: str, era: int, until: int | None = None) -> str:
+        """Give the name in another era, or under the rules to come, of what an era calls so."""
+        for step in self._steps[era:until]:
+            old = _renamed(old, step)
+        return old
+
+    def made(
+        self, owned: Sequence[Ownership], population: Mapping[int, int]
+    ) -> Iterator[tuple[str, int]]:
+        """Give the new names of what accounts may have made, and how many accounts at least.
+
+        Whatever they need for it, and whether they have stood still: that is not looked into.
+        """
+        restored = cache(_restored)
+        first = max(1, min(population, default=1))
+        for era, past in enumerate(self._history[first - 1 :], first):
+            rules = restored(past.archive)
+            if rules is None:
+                continue
+            for resource in rules.resources.values():
+                if resource.base_per_hour > 0:
+                    accounts = sum(n for last, n in population.items() if last <= era)
+                else:
+                    accounts = self._owners_of(_makers(rules, resource.name), era, owned)
+                if accounts:
+                    yield self.name(resource.name, era), accounts
+
+    def _owners_of(self, assets: frozenset[str], era: int, owned: Iterable[Ownership]) -> int:
+        """Count the owners of whatever of these most have, in an era, by its names."""
+        return max(
+            (
+                each.accounts
+                for each in owned
+                if each.era <= era and self.name(each.name, each.era, era) in assets
+            ),
+            default=0,
+        )
+
+
+def _renamed(name: str, step: Mapping[str, str]) -> str:
+    """Apply one renaming; a renamed building takes its instances along."""
+    if name in step:
+        return step[name]
+    building, colon, instance = name.partition(":")
+    return step.get(building, building) + colon + instance
+
+
+def _restored(archive: str) -> Ruleset | None:
+    """Restore rules, where this program still can."""
+    try:
+        return restore_ruleset(archive)
+    except RulesetError:
+        return None
+
+
+def _makers(rules: Ruleset, resource: str) -> frozenset[str]:
+    """Give the assets that produce a resource."""
+    return frozenset(
+        maker.address
+        for maker in rules.works.makers
+        if any(flow.name == resource and flow.sign > 0 for flow in maker.flows)
+    )
