@@ -19,69 +19,69 @@ UNIT: Final = "unit"
 # The last era of the version that had begun at the moment; before all of them it is the first.
 _ERAS: Final = """
 eras as (
-    select seq, version,
+    select seq, version as ruleset,
            case when row_number() over same = 1 then -9223372036854775808 else from_ms end
                as from_ms,
            coalesce(lead(from_ms) over same, 9223372036854775807) as until_ms
     from ruleset_history
     window same as (partition by version order by seq)
+),
+settled as materialized (
+    select account_id, coalesce(seq, 0) as era
+    from inventories left join eras
+        on eras.ruleset = inventories.ruleset and at_ms >= from_ms and at_ms < until_ms
 )
 """
 
 _CENSUS: Final = f"""
 with {_ERAS},
 owned as (
-    select ruleset, at_ms, account_id, 'level' as kind,
+    select era, account_id, 'level' as kind,
            jsonb_object_keys(coalesce(state -> 'levels', '{{}}')) as name
-    from inventories
+    from inventories join settled using (account_id)
     union
-    select ruleset, at_ms, account_id, 'unit',
-           jsonb_object_keys(coalesce(state -> 'units', '{{}}'))
-    from inventories
+    select era, account_id, 'unit', jsonb_object_keys(coalesce(state -> 'units', '{{}}'))
+    from inventories join settled using (account_id)
     union
-    select ruleset, at_ms, account_id, 'resource',
-           jsonb_object_keys(coalesce(state -> 'held', '{{}}'))
-    from inventories
+    select era, account_id, 'resource', jsonb_object_keys(coalesce(state -> 'held', '{{}}'))
+    from inventories join settled using (account_id)
     union
-    select ruleset, at_ms, account_id, 'resource', stock.key
-    from inventories, jsonb_each(state -> 'amounts') as stock
+    select era, account_id, 'resource', stock.key
+    from inventories join settled using (account_id), jsonb_each(state -> 'amounts') as stock
     where (stock.value ->> 0)::bigint > 0
     union
-    select ruleset, at_ms, account_id,
-           case orders.kind when 'unit' then 'unit' else 'level' end, orders.asset
-    from orders join inventories using (account_id)
+    select era, account_id, case orders.kind when 'unit' then 'unit' else 'level' end, asset
+    from orders join settled using (account_id)
     where orders.state in ('queued', 'running')
     union
-    select ruleset, at_ms, account_id, 'resource', price.key
-    from orders join inventories using (account_id), jsonb_each(orders.cost) as price
+    select era, account_id, 'resource', price.key
+    from orders join settled using (account_id), jsonb_each(orders.cost) as price
     where orders.state in ('queued', 'running')
     union
-    select ruleset, sent_ms, sender, 'resource', jsonb_object_keys(resources)
-    from transfers where state = 'sent'
+    select coalesce(seq, 0), sender, 'resource', jsonb_object_keys(resources)
+    from transfers left join eras
+        on eras.ruleset = transfers.ruleset and sent_ms >= from_ms and sent_ms < until_ms
+    where state = 'sent'
 )
-select coalesce(eras.seq, 0) as era, kind, name, count(distinct account_id) as accounts
-from owned left join eras
-    on version = ruleset and at_ms >= from_ms and at_ms < until_ms
-group by eras.seq, kind, name order by name, kind, era
+select era, kind, name, count(*) as accounts
+from owned group by era, kind, name order by name, kind, era
 """  # noqa: S608 - put together of constants alone
 
 _CLASHES: Final = f"""
 with {_ERAS},
 levels as (
-    select ruleset, at_ms, account_id,
-           jsonb_object_keys(coalesce(state -> 'levels', '{{}}')) as name
-    from inventories
+    select era, account_id, jsonb_object_keys(coalesce(state -> 'levels', '{{}}')) as name
+    from inventories join settled using (account_id)
     union
-    select ruleset, at_ms, account_id, orders.asset
-    from orders join inventories using (account_id)
+    select era, account_id, asset
+    from orders join settled using (account_id)
     where orders.state in ('queued', 'running') and orders.kind <> 'unit'
 ),
 clashing as (
     select account_id, becomes
-    from levels left join eras
-        on version = ruleset and at_ms >= from_ms and at_ms < until_ms
+    from levels
     join jsonb_to_recordset($1::jsonb) as moves(era bigint, name text, becomes text)
-        on moves.era = coalesce(eras.seq, 0) and moves.name = levels.name
+        using (era, name)
     group by account_id, becomes having count(*) > 1
 )
 select becomes, count(*) as accounts from clashing group by becomes order by becomes
@@ -89,10 +89,7 @@ select becomes, count(*) as accounts from clashing group by becomes order by bec
 
 _POPULATION: Final = f"""
 with {_ERAS}
-select coalesce(eras.seq, 0) as era, count(*) as accounts
-from inventories left join eras
-    on eras.version = ruleset and at_ms >= from_ms and at_ms < until_ms
-group by eras.seq
+select era, count(*) as accounts from settled group by era
 """  # noqa: S608 - put together of constants alone
 
 _HISTORY: Final = """

@@ -168,16 +168,19 @@ MINED = entry(ANN, 1, "start", {"iron": [3, 3], "copper": [4, 4]})
 MOVED = entry(ANN, 2, "transfer-sent", {"iron": [-3, 0], "copper": [-4, 0]})
 
 
-def sent_before(state: str, **here: bool) -> tuple[Row, list[Row]]:
+def sent_before(
+    state: str, *, sender_here: bool = True, receiver_here: bool = True
+) -> tuple[Row, list[Row]]:
     """Give a transfer of before the rules changed, and its sender's entries."""
-    carried = transfer(state, {"iron": 3, "copper": 4}, **here)
+    goods = {"iron": 3, "copper": 4}
+    carried = transfer(state, goods, sender_here=sender_here, receiver_here=receiver_here)
     return carried, [MINED, {**MOVED, **carried}]
 
 
 @pytest.mark.parametrize("name", ["metal", "steel"])
 def test_proof_follows_a_transfer_into_other_names(name: str) -> None:
     """Under whichever rules it arrived: the record has the old names, the receiver's entry not."""
-    carried, entries = sent_before("delivered", sender_here=True, receiver_here=True)
+    carried, entries = sent_before("delivered")
     entries.append(entry(BEN, 1, "transfer-received", {name: [7, 7]}, carried))
     owned = [inventory_of(ANN, 2), inventory_of(BEN, 1, amounts={name: [7, 0]})]
     assert prove(owned, entries, [carried], ERAS) == [Totals(name, 7, 0, 7, 0)]
@@ -185,7 +188,7 @@ def test_proof_follows_a_transfer_into_other_names(name: str) -> None:
 
 def test_proof_follows_a_transfer_back_in_other_names() -> None:
     """The sender gave iron and copper, and has metal."""
-    carried, entries = sent_before("returned", sender_here=True, receiver_here=True)
+    carried, entries = sent_before("returned")
     entries.append(entry(ANN, 3, "transfer-returned", {"metal": [7, 7]}, carried))
     owned = inventory_of(ANN, 3, amounts={"metal": [7, 0], "iron": [0, 0]})
     assert prove([owned], entries, [carried], ERAS) == [
@@ -213,7 +216,7 @@ def test_proof_allows_for_renamed_goods_of_accounts_that_are_gone(
 
 def test_proof_shows_what_is_on_its_way_by_its_old_name() -> None:
     """Nobody has any of it, and it is not lost."""
-    carried, entries = sent_before("sent", sender_here=True, receiver_here=True)
+    carried, entries = sent_before("sent")
     owned = inventory_of(ANN, 2, amounts={"metal": [0, 0]})
     assert prove([owned], entries, [carried], ERAS) == [
         Totals("metal", 0, 0, 0, 0),
@@ -234,7 +237,7 @@ def test_proof_takes_no_other_name_or_amount(
     changes: dict[str, Any], where: str, found: int
 ) -> None:
     """Only what the rules since have called all of it."""
-    carried, entries = sent_before("delivered", sender_here=True, receiver_here=True)
+    carried, entries = sent_before("delivered")
     entries.append(entry(BEN, 1, "transfer-received", changes, carried))
     with pytest.raises(LedgerDiffers) as caught:
         prove([inventory_of(ANN, 2), inventory_of(BEN, 1)], entries, [carried], ERAS)
