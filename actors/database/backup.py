@@ -17,6 +17,7 @@ import trio
 from actors.database.errors import BackupError
 from actors.database.migrate import check_known
 from actors.database.new_file import new_file
+from actors.database.objects import SCHEMA
 from actors.database.seal import is_whole, seal
 from actors.database.tools import Target, run_tool
 
@@ -29,9 +30,6 @@ MAGIC: Final = b"PGDMP"
 
 STALL_S: Final = 120.0
 """A dump that makes no progress for so long is given up: its server does not answer any more."""
-
-SCHEMA: Final = "public"
-"""Where Holdfast's tables are; what else is in a database is none of its business."""
 
 _LOCK_WAIT: Final = "30s"
 _POLL_S: Final = 0.25

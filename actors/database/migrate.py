@@ -1,8 +1,8 @@
 """Brings a database to the schema of this program: numbered SQL files, forward only.
 
 Each migration is one transaction, which also records it in ``schema_migrations`` with the
-checksum of its text. An advisory lock held by each transaction keeps two servers that start at
-once from racing: the second finds the work done.
+checksum of its text and the names of what it made. An advisory lock held by each transaction
+keeps two servers that start at once from racing: the second finds the work done.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from actors.database.errors import SchemaMismatch, SchemaTooNew
 from actors.database.locks import MIGRATION_LOCK
+from actors.database.objects import objects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,6 +33,9 @@ create table if not exists schema_migrations (
     applied_at timestamptz not null default now()
 )
 """
+# Programs up to schema version 5 did not record it.
+_ADD_RECORD = "alter table schema_migrations add column if not exists made text[]"
+_RECORD = "insert into schema_migrations (version, name, checksum, made) values ($1, $2, $3, $4)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +121,18 @@ async def _apply_next(session: Session, known: Sequence[Migration]) -> int | Non
         _check(seen, known)
         for migration in known:
             if migration.version not in seen:
-                await session.execute(migration.sql)
-                await session.execute(
-                    "insert into schema_migrations (version, name, checksum) values ($1, $2, $3)",
-                    migration.version,
-                    migration.name,
-                    migration.checksum,
-                )
+                await _apply(session, migration)
                 return migration.version
     return None
+
+
+async def _apply(session: Session, migration: Migration) -> None:
+    """Apply one, and record it with what it made."""
+    before = {*await objects(session)}
+    await session.execute(migration.sql)
+    made = [name for name in await objects(session) if name not in before]
+    await session.execute(_ADD_RECORD)
+    await session.execute(_RECORD, migration.version, migration.name, migration.checksum, made)
 
 
 async def _seen(session: Session) -> dict[int, str]:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from actors.database.backup import SCHEMA, absolute, inspect_backup
+from actors.database.backup import absolute, inspect_backup
 from actors.database.errors import BackupError, DatabaseInUse
 from actors.database.locks import acquire_server_lock
+from actors.database.objects import SCHEMA, dropping, objects, ours
 from actors.database.tools import Target, run_tool
 
 if TYPE_CHECKING:
@@ -30,28 +31,7 @@ _LOADING: Final = re.compile(r'processing data for table "(?:public\.)?(?P<table
 # What psql gets around a backup: without the end nothing of it counts.
 _COMMIT: Final = "\ncommit;\n"
 
-# Everything in the schema that no extension owns.
-_RELATIONS: Final = """
-select format('drop %s if exists %I.%I cascade',
-              case c.relkind when 'v' then 'view' when 'm' then 'materialized view'
-                             when 'S' then 'sequence' when 'f' then 'foreign table'
-                             else 'table' end,
-              n.nspname, c.relname) as statement
-from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
-where n.nspname = 'public' and c.relkind in ('r', 'p', 'v', 'm', 'S', 'f')
-  and not exists (select from pg_depend as d
-                  where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
-order by c.relkind, c.relname
-"""
-_ROUTINES: Final = """
-select format('drop routine if exists %s cascade', p.oid::regprocedure) as statement
-from pg_proc as p join pg_namespace as n on n.oid = p.pronamespace
-where n.nspname = 'public'
-  and not exists (select from pg_depend as d
-                  where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
-order by p.oid::regprocedure::text
-"""
-_OURS: Final = ("schema_migrations", "accounts", "world")
+_OURS: Final = ("table public.schema_migrations", "table public.accounts", "table public.world")
 _USED: Final = "select exists (select from accounts) or exists (select from world)"
 
 
@@ -146,20 +126,24 @@ async def _load(
 
 async def _clearing(connection: Connection, *, replace: bool) -> tuple[str, ...]:
     """Give the statements that make room; refuse where something must not go."""
-
-    async def look(session: Session) -> tuple[tuple[str, ...], bool | None]:
-        rows = [*await session.fetch(_RELATIONS), *await session.fetch(_ROUTINES)]
-        for table in _OURS if rows else ():
-            if await session.fetchval("select to_regclass($1)", f"{SCHEMA}.{table}") is None:
-                return (), None
-        used: bool = bool(rows) and await session.fetchval(_USED)
-        return tuple(row["statement"] for row in rows), used
-
-    statements, used = await connection.run(look)
-    if used is None:
+    there, others, used = await connection.run(_look)
+    if others:
         raise DatabaseInUse(
-            "the database holds tables that are not Holdfast's: make one for it alone"
+            f"the database holds what is not Holdfast's ({others[0]}): make one for it alone"
         )
     if used and not replace:
         raise DatabaseInUse("there is a world in the database already; --force replaces it")
-    return statements
+    return dropping(there)
+
+
+async def _look(session: Session) -> tuple[tuple[str, ...], list[str], bool]:
+    """Tell what is there, what of it is not Holdfast's, and whether anybody has lived there."""
+    there = await objects(session)
+    if not there:
+        return (), [], False
+    if not {*_OURS} <= {*there}:
+        # Whatever it is called, it is another program's.
+        return there, [*there], False
+    known = await ours(session)
+    used: bool = await session.fetchval(_USED)
+    return there, [name for name in there if name not in known], used

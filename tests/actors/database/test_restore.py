@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ from actors.database.driver import open_database
 from actors.database.errors import AlreadyServed, BackupError, DatabaseInUse
 from actors.database.locks import acquire_server_lock
 from actors.database.migrate import Migration, migrate, shipped_migrations
+from actors.database.objects import objects
 from actors.database.restore import restore
 from actors.database.seal import seal
 from tests.postgres import quiet_log, run_script
@@ -180,6 +182,60 @@ async def test_restore_leaves_tables_of_others_alone(empty_dsn: str, file: Path)
     assert (await contents(empty_dsn)).keys() == {"cats", "schema"}
 
 
+@pytest.mark.parametrize(
+    ("sql", "named"),
+    [
+        ("create table foo (a integer)", "table public.foo"),
+        ("create view seen as select username from accounts", "view public.seen"),
+        ("create sequence numbers", "sequence public.numbers"),
+        (
+            "create function f(integer) returns integer language sql as 'select 1'",
+            "function public.f(integer)",
+        ),
+        ("create type colour as enum ('red')", "type public.colour"),
+    ],
+)
+@pytest.mark.parametrize("lived_in", [False, True])
+async def test_restore_refuses_what_is_beside_a_world(
+    postgres: PostgresServer, file: Path, sql: str, named: str, lived_in: bool
+) -> None:
+    """What somebody made among Holdfast's tables is named, and stays, also when told to replace."""
+    dsn = await postgres.create_database_async()
+    if lived_in:
+        await fill(dsn, 3)
+    await run_script(dsn, lambda session: session.execute(sql))
+    before = await contents(dsn)
+    for replace in (False, True):
+        with pytest.raises(DatabaseInUse, match=re.escape(f"not Holdfast's ({named})")):
+            await bring(dsn, file, replace=replace)
+    assert await contents(dsn) == before
+    assert named in await run_script(dsn, objects)
+
+
+async def test_restore_refuses_another_program_of_like_names(empty_dsn: str, file: Path) -> None:
+    """Tables that are merely called like some of Holdfast's are not Holdfast's."""
+    sql = "create table accounts (name text); create table sessions (name text)"
+    await run_script(empty_dsn, lambda session: session.execute(sql))
+    with pytest.raises(DatabaseInUse, match="not Holdfast's"):
+        await bring(empty_dsn, file, replace=True)
+    assert (await contents(empty_dsn)).keys() == {"accounts", "sessions", "schema"}
+
+
+async def test_restore_takes_nothing_of_another_schema_along(world_dsn: str, file: Path) -> None:
+    """What depends on Holdfast's tables from elsewhere does not go with them unasked."""
+
+    async def settle(session: Session) -> None:
+        await session.execute(
+            "create schema reports; create view reports.names as select username from accounts"
+        )
+
+    await run_script(world_dsn, settle)
+    with pytest.raises(BackupError, match="depend on"):
+        await bring(world_dsn, file, replace=True)
+    names = "select count(*) from reports.names"
+    assert await run_script(world_dsn, lambda session: session.fetchval(names)) == 500
+
+
 async def test_restore_does_not_mind_other_schemas(
     world_dsn: str, empty_dsn: str, file: Path
 ) -> None:
@@ -260,10 +316,11 @@ async def test_restore_that_is_refused_says_why(world_dsn: str, file: Path) -> N
         async def protect(session: Session) -> None:
             await session.execute(
                 """
-                create function refuse() returns event_trigger language plpgsql
+                create schema guard;
+                create function guard.refuse() returns event_trigger language plpgsql
                 as $$ begin raise exception 'tables are protected here'; end $$;
                 create event trigger refusing on ddl_command_start
-                when tag in ('DROP TABLE') execute function refuse()
+                when tag in ('DROP TABLE') execute function guard.refuse()
                 """
             )
 
@@ -271,7 +328,9 @@ async def test_restore_that_is_refused_says_why(world_dsn: str, file: Path) -> N
         with pytest.raises(BackupError, match="tables are protected here"):
             await restore(connection, world_dsn, file, replace=True)
         await connection.run(
-            lambda session: session.execute("drop event trigger refusing; drop function refuse()")
+            lambda session: session.execute(
+                "drop event trigger refusing; drop schema guard cascade"
+            )
         )
         await connection.aclose()
     assert await contents(world_dsn) == before

@@ -1,0 +1,120 @@
+"""What of a schema is known to be Holdfast's: all that its migrations make, and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from actors.database.driver import open_database
+from actors.database.migrate import Migration, migrate, shipped_migrations
+from actors.database.objects import UNRECORDED, dropping, objects, ours
+from tests.postgres import quiet_log, run_script
+
+if TYPE_CHECKING:
+    from actors.database.session import Session
+    from tests.postgres import PostgresServer
+
+LATER = Migration(
+    9999,
+    "later",
+    """
+    create type colour as enum ('red');
+    create domain percent as integer check (value between 0 and 100);
+    create table "Cats" (id bigserial primary key, coat colour, lives percent);
+    create sequence numbers;
+    create view seen as select * from "Cats";
+    create materialized view counted as select count(*) from "Cats";
+    create function purr(loud boolean, times integer) returns integer language sql as 'select 1';
+    create procedure feed() language sql as 'select 1';
+    create aggregate most(integer) (sfunc = int4larger, stype = integer);
+    """,
+)
+MADE = {
+    "type public.colour",
+    "type public.percent",
+    'table public."Cats"',
+    "sequence public.numbers",
+    "view public.seen",
+    "materialized view public.counted",
+    "function public.purr(boolean,integer)",
+    "procedure public.feed()",
+    "aggregate public.most(integer)",
+}
+
+
+@pytest.fixture
+async def dsn(postgres: PostgresServer) -> str:
+    """Make a database with this program's schema."""
+    return await postgres.create_database_async()
+
+
+async def upgrade_to_later(dsn: str) -> None:
+    """Apply the migration of a later program."""
+    async with open_database(dsn, log=quiet_log()) as database:
+        connection = await database.connect(name="later")
+        await migrate(connection, migrations=[*shipped_migrations(), LATER])
+        await connection.aclose()
+
+
+async def forget_records(session: Session) -> None:
+    """Make the table what programs left that did not record what their migrations made."""
+    await session.execute("alter table schema_migrations drop column made")
+
+
+async def test_objects_are_what_migrations_made(dsn: str) -> None:
+    """Of a migrated database everything is known, also where there is no record of it."""
+    there = {*await run_script(dsn, objects)}
+    assert there == await run_script(dsn, ours)
+    await run_script(dsn, forget_records)
+    assert there >= await run_script(dsn, ours) == {*UNRECORDED}
+
+
+async def test_objects_of_the_first_migrations_are_listed(postgres: PostgresServer) -> None:
+    """The list has what the migrations of which there may be no record made."""
+    dsn = await postgres.create_database_async(migrated=False)
+    async with open_database(dsn, log=quiet_log()) as database:
+        connection = await database.connect(name="first")
+        first = [each for each in shipped_migrations() if each.version <= 5]
+        await migrate(connection, migrations=first)
+        assert {*await connection.run(objects)} == {*UNRECORDED}
+        await connection.aclose()
+
+
+async def test_objects_of_a_later_migration_are_recorded(dsn: str) -> None:
+    """What this program has never heard of is known by its record, on an old table as well."""
+    await run_script(dsn, forget_records)
+    before = {*await run_script(dsn, ours)}
+    await upgrade_to_later(dsn)
+    assert await run_script(dsn, ours) == before | MADE
+    assert {*await run_script(dsn, objects)} >= MADE
+
+
+async def test_objects_of_others_are_told_apart(dsn: str) -> None:
+    """What nobody recorded is somebody else's; what an extension or a column owns is not told."""
+    sql = "create table foo (a serial); create type size as range (subtype = integer)"
+    await run_script(dsn, lambda session: session.execute(sql))
+    others = {*await run_script(dsn, objects)} - await run_script(dsn, ours)
+    assert others == {"table public.foo", "type public.size"}
+
+
+async def test_dropping_drops_every_kind(dsn: str) -> None:
+    """Whatever a migration can make can go again."""
+    await upgrade_to_later(dsn)
+
+    async def drop(session: Session) -> tuple[str, ...]:
+        for statement in dropping(await objects(session)):
+            await session.execute(statement)
+        return await objects(session)
+
+    assert await run_script(dsn, drop) == ()
+
+
+def test_dropping_names_what_goes() -> None:
+    """One statement for each kind; nothing goes because it depends on something."""
+    names = ("function public.f()", "table public.a", "table public.b", "view public.v")
+    assert dropping(names) == (
+        "drop view public.v",
+        "drop table public.a, public.b",
+        "drop function public.f()",
+    )
