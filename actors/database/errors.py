@@ -11,6 +11,7 @@
     ├── CheckViolation           (constraint)
     ├── StatementError           any other refusal of the server (sqlstate)
     ├── SchemaTooNew             the database was written by a newer program
+    ├── SchemaTooOld             the database was written by an older program, and is not upgraded
     ├── SchemaMismatch           a migration in the database is not the one of this program
     ├── AlreadyServed            another server holds this database or data directory
     ├── BackupError              a backup cannot be made, read or restored; the message says why
@@ -89,6 +90,10 @@ class StatementError(DatabaseError):
 
 class SchemaTooNew(DatabaseError):
     """A newer program has migrated this database; this one must not touch it."""
+
+
+class SchemaTooOld(DatabaseError):
+    """An older program has left this database, and who asks must not migrate it."""
 
 
 class SchemaMismatch(DatabaseError):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from actors.database.errors import SchemaMismatch, SchemaTooNew
+from actors.database.errors import SchemaMismatch, SchemaTooNew, SchemaTooOld
 from actors.database.locks import MIGRATION_LOCK
 from actors.database.objects import objects
 
@@ -113,6 +113,24 @@ def check_known(
     _check(seen, shipped_migrations() if migrations is None else migrations, whose)
 
 
+async def check_current(session: Session) -> None:
+    """Check that a database that has had migrations has had all of this program's.
+
+    Raises:
+        SchemaTooOld: it lacks some.
+        SchemaTooNew, SchemaMismatch: as `check_known`.
+    """
+    seen = await _checksums(session)
+    known = shipped_migrations()
+    _check(seen, known)
+    if any(migration.version not in seen for migration in known):
+        raise SchemaTooOld(
+            f"the database has schema version {max(seen, default=0)}, this program works on"
+            f" {known[-1].version}: holdfast serve brings it up to date when it starts, and so does"
+            " holdfast init"
+        )
+
+
 async def _apply_next(session: Session, known: Sequence[Migration]) -> int | None:
     """Apply the first migration that is missing; None where there is none."""
     async with session.transaction():
@@ -139,6 +157,10 @@ async def _seen(session: Session) -> dict[int, str]:
     """Give the checksum of every migration that the database has had."""
     if await session.fetchval("select to_regclass('schema_migrations')") is None:
         await session.execute(_CREATE_TABLE)
+    return await _checksums(session)
+
+
+async def _checksums(session: Session) -> dict[int, str]:
     rows = await session.fetch("select version, checksum from schema_migrations")
     return {row["version"]: row["checksum"] for row in rows}
 

@@ -41,6 +41,7 @@ async def restore(
     file: Path,
     *,
     replace: bool = False,
+    where: str = "database",
     on_progress: Callable[[str, int], None] | None = None,
     connect_timeout_s: float = 5.0,
 ) -> BackupInfo:
@@ -60,7 +61,7 @@ async def restore(
     """
     info = await inspect_backup(file)
     await connection.run(acquire_server_lock, timeout_s=10.0)
-    clearing = await _clearing(connection, replace=replace)
+    clearing = await _clearing(connection, where, replace=replace)
     target = Target.of(dsn, connect_timeout_s=connect_timeout_s)
 
     def take(line: str) -> None:
@@ -124,15 +125,15 @@ async def _load(
             raise BackupError(f"cannot restore {file}: {outcome.complaint}")
 
 
-async def _clearing(connection: Connection, *, replace: bool) -> tuple[str, ...]:
+async def _clearing(connection: Connection, where: str, *, replace: bool) -> tuple[str, ...]:
     """Give the statements that make room; refuse where something must not go."""
     there, others, used = await connection.run(_look)
     if others:
         raise DatabaseInUse(
-            f"the database holds what is not Holdfast's ({others[0]}): make one for it alone"
+            f"the {where} holds what is not Holdfast's ({others[0]}): make one for it alone"
         )
     if used and not replace:
-        raise DatabaseInUse("there is a world in the database already; --force replaces it")
+        raise DatabaseInUse(f"there is a world in the {where} already; --force replaces it")
     return dropping(there)
 
 

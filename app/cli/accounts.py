@@ -14,7 +14,7 @@ from rich.table import Table
 from actors.authx import operator
 from actors.authx.errors import InvalidPassword, InvalidUsername, UnknownAccount, UsernameTaken
 from actors.authx.passwords import Passwords
-from app.cli.database import operator_connection
+from app.cli.database import May, operator_connection
 from app.cli.failures import Failure, expected_failures
 from app.cli.interrupts import run_interruptible
 from app.cli.one_time import one_time_password
@@ -82,7 +82,7 @@ def create(
                 now=datetime.now(UTC),
             )
 
-        account = _run(config, username, work)
+        account = _run(config, username, work, May.MAKE)
     click.echo(f"made {account.username} ({account.role}, {account.account_id})")
     if one_time:
         click.echo(f"one-time password: {password}")
@@ -160,7 +160,12 @@ def _set_suspended(username: str, config_file: Path | None, *, suspended: bool) 
     click.echo(f"{account.username} is {'suspended' if suspended else 'active'} now")
 
 
-def _run(config: Config, username: str, work: Callable[[Connection], Awaitable[T]]) -> T:
+def _run(
+    config: Config,
+    username: str,
+    work: Callable[[Connection], Awaitable[T]],
+    may: May = May.USE,
+) -> T:
     """Do ``work`` on the configured database.
 
     Raises:
@@ -169,7 +174,7 @@ def _run(config: Config, username: str, work: Callable[[Connection], Awaitable[T
     """
 
     async def connected() -> T:
-        async with operator_connection(config) as (connection, _):
+        async with operator_connection(config, may) as (connection, _):
             return await work(connection)
 
     try:

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from actors.database.backup import back_up, inspect_backup
-from actors.database.cluster import Cluster
 from actors.database.driver import open_database
 from actors.database.embedded import EmbeddedPostgres, embedded_postgres
 from actors.database.restore import restore as restore_backup
-from app.cli.database import NAME, operator_log
-from app.cli.failures import Failure, expected_failures
+from app.cli.database import NAME, operator_log, place, require_cluster
+from app.cli.failures import expected_failures
 from app.cli.interrupts import run_interruptible
 from app.cli.options import config_option, read_config
 from app.cli.progress import reporting
@@ -62,17 +61,15 @@ def restore(file: Path, config_file: Path | None, *, force: bool) -> None:
         config = read_config(config_file)
         with reporting("restoring") as report:
             info = run_interruptible(lambda: _restore(config, file, report, replace=force))
-    where = "database.dsn" if config.database.dsn else config.storage.data_dir
-    click.echo(f"restored {file} into {where} ({_told(info)})")
+    click.echo(f"restored {file} into the {place(config)} ({_told(info)})")
 
 
 async def _back_up(config: Config, file: Path, report: Report, *, overwrite: bool) -> BackupInfo:
     async with AsyncExitStack() as stack:
         dsn = config.database.dsn
         if not dsn:
+            require_cluster(config)
             data_dir = Path(config.storage.data_dir)
-            if not _has_cluster(data_dir):
-                raise Failure(f"there is no database in {data_dir} to back up")
             dsn = await stack.enter_async_context(embedded_postgres(data_dir, log=operator_log()))
         return await back_up(
             dsn,
@@ -106,13 +103,10 @@ async def _restore(config: Config, file: Path, report: Report, *, replace: bool)
             dsn,
             file,
             replace=replace,
+            where=place(config),
             on_progress=lambda table, _: report(table),
             connect_timeout_s=timeout_s,
         )
-
-
-def _has_cluster(data_dir: Path) -> bool:
-    return Cluster.at(data_dir).path.exists()
 
 
 def _told(info: BackupInfo) -> str:

@@ -1,16 +1,23 @@
-"""The database as an operator's command meets it: found or started, brought up to date, closed."""
+"""The database as an operator's command meets it: found or started, looked at, closed."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from actors.database.cluster import Cluster
 from actors.database.driver import open_database
+from actors.database.dsn import describe_dsn
 from actors.database.embedded import embedded_postgres
+from actors.database.errors import SchemaTooOld
+from actors.database.locks import acquire_server_lock
+from actors.database.migrate import check_current, seen_versions
 from actors.database.upgrade import AutomaticBackups, upgrade
+from app.cli.failures import Failure
 from app.config import Log
 from app.logs import make_logger
 
@@ -25,9 +32,20 @@ if TYPE_CHECKING:
 NAME = "operator"
 
 
+class May(Enum):
+    """What a command may do to the database before it works on it."""
+
+    USE = auto()
+    """Nothing: it is there, and of this program's schema, or the command refuses."""
+    MAKE = auto()
+    """Make one where there is none."""
+    UPGRADE = auto()
+    """That, and bring an older one up to date, unless a server is at work on it."""
+
+
 @asynccontextmanager
 async def operator_connection(
-    config: Config,
+    config: Config, may: May = May.USE
 ) -> AsyncGenerator[tuple[Connection, tuple[int, ...]]]:
     """Give a connection to the configured database, and the migrations that were applied to it.
 
@@ -35,6 +53,9 @@ async def operator_connection(
     then that one is used, and stays.
 
     Raises:
+        Failure: there is no world, and the command may not make one.
+        SchemaTooOld: it is an earlier program's, and the command may not change that.
+        AlreadyServed: it is to be brought up to date, and a server is at work on it.
         DatabaseError: there is no way to the database.
     """
     log = operator_log()
@@ -43,6 +64,8 @@ async def operator_connection(
         dsn = config.database.dsn
         backups = None
         if not dsn:
+            if may is May.USE:
+                require_cluster(config)
             data_dir = Path(config.storage.data_dir)
             dsn = await stack.enter_async_context(embedded_postgres(data_dir, log=log))
             backups = AutomaticBackups.of(data_dir, dsn)
@@ -51,9 +74,54 @@ async def operator_connection(
         )
         connection = await database.connect(name=NAME)
         try:
-            yield connection, await upgrade(connection, backups, now=datetime.now(UTC), log=log)
+            applied = await _prepare(connection, config, may, backups)
+            yield connection, applied
         finally:
             await connection.aclose()
+
+
+async def _prepare(
+    connection: Connection, config: Config, may: May, backups: AutomaticBackups | None
+) -> tuple[int, ...]:
+    """Do to the database what the command may, and check that it can be worked on."""
+    seen = await connection.run(seen_versions)
+    if may is May.USE and not seen:
+        raise nothing_there(config)
+    if seen:
+        try:
+            await connection.run(check_current)
+        except SchemaTooOld:
+            if may is not May.UPGRADE:
+                raise
+            # A server of the earlier program could not start again.
+            await connection.run(acquire_server_lock)
+        else:
+            return ()
+    return await upgrade(connection, backups, now=datetime.now(UTC), log=operator_log())
+
+
+def place(config: Config) -> str:
+    """Name the database that is configured, without user and password."""
+    dsn = config.database.dsn
+    return f"database {describe_dsn(dsn)}" if dsn else f"data directory {config.storage.data_dir}"
+
+
+def require_cluster(config: Config) -> None:
+    """Check that there is an embedded database, so that none is made only to be looked at.
+
+    Raises:
+        Failure: there is none.
+    """
+    if not Cluster.at(Path(config.storage.data_dir)).path.exists():
+        raise nothing_there(config)
+
+
+def nothing_there(config: Config) -> Failure:
+    """Say that there is no world, as somebody needs to hear it who is in the wrong folder."""
+    return Failure(
+        f"there is no world in the {place(config)}: is that the right one? (see --config,"
+        " storage.data_dir and database.dsn; holdfast init makes a new world)"
+    )
 
 
 def operator_log() -> FilteringBoundLogger:

@@ -14,7 +14,7 @@ from actors.authx.errors import InvalidUsername, UsernameTaken
 from actors.authx.keys import KeyRing, create_key_file, read_keyring
 from actors.authx.passwords import Passwords
 from actors.inventory.ruleset import load_ruleset
-from app.cli.database import operator_connection
+from app.cli.database import May, operator_connection
 from app.cli.failures import Failure, expected_failures
 from app.cli.interrupts import run_interruptible
 from app.cli.one_time import one_time_password
@@ -134,7 +134,7 @@ def init_database(config: Config, admin_name: str | None) -> FirstAdmin | None:
 
     async def set_up() -> tuple[int, ...]:
         nonlocal first, admins
-        async with operator_connection(config) as (connection, applied):
+        async with operator_connection(config, May.UPGRADE) as (connection, applied):
             admins = await operator.find_admins(connection)
             if admin_name is not None and not admins:
                 first = await make_admin(config, connection, admin_name)

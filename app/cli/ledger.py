@@ -17,7 +17,7 @@ from actors.authx.usernames import parse_username
 from actors.inventory.eras import Era
 from actors.inventory.proof import LedgerDiffers, Proof
 from actors.storage.snapshot import LAST_ID, NIL_ID, open_snapshot
-from app.cli.database import operator_connection
+from app.cli.database import operator_connection, place
 from app.cli.failures import Failure, expected_failures
 from app.cli.interrupts import run_interruptible
 from app.cli.options import config_option, read_config
@@ -57,8 +57,9 @@ def verify(wanted: str | None, config_file: Path | None) -> None:
     Exit status: 0 when everything fits, 1 at the first difference, which is named.
     """
     with expected_failures(LedgerDiffers):
-        proof, totals = _prove(read_config(config_file), wanted)
-    _report(proof, totals)
+        config = read_config(config_file)
+        proof, totals = _prove(config, wanted)
+    _report(proof, totals, place(config))
 
 
 def _prove(config: Config, wanted: str | None) -> tuple[Proof, list[Totals]]:
@@ -160,7 +161,7 @@ async def _count_transfers(snapshot: Snapshot, proof: Proof) -> None:
         after = transfers[-1]["transfer_id"]
 
 
-def _report(proof: Proof, totals: Sequence[Totals]) -> None:
+def _report(proof: Proof, totals: Sequence[Totals], where: str) -> None:
     if totals:
         table = Table("resource", box=None)
         for heading in ("sources", "sinks", "held", "on the way"):
@@ -171,4 +172,4 @@ def _report(proof: Proof, totals: Sequence[Totals]) -> None:
         Console(highlight=False).print(table)
     accounts = f"{proof.accounts:,} {'inventory is' if proof.accounts == 1 else 'inventories are'}"
     entries = f"{proof.entries:,} ledger {'entry comes' if proof.entries == 1 else 'entries come'}"
-    click.echo(f"{accounts} what {entries} to")
+    click.echo(f"{accounts} what {entries} to, in the {where}")

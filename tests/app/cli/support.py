@@ -10,11 +10,11 @@ import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
-    from pathlib import Path
 
 PROGRAM = "from app.cli import main; main(prog_name='holdfast')"
 TIMEOUT_S = 60.0
@@ -69,6 +69,17 @@ def run(*arguments: str, cwd: Path, stdin: str = "", **settings: str) -> Finishe
         check=False,
     )
     return Finished(done.returncode, done.stdout, done.stderr)
+
+
+def later_program(place: Path) -> dict[str, str]:
+    """Give the settings of a run of a later program: it has one migration more."""
+    (place / "sitecustomize.py").write_text(
+        "from actors.database import migrate, upgrade\n"
+        "later = migrate.Migration(9999, 'later', 'create table later (id bigint)')\n"
+        "known = (*migrate.shipped_migrations(), later)\n"
+        "migrate.shipped_migrations = upgrade.shipped_migrations = lambda: known\n"
+    )
+    return {"PYTHONPATH": os.pathsep.join([str(place), str(Path.cwd())])}
 
 
 class RunningServer:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -17,11 +16,12 @@ from actors.database.cluster import Cluster
 from actors.database.processes import cluster_processes
 from actors.database.seal import is_whole
 from app.cli.backup import _size
-from tests.app.cli.support import command, environment, run, running_server
+from tests.app.cli.support import command, environment, later_program, run, running_server
 from tests.postgres import reachable_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.postgres import PostgresServer
 
@@ -82,17 +82,25 @@ def test_backup_goes_to_another_machine_and_beyond(
 
     done = run("restore", str(file), cwd=elsewhere)
     assert (done.status, done.stderr) == (0, "")
-    assert done.stdout.startswith(f"restored {file} into ")
-    assert run("restore", str(file), cwd=elsewhere).complaint.endswith("--force replaces it")
+    assert done.stdout.startswith(f"restored {file} into the data directory var (")
+    refused = run("restore", str(file), cwd=elsewhere)
+    assert refused.complaint == (
+        "holdfast: there is a world in the data directory var already; --force replaces it"
+    )
     with running_server(elsewhere) as server:
         assert remember(server.url)[: len(ledger)] == ledger
         grown = run("backup", "grown.dump", cwd=elsewhere)
         assert grown.status == 0
-    assert run("ledger", "verify", cwd=elsewhere).status == 0
+    proved = run("ledger", "verify", cwd=elsewhere)
+    assert (proved.status, "to, in the data directory var\n" in proved.stdout) == (0, True)
 
     own = {"HOLDFAST_DATABASE__DSN": postgres.create_database(migrated=False)}
     done = run("restore", "grown.dump", cwd=elsewhere, **own)
-    assert (done.status, "into database.dsn" in done.stdout) == (0, True)
+    assert done.status == 0
+    name = urlsplit(own["HOLDFAST_DATABASE__DSN"]).path.removeprefix("/")
+    assert f"into the database {name} at " in done.stdout
+    refused = run("restore", "grown.dump", cwd=elsewhere, **own)
+    assert f"there is a world in the database {name} at " in refused.complaint
     with running_server(elsewhere, **own) as server:
         assert remember(server.url)[: len(ledger)] == ledger
         refused = run("restore", "grown.dump", "--force", cwd=elsewhere, **own)
@@ -112,7 +120,7 @@ def test_backup_of_nothing_is_refused(place: Path) -> None:
     """Where there is no database none is made only to be backed up."""
     done = run("backup", "world.dump", cwd=place)
     assert done.status == 1
-    assert done.complaint == "holdfast: there is no database in var to back up"
+    assert done.complaint.startswith("holdfast: there is no world in the data directory var: ")
     assert list(place.iterdir()) == []
 
 
@@ -170,17 +178,6 @@ def test_restore_refuses_what_is_no_backup(place: Path) -> None:
     done = run("restore", "file", cwd=place)
     assert (done.status, done.complaint) == (1, "holdfast: file is no backup")
     assert [file.name for file in place.iterdir()] == ["file"]
-
-
-def later_program(place: Path) -> dict[str, str]:
-    """Give the settings of a run of a later program: it has one migration more."""
-    (place / "sitecustomize.py").write_text(
-        "from actors.database import migrate, upgrade\n"
-        "later = migrate.Migration(9999, 'later', 'create table later (id bigint)')\n"
-        "known = (*migrate.shipped_migrations(), later)\n"
-        "migrate.shipped_migrations = upgrade.shipped_migrations = lambda: known\n"
-    )
-    return {"PYTHONPATH": os.pathsep.join([str(place), str(Path.cwd())])}
 
 
 def test_server_backs_up_before_it_upgrades(place: Path, elsewhere: Path) -> None:

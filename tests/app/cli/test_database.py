@@ -1,0 +1,138 @@
+"""What commands do to a database before they work on it: nothing, unless they are for that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+from click.testing import CliRunner
+
+from actors.database.driver import open_database
+from actors.database.migrate import migrate, seen_versions, shipped_migrations
+from actors.database.objects import objects
+from app.cli import main
+from tests.app.cli.support import CHEAP, later_program, run, running_server
+from tests.postgres import quiet_log, reachable_directory, run_script
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.postgres import PostgresServer
+
+CREATE = ("accounts", "create", "ann", "--one-time")
+LOOKING = (
+    ("ledger", "verify"),
+    ("export", "--account", "ann"),
+    ("accounts", "list"),
+    ("accounts", "promote", "ann"),
+    ("accounts", "suspend", "ann"),
+)
+"""Commands for a world that is there."""
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """Give a folder that the user of PostgreSQL can reach."""
+    with reachable_directory() as directory:
+        yield directory
+
+
+def invoke(*arguments: str, dsn: str = "") -> tuple[int, str]:
+    """Run a command here; give its status and its complaint."""
+    result = CliRunner(env={**CHEAP, "HOLDFAST_DATABASE__DSN": dsn}).invoke(main, [*arguments])
+    return result.exit_code, result.stderr
+
+
+def versions(dsn: str) -> tuple[int, ...]:
+    """Tell which migrations a database has had."""
+    return trio.run(run_script, dsn, seen_versions)
+
+
+@pytest.mark.parametrize("arguments", LOOKING)
+def test_commands_make_no_world_to_look_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    """In the wrong folder a command says so in one line, and leaves it empty."""
+    monkeypatch.chdir(tmp_path)
+    status, complaint = invoke(*arguments)
+    assert status == 1
+    assert complaint.startswith("holdfast: there is no world in the data directory var: ")
+    assert complaint.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", LOOKING)
+def test_commands_make_no_schema_to_look_at(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    postgres: PostgresServer,
+    arguments: tuple[str, ...],
+) -> None:
+    """In an empty database of one's own likewise: its name is told, and nothing is made in it."""
+    monkeypatch.chdir(tmp_path)
+    dsn = postgres.create_database(migrated=False)
+    status, complaint = invoke(*arguments, dsn=dsn)
+    assert status == 1
+    assert complaint.startswith("holdfast: there is no world in the database test_")
+    assert complaint.count("\n") == 1
+    assert trio.run(run_script, dsn, objects) == ()
+
+
+def test_accounts_create_makes_a_world(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres: PostgresServer
+) -> None:
+    """The first account may come before the first start."""
+    monkeypatch.chdir(tmp_path)
+    dsn = postgres.create_database(migrated=False)
+    assert invoke(*CREATE, dsn=dsn) == (0, "")
+    assert versions(dsn) == tuple(each.version for each in shipped_migrations())
+
+
+@pytest.mark.parametrize("arguments", [CREATE, *LOOKING])
+def test_commands_do_not_migrate(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    postgres: PostgresServer,
+    arguments: tuple[str, ...],
+) -> None:
+    """An earlier program's database is refused with both versions, and stays what it was."""
+    monkeypatch.chdir(tmp_path)
+    dsn = postgres.create_database(migrated=False)
+    earlier, newest = shipped_migrations()[:-1], shipped_migrations()[-1].version
+
+    async def make() -> None:
+        async with open_database(dsn, log=quiet_log()) as database:
+            connection = await database.connect(name="earlier")
+            await migrate(connection, migrations=earlier)
+            await connection.aclose()
+
+    trio.run(make)
+    status, complaint = invoke(*arguments, dsn=dsn)
+    assert status == 1
+    assert complaint == (
+        f"holdfast: the database has schema version {newest - 1}, this program works on {newest}:"
+        " holdfast serve brings it up to date when it starts, and so does holdfast init\n"
+    )
+    assert versions(dsn) == tuple(each.version for each in earlier)
+
+
+def test_commands_of_a_later_program_leave_a_running_server_its_database(place: Path) -> None:
+    """Between installing a later program and starting it, the earlier one can start again.
+
+    Not even `init` migrates beneath a server; without one it does.
+    """
+    with reachable_directory() as elsewhere:
+        later = later_program(elsewhere)
+        with running_server(place):
+            for arguments in (("accounts", "list"), CREATE):
+                refused = run(*arguments, cwd=place, **later)
+                assert (refused.status, "works on 9999" in refused.complaint) == (1, True)
+            refused = run("init", cwd=place, **later)
+            assert (refused.status, "server is at work" in refused.complaint) == (1, True)
+        assert not (place / "var" / "backups").exists()
+        with running_server(place):
+            assert run(*CREATE, cwd=place).status == 0
+        assert run("init", cwd=place, **later).status == 0
+        assert run("accounts", "list", cwd=place, **later).status == 0
