@@ -9,15 +9,15 @@ connection (`Connection.terminate` needs no server), as asking a frozen server t
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import asyncpg
 import trio
 import trio_asyncio
 
+from actors.database.codecs import set_codecs
 from actors.database.crossing import Crossing
-from actors.database.dsn import describe_dsn
+from actors.database.dsn import check_dsn, describe_dsn
 from actors.database.errors import (
     ConnectionLost,
     DatabaseError,
@@ -25,6 +25,7 @@ from actors.database.errors import (
     DatabaseUnavailable,
     StatementError,
 )
+from actors.database.server_version import check_version
 from actors.database.session import Record, Script, Session, T
 from actors.database.sqlstates import CLIENT_DATA_ERROR, CLIENT_USAGE_ERROR, error_of
 from actors.database.waiter import WaiterLoop
@@ -79,9 +80,10 @@ class Database:
         Takes at most the connect timeout and half a second; may be cancelled at any time.
 
         Raises:
-            DatabaseUnavailable: wrong DSN, no server, refused, no answer in time, or the block of
-                `open_database` has been left.
+            DatabaseUnavailable: wrong DSN, no server, one that is too old, refused, no answer in
+                time, or the block of `open_database` has been left.
         """
+        check_dsn(self._dsn)
         if self._loop.is_closed():
             raise self._unavailable("the database is closed")
         server_settings = {
@@ -346,13 +348,8 @@ async def _open_raw(dsn: str, server_settings: dict[str, str], loop: WaiterLoop)
         max_cached_statement_lifetime=0,  # a lifetime is one asyncio timer per statement
     )
     try:
-        # The text of a uuid passes through as it is; jsonb is text to asyncpg already.
-        await raw.set_builtin_type_codec(
-            "uuid", schema="pg_catalog", codec_name="text", format="text"
-        )
-        await raw.set_type_codec(
-            "numeric", schema="pg_catalog", encoder=str, decoder=_number, format="text"
-        )
+        check_version(raw.get_server_version().major)
+        await set_codecs(raw)
     except BaseException:
         raw.terminate()
         raise
@@ -361,14 +358,6 @@ async def _open_raw(dsn: str, server_settings: dict[str, str], loop: WaiterLoop)
 
 
 def _unchecked(*_: object) -> None: ...
-
-
-def _number(text: str) -> int | Decimal:
-    """Read a ``numeric``: sums of bigint are integers, and stay so."""
-    try:
-        return int(text)
-    except ValueError:
-        return Decimal(text)
 
 
 async def _translating(raw: Any, awaitable: Awaitable[Any]) -> Any:

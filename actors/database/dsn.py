@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, quote, urlsplit
+
+from actors.database.errors import DatabaseUnavailable
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_SCHEMES: Final = ("postgresql://", "postgres://")
+_HOST: Final = r"(\[[^\]]*\]|[^][:,]*)(:[0-9]*)?"
+_HOSTS: Final = re.compile(rf"{_HOST}(,{_HOST})*")
 
 
 def socket_dsn(socket_dir: Path, *, user: str, database: str, port: int) -> str:
@@ -16,11 +23,37 @@ def socket_dsn(socket_dir: Path, *, user: str, database: str, port: int) -> str:
 
 def describe_dsn(dsn: str) -> str:
     """Say which database on which host a DSN means, without user and password."""
+    if not is_dsn(dsn):
+        return "malformed DSN"
+    parts = urlsplit(dsn)
+    place = parts.netloc.rpartition("@")[2] or "the default host"
+    host = parse_qs(parts.query).get("host", [place])[0]
+    name = parts.path.lstrip("/") or "the default database"
+    return f"{name} at {host}"
+
+
+def is_dsn(dsn: str) -> bool:
+    """Whether a text can be taken apart, so that it is known what in it is the password."""
+    if not dsn.lower().startswith(_SCHEMES):
+        return False
     try:
         parts = urlsplit(dsn)
-        host = parse_qs(parts.query).get("host", [parts.hostname or "the default host"])[0]
-        port = f":{parts.port}" if parts.port else ""
+        parse_qs(parts.query, strict_parsing=bool(parts.query))
     except ValueError:
-        return "malformed DSN"
-    name = parts.path.lstrip("/") or "the default database"
-    return f"{name} at {host}{port}"
+        return False
+    # A "/" or "#" in a password ends the host before it has begun: the "@" is found behind it.
+    torn = "@" in parts.path or bool(parts.fragment)
+    return not torn and _HOSTS.fullmatch(parts.netloc.rpartition("@")[2]) is not None
+
+
+def check_dsn(dsn: str) -> None:
+    """Refuse what is no DSN before anybody quotes it: there may be a password anywhere in it.
+
+    Raises:
+        DatabaseUnavailable: it is none.
+    """
+    if not is_dsn(dsn):
+        raise DatabaseUnavailable(
+            "database.dsn is malformed: it must be like postgresql://user:password@host/database,"
+            " with %-escapes for special characters in its parts"
+        )

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 import trio
 
 from actors.database.cluster import binary, server_environment
+from actors.database.dsn import check_dsn
 from actors.database.errors import BackupError
 
 if TYPE_CHECKING:
@@ -34,7 +35,11 @@ class Target:
 
         Variables of PostgreSQL's own (``PGPASSFILE``, ``PGSSLROOTCERT``) reach the program, as
         they reach the driver.
+
+        Raises:
+            DatabaseUnavailable: it is no DSN.
         """
+        check_dsn(dsn)
         parts = urlsplit(dsn)
         userinfo, at, place = parts.netloc.rpartition("@")
         user, _, password = userinfo.partition(":")

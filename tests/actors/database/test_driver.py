@@ -17,6 +17,7 @@ import trio
 import trio.testing
 from structlog.testing import LogCapture
 
+from actors.database import server_version
 from actors.database.driver import Connection, Database, open_database
 from actors.database.errors import (
     CheckViolation,
@@ -547,8 +548,8 @@ async def test_connect_cancelled_leaves_no_connection(
         ("postgresql://u:secret@host.invalid/x", "x at host.invalid"),
         ("postgresql://u:secret@/x?host=/nowhere", "x at /nowhere"),
         ("postgresql://u:secret@127.0.0.1:port/x", "malformed"),
-        ("http://u:secret@127.0.0.1/x", "invalid DSN"),
-        ("", "cannot connect"),
+        ("http://u:secret@127.0.0.1/x", "malformed"),
+        ("", "malformed"),
     ],
 )
 async def test_connect_to_nowhere(dsn: str, reason: str) -> None:
@@ -567,6 +568,14 @@ async def test_connect_to_a_missing_database(database_dsn: str) -> None:
     dsn = with_database(database_dsn, "missing")
     async with open_database(dsn, log=quiet_log()) as database:
         with pytest.raises(DatabaseUnavailable, match='database "missing" does not exist'):
+            await database.connect(name="test")
+
+
+async def test_connect_to_an_old_server(database_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A PostgreSQL that is too old is refused at once, with both versions."""
+    monkeypatch.setattr(server_version, "OLDEST", 19)
+    async with open_database(database_dsn, log=quiet_log()) as database:
+        with pytest.raises(DatabaseUnavailable, match=r"is version 18: Holdfast needs 19 or newer"):
             await database.connect(name="test")
 
 

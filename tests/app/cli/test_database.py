@@ -80,6 +80,24 @@ def test_commands_make_no_schema_to_look_at(
     assert trio.run(run_script, dsn, objects) == ()
 
 
+@pytest.mark.parametrize(
+    "dsn",
+    ["host=127.0.0.1 port=1 password=s3cret dbname=x", "holdfast:s3cret@127.0.0.1:1/db"],
+)
+@pytest.mark.parametrize(
+    "arguments", [("serve", "--port", "0"), ("init",), ("backup", "file"), ("accounts", "list")]
+)
+def test_commands_quote_nothing_of_a_malformed_dsn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], dsn: str
+) -> None:
+    """The key is named in one line, and the password that may be in it stays untold."""
+    monkeypatch.chdir(tmp_path)
+    status, complaint = invoke(*arguments, dsn=dsn)
+    assert status == 1
+    assert "holdfast: database.dsn is malformed: " in complaint
+    assert "s3cret" not in complaint
+
+
 def test_accounts_create_makes_a_world(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres: PostgresServer
 ) -> None:
