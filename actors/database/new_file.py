@@ -51,9 +51,11 @@ def new_file(file: Path, *, overwrite: bool) -> Generator[NewFile]:
     """Open a file beside its place, for its owner alone; remove it where it was not kept.
 
     Raises:
-        BackupError: there is a file of that name, and it is not to be replaced.
+        BackupError: there is a file of that name, and it is not to be replaced, or no folder.
         OSError: it cannot be made.
     """
+    if not file.parent.is_dir():
+        raise BackupError(f"{file.parent} is no folder: make it first")
     if file.exists() and not overwrite:
         raise _exists(file)
     path = file.with_name(f".{file.name}.{os.getpid()}.part")

@@ -59,6 +59,14 @@ def test_new_file_does_not_replace_what_came_meanwhile(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_new_file_needs_its_folder(tmp_path: Path) -> None:
+    """The folder that is not there is named, not the part that nobody has heard of."""
+    folder = tmp_path / "no"
+    with pytest.raises(BackupError) as refused:
+        write(folder / "file", b"text")
+    assert str(refused.value) == f"{folder} is no folder: make it first"
+
+
 def test_new_file_that_is_not_kept_is_gone(tmp_path: Path) -> None:
     """Who fails on the way leaves nothing behind."""
 
