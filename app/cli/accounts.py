@@ -60,7 +60,7 @@ def create(
     password_stdin: bool,
     one_time: bool,
 ) -> None:
-    """Make an account; asks for its password."""
+    """Make an account; asks for its password, or reads a line of it where there is no terminal."""
     if one_time and password_stdin:
         raise click.UsageError("--one-time makes up a password: none can be given")
     given = "" if one_time else _read_password(from_stdin=password_stdin)
@@ -191,8 +191,15 @@ def _run(
 
 
 def _read_password(*, from_stdin: bool) -> str:
-    """Ask for a password twice without showing it, or read a line of standard input."""
-    if from_stdin:
+    """Ask for a password twice without showing it, or read a line of standard input.
+
+    Without a terminal there is nobody to ask.
+    """
+    if from_stdin or not _at_terminal():
         return sys.stdin.readline().removesuffix("\n")
     entered: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     return entered
+
+
+def _at_terminal() -> bool:
+    return sys.stdin.isatty()

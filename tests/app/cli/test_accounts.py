@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner, Result
 
+from app.cli import accounts as command
 from app.cli import main
-from tests.app.cli.support import CHEAP
+from tests.app.cli.support import CHEAP, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,11 +72,25 @@ def test_accounts_create_takes_no_password_where_it_makes_one_up() -> None:
     assert "wendy" not in accounts("list").output
 
 
-def test_accounts_create_asks_for_the_password_twice() -> None:
-    """Without --password-stdin it is asked for, and asked again; it is never shown."""
+def test_accounts_create_asks_for_the_password_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a terminal it is asked for, and asked again; it is never shown."""
+    monkeypatch.setattr(command, "_at_terminal", lambda: True)
     result = accounts("create", "willow", stdin="correct horse\ncorrect horse\n")
     assert result.exit_code == 0
     assert "correct horse" not in result.output
+    differing = accounts("create", "willa", stdin="correct horse\nbattery staple\n")
+    assert (differing.exit_code, "willa" in accounts("list").output) == (1, False)
+
+
+def test_accounts_create_reads_a_line_where_there_is_no_terminal(tmp_path: Path) -> None:
+    """A password on a pipe is read as it is, once, and nothing is said about that."""
+    dsn = os.environ["HOLDFAST_DATABASE__DSN"]
+    arguments = ("accounts", "create", "wotan")
+    done = run(*arguments, cwd=tmp_path, stdin="correct horse\n", HOLDFAST_DATABASE__DSN=dsn)
+    assert (done.status, done.stderr) == (0, "")
+    assert done.stdout.startswith("made wotan (player, ")
+    done = run("accounts", "create", "odin", cwd=tmp_path, HOLDFAST_DATABASE__DSN=dsn)
+    assert done.complaint.startswith("holdfast: the password must")
 
 
 def test_accounts_promote_and_demote_change_the_role() -> None:
