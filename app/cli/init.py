@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,7 +60,10 @@ def init(config_file: Path | None, admin_name: str, *, no_admin: bool) -> None:
         tell(made=make_directory(data_dir), what="data directory", where=data_dir)
         init_keys(config)
         first = init_database(config, None if no_admin else admin_name)
-    click.echo("\nReady: start the server with 'holdfast serve'.")
+    command = "holdfast serve"
+    if config_file is not None:
+        command += f" --config {shlex.quote(str(config_file))}"
+    click.echo(f"\nReady: start the server with '{command}'.")
     if first is not None:
         click.echo(
             f"\nLog in as {first.username} with the one-time password {first.password}\n"
@@ -67,12 +72,16 @@ def init(config_file: Path | None, admin_name: str, *, no_admin: bool) -> None:
 
 
 def write_config(file: Path) -> bool:
-    """Write the configuration with every default, unless it is there; tell whether it was."""
+    """Write the configuration with every default, unless it is there; tell whether it was.
+
+    It is its user's alone: the password of a database may come to stand in it.
+    """
     try:
-        with file.open("x", encoding="utf-8") as opened:
-            opened.write(render_config())
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:
         return False
+    with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+        opened.write(render_config())
     return True
 
 
@@ -88,10 +97,10 @@ def check_rules(config: Config) -> None:
 
 
 def make_directory(path: Path) -> bool:
-    """Make a directory with its parents, unless it is there; tell whether it was."""
+    """Make a directory for its user alone, unless it is there; tell whether it was."""
     if path.is_dir():
         return False
-    path.mkdir(parents=True)
+    path.mkdir(mode=0o700, parents=True)
     return True
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 from pathlib import Path
@@ -49,7 +50,11 @@ def test_init_makes_everything_once(monkeypatch: pytest.MonkeyPatch) -> None:
             assert told(output)[thing] == "made"
         assert len(PASSWORD.findall(output)) == 1
         assert Path("config.toml").read_text() == render_config()
-        assert stat.S_IMODE(Path("var/token.key").stat().st_mode) == 0o600
+        # As root PostgreSQL has a user of its own, who must pass through.
+        passage = 0o701 if os.geteuid() == 0 else 0o700
+        modes = {"config.toml": 0o600, "var": passage, "var/token.key": 0o600}
+        assert {name: stat.S_IMODE(Path(name).stat().st_mode) for name in modes} == modes
+        assert "with 'holdfast serve'." in output
         key = Path("var/token.key").read_bytes()
 
         status, output, complaint = initialise()
@@ -72,6 +77,19 @@ def test_init_leaves_a_configuration_alone(
     assert told(output)["database"] == "found"
     assert Path("config.toml").read_text() == text
     assert Path("keys/mine").exists()
+
+
+def test_init_tells_the_command_that_starts_what_it_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_dsn: str
+) -> None:
+    """With --config it is not the command that would make another world."""
+    monkeypatch.chdir(tmp_path)
+    Path("game").mkdir()
+    status, output, _ = initialise(
+        "--config", "game/config.toml", HOLDFAST_DATABASE__DSN=database_dsn
+    )
+    assert status == 0
+    assert "start the server with 'holdfast serve --config game/config.toml'." in output
 
 
 @pytest.mark.parametrize(
