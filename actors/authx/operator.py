@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from uuid_utils import uuid7
 
-from actors.authx import account_store
+from actors.authx import account_store, password_reset
 from actors.authx.account_store import NewAccount
 from actors.authx.audit_store import AuditEntry
 from actors.authx.usernames import parse_username
@@ -84,6 +84,31 @@ async def set_role(
     parsed = parse_username(username)
     audit = _audit("role-set", now, actor, reason, username=parsed.shown, role=role)
     script = account_store.set_role(parsed.key, role, audit=audit)
+    return await connection.run(script, timeout_s=_TIMEOUT_S)
+
+
+async def reset_password(
+    connection: Connection,
+    passwords: Passwords,
+    username: str,
+    password: str,
+    *,
+    now: datetime,
+    actor: str = _COMMAND_LINE,
+    reason: str = "",
+) -> Account:
+    """Give an account a password that must be changed at the next login, and end its sessions.
+
+    Raises:
+        InvalidPassword: the password is too short or too long.
+        UnknownAccount, InvalidUsername, DatabaseError: as `set_role`.
+    """
+    parsed = parse_username(username)
+    passwords.check(password)
+    with passwords.reserve() as slot:
+        new_hash = await slot.hash(password)
+    audit = _audit("password-reset", now, actor, reason)
+    script = password_reset.reset_password(parsed.key, new_hash=new_hash, audit=audit)
     return await connection.run(script, timeout_s=_TIMEOUT_S)
 
 

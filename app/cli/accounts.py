@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 @click.group()
 def accounts() -> None:
-    """Make, promote, suspend and list accounts.
+    """Make, promote, suspend and list accounts, and reset their passwords.
 
     Works beside a running server, which hears of each change at once, and without one.
     """
@@ -102,6 +102,30 @@ def promote(username: str, config_file: Path | None) -> None:
 def demote(username: str, config_file: Path | None) -> None:
     """Give an account the role player."""
     _set_role(username, "player", config_file)
+
+
+@accounts.command()
+@click.argument("username")
+@config_option
+def reset_password(username: str, config_file: Path | None) -> None:
+    """Replace a forgotten password by a one-time password, and end the account's sessions.
+
+    It is shown here and nowhere else, and must be changed at the next login.
+    """
+    with expected_failures():
+        config = read_config(config_file)
+        settings = authx_settings(config)
+        passwords = Passwords(settings)
+        password = one_time_password(settings)
+
+        async def work(connection: Connection) -> Account:
+            return await operator.reset_password(
+                connection, passwords, username, password, now=datetime.now(UTC)
+            )
+
+        account = _run(config, username, work)
+    click.echo(f"{account.username} has another password now, and is logged out everywhere")
+    click.echo(f"one-time password: {password}")
 
 
 @accounts.command()

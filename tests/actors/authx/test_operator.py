@@ -158,6 +158,57 @@ async def test_operator_suspension_ends_sessions_and_keeps_them_ended(database_d
         assert actions == ["account-suspended", "account-unsuspended"]
 
 
+async def test_operator_reset_replaces_a_password_and_ends_sessions(database_dsn: str) -> None:
+    """The old password and every session end at once; the new one opens a change of password."""
+    async with running_authx(database_dsn) as running, connected(running) as connection:
+        await running.wait_listening()
+        account, tokens = await running.newcomer()
+        await running.authorize(tokens)
+        reset = await operator.reset_password(
+            connection,
+            running.passwords,
+            account.username.upper(),
+            "another horse",
+            now=running.clock.now,
+        )
+        assert (reset.account_id, reset.must_change_password) == (account.account_id, True)
+
+        async def is_refused() -> bool:
+            try:
+                await running.authorize(tokens)
+            except InvalidToken:
+                return True
+            return False
+
+        await running.wait_until(is_refused)
+        with pytest.raises(InvalidToken):
+            await running.ask(Refresh(tokens.refresh_token))
+        with pytest.raises(InvalidCredentials):
+            await running.login(account.username)
+        assert (await running.login(account.username, "another horse")).must_change_password
+        assert [entry[:4] for entry in await audit_of(running, account.account_id)] == [
+            ("command line", "password-reset", "", {})
+        ]
+
+
+async def test_operator_reset_is_for_accounts_that_are_there(database_dsn: str) -> None:
+    """Nobody's password cannot be reset, nor anybody's to what is none."""
+    async with running_authx(database_dsn) as running, connected(running) as connection:
+        account = await running.register()
+
+        async def reset(username: str, password: str) -> None:
+            await operator.reset_password(
+                connection, running.passwords, username, password, now=running.clock.now
+            )
+
+        with pytest.raises(UnknownAccount):
+            await reset("nobody", PASSWORD)
+        with pytest.raises(InvalidPassword):
+            await reset(account.username, "short")
+        await running.login(account.username)
+        assert await audit_of(running, account.account_id) == []
+
+
 async def test_operator_suspension_during_logins_leaves_no_session(database_dsn: str) -> None:
     """However a login and a suspension interleave, no session of the account is left."""
     async with running_authx(database_dsn) as running, connected(running) as connection:

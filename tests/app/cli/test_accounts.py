@@ -111,9 +111,21 @@ def test_accounts_suspend_and_resume_change_the_state() -> None:
     assert row("wendy")[2] == "active"
 
 
+def test_accounts_reset_password_shows_another_once() -> None:
+    """A password is made up as for a new account; the account stays what it is."""
+    create("walda", "--admin")
+    result = accounts("reset-password", "WALDA")
+    assert result.exit_code == 0
+    said, password = result.output.splitlines()
+    assert said == "walda has another password now, and is logged out everywhere"
+    assert len(password.removeprefix("one-time password: ")) == 24
+    assert row("walda")[1:3] == ["admin", "active"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "stdin", "complaint"),
     [
+        (("reset-password", "nobody"), None, "holdfast: there is no account 'nobody'"),
         (("promote", "nobody"), None, "holdfast: there is no account 'nobody'"),
         (("suspend", "nobody"), None, "holdfast: there is no account 'nobody'"),
         (("create", "x", "--password-stdin"), "correct horse\n", "holdfast: the username 'x' must"),
