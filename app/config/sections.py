@@ -148,8 +148,9 @@ class Database(Section, frozen=True):
     dsn: Annotated[
         str,
         Meta(
-            description="A server of your own, as postgresql://user:password@host/database; "
-            "empty: the embedded one, under storage.data_dir."
+            description="A server of your own (PostgreSQL 17 or newer), as "
+            "postgresql://user:password@host/database; empty: the embedded one, under "
+            "storage.data_dir."
         ),
     ] = ""
     connect_timeout_ms: Annotated[
