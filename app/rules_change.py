@@ -54,7 +54,7 @@ async def check_rules_change(
         if name not in ruleset.resources:
             homeless[name] = max(homeless.get(name, 0), makers)
     if homeless:
-        raise RulesChangeRefused(_no_place(homeless, ruleset))
+        raise RulesChangeRefused(_no_place(homeless, ruleset, renamed))
     moves = _meeting(owned, past)
     if moves:
         met = await connection.run(lambda session: clashes(session, moves), timeout_s=_CENSUS_S)
@@ -91,10 +91,15 @@ def _meeting(owned: Iterable[Ownership], past: RulesPast) -> list[Move]:
     return [move for moves in sources.values() if len(moves) > 1 for move in moves]
 
 
-def _no_place(homeless: Mapping[str, int], ruleset: Ruleset) -> str:
+def _no_place(homeless: Mapping[str, int], ruleset: Ruleset, renamed: Mapping[str, str]) -> str:
     most_first = sorted(homeless.items(), key=lambda item: (-item[1], item[0]))
-    named = [_in_place(name, accounts, ruleset) for name, accounts in most_first]
-    first = most_first[0][0]
+    before = {new: old for old, new in renamed.items()}
+    named = [
+        _in_place(name, accounts, ruleset)
+        + (f", as world.renamed calls {before[name]}" if name in before else "")
+        for name, accounts in most_first
+    ]
+    first = before.get(most_first[0][0], most_first[0][0])
     return (
         f"the ruleset {ruleset.name!r} does not have what accounts own, sent or have on order: "
         f"{_some(named)}; give each a place with world.renamed, "

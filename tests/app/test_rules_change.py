@@ -201,6 +201,17 @@ LODGE: Final = rules(
 TO_LODGE: Final = {"hut": "lodge", "mill": "lodge"}
 
 
+async def test_new_name_that_the_rules_do_not_have_is_told_by_the_old_one(
+    database_dsn: str,
+) -> None:
+    """Nobody owns what a slip of the pen calls it; they own what it was."""
+    without = rules({name: kind for name, kind in ASSETS.items() if name != "hut"})
+    said = await refusal(database_dsn, without, {"hut": "loge"}, owner(1, "hut"))
+    assert said is not None
+    assert "loge (1), as world.renamed calls hut; " in said
+    assert 'renamed = "hut=<its new name>"' in said
+
+
 async def test_two_levels_of_an_account_never_become_one(database_dsn: str) -> None:
     """Built or on order; how many have both is said."""
     states = [
