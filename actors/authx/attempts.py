@@ -74,7 +74,9 @@ class _Failures(Generic[K]):
         window = self._windows.get(key)
         if window is None:
             return 0.0
-        return min(window.last_s + delay_s, window.started_s + self._window_s) - now_s
+        wait_s = min(window.last_s + delay_s, window.started_s + self._window_s) - now_s
+        # A sum of floats may have been rounded up, and the caller rounds to whole seconds.
+        return min(wait_s, delay_s)
 
     def add(self, key: K, now_s: float) -> None:
         """Count a failure."""

@@ -54,6 +54,15 @@ def test_delay_doubles_with_each_failure_up_to_the_longest() -> None:
     assert set(waits[6:]) == {DELAY_MAX}
 
 
+def test_longest_delay_is_told_as_such_at_any_moment() -> None:
+    """Seconds since the start are no round numbers; what is told is no second more for that."""
+    limit = limit_of(attempts_per_user=1)
+    now_s = 147.10199277177125
+    for _ in range(13):
+        now_s += refused_for_s(limit, "ada", HOME, now_s) or 0
+    assert refused_for_s(limit, "ada", HOME, now_s) == DELAY_MAX
+
+
 def test_refusal_says_when_the_next_attempt_is_heard() -> None:
     """Retry-After is in whole seconds, at least one, and enough."""
     limit = limit_of(attempts_per_user=1)
