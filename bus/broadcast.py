@@ -171,8 +171,8 @@ class Bus:
                 if not subscription.has_room():
                     routes.refused += 1
                     raise Overloaded(f"a buffer for topic {topic.value!r} is full")
-        if reply is not None:
-            reply.held_by(count)
+        if reply is not None and count:
+            reply.sent_to(count)
         for subscription in reached:
             subscription.put(message, routes.delivery)
         routes.count(key, count)
@@ -292,8 +292,8 @@ class Bus:
             ),
         )
 
-    # Neither of these is part of ask() itself: while that waits, only who holds the message may
-    # hold the reply.
+    # Neither of these is part of ask() itself: while that waits, its frame must not refer to the
+    # reply, or a message that is let go of would wake nobody (`Reply.__del__`).
     def _put_question_nowait(
         self, topic: Topic, body: object, key: str | None, trace: object
     ) -> PendingReply[Any]:
@@ -332,7 +332,7 @@ class Bus:
         routes = self._state.routes[message.topic]
         reached = tuple(routes.reached_by(message.key))
         if message.reply is not None:
-            message.reply.held_by(len(reached))
+            message.reply.sent_to(len(reached))
         delivered = refused = 0
         try:
             for start in range(0, len(reached), FAN_OUT_SLICE):

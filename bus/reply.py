@@ -58,15 +58,19 @@ class Reply(Generic[T]):
     """The sending half: the actor that holds the message answers through it, once.
 
     A message that reached several subscriptions is held by each; it counts as stopped when the
-    last of them has dropped it. A reply that is garbage-collected unanswered counts as dropped.
+    last of them has dropped it. An actor that sends the message on, or its reply in another
+    message, holds it no more: those whom that reaches do. A reply that is garbage-collected
+    unanswered counts as dropped.
     """
 
-    __slots__ = ("__weakref__", "_holders", "_pending", "_token")
+    __slots__ = ("__weakref__", "_holders", "_pending", "_token", "sendings")
 
     def __init__(self, pending: PendingReply[T], token: trio.lowlevel.TrioToken) -> None:
         self._pending: PendingReply[T] | None = pending
         self._holders = 1
         self._token = token
+        self.sendings = 0
+        """How often it was sent: who holds it from an earlier time holds it no more."""
 
     @property
     def settled(self) -> bool:
@@ -79,16 +83,20 @@ class Reply(Generic[T]):
         return pending is not None and pending.settle(_VALUE, value)
 
     def fail(self, error: Exception) -> bool:
-        """Answer with an error, which is raised in the asker; False as for `send_nowait`."""
+        """Answer with an error, which is raised in the asker, its traceback beginning there.
+
+        The same error may be the answer to several. False as for `send_nowait`.
+        """
         pending, self._pending = self._pending, None
         return pending is not None and pending.settle(_ERROR, error)
 
-    def held_by(self, holders: int) -> None:
-        """Say how many subscriptions hold the message now (called by the bus)."""
+    def sent_to(self, holders: int) -> None:
+        """Say how many subscriptions hold the message now, and nobody else (called by the bus)."""
         self._holders = holders
+        self.sendings += 1
 
     def drop(self) -> None:
-        """Give the message up unanswered on behalf of one of its holders."""
+        """Give the message up unanswered on behalf of one of its holders (called by the bus)."""
         self._holders -= 1
         if self._holders <= 0:
             self.close()
@@ -145,7 +153,7 @@ class PendingReply(Generic[T]):
         except BaseException:
             self._outcome = _GIVEN_UP
             raise
-        # What the actor could still send without being told "late" was in time.
+        # An answer that was sent before this task ran is in time: `settle` has told the actor so.
         outcome, self._outcome = self._outcome, _GIVEN_UP
         if outcome is _VALUE:
             self._replies.answered += 1
@@ -203,7 +211,8 @@ class PendingReply(Generic[T]):
                 del lane[self]
 
     def _abort(self, _raise_cancel: Any) -> trio.lowlevel.Abort:
-        # From here on, not from when the task runs next: no answer is taken that nobody gets.
+        # Given up now, not when the task runs next: an answer that is sent in between would be
+        # accepted, and lost.
         self._outcome = _GIVEN_UP
         self._waiter = None
         return trio.lowlevel.Abort.SUCCEEDED
@@ -212,9 +221,10 @@ class PendingReply(Generic[T]):
         """Count an outcome that is no value, and make of it what the asker is to see."""
         if outcome is _ERROR:
             self._replies.failed += 1
-            # Kept nowhere: its traceback will hold the asker, who holds this.
+            # Kept nowhere: its traceback will hold the asker, who holds this. One error may be
+            # the answer to many: none of them is to carry the tracebacks of all.
             error, self._answer = cast("Exception", self._answer), None
-            return error
+            return error.with_traceback(None)
         if outcome is _STOPPED:
             self._replies.stopped += 1
             return ActorStopped()

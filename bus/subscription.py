@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _IN_HAND_PRUNED_FROM = 8
 
+_Held = tuple["weakref.ref[Reply[Any]]", int]
+"""A reply of a message that was received, and how often it had been sent by then."""
+
 
 class Subscription:
     """A bounded buffer of messages, received by one task at a time.
@@ -47,6 +50,7 @@ class Subscription:
         "_urgent",
         "_waiter",
         "interests",
+        "replaced",
     )
 
     def __init__(
@@ -66,11 +70,13 @@ class Subscription:
         self._overtaken = False
         self._waiter: trio.lowlevel.Task | None = None
         # Weakly: a reply that the actor lets go of is answered by its own collection.
-        self._in_hand: list[weakref.ref[Reply[Any]]] = []
+        self._in_hand: list[_Held] = []
         self._in_hand_max = _IN_HAND_PRUNED_FROM
         self._peak = 0
         self._closed = False
         self._sending_over = False
+        self.replaced = 0
+        """How many messages a later one took the place of before they were received."""
 
     # ------------------------------------------------------------- the bus's side
 
@@ -159,8 +165,18 @@ class Subscription:
             yield
         finally:
             in_hand, self._in_hand = self._in_hand, []
-            for reply in _alive(in_hand):
+            for reply in _still_held(in_hand):
                 reply.drop()
+
+    def drop(self, message: Message) -> None:
+        """Give up a message that was received here, unanswered: others may hold it still."""
+        reply = message.reply
+        if reply is None:
+            return
+        held = (weakref.ref(reply), reply.sendings)
+        if held in self._in_hand:
+            self._in_hand.remove(held)
+            reply.drop()
 
     def is_empty(self) -> bool:
         """Whether nothing waits in the buffer."""
@@ -191,7 +207,7 @@ class Subscription:
             current_buffer_used=len(self._queue or ()),
             max_buffer_size=self._max,
             peak_buffer_used=self._peak,
-            in_hand=sum(not reply.settled for reply in _alive(self._in_hand)),
+            in_hand=sum(1 for _ in _still_held(self._in_hand)),
         )
 
     def _pop(self) -> Message | None:
@@ -214,11 +230,15 @@ class Subscription:
         """Put a message into the one place of its topic."""
         self._overtaken = True
         if delivery is Delivery.URGENT:
-            self._urgent = _replace(self._urgent, message)
+            old, self._urgent = self._urgent, message
         elif message.topic is Topic.TICK:
-            self._tick = _replace(self._tick, message)
+            old, self._tick = self._tick, message
         else:
-            self._event = _replace(self._event, message)
+            old, self._event = self._event, message
+        if old is not None:
+            self.replaced += 1
+            if old.reply is not None:
+                old.reply.drop()
 
     def _pop_overtaking(self) -> Message | None:
         """Take what comes before the queue."""
@@ -233,10 +253,10 @@ class Subscription:
         return message
 
     def _hold(self, reply: Reply[Any]) -> None:
-        self._in_hand.append(weakref.ref(reply))
+        self._in_hand.append((weakref.ref(reply), reply.sendings))
         if len(self._in_hand) > self._in_hand_max:
             self._in_hand = [
-                held for held in self._in_hand if (kept := held()) is not None and not kept.settled
+                (weakref.ref(reply), reply.sendings) for reply in _still_held(self._in_hand)
             ]
             self._in_hand_max = max(_IN_HAND_PRUNED_FROM, 2 * len(self._in_hand))
 
@@ -257,12 +277,9 @@ class Subscription:
             trio.lowlevel.reschedule(task)
 
 
-def _alive(in_hand: Iterable[weakref.ref[Reply[Any]]]) -> Iterator[Reply[Any]]:
-    return (reply for held in in_hand if (reply := held()) is not None)
-
-
-def _replace(old: Message | None, new: Message) -> Message:
-    """Put ``new`` in the place of ``old``, whose asker, if any, learns that it was dropped."""
-    if old is not None and old.reply is not None:
-        old.reply.drop()
-    return new
+def _still_held(in_hand: Iterable[_Held]) -> Iterator[Reply[Any]]:
+    """Give the replies that are neither settled, nor let go of, nor sent on."""
+    for held, sendings in in_hand:
+        reply = held()
+        if reply is not None and not reply.settled and reply.sendings == sendings:
+            yield reply

@@ -207,6 +207,8 @@ class Authx:
             _hand_on(message, dispatcher)
         while not self._subscription.is_empty():
             _hand_on(self._subscription.receive_nowait(), dispatcher)
+        # Whoever asks from now on learns at once that nobody is here.
+        self._subscription.close()
 
     async def _keep_house(self, service: AccountService) -> None:
         """Delete sessions that have run out, now and then, a bounded batch at a time."""

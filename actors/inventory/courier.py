@@ -100,6 +100,9 @@ class Courier:
                             self._accept(nursery, delivery, message)
                         case _:
                             self._log.error("message_not_understood", topic=message.topic.value)
+                            self._subscription.drop(message)
+                # Whoever asks from now on learns at once that nobody is here.
+                self._subscription.close()
                 nursery.cancel_scope.cancel()
 
     def _accept(self, nursery: trio.Nursery, delivery: Deliver, message: Message) -> None:

@@ -194,15 +194,16 @@ class Inventories:
             activation.deliver(body.account_id, message)
         else:
             self._log.error("message_not_understood", topic=message.topic.value, key=message.key)
-            if message.reply is not None:
-                message.reply.drop()
+            self._subscription.drop(message)
 
     def _deliver_rest(self, activation: Activation) -> None:
-        """Deliver what the shutdown overtook."""
+        """Deliver what the shutdown overtook, and nothing that comes later."""
         while rest := self._subscription.receive_some_nowait(_SLICE):
             for message in rest:
                 if not isinstance(message.body, Tick | Shutdown):
                     self._deliver(activation, message)
+        # Whoever asks from now on learns at once that nobody is here.
+        self._subscription.close()
 
     async def _sweep(self, residents: Residents) -> None:
         """Passivate what has been idle long enough, again and again until cancelled."""

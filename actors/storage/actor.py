@@ -191,7 +191,7 @@ class Storage:
             # What waits is taken in one turn: a turn costs more than to take a message.
             if self._take_all([first, *subscription.receive_some_nowait(_TAKEN_MAX - 1)]):
                 break
-        # What came before the shutdown overtook it.
+        # The shutdown overtook these: they were sent before it.
         while rest := subscription.receive_some_nowait(_TAKEN_MAX):
             self._take_all(rest)
         # Whoever asks from now on learns at once that nobody is here.
@@ -216,8 +216,7 @@ class Storage:
                 self._take_query(query, message)
             case _:
                 self._log.error("message_not_understood", topic=message.topic.value)
-                if message.reply is not None:
-                    message.reply.drop()
+                self._subscription.drop(message)
 
     def _take_write(self, write: Write, message: Message) -> None:
         faults = unit_faults(write.operations, self._tables)

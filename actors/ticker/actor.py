@@ -97,8 +97,7 @@ class Ticker:
                         message.reply.send_nowait(clock.world())
                 case _:
                     self._log.error("message_not_understood", topic=message.topic.value)
-                    if message.reply is not None:
-                        message.reply.drop()
+                    self._subscription.drop(message)
         # Whoever asks from now on learns at once that nobody is here.
         self._subscription.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import traceback
 import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from bus import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bus import Bus, Reply, ReplyStatistics, Subscription
+    from bus import Bus, PendingReply, Reply, ReplyStatistics, Subscription
 
 
 class Refusal(Exception):
@@ -249,6 +250,71 @@ async def test_reply_refused_by_a_full_buffer_counts_no_holder(bus: Bus) -> None
     assert free.statistics().current_buffer_used == 1
     counts = replies(bus)
     assert (counts.answered, counts.stopped, counts.timed_out, counts.late) == (0, 0, 0, 0)
+
+
+async def test_reply_of_several_holders_outlives_one_that_drops_it_and_leaves(bus: Bus) -> None:
+    """Who drops a question, and then ends, speaks for itself alone."""
+    one, other = (bus.subscribe(Interest(Topic.TASK), buffer=1) for _ in range(2))
+    reply, pending = bus.open_reply()
+    bus.send_nowait(Message(Topic.TASK, 0, reply=reply))
+    with one.answering():
+        message = one.receive_nowait()
+        one.drop(message)
+        one.drop(message)
+    assert not reply.settled
+    other.drop(other.receive_nowait())
+    with pytest.raises(ActorStopped):
+        await pending.wait(5)
+
+
+async def test_reply_that_was_sent_on_is_held_by_those_whom_it_reached(bus: Bus) -> None:
+    """Who hands a question on may end, and owes it no more; who has it then does."""
+    first = bus.subscribe(Interest(Topic.TASK, key="first"), buffer=1)
+    second = bus.subscribe(Interest(Topic.TASK, key="second"), buffer=1)
+    reply, pending = bus.open_reply()
+    bus.send_nowait(Message(Topic.TASK, 0, "first", reply))
+    with first.answering():
+        first.receive_nowait()
+        assert first.statistics().in_hand == 1
+        bus.send_nowait(Message(Topic.TASK, 0, "second", reply))
+        assert first.statistics().in_hand == 0
+    assert not reply.settled
+    with second.answering():
+        second.receive_nowait()
+    with pytest.raises(ActorStopped):
+        await pending.wait(5)
+
+
+async def test_reply_that_was_sent_on_to_nobody_is_still_held(bus: Bus) -> None:
+    """Where a question is handed on in vain, who tried holds it as before."""
+    mailbox = bus.subscribe(Interest(Topic.TASK, key="here"), buffer=1)
+    reply, pending = bus.open_reply()
+    bus.send_nowait(Message(Topic.TASK, 0, "here", reply))
+    with mailbox.answering():
+        mailbox.receive_nowait()
+        assert bus.send_nowait(Message(Topic.TASK, 0, "nowhere", reply)) == 0
+        assert not reply.settled
+    with pytest.raises(ActorStopped):
+        await pending.wait(5)
+
+
+async def test_error_for_many_has_the_traceback_of_none(bus: Bus, nursery: trio.Nursery) -> None:
+    """One error may answer any number: each asker raises it without the others' frames."""
+    frames: list[int] = []
+
+    async def ask(pending: PendingReply[Any]) -> None:
+        try:
+            await pending.wait(5)
+        except Refusal as error:
+            frames.append(len(traceback.extract_tb(error.__traceback__)))
+
+    error = Refusal()
+    for reply, pending in [bus.open_reply() for _ in range(10)]:
+        nursery.start_soon(ask, pending)
+        reply.fail(error)
+    await wait_all_tasks_blocked()
+    assert len(frames) == 10
+    assert max(frames) == min(frames)
 
 
 # --------------------------------------------------------------------- dropped

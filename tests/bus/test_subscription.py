@@ -230,6 +230,17 @@ async def test_iteration_ends_when_the_subscription_is_closed() -> None:
     assert seen == [1]
 
 
+async def test_what_a_later_message_took_the_place_of_is_counted() -> None:
+    """Of ticks and events only the newest waits; that there were others can be seen."""
+    bus = open_broadcast_channel()
+    subscription = bus.subscribe(Interest(Topic.TICK), Interest(Topic.EVENT), buffer=1)
+    for number in range(3):
+        bus.send_nowait(Message(Topic.EVENT, number))
+    bus.send_nowait(Message(Topic.TICK, 7))
+    assert subscription.replaced == 2
+    assert [message.body for message in subscription.receive_some_nowait(9)] == [7, 2]
+
+
 # --------------------------------------------------------------------- in hand
 
 

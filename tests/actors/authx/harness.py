@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -127,6 +127,8 @@ async def running_authx(
             async with trio.open_nursery() as nursery:
                 await nursery.start(authx.run)
                 yield Running(bus, authx, database, clock, engine, passwords, logged)
-                bus.send_nowait(Message(Topic.SHUTDOWN, Shutdown(Phase.STORAGE, "test")))
+                # A test may have ended it already.
+                with suppress(trio.BrokenResourceError):
+                    bus.send_nowait(Message(Topic.SHUTDOWN, Shutdown(Phase.STORAGE, "test")))
                 nursery.cancel_scope.deadline = trio.current_time() + 10
         assert not nursery.cancel_scope.cancelled_caught

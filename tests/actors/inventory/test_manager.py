@@ -8,9 +8,10 @@ import pytest
 import trio
 import trio.testing
 
-from actors.inventory import InventoriesSettings
+from actors.inventory import COURIER_KEY, InventoriesSettings
 from actors.inventory.messages import GetInventory
 from actors.shutdown import Phase, Shutdown
+from actors.ticker import TICKER_KEY
 from bus import ActorStopped, Message, Overloaded, Topic
 from tests.actors.inventory.world import a_world, account
 
@@ -196,3 +197,19 @@ async def test_shutdown_does_not_wait_for_inventories_that_only_have_to_go(
 async def _expect_stopped(bus: Bus, who: str) -> None:
     with pytest.raises(ActorStopped):
         await bus.ask(Topic.TASK, GetInventory(who), key=who, timeout_s=30)
+
+
+@pytest.mark.parametrize("key", [CAT, COURIER_KEY, TICKER_KEY])
+async def test_whoever_asks_after_the_end_learns_at_once(
+    key: str, autojump_clock: MockClock
+) -> None:
+    """What the shutdown has left behind answers nobody, and nobody waits for it in vain."""
+    async with a_world() as world:
+        await world.look(ANN)
+        await world.bus.send(Message(Topic.SHUTDOWN, Shutdown(Phase.WORLD, "the test")))
+        world.supervisor.stopping()
+        await trio.testing.wait_all_tasks_blocked()
+        began = trio.current_time()
+        with pytest.raises(ActorStopped):
+            await world.bus.ask(Topic.TASK, GetInventory(CAT), key=key, timeout_s=20)
+        assert trio.current_time() == began

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
+from actors.inventory import COURIER_KEY, InventoriesSettings
 from actors.inventory.errors import (
     IdempotencyKeyReused,
     InsufficientResources,
@@ -18,16 +19,30 @@ from actors.inventory.errors import (
     UnknownReceiver,
 )
 from actors.inventory.messages import ListTransfers, SendTransfer
-from bus import ActorStopped, BusError, ReplyTimeout
+from bus import ActorStopped, BusError, ReplyTimeout, Topic
 from tests.actors.inventory.world import TOWN, Tampered, World, a_world, account, ruleset
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trio.testing import MockClock
 
     from actors.inventory.views import TransferRecord
     from actors.storage import Row
+    from actors.storage.engine import Unit
+    from actors.storage.errors import StorageError
 
 ANN, BEN = account(1), account(2)
+
+
+class SlowToDeliver(Tampered):
+    """An engine that takes its time with what has arrived."""
+
+    async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
+        """Commit, late where a transfer is settled."""
+        if "'delivered'" in repr(units):
+            await trio.sleep(4)
+        return await super().commit(units)
 
 
 def with_policy(policy: str, more: str = "") -> str:
@@ -233,6 +248,17 @@ def _on_their_way(engine: Tampered) -> list[Row]:
     return [row for row in engine.rows("transfers") if row["state"] == "sent"]
 
 
+@pytest.mark.parametrize(
+    "settings", [InventoriesSettings(live_max=1), InventoriesSettings(idle_seconds=1.0)]
+)
+async def test_transfer_is_answered_though_its_sender_is_passive_by_then(
+    settings: InventoriesSettings, autojump_clock: MockClock
+) -> None:
+    """The courier owes the answer; that the sender's Inventory has ended changes nothing."""
+    async with a_world(settings=settings, engine=SlowToDeliver()) as world:
+        assert (await world.send(ANN, BEN, gold=30)).transfer.state == "delivered"
+
+
 async def test_transfer_on_its_way_survives_a_restart(autojump_clock: MockClock) -> None:
     """A server that ends between the two units finds the transfer and delivers it."""
     engine = Tampered()
@@ -316,3 +342,14 @@ async def test_transfers_are_listed_for_both_sides(autojump_clock: MockClock) ->
 
 async def _send(world: World, sender: str, receiver: str, key: str) -> None:
     await world.send(sender, receiver, key=key, gold=1)
+
+
+async def test_courier_tells_at_once_that_it_does_not_understand(
+    autojump_clock: MockClock,
+) -> None:
+    """Whoever sends it something else does not wait for the next message."""
+    async with a_world() as world:
+        began = trio.current_time()
+        with pytest.raises(ActorStopped):
+            await world.bus.ask(Topic.TASK, object(), key=COURIER_KEY, timeout_s=20)
+        assert trio.current_time() == began

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import tempfile
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -281,7 +281,9 @@ async def a_world(
             supervisor.stopping()
             engine.open_gate()
             for phase in Phase:
-                await bus.send(Message(Topic.SHUTDOWN, Shutdown(phase, "the test is over")))
+                # Who has ended hears no more.
+                with suppress(trio.BrokenResourceError):
+                    await bus.send(Message(Topic.SHUTDOWN, Shutdown(phase, "the test is over")))
                 await trio.testing.wait_all_tasks_blocked()
 
 
