@@ -7,7 +7,6 @@ handed to whoever logs, and routes `logging` (hypercorn, quart, asyncio) into it
 from __future__ import annotations
 
 import logging
-import sys
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from threading import Lock
@@ -21,7 +20,6 @@ from structlog.typing import FilteringBoundLogger
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
-    from typing import TextIO
 
     from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -53,6 +51,22 @@ SECRET_FIELDS: Final = frozenset(
     }
 )
 """Fields whose values are never written, should one ever be logged by mistake."""
+
+
+class LogStream(Protocol):
+    """What events are written to: any text stream will do."""
+
+    def write(self, text: str, /) -> int:
+        """Write some lines."""
+        ...
+
+    def flush(self) -> None:
+        """Let nothing wait."""
+        ...
+
+    def isatty(self) -> bool:
+        """Whether a person reads it on a terminal."""
+        ...
 
 
 class Handled(Protocol):
@@ -87,14 +101,14 @@ class handling:  # noqa: N801 - used as a function would be
 
 @contextmanager
 def open_logs(
-    settings: Log, stream: TextIO | None = None, *, recent: Processor | None = None
+    settings: Log, stream: LogStream, *, recent: Processor | None = None
 ) -> Generator[Logger]:
     """Give the logger, and route the standard library's `logging` into it until the end.
 
-    ``stream`` is standard error unless given; ``recent`` as for `make_logger`. A stream that
-    cannot be written to loses events; it never fails the one who logs.
+    ``recent`` as for `make_logger`. A stream that cannot be written to loses events; it never fails
+    the one who logs.
     """
-    logger = make_logger(settings, sys.stderr if stream is None else stream, recent=recent)
+    logger = make_logger(settings, stream, recent=recent)
     handler = _Bridge(logger)
     root = logging.getLogger()
     before = root.level
@@ -108,7 +122,7 @@ def open_logs(
         root.removeHandler(handler)
 
 
-def make_logger(settings: Log, stream: TextIO, *, recent: Processor | None = None) -> Logger:
+def make_logger(settings: Log, stream: LogStream, *, recent: Processor | None = None) -> Logger:
     """Return a logger that writes one event per line to ``stream`` (UTC times, ISO 8601).
 
     ``recent`` is shown each event before it is written, secrets blotted out.
@@ -141,7 +155,7 @@ def make_logger(settings: Log, stream: TextIO, *, recent: Processor | None = Non
 class _Lines:
     """Writes each event whole, whichever thread it comes from."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: LogStream) -> None:
         self._stream = stream
         self._lock = Lock()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import random
 import secrets
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,13 +32,14 @@ from app.garbage import rare_collections
 from app.gateway import Gateway
 from app.http import create_app, serve_http
 from app.http.streams import Streams
+from app.log_lines import writing_behind
 from app.logs import open_logs
 from app.metrics.sources import Sources
 from app.phases import Stopping, phases_s
 from app.recent import RecentEvents
 from app.rules_change import check_rules_change
 from app.stopping import (
-    EXIT_FAILED,
+    EXIT_CUT_OFF,
     HardLimit,
     StopRequest,
     exit_status,
@@ -92,8 +94,9 @@ def serve(config: Config, *, announce: Callable[[Listening], None] | None = None
             it from starting, alone or in a group.
     """
     recent = RecentEvents(config.log.recent_max)
-    with open_logs(config.log, recent=recent) as log:
-        hard_limit = HardLimit(phases_s(config.shutdown) + _ROOM_S, log)
+    with writing_behind(sys.stderr) as lines, open_logs(config.log, lines, recent=recent) as log:
+        lines.report_lost_to(lambda lost: log.warning("log_events_lost", events=lost))
+        hard_limit = HardLimit(phases_s(config.shutdown) + _ROOM_S, log, farewell=lines.drain)
         try:
             return trio.run(
                 lambda: run_server(
@@ -200,7 +203,7 @@ class _Program:
     ) -> int:
         """Start everything, wait for the request to stop, stop everything in order."""
         # What stays true where a second signal ends everything before the phases are over.
-        status = EXIT_FAILED
+        status = EXIT_CUT_OFF
         # Signals are heard until nothing is left that one could end.
         async with trio.open_nursery() as watching:
             async with trio.open_nursery() as root:

@@ -98,12 +98,11 @@ async def watch_signals(
         async for number in signals:
             seen += 1
             name = signal.Signals(number).name
-            log.info("signal_received", signal=name)
-            if seen > 1:
-                request.failed = True
+            if seen == 1:
+                request.ask(name)
+            else:
                 at_once.cancel()
-                return
-            request.ask(name)
+            log.info("signal_received", signal=name)
 
 
 def exit_status(*, failed: bool, complete: bool) -> int:
@@ -117,11 +116,19 @@ class HardLimit:
     """Ends the process from a thread of its own if a shutdown takes too long, whatever Trio does.
 
     ``limit_s`` counts from `start`. The exit status is then `EXIT_CUT_OFF`, unless it is known what
-    came of the shutdown, and all that is left are tasks that end one after another.
+    came of the shutdown, and all that is left are tasks that end one after another. ``farewell`` is
+    called last, and must not wait for long.
     """
 
-    def __init__(self, limit_s: float, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        limit_s: float,
+        log: FilteringBoundLogger,
+        *,
+        farewell: Callable[[], object] = lambda: None,
+    ) -> None:
         self._log = log
+        self._farewell = farewell
         self._status: int | None = None
         self._timer = threading.Timer(limit_s, self._end)
         self._timer.daemon = True
@@ -139,9 +146,11 @@ class HardLimit:
         self._timer.cancel()
 
     def _end(self) -> None:
-        status = self._status
-        if status is None:
-            self._log.error("shutdown_hung")
-            status = EXIT_CUT_OFF
-        self._log.info("server_stopped", status=status)
-        os._exit(status)
+        status = EXIT_CUT_OFF if self._status is None else self._status
+        try:
+            if self._status is None:
+                self._log.error("shutdown_hung")
+            self._log.info("server_stopped", status=status)
+            self._farewell()
+        finally:
+            os._exit(status)

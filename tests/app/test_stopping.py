@@ -40,6 +40,23 @@ def test_shutdown_that_hangs_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None
     assert [entry["event"] for entry in log.entries] == ["shutdown_hung", "server_stopped"]
 
 
+def test_shutdown_that_hangs_ends_whatever_the_log_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The farewell comes last; one that fails changes nothing."""
+    exits, said = Exits(monkeypatch), list[str]()
+
+    def farewell() -> None:
+        said.append("farewell")
+        raise ValueError
+
+    def hide(_: threading.ExceptHookArgs) -> None:
+        """Keep what the farewell failed with out of the test's output."""
+
+    monkeypatch.setattr(threading, "excepthook", hide)
+    HardLimit(0.01, quiet_log(), farewell=farewell).start()
+    assert exits.ended.wait(WAIT_S)
+    assert (exits.statuses, said) == ([EXIT_CUT_OFF], ["farewell"])
+
+
 def test_shutdown_whose_outcome_is_known_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """With every phase over, what is left is not worth waiting for, and no failure."""
     exits, log = Exits(monkeypatch), LogCapture()

@@ -1,0 +1,133 @@
+"""Log lines written from a thread of their own: in order, or lost, and never waited for."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO, cast
+
+import pytest
+
+from app.log_lines import LineWriter, writing_behind
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+WAIT_S = 10.0
+
+
+class Reader:
+    """A stream that takes lines once it is let."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def write(self, text: str) -> int:
+        """Take some lines."""
+        self.begun.set()
+        assert self.go.wait(WAIT_S)
+        self.lines += text.splitlines()
+        return len(text)
+
+    def flush(self) -> None:
+        """Do nothing."""
+
+    def fileno(self) -> int:
+        """Be no file."""
+        raise OSError
+
+    def isatty(self) -> bool:
+        """Be no terminal."""
+        return False
+
+
+@contextmanager
+def stalled(waiting_max: int = 1_000) -> Generator[tuple[LineWriter, Reader]]:
+    """Give a writer whose thread hangs in a write of the line ``first``."""
+    reader = Reader()
+    writer = LineWriter(cast("TextIO", reader), waiting_max=waiting_max)
+    writer.write("first\n")
+    assert reader.begun.wait(WAIT_S)
+    try:
+        yield writer, reader
+    finally:
+        reader.go.set()
+        writer.close()
+
+
+def test_lines_are_written_whole_and_in_order() -> None:
+    """Whatever the thread does meanwhile."""
+    stream = io.StringIO()
+    with writing_behind(stream) as lines:
+        for number in range(1_000):
+            lines.write(f"line {number}\n")
+    assert stream.getvalue() == "".join(f"line {number}\n" for number in range(1_000))
+
+
+def test_lines_wait_for_a_reader_that_is_slow_and_nobody_else_does() -> None:
+    """What comes while the reader hangs is there when it goes on."""
+    with stalled() as (lines, reader):
+        lines.write("second\n")
+        lines.write("third\n")
+        assert reader.lines == []
+        reader.go.set()
+        assert lines.drain(WAIT_S)
+        assert reader.lines == ["first", "second", "third"]
+
+
+def test_lines_beyond_the_bound_are_lost_and_counted() -> None:
+    """Memory is bounded, and the log says that something is missing."""
+    with stalled(waiting_max=20) as (lines, reader):
+        lines.report_lost_to(lambda lost: lines.write(f"{lost} lost\n"))
+        for _ in range(5):
+            lines.write("123456789\n")
+        reader.go.set()
+        assert lines.drain(WAIT_S)
+        assert reader.lines == ["first", "123456789", "123456789", "3 lost"]
+
+
+def test_end_waits_for_no_reader() -> None:
+    """A log that nobody reads does not hold up the end of the program."""
+    with stalled() as (lines, reader):
+        lines.write("never read\n")
+        assert not lines.drain(0.01)
+        lines.close()
+        lines.write("too late\n")
+        assert reader.lines == []
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+def test_lines_reach_a_pipe_that_is_read_later(*, blocking: bool) -> None:
+    """More than a pipe holds, also where somebody has made it one that does not wait."""
+    read, write = os.pipe()
+    os.set_blocking(write, blocking)
+    with os.fdopen(write, "w", encoding="utf-8") as pipe:
+        lines = LineWriter(pipe)
+        for number in range(20_000):
+            lines.write(f"line {number} \N{SNOWMAN}\n")
+        with os.fdopen(read, encoding="utf-8") as reader:
+            for number in range(20_000):
+                assert reader.readline() == f"line {number} \N{SNOWMAN}\n"
+        lines.close()
+
+
+def test_stream_that_is_broken_fails_nobody() -> None:
+    """Whoever logs goes on when the reader of the log has gone, or the stream was closed."""
+    read, write = os.pipe()
+    os.close(read)
+    closed = io.StringIO()
+    closed.close()
+    with os.fdopen(write, "w", encoding="utf-8") as pipe:
+        for stream in (pipe, closed):
+            with writing_behind(stream) as lines:
+                lines.write("unheard\n")
+                lines.write("unheard too\n")
+
+
+def test_writer_is_a_terminal_where_its_stream_is() -> None:
+    """Who reads decides on the form of the log."""
+    with writing_behind(io.StringIO()) as lines:
+        assert not lines.isatty()
