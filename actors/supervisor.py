@@ -1,22 +1,26 @@
 """Supervision: a child nursery per actor, restarted by policy, escalating when that fails.
 
-Only here is `Exception` caught. `Cancelled` is never caught: a group that holds it, or nothing
-else, passes through, so that a cancellation is never mistaken for a crash. Many actors at once
+Whatever an actor fails with is caught here. `Cancelled` is never caught: a group that holds it, or
+nothing else, passes through, and what is raised while cancelling ends the actor all the same, so
+that a cancellation is never mistaken for a crash. Many actors at once
 (one Inventory per account) run under a supervisor of their own whose failures do not escalate.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
+from actors.failures import leaves, one_line, unwrapped
+
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from structlog.typing import FilteringBoundLogger
 
@@ -88,6 +92,14 @@ class ActorStatus:
     def permanent(self) -> bool:
         """Whether it is always started again."""
         return self.policy is Restart.PERMANENT
+
+
+class ActorNotReady(Exception):
+    """An actor returned before it was ready for the first time."""
+
+    def __init__(self, actor: str) -> None:
+        super().__init__(f"actor {actor!r} ended before it was ready")
+        self.actor = actor
 
 
 class Escalation(Exception):
@@ -236,6 +248,7 @@ class Supervisor:
 
         Raises:
             ValueError: an actor of this name is there already.
+            ActorNotReady: it returned without being ready.
             Exception: whatever kept the actor from becoming ready.
         """
         await self._nursery.start(self._starting, self._adopt(name, actor, policy))
@@ -314,16 +327,22 @@ class Supervisor:
         try:
             async with trio.open_nursery():
                 await child.actor.run(task_status=child)
-        except Exception as failure:  # noqa: BLE001 - this is what a supervisor is for
-            return _unwrapped(failure)
-        return None
+        except Exception as error:  # noqa: BLE001 - this is what a supervisor is for
+            failure = unwrapped(error)
+        else:
+            return None
+        if trio.current_effective_deadline() == -math.inf:
+            # It was told to end, and failed at that.
+            self._log.error("actor_failed", actor=child.name, exc_info=failure)
+            await trio.lowlevel.checkpoint_if_cancelled()
+        return failure
 
     def _goes_on(self, child: _Child, failure: Exception | None) -> bool:
         """Decide by policy and limits whether an actor that ended is started again."""
+        if child.awaited:
+            raise failure or ActorNotReady(child.name)
         if failure is not None:
-            if child.awaited:
-                raise failure
-            child.failure = _one_line(failure)
+            child.failure = _reason(failure)
         if not self._comes_back(child, failure):
             return False
         if not child.may_restart(self._limits, trio.current_time()):
@@ -348,7 +367,7 @@ class Supervisor:
     def _give_up(self, child: _Child, failure: Exception | None) -> None:
         child.state = ActorState.FAILED
         self._log.error(
-            "actor_escalated", actor=child.name, restarts=child.restarts, error=_one_line(failure)
+            "actor_escalated", actor=child.name, restarts=child.restarts, error=_reason(failure)
         )
         if self._on_failed is None:
             raise Escalation(child.name, child.restarts) from failure
@@ -356,7 +375,7 @@ class Supervisor:
 
     async def _back_off(self, child: _Child, failure: Exception | None) -> None:
         child.state = ActorState.RESTARTING
-        child.failure = _one_line(failure)
+        child.failure = _reason(failure)
         attempt = len(child.window or ())
         wait_s = self._limits.backoff_s(attempt, self._rng)
         self._log.warning(
@@ -364,31 +383,11 @@ class Supervisor:
             actor=child.name,
             attempt=attempt,
             backoff_ms=round(wait_s * 1000),
-            error=_one_line(failure),
+            error=_reason(failure),
             exc_info=failure,
         )
         await trio.sleep(wait_s)
 
 
-def _unwrapped(failure: Exception) -> Exception:
-    """Take a lone exception out of the groups that nurseries put around it."""
-    if not isinstance(failure, ExceptionGroup):
-        return failure
-    group = cast("ExceptionGroup[Exception]", failure)
-    return _unwrapped(group.exceptions[0]) if len(group.exceptions) == 1 else group
-
-
-def leaves(failure: BaseException) -> Iterator[BaseException]:
-    """Give the exceptions of a group, however nested; a lone exception gives itself."""
-    if isinstance(failure, BaseExceptionGroup):
-        for part in cast("BaseExceptionGroup[BaseException]", failure).exceptions:
-            yield from leaves(part)
-    else:
-        yield failure
-
-
-def _one_line(failure: Exception | None) -> str:
-    if failure is None:
-        return "returned without being told to"
-    first = next(leaves(failure))
-    return f"{type(first).__name__}: {first}"
+def _reason(failure: Exception | None) -> str:
+    return "returned without being told to" if failure is None else one_line(failure)

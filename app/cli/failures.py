@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from actors.authx.errors import AuthxError
 from actors.authx.keys import KeyRingError
 from actors.database.errors import DatabaseError
+from actors.failures import leaves
 from actors.inventory.ruleset import RulesetError
 from actors.supervisor import Escalation
 from app.config import ConfigError
@@ -48,23 +49,15 @@ def expected_failures(*also: type[Exception]) -> Generator[None]:
     except KeyboardInterrupt:
         raise click.exceptions.Exit(INTERRUPTED) from None
     except Exception as error:
-        lines = [_explain(each, also) for each in _leaves(error)]
+        lines = [_explain(each, also) for each in leaves(error)]
         if None in lines:
             raise
         raise Failure(lines[0] or type(error).__name__) from error
     except BaseExceptionGroup as group:
         # Ctrl-C reaches whichever task runs at that moment, and comes out through its nurseries.
-        if not any(isinstance(each, KeyboardInterrupt) for each in _leaves(group)):
+        if not any(isinstance(each, KeyboardInterrupt) for each in leaves(group)):
             raise
         raise click.exceptions.Exit(INTERRUPTED) from None
-
-
-def _leaves(error: BaseException) -> list[BaseException]:
-    """Flatten nested groups into the errors they hold."""
-    if not isinstance(error, BaseExceptionGroup):
-        return [error]
-    group = cast("BaseExceptionGroup[BaseException]", error)
-    return [leaf for member in group.exceptions for leaf in _leaves(member)]
 
 
 def _explain(error: BaseException, also: tuple[type[Exception], ...]) -> str | None:

@@ -14,12 +14,12 @@ from structlog.testing import LogCapture
 from trio.testing import wait_all_tasks_blocked
 
 from actors.supervisor import (
+    ActorNotReady,
     ActorState,
     Escalation,
     Restart,
     RestartLimits,
     Supervisor,
-    leaves,
 )
 from bus import ActorStopped, Interest, Message, Subscription, Topic, open_broadcast_channel
 from tests.postgres import quiet_log
@@ -152,6 +152,19 @@ async def test_start_raises_what_kept_the_actor_from_becoming_ready(
     actor = Scripted(stillborn)
     with pytest.raises(Crash, match="never ready"):
         await harness.supervisor.start("stillborn", actor, policy)
+    assert len(actor.began) == 1
+    assert harness.events("actor_restarted") == []
+
+
+async def test_start_says_so_where_an_actor_returns_before_it_is_ready(harness: Harness) -> None:
+    """Nothing is retried: an actor that has finished before it began will do so again."""
+
+    async def return_at_once(_actor: Scripted) -> None:
+        await trio.lowlevel.checkpoint()
+
+    actor = Scripted(return_at_once)
+    with pytest.raises(ActorNotReady, match="'early'"):
+        await harness.supervisor.start("early", actor)
     assert len(actor.began) == 1
     assert harness.events("actor_restarted") == []
 
@@ -447,6 +460,25 @@ async def test_cancelled_actor_is_never_restarted(autojump_clock: MockClock) -> 
     assert harness.events() == ["actor_started"]
 
 
+async def test_cancelled_actor_that_fails_in_its_cleanup_is_never_restarted() -> None:
+    """A failure on the way out is told, and is no reason to begin again."""
+
+    async def fail_in_cleanup(actor: Scripted) -> None:
+        try:
+            await live(actor)
+        finally:
+            raise Crash("while it was ending")
+
+    actor = Scripted(fail_in_cleanup)
+    async with trio.open_nursery() as nursery:
+        harness = Harness(nursery)
+        await harness.supervisor.start("actor", actor)
+        nursery.cancel_scope.cancel()
+    assert len(actor.began) == 1
+    assert harness.events() == ["actor_started", "actor_failed"]
+    assert harness.supervisor.restarts == 0
+
+
 async def test_cancelled_actor_with_cancelled_tasks_is_never_restarted() -> None:
     """A group that holds nothing but cancellations is a cancellation."""
 
@@ -557,14 +589,6 @@ async def test_quiet_supervisor_keeps_ordinary_lives_out_of_the_log(nursery: tri
     await harness.supervisor.start("actor", Scripted(finish), Restart.TRANSIENT)
     await harness.supervisor.wait_ended("actor")
     assert [entry["log_level"] for entry in harness.log.entries] == ["debug", "debug"]
-
-
-def test_leaves_lays_nested_groups_flat() -> None:
-    """Every exception of a group is given, however nested; a lone one gives itself."""
-    one, two, three = Crash(1), Crash(2), Crash(3)
-    group = ExceptionGroup("outer", [one, ExceptionGroup("inner", [two, three])])
-    assert list(leaves(group)) == [one, two, three]
-    assert list(leaves(one)) == [one]
 
 
 # --------------------------------------------------------------------- with a mailbox
