@@ -64,16 +64,18 @@ class DueAccounts:
         self.lag_ms = 0
 
     async def run(self) -> None:
-        """Settle what is due, then wait for the next tick; until cancelled.
+        """Settle what is due, then wait for the next tick unless it has come; until cancelled.
 
         What could not be settled is due still and comes again with the next tick.
         """
         while True:
+            now_ms = self._world.now_ms
             try:
-                await self._settle_all(self._world.now_ms)
+                await self._settle_all(now_ms)
             except (BusError, StorageError) as error:
                 self._log.warning("due_unreadable", error=str(error))
-            await self._world.wait_changed()
+            if self._world.now_ms == now_ms:
+                await self._world.wait_changed()
 
     async def _settle_all(self, now_ms: int) -> None:
         """Settle list by list; a failing account does not hold up those due after it."""
@@ -131,10 +133,12 @@ class DueAccounts:
         return await self._count_settled(asked)
 
     async def _count_settled(self, asked: Iterable[tuple[str, PendingReply[None]]]) -> int:
+        """Wait for all of them together, as long as for one; return how many were settled."""
         settled = 0
+        deadline = trio.current_time() + self._reply_s
         for account_id, pending in asked:
             try:
-                await pending.wait(self._reply_s)
+                await pending.wait(max(0.0, deadline - trio.current_time()))
                 settled += 1
             except (BusError, StorageError, InventoryError) as error:
                 self._log.warning("due_not_settled", account=account_id, error=str(error))

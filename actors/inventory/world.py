@@ -28,5 +28,5 @@ class WorldTime:
             self._changed.unpark_all()
 
     async def wait_changed(self) -> None:
-        """Wait for the next tick."""
+        """Wait for the next tick: the next one from now on, whatever came before."""
         await self._changed.park()

@@ -146,3 +146,31 @@ async def test_due_account_that_fails_comes_again_with_the_next_tick(
         await trio.testing.wait_all_tasks_blocked()
         assert [message.key for message in accounts.in_hand] == [first.key]
         assert accounts.due.lag_ms == 250
+
+
+async def test_tick_that_comes_while_accounts_are_settled_is_looked_at_next(
+    autojump_clock: MockClock,
+) -> None:
+    """What came due meanwhile does not wait for yet another tick."""
+    async with settling(1) as accounts:
+        accounts.world.set(Tick(1, DUE_MS))
+        await trio.testing.wait_all_tasks_blocked()
+        await accounts.storage.commit(new_inventory(account(1), next_due_ms=DUE_MS + 250))
+        accounts.world.set(Tick(2, DUE_MS + 250))
+        await trio.testing.wait_all_tasks_blocked()
+        assert accounts.addressed == [account(0)]
+        await accounts.settle(accounts.in_hand[0])
+        assert accounts.addressed == [account(0), account(1)]
+
+
+async def test_due_accounts_that_are_silent_are_waited_for_together(
+    autojump_clock: MockClock,
+) -> None:
+    """However many do not answer, the look goes on after the longest wait for one."""
+    async with settling(PAGE) as accounts:
+        accounts.world.set(Tick(1, DUE_MS))
+        await trio.testing.wait_all_tasks_blocked()
+        accounts.world.set(Tick(2, DUE_MS + 1))
+        await trio.sleep(10.1)
+        assert len(accounts.log.entries) == PAGE
+        assert len(accounts.addressed) == 2 * PAGE
