@@ -67,6 +67,7 @@ class Follower:
         "_identity",
         "_last",
         "_look_at",
+        "_replaced",
         "_rng",
         "_settings",
         "_subscription",
@@ -92,6 +93,7 @@ class Follower:
         self._look_at = float("inf")
         self._beat_at = self._next_beat()
         self._subscription = gateway.follow(identity.account_id, identity.session_id)
+        self._replaced = 0
 
     def __enter__(self) -> Self:
         """Follow for as long as the context lasts."""
@@ -130,7 +132,7 @@ class Follower:
             if now >= self._beat_at:
                 self._beat_at = self._next_beat()
                 await outlet.beat()
-            elif not news and now < self._look_at:
+            elif not (self._missed_some() or news) and now < self._look_at:
                 continue
             try:
                 ending = await self._ending()
@@ -152,6 +154,11 @@ class Follower:
     def _knows(self, body: object) -> bool:
         """Whether a wake-up is for what was told already."""
         return isinstance(body, LedgerAdvanced) and body.seq <= (self._last or 0)
+
+    def _missed_some(self) -> bool:
+        """Whether a wake-up, perhaps for a session that ended, gave way to another one unseen."""
+        before, self._replaced = self._replaced, self._subscription.replaced
+        return before != self._replaced
 
     async def _ending(self) -> str | None:
         """Check whether the token still counts; otherwise say why it does not."""

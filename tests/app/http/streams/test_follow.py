@@ -203,6 +203,23 @@ async def test_stream_ends_when_its_session_ends(autojump_clock: MockClock) -> N
         assert case.endings == ["session-ended"]
 
 
+async def test_end_of_the_session_is_seen_behind_a_wake_for_what_is_known(
+    autojump_clock: MockClock,
+) -> None:
+    """Of wake-ups that come while it is busy only the last is seen, which may be the lesser one."""
+    async with following() as case:
+        case.outlet.gate = trio.Event()
+        case.ledger.write()
+        await wait_all_tasks_blocked()
+        case.world.answers[Authorize] = InvalidToken()
+        case.world.answers[ListSessions] = ()
+        case.publish_sessions_changed(ACCOUNT_ID)
+        case.ledger.wake()
+        case.outlet.gate.set()
+        await wait_all_tasks_blocked()
+        assert case.endings == ["session-ended"]
+
+
 @pytest.mark.parametrize("key", [SESSION_ID, ACCOUNT_ID])
 async def test_announcement_that_ends_nothing_tells_nothing(
     key: str, autojump_clock: MockClock
