@@ -121,9 +121,10 @@ class Inventory:
             await self._serve(messages)
 
     async def _serve(self, messages: Sequence[Message]) -> None:
-        for message in messages:
-            if isinstance(message.body, Forget):
-                self._drop_state()
+        if any(isinstance(message.body, Forget) for message in messages):
+            messages = self._forget(messages)
+            if not messages:
+                return
         try:
             answers = await self._carry_out(messages)
         except (ActorStopped, ReplyTimeout) as error:
@@ -137,6 +138,17 @@ class Inventory:
             wanted = give(answers, self._shared.bus)
             if wanted:
                 await look_up(wanted, self._shared.storage)
+
+    def _forget(self, messages: Sequence[Message]) -> list[Message]:
+        """Forget what is known where that is asked for, without reading it anew for that alone."""
+        self._drop_state()
+        left: list[Message] = []
+        for message in messages:
+            if not isinstance(message.body, Forget):
+                left.append(message)
+            elif message.reply is not None:
+                message.reply.send_nowait(None)
+        return left
 
     # ------------------------------------------------------------- applying, committing
 

@@ -37,7 +37,7 @@ class Loader:
     """Answers `load` while `run` runs; see the module.
 
     ``wait_seconds_max`` bounds each wait. Every Inventory waits for one record at a time, so
-    there wait no more than may be live.
+    there wait no more than may be live, and those that gave up since the last batch was read.
     """
 
     def __init__(self, bus: Bus, storage: StorageClient, *, wait_seconds_max: float) -> None:

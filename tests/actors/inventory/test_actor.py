@@ -158,6 +158,17 @@ async def test_same_key_gives_the_first_answer_again(autojump_clock: MockClock) 
         assert len(world.engine.rows("orders")) == 1
 
 
+async def test_to_forget_a_passive_account_reads_and_begins_nothing(
+    autojump_clock: MockClock,
+) -> None:
+    """An erased account that nobody looks at must not be given an inventory by being forgotten."""
+    async with a_world() as world:
+        before = len(world.engine.units)
+        await world.ask(Forget(ANN))
+        assert len(world.engine.units) == before
+        assert not world.engine.rows("inventories")
+
+
 async def test_same_key_for_another_request_is_refused(autojump_clock: MockClock) -> None:
     """A key stands for one request; another body under it is refused, remembered or looked up."""
     async with a_world() as world:
