@@ -31,8 +31,9 @@ def grant(
     """Settle, then add each change to the resource, unit or level of that name, as one entry.
 
     A change is a strict integer other than 0. Resources may rise above their capacity, up to
-    `AMOUNT_MAX`. Prerequisites are not asked for. Pending orders of a level that moves stay one
-    above it, so none is skipped or built twice.
+    `AMOUNT_MAX`; of what a refund has lifted over that any part can be taken. Prerequisites are not
+    asked for. Pending orders of a level that moves stay one above it, so none is skipped or built
+    twice.
 
     Raises UnknownAsset, InvalidAmount (beyond a bound), InsufficientResources (something would
     fall below zero).
@@ -45,7 +46,8 @@ def grant(
     if missing:
         raise InsufficientResources(missing)
     for name, amount in after.items():
-        _check_bound(draft, name, amount)
+        if changes[name] > 0:
+            _check_bound(draft, name, amount)
     draft.add({name: n for name, n in changes.items() if name in ruleset.resources})
     owned = {name: n for name, n in after.items() if name not in ruleset.resources}
     if owned:

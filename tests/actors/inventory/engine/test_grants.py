@@ -11,6 +11,7 @@ from actors.inventory.engine import (
     InvalidAmount,
     State,
     advance,
+    cancel_order,
     credit,
     grant,
     place_order,
@@ -80,6 +81,18 @@ def test_grant_may_exceed_a_capacity_but_not_the_bound() -> None:
         granted(full, metal=1)
     with pytest.raises(InvalidAmount):
         granted(granted(full, scout=AMOUNT_MAX), scout=1)
+
+
+def test_grant_takes_any_part_of_what_a_refund_lifted_over_the_bound() -> None:
+    """The bound keeps an operator from giving more, not from taking a little away."""
+    state = begin(world())
+    state, _ = place_order(state, world(), order_id="a", asset="mine", count=None, now_ms=NOW)
+    full = granted(state, metal=AMOUNT_MAX - whole(state)["metal"])
+    over, _, _ = cancel_order(full, world(), order_id="a", now_ms=NOW)
+    assert whole(over)["metal"] > AMOUNT_MAX
+    assert whole(granted(over, metal=-1))["metal"] == whole(over)["metal"] - 1
+    with pytest.raises(InvalidAmount):
+        granted(over, metal=1)
 
 
 def test_grant_respects_the_highest_level_with_what_is_pending() -> None:
