@@ -13,7 +13,7 @@ import trio
 
 from actors.authx.messages import Authorize
 from actors.inventory.messages import GetInventory
-from actors.ticker.messages import GetWorld, World
+from actors.ticker import TICKER_KEY, GetWorld, World
 from app.etags import etag_of
 from bus import ActorStopped, Bus, Interest, Topic
 
@@ -73,9 +73,6 @@ if TYPE_CHECKING:
     )
     from app.http.types.operations import LoggedEvents, Status
     from bus import Subscription
-
-TICKER_KEY = "ticker"
-"""The key under which the Ticker listens on topic ``task``."""
 
 
 class PublishedRuleset(Protocol):

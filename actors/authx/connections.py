@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 import trio
 
+from actors.authx.backoff import Backoff
 from actors.database.errors import ConnectionLost, DatabaseTimeout, DatabaseUnavailable
 
 if TYPE_CHECKING:
@@ -16,34 +17,6 @@ if TYPE_CHECKING:
     from actors.database.session import Script
 
 T = TypeVar("T")
-
-
-class Backoff:
-    """How long to leave the database alone after it could not be reached: doubling, bounded."""
-
-    __slots__ = ("_first_s", "_longest_s", "_retry_at", "failures")
-
-    def __init__(self, settings: AuthxSettings) -> None:
-        self._first_s = settings.reconnect_backoff_ms / 1000
-        self._longest_s = settings.reconnect_backoff_max_ms / 1000
-        self.failures = 0
-        self._retry_at = -float("inf")
-
-    def failed(self) -> None:
-        """Begin, or prolong, the pause."""
-        self._retry_at = trio.current_time() + min(
-            self._longest_s, self._first_s * 2 ** min(self.failures, 30)
-        )
-        self.failures += 1
-
-    def succeeded(self) -> None:
-        """Forget the failures."""
-        self.failures = 0
-
-    @property
-    def remaining_s(self) -> float:
-        """How many seconds are left of the pause; 0 if it is over."""
-        return max(0.0, self._retry_at - trio.current_time())
 
 
 class Connections:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.authx.connections import Backoff
+from actors.authx.backoff import Backoff
 from actors.database.errors import DatabaseError
 
 if TYPE_CHECKING:

@@ -86,6 +86,3 @@ class Query(msgspec.Struct, frozen=True, gc=False):
 
     reads: tuple[Read, ...]
     ack: Reply[Acknowledged] | None = None
-
-
-StorageMessage: TypeAlias = Write | Query

@@ -59,14 +59,8 @@ class Ticker:
         self._wall_clock = wall_clock
         self._log = log
         self._meter = meter
-        self._lag_ticks = 0
         self._clock: _Clock | None = None
         self._due: float | None = None
-
-    @property
-    def lag_ticks(self) -> int:
-        """How many ticks the world is behind its clock now."""
-        return self._lag_ticks
 
     def statistics(self) -> TickerStatistics:
         """Tell where the world clock stands, and how late its next tick is at this moment."""
@@ -107,7 +101,6 @@ class Ticker:
         while True:
             self._due = due
             await trio.sleep_until(due)
-            self._lag_ticks = int((trio.current_time() - due) / tick_s)
             try:
                 await self._store(clock)
             except (BusError, StorageError) as error:

@@ -12,8 +12,9 @@ from trio.testing import wait_all_tasks_blocked
 from actors.authx.errors import InvalidToken, UsernameTaken
 from actors.authx.messages import Authorize, Identity
 from actors.inventory.messages import GetInventory
+from actors.ticker import TICKER_KEY
 from actors.ticker.messages import GetWorld, World
-from app.gateway import TICKER_KEY, Gateway
+from app.gateway import Gateway
 from bus import (
     ActorStopped,
     Bus,

@@ -9,7 +9,8 @@ import pytest
 import trio
 import trio.testing
 
-from actors.authx.connections import Backoff, Connections
+from actors.authx.backoff import Backoff
+from actors.authx.connections import Connections
 from actors.database.errors import ConnectionLost, DatabaseTimeout, DatabaseUnavailable
 from tests.actors.authx.fakes import FakeDatabase
 from tests.actors.authx.support import CHEAP
