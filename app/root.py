@@ -30,7 +30,8 @@ from app.assembly import STORAGE_REPLY_S, Assembly, wall_clock
 from app.beforehand import check_address
 from app.garbage import rare_collections
 from app.gateway import Gateway
-from app.http import create_app, serve_http
+from app.http.quart_app import create_app
+from app.http.server import serve_http
 from app.http.streams import Streams
 from app.log_lines import writing_behind
 from app.logs import open_logs

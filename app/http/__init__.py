@@ -5,11 +5,7 @@ From the wire inwards: `listeners` and `server` own the sockets, `tls` decrypts.
 `protocol` and Quart, made by `quart_app`, routes. Both ask `head` what a request is, go through
 `edge`, and answer by `pipeline`, which turns a request into a `Call` and an answer into a response.
 The endpoints are one declarative table in `endpoints`; their handlers know no HTTP headers.
+
+Nothing is imported here: commands that only need a part of it would pay for Hypercorn and Quart,
+which take longer to import than all the rest of the program.
 """
-
-from app.http.errors import HttpBindError
-from app.http.quart_app import create_app
-from app.http.server import serve_http
-from app.http.settings import HttpSettings
-
-__all__ = ["HttpBindError", "HttpSettings", "create_app", "serve_http"]

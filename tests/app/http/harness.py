@@ -53,9 +53,11 @@ from actors.inventory.views import (
 )
 from actors.ticker.messages import GetWorld, World
 from app.gateway import Gateway
-from app.http import HttpSettings, create_app, serve_http
 from app.http.endpoints import ENDPOINTS
 from app.http.instruments import Instruments
+from app.http.quart_app import create_app
+from app.http.server import serve_http
+from app.http.settings import HttpSettings
 from app.http.traffic import Traffic
 from app.logs import bind_handled
 from bus import Interest, Message, Topic, open_broadcast_channel

@@ -10,8 +10,10 @@ import pytest
 import trio
 
 from actors.ticker.messages import GetWorld, World
-from app.http import HttpBindError, create_app, serve_http
+from app.http.errors import HttpBindError
 from app.http.listeners import open_listeners
+from app.http.quart_app import create_app
+from app.http.server import serve_http
 from tests.app.http.harness import (
     NOW_MS,
     SILENT,

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from app.http import create_app, serve_http
 from app.http.errors import TlsError
+from app.http.quart_app import create_app
+from app.http.server import serve_http
 from tests.app.http.harness import FakeWorld, get, serving
 from tests.app.http.secure import encrypted
 from tests.app.http.test_connection import post
@@ -18,7 +19,7 @@ from tests.app.http.test_connection import post
 if TYPE_CHECKING:
     import trustme
 
-    from app.http import HttpSettings
+    from app.http.settings import HttpSettings
     from tests.app.http.harness import Serving
 
 pytestmark = pytest.mark.usefixtures("lane")

@@ -16,8 +16,9 @@ from wsproto.events import CloseConnection, Ping, TextMessage
 from actors.inventory.events import LedgerAdvanced
 from actors.inventory.messages import GetEvents
 from actors.inventory.views import ChangeView, EventPage, LedgerEntry, StockView
-from app.http import create_app, serve_http
 from app.http.instruments import Instruments
+from app.http.quart_app import create_app
+from app.http.server import serve_http
 from app.http.streams import Streams, StreamSettings
 from bus import Message, Topic
 from tests.app.http.harness import (

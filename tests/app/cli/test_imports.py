@@ -1,0 +1,23 @@
+"""What a command loads: a person waits for it each time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+COMMANDS = ("accounts", "backup", "check", "export", "init", "ledger", "rules", "simulate")
+
+
+def test_commands_that_serve_nobody_load_no_web_server() -> None:
+    """Hypercorn and Quart take longer to load than all the rest."""
+    program = "\n".join(
+        (
+            "import importlib, sys",
+            f"for name in {COMMANDS!r}: importlib.import_module('app.cli.' + name)",
+            "print(*sorted({'flask', 'hypercorn', 'quart'} & set(sys.modules)))",
+        )
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
