@@ -192,8 +192,9 @@ class Status(msgspec.Struct, frozen=True):
 class AuditQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The entries before another one; ``before`` is a page's ``next``."""
 
+    # In Python "$" alone also matches before a line feed at the end, which is no id any more.
     before: Annotated[
-        str, Meta(pattern="^([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})?$")
+        str, Meta(pattern=r"^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$(?!\n)")
     ] = ""
     limit: Annotated[int, Meta(ge=1, le=500)] = 50
 

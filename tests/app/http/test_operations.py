@@ -207,7 +207,17 @@ async def test_audit_is_read_page_by_page() -> None:
     assert world.asked_for(ReadAudit) == [ReadAudit(TARGET, 2), ReadAudit(None, 51)]
 
 
-@pytest.mark.parametrize("query", ["before=x", f"before={TARGET.upper()}x", "limit=0", "limit=501"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "before=x",
+        f"before={TARGET.upper()}x",
+        f"before={TARGET}%0a",
+        "before=%0a",
+        "limit=0",
+        "limit=501",
+    ],
+)
 async def test_audit_that_cannot_be_read_is_422(query: str) -> None:
     """Only an entry's id is a place to go on from."""
     world = watched()
