@@ -10,6 +10,9 @@ from app.http.errors import HeadersTooLarge, MalformedRequest, PayloadTooLarge
 LINE_BYTES_MAX: Final = 256
 """How long the line before a chunk may be, with whatever extensions it carries."""
 
+DATA_PER_FRAMING: Final = 16
+"""How many bytes of data let the lines before the chunks be one byte longer."""
+
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
 _TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n")
 
@@ -50,16 +53,32 @@ class LengthBody:
 
 
 class ChunkedBody:
-    """A body in chunks (RFC 9112, 7.1), its extensions and trailers thrown away."""
+    """A body in chunks (RFC 9112, 7.1), its extensions and trailers thrown away.
 
-    __slots__ = ("_bytes_max", "_chunk_left", "_data", "_held", "_state", "_trailers_left")
+    The lines before the chunks may have ``framing_bytes_max`` bytes together, and a byte more for
+    each `DATA_PER_FRAMING` bytes of data: many small chunks cost more work than they are worth.
+    """
 
-    def __init__(self, bytes_max: int, trailer_bytes_max: int) -> None:
+    __slots__ = (
+        "_at",
+        "_bytes_max",
+        "_chunk_left",
+        "_data",
+        "_framing_left",
+        "_held",
+        "_state",
+        "_trailers_left",
+    )
+
+    def __init__(self, bytes_max: int, framing_bytes_max: int) -> None:
+        """Take up to ``bytes_max`` bytes of data, and trailers of up to ``framing_bytes_max``."""
         self._bytes_max = bytes_max
-        self._trailers_left = trailer_bytes_max
+        self._framing_left = framing_bytes_max
+        self._trailers_left = framing_bytes_max
         self._chunk_left = 0
         self._data = bytearray()
         self._held = b""
+        self._at = 0  # how much of what is held has been read
         self._state = self._size
 
     def feed(self, data: bytes) -> bytes | None:
@@ -67,14 +86,15 @@ class ChunkedBody:
 
         Raises:
             MalformedRequest: the chunks are not what they say they are.
-            PayloadTooLarge, HeadersTooLarge: there is too much in them, or after them.
+            PayloadTooLarge, HeadersTooLarge: there is too much in them, between or after them.
         """
         self._held += data
         while self._state():
             pass
-        if self._state == self._over:
-            return self._held
-        return None
+        # Once, not with each chunk: there may be thousands in what has come.
+        self._held = self._held[self._at :]
+        self._at = 0
+        return self._held if self._state == self._over else None
 
     def value(self) -> bytes:
         """Give the whole body."""
@@ -87,6 +107,9 @@ class ChunkedBody:
         match = _SIZE_LINE.fullmatch(line)
         if match is None:
             raise MalformedRequest("a chunk does not say how long it is")
+        self._framing_left -= len(line)
+        if self._framing_left + len(self._data) // DATA_PER_FRAMING < 0:
+            raise PayloadTooLarge("the body comes in too many small chunks")
         self._chunk_left = int(match[1], 16)
         if self._chunk_left > self._bytes_max - len(self._data):
             raise PayloadTooLarge(f"a body may have {self._bytes_max} bytes")
@@ -94,21 +117,22 @@ class ChunkedBody:
         return True
 
     def _chunk(self) -> bool:
-        piece = self._held[: self._chunk_left]
+        piece = self._held[self._at : self._at + self._chunk_left]
         self._data += piece
-        self._held = self._held[len(piece) :]
+        self._at += len(piece)
         self._chunk_left -= len(piece)
         if self._chunk_left:
             return False
         self._state = self._chunk_end
-        return bool(self._held)
+        return self._at < len(self._held)
 
     def _chunk_end(self) -> bool:
-        if not b"\r\n".startswith(self._held[:2]):
+        end = self._held[self._at : self._at + 2]
+        if not b"\r\n".startswith(end):
             raise MalformedRequest("a chunk is longer than it says")
-        if len(self._held) < 2:  # noqa: PLR2004 - CR and LF
+        if len(end) < 2:  # noqa: PLR2004 - CR and LF
             return False
-        self._held = self._held[2:]
+        self._at += 2
         self._state = self._size
         return True
 
@@ -128,10 +152,10 @@ class ChunkedBody:
 
     def _line(self, bytes_max: int) -> bytes | None:
         """Take a line from what is held; None as long as there is no whole one."""
-        end = self._held.find(b"\n") + 1
-        if (end or len(self._held)) > bytes_max:
+        end = self._held.find(b"\n", self._at) + 1
+        if (end or len(self._held)) - self._at > bytes_max:
             raise HeadersTooLarge("the lines between the chunks are too long")
         if not end:
             return None
-        line, self._held = self._held[:end], self._held[end:]
+        line, self._at = self._held[self._at : end], end
         return line

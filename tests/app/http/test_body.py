@@ -100,6 +100,27 @@ def test_chunks_that_lie_are_refused(raw: bytes, error: type[HttpError]) -> None
         read(chunked(), [bytes([byte]) for byte in raw])
 
 
+def in_chunks_of(size: int, count: int) -> bytes:
+    """Spell out many chunks of one size."""
+    return b"%x\r\n%b\r\n" % (size, b"a" * size) * count + b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize("pieces", [1, 7, 65_536])
+def test_chunks_that_are_mostly_framing_are_refused(pieces: int) -> None:
+    """The lines before chunks have a limit together, which grows slowly with what they bring."""
+    for size, refused in ((1, True), (8, True), (64, False), (1_000, False)):
+        body = ChunkedBody(64_000, 2_000)
+        whole = in_chunks_of(size, 64_000 // size)
+        data = [whole[at : at + pieces] for at in range(0, len(whole), pieces)]
+        if refused:
+            with pytest.raises(PayloadTooLarge, match="small chunks"):
+                read(body, data)
+            assert len(body.value()) < 8_000
+        else:
+            assert read(body, data) == b""
+            assert len(body.value()) == size * (64_000 // size)
+
+
 def test_length_beyond_the_limit_is_refused_before_anything_is_read() -> None:
     """What a client announces is enough to refuse it."""
     with pytest.raises(PayloadTooLarge):

@@ -61,6 +61,18 @@ async def test_too_long_target_is_414() -> None:
         assert await refused(server, get("/healthz?" + "a" * 100)) == "target-too-long"
 
 
+async def test_body_of_many_small_chunks_is_413() -> None:
+    """Chunks of a byte cost more work than they bring; some of them do no harm."""
+    async with serving(settings=settings_with(max_header_bytes=1_024)) as server:
+        head = post("Transfer-Encoding: chunked")
+        assert await refused(server, head + b"1\r\n \r\n" * 500) == "payload-too-large"
+        client = await server.connect()
+        body = b'{"username":"ada","password":"correct horse"}'
+        chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
+        await client.send(head + chunks + b"0\r\n\r\n")
+        assert (await client.read_response()).status == 201
+
+
 async def test_head_without_an_end_is_431() -> None:
     """A head is not waited for once it is larger than the limit."""
     async with serving(settings=settings_with(max_header_bytes=1_024)) as server:
