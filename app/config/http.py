@@ -95,7 +95,12 @@ class Http(Section, frozen=True):
         int, Meta(ge=1, le=1_000_000, description="Connections served at once.")
     ] = 10_000
     connections_per_address_max: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="Connections served at once from one address.")
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Connections served at once from one address (of IPv6: one /64 network).",
+        ),
     ] = 1_000
     requests_per_second_per_account: Annotated[
         int,

@@ -18,6 +18,7 @@ from app.http.connection import Connection
 from app.http.direct import DirectConnection, Lane
 from app.http.edge import REQUEST_ID, Edge, new_request_id
 from app.http.errors import TooManyConnections
+from app.http.gate import Gate
 from app.http.listeners import accept_connections, open_listeners
 from app.http.policy import Policy
 from app.http.problems import problem_of
@@ -113,6 +114,7 @@ class _Server:
         self._context = WorkerContext(None)
         edge = app if isinstance(app, Edge) else None
         self._policy = Policy() if edge is None else edge.policy
+        self._gate = Gate(settings) if edge is None else edge.gate
         refusals = Refusals(edge, settings)
         self._connect = partial(
             Connection,
@@ -141,11 +143,12 @@ class _Server:
 
     async def handle(self, sock: socket.socket, address: str) -> None:
         """Serve one client, or tell it that there are too many."""
-        if not self._has_room(address):
+        limited_as = self._limited_as(address)
+        if not self._has_room(limited_as):
             with sock:
                 await self._refuse(trio.SocketStream(trio.socket.from_stdlib_socket(sock)))
             return
-        self._addresses[address] += 1
+        self._addresses[limited_as] += 1
         self._open += 1
         self._traffic.opened()
         try:
@@ -153,22 +156,25 @@ class _Server:
         finally:
             self._traffic.closed()
             self._open -= 1
-            self._addresses[address] -= 1
-            if not self._addresses[address]:
-                del self._addresses[address]
+            self._addresses[limited_as] -= 1
+            if not self._addresses[limited_as]:
+                del self._addresses[limited_as]
             if not self._open:
                 self._none_left.set()
 
-    def _has_room(self, address: str) -> bool:
+    def _limited_as(self, address: str) -> str:
+        """Give what an address's connections are counted under; empty where they are not limited.
+
+        A proxy's connections are those of many clients.
+        """
+        return "" if address in self._settings.trusted_proxies else self._gate.limited_as(address)
+
+    def _has_room(self, limited_as: str) -> bool:
         settings = self._settings
         if self._open >= settings.connections_max:
             return False
-        here = self._addresses.get(address, 0)
-        return (
-            here < settings.connections_per_address_max
-            or address in settings.exempt_addresses
-            or address in settings.trusted_proxies
-        )
+        here = self._addresses.get(limited_as, 0)
+        return not limited_as or here < settings.connections_per_address_max
 
     async def _serve(self, sock: socket.socket, address: str) -> None:
         if self._tls is None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 import trio
 
+from app.http import server as server_module
 from app.http.addresses import Addresses
+from app.http.listeners import accept_connections
 from tests.app.http.harness import RawResponse, get, serving, settings_with
 from tests.app.http.test_connection import alive, post
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from tests.app.http.harness import RawClient, Serving
 
 pytestmark = pytest.mark.usefixtures("lane")
@@ -220,6 +224,30 @@ async def test_connections_of_one_address_are_limited() -> None:
             client = await server.connect()
             await client.send(get())
             assert (await client.read_response()).status == 200
+
+
+async def test_connections_of_one_ipv6_network_are_those_of_one_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who has a whole network to himself has one client's connections, as with requests."""
+    addresses = iter(["2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8:0:1::1"])
+
+    async def accept_from_afar(
+        listeners: Any, handle: Callable[[Any, str], Awaitable[None]], nursery: Any, log: Any
+    ) -> None:
+        async def handle_as(sock: Any, _: str) -> None:
+            await handle(sock, next(addresses))
+
+        await accept_connections(listeners, handle_as, nursery, log)
+
+    monkeypatch.setattr(server_module, "accept_connections", accept_from_afar)
+    async with serving(settings=settings_with(connections_per_address_max=2)) as server:
+        statuses: list[int] = []
+        for _ in range(4):
+            client = await server.connect()
+            await client.send(get())
+            statuses.append((await client.read_response()).status)
+        assert statuses == [200, 200, 503, 200]
 
 
 async def test_pipelined_requests_are_answered_up_to_the_limit() -> None:
