@@ -7,6 +7,7 @@ turned away has reached no actor and has had no effect.
 from __future__ import annotations
 
 import math
+import re
 from contextlib import contextmanager
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Final
@@ -20,6 +21,8 @@ from app.http.settings import HttpSettings
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from structlog.typing import FilteringBoundLogger
+
     from app.http.addresses import Addresses
     from app.http.exchange import Headers
 
@@ -30,6 +33,11 @@ _KNOWN_MAX: Final = 10_000
 
 _IPV6_PREFIX: Final = 64
 """What one subscriber of IPv6 has to himself at least (RFC 6177): one address of many."""
+
+_WITH_PORT: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
+"""An address as some proxies write it; one of IPv6 with a port stands in brackets (RFC 3986)."""
+
+_TOLD_CHARACTERS_MAX: Final = 64
 
 
 class Gate:
@@ -42,11 +50,17 @@ class Gate:
         "_in_hand",
         "_in_hand_max",
         "_known",
+        "_once",
         "_proxies",
     )
 
-    def __init__(self, settings: HttpSettings | None = None) -> None:
-        """Take the limits from the settings; the settings' own defaults hold nobody back."""
+    def __init__(
+        self, settings: HttpSettings | None = None, *, log: FilteringBoundLogger | None = None
+    ) -> None:
+        """Take the limits from the settings; the settings' own defaults hold nobody back.
+
+        ``log`` is told, once each, what keeps clients behind a proxy from being told apart.
+        """
         settings = settings or HttpSettings()
         self._accounts = _buckets(
             settings.requests_per_second_per_account, settings.burst_per_account
@@ -58,6 +72,7 @@ class Gate:
         self._proxies = settings.trusted_proxies
         self._in_hand = 0
         self._in_hand_max = settings.in_flight_max
+        self._once = _Once(log)
         # What an address is limited under, so that it is read once and not with every request.
         self._known: dict[str, str] = {}
 
@@ -67,12 +82,13 @@ class Gate:
         Where that is a trusted proxy it is the last address in ``X-Forwarded-For`` that is none:
         what stands before that was said by the client itself.
         """
-        if not self._proxies.networks:
-            return peer
         passed_on = headers.all(b"x-forwarded-for")
-        if not passed_on or peer not in self._proxies:
+        if not passed_on:
             return peer
-        return _passed_on(peer, passed_on, self._proxies)
+        if not self._proxies.networks or peer not in self._proxies:
+            self._once.warning("proxy_not_trusted", peer=peer)
+            return peer
+        return self._passed_on(peer, passed_on)
 
     def arrive(self, client: str) -> None:
         """Let a request in whose head is known, or not.
@@ -134,6 +150,38 @@ class Gate:
         finally:
             self.end()
 
+    def _passed_on(self, peer: str, values: list[bytes]) -> str:
+        client = peer
+        for value in reversed(b",".join(values).split(b",")):
+            text = value.strip().decode("latin-1")
+            try:
+                address = _address(text)
+            except ValueError:
+                # Whoever wrote this knew no address: the proxy before is all that is known.
+                shown = text[:_TOLD_CHARACTERS_MAX]
+                self._once.warning("forwarded_address_unreadable", proxy=client, value=shown)
+                break
+            client = address
+            if client not in self._proxies:
+                break
+        return client
+
+
+class _Once:
+    """Logs each event the first time alone: every request may be another."""
+
+    __slots__ = ("_log", "_told")
+
+    def __init__(self, log: FilteringBoundLogger | None) -> None:
+        self._log = log
+        self._told: set[str] = set()
+
+    def warning(self, event: str, **fields: str) -> None:
+        """Log a warning, unless this event was logged."""
+        if self._log is not None and event not in self._told:
+            self._told.add(event)
+            self._log.warning(event, **fields)
+
 
 def _buckets(per_second: int, burst: int) -> Buckets | None:
     if not per_second or not burst:
@@ -147,16 +195,10 @@ def _take(buckets: Buckets, key: str) -> None:
         raise TooManyRequests(math.ceil(wait_s))
 
 
-def _passed_on(peer: str, values: list[bytes], proxies: Addresses) -> str:
-    client = peer
-    for value in reversed(b",".join(values).split(b",")):
-        try:
-            client = str(ip_address(value.strip().decode("latin-1")))
-        except ValueError:
-            break  # Whoever wrote this knew no address: the proxy before is all that is known.
-        if client not in proxies:
-            break
-    return client
+def _address(text: str) -> str:
+    """Read an address, with or without a port; raises ValueError where it is none."""
+    with_port = _WITH_PORT.fullmatch(text)
+    return str(ip_address(text if with_port is None else with_port[1] or with_port[2]))
 
 
 def _limited_as(client: str, exempt: Addresses) -> str:

@@ -88,7 +88,7 @@ def create_app(
     # A send has its deadline in the connection.
     app.config["RESPONSE_TIMEOUT"] = None
     app.url_map.merge_slashes = False
-    gate = Gate(settings)
+    gate = Gate(settings, log=log)
     pipeline = Pipeline(gateway, log=log, gate=gate)
     metrics = None if instruments is None else instruments.metrics
     router = make_router(pipeline, endpoints, metrics=metrics)

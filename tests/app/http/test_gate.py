@@ -248,6 +248,14 @@ PROXIES = Addresses.parse("10.0.0.0/8, 127.0.0.1")
         ("10.0.0.1", ("2001:db8::1",), "2001:db8::1"),
         ("10.0.0.1", ("10.0.0.3, 10.0.0.2",), "10.0.0.3"),
         ("10.0.0.1", ("192.0.2.1, unknown, 10.0.0.2",), "10.0.0.2"),
+        ("10.0.0.1", ("203.0.113.9:5123",), "203.0.113.9"),
+        ("10.0.0.1", ("192.0.2.1:80, 10.0.0.2:65535",), "192.0.2.1"),
+        ("10.0.0.1", ("[2001:db8::1]:443",), "2001:db8::1"),
+        ("10.0.0.1", ("[2001:DB8::1]",), "2001:db8::1"),
+        ("10.0.0.1", ("2001:db8::1:443",), "2001:db8::1:443"),
+        ("10.0.0.1", ("[2001:db8::1",), "10.0.0.1"),
+        ("10.0.0.1", ("203.0.113.9:",), "10.0.0.1"),
+        ("10.0.0.1", ("203.0.113.9:5123:1",), "10.0.0.1"),
         ("10.0.0.1", ("nonsense \xff",), "10.0.0.1"),
         ("10.0.0.1", ("",), "10.0.0.1"),
         ("192.0.2.7", ("192.0.2.1",), "192.0.2.7"),
@@ -261,6 +269,30 @@ def test_client_is_whom_the_last_trusted_proxy_passed_on(
     headers = Headers([(b"x-forwarded-for", value.encode("latin-1")) for value in forwarded])
     assert Gate(replace(SETTINGS, trusted_proxies=PROXIES)).client_of(peer, headers) == client
     assert Gate(SETTINGS).client_of(peer, headers) == peer
+
+
+@pytest.mark.usefixtures("lane")
+async def test_proxy_that_is_not_trusted_is_told_of_once() -> None:
+    """An operator who has not named the proxy learns why all players share one limit."""
+    async with serving() as server:
+        assert (await server.client.get("/v1/world")).status_code == 200
+        assert not server.world.logged
+        for _ in range(3):
+            await server.client.get("/v1/world", headers={"X-Forwarded-For": "192.0.2.1"})
+        [told] = server.world.events("proxy_not_trusted")
+        assert (told["log_level"], told["peer"]) == ("warning", "127.0.0.1")
+
+
+@pytest.mark.usefixtures("lane")
+async def test_forwarded_address_that_cannot_be_read_is_told_of_once() -> None:
+    """What a trusted proxy says and nobody understands is named, shortened."""
+    settings = replace(SETTINGS, trusted_proxies=PROXIES)
+    async with serving(settings=settings) as server:
+        for value in ("192.0.2.1", "192.0.2.1:80", "_hidden" + "x" * 100, "unknown"):
+            await server.client.get("/v1/world", headers={"X-Forwarded-For": value})
+        [told] = server.world.logged
+        assert (told["event"], told["log_level"]) == ("forwarded_address_unreadable", "warning")
+        assert (told["proxy"], told["value"]) == ("127.0.0.1", "_hidden" + "x" * 57)
 
 
 @pytest.mark.usefixtures("lane")
