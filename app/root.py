@@ -36,6 +36,7 @@ from app.http.streams import Streams
 from app.log_lines import writing_behind
 from app.logs import open_logs
 from app.metrics.sources import Sources
+from app.open_files import allow_open_files
 from app.phases import Stopping, phases_s
 from app.recent import RecentEvents
 from app.rules_change import check_rules_change
@@ -97,6 +98,7 @@ def serve(config: Config, *, announce: Callable[[Listening], None] | None = None
     recent = RecentEvents(config.log.recent_max)
     with writing_behind(sys.stderr) as lines, open_logs(config.log, lines, recent=recent) as log:
         lines.report_lost_to(lambda lost: log.warning("log_events_lost", events=lost))
+        allow_open_files(settings.http_settings(config), log=log)
         hard_limit = HardLimit(phases_s(config.shutdown) + _ROOM_S, log, farewell=lines.drain)
         try:
             return trio.run(

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 # An address family or address that this machine does not have is passed over if another binds.
 _ABSENT = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 
-# For want of files or memory; it will pass when connections end.
-_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+"""What a socket fails with for want of files or memory; it will pass when connections end."""
+
 _EXHAUSTED_S = 0.1
 _ACCEPTED_MAX = 64
 """How many connections are accepted before others have their turn."""
@@ -97,7 +98,7 @@ async def _accept(
                 except BlockingIOError:
                     break
                 except OSError as error:
-                    if error.errno not in _EXHAUSTED:
+                    if error.errno not in EXHAUSTED:
                         continue  # It was gone before it was accepted.
                     log.warning("accept_failed", reason=error.strerror)
                     await trio.sleep(_EXHAUSTED_S)

@@ -19,7 +19,7 @@ from app.http.direct import DirectConnection, Lane
 from app.http.edge import REQUEST_ID, Edge, new_request_id
 from app.http.errors import TooManyConnections
 from app.http.gate import Gate
-from app.http.listeners import accept_connections, open_listeners
+from app.http.listeners import EXHAUSTED, accept_connections, open_listeners
 from app.http.policy import Policy
 from app.http.problems import problem_of
 from app.http.refusals import Refusals
@@ -194,7 +194,11 @@ class _Server:
             )
         # One connection's failure is its own.
         except Exception as error:  # noqa: BLE001
-            self._log.error("connection_failed", exc_info=error)
+            if isinstance(error, OSError) and error.errno in EXHAUSTED:
+                # As where it cannot be accepted: with TLS it takes more files than one.
+                self._log.warning("accept_failed", reason=error.strerror)
+            else:
+                self._log.error("connection_failed", exc_info=error)
         finally:
             self._handshakes.discard(handshake)
 

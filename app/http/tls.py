@@ -52,6 +52,9 @@ async def serve_decrypted(
     ``serve`` owns the socket that it gets. A handshake that fails, or is cancelled by the scope
     ``handshake``, and a client that does not take a piece within ``send_s``, end this connection
     and nothing else.
+
+    Raises:
+        OSError: the system gives no more sockets; the connection is closed.
     """
     outer = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
     stream = trio.SSLStream(outer, context, server_side=True, https_compatible=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 import ssl
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -38,6 +41,11 @@ async def read_until(stream: trio.SSLStream[trio.SocketStream], end: bytes) -> b
         assert data, received
         received += data
     return received
+
+
+def no_files_left() -> None:
+    """Give no sockets."""
+    raise OSError(errno.EMFILE, "Too many open files")
 
 
 async def test_requests_are_answered_over_tls(
@@ -86,6 +94,27 @@ async def test_failed_handshake_ends_one_connection(
         await good.send_all(get())
         assert (await read_until(good, b'"ok"}')).startswith(b"HTTP/1.1 200 ")
         assert not server.world.logged
+        await trio.aclose_forcefully(good)
+
+
+async def test_connection_without_files_left_is_closed_like_one_not_accepted(
+    tls_settings: HttpSettings, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the system gives no more sockets, one connection ends in one line without traceback."""
+    async with serving(settings=tls_settings) as server:
+        with monkeypatch.context() as patch:
+            patch.setattr(socket, "socketpair", no_files_left)
+            stream = await connect(server, authority)
+            with suppress(trio.BrokenResourceError):
+                assert await stream.receive_some() == b""
+            await trio.aclose_forcefully(stream)
+            await server.wait_connections_closed(keeping=0)
+        [told] = server.world.logged
+        assert (told["event"], told["log_level"]) == ("accept_failed", "warning")
+        assert "exc_info" not in told
+        good = await connect(server, authority)
+        await good.send_all(get())
+        assert (await read_until(good, b'"ok"}')).startswith(b"HTTP/1.1 200 ")
         await trio.aclose_forcefully(good)
 
 

@@ -1,0 +1,40 @@
+"""How many files the process may have open: a connection is one, and three with TLS."""
+
+from __future__ import annotations
+
+import resource
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from app.http import HttpSettings
+
+RESERVE: Final = 200
+"""For all that is no connection served: the database, the log, listening, refusing."""
+
+_WITH_TLS: Final = 3
+"""The client's socket and a pair of the process's own; see `app.http.tls`."""
+
+
+def files_needed(settings: HttpSettings) -> int:
+    """Tell how many files are open when as many connections are as may be."""
+    each = 1 if settings.tls is None else _WITH_TLS
+    return settings.connections_max * each + RESERVE
+
+
+def allow_open_files(settings: HttpSettings, *, log: FilteringBoundLogger) -> None:
+    """Raise the process's limit of open files as far as the system lets it.
+
+    The usual soft limit is there for programs that use ``select``, which this one does not. Where
+    what is allowed is too little for ``http.connections_max``, a warning says so.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with suppress(ValueError, OSError):  # Not every system lets it be as much as it says.
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = files_needed(settings)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        log.warning("open_files_scarce", limit=soft, needed=needed)

@@ -1,0 +1,96 @@
+"""Open files: as many as the system allows, and a word where those are too few."""
+
+from __future__ import annotations
+
+import resource
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+from structlog.testing import LogCapture
+
+from app.http import HttpSettings
+from app.open_files import RESERVE, allow_open_files, files_needed
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+SETTINGS = HttpSettings(connections_max=10_000)
+TLS = replace(SETTINGS, tls=(Path("certificate"), Path("key")))
+
+
+@dataclass
+class System:
+    """A system with limits of its own, which may refuse to change them."""
+
+    soft: int
+    hard: int
+    refusal: Exception | None = None
+
+    def getrlimit(self, which: int) -> tuple[int, int]:
+        """Tell the limits."""
+        assert which == resource.RLIMIT_NOFILE
+        return self.soft, self.hard
+
+    def setrlimit(self, which: int, limits: tuple[int, int]) -> None:
+        """Change them."""
+        assert which == resource.RLIMIT_NOFILE
+        if self.refusal is not None:
+            raise self.refusal
+        self.soft, self.hard = limits
+
+
+def allowed(
+    monkeypatch: pytest.MonkeyPatch, system: System, settings: HttpSettings
+) -> list[tuple[int, int]]:
+    """Start on a system; give limit and need of each warning."""
+    monkeypatch.setattr(resource, "getrlimit", system.getrlimit)
+    monkeypatch.setattr(resource, "setrlimit", system.setrlimit)
+    capture = LogCapture()
+    log: FilteringBoundLogger = structlog.wrap_logger(
+        None, processors=[capture], wrapper_class=structlog.make_filtering_bound_logger(0)
+    )
+    allow_open_files(settings, log=log)
+    assert {entry["event"] for entry in capture.entries} <= {"open_files_scarce"}
+    return [(entry["limit"], entry["needed"]) for entry in capture.entries]
+
+
+def test_connections_with_tls_need_three_files_each() -> None:
+    """Beside them there is a reserve for the database and whatever else the program opens."""
+    assert files_needed(SETTINGS) == 10_000 + RESERVE
+    assert files_needed(TLS) == 30_000 + RESERVE
+
+
+def test_soft_limit_is_raised_to_the_hard_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The usual soft limit of 1024 stops nobody where the system allows more."""
+    system = System(1_024, 524_288)
+    assert allowed(monkeypatch, system, TLS) == []
+    assert (system.soft, system.hard) == (524_288, 524_288)
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, TLS])
+def test_too_low_a_limit_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch, settings: HttpSettings
+) -> None:
+    """The operator learns what there is and what would be needed."""
+    system = System(1_024, 4_096)
+    assert allowed(monkeypatch, system, settings) == [(4_096, files_needed(settings))]
+    assert allowed(monkeypatch, System(1_024, 4_096), replace(settings, connections_max=100)) == []
+
+
+@pytest.mark.parametrize("refusal", [ValueError("not allowed"), OSError("not allowed")])
+def test_limit_that_cannot_be_raised_is_no_failure(
+    monkeypatch: pytest.MonkeyPatch, refusal: Exception
+) -> None:
+    """Then the soft limit counts."""
+    system = System(1_024, 524_288, refusal)
+    assert allowed(monkeypatch, system, SETTINGS) == [(1_024, files_needed(SETTINGS))]
+
+
+def test_no_limit_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some systems have none."""
+    system = System(1_024, resource.RLIM_INFINITY)
+    assert allowed(monkeypatch, system, TLS) == []
+    assert system.soft == resource.RLIM_INFINITY
