@@ -94,7 +94,7 @@ class Edge:
                 answer.policy, answer.sharing = self.policy, self.policy.sharing(headers)
                 preflight = self.policy.preflight(trail.method, headers)
                 if preflight is not None:
-                    await answer.send_response(preflight)
+                    await answer.send_response(self._limited(trail, preflight))
                 else:
                     await self._serve(scope, receive, answer)
             finally:
@@ -171,7 +171,8 @@ class Edge:
             return
         if scope["path"].startswith("//"):
             # Werkzeug takes several slashes at the beginning for one.
-            await answer.send_response(self._nothing(scope["state"]["trail"]))
+            nothing = problem_of(NotFound("there is nothing under this path")).response()
+            await answer.send_response(self._limited(scope["state"]["trail"], nothing))
             return
         error = await self._run(scope, receive, answer)
         if error is not None:
@@ -180,13 +181,13 @@ class Edge:
             if not answer.started:
                 await answer.send_response(problem_of(error).response())
 
-    def _nothing(self, trail: Trail) -> HttpResponse:
-        error: HttpError = NotFound("there is nothing under this path")
+    def _limited(self, trail: Trail, response: HttpResponse) -> HttpResponse:
+        """Give an answer that needs nobody behind the edge, unless its client asks too often."""
         try:
             self.gate.arrive(trail.client)
         except HttpError as refusal:
-            error = refusal
-        return problem_of(error).response()
+            return problem_of(refusal).response()
+        return response
 
     async def _run(self, scope: Scope, receive: Receive, answer: _Answer) -> Exception | None:
         """Run the application; return what it failed with, raise what cancelled it."""

@@ -222,6 +222,7 @@ class DirectConnection:
         try:
             preflight = edge.policy.preflight(head.method, head.fields)
             if preflight is not None:
+                edge.gate.arrive(client)
                 left = self._skip_body(head, rest)
                 response = edge.respond(preflight, head.fields, trail, begun)
             else:

@@ -168,11 +168,11 @@ class StreamFront(ABC):
         """Check the request; None where it asked what it may ask, and was answered."""
         # The request's headers are not kept for as long as the stream is.
         request, self._request = cast("StreamRequest", self._request), None
+        self.streams.gate.arrive(self._trail.client)
         preflight = self.streams.policy.preflight(request.method, request.headers)
         if preflight is not None:
             await self._answer(preflight)
             return None
-        self.streams.gate.arrive(self._trail.client)
         self.check_form(request)
         return await self.admit(request)
 

@@ -141,6 +141,24 @@ async def test_flood_for_what_is_not_there_is_429(request_bytes: bytes, status: 
 
 
 @pytest.mark.usefixtures("lane")
+@pytest.mark.parametrize("path", ["/v1/sessions", "/nowhere", "/healthz"])
+async def test_flood_of_preflights_is_429(path: str) -> None:
+    """A browser's question is a request like any other, whatever it asks about."""
+    settings = replace(PER_ADDRESS, cors_origins=frozenset({"*"}))
+    async with serving(settings=settings) as server:
+        client = await server.connect()
+        asked = get(path, "Origin: https://a.example", "Access-Control-Request-Method: POST")
+        await client.send(asked.replace(b"GET", b"OPTIONS", 1) * FLOOD)
+        answers = [await client.read_response(b"OPTIONS") for _ in range(FLOOD)]
+        refused = [answer for answer in answers if answer.status != 204]
+        assert 0 < len(refused) <= FLOOD - 2
+        for answer in refused:
+            assert (answer.status, slug(answer)) == (429, "too-many-requests")
+            assert answer.headers["retry-after"] == "1"
+            assert answer.headers["access-control-allow-origin"] == "*"
+
+
+@pytest.mark.usefixtures("lane")
 async def test_address_is_refused_before_the_body() -> None:
     """A request beyond the rate is answered without waiting for what it wanted to send."""
     async with serving(settings=PER_ADDRESS) as server:

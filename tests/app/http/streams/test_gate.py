@@ -178,6 +178,27 @@ async def test_browser_that_asks_first_is_told(settings: HttpSettings, path: str
         assert server.world.asked == []
 
 
+@pytest.mark.parametrize("path", ["/v1/events", "/v1/events/ws"])
+async def test_preflights_for_streams_are_limited(settings: HttpSettings, path: str) -> None:
+    """They count as the requests that they come before."""
+    limited = replace(
+        settings,
+        cors_origins=frozenset({SITE}),
+        requests_per_second_per_address=1,
+        burst_per_address=BURST,
+    )
+    async with streaming(settings=limited) as server:
+        statuses: list[int] = []
+        for _ in range(BURST + 1):
+            client = SseClient(await server.connect())
+            head = f"OPTIONS {path} HTTP/1.1\r\nHost: x\r\nOrigin: {SITE}\r\n"
+            asking = "Access-Control-Request-Method: GET\r\n\r\n"
+            await client.stream.send_all((head + asking).encode())
+            await client.read_head()
+            statuses.append(client.status)
+        assert statuses == [204] * BURST + [429]
+
+
 async def test_head_of_a_stream_is_refused_without_a_body(settings: HttpSettings) -> None:
     """An answer to HEAD is nothing but a head."""
     async with streaming(settings=settings) as server:
