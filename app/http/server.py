@@ -108,7 +108,7 @@ class _Server:
         log: FilteringBoundLogger,
     ) -> None:
         self._settings = settings
-        self._tls = None if settings.tls is None else tls_context(*settings.tls)
+        self._tls = None if settings.tls is None else tls_context(*settings.tls, log=log)
         self._traffic = traffic
         self._log = log
         self._context = WorkerContext(None)

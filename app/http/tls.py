@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import stat
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -19,12 +20,17 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from structlog.typing import FilteringBoundLogger
+
 PIECE_BYTES_MAX: Final = 16 * 1024
 """How much is passed on at once: one record of TLS."""
 
 
-def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
+def tls_context(certificate: Path, key: Path, *, log: FilteringBoundLogger) -> ssl.SSLContext:
     """Make the server's side of TLS from a certificate with its chain, and its key, as PEM.
+
+    A key that is open to everybody is warned of: some systems mount secrets so, and a group that
+    may read keys is usual.
 
     Raises:
         TlsError: they cannot be read, or do not belong together.
@@ -33,9 +39,12 @@ def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
     context.set_alpn_protocols(["http/1.1"])
     try:
         context.load_cert_chain(certificate, key)
+        mode = stat.S_IMODE(key.stat().st_mode)
     except (OSError, ssl.SSLError) as error:
         reason = error.strerror or str(error)
         raise TlsError(f"cannot use the certificate {certificate} with {key}: {reason}") from error
+    if mode & stat.S_IRWXO:
+        log.warning("tls_key_not_private", file=str(key), mode=f"{mode:04o}")
     return context
 
 

@@ -36,4 +36,5 @@ def tls_settings(authority: trustme.CA, tmp_path: Path) -> HttpSettings:
     certificate = authority.issue_cert("localhost", key_type=trustme.KeyType.ECDSA)
     certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
     certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
+    (tmp_path / "key.pem").chmod(0o600)
     return replace(harness.SETTINGS, tls=(tmp_path / "cert.pem", tmp_path / "key.pem"))

@@ -138,6 +138,25 @@ async def test_shutdown_closes_idle_connections_over_tls(
         await trio.aclose_forcefully(stream)
 
 
+@pytest.mark.parametrize(
+    ("mode", "told"),
+    [(0o600, []), (0o640, []), (0o644, ["0644"]), (0o602, ["0602"])],
+)
+async def test_key_that_everybody_may_read_is_warned_of(
+    tls_settings: HttpSettings, mode: int, told: list[str]
+) -> None:
+    """A group for keys is usual; a key that is open to all is not the server's alone."""
+    assert tls_settings.tls is not None
+    _, key = tls_settings.tls
+    key.chmod(mode)
+    async with serving(settings=tls_settings) as server:
+        events = server.world.events("tls_key_not_private")
+        assert [(event["file"], event["mode"]) for event in events] == [
+            (str(key), each) for each in told
+        ]
+        assert len(server.world.logged) == len(told)
+
+
 async def test_certificate_that_cannot_be_used_is_one_clear_line(
     tls_settings: HttpSettings,
 ) -> None:
