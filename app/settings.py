@@ -139,6 +139,8 @@ def authx_settings(config: Config) -> AuthxSettings:
         argon2_parallelism=auth.argon2_parallelism,
         hash_workers=auth.hash_workers,
         hash_queue=auth.hash_queue,
+        registration_open=auth.registration == "open",
+        registrations_per_address=auth.registrations_per_address,
         attempts_per_user=auth.attempts_per_user,
         attempts_per_user_anywhere=auth.attempts_per_user_anywhere,
         attempts_per_address=auth.attempts_per_address,

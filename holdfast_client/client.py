@@ -107,6 +107,8 @@ class Client:
 
         Raises:
             Refused: ``username-taken``.
+            Forbidden: ``registration-closed``; the operator makes the accounts.
+            TooManyAttempts: too many were made from here; says how long to wait.
             InvalidRequest: the name or the password will not do.
         """
         body = requests.Credentials(username, password)

@@ -104,7 +104,7 @@ class Unauthorized(Problem):
 
 
 class Forbidden(Problem):
-    """The account's role does not allow this."""
+    """The account's role does not allow this, or nobody may register (``registration-closed``)."""
 
 
 class NotFound(Problem):
@@ -126,10 +126,10 @@ class InvalidRequest(Problem):
 
 
 class TooManyAttempts(Problem):
-    """Too many passwords were tried; ``retry_after_s`` says when to try again.
+    """Too many passwords were tried, or accounts registered.
 
-    The wait grows with each failure. The password was not looked at, and the client does not try it
-    again by itself.
+    ``retry_after_s`` says when to try again, and grows with each of them. The last one was not
+    looked at, and the client does not try it again by itself.
     """
 
 

@@ -13,6 +13,9 @@ waits 1 s, 2 s, 4 s, … from the last one, up to a longest delay:
 So nobody locks a user out from elsewhere: an address that has not failed is always heard once, and
 after a mistake it waits at most the longest delay, which nobody else's attempts prolong. Only who
 comes from the attacker's own address waits as he does, and sessions that are open are not touched.
+
+Registrations have a count of their own, by address: each of them costs a hash as a login does, so
+all are counted, whatever comes of them, and delayed in the same way.
 """
 
 from __future__ import annotations
@@ -118,12 +121,15 @@ class AttemptLimit:
     limit per address holds for: it is not counted by itself, only with the user.
     """
 
-    __slots__ = ("_addresses", "_both", "_users")
+    __slots__ = ("_addresses", "_both", "_registrations", "_users")
 
     def __init__(self, settings: AuthxSettings) -> None:
         self._both: _Failures[tuple[str, str]] = _Failures(settings.attempts_per_user, settings)
         self._users: _Failures[str] = _Failures(settings.attempts_per_user_anywhere, settings)
         self._addresses: _Failures[str] = _Failures(settings.attempts_per_address, settings)
+        self._registrations: _Failures[str] = _Failures(
+            settings.registrations_per_address, settings
+        )
 
     def begin(self, user: str, address: str, now_s: float) -> None:
         """Count an attempt as failed before it is made, so that no burst of them slips through.
@@ -160,9 +166,29 @@ class AttemptLimit:
         """Take back an attempt that came to no verdict, such as by a lost database."""
         self._forget(user, address, 1)
 
+    def begin_registration(self, address: str, now_s: float) -> None:
+        """Count a registration before it is made; what is refused is not counted.
+
+        Raises:
+            TooManyAttempts: it is too soon after others; says when it will not be.
+        """
+        if not address:
+            return
+        registrations = self._registrations
+        registrations.drop_ended(now_s)
+        wait_s = registrations.wait_s(address, now_s, registrations.delay_s(address))
+        if wait_s > 0:
+            raise TooManyAttempts(math.ceil(wait_s))
+        registrations.add(address, now_s)
+
+    def withdraw_registration(self, address: str) -> None:
+        """Take back a registration that came to nothing, such as by a lost database."""
+        self._registrations.take_back(address, 1)
+
     def __len__(self) -> int:
-        """Tell how many windows are kept, of all three counts."""
-        return len(self._both) + len(self._users) + len(self._addresses)
+        """Tell how many windows are kept, of all counts."""
+        counts = (self._both, self._users, self._addresses, self._registrations)
+        return sum(map(len, counts))
 
     def _forget(self, user: str, address: str, failures: int) -> None:
         self._both.take_back((user, address), failures)

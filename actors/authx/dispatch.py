@@ -118,7 +118,8 @@ class Dispatcher:
             case messages.Login():
                 self._start_login(message, reply)
             case messages.Register():
-                self._start_hashing(reply, partial(service.register, message))
+                service.check_open()
+                self._start_hashing(reply, partial(service.register, message), newcomer=True)
             case messages.ChangePassword():
                 self._start_hashing(reply, partial(service.change_password, message))
             case messages.EraseAccount():
@@ -169,8 +170,8 @@ class Dispatcher:
         self._in_flight += 1
         self._nursery.start_soon(self._run, reply, work)
 
-    def _start_hashing(self, reply: AnyReply, work: HashingWork) -> None:
-        slot = self._passwords.reserve()
+    def _start_hashing(self, reply: AnyReply, work: HashingWork, *, newcomer: bool = False) -> None:
+        slot = self._passwords.reserve(newcomer=newcomer)
         self._nursery.start_soon(self._run_hashing, reply, work, slot)
 
     def _start_login(self, message: messages.Login, reply: AnyReply) -> None:

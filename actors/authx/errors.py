@@ -3,6 +3,7 @@
 ::
 
     AuthxError
+    ├── RegistrationClosed     (the operator makes the accounts)
     ├── UsernameTaken
     ├── InvalidUsername        (message says what is wrong)
     ├── InvalidPassword        (too short or too long)
@@ -17,6 +18,10 @@ from __future__ import annotations
 
 class AuthxError(Exception):
     """Whatever Authx refuses."""
+
+
+class RegistrationClosed(AuthxError):
+    """Nobody may register here; the operator makes the accounts."""
 
 
 class UsernameTaken(AuthxError):
@@ -40,7 +45,10 @@ class InvalidToken(AuthxError):
 
 
 class TooManyAttempts(AuthxError):
-    """Too many logins for this user or from there; ``retry_after_s`` says when to try again."""
+    """Too many logins for this user or from there, or registrations from there.
+
+    ``retry_after_s`` says when to try again.
+    """
 
     def __init__(self, retry_after_s: int) -> None:
         super().__init__(f"try again in {retry_after_s} s")

@@ -97,10 +97,15 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """Create an account; answers `Account`, or raises `UsernameTaken` or `InvalidUsername`."""
+    """Create an account; answers `Account`.
+
+    Raises `UsernameTaken`, `InvalidUsername`, `InvalidPassword`, `TooManyAttempts` or
+    `RegistrationClosed`. ``address`` is as in `Login`.
+    """
 
     username: str
     password: str
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,8 @@ class Passwords:
         )
         self._limiter = trio.CapacityLimiter(settings.hash_workers)
         self._slots_free = settings.hash_workers + settings.hash_queue
+        # Whoever comes for the first time leaves room for those who are there already.
+        self._newcomers_free = max(1, self._slots_free // 2)
         self._nobodys_hash = _unmatched_hash(settings)
 
     def check(self, password: str) -> None:
@@ -78,16 +80,19 @@ class Passwords:
         if _encoded(password) is None:
             raise InvalidPassword("must be proper Unicode text")
 
-    def reserve(self) -> HashSlot:
+    def reserve(self, *, newcomer: bool = False) -> HashSlot:
         """Take a place among those who hash or wait for it; leaving the slot gives it back.
+
+        Newcomers, who have no account yet, take half of all places at most.
 
         Raises:
             Overloaded: all places are taken.
         """
-        if self._slots_free == 0:
+        if self._slots_free == 0 or (newcomer and self._newcomers_free == 0):
             raise Overloaded("as many passwords wait to be hashed as may wait")
         self._slots_free -= 1
-        return HashSlot(self)
+        self._newcomers_free -= newcomer
+        return HashSlot(self, newcomer=newcomer)
 
     @property
     def slots_free(self) -> int:
@@ -98,9 +103,10 @@ class Passwords:
         """Whether a hash that has just been verified should be made anew."""
         return self._engine.check_needs_rehash(stored_hash)
 
-    def give_back(self) -> None:
+    def give_back(self, *, newcomer: bool) -> None:
         """Return a place (called by the slot)."""
         self._slots_free += 1
+        self._newcomers_free += newcomer
 
     async def hash_in_thread(self, password: str) -> str:
         """Do what `HashSlot.hash` promises."""
@@ -130,10 +136,11 @@ class Passwords:
 class HashSlot:
     """A place among those who hash; a context manager that gives the place back."""
 
-    __slots__ = ("_passwords",)
+    __slots__ = ("_newcomer", "_passwords")
 
-    def __init__(self, passwords: Passwords) -> None:
+    def __init__(self, passwords: Passwords, *, newcomer: bool) -> None:
         self._passwords = passwords
+        self._newcomer = newcomer
 
     async def hash(self, password: str) -> str:
         """Hash a password in a worker thread.
@@ -164,7 +171,7 @@ class HashSlot:
         traceback: TracebackType | None,
     ) -> None:
         """Give the place back."""
-        self._passwords.give_back()
+        self._passwords.give_back(newcomer=self._newcomer)
 
 
 def _encoded(password: str) -> bytes | None:

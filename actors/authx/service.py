@@ -15,6 +15,8 @@ from actors.authx.errors import (
     InvalidPassword,
     InvalidToken,
     InvalidUsername,
+    RegistrationClosed,
+    UsernameTaken,
 )
 from actors.authx.messages import Tokens
 from actors.authx.refresh import RefreshToken, issue_refresh_token, read_refresh_token
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from actors.authx.passwords import HashSlot, Passwords
     from actors.authx.settings import AuthxSettings
     from actors.authx.tokens import AccessTokens
+    from actors.authx.usernames import Username
     from actors.database.session import Script
 
     _Find: TypeAlias = Script[account_store.Credentials | None]
@@ -85,20 +88,38 @@ class AccountService:
         self._log = log
         self._attempts = attempts
 
+    def check_open(self) -> None:
+        """Refuse a registration where nobody may register; raises `RegistrationClosed`."""
+        if not self._settings.registration_open:
+            raise RegistrationClosed
+
     async def register(self, request: messages.Register, slot: HashSlot) -> messages.Account:
-        """Create a player's account."""
+        """Create a player's account; what is refused has cost no hash, but for a lost race."""
         username = parse_username(request.username)
         self._passwords.check(request.password)
+        self._attempts.begin_registration(request.address, trio.current_time())
+        try:
+            account = await self._make_player(username, request.password, slot)
+        except DatabaseError:
+            self._attempts.withdraw_registration(request.address)
+            raise
+        self._log.info("account_created", account_id=account.account_id)
+        return account
+
+    async def _make_player(
+        self, username: Username, password: str, slot: HashSlot
+    ) -> messages.Account:
+        if await self._connections.run(account_store.find_credentials(username.key)) is not None:
+            raise UsernameTaken
+        # Until it is written down another may still take the name: then writing tells.
         new = account_store.NewAccount(
             account_id=str(uuid7()),
             username=username,
-            password_hash=await slot.hash(request.password),
+            password_hash=await slot.hash(password),
             role=PLAYER,
             created_at=self._wall_clock(),
         )
-        account = await self._connections.run(account_store.insert_account(new))
-        self._log.info("account_created", account_id=account.account_id)
-        return account
+        return await self._connections.run(account_store.insert_account(new))
 
     async def login(self, request: messages.Login, slot: HashSlot) -> Tokens:
         """Check a password and open a session.

@@ -33,6 +33,8 @@ class AuthxSettings:
     hash_workers: int = 2
     hash_queue: int = 32
 
+    registration_open: bool = True
+    registrations_per_address: int = 50
     attempts_per_user: int = 10
     attempts_per_user_anywhere: int = 30
     attempts_per_address: int = 100
@@ -63,7 +65,7 @@ class AuthxSettings:
         """Refuse settings that no Authx could work under."""
         for field in fields(self):
             value = getattr(self, field.name)
-            if value == "" or (isinstance(value, int) and value < 1 and field.name != "hash_queue"):
+            if value == "" or (type(value) is int and value < 1 and field.name != "hash_queue"):
                 raise ValueError(f"{field.name} must be at least 1 or not empty, not {value!r}")
         if self.hash_queue < 0:
             raise ValueError(f"hash_queue must not be negative, not {self.hash_queue}")

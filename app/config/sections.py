@@ -57,8 +57,30 @@ class Auth(Section, frozen=True):
         int, Meta(ge=1, le=64, description="Threads that hash passwords at once.")
     ] = 2
     hash_queue: Annotated[
-        int, Meta(ge=1, le=100_000, description="Logins that may wait for a thread; beyond it 503.")
+        int,
+        Meta(
+            ge=1,
+            le=100_000,
+            description="Logins that may wait for a thread; beyond it 503. Registrations take half "
+            "of the places at most.",
+        ),
     ] = 64
+    registration: Annotated[
+        Literal["open", "closed"],
+        Meta(
+            description='Who may make an account: "open": everybody; "closed": the operator alone, '
+            "with holdfast accounts create."
+        ),
+    ] = "open"
+    registrations_per_address: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Registrations from one address (of IPv6: one /64 network), made or "
+            "refused; after them each from there has to wait as after failed logins.",
+        ),
+    ] = 50
     attempts_per_user: Annotated[
         int,
         Meta(
@@ -94,7 +116,8 @@ class Auth(Section, frozen=True):
         Meta(
             ge=1,
             le=86_400,
-            description="How long after the first of them failed logins are forgotten.",
+            description="How long after the first of them failed logins and registrations are "
+            "forgotten.",
         ),
     ] = 3_600
     sessions_per_account_max: Annotated[

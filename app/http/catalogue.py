@@ -73,6 +73,12 @@ _KINDS = (
         " nothing else can be done but to read /v1/accounts/me.",
     ),
     ProblemKind(
+        "registration-closed",
+        HTTPStatus.FORBIDDEN,
+        "Registration is closed",
+        "This server lets nobody register: its operator makes the accounts.",
+    ),
+    ProblemKind(
         "not-found",
         HTTPStatus.NOT_FOUND,
         "Not found",
@@ -205,9 +211,9 @@ _KINDS = (
         "too-many-attempts",
         HTTPStatus.TOO_MANY_REQUESTS,
         "Too many attempts",
-        "Too many passwords were tried in a short time, for this user or from this address. This"
-        " one was not looked at; the Retry-After header says when to try again, which is later with"
-        " each failure.",
+        "Too many passwords were tried in a short time, for this user or from this address, or too"
+        " many accounts registered from there. This one was not looked at; the Retry-After header"
+        " says when to try again, which is later with each of them.",
     ),
     ProblemKind(
         "too-many-requests",

@@ -57,9 +57,9 @@ class Idempotency:
 class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True, gc=False):
     """One request as its handler sees it; a part that the endpoint does not declare is None.
 
-    ``address`` is what the limits per address know its client under, where a password is tried;
-    empty where none holds. ``orders_shown`` is the server's memory of orders as they were shown,
-    encoded.
+    ``address`` is what the limits per address know its client under, where the endpoint
+    ``tries_password``; empty where none holds. ``orders_shown`` is the server's memory of orders as
+    they were shown, encoded.
     """
 
     gateway: Gateway
@@ -123,8 +123,8 @@ class Endpoint:
     - ``before_password_change``: whoever has a one-time password may call it all the same.
     - ``idempotent``: the request must carry an ``Idempotency-Key``.
     - ``limited``: who asks too often, or when too much is in hand, is held back.
-    - ``tries_password``: the request carries a password that is checked; where it comes from
-      counts.
+    - ``tries_password``: the request carries a password that is checked, or a new account's;
+      where it comes from counts.
     - ``etag``: gives the tag of the answer as it is now, which a client may keep and then ask
       whether it still is so; None where it is never to be kept.
     """

@@ -211,6 +211,7 @@ _MAPPERS: Mapping[type[BaseException], Callable[[Any], Problem]] = MappingProxyT
         bus.ActorStopped: _later("actor-stopped", "what worked on the request stopped"),
         bus.ReplyTimeout: _fixed("reply-timeout", "the answer did not come in time"),
         # Authx.
+        authx.RegistrationClosed: _fixed("registration-closed", "nobody may register here"),
         authx.UsernameTaken: _fixed("username-taken", "another account has this username"),
         authx.InvalidUsername: _invalid_field("username"),
         authx.InvalidPassword: _invalid_field("password"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from app.config import ConfigError, load_config
-from app.settings import check_settings, http_settings
+from app.settings import authx_settings, check_settings, http_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +40,17 @@ def test_settings_of_the_environment_name_their_variable() -> None:
         load_config(environ=environ, check=check_settings)
     assert str(caught.value).startswith("HOLDFAST_AUTH__KEY: auth.key: line 1 is not a key")
     assert "garbage" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("said", "registration_open"), [("open", True), ("closed", False)])
+def test_registration_is_open_or_closed(said: str, registration_open: bool) -> None:
+    """Authx is told which of the two words stands there, and how often one address may."""
+    environ = {
+        "HOLDFAST_AUTH__REGISTRATION": said,
+        "HOLDFAST_AUTH__REGISTRATIONS_PER_ADDRESS": "7",
+    }
+    told = authx_settings(load_config(environ=environ))
+    assert (told.registration_open, told.registrations_per_address) == (registration_open, 7)
 
 
 def test_settings_at_their_defaults_are_sound() -> None:

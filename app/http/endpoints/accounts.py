@@ -28,7 +28,8 @@ _ACTOR = ("overloaded", "unavailable", "actor-stopped", "reply-timeout")
 
 async def register_account(call: Call[RegisterRequest, None]) -> RegisteredAccount:
     """Create an account."""
-    account = await call.gateway.auth(Register(call.body.username, call.body.password))
+    message = Register(call.body.username, call.body.password, call.address)
+    account = await call.gateway.auth(message)
     return RegisteredAccount(account.account_id, account.username, account.created_at)
 
 
@@ -82,7 +83,8 @@ ACCOUNTS = (
         request=RegisterRequest,
         response=RegisteredAccount,
         status=201,
-        errors=("username-taken", *_ACTOR),
+        tries_password=True,
+        errors=("registration-closed", "username-taken", "too-many-attempts", *_ACTOR),
     ),
     Endpoint(
         method="GET",

@@ -5,6 +5,7 @@ import { duration } from "./dom.js";
 
 const KNOWN = {
   "username-taken": "This name is taken. Choose another, or sign in if it is yours.",
+  "registration-closed": "Nobody can register here. Ask whoever runs this world for an account.",
   "invalid-credentials": "Unknown name or wrong password.",
   conflict: "Something changed at the same moment. Please try again.",
   "too-many-requests": "That was too much at once. Please try again in a moment.",

@@ -108,6 +108,27 @@ def test_password_slots_are_as_many_as_workers_and_queue() -> None:
     passwords.reserve()
 
 
+@pytest.mark.parametrize(("workers", "queue", "newcomers"), [(2, 4, 3), (2, 3, 2), (1, 0, 1)])
+def test_password_slots_are_half_for_newcomers_at_most(
+    workers: int, queue: int, newcomers: int
+) -> None:
+    """But one at least; others may take them all, and leaving one makes room again."""
+    passwords = Passwords(replace(CHEAP, hash_workers=workers, hash_queue=queue))
+    slots = [passwords.reserve(newcomer=True) for _ in range(newcomers)]
+    with pytest.raises(Overloaded):
+        passwords.reserve(newcomer=True)
+    others = [passwords.reserve() for _ in range(workers + queue - newcomers)]
+    assert passwords.slots_free == 0
+    for slot in slots:
+        with slot:
+            pass
+    slots = [passwords.reserve(newcomer=True) for _ in range(newcomers)]
+    for slot in (*slots, *others):
+        with slot:
+            pass
+    assert passwords.slots_free == workers + queue
+
+
 class HeldEngine(argon2.PasswordHasher):
     """An engine whose hashes take until they are let go, and which counts how many are at it."""
 

@@ -48,6 +48,15 @@ def test_accounts_create_makes_a_player() -> None:
     assert row("walter")[1:3] == ["player", "active"]
 
 
+def test_accounts_create_makes_a_player_where_nobody_may_register(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Closing the registration is closing it for others than the operator."""
+    monkeypatch.setenv("HOLDFAST_AUTH__REGISTRATION", "closed")
+    assert create("invited").exit_code == 0
+    assert row("invited")[1:3] == ["player", "active"]
+
+
 def test_accounts_create_makes_an_admin_on_request() -> None:
     """With --admin it has the role from the start."""
     assert create("wanda", "--admin").exit_code == 0

@@ -98,7 +98,7 @@ PUBLIC = [
     Row(
         "POST",
         "/v1/accounts",
-        (Register("ada", "correct horse"),),
+        (Register("ada", "correct horse", CLIENT),),
         201,
         {"account_id": ACCOUNT_ID, "username": "ada", "created_at": WHEN_TEXT},
         CREDENTIALS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import typing
 from typing import Any
 
@@ -44,20 +45,17 @@ def test_document_is_valid_openapi_3_1() -> None:
     assert DOCUMENT["openapi"].startswith("3.1.")
 
 
-def patterns(schema: Any) -> list[str]:
-    """Give every pattern in a schema, or in whatever stands in one."""
-    if isinstance(schema, list):
-        return [pattern for each in schema for pattern in patterns(each)]
-    if not isinstance(schema, dict):
-        return []
-    own = schema.get("pattern")
-    return [*([own] if isinstance(own, str) else []), *patterns(list(schema.values()))]
-
-
 def test_patterns_of_requests_let_no_line_feed_pass() -> None:
     """In Python the dollar alone also matches before a line feed at the end."""
+    found: list[str] = []
+
+    def look(members: dict[str, Any]) -> None:
+        if isinstance(members.get("pattern"), str):
+            found.append(members["pattern"])
+
     taken = {type_ for each in ENDPOINTS for type_ in (each.request, each.query) if type_}
-    found = patterns(msgspec.json.schema_components(taken)[1])
+    _, schemas = msgspec.json.schema_components(taken)
+    json.loads(msgspec.json.encode(schemas), object_hook=look)
     assert found
     assert not [each for each in found if each.endswith(("$", r"\Z"))]
 

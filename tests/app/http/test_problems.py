@@ -46,6 +46,7 @@ ROWS: list[tuple[Exception, int, str]] = [
     (bus.Overloaded("x"), 503, "overloaded"),
     (bus.ActorStopped("x"), 503, "actor-stopped"),
     (bus.ReplyTimeout("x"), 504, "reply-timeout"),
+    (authx.RegistrationClosed("x"), 403, "registration-closed"),
     (authx.UsernameTaken("x"), 409, "username-taken"),
     (authx.InvalidUsername("x"), 422, "invalid-request"),
     (authx.InvalidPassword("x"), 422, "invalid-request"),
