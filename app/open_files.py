@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-    from app.http import HttpSettings
+    from app.http.settings import HttpSettings
 
 RESERVE: Final = 200
 """For all that is no connection served: the database, the log, listening, refusing."""

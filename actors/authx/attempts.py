@@ -188,7 +188,7 @@ class AttemptLimit:
     def __len__(self) -> int:
         """Tell how many windows are kept, of all counts."""
         counts = (self._both, self._users, self._addresses, self._registrations)
-        return sum(map(len, counts))
+        return sum(len(windows) for windows in counts)
 
     def _forget(self, user: str, address: str, failures: int) -> None:
         self._both.take_back((user, address), failures)

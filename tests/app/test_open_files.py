@@ -11,7 +11,7 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
-from app.http import HttpSettings
+from app.http.settings import HttpSettings
 from app.open_files import RESERVE, allow_open_files, files_needed
 
 if TYPE_CHECKING:
