@@ -132,7 +132,18 @@ class Overview:
         children = [self._actor(name, status) for name, status in states.items()]
         ready = all(each.state is ActorState.READY for each in states.values() if each.permanent)
         # This is read over HTTP: the front is there.
-        front = ActorNode("http", "front", None, "ready", 0, self._started_at)
+        front = ActorNode(
+            name="http",
+            kind="front",
+            policy=None,
+            state="ready",
+            restarts=0,
+            since=self._started_at,
+            failure=None,
+            mailbox=None,
+            group=None,
+            children=[],
+        )
         return ActorNode(
             name=PROGRAM,
             kind="program",
@@ -140,6 +151,9 @@ class Overview:
             state="ready" if ready else "restarting",
             restarts=sum(each.restarts for each in states.values()),
             since=self._started_at,
+            failure=None,
+            mailbox=None,
+            group=None,
             children=[*children, front],
         )
 
@@ -154,6 +168,7 @@ class Overview:
             since=self._wall_time(status.since_s),
             failure=status.failure,
             mailbox=self._mailbox(name),
+            group=None,
             children=[self._group(status)] if is_manager else [],
         )
 
@@ -166,6 +181,8 @@ class Overview:
             state=manager.state.value,
             restarts=told.restarts,
             since=self._wall_time(manager.since_s),
+            failure=None,
+            mailbox=None,
             group=GroupState(
                 live=told.live,
                 live_max=self._config.inventory.live_max,
@@ -173,6 +190,7 @@ class Overview:
                 activations=told.activations,
                 passivations=told.passivations,
             ),
+            children=[],
         )
 
     def _mailbox(self, name: str) -> MailboxState | None:

@@ -12,7 +12,7 @@ LENGTH_MAX = 32
 
 # Four code points can compose into one (a letter and three marks), so hardly anything longer than
 # this can come out short enough; refusing it first keeps the work bounded.
-_RAW_LENGTH_MAX = 8 * LENGTH_MAX
+RAW_LENGTH_MAX = 8 * LENGTH_MAX
 _PUNCTUATION = frozenset("_-.")
 _FOLDS_MAX = 4
 _TOO_LONG = f"must have at most {LENGTH_MAX} characters, counted as names are compared (ß as ss)"
@@ -37,7 +37,7 @@ def parse_username(text: str) -> Username:
     Raises:
         InvalidUsername: it is too short or too long, or holds another character.
     """
-    if len(text) > _RAW_LENGTH_MAX:
+    if len(text) > RAW_LENGTH_MAX:
         raise InvalidUsername(_TOO_LONG)
     composed = unicodedata.normalize("NFKC", text)
     key = _folded(composed)

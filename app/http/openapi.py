@@ -10,6 +10,7 @@ from app.http.catalogue import PROBLEM_KINDS
 from app.http.endpoint import Auth, Endpoint, PathKind
 from app.http.exchange import JSON_TYPE
 from app.http.responses import describe_responses, shared
+from app.http.schemas import query_parameters, schemas_of
 from app.http.streams.description import STREAM_TYPES, STREAMS, describe_stream
 from app.http.types.world import ProblemDetails
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 API_VERSION = "1"
 """The version of the contract."""
-
-_REF = "#/components/schemas/{name}"
 
 
 def with_openapi(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
@@ -48,9 +47,7 @@ def with_openapi(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
 
 def describe(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     """Describe a table, and the event streams beside it, as an OpenAPI 3.1 document."""
-    types = _types(endpoints)
-    schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
-    schema_of = dict(zip(types, schemas, strict=True))
+    schema_of, components = schemas_of(_types(endpoints))
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in endpoints:
         operations = paths.setdefault(endpoint.template("{", "}"), {})
@@ -94,7 +91,7 @@ def _operation(endpoint: Endpoint, schema_of: Mapping[Any, Any]) -> dict[str, An
         "tags": [endpoint.tag],
         "parameters": [
             *_path_parameters(endpoint),
-            *_query_parameters(endpoint),
+            *([] if endpoint.query is None else query_parameters(endpoint.query)),
             *_header_parameters(endpoint),
         ],
         "responses": describe_responses(endpoint, schema_of),
@@ -118,17 +115,6 @@ def _path_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
             else {"type": "string", "format": "uuid"},
         }
         for name, kind in endpoint.parameters().items()
-    ]
-
-
-def _query_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
-    if endpoint.query is None:
-        return []
-    _, components = msgspec.json.schema_components([endpoint.query])
-    schema: dict[str, Any] = components[endpoint.query.__name__]
-    return [
-        {"name": name, "in": "query", "required": name in schema["required"], "schema": member}
-        for name, member in schema["properties"].items()
     ]
 
 

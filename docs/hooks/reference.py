@@ -216,15 +216,15 @@ def _type(name: str, schema: Mapping[str, Any]) -> Iterator[str]:
     yield "| member | type | |"
     yield "|---|---|---|"
     for member, shape in members.items():
-        told = "" if member in required else _default(shape)
+        told = _cell(shape.get("description", ""))
+        if not told and member not in required:
+            told = "may be absent"
         yield f"| `{member}` | {_type_of(shape)} | {told} |"
     yield ""
 
 
 def _default(shape: Mapping[str, Any]) -> str:
-    default = shape.get("default")
-    # Nothing, as text, list or object, is what one would expect.
-    return "may be absent" if default in (None, "", [], {}) else f"`{default}` if absent"
+    return f"`{shape['default']}` if absent" if "default" in shape else "may be absent"
 
 
 def _type_of(shape: Mapping[str, Any]) -> str:

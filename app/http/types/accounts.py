@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
+
+from actors.authx.settings import PASSWORD_LENGTH_CEILING, PASSWORD_LENGTH_FLOOR
+from actors.authx.usernames import RAW_LENGTH_MAX
+from app.http.types.times import Time
+
+NewName = Annotated[
+    str,
+    Meta(
+        description="3 to 32 letters, digits, `_`, `-`, `.`, counted in NFKC with the case folded",
+        extra_json_schema={"minLength": 1, "maxLength": RAW_LENGTH_MAX},
+    ),
+]
+NewPassword = Annotated[
+    str,
+    Meta(
+        description="8 to 128 characters, unless the operator has set other bounds",
+        extra_json_schema={
+            "minLength": PASSWORD_LENGTH_FLOOR,
+            "maxLength": PASSWORD_LENGTH_CEILING,
+        },
+    ),
+]
+# Authx checks these, and says better why: here they are only described, by bounds that hold for
+# every spelling of a name (one character can become three) and under every configuration.
 
 
 class RegisterRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -13,8 +38,8 @@ class RegisterRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     The username is counted in NFKC with its case folded, and kept in NFKC: the answer gives it.
     """
 
-    username: str
-    password: str
+    username: NewName
+    password: NewPassword
 
 
 class EraseAccountRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -27,7 +52,7 @@ class ChangePasswordRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=T
     """The password in force and the one to come."""
 
     current_password: str
-    new_password: str
+    new_password: NewPassword
 
 
 class RegisteredAccount(msgspec.Struct, frozen=True):
@@ -35,7 +60,7 @@ class RegisteredAccount(msgspec.Struct, frozen=True):
 
     account_id: str
     username: str
-    created_at: datetime
+    created_at: Time
 
 
 class AccountDetails(msgspec.Struct, frozen=True):
@@ -47,5 +72,5 @@ class AccountDetails(msgspec.Struct, frozen=True):
     account_id: str
     username: str
     role: str
-    created_at: datetime
+    created_at: Time
     must_change_password: bool

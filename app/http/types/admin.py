@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from app.http.types.inventory import INTEGER_MAX, AssetName, Change
+from app.http.types.times import Time
 
 Reason = Annotated[str, Meta(min_length=1, max_length=500)]
 
@@ -28,7 +28,7 @@ class AccountRecord(msgspec.Struct, frozen=True):
     username: str
     role: str
     suspended: bool
-    created_at: datetime
+    created_at: Time
 
 
 class AccountOverviewDetails(msgspec.Struct, frozen=True):
@@ -41,10 +41,10 @@ class AccountOverviewDetails(msgspec.Struct, frozen=True):
     username: str
     role: str
     suspended: bool
-    created_at: datetime
+    created_at: Time
     must_change_password: bool
     sessions: int
-    last_seen_at: datetime | None
+    last_seen_at: Time | None
 
 
 class EndedSessions(msgspec.Struct, frozen=True):
@@ -84,4 +84,4 @@ class GrantDetails(msgspec.Struct, frozen=True):
     changes: dict[str, Change]
     reason: str
     operator: str
-    at: datetime
+    at: Time

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from app.http.types.inventory import INTEGER_MAX, AssetName
+from app.http.types.times import Time
 
 FORECAST_SECONDS_MAX = 10 * 365 * 86_400
 """How far ahead a forecast may look: ten years."""
@@ -47,7 +47,7 @@ class QuoteDetails(msgspec.Struct, frozen=True):
     cost: Mapping[str, int]
     duration_seconds: int | float
     affordable: bool
-    affordable_at: datetime | None
+    affordable_at: Time | None
     missing: list[Prerequisite]
     level: int | UnsetType = UNSET
     count: int | UnsetType = UNSET
@@ -70,8 +70,8 @@ class TransferDetails(msgspec.Struct, frozen=True):
     resources: Mapping[str, int]
     note: str
     state: Annotated[str, Meta(extra_json_schema={"enum": list(TRANSFER_STATES)})]
-    sent_at: datetime
-    settled_at: datetime | None
+    sent_at: Time
+    settled_at: Time | None
 
 
 class TransfersQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

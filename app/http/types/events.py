@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -16,6 +15,7 @@ from app.http.types.inventory import (
     OrderDetails,
     Stock,
 )
+from app.http.types.times import Time
 
 EventId = Annotated[int, Meta(ge=0, le=INTEGER_MAX)]
 
@@ -43,7 +43,7 @@ class EventDetails(msgspec.Struct, frozen=True):
     resources that reached their capacity with this entry.
     """
 
-    at: datetime
+    at: Time
     tick: int
     rates: dict[str, Stock]
     entry: LedgerEntryDetails
@@ -55,7 +55,7 @@ class EventDetails(msgspec.Struct, frozen=True):
 class SnapshotDetails(msgspec.Struct, frozen=True):
     """The beginning of a stream that does not resume: everything that the account owns."""
 
-    at: datetime
+    at: Time
     tick: int
     rates: dict[str, Stock]
     inventory: InventoryDetails

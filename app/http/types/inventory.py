@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
+
+from app.http.types.times import Time
 
 INTEGER_MAX = 2**53 - 1
 """The largest integer that every JSON reader keeps exact (RFC 8259, section 6)."""
@@ -41,7 +42,7 @@ class Stock(msgspec.Struct, frozen=True, gc=False):
     amount: int
     per_hour: int
     capacity: int | None
-    full_at: datetime | None
+    full_at: Time | None
 
 
 class Balance(msgspec.Struct, frozen=True, gc=False):
@@ -60,9 +61,9 @@ class OrderDetails(msgspec.Struct, frozen=True, gc=False):
     kind: Annotated[str, Meta(extra_json_schema={"enum": ["building", "technology", "unit"]})]
     cost: Mapping[str, int]
     state: Annotated[str, Meta(extra_json_schema={"enum": list(ORDER_STATES)})]
-    placed_at: datetime
-    starts_at: datetime | None
-    finishes_at: datetime | None
+    placed_at: Time
+    starts_at: Time | None
+    finishes_at: Time | None
     level: int | UnsetType = UNSET
     count: int | UnsetType = UNSET
 
@@ -72,7 +73,7 @@ class InventoryDetails(msgspec.Struct, frozen=True, gc=False):
 
     account_id: str
     version: int
-    at: datetime
+    at: Time
     tick: int
     resources: dict[str, Stock]
     balances: dict[str, Balance]
@@ -106,7 +107,7 @@ class LedgerEntryDetails(msgspec.Struct, frozen=True, gc=False):
     """One line of the ledger; ``seq`` counts from 1 without a gap."""
 
     seq: int
-    at: datetime
+    at: Time
     cause: str
     changes: dict[str, Change]
     order_id: str | UnsetType = UNSET

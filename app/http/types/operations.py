@@ -6,13 +6,13 @@ of the last minute, reads twice and subtracts.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from app.http.types.inventory import INTEGER_MAX
+from app.http.types.times import Time
 from app.http.types.world import RulesetName
 
 EVENTS_PAGE_MAX = 1000
@@ -61,11 +61,11 @@ class ActorNode(msgspec.Struct, frozen=True):
     policy: Literal["permanent", "transient", "temporary"] | None
     state: Literal["starting", "ready", "restarting", "stopped", "failed"]
     restarts: int
-    since: datetime
-    failure: str | None = None
-    mailbox: MailboxState | None = None
-    group: GroupState | None = None
-    children: list[ActorNode] = []
+    since: Time
+    failure: str | None
+    mailbox: MailboxState | None
+    group: GroupState | None
+    children: list[ActorNode]
 
 
 class WorldState(msgspec.Struct, frozen=True):
@@ -79,7 +79,7 @@ class WorldState(msgspec.Struct, frozen=True):
     tick: int
     tick_ms: int
     speed: int | float
-    now: datetime
+    now: Time
     lag_ms: int
     due_lag_ms: int
 
@@ -176,8 +176,8 @@ class Status(msgspec.Struct, frozen=True):
     """The whole program at one moment; ``replies`` and ``tick_lag`` are in seconds."""
 
     version: str
-    started_at: datetime
-    now: datetime
+    started_at: Time
+    now: Time
     world: WorldState
     actors: ActorNode
     bus: BusState
@@ -203,7 +203,7 @@ class AuditEntryDetails(msgspec.Struct, frozen=True):
     """What an operator did; ``username`` is null where the account is gone."""
 
     audit_id: str
-    at: datetime
+    at: Time
     actor: str
     action: str
     account_id: str
@@ -231,7 +231,7 @@ class LoggedEvent(msgspec.Struct, frozen=True):
     """One structured event of this process; long values are shortened."""
 
     seq: int
-    at: datetime
+    at: Time
     level: str
     event: str
     fields: dict[str, str]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Literal
 
 import msgspec
+
+from app.http.types.times import Time
 
 
 class LoginRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,9 +43,9 @@ class SessionDetails(msgspec.Struct, frozen=True):
     """One live session; ``current`` is the one that asks."""
 
     session_id: str
-    created_at: datetime
-    refreshed_at: datetime
-    expires_at: datetime
+    created_at: Time
+    refreshed_at: Time
+    expires_at: Time
     current: bool
 
 

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from msgspec import Meta
+
+Time = Annotated[datetime, Meta(tz=True)]
+"""A time as answers have it; so the API's description says that it is one, and in which form."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MS = (datetime.max.replace(microsecond=999_000, tzinfo=UTC) - _EPOCH) // timedelta(

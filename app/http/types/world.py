@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Literal
 
 import msgspec
 
 from app.http.errors import FieldError
+from app.http.types.times import Time
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -38,7 +38,7 @@ class WorldDetails(msgspec.Struct, frozen=True):
     tick: int
     tick_ms: int
     speed: int | float
-    now: datetime
+    now: Time
 
 
 class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):

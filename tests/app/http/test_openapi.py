@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import inspect
 import typing
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 import jsonschema
@@ -11,6 +14,7 @@ import msgspec
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from app.http import types
 from app.http.catalogue import PROBLEM_KINDS
 from app.http.endpoint import Answer, Auth, Call, Endpoint
 from app.http.endpoints import ENDPOINTS
@@ -175,11 +179,28 @@ def test_document_tells_each_problem_once_and_none_in_vain() -> None:
 @pytest.mark.parametrize(
     ("path", "method", "body", "fits"),
     [
-        ("/v1/accounts", "post", {"username": "ada", "password": "x"}, True),
-        ("/v1/accounts", "post", {"username": "ada", "password": "x", "admin": True}, False),
+        ("/v1/accounts", "post", {"username": "ada", "password": "12345678"}, True),
+        ("/v1/accounts", "post", {"username": "\ufb03", "password": "12345678"}, True),
+        ("/v1/accounts", "post", {"username": "", "password": "12345678"}, False),
+        ("/v1/accounts", "post", {"username": "a" * 257, "password": "12345678"}, False),
+        ("/v1/accounts", "post", {"username": "ada", "password": "1234567"}, False),
+        ("/v1/accounts", "post", {"username": "ada", "password": "x" * 1025}, False),
+        (
+            "/v1/accounts",
+            "post",
+            {"username": "ada", "password": "12345678", "admin": True},
+            False,
+        ),
         ("/v1/accounts", "post", {"username": "ada"}, False),
+        (
+            "/v1/accounts/me/password",
+            "put",
+            {"current_password": "x", "new_password": "1234567"},
+            False,
+        ),
         ("/v1/inventory/orders", "post", {"asset": "x", "count": 5}, True),
         ("/v1/inventory/orders", "post", {"asset": "x"}, True),
+        ("/v1/inventory/orders", "post", {"asset": "x", "count": None}, True),
         ("/v1/inventory/orders", "post", {"asset": "x", "count": 0}, False),
         ("/v1/inventory/orders", "post", {"asset": "x", "count": "5"}, False),
         ("/v1/inventory/orders", "post", {"asset": ""}, False),
@@ -193,6 +214,91 @@ def test_document_is_as_strict_as_the_server(path: str, method: str, body: Any, 
     else:
         with pytest.raises(jsonschema.ValidationError):
             check(body, described["schema"])
+
+
+def answer_types() -> list[type[msgspec.Struct]]:
+    """Give every type of the API that is no request: those alone refuse unknown members."""
+    names = [f"{types.__name__}.{each.name}" for each in iter_modules(types.__path__)]
+    found = {
+        type_
+        for name in names
+        for _, type_ in inspect.getmembers(import_module(name), inspect.isclass)
+        if issubclass(type_, msgspec.Struct)
+        if not type_.__struct_config__.forbid_unknown_fields
+    }
+    return sorted(found, key=lambda type_: type_.__name__)
+
+
+def properties() -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Give every member of every type: its name, its schema, and the schema of the whole."""
+    return [
+        (f"{whole['title']}.{name}", shape, whole)
+        for whole in DOCUMENT["components"]["schemas"].values()
+        for name, shape in whole.get("properties", {}).items()
+    ]
+
+
+def test_no_member_that_may_be_absent_has_a_default() -> None:
+    """Generators take a member with a default as one that is always there, and demand it."""
+    assert [name for name, shape, _ in properties() if "default" in shape] == []
+
+
+def test_member_that_is_left_out_of_an_answer_is_never_null() -> None:
+    """What an answer leaves out where there is none is absent, and not null as well."""
+    null = {"type": "null"}
+    told = [
+        name.rpartition(".")[2] in whole.get("required", [])
+        for name, shape, whole in properties()
+        if null in shape.get("anyOf", []) and "additionalProperties" not in whole
+    ]
+    assert told
+    assert all(told)
+    schemas = DOCUMENT["components"]["schemas"]
+    assert "errors" not in schemas["ProblemDetails"]["required"]
+    assert schemas["ProblemDetails"]["properties"]["level"] == {"type": "integer"}
+    flag = {"type": "boolean", "description": "`false` if absent"}
+    assert schemas["SessionTokens"]["properties"]["must_change_password"] == flag
+
+
+@pytest.mark.parametrize("type_", answer_types(), ids=lambda type_: type_.__name__)
+def test_answer_leaves_out_what_it_has_a_default_for(type_: type[msgspec.Struct]) -> None:
+    """A member with a default, which the document tells as one that may be absent, is left out."""
+    defaults = [
+        field.name
+        for field in msgspec.structs.fields(type_)
+        if field.default_factory is not msgspec.NODEFAULT
+        or field.default not in {msgspec.NODEFAULT, msgspec.UNSET}
+    ]
+    assert not defaults or type_.__struct_config__.omit_defaults, defaults
+
+
+def test_every_time_is_told_as_one() -> None:
+    """A generated client reads each time as a time, and a checker sees that it is one."""
+    moment = {"type": "string", "format": "date-time"}
+    times = [
+        shape
+        for name, shape, _ in properties()
+        if name.endswith(("_at", ".at", ".now", ".since")) and shape.get("type") != "integer"
+    ]
+    assert len(times) > 20
+    assert all(shape == moment or moment in shape.get("anyOf", []) for shape in times), times
+    check({"at": "2026-03-01T12:00:00Z"}, {"properties": {"at": moment}})
+    with pytest.raises(jsonschema.ValidationError):
+        check({"at": "yesterday"}, {"properties": {"at": moment}})
+
+
+def test_query_string_carries_no_null() -> None:
+    """A parameter that may be left out is left out: there is no way to write null."""
+    told = [
+        parameter
+        for path in DOCUMENT["paths"].values()
+        for operation_ in path.values()
+        for parameter in operation_["parameters"]
+    ]
+    assert told
+    for parameter in told:
+        assert "anyOf" not in parameter["schema"], parameter
+        assert parameter["schema"].get("default", 0) not in {None, ""}, parameter
 
 
 def test_a_status_that_is_an_answer_and_a_problem_is_told_as_both() -> None:
