@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from app.etags import etag_of
 from app.http.catalogue import PROBLEM_KINDS
 from app.http.endpoint import Auth, Endpoint, PathKind
 from app.http.exchange import JSON_TYPE
@@ -25,7 +26,7 @@ API_VERSION = "1"
 
 def with_openapi(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
     """Add ``GET /openapi.json`` to a table; it describes the whole table, itself included."""
-    document = b""
+    document, etag = b"", b""
 
     async def get_openapi(call: Call[None, None]) -> msgspec.Raw:  # noqa: ARG001
         """Give this document."""
@@ -39,9 +40,11 @@ def with_openapi(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
         summary="This document",
         tag="system",
         response=dict[str, Any],
+        etag=lambda _: etag,
     )
     table = (*endpoints, itself)
     document = msgspec.json.encode(describe(table))
+    etag = etag_of(document)
     return table
 
 

@@ -1,4 +1,4 @@
-"""Answers that clients may keep, over real sockets: the ruleset, which is all they draw by."""
+"""Answers that clients may keep, over real sockets: what they draw by, and what is called how."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from tests.app.http.harness import get, serving
 pytestmark = pytest.mark.usefixtures("lane")
 
 PATH = "/v1/ruleset"
+DOCUMENT = "/openapi.json"
 
 
-async def test_ruleset_is_not_sent_to_whoever_has_it() -> None:
+@pytest.mark.parametrize("path", [PATH, DOCUMENT])
+async def test_answer_is_not_sent_to_whoever_has_it(path: str) -> None:
     """Who names the tag is told 304 with the same headers and no body, who names another all."""
     async with serving() as server:
-        first = await server.client.get(PATH)
+        first = await server.client.get(path)
         assert first.headers["etag"] == etag_of(first.content).decode()
-        again = await server.client.get(PATH, headers={"If-None-Match": first.headers["etag"]})
+        again = await server.client.get(path, headers={"If-None-Match": first.headers["etag"]})
         assert (again.status_code, again.content) == (304, b"")
         for name in ("etag", "cache-control"):
             assert again.headers[name] == first.headers[name]
-        other = await server.client.get(PATH, headers={"If-None-Match": '"other"'})
+        other = await server.client.get(path, headers={"If-None-Match": '"other"'})
         assert (other.status_code, other.content) == (200, first.content)
 
 
@@ -39,7 +41,7 @@ async def test_ruleset_has_another_tag_where_other_rules_are_in_force(
     assert tags[0] == tags[1] != tags[2]
 
 
-@pytest.mark.parametrize("path", [PATH, "/"])
+@pytest.mark.parametrize("path", [PATH, DOCUMENT, "/"])
 async def test_answer_that_is_held_tells_its_length_and_sends_nothing(path: str) -> None:
     """A 304 has the length that the whole has, or none (RFC 9110, 8.6), and the next follows."""
     async with serving() as server:
