@@ -21,6 +21,13 @@ ORDER_STATES = ("queued", "running", "completed", "cancelled")
 
 AssetName = Annotated[str, Meta(min_length=1, max_length=200)]
 
+# Python's `$` also stands before a line break at the end.
+Cursor = Annotated[
+    str,
+    Meta(pattern=r"^([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})?(?!\n)$"),
+]
+"""The id of what a page begins after, of a list that is newest first; empty: the beginning."""
+
 
 class PlaceOrderRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to order: ``count`` of a unit, or the next level of a building or technology."""

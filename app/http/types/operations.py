@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from app.http.types.inventory import INTEGER_MAX
+from app.http.types.inventory import INTEGER_MAX, Cursor
 from app.http.types.times import Time
 from app.http.types.world import RulesetName
 
@@ -192,10 +192,7 @@ class Status(msgspec.Struct, frozen=True):
 class AuditQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The entries before another one; ``before`` is a page's ``next``."""
 
-    # In Python "$" alone also matches before a line feed at the end, which is no id any more.
-    before: Annotated[
-        str, Meta(pattern=r"^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$(?!\n)")
-    ] = ""
+    before: Cursor = ""
     limit: Annotated[int, Meta(ge=1, le=500)] = 50
 
 
