@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         GetLedger,
         GetOrder,
         GetQuote,
+        GetTransfer,
         Grant,
         InventoryMessage,
         ListOrders,
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
         OrderView,
         Placed,
         Sent,
+        TransferPage,
         TransferRecord,
     )
     from app.http.types.operations import LoggedEvents, Status
@@ -193,7 +195,9 @@ class Gateway:
     @overload
     async def inventory(self, message: SendTransfer) -> Sent: ...
     @overload
-    async def inventory(self, message: ListTransfers) -> tuple[TransferRecord, ...]: ...
+    async def inventory(self, message: GetTransfer) -> TransferRecord: ...
+    @overload
+    async def inventory(self, message: ListTransfers) -> TransferPage: ...
     @overload
     async def inventory(self, message: Grant) -> Granted: ...
     @overload

@@ -108,7 +108,7 @@ class Forbidden(Problem):
 
 
 class NotFound(Problem):
-    """There is no such account, asset or order."""
+    """There is no such account, asset, order or transfer."""
 
 
 class Refused(Problem):

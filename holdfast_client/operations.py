@@ -178,6 +178,7 @@ SEND = Operation(
 TRANSFERS = Operation(
     method="GET", path="/v1/transfers", query=requests.TransfersQuery, answer=TransferList
 )
+TRANSFER = Operation(method="GET", path="/v1/transfers/{transfer_id}", answer=types.Transfer)
 
 # --- operators -------------------------------------------------------------------------------
 

@@ -85,8 +85,9 @@ class LedgerQuery(Sent, frozen=True):
 
 
 class TransfersQuery(Sent, frozen=True):
-    """How many of the latest."""
+    """The transfers before another one."""
 
+    before: str
     limit: int
 
 

@@ -177,10 +177,26 @@ class Session:
         body = requests.TransferBody(to, resources, note)
         return (await self.exchange(operations.SEND, body=body, key=key)).value
 
-    async def transfers(self, limit: int = 100) -> Sequence[Transfer]:
-        """Give the latest transfers, sent and received, the latest first."""
-        query = requests.TransfersQuery(limit)
-        return (await self.exchange(operations.TRANSFERS, query=query)).value.transfers
+    def transfers(self, *, before: str = "", page: int = 100) -> Pages[Transfer, str]:
+        """Read the transfers sent and received, newest first, by pages: an async iterator.
+
+        ``before`` is the id of a transfer: those older than it, without it all of them.
+        """
+
+        async def fetch(cursor: str) -> tuple[Sequence[Transfer], str | None]:
+            query = requests.TransfersQuery(cursor, page)
+            found = (await self.exchange(operations.TRANSFERS, query=query)).value
+            return found.transfers, found.next
+
+        return Pages(fetch, before)
+
+    async def find_transfer(self, transfer_id: str) -> Transfer:
+        """Give any transfer that this account has sent or received.
+
+        Raises:
+            NotFound: ``unknown-transfer``.
+        """
+        return (await self.exchange(operations.TRANSFER, transfer_id)).value
 
     # --- the account -------------------------------------------------------------------------
 

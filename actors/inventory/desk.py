@@ -9,6 +9,7 @@ from uuid_utils import uuid7
 from actors.inventory import records
 from actors.inventory.desk_admin import freeze, grant_assets, unfreeze
 from actors.inventory.desk_transfers import (
+    get_transfer,
     list_transfers,
     receive_transfer,
     send_transfer,
@@ -27,6 +28,7 @@ from actors.inventory.messages import (
     GetLedger,
     GetOrder,
     GetQuote,
+    GetTransfer,
     Grant,
     InventoryMessage,
     ListOrders,
@@ -60,8 +62,10 @@ def carry_out(work: Work, body: InventoryMessage) -> object:
             return _place(work, body)
         case GetInventory():
             return _view(work)
-        case SendTransfer() | ReceiveTransfer() | TakeBackTransfer() | ListTransfers():
+        case SendTransfer() | ReceiveTransfer() | TakeBackTransfer():
             return _for_transfers(work, body)
+        case GetTransfer() | ListTransfers():
+            return _of_transfers(work, body)
         case GetEvents():
             return read_events(work, body)
         case Grant():
@@ -79,9 +83,7 @@ def carry_out(work: Work, body: InventoryMessage) -> object:
     return None
 
 
-def _for_transfers(
-    work: Work, body: SendTransfer | ReceiveTransfer | TakeBackTransfer | ListTransfers
-) -> object:
+def _for_transfers(work: Work, body: SendTransfer | ReceiveTransfer | TakeBackTransfer) -> object:
     match body:
         case SendTransfer():
             return send_transfer(work, body)
@@ -89,8 +91,14 @@ def _for_transfers(
             return receive_transfer(work, transfer)
         case TakeBackTransfer(transfer=transfer):
             return take_back_transfer(work, transfer)
-        case ListTransfers(limit=limit):
-            return list_transfers(work, limit)
+
+
+def _of_transfers(work: Work, body: GetTransfer | ListTransfers) -> LookUp:
+    match body:
+        case GetTransfer(transfer_id=transfer_id):
+            return get_transfer(work, transfer_id)
+        case ListTransfers(before=before, limit=limit):
+            return list_transfers(work, before, limit)
 
 
 def _for_owner(

@@ -20,9 +20,10 @@ from actors.inventory.errors import (
     TransfersDisabled,
     TransferToSelf,
     UnknownReceiver,
+    UnknownTransfer,
 )
 from actors.inventory.records import Answered
-from actors.inventory.views import TransferRecord
+from actors.inventory.views import TransferPage, TransferRecord
 from actors.inventory.work import Dispatch, LookUp
 
 if TYPE_CHECKING:
@@ -127,14 +128,29 @@ def take_back_transfer(work: Work, transfer: TransferRecord) -> TransferRecord:
     return _settle(work, transfer, "returned")
 
 
-def list_transfers(work: Work, limit: int) -> LookUp:
-    """Look up the latest transfers of both directions."""
+def get_transfer(work: Work, transfer_id: str) -> LookUp:
+    """Look up a transfer; to who neither sent nor received it there is none."""
+    account_id = work.account_id
 
-    def merged(rows: Sequence[Sequence[Row]]) -> tuple[TransferRecord, ...]:
+    def found(rows: Sequence[Sequence[Row]]) -> TransferRecord | UnknownTransfer:
+        for transfer in map(records.transfer_from_row, rows[0]):
+            if account_id in {transfer.sender_id, transfer.receiver_id}:
+                return transfer
+        return UnknownTransfer(transfer_id)
+
+    return LookUp((records.transfers_read((transfer_id,)),), found)
+
+
+def list_transfers(work: Work, before: str | None, limit: int) -> LookUp:
+    """Look up a page of the transfers of both directions."""
+
+    def merged(rows: Sequence[Sequence[Row]]) -> TransferPage:
         found = [records.transfer_from_row(row) for side in rows for row in side]
-        return tuple(sorted(found, key=lambda transfer: transfer.id, reverse=True)[:limit])
+        found.sort(key=lambda transfer: transfer.id, reverse=True)
+        page = tuple(found[:limit])
+        return TransferPage(page, page[-1].id if len(found) > limit else None)
 
-    return LookUp(records.transfer_reads(work.account_id, limit), merged)
+    return LookUp(records.transfer_reads(work.account_id, before, limit), merged)
 
 
 def _settle(work: Work, transfer: TransferRecord, state: str) -> TransferRecord:

@@ -17,6 +17,7 @@
     ├── RulesetMismatch            (removed: what is owned and the new ruleset does not have)
     ├── TransfersDisabled
     ├── UnknownReceiver
+    ├── UnknownTransfer            (transfer_id)
     ├── TransferToSelf
     ├── TransferLimit              (left: resource -> whole units that may still be sent today)
     ├── TransferReturned           (transfer_id; the receiver could not take it in)
@@ -130,6 +131,14 @@ class UnknownReceiver(InventoryError):
 
     def __init__(self) -> None:
         super().__init__("there is no such account")
+
+
+class UnknownTransfer(InventoryError):
+    """This account has neither sent nor received such a transfer."""
+
+    def __init__(self, transfer_id: str) -> None:
+        super().__init__(f"no transfer {transfer_id}")
+        self.transfer_id = transfer_id
 
 
 class TransferToSelf(InventoryError):

@@ -106,11 +106,22 @@ class SendTransfer(msgspec.Struct, frozen=True, gc=False):
     fingerprint: bytes
 
 
+class GetTransfer(msgspec.Struct, frozen=True, gc=False):
+    """Answers the `TransferRecord` of a transfer that the account sent or received."""
+
+    account_id: str
+    transfer_id: str
+
+
 class ListTransfers(msgspec.Struct, frozen=True, gc=False):
-    """Answers the latest ``limit`` transfers sent or received, newest first."""
+    """Answers a `TransferPage`: up to ``limit`` transfers sent or received, newest first.
+
+    They are those older than the transfer ``before``, or the latest ones where that is None.
+    """
 
     account_id: str
     limit: int
+    before: str | None = None
 
 
 class ReceiveTransfer(msgspec.Struct, frozen=True, gc=False):
@@ -173,6 +184,7 @@ InventoryMessage: TypeAlias = (
     | GetLedger
     | GetEvents
     | SendTransfer
+    | GetTransfer
     | ListTransfers
     | ReceiveTransfer
     | TakeBackTransfer

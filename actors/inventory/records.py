@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
+from uuid import UUID
 
 import msgspec
 
@@ -194,19 +195,28 @@ def entry_from_row(row: Row) -> LedgerEntry:
     )
 
 
-def transfer_reads(account_id: str, limit: int) -> tuple[Read, Read]:
-    """Give the reads of the latest transfers that an account sent, and received."""
+def transfer_reads(account_id: str, before: str | None, limit: int) -> tuple[Read, Read]:
+    """Give the reads of the transfers older than ``before`` that an account sent, and received.
+
+    Each is of one more than the page has, to see whether it is the last.
+    """
     sent, received = (
         Read(
             "transfers",
             where={side: account_id},
+            at_most=None if before is None else ("transfer_id", _uuid_below(before)),
             order_by="transfer_id",
             descending=True,
-            limit=limit,
+            limit=limit + 1,
         )
         for side in ("sender", "receiver")
     )
     return sent, received
+
+
+def _uuid_below(uuid: str) -> str:
+    # Below the lowest there is none; no transfer has the lowest for its id either.
+    return str(UUID(int=max(0, UUID(uuid).int - 1)))
 
 
 def sent_since_read(account_id: str, after_ms: int) -> Read:

@@ -114,6 +114,13 @@ class TransferRecord(msgspec.Struct, frozen=True, gc=False):
     ruleset: str = ""
 
 
+class TransferPage(msgspec.Struct, frozen=True, gc=False):
+    """A page of transfers, newest first; ``next`` is the ``before`` of the next page."""
+
+    transfers: tuple[TransferRecord, ...]
+    next: str | None
+
+
 class EventPage(msgspec.Struct, frozen=True, gc=False):
     """A page of what happened: entries, the orders and transfers that they tell of, by id.
 

@@ -103,6 +103,12 @@ _KINDS = (
         "This account has no order of this id.",
     ),
     ProblemKind(
+        "unknown-transfer",
+        HTTPStatus.NOT_FOUND,
+        "No such transfer",
+        "This account has neither sent nor received a transfer of this id.",
+    ),
+    ProblemKind(
         "method-not-allowed",
         HTTPStatus.METHOD_NOT_ALLOWED,
         "Method not allowed",

@@ -234,6 +234,7 @@ _MAPPERS: Mapping[type[BaseException], Callable[[Any], Problem]] = MappingProxyT
         inventory.InvalidAmount: _invalid_field("resources"),
         inventory.TransfersDisabled: _plain("transfers-disabled"),
         inventory.UnknownReceiver: _fixed("unknown-account", "there is no such account"),
+        inventory.UnknownTransfer: _plain("unknown-transfer"),
         inventory.TransferToSelf: _invalid_field("to"),
         inventory.TransferLimit: _transfer_limit,
         inventory.TransferReturned: _transfer_returned,

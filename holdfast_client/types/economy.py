@@ -49,6 +49,10 @@ class Transfer(msgspec.Struct, frozen=True):
 
 
 class TransferList(msgspec.Struct, frozen=True):
-    """Transfers sent and received, the latest first."""
+    """A page of transfers, newest first.
+
+    ``next`` is the ``before`` of the next page, None at the end.
+    """
 
     transfers: list[Transfer]
+    next: str | None

@@ -113,9 +113,17 @@ async def test_client_sends_resources(server: Server) -> None:
         name = (await bob.account()).username
         transfer = await ann.send(name, {"gold": 7}, note="for the mill")
         assert (transfer.receiver, transfer.state) == (name, "delivered")
-        assert [each.id for each in await ann.transfers()] == [transfer.id]
-        assert (await bob.transfers(limit=1))[0].note == "for the mill"
+        assert [each.id async for each in ann.transfers()] == [transfer.id]
+        assert (await anext(bob.transfers(page=1))).note == "for the mill"
         assert (await bob.inventory()).resources["gold"].amount == 1007
+        for side in (ann, bob):
+            assert await side.find_transfer(transfer.id) == transfer
+        with pytest.raises(NotFound, match="unknown-transfer"):
+            await (await join(client)).find_transfer(transfer.id)
+        more = [(await bob.send(mine, {"gold": 1})).id for mine in [transfer.sender] * 2]
+        newest_first = [*more[::-1], transfer.id]
+        assert [each.id for each in await ann.transfers(page=1).all()] == newest_first
+        assert [each.id async for each in ann.transfers(before=more[1])] == newest_first[1:]
 
 
 @on_both_backends(virtual_time=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING
 
 import pytest
@@ -86,6 +87,48 @@ async def test_transfer_has_arrived_when_it_is_answered(pair: tuple[Player, Play
         [entry] = [e for e in await check_books(player) if e["cause"] == cause]
         assert entry["transfer_id"] == transfer["id"]
         assert (await player.get("/v1/transfers"))["transfers"] == [transfer]
+
+
+async def test_transfers_are_read_page_by_page(pair: tuple[Player, Player]) -> None:
+    """Newest first, sent and received in one list, and nothing moves while more are sent."""
+    ann, bob = pair
+    ids: list[str] = []
+    for sender, receiver in ((ann, bob), (bob, ann)) * 3:
+        ids.append((await sender.transfer(receiver.name, {"gold": 1})).json()["id"])
+    for player in pair:
+        found: list[str] = []
+        before: str | None = ""
+        while before is not None:
+            page = await player.get(f"/v1/transfers?before={before}&limit=4")
+            found += [each["id"] for each in page["transfers"]]
+            before = page["next"]
+            assert before is None or before == found[-1]
+            ids.append((await ann.transfer(bob.name, {"gold": 1})).json()["id"])
+        # Two pages were read, and one more was sent after each.
+        assert found == ids[-3::-1][: len(found)]
+        assert len(found) == len(ids) - 2
+    nobody = "00000000-0000-0000-0000-000000000000"
+    assert await ann.get(f"/v1/transfers?before={nobody}") == {"transfers": [], "next": None}
+
+
+async def test_transfer_is_found_by_its_two_sides(
+    pair: tuple[Player, Player], http: Client
+) -> None:
+    """Sender and receiver read the same; to a third, who knows the id, there is none."""
+    sender, receiver = pair
+    transfer = (await sender.transfer(receiver.name, {"gold": 3})).json()
+    path = f"/v1/transfers/{transfer['id']}"
+    for player in pair:
+        assert await player.get(path) == transfer
+    third = await Player.join(http)
+    foreign = refused(await third.send("GET", path), 404, "unknown-transfer")
+    for place in (uuid.uuid4(), "nothing"):
+        answer = await third.send("GET", f"/v1/transfers/{place}")
+        assert refused(answer, 404, "unknown-transfer").keys() == foreign.keys()
+    refused(await http.get(path), 401, "invalid-token")
+    erased = await sender.send("DELETE", "/v1/accounts/me", {"password": PASSWORD})
+    assert erased.status_code == 204
+    assert await receiver.get(path) == {**transfer, "from": "", "note": ""}
 
 
 async def test_transfer_sent_again_is_one_transfer(pair: tuple[Player, Player]) -> None:

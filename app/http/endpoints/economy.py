@@ -8,7 +8,13 @@ from msgspec import UNSET
 
 from actors.authx.errors import InvalidUsername, UnknownAccount
 from actors.authx.messages import FindAccount
-from actors.inventory.messages import GetForecast, GetQuote, ListTransfers, SendTransfer
+from actors.inventory.messages import (
+    GetForecast,
+    GetQuote,
+    GetTransfer,
+    ListTransfers,
+    SendTransfer,
+)
 from app.http.endpoint import Answer, Auth, Endpoint
 from app.http.endpoints.views import in_order, inventory_details
 from app.http.types.economy import (
@@ -80,11 +86,18 @@ async def send_transfer(call: Call[SendTransferRequest, None]) -> Answer[Transfe
     return Answer(transfer, OK, _REPLAYED) if sent.replayed else Answer(transfer)
 
 
+async def get_transfer(call: Call[None, None]) -> TransferDetails:
+    """Give any transfer that the caller sent or received."""
+    message = GetTransfer(call.caller.account_id, call.path["transfer_id"])
+    return transfer_details(await call.gateway.inventory(message))
+
+
 async def list_transfers(call: Call[None, TransfersQuery]) -> TransferList:
-    """Give the latest transfers that the caller sent or received."""
-    message = ListTransfers(call.caller.account_id, call.query.limit)
-    transfers = await call.gateway.inventory(message)
-    return TransferList([transfer_details(transfer) for transfer in transfers])
+    """Give a page of the transfers that the caller sent or received."""
+    query = call.query
+    message = ListTransfers(call.caller.account_id, query.limit, query.before or None)
+    page = await call.gateway.inventory(message)
+    return TransferList([transfer_details(each) for each in page.transfers], page.next)
 
 
 def transfer_details(transfer: TransferRecord) -> TransferDetails:
@@ -150,11 +163,21 @@ ECONOMY = (
         method="GET",
         path="/v1/transfers",
         handler=list_transfers,
-        summary="The latest transfers, sent and received",
+        summary="The transfers sent and received, newest first",
         tag="transfers",
         auth=Auth.PLAYER,
         query=TransfersQuery,
         response=TransferList,
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/transfers/{transfer_id:uuid}",
+        handler=get_transfer,
+        summary="Any transfer with its state",
+        tag="transfers",
+        auth=Auth.PLAYER,
+        response=TransferDetails,
+        absent="unknown-transfer",
     ),
 )
 """The endpoints of quotes, forecasts and transfers."""

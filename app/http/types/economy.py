@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from app.http.types.inventory import INTEGER_MAX, AssetName
+from app.http.types.inventory import INTEGER_MAX, AssetName, Cursor
 from app.http.types.times import Time
 
 FORECAST_SECONDS_MAX = 10 * 365 * 86_400
@@ -75,12 +75,17 @@ class TransferDetails(msgspec.Struct, frozen=True):
 
 
 class TransfersQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How many of the latest transfers."""
+    """The transfers before another one; ``before`` is a page's ``next``."""
 
+    before: Cursor = ""
     limit: Annotated[int, Meta(ge=1, le=500)] = 100
 
 
 class TransferList(msgspec.Struct, frozen=True):
-    """Transfers sent and received, the latest first."""
+    """A page of transfers sent and received, newest first.
+
+    ``next`` is the ``before`` of the next page, null at the end.
+    """
 
     transfers: list[TransferDetails]
+    next: str | None

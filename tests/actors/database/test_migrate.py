@@ -227,11 +227,27 @@ _PENDING = (
 )
 
 
+_SOMEBODY = "'0197f0a0-0000-7000-8000-000000000001'"
+_SENT, _RECEIVED = (
+    f"select * from transfers where {side} = {_SOMEBODY} and transfer_id <= {_SOMEBODY}"  # noqa: S608
+    " order by transfer_id desc limit 101"
+    for side in ("sender", "receiver")
+)
+_TRANSFER = f"select * from transfers where transfer_id = any(array[{_SOMEBODY}]::uuid[])"  # noqa: S608
+
+
 @pytest.mark.parametrize(
-    ("sql", "index"), [(_DUE, "inventories_due"), (_PENDING, "orders_pending")]
+    ("sql", "index"),
+    [
+        (_DUE, "inventories_due"),
+        (_PENDING, "orders_pending"),
+        (_SENT, "transfers_sender"),
+        (_RECEIVED, "transfers_receiver"),
+        (_TRANSFER, "transfers_pkey"),
+    ],
 )
 async def test_schema_hot_queries_use_their_index(database_dsn: str, sql: str, index: str) -> None:
-    """What is due, and what an account waits for, is found by index and not by reading all."""
+    """What is due, waited for, sent and received is found by index and not by reading all."""
 
     async def script(session: Session) -> str:
         async with session.transaction():

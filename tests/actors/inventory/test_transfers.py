@@ -17,8 +17,9 @@ from actors.inventory.errors import (
     TransfersDisabled,
     TransferToSelf,
     UnknownReceiver,
+    UnknownTransfer,
 )
-from actors.inventory.messages import ListTransfers, SendTransfer
+from actors.inventory.messages import GetTransfer, ListTransfers, SendTransfer
 from bus import ActorStopped, BusError, ReplyTimeout, Topic
 from tests.actors.inventory.world import TOWN, Tampered, World, a_world, account, ruleset
 
@@ -297,7 +298,7 @@ async def test_transfer_on_its_way_follows_the_names_of_the_rules(
         changed = {entry.cause: entry.changes for entry in (await world.ledger(BEN)).entries}
         assert changed["transfer-received"]["dime"].delta == 20
         assert changed["transfer-returned"]["log"].delta == 25
-        [record] = [t for t in await world.ask(ListTransfers(ANN, 9)) if t.id == arriving.id]
+        record = await world.ask(GetTransfer(ANN, arriving.id))
         assert record.resources == {"gold": 20}
 
 
@@ -336,8 +337,47 @@ async def test_transfers_are_listed_for_both_sides(autojump_clock: MockClock) ->
         second = (await world.send(BEN, ANN, gold=2)).transfer
         for who in (ANN, BEN):
             listed = await world.ask(ListTransfers(who, 10))
-            assert [transfer.id for transfer in listed] == [second.id, first.id]
-        assert len(await world.ask(ListTransfers(ANN, 1))) == 1
+            assert [transfer.id for transfer in listed.transfers] == [second.id, first.id]
+            assert listed.next is None
+
+
+async def test_transfers_are_listed_in_pages_that_stand_still(autojump_clock: MockClock) -> None:
+    """What is sent while somebody turns the pages moves nothing from one to another."""
+    async with a_world() as world:
+        sent = [(await _either_way(world, n)).id for n in range(5)]
+        pages: list[list[str]] = []
+        before: str | None = None
+        while before is not None or not pages:
+            page = await world.ask(ListTransfers(ANN, 2, before))
+            pages.append([transfer.id for transfer in page.transfers])
+            before = page.next
+            await _either_way(world, len(pages))
+        newest, *rest = [sent[::-1][n : n + 2] for n in range(0, 5, 2)]
+        assert pages == [newest, *rest]
+        for page_size in (7, 8, 9):
+            whole = await world.ask(ListTransfers(ANN, page_size))
+            assert (len(whole.transfers), whole.next is None) == (min(8, page_size), page_size >= 8)
+        none_before = "00000000-0000-0000-0000-000000000000"
+        for oldest in (sent[0], none_before):
+            page = await world.ask(ListTransfers(ANN, 2, oldest))
+            assert (page.transfers, page.next) == ((), None)
+
+
+async def _either_way(world: World, number: int) -> TransferRecord:
+    sender, receiver = (ANN, BEN) if number % 2 else (BEN, ANN)
+    return (await world.send(sender, receiver, gold=1)).transfer
+
+
+async def test_transfer_is_found_by_both_sides_alone(autojump_clock: MockClock) -> None:
+    """Sender and receiver find it; to anybody else it is not there, as if there were none."""
+    async with a_world() as world:
+        sent = (await world.send(ANN, BEN, gold=1)).transfer
+        for who in (ANN, BEN):
+            assert await world.ask(GetTransfer(who, sent.id)) == sent
+        for who, transfer_id in ((account(3), sent.id), (ANN, account(3))):
+            with pytest.raises(UnknownTransfer) as refusal:
+                await world.ask(GetTransfer(who, transfer_id))
+            assert refusal.value.transfer_id == transfer_id
 
 
 async def _send(world: World, sender: str, receiver: str, key: str) -> None:

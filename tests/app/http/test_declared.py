@@ -20,6 +20,7 @@ from actors.inventory.messages import (
     GetLedger,
     GetOrder,
     GetQuote,
+    GetTransfer,
     Grant,
     ListOrders,
     ListTransfers,
@@ -51,7 +52,12 @@ DOCUMENT: dict[str, Any] = describe(with_openapi(ENDPOINTS))
 PATHS: dict[str, dict[str, Any]] = DOCUMENT["paths"]
 HEADERS = {name.lower() for name in DOCUMENT["components"]["headers"]}
 
-PARAMETERS = {"order_id": ORDER_ID, "account_id": ACCOUNT_ID, "session_id": SESSION_ID}
+PARAMETERS = {
+    "order_id": ORDER_ID,
+    "transfer_id": ORDER_ID,
+    "account_id": ACCOUNT_ID,
+    "session_id": SESSION_ID,
+}
 BODIES: dict[str, Any] = {
     "place_order": {"asset": "x"},
     "send_transfer": {"to": "bob", "resources": {"metal": 1}},
@@ -65,6 +71,7 @@ ASKED_OF_INVENTORIES = (
     GetLedger,
     GetOrder,
     GetQuote,
+    GetTransfer,
     Grant,
     ListOrders,
     ListTransfers,

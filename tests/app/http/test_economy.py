@@ -10,8 +10,14 @@ from actors.authx import errors as authx
 from actors.authx.messages import FindAccount
 from actors.inventory import errors as inventory
 from actors.inventory.engine import Quote
-from actors.inventory.messages import GetForecast, GetQuote, ListTransfers, SendTransfer
-from actors.inventory.views import Sent, TransferRecord
+from actors.inventory.messages import (
+    GetForecast,
+    GetQuote,
+    GetTransfer,
+    ListTransfers,
+    SendTransfer,
+)
+from actors.inventory.views import Sent, TransferPage, TransferRecord
 from app.http.types.economy import FORECAST_SECONDS_MAX
 from tests.app.http.harness import (
     ACCOUNT,
@@ -85,7 +91,10 @@ def economy() -> FakeWorld:
         GetQuote: BUILDING,
         FindAccount: OTHER,
         SendTransfer: Sent(TRANSFER, replayed=False),
-        ListTransfers: (TRANSFER, changed(TRANSFER, state="sent", settled_at_ms=None)),
+        GetTransfer: TRANSFER,
+        ListTransfers: TransferPage(
+            (TRANSFER, changed(TRANSFER, state="sent", settled_at_ms=None)), TRANSFER_ID
+        ),
     }
     return world
 
@@ -304,6 +313,60 @@ async def test_transfers_are_listed() -> None:
     async with serving(world) as server:
         response = await server.client.get("/v1/transfers?limit=2", headers=BEARER)
         on_its_way = {**TRANSFER_JSON, "state": "sent", "settled_at": None}
-        assert response.json() == {"transfers": [TRANSFER_JSON, on_its_way]}
+        assert response.json() == {"transfers": [TRANSFER_JSON, on_its_way], "next": TRANSFER_ID}
         assert world.asked_for(ListTransfers) == [ListTransfers(ACCOUNT_ID, 2)]
-        assert (await server.client.get("/v1/transfers?limit=0", headers=BEARER)).status_code == 422
+
+
+async def test_transfers_are_read_page_by_page() -> None:
+    """A page begins after the transfer that is named; ``next`` is null at the end."""
+    world = economy()
+    world.answers[ListTransfers] = TransferPage((TRANSFER,), None)
+    async with serving(world) as server:
+        url = f"/v1/transfers?before={OTHER_ID}&limit=500"
+        response = await server.client.get(url, headers=BEARER)
+        assert response.json() == {"transfers": [TRANSFER_JSON], "next": None}
+        assert world.asked_for(ListTransfers) == [ListTransfers(ACCOUNT_ID, 500, OTHER_ID)]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=0",
+        "limit=501",
+        "before=x",
+        f"before={TRANSFER_ID}x",
+        f"before={TRANSFER_ID}%0A",
+        "before=%0A",
+        "before=1&before=2",
+        "after=1",
+    ],
+)
+async def test_transfers_that_cannot_be_listed_are_422(query: str) -> None:
+    """Only a transfer's id is a place to go on from."""
+    world = economy()
+    async with serving(world) as server:
+        response = await server.client.get(f"/v1/transfers?{query}", headers=BEARER)
+        assert response.status_code == 422
+        assert not world.asked_for(ListTransfers)
+
+
+@pytest.mark.parametrize("shown", [TRANSFER_ID, TRANSFER_ID.upper()])
+async def test_transfer_is_found_by_its_id(shown: str) -> None:
+    """A transfer is asked for in the caller's name, however its id is written."""
+    world = economy()
+    async with serving(world) as server:
+        response = await server.client.get(f"/v1/transfers/{shown}", headers=BEARER)
+        assert (response.status_code, response.json()) == (200, TRANSFER_JSON)
+        assert world.asked_for(GetTransfer) == [GetTransfer(ACCOUNT_ID, TRANSFER_ID)]
+
+
+@pytest.mark.parametrize("shown", [TRANSFER_ID, "x", f"{TRANSFER_ID}x", "%00"])
+async def test_transfer_that_is_not_the_callers_is_not_there(shown: str) -> None:
+    """Another's, none at all, and what is no id: one and the same refusal."""
+    world = economy()
+    world.answers[GetTransfer] = inventory.UnknownTransfer(TRANSFER_ID)
+    async with serving(world) as server:
+        response = await server.client.get(f"/v1/transfers/{shown}", headers=BEARER)
+        assert response.status_code == 404
+        assert response.json()["type"] == "/problems/unknown-transfer"
+        assert bool(world.asked_for(GetTransfer)) == (shown == TRANSFER_ID)

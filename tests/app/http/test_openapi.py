@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import inspect
+import json
 import typing
 from importlib import import_module
 from pkgutil import iter_modules

@@ -56,6 +56,7 @@ ROWS: list[tuple[Exception, int, str]] = [
     (authx.UnknownAccount("x"), 404, "unknown-account"),
     (inventory.UnknownAsset("x"), 404, "unknown-asset"),
     (inventory.UnknownOrder("x"), 404, "unknown-order"),
+    (inventory.UnknownTransfer("x"), 404, "unknown-transfer"),
     (inventory.OrderNotPending("x", "completed"), 409, "order-not-pending"),
     (inventory.InsufficientResources({"metal": 5}), 409, "insufficient-resources"),
     (inventory.PrerequisitesMissing({"lab": 2}), 409, "prerequisites-missing"),
