@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _REF: Final = "#/components/schemas/{name}"
-_NULL: Final = {"type": "null"}
-_NOTHING: Final[tuple[object, ...]] = (None, "", [], {})
-"""Defaults that say nothing: what is absent would be nothing anyway."""
 
 
 def schemas_of(types: Sequence[Any]) -> tuple[dict[Any, Any], dict[str, Any]]:
@@ -33,8 +30,8 @@ def query_parameters(type_: type[Any]) -> list[dict[str, Any]]:
     schema: dict[str, Any] = components[type_.__name__]
     parameters: list[dict[str, Any]] = []
     for name, shape in schema["properties"].items():
-        if "default" in shape and shape["default"] in _NOTHING:
-            del shape["default"]
+        if _says_nothing(shape.get("default")):
+            shape.pop("default", None)
         # No query string can say null.
         _exclude_null(shape)
         required = name in schema["required"]
@@ -52,19 +49,21 @@ def _tell_absence(component: dict[str, Any]) -> None:
         if "default" not in shape:
             continue
         default = shape.pop("default")
-        if default not in _NOTHING:
+        if not _says_nothing(default):
             shape["description"] = f"`{msgspec.json.encode(default).decode()}` if absent"
         if not is_request:
             _exclude_null(shape)
 
 
+def _says_nothing(default: object) -> bool:
+    # What is absent would be nothing anyway.
+    return default in (None, "", [], {})
+
+
 def _exclude_null(shape: dict[str, Any]) -> None:
-    kinds: list[dict[str, Any]] = shape.get("anyOf", [])
-    if _NULL not in kinds:
-        return
-    left = [kind for kind in kinds if kind != _NULL]
-    if len(left) > 1:
-        shape["anyOf"] = left
-    else:
-        del shape["anyOf"]
+    kinds: list[dict[str, Any]] = shape.pop("anyOf", [])
+    left = [kind for kind in kinds if kind.get("type") != "null"]
+    if len(left) == 1:
         shape.update(left[0])
+    elif left:
+        shape["anyOf"] = left
