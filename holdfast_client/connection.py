@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import dataclass
 from itertools import count
@@ -15,6 +16,7 @@ from holdfast_client.errors import (
     CannotConnect,
     DeadlineExceeded,
     HoldfastError,
+    InvalidArgument,
     NoAnswer,
     Problem,
     UnexpectedAnswer,
@@ -25,6 +27,7 @@ from holdfast_client.retry import Repeat, may_repeat, retry_after_s
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Sequence
 
     from holdfast_client.operations import Operation
     from holdfast_client.requests import Sent
@@ -34,6 +37,9 @@ T = TypeVar("T")
 
 _TEXT_MAX: Final = 200
 """How much of an unexpected answer is told."""
+
+_KEY: Final = re.compile(r"[!-~]{1,255}")
+_TOKEN: Final = re.compile(r"[!-~]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,25 +93,41 @@ class Connection:
         last failure. Cancelled, it leaves nothing behind; a command may have taken effect.
 
         Raises:
+            InvalidArgument: there is no request for this; nothing was sent.
             Problem: the server refuses.
             NoAnswer, UnexpectedAnswer: it cannot be had.
         """
-        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        headers = {} if token is None else bearer(token)
         if operation.repeat is Repeat.KEYED:
-            headers["Idempotency-Key"] = key or uuid.uuid4().hex
+            headers["Idempotency-Key"] = uuid.uuid4().hex if key is None else _checked(key)
+        try:
+            request = self._request(operation, values, query, body, headers)
+        except UnicodeEncodeError:
+            raise InvalidArgument("a text holds a lone surrogate, which is no Unicode") from None
+        except httpx.InvalidURL as error:
+            raise InvalidArgument(f"no address can be made of this: {error}") from None
+        response = await self._insist(request, operation, call_s or self._deadlines.call_s)
+        return _read(response, operation)
+
+    def _request(
+        self,
+        operation: Operation[Any],
+        values: Sequence[str],
+        query: Sent | None,
+        body: Sent | None,
+        headers: dict[str, str],
+    ) -> httpx.Request:
         content = None
         if body is not None:
             content = msgspec.json.encode(body)
             headers["Content-Type"] = "application/json"
-        request = self._http.build_request(
+        return self._http.build_request(
             operation.method,
             operation.target(*values),
             params=query_string(query),
             content=content,
             headers=headers,
         )
-        response = await self._insist(request, operation, call_s or self._deadlines.call_s)
-        return _read(response, operation)
 
     async def _insist(
         self, request: httpx.Request, operation: Operation[Any], call_s: float
@@ -172,6 +194,23 @@ class Connection:
                 await response.aclose()
             raise failure_of(response)
         raise DeadlineExceeded(f"{told(request)}: no answer within {attempt_s:.3g} s")
+
+
+def bearer(token: str) -> dict[str, str]:
+    """Give the header that says who asks.
+
+    Raises:
+        InvalidArgument: no server can have given this token.
+    """
+    if _TOKEN.fullmatch(token) is None:
+        raise InvalidArgument("an access token consists of visible ASCII characters")
+    return {"Authorization": f"Bearer {token}"}
+
+
+def _checked(key: str) -> str:
+    if _KEY.fullmatch(key) is None:
+        raise InvalidArgument("an idempotency key has 1 to 255 visible ASCII characters")
+    return key
 
 
 async def send(

@@ -3,6 +3,7 @@
 ::
 
     HoldfastError
+    ├── InvalidArgument          what was given cannot be sent, and was not; also a ValueError
     ├── NoAnswer                 nothing came back (sent: whether the server may have acted)
     │   ├── CannotConnect        nobody listens, or no connection in time: nothing was done
     │   └── DeadlineExceeded     the answer did not come in time
@@ -33,6 +34,10 @@ Members: TypeAlias = "Mapping[str, Any]"
 
 class HoldfastError(Exception):
     """Whatever keeps a call from giving its result; the text is one line."""
+
+
+class InvalidArgument(HoldfastError, ValueError):
+    """An argument is nothing that can be sent: nothing was."""
 
 
 class NoAnswer(HoldfastError):

@@ -12,6 +12,7 @@ import anyio
 import httpx
 import msgspec
 
+from holdfast_client.connection import bearer
 from holdfast_client.errors import (
     DeadlineExceeded,
     HoldfastError,
@@ -161,7 +162,7 @@ class EventStream:
 
     async def _open(self, token: str) -> httpx.Response:
         headers = {
-            "Authorization": f"Bearer {token}",
+            **bearer(token),
             "Accept": "text/event-stream",
             "Accept-Encoding": "identity",
         }

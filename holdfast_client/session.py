@@ -42,7 +42,8 @@ class Session:
     Its token is renewed when it is about to expire. A command takes effect once, however often it
     has to be sent: its idempotency key is made up, or given as ``key`` by whoever wants to send it
     again later (after a restart, say). Every call raises `Unauthorized` when the session has
-    ended, `ServerBusy` or `NoAnswer` when the server cannot do it now.
+    ended, `ServerBusy` or `NoAnswer` when the server cannot do it now, and `InvalidArgument` when
+    what it is given cannot be sent.
     """
 
     def __init__(self, connection: Connection, credentials: Credentials) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import anyio
 import httpx
+import msgspec
 import pytest
 
 from holdfast_client import (
@@ -11,6 +12,8 @@ from holdfast_client import (
     Client,
     DeadlineExceeded,
     Forbidden,
+    HoldfastError,
+    InvalidArgument,
     InvalidRequest,
     NoAnswer,
     NotFound,
@@ -25,6 +28,7 @@ from holdfast_client import (
     operations,
 )
 from holdfast_client.requests import OrderBody
+from holdfast_client.types import SessionTokens
 from tests.client.backends import on_both_backends
 from tests.client.servers import ORDER, WORLD, Script, client, problem, silence, tokens
 
@@ -251,6 +255,50 @@ async def test_call_takes_any_text_into_a_path() -> None:
         with pytest.raises(NotFound):
             await opened.exchange(operations.QUOTE, "../../hut:1?x#y")
     assert script.requests[0].url.raw_path == b"/v1/inventory/quotes/..%2F..%2Fhut%3A1%3Fx%23y"
+
+
+SURROGATE = "\ud800"
+
+
+@pytest.mark.parametrize("key", ["", "ключ", "a\nb", "a b", "\x7f", SURROGATE, "x" * 256])
+@on_both_backends()
+async def test_call_refuses_a_key_that_no_header_can_carry(key: str) -> None:
+    """What the server would not take for a key is told at once, and no other key is made up."""
+    script = Script(httpx.Response(201, json=ORDER))
+    async with client(script) as opened:
+        with pytest.raises(InvalidArgument, match="1 to 255 visible ASCII") as caught:
+            await opened.exchange(PLACE, body=HUT, key=key)
+        assert isinstance(caught.value, HoldfastError)
+        assert isinstance(caught.value, ValueError)
+        assert (await opened.exchange(PLACE, body=HUT, key="~" * 255)).value.asset == "hut"
+    assert len(script.requests) == 1
+
+
+@on_both_backends()
+async def test_call_refuses_what_is_no_text() -> None:
+    """A lone surrogate in a body, a path, a query or a token is told at once, nothing is sent."""
+    script = Script(problem(404, "unknown-asset"))
+    usual = msgspec.convert(tokens(1), SessionTokens)
+    broken = msgspec.structs.replace(usual, access_token=f"v4.{SURROGATE}")
+    async with client(script) as opened:
+        session = opened.resume(usual)
+        for call in (
+            lambda: opened.register(SURROGATE, "correct horse"),
+            lambda: opened.log_in("ann", f"correct {SURROGATE}"),
+            lambda: session.order(SURROGATE),
+            lambda: session.send("bob", {SURROGATE: 1}),
+            lambda: session.quote(SURROGATE),
+            lambda: session.admin.accounts(SURROGATE).all(),
+            lambda: session.quote("x" * 70_000),
+            lambda: opened.resume(broken).inventory(),
+            lambda: opened.resume(broken).events().__aenter__(),
+        ):
+            began = anyio.current_time()
+            with pytest.raises(InvalidArgument) as caught:
+                await call()
+            assert SURROGATE not in str(caught.value)
+            assert anyio.current_time() == began
+    assert script.requests == []
 
 
 @pytest.mark.parametrize("url", ["nonsense", "ftp://server", "http://", "http://[::1"])
