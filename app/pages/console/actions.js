@@ -1,6 +1,6 @@
 // What an operator may do to an account; each is asked about first, and each says why.
 
-import { call, command, newKey } from "../shared/api.js";
+import { call, commands } from "../shared/api.js";
 import { Missing, ask } from "../shared/dialog.js";
 import { h, number, plural, setText, signed } from "../shared/dom.js";
 import { field } from "../shared/forms.js";
@@ -73,7 +73,7 @@ export function grant(context, account, inventory) {
   const more = h("button", { type: "button", class: "quiet small", onclick: () => add().focus() }, "Another asset");
   const content = [rows, h("div", { class: "grant-more" }, more, refusal), outcome, reason.node];
   const changesField = { input: more, refuse: (text) => setText(refusal, text) };
-  let sent = { body: "", key: "" };
+  const command = commands(`${path(account)}/grants`);
   let count = 0;
 
   function add() {
@@ -119,10 +119,7 @@ export function grant(context, account, inventory) {
   async function act() {
     const body = { changes: changes(), reason: reasonOf(reason) };
     if (Object.keys(body.changes).length === 0) throw new Missing("changes", "Choose by how much something changes.");
-    // The same grant keeps its key until it was answered: it is never made twice.
-    const text = JSON.stringify(body);
-    if (sent.body !== text) sent = { body: text, key: newKey() };
-    const made = await command(`${path(account)}/grants`, body, sent.key);
+    const made = await command(body);
     const told = Object.entries(made.changes).map(([name, { delta, balance }]) => `${context.title(name)} ${signed(delta)}, now ${number(balance)}`);
     return `Granted to ${account.username}: ${told.join("; ")}.`;
   }

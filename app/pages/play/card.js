@@ -1,6 +1,6 @@
 // One asset: what it is and does, what the next level costs, and the button that orders it.
 
-import { command } from "../shared/api.js";
+import { commands } from "../shared/api.js";
 import { duration, h, number, say, setAttr, setChildren, setText, short, token } from "../shared/dom.js";
 import { effects } from "./effects.js";
 import { explain, orderName } from "./words.js";
@@ -8,6 +8,7 @@ import { dial, instancePicker, levelTable, stepper } from "./widgets.js";
 
 export function card(context, asset) {
   const { model, quotes, refresh } = context;
+  const command = commands("/v1/inventory/orders");
   const isUnit = asset.kind === "unit";
   const addresses = asset.instances ?? [asset.name];
   const several = addresses.length > 1;
@@ -175,7 +176,8 @@ export function card(context, asset) {
     setText(refusal, "");
     try {
       const body = isUnit ? { asset: address, count: count() } : { asset: address };
-      const placed = await command("/v1/inventory/orders", body);
+      // An order that was seen to arrive is behind us: pressing again means another one.
+      const placed = await command(body, model.seen(address));
       say(`Ordered: ${orderName(placed, model)}.`);
       await refresh();
     } catch (error) {

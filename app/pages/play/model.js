@@ -92,6 +92,11 @@ export class Model extends EventTarget {
     return this.inventory.orders.filter((order) => order.asset === address);
   }
 
+  /** How many orders of it were seen since the page was opened. */
+  seen(address) {
+    return [...this.orders.values()].filter((order) => order.asset === address).length;
+  }
+
   nextLevel(address) {
     return this.level(address) + this.pending(address).length + 1;
   }

@@ -57,7 +57,7 @@ export const username = () => session?.username ?? "";
 export const account = () => session?.account ?? null;
 
 /** A fresh UUIDv4. `crypto.randomUUID` is there only over HTTPS and on localhost. */
-export function newKey() {
+function newKey() {
   if (crypto.randomUUID) return crypto.randomUUID();
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   bytes[6] = (bytes[6] & 0x0f) | 0x40;
@@ -135,16 +135,39 @@ export async function openStream(path, lastId, signal) {
 }
 
 /**
- * Give a command, once: whatever is lost on the way is sent again with the same key. Who wants to
- * try later still, after this gave up, keeps the key.
+ * Make the giver of commands to a path, for one form or button: `give(body, about)`. A command takes
+ * effect once. Whatever is lost on the way is sent again with the same key; and after this gave up,
+ * the same body keeps its key until an answer comes, so that whoever presses again makes no second
+ * one of it. `about` is what makes the same body another command, if anything does.
  */
-export async function command(path, body, key = newKey()) {
+export function commands(path) {
+  let unanswered = null;
+
+  return async (body, about = "") => {
+    const text = JSON.stringify([body, about]);
+    const key = unanswered?.text === text ? unanswered.key : newKey();
+    unanswered = { text, key };
+    try {
+      const told = await command(path, body, key);
+      unanswered = null;
+      return told;
+    } catch (error) {
+      // "Too many requests" is said without a look at the request: what was lost before stays lost.
+      if (!isLost(error) && error.status !== 429) unanswered = null;
+      throw error;
+    }
+  };
+}
+
+/** Whether nobody can tell what became of a command. */
+const isLost = (error) => error instanceof Unreachable || TRANSIENT.has(error.status);
+
+async function command(path, body, key) {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await call("POST", path, { body, key });
     } catch (error) {
-      const transient = error instanceof Unreachable || TRANSIENT.has(error.status);
-      if (!transient || attempt === ATTEMPTS_MAX) throw error;
+      if (!isLost(error) || attempt === ATTEMPTS_MAX) throw error;
       const pause = error.retryAfterMs ?? 300 * 2 ** attempt;
       await new Promise((resume) => setTimeout(resume, pause));
     }
