@@ -5,6 +5,8 @@ import { h, moment, number, setText, signed } from "./dom.js";
 import { explain } from "./problems.js";
 
 const PAGE = 40;
+const NEW_PAGE = 100;
+const NEW_PAGES_MAX = 5;
 
 const CAUSES = {
   start: "A new beginning",
@@ -30,7 +32,7 @@ function cause(name) {
 
 /** Find the number of the last entry: leap ahead, then halve; the ledger is read forwards only. */
 async function last(read) {
-  const beyond = async (seq) => (await read(seq, 1)).length === 0;
+  const beyond = async (seq) => (await read(seq, 1)).entries.length === 0;
   let high = PAGE;
   while (!(await beyond(high))) high *= 4;
   let low = high === PAGE ? 0 : high / 4;
@@ -39,7 +41,7 @@ async function last(read) {
     if (await beyond(middle)) high = middle;
     else low = middle;
   }
-  const entries = await read(low, PAGE + 1);
+  const { entries } = await read(low, PAGE + 1);
   return entries.at(-1)?.seq ?? low;
 }
 
@@ -48,7 +50,7 @@ async function last(read) {
  * entry; `update` reads what is new.
  */
 export function ledgerTable({ path, title, subject = () => null }) {
-  const read = async (after, limit) => (await call("GET", `${path}?after=${after}&limit=${limit}`)).entries;
+  const read = (after, limit) => call("GET", `${path}?after=${after}&limit=${limit}`);
   const body = h("tbody");
   const alert = h("p", { class: "refusal", role: "alert" });
   const earlier = h("button", { type: "button", class: "quiet", hidden: true, onclick: () => attempt(back) }, "Show earlier entries");
@@ -66,26 +68,33 @@ export function ledgerTable({ path, title, subject = () => null }) {
   }
 
   async function start() {
-    latest = await last(read);
-    first = latest + 1;
+    latest = 0;
+    const end = await last(read);
+    first = end + 1;
+    body.replaceChildren();
     await back();
+    latest = end;
   }
 
   async function back() {
     const after = Math.max(0, first - 1 - PAGE);
-    const entries = await read(after, first - 1 - after || 1);
+    const { entries } = await read(after, first - 1 - after || 1);
     body.append(...entries.filter((entry) => entry.seq < first).reverse().map(line));
     first = after + 1;
     earlier.hidden = after === 0;
     setText(alert, "");
   }
 
+  /** Read what is new, to its end; where that is far, begin anew from there. */
   async function forward() {
-    const entries = await read(latest, 100);
-    if (entries.length === 0) return;
-    latest = entries.at(-1).seq;
-    body.prepend(...entries.reverse().map(line));
-    setText(alert, "");
+    for (let pages = 0; pages < NEW_PAGES_MAX; pages += 1) {
+      const { entries, next } = await read(latest, NEW_PAGE);
+      latest = entries.at(-1)?.seq ?? latest;
+      body.prepend(...entries.reverse().map(line));
+      setText(alert, "");
+      if (next === null) return;
+    }
+    await start();
   }
 
   function line(entry) {
