@@ -1,6 +1,6 @@
 // Opens the console: signing in, or the sections.
 
-import { account, keepSessionAs, resume, signOut, username, whenSessionEnds } from "../shared/api.js";
+import { SignedOut, account, keepSessionAs, resume, signOut, username, whenSessionEnds } from "../shared/api.js";
 import { dressHeader, showWho } from "../shared/chrome.js";
 import { h, say } from "../shared/dom.js";
 import { passwordForm } from "../shared/password.js";
@@ -49,9 +49,12 @@ async function showConsole() {
 
 async function begin() {
   try {
-    if (await resume()) await entered();
-    else showEntry();
+    const kept = await resume();
+    if (kept === "live") await entered();
+    else if (kept === "none") showEntry();
   } catch (error) {
+    // The session ended meanwhile, and signing in is there already.
+    if (error instanceof SignedOut) return;
     showWho("");
     const again = h("button", { type: "button", class: "primary", onclick: begin }, "Try again");
     main.replaceChildren(h("div", { class: "boot" }, h("p", { role: "alert" }, explain(error)), again));

@@ -1,6 +1,6 @@
 // Opens the world: signing in or the game, and what stands around both.
 
-import { account, ask, resume, signOut, username, whenSessionEnds } from "../shared/api.js";
+import { SignedOut, account, ask, resume, signOut, username, whenSessionEnds } from "../shared/api.js";
 import { dressHeader, showLive, showWho } from "../shared/chrome.js";
 import { h, say, setText } from "../shared/dom.js";
 import { passwordForm } from "../shared/password.js";
@@ -53,14 +53,17 @@ function left(message) {
 
 async function enter() {
   try {
-    if (await resume()) await showGame();
-    else showGate();
+    const kept = await resume();
+    if (kept === "live") await showGame();
+    else if (kept === "none") showGate();
   } catch (error) {
     fail(error);
   }
 }
 
 function fail(error) {
+  // The session ended meanwhile, and signing in is there already.
+  if (error instanceof SignedOut) return;
   const again = h("button", { type: "button", class: "primary", onclick: open }, "Try again");
   const words = h("p", { role: "alert" }, explain(error, { ruleset }));
   main.replaceChildren(h("div", { class: "boot" }, words, again));

@@ -30,8 +30,8 @@ export class Unreachable extends Error {
 
 /** The session is over; the page has gone back to signing in. */
 export class SignedOut extends Error {
-  constructor() {
-    super("Your session has ended. Please sign in again.");
+  constructor(message = "Your session has ended. Please sign in again.") {
+    super(message);
   }
 }
 
@@ -187,17 +187,24 @@ export async function signIn(name, password) {
   await learnName();
 }
 
-/** Go on with the session of this tab, if it has one; tells whether it does. */
+/**
+ * Go on with the session of this tab: "live" where it does, "none" where there is none, and "over"
+ * where there was one, of which the callback of `whenSessionEnds` has been told.
+ */
 export async function resume() {
   const kept = read();
-  if (!kept || !(await alone(kept.id))) return false;
+  if (!kept) return "none";
+  if (!(await alone(kept.id))) {
+    onEnd(new SignedOut("This session goes on in another tab. Please sign in for this one."));
+    return "over";
+  }
   session = { ...kept, access: "", expires: 0 };
   try {
     await refresh("");
     await learnName();
-    return true;
+    return "live";
   } catch (error) {
-    if (error instanceof SignedOut) return false;
+    if (error instanceof SignedOut) return "over";
     throw error;
   }
 }

@@ -1,0 +1,91 @@
+"""The session of a tab over reloads: it goes on, or it is said in words why it does not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.operator import Operator, make_operator
+from tests.browser.visitor import PASSWORD
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playwright.sync_api import Page
+
+    from tests.browser.visitor import Visitor
+    from tests.e2e.server import Server
+
+ENDED = "Your session has ended. Please sign in again."
+
+
+@pytest.fixture
+def server(world: Callable[[str], Server]) -> Server:
+    """Give the server that is played on."""
+    return world("tutorial")
+
+
+@pytest.fixture
+def visitor(server: Server, visit: Callable[..., Visitor]) -> Visitor:
+    """Give somebody who has just signed up."""
+    visitor = visit(server.url)
+    visitor.sign_up()
+    return visitor
+
+
+def end_sessions(server: Server, name: str) -> None:
+    """End every session of an account, from elsewhere."""
+    credentials = {"username": name, "password": PASSWORD}
+    token = httpx.post(f"{server.url}/v1/sessions", json=credentials).json()["access_token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    assert httpx.delete(f"{server.url}/v1/sessions", headers=headers).status_code == 204
+
+
+def leave_asleep(page: Page) -> None:
+    """Go where nothing is asked; the storage of the tab stays."""
+    page.goto("about:blank")
+
+
+def test_session_that_ended_is_told_after_a_reload(visitor: Visitor, server: Server) -> None:
+    """Whoever comes back too late is told so, and is asked to sign in rather than to sign up."""
+    visitor.refusals.add(401)
+    page = visitor.page
+    leave_asleep(page)
+    end_sessions(server, visitor.name)
+    page.goto(server.url)
+    expect(page.get_by_role("alert")).to_have_text(ENDED)
+    expect(page.get_by_role("radio", name="Sign in")).to_be_checked()
+    visitor.check("session-over")
+    page.reload()
+    expect(page.get_by_role("radio", name="Create account")).to_be_checked()
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_console_session_that_ended_is_told_after_a_reload(
+    server: Server, visit: Callable[..., Visitor]
+) -> None:
+    """The same at the console."""
+    name = make_operator(server)
+    operator = Operator(visit(f"{server.url}/console"))
+    operator.visitor.refusals.add(401)
+    operator.enter(name)
+    page = operator.visitor.page
+    leave_asleep(page)
+    end_sessions(server, name)
+    page.goto(f"{server.url}/console")
+    expect(page.get_by_role("alert")).to_have_text(ENDED)
+
+
+def test_duplicated_tab_is_told_to_sign_in(visitor: Visitor, server: Server) -> None:
+    """A copy of a tab does not take its session away, and says why it asks."""
+    page = visitor.page
+    with page.context.expect_page() as opened:
+        page.evaluate("window.open(location.href)")
+    copy = opened.value
+    expect(copy.get_by_role("alert")).to_contain_text("goes on in another tab")
+    expect(copy.get_by_role("radio", name="Sign in")).to_be_checked()
+    visitor.order("cottage")
+    expect(page.locator(".order-name")).to_have_text("Cottage, level 1")
