@@ -8,13 +8,13 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.operator import Operator, make_operator
+from tests.browser.operator import Api, Operator, make_operator
 from tests.browser.visitor import PASSWORD
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
     from tests.browser.visitor import Visitor
     from tests.e2e.server import Server
@@ -89,3 +89,43 @@ def test_duplicated_tab_is_told_to_sign_in(visitor: Visitor, server: Server) -> 
     expect(copy.get_by_role("radio", name="Sign in")).to_be_checked()
     visitor.order("cottage")
     expect(page.locator(".order-name")).to_have_text("Cottage, level 1")
+
+
+def test_session_survives_reloads_that_follow_each_other(visitor: Visitor) -> None:
+    """A page that is left before it was drawn leaves no refresh token that was used already."""
+    page = visitor.page
+    refreshed: list[str] = []
+    held: list[Route] = []
+    page.on("request", lambda request: refreshed.append(request.url))
+
+    def hold(route: Route) -> None:
+        # The server has answered; the page is left before it hears of it.
+        route.fetch()
+        held.append(route)
+
+    page.route("**/v1/sessions/refresh", hold)
+    page.route("**/v1/accounts/me", hold)
+    with page.expect_request("**/v1/accounts/me"):
+        page.reload()
+    page.unroute("**/v1/accounts/me")
+    page.unroute("**/v1/sessions/refresh")
+    page.reload()
+    page.wait_for_selector(".game")
+    assert not [url for url in refreshed if url.endswith("/refresh")]
+
+
+def test_old_tokens_are_renewed_when_a_page_is_loaded(visitor: Visitor, server: Server) -> None:
+    """An access token that has run out since is not used."""
+    page = visitor.page
+    page.evaluate(
+        """() => {
+            const kept = JSON.parse(sessionStorage.getItem('holdfast-session'));
+            sessionStorage.setItem('holdfast-session', JSON.stringify({...kept, expires: 1}));
+        }"""
+    )
+    with page.expect_response("**/v1/sessions/refresh") as refreshed:
+        page.reload()
+    assert refreshed.value.status == 200
+    page.wait_for_selector(".game")
+    expect(page.locator("#who-name")).to_have_text(visitor.name)
+    assert Api(server.url, visitor.name).status_of("/v1/accounts/me") == 200

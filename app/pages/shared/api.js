@@ -1,9 +1,11 @@
 // The HTTP API as functions: tokens, refusals, and commands that take effect once.
 //
-// The access token is kept in memory alone. The refresh token lies in sessionStorage: it survives a
-// reload, so that a reload does not sign out, but it ends with the tab, is not shared with other
-// tabs (each has a session of its own, and a refresh token works once), and never reaches a disk
-// that outlives the browser as localStorage would. A cookie would be sent without being asked for.
+// The tokens lie in sessionStorage: they survive a reload, so that a reload does not sign out, but
+// end with the tab, are not shared with other tabs (each has a session of its own, and a refresh
+// token works once), and never reach a disk that outlives the browser as localStorage would. A
+// cookie would be sent without being asked for. The access token lies beside the refresh token, which
+// is worth more than it: a page that is loaded goes on with it and refreshes nothing, so that whoever
+// reloads again before the first answer came has no refresh token on the way that is used already.
 
 const TIMEOUT_MS = 15_000;
 const ATTEMPTS_MAX = 5;
@@ -198,10 +200,10 @@ export async function resume() {
     onEnd(new SignedOut("This session goes on in another tab. Please sign in for this one."));
     return "over";
   }
-  session = { ...kept, access: "", expires: 0 };
+  session = { access: "", expires: 0, ...kept };
   try {
-    await refresh("");
     await learnName();
+    renewIn(session.expires - Date.now());
     return "live";
   } catch (error) {
     if (error instanceof SignedOut) return "over";
@@ -218,7 +220,9 @@ export async function signOut() {
 }
 
 async function learnName() {
-  session.account = await call("GET", "/v1/accounts/me");
+  // Whoever was refreshed meanwhile has another object.
+  const told = await call("GET", "/v1/accounts/me");
+  session.account = told;
   session.username = session.account.username;
   write();
 }
@@ -254,8 +258,12 @@ function begin(tokens, name) {
   };
   write();
   alone(session.id);
+  renewIn(life);
+}
+
+/** Renew well before `life` is over; where the machine slept meanwhile, the next request does it. */
+function renewIn(life) {
   clearTimeout(renewal);
-  // Well before it runs out; where the machine slept meanwhile, the next request does it.
   const wait = Math.max(life - Math.max(30_000, life / 10), life / 2);
   renewal = setTimeout(() => refresh(session?.access).catch(() => {}), Math.min(wait, 2 ** 31 - 1));
 }
@@ -313,9 +321,9 @@ function read() {
 }
 
 function write() {
-  const { id, username: name, refresh: token } = session;
+  const { id, username: name, refresh: token, access, expires } = session;
   try {
-    sessionStorage.setItem(stored, JSON.stringify({ id, username: name, refresh: token }));
+    sessionStorage.setItem(stored, JSON.stringify({ id, username: name, refresh: token, access, expires }));
   } catch {
     // Storage is switched off: a reload signs out.
   }
