@@ -1,6 +1,7 @@
 // One account: its record, what it owns, its ledger and sessions, and what an operator may do.
 
 import { call } from "../shared/api.js";
+import { clockHint, onTheWall } from "../shared/clocks.js";
 import { h, moment, number, plural, say, setText, signed, token } from "../shared/dom.js";
 import { ledgerTable } from "../shared/ledger.js";
 import { explain } from "../shared/problems.js";
@@ -20,6 +21,7 @@ export function accountDetail(context, id) {
   const record = h("dl", { class: "record" });
   const inventory = h("div", { class: "inventory" }, waiting());
   const sessions = h("div", {}, waiting());
+  const clock = clockHint();
   const ledger = ledgerTable({ path: `${path}/ledger`, title: context.title });
   const columns = h(
     "div",
@@ -27,7 +29,7 @@ export function accountDetail(context, id) {
     panel("record", "Record", record),
     panel("sessions", "Sessions", sessions),
     panel("inventory", "Inventory", inventory),
-    panel("ledger", "Ledger", ledger.node),
+    panel("ledger", "Ledger", clock.node, ledger.node),
   );
   const node = h("div", { class: "stack" }, head, alert, done, columns);
   let account = null;
@@ -36,10 +38,11 @@ export function accountDetail(context, id) {
   async function update() {
     const reads = [
       call("GET", path).then(showAccount),
-      call("GET", `${path}/inventory`).then(showInventory),
+      call("GET", `${path}/inventory`).then((told) => (owned = told)),
       call("GET", `${path}/sessions`).then(showSessions),
     ];
     const outcomes = await Promise.allSettled(reads);
+    if (outcomes[1].status === "fulfilled") showInventory();
     const failed = outcomes.find(({ status }) => status === "rejected");
     setText(alert, failed ? explain(failed.reason, GONE) : "");
     columns.hidden = Boolean(failed) && account === null;
@@ -69,9 +72,11 @@ export function accountDetail(context, id) {
     record.replaceChildren(...Object.entries(rows).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
   }
 
-  function showInventory(told) {
-    owned = told;
-    inventory.replaceChildren(stocks(context, told), ...holdings(context, told), orders(context, told));
+  /** The world of whoever is suspended stands still, and tells nothing of the clock. */
+  function showInventory() {
+    const still = Boolean(account?.suspended);
+    clock.update(still ? Date.now() : Date.parse(owned.at));
+    inventory.replaceChildren(stocks(context, owned), ...holdings(context, owned), orders(context, owned, still));
   }
 
   function showSessions({ sessions: rows }) {
@@ -124,11 +129,11 @@ function holdings({ title }, inventory) {
   }).filter(Boolean);
 }
 
-function orders({ title }, { orders: pending }) {
+function orders({ title }, { at, orders: pending }, still) {
   if (pending.length === 0) return h("p", { class: "idle" }, "No order is under way.");
   const line = (order) => {
     const what = order.count === undefined ? `level ${order.level}` : `× ${number(order.count)}`;
-    const until = order.finishes_at ? `until ${moment(order.finishes_at)}` : "waits";
+    const until = still ? "stands still" : order.finishes_at ? `until ${moment(onTheWall(order.finishes_at, Date.parse(at)))}` : "waits";
     return h("li", {}, `${title(order.asset)} `, h("b", {}, what), h("span", { class: "hint" }, ` ${until}`));
   };
   return h("div", { class: "holdings" }, h("h3", {}, "Under way"), h("ul", {}, pending.map(line)));

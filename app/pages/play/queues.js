@@ -1,6 +1,7 @@
 // What is under way and what waits, queue by queue.
 
 import { call } from "../shared/api.js";
+import { onTheWall } from "../shared/clocks.js";
 import { arrange, duration, h, moment, number, plural, say, setAttr, setText, token } from "../shared/dom.js";
 import { explain, orderName } from "./words.js";
 
@@ -84,8 +85,7 @@ function row({ model, refresh }, first, alert) {
     meter.value = share;
     setText(left, rest > 0 ? duration(rest) : "finishing");
     const done = order.count > 1 ? `${number(Math.floor(share * order.count))} of ${number(order.count)} done · ` : "";
-    // By the clock on the wall: that of the world stood still whenever the server did.
-    setText(note, `${done}until ${moment(Date.now() + rest)}`);
+    setText(note, `${done}until ${moment(onTheWall(order.finishes_at, model.now()))}`);
   }
 
   function ask() {

@@ -1,6 +1,7 @@
 // Sending resources to others, and what was sent and received.
 
 import { call, commands, username } from "../shared/api.js";
+import { clockHint } from "../shared/clocks.js";
 import { h, moment, number, say, setAttr, setText, short, token } from "../shared/dom.js";
 import { fieldErrors } from "../shared/problems.js";
 import { explain } from "./words.js";
@@ -13,6 +14,7 @@ const OVERFLOW = {
 const STATES = { sent: "on its way", returned: "came back", lost: "lost" };
 
 export function transfers(context) {
+  const clock = clockHint();
   const list = h("ul", { class: "transfers" });
   const empty = h("p", { class: "idle" }, "Nothing has been sent or received yet.");
   const alert = h("p", { class: "refusal", role: "alert" });
@@ -21,10 +23,11 @@ export function transfers(context) {
     "div",
     { class: "two" },
     form,
-    h("section", { class: "panel", "aria-labelledby": "sent" }, h("h2", { id: "sent" }, "Sent and received"), empty, list, alert),
+    h("section", { class: "panel", "aria-labelledby": "sent" }, h("h2", { id: "sent" }, "Sent and received"), clock.node, empty, list, alert),
   );
 
   async function update() {
+    clock.update(context.model.now());
     try {
       const { transfers: rows } = await call("GET", "/v1/transfers?limit=50");
       list.replaceChildren(...rows.map((row) => line(context.model, row)));
