@@ -386,6 +386,53 @@ def test_events_are_followed_paused_and_filtered(operator: Operator, server: Ser
     expect(page.get_by_text("Nothing of this level was logged lately.")).to_be_visible()
 
 
+# --- what is left behind ----------------------------------------------------
+
+
+def test_dialog_goes_with_what_it_belongs_to(
+    server: Server, operator: Operator, operator_name: str, player: tuple[str, Api]
+) -> None:
+    """The way back calls a question off, and so does the end of the session."""
+    page = operator.visitor.page
+    operator.visitor.refusals.add(401)
+    operator.open_account(player[0])
+    operator.ask_for("Grant")
+    page.go_back()
+    expect(page.get_by_role("heading", level=1, name="Accounts")).to_be_visible()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.go_forward()
+    operator.ask_for("Suspend")
+    credentials = {"username": operator_name, "password": PASSWORD}
+    session = httpx.post(f"{server.url}/v1/sessions", json=credentials).json()
+    headers = {"Authorization": f"Bearer {session['access_token']}"}
+    assert httpx.delete(f"{server.url}/v1/sessions", headers=headers).status_code == 204
+    expect(page.get_by_role("alert")).to_contain_text("Your session has ended.")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_label("Name", exact=True)).to_be_focused()
+
+
+def test_action_under_way_is_told_though_its_dialog_is_gone(
+    operator: Operator, player: tuple[str, Api]
+) -> None:
+    """What was done after the operator went back is said, and not drawn over another section."""
+    page = operator.visitor.page
+    operator.open_account(player[0])
+    asked: list[Route] = []
+
+    def hold(route: Route) -> None:
+        asked.append(route)
+
+    page.route("**/suspend", hold)
+    operator.ask_for("Suspend")
+    with page.expect_request("**/suspend"):
+        operator.confirm("Suspend", "cheated")
+    page.go_back()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    asked[0].continue_()
+    expect(page.locator("#status")).to_have_text(f"{player[0]} is suspended.")
+    expect(page.get_by_role("heading", level=1, name="Accounts")).to_be_visible()
+
+
 # --- with and without a server ----------------------------------------------
 
 HIDE = """(hidden) => {

@@ -34,6 +34,7 @@ export function accountDetail(context, id) {
   const node = h("div", { class: "stack" }, head, alert, done, columns);
   let account = null;
   let owned = null;
+  let left = false;
 
   async function update() {
     const reads = [
@@ -42,6 +43,7 @@ export function accountDetail(context, id) {
       call("GET", `${path}/sessions`).then(showSessions),
     ];
     const outcomes = await Promise.allSettled(reads);
+    if (left) return;
     if (outcomes[1].status === "fulfilled") showInventory();
     const failed = outcomes.find(({ status }) => status === "rejected");
     setText(alert, failed ? explain(failed.reason, GONE) : "");
@@ -50,6 +52,7 @@ export function accountDetail(context, id) {
   }
 
   function showAccount(told) {
+    if (left) return;
     account = told;
     context.rename(account.username);
     const actions = [
@@ -90,11 +93,12 @@ export function accountDetail(context, id) {
     if (!result) return;
     setText(done, result);
     say(result);
+    if (left) return;
     await update();
     head.querySelector("button").focus();
   }
 
-  return { node, update };
+  return { node, update, stop: () => (left = true) };
 }
 
 const waiting = () => h("p", { class: "idle" }, "…");

@@ -2,6 +2,7 @@
 
 import { SignedOut, account, keepSessionAs, resume, signOut, username, whenSessionEnds } from "../shared/api.js";
 import { dressHeader, showWho } from "../shared/chrome.js";
+import { callOff } from "../shared/dialog.js";
 import { h, say } from "../shared/dom.js";
 import { passwordForm } from "../shared/password.js";
 import { explain } from "../shared/problems.js";
@@ -14,6 +15,7 @@ let open = null;
 function showEntry(message = "") {
   open?.stop();
   open = null;
+  callOff();
   showWho("");
   document.title = "Sign in · Holdfast console";
   const form = entry({ message, entered });

@@ -2,6 +2,7 @@
 
 import { SignedOut, account, ask, resume, signOut, username, whenSessionEnds } from "../shared/api.js";
 import { dressHeader, showLive, showWho } from "../shared/chrome.js";
+import { callOff } from "../shared/dialog.js";
 import { h, say, setText } from "../shared/dom.js";
 import { passwordForm } from "../shared/password.js";
 import { Game } from "./game.js";
@@ -19,6 +20,7 @@ let game = null;
 function showGate(message = "", back = message !== "") {
   game?.stop();
   game = null;
+  callOff();
   showWho("");
   document.title = `${world.name} · ${ruleset.title}`;
   main.replaceChildren(gate(world, ruleset, { message, mode: back ? "in" : "up", entered: showGame }));

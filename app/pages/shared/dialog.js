@@ -1,15 +1,23 @@
 // A question that stands before the page until it is answered.
 
-import { h, setAttr, setText } from "./dom.js";
+import { SignedOut } from "./api.js";
+import { h, say, setAttr, setText } from "./dom.js";
 import { explain, fieldErrors } from "./problems.js";
 
 let count = 0;
+
+/** Call off every question: what it was asked about is no longer there. */
+export function callOff() {
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+}
+
+window.addEventListener("hashchange", callOff);
 
 /**
  * Ask before something is done. `content` stands between title and buttons; `act` does it, and
  * while it fails the dialog stays and says why, at a field of `fields` where it is about one.
  * Resolves to what `act` gave, or undefined if it was called off; then the focus is back where it
- * came from.
+ * came from. What was under way when it was called off is waited for.
  */
 export function ask({ title, content, action, danger = false, act, fields = {}, own }) {
   const id = `dialog-${(count += 1)}`;
@@ -18,7 +26,7 @@ export function ask({ title, content, action, danger = false, act, fields = {}, 
   const leave = h("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Cancel");
   const form = h("form", { method: "dialog", novalidate: true }, h("h2", { id }, title), content, alert, h("div", { class: "dialog-act" }, leave, go));
   const dialog = h("dialog", { "aria-labelledby": id }, form);
-  let answer;
+  let acting = Promise.resolve();
 
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -26,11 +34,13 @@ export function ask({ title, content, action, danger = false, act, fields = {}, 
     setAttr(go, "aria-busy", "true");
     setText(alert, "");
     Object.values(fields).forEach((each) => each.refuse(""));
+    acting = (async () => act())();
     try {
-      answer = await act();
+      await acting;
       dialog.close();
     } catch (error) {
-      refuse(error);
+      if (dialog.open) refuse(error);
+      else if (!(error instanceof SignedOut)) say(explain(error, own));
     } finally {
       setAttr(go, "aria-busy", null);
     }
@@ -49,9 +59,9 @@ export function ask({ title, content, action, danger = false, act, fields = {}, 
   document.body.append(dialog);
   dialog.showModal();
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => {
+    dialog.addEventListener("close", async () => {
       dialog.remove();
-      resolve(answer);
+      resolve(await acting.catch(() => undefined));
     });
   });
 }
