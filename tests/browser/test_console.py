@@ -467,3 +467,26 @@ def test_console_finds_back_after_the_server_was_killed(operator: Operator, serv
     expect(page.locator("#live-text")).to_have_text("Live", timeout=40_000)
     expect(page.get_by_role("status").last).to_have_text("The server has been restarted.")
     expect(page.locator(".tree .badge").first).to_contain_text("ready")
+
+
+def test_rules_in_sight_are_those_in_force(operator: Operator) -> None:
+    """Where the server came back with other rules, those that are shown are drawn anew."""
+    visitor, page = operator.visitor, operator.visitor.page
+    visitor.open("Rules")
+    page.get_by_role("link", name="Woodcutter").click()
+    expect(page.locator(".sheet-title")).to_have_text("Woodcutter")
+
+    def change(route: Route) -> None:
+        answer = route.fetch().json()
+        if route.request.url.endswith("/status"):
+            answer["world"]["ruleset"]["version"] = "another"
+        else:
+            answer["version"] = "another"
+            answer["buildings"]["woodcutter"]["title"] = "Lumberjack"
+        route.fulfill(json=answer)
+
+    page.route("**/v1/ruleset", change)
+    page.route("**/v1/admin/status", change)
+    expect(page.locator(".sheet-title")).to_have_text("Lumberjack")
+    expect(page.locator(".facts-panel code")).to_have_text("another")
+    page.unroute_all(behavior="ignoreErrors")

@@ -74,9 +74,18 @@ export class Console {
     this.#status = await call("GET", "/v1/admin/status", { signal });
     this.#restarted = this.#context.history.take(this.#status);
     const { ruleset } = this.#context;
-    if (this.#status.world.ruleset.version !== ruleset.version) this.#context.ruleset = await ask("GET", "/v1/ruleset");
+    if (this.#status.world.ruleset.version !== ruleset.version) await this.#takeRules();
     setText(document.querySelector(".brand-name"), this.#status.world.name);
     if (this.#shown === "overview") this.#section.update();
+  }
+
+  /** The server runs by other rules: what is drawn from the rules alone is drawn anew. */
+  async #takeRules() {
+    this.#context.ruleset = await ask("GET", "/v1/ruleset");
+    if (this.#shown !== "rules") return;
+    const had = this.#section.node.contains(document.activeElement);
+    this.#shown = null;
+    this.#open(had);
   }
 
   #told(error) {
