@@ -433,6 +433,16 @@ def test_action_under_way_is_told_though_its_dialog_is_gone(
     expect(page.get_by_role("heading", level=1, name="Accounts")).to_be_visible()
 
 
+def test_unreadable_address_is_nothing_that_is_there(server: Server, operator: Operator) -> None:
+    """An address that is not properly encoded is told like any that leads nowhere."""
+    operator.visitor.refusals.add(404)
+    page = operator.visitor.page
+    page.goto(f"{server.url}/console#/accounts/%zz")
+    expect(page.get_by_role("alert").first).to_have_text("There is no such account (any more).")
+    operator.visitor.open("Overview")
+    expect(page.locator(".tree tbody tr").first).to_be_visible()
+
+
 # --- with and without a server ----------------------------------------------
 
 HIDE = """(hidden) => {

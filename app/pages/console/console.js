@@ -24,6 +24,15 @@ const SECTIONS = [
   { id: "events", title: "Events", make: events },
 ];
 
+/** What a part of the hash says; as it is, if it says nothing. */
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 export class Console {
   #root;
   #status = null;
@@ -98,7 +107,7 @@ export class Console {
 
   /** `#/accounts/ID` is the section "accounts" with ID as what to show in it. */
   #open(moved) {
-    const [wanted, ...rest] = location.hash.slice(2).split("/").map(decodeURIComponent);
+    const [wanted, ...rest] = location.hash.slice(2).split("/").map(decoded);
     const chosen = SECTIONS.find(({ id }) => id === wanted) ?? SECTIONS[0];
     for (const link of this.#links) setAttr(link, "aria-current", link.dataset.section === chosen.id ? "page" : null);
     const inside = this.#shown === chosen.id && this.#section.show?.(rest);
