@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,6 +42,21 @@ def test_refused_sign_in_is_told_at_the_form(
     page.click("form.entry button[type=submit]")
     expect(page.get_by_role("alert")).to_have_text("Unknown name or wrong password.")
     visitor.check("refused-password")
+
+
+def test_length_of_a_password_is_told_by_the_server_alone(
+    world: Callable[[str], Server], visit: Callable[..., Visitor]
+) -> None:
+    """How long it must be is configured: the page names no number of its own."""
+    visitor = visit(world("tutorial").url)
+    visitor.refusals.add(422)
+    page = visitor.page
+    expect(page.locator("#password-hint")).to_have_text(re.compile(r"^\D+$"))
+    page.fill("#username", visitor.name)
+    page.fill("#password", "short")
+    page.click("form.entry button[type=submit]")
+    expect(page.locator("#password-error")).to_have_text("Must have at least 8 characters.")
+    expect(page.get_by_label("Password", exact=True)).to_be_focused()
 
 
 def test_refused_order_is_told_at_its_card(visitor: Visitor) -> None:

@@ -78,7 +78,7 @@ function form(message, entered, start) {
     setText(button, MODES[key].action);
     setAttr(password.input, "autocomplete", MODES[key].password);
     name.hint(key === "up" ? "3 to 32 letters, digits, - _ or ." : "");
-    password.hint(key === "up" ? "At least 8 characters" : "");
+    password.hint(key === "up" ? "A few words are best" : "");
     setText(alert, "");
     [name, password].forEach((each) => each.refuse(""));
   }

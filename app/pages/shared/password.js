@@ -12,7 +12,7 @@ export function passwordForm({ heading, words, action, changed, wide = false, cu
   const button = h("button", { type: "submit", class: wide ? "primary wide" : "primary" }, action);
   const now = passwordField("current_password", "Current password", { autocomplete: "current-password", value: current });
   const next = passwordField("new_password", "New password", { autocomplete: "new-password" });
-  next.hint("At least 8 characters");
+  next.hint("A few words are best");
   const fields = { current_password: now, new_password: next };
 
   function send(event) {
