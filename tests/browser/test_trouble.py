@@ -59,6 +59,25 @@ def test_length_of_a_password_is_told_by_the_server_alone(
     expect(page.get_by_label("Password", exact=True)).to_be_focused()
 
 
+def test_transfers_say_where_there_are_more(visitor: Visitor) -> None:
+    """Fifty are shown; that there are more is told only where there are."""
+    page = visitor.page
+    visitor.open("Transfers")
+    line = {
+        "transfer_id": "t", "from": "somebody", "to": visitor.name, "resources": {"wood": 1},
+        "note": "", "state": "received", "sent_at": "2026-01-01T00:00:00Z",
+    }  # fmt: skip
+    rows: list[object] = []
+    page.route("**/v1/transfers?*", lambda route: route.fulfill(json={"transfers": rows}))
+    told = page.get_by_text("These are the latest 50.")
+    for there in (50, 51):
+        rows[:] = [line] * there
+        visitor.open("Ledger")
+        visitor.open("Transfers")
+        expect(page.locator(".transfers > li")).to_have_count(50)
+        expect(told).to_be_visible(visible=there == 51)
+
+
 def test_refused_order_is_told_at_its_card(visitor: Visitor) -> None:
     """What is short is told at the card whose button was pressed."""
     visitor.refusals.add(409)

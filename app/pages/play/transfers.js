@@ -11,26 +11,29 @@ const OVERFLOW = {
   reject: "A receiver without room for all of it gets nothing, and you have it back.",
   spill: "What a receiver has no room for is lost.",
 };
+const SHOWN = 50;
 const STATES = { sent: "on its way", returned: "came back", lost: "lost" };
 
 export function transfers(context) {
   const clock = clockHint();
   const list = h("ul", { class: "transfers" });
   const empty = h("p", { class: "idle" }, "Nothing has been sent or received yet.");
+  const rest = h("p", { class: "hint", hidden: true }, `These are the latest ${SHOWN}.`);
   const alert = h("p", { class: "refusal", role: "alert" });
   const { node: form, tick } = sendForm(context, update);
   const node = h(
     "div",
     { class: "two" },
     form,
-    h("section", { class: "panel", "aria-labelledby": "sent" }, h("h2", { id: "sent" }, "Sent and received"), clock.node, empty, list, alert),
+    h("section", { class: "panel", "aria-labelledby": "sent" }, h("h2", { id: "sent" }, "Sent and received"), clock.node, empty, list, rest, alert),
   );
 
   async function update() {
     clock.update(context.model.now());
     try {
-      const { transfers: rows } = await call("GET", "/v1/transfers?limit=50");
-      list.replaceChildren(...rows.map((row) => line(context.model, row)));
+      const { transfers: rows } = await call("GET", `/v1/transfers?limit=${SHOWN + 1}`);
+      list.replaceChildren(...rows.slice(0, SHOWN).map((row) => line(context.model, row)));
+      rest.hidden = rows.length <= SHOWN;
       empty.hidden = rows.length > 0;
       setText(alert, "");
     } catch (error) {
