@@ -1,0 +1,90 @@
+"""Names as long and as wide as they may be fit every view of a phone."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.operator import Api, Operator, make_operator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.browser.visitor import Visitor
+    from tests.e2e.server import Server
+
+NAME_LENGTH_MAX = 32
+
+STICKING_OUT = """() => [...document.querySelectorAll('body *')]
+    .filter((node) => !node.closest('.sr, .scroll, .level-table'))
+    .filter((node) => node.getBoundingClientRect().right > innerWidth + 1)
+    .map((node) => `${node.tagName} ${node.className} ${node.textContent.slice(0, 40)}`)"""
+
+
+@pytest.fixture
+def server(world: Callable[[str], Server]) -> Server:
+    """Give the server of the names."""
+    return world("tutorial")
+
+
+def wide_name() -> str:
+    """Make a name of the widest letter, and just enough others to be its own."""
+    return uuid.uuid4().hex[:6].ljust(NAME_LENGTH_MAX, "W")
+
+
+def check(visitor: Visitor, what: str) -> None:
+    """Check a view, and that nothing is cut off at its edge either."""
+    visitor.check(what)
+    assert visitor.page.evaluate(STICKING_OUT) == []
+
+
+def test_long_name_fits_the_page_to_play(server: Server, visit: Callable[..., Visitor]) -> None:
+    """Header, transfers, and the account with its questions keep within the window."""
+    visitor = visit(server.url, size="phone")
+    visitor.name = wide_name()
+    visitor.sign_up()
+    other = wide_name()
+    Api.join(server.url, other)
+    check(visitor, "long-name-buildings")
+    visitor.open("Transfers")
+    visitor.page.get_by_label("To", exact=True).fill(other)
+    visitor.page.get_by_label("Wood").fill("7")
+    visitor.page.get_by_role("button", name="Send", exact=True).click()
+    expect(visitor.page.locator(".transfers li").first).to_contain_text(other)
+    check(visitor, "long-name-transfers")
+    visitor.page.locator("#who").click()
+    expect(visitor.page.locator(".sessions tbody tr")).to_have_count(1)
+    check(visitor, "long-name-account")
+    visitor.page.get_by_role("button", name="Erase account\u2026").click()
+    check(visitor, "long-name-erase")
+
+
+@pytest.mark.parametrize("size", ["phone", "desktop"])
+def test_long_name_fits_the_console(
+    server: Server, visit: Callable[..., Visitor], size: str
+) -> None:
+    """Lists, an account, its questions and the audit log keep within the window."""
+    operators, name = make_operator(server), wide_name()
+    theirs = Api.join(server.url, name)
+    operator = Operator(visit(f"{server.url}/console", size=size))
+    visitor, page = operator.visitor, operator.visitor.page
+    operator.enter(operators)
+    operator.open_account(name)
+    check(visitor, f"long-name-{size}-console-account")
+    operator.ask_for("Suspend")
+    check(visitor, f"long-name-{size}-console-suspend")
+    operator.confirm("Suspend", "R" * 200)
+    operator.expect_done(f"{name} is suspended.")
+    check(visitor, f"long-name-{size}-console-suspended")
+    visitor.open("Accounts")
+    page.get_by_label("Name begins with").fill(name[:6])
+    expect(page.locator(".accounts tbody tr")).to_have_count(1)
+    check(visitor, f"long-name-{size}-console-accounts")
+    visitor.open("Audit log")
+    first = page.locator(".audit tbody tr").first
+    expect(first).to_contain_text(name)
+    check(visitor, f"long-name-{size}-console-audit")
+    assert theirs.status_of("/v1/inventory") == 401
