@@ -63,3 +63,14 @@ def test_page_counts_on_between_events(
     visitor.page.reload()
     visitor.page.wait_for_selector(".game")
     assert before < seen <= visitor.amount("Wood")
+
+
+def test_sign_of_a_duration_needs_no_font(
+    world: Callable[[str], Server], visit: Callable[..., Visitor]
+) -> None:
+    """How long something takes is marked by a drawing, not by a character."""
+    visitor = visit(world("tutorial").url)
+    visitor.sign_up()
+    time = visitor.card("cottage").locator(".time")
+    expect(time.locator("svg")).to_be_visible()
+    assert time.evaluate("(node) => getComputedStyle(node, '::before').content") == "none"

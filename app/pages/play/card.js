@@ -1,10 +1,12 @@
 // One asset: what it is and does, what the next level costs, and the button that orders it.
 
 import { commands } from "../shared/api.js";
-import { duration, h, number, say, setAttr, setChildren, setText, short, token } from "../shared/dom.js";
+import { duration, glyph, h, number, say, setAttr, setChildren, setText, short, token } from "../shared/dom.js";
 import { effects } from "./effects.js";
 import { explain, orderName } from "./words.js";
 import { dial, instancePicker, levelTable, stepper } from "./widgets.js";
+
+const STOPWATCH = "M10 4.5a6.5 6.5 0 1 0 0 13a6.5 6.5 0 1 0 0-13zM10 8v3.5M8 2h4";
 
 export function card(context, asset) {
   const { model, quotes, refresh } = context;
@@ -22,7 +24,8 @@ export function card(context, asset) {
   const gains = h("ul", { class: "gains" });
   const needs = h("ul", { class: "needs" });
   const prices = h("ul", { class: "prices", "aria-label": "Price" });
-  const time = h("span", { class: "time" });
+  const lasts = h("span", {});
+  const time = h("span", { class: "time", title: "How long it takes" }, glyph(STOPWATCH), lasts);
   const when = h("p", { class: "when" });
   const amount = isUnit ? stepper(asset, () => model.affordableCount(asset), changed) : null;
   const verb = h("span", {});
@@ -118,12 +121,11 @@ export function card(context, asset) {
       finish();
       return;
     }
-    for (const part of [button, prices]) part.hidden = false;
+    for (const part of [button, prices, time]) part.hidden = false;
     const lacking = model.short(price);
     const quote = visible && ready ? quotes.want(address, count()) : null;
     showPrices(price, lacking);
-    setText(time, duration(quote ? quote.duration_seconds * 1000 : model.durationMs(asset, address, count())));
-    setAttr(time, "title", "How long it takes");
+    setText(lasts, duration(quote ? quote.duration_seconds * 1000 : model.durationMs(asset, address, count())));
     setText(verb, isUnit ? "Order" : asset.kind === "technology" ? `Research level ${model.nextLevel(address)}` : `Build level ${model.nextLevel(address)}`);
     setAttr(button, "aria-label", isUnit ? `Order ${number(count())} ${asset.title}` : `${verb.textContent}: ${model.title(address)}`);
     const room = model.ordersOf(asset.queue).length < placesOf(asset.queue);
@@ -135,8 +137,7 @@ export function card(context, asset) {
   }
 
   function finish() {
-    for (const part of [button, prices]) part.hidden = true;
-    setText(time, "");
+    for (const part of [button, prices, time]) part.hidden = true;
     setText(when, "The highest level is reached or ordered.");
     when.hidden = false;
   }
