@@ -5,6 +5,9 @@ import { onTheWall } from "../shared/clocks.js";
 import { arrange, duration, h, moment, number, plural, say, setAttr, setText, token } from "../shared/dom.js";
 import { explain, orderName } from "./words.js";
 
+// As many as parts.css leaves in sight.
+const FOLDED_ROWS = 5;
+
 export function queues(context) {
   const parts = Object.values(context.model.ruleset.queues).map((queue) => part(context, queue));
   const title = h("h2", { class: "sr", id: "under-way" }, "Under way");
@@ -21,8 +24,9 @@ function part(context, queue) {
   const places = h("span", { class: "places" });
   const idle = h("p", { class: "idle" }, "Nothing under way.");
   const alert = h("p", { class: "refusal", role: "alert" });
-  const list = h("ol", { class: "orders" });
-  const node = h("section", { class: "queue" }, h("header", {}, heading, places), idle, list, alert);
+  const list = h("ol", { class: "orders", "data-folded": true });
+  const fold = h("button", { type: "button", class: "quiet small fold", "aria-expanded": "false", onclick: unfold });
+  const node = h("section", { class: "queue" }, h("header", {}, heading, places), idle, list, fold, alert);
 
   function update() {
     const orders = model.ordersOf(queue.name);
@@ -37,9 +41,24 @@ function part(context, queue) {
     arrange(list, ordered);
     idle.hidden = orders.length > 0;
     setAttr(node, "data-idle", orders.length === 0);
+    fold.hidden = orders.length <= FOLDED_ROWS;
+    showFold();
     const total = queue.slots + queue.length;
     setText(places, orders.length ? `${number(orders.length)} of ${plural(total, "place")}` : `${plural(total, "place")} free`);
     if (orders.length === 0) setText(alert, "");
+  }
+
+  /** Where the queues stand above the content, they leave room for it: see `.fold` in parts.css. */
+  function unfold() {
+    setAttr(list, "data-folded", !list.hasAttribute("data-folded"));
+    showFold();
+    fold.scrollIntoView({ block: "nearest" });
+  }
+
+  function showFold() {
+    const folded = list.hasAttribute("data-folded");
+    setAttr(fold, "aria-expanded", String(!folded));
+    setText(fold, folded ? `Show all ${number(list.children.length)}` : "Show fewer");
   }
 
   function drop(id) {
