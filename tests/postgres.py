@@ -131,6 +131,13 @@ class PostgresServer:
         )
         return with_database(self.dsn, name)
 
+    async def set_read_only(self, dsn: str, *, whether: bool) -> None:
+        """Have whoever connects to a database from now on only read, or write again."""
+        sql = (
+            f"alter database {urlsplit(dsn).path[1:]} set default_transaction_read_only = {whether}"
+        )
+        await run_script(self.dsn, lambda session: session.execute(sql))
+
 
 @contextmanager
 def postgres_server() -> Generator[PostgresServer, None, None]:

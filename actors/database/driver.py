@@ -164,6 +164,7 @@ class Connection:
 
         Raises:
             ConnectionLost: the connection is gone (``started`` says whether it was before).
+            TransientError: the server cannot do it now; the connection is given up.
             DatabaseTimeout: ``timeout_s`` has passed.
             DatabaseError: whatever the script's statements raised.
             Exception: whatever else the script raised.
@@ -184,6 +185,10 @@ class Connection:
             if self._raw.is_closed() and not isinstance(failure, DatabaseError):
                 # asyncpg's objects fail in assorted ways once their connection is gone.
                 raise ConnectionLost(f"connection {self._name!r} was lost") from failure
+            if isinstance(failure, ConnectionLost):
+                # As `TransientError` says; of all others the server's end may not be read yet.
+                self.terminate()
+                self._log.warning("database_lost", connection=self._name, reason=str(failure))
             raise failure
         finally:
             self._turn.release()

@@ -5,7 +5,8 @@
     DatabaseError
     ├── DatabaseUnavailable      cannot connect
     ├── ConnectionLost           the connection went away (started: whether in the middle of work)
-    │   └── DatabaseTimeout      no answer in time; the connection was given up
+    │   ├── DatabaseTimeout      no answer in time; the connection was given up
+    │   └── TransientError       the server cannot do it now (sqlstate); the same
     ├── UniqueViolation          (constraint)
     ├── ForeignKeyViolation      (constraint)
     ├── CheckViolation           (constraint)
@@ -55,6 +56,19 @@ class DatabaseTimeout(ConnectionLost):
     Work that had ``started`` lost its connection. Work that was still waiting for its turn did
     not: `Connection.closed` tells.
     """
+
+
+class TransientError(ConnectionLost):
+    """The server cannot do this now: it is read-only or full, or others were in the way.
+
+    Nothing of the statement, nor of the transaction that it was in, was done. The connection is
+    given up when the script ends, for another one may lead to another server: after a failover the
+    one that was the first can only be read. ``sqlstate`` as of `StatementError`.
+    """
+
+    def __init__(self, message: str, *, sqlstate: str) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
 
 
 class _ConstraintViolation(DatabaseError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from actors.database.errors import AlreadyServed, StatementError
+from actors.database.errors import AlreadyServed, TransientError
 
 if TYPE_CHECKING:
     from actors.database.session import Session
@@ -39,7 +39,7 @@ async def acquire_server_lock(session: Session, *, patience_ms: int = 1_000) -> 
                 "select set_config('lock_timeout', $1, true)", f"{max(1, patience_ms)}ms"
             )
             await session.execute("select pg_advisory_lock($1)", SERVER_LOCK)
-    except StatementError as error:
+    except TransientError as error:
         if error.sqlstate != _LOCK_NOT_AVAILABLE:
             raise
         raise AlreadyServed(await _describe_holder(session)) from None

@@ -42,9 +42,9 @@ class Session(Protocol):
     Arguments replace ``$1``, ``$2``, ...; ``uuid`` and ``jsonb`` are ``str`` in both directions,
     integral ``numeric`` reads as ``int``, ``timestamptz`` as an aware ``datetime`` in UTC.
 
-    Raises (each method): `ConnectionLost`, `UniqueViolation`, `ForeignKeyViolation`,
-    `CheckViolation`, `StatementError`. After one of the last four an open transaction can only be
-    rolled back, to the last savepoint where there is one.
+    Raises (each method): `ConnectionLost`, `TransientError`, `UniqueViolation`,
+    `ForeignKeyViolation`, `CheckViolation`, `StatementError`. After one of the last five an open
+    transaction can only be rolled back, to the last savepoint where there is one.
     """
 
     async def fetch(self, sql: str, *args: object) -> list[Record]:

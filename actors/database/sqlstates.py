@@ -11,6 +11,7 @@ from actors.database.errors import (
     DatabaseError,
     ForeignKeyViolation,
     StatementError,
+    TransientError,
     UniqueViolation,
 )
 
@@ -29,14 +30,22 @@ _VIOLATIONS: Final = MappingProxyType(
         "23514": CheckViolation,
     }
 )
-_LOST: Final = ("08", "57P01", "57P02", "57P03", "57P05")
-"""Codes, and a class of codes, that come with the end of the connection."""
+_LOST: Final = ("08", "25P03", "25P04", "57P01", "57P02", "57P03", "57P05", "57014")
+"""Codes, and a class of codes, that come with the end of the connection, and one (57014: a
+statement that was ended from outside) that may come when the work was done already."""
+
+_TRANSIENT: Final = ("25006", "40001", "40P01", "53", "55P03", "58")
+"""Codes, and classes of codes, of what may well be done later: the server is read-only, or cannot
+bring what runs at once into an order; a deadlock; no disk or memory is left; others hold a lock;
+the system beneath the server fails."""
 
 
 def error_of(sqlstate: str, message: str, *, constraint: str | None) -> DatabaseError:
     """Give the error that a code of the server's stands for."""
     if sqlstate.startswith(_LOST):
         return ConnectionLost(message)
+    if sqlstate.startswith(_TRANSIENT):
+        return TransientError(message, sqlstate=sqlstate)
     violation = _VIOLATIONS.get(sqlstate)
     if violation is not None:
         return violation(message, constraint=constraint or "")

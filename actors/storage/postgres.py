@@ -25,6 +25,7 @@ from actors.database.errors import (
     DatabaseUnavailable,
     ForeignKeyViolation,
     StatementError,
+    TransientError,
     UniqueViolation,
 )
 from actors.database.locks import acquire_server_lock
@@ -235,7 +236,7 @@ class PostgresEngine:
             await writer.run(
                 lambda session: work(session, doubt.mark, commits_next), timeout_s=self._timeout_s
             )
-        except _REFUSALS:
+        except (*_REFUSALS, TransientError):
             self._doubt = None
             raise
         self._doubt = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 import trio
@@ -31,14 +32,17 @@ from actors.authx.messages import (
     Register,
     Tokens,
 )
+from actors.database.errors import TransientError
 from bus import Message, Topic
 from tests.actors.authx.harness import PASSWORD, running_authx
 from tests.actors.authx.support import CHEAP
+from tests.postgres import run_script
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
     from tests.actors.authx.harness import Running
+    from tests.postgres import PostgresServer
 
 
 async def outcome(running: Running, username: str, password: str) -> type[Exception] | None:
@@ -65,6 +69,29 @@ async def test_account_is_registered_and_found(database_dsn: str) -> None:
         )
         assert await running.ask(GetAccount(account.account_id)) == account
         assert await running.ask(FindAccount("ＡＤＡ.lovelace")) == account  # noqa: RUF001
+
+
+async def test_account_is_registered_once_the_database_can_be_written_again(
+    postgres: PostgresServer,
+) -> None:
+    """While it is read-only, as after a failover, what only reads is answered."""
+    dsn = await postgres.create_database_async()
+    async with running_authx(dsn) as running:
+        account = await running.ask(Register("ada", PASSWORD))
+        await postgres.set_read_only(dsn, whether=True)
+        kill = "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1"
+        await run_script(postgres.dsn, lambda s: s.execute(kill, urlsplit(dsn).path[1:]))
+        for _ in range(2):
+            with pytest.raises(TransientError, match="read-only"):
+                await running.ask(Register("bob", PASSWORD))
+            assert await running.ask(GetAccount(account.account_id)) == account
+        await postgres.set_read_only(dsn, whether=False)
+        # A connection that has only read may still be one of before.
+        with suppress(TransientError):
+            await running.ask(Register("bob", PASSWORD))
+        with suppress(UsernameTaken):
+            await running.ask(Register("bob", PASSWORD))
+        assert (await running.ask(FindAccount("bob"))).username == "bob"
 
 
 async def test_account_username_is_unique_in_every_spelling(database_dsn: str) -> None:

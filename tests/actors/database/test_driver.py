@@ -27,6 +27,7 @@ from actors.database.errors import (
     DatabaseUnavailable,
     ForeignKeyViolation,
     StatementError,
+    TransientError,
     UniqueViolation,
 )
 from tests.postgres import frozen, quiet_log, with_database
@@ -218,6 +219,38 @@ async def test_statement_error_has_sqlstate(
             await connection.run(lambda s: s.fetchval(sql, *args))
         assert caught.value.sqlstate == sqlstate
         assert await connection.run(select_one) == 1
+
+
+@pytest.mark.parametrize("sqlstate", ["25006", "40P01", "53100", "55P03", "57014", "58030"])
+async def test_server_that_cannot_now_loses_its_connection(
+    database_dsn: str, sqlstate: str
+) -> None:
+    """What the server may do later, or another one in its place, is tried on a new connection."""
+    fail = f"do $$ begin raise 'not now' using errcode = '{sqlstate}'; end $$"
+    capture = LogCapture()
+    async with open_database(database_dsn, log=quiet_log(capture)) as database:
+        connection = await database.connect(name="test")
+        with pytest.raises(ConnectionLost, match="not now") as caught:
+            await connection.run(lambda s: s.execute(fail))
+        assert isinstance(caught.value, TransientError) is (sqlstate != "57014")
+        assert connection.closed
+        await connection.wait_closed()
+    [event] = capture.entries
+    assert (event["event"], event["reason"]) == ("database_lost", "not now")
+
+
+async def test_server_that_cannot_now_may_be_asked_otherwise(database_dsn: str) -> None:
+    """A script that knows what to do about it goes on, on the same connection."""
+
+    async def script(session: Session) -> int:
+        with pytest.raises(TransientError) as caught:
+            await session.execute("do $$ begin raise 'locked' using errcode = '55P03'; end $$")
+        assert caught.value.sqlstate == "55P03"
+        return await select_one(session)
+
+    async with connected(database_dsn) as (_, connection):
+        assert await connection.run(script) == 1
+        assert not connection.closed
 
 
 async def test_run_in_order_of_calls(database_dsn: str) -> None:

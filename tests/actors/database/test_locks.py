@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 from actors.database.driver import open_database
-from actors.database.errors import AlreadyServed, StatementError
+from actors.database.errors import AlreadyServed, StatementError, TransientError
 from actors.database.locks import acquire_server_lock
 from tests.postgres import quiet_log
 
@@ -62,6 +62,19 @@ async def test_acquire_server_lock_of_an_unknown_holder(
         second = await database.connect(name="second")
         await first.run(acquire_server_lock)
         with pytest.raises(AlreadyServed, match=r"at work on the database '[a-z_0-9]+'$"):
+            await second.run(lambda session: acquire_server_lock(session, patience_ms=10))
+
+
+async def test_acquire_server_lock_tells_a_lock_from_what_else_passes(
+    database_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a lock that is not to be had means another server."""
+    monkeypatch.setattr("actors.database.locks._LOCK_NOT_AVAILABLE", "25006")
+    async with open_database(database_dsn, log=quiet_log()) as database:
+        first = await database.connect(name="first")
+        second = await database.connect(name="second")
+        await first.run(acquire_server_lock)
+        with pytest.raises(TransientError, match="lock timeout"):
             await second.run(lambda session: acquire_server_lock(session, patience_ms=10))
 
 

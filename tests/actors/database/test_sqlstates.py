@@ -10,6 +10,7 @@ from actors.database.errors import (
     DatabaseError,
     ForeignKeyViolation,
     StatementError,
+    TransientError,
     UniqueViolation,
 )
 from actors.database.sqlstates import error_of
@@ -20,12 +21,18 @@ from actors.database.sqlstates import error_of
     [
         ("08006", ConnectionLost),
         ("57P01", ConnectionLost),
-        ("57014", StatementError),
+        ("25P04", ConnectionLost),
+        ("57014", ConnectionLost),
+        ("25006", TransientError),
+        ("40001", TransientError),
+        ("40P01", TransientError),
+        ("53100", TransientError),
+        ("55P03", TransientError),
+        ("58030", TransientError),
         ("23503", ForeignKeyViolation),
         ("23505", UniqueViolation),
         ("23514", CheckViolation),
         ("23502", StatementError),
-        ("40P01", StatementError),
     ],
 )
 def test_error_of_code(sqlstate: str, kind: type[DatabaseError]) -> None:
@@ -35,7 +42,7 @@ def test_error_of_code(sqlstate: str, kind: type[DatabaseError]) -> None:
     assert str(error) == "why"
     if isinstance(error, UniqueViolation | ForeignKeyViolation | CheckViolation):
         assert error.constraint == "name"
-    if isinstance(error, StatementError):
+    if isinstance(error, StatementError | TransientError):
         assert error.sqlstate == sqlstate
 
 

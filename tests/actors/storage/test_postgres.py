@@ -59,6 +59,12 @@ where application_name = $1 and datname = current_database()
 
 KILL_SELF = "select pg_terminate_backend(pg_backend_pid())"
 
+_FAIL = """
+create function pg_temp.fail(code text) returns int language plpgsql as
+$$ begin raise 'not now' using errcode = code; end $$
+"""
+FULL = "do $$ begin raise 'not now' using errcode = '53100'; end $$"
+
 
 class Strike(Enum):
     """What befalls a commit that is one statement."""
@@ -68,6 +74,8 @@ class Strike(Enum):
     AFTER = "the connection is lost before it is confirmed"
     SLOW = "it takes a fifth of a second"
     SLOWER = "it takes half a second"
+    FULL = "the disk is full"
+    LATE = "it takes longer than the server lets it"
 
 
 async def kill(dsn: str, name: str = "holdfast storage-writer") -> int:
@@ -154,6 +162,10 @@ class SabotagedSession:
                 sql = _with(sql, "(select count(*) from pg_sleep(0.2))")
             case Strike.SLOWER:
                 sql = _with(sql, "(select count(*) from pg_sleep(0.5))")
+            case Strike.FULL | Strike.LATE:
+                await self._inner.execute(_FAIL)
+                code = "53100" if strike is Strike.FULL else "57014"
+                sql = _with(sql, f"pg_temp.fail('{code}')")
             case _:
                 pass
         rows = await self._inner.fetch(sql, *args)
@@ -641,6 +653,82 @@ async def test_database_back_in_time_commits_what_waited(
             await logged(running, "database_away")
         await result.wait(FOREVER_S)
     assert await world(database_dsn, name) == (0, 1)
+
+
+# --------------------------------------------------------------------- a database that cannot now
+
+
+@pytest.mark.parametrize(("strike", "in_doubt"), [(Strike.FULL, False), (Strike.LATE, True)])
+async def test_statement_that_the_server_cannot_do_now_is_given_again(
+    database_dsn: str, strike: Strike, in_doubt: bool
+) -> None:
+    """A full disk has done nothing; a statement that was ended from outside is asked after."""
+    name = new_id()
+    async with sabotaged(database_dsn) as (engine, saboteur):
+        saboteur.strikes.append(strike)
+        with pytest.raises(EngineUnavailable, match="not now") as caught:
+            await engine.commit([(new_world(name),)])
+        assert caught.value.in_doubt is in_doubt
+        assert await engine.commit([(new_world(name),)]) == [None]
+    assert await world(database_dsn, name) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "victim", ["begin", "update last_commit set mark = $1 where singleton", "savepoint unit"]
+)
+async def test_savepoints_that_the_server_cannot_do_now_are_given_again(
+    database_dsn: str, victim: str
+) -> None:
+    """Nobody's unit is rejected for a full disk, though the units went one by one."""
+    name = new_id()
+    units: list[tuple[Operation, ...]] = [(new_world(name),), (new_inventory(new_id()),)]
+    async with sabotaged(database_dsn) as (engine, saboteur):
+        saboteur.instead[victim] = FULL
+        with pytest.raises(EngineUnavailable, match="not now") as caught:
+            await engine.commit(units)
+        assert not caught.value.in_doubt
+        outcomes = await engine.commit(units)
+    assert [type(outcome) for outcome in outcomes] == [type(None), Rejected]
+    assert await world(database_dsn, name) == (0, 1)
+
+
+async def test_database_that_was_read_only_commits_what_waited_once(
+    postgres: PostgresServer,
+) -> None:
+    """After a failover Storage finds the database that can be written to, and has not restarted."""
+    dsn, name = await postgres.create_database_async(), new_id()
+    async with (
+        postgres_engine(dsn) as engine,
+        running_storage(engine, StorageSettings(wait_seconds_max=30)) as running,
+    ):
+        await running.client.commit(new_world(name))
+        await postgres.set_read_only(dsn, whether=True)
+        assert await kill(dsn) == 1
+        _, result = running.client.submit(tick(name, 1, version=1), new_entry(new_id(), 1))
+        while running.events().count("database_away") < 8:  # noqa: ASYNC110 - as `logged`
+            await trio.sleep(0.01)
+        [[row]] = await running.client.read(Read("world", where={"name": name}))
+        assert row["tick"] == 0
+        await postgres.set_read_only(dsn, whether=False)
+        await result.wait(FOREVER_S)
+        assert await world(dsn, name) == (1, 2)
+        [entries] = await running.client.read(Read("ledger"))
+        assert len(entries) == 1
+        assert {*running.events()} == {"database_away"}
+
+
+async def test_database_that_stays_read_only_overloads_what_waits(
+    postgres: PostgresServer,
+) -> None:
+    """What is refused for certain does not wait for ever: its asker learns that nothing is done."""
+    dsn = await postgres.create_database_async()
+    await postgres.set_read_only(dsn, whether=True)
+    async with (
+        postgres_engine(dsn) as engine,
+        running_storage(engine, StorageSettings(wait_seconds_max=0.3)) as running,
+    ):
+        with pytest.raises(Overloaded):
+            await running.client.commit(new_world(new_id()))
 
 
 # --------------------------------------------------------------------- cancellation

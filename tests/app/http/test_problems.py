@@ -79,6 +79,7 @@ ROWS: list[tuple[Exception, int, str]] = [
     (database.ConnectionLost("x"), 503, "unavailable"),
     (database.DatabaseTimeout("x"), 503, "unavailable"),
     (database.StatementError("x", sqlstate="42601"), 503, "unavailable"),
+    (database.TransientError("x", sqlstate="53100"), 503, "unavailable"),
     (storage.Rejected("x"), 500, "internal-error"),
     (ZeroDivisionError("x"), 500, "internal-error"),
     (ExceptionGroup("x", [ValueError("x")]), 500, "internal-error"),
@@ -198,6 +199,7 @@ def test_problem_of_an_unknown_error_asks_for_a_log_line() -> None:
     assert problem_of(ZeroDivisionError()).unforeseen
     assert problem_of(database.StatementError("x", sqlstate="42601")).unforeseen
     assert not problem_of(database.DatabaseUnavailable("x")).unforeseen
+    assert not problem_of(database.TransientError("x", sqlstate="53100")).unforeseen
     assert not problem_of(authx.InvalidToken()).unforeseen
 
 
