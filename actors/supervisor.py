@@ -12,6 +12,7 @@ import math
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 import trio
@@ -206,8 +207,9 @@ class Supervisor:
 
     The nursery is the composer's. When an actor fails beyond its limits, `Escalation` is raised
     into that nursery, which cancels the siblings and reaches the root; with ``on_failed`` given,
-    that is called instead and the failure stays the actor's own. ``quiet`` keeps the ordinary
-    starts and stops of very many actors out of the log's level ``info``.
+    that is called instead and the failure stays the actor's own. ``own_limits`` are by name, of
+    actors that have others than ``limits``. ``quiet`` keeps the ordinary starts and stops of very
+    many actors out of the log's level ``info``.
     """
 
     def __init__(
@@ -218,10 +220,12 @@ class Supervisor:
         rng: random.Random,
         log: FilteringBoundLogger,
         on_failed: Callable[[str], None] | None = None,
+        own_limits: Mapping[str, RestartLimits] = MappingProxyType({}),
         quiet: bool = False,
     ) -> None:
         self._nursery = nursery
         self._limits = limits
+        self._own_limits = own_limits
         self._rng = rng
         self._log = log
         self._on_failed = on_failed
@@ -345,7 +349,8 @@ class Supervisor:
             child.failure = _reason(failure)
         if not self._comes_back(child, failure):
             return False
-        if not child.may_restart(self._limits, trio.current_time()):
+        limits = self._own_limits.get(child.name, self._limits)
+        if not child.may_restart(limits, trio.current_time()):
             self._give_up(child, failure)
             return False
         self._restarts += 1
@@ -377,7 +382,7 @@ class Supervisor:
         child.state = ActorState.RESTARTING
         child.failure = _reason(failure)
         attempt = len(child.window or ())
-        wait_s = self._limits.backoff_s(attempt, self._rng)
+        wait_s = self._own_limits.get(child.name, self._limits).backoff_s(attempt, self._rng)
         self._log.warning(
             "actor_restarted",
             actor=child.name,

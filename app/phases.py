@@ -65,7 +65,7 @@ class Stopping:
         self.database.terminate()
         if self.postgres is not None:
             timeout_s = max(0.1, self.limits.database_ms / 1000 - _KILL_S)
-            await self.postgres.stop(timeout_s=timeout_s)
+            await self.postgres.end(timeout_s=timeout_s)
 
 
 def phases_s(limits: Shutdown) -> float:

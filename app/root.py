@@ -283,6 +283,7 @@ class _Program:
             rng=self._rng,
             log=self._log,
             on_failed=on_failed,
+            own_limits={"postgres": settings.postgres_limits(self._config)},
         )
 
     async def _start_actors(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -182,6 +184,14 @@ def restart_limits(config: Config) -> RestartLimits:
         backoff_ms=supervisor.backoff_ms,
         backoff_max_ms=supervisor.backoff_max_ms,
     )
+
+
+def postgres_limits(config: Config) -> RestartLimits:
+    """Fill the limits of the embedded PostgreSQL, which is started again as long as it takes.
+
+    What ends it again and again, as a full disk does, a restart of the server would not mend.
+    """
+    return replace(restart_limits(config), restarts_max=sys.maxsize)
 
 
 def renamed(config: Config) -> dict[str, str]:

@@ -31,7 +31,7 @@ class DirectoryLock:
 
         Raises:
             AlreadyServed: another process holds it; the message names its pid.
-            DataDirectoryError: the file cannot be made or opened.
+            DataDirectoryError: the file cannot be made, opened or written.
         """
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -46,8 +46,13 @@ class DirectoryLock:
                 f"the data directory {path.parent} is in use by another Holdfast process"
                 f" (pid {holder or 'unknown'})"
             ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            # The disk is full, say.
+            os.close(descriptor)
+            raise DataDirectoryError(path.parent, error.strerror or str(error)) from error
         return cls(path, descriptor)
 
     def release(self) -> None:

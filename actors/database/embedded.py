@@ -27,7 +27,12 @@ from actors.database.cluster import (
 )
 from actors.database.directory_lock import DirectoryLock, is_locked
 from actors.database.dsn import socket_dsn
-from actors.database.errors import AlreadyServed, EmbeddedPostgresDied, EmbeddedPostgresError
+from actors.database.errors import (
+    AlreadyServed,
+    DatabaseError,
+    EmbeddedPostgresDied,
+    EmbeddedPostgresError,
+)
 from actors.database.processes import cluster_processes, stop_cluster
 from actors.database.server_user import ServerUser, server_user
 
@@ -90,7 +95,7 @@ class EmbeddedPostgres:
         self._lock: DirectoryLock | None = None
         self._process: trio.Process | None = None
         self._starting = trio.CancelScope()
-        self._stopping = False
+        self._stopping = self._ended = False
 
     @property
     def dsn(self) -> str:
@@ -104,7 +109,7 @@ class EmbeddedPostgres:
         return process.pid if process is not None and process.returncode is None else None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve until `stop`; ready when the server accepts connections.
+        """Serve until `stop`; ready when the server accepts connections. Nothing after `end`.
 
         Cancelled, it stops the server in order within ``stop_timeout_s`` and a second.
 
@@ -112,7 +117,11 @@ class EmbeddedPostgres:
             EmbeddedPostgresDied: the server ended on its own; run again to restart it.
             AlreadyServed, DataDirectoryError, EmbeddedPostgresError: as `start`.
         """
-        died = False
+        if self._ended:
+            return
+        # An earlier run whose server has died has left us the lock.
+        was_ready = self._lock is not None
+        failed = False
         try:
             with trio.CancelScope() as self._starting:
                 await self.start()
@@ -120,13 +129,18 @@ class EmbeddedPostgres:
             process = self._process
             if process is None or self._stopping:
                 return  # stopped before it was ready
+            was_ready = True
             status = await process.wait()
-            died = not self._stopping
-            if died:
+            if not self._stopping:
                 raise EmbeddedPostgresDied(status, self._cluster.log_path)
+        except (DatabaseError, OSError):
+            failed = not self._stopping
+            raise
         finally:
-            # After a death the lock stays ours: no other server may slip in before the restart.
-            await (self._bury() if died else self.stop(timeout_s=self._stop_timeout_s))
+            # After a death the lock stays ours, however often the restart fails: no other server
+            # may slip in before it succeeds.
+            keeps_lock = failed and was_ready
+            await (self._bury() if keeps_lock else self.stop(timeout_s=self._stop_timeout_s))
 
     async def start(self) -> None:
         """Start the server and wait until it accepts connections; `stop` must follow.
@@ -178,6 +192,11 @@ class EmbeddedPostgres:
             self._cluster.remove_socket_dir()
             self._lock.release()
             self._lock = None
+
+    async def end(self, *, timeout_s: float = 2.0) -> None:
+        """Stop the server as `stop` does, for good: a supervisor may be about to run it again."""
+        self._ended = True
+        await self.stop(timeout_s=timeout_s)
 
     async def _bury(self) -> None:
         """Remove what a dead postmaster left: its processes hold the shared memory."""

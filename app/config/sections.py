@@ -252,7 +252,13 @@ class Supervisor(Section, frozen=True):
     """How often a failed actor is restarted before the server gives up."""
 
     restarts_max: Annotated[
-        int, Meta(ge=0, le=1_000, description="Restarts of one actor within the window.")
+        int,
+        Meta(
+            ge=0,
+            le=1_000,
+            description="Restarts of one actor within the window. The embedded "
+            "PostgreSQL is restarted however often.",
+        ),
     ] = 5
     window_seconds: Annotated[Seconds, Meta(description="Length of the window.")] = 60
     backoff_ms: Annotated[

@@ -169,6 +169,21 @@ async def test_start_says_so_where_an_actor_returns_before_it_is_ready(harness: 
     assert harness.events("actor_restarted") == []
 
 
+async def test_actor_with_limits_of_its_own(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """An actor that is worth waiting for is started again however often."""
+    patient = Scripted(crash)
+    limits = RestartLimits(restarts_max=1_000, backoff_ms=100.0, backoff_max_ms=5_000.0)
+    harness = Harness(nursery, own_limits={"patient": limits})
+    await harness.supervisor.start("patient", patient)
+    await trio.sleep(600)
+    assert harness.state("patient") is not ActorState.FAILED
+    assert 600 / 5 < len(patient.began) < 600 / 2.5 + 10
+    assert max(patient.waits[10:]) <= 5
+    assert harness.events("actor_escalated") == []
+
+
 async def test_start_refuses_a_name_that_is_taken(harness: Harness) -> None:
     """Two actors cannot have one name."""
     await harness.supervisor.start("one", Scripted(live))

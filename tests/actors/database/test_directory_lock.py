@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -80,3 +81,16 @@ def test_acquire_where_nothing_can_be_written(tmp_path: Path) -> None:
     with pytest.raises(DataDirectoryError, match="Not a directory") as caught:
         DirectoryLock.acquire(tmp_path / "file" / "lock")
     assert caught.value.path == tmp_path / "file"
+
+
+def test_acquire_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the pid cannot be written the line has the path, and nothing is held."""
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pwrite", full)
+        with pytest.raises(DataDirectoryError, match=f"{tmp_path}: No space left on device"):
+            DirectoryLock.acquire(tmp_path / "lock")
+    assert not is_locked(tmp_path / "lock")

@@ -18,7 +18,7 @@ from structlog.testing import LogCapture
 from actors.database import cluster as cluster_module
 from actors.database import embedded as module
 from actors.database.cluster import Cluster
-from actors.database.directory_lock import DirectoryLock
+from actors.database.directory_lock import DirectoryLock, is_locked
 from actors.database.embedded import EmbeddedPostgres, embedded_postgres, running_dsn
 from actors.database.errors import (
     AlreadyServed,
@@ -245,6 +245,34 @@ async def test_run_after_a_kill_can_run_again(data_dir: Path, with_backend: bool
         await server.stop()
 
 
+async def test_run_that_fails_after_a_kill_lets_nobody_in(data_dir: Path) -> None:
+    """However often a restart fails, as on a full disk, the directory stays this server's."""
+    server = server_on(data_dir)
+    started = trio.Event()
+
+    async def run_until_killed() -> None:
+        with pytest.raises(EmbeddedPostgresDied):
+            await server.run(task_status=_Status(started))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_until_killed)
+        await started.wait()
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGKILL)
+    server._settings["shared_buffers"] = "nonsense"
+    for _ in range(2):
+        with pytest.raises(EmbeddedPostgresError, match="did not start"):
+            await server.run()
+        with pytest.raises(AlreadyServed):
+            DirectoryLock.acquire(data_dir / "holdfast.lock")
+    del server._settings["shared_buffers"]
+    async with trio.open_nursery() as nursery:
+        await nursery.start(server.run)
+        assert await run_script(server.dsn, select_one) == 1
+        await server.stop()
+    assert not is_locked(data_dir / "holdfast.lock")
+
+
 class _Status:
     """A task status that sets an event."""
 
@@ -437,6 +465,16 @@ def test_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     with subprocess.Popen(["true"]) as process:
         pass
     assert not module._is_alive(process.pid)
+
+
+async def test_run_after_the_end_starts_nothing(data_dir: Path) -> None:
+    """Ended between two runs, as while it waits to be restarted, no server comes any more."""
+    server = server_on(data_dir)
+    await server.start()
+    await server.end()
+    await server.run()
+    assert cluster_processes(data_dir / "postgres") == frozenset()
+    assert not is_locked(data_dir / "holdfast.lock")
 
 
 # --- tools beside a server -------------------------------------------------------------------
