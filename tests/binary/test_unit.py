@@ -42,6 +42,15 @@ def test_unit_is_hardened(analyze: str) -> None:
     assert said.returncode == 0, said.stdout[-200:]
 
 
+def test_unit_waits_for_a_database_that_is_down() -> None:
+    """Systemd tries again for ever, and leaves time between two starts."""
+    unit = ConfigParser(strict=False, interpolation=None)
+    unit.read_string(UNIT.read_text())
+    assert unit["Unit"]["StartLimitIntervalSec"] == "0"
+    assert unit["Service"]["Restart"] == "on-failure"
+    assert int(unit["Service"]["RestartSec"]) >= 10
+
+
 def test_unit_leaves_the_database_to_holdfast() -> None:
     """Only Holdfast is told to stop, and has longer for it than its own deadline of 5 s."""
     unit = ConfigParser(strict=False, interpolation=None)
