@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--port", type=int, help="Port instead of http.port; 0 picks a free one.")
 @click.pass_context
 def serve(ctx: click.Context, config_file: Path | None, host: str | None, port: int | None) -> None:
-    """Run a server until SIGTERM or Ctrl-C.
+    """Run a server until SIGTERM, SIGHUP or Ctrl-C.
 
     Exit status: 0 everything was flushed, 1 it could not start or an actor failed for good, 3
     something was cut off. A second signal stops the server at once.
@@ -42,12 +43,18 @@ def announce(listening: Listening) -> None:
     demo = f"{_this_program()} demo"
     if listening.url != "http://127.0.0.1:8470":
         demo += f" --url {listening.url}"
-    click.echo(
+    greeting = (
         f"\nHoldfast is ready at {listening.url}\n"
         f"  try    curl {listening.url}/v1/world\n"
         f"  or     {demo}\n"
         "  stop   Ctrl-C\n"
     )
+    try:
+        click.echo(greeting)
+    except OSError:
+        # Nobody hears it, and the server runs all the same. Python would try again at its end.
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def _this_program() -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +15,7 @@ import pytest
 
 from app.cli.serve import announce
 from app.root import Listening
-from tests.app.cli.support import run, running_server
+from tests.app.cli.support import TIMEOUT_S, command, environment, run, running_server
 
 if TYPE_CHECKING:
     from tests.postgres import PostgresServer
@@ -28,6 +31,29 @@ def test_serve_tells_where_it_is_and_what_to_try(tmp_path: Path, database_dsn: s
         assert url == f"{server.url}/v1/world"
         assert httpx.get(url).json()["ruleset"]["name"] == "tutorial"
         assert server.stop() == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that cannot be written")
+def test_serve_does_without_a_standard_output(tmp_path: Path, database_dsn: str) -> None:
+    """A greeting that cannot be written is lost, and nothing else: the server stops as ever."""
+    log = tmp_path / "server.log"
+    with Path("/dev/full").open("w") as full, log.open("w") as stderr:
+        process = subprocess.Popen(
+            command("serve", "--port", "0"),
+            cwd=tmp_path,
+            env=environment({"HOLDFAST_DATABASE__DSN": database_dsn}),
+            stdout=full,
+            stderr=stderr,
+        )
+    guard = threading.Timer(TIMEOUT_S, process.kill)
+    guard.start()
+    while "server_ready" not in log.read_text() and process.poll() is None:
+        time.sleep(0.02)
+    process.terminate()
+    status = process.wait()
+    guard.cancel()
+    assert status == 0, log.read_text()
+    assert "Exception" not in log.read_text()
 
 
 def test_serve_names_the_demo_with_the_url_that_it_needs(
