@@ -91,12 +91,19 @@ async def watch_signals(
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Turn SIGTERM and SIGINT into a request; a second one cancels ``at_once``."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    """Turn SIGTERM, SIGINT and SIGHUP into a request; a second one cancels ``at_once``.
+
+    SIGHUP, of a terminal that goes, may come twice by itself and is never the second one; where it
+    is ignored, as under nohup, it stays so.
+    """
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    with trio.open_signal_receiver(*numbers) as signals:
         task_status.started()
         seen = 0
         async for number in signals:
-            seen += 1
+            seen += number != signal.SIGHUP
             name = signal.Signals(number).name
             if seen == 1:
                 request.ask(name)

@@ -3,18 +3,72 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from typing import TYPE_CHECKING
 
+import pytest
+import trio
 from structlog.testing import LogCapture
 
-from app.stopping import EXIT_CUT_OFF, EXIT_FLUSHED, HardLimit
+from app.stopping import EXIT_CUT_OFF, EXIT_FLUSHED, HardLimit, StopRequest, watch_signals
 from tests.postgres import quiet_log
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Iterator
 
 WAIT_S = 10.0
+
+
+@pytest.fixture
+def hang_up() -> Iterator[None]:
+    """Leave SIGHUP as it was found."""
+    before = signal.getsignal(signal.SIGHUP)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+async def seen(log: LogCapture, count: int) -> None:
+    """Wait until so many signals have come."""
+    with trio.fail_after(WAIT_S):
+        while len(log.entries) < count:  # noqa: ASYNC110 - the log tells nobody when
+            await trio.sleep(0.001)
+
+
+@pytest.mark.usefixtures("hang_up")
+async def test_hangup_asks_once_however_often_it_comes() -> None:
+    """A terminal that goes may send it twice, and others beside it: it is nobody's impatience."""
+    request, log = StopRequest(), LogCapture()
+    async with trio.open_nursery() as watching:
+        with trio.CancelScope() as at_once:
+            await watching.start(watch_signals, request, at_once, quiet_log(log))
+            for count, number in enumerate(
+                (signal.SIGHUP, signal.SIGHUP, signal.SIGTERM, signal.SIGHUP), 1
+            ):
+                os.kill(os.getpid(), number)
+                await seen(log, count)
+                assert not at_once.cancel_called
+            assert (request.reason, request.failed) == ("SIGHUP", False)
+            os.kill(os.getpid(), signal.SIGTERM)
+            await trio.sleep(WAIT_S)
+        assert at_once.cancelled_caught
+        watching.cancel_scope.cancel()
+    assert request.failed
+
+
+@pytest.mark.usefixtures("hang_up")
+async def test_hangup_that_is_ignored_stays_so() -> None:
+    """Under nohup a server outlives its terminal."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    request, log = StopRequest(), LogCapture()
+    async with trio.open_nursery() as watching:
+        await watching.start(watch_signals, request, watching.cancel_scope, quiet_log(log))
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await seen(log, 1)
+        assert request.reason == "SIGTERM"
+        watching.cancel_scope.cancel()
 
 
 class Exits:

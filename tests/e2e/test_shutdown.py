@@ -72,6 +72,14 @@ async def test_shutdown_under_load_keeps_what_was_answered(place: Path) -> None:
             await orders.check()
 
 
+async def test_shutdown_when_the_terminal_goes_leaves_no_database_behind(place: Path) -> None:
+    """SIGHUP is a request as SIGTERM is one: status 0, and no PostgreSQL runs on."""
+    with serving(place) as server:
+        status, _ = await stopped(server, signal.SIGHUP)
+        assert status == 0, server.log()
+        assert server.postgres_pids() == frozenset()
+
+
 async def test_shutdown_with_a_frozen_database_is_bounded_and_admits_it(place: Path) -> None:
     """PostgreSQL stopped (SIGSTOP) under load: the process is gone in 5 s, with another status."""
     with serving(place) as server:
