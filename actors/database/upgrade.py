@@ -37,7 +37,7 @@ class AutomaticBackups:
         return cls(data_dir / "backups", dsn)
 
     async def make(self, version: int, *, now: datetime, log: FilteringBoundLogger) -> Path:
-        """Make one, and remove the oldest beyond `KEPT`.
+        """Make one, and remove the oldest others beyond `KEPT` with it, by the times in their names.
 
         Raises: as `back_up`.
         """
@@ -45,7 +45,9 @@ class AutomaticBackups:
         file = self.directory / f"{now:%Y%m%dT%H%M%SZ}-schema-{version}.dump"
         info = await back_up(self.dsn, file, overwrite=True)
         log.info("database_backed_up", path=str(file), bytes=info.file_bytes)
-        for old in sorted(self.directory.glob(_PATTERN))[:-KEPT]:
+        # Where the clock has been set back the new one has not the latest name.
+        others = sorted(other for other in self.directory.glob(_PATTERN) if other != file)
+        for old in others[: 1 - KEPT]:
             old.unlink()
             log.info("old_backup_removed", path=str(old))
         return file

@@ -104,6 +104,18 @@ async def test_upgrade_keeps_the_latest_backups(dsn: str, tmp_path: Path) -> Non
     assert all(is_whole(tmp_path / "backups" / name) for name in last)
 
 
+async def test_upgrade_keeps_the_backup_that_it_has_made(dsn: str, tmp_path: Path) -> None:
+    """Where the clock was ahead before, the newest one has the oldest name, and stays."""
+    directory = tmp_path / "backups"
+    directory.mkdir()
+    for day in range(1, KEPT + 2):
+        (directory / f"202701{day:02}T030405Z-schema-1.dump").write_text("from the future")
+    await bring_up_to_date(dsn, tmp_path, [*SHIPPED, later(1)])
+    names = sorted(file.name for file in listed(directory))
+    rest = [f"202701{3 + n:02}T030405Z-schema-1.dump" for n in range(KEPT - 1)]
+    assert names == [f"20260102T030405Z-schema-{VERSION}.dump", *rest]
+
+
 async def test_upgrade_does_not_begin_without_its_backup(dsn: str, tmp_path: Path) -> None:
     """Where no backup can be made the database stays as it is."""
     (tmp_path / "backups").mkdir()
