@@ -11,6 +11,7 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from actors.database.dsn import check_dsn
 from app.config import ConfigError
 from app.http.listeners import open_listeners
 from app.settings import check_settings
@@ -24,8 +25,11 @@ def check_serving(config: Config) -> None:
 
     Raises:
         ConfigError: a value has not the form that its key needs, or the files of TLS are of no use.
+        DatabaseUnavailable: ``database.dsn`` is malformed.
     """
     check_settings(config)
+    if config.database.dsn:
+        check_dsn(config.database.dsn)
     if config.http.tls_certificate:
         _check_tls(Path(config.http.tls_certificate), Path(config.http.tls_key))
 

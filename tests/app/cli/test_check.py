@@ -55,6 +55,8 @@ def test_check_sees_a_port_in_use(place: Path, monkeypatch: pytest.MonkeyPatch) 
         ('[http]\ntls_certificate = "c"\ntls_key = "k"\n', "config.toml: http.tls_certificate: "),
         ('[world]\nruleset = "nowhere"\n', "nowhere: "),
         ('[auth]\nkey_file = "config.toml"\n', "key file config.toml: "),
+        ('[database]\ndsn = "localhost/world"\n', "database.dsn is malformed: "),
+        ('[database]\ndsn = "postgresql://a:b/c@d/e"\n', "database.dsn is malformed: "),
     ],
 )
 def test_check_finds_what_a_start_would_fail_for(place: Path, text: str, told: str) -> None:
