@@ -37,7 +37,7 @@ class AutomaticBackups:
         return cls(data_dir / "backups", dsn)
 
     async def make(self, version: int, *, now: datetime, log: FilteringBoundLogger) -> Path:
-        """Make one, and remove the oldest others beyond `KEPT` with it, by the times in their names.
+        """Make one, and remove the oldest others, by their names, beyond `KEPT` with it.
 
         Raises: as `back_up`.
         """
