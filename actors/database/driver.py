@@ -25,7 +25,7 @@ from actors.database.errors import (
     DatabaseUnavailable,
     StatementError,
 )
-from actors.database.server_version import check_version
+from actors.database.server_version import check_server
 from actors.database.session import Record, Script, Session, T
 from actors.database.sqlstates import CLIENT_DATA_ERROR, CLIENT_USAGE_ERROR, error_of
 from actors.database.waiter import WaiterLoop
@@ -111,7 +111,7 @@ class Database:
             raw = crossing.result()
         except _CONNECT_ERRORS as error:
             raise self._unavailable(_reason(error)) from error
-        connection = Connection(loop, raw, name=name, log=self._log)
+        connection = Connection(loop, raw, name=name, place=describe_dsn(self._dsn), log=self._log)
         self._connections = {connection, *(each for each in self._connections if not each.closed)}
         return connection
 
@@ -134,10 +134,12 @@ class Database:
 class Connection:
     """One connection to the server; scripts run on it one after the other."""
 
-    def __init__(self, loop: WaiterLoop, raw: Any, *, name: str, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self, loop: WaiterLoop, raw: Any, *, name: str, place: str, log: FilteringBoundLogger
+    ) -> None:
         self._loop = loop
         self._raw = raw
-        self._name = name
+        self._name, self._place = name, place
         self._log = log
         self._session = _Session(raw)
         self._turn = trio.Lock()
@@ -182,7 +184,9 @@ class Connection:
                     failure = error
             if failure is None or scope.cancel_called:
                 self._give_up(timeout_s, failure)
-            if self._raw.is_closed() and not isinstance(failure, DatabaseError):
+            if isinstance(failure, DatabaseError):
+                failure.place = self._place
+            elif self._raw.is_closed():
                 # asyncpg's objects fail in assorted ways once their connection is gone.
                 raise ConnectionLost(f"connection {self._name!r} was lost") from failure
             if isinstance(failure, ConnectionLost):
@@ -353,7 +357,7 @@ async def _open_raw(dsn: str, server_settings: dict[str, str], loop: WaiterLoop)
         max_cached_statement_lifetime=0,  # a lifetime is one asyncio timer per statement
     )
     try:
-        check_version(raw.get_server_version().major)
+        check_server(raw.get_server_version().major, raw.get_settings().server_encoding)
         await set_codecs(raw)
     except BaseException:
         raw.terminate()

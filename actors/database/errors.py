@@ -31,7 +31,13 @@ if TYPE_CHECKING:
 
 
 class DatabaseError(Exception):
-    """Whatever goes wrong with the database."""
+    """Whatever goes wrong with the database.
+
+    ``place`` says which one it was (name and host, nothing secret), where a connection to it was
+    at work; it is not in the message.
+    """
+
+    place: str | None = None
 
 
 class DatabaseUnavailable(DatabaseError):

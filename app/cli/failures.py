@@ -10,7 +10,7 @@ import click
 
 from actors.authx.errors import AuthxError
 from actors.authx.keys import KeyRingError
-from actors.database.errors import DatabaseError
+from actors.database.errors import ConnectionLost, DatabaseError, StatementError
 from actors.failures import leaves
 from actors.inventory.ruleset import RulesetError
 from actors.supervisor import Escalation
@@ -67,6 +67,9 @@ def _explain(error: BaseException, also: tuple[type[Exception], ...]) -> str | N
             more = len(error.problems) - 1
             rest = f" (and {more} more: holdfast rules check {error.file})" if more else ""
             text = f"{error.file}: {error.problems[0]}{rest}"
+        case StatementError() | ConnectionLost() if error.place is not None:
+            # PostgreSQL's own words, which name no place.
+            text = f"database {error.place}: {error}"
         case OSError():
             text = _explain_os_error(error)
         case _ if isinstance(error, _NAMED + also):

@@ -19,6 +19,7 @@ from structlog.testing import LogCapture
 
 from actors.database import server_version
 from actors.database.driver import Connection, Database, open_database
+from actors.database.dsn import describe_dsn
 from actors.database.errors import (
     CheckViolation,
     ConnectionLost,
@@ -30,7 +31,7 @@ from actors.database.errors import (
     TransientError,
     UniqueViolation,
 )
-from tests.postgres import frozen, quiet_log, with_database
+from tests.postgres import frozen, quiet_log, run_script, with_database
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -218,6 +219,7 @@ async def test_statement_error_has_sqlstate(
         with pytest.raises(StatementError) as caught:
             await connection.run(lambda s: s.fetchval(sql, *args))
         assert caught.value.sqlstate == sqlstate
+        assert caught.value.place == describe_dsn(database_dsn)
         assert await connection.run(select_one) == 1
 
 
@@ -609,6 +611,19 @@ async def test_connect_to_an_old_server(database_dsn: str, monkeypatch: pytest.M
     monkeypatch.setattr(server_version, "OLDEST", 19)
     async with open_database(database_dsn, log=quiet_log()) as database:
         with pytest.raises(DatabaseUnavailable, match=r"is version 18: Holdfast needs 19 or newer"):
+            await database.connect(name="test")
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+async def test_connect_to_a_database_of_another_encoding(
+    postgres: PostgresServer, encoding: str
+) -> None:
+    """What could not hold every name is refused at once, and the way out told."""
+    name = f"in_{encoding.lower()}"
+    make = f"create database {name} template template0 encoding {encoding} locale 'C'"
+    await run_script(postgres.dsn, lambda session: session.execute(make))
+    async with open_database(with_database(postgres.dsn, name), log=quiet_log()) as database:
+        with pytest.raises(DatabaseUnavailable, match=f"is {encoding}: .*createdb --encoding=UTF8"):
             await database.connect(name="test")
 
 

@@ -11,7 +11,12 @@ from click.testing import CliRunner
 
 from actors.authx.errors import UnknownAccount
 from actors.authx.keys import KeyRingError
-from actors.database.errors import AlreadyServed, DatabaseUnavailable
+from actors.database.errors import (
+    AlreadyServed,
+    ConnectionLost,
+    DatabaseUnavailable,
+    StatementError,
+)
 from actors.inventory.ruleset import Problem, RulesetError
 from app.cli.failures import Failure, expected_failures
 from app.config import ConfigError
@@ -61,6 +66,17 @@ def test_failures_of_a_ruleset_name_the_first_problem(
     """A ruleset may have many faults: the first one is told, and how to see the others."""
     line = told(RulesetError("mine.toml", problems))
     assert line.startswith(f"mine.toml: buildings.mine: unknown resource 'metl'{rest}")
+
+
+def test_failures_that_postgresql_words_name_the_database() -> None:
+    """It says what it refuses, not where: several may be configured, by mistake."""
+    refused = StatementError("permission denied for schema public", sqlstate="42501")
+    assert told(refused) == "permission denied for schema public"
+    refused.place = "world at db.example"
+    assert told(refused) == "database world at db.example: permission denied for schema public"
+    lost = ConnectionLost("canceling statement due to statement timeout")
+    lost.place = "world at db.example"
+    assert told(lost).startswith("database world at db.example: canceling statement")
 
 
 def test_failures_in_groups_are_found() -> None:

@@ -7,12 +7,15 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+import trio
 
+from actors.database.dsn import describe_dsn
 from app.cli.serve import announce
 from app.root import Listening
 from tests.app.cli.support import TIMEOUT_S, command, environment, run, running_server
@@ -141,6 +144,18 @@ def test_serve_refuses_a_database_that_does_not_answer(tmp_path: Path) -> None:
     assert done.status == 1
     assert "127.0.0.1:1" in done.complaint
     assert "hush-hush" not in done.stderr
+
+
+def test_serve_refuses_a_database_that_it_may_not_change(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
+    """PostgreSQL's reason is told with the database that it is about."""
+    dsn = postgres.create_database(migrated=False)
+    trio.run(partial(postgres.set_read_only, dsn, whether=True))
+    done = run("serve", "--port", "0", cwd=tmp_path, HOLDFAST_DATABASE__DSN=dsn)
+    assert done.status == 1
+    place = describe_dsn(dsn)
+    assert done.complaint.startswith(f"holdfast: database {place}: cannot execute CREATE TABLE")
 
 
 def test_serve_refuses_a_data_directory_that_cannot_be(tmp_path: Path) -> None:
