@@ -14,7 +14,7 @@ from uuid_utils import uuid7
 from actors.authx import account_store, password_reset
 from actors.authx.account_store import NewAccount
 from actors.authx.audit_store import AuditEntry
-from actors.authx.usernames import parse_username
+from actors.authx.usernames import parse_new_username, parse_username
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -50,7 +50,7 @@ async def create_account(
         UsernameTaken: another account has this username.
         DatabaseError: the database is away or fails.
     """
-    parsed = parse_username(username)
+    parsed = parse_new_username(username)
     passwords.check(password)
     with passwords.reserve() as slot:
         password_hash = await slot.hash(password)

@@ -20,7 +20,7 @@ from actors.authx.errors import (
 )
 from actors.authx.messages import Tokens
 from actors.authx.refresh import RefreshToken, issue_refresh_token, read_refresh_token
-from actors.authx.usernames import parse_username
+from actors.authx.usernames import parse_new_username, parse_username
 from actors.database.errors import DatabaseError
 
 T = TypeVar("T")
@@ -95,7 +95,7 @@ class AccountService:
 
     async def register(self, request: messages.Register, slot: HashSlot) -> messages.Account:
         """Create a player's account; what is refused has cost no hash, but for a lost race."""
-        username = parse_username(request.username)
+        username = parse_new_username(request.username)
         self._passwords.check(request.password)
         self._attempts.begin_registration(request.address, trio.current_time())
         try:

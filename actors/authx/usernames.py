@@ -15,6 +15,9 @@ LENGTH_MAX = 32
 RAW_LENGTH_MAX = 8 * LENGTH_MAX
 _PUNCTUATION = frozenset("_-.")
 _FOLDS_MAX = 4
+_DRAWN_AS_NOTHING = frozenset("\u115f\u1160\U00013441\U00013442")
+"""Letters by their category that leave no mark: Hangul fillers (U+3164 and U+FFA0 become U+1160)
+and the blanks of Egyptian hieroglyphs. By eye, a name with one is another name, or none."""
 _TOO_LONG = f"must have at most {LENGTH_MAX} characters, counted as names are compared (ß as ss)"
 
 
@@ -48,6 +51,20 @@ def parse_username(text: str) -> Username:
     if not all(map(_is_allowed, key)):
         raise InvalidUsername("may hold only letters, digits, '_', '-' and '.'")
     return Username(shown=composed if all(map(_is_allowed, composed)) else key, key=key)
+
+
+def parse_new_username(text: str) -> Username:
+    """Read a username that somebody wants to have; no letter in it may draw nothing.
+
+    Names from before that rule are still read by `parse_username`, so that who has one can log in.
+
+    Raises:
+        InvalidUsername: as `parse_username`, or it holds such a letter.
+    """
+    username = parse_username(text)
+    if not _DRAWN_AS_NOTHING.isdisjoint(username.key):
+        raise InvalidUsername("may hold no letters that draw nothing, such as U+3164")
+    return username
 
 
 def fold_username(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -133,6 +134,22 @@ async def test_account_with_bad_name_or_password_is_refused_without_hashing(
         assert running.engine.operations == []
         with pytest.raises(UnknownAccount):
             await running.ask(FindAccount("somebody"))
+
+
+async def test_account_with_a_name_that_draws_nothing_is_of_old_only(database_dsn: str) -> None:
+    """Nobody gets such a name any more; who has one logs in, and is found, as before."""
+    name = "ada\u3164"
+    async with running_authx(database_dsn) as running:
+        with pytest.raises(InvalidUsername, match="draw nothing"):
+            await running.ask(Register(name, PASSWORD))
+        new = await running.register()
+        await running.fetchval(
+            "update accounts set username = $2, username_key = $2 where account_id = $1",
+            new.account_id,
+            unicodedata.normalize("NFKC", name),
+        )
+        assert (await running.login(name)).account_id == new.account_id
+        assert (await running.ask(FindAccount(name))).account_id == new.account_id
 
 
 async def test_account_that_is_not_there_is_unknown(database_dsn: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import unicodedata
 
 import pytest
@@ -9,7 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.authx.errors import InvalidUsername
-from actors.authx.usernames import LENGTH_MAX, LENGTH_MIN, Username, parse_username
+from actors.authx.usernames import (
+    LENGTH_MAX,
+    LENGTH_MIN,
+    Username,
+    parse_new_username,
+    parse_username,
+)
 
 
 def parsed(text: str) -> Username | None:
@@ -87,6 +95,38 @@ def test_username_length_is_counted_after_normalization() -> None:
 def test_username_key_without_a_mark_is_shown_where_only_folding_allows_it() -> None:
     """A combining iota is no letter until it is folded, so the folded name is what is shown."""
     assert parse_username("ab\u0345") == Username("ab\u03b9", "ab\u03b9")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u1160\u1160\u1160",
+        "admin\u115f",
+        "admin\u3164",  # becomes U+1160
+        "\uffa0admin",  # becomes U+1160
+    ],
+)
+def test_username_that_draws_like_another_is_not_to_be_had(text: str) -> None:
+    """Letters that draw nothing are refused in a new name; who has one already can be found."""
+    with pytest.raises(InvalidUsername, match="draw nothing"):
+        parse_new_username(text)
+    assert parse_username(text).key == unicodedata.normalize("NFKC", text)
+
+
+def test_username_that_is_new_is_parsed_as_any_other() -> None:
+    """The rules for what may stand in a name hold for new ones too."""
+    assert parse_new_username("Ada") == parse_username("Ada")
+    with pytest.raises(InvalidUsername, match="only letters"):
+        parse_new_username("ab\u2800c")  # an empty pattern of Braille is no letter
+
+
+def test_username_refuses_every_letter_that_unicode_calls_empty() -> None:
+    """Whatever this Python's Unicode allows by its category and calls blank is refused."""
+    blank = re.compile(r"\b(BLANK|EMPTY|FILLER|INVISIBLE|JOINER|NULL|SELECTOR|SPACE)\b")
+    for character in map(chr, range(sys.maxunicode + 1)):
+        if blank.search(unicodedata.name(character, "")):
+            with pytest.raises(InvalidUsername):
+                parse_new_username(f"abc{character}")
 
 
 @settings(deadline=None)
