@@ -8,7 +8,7 @@ import re
 import tomllib
 import types
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args, get_origin
 
 import msgspec
 
@@ -32,7 +32,11 @@ def parse_toml(content: bytes, file: str) -> dict[str, Any]:
         raise RulesetError(file, [Problem("", message)])
     inexact: list[Problem] = []
     try:
-        data = tomllib.loads(content.decode(), parse_float=lambda text: _exact_float(text, inexact))
+        # Some editors put a byte order mark at the beginning.
+        text = content.decode("utf-8-sig")
+        data = tomllib.loads(text, parse_float=lambda text: _exact_float(text, inexact))
+    except UnicodeDecodeError as error:
+        raise RulesetError(file, [Problem("", "not UTF-8 text")]) from error
     except (ValueError, RecursionError) as error:
         raise RulesetError(file, [Problem("", f"not TOML: {error}")]) from error
     if inexact:
@@ -78,10 +82,15 @@ def _read(kind: Any, value: Any, where: str, problems: list[Problem]) -> Any:
     origin: Any = get_origin(kind)
     if _is_plain_table(kind):
         return _read_struct(kind, value, where, problems)
+    if origin is Literal:
+        return _read_choice(get_args(kind), value, where, problems)
     if isinstance(kind, types.UnionType) and isinstance(value, dict):
-        tables: list[Any] = [member for member in get_args(kind) if _is_plain_table(member)]
+        members: tuple[Any, ...] = get_args(kind)
+        tables = [member for member in members if _is_plain_table(member)]
         if len(tables) == 1:
             return _read(tables[0], cast("dict[str, Any]", value), where, problems)
+        if all(map(_is_table, members)):
+            return _read_tagged(members, cast("dict[str, Any]", value), where, problems)
     if origin is dict and isinstance(value, dict):
         inner = get_args(kind)[1]
         items = cast("dict[str, Any]", value).items()
@@ -93,6 +102,31 @@ def _read(kind: Any, value: Any, where: str, problems: list[Problem]) -> Any:
     return _convert(kind, value, where, problems)
 
 
+def _read_choice(
+    choices: tuple[str, ...], value: object, where: str, problems: list[Problem]
+) -> Any:
+    if value in choices:
+        return value
+    problems.append(Problem(where, f"{value!r:.60} is not one of: {', '.join(choices)}"))
+    return None
+
+
+def _read_tagged(
+    kinds: tuple[type[msgspec.Struct], ...],
+    table: Mapping[str, Any],
+    where: str,
+    problems: list[Problem],
+) -> Any:
+    """Read a table of one of several shapes; one key of it, the tag, says of which."""
+    by_tag = {str(kind.__struct_config__.tag): kind for kind in kinds}
+    field = str(kinds[0].__struct_config__.tag_field)
+    if field not in table:
+        problems.append(Problem(_under(where, field), f"is missing; one of: {', '.join(by_tag)}"))
+        return None
+    tag = _read_choice(tuple(by_tag), table[field], _under(where, field), problems)
+    return None if tag is None else _read_struct(by_tag[tag], table, where, problems)
+
+
 def _read_struct(
     kind: type[msgspec.Struct], value: object, where: str, problems: list[Problem]
 ) -> Any:
@@ -101,10 +135,12 @@ def _read_struct(
         return None
     table = cast("dict[str, Any]", value)
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    tag = kind.__struct_config__.tag_field
+    known = [*fields] if tag is None else [tag, *fields]
     before = len(problems)
     for key in table:
-        if key not in fields:
-            message = f"unknown key; there are {', '.join(fields)}"
+        if key not in known:
+            message = f"unknown key; there are {', '.join(known)}"
             problems.append(Problem(_under(where, key), message))
     for name, field in fields.items():
         if field.required and name not in table:
@@ -131,10 +167,11 @@ def _convert(kind: Any, value: Any, where: str, problems: list[Problem]) -> Any:
 
 def _is_plain_table(kind: Any) -> bool:
     """Return whether this is a table of one shape (modifiers come in several, told by a tag)."""
-    if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
-        return False
-    struct: type[msgspec.Struct] = kind
-    return struct.__struct_config__.tag is None
+    return _is_table(kind) and kind.__struct_config__.tag is None
+
+
+def _is_table(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
 def _under(where: str, key: str) -> str:

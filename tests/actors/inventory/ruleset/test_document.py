@@ -36,7 +36,14 @@ def test_document_reports_all_faults_of_shape_at_once(tmp_path: Path) -> None:
         cost = { gold = true, ore = [1, "x"] }
         requires = { mine = 0 }
         instances = 101
-        modifiers = [{ what = "duration" }, { what = "luck" }, 5]
+        modifiers = [
+          { what = "duration" },
+          { what = "luck" },
+          5,
+          { factor = 2 },
+          { what = [] },
+          { what = "duration", factor = 2, kinds = ["unit", "unti"], asset = [] },
+        ]
 
         [technologies.drill]
         cost = 1979-05-27
@@ -50,15 +57,19 @@ def test_document_reports_all_faults_of_shape_at_once(tmp_path: Path) -> None:
         "resources.ore.start": "expected int, got float",
         "queues.full.slots": "expected int >= 1",
         "durations.minimum_seconds": "expected float > 0.0",
-        "transfers.overflow": "invalid enum value 'burn'",
+        "transfers.overflow": "'burn' is not one of: reject, hold, spill",
         "buildings.hut": "expected a table, got an integer",
         "buildings.mine.cost.gold": "expected int or float or str or table or array, got bool",
         "buildings.mine.cost.ore[1]": "expected int or float, got str",
         "buildings.mine.requires.mine": "expected int >= 1",
         "buildings.mine.instances": "expected int <= 100",
-        "buildings.mine.modifiers[0]": "table missing required field factor",
-        "buildings.mine.modifiers[1].what": "invalid value 'luck'",
+        "buildings.mine.modifiers[0].factor": "is missing",
+        "buildings.mine.modifiers[1].what": "'luck' is not one of: duration, production",
         "buildings.mine.modifiers[2]": "expected table, got int",
+        "buildings.mine.modifiers[3].what": "is missing; one of: duration, production",
+        "buildings.mine.modifiers[4].what": "[] is not one of: duration, production",
+        "buildings.mine.modifiers[5].kinds[1]": "'unti' is not one of: building, technology, unit",
+        "buildings.mine.modifiers[5].asset": "unknown key; there are what, factor, kinds, assets",
         "technologies.drill.cost": "expected table, got date",
     }
     assert found["colour"].startswith("unknown key; there are title, description, parameters")
@@ -108,9 +119,18 @@ def test_document_refuses_what_is_not_toml(tmp_path: Path, text: str, message: s
 def test_document_refuses_what_is_not_text(tmp_path: Path) -> None:
     """Bytes that are not UTF-8 are no ruleset."""
     path = tmp_path / "rules.toml"
-    path.write_bytes(b"title = '\xff'")
-    with pytest.raises(RulesetError, match=r"rules\.toml: not TOML: 'utf-8' codec"):
-        load_ruleset(path)
+    for content in (b"title = '\xff'", MINE.encode("utf-16")):
+        path.write_bytes(content)
+        with pytest.raises(RulesetError, match=r"rules\.toml: not UTF-8 text"):
+            load_ruleset(path)
+
+
+def test_document_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """Some editors put one there: it is no part of the rules, nor of their version."""
+    plain = load(tmp_path, MINE).version
+    path = tmp_path / "rules.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert load_ruleset(path).version == plain
 
 
 def test_document_error_reads_one_line_per_problem(tmp_path: Path) -> None:
