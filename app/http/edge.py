@@ -6,8 +6,8 @@ where no handler is in charge: here both are logged, and the client gets a probl
 
 from __future__ import annotations
 
-import random
 import re
+from os import urandom
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import trio
@@ -46,7 +46,7 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 def new_request_id() -> str:
     """Make an id for a request that came without a usable one; it is a name and no secret."""
-    return f"{random.getrandbits(64):016x}"
+    return urandom(8).hex()
 
 
 def request_id_of(headers: Headers) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import msgspec
@@ -55,6 +56,15 @@ async def test_edge_replaces_an_unfit_request_id(given: bytes) -> None:
     sent = await run(answer_ok, FakeWorld(), headers=[(b"x-request-id", given)])
     assert headers(sent)[b"x-request-id"] != given
     assert request_id_of(Headers([(b"x-request-id", headers(sent)[b"x-request-id"])]))
+
+
+def test_edge_draws_request_ids_from_nothing_that_others_can_set() -> None:
+    """Whoever seeds Python's own generator does not bring back ids that were given."""
+    ids: set[str] = set()
+    for _ in range(2):
+        random.seed(1)
+        ids.add(request_id_of(Headers([])))
+    assert len(ids) == 2
 
 
 def test_edge_makes_a_new_request_id_each_time() -> None:
