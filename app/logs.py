@@ -1,7 +1,8 @@
 """Logs: structured events on standard error, for a person on a terminal or as JSON lines.
 
-Nothing is global but what the standard library makes so: `open_logs` builds one logger, which is
-handed to whoever logs, and routes `logging` (hypercorn, quart, asyncio) into it while it is open.
+`open_logs` builds one logger, which is handed to whoever logs, and routes `logging` (hypercorn,
+quart, asyncio) into it while it is open. Global are what the standard library makes so, and the
+context variable that tells of each task what it works on.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from io import StringIO
 from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol, cast
@@ -18,10 +20,12 @@ import structlog
 from structlog.processors import TimeStamper, add_log_level, format_exc_info
 from structlog.typing import FilteringBoundLogger
 
+from app.printable import make_printable, printable_json, printable_lines
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
-    from structlog.typing import EventDict, Processor, WrappedLogger
+    from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
     from app.config import Log
 
@@ -138,9 +142,10 @@ def make_logger(settings: Log, stream: LogStream, *, recent: Processor | None = 
     if recent is not None:
         processors.append(recent)
     if console:
-        # Plain tracebacks: the pretty ones show local variables, and with them secrets.
-        plain = structlog.dev.plain_traceback
-        processors += [structlog.dev.ConsoleRenderer(colors=terminal, exception_formatter=plain)]
+        render = structlog.dev.ConsoleRenderer(
+            colors=terminal, exception_formatter=_write_traceback
+        )
+        processors += [make_printable, render]
     else:
         processors += [format_exc_info, _render_json]
     logger = structlog.wrap_logger(
@@ -209,4 +214,11 @@ def _hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
 def _render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     """Write an event as one line of JSON; what JSON does not know as its text."""
     head = {name: event[name] for name in ("timestamp", "level", "event")}
-    return msgspec.json.encode({**head, **event}, enc_hook=str).decode()
+    return printable_json(msgspec.json.encode({**head, **event}, enc_hook=str).decode())
+
+
+def _write_traceback(stream: TextIO, exc_info: ExcInfo) -> None:
+    """Write a plain traceback: the pretty ones show local variables, and with them secrets."""
+    plain = StringIO()
+    structlog.dev.plain_traceback(plain, exc_info)
+    stream.write("\n" + printable_lines(plain.getvalue().strip("\n")))

@@ -25,6 +25,14 @@ class Terminal(io.StringIO):
         return True
 
 
+class Hostile:
+    """A thing that is told by what it holds."""
+
+    def __repr__(self) -> str:
+        """Tell it as it is."""
+        return HOSTILE
+
+
 class Broken(io.StringIO):
     """A stream whose reader has gone."""
 
@@ -97,6 +105,64 @@ def test_logs_show_a_traceback_without_its_variables(format_: Any) -> None:
         logger.exception("crashed")
     assert "RuntimeError: broken" in stream.getvalue()
     assert "hunter2" not in stream.getvalue()
+
+
+HOSTILE = "\x1b[2J\x1b]0;title\x07\x7f\x9b31m\x85fake\u2028line\u202eevil\u2066\ufeff\ud800\r\n2030"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_logs_for_people_write_nothing_that_a_terminal_obeys(terminal: bool) -> None:
+    """What a client sent is told with escapes: it draws, moves, colours and breaks nothing."""
+    stream = Terminal() if terminal else io.StringIO()
+    logger = make_logger(Log(format="console"), stream)
+    logger.info(
+        "odd",
+        path=f"/{HOSTILE}",
+        plain="/\x1b[2J",
+        nested={HOSTILE: [HOSTILE]},
+        thing=Hostile(),
+        **{f"key{HOSTILE}": 1},
+    )
+    text = stream.getvalue()
+    own = {f"\x1b[{code}m" for code in ("0", "1", "2", "31", "32", "33", "35", "36")}
+    for sequence in own if terminal else ():
+        text = text.replace(sequence, "")
+    assert text.count("\n") == 1
+    assert text.removesuffix("\n").isprintable()
+    assert r"plain=/\x1b[2J" in text or r"plain='/\x1b[2J'" in text
+    assert text.count(r"\u202eevil\u2066\ufeff\ud800\r\n2030") == 5
+    assert "\\\\" not in text
+
+
+def test_logs_for_people_leave_what_can_be_read_as_it_is() -> None:
+    """Letters of every script stay, and so do a backslash and numbers."""
+    stream = io.StringIO()
+    logger = make_logger(Log(format="console"), stream)
+    logger.info("read", name="Zoë名前", path="a\\b", count=3, spaced="a b", items=["ö"])
+    assert stream.getvalue().endswith("count=3 items=['ö'] name=Zoë名前 path=a\\b spaced='a b'\n")
+
+
+def test_logs_show_a_traceback_whose_text_is_hostile() -> None:
+    """A traceback keeps its lines; no line of it can pass for an event or reach the terminal."""
+    stream = io.StringIO()
+    logger = make_logger(Log(format="console"), stream)
+    logger.error("crashed", exc_info=ValueError(f"first {HOSTILE} [error] forged"))
+    first, *traceback = stream.getvalue().removesuffix("\n").split("\n")
+    assert "crashed" in first
+    assert all(line.startswith("  ") and line.isprintable() for line in traceback)
+    assert traceback[-2].startswith(r"  ValueError: first \x1b[2J\x1b]0;title\x07")
+    assert traceback[-1] == "  2030 [error] forged"
+
+
+def test_logs_in_json_are_lines_whoever_splits_them() -> None:
+    """What some readers take for the end of a line, or a terminal for a command, is escaped."""
+    stream = io.StringIO()
+    hostile = HOSTILE.replace("\ud800", "\U000e0001")
+    make_logger(JSON, stream).info("odd", path=hostile, nested=[hostile])
+    (event,) = events(stream)
+    assert event["path"] == hostile
+    assert event["nested"] == [hostile]
+    assert stream.getvalue().removesuffix("\n").isprintable()
 
 
 @pytest.mark.parametrize("field", sorted(SECRET_FIELDS))
