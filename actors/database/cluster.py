@@ -128,7 +128,9 @@ class Cluster:
         try:
             path.mkdir(mode=0o700, exist_ok=True)
             status = path.lstat()
-            if not stat.S_ISDIR(status.st_mode) or status.st_uid not in {user.uid, os.geteuid()}:
+            # In the data directory it may be an earlier cluster's, of another user.
+            own = status.st_uid in {user.uid, os.geteuid()} or path.parent == self.data_dir
+            if not stat.S_ISDIR(status.st_mode) or not own:
                 raise DataDirectoryError(path, "it belongs to somebody else")
             path.chmod(0o700)
             user.own(path)

@@ -1,8 +1,11 @@
 """Whom the embedded PostgreSQL runs as: it refuses to run as root.
 
-Started by root, the server runs as the owner of its cluster, or as an unprivileged user that is
-there or is made. That user must be able to reach the data and the binaries: where a directory on
-the way lacks the permission to be searched, that permission alone is added, and logged.
+Started by root, the server runs as the owner of its cluster, and a new cluster is given to a user
+of its own, made where it is not there; where none can be made, to the one that another PostgreSQL
+of the system may run as. That user must be able to reach the data and the binaries: where a
+directory on the way lacks the permission to be searched, that permission alone is added, for that
+user alone, and logged. A file system that knows no permissions of single users can only give it to
+all: of that the log warns.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from actors.database.access import let_search, may_search
 from actors.database.errors import DataDirectoryError, EmbeddedPostgresError
 
 if TYPE_CHECKING:
@@ -22,8 +26,8 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-_CANDIDATES = ("pgserver", "postgres")
-_NEW_USER = "pgserver"
+_OWN_USER = "pgserver"
+_SHARED_USER = "postgres"
 _MAKE_USER_TIMEOUT_S = 10.0
 
 
@@ -55,11 +59,18 @@ class ServerUser:
             DataDirectoryError: the permission is missing and cannot be added.
         """
         for directory in (path, *path.parents) if self.switch else ():
-            mode = directory.stat().st_mode
-            missing = self._search_bit(directory) & ~mode
-            if missing:
+            if may_search(directory, self.uid, self.gid):
+                continue
+            # Nothing is searched by permissions of single users for whoever owns it.
+            owned = directory.stat().st_uid == self.uid
+            if not owned and let_search(directory, self.uid):
                 log.info("search_permission_added", path=str(directory), user=self.name)
-                _add_permission(directory, missing)
+                continue
+            _add_permission(directory, stat.S_IXUSR if owned else stat.S_IXOTH)
+            if owned or directory == path:
+                log.info("search_permission_added", path=str(directory), user=self.name)
+            else:
+                log.warning("directory_opened_to_all", path=str(directory), user=self.name)
 
     def let_read(self, tree: Path, *, sample: Path, log: FilteringBoundLogger) -> None:
         """See to it that this user can read, and run, what lies in ``tree``.
@@ -77,12 +88,6 @@ class ServerUser:
             runnable = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
             _add_permission(path, needed if runnable else stat.S_IROTH)
 
-    def _search_bit(self, directory: Path) -> int:
-        status = directory.stat()
-        if status.st_uid == self.uid:
-            return stat.S_IXUSR
-        return stat.S_IXGRP if status.st_gid == self.gid else stat.S_IXOTH
-
 
 def server_user(cluster: Path) -> ServerUser:
     """Choose whom the server of this cluster runs as.
@@ -98,28 +103,38 @@ def server_user(cluster: Path) -> ServerUser:
             raise DataDirectoryError(cluster, f"it belongs to {_name_of(owner)}, not to you")
         return ServerUser(_name_of(me), me, os.getegid(), switch=False)
     if owner == 0:
-        reason = f"it belongs to root, and PostgreSQL refuses that: chown -R {_CANDIDATES[0]}"
+        reason = f"it belongs to root, and PostgreSQL refuses that: chown -R {_OWN_USER}"
         raise DataDirectoryError(cluster, reason)
     entry = _unprivileged() if owner is None else _entry_of(cluster, owner)
     return ServerUser(entry.pw_name, entry.pw_uid, entry.pw_gid, switch=True)
 
 
 def _unprivileged() -> pwd.struct_passwd:
-    """Find a user for a new cluster, or make one."""
-    for name in _CANDIDATES:
-        try:
-            return pwd.getpwnam(name)
-        except KeyError:
-            continue
-    command = ["useradd", "--system", "--no-create-home", "--shell", "/bin/false", _NEW_USER]
+    """Find or make the user for a new cluster."""
+    found = _find(_OWN_USER)
+    if found is not None:
+        return found
+    command = ["useradd", "--system", "--no-create-home", "--shell", "/bin/false", _OWN_USER]
+    failure: Exception | None = None
     try:
         subprocess.run(command, check=True, capture_output=True, timeout=_MAKE_USER_TIMEOUT_S)  # noqa: S603 - no input of anybody's
     except (OSError, subprocess.SubprocessError) as error:
+        failure = error
+    # Another process may have made it meanwhile.
+    found = _find(_OWN_USER) or _find(_SHARED_USER)
+    if found is None:
         raise EmbeddedPostgresError(
-            f"PostgreSQL does not run as root, and the user {_NEW_USER!r} cannot be made: "
+            f"PostgreSQL does not run as root, and the user {_OWN_USER!r} cannot be made: "
             "run Holdfast as another user, or set database.dsn"
-        ) from error
-    return pwd.getpwnam(_NEW_USER)
+        ) from failure
+    return found
+
+
+def _find(name: str) -> pwd.struct_passwd | None:
+    try:
+        return pwd.getpwnam(name)
+    except KeyError:
+        return None
 
 
 def _entry_of(cluster: Path, uid: int) -> pwd.struct_passwd:

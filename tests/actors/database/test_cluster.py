@@ -70,6 +70,23 @@ def test_make_socket_dir_is_private(tmp_path: Path) -> None:
     assert stat.S_IMODE(cluster.socket_dir.stat().st_mode) == 0o700
 
 
+def test_make_socket_dir_of_an_earlier_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the data directory it passes from an earlier cluster's user to the present one's."""
+    cluster = Cluster(tmp_path)
+    cluster.socket_dir.mkdir()
+    given: list[int] = []
+
+    def chown(_path: Path, uid: int, _gid: int, **_options: object) -> None:
+        given.append(uid)
+
+    monkeypatch.setattr(os, "geteuid", lambda: ME.uid + 1)
+    monkeypatch.setattr(os, "chown", chown)
+    cluster.make_socket_dir(ServerUser("new", ME.uid + 2, ME.gid + 2, switch=True))
+    assert given == [ME.uid + 2]
+
+
 def test_make_socket_dir_refuses_a_trap(tmp_path: Path) -> None:
     """A link put in its place is not followed, and a file not replaced."""
     (tmp_path / "elsewhere").mkdir()

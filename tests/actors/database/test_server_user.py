@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import stat
@@ -12,8 +13,10 @@ import pytest
 from structlog.testing import LogCapture
 
 from actors.database import server_user as module
+from actors.database.access import may_search
 from actors.database.errors import DataDirectoryError, EmbeddedPostgresError
 from actors.database.server_user import ServerUser, server_user
+from tests.actors.database.lists import Lists
 from tests.postgres import quiet_log
 
 if TYPE_CHECKING:
@@ -42,6 +45,12 @@ class Users:
     def getpwuid(self, uid: int) -> pwd.struct_passwd:
         """Find a user by number."""
         return {each.pw_uid: each for each in self.entries}[uid]
+
+
+@pytest.fixture
+def lists(monkeypatch: pytest.MonkeyPatch) -> Lists:
+    """Give every file system lists of users."""
+    return Lists.installed(monkeypatch)
 
 
 @pytest.fixture
@@ -78,16 +87,11 @@ def test_server_user_refuses_another_s_cluster(tmp_path: Path, play: Any) -> Non
         server_user(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("names", "chosen"), [(["postgres", "pgserver"], "pgserver"), (["postgres"], "postgres")]
-)
-def test_server_user_of_root_is_one_that_is_there(
-    tmp_path: Path, play: Any, names: list[str], chosen: str
-) -> None:
-    """Root hands a new cluster to an unprivileged user that the system has."""
-    play(0, Users(*(entry(name, 100 + number) for number, name in enumerate(names))))
+def test_server_user_of_root_is_one_of_its_own(tmp_path: Path, play: Any) -> None:
+    """Root hands a new cluster to the user that is there for it, and to no other PostgreSQL's."""
+    play(0, Users(entry("postgres", 100), entry("pgserver", 101)))
     user = server_user(tmp_path / "new")
-    assert user.name == chosen
+    assert user.name == "pgserver"
     assert user.process_options == {"user": user.uid, "group": user.gid, "extra_groups": []}
 
 
@@ -126,11 +130,12 @@ def _cluster_of(parent: Path, owner: int) -> Any:
     return Cluster()
 
 
+@pytest.mark.parametrize("others", [(), (entry("postgres", 100),)])
 def test_server_user_of_root_is_made(
-    tmp_path: Path, play: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, play: Any, monkeypatch: pytest.MonkeyPatch, others: tuple[Any, ...]
 ) -> None:
     """Where there is no such user, one is made that nobody can log in as."""
-    users = Users()
+    users = Users(*others)
     commands: list[list[str]] = []
 
     def run(command: list[str], **_options: object) -> None:
@@ -141,6 +146,34 @@ def test_server_user_of_root_is_made(
     monkeypatch.setattr(subprocess, "run", run)
     assert server_user(tmp_path / "new").name == "pgserver"
     assert commands[0][:2] == ["useradd", "--system"]
+
+
+def test_server_user_of_root_is_shared_where_none_can_be_made(
+    tmp_path: Path, play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A system that makes no users, but has PostgreSQL's, starts all the same."""
+
+    def run(*_args: object, **_options: object) -> None:
+        raise FileNotFoundError("useradd")
+
+    play(0, Users(entry("postgres", 100)))
+    monkeypatch.setattr(subprocess, "run", run)
+    assert server_user(tmp_path / "new").name == "postgres"
+
+
+def test_server_user_of_root_may_be_made_by_another_process(
+    tmp_path: Path, play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two that start at once one makes the user, and both run as it."""
+    users = Users(entry("postgres", 100))
+
+    def run(command: list[str], **_options: object) -> None:
+        users.entries.append(entry(command[-1], 999))
+        raise subprocess.CalledProcessError(9, command)  # it exists already
+
+    play(0, users)
+    monkeypatch.setattr(subprocess, "run", run)
+    assert server_user(tmp_path / "new").name == "pgserver"
 
 
 def test_server_user_of_root_cannot_be_made(
@@ -157,38 +190,70 @@ def test_server_user_of_root_cannot_be_made(
         server_user(tmp_path / "new")
 
 
-def test_let_reach_adds_the_search_permission_alone(tmp_path: Path) -> None:
-    """Each directory on the way that lacks it becomes searchable, no more, and that is logged."""
+def search_bits(*directories: Path) -> list[int]:
+    """Give whom the modes of directories let through: owners 0o100, groups 0o010, all 0o001."""
+    return [stat.S_IMODE(each.stat().st_mode) & 0o111 for each in directories]
+
+
+def test_let_reach_opens_closed_directories_for_the_user_alone(
+    tmp_path: Path, lists: Lists
+) -> None:
+    """Each directory on the way that was closed lets the user through, nobody else, and tells."""
     deep = tmp_path / "a" / "b"
     deep.mkdir(parents=True)
+    tmp_path.chmod(0o700)
     deep.chmod(0o700)
     deep.parent.chmod(0o711)
     capture = LogCapture()
     STRANGER.let_reach(deep, log=quiet_log(capture))
-    assert stat.S_IMODE(deep.stat().st_mode) == 0o701
-    assert stat.S_IMODE(deep.parent.stat().st_mode) == 0o711
-    assert str(deep) in {each["path"] for each in capture.entries}
+    assert search_bits(deep, deep.parent, tmp_path) == [0o100, 0o111, 0o100]
+    assert may_search(deep, STRANGER.uid, STRANGER.gid)
+    assert may_search(tmp_path, STRANGER.uid, STRANGER.gid)
+    assert not may_search(tmp_path, STRANGER.uid + 1, STRANGER.gid + 1)
+    assert {each["log_level"] for each in capture.entries} == {"info"}
+    told = {each["path"] for each in capture.entries}
+    assert {str(deep), str(tmp_path)} <= told
+    assert str(deep.parent) not in told
     capture.entries.clear()
     STRANGER.let_reach(deep, log=quiet_log(capture))
     assert capture.entries == []
+    assert set(lists.lists) == told
 
 
-@pytest.mark.parametrize(("uid", "gid", "bit"), [(0, 1, 0o100), (1, 0, 0o010), (1, 1, 0o001)])
-def test_let_reach_by_owner_group_or_others(tmp_path: Path, uid: int, gid: int, bit: int) -> None:
-    """The permission is added where it counts for this user."""
+def test_let_reach_without_lists_opens_to_all_with_a_warning(tmp_path: Path, lists: Lists) -> None:
+    """Where a file system knows no single users all may pass, and the operator is warned."""
+    lists.refusal = errno.ENOTSUP
+    data = tmp_path / "closed" / "data"
+    data.mkdir(parents=True)
+    data.parent.chmod(0o700)
+    data.chmod(0o700)
+    capture = LogCapture()
+    STRANGER.let_reach(data, log=quiet_log(capture))
+    assert search_bits(data, data.parent) == [0o101, 0o101]
+    levels = {each["path"]: (each["log_level"], each["event"]) for each in capture.entries}
+    assert levels[str(data)] == ("info", "search_permission_added")
+    assert levels[str(data.parent)] == ("warning", "directory_opened_to_all")
+
+
+def test_let_reach_of_the_owner(tmp_path: Path, lists: Lists) -> None:
+    """An owner that is kept out is let in as owner."""
     status = tmp_path.stat()
-    user = ServerUser("u", status.st_uid + uid, status.st_gid + gid, switch=True)
     tmp_path.chmod(0o600)
+    user = ServerUser("u", status.st_uid, status.st_gid + 1, switch=True)
     user.let_reach(tmp_path, log=quiet_log())
-    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o600 | bit
+    assert search_bits(tmp_path) == [0o100]
+    assert str(tmp_path) not in lists.lists
 
 
-def test_let_reach_where_it_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_let_reach_where_it_cannot(
+    tmp_path: Path, lists: Lists, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A permission that cannot be added gives one line with the directory."""
 
     def refuse(*_args: object, **_options: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
+    lists.refusal = errno.ENOTSUP
     tmp_path.chmod(0o700)
     monkeypatch.setattr(os, "chmod", refuse)
     monkeypatch.setattr(type(tmp_path), "chmod", refuse)
