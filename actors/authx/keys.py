@@ -2,19 +2,22 @@
 
 The text has one key per line in PASERK form (``k4.local.`` and 32 bytes in base64url); empty
 lines and lines that begin with ``#`` are passed over. The first key makes new tokens, all of them
-verify: to rotate, put a new key on top, and remove the old one when its tokens have run out
+verify: to rotate, put a new key on top (`rotate_key_file`), and remove the old one when its tokens
+have run out
 (access tokens after ``token_seconds``, refresh tokens that were not used since after
 ``refresh_seconds``). Removing a key at once ends whatever was made with it.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
 import stat
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -23,12 +26,16 @@ import pyseto
 from actors.authx import base64url
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+    from datetime import date, datetime
     from pathlib import Path
 
 KEY_BYTES = 32
 _PASERK_PREFIX = "k4.local."
 _FILE_BYTES_MAX = 64 * 1024
 _WIDER_THAN_0600 = 0o177
+_UNTIL_RESTARTED = timedelta(days=1)
+"""How long after a rotation a server may go on making tokens with the key that was on top."""
 
 _HEADER = """\
 # Holdfast's token keys. Who reads them can act as any account: keep this file to its owner.
@@ -157,9 +164,8 @@ def create_key_file(path: Path) -> bool:
     Raises:
         KeyRingError: it cannot be written.
     """
-    secret = base64url.encode(secrets.token_bytes(KEY_BYTES))
-    content = f"{_HEADER}{_PASERK_PREFIX}{secret}\n".encode()
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    content = f"{_HEADER}{_new_key_line()}\n".encode()
+    draft = _draft_of(path)
     try:
         try:
             _write_new(draft, content)
@@ -171,6 +177,35 @@ def create_key_file(path: Path) -> bool:
     except OSError as error:
         raise KeyRingError(f"key file {path}: cannot be made: {error.strerror}") from error
     return draft_linked
+
+
+def rotate_key_file(path: Path, *, now: datetime, refresh_s: int) -> date:
+    """Put a new key on top of those in a key file, which stay; give the day they may go.
+
+    That day, after which nobody has a token of theirs, is noted beside the one that was on top.
+    The file is replaced whole, with its owner and permissions; it may be a link. Of two that
+    rotate at once each adds a key.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        KeyRingError: it cannot be used or replaced, or has no room for one more key.
+    """
+    path = path.resolve()
+    removable = (now + timedelta(seconds=refresh_s) + _UNTIL_RESTARTED).date()
+    note = f"# This one made tokens until {now.date()}. It may be removed from {removable} on."
+    with _alone_in(path):
+        read_keyring(path)
+        try:
+            lines = _read_private(path).splitlines()
+            top = next(at for at, line in enumerate(lines) if _has_key(line))
+            lines[top:top] = [_new_key_line(), note]
+            content = "".join(f"{line}\n" for line in lines).encode()
+            if len(content) > _FILE_BYTES_MAX:
+                raise KeyRingError(f"key file {path}: no room for one more key: remove old ones")
+            _replace(path, content)
+        except OSError as error:
+            raise KeyRingError(f"key file {path}: cannot be replaced: {error.strerror}") from error
+    return removable
 
 
 def _parse_key(line: str, number: int) -> TokenKey:
@@ -207,6 +242,53 @@ def _write_new(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(descriptor)
+
+
+def _draft_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+
+
+def _new_key_line() -> str:
+    return _PASERK_PREFIX + base64url.encode(secrets.token_bytes(KEY_BYTES))
+
+
+def _has_key(line: str) -> bool:
+    return bool(line.strip()) and not line.strip().startswith("#")
+
+
+@contextmanager
+def _alone_in(path: Path) -> Generator[None]:
+    """Keep others that rotate the same file waiting.
+
+    Raises:
+        KeyRingError: its directory cannot be opened.
+    """
+    try:
+        descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise KeyRingError(f"key file {path}: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    status = path.stat()
+    draft = _draft_of(path)
+    try:
+        _write_new(draft, content)
+        # What root rotates for a server must still be that server's to read.
+        if (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
+            os.chown(draft, status.st_uid, status.st_gid)
+        draft.chmod(stat.S_IMODE(status.st_mode))
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    _sync_directory(path.parent)
 
 
 def _link_new(draft: Path, path: Path) -> bool:

@@ -18,6 +18,7 @@ COMMANDS: Final = MappingProxyType(
         "demo": "app.cli.demo:demo",
         "export": "app.cli.export:export",
         "init": "app.cli.init:init",
+        "keys": "app.cli.keys:keys",
         "ledger": "app.cli.ledger:ledger",
         "restore": "app.cli.backup:restore",
         "rules": "app.cli.rules:rules",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,13 +17,19 @@ from actors.authx.keys import (
     create_key_file,
     load_or_create_keyring,
     read_keyring,
+    rotate_key_file,
 )
+from actors.authx.refresh import issue_refresh_token, read_refresh_token
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 ONE = "k4.local." + base64url.encode(bytes(range(32)))
 TWO = "k4.local." + base64url.encode(bytes(range(1, 33)))
+
+
+NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
+MONTH_S = 30 * 86400
 
 
 def key_file(tmp_path: Path, content: str | bytes, mode: int = 0o600) -> Path:
@@ -166,3 +174,94 @@ def test_keyring_shows_no_secret() -> None:
     assert "refresh" not in shown
     assert repr(ring.first.refresh_secret) not in shown
     assert ONE[9:] not in shown
+
+
+def test_keyring_rotation_puts_a_new_key_on_top_and_keeps_the_old(tmp_path: Path) -> None:
+    """Tokens from before are still good, new ones are made with the new key."""
+    path = tmp_path / "keys"
+    before = load_or_create_keyring(path)
+    text, token = issue_refresh_token(before, "01890a5d-ac96-774b-bcce-b302099a8057")
+    assert rotate_key_file(path, now=NOW, refresh_s=MONTH_S) == date(2030, 3, 3)
+    after = read_keyring(path)
+    assert [key.key_id for key in after.keys][1:] == [before.first.key_id]
+    assert after.first.key_id != before.first.key_id
+    assert read_refresh_token(after, text) == token
+    rotate_key_file(path, now=NOW, refresh_s=MONTH_S)
+    assert [key.key_id for key in read_keyring(path).keys][1:] == [key.key_id for key in after.keys]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["keys"]
+
+
+def test_keyring_rotation_notes_when_the_old_key_may_go(tmp_path: Path) -> None:
+    """The note stands above the key that it is about, below the file's own remarks."""
+    path = key_file(tmp_path, f"# mine\n\n{ONE},{TWO}\n")
+    rotate_key_file(path, now=NOW, refresh_s=MONTH_S)
+    remark, empty, new, note, *old = path.read_text().splitlines()
+    assert (remark, empty, old) == ("# mine", "", [f"{ONE},{TWO}"])
+    assert new.startswith("k4.local.")
+    assert note == "# This one made tokens until 2030-01-31. It may be removed from 2030-03-03 on."
+
+
+def test_keyring_rotation_keeps_permissions_owner_and_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who could read the file can read the new one, and a link leads to it as before."""
+    path = key_file(tmp_path, ONE, 0o400)
+    link = tmp_path / "link"
+    link.symlink_to("keys")
+    given: list[tuple[int, int]] = []
+
+    def chown(_path: Path, uid: int, gid: int) -> None:
+        given.append((uid, gid))
+
+    owner = path.stat()
+    monkeypatch.setattr(os, "geteuid", lambda: owner.st_uid + 1)
+    monkeypatch.setattr(os, "chown", chown)
+    rotate_key_file(link, now=NOW, refresh_s=MONTH_S)
+    assert given == [(owner.st_uid, owner.st_gid)]
+    assert link.is_symlink()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o400
+    assert len(read_keyring(path).keys) == 2
+
+
+def test_keyring_rotations_at_once_lose_no_key(tmp_path: Path) -> None:
+    """Each adds its own key."""
+    path = key_file(tmp_path, ONE)
+
+    def rotate() -> None:
+        rotate_key_file(path, now=NOW, refresh_s=MONTH_S)
+
+    threads = [threading.Thread(target=rotate) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert len(read_keyring(path).keys) == 9
+
+
+def test_keyring_rotation_that_fails_leaves_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that cannot be read, replaced or grow is as it was, and nothing lies beside it."""
+
+    def refuse(*_args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(FileNotFoundError):
+        rotate_key_file(tmp_path / "none" / "keys", now=NOW, refresh_s=MONTH_S)
+    (tmp_path / "file").touch()
+    with pytest.raises(KeyRingError, match="Not a directory"):
+        rotate_key_file(tmp_path / "file" / "keys", now=NOW, refresh_s=MONTH_S)
+    (tmp_path / "file").unlink()
+    for content, mode, says in (
+        ("", 0o600, "there is no key"),
+        (ONE, 0o644, "must be 0600"),
+        (f"{ONE}\n" + "#" * (64 * 1024 - len(ONE) - 2), 0o600, "no room"),
+        (ONE, 0o600, "cannot be replaced: No space left"),
+    ):
+        path = key_file(tmp_path, content, mode)
+        if says.startswith("cannot"):
+            monkeypatch.setattr(os, "fsync", refuse)
+        with pytest.raises(KeyRingError, match=says):
+            rotate_key_file(path, now=NOW, refresh_s=MONTH_S)
+        assert path.read_text() == content
+        assert [entry.name for entry in tmp_path.iterdir()] == ["keys"]

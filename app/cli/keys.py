@@ -1,0 +1,52 @@
+"""``holdfast keys``: what an operator does to the keys that tokens are made with."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from actors.authx.keys import rotate_key_file
+from app.cli.failures import Failure, expected_failures
+from app.cli.options import config_option, read_config
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.group()
+def keys() -> None:
+    """Rotate the keys that tokens are made with."""
+
+
+@keys.command()
+@config_option
+def rotate(config_file: Path | None) -> None:
+    """Put a new token key on top of the old ones, which stay.
+
+    From the next start of the server on the new key makes tokens. Those of the old keys are still
+    good, so nobody has to log in again; the key file says beside each old key from which day on it
+    may be removed. After a theft that is not enough: delete the file instead, and everybody has to
+    log in again.
+    """
+    with expected_failures():
+        config = read_config(config_file)
+        if config.auth.key:
+            raise Failure(
+                "the token key is in the environment: put a new one before it in"
+                " HOLDFAST_AUTH__KEY, with a comma between"
+            )
+        try:
+            removable = rotate_key_file(
+                config.key_path, now=datetime.now(UTC), refresh_s=config.auth.refresh_seconds
+            )
+        except FileNotFoundError:
+            raise Failure(
+                f"there is no token key {config.key_path} yet: holdfast init makes one"
+            ) from None
+    click.echo(f"made     token key      {config.key_path}")
+    click.echo(
+        "\nRestart the server to have it make tokens with it. Those of the old key stay good;"
+        f"\nit may be removed from the file from {removable} on."
+    )

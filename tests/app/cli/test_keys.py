@@ -1,0 +1,57 @@
+"""What ``holdfast keys rotate`` promises: a new key, and nobody has to log in again."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from actors.authx.keys import KeyRing, create_key_file, read_keyring
+from app.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Call the command from a folder of the test's own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_keys_rotate_keeps_the_old_key_and_tells_until_when(place: Path) -> None:
+    """The file of the configuration has one key more, and the answer says what to do."""
+    (place / "config.toml").write_text('[auth]\nkey_file = "own.key"\nrefresh_seconds = 1000\n')
+    key_file = place / "own.key"
+    create_key_file(key_file)
+    old = read_keyring(key_file).first
+    result = CliRunner().invoke(main, ["keys", "rotate"])
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith("made     token key      own.key\n")
+    assert "Restart the server" in result.stdout
+    [day] = re.findall(r"from (\d{4}-\d\d-\d\d) on", result.stdout)
+    assert f"removed from {day} on." in key_file.read_text()
+    assert [key.key_id for key in read_keyring(key_file).keys][1:] == [old.key_id]
+    assert not re.search(r"k4\.local\.", result.output)
+
+
+def test_keys_rotate_needs_a_file(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no key yet, or it is in the environment, it says what to do instead."""
+    result = CliRunner().invoke(main, ["keys", "rotate"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert (
+        result.stderr
+        == "holdfast: there is no token key var/token.key yet: holdfast init makes one\n"
+    )
+    assert list(place.iterdir()) == []
+    create_key_file(place / "key")
+    text = (place / "key").read_text().splitlines()[-1]
+    assert len(KeyRing.parse(text).keys) == 1
+    monkeypatch.setenv("HOLDFAST_AUTH__KEY", text)
+    result = CliRunner().invoke(main, ["keys", "rotate"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "HOLDFAST_AUTH__KEY, with a comma between" in result.stderr
+    assert text not in result.stderr
