@@ -24,6 +24,7 @@ from app.printable import make_printable, printable_json, printable_lines
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
+    from typing import TextIO
 
     from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
