@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from actors.database.errors import BackupError
+from actors.database.processes import is_alive
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -58,14 +60,28 @@ def new_file(file: Path, *, overwrite: bool) -> Generator[NewFile]:
         raise BackupError(f"{file.parent} is no folder: make it first")
     if file.exists() and not overwrite:
         raise _exists(file)
+    _remove_left_over(file)
     path = file.with_name(f".{file.name}.{os.getpid()}.part")
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         yield NewFile(descriptor, path, file, overwrite)
+    except OSError as error:
+        # What is written by descriptor fails without a name.
+        if error.filename is None:
+            raise OSError(error.errno, error.strerror, str(file)) from error
+        raise
     finally:
         os.close(descriptor)
         with suppress(FileNotFoundError):
             path.unlink()
+
+
+def _remove_left_over(file: Path) -> None:
+    """Remove what processes that were killed have left of this file."""
+    for part in file.parent.glob(f".{glob.escape(file.name)}.*.part"):
+        pid = part.name.removesuffix(".part").rpartition(".")[2]
+        if pid.isdecimal() and not is_alive(int(pid)):
+            part.unlink(missing_ok=True)
 
 
 def _exists(file: Path) -> BackupError:

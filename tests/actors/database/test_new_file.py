@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -65,6 +67,31 @@ def test_new_file_needs_its_folder(tmp_path: Path) -> None:
     with pytest.raises(BackupError) as refused:
         write(folder / "file", b"text")
     assert str(refused.value) == f"{folder} is no folder: make it first"
+
+
+def test_new_file_removes_what_a_killed_process_has_left_of_it(tmp_path: Path) -> None:
+    """Parts of the same file whose process is gone go; of others, and of the living, none does."""
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    (tmp_path / f".file [a].{ended.pid}.part").write_bytes(b"left over")
+    others = {f".file a.{ended.pid}.part", f".file [a].{os.getppid()}.part", ".file [a].x.part"}
+    for name in others:
+        (tmp_path / name).write_bytes(b"another's")
+    write(tmp_path / "file [a]", b"text")
+    assert {path.name for path in tmp_path.iterdir()} == {*others, "file [a]"}
+
+
+def test_new_file_on_a_full_disk_names_it(tmp_path: Path) -> None:
+    """The system tells no name for what is written by descriptor."""
+    with (
+        pytest.raises(OSError, match="No space left") as caught,
+        new_file(tmp_path / "file", overwrite=False),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == str(tmp_path / "file")
+    with pytest.raises(FileNotFoundError) as missing, new_file(tmp_path / "file", overwrite=False):
+        (tmp_path / "other").read_bytes()
+    assert missing.value.filename == str(tmp_path / "other")
 
 
 def test_new_file_that_is_not_kept_is_gone(tmp_path: Path) -> None:
