@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from actors.database.backup import absolute, inspect_backup
-from actors.database.errors import BackupError, DatabaseInUse
+from actors.database.backup import STALL_S, absolute, inspect_backup
+from actors.database.errors import BackupError, DatabaseError, DatabaseInUse
 from actors.database.locks import acquire_server_lock
 from actors.database.objects import SCHEMA, dropping, objects, ours
 from actors.database.tools import Target, run_tool
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from actors.database.tools import Outcome
 
 _ANALYZE_S: Final = 600.0
+_LOCK_WAIT: Final = "30s"
+_PROBE_S: Final = 0.5
 _LOADING: Final = re.compile(r'processing data for table "(?:public\.)?(?P<table>[^"]+)"')
 
 # What psql gets around a backup: without the end nothing of it counts.
@@ -44,13 +46,14 @@ async def restore(
     where: str = "database",
     on_progress: Callable[[str, int], None] | None = None,
     connect_timeout_s: float = 5.0,
+    stall_s: float = STALL_S,
 ) -> BackupInfo:
     """Bring a backup into a database, by a ``connection`` to it and by its ``dsn``.
 
     No server may be at work there, and none can begin to until the end. With ``replace`` the world
     that is there goes, in the same transaction in which the other comes. ``on_progress`` is told
-    the table that is being read, and the bytes of the file. Cancelled or failed, the database is
-    what it was.
+    the table that is being read, and the bytes of the file. Cancelled or failed, also because the
+    database has not answered for ``stall_s``, it is what it was.
 
     Raises:
         AlreadyServed: a server is at work on the database.
@@ -69,7 +72,22 @@ async def restore(
         if found is not None and on_progress is not None:
             on_progress(found["table"], info.file_bytes)
 
-    await _load(file, target, clearing, take)
+    watch = _Watch(connection, stall_s)
+    outcomes: list[Outcome] = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch.run, nursery.cancel_scope)
+        try:
+            outcomes += await _load(file, target, clearing, take)
+        except BaseException:
+            # A probe under way would be waited for.
+            connection.terminate()
+            raise
+        nursery.cancel_scope.cancel()
+    if watch.lost is not None:
+        raise BackupError(f"cannot restore {file}: {watch.lost}")
+    for outcome in outcomes:
+        if outcome.status != 0:
+            raise BackupError(f"cannot restore {file}: {outcome.complaint}")
     # Without statistics the first queries would be slow.
     await connection.run(lambda session: session.execute("analyze"), timeout_s=_ANALYZE_S)
     return info
@@ -77,9 +95,13 @@ async def restore(
 
 async def _load(
     file: Path, target: Target, clearing: Sequence[str], take: Callable[[str], None]
-) -> None:
-    """Turn a backup into SQL and have it run, in a transaction that only its end commits."""
-    begin = "".join(f"{statement};\n" for statement in ("begin", *clearing))
+) -> list[Outcome]:
+    """Turn a backup into SQL and have it run, in a transaction that only its end commits.
+
+    Gives how the programs ended, first that which is the reason where both failed.
+    """
+    patience = f"set local lock_timeout = '{_LOCK_WAIT}'"
+    begin = "".join(f"{statement};\n" for statement in ("begin", patience, *clearing))
     loaded: list[Outcome] = []
     source, sink = os.pipe()
     with os.fdopen(source, "rb") as reading, os.fdopen(sink, "wb", buffering=0) as writing:
@@ -120,9 +142,33 @@ async def _load(
                     await trio.to_thread.run_sync(writing.write, _COMMIT.encode())
             writing.close()
     # Who reads ends whom it reads from: then its reason is the reason.
-    for outcome in (*loaded, read) if read.status == -signal.SIGPIPE else (read, *loaded):
-        if outcome.status != 0:
-            raise BackupError(f"cannot restore {file}: {outcome.complaint}")
+    return [*loaded, read] if read.status == -signal.SIGPIPE else [read, *loaded]
+
+
+class _Watch:
+    """Asks a database again and again whether it still answers, beside the work on it.
+
+    How far that is nobody can tell: a large index is made without a sign of life.
+    """
+
+    def __init__(self, connection: Connection, stall_s: float) -> None:
+        self._connection = connection
+        self._stall_s = stall_s
+        self.lost: str | None = None
+
+    async def run(self, scope: trio.CancelScope) -> None:
+        """Ask until cancelled; cancel ``scope`` where no answer comes in time."""
+        while self.lost is None:
+            await trio.sleep(_PROBE_S)
+            try:
+                await self._connection.run(_probe, timeout_s=self._stall_s)
+            except DatabaseError as error:
+                self.lost = str(error)
+        scope.cancel()
+
+
+async def _probe(session: Session) -> None:
+    await session.execute("select 1")
 
 
 async def _clearing(connection: Connection, where: str, *, replace: bool) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,10 +21,11 @@ from actors.database.seal import seal
 from tests.postgres import quiet_log, run_script
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Callable
     from pathlib import Path
 
     from actors.database.session import Session
+    from actors.database.tools import Outcome
     from tests.postgres import PostgresServer
 
 TRICKY = "tab\t, line\n, back\\slash, \\. end, quote' and \u00fcmlaut \U0001f3f0"
@@ -102,12 +104,15 @@ async def bring(
     *,
     replace: bool = False,
     on_progress: Callable[[str, int], None] | None = None,
+    stall_s: float = 20,
 ) -> None:
     """Restore a backup into a database."""
     async with open_database(dsn, log=quiet_log()) as database:
         connection = await database.connect(name="restore")
         try:
-            await restore(connection, dsn, file, replace=replace, on_progress=on_progress)
+            await restore(
+                connection, dsn, file, replace=replace, on_progress=on_progress, stall_s=stall_s
+            )
         finally:
             await connection.aclose()
 
@@ -121,6 +126,76 @@ async def test_restore_gives_back_everything(world_dsn: str, empty_dsn: str, fil
     assert len(restored["accounts"]) == 500
     assert any(trigger for trigger in restored["schema"] if "accounts_erase" in trigger)
     assert {"accounts", "ledger", "world"} <= set(tables)
+
+
+@asynccontextmanager
+async def locked(dsn: str) -> AsyncGenerator[None]:
+    """Have somebody keep the table of accounts as it is."""
+    async with open_database(dsn, log=quiet_log()) as database:
+        other = await database.connect(name="other")
+        await other.run(lambda session: session.execute("begin; lock table accounts in share mode"))
+        yield
+        other.terminate()
+
+
+async def test_restore_does_not_wait_for_ever_for_a_lock(
+    world_dsn: str, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever works on the tables beside it is waited for, within bounds."""
+    monkeypatch.setattr(module, "_LOCK_WAIT", "100ms")
+    async with locked(world_dsn):
+        with pytest.raises(BackupError, match="lock timeout"):
+            await bring(world_dsn, file, replace=True)
+    assert len((await contents(world_dsn))["accounts"]) == 500
+
+
+async def waiting(dsn: str) -> None:
+    """Wait until somebody waits for a lock."""
+    waits = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
+    with trio.fail_after(20):
+        while not await run_script(dsn, lambda session: session.fetchval(waits)):
+            await trio.lowlevel.checkpoint()
+
+
+async def test_restore_into_a_server_that_freezes_is_given_up(
+    postgres: PostgresServer, world_dsn: str, file: Path
+) -> None:
+    """A database that answers no more is not waited for, and has its world when it is back."""
+    over = trio.Event()
+
+    async def bring_in_vain() -> None:
+        with pytest.raises(BackupError, match=r"no answer on connection 'restore' within 0\.5 s"):
+            await bring(world_dsn, file, replace=True, stall_s=0.5)
+        over.set()
+
+    async with locked(world_dsn), trio.open_nursery() as nursery:
+        nursery.start_soon(bring_in_vain)
+        await waiting(world_dsn)
+        with postgres.frozen(), trio.fail_after(20):
+            await over.wait()
+    assert len((await contents(world_dsn))["accounts"]) == 500
+
+
+async def test_restore_cancelled_while_a_server_is_frozen_ends_at_once(
+    postgres: PostgresServer, world_dsn: str, file: Path
+) -> None:
+    """Ctrl-C waits for no answer."""
+    over, scope = trio.Event(), trio.CancelScope()
+
+    async def bring_for_a_while() -> None:
+        with scope:
+            await bring(world_dsn, file, replace=True)
+        over.set()
+
+    async with locked(world_dsn), trio.open_nursery() as nursery:
+        nursery.start_soon(bring_for_a_while)
+        await waiting(world_dsn)
+        with postgres.frozen():
+            # A probe is under way.
+            await trio.sleep(2 * module._PROBE_S)
+            scope.cancel()
+            with trio.fail_after(5):
+                await over.wait()
 
 
 async def test_restore_of_a_restored_world_is_the_same(
@@ -267,14 +342,14 @@ async def test_restore_keeps_servers_away(
     refused: list[bool] = []
     load = module._load
 
-    async def look_and_load(*arguments: object) -> None:
+    async def look_and_load(*arguments: object) -> list[Outcome]:
         async with open_database(empty_dsn, log=quiet_log()) as database:
             server = await database.connect(name="server")
             with pytest.raises(AlreadyServed):
                 await server.run(lambda session: acquire_server_lock(session, patience_ms=10))
             refused.append(True)
             await server.aclose()
-        await load(*arguments)  # type: ignore[arg-type]
+        return await load(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "_load", look_and_load)
     await bring(empty_dsn, file)
