@@ -129,8 +129,10 @@ class Assembly:
             meter=self._watch.clock_meter,
         )
 
-    def inventories(self, bus: Bus, storage: StorageClient) -> Inventories:
-        """Build the manager of the inventories."""
+    def inventories(
+        self, bus: Bus, storage: StorageClient, renamed: Mapping[str, str]
+    ) -> Inventories:
+        """Build the manager of the inventories; ``renamed`` is for a change of rules just now."""
         subscription = self._subscribe(
             "inventories",
             bus,
@@ -142,7 +144,7 @@ class Assembly:
             subscription,
             bus,
             storage,
-            Rulebook(self._ruleset, settings.renamed(self._config)),
+            Rulebook(self._ruleset, renamed),
             settings=settings.inventories_settings(self._config),
             limits=settings.restart_limits(self._config),
             rng=self._rng,

@@ -53,7 +53,7 @@ from app.watch import Watch
 from bus import open_broadcast_channel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from structlog.typing import FilteringBoundLogger
 
@@ -292,7 +292,7 @@ class _Program:
         engine = self._assembly.engine()
         # The server lock first: whoever does not hold it changes nothing, not even the schema.
         await engine.open()
-        await self._prepare_database()
+        renamed = await self._prepare_database()
         client = StorageClient(bus, timeout_s=STORAGE_REPLY_S)
         assembly = self._assembly
         sources = Sources(
@@ -302,7 +302,7 @@ class _Program:
             storage=assembly.storage(bus, engine),
             authx=assembly.authx(bus),
             ticker=assembly.ticker(bus, client),
-            inventories=assembly.inventories(bus, client),
+            inventories=assembly.inventories(bus, client, renamed),
             courier=assembly.courier(bus, client),
         )
         await supervisor.start("storage", sources.storage)
@@ -363,7 +363,8 @@ class _Program:
         self._http_ended = ended
         return Listening(http.host, port, "http" if http.tls is None else "https")
 
-    async def _prepare_database(self) -> None:
+    async def _prepare_database(self) -> Mapping[str, str]:
+        """Bring it up to date and let the rules in; give what they call by another name."""
         connection = await self._database.connect(name="migrations")
         try:
             backups = None
@@ -373,9 +374,14 @@ class _Program:
             await upgrade(
                 connection, backups, now=wall_clock(), log=self._log, timeout_s=_MIGRATION_S
             )
-            await check_rules_change(connection, self._ruleset, settings.renamed(self._config))
+            asked = settings.renamed(self._config)
+            renaming = await check_rules_change(connection, self._ruleset, asked)
         finally:
             await connection.aclose()
+        if renaming.done:
+            done = ", ".join(f"{old}={new}" for old, new in renaming.done.items())
+            self._log.warning("renamed_already", names=done, remove_from="world.renamed")
+        return renaming.applied
 
 
 def _keyring(config: Config) -> KeyRing:

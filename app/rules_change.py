@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from actors.storage.census import (
     LEVEL,
-    RESOURCE,
-    UNIT,
     Move,
     census,
     clashes,
     past_rules,
     population,
 )
-from app.rules_past import RulesPast
+from app.renaming import Renaming, already_done, judge, kinds_of
+from app.rules_past import RulesPast, restored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,57 +29,56 @@ _NAMED_MAX: Final = 5
 
 
 class RulesChangeRefused(Exception):
-    """Accounts own what the new rules do not have; the message names it, and the way out."""
+    """The rules, or a new name, do not fit what accounts own; the message tells the way out."""
 
 
 async def check_rules_change(
     connection: Connection, ruleset: Ruleset, renamed: Mapping[str, str]
-) -> None:
+) -> Renaming:
     """Let the rules change only if everything that is owned has a place under the new ones.
 
-    ``renamed`` are the new names of what the rules before called otherwise. Does nothing where
-    the rules are those of the last run.
+    ``renamed`` are the new names of what the rules before called otherwise, as the operator has set
+    them; the answer tells which of them are for this change. Where the rules are those of the last
+    run, or the first, none is.
 
     Raises:
-        RulesChangeRefused: something has no place, or two levels of an account would become one.
+        RulesChangeRefused: something has no place, two levels of an account would become one, or
+            what is called by a new name is not there, or is there as before.
         DatabaseError: the database is away or fails.
     """
     history = await connection.run(past_rules, timeout_s=_CENSUS_S)
+    steps = [msgspec.json.decode(past.renamed, type=dict[str, str]) for past in history]
     if not history or history[-1].version == ruleset.version:
-        return
+        return Renaming(applied={}, done=already_done(renamed, steps))
+    renaming = judge(renamed, steps, restored(history[-1].archive), ruleset)
+    if renaming.unknown or renaming.standing:
+        raise RulesChangeRefused(_no_renaming(renaming, ruleset))
     owned = await connection.run(census, timeout_s=_CENSUS_S)
     accounts = await connection.run(population, timeout_s=_CENSUS_S)
-    past = RulesPast(history, renamed)
+    past = RulesPast(history, renaming.applied)
     homeless = _homeless(owned, past, ruleset)
     for name, makers in past.made(owned, accounts):
         if name not in ruleset.resources:
             homeless[name] = max(homeless.get(name, 0), makers)
     if homeless:
-        raise RulesChangeRefused(_no_place(homeless, ruleset, renamed))
+        raise RulesChangeRefused(_no_place(homeless, ruleset, renaming.applied))
     moves = _meeting(owned, past)
     if moves:
         met = await connection.run(lambda session: clashes(session, moves), timeout_s=_CENSUS_S)
         if met:
             raise RulesChangeRefused(_become_one(met, moves, ruleset))
+    return renaming
 
 
 def _homeless(owned: Iterable[Ownership], past: RulesPast, ruleset: Ruleset) -> dict[str, int]:
     """Count the owners of what the rules do not have, or have as something of another kind."""
     found: dict[str, int] = {}
+    kinds = kinds_of(ruleset)
     for each in owned:
         name = past.name(each.name, each.era)
-        if _kind(name, ruleset) != each.kind:
+        if kinds.get(name) != each.kind:
             found[name] = found.get(name, 0) + each.accounts
     return found
-
-
-def _kind(name: str, ruleset: Ruleset) -> str | None:
-    if name in ruleset.resources:
-        return RESOURCE
-    rules = ruleset.assets.get(name)
-    if rules is None:
-        return None
-    return UNIT if rules.kind == "unit" else LEVEL
 
 
 def _meeting(owned: Iterable[Ownership], past: RulesPast) -> list[Move]:
@@ -89,6 +89,21 @@ def _meeting(owned: Iterable[Ownership], past: RulesPast) -> list[Move]:
             move = Move(each.era, each.name, past.name(each.name, each.era))
             sources.setdefault((move.era, move.becomes), []).append(move)
     return [move for moves in sources.values() if len(moves) > 1 for move in moves]
+
+
+def _no_renaming(renaming: Renaming, ruleset: Ruleset) -> str:
+    """Say which entries of ``world.renamed`` make no sense at this change."""
+    if renaming.unknown:
+        return (
+            f"world.renamed gives a new name to {_some(renaming.unknown)}, which the rules that "
+            "the world has run under until now do not have; correct the name, or take it out"
+        )
+    first = renaming.standing[0]
+    return (
+        f"world.renamed gives a new name to {_some(renaming.standing)}, which the ruleset "
+        f"{ruleset.name!r} still has; take it out of world.renamed, or out of the ruleset: what is "
+        f"to be called {first} anew can come with a later change"
+    )
 
 
 def _no_place(homeless: Mapping[str, int], ruleset: Ruleset, renamed: Mapping[str, str]) -> str:
@@ -109,7 +124,7 @@ def _no_place(homeless: Mapping[str, int], ruleset: Ruleset, renamed: Mapping[st
 
 def _in_place(name: str, accounts: int, ruleset: Ruleset) -> str:
     """Name what has no place, and of which kind that is what goes by its name."""
-    kind = _kind(name, ruleset)
+    kind = kinds_of(ruleset).get(name)
     return f"{name} ({accounts})" if kind is None else f"{name} ({accounts}), now a {kind}"
 
 

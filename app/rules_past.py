@@ -44,10 +44,10 @@ class RulesPast:
 
         Whatever they need for it, and whether they have stood still: that is not looked into.
         """
-        restored = cache(_restored)
+        read = cache(restored)
         first = max(1, min(population, default=1))
         for era, past in enumerate(self._history[first - 1 :], first):
-            rules = restored(past.archive)
+            rules = read(past.archive)
             if rules is None:
                 continue
             for resource in rules.resources.values():
@@ -78,7 +78,7 @@ def _renamed(name: str, step: Mapping[str, str]) -> str:
     return step.get(building, building) + colon + instance
 
 
-def _restored(archive: str) -> Ruleset | None:
+def restored(archive: str) -> Ruleset | None:
     """Restore rules, where this program still can."""
     try:
         return restore_ruleset(archive)

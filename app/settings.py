@@ -198,13 +198,16 @@ def renamed(config: Config) -> dict[str, str]:
     """Read which names a changed ruleset calls otherwise.
 
     Raises:
-        ConfigError: ``world.renamed`` is not a list of ``old=new``.
+        ConfigError: ``world.renamed`` is not a list of ``old=new``, each old name once.
     """
     pairs: dict[str, str] = {}
     for part in filter(None, (part.strip() for part in config.world.renamed.split(","))):
         old, equals, new = (piece.strip() for piece in part.partition("="))
         if not (old and equals and new):
             problem = f'must be "old=new, old=new, …", not {part!r}'
+            raise ConfigError("the configuration", "world.renamed", problem)
+        if old in pairs:
+            problem = f"gives {old} two new names, {pairs[old]} and {new}"
             raise ConfigError("the configuration", "world.renamed", problem)
         pairs[old] = new
     return pairs

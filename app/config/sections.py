@@ -199,7 +199,8 @@ class World(Section, frozen=True):
         str,
         Meta(
             description="What a changed ruleset calls by another name, for the accounts that own "
-            'it: old=new, with commas between ("copper=iron, hut=cottage").'
+            'it: old=new, with commas between ("copper=iron, hut=cottage"). The world remembers '
+            "it: remove it after the start with the new rules."
         ),
     ] = ""
     speed: Annotated[Speed, Meta(description="How fast everything goes: 2 is twice as fast.")] = 1

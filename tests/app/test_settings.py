@@ -21,6 +21,10 @@ if TYPE_CHECKING:
         ('[http]\ntls_key = "k"\n', "http.tls_key: needs http.tls_certificate as well"),
         ('[http]\ntls_certificate = "c"\n', "http.tls_certificate: needs http.tls_key as well"),
         ('[world]\nrenamed = "foo"\n', "world.renamed: must be \"old=new, old=new, …\", not 'foo'"),
+        (
+            '[world]\nrenamed = "farm=ranch, farm=depot"\n',
+            "world.renamed: gives farm two new names, ranch and depot",
+        ),
         ('[http]\ncors_origins = "foo"\n', "http.cors_origins: must be sites"),
     ],
 )

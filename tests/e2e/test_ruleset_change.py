@@ -125,6 +125,46 @@ async def test_removed_asset_is_refused_until_it_has_a_place(place: Path, own_ds
         assert server.stop() == 0
 
 
+async def test_setting_that_is_left_in_place_renames_once(place: Path, own_dsn: str) -> None:
+    """Huts and mills change places once, and the log says at each start that it is done."""
+    rules = place / "world.toml"
+    rules.write_text(WORLD.read_text())
+    settings = {"HOLDFAST_WORLD__RULESET": str(rules), "HOLDFAST_DATABASE__DSN": own_dsn}
+    with serving(place, **settings) as server:
+        async with client(server.url) as http:
+            player, idle = [await Player.join(http) for _ in range(2)]
+            for each in (player, idle):
+                await each.built("hut")
+        assert server.stop() == 0
+
+        misspelt = run_to_its_end(
+            place, **settings, HOLDFAST_WORLD__RENAMED="hutt=mill", HOLDFAST_WORLD__SPEED="2"
+        )
+        assert "world.renamed gives a new name to hutt, which the rules" in complaint(misspelt)
+        gone = run_to_its_end(
+            place, **settings, HOLDFAST_WORLD__RENAMED="hut=mill", HOLDFAST_WORLD__SPEED="2"
+        )
+        assert "to hut, which the ruleset 'world' still has" in complaint(gone)
+
+        swap = {"HOLDFAST_WORLD__RENAMED": "hut=mill, mill=hut"}
+        for speed, done in (("2", 0), ("2", 1), ("3", 1), ("4", 1)):
+            server.start(**swap, HOLDFAST_WORLD__SPEED=speed)
+            assert len(server.events("renamed_already")) == done
+            async with client(server.url) as http:
+                player.http = http
+                assert (await player.inventory())["buildings"] == {"mill": 1}
+                await check_books(player)
+            assert server.stop() == 0
+        # Who stayed away meanwhile finds the same.
+        server.start(HOLDFAST_WORLD__SPEED="5")
+        async with client(server.url) as http:
+            idle.http = http
+            assert (await idle.inventory())["buildings"] == {"mill": 1}
+            await check_books(idle)
+        assert server.stop() == 0
+        assert server.failures() == []
+
+
 GEMS = """
 [resources.gem]
 start = 5

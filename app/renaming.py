@@ -1,0 +1,97 @@
+"""What ``world.renamed`` does at a change of rules: each of its entries once, and never again.
+
+The setting may still stand in the configuration at later changes. What the history of the world
+has already is left out then, for the old name may be something else by now.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from actors.storage.census import LEVEL, RESOURCE, UNIT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from actors.inventory.ruleset import Ruleset
+
+
+@dataclass(frozen=True, slots=True)
+class Renaming:
+    """What comes of the entries of ``world.renamed``, each by its old name.
+
+    ``applied`` is to be done at this change, ``done`` has been at an earlier one. ``standing`` are
+    refused because the old name keeps its place in the new rules, ``unknown`` because the rules
+    that end have no such name.
+    """
+
+    applied: Mapping[str, str]
+    done: Mapping[str, str]
+    standing: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+def already_done(
+    asked: Mapping[str, str], history: Sequence[Mapping[str, str]]
+) -> Mapping[str, str]:
+    """Give the entries that are what the history last made of their old names."""
+    last = {old: new for step in history for old, new in step.items()}
+    return {old: new for old, new in asked.items() if last.get(old) == new}
+
+
+def judge(
+    asked: Mapping[str, str],
+    history: Sequence[Mapping[str, str]],
+    before: Ruleset | None,
+    new: Ruleset,
+) -> Renaming:
+    """Decide what to do with each entry.
+
+    ``history`` are the renamings so far, oldest first; ``before`` are the rules that end, None
+    where this program cannot read them any more.
+
+    An old name that the new rules have as the same kind of thing is renamed only if another entry
+    gives its owners' name to something else (two that change places), and if that is not what the
+    history has done: nothing tells a second time from the first that was left in place.
+    """
+    done = already_done(asked, history)
+    places = kinds_of(new)
+    kinds = {**dict.fromkeys(asked, ""), **places} if before is None else kinds_of(before)
+    names = {old: _meant(old, kinds, asked) for old in asked}
+    stays = {old for old in asked if any(places.get(n) == kinds[n] for n in names[old])}
+    applied = {
+        old: becomes
+        for old, becomes in asked.items()
+        if names[old] and not (old in stays and old in done)
+    }
+    return Renaming(
+        applied=applied,
+        done={old: becomes for old, becomes in done.items() if old not in applied},
+        standing=tuple(old for old in applied if old in stays and not _is_taken(old, applied)),
+        unknown=tuple(old for old in asked if not names[old] and old not in done),
+    )
+
+
+def kinds_of(ruleset: Ruleset) -> dict[str, str]:
+    """Give all that can be owned under these rules, and of which kind it is for its owners."""
+    assets = {
+        address: UNIT if asset.kind == "unit" else LEVEL
+        for address, asset in ruleset.assets.items()
+    }
+    return {**dict.fromkeys(ruleset.resources, RESOURCE), **assets}
+
+
+def _meant(old: str, kinds: Iterable[str], asked: Mapping[str, str]) -> list[str]:
+    """Give what an entry renames: a building takes those instances along that have none."""
+    return [name for name in kinds if name == old or (_building(name) == old and name not in asked)]
+
+
+def _is_taken(old: str, applied: Mapping[str, str]) -> bool:
+    """Tell whether something else is called so from now on."""
+    others = {becomes for name, becomes in applied.items() if name != old}
+    return old in others or _building(old) in others
+
+
+def _building(name: str) -> str:
+    return name.partition(":")[0]

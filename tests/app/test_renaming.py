@@ -1,0 +1,151 @@
+"""What ``world.renamed`` does at each of several changes of rules, where it is left as it was."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.renaming import already_done, judge
+from tests.actors.inventory.world import ruleset
+
+if TYPE_CHECKING:
+    from actors.inventory.ruleset import Ruleset
+
+
+def rules(*names: str) -> Ruleset:
+    """Make rules with buildings, and with units where the name has a ``+``.
+
+    ``hut*3`` has three instances.
+    """
+    text = "[queues.site]\n[resources.air]\n"
+    for each in names:
+        name, _, instances = each.lstrip("+").partition("*")
+        section = "units" if each.startswith("+") else "buildings"
+        text += f"[{section}.{name}]\ncost = {{air = 1}}\nduration = 1\n"
+        text += f"instances = {instances}\n" if instances else ""
+    return ruleset(text)
+
+
+SWAP = {"barn": "academy", "academy": "barn"}
+BOTH = rules("barn", "academy")
+
+
+def test_two_names_change_places_once() -> None:
+    """A later change leaves them where they are, though the setting still stands."""
+    first = judge(SWAP, [{}], BOTH, BOTH)
+    assert (first.applied, first.done) == (SWAP, {})
+    for later in ([{}, SWAP], [{}, SWAP, {}]):
+        again = judge(SWAP, later, BOTH, BOTH)
+        assert (again.applied, again.done, again.standing) == ({}, SWAP, ())
+
+
+def test_entry_that_is_added_is_carried_out_alone() -> None:
+    """What was done before is not done again with it."""
+    asked = {**SWAP, "hut": "cottage"}
+    renaming = judge(asked, [{}, SWAP], rules("barn", "academy", "hut"), rules("barn", "academy"))
+    assert renaming.applied == {"hut": "cottage"}
+    assert renaming.done == SWAP
+
+
+def test_new_unit_of_an_old_name_is_not_taken_for_it() -> None:
+    """Neither at the change that brings it nor at those after it."""
+    asked = {"brig": "frigate"}
+    old, new, later = rules("+brig"), rules("+frigate"), rules("+frigate", "+brig")
+    assert judge(asked, [{}], old, new).applied == asked
+    for before in (new, later):
+        renaming = judge(asked, [{}, asked], before, later)
+        assert (renaming.applied, renaming.done, renaming.standing) == ({}, asked, ())
+
+
+def test_names_that_went_there_and_back_go_there_again() -> None:
+    """It is the old name's place that counts, not that it has been renamed before."""
+    hut, cottage = rules("hut"), rules("cottage")
+    history = [{}, {"hut": "cottage"}, {"cottage": "hut"}]
+    assert judge({"hut": "cottage"}, history, hut, cottage).applied == {"hut": "cottage"}
+    once_more = judge({"cottage": "hut"}, history, hut, rules("hut", "tower"))
+    assert (once_more.applied, once_more.done) == ({}, {"cottage": "hut"})
+
+
+def test_old_name_that_stands_is_refused_unless_another_takes_it() -> None:
+    """Some owners would lose it, and the name would be empty for no reason."""
+    before, new = rules("hut", "farm"), rules("hut", "cottage")
+    assert judge({"hut": "cottage"}, [{}], before, new).standing == ("hut",)
+    passed_on = {"hut": "cottage", "farm": "hut"}
+    renaming = judge(passed_on, [{}], before, new)
+    assert (renaming.applied, renaming.standing) == (passed_on, ())
+    left = judge(passed_on, [{}, passed_on], new, rules("hut", "cottage", "tower"))
+    assert (left.applied, left.standing, left.unknown) == ({}, (), ())
+
+
+def test_name_that_is_of_another_kind_now_does_not_stand() -> None:
+    """A unit has no place where its name is a building's: it needs another one."""
+    renaming = judge({"scout": "spy"}, [{}], rules("+scout"), rules("scout", "+spy"))
+    assert (renaming.applied, renaming.standing) == ({"scout": "spy"}, ())
+
+
+@pytest.mark.parametrize(
+    ("asked", "before", "new"),
+    [
+        ({"pan": "pit"}, "pan*2", "pit*2"),
+        ({"pan": "pan:1"}, "pan", "pan*2"),
+        ({"pan:1": "pan"}, "pan*2", "pan"),
+        ({"pan": "pit", "pan:2": "mill"}, "pan*2", "pit*2"),
+    ],
+)
+def test_instances_go_with_their_building(asked: dict[str, str], before: str, new: str) -> None:
+    """By the building's name, or each by its own."""
+    renaming = judge(asked, [{}], rules(before), rules(new, "mill"))
+    assert (renaming.applied, renaming.standing, renaming.unknown) == (asked, (), ())
+
+
+def test_name_that_the_rules_never_had_is_told() -> None:
+    """One that they had before the last renaming is left over, not misspelt."""
+    renaming = judge(
+        {"hutt": "cottage", "farm": "ranch"},
+        [{}, {"farm": "ranch"}],
+        rules("hut", "ranch"),
+        rules("cottage", "ranch"),
+    )
+    assert renaming.unknown == ("hutt",)
+    assert renaming.done == {"farm": "ranch"}
+
+
+def test_rules_that_cannot_be_read_any_more_are_judged_by_the_new_ones() -> None:
+    """An old name is taken to have been there."""
+    assert judge({"hut": "cottage"}, [{}], None, rules("cottage")).applied == {"hut": "cottage"}
+    assert judge({"hut": "cottage"}, [{}], None, rules("hut", "cottage")).standing == ("hut",)
+    assert judge(SWAP, [{}, SWAP], None, BOTH).done == SWAP
+
+
+def test_what_is_done_is_told_without_a_change_too() -> None:
+    """By the latest word of the history on each name."""
+    history = [{}, {"hut": "cottage", "barn": "shed"}, {"barn": "depot"}]
+    assert already_done({"hut": "cottage", "barn": "shed"}, history) == {"hut": "cottage"}
+
+
+NAMES = ["a", "b", "c"]
+
+
+@given(
+    st.lists(st.sets(st.sampled_from(NAMES), min_size=1), min_size=2, max_size=5),
+    st.dictionaries(st.sampled_from(NAMES), st.sampled_from(NAMES), min_size=1),
+)
+def test_setting_that_is_left_in_place_moves_nothing_that_has_its_place(
+    eras: list[set[str]], asked: dict[str, str]
+) -> None:
+    """Whatever came of it first: at each later change what keeps its name keeps its owners."""
+    made = [rules(*sorted(names)) for names in eras]
+    history: list[dict[str, str]] = [{}]
+    carried: set[str] = set()
+    for before, new in pairwise(made):
+        renaming = judge(asked, history, before, new)
+        if renaming.standing or renaming.unknown:
+            return
+        again = {old for old in renaming.applied if old in carried and old in new.assets}
+        assert not again
+        carried |= set(renaming.applied)
+        history.append(dict(renaming.applied))
