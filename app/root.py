@@ -22,7 +22,6 @@ from actors.database.cluster import Cluster
 from actors.database.driver import Database, open_database
 from actors.database.embedded import EmbeddedPostgres
 from actors.database.upgrade import AutomaticBackups, upgrade
-from actors.inventory.ruleset import load_ruleset
 from actors.storage import StorageClient
 from actors.supervisor import Supervisor
 from app import settings
@@ -50,6 +49,7 @@ from app.stopping import (
 )
 from app.tracing import open_tracing
 from app.watch import Watch
+from app.world_rules import load_world_rules
 from bus import open_broadcast_channel
 
 if TYPE_CHECKING:
@@ -135,10 +135,7 @@ async def run_server(
     Raises: as `serve`.
     """
     with rare_collections():
-        ruleset = load_ruleset(
-            config.world.ruleset,
-            parameters={"speed": config.world.speed, **config.world.parameters},
-        )
+        ruleset = load_world_rules(config)
         await check_address(config)
         keyring = _keyring(config)
         postgres = _embedded_postgres(config, log)

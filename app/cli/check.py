@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from actors.authx.keys import read_keyring
-from actors.inventory.ruleset import load_ruleset
 from app.beforehand import check_address, check_serving
 from app.cli.failures import expected_failures
 from app.cli.interrupts import run_interruptible
 from app.cli.options import config_option, read_config
 from app.http.errors import HttpBindError
 from app.tracing import open_tracing
+from app.world_rules import load_world_rules
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,8 +35,7 @@ def check(config_file: Path | None, host: str | None, port: int | None) -> None:
     with expected_failures(HttpBindError):
         given = {"http.host": host, "http.port": port}
         config = read_config(config_file, given, check=check_serving)
-        parameters = {"speed": config.world.speed, **config.world.parameters}
-        ruleset = load_ruleset(config.world.ruleset, parameters=parameters)
+        ruleset = load_world_rules(config)
         if not config.auth.key and config.key_path.exists():
             read_keyring(config.key_path)
         run_interruptible(lambda: _try_start(config))

@@ -15,7 +15,6 @@ from actors.authx import operator
 from actors.authx.errors import InvalidUsername, UsernameTaken
 from actors.authx.keys import KeyRing, create_key_file, read_keyring
 from actors.authx.passwords import Passwords
-from actors.inventory.ruleset import load_ruleset
 from app.cli.database import May, operator_connection
 from app.cli.failures import Failure, expected_failures
 from app.cli.interrupts import run_interruptible
@@ -24,6 +23,7 @@ from app.cli.options import DEFAULT_FILE, config_option, read_config
 from app.cli.progress import working
 from app.config import render_config
 from app.settings import authx_settings
+from app.world_rules import load_world_rules
 
 if TYPE_CHECKING:
     from actors.authx.messages import Account
@@ -90,9 +90,9 @@ def check_rules(config: Config) -> None:
 
     Raises:
         RulesetError: it cannot be used.
+        ConfigError: it does not take a world parameter that is set.
     """
-    parameters = {"speed": config.world.speed, **config.world.parameters}
-    ruleset = load_ruleset(config.world.ruleset, parameters=parameters)
+    ruleset = load_world_rules(config)
     click.echo(f"checked  ruleset        {ruleset.name} ({ruleset.title})")
 
 

@@ -89,6 +89,13 @@ def all_keys() -> dict[str, Key]:
     return found
 
 
+def number_of(shape: inspect.Type) -> inspect.Type:
+    """Give the widest kind of number that a type takes: of several the last that is one."""
+    if not isinstance(shape, inspect.UnionType):
+        return shape
+    return [each for each in shape.types if not isinstance(each, inspect.NoneType)][-1]
+
+
 def expectation(shape: inspect.Type) -> str:
     """Say in words which values a type takes."""
     match shape:
@@ -97,7 +104,7 @@ def expectation(shape: inspect.Type) -> str:
             least = f"above {shape.gt}" if shape.ge is None else f"from {shape.ge}"
             return f"{kind} {least} to {shape.le}"
         case inspect.UnionType():
-            return expectation(shape.types[-1])
+            return expectation(number_of(shape))
         case inspect.LiteralType():
             return "one of " + ", ".join(show(choice) for choice in shape.values)
         case inspect.BoolType():

@@ -9,7 +9,7 @@ from typing import Final, cast
 
 from msgspec import inspect
 
-from app.config.keys import Key, all_keys, show
+from app.config.keys import Key, all_keys, number_of, show
 from app.config.sections import Config
 
 WIDTH = 96
@@ -52,14 +52,15 @@ def _render_key(key: Key) -> str:
     meaning = key.description
     if not key.text and not key.switch:
         meaning = f"{meaning} {_limits(key)}."
+    if key.default is None:
+        return f"{_comment(meaning)}\n# {key.name} = 1\n"
     return f"{_comment(meaning)}\n{key.name} = {show(key.default)}\n"
 
 
 def _limits(key: Key) -> str:
     """Say in which unit a number is and from where to where it goes: ``In ms, 1 to 600000``."""
-    # What is no text, switch or table is a number, or a union of the two kinds of number.
-    shape = key.shape.types[-1] if isinstance(key.shape, inspect.UnionType) else key.shape
-    shape = cast("inspect.IntType | inspect.FloatType", shape)
+    # What is no text, switch or table is a number.
+    shape = cast("inspect.IntType | inspect.FloatType", number_of(key.shape))
     unit = UNITS.get(key.name.rpartition("_")[2], "")
     least = f"{shape.ge} to" if shape.ge is not None else f"above {shape.gt}, at most"
     text = f"in {unit}, {least} {shape.le}" if unit else f"{least} {shape.le}"

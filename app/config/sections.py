@@ -203,7 +203,13 @@ class World(Section, frozen=True):
             "it: remove it after the start with the new rules."
         ),
     ] = ""
-    speed: Annotated[Speed, Meta(description="How fast everything goes: 2 is twice as fast.")] = 1
+    speed: Annotated[
+        Speed | None,
+        Meta(
+            description="How fast everything goes: 2 is twice as fast. Unless it is set, the speed "
+            "that the ruleset has of its own, mostly 1."
+        ),
+    ] = None
     tick_ms: Annotated[
         int, Meta(ge=10, le=60_000, description="Length of a tick of the world clock.")
     ] = 250

@@ -49,4 +49,5 @@ def _row(key: Key) -> str:
         return f"| {name} | empty | {meaning} In the environment: `{key.variable}__NAME`. |"
     if not key.text and not isinstance(key.default, bool):
         meaning += f" {expectation(key.shape)[0].upper()}{expectation(key.shape)[1:]}."
-    return f"| {name} | `{show(key.default)}` | {meaning} |"
+    default = "none" if key.default is None else f"`{show(key.default)}`"
+    return f"| {name} | {default} | {meaning} |"

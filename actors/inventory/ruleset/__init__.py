@@ -4,7 +4,7 @@ A ruleset is data.  `load_ruleset` turns it into a `Ruleset`, whose answers are 
 tables and products of exact fractions: no formula is evaluated once a game runs.
 """
 
-from actors.inventory.ruleset.errors import Problem, RulesetError
+from actors.inventory.ruleset.errors import ParameterError, Problem, RulesetError
 from actors.inventory.ruleset.loader import load_ruleset, restore_ruleset, shipped_rulesets
 from actors.inventory.ruleset.model import (
     Asset,
@@ -22,6 +22,7 @@ __all__ = [
     "Asset",
     "Balance",
     "BalanceReading",
+    "ParameterError",
     "Problem",
     "Queue",
     "Rates",

@@ -3,6 +3,7 @@
 ::
 
     RulesetError        (file, problems: every problem found, in the order of the file's tables)
+    └── ParameterError      (the file is sound; what was set for its world parameters is not)
 
 Inside the compiler, where they always become a `Problem`::
 
@@ -38,6 +39,10 @@ class RulesetError(Exception):
         super().__init__("\n".join(f"{file}: {problem}" for problem in problems))
         self.file = file
         self.problems = tuple(problems)
+
+
+class ParameterError(RulesetError):
+    """A world parameter was set that the file does not have, or to what it does not take."""
 
 
 class FormulaError(Exception):

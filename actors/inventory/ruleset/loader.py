@@ -16,9 +16,9 @@ from actors.inventory.ruleset.document import (
     read_document,
     version_of,
 )
-from actors.inventory.ruleset.errors import Problem, RulesetError
+from actors.inventory.ruleset.errors import ParameterError, Problem, RulesetError
 from actors.inventory.ruleset.exact import RESULT_MAX
-from actors.inventory.ruleset.names import unknown
+from actors.inventory.ruleset.names import SPEED, unknown
 from actors.inventory.ruleset.schema import ParameterTable
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from actors.inventory.ruleset.schema import Document, Number
 
 PACKAGE = "rulesets"
-SPEED = "speed"
 _SHIPPED = re.compile(r"[a-z][a-z0-9_-]*")
 
 
@@ -37,7 +36,7 @@ def load_ruleset(source: str | Path, *, parameters: Mapping[str, float] | None =
 
     ``parameters`` set world parameters; the others keep the defaults of the file.  Raises
     RulesetError with every problem that was found: first those of the file's shape, and once
-    that is sound those of its content.
+    that is sound those of its content; ParameterError where ``parameters`` do not suit the file.
     """
     file, content = _read(source)
     data = parse_toml(content, file)
@@ -96,26 +95,27 @@ def _compiled(
 
 
 def _parameters(document: Document, overrides: Mapping[str, float], file: str) -> dict[str, Number]:
-    """Return all world parameters as they are in force; raises RulesetError."""
+    """Return all world parameters as they are in force; raises RulesetError, ParameterError."""
     tables = {
         name: value if isinstance(value, ParameterTable) else ParameterTable(default=value)
         for name, value in ({SPEED: 1} | document.parameters).items()
     }
-    parameters: dict[str, Number] = {name: table.default for name, table in tables.items()}
-    problems: list[Problem] = []
-    for name, value in overrides.items():
-        if name not in tables:
-            problems.append(Problem(f"parameters.{name}", unknown("parameter", name, tables)))
-        else:
-            parameters[name] = value
-    parameters = {name: _whole_or_float(value) for name, value in parameters.items()}
-    for name, value in parameters.items():
-        message = _parameter_fault(name, value, tables.get(name))
-        if message:
-            problems.append(Problem(f"parameters.{name}", message))
+    problems = [
+        Problem(f"parameters.{name}", message)
+        for name, table in tables.items()
+        if (message := _table_fault(name, table, is_set=name in overrides))
+    ]
     if problems:
         raise RulesetError(file, problems)
-    return parameters
+    problems = [
+        Problem(f"parameters.{name}", message)
+        for name, value in overrides.items()
+        if (message := _override_fault(name, value, tables))
+    ]
+    if problems:
+        raise ParameterError(file, problems)
+    values = {name: table.default for name, table in tables.items()} | dict(overrides)
+    return {name: _whole_or_float(value) for name, value in values.items()}
 
 
 def _whole_or_float(value: Number) -> Number:
@@ -123,15 +123,28 @@ def _whole_or_float(value: Number) -> Number:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _parameter_fault(name: str, value: object, table: ParameterTable | None) -> str | None:
+def _table_fault(name: str, table: ParameterTable, *, is_set: bool) -> str | None:
+    """Say what is wrong with a parameter in the file; its default only counts where none is set."""
+    if table.min is not None and table.max is not None and table.min > table.max:
+        return f"min, {table.min}, exceeds max, {table.max}"
+    return None if is_set else _value_fault(name, table.default, table)
+
+
+def _override_fault(name: str, value: object, tables: Mapping[str, ParameterTable]) -> str | None:
+    if name not in tables:
+        return unknown("parameter", name, tables)
+    return _value_fault(name, value, tables[name])
+
+
+def _value_fault(name: str, value: object, table: ParameterTable) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return f"a number is wanted, not {value!r}"
     if not -RESULT_MAX <= value <= RESULT_MAX:
         return "must lie between -10^18 and 10^18"
     if name == SPEED and value <= 0:
         return "must be more than 0"
-    if table and table.min is not None and value < table.min:
+    if table.min is not None and value < table.min:
         return f"must be at least {table.min}"
-    if table and table.max is not None and value > table.max:
+    if table.max is not None and value > table.max:
         return f"must be at most {table.max}"
     return None

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from actors.inventory.ruleset.schema import Document
 
 COST_PREFIX = "cost_"
+SPEED = "speed"
+"""The world parameter that is there whether a file has it or not."""
 OWN_LEVEL = frozenset({"level", "L"})
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -28,7 +30,7 @@ def name_problems(document: Document) -> list[Problem]:
     they do not, have one each.
     """
     problems: list[Problem] = []
-    taken: dict[str, str] = {}
+    taken = {} if SPEED in document.parameters else {SPEED: "the world parameter of every game"}
     sections: dict[str, Iterable[str]] = {
         "parameters": document.parameters,
         "resources": document.resources,

@@ -18,12 +18,18 @@ def test_render_equals_the_shipped_file() -> None:
 
 
 def test_render_has_every_key_with_its_default() -> None:
-    """Every key stands in the file with its default, but a secret, which may not."""
+    """Every key stands in the file with its default, but a secret, which may not.
+
+    One without a default stands there commented out.
+    """
     parsed = tomllib.loads(render_config())
     for key in all_keys().values():
         if key.secret:
             assert key.name not in parsed[key.section]
             assert key.variable in render_config()
+        elif key.default is None:
+            assert key.name not in parsed[key.section]
+            assert f"\n# {key.name} = " in render_config()
         else:
             assert parsed[key.section][key.name] == key.default
 

@@ -98,3 +98,23 @@ def test_loader_restores_an_archive(name: str) -> None:
     again = restore_ruleset(ruleset.archive)
     assert again == ruleset
     assert again.describe() == ruleset.describe()
+
+
+@pytest.mark.parametrize("section", ["resources", "buildings", "technologies", "units"])
+def test_loader_lets_nothing_else_be_called_speed(tmp_path: Path, section: str) -> None:
+    """In every formula it is the world parameter, whether the file states it or not."""
+    keys = "" if section == "resources" else "cost = { gold = 1 }\nduration = 1\n"
+    text = f"{MINE}[{section}.speed]\n{keys}"
+    assert problems(tmp_path, text) == {
+        f"{section}.speed": "the name is taken by the world parameter of every game"
+    }
+    stated = f"[parameters]\nspeed = 1\n{text}"
+    assert problems(tmp_path, stated) == {
+        f"{section}.speed": "the name is taken by parameters.speed"
+    }
+
+
+def test_loader_refuses_bounds_that_leave_nothing(tmp_path: Path) -> None:
+    """It is the bounds that are told, also where a value is set."""
+    text = WIND.replace("min = 1", "min = 7") + MINE
+    assert problems(tmp_path, text) == {"parameters.wind": "min, 7, exceeds max, 5.5"}
