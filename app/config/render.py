@@ -5,12 +5,13 @@ from __future__ import annotations
 import textwrap
 from itertools import groupby
 from types import MappingProxyType
-from typing import Final, cast
-
-from msgspec import inspect
+from typing import TYPE_CHECKING, Final, cast
 
 from app.config.keys import Key, all_keys, number_of, show
 from app.config.sections import Config
+
+if TYPE_CHECKING:
+    from msgspec import inspect
 
 WIDTH = 96
 """Longest line of a comment."""

@@ -23,6 +23,7 @@ from holdfast_client.types.inventory import (
 )
 from holdfast_client.types.world import (
     Level,
+    Queue,
     Readiness,
     Ruleset,
     RulesetName,
@@ -48,6 +49,7 @@ __all__ = [
     "LiveSession",
     "Order",
     "Prerequisite",
+    "Queue",
     "Quote",
     "Readiness",
     "RegisteredAccount",

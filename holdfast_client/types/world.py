@@ -72,11 +72,21 @@ class Unit(Level, frozen=True):
     refund: float = 1.0
 
 
+class Queue(msgspec.Struct, frozen=True):
+    """Where orders are carried out: ``slots`` at a time, ``length`` more may wait."""
+
+    slots: int
+    length: int
+    title: str = ""
+    description: str = ""
+
+
 class Ruleset(msgspec.Struct, frozen=True):
-    """The whole ruleset as data, each asset by its name."""
+    """The whole ruleset as data, each queue and each asset by its name."""
 
     name: str
     version: str
+    queues: dict[str, Queue] = {}
     buildings: dict[str, Tiered] = {}
     technologies: dict[str, Tiered] = {}
     units: dict[str, Unit] = {}

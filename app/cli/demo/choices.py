@@ -11,7 +11,7 @@ from holdfast_client.requests import OrderBody
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from holdfast_client.types import Inventory, Ruleset, Tiered
+    from holdfast_client.types import Inventory, Ruleset, Tiered, Unit
 
 DEAR_COUNT = 1_000_000_000
 """A number of units that nobody who has just begun can pay."""
@@ -25,6 +25,7 @@ class Choice:
     cost: Mapping[str, int]
     seconds: float
     refund: float
+    queue: str
     count: int | None = None
 
     @property
@@ -38,6 +39,12 @@ class Choice:
         return all(
             name in stocks and stocks[name].amount >= price for name, price in self.cost.items()
         )
+
+    def finds_place(self, ruleset: Ruleset, inventory: Inventory) -> bool:
+        """Tell whether one more order has room in the queue."""
+        queue = ruleset.queues.get(self.queue)
+        there = [_queue_of(order.asset, ruleset) for order in inventory.orders]
+        return queue is None or there.count(self.queue) < queue.slots + queue.length
 
 
 def quickest_affordable(ruleset: Ruleset, inventory: Inventory) -> Choice | None:
@@ -58,10 +65,11 @@ def anything_else(ruleset: Ruleset, inventory: Inventory, than: Choice) -> Choic
 
 
 def too_dear(ruleset: Ruleset, inventory: Inventory) -> Choice | None:
-    """Choose something that is allowed, but whose price is not covered."""
-    return next(
-        (each for each in choices(ruleset, inventory) if not each.is_affordable(inventory)), None
-    ) or next(_units(ruleset, inventory.owned(), DEAR_COUNT), None)
+    """Choose something that is allowed and has room in its queue, but is not paid for."""
+    dear = (each for each in choices(ruleset, inventory) if not each.is_affordable(inventory))
+    crowds = _units(ruleset, inventory.owned(), DEAR_COUNT)
+    placed = (each for each in chain(dear, crowds) if each.finds_place(ruleset, inventory))
+    return next(placed, None)
 
 
 def choices(ruleset: Ruleset, inventory: Inventory) -> Iterator[Choice]:
@@ -81,7 +89,7 @@ def choices(ruleset: Ruleset, inventory: Inventory) -> Iterator[Choice]:
 def _level_choice(address: str, tiered: Tiered, level: int) -> Choice:
     """Offer one level."""
     row = tiered.levels[level - 1]
-    return Choice(address, row.cost, row.duration_seconds, tiered.refund)
+    return Choice(address, row.cost, row.duration_seconds, tiered.refund, tiered.queue)
 
 
 def _units(ruleset: Ruleset, owned: Mapping[str, int], count: int) -> Iterator[Choice]:
@@ -89,7 +97,19 @@ def _units(ruleset: Ruleset, owned: Mapping[str, int], count: int) -> Iterator[C
     for name, unit in ruleset.units.items():
         if unit.cost and _allows(unit.requires, ruleset, owned):
             cost = {resource: price * count for resource, price in unit.cost.items()}
-            yield Choice(name, cost, unit.duration_seconds * count, unit.refund, count)
+            seconds = unit.duration_seconds * count
+            yield Choice(name, cost, seconds, unit.refund, unit.queue, count)
+
+
+def _queue_of(address: str, ruleset: Ruleset) -> str:
+    """Give the queue in which an asset is ordered."""
+    name = address.partition(":")[0]
+    assets: dict[str, Tiered | Unit] = {
+        **ruleset.buildings,
+        **ruleset.technologies,
+        **ruleset.units,
+    }
+    return assets[name].queue if name in assets else ""
 
 
 def _allows(requires: Mapping[str, int], ruleset: Ruleset, owned: Mapping[str, int]) -> bool:

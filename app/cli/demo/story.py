@@ -145,7 +145,7 @@ class Story:
         session = ada.session
         choice = too_dear(ruleset, await session.inventory())
         if choice is None:
-            self._tell.note("nothing is too dear under these rules")
+            self._tell.note("nothing that has room in its queue is too dear")
         else:
             attempt = session.order(choice.asset, choice.count)
             problem = await refused(attempt, 409, "insufficient-resources")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from app.cli.demo.choices import (
     anything_else,
     choices,
@@ -12,7 +14,7 @@ from app.cli.demo.choices import (
     too_dear,
 )
 from holdfast_client.requests import OrderBody
-from holdfast_client.types import Level, Ruleset, Tiered, Unit
+from holdfast_client.types import Level, Queue, Ruleset, Tiered, Unit
 from tests.app.cli.demo import samples
 
 if TYPE_CHECKING:
@@ -86,6 +88,28 @@ def test_choices_of_what_is_too_dear_fall_back_on_a_crowd() -> None:
     assert crowd is not None
     assert crowd.body == OrderBody("knight", 1_000_000_000)
     assert too_dear(Ruleset("rules", "1"), inventory(100)) is None
+
+
+def test_choices_of_what_is_too_dear_have_room_in_their_queue() -> None:
+    """Where it is full the server says so first: an order that waits takes a place as well."""
+    queues = {"yard": Queue(1, 0), "site": Queue(1, 1)}
+    dear = Level({"gold": 100}, 1)
+    buildings = {
+        "hut": Tiered(levels=[Level({"gold": 1}, 60)], queue="yard", instances=["hut:1", "hut:2"]),
+        "fort": Tiered(levels=[dear], queue="yard"),
+    }
+    knight = Unit({"gold": 1}, 1, queue="yard")
+    rules = Ruleset("rules", "1", queues, buildings=buildings, units={"knight": knight})
+    assert too_dear(rules, inventory(50, "hut:1")) is None
+    first = too_dear(rules, inventory(50))
+    assert first is not None
+    assert first.asset == "fort"
+    lore = Tiered(levels=[dear, dear, dear], queue="site")
+    rules = msgspec.structs.replace(rules, technologies={"lore": lore})
+    second = too_dear(rules, inventory(50, "hut:1", "lore"))
+    assert second is not None
+    assert second.asset == "lore"
+    assert too_dear(rules, inventory(50, "hut:1", "lore", "lore")) is None
 
 
 def test_choices_of_anything_else_differ_in_the_asset() -> None:

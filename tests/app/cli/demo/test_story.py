@@ -88,7 +88,7 @@ async def test_story_goes_on_where_nothing_is_too_dear(autojump_clock: MockClock
     """With one cheap thing in the world there is nothing else to order, and nothing too dear."""
     del autojump_clock
     told = await play(FakeServer(rules=rules(hut=building(1))))
-    assert "nothing is too dear" in told
+    assert "nothing that has room in its queue is too dear" in told
     assert "under the same key" not in told
 
 
