@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -18,6 +19,19 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 DEFAULT_FILE: Final = Path("config.toml")
 """The file that is read where none is named and this one is there."""
+
+
+class Decimals(click.FloatRange):
+    """A number within bounds; what is no number (``nan``) lies within none, which click lets by."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read a number; fails as every type of click's."""
+        number: float = super().convert(value, param, ctx)
+        if isnan(number):
+            self.fail(f"{value!r} is not a valid float.", param, ctx)
+        return number
 
 
 def config_option(function: F) -> F:

@@ -18,6 +18,7 @@ from rich.table import Table
 from actors.inventory.ruleset import load_ruleset
 from app.cli.failures import expected_failures
 from app.cli.interrupts import run_interruptible
+from app.cli.options import Decimals
 from app.cli.rules import parameters_of, set_option
 from app.config import Log
 from app.logs import make_logger
@@ -65,7 +66,7 @@ HEADINGS: Final[Mapping[Kind, str]] = MappingProxyType(
 )
 @click.option(
     "--days",
-    type=click.FloatRange(0, DAYS_MAX, min_open=True),
+    type=Decimals(0, DAYS_MAX, min_open=True),
     default=7,
     show_default=True,
     metavar="D",
@@ -88,7 +89,7 @@ HEADINGS: Final[Mapping[Kind, str]] = MappingProxyType(
 )
 @click.option(
     "--visits",
-    type=click.FloatRange(0, VISITS_MAX, min_open=True),
+    type=Decimals(0, VISITS_MAX, min_open=True),
     default=2,
     show_default=True,
     metavar="N",

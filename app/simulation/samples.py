@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal["stock", "income", "full", "level", "count"]
 
 _CENT: Final = Decimal("0.01")
+_SPARE_DIGITS: Final = 28
+"""How many digits a quotient is computed to beyond those of what is divided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,5 +95,7 @@ def _rank(percent: int, count: int) -> int:
 
 
 def _quotient(numerator: int, denominator: int) -> Decimal:
-    exact = Decimal(numerator) / denominator
-    return exact.quantize(_CENT, ROUND_HALF_EVEN) if denominator != 1 else exact
+    if denominator == 1:
+        return Decimal(numerator)
+    with localcontext(Context(prec=len(str(numerator)) + _SPARE_DIGITS)):
+        return (Decimal(numerator) / denominator).quantize(_CENT, ROUND_HALF_EVEN)

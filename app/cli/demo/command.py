@@ -13,6 +13,7 @@ from app.cli.demo.show import Narrator
 from app.cli.demo.story import Story
 from app.cli.failures import Failure, expected_failures
 from app.cli.interrupts import run_interruptible
+from app.cli.options import Decimals
 from holdfast_client import Client, RetryPolicy
 
 TIMEOUT_S = 15.0
@@ -25,7 +26,7 @@ TIMEOUT_S = 15.0
 @click.option(
     "--patience",
     "patience_s",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Decimals(min=0, min_open=True),
     default=180.0,
     show_default=True,
     help="Seconds to wait for an order at most; one that takes longer is left to itself.",

@@ -101,6 +101,8 @@ def test_simulate_shows_its_progress_on_a_terminal(monkeypatch: pytest.MonkeyPat
         (("tutorial", "--chart", "picture.gif"), 2, "must end in .svg or .png"),
         (("tutorial", "--policy", "clever"), 2, "'clever' is not one of"),
         (("tutorial", "--days", "0"), 2, "0 is not in the range"),
+        (("tutorial", "--days", "nan"), 2, "'nan' is not a valid float"),
+        (("tutorial", "--visits", "NaN"), 2, "'NaN' is not a valid float"),
     ],
 )
 def test_simulate_refuses_in_one_line(
