@@ -127,7 +127,9 @@ class _Build:
             resources=MappingProxyType(resources),
             balances=MappingProxyType(
                 {
-                    name: Balance(name, table.title or _title(name), table.description)
+                    name: Balance(
+                        name, table.title or _title(name), table.description, table.rounding
+                    )
                     for name, table in self.document.balances.items()
                 }
             ),

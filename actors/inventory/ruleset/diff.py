@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from actors.inventory.ruleset.description import describe
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
     from actors.inventory.ruleset.ruleset import Ruleset
 
 SECTIONS = (
@@ -20,6 +24,20 @@ SECTIONS = (
     "technologies",
     "units",
 )
+
+_Path: TypeAlias = tuple[str, ...]
+
+_TOLD_AS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "cost_growth": "cost",
+        "cost_rounding": "cost",
+        "duration": "duration_seconds",
+        "consumes": "produces",
+        "modifiers": "modifies",
+        "default": "value",
+    }
+)
+"""Keys of the file by which a ruleset does not tell of itself, and those by which it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +74,10 @@ class Difference:
 
 
 def difference(old: Ruleset, new: Ruleset) -> Difference:
-    """Return what differs in all that the two rulesets tell of themselves."""
+    """Return what differs: in what the two rulesets tell of themselves, and else in their files.
+
+    There is some difference wherever the versions differ.
+    """
     before, after = describe(old), describe(new)
     added: list[Entry] = []
     removed: list[Entry] = []
@@ -68,7 +89,51 @@ def difference(old: Ruleset, new: Ruleset) -> Difference:
         for name in was:
             if name in now:
                 changed += _changes(section, name, was[name], now[name])
+    changed += _untold(_written(old, new), _written(new, old), [*added, *removed, *changed])
     return Difference(tuple(added), tuple(removed), tuple(changed))
+
+
+def _untold(
+    was: Mapping[_Path, object], now: Mapping[_Path, object], told: Iterable[Entry | Change]
+) -> Iterator[Change]:
+    """Give what differs in the files alone: what acts only together with others, or on nobody."""
+    whole: set[tuple[str, str]] = set()
+    keys: set[tuple[str, str, str]] = set()
+    for each in told:
+        if isinstance(each, Entry):
+            whole.add((each.section, each.name))
+        else:
+            keys.add((each.section, each.name, each.key.partition(".")[0]))
+    for path in dict.fromkeys([*was, *now]):
+        old, new = was.get(path), now.get(path)
+        section, name, *rest = path if len(path) > 1 else ("ruleset", *path)
+        head = rest[0] if rest else "value"
+        is_told = (section, name) in whole or (section, name, _TOLD_AS.get(head, head)) in keys
+        if not is_told and _canonical(old) != _canonical(new):
+            yield Change(section, name, ".".join(rest) or "value", None, old, new)
+
+
+def _written(ruleset: Ruleset, other: Ruleset) -> dict[_Path, object]:
+    """Return all that stands in a file; an empty table only where the other has nothing in it."""
+    found, others = (
+        dict(_leaves(json.loads(each.archive)["rules"], ())) for each in (ruleset, other)
+    )
+    filled = {path[:length] for path in others for length in range(len(path))}
+    return {path: value for path, value in found.items() if value != {} or path not in filled}
+
+
+def _leaves(value: Any, path: _Path) -> Iterator[tuple[_Path, object]]:
+    """Give all values within by their path; an empty table is one."""
+    if not isinstance(value, dict) or not value:
+        yield path, value
+        return
+    for key, member in cast("dict[str, Any]", value).items():
+        yield from _leaves(member, (*path, key))
+
+
+def _canonical(value: object) -> str:
+    """Return the text that the version is made of: 1 and 1.0 differ."""
+    return json.dumps(value, sort_keys=True)
 
 
 def _changes(section: str, name: str, was: Any, now: Any) -> list[Change]:

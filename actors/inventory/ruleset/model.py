@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from fractions import Fraction
 
+    from actors.inventory.ruleset.rounding import Mode
+
 Kind: TypeAlias = Literal["building", "technology", "unit"]
 
 SECTIONS: Final[Mapping[Kind, str]] = MappingProxyType(
@@ -37,11 +39,15 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """Something produced and used at once, never stored; a shortage slows those that use it."""
+    """Something produced and used at once, never stored; a shortage slows those that use it.
+
+    ``rounding`` is that of the factor in whole per cent.
+    """
 
     name: str
     title: str = ""
     description: str = ""
+    rounding: Mode = "floor"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,11 +23,15 @@ class ResourceRules(msgspec.Struct, frozen=True):
 
 
 class BalanceRules(msgspec.Struct, frozen=True):
-    """A balance: produced and used at once, never stored."""
+    """A balance: produced and used at once, never stored.
+
+    ``rounding`` is that of its factor, in whole per cent.
+    """
 
     name: str
     title: str
     description: str
+    rounding: Literal["floor", "ceil", "nearest"]
 
 
 class QueueRules(msgspec.Struct, frozen=True):

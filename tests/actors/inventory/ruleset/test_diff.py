@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import copy
+import json
+from typing import TYPE_CHECKING, Any, cast
 
-from actors.inventory.ruleset import load_ruleset
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from actors.inventory.ruleset import RulesetError, load_ruleset, restore_ruleset
 from actors.inventory.ruleset.diff import Change, Entry, difference
 from tests.actors.inventory.ruleset.sources import MINE, load
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 OLD = """
@@ -67,3 +74,111 @@ def test_diff_follows_parameters() -> None:
     found = difference(load_ruleset("tutorial"), load_ruleset("tutorial", parameters={"speed": 2}))
     touched = {change.key.partition(".")[0] for change in found.changed}
     assert touched == {"value", "base_per_hour", "duration_seconds", "produces"}
+
+
+RICH = """
+title = "Old"
+[parameters]
+wind = { default = 3, min = 1, max = 5 }
+[balances.power]
+[defaults.buildings]
+refund = 0.5
+[durations]
+minimum_seconds = 1
+[transfers]
+per_day_max = 10
+[buildings.hut]
+cost = { gold = 5 }
+duration = { levels = [30, 60], times = "wind" }
+produces = { gold = "7 * level + lore" }
+balance = { power = -2 }
+requires = {}
+[technologies.lore]
+cost = { gold = [1, 2, 3] }
+duration = "40 * level"
+[[technologies.lore.modifiers]]
+what = "production"
+resource = "gold"
+share = "0.1 * level"
+assets = ["hut"]
+[units.cart]
+cost = { gold = 2 }
+duration = 7
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (
+            "[balances.power]",
+            '[balances.power]\nrounding = "ceil"',
+            Change("balances", "power", "rounding", None, "floor", "ceil"),
+        ),
+        (
+            "level + lore",
+            "level + 2 * lore",
+            Change(
+                *("buildings", "hut", "produces.gold", None),
+                *("7 * level + lore", "7 * level + 2 * lore"),
+            ),
+        ),
+        ("max = 5", "max = 6", Change("parameters", "wind", "max", None, 5, 6)),
+        (
+            "minimum_seconds = 1",
+            "minimum_seconds = 2",
+            Change("durations", "minimum_seconds", "value", None, 1, 2),
+        ),
+        ('"Old"', '"New"', Change("ruleset", "title", "value", None, "Old", "New")),
+        ("requires = {}\n", "", Change("buildings", "hut", "requires", None, {}, None)),
+    ],
+)
+def test_diff_tells_what_shows_in_no_table(
+    tmp_path: Path, old: str, new: str, told: Change
+) -> None:
+    """What acts only on some accounts, or is not seen by players, is told as the file has it."""
+    found = difference(load(tmp_path, RICH), load(tmp_path, RICH.replace(old, new)))
+    assert found.changed == (told,)
+
+
+def places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Give the paths to all values of a file."""
+    if path:
+        yield path
+    members = (
+        cast("dict[str, Any]", value).items()
+        if isinstance(value, dict)
+        else enumerate(cast("list[Any]", value))
+        if isinstance(value, list)
+        else ()
+    )
+    for key, member in members:
+        yield from places(member, (*path, key))
+
+
+SHIPPED = {name: json.loads(load_ruleset(name).archive) for name in ("tutorial", "travian")}
+OTHERS: st.SearchStrategy[object] = st.sampled_from(
+    [0, 1, 1.0, 2, 0.5, 7, "level", "2 * level", "ceil", "wood", True, [], {}, [1, 2], "Other"]
+)
+
+
+@given(st.sampled_from(sorted(SHIPPED)), st.data())
+def test_diff_is_empty_for_the_same_version_alone(name: str, data: st.DataObject) -> None:
+    """Whatever single value is changed or left out: where it makes a version it is told."""
+    archive = copy.deepcopy(SHIPPED[name])
+    *path, last = data.draw(st.sampled_from(list(places(archive["rules"]))))
+    parent = archive["rules"]
+    for key in path:
+        parent = parent[key]
+    if data.draw(st.booleans()):
+        del parent[last]
+    else:
+        parent[last] = data.draw(OTHERS)
+    try:
+        new = restore_ruleset(json.dumps(archive))
+    except RulesetError:
+        assume(False)
+        return
+    old = restore_ruleset(json.dumps(SHIPPED[name]))
+    assert bool(difference(old, new)) == (old.version != new.version)
+    assert bool(difference(new, old)) == (old.version != new.version)
