@@ -87,10 +87,10 @@ class QueueFull(InventoryError):
 
 
 class MaxLevel(InventoryError):
-    """The asset cannot rise above this level."""
+    """The asset cannot rise above this level; ``because`` says why if it is not the last."""
 
-    def __init__(self, asset: str, level: int) -> None:
-        super().__init__(f"{asset} cannot rise above level {level}")
+    def __init__(self, asset: str, level: int, because: str = "") -> None:
+        super().__init__(f"{asset} cannot rise above level {level}{because}")
         self.asset = asset
         self.level = level
 

@@ -10,7 +10,7 @@ from actors.inventory.engine.batches import WALKED_COUNT_MAX, count_max
 from actors.inventory.engine.draft import Draft
 from actors.inventory.engine.grains import AMOUNT_MAX, LATEST_MS, to_grains
 from actors.inventory.engine.orders import UNIT, Order, pending_of
-from actors.inventory.engine.pending import NO_LOAD, Load, Pending
+from actors.inventory.engine.pending import NO_LOAD, Pending
 from actors.inventory.engine.settle import settle
 from actors.inventory.engine.state import Events, State, flows_of
 from actors.inventory.errors import (
@@ -104,7 +104,7 @@ def place_order(
         starts_ms=None,
         finishes_ms=None,
     )
-    _check_time(draft, order, ahead)
+    check_time(asset, level, count, draft.at_ms + order.duration_ms + ahead.duration_ms)
     missing = draft.shortfall(cost)
     if missing:
         raise InsufficientResources(missing)
@@ -195,10 +195,14 @@ def price(ruleset: Ruleset, rules: Asset, level: int | None, count: int | None) 
     return total
 
 
-def _check_time(draft: Draft, order: Order, ahead: Load) -> None:
-    """Refuse what could finish beyond the last moment that can be written."""
-    if draft.at_ms + order.duration_ms + ahead.duration_ms <= LATEST_MS:
+def check_time(asset: str, level: int | None, count: int | None, end_ms: int) -> None:
+    """Refuse what could finish beyond the last moment that can be written.
+
+    Raises MaxLevel; InvalidCount for units.
+    """
+    if end_ms <= LATEST_MS:
         return
-    if order.count is not None:
-        raise InvalidCount(f"{order.count} {order.asset} would not be finished in this calendar")
-    raise MaxLevel(order.asset, (order.level or 1) - 1)
+    if count is not None:
+        raise InvalidCount(f"{count} {asset} would not be finished in this calendar")
+    because = ": the next would not be finished before the year 10000"
+    raise MaxLevel(asset, (level or 1) - 1, because)

@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from actors.inventory.engine.commands import check_count, find_asset, next_level, price
+from actors.inventory.engine.commands import check_count, check_time, find_asset, next_level, price
 from actors.inventory.engine.draft import Draft
 from actors.inventory.engine.grains import LATEST_MS, to_grains
 from actors.inventory.engine.settle import FORESIGHT_MAX, next_step, settle, take_step
@@ -42,7 +42,7 @@ class Quote:
 def quote(state: State, ruleset: Ruleset, *, asset: str, count: int | None, now_ms: int) -> Quote:
     """Quote the order that `place_order` would place now, changing nothing.
 
-    Raises UnknownAsset, InvalidCount, MaxLevel.
+    Raises UnknownAsset, InvalidCount, MaxLevel, also for what could never be finished.
     """
     rules = find_asset(ruleset, asset)
     check_count(ruleset, rules, count)
@@ -51,6 +51,7 @@ def quote(state: State, ruleset: Ruleset, *, asset: str, count: int | None, now_
     level = next_level(draft.levels, draft.orders, rules)
     cost = price(ruleset, rules, level, count)
     duration_ms = ruleset.duration_ms(asset, level or 1, draft.levels) * (count or 1)
+    check_time(asset, level, count, draft.at_ms + duration_ms)
     affordable = not draft.shortfall(cost)
     missing = ruleset.missing(asset, draft.levels, draft.units)
     return Quote(

@@ -189,7 +189,7 @@ def test_place_order_ends_with_the_calendar() -> None:
     """What would finish after the year 9999 cannot be ordered."""
     late = begin(world(), at_ms=LATEST_MS - 40 * SECOND)
     assert order(late, "a", "mine")[0].orders[0].finishes_ms == LATEST_MS
-    with pytest.raises(MaxLevel):
+    with pytest.raises(MaxLevel, match="mine cannot rise above level 0: the next would not be"):
         order(late, "a", "mine", after_ms=1)
     with pytest.raises(InvalidCount):
         order(late, "a", "scout", 6)

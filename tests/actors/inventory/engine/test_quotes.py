@@ -18,6 +18,7 @@ from actors.inventory.engine import (
     quote,
 )
 from actors.inventory.engine.draft import Draft
+from actors.inventory.engine.grains import LATEST_MS
 from actors.inventory.engine.quotes import _affordable_at_ms
 from actors.inventory.engine.settle import settle
 from actors.inventory.errors import InvalidCount, MaxLevel, UnknownAsset
@@ -158,6 +159,14 @@ def test_quote_refuses_what_no_order_could_be(
     """A quote refuses names and counts as an order does."""
     with pytest.raises(error):
         quote(granted(optics=5), world(), asset=asset, count=count, now_ms=NOW)
+
+
+def test_quote_ends_with_the_calendar() -> None:
+    """What would finish after the year 9999 has a price, but nobody could order it."""
+    late = begin(world(), at_ms=LATEST_MS - 40 * SECOND)
+    assert quote(late, world(), asset="mine", count=None, now_ms=late.at_ms).duration_ms
+    with pytest.raises(MaxLevel, match="the next would not be finished"):
+        quote(late, world(), asset="mine", count=None, now_ms=late.at_ms + 1)
 
 
 @given(
