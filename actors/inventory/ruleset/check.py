@@ -1,35 +1,43 @@
 """What a designer should look at in a ruleset that loads: warnings.
 
 Problems stop a ruleset from loading; warnings do not.  They speak of what is allowed and yet
-seldom meant: levels that nobody can pay for, room that is smaller than the next price, values
-that fall as levels rise, names that nothing uses.
+seldom meant: levels that nobody can pay for or live to see, room that is smaller than the next
+price, values that fall as levels rise, what acts before it is built, names that nothing uses.
 """
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from actors.inventory.ruleset.errors import Problem
 from actors.inventory.ruleset.model import SECTIONS
+from actors.inventory.ruleset.prices import HOLDING_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from actors.inventory.ruleset.ruleset import Ruleset
     from actors.inventory.ruleset.sheets import Flow, Sheet
+    from actors.inventory.ruleset.tables import Ratio
+
+DURATION_MAX_S: Final = 250_000_000_000
+"""Seconds from today to some decades before the year 9999, with which the calendar ends."""
 
 
 def warnings_of(ruleset: Ruleset) -> tuple[Problem, ...]:
     """Return the warnings, in the order of the file's tables."""
-    found = [*_stocks(ruleset), *_queues(ruleset)]
+    found = [*_stocks(ruleset), *_balances(ruleset), *_queues(ruleset)]
     for name, sheet in ruleset.sheets.items():
         where = f"{SECTIONS[sheet.kind]}.{name}"
         found += _affordable(ruleset, where, sheet)
+        found += _endless(where, sheet)
         if sheet.kind != "unit":
             found += _own_room(ruleset, where, sheet)
             found += _falling(where, sheet)
             found += _unbuilt(where, sheet)
+            found += _unbuilt_modifiers(ruleset, where, sheet)
     return tuple(found)
 
 
@@ -42,6 +50,19 @@ def _stocks(ruleset: Ruleset) -> Iterator[Problem]:
         room = resource.base_capacity
         if room is not None and resource.start > room:
             yield Problem(where, f"the stock at the start, {resource.start}, exceeds {room}")
+
+
+def _balances(ruleset: Ruleset) -> Iterator[Problem]:
+    for name in ruleset.balances:
+        users = [each.name for each in ruleset.sheets.values() if name in each.effects.draws]
+        makes = any(
+            flow.name == name and any(numerator > 0 for numerator, _ in flow.exact.values)
+            for sheet in ruleset.sheets.values()
+            for flow in sheet.effects.balance
+        )
+        if users and not makes:
+            message = f"nothing produces it, so that {users[0]}, which uses it, comes to nothing"
+            yield Problem(f"balances.{name}", message)
 
 
 def _queues(ruleset: Ruleset) -> Iterator[Problem]:
@@ -57,11 +78,28 @@ def _affordable(ruleset: Ruleset, where: str, sheet: Sheet) -> Iterator[Problem]
     for level, cost in enumerate(sheet.costs, 1):
         for resource, price in cost.items():
             room = most[resource]
-            if room is not None and price > room:
+            if price > room:
                 what = "one" if sheet.kind == "unit" else f"level {level}"
                 message = f"{what} costs {price}, and there is never room for more than {room}"
                 yield Problem(f"{where}.cost.{resource}", message)
                 return
+
+
+def _endless(where: str, sheet: Sheet) -> Iterator[Problem]:
+    """Name the first level that takes longer than the calendar has time, whatever shortens it."""
+    shortened = Fraction(1)
+    for factor in sheet.duration_factors:
+        shortened *= min(Fraction(1), *(Fraction(*value) for value in factor.values))
+    table = sheet.duration
+    for level in range(1, len(sheet.costs) + 1):
+        # Own levels vary fastest; the others only repeat the row.
+        row = table.values[min(level - 1, table.last) :: table.last + 1]
+        seconds = min(Fraction(*value) for value in row) * shortened
+        if seconds > DURATION_MAX_S:
+            what = "one" if sheet.kind == "unit" else f"level {level}"
+            message = f"{what} takes {float(seconds):.3g} seconds, beyond the year 9999"
+            yield Problem(f"{where}.duration", message)
+            return
 
 
 def _own_room(ruleset: Ruleset, where: str, sheet: Sheet) -> Iterator[Problem]:
@@ -111,6 +149,25 @@ def _unbuilt(where: str, sheet: Sheet) -> Iterator[Problem]:
             yield Problem(f"{where}.balance.{flow.name}", message)
 
 
+def _unbuilt_modifiers(ruleset: Ruleset, where: str, sheet: Sheet) -> Iterator[Problem]:
+    """Name what an asset changes in others before it is built, as a plain number does."""
+    factors = {
+        factor.values[0]: None
+        for other in ruleset.sheets.values()
+        for factor in other.duration_factors
+        if factor.name == sheet.name
+    }
+    shares = {bonus.shares[0]: None for bonus in ruleset.works.bonuses if bonus.name == sheet.name}
+    found: list[tuple[str, Ratio]] = [
+        *(("factor", value) for value in factors if value[0] != value[1]),
+        *(("share", value) for value in shares if value[0]),
+    ]
+    for key, (numerator, denominator) in found:
+        value = f"{numerator / denominator:g}"
+        message = f"a {key} of {value} acts before anything is built (level 0)"
+        yield Problem(f"{where}.modifiers", message)
+
+
 def _sections(sheet: Sheet) -> Mapping[str, Sequence[Flow]]:
     effects = sheet.effects
     return {
@@ -125,16 +182,16 @@ def _stores(ruleset: Ruleset, resource: str) -> list[str]:
     return [name for name, sheet in ruleset.sheets.items() if sheet.effects.stores(resource)]
 
 
-def _most_room(ruleset: Ruleset, resource: str) -> int | None:
-    """Return the room with every store at its highest; None where there is no bound."""
+def _most_room(ruleset: Ruleset, resource: str) -> int:
+    """Return the room with every store at its highest, and at most what an account can hold."""
     room = ruleset.resources[resource].base_capacity
     if room is None:
-        return None
+        return HOLDING_MAX
     for name in _stores(ruleset, resource):
         sheet = ruleset.sheets[name]
         if sheet.kind == "unit":
-            return None
+            return HOLDING_MAX
         for flow in sheet.effects.capacity:
             if flow.name == resource:
                 room += max(flow.whole.values) * len(ruleset.addresses[name])
-    return room
+    return min(room, HOLDING_MAX)

@@ -35,6 +35,13 @@ def mine(**keys: str) -> str:
     return "[buildings.mine]\n" + "".join(f"{key} = {value}\n" for key, value in fields.items())
 
 
+def modifier(text: str) -> str:
+    """Return a technology that changes something in others."""
+    return (
+        f"[technologies.lore]\ncost = {{}}\nduration = 1\n[[technologies.lore.modifiers]]\n{text}"
+    )
+
+
 def test_check_is_content_with_a_sound_ruleset(tmp_path: Path) -> None:
     """Where all is usual nothing is said."""
     assert warnings(tmp_path, mine()) == {}
@@ -85,6 +92,36 @@ def test_check_is_content_with_a_sound_ruleset(tmp_path: Path) -> None:
             "buildings.mine.balance.heat",
             "comes to 5 before anything is built (level 0)",
         ),
+        (
+            SOUND + mine(cost="{ ore = [1, 2, 2000000000000000] }"),
+            "buildings.mine.cost.ore",
+            f"level 3 costs {2 * 10**15}, and there is never room for more than {10**15}",
+        ),
+        (
+            mine(duration="'1e17 / speed'"),
+            "buildings.mine.duration",
+            "level 1 takes 1e+17 seconds, beyond the year 9999",
+        ),
+        (
+            mine() + "[units.ship]\ncost = { gold = 5 }\nduration = 1e12\n",
+            "units.ship.duration",
+            "one takes 1e+12 seconds, beyond the year 9999",
+        ),
+        (
+            mine() + modifier("what = 'production'\nresource = 'gold'\nshare = 0.05\n"),
+            "technologies.lore.modifiers",
+            "a share of 0.05 acts before anything is built (level 0)",
+        ),
+        (
+            mine() + modifier("what = 'duration'\nkinds = ['building']\nfactor = 0.5\n"),
+            "technologies.lore.modifiers",
+            "a factor of 0.5 acts before anything is built (level 0)",
+        ),
+        (
+            "[balances.heat]\n" + mine(balance="{ heat = -1 }"),
+            "balances.heat",
+            "nothing produces it, so that mine, which uses it, comes to nothing",
+        ),
     ],
 )
 def test_check_names_what_is_seldom_meant(
@@ -108,6 +145,15 @@ def test_check_says_nothing_of_values_that_hang_on_others(tmp_path: Path) -> Non
     assert warnings(tmp_path, hut + text) == {}
 
 
+def test_check_takes_what_is_shortened_or_balanced_for_sound(tmp_path: Path) -> None:
+    """By a modifier, by another asset's level, by a second building that gives what one uses."""
+    lore = modifier("what = 'duration'\nkinds = ['building']\nfactor = '0.001 ** level'\n")
+    heat = "[balances.heat]\n[buildings.fire]\ncost = {}\nduration = '1e12 / (1 + lore * 1e6)'\n"
+    heat += "balance = { heat = 1 }\n"
+    text = heat + mine(duration="1e12", balance="{ heat = -1 }") + lore
+    assert warnings(tmp_path, text) == {}
+
+
 def test_check_takes_units_that_store_for_boundless_room(tmp_path: Path) -> None:
     """Where every unit adds room there is always room for a price."""
     barge = "[units.barge]\ncost = { gold = 5000 }\nduration = 1\ncapacity = { gold = 10 }\n"
@@ -115,8 +161,8 @@ def test_check_takes_units_that_store_for_boundless_room(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", shipped_rulesets())
-def test_check_shipped_rulesets_only_run_out_of_room(name: str) -> None:
-    """The published games' highest levels exceed their stores; there is nothing else to say."""
+def test_check_shipped_rulesets_only_run_out_of_room_and_time(name: str) -> None:
+    """The published games' highest levels exceed their stores, and a few the calendar."""
     for problem in warnings_of(load_ruleset(name)):
-        assert "room for" in problem.message
+        assert "room for" in problem.message or "beyond the year" in problem.message
         assert name != "tutorial"
