@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tests.app.http.harness import RawClient, RawResponse, Serving
 
 PER_ACCOUNT = settings_with(requests_per_second_per_account=4, burst_per_account=2)
-PER_ADDRESS = settings_with(requests_per_second_per_address=4, burst_per_address=2)
+PER_ADDRESS = settings_with(requests_per_second_per_address=1, burst_per_address=2)
 OWN = get("/v1/inventory", f"Authorization: {BEARER['Authorization']}")
 FLOOD = 12
 """Many more than the bursts here, sent at once."""
