@@ -143,10 +143,16 @@ def parameters_of(settings: Sequence[str]) -> dict[str, float]:
 
 def _levels_owned(ruleset: Ruleset, owned: Sequence[str]) -> dict[str, int]:
     levels = _pairs("--have", owned, int)
+    found: dict[str, int] = {}
     for name, level in levels.items():
-        if not 0 <= level <= LEVEL_MAX:
-            raise click.BadParameter(f"{name}={level}: no such level", param_hint="--have")
-    return {_address(ruleset, name): level for name, level in levels.items()}
+        address = _address(ruleset, name, "--have")
+        last = ruleset.assets[address].max_level
+        if not 0 <= level <= (LEVEL_MAX if last is None else last):
+            known = "" if last is None else f"; {name} has levels 0 to {last}"
+            message = f"{name}={level}: no such level{known}"
+            raise click.BadParameter(message, param_hint="--have")
+        found[address] = level
+    return found
 
 
 def _pairs(option: str, texts: Sequence[str], read: Callable[[str], T]) -> dict[str, T]:
@@ -161,7 +167,7 @@ def _pairs(option: str, texts: Sequence[str], read: Callable[[str], T]) -> dict[
     return pairs
 
 
-def _address(ruleset: Ruleset, asset: str) -> str:
+def _address(ruleset: Ruleset, asset: str, option: str = "ASSET") -> str:
     """Return the address: of a building with several instances the first, if only named."""
     if asset in ruleset.assets:
         return asset
@@ -169,7 +175,7 @@ def _address(ruleset: Ruleset, asset: str) -> str:
         return ruleset.addresses[asset][0]
     known = ", ".join(ruleset.addresses)
     message = f"{ruleset.name} has no asset {asset!r}; there are {known}"
-    raise click.BadParameter(message, param_hint="ASSET")
+    raise click.BadParameter(message, param_hint=option)
 
 
 def _rows(

@@ -187,7 +187,9 @@ def test_rules_table_prints_a_table(good: Path) -> None:
         (["ogame", "small_cargo", "--count", "0"], "0 is not in the range"),
         (["ogame", "metal_mine", "--have", "lab"], "'lab' is not NAME=NUMBER"),
         (["ogame", "metal_mine", "--have", "lab=1"], "ogame has no asset 'lab'"),
+        (["ogame", "metal_mine", "--have", "lab=1"], "Invalid value for --have: ogame has no"),
         (["ogame", "metal_mine", "--have", "shipyard=-1"], "shipyard=-1: no such level"),
+        (["tutorial", "cottage", "--have", "workshop=99"], "workshop has levels 0 to 10"),
         (["ogame", "metal_mine", "--set", "speed=fast"], "'speed=fast' is not NAME=NUMBER"),
     ],
 )
