@@ -62,7 +62,16 @@ def _form_problems(name: str, where: str) -> list[Problem]:
     if not _NAME.fullmatch(name):
         message = "a name is a lower-case letter and up to 39 letters, digits or _"
         return [Problem(where, message)]
-    reserved = name in FUNCTION_NAMES or name in OWN_LEVEL or name.startswith(COST_PREFIX)
-    if reserved or keyword.iskeyword(name):
-        return [Problem(where, "the name is reserved")]
-    return []
+    reserved = _reserved_for(name)
+    return [Problem(where, f"the name is reserved: {reserved}")] if reserved else []
+
+
+def _reserved_for(name: str) -> str | None:
+    """Say what a name means in formulas already."""
+    if name in FUNCTION_NAMES:
+        return f"formulas have the function {name}(…)"
+    if name in OWN_LEVEL:
+        return f"{name} is the asset's own level in formulas"
+    if name.startswith(COST_PREFIX):
+        return f"{COST_PREFIX}… are prices in formulas"
+    return f"formulas cannot name {name}" if keyword.iskeyword(name) else None

@@ -160,3 +160,26 @@ def test_document_version_is_of_parameters_in_force(tmp_path: Path) -> None:
     assert load(tmp_path, MINE, speed=1).version == one
     assert load(tmp_path, MINE, speed=2).version != one
     assert load(tmp_path, MINE, speed=2.0).version == load(tmp_path, MINE, speed=2).version
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "found"),
+    [
+        ("title", r"A\u0000B", "U+0000"),
+        ("title", r"A\nB", "U+000A"),
+        ("description", r"\u001b[31mred", "U+001B"),
+        ("description", r"\u0085", "U+0085"),
+        ("description", r"two\n\tlines", None),
+        ("title", r"\u200fא", None),
+    ],
+)
+def test_document_has_no_control_characters(
+    tmp_path: Path, key: str, text: str, found: str | None
+) -> None:
+    """Texts are shown to people as they are; only a description has lines."""
+    rules = f'{MINE}{key} = "{text}"\n'
+    if found is None:
+        load(tmp_path, rules)
+    else:
+        said = problems(tmp_path, rules)
+        assert said == {f"buildings.mine.{key}": f"has the control character {found}"}
