@@ -105,10 +105,10 @@ async def watch_signals(
         async for number in signals:
             seen += number != signal.SIGHUP
             name = signal.Signals(number).name
-            if seen == 1:
-                request.ask(name)
-            else:
+            if seen > 1:
                 at_once.cancel()
+            else:
+                request.ask(name)
             log.info("signal_received", signal=name)
 
 
