@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import tomllib
 import types
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args, get_origin
 import msgspec
 
 from actors.inventory.ruleset.errors import Problem, RulesetError
+from actors.inventory.ruleset.names import nearest
 from actors.inventory.ruleset.schema import Document
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 BYTES_MAX = 1_000_000
 VERSION_DIGITS = 16
@@ -30,11 +32,11 @@ def parse_toml(content: bytes, file: str) -> dict[str, Any]:
     if len(content) > BYTES_MAX:
         message = f"a ruleset has at most {BYTES_MAX} bytes, not {len(content)}"
         raise RulesetError(file, [Problem("", message)])
-    inexact: list[Problem] = []
     try:
         # Some editors put a byte order mark at the beginning.
         text = content.decode("utf-8-sig")
-        data = tomllib.loads(text, parse_float=lambda text: _exact_float(text, inexact))
+        data = tomllib.loads(text, parse_float=_number)
+        inexact = [*_inexact(data, "")]
     except UnicodeDecodeError as error:
         raise RulesetError(file, [Problem("", "not UTF-8 text")]) from error
     except (ValueError, RecursionError) as error:
@@ -64,17 +66,39 @@ def version_of(data: Mapping[str, Any], parameters: Mapping[str, float]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:VERSION_DIGITS]
 
 
-def _exact_float(text: str, inexact: list[Problem]) -> float:
-    """Return the number if it is exactly what was written; TOML itself promises no such thing."""
+class _Inexact(float):
+    """A number that is not exactly what was written; TOML itself promises no such thing."""
+
+    written: str
+
+
+def _number(text: str) -> float:
     value = float(text)
     try:
-        same = Decimal(text) == Decimal(repr(value)) and abs(value) != float("inf")
+        exact = math.isfinite(value) and Decimal(text) == Decimal(repr(value))
     except ArithmeticError:
-        same = False
-    if not same:
-        message = f"the number {text} cannot be kept exactly: write it as a formula, in quotes"
-        inexact.append(Problem("", message))
-    return value
+        exact = False
+    if exact:
+        return value
+    inexact = _Inexact(value)
+    inexact.written = text
+    return inexact
+
+
+def _inexact(value: Any, where: str) -> Iterator[Problem]:
+    """Find the numbers that cannot be kept, wherever they stand."""
+    if isinstance(value, dict):
+        for key, item in cast("dict[str, Any]", value).items():
+            yield from _inexact(item, _under(where, key))
+    elif isinstance(value, list):
+        for place, item in enumerate(cast("Iterable[Any]", value)):
+            yield from _inexact(item, f"{where}[{place}]")
+    elif isinstance(value, _Inexact):
+        if math.isfinite(value):
+            reason = "cannot be kept exactly: write it as a formula, in quotes"
+        else:
+            reason = "is no number to reckon with"
+        yield Problem(where, f"{value.written:.60} {reason}")
 
 
 def _read(kind: Any, value: Any, where: str, problems: list[Problem]) -> Any:
@@ -140,7 +164,9 @@ def _read_struct(
     before = len(problems)
     for key in table:
         if key not in known:
-            message = f"unknown key; there are {', '.join(known)}"
+            near = nearest(key, known)
+            hint = f"did you mean {near}? There" if near else "there"
+            message = f"unknown key; {hint} are {', '.join(known)}"
             problems.append(Problem(_under(where, key), message))
     for name, field in fields.items():
         if field.required and name not in table:

@@ -54,8 +54,13 @@ def name_problems(document: Document) -> list[Problem]:
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """Return the message that there is no such name, with the nearest one that there is."""
-    near = difflib.get_close_matches(name[:60], list(known), n=1)
-    return f"unknown {what} {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+    near = nearest(name, known)
+    return f"unknown {what} {name!r}" + (f"; did you mean {near!r}?" if near else "")
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the name that was probably meant; None where nothing is near."""
+    return next(iter(difflib.get_close_matches(name[:60], list(known), n=1)), None)
 
 
 def _form_problems(name: str, where: str) -> list[Problem]:

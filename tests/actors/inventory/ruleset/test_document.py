@@ -51,7 +51,8 @@ def test_document_reports_all_faults_of_shape_at_once(tmp_path: Path) -> None:
     )
     assert found == {
         "colour": found["colour"],
-        "parameters.wind.defalt": "unknown key; there are title, description, default, min, max",
+        "parameters.wind.defalt": "unknown key; did you mean default? "
+        "There are title, description, default, min, max",
         "parameters.wind.default": "is missing",
         "parameters.rain": "expected int or float or table, got str",
         "resources.ore.start": "expected int, got float",
@@ -69,7 +70,8 @@ def test_document_reports_all_faults_of_shape_at_once(tmp_path: Path) -> None:
         "buildings.mine.modifiers[3].what": "is missing; one of: duration, production",
         "buildings.mine.modifiers[4].what": "[] is not one of: duration, production",
         "buildings.mine.modifiers[5].kinds[1]": "'unti' is not one of: building, technology, unit",
-        "buildings.mine.modifiers[5].asset": "unknown key; there are what, factor, kinds, assets",
+        "buildings.mine.modifiers[5].asset": "unknown key; did you mean assets? "
+        "There are what, factor, kinds, assets",
         "technologies.drill.cost": "expected table, got date",
     }
     assert found["colour"].startswith("unknown key; there are title, description, parameters")
@@ -100,11 +102,13 @@ def test_document_names_what_stands_in_place_of_a_table(
         ("a = ", "not TOML: Invalid value"),
         ("a = 1\na = 2", "not TOML: Cannot overwrite a value"),
         ("a = " + "[" * 5000, "not TOML: maximum recursion depth exceeded"),
+        ("[" + "a." * 5000 + "a]", "not TOML: maximum recursion depth exceeded"),
         ("a = " + "1" * 5000, "not TOML: Exceeds the limit"),
         ("#" * 1_000_000, "at most 1000000 bytes"),
-        ("a = nan", "the number nan cannot be kept exactly"),
-        ("a = -inf", "the number -inf cannot be kept exactly"),
-        ("a = 1e999", "the number 1e999 cannot be kept exactly"),
+        ("a = nan", ": a: nan is no number to reckon with"),
+        ("a = -inf", ": a: -inf is no number to reckon with"),
+        ("a = 1e999", ": a: 1e999 is no number to reckon with"),
+        ("[a]\nb = [1, {c = 1.00000000000000000001}]", ": a.b[1].c: 1.00000000000000000001 cannot"),
         ("a = 1.00000000000000000001", "cannot be kept exactly: write it as a formula, in quotes"),
         ("a = 1e-99999999999999999999", "cannot be kept exactly"),
     ],
