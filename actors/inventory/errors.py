@@ -30,7 +30,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 class InventoryError(Exception):
@@ -38,10 +38,11 @@ class InventoryError(Exception):
 
 
 class UnknownAsset(InventoryError):
-    """The ruleset has no asset of this name that can be ordered."""
+    """The ruleset has no asset of this name that can be ordered; perhaps instances of it."""
 
-    def __init__(self, asset: str) -> None:
-        super().__init__(f"the ruleset has no asset {asset!r} that can be ordered")
+    def __init__(self, asset: str, instances: Sequence[str] = ()) -> None:
+        hint = f", only {instances[0]!r} to {instances[-1]!r}" if instances else ""
+        super().__init__(f"the ruleset has no asset {asset!r} that can be ordered{hint}")
         self.asset = asset
 
 

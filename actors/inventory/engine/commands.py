@@ -150,7 +150,8 @@ def find_asset(ruleset: Ruleset, address: str) -> Asset:
     """Return the asset at ``address``; raises UnknownAsset."""
     rules = ruleset.assets.get(address)
     if rules is None:
-        raise UnknownAsset(address)
+        instances = [each for each in ruleset.assets if each.startswith(f"{address}:")]
+        raise UnknownAsset(address, instances)
     return rules
 
 

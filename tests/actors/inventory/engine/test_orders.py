@@ -163,6 +163,12 @@ def test_place_order_refuses_what_cannot_be_ordered(asset: str) -> None:
         order(begin(world()), "a", asset)
 
 
+def test_place_order_tells_of_the_instances_of_a_building() -> None:
+    """Asked for by its bare name, it says how each of it is called."""
+    with pytest.raises(UnknownAsset, match="only 'field:1' to 'field:3'"):
+        order(begin(world()), "a", "field")
+
+
 @pytest.mark.parametrize("count", [None, 0, -1, COUNT_MAX + 1, 10**30, True, 1.0, "5"])
 def test_place_order_refuses_a_count_that_is_none(count: Any) -> None:
     """Units are ordered by a strict integer within bounds."""
