@@ -102,7 +102,7 @@ class World:
                     IDS[sender], sender, IDS[receiver], receiver, resources, "", self.key(), b""
                 )
             )
-        [latest] = await self.do(ListTransfers(IDS[sender], 1))
+        [latest] = (await self.do(ListTransfers(IDS[sender], 1))).transfers
         return latest
 
     async def deliver(self, sender: str, receiver: str, **resources: int) -> None:

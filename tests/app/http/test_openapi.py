@@ -61,7 +61,8 @@ def test_patterns_of_requests_let_no_line_feed_pass() -> None:
     _, schemas = msgspec.json.schema_components(taken)
     json.loads(msgspec.json.encode(schemas), object_hook=look)
     assert found
-    assert not [each for each in found if each.endswith(("$", r"\Z"))]
+    ends = [each.removesuffix(r"(?!\n)$") for each in found]
+    assert not [each for each in ends if each.endswith(("$", r"\Z"))]
 
 
 async def test_document_is_served_as_it_is_described() -> None:
