@@ -59,7 +59,7 @@ def judge(
     places = kinds_of(new)
     kinds = {**dict.fromkeys(asked, ""), **places} if before is None else kinds_of(before)
     names = {old: _meant(old, kinds, asked) for old in asked}
-    stays = {old for old in asked if any(places.get(n) == kinds[n] for n in names[old])}
+    stays = {old for old in asked if _stays(names[old], kinds, places)}
     applied = {
         old: becomes
         for old, becomes in asked.items()
@@ -85,6 +85,11 @@ def kinds_of(ruleset: Ruleset) -> dict[str, str]:
 def _meant(old: str, kinds: Iterable[str], asked: Mapping[str, str]) -> list[str]:
     """Give what an entry renames: a building takes those instances along that have none."""
     return [name for name in kinds if name == old or (_building(name) == old and name not in asked)]
+
+
+def _stays(names: Iterable[str], before: Mapping[str, str], after: Mapping[str, str]) -> bool:
+    """Tell whether any of these is there as the same kind of thing as before."""
+    return any(after.get(name) == before[name] for name in names)
 
 
 def _is_taken(old: str, applied: Mapping[str, str]) -> bool:

@@ -84,6 +84,12 @@ def world(postgres: PostgresServer) -> Iterator[Callable[[str], Server]]:
         yield serve
 
 
+@pytest.fixture(scope="module")
+def server(world: Callable[[str], Server]) -> Server:
+    """Give the server that most of these tests play on."""
+    return world("tutorial")
+
+
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[..., Visitor]]:
     """Open windows on a server; at the end none of them may have met an error."""

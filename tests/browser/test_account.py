@@ -21,12 +21,6 @@ OTHER = "another good password"
 
 
 @pytest.fixture
-def server(world: Callable[[str], Server]) -> Server:
-    """Give the server that is played on."""
-    return world("tutorial")
-
-
-@pytest.fixture
 def visitor(server: Server, visit: Callable[..., Visitor]) -> Visitor:
     """Give a player who looks at their account."""
     visitor = visit(server.url)

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 import httpx
-import pytest
 from playwright.sync_api import expect
 
 from tests.browser.operator import Api, Operator, make_operator
@@ -21,12 +20,6 @@ if TYPE_CHECKING:
 BEHIND = timedelta(hours=2)
 BEHIND_TEXT = re.compile(r"is (2 h|2 h \d min|1 h 5\d min) behind yours")
 SHIFTED = "const now = Date.now; Date.now = () => now() + {};"
-
-
-@pytest.fixture
-def server(world: Callable[[str], Server]) -> Server:
-    """Give the server that is played on."""
-    return world("tutorial")
 
 
 def set_clock(server: Server, visitor: Visitor, world_behind: timedelta) -> timedelta:

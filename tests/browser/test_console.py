@@ -28,12 +28,6 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def server(world: Callable[[str], Server]) -> Server:
-    """Give the server that is operated."""
-    return world("tutorial")
-
-
-@pytest.fixture(scope="module")
 def operator_name(server: Server) -> str:
     """Give the name of an operator's account."""
     return make_operator(server)

@@ -24,12 +24,6 @@ STICKING_OUT = """() => [...document.querySelectorAll('body *')]
     .map((node) => `${node.tagName} ${node.className} ${node.textContent.slice(0, 40)}`)"""
 
 
-@pytest.fixture
-def server(world: Callable[[str], Server]) -> Server:
-    """Give the server of the names."""
-    return world("tutorial")
-
-
 def wide_name() -> str:
     """Make a name of the widest letter, and just enough others to be its own."""
     return uuid.uuid4().hex[:6].ljust(NAME_LENGTH_MAX, "W")

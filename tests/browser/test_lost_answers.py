@@ -48,12 +48,6 @@ class Losing:
 
 
 @pytest.fixture
-def server(world: Callable[[str], Server]) -> Server:
-    """Give the server that is played on."""
-    return world("tutorial")
-
-
-@pytest.fixture
 def visitor(server: Server, visit: Callable[..., Visitor]) -> Visitor:
     """Give a player whose page gives up soon."""
     visitor = visit(server.url)

@@ -19,12 +19,6 @@ SHOWN = 5
 QUEUED = 6
 
 
-@pytest.fixture
-def server(world: Callable[[str], Server]) -> Server:
-    """Give the server that is played on."""
-    return world("tutorial")
-
-
 def full_queue(server: Server, visitor: Visitor) -> None:
     """Let the visitor have more orders in a queue than are shown at once."""
     api, operator = Api(server.url, visitor.name), Api(server.url, make_operator(server))

@@ -23,12 +23,6 @@ ENDED = "Your session has ended. Please sign in again."
 
 
 @pytest.fixture
-def server(world: Callable[[str], Server]) -> Server:
-    """Give the server that is played on."""
-    return world("tutorial")
-
-
-@pytest.fixture
 def visitor(server: Server, visit: Callable[..., Visitor]) -> Visitor:
     """Give somebody who has just signed up."""
     visitor = visit(server.url)

@@ -109,12 +109,7 @@ def _read(kind: Any, value: Any, where: str, problems: list[Problem]) -> Any:
     if origin is Literal:
         return _read_choice(get_args(kind), value, where, problems)
     if isinstance(kind, types.UnionType) and isinstance(value, dict):
-        members: tuple[Any, ...] = get_args(kind)
-        tables = [member for member in members if _is_plain_table(member)]
-        if len(tables) == 1:
-            return _read(tables[0], cast("dict[str, Any]", value), where, problems)
-        if all(map(_is_table, members)):
-            return _read_tagged(members, cast("dict[str, Any]", value), where, problems)
+        return _read_either(kind, cast("dict[str, Any]", value), where, problems)
     if origin is dict and isinstance(value, dict):
         inner = get_args(kind)[1]
         items = cast("dict[str, Any]", value).items()
@@ -124,6 +119,19 @@ def _read(kind: Any, value: Any, where: str, problems: list[Problem]) -> Any:
         places = enumerate(cast("Iterable[Any]", value))
         return [_read(inner, item, f"{where}[{place}]", problems) for place, item in places]
     return _convert(kind, value, where, problems)
+
+
+def _read_either(
+    kind: types.UnionType, table: dict[str, Any], where: str, problems: list[Problem]
+) -> Any:
+    """Read a table where one of several kinds of value may stand."""
+    members: tuple[Any, ...] = get_args(kind)
+    tables = [member for member in members if _is_plain_table(member)]
+    if len(tables) == 1:
+        return _read_struct(tables[0], table, where, problems)
+    if all(map(_is_table, members)):
+        return _read_tagged(members, table, where, problems)
+    return _convert(kind, table, where, problems)
 
 
 def _read_choice(

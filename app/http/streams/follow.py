@@ -127,7 +127,7 @@ class Follower:
             if body is _NOTE.body:
                 await outlet.heed()
                 continue
-            news = body is not None and not self._knows(body)
+            news = self._is_news(body)
             now = trio.current_time()
             if now >= self._beat_at:
                 self._beat_at = self._next_beat()
@@ -151,9 +151,11 @@ class Follower:
             return (await self._subscription.receive()).body
         return None
 
-    def _knows(self, body: object) -> bool:
-        """Whether a wake-up is for what was told already."""
-        return isinstance(body, LedgerAdvanced) and body.seq <= (self._last or 0)
+    def _is_news(self, body: object) -> bool:
+        """Whether there was a wake-up, and one for more than what was told already."""
+        if isinstance(body, LedgerAdvanced):
+            return body.seq > (self._last or 0)
+        return body is not None
 
     def _missed_some(self) -> bool:
         """Whether a wake-up, perhaps for a session that ended, gave way to another one unseen."""
