@@ -121,9 +121,9 @@ class Gateway:
     - `bus.ActorStopped`: nobody was there, or the actor dropped the message,
     - `bus.ReplyTimeout`: no answer within ``reply_timeout_s`` seconds.
 
-    Cancellation gives the question up; the message is not taken back. ``glance`` is
-    `actors.authx.actor.Authx.glance`, and ``glance_inventory``
-    `actors.inventory.manager.Inventories.glance`, where there is one to look at.
+    Cancellation gives the question up; the message is not taken back. ``peek`` is
+    `actors.authx.actor.Authx.peek`, and ``peek_inventory``
+    `actors.inventory.manager.Inventories.peek`, where there is one to look at.
     """
 
     def __init__(
@@ -135,16 +135,16 @@ class Gateway:
         world_name: str,
         actor_states: Callable[[], Mapping[str, str]],
         ready: Callable[[], bool],
-        glance: Callable[[str], Identity | None] | None = None,
-        glance_inventory: Callable[[str], InventoryView | None] | None = None,
+        peek: Callable[[str], Identity | None] | None = None,
+        peek_inventory: Callable[[str], InventoryView | None] | None = None,
         operations: Operations | None = None,
     ) -> None:
         self._bus = bus
         self._reply_timeout_s = reply_timeout_s
         self._actor_states = actor_states
         self._ready = ready
-        self._glance = glance
-        self._glance_inventory = glance_inventory
+        self._peek = peek
+        self._peek_inventory = peek_inventory
         self._operations = operations
         self._ruleset_json: bytes | None = None
         self._ruleset_etag: bytes | None = None
@@ -185,7 +185,7 @@ class Gateway:
         Raises:
             InvalidToken: it is not one that is accepted now.
         """
-        known = None if self._glance is None else self._glance(token)
+        known = None if self._peek is None else self._peek(token)
         return await self.auth(Authorize(token)) if known is None else known
 
     @overload
@@ -226,7 +226,7 @@ class Gateway:
 
         Raises: as `inventory`.
         """
-        known = None if self._glance_inventory is None else self._glance_inventory(account_id)
+        known = None if self._peek_inventory is None else self._peek_inventory(account_id)
         return await self.inventory(GetInventory(account_id)) if known is None else known
 
     def follow(self, *keys: str) -> Subscription:

@@ -2,7 +2,7 @@
 
 Nothing here is global: a test can compose another program beside this one. The order of starting
 is the order of need (database, Storage, Authx, Ticker, Inventories, HTTP), after all that can be
-found wrong without a database (`app.beforehand`); the order of stopping is in `app.phases`.
+found wrong without a database (`app.start_checks`); the order of stopping is in `app.phases`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from actors.storage import StorageClient
 from actors.supervisor import Supervisor
 from app import settings
 from app.assembly import STORAGE_REPLY_S, Assembly, wall_clock
-from app.beforehand import check_address
 from app.garbage import rare_collections
 from app.gateway import Gateway
 from app.http.quart_app import create_app
@@ -39,6 +38,7 @@ from app.open_files import allow_open_files
 from app.phases import Stopping, phases_s
 from app.recent import RecentEvents
 from app.rules_change import check_rules_change
+from app.start_checks import check_address
 from app.stopping import (
     EXIT_CUT_OFF,
     HardLimit,
@@ -326,8 +326,8 @@ class _Program:
                 name: status.state.value for name, status in supervisor.states().items()
             },
             ready=supervisor.all_ready,
-            glance=sources.authx.glance,
-            glance_inventory=sources.inventories.glance,
+            peek=sources.authx.peek,
+            peek_inventory=sources.inventories.peek,
             operations=self._watch.overview(sources, self._ruleset, streams_now, wall_clock),
         )
         front = create_app(gateway, http, log=self._log, instruments=instruments)

@@ -23,8 +23,8 @@ from actors.authx.oversight import Oversight
 from actors.authx.passwords import Passwords
 from actors.authx.service import AccountService
 from actors.authx.sessions import SessionCache, SessionReader
-from actors.authx.standstill import Standstill
 from actors.authx.statistics import LoginCounters
+from actors.authx.suspension import Suspensions
 from actors.authx.tokens import AccessTokens
 from actors.database.errors import DatabaseError
 from actors.shutdown import Phase, Shutdown
@@ -79,7 +79,7 @@ class Authx:
         self._logins = LoginCounters()
         self._dispatcher_now: Dispatcher | None = None
 
-    def glance(self, token: str) -> Identity | None:
+    def peek(self, token: str) -> Identity | None:
         """Tell at once whose access token it is, if that is known by heart; None: ask over the bus.
 
         It reads what `Authorize` would be answered from, and changes nothing: a token of a session
@@ -90,7 +90,7 @@ class Authx:
             InvalidToken: it is not one that is accepted now.
         """
         dispatcher = self._dispatcher_now
-        return None if dispatcher is None else dispatcher.glance(token)
+        return None if dispatcher is None else dispatcher.peek(token)
 
     def logins(self) -> LoginStatistics:
         """Tell how many logins there were, by how they came out."""
@@ -111,18 +111,18 @@ class Authx:
         )
         with self._subscription.answering():
             async with Connections(self._database, self._settings) as connections:
-                standstill = Standstill(connections, self._bus, log=self._log)
+                suspensions = Suspensions(connections, self._bus, log=self._log)
                 listener = AccountListener(
                     self._database,
                     memory,
                     self._settings,
-                    on_change=standstill.look_again,
+                    on_change=suspensions.look_again,
                     log=self._log,
                 )
                 service = self._service(connections, memory)
                 async with trio.open_nursery() as background:
                     background.start_soon(listener.run)
-                    background.start_soon(standstill.run)
+                    background.start_soon(suspensions.run)
                     background.start_soon(self._keep_house, service)
                     async with trio.open_nursery() as requests:
                         dispatcher = self._dispatcher(

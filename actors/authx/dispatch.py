@@ -127,7 +127,7 @@ class Dispatcher:
             case _ as unreachable:
                 assert_never(unreachable)
 
-    def glance(self, token: str) -> messages.Identity | None:
+    def peek(self, token: str) -> messages.Identity | None:
         """Tell whose token it is where that is known by heart; None: ask.
 
         Raises:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import trio
 
-    from actors.inventory.actor import Surroundings
+    from actors.inventory.actor import Dependencies
     from actors.inventory.residents import Residents
     from actors.supervisor import RestartLimits
 
@@ -25,7 +25,7 @@ class Activation:
         self,
         nursery: trio.Nursery,
         residents: Residents,
-        shared: Surroundings,
+        shared: Dependencies,
         limits: RestartLimits,
         *,
         mailbox_max: int,

@@ -14,11 +14,11 @@ import trio
 
 from actors.inventory import records
 from actors.inventory.answers import Answer, fail_all, give, look_up
-from actors.inventory.desk import carry_out, look
-from actors.inventory.desk_transfers import DAY_MS
 from actors.inventory.engine import State, decode_state, new_state
 from actors.inventory.errors import AccountGone, InventoryError
 from actors.inventory.events import LedgerAdvanced, Recent, announce
+from actors.inventory.handlers import carry_out, look
+from actors.inventory.handlers_transfers import DAY_MS
 from actors.inventory.messages import (
     Forget,
     Grant,
@@ -50,7 +50,7 @@ _TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Dependencies:
     """What all inventories of a world share."""
 
     bus: Bus
@@ -76,7 +76,7 @@ class Inventory:
         "_version",
     )
 
-    def __init__(self, resident: Resident, shared: Surroundings) -> None:
+    def __init__(self, resident: Resident, shared: Dependencies) -> None:
         self._resident = resident
         self._shared = shared
         self._state: State | None = None
@@ -96,7 +96,7 @@ class Inventory:
         resident = self._resident
         try:
             with resident.subscription.answering():
-                resident.glance = self._glance
+                resident.peek = self._peek
                 task_status.started()
                 async for first in resident.subscription:
                     resident.begin()
@@ -106,9 +106,9 @@ class Inventory:
                     finally:
                         resident.rest()
         finally:
-            resident.glance = None
+            resident.peek = None
 
-    def _glance(self) -> InventoryView | None:
+    def _peek(self) -> InventoryView | None:
         """Show the inventory, where an answer could be given of what is in memory alone."""
         if self._state is None:
             return None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast, get_args
 import trio
 
 from actors.inventory.activation import Activation
-from actors.inventory.actor import Surroundings
+from actors.inventory.actor import Dependencies
 from actors.inventory.due import DueAccounts
 from actors.inventory.loading import Loader
 from actors.inventory.messages import InventoryMessage
@@ -151,7 +151,7 @@ class Inventories:
         """
         await self._finished.wait()
 
-    def glance(self, account_id: str) -> InventoryView | None:
+    def peek(self, account_id: str) -> InventoryView | None:
         """Show at once what an account owns now, if that is known by heart; None: ask over the bus.
 
         It reads what `GetInventory` would be answered from, where nothing of the account's is in
@@ -159,10 +159,10 @@ class Inventories:
         It changes nothing but who was used last. Never waits.
         """
         resident = self._residents.get(account_id)
-        if resident is None or resident.glance is None or not resident.is_idle:
+        if resident is None or resident.peek is None or not resident.is_idle:
             return None
         resident.touch()
-        return resident.glance()
+        return resident.peek()
 
     def statistics(self) -> InventoriesStatistics:
         """Tell how many are live, and how late the last due account was settled."""
@@ -228,7 +228,7 @@ class Inventories:
     def _activation(
         self, nursery: trio.Nursery, residents: Residents, world: WorldTime, loader: Loader
     ) -> Activation:
-        shared = Surroundings(
+        shared = Dependencies(
             self._bus, self._storage, loader, self._rulebook, world, self._log, self._tracer
         )
         return Activation(

@@ -20,7 +20,7 @@ _PREFIX: Final = "inventory/"
 class Resident:
     """A live inventory's place: its subscription, and when it last had something to do.
 
-    ``name`` is that of its actor, which no other life of the account has. ``glance`` is the
+    ``name`` is that of its actor, which no other life of the account has. ``peek`` is the
     inventory's own, while it runs.
     """
 
@@ -28,9 +28,9 @@ class Resident:
         "_residents",
         "account_id",
         "active_at",
-        "glance",
         "is_busy",
         "name",
+        "peek",
         "subscription",
     )
 
@@ -41,7 +41,7 @@ class Resident:
         self.name = name
         self.subscription = subscription
         self.active_at = trio.current_time()
-        self.glance: Callable[[], InventoryView | None] | None = None
+        self.peek: Callable[[], InventoryView | None] | None = None
         self.is_busy = False
         self._residents = residents
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from actors.authx.keys import read_keyring
-from app.beforehand import check_address, check_serving
 from app.cli.failures import expected_failures
 from app.cli.interrupts import run_interruptible
 from app.cli.options import config_option, read_config
 from app.http.errors import HttpBindError
+from app.start_checks import check_address, check_serving
 from app.tracing import open_tracing
 from app.world_rules import load_world_rules
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from app import root
-from app.beforehand import check_serving
 from app.cli.failures import expected_failures
 from app.cli.options import config_option, read_config
 from app.http.errors import HttpBindError, TlsError
+from app.start_checks import check_serving
 
 if TYPE_CHECKING:
     from app.root import Listening

@@ -1,7 +1,7 @@
 """The stage of a simulation: the actors that a server runs, on a clock that jumps.
 
-Bus, Storage, Inventory actors, desk and rules are those of the server. In the place of the Ticker
-stands `Stage.jump`, and nobody settles an account at the moment when something of it comes due:
+Bus, Storage, Inventory actors, their handlers and rules are those of the server. In the place of
+the Ticker stands `Stage.jump`, and nobody settles an account at the moment when something of it comes due:
 an account is settled when it is next addressed, with the same result.
 """
 
@@ -14,7 +14,7 @@ import trio
 
 from actors.inventory import Rulebook
 from actors.inventory.activation import Activation
-from actors.inventory.actor import Surroundings
+from actors.inventory.actor import Dependencies
 from actors.inventory.loading import Loader
 from actors.inventory.residents import Residents
 from actors.inventory.world import WorldTime
@@ -107,7 +107,7 @@ async def open_stage(
             activation = Activation(
                 nursery,
                 Residents(accounts),
-                Surroundings(bus, client, loader, rulebook, world, log),
+                Dependencies(bus, client, loader, rulebook, world, log),
                 limits,
                 mailbox_max=MAILBOX_MAX,
                 rng=rng,

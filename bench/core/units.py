@@ -5,8 +5,8 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from actors.inventory.desk import carry_out
 from actors.inventory.engine import new_state
+from actors.inventory.handlers import carry_out
 from actors.inventory.messages import PlaceOrder
 from actors.inventory.work import Context, Work
 from actors.inventory.world import WorldTime

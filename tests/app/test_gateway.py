@@ -38,8 +38,8 @@ IDENTITY = Identity("account", "session", "player", "ada")
 
 def gateway_to(
     bus: Bus,
-    glance: Callable[[str], Identity | None] | None = None,
-    glance_inventory: Callable[[str], InventoryView | None] | None = None,
+    peek: Callable[[str], Identity | None] | None = None,
+    peek_inventory: Callable[[str], InventoryView | None] | None = None,
 ) -> Gateway:
     """Make a gateway that waits a second."""
     return Gateway(
@@ -49,8 +49,8 @@ def gateway_to(
         world_name="w",
         actor_states=lambda: {"storage": "ready"},
         ready=lambda: True,
-        glance=glance,
-        glance_inventory=glance_inventory,
+        peek=peek,
+        peek_inventory=peek_inventory,
     )
 
 
@@ -65,21 +65,21 @@ async def answer(subscription: Subscription, value: object, seen: list[Message])
         message.reply.send_nowait(value)
 
 
-@pytest.mark.parametrize("has_glance", [True, False])
+@pytest.mark.parametrize("has_peek", [True, False])
 async def test_gateway_asks_an_inventory_only_for_what_is_not_known_by_heart(
-    nursery: trio.Nursery, has_glance: bool
+    nursery: trio.Nursery, has_peek: bool
 ) -> None:
-    """What can be seen at a glance costs no question; everything else does."""
+    """What a peek shows costs no question; everything else does."""
     bus, seen = open_broadcast_channel(), list[Message]()
     asked = bus.subscribe(Interest(Topic.TASK), buffer=1)
     nursery.start_soon(answer, asked, INVENTORY, seen)
     known = msgspec.structs.replace(INVENTORY, account_id="known")
 
-    def glance(account_id: str) -> InventoryView | None:
+    def peek(account_id: str) -> InventoryView | None:
         return known if account_id == "known" else None
 
-    gateway = gateway_to(bus, glance_inventory=glance if has_glance else None)
-    if has_glance:
+    gateway = gateway_to(bus, peek_inventory=peek if has_peek else None)
+    if has_peek:
         assert await gateway.look("known") is known
         assert seen == []
     assert await gateway.look("other") is INVENTORY
@@ -89,17 +89,17 @@ async def test_gateway_asks_an_inventory_only_for_what_is_not_known_by_heart(
 async def test_gateway_asks_authx_only_for_what_it_does_not_know_by_heart(
     nursery: trio.Nursery,
 ) -> None:
-    """A token that Authx knows at a glance costs no question; a refusal is a refusal."""
+    """A token that a peek at Authx knows costs no question; a refusal is a refusal."""
     bus, seen = open_broadcast_channel(), list[Message]()
     nursery.start_soon(answer, bus.subscribe(Interest(Topic.AUTH), buffer=1), IDENTITY, seen)
     known = Identity("known", "session", "player", "bob")
 
-    def glance(token: str) -> Identity | None:
+    def peek(token: str) -> Identity | None:
         if token == "bad":
             raise InvalidToken
         return known if token == "known" else None
 
-    gateway = gateway_to(bus, glance)
+    gateway = gateway_to(bus, peek)
     assert await gateway.authorize("known") is known
     with pytest.raises(InvalidToken):
         await gateway.authorize("bad")

@@ -81,27 +81,27 @@ async def test_actor_serves_those_who_are_logged_in_through_a_flood_of_logins(
         assert 1 <= hashed < 300
 
 
-async def test_actor_known_at_a_glance_is_what_an_answer_would_be(database_dsn: str) -> None:
+async def test_actor_peek_is_what_an_answer_would_be(database_dsn: str) -> None:
     """Without a question it tells who a token is of, until the session ends or time runs out."""
     async with running_authx(database_dsn) as running:
         await running.wait_listening()
         account, tokens = await running.newcomer()
-        glance = running.authx.glance
-        assert glance(tokens.access_token) is None
+        peek = running.authx.peek
+        assert peek(tokens.access_token) is None
         identity = await running.authorize(tokens)
-        assert glance(tokens.access_token) == identity
+        assert peek(tokens.access_token) == identity
         with pytest.raises(InvalidToken):
-            glance(tokens.access_token[:-1])
+            peek(tokens.access_token[:-1])
         await running.ask(EndSessions(account.account_id))
-        assert glance(tokens.access_token) is None
+        assert peek(tokens.access_token) is None
         with pytest.raises(InvalidToken):
             await running.authorize(tokens)
         again = await running.login(account.username)
         await running.authorize(again)
         running.clock.advance(2 * 86_400)
         with pytest.raises(InvalidToken):
-            glance(again.access_token)
-    assert running.authx.glance(again.access_token) is None
+            peek(again.access_token)
+    assert running.authx.peek(again.access_token) is None
 
 
 async def test_actor_answers_what_was_waiting_when_the_shutdown_came(database_dsn: str) -> None:

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 from uuid_utils import uuid7
 
 from actors.inventory import records
-from actors.inventory.desk_admin import freeze, grant_assets, unfreeze
-from actors.inventory.desk_transfers import (
+from actors.inventory.engine import cancel_order, forecast, order_view, place_order, quote, view
+from actors.inventory.errors import OrderNotPending, UnknownOrder
+from actors.inventory.events import read_events
+from actors.inventory.handlers_admin import freeze, grant_assets, unfreeze
+from actors.inventory.handlers_transfers import (
     get_transfer,
     list_transfers,
     receive_transfer,
     send_transfer,
     take_back_transfer,
 )
-from actors.inventory.engine import cancel_order, forecast, order_view, place_order, quote, view
-from actors.inventory.errors import OrderNotPending, UnknownOrder
-from actors.inventory.events import read_events
 from actors.inventory.messages import (
     CancelOrder,
     Forget,

@@ -9,9 +9,9 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 
-from app.beforehand import check_address, check_serving
 from app.config import Config, ConfigError, load_config
 from app.http.errors import HttpBindError
+from app.start_checks import check_address, check_serving
 from tests.app.cli.support import run
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import pytest
 import trio
 from uuid_utils import uuid7
 
-from actors.authx import account_store, standstill
+from actors.authx import account_store, suspension
 from actors.authx.account_store import NewAccount
-from actors.authx.standstill import Standstill
+from actors.authx.suspension import Suspensions
 from actors.authx.usernames import parse_username
 from actors.database.driver import open_database
 from actors.inventory.errors import AccountGone, RulesetMismatch
@@ -78,11 +78,11 @@ async def play(
 @asynccontextmanager
 async def standing_still(
     connection: Connection, failing: Mapping[str, Exception | None]
-) -> AsyncGenerator[Standstill]:
+) -> AsyncGenerator[Suspensions]:
     """Run it beside inventories that are played."""
     with open_broadcast_channel() as bus:
         inventories = bus.subscribe(Interest(Topic.TASK, unclaimed=True), buffer=100)
-        made = Standstill(cast("Connections", connection), bus, log=quiet_log())
+        made = Suspensions(cast("Connections", connection), bus, log=quiet_log())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(play, inventories, connection, failing)
             nursery.start_soon(made.run)
@@ -106,7 +106,7 @@ async def test_failing_inventories_keep_no_other_from_standing_still(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many fail, and before whom: all others are told, and those are, later."""
-    monkeypatch.setattr(standstill, "_PAGE", 2)
+    monkeypatch.setattr(suspension, "_PAGE", 2)
     accounts = await connection.run(
         lambda session: session.fetch("select account_id from accounts order by 1")
     )

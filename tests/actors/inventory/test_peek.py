@@ -22,25 +22,25 @@ ANN, BEN = account(1), account(2)
 HUT_S = 10
 
 
-async def test_glance_is_what_an_answer_would_be(autojump_clock: MockClock) -> None:
+async def test_peek_is_what_an_answer_would_be(autojump_clock: MockClock) -> None:
     """Also while resources grow and an order is pending; of who is passive nothing is known."""
     async with a_world() as world:
-        glance = world.inventories.glance
-        assert glance(ANN) is None
+        peek = world.inventories.peek
+        assert peek(ANN) is None
         await world.order(ANN, "hut")
-        seen = glance(ANN)
+        seen = peek(ANN)
         assert seen is not None
         assert seen.orders
         assert seen == await world.look(ANN)
         await trio.sleep(3)
-        later = glance(ANN)
+        later = peek(ANN)
         assert later is not None
         assert later.resources["wood"].amount > seen.resources["wood"].amount
         assert later == await world.look(ANN)
-        assert glance(BEN) is None
+        assert peek(BEN) is None
 
 
-async def test_glance_shows_nothing_that_has_come_due(autojump_clock: MockClock) -> None:
+async def test_peek_shows_nothing_that_has_come_due(autojump_clock: MockClock) -> None:
     """What is to be stored first is for the Inventory to store."""
     async with a_world() as world:
         await world.order(ANN, "hut")
@@ -48,65 +48,65 @@ async def test_glance_shows_nothing_that_has_come_due(autojump_clock: MockClock)
         assert due is not None
         # A tick that has come, and that nobody has acted on yet.
         due._world.now_ms += 1000 * HUT_S
-        assert world.inventories.glance(ANN) is None
+        assert world.inventories.peek(ANN) is None
         assert (await world.look(ANN)).buildings == {"hut": 1}
-        seen = world.inventories.glance(ANN)
+        seen = world.inventories.peek(ANN)
         assert seen is not None
         assert seen.buildings == {"hut": 1}
 
 
-async def test_glance_shows_nothing_while_a_command_is_in_hand_or_waits(
+async def test_peek_shows_nothing_while_a_command_is_in_hand_or_waits(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
     """Nobody sees what was before a command that was sent earlier."""
     async with a_world() as world:
         await world.look(ANN)
-        assert world.inventories.glance(ANN) is not None
+        assert world.inventories.peek(ANN) is not None
         world.engine.close_gate()
         nursery.start_soon(world.order, ANN, "hut")
-        while world.inventories.glance(ANN) is not None:
+        while world.inventories.peek(ANN) is not None:
             await trio.lowlevel.checkpoint()
         await trio.sleep(0.1)
         nursery.start_soon(world.look, ANN)
         await trio.sleep(0.1)
-        assert world.inventories.glance(ANN) is None
+        assert world.inventories.peek(ANN) is None
         world.engine.open_gate()
         await trio.sleep(0.1)
-        seen = world.inventories.glance(ANN)
+        seen = world.inventories.peek(ANN)
         assert seen is not None
         assert [order.asset for order in seen.orders] == ["hut"]
 
 
-async def test_glance_of_an_inventory_that_failed_shows_nothing(autojump_clock: MockClock) -> None:
+async def test_peek_of_an_inventory_that_failed_shows_nothing(autojump_clock: MockClock) -> None:
     """Until it runs again and has read what is stored nothing is known of it."""
     async with a_world() as world:
         await world.order(ANN, "hut")
         world.engine.failures = [RuntimeError("no engine does this")]
         with pytest.raises(Exception, match=r".*"):
             await world.order(ANN, "cart", 1)
-        assert world.inventories.glance(ANN) is None
+        assert world.inventories.peek(ANN) is None
         seen = await world.look(ANN)
-        assert world.inventories.glance(ANN) == seen
+        assert world.inventories.peek(ANN) == seen
 
 
-async def test_glance_counts_as_use(autojump_clock: MockClock) -> None:
+async def test_peek_counts_as_use(autojump_clock: MockClock) -> None:
     """Who is looked at again and again is not passivated; nor is anybody after the end."""
     async with a_world(settings=InventoriesSettings(idle_seconds=5)) as world:
         await world.look(ANN)
         await world.look(BEN)
         for _ in range(12):
             await trio.sleep(1)
-            assert world.inventories.glance(ANN) is not None
-        assert world.inventories.glance(BEN) is None
+            assert world.inventories.peek(ANN) is not None
+        assert world.inventories.peek(BEN) is None
         assert world.inventories.statistics().passivations == 1
-    assert world.inventories.glance(ANN) is None
+    assert world.inventories.peek(ANN) is None
 
 
 async def agreed(world: World) -> None:
-    """Compare a glance with an answer of the same tick."""
+    """Compare a peek with an answer of the same tick."""
     while True:
         said = await world.look(ANN)
-        seen = world.inventories.glance(ANN)
+        seen = world.inventories.peek(ANN)
         assert seen is not None
         if seen.tick == said.tick:
             assert seen == said
@@ -123,8 +123,8 @@ async def agreed(world: World) -> None:
         max_size=8,
     )
 )
-def test_glance_never_differs_from_an_answer(steps: list[tuple[str, int]]) -> None:
-    """Whatever has happened: what a glance shows is what the Inventory says."""
+def test_peek_never_differs_from_an_answer(steps: list[tuple[str, int]]) -> None:
+    """Whatever has happened: what a peek shows is what the Inventory says."""
 
     async def play() -> None:
         async with a_world() as world:

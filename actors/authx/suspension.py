@@ -47,7 +47,7 @@ _RETRY_MAX_S: Final = 16.0
 """Between looks at what could not be said: longer each time, as it may be for good."""
 
 
-class Standstill:
+class Suspensions:
     """Brings inventories in line with the suspensions of their accounts."""
 
     def __init__(self, connections: Connections, bus: Bus, *, log: FilteringBoundLogger) -> None:
@@ -82,7 +82,7 @@ class Standstill:
             try:
                 differences = await self._connections.run(_differences_after(last))
             except DatabaseError as error:
-                self._log.debug("standstill_delayed", error=str(error))
+                self._log.debug("suspension_delayed", error=str(error))
                 return False
             for account_id, suspended in differences:
                 all_told = await self._tell(account_id, suspended=suspended) and all_told
@@ -98,9 +98,9 @@ class Standstill:
         except AccountGone:
             return True
         except (BusError, InventoryError, StorageError) as error:
-            self._log.warning("standstill_delayed", account_id=account_id, error=str(error))
+            self._log.warning("suspension_delayed", account_id=account_id, error=str(error))
             return False
-        self._log.info("standstill", account_id=account_id, suspended=suspended)
+        self._log.info("suspension_applied", account_id=account_id, suspended=suspended)
         return True
 
 
