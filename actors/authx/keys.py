@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import pyseto
 
 from actors.authx import base64url
+from actors.files import sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -173,7 +174,7 @@ def create_key_file(path: Path) -> bool:
         finally:
             with suppress(FileNotFoundError):
                 draft.unlink()
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except OSError as error:
         raise KeyRingError(f"key file {path}: cannot be made: {error.strerror}") from error
     return draft_linked
@@ -288,7 +289,7 @@ def _replace(path: Path, content: bytes) -> None:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
 def _link_new(draft: Path, path: Path) -> bool:
@@ -297,11 +298,3 @@ def _link_new(draft: Path, path: Path) -> bool:
     except FileExistsError:
         return False
     return True
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

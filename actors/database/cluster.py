@@ -27,6 +27,7 @@ import trio
 
 from actors.database.dsn import socket_dsn
 from actors.database.errors import DataDirectoryError, EmbeddedPostgresError
+from actors.files import sync_directory
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -210,7 +211,7 @@ async def create_cluster(
         user.own(unfinished)
         await _initdb(unfinished, user, sync=sync)
         unfinished.rename(cluster.path)
-        _sync_directory(cluster.data_dir)
+        sync_directory(cluster.data_dir)
     except OSError as error:
         raise DataDirectoryError(cluster.data_dir, error.strerror or str(error)) from error
 
@@ -258,11 +259,3 @@ def binary(name: str) -> Path:
 def server_environment() -> dict[str, str]:
     """Give the environment of the server's programs: nothing of ours reaches them."""
     return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from actors.database.errors import BackupError
 from actors.database.processes import is_alive
+from actors.files import sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -41,11 +42,7 @@ class NewFile:
             except FileExistsError:
                 raise _exists(self.file) from None
             self.path.unlink()
-        directory = os.open(self.file.parent, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync_directory(self.file.parent)
 
 
 @contextmanager

@@ -8,8 +8,6 @@ a connection wakes every task of it.
 
 from __future__ import annotations
 
-import socket
-import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -21,6 +19,7 @@ from hypercorn.typing import ConnectionState, LifespanState
 from app.http.cancellation import split_failure
 from app.http.head import HeadLimits
 from app.http.protocol import HttpProtocol
+from app.http.sockets import LINGER_BYTES_MAX, LINGER_S, SEND_BYTES_MAX, reset_on_close
 from app.http.streams.takeover import take_over
 from app.http.streams.wire import ClientGone
 
@@ -38,20 +37,6 @@ if TYPE_CHECKING:
 
 RECEIVE_BYTES_MAX = 64 * 1024
 """How much is read from a socket at once."""
-
-SEND_BYTES_MAX = 64 * 1024
-"""How much of an answer a client must take within the send timeout."""
-
-LINGER_S = 1.0
-LINGER_BYTES_MAX = 256 * 1024
-"""How long, and for how many bytes, a client that was refused may go on sending.
-
-Closing a socket with unread input resets the connection, and the reset may destroy the refusal
-before the client reads it (RFC 9112, 9.6).
-"""
-
-# Close with a reset, and drop what the client did not take.
-_RESET = struct.pack("ii", 1, 0)
 
 
 class Connection:
@@ -127,7 +112,7 @@ class Connection:
             self._events.cut()
         sock = self._stream.socket
         with suppress(OSError):  # The peer has reset it already, or it is closed.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            reset_on_close(sock)
         sock.close()
         self._reading.cancel()
 

@@ -14,7 +14,7 @@ import trio
 
 from app.http.cancellation import split_failure
 from app.http.errors import HttpError, MalformedRequest, NotFound
-from app.http.exchange import Headers
+from app.http.exchange import NO_CONTENT, Headers
 from app.http.gate import Gate
 from app.http.head import path_of
 from app.http.instruments import Instruments, NoRequestTracer
@@ -40,7 +40,6 @@ Send: TypeAlias = "Callable[[Event], Awaitable[None]]"
 AsgiApp: TypeAlias = "Callable[[Scope, Receive, Send], Awaitable[None]]"
 
 REQUEST_ID = b"x-request-id"
-NO_CONTENT = 204
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 

@@ -17,6 +17,9 @@ JSON_TYPE = b"application/json"
 PROBLEM_TYPE = b"application/problem+json"
 """The media type of every problem (RFC 9457)."""
 
+NO_CONTENT = 204
+"""The status of an answer without a body, and without a word of its length."""
+
 NOT_MODIFIED = 304
 """The status of an answer to who has it already: its body is told the length of, and not sent."""
 

@@ -21,7 +21,7 @@ from app.http.errors import (
     NotFound,
     PayloadTooLarge,
 )
-from app.http.exchange import Headers, HttpRequest
+from app.http.exchange import NO_CONTENT, Headers, HttpRequest
 from app.http.gate import Gate
 from app.http.pipeline import Pipeline
 from app.http.policy import Policy
@@ -43,9 +43,6 @@ if TYPE_CHECKING:
     from app.http.routes import Route
     from app.http.settings import HttpSettings
     from app.http.trail import Trail
-
-
-NO_CONTENT = 204
 
 
 class _App(QuartTrio):

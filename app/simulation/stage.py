@@ -1,8 +1,8 @@
 """The stage of a simulation: the actors that a server runs, on a clock that jumps.
 
 Bus, Storage, Inventory actors, their handlers and rules are those of the server. In the place of
-the Ticker stands `Stage.jump`, and nobody settles an account at the moment when something of it comes due:
-an account is settled when it is next addressed, with the same result.
+the Ticker stands `Stage.jump`, and nobody settles an account at the moment when something of it
+comes due: an account is settled when it is next addressed, with the same result.
 """
 
 from __future__ import annotations

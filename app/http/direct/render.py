@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from email.utils import formatdate
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+from app.http.exchange import NO_CONTENT, NOT_MODIFIED
 from app.http.reasons import reason_of
 
 if TYPE_CHECKING:
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _HEADS_MAX: Final = 512
 """How many combinations of status and headers are kept; what varies for ever is not worth it."""
-
-_NO_CONTENT = HTTPStatus.NO_CONTENT.value
-_NOT_MODIFIED = HTTPStatus.NOT_MODIFIED.value
 
 
 class Renderer:
@@ -52,14 +49,14 @@ class Renderer:
             if len(self._heads) < _HEADS_MAX:
                 self._heads[key] = head
         body = response.body
-        if response.status != _NO_CONTENT:
+        if response.status != NO_CONTENT:
             head = b"%bcontent-length: %d\r\n" % (head, len(body))
         return b"%bx-request-id: %b\r\ndate: %b\r\n%b\r\n%b" % (
             head,
             request_id.encode("ascii"),
             self._date,
             b"connection: close\r\n" if close else b"",
-            body if with_body and response.status != _NOT_MODIFIED else b"",
+            body if with_body and response.status != NOT_MODIFIED else b"",
         )
 
 

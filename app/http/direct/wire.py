@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import socket
-import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import trio
+
+from app.http.sockets import LINGER_BYTES_MAX, LINGER_S, SEND_BYTES_MAX, reset_on_close
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 RECEIVE_BYTES_MAX: Final = 16 * 1024
 """How much is read from a socket at once: also all that is held of pipelined requests."""
-
-SEND_BYTES_MAX: Final = 64 * 1024
-"""How much of an answer a client must take within the send timeout."""
-
-LINGER_S: Final = 1.0
-LINGER_BYTES_MAX: Final = 256 * 1024
-"""How long, and for how many bytes, a client that was refused may go on sending (RFC 9112, 9.6)."""
-
-RESET: Final = struct.pack("ii", 1, 0)
-"""Close with a reset, and drop what the client did not take."""
 
 
 class ClientSocket:
@@ -135,6 +126,6 @@ class ClientSocket:
         if self._sock.fileno() < 0:
             return
         with suppress(OSError):  # The peer has reset it already.
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            reset_on_close(self._sock)
         trio.lowlevel.notify_closing(self._sock)
         self._sock.close()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 import trio
 
-from app.http.edge import NO_CONTENT, REQUEST_ID
+from app.http.edge import REQUEST_ID
 from app.http.errors import (
     FieldError,
     InvalidRequest,
@@ -23,7 +23,7 @@ from app.http.errors import (
     MethodNotAllowed,
     ServerStopping,
 )
-from app.http.exchange import HttpRequest
+from app.http.exchange import NO_CONTENT, HttpRequest
 from app.http.pipeline import bearer_token, bind
 from app.http.reasons import reason_of
 from app.http.streams.translate import BYE, end_of

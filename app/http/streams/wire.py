@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from app.http.sockets import SEND_BYTES_MAX
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
     from app.http.streams.readiness import Readiness
 
 RECEIVE_BYTES_MAX = 16 * 1024
-SEND_BYTES_MAX = 64 * 1024
-"""How much a client must take within the send timeout."""
 
 
 class ClientGone(Exception):

@@ -16,9 +16,10 @@ from hypercorn.trio.worker_context import WorkerContext
 
 from actors.inventory.messages import PlaceOrder
 from actors.ticker.messages import GetWorld, World
-from app.http.connection import LINGER_S, Connection
+from app.http.connection import Connection
 from app.http.direct import DirectConnection
 from app.http.refusals import Refusals
+from app.http.sockets import LINGER_S
 from bus import Message, Topic
 from tests.app.http.harness import (
     BEARER,
