@@ -28,7 +28,7 @@ from app import settings
 from app.assembly import STORAGE_REPLY_S, Assembly, wall_clock
 from app.garbage import rare_collections
 from app.gateway import Gateway
-from app.http.quart_app import create_app
+from app.http.edge import make_edge
 from app.http.server import serve_http
 from app.http.streams import Streams
 from app.log_lines import writing_behind
@@ -330,14 +330,14 @@ class _Program:
             peek_inventory=sources.inventories.peek,
             operations=self._watch.overview(sources, self._ruleset, streams_now, wall_clock),
         )
-        front = create_app(gateway, http, log=self._log, instruments=instruments)
+        edge = make_edge(gateway, http, log=self._log, instruments=instruments)
         streams = Streams(
             gateway,
             settings.stream_settings(self._config),
             rng=self._rng,
             log=self._log,
-            gate=front.gate,
-            policy=front.policy,
+            gate=edge.gate,
+            policy=edge.policy,
             instruments=instruments,
         )
         ended = trio.Event()
@@ -345,7 +345,7 @@ class _Program:
         async def run_http(task_status: trio.TaskStatus[int]) -> None:
             try:
                 await serve_http(
-                    front,
+                    edge,
                     http,
                     shutdown=self._request.wait,
                     log=self._log,

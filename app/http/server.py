@@ -1,4 +1,4 @@
-"""Serves an ASGI application: accepts, bounds, and at shutdown lets go within a deadline."""
+"""Serves clients: accepts, bounds, and at shutdown lets go within a deadline."""
 
 from __future__ import annotations
 
@@ -6,15 +6,10 @@ import gc
 import math
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import trio
-from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.config import Config
-from hypercorn.logging import Logger
-from hypercorn.trio.worker_context import WorkerContext
 
-from app.http.connection import Connection
 from app.http.direct import DirectConnection, Lane
 from app.http.edge import REQUEST_ID, Edge, new_request_id
 from app.http.errors import TooManyConnections
@@ -30,10 +25,12 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable
 
-    from hypercorn.typing import ASGIFramework
     from structlog.typing import FilteringBoundLogger
 
-    from app.http.edge import AsgiApp
+    from app.http.asgi.connection import Connection
+    from app.http.asgi.edge import AsgiApp
+    from app.http.asgi.lane import HypercornLane
+    from app.http.direct.lane import HandOver
     from app.http.settings import HttpSettings
     from app.http.streams import Streams
 
@@ -46,12 +43,9 @@ REFUSAL_S = 0.5
 PERIOD_MIN_S, PERIOD_MAX_S = 0.005, 0.25
 """How often it is looked for connections that are overdue: so late one may be ended."""
 
-# A connection is closed when it is idle or wrong, not because it has served many requests.
-_REQUESTS_PER_CONNECTION_MAX = 2**62
-
 
 async def serve_http(
-    app: AsgiApp,
+    served: Edge | AsgiApp,
     settings: HttpSettings,
     *,
     shutdown: Callable[[], Awaitable[object]],
@@ -62,6 +56,7 @@ async def serve_http(
 ) -> None:
     """Serve until ``shutdown()`` returns, then finish what is in flight and return.
 
+    ``served`` is an edge, or an ASGI application, which Hypercorn serves alone.
     ``task_status`` is started with the port once connections are accepted; ``traffic`` counts
     them, ``streams`` serves those that ask for events. At shutdown the server stops accepting,
     closes idle connections, ends event streams, and gives requests in flight
@@ -72,7 +67,7 @@ async def serve_http(
         HttpBindError: the address cannot be listened on.
         TlsError: the certificate or the key cannot be used.
     """
-    server = _Server(app, settings, traffic or Traffic(), streams, log)
+    server = _Server(served, settings, traffic or Traffic(), streams, log)
     listeners, port = await open_listeners(settings.host, settings.port, settings.backlog)
     async with trio.open_nursery() as nursery:
         accepting = trio.CancelScope()
@@ -101,7 +96,7 @@ class _Server:
 
     def __init__(
         self,
-        app: AsgiApp,
+        served: Edge | AsgiApp,
         settings: HttpSettings,
         traffic: Traffic,
         streams: Streams | None,
@@ -111,29 +106,20 @@ class _Server:
         self._tls = None if settings.tls is None else tls_context(*settings.tls, log=log)
         self._traffic = traffic
         self._log = log
-        self._context = WorkerContext(None)
-        edge = app if isinstance(app, Edge) else None
+        edge = served if isinstance(served, Edge) else None
         self._policy = Policy() if edge is None else edge.policy
         self._gate = Gate(settings) if edge is None else edge.gate
         refusals = Refusals(edge, settings)
-        self._connect = partial(
-            Connection,
-            app=ASGIWrapper(cast("ASGIFramework", app)),
-            config=_hypercorn_config(settings, log),
-            context=self._context,
-            settings=settings,
-            refusals=refusals,
-            log=log,
-            streams=streams,
-        )
-        self._lane = Lane(
-            edge,
-            settings,
-            refusals=refusals,
-            hand_over=self._hand_over,
-            streams=streams,
-            log=log,
-        )
+        self._hypercorn: HypercornLane | None = None
+        answering: Edge | HandOver
+        if edge is not None and settings.fast_lane:
+            answering = edge
+        else:
+            self._hypercorn = _hypercorn_lane(
+                served, settings, refusals=refusals, streams=streams, log=log
+            )
+            answering = self._hypercorn.connect
+        self._lane = Lane(answering, settings, refusals=refusals, streams=streams, log=log)
         self._connections: set[Connection | DirectConnection] = set()
         # Of the connections by TLS, whether or not they have shaken hands yet.
         self._handshakes: set[trio.CancelScope] = set()
@@ -204,20 +190,16 @@ class _Server:
 
     async def _serve_plain(self, address: str, sock: socket.socket) -> None:
         connection: Connection | DirectConnection
-        if self._settings.fast_lane:
+        if self._settings.fast_lane or self._hypercorn is None:
             connection = DirectConnection(sock, self._lane, address)
         else:
-            connection = self._connect(
-                trio.SocketStream(trio.socket.from_stdlib_socket(sock)), client=address
-            )
+            stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+            connection = self._hypercorn.connect(stream, address)
         self._connections.add(connection)
         try:
             await connection.serve()
         finally:
             self._connections.discard(connection)
-
-    def _hand_over(self, stream: trio.SocketStream, client: str, early: bytes) -> Connection:
-        return self._connect(stream, client=client, early=early)
 
     async def keep_time(self) -> None:
         """End what is overdue in the fast lane, until cancelled."""
@@ -237,7 +219,8 @@ class _Server:
         # there before, is not worth looking through again and again.
         gc.freeze()
         self._lane.stopping = True
-        await self._context.terminated.set()
+        if self._hypercorn is not None:
+            await self._hypercorn.stop()
         for handshake in self._handshakes:
             handshake.cancel()
         for connection in tuple(self._connections):
@@ -273,6 +256,20 @@ class _Server:
             self._refusals -= 1
 
 
+def _hypercorn_lane(
+    served: Edge | AsgiApp,
+    settings: HttpSettings,
+    *,
+    refusals: Refusals,
+    streams: Streams | None,
+    log: FilteringBoundLogger,
+) -> HypercornLane:
+    # The fast lane does without, and starts twice as soon and in less memory.
+    from app.http.asgi.lane import HypercornLane  # noqa: PLC0415
+
+    return HypercornLane(served, settings, refusals=refusals, streams=streams, log=log)
+
+
 def _period_s(settings: HttpSettings) -> float:
     """Give how often it is looked for what is overdue: a tenth of the shortest time allowed."""
     shortest_ms = min(
@@ -296,25 +293,3 @@ def _refusal(policy: Policy) -> bytes:
     ]
     lines = [b"HTTP/1.1 503 Service Unavailable", *(b": ".join(header) for header in headers)]
     return b"\r\n".join([*lines, b"", response.body])
-
-
-class _HypercornLog(Logger):
-    """Carries what Hypercorn's own machinery reports into the program's log."""
-
-    def __init__(self, config: Config, log: FilteringBoundLogger) -> None:
-        super().__init__(config)
-        self._log = log
-
-    async def exception(self, message: str, *args: Any, **kwargs: Any) -> None:  # noqa: ARG002
-        self._log.error("asgi_failed", message=message, exc_info=True)
-
-
-def _hypercorn_config(settings: HttpSettings, log: FilteringBoundLogger) -> Config:
-    config = Config()
-    config.include_server_header = False
-    config.h11_max_incomplete_size = settings.max_header_bytes
-    config.keep_alive_max_requests = _REQUESTS_PER_CONNECTION_MAX
-    config.accesslog = None
-    config.errorlog = None
-    config._log = _HypercornLog(config, log)  # noqa: SLF001 - the one way to give it a logger
-    return config

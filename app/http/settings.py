@@ -29,8 +29,7 @@ class HttpSettings:
     """Address, limits and timeouts of the HTTP front, each with its unit in its name.
 
     - ``port``: 0 lets the system pick a free one.
-    - ``fast_lane``: answer by the table itself what it can; Hypercorn and Quart do the rest, or
-      all where it is off.
+    - ``fast_lane``: answer by the table itself; off, Hypercorn and Quart do.
     - ``tls``: the files of a certificate and its key; without them nothing is encrypted.
     - ``security_headers``: tell browsers to trust nothing that they are not told.
     - ``cors_origins``: the sites whose scripts may use the API; ``*`` is every site.

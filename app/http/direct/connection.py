@@ -18,7 +18,7 @@ from app.http.cancellation import split_failure
 from app.http.direct.body import ChunkedBody, LengthBody
 from app.http.direct.render import CONTINUE
 from app.http.direct.wire import ClientSocket
-from app.http.edge import request_id_of
+from app.http.edge import Edge, request_id_of
 from app.http.errors import BodyTimeout, HttpError, MalformedRequest
 from app.http.exchange import HttpRequest
 from app.http.head import HEAD_END, NEVER_SERVED, TOO_SHORT, check_begun
@@ -31,11 +31,9 @@ from app.http.trail import Trail
 if TYPE_CHECKING:
     import socket
 
-    from app.http.direct.lane import Lane, Successor
-    from app.http.edge import Edge
+    from app.http.direct.lane import HandOver, Lane, Successor
     from app.http.exchange import HttpResponse
     from app.http.head import Head
-    from app.http.routes import Router
     from app.http.streams.front import StreamFront
 
 GONE_AFTER_S: Final = 0.1
@@ -47,8 +45,9 @@ TURNS_MAX: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class _HandOver:
-    """The rest of the connection is Hypercorn's; ``data`` has come and was not answered."""
+    """The rest of the connection is another's; ``data`` has come and was not answered."""
 
+    hand_over: HandOver
     data: bytes
 
 
@@ -150,7 +149,7 @@ class DirectConnection:
         if self._aborted:
             self._wire.reset()
         elif isinstance(following, _HandOver):
-            await self._hand_over(following.data)
+            await self._hand_over(following)
         elif isinstance(following, _Stream):
             await self._follow(following)
 
@@ -187,9 +186,9 @@ class DirectConnection:
                     early=rest,
                 )
                 return _Stream(front, request)
-            if lane.table is None:
-                return _HandOver(data)
-            left = await self._answer(*lane.table, head, rest)
+            if not isinstance(lane.served, Edge):
+                return _HandOver(lane.served, data)
+            left = await self._answer(lane.served, head, rest)
             if left is None:
                 return None
             data = left
@@ -213,7 +212,7 @@ class DirectConnection:
             await self._refuse(MalformedRequest(TOO_SHORT), begun)
         return more
 
-    async def _answer(self, edge: Edge, router: Router, head: Head, rest: bytes) -> bytes | None:
+    async def _answer(self, edge: Edge, head: Head, rest: bytes) -> bytes | None:
         """Answer one request; give what came after it, None where the connection ends with it."""
         begun = trio.current_time()
         client = edge.gate.client_of(self._client, head.fields)
@@ -226,7 +225,7 @@ class DirectConnection:
                 left = self._skip_body(head, rest)
                 response = edge.respond(preflight, head.fields, trail, begun)
             else:
-                route, values = edge.arrive(router, trail)
+                route, values = edge.arrive(trail)
                 body = b""
                 if head.length != 0:
                     body, left = await self._receive_body(head, rest)
@@ -360,8 +359,8 @@ class DirectConnection:
         if refused and not self._aborted:
             await self._wire.linger()
 
-    async def _hand_over(self, data: bytes) -> None:
-        self._successor = self._lane.hand_over(self._wire.stream(), self._client, data)
+    async def _hand_over(self, following: _HandOver) -> None:
+        self._successor = following.hand_over(self._wire.stream(), self._client, following.data)
         await self._successor.serve()
 
     # ----------------------------------------------------------------- the wire

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from app.http.direct.render import Renderer
+from app.http.edge import Edge
 from app.http.heads import HeadReader
 from app.http.policy import Policy
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     import trio
     from structlog.typing import FilteringBoundLogger
 
-    from app.http.edge import Edge
     from app.http.refusals import Refusals
     from app.http.settings import HttpSettings
     from app.http.streams import Streams
@@ -36,30 +36,31 @@ class Successor(Protocol):
         ...
 
 
-class Lane:
-    """Serves what ``edge`` has a route for; ``hand_over`` makes who serves the rest.
+HandOver: TypeAlias = "Callable[[trio.SocketStream, str, bytes], Successor]"
+"""Makes who serves a connection, of a client's address, of which these bytes have come."""
 
-    ``hand_over`` gets the connection, the client's address, and the bytes that have come. Without
-    an ``edge`` every connection with a readable head is handed over.
+
+class Lane:
+    """Answers by an edge, to which nothing is unknown.
+
+    Where it has none it hands every connection over that begins with a readable head.
     """
 
     def __init__(
         self,
-        edge: Edge | None,
+        served: Edge | HandOver,
         settings: HttpSettings,
         *,
         refusals: Refusals,
-        hand_over: Callable[[trio.SocketStream, str, bytes], Successor],
         streams: Streams | None,
         log: FilteringBoundLogger,
     ) -> None:
-        self.table = None if edge is None or edge.router is None else (edge, edge.router)
+        self.served = served
         self.settings = settings
         self.refusals = refusals
-        self.hand_over = hand_over
         self.streams = streams
         self.log = log
-        self.renderer = Renderer(Policy() if edge is None else edge.policy)
+        self.renderer = Renderer(served.policy if isinstance(served, Edge) else Policy())
         self.heads = HeadReader(settings)
         self.first_byte_s = settings.first_byte_timeout_ms / 1000
         self.head_s = settings.read_timeout_ms / 1000

@@ -53,9 +53,9 @@ from actors.inventory.views import (
 )
 from actors.ticker.messages import GetWorld, World
 from app.gateway import Gateway
+from app.http.edge import make_edge
 from app.http.endpoints import ENDPOINTS
 from app.http.instruments import Instruments
-from app.http.quart_app import create_app
 from app.http.server import serve_http
 from app.http.settings import HttpSettings
 from app.http.traffic import Traffic
@@ -63,11 +63,12 @@ from app.logs import bind_handled
 from bus import Interest, Message, Topic, open_broadcast_channel
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping, MutableMapping, Sequence
+    from collections.abc import AsyncGenerator, Mapping, MutableMapping, Sequence
 
     from structlog.typing import FilteringBoundLogger
 
     from app.gateway import Operations
+    from app.http.asgi.edge import AsgiApp
     from app.http.endpoint import Endpoint
     from bus import Subscription
 
@@ -472,24 +473,22 @@ async def serving(
     settings: HttpSettings = SETTINGS,
     *,
     endpoints: Sequence[Endpoint] = ENDPOINTS,
-    wrap: Callable[[Any], Any] = lambda app: app,
+    app: AsgiApp | None = None,
     traffic: Traffic | None = None,
     instruments: Instruments | None = None,
 ) -> AsyncGenerator[Serving]:
-    """Serve a world on a free port of loopback, for a bounded time."""
+    """Serve a world, or an application, on a free port of loopback, for a bounded time."""
     world = world or FakeWorld()
     settings = replace(settings, fast_lane=LANE == FAST)
     traffic = traffic or Traffic()
     instruments = instruments or Instruments(traffic)
     stop, stopped = trio.Event(), trio.Event()
     gateway = world.gateway(settings.reply_timeout_ms / 1000)
-    app = wrap(
-        create_app(gateway, settings, log=world.log, endpoints=endpoints, instruments=instruments)
-    )
+    edge = make_edge(gateway, settings, log=world.log, endpoints=endpoints, instruments=instruments)
 
     async def serve(*, task_status: trio.TaskStatus[int]) -> None:
         await serve_http(
-            app,
+            app or edge,
             settings,
             shutdown=stop.wait,
             log=world.log,

@@ -16,7 +16,7 @@ from hypercorn.trio.worker_context import WorkerContext
 
 from actors.inventory.messages import PlaceOrder
 from actors.ticker.messages import GetWorld, World
-from app.http.connection import Connection
+from app.http.asgi.connection import Connection
 from app.http.direct import DirectConnection
 from app.http.refusals import Refusals
 from app.http.sockets import LINGER_S
@@ -37,8 +37,8 @@ from tests.app.http.harness import (
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework
 
-    from app.http.edge import AsgiApp, Receive, Scope, Send
-    from app.http.protocol import HttpProtocol
+    from app.http.asgi.edge import Receive, Scope, Send
+    from app.http.asgi.protocol import HttpProtocol
 
 pytestmark = pytest.mark.usefixtures("lane")
 
@@ -282,13 +282,10 @@ async def test_connection_that_is_gone_before_it_is_served_is_forgotten() -> Non
 async def test_failing_application_is_answered_with_500() -> None:
     """An application that raises beneath every handler still gives its client an answer."""
 
-    def broken(_: AsgiApp) -> AsgiApp:
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            raise ZeroDivisionError
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+        raise ZeroDivisionError
 
-        return app
-
-    async with serving(wrap=broken) as server:
+    async with serving(app=broken) as server:
         client = await server.connect()
         await client.send(get())
         answer = await client.read_to_end()
@@ -453,7 +450,7 @@ async def test_waiting_for_an_actor_is_not_idleness() -> None:
 async def test_client_that_never_reads_is_cut_off() -> None:
     """A client that does not take its answer holds its connection no longer than the deadline."""
     settings = settings_with(send_timeout_ms=150)
-    async with serving(settings=settings, wrap=lambda _: Flood()) as server:
+    async with serving(settings=settings, app=Flood()) as server:
         client = await server.connect(receive_buffer=4_096)
         await client.send(get())
         await server.wait_connection_open()
@@ -467,7 +464,7 @@ async def test_client_that_never_reads_is_cut_off() -> None:
 async def test_client_that_never_reads_pipelined_answers_is_cut_off() -> None:
     """Requests that wait behind an answer nobody takes do not keep the connection either."""
     settings = settings_with(send_timeout_ms=150)
-    async with serving(settings=settings, wrap=lambda _: Flood()) as server:
+    async with serving(settings=settings, app=Flood()) as server:
         client = await server.connect(receive_buffer=4_096)
         await client.send(get() * 20)
         await server.wait_connection_open()
@@ -479,7 +476,7 @@ async def test_client_that_reads_slowly_gets_all_of_it() -> None:
     """The deadline is for each piece of an answer, not for the whole."""
     size = 6 * 1024 * 1024
     settings = settings_with(send_timeout_ms=400)
-    async with serving(settings=settings, wrap=lambda _: Flood(size)) as server:
+    async with serving(settings=settings, app=Flood(size)) as server:
         client = await server.connect(receive_buffer=128 * 1024)
         await client.send(get("/healthz", "Connection: close"))
         received, started = 0, trio.current_time()

@@ -9,8 +9,10 @@ import msgspec
 import pytest
 import trio
 
-from app.http.edge import AsgiApp, Edge, Event, Receive, Scope, Send, request_id_of
+from app.http.asgi.edge import AsgiApp, AsgiEdge, Event, Receive, Scope, Send
+from app.http.edge import Edge, request_id_of
 from app.http.exchange import Headers
+from app.http.routes import Router
 from tests.app.http.harness import FakeWorld
 
 
@@ -27,7 +29,7 @@ async def run(app: AsgiApp, world: FakeWorld, **scope: Any) -> list[Event]:
         sent.append(event)
 
     whole: dict[str, Any] = {"type": "http", "path": "/", "headers": [], **scope}
-    await Edge(app, log=world.log)(whole, receive, send)
+    await AsgiEdge(app, Edge(Router(()), log=world.log))(whole, receive, send)
     return sent
 
 

@@ -12,9 +12,9 @@ from actors.authx.messages import Authorize, Register
 from actors.database.errors import ConnectionLost, DatabaseUnavailable, StatementError
 from actors.inventory.messages import GetInventory, PlaceOrder
 from actors.ticker.messages import GetWorld
+from app.http.asgi.quart_app import _own_error
 from app.http.endpoints import ENDPOINTS
 from app.http.errors import MalformedRequest
-from app.http.quart_app import _own_error
 from bus import Overloaded
 from tests.app.http.harness import (
     BEARER,

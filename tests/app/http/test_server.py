@@ -10,9 +10,9 @@ import pytest
 import trio
 
 from actors.ticker.messages import GetWorld, World
+from app.http.edge import make_edge
 from app.http.errors import HttpBindError
 from app.http.listeners import open_listeners
-from app.http.quart_app import create_app
 from app.http.server import serve_http
 from tests.app.http.harness import (
     NOW_MS,
@@ -43,9 +43,9 @@ async def test_port_in_use_is_one_clear_line() -> None:
     async with serving() as server:
         world = FakeWorld()
         settings = settings_with(port=server.port)
-        app = create_app(world.gateway(), settings, log=world.log)
+        edge = make_edge(world.gateway(), settings, log=world.log)
         with pytest.raises(HttpBindError) as error:
-            await serve_http(app, settings, shutdown=trio.sleep_forever, log=world.log)
+            await serve_http(edge, settings, shutdown=trio.sleep_forever, log=world.log)
         assert str(error.value) == (
             f"cannot listen on 127.0.0.1:{server.port}: Address already in use"
         )
@@ -178,7 +178,7 @@ async def test_shutdown_is_over_in_time_whatever_hangs(request_bytes: bytes) -> 
 async def test_shutdown_does_not_wait_for_a_client_that_never_reads() -> None:
     """A send that is stuck is broken off at the deadline of the shutdown, not at its own."""
     settings = settings_with(send_timeout_ms=60_000, shutdown_timeout_ms=150)
-    async with serving(settings=settings, wrap=lambda _: Flood()) as server:
+    async with serving(settings=settings, app=Flood()) as server:
         client = await server.connect(receive_buffer=4_096)
         await client.send(get())
         await trio.sleep(0.2)

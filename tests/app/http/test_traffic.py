@@ -10,8 +10,10 @@ import structlog
 import trio
 from structlog.testing import LogCapture
 
+from app.http.asgi.edge import AsgiEdge
 from app.http.edge import Edge
 from app.http.instruments import AccessLog, Instruments
+from app.http.routes import Router
 from app.http.traffic import Traffic
 from app.http.trail import Trail
 from app.logs import bind_handled, handling
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-    from app.http.edge import AsgiApp, Event, Receive, Scope, Send
+    from app.http.asgi.edge import AsgiApp, Event, Receive, Scope, Send
 
 
 async def through(app: AsgiApp, instruments: Instruments, log: Any = None, **scope: Any) -> None:
@@ -43,8 +45,8 @@ async def through(app: AsgiApp, instruments: Instruments, log: Any = None, **sco
         "client": ("192.0.2.7", 1),
         **scope,
     }
-    edge = Edge(app, log=log or FakeWorld().log, instruments=instruments)
-    await edge(whole, receive, send)
+    edge = Edge(Router(()), log=log or FakeWorld().log, instruments=instruments)
+    await AsgiEdge(app, edge)(whole, receive, send)
 
 
 def answering(status: int, *, route: str = "/x", after_s: float = 0) -> AsgiApp:

@@ -16,8 +16,8 @@ from wsproto.events import CloseConnection, Ping, TextMessage
 from actors.inventory.events import LedgerAdvanced
 from actors.inventory.messages import GetEvents
 from actors.inventory.views import ChangeView, EventPage, LedgerEntry, StockView
+from app.http.edge import make_edge
 from app.http.instruments import Instruments
-from app.http.quart_app import create_app
 from app.http.server import serve_http
 from app.http.streams import Streams, StreamSettings
 from bus import Message, Topic
@@ -329,21 +329,21 @@ async def streaming(
     ledger = Ledger(world)
     gateway = world.gateway()
     instruments = instruments or Instruments()
-    app = create_app(gateway, settings, log=world.log, instruments=instruments)
+    edge = make_edge(gateway, settings, log=world.log, instruments=instruments)
     all_streams = Streams(
         gateway,
         streams or StreamSettings(),
         rng=random.Random(5),
         log=world.log,
-        gate=app.gate,
-        policy=app.policy,
+        gate=edge.gate,
+        policy=edge.policy,
         instruments=instruments,
     )
     stop, stopped = trio.Event(), trio.Event()
 
     async def serve(*, task_status: trio.TaskStatus[int]) -> None:
         await serve_http(
-            app,
+            edge,
             settings,
             shutdown=stop.wait,
             log=world.log,

@@ -11,8 +11,8 @@ import trio
 from actors.authx.errors import InvalidToken
 from actors.authx.messages import Authorize, ListSessions
 from actors.inventory.errors import RulesetMismatch
+from app.http.asgi.protocol import HttpProtocol
 from app.http.direct import DirectConnection
-from app.http.protocol import HttpProtocol
 from app.http.streams import StreamSettings
 from tests.app.http.harness import SETTINGS, FakeWorld, get
 from tests.app.http.harness import serving as serving_requests

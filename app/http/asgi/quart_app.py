@@ -1,4 +1,4 @@
-"""Quart's routes, made from the table of endpoints; the only module that knows Quart."""
+"""Quart's routes, made of the edge's; the only module that knows Quart."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, RequestTim
 from werkzeug.exceptions import MethodNotAllowed as RoutingMethodNotAllowed
 from werkzeug.exceptions import NotFound as RoutingNotFound
 
-from app.http.edge import Edge
-from app.http.endpoints import ENDPOINTS
+from app.http.asgi.edge import AsgiEdge
 from app.http.errors import (
     BodyTimeout,
     HttpError,
@@ -22,24 +21,20 @@ from app.http.errors import (
     PayloadTooLarge,
 )
 from app.http.exchange import NO_CONTENT, Headers, HttpRequest
-from app.http.gate import Gate
-from app.http.pipeline import Pipeline
-from app.http.policy import Policy
-from app.http.routes import PARAMETER, make_router
+from app.http.problems import problem_of
+from app.http.routes import PARAMETER
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable
 
     from quart.wrappers import BaseRequestWebsocket
-    from structlog.typing import FilteringBoundLogger
     from werkzeug.routing import MapAdapter
 
-    from app.gateway import Gateway
-    from app.http.arrival import Arrival
-    from app.http.edge import AsgiApp
-    from app.http.endpoint import Endpoint
+    from app.http.asgi.arrival import Arrival
+    from app.http.asgi.edge import AsgiApp
+    from app.http.edge import Edge
     from app.http.exchange import HttpResponse
-    from app.http.instruments import Instruments
+    from app.http.gate import Gate
     from app.http.routes import Route
     from app.http.settings import HttpSettings
     from app.http.trail import Trail
@@ -62,22 +57,10 @@ class _App(QuartTrio):
         )
 
 
-def create_app(
-    gateway: Gateway,
-    settings: HttpSettings,
-    *,
-    log: FilteringBoundLogger,
-    endpoints: Sequence[Endpoint] = ENDPOINTS,
-    instruments: Instruments | None = None,
-) -> Edge:
-    """Make the ASGI application that serves a table of endpoints.
+def create_app(edge: Edge, settings: HttpSettings) -> AsgiEdge:
+    """Make the ASGI application that answers by the routes of an edge.
 
-    It needs no lifespan: no actor lives in it. Whoever serves it may answer by its `Edge.router`
-    instead, which gives the same answers.
-
-    Raises:
-        ValueError: a row of the table contradicts itself.
-        TypeError: a row's types cannot be described.
+    It needs no lifespan: no actor lives in it.
     """
     app = _App(__name__, static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
@@ -85,15 +68,11 @@ def create_app(
     # A send has its deadline in the connection.
     app.config["RESPONSE_TIMEOUT"] = None
     app.url_map.merge_slashes = False
-    gate = Gate(settings, log=log)
-    pipeline = Pipeline(gateway, log=log, gate=gate)
-    metrics = None if instruments is None else instruments.metrics
-    router = make_router(pipeline, endpoints, metrics=metrics)
-    for number, route in enumerate(router.routes):
+    for number, route in enumerate(edge.router.routes):
         app.add_url_rule(
             PARAMETER.sub(r"<\g<name>>", route.path),
             endpoint=f"route {number}",
-            view_func=_view(route, gate),
+            view_func=_view(route, edge.gate),
             methods=[route.method],
             provide_automatic_options=False,
         )
@@ -102,25 +81,16 @@ def create_app(
         own = _own_error(error, settings)
         if isinstance(error, RoutingNotFound | RoutingMethodNotAllowed):
             try:
-                gate.arrive(_trail().client)
+                edge.gate.arrive(_trail().client)
             except HttpError as refusal:
                 own = refusal
-        return _quart_response(pipeline.refuse(own, _request_id()))
+        problem = problem_of(own)
+        if problem.unforeseen:
+            edge.failed(_trail().request_id, own)
+        return _quart_response(problem.response())
 
     app.register_error_handler(Exception, refuse)
-    policy = Policy.of(
-        security_headers=settings.security_headers,
-        tls=settings.tls is not None,
-        origins=settings.cors_origins,
-    )
-    return Edge(
-        cast("AsgiApp", app),
-        log=log,
-        instruments=instruments,
-        router=router,
-        policy=policy,
-        gate=gate,
-    )
+    return AsgiEdge(cast("AsgiApp", app), edge)
 
 
 def _view(route: Route, gate: Gate) -> Callable[..., Awaitable[Response]]:
@@ -157,10 +127,6 @@ async def _body() -> bytes:
     if fault is not None:
         raise fault
     return body
-
-
-def _request_id() -> str:
-    return _trail().request_id
 
 
 def _trail() -> Trail:

@@ -16,9 +16,9 @@ from hypercorn.events import Closed, RawData, Updated
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.typing import ConnectionState, LifespanState
 
+from app.http.asgi.protocol import HttpProtocol
 from app.http.cancellation import split_failure
 from app.http.head import HeadLimits
-from app.http.protocol import HttpProtocol
 from app.http.sockets import LINGER_BYTES_MAX, LINGER_S, SEND_BYTES_MAX, reset_on_close
 from app.http.streams.takeover import take_over
 from app.http.streams.wire import ClientGone

@@ -17,7 +17,7 @@ from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.typing import ConnectionState
 
-from app.http.arrival import Arrival
+from app.http.asgi.arrival import Arrival
 from app.http.direct.body import ChunkedBody
 from app.http.edge import request_id_of
 from app.http.errors import HttpError, MalformedRequest

@@ -1,0 +1,90 @@
+"""What the connections that Hypercorn drives have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
+from hypercorn.logging import Logger
+from hypercorn.trio.worker_context import WorkerContext
+
+from app.http.asgi.connection import Connection
+from app.http.asgi.quart_app import create_app
+from app.http.edge import Edge
+
+if TYPE_CHECKING:
+    import trio
+    from hypercorn.typing import ASGIFramework
+    from structlog.typing import FilteringBoundLogger
+
+    from app.http.asgi.edge import AsgiApp
+    from app.http.refusals import Refusals
+    from app.http.settings import HttpSettings
+    from app.http.streams import Streams
+
+# A connection is closed when it is idle or wrong, not because it has served many requests.
+_REQUESTS_PER_CONNECTION_MAX = 2**62
+
+
+class HypercornLane:
+    """Serves an ASGI application, or by Quart what an edge has routes for."""
+
+    def __init__(
+        self,
+        served: Edge | AsgiApp,
+        settings: HttpSettings,
+        *,
+        refusals: Refusals,
+        streams: Streams | None,
+        log: FilteringBoundLogger,
+    ) -> None:
+        app = create_app(served, settings) if isinstance(served, Edge) else served
+        self._app = ASGIWrapper(cast("ASGIFramework", app))
+        self._config = _hypercorn_config(settings, log)
+        self._context = WorkerContext(None)
+        self._settings = settings
+        self._refusals = refusals
+        self._streams = streams
+        self._log = log
+
+    def connect(self, stream: trio.SocketStream, client: str, early: bytes = b"") -> Connection:
+        """Make what serves ``stream``, a client's of this address, of which ``early`` was read."""
+        return Connection(
+            stream,
+            self._app,
+            config=self._config,
+            context=self._context,
+            settings=self._settings,
+            refusals=self._refusals,
+            log=self._log,
+            streams=self._streams,
+            client=client,
+            early=early,
+        )
+
+    async def stop(self) -> None:
+        """Have every connection's next answer be its last."""
+        await self._context.terminated.set()
+
+
+class _HypercornLog(Logger):
+    """Carries what Hypercorn's own machinery reports into the program's log."""
+
+    def __init__(self, config: Config, log: FilteringBoundLogger) -> None:
+        super().__init__(config)
+        self._log = log
+
+    async def exception(self, message: str, *args: Any, **kwargs: Any) -> None:  # noqa: ARG002
+        self._log.error("asgi_failed", message=message, exc_info=True)
+
+
+def _hypercorn_config(settings: HttpSettings, log: FilteringBoundLogger) -> Config:
+    config = Config()
+    config.include_server_header = False
+    config.h11_max_incomplete_size = settings.max_header_bytes
+    config.keep_alive_max_requests = _REQUESTS_PER_CONNECTION_MAX
+    config.accesslog = None
+    config.errorlog = None
+    config._log = _HypercornLog(config, log)  # noqa: SLF001 - the one way to give it a logger
+    return config
