@@ -29,6 +29,8 @@ from app.assembly import STORAGE_REPLY_S, Assembly, wall_clock
 from app.garbage import rare_collections
 from app.gateway import Gateway
 from app.http.edge import make_edge
+from app.http.endpoints import ENDPOINTS
+from app.http.openapi import with_openapi
 from app.http.server import serve_http
 from app.http.streams import Streams
 from app.log_lines import writing_behind
@@ -330,7 +332,9 @@ class _Program:
             peek_inventory=sources.inventories.peek,
             operations=self._watch.overview(sources, self._ruleset, streams_now, wall_clock),
         )
-        edge = make_edge(gateway, http, log=self._log, instruments=instruments)
+        edge = make_edge(
+            gateway, http, with_openapi(ENDPOINTS), log=self._log, instruments=instruments
+        )
         streams = Streams(
             gateway,
             settings.stream_settings(self._config),

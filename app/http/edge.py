@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import trio
 
 from app.http.cancellation import split_failure
-from app.http.endpoints import ENDPOINTS
 from app.http.errors import HttpError
 from app.http.gate import Gate
 from app.http.instruments import Instruments, NoRequestTracer
@@ -145,16 +144,16 @@ class Edge:
 def make_edge(
     gateway: Gateway,
     settings: HttpSettings,
+    endpoints: Sequence[Endpoint],
     *,
     log: FilteringBoundLogger,
-    endpoints: Sequence[Endpoint] = ENDPOINTS,
     instruments: Instruments | None = None,
 ) -> Edge:
     """Make the edge of a server that answers by a table of endpoints.
 
     Raises:
-        ValueError: a row of the table contradicts itself.
-        TypeError: a row's types cannot be described.
+        ValueError: a row of the table contradicts itself or another.
+        TypeError: the type of a row's query is not a struct.
     """
     gate = Gate(settings, log=log)
     pipeline = Pipeline(gateway, log=log, gate=gate)

@@ -8,10 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from app.etags import is_held
-from app.http.endpoints import ENDPOINTS
 from app.http.errors import MethodNotAllowed, NotFound
 from app.http.exchange import NOT_MODIFIED, HttpResponse
-from app.http.openapi import with_openapi
 from app.http.pipeline import bind
 from app.pages import load_site
 
@@ -130,7 +128,7 @@ class Router:
 
 def make_router(
     pipeline: Pipeline,
-    endpoints: Sequence[Endpoint] = ENDPOINTS,
+    endpoints: Sequence[Endpoint],
     *,
     metrics: MetricsPage | None = None,
 ) -> Router:
@@ -138,9 +136,9 @@ def make_router(
 
     Raises:
         ValueError: a row of the table contradicts itself or another.
-        TypeError: a row's types cannot be described.
+        TypeError: the type of a row's query is not a struct.
     """
-    routes = [_endpoint_route(pipeline, endpoint) for endpoint in with_openapi(endpoints)]
+    routes = [_endpoint_route(pipeline, endpoint) for endpoint in endpoints]
     routes += [
         Route("GET", path, PAGES, _file_response(file)) for path, file in load_site().items()
     ]

@@ -56,6 +56,7 @@ from app.gateway import Gateway
 from app.http.edge import make_edge
 from app.http.endpoints import ENDPOINTS
 from app.http.instruments import Instruments
+from app.http.openapi import with_openapi
 from app.http.server import serve_http
 from app.http.settings import HttpSettings
 from app.http.traffic import Traffic
@@ -87,6 +88,9 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 WHEN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 NOW_MS = 1_772_366_400_000
 """World time of `WHEN`."""
+
+TABLE = with_openapi(ENDPOINTS)
+"""The table of the contract; to describe it takes longer than most tests do."""
 
 SETTINGS = HttpSettings(
     port=0,
@@ -472,7 +476,7 @@ async def serving(
     world: FakeWorld | None = None,
     settings: HttpSettings = SETTINGS,
     *,
-    endpoints: Sequence[Endpoint] = ENDPOINTS,
+    endpoints: Sequence[Endpoint] = TABLE,
     app: AsgiApp | None = None,
     traffic: Traffic | None = None,
     instruments: Instruments | None = None,
@@ -484,7 +488,7 @@ async def serving(
     instruments = instruments or Instruments(traffic)
     stop, stopped = trio.Event(), trio.Event()
     gateway = world.gateway(settings.reply_timeout_ms / 1000)
-    edge = make_edge(gateway, settings, log=world.log, endpoints=endpoints, instruments=instruments)
+    edge = make_edge(gateway, settings, endpoints, log=world.log, instruments=instruments)
 
     async def serve(*, task_status: trio.TaskStatus[int]) -> None:
         await serve_http(

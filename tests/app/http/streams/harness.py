@@ -26,6 +26,7 @@ from tests.app.http.harness import (
     INVENTORY,
     NOW_MS,
     SETTINGS,
+    TABLE,
     TOKEN,
     FakeWorld,
     changed,
@@ -329,7 +330,7 @@ async def streaming(
     ledger = Ledger(world)
     gateway = world.gateway()
     instruments = instruments or Instruments()
-    edge = make_edge(gateway, settings, log=world.log, instruments=instruments)
+    edge = make_edge(gateway, settings, TABLE, log=world.log, instruments=instruments)
     all_streams = Streams(
         gateway,
         streams or StreamSettings(),
