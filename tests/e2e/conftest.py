@@ -26,7 +26,7 @@ def place() -> Iterator[Path]:
         yield directory
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(postgres: PostgresServer) -> Iterator[Server]:
     """Run the one server of all tests that do not need one of their own.
 
