@@ -86,6 +86,11 @@ _END_OTHER_SESSIONS = "delete from sessions where account_id = $1 and session_id
 
 _ERASE = "delete from accounts where account_id = $1 and password_hash = $2"
 
+_ERASE_NAMED = """
+delete from accounts where username_key = $1
+returning account_id, username, role, suspended_at, created_at, must_change_password
+"""
+
 _SET_ROLE = """
 update accounts set role = $2 where username_key = $1
 returning account_id, username, role, suspended_at, created_at, must_change_password
@@ -242,6 +247,18 @@ def erase_account(account_id: str, *, verified_hash: str) -> Script[None]:
             await notify(session, account_id)
         if left is not None:
             raise InvalidCredentials
+
+    return script
+
+
+def erase_named(username_key: str, *, audit: AuditEntry) -> Script[Account]:
+    """Remove an account by its username, as `erase_account`; the script raises `UnknownAccount`."""
+
+    async def script(session: Session) -> Account:
+        async with session.transaction():
+            account = _known(await session.fetchrow(_ERASE_NAMED, username_key))
+            await announce(session, audit, account.account_id)
+        return account
 
     return script
 

@@ -131,6 +131,26 @@ async def set_suspended(
     return await connection.run(script, timeout_s=_TIMEOUT_S)
 
 
+async def erase_account(
+    connection: Connection,
+    username: str,
+    *,
+    now: datetime,
+    actor: str = _COMMAND_LINE,
+    reason: str = "",
+) -> Account:
+    """Remove an account and everything that it owns, for good; give what it was.
+
+    The audit log keeps its id, not its name.
+
+    Raises: as `set_role`.
+    """
+    parsed = parse_username(username)
+    audit = _audit("account-erased", now, actor, reason)
+    script = account_store.erase_named(parsed.key, audit=audit)
+    return await connection.run(script, timeout_s=_TIMEOUT_S)
+
+
 async def list_accounts(connection: Connection) -> list[Account]:
     """Tell all accounts, oldest first; raises `DatabaseError`."""
     return await connection.run(account_store.list_accounts(), timeout_s=_TIMEOUT_S)

@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 @click.group()
 def accounts() -> None:
-    """Make, promote, suspend and list accounts, and reset their passwords.
+    """Make, promote, suspend, erase and list accounts, and reset their passwords.
 
     Works beside a running server, which hears of each change at once, and without one.
     """
@@ -142,6 +142,27 @@ def suspend(username: str, config_file: Path | None) -> None:
 def resume(username: str, config_file: Path | None) -> None:
     """Let a suspended account log in again."""
     _set_suspended(username, config_file, suspended=False)
+
+
+@accounts.command()
+@click.argument("username")
+@click.option("--yes", is_flag=True, help="Do not ask whether it is meant.")
+@config_option
+def erase(username: str, config_file: Path | None, *, yes: bool) -> None:
+    """Remove an account and everything that it owns, for good.
+
+    Nobody can bring it back, but from a backup. `holdfast export --account` keeps what is there.
+    """
+    if not yes:
+        question = f"Erase {username} and everything that it owns, for good?"
+        click.confirm(question, abort=True, err=True)
+
+    async def work(connection: Connection) -> Account:
+        return await operator.erase_account(connection, username, now=datetime.now(UTC))
+
+    with expected_failures():
+        account = _run(read_config(config_file), username, work)
+    click.echo(f"{account.username} is erased ({account.account_id})")
 
 
 @accounts.command(name="list")

@@ -31,8 +31,8 @@ def export(username: str, config_file: Path | None) -> None:
 
     The account, its sessions without their secrets, its inventory, orders, ledger, transfers and
     the answers to its commands, and what the audit log says of it. Works beside a running server;
-    everything is of one moment. To erase an account instead, its owner calls DELETE
-    /v1/accounts/me.
+    everything is of one moment. To erase the account there is `holdfast accounts erase`; its owner
+    calls DELETE /v1/accounts/me.
     """
     with expected_failures():
         config = read_config(config_file)

@@ -211,6 +211,36 @@ async def test_operator_reset_is_for_accounts_that_are_there(database_dsn: str) 
         assert await audit_of(running, account.account_id) == []
 
 
+async def test_operator_erases_an_account_from_a_live_server(database_dsn: str) -> None:
+    """Its tokens end, its name is free, and the audit log has it without the name."""
+    async with running_authx(database_dsn) as running, connected(running) as connection:
+        await running.wait_listening()
+        account, tokens = await running.newcomer()
+        await running.authorize(tokens)
+        gone = await operator.erase_account(
+            connection, account.username.upper(), now=running.clock.now, reason="asked for it"
+        )
+        assert gone.account_id == account.account_id
+
+        async def is_refused() -> bool:
+            try:
+                await running.authorize(tokens)
+            except InvalidToken:
+                return True
+            return False
+
+        await running.wait_until(is_refused)
+        with pytest.raises(InvalidToken):
+            await running.ask(Refresh(tokens.refresh_token))
+        with pytest.raises(UnknownAccount):
+            await running.ask(GetAccount(account.account_id))
+        assert await audit_of(running, account.account_id) == [
+            ("command line", "account-erased", "asked for it", {}, running.clock.now)
+        ]
+        with pytest.raises(UnknownAccount):
+            await operator.erase_account(connection, account.username, now=running.clock.now)
+
+
 async def test_operator_suspension_during_logins_leaves_no_session(database_dsn: str) -> None:
     """However a login and a suspension interleave, no session of the account is left."""
     async with running_authx(database_dsn) as running, connected(running) as connection:

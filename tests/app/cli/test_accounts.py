@@ -131,9 +131,31 @@ def test_accounts_reset_password_shows_another_once() -> None:
     assert row("walda")[1:3] == ["admin", "active"]
 
 
+def test_accounts_erase_asks_first() -> None:
+    """Whoever does not say yes has changed nothing."""
+    create("wenzel")
+    for answer in ("n\n", ""):
+        refused = accounts("erase", "wenzel", stdin=answer)
+        assert refused.exit_code == 1
+        assert "Erase wenzel and everything that it owns, for good?" in refused.stderr
+    assert row("wenzel")[2] == "active"
+    assert accounts("erase", "WENZEL", stdin="y\n").output.endswith(")\n")
+    assert "wenzel" not in accounts("list").output
+
+
+def test_accounts_erase_is_for_a_suspended_account_too() -> None:
+    """With --yes nobody is asked; the name is free again."""
+    create("werner")
+    accounts("suspend", "werner")
+    result = accounts("erase", "werner", "--yes")
+    assert result.output.startswith("werner is erased (")
+    assert create("werner").exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "stdin", "complaint"),
     [
+        (("erase", "nobody", "--yes"), None, "holdfast: there is no account 'nobody'"),
         (("reset-password", "nobody"), None, "holdfast: there is no account 'nobody'"),
         (("promote", "nobody"), None, "holdfast: there is no account 'nobody'"),
         (("suspend", "nobody"), None, "holdfast: there is no account 'nobody'"),
