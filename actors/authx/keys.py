@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyseto
 
@@ -144,16 +144,8 @@ def read_keyring(path: Path) -> KeyRing:
         FileNotFoundError: there is no such file.
         KeyRingError: others may read it, or it is not a key file.
     """
-    try:
-        return KeyRing.parse(_read_private(path))
-    except UnicodeDecodeError:
-        raise KeyRingError(f"key file {path}: it is not a text file") from None
-    except KeyRingError as error:
-        raise KeyRingError(f"key file {path}: {error}") from None
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise KeyRingError(f"key file {path}: {error.strerror}") from error
+    with _naming(path):
+        return KeyRing.parse(_read_private(path).text)
 
 
 def create_key_file(path: Path) -> bool:
@@ -166,7 +158,7 @@ def create_key_file(path: Path) -> bool:
         KeyRingError: it cannot be written.
     """
     content = f"{_HEADER}{_new_key_line()}\n".encode()
-    draft = _draft_of(path)
+    draft = path.with_name(_draft_of(path.name))
     try:
         try:
             _write_new(draft, content)
@@ -194,19 +186,42 @@ def rotate_key_file(path: Path, *, now: datetime, refresh_s: int) -> date:
     path = path.resolve()
     removable = (now + timedelta(seconds=refresh_s) + _UNTIL_RESTARTED).date()
     note = f"# This one made tokens until {now.date()}. It may be removed from {removable} on."
-    with _alone_in(path):
-        read_keyring(path)
+    with _naming(path), _alone_in(path.parent) as folder:
+        old = _read_private(path.name, folder=folder)
+        KeyRing.parse(old.text)
+        lines = old.text.splitlines()
+        top = next(at for at, line in enumerate(lines) if _has_key(line))
+        lines[top:top] = [_new_key_line(), note]
+        content = "".join(f"{line}\n" for line in lines).encode()
+        if len(content) > _FILE_BYTES_MAX:
+            raise KeyRingError("no room for one more key: remove old ones")
         try:
-            lines = _read_private(path).splitlines()
-            top = next(at for at, line in enumerate(lines) if _has_key(line))
-            lines[top:top] = [_new_key_line(), note]
-            content = "".join(f"{line}\n" for line in lines).encode()
-            if len(content) > _FILE_BYTES_MAX:
-                raise KeyRingError(f"key file {path}: no room for one more key: remove old ones")
-            _replace(path, content)
+            _replace(path.name, folder, content, like=old.status)
         except OSError as error:
-            raise KeyRingError(f"key file {path}: cannot be replaced: {error.strerror}") from error
+            raise KeyRingError(f"cannot be replaced: {error.strerror}") from error
     return removable
+
+
+class _Opened(NamedTuple):
+    """What a private file said, and the status of the very file that was read."""
+
+    text: str
+    status: os.stat_result
+
+
+@contextmanager
+def _naming(path: Path) -> Generator[None]:
+    """Make of whatever is wrong a `KeyRingError` with the file's path; let a missing file pass."""
+    try:
+        yield
+    except UnicodeDecodeError:
+        raise KeyRingError(f"key file {path}: it is not a text file") from None
+    except KeyRingError as error:
+        raise KeyRingError(f"key file {path}: {error}") from error.__cause__
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise KeyRingError(f"key file {path}: {error.strerror}") from error
 
 
 def _parse_key(line: str, number: int) -> TokenKey:
@@ -219,10 +234,16 @@ def _parse_key(line: str, number: int) -> TokenKey:
         raise KeyRingError(f"line {number}: {error}") from None
 
 
-def _read_private(path: Path) -> str:
-    """Read a small text file that is its owner's alone, judging the file that was opened."""
+def _read_private(path: Path | str, *, folder: int | None = None) -> _Opened:
+    """Read a small text file that is its owner's alone, judging the file that was opened.
+
+    In ``folder``, which is open, ``path`` must not be a link.
+    """
     # Without O_NONBLOCK a FIFO in the file's place would hold the program up for ever.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+    if folder is not None:
+        flags |= os.O_NOFOLLOW
+    descriptor = os.open(path, flags, dir_fd=folder)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -232,21 +253,34 @@ def _read_private(path: Path) -> str:
             raise KeyRingError(f"its permissions are {mode:04o}, they must be 0600 at most")
         if status.st_size > _FILE_BYTES_MAX:
             raise KeyRingError(f"it is larger than {_FILE_BYTES_MAX} bytes")
-        return os.read(descriptor, _FILE_BYTES_MAX).decode("ascii")
+        return _Opened(os.read(descriptor, _FILE_BYTES_MAX).decode("ascii"), status)
     finally:
         os.close(descriptor)
 
 
-def _write_new(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+def _write_new(
+    path: Path | str,
+    content: bytes,
+    *,
+    like: os.stat_result | None = None,
+    folder: int | None = None,
+) -> None:
+    """Write a new private file, with the owner and permissions of another where it is given."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o600, dir_fd=folder)
     with open(descriptor, "wb") as file:  # noqa: PTH123 - Path cannot open a descriptor
+        if like is not None:
+            # By the descriptor: by now a link may be in the file's place.
+            if (like.st_uid, like.st_gid) != (os.geteuid(), os.getegid()):
+                os.fchown(descriptor, like.st_uid, like.st_gid)
+            os.fchmod(descriptor, stat.S_IMODE(like.st_mode))
         file.write(content)
         file.flush()
         os.fsync(descriptor)
 
 
-def _draft_of(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+def _draft_of(name: str) -> str:
+    return f".{name}.{secrets.token_hex(8)}"
 
 
 def _new_key_line() -> str:
@@ -258,38 +292,30 @@ def _has_key(line: str) -> bool:
 
 
 @contextmanager
-def _alone_in(path: Path) -> Generator[None]:
-    """Keep others that rotate the same file waiting.
-
-    Raises:
-        KeyRingError: its directory cannot be opened.
-    """
-    try:
-        descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise KeyRingError(f"key file {path}: {error.strerror}") from error
+def _alone_in(folder: Path) -> Generator[int]:
+    """Open a folder, and keep others that rotate a file in it waiting."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 
 
-def _replace(path: Path, content: bytes) -> None:
-    status = path.stat()
-    draft = _draft_of(path)
+def _replace(name: str, folder: int, content: bytes, *, like: os.stat_result) -> None:
+    """Put a new file in another's place, with its owner: root rotates for a server's user.
+
+    The folder may be that user's, who must get nothing by it that he does not have: all happens
+    in the folder that was opened, whatever stands at its path by now.
+    """
+    draft = _draft_of(name)
     try:
-        _write_new(draft, content)
-        # What root rotates for a server must still be that server's to read.
-        if (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
-            os.chown(draft, status.st_uid, status.st_gid)
-        draft.chmod(stat.S_IMODE(status.st_mode))
-        draft.replace(path)
+        _write_new(draft, content, like=like, folder=folder)
+        os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
     finally:
-        draft.unlink(missing_ok=True)
-    sync_directory(path.parent)
+        with suppress(FileNotFoundError):
+            os.unlink(draft, dir_fd=folder)
+    os.fsync(folder)
 
 
 def _link_new(draft: Path, path: Path) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import secrets
 import stat
 import threading
 from datetime import UTC, date, datetime
@@ -208,19 +210,92 @@ def test_keyring_rotation_keeps_permissions_owner_and_link(
     path = key_file(tmp_path, ONE, 0o400)
     link = tmp_path / "link"
     link.symlink_to("keys")
-    given: list[tuple[int, int]] = []
+    given: list[tuple[int, int, int]] = []
 
-    def chown(_path: Path, uid: int, gid: int) -> None:
-        given.append((uid, gid))
+    def fchown(descriptor: int, uid: int, gid: int) -> None:
+        given.append((uid, gid, os.fstat(descriptor).st_size))
 
     owner = path.stat()
     monkeypatch.setattr(os, "geteuid", lambda: owner.st_uid + 1)
-    monkeypatch.setattr(os, "chown", chown)
+    monkeypatch.setattr(os, "fchown", fchown)
     rotate_key_file(link, now=NOW, refresh_s=MONTH_S)
-    assert given == [(owner.st_uid, owner.st_gid)]
+    assert given == [(owner.st_uid, owner.st_gid, 0)]
     assert link.is_symlink()
     assert stat.S_IMODE(path.stat().st_mode) == 0o400
     assert len(read_keyring(path).keys) == 2
+
+
+def test_keyring_rotation_changes_no_file_that_a_link_leads_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who owns the folder may put a link in the draft's place: what it leads to stays as it is."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    path = key_file(folder, ONE, 0o400)
+    other = tmp_path / "other"
+    other.write_text("another's")
+    other.chmod(0o644)
+    changed: list[object] = []
+    sync = os.fsync
+
+    def swap(descriptor: int) -> None:
+        for draft in folder.glob(".keys.*"):
+            draft.unlink()
+            draft.symlink_to(other)
+        sync(descriptor)
+
+    def chown(path: Path, *_: object, **__: object) -> None:
+        changed.append(path)
+
+    def fchown(_descriptor: int, _uid: int, _gid: int) -> None:
+        pass
+
+    owner = path.stat().st_uid
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    monkeypatch.setattr(os, "fchown", fchown)
+    monkeypatch.setattr(os, "chown", chown)
+    monkeypatch.setattr(os, "fsync", swap)
+    rotate_key_file(path, now=NOW, refresh_s=MONTH_S)
+    assert path.is_symlink()
+    assert changed == []
+    assert stat.S_IMODE(other.stat().st_mode) == 0o644
+    assert other.read_text() == "another's"
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_keyring_rotation_writes_where_it_has_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """A link that takes the folder's place leads the new file nowhere else."""
+    folder, moved, other = (tmp_path / name for name in ("folder", "moved", "other"))
+    folder.mkdir()
+    other.mkdir()
+    path = key_file(folder, ONE)
+    (other / "keys").write_text("another's")
+    lock, make = fcntl.flock, secrets.token_bytes
+
+    def swap() -> None:
+        if not moved.exists():
+            folder.rename(moved)
+            folder.symlink_to(other)
+
+    def swap_and_lock(descriptor: int, operation: int) -> None:
+        swap()
+        lock(descriptor, operation)
+
+    def swap_and_make(length: int) -> bytes:
+        swap()
+        return make(length)
+
+    if moment == "before":
+        monkeypatch.setattr(fcntl, "flock", swap_and_lock)
+    else:
+        monkeypatch.setattr(secrets, "token_bytes", swap_and_make)
+    rotate_key_file(path, now=NOW, refresh_s=MONTH_S)
+    assert [entry.name for entry in other.iterdir()] == ["keys"]
+    assert (other / "keys").read_text() == "another's"
+    assert [entry.name for entry in moved.iterdir()] == ["keys"]
+    assert len(read_keyring(moved / "keys").keys) == 2
 
 
 def test_keyring_rotations_at_once_lose_no_key(tmp_path: Path) -> None:
