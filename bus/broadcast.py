@@ -171,10 +171,9 @@ class Bus:
                 if not subscription.has_room():
                     routes.refused += 1
                     raise Overloaded(f"a buffer for topic {topic.value!r} is full")
-        if reply is not None and count:
-            reply.sent_to(count)
+        sending = reply.sent_to(count) if reply is not None and count else 0
         for subscription in reached:
-            subscription.put(message, routes.delivery)
+            subscription.put(message, routes.delivery, sending)
         routes.count(key, count)
         return count
 
@@ -331,8 +330,8 @@ class Bus:
     async def _send_in_slices(self, message: Message) -> int:
         routes = self._state.routes[message.topic]
         reached = tuple(routes.reached_by(message.key))
-        if message.reply is not None:
-            message.reply.sent_to(len(reached))
+        reply = message.reply
+        sending = 0 if reply is None else reply.sent_to(len(reached))
         delivered = refused = 0
         try:
             for start in range(0, len(reached), FAN_OUT_SLICE):
@@ -342,14 +341,14 @@ class Bus:
                     if routes.delivery is Delivery.QUEUED and not subscription.has_room():
                         refused += 1
                         continue
-                    subscription.put(message, routes.delivery)
+                    subscription.put(message, routes.delivery, sending)
                     delivered += 1
                 await trio.lowlevel.checkpoint()
         finally:
             routes.count(message.key, delivered, refused)
-            if message.reply is not None:
+            if reply is not None:
                 for _ in range(len(reached) - delivered):
-                    message.reply.drop()
+                    reply.drop(sending)
         if refused:
             msg = f"{refused} of {len(reached)} buffers were full"
             raise Overloaded(msg)

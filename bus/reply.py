@@ -90,13 +90,22 @@ class Reply(Generic[T]):
         pending, self._pending = self._pending, None
         return pending is not None and pending.settle(_ERROR, error)
 
-    def sent_to(self, holders: int) -> None:
-        """Say how many subscriptions hold the message now, and nobody else (called by the bus)."""
+    def sent_to(self, holders: int) -> int:
+        """Say how many subscriptions hold the message now, and nobody else (called by the bus).
+
+        Gives the number of this sending, by which each of them drops it.
+        """
         self._holders = holders
         self.sendings += 1
+        return self.sendings
 
-    def drop(self) -> None:
-        """Give the message up unanswered on behalf of one of its holders (called by the bus)."""
+    def drop(self, sending: int) -> None:
+        """Give the message up unanswered on behalf of one of its holders (called by the bus).
+
+        Who has it by an earlier sending is no holder, and changes nothing.
+        """
+        if sending != self.sendings:
+            return
         self._holders -= 1
         if self._holders <= 0:
             self.close()

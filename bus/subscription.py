@@ -9,7 +9,7 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import trio
 
@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 
 _IN_HAND_PRUNED_FROM = 8
 
+_Waiting = tuple["Message", int]
+"""A message, and which sending of its reply has brought it here."""
+
 _Held = tuple["weakref.ref[Reply[Any]]", int]
-"""A reply of a message that was received, and how often it had been sent by then."""
+"""A reply of a message that was received, and which sending of it has brought it here."""
 
 
 class Subscription:
@@ -62,10 +65,10 @@ class Subscription:
         self.interests = interests
         self._max = max_buffer_size
         self._on_close = on_close
-        self._queue: deque[Message] | None = None
-        self._urgent: Message | None = None
-        self._tick: Message | None = None
-        self._event: Message | None = None
+        self._queue: deque[_Waiting] | None = None
+        self._urgent: _Waiting | None = None
+        self._tick: _Waiting | None = None
+        self._event: _Waiting | None = None
         # Whether any of the three is there: one look, and the queue costs no more than that.
         self._overtaken = False
         self._waiter: trio.lowlevel.Task | None = None
@@ -84,16 +87,19 @@ class Subscription:
         """Whether a queued message would be taken now."""
         return self._queue is None or len(self._queue) < self._max
 
-    def put(self, message: Message, delivery: Delivery) -> None:
-        """Take a message as its topic's policy says; the caller has checked `has_room`."""
+    def put(self, message: Message, delivery: Delivery, sending: int = 0) -> None:
+        """Take a message as its topic's policy says; the caller has checked `has_room`.
+
+        ``sending`` is the number that `Reply.sent_to` gave, where it has a reply.
+        """
         if delivery is Delivery.QUEUED:
             queue = self._queue
             if queue is None:
                 queue = self._queue = deque()
-            queue.append(message)
+            queue.append((message, sending))
             self._peak = max(self._peak, len(queue))
         else:
-            self._overtake(message, delivery)
+            self._overtake((message, sending), delivery)
         self._wake()
 
     def end(self) -> None:
@@ -165,8 +171,10 @@ class Subscription:
             yield
         finally:
             in_hand, self._in_hand = self._in_hand, []
-            for reply in _still_held(in_hand):
-                reply.drop()
+            for held, sending in in_hand:
+                reply = held()
+                if reply is not None:
+                    reply.drop(sending)
 
     def drop(self, message: Message) -> None:
         """Give up a message that was received here, unanswered: others may hold it still."""
@@ -176,7 +184,7 @@ class Subscription:
         held = (weakref.ref(reply), reply.sendings)
         if held in self._in_hand:
             self._in_hand.remove(held)
-            reply.drop()
+            reply.drop(reply.sendings)
 
     def is_empty(self) -> bool:
         """Whether nothing waits in the buffer."""
@@ -191,9 +199,8 @@ class Subscription:
         waiting = [*(self._queue or ()), self._event, self._tick, self._urgent]
         self._queue = self._event = self._tick = self._urgent = None
         self._overtaken = False
-        for message in waiting:
-            if message is not None and message.reply is not None:
-                message.reply.drop()
+        for each in waiting:
+            _give_up(each)
         self._wake()
 
     async def aclose(self) -> None:
@@ -211,49 +218,46 @@ class Subscription:
         )
 
     def _pop(self) -> Message | None:
-        message: Message | None
         if self._overtaken:
-            message = self._pop_overtaking()
+            message, sending = self._pop_overtaking()
         elif self._queue:
-            message = self._queue.popleft()
+            message, sending = self._queue.popleft()
         elif self._closed:
             raise trio.ClosedResourceError
         elif self._sending_over:
             raise trio.EndOfChannel
         else:
             return None
-        if message is not None and message.reply is not None:
-            self._hold(message.reply)
+        if message.reply is not None:
+            self._hold(message.reply, sending)
         return message
 
-    def _overtake(self, message: Message, delivery: Delivery) -> None:
+    def _overtake(self, new: _Waiting, delivery: Delivery) -> None:
         """Put a message into the one place of its topic."""
         self._overtaken = True
         if delivery is Delivery.URGENT:
-            old, self._urgent = self._urgent, message
-        elif message.topic is Topic.TICK:
-            old, self._tick = self._tick, message
+            old, self._urgent = self._urgent, new
+        elif new[0].topic is Topic.TICK:
+            old, self._tick = self._tick, new
         else:
-            old, self._event = self._event, message
+            old, self._event = self._event, new
         if old is not None:
             self.replaced += 1
-            if old.reply is not None:
-                old.reply.drop()
+            _give_up(old)
 
-    def _pop_overtaking(self) -> Message | None:
-        """Take what comes before the queue."""
-        message: Message | None
+    def _pop_overtaking(self) -> _Waiting:
+        """Take what comes before the queue; there is something."""
         if self._urgent is not None:
-            message, self._urgent = self._urgent, None
+            taken, self._urgent = self._urgent, None
         elif self._tick is not None:
-            message, self._tick = self._tick, None
+            taken, self._tick = self._tick, None
         else:
-            message, self._event = self._event, None
+            taken, self._event = cast("_Waiting", self._event), None
         self._overtaken = not (self._urgent is self._tick is self._event is None)
-        return message
+        return taken
 
-    def _hold(self, reply: Reply[Any]) -> None:
-        self._in_hand.append((weakref.ref(reply), reply.sendings))
+    def _hold(self, reply: Reply[Any], sending: int) -> None:
+        self._in_hand.append((weakref.ref(reply), sending))
         if len(self._in_hand) > self._in_hand_max:
             self._in_hand = [
                 (weakref.ref(reply), reply.sendings) for reply in _still_held(self._in_hand)
@@ -275,6 +279,14 @@ class Subscription:
         if self._waiter is not None:
             task, self._waiter = self._waiter, None
             trio.lowlevel.reschedule(task)
+
+
+def _give_up(waiting: _Waiting | None) -> None:
+    """Drop what nobody here will receive."""
+    if waiting is not None:
+        message, sending = waiting
+        if message.reply is not None:
+            message.reply.drop(sending)
 
 
 def _still_held(in_hand: Iterable[_Held]) -> Iterator[Reply[Any]]:

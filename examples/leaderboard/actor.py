@@ -94,8 +94,7 @@ class Leaderboard:
 
     def _refuse(self, message: Message) -> None:
         self._log.error("message_not_understood", topic=message.topic.value)
-        if message.reply is not None:
-            message.reply.drop()
+        self._subscription.drop(message)
 
     # --8<-- [start:refresh]
     async def _try_to_refresh(self, board: _Board) -> None:

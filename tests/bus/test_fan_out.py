@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from itertools import pairwise
 
 import pytest
@@ -146,3 +147,33 @@ async def test_fan_out_counts_an_unclaimed_key_once() -> None:
     await bus.send(Message(Topic.TASK, 1, "nobody's"))
     counts = bus.statistics().topics[Topic.TASK]
     assert (counts.sent, counts.unclaimed, counts.delivered) == (1, 1, MANY)
+
+
+@pytest.mark.parametrize("room", [True, False])
+async def test_fan_out_question_that_is_sent_on_meanwhile_is_held_by_whom_that_reaches(
+    *, room: bool
+) -> None:
+    """What still comes of the first sending, or does not, is no longer anybody's to end."""
+    bus = open_broadcast_channel()
+    crowd = [bus.subscribe(Interest(Topic.TASK), buffer=1) for _ in range(MANY)]
+    last = bus.subscribe(Interest(Topic.AUTH), buffer=1)
+    if not room:
+        crowd[-1].put(Message(Topic.TASK, "old"), Topic.TASK.delivery)
+    reply, pending = bus.open_reply()
+
+    async def send_on() -> None:
+        message = await crowd[0].receive()
+        bus.send_nowait(Message(Topic.AUTH, message.body, reply=message.reply))
+        assert crowd[-1].is_empty() is room
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(send_on)
+        await trio.testing.wait_all_tasks_blocked()
+        with nullcontext() if room else pytest.raises(Overloaded):
+            await bus.send(Message(Topic.TASK, "question", reply=reply))
+    for each in crowd:
+        each.close()
+    assert not reply.settled
+    last.close()
+    with pytest.raises(ActorStopped):
+        await pending.wait(5)

@@ -325,7 +325,7 @@ class FakeWorld:
             if answer is SILENT:
                 self.held.append(message)
             elif answer is DROPPED:
-                message.reply.drop()
+                subscription.drop(message)
             elif isinstance(answer, Exception):
                 message.reply.fail(answer)
             else:
