@@ -15,7 +15,9 @@ after a mistake it waits at most the longest delay, which nobody else's attempts
 comes from the attacker's own address waits as he does, and sessions that are open are not touched.
 
 Registrations have a count of their own, by address: each of them costs a hash as a login does, so
-all are counted, whatever comes of them, and delayed in the same way.
+all are counted, also those of a name that is taken, and delayed in the same way.
+
+What came to no verdict, such as by a lost database, is taken back, and prolongs no delay either.
 """
 
 from __future__ import annotations
@@ -39,9 +41,10 @@ _EXPONENT_MAX = 30
 
 @dataclass(slots=True)
 class _Window:
-    """The failures of one key since ``started_s``, the last of them at ``last_s``."""
+    """The failures of one key since ``started_s``: the last at ``last_s``, after ``before_s``."""
 
     started_s: float
+    before_s: float
     last_s: float
     failures: int = 0
 
@@ -87,16 +90,18 @@ class _Failures(Generic[K]):
         if window is None:
             if len(self._windows) >= self._keys_max:
                 del self._windows[next(iter(self._windows))]
-            window = self._windows[key] = _Window(now_s, now_s)
+            window = self._windows[key] = _Window(now_s, now_s, now_s)
         window.failures += 1
-        window.last_s = now_s
+        window.before_s, window.last_s = window.last_s, now_s
 
-    def take_back(self, key: K, failures: int) -> None:
-        """Count some failures no more."""
+    def take_back(self, key: K, failures: int = 1, *, begun_s: float | None = None) -> None:
+        """Count some failures no more; the one of ``begun_s`` is the last one no more either."""
         window = self._windows.get(key)
         if window is None:
             return
         window.failures -= failures
+        if window.last_s == begun_s:
+            window.last_s = window.before_s
         if window.failures <= 0:
             del self._windows[key]
 
@@ -160,11 +165,19 @@ class AttemptLimit:
         Failures elsewhere, and at other users, still count: a right password of one's own is no
         way to go on guessing others'.
         """
-        self._forget(user, address, max(1, self._both.count((user, address))))
+        failures = max(1, self._both.count((user, address)))
+        self._both.take_back((user, address), failures)
+        self._users.take_back(user, failures)
+        self._addresses.take_back(address, failures)
 
-    def withdraw(self, user: str, address: str) -> None:
-        """Take back an attempt that came to no verdict, such as by a lost database."""
-        self._forget(user, address, 1)
+    def withdraw(self, user: str, address: str, begun_s: float) -> None:
+        """Take back an attempt that came to no verdict, such as by a lost database.
+
+        ``begun_s`` is the time that `begin` was called with.
+        """
+        self._both.take_back((user, address), begun_s=begun_s)
+        self._users.take_back(user, begun_s=begun_s)
+        self._addresses.take_back(address, begun_s=begun_s)
 
     def begin_registration(self, address: str, now_s: float) -> None:
         """Count a registration before it is made; what is refused is not counted.
@@ -181,16 +194,11 @@ class AttemptLimit:
             raise TooManyAttempts(math.ceil(wait_s))
         registrations.add(address, now_s)
 
-    def withdraw_registration(self, address: str) -> None:
-        """Take back a registration that came to nothing, such as by a lost database."""
-        self._registrations.take_back(address, 1)
+    def withdraw_registration(self, address: str, begun_s: float) -> None:
+        """Take back a registration that came to no verdict, as `withdraw` does an attempt."""
+        self._registrations.take_back(address, begun_s=begun_s)
 
     def __len__(self) -> int:
         """Tell how many windows are kept, of all counts."""
         counts = (self._both, self._users, self._addresses, self._registrations)
         return sum(len(windows) for windows in counts)
-
-    def _forget(self, user: str, address: str, failures: int) -> None:
-        self._both.take_back((user, address), failures)
-        self._users.take_back(user, failures)
-        self._addresses.take_back(address, failures)

@@ -97,11 +97,12 @@ class AccountService:
         """Create a player's account; what is refused has cost no hash, but for a lost race."""
         username = parse_new_username(request.username)
         self._passwords.check(request.password)
-        self._attempts.begin_registration(request.address, trio.current_time())
+        begun_s = trio.current_time()
+        self._attempts.begin_registration(request.address, begun_s)
         try:
             account = await self._make_player(username, request.password, slot)
         except DatabaseError:
-            self._attempts.withdraw_registration(request.address)
+            self._attempts.withdraw_registration(request.address, begun_s)
             raise
         self._log.info("account_created", account_id=account.account_id)
         return account
@@ -278,12 +279,12 @@ class AccountService:
             TooManyAttempts: it is too soon after others; nothing was looked up or hashed.
             InvalidCredentials: unknown, wrong or suspended.
         """
-        user, address = attempt.user, attempt.address
-        self._attempts.begin(user, address, trio.current_time())
+        user, address, begun_s = attempt.user, attempt.address, trio.current_time()
+        self._attempts.begin(user, address, begun_s)
         try:
             credentials = await self._connections.run(find)
         except DatabaseError:
-            self._attempts.withdraw(user, address)
+            self._attempts.withdraw(user, address, begun_s)
             raise
         matches = await slot.matches(
             None if credentials is None else credentials.password_hash, attempt.password

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -170,12 +171,50 @@ def test_attempts_without_a_verdict_are_taken_back() -> None:
     limit = limit_of(attempts_per_user=1, attempts_per_address=1)
     for now in range(5):
         limit.begin("ada", HOME, now)
-        limit.withdraw("ada", HOME)
-    limit.withdraw("ada", HOME)
-    limit.withdraw("nobody", ELSEWHERE)
+        limit.withdraw("ada", HOME, now)
+    limit.withdraw("ada", HOME, 4)
+    limit.withdraw("nobody", ELSEWHERE, 4)
     assert len(limit) == 0
     assert refused_for_s(limit, "ada", HOME, 5) is None
     assert refused_for_s(limit, "ada", HOME, 5) == 1
+
+
+def test_attempt_that_was_taken_back_prolongs_nothing() -> None:
+    """The delay runs on from the last attempt that counts, past the free ones as before."""
+    limit = limit_of(attempts_per_user=1, attempts_per_address=1)
+    assert heard(limit, "ada", HOME, 4) == [0, 1, 3]
+    assert refused_for_s(limit, "ada", HOME, 3.0) == 4
+    for now in (7.0, 7.5):
+        limit.begin("ada", HOME, now)
+        assert refused_for_s(limit, "ada", HOME, now) == 8
+        limit.withdraw("ada", HOME, now)
+    assert refused_for_s(limit, "bob", HOME, 7.9) is None
+
+
+def test_attempt_that_is_taken_back_late_leaves_the_delay_of_a_later_one() -> None:
+    """What was begun meanwhile, and counts, holds back as long as ever."""
+    limit = limit_of(attempts_per_user=2)
+    limit.begin("ada", HOME, 0.0)
+    limit.begin("ada", HOME, 0.5)
+    limit.begin("ada", HOME, 1.5)
+    limit.withdraw("ada", HOME, 0.5)
+    assert refused_for_s(limit, "ada", HOME, 1.6) == 1
+    assert refused_for_s(limit, "ada", HOME, 2.4) == 1
+    assert refused_for_s(limit, "ada", HOME, 2.5) is None
+
+
+def test_registration_that_was_taken_back_prolongs_nothing() -> None:
+    """As with attempts: who was not heard out may come again at once."""
+    limit = limit_of(registrations_per_address=1)
+    for now in (0.0, 1.0, 3.0):
+        limit.begin_registration(HOME, now)
+    for now in (7.0, 7.5):
+        limit.begin_registration(HOME, now)
+        limit.withdraw_registration(HOME, now)
+    limit.begin_registration(HOME, 7.6)
+    with pytest.raises(TooManyAttempts) as refusal:
+        limit.begin_registration(HOME, 7.7)
+    assert refusal.value.retry_after_s == 8
 
 
 def test_attempts_keep_a_bounded_number_of_windows() -> None:
@@ -231,4 +270,4 @@ def test_nobody_waits_longer_than_the_longest_delay_or_in_vain(
         if outcome == "succeed":
             limit.succeeded(user, address)
         elif outcome == "withdraw":
-            limit.withdraw(user, address)
+            limit.withdraw(user, address, now)

@@ -97,11 +97,13 @@ async def test_registrations_hold_nobody_back_from_logging_in(database_dsn: str)
 
 
 async def test_registration_that_the_database_failed_does_not_count(
-    database_dsn: str, monkeypatch: pytest.MonkeyPatch
+    database_dsn: str, mock_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever tries again while the database is away is not held back when it is there again."""
     settings = replace(CHEAP, registrations_per_address=1)
     async with running_authx(database_dsn, settings) as running:
+        assert await refused_for_s(running, "first.of.home", HOME) is None
+        mock_clock.jump(1)
 
         def fail(_: str) -> Script[None]:
             async def script(_: object) -> None:
