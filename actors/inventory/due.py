@@ -13,7 +13,7 @@ import trio
 from actors.inventory.errors import InventoryError
 from actors.inventory.messages import Settle
 from actors.storage import Read, Row, StorageClient, StorageError
-from bus import BusError, Message, Topic
+from bus import BusError, Message, ReplyTimeout, Topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -140,6 +140,12 @@ class DueAccounts:
             try:
                 await pending.wait(max(0.0, deadline - trio.current_time()))
                 settled += 1
+            except ReplyTimeout:
+                # Of itself it would tell what was left of the wait for all of them.
+                self._not_settled(account_id, ReplyTimeout(f"no answer within {self._reply_s:g} s"))
             except (BusError, StorageError, InventoryError) as error:
-                self._log.warning("due_not_settled", account=account_id, error=str(error))
+                self._not_settled(account_id, error)
         return settled
+
+    def _not_settled(self, account_id: str, error: Exception) -> None:
+        self._log.warning("due_not_settled", account=account_id, error=str(error))

@@ -18,7 +18,7 @@ from actors.inventory.events import LedgerAdvanced, announce
 from actors.inventory.records import order_from_row
 from actors.inventory.work import Context, Work
 from actors.storage import StorageError
-from bus import BusError, Overloaded
+from bus import BusError, Overloaded, ReplyTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -163,6 +163,10 @@ class PassiveAccounts:
                 settled += len(works)
             except StorageError:
                 left.extend(work.account_id for work in works)
+            except ReplyTimeout:
+                # Of itself it would tell what was left of the wait for all of them.
+                silence = ReplyTimeout(f"no answer within {self._reply_s:g} s")
+                self._not_settled(len(works), silence)
             except BusError as error:
                 self._not_settled(len(works), error)
             # Also where it is not known whether it is durable: who follows asks, and finds out.

@@ -203,6 +203,21 @@ async def test_unit_of_unknown_outcome_is_done_once(autojump_clock: MockClock) -
         assert await world.replayed(ANN) == world.stored(ANN)
 
 
+async def test_units_without_an_answer_are_told_with_the_whole_wait(
+    autojump_clock: MockClock,
+) -> None:
+    """Several are waited for together: of each is told how long that was, none was left out."""
+    engine = Holding()
+    async with a_world(settings=AWAY, engine=engine) as world:
+        await ordered(world, *(account(number) for number in range(20)))
+        engine.through = trio.Event()
+        await trio.sleep(HUT_S + AWAY.reply_seconds_max)
+        told = [(event["accounts"], event["error"]) for event in world.events("due_not_settled")]
+        wait = f"no answer within {AWAY.reply_seconds_max:g} s"
+        assert told == [(16, wait), (4, wait)]
+        engine.through.set()
+
+
 async def test_what_storage_has_no_room_for_stays_due(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
