@@ -184,7 +184,9 @@ def rotate_key_file(path: Path, *, now: datetime, refresh_s: int) -> date:
         KeyRingError: it cannot be used or replaced, or has no room for one more key.
     """
     path = path.resolve()
-    removable = (now + timedelta(seconds=refresh_s) + _UNTIL_RESTARTED).date()
+    last = now + _UNTIL_RESTARTED + timedelta(seconds=refresh_s)
+    # The last token runs out in the course of a day: the next one is the first without any.
+    removable = (last + timedelta(days=1)).date()
     note = f"# This one made tokens until {now.date()}. It may be removed from {removable} on."
     with _naming(path), _alone_in(path.parent) as folder:
         old = _read_private(path.name, folder=folder)

@@ -7,7 +7,7 @@ import os
 import secrets
 import stat
 import threading
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -183,7 +183,7 @@ def test_keyring_rotation_puts_a_new_key_on_top_and_keeps_the_old(tmp_path: Path
     path = tmp_path / "keys"
     before = load_or_create_keyring(path)
     text, token = issue_refresh_token(before, "01890a5d-ac96-774b-bcce-b302099a8057")
-    assert rotate_key_file(path, now=NOW, refresh_s=MONTH_S) == date(2030, 3, 3)
+    assert rotate_key_file(path, now=NOW, refresh_s=MONTH_S) == date(2030, 3, 4)
     after = read_keyring(path)
     assert [key.key_id for key in after.keys][1:] == [before.first.key_id]
     assert after.first.key_id != before.first.key_id
@@ -200,7 +200,19 @@ def test_keyring_rotation_notes_when_the_old_key_may_go(tmp_path: Path) -> None:
     remark, empty, new, note, *old = path.read_text().splitlines()
     assert (remark, empty, old) == ("# mine", "", [f"{ONE},{TWO}"])
     assert new.startswith("k4.local.")
-    assert note == "# This one made tokens until 2030-01-31. It may be removed from 2030-03-03 on."
+    assert note == "# This one made tokens until 2030-01-31. It may be removed from 2030-03-04 on."
+
+
+@pytest.mark.parametrize("hour", [0, 23])
+def test_keyring_rotation_names_a_day_without_tokens_of_the_old_key(
+    tmp_path: Path, hour: int
+) -> None:
+    """A server that is restarted a day later made the last ones then: they run out before."""
+    path = key_file(tmp_path, ONE)
+    now = NOW.replace(hour=hour, minute=59)
+    day = rotate_key_file(path, now=now, refresh_s=MONTH_S)
+    last = now + timedelta(days=1, seconds=MONTH_S)
+    assert timedelta(0) < datetime.combine(day, time(), UTC) - last <= timedelta(days=1)
 
 
 def test_keyring_rotation_keeps_permissions_owner_and_link(
