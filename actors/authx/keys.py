@@ -107,15 +107,18 @@ class KeyRing:
     def parse(cls, text: str) -> KeyRing:
         """Read a ring from a key file's text; in place of line ends it may have commas.
 
+        A line that begins with ``#`` is passed over whole, with the commas that it has.
+
         Raises:
             KeyRingError: a line is no key, a key is there twice, or there is none.
         """
-        lines = [line.strip() for line in text.replace(",", "\n").splitlines()]
         return cls(
             tuple(
-                _parse_key(line, number)
-                for number, line in enumerate(lines, start=1)
-                if line and not line.startswith("#")
+                _parse_key(part.strip(), number)
+                for number, line in enumerate(text.splitlines(), start=1)
+                if _has_key(line)
+                for part in line.split(",")
+                if _has_key(part)
             )
         )
 

@@ -103,6 +103,7 @@ def test_keyring_file_may_be_read_only(tmp_path: Path) -> None:
     [
         ("", "there is no key"),
         ("# nothing but words\n\n", "there is no key"),
+        (f"# ours, {ONE}\n  # theirs,{TWO}", "there is no key"),
         ("hunter2", "line 1 is not a key"),
         (f"{ONE}\nk4.public.AAAA", "line 2 is not a key"),
         ("k4.local.AAAA", "line 1: a key must have 32 bytes, this one has 3"),
@@ -195,10 +196,10 @@ def test_keyring_rotation_puts_a_new_key_on_top_and_keeps_the_old(tmp_path: Path
 
 def test_keyring_rotation_notes_when_the_old_key_may_go(tmp_path: Path) -> None:
     """The note stands above the key that it is about, below the file's own remarks."""
-    path = key_file(tmp_path, f"# mine\n\n{ONE},{TWO}\n")
+    path = key_file(tmp_path, f"# mine, and not yours\n\n{ONE},{TWO}\n")
     rotate_key_file(path, now=NOW, refresh_s=MONTH_S)
     remark, empty, new, note, *old = path.read_text().splitlines()
-    assert (remark, empty, old) == ("# mine", "", [f"{ONE},{TWO}"])
+    assert (remark, empty, old) == ("# mine, and not yours", "", [f"{ONE},{TWO}"])
     assert new.startswith("k4.local.")
     assert note == "# This one made tokens until 2030-01-31. It may be removed from 2030-03-04 on."
 
