@@ -306,6 +306,20 @@ async def test_actor_drains_its_buffer_when_the_shutdown_overtakes_it(database_d
             await pending[1].wait(5)
 
 
+async def test_actor_that_has_ended_lets_nobody_wait(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Whoever asks after the shutdown learns at once that there will be no answer."""
+    database, bus = FakeDatabase(), open_broadcast_channel()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(authx_on(database, bus).run)
+        end(bus)
+    began = trio.current_time()
+    with pytest.raises(ActorStopped):
+        await bus.ask(Topic.AUTH, GetAccount("ada"), timeout_s=20)
+    assert trio.current_time() == began
+
+
 async def test_actor_returns_when_the_bus_is_gone(autojump_clock: trio.testing.MockClock) -> None:
     """Where nobody can send any more there is nothing left to do."""
     database, bus = FakeDatabase(), open_broadcast_channel()

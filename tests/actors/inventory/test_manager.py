@@ -213,3 +213,16 @@ async def test_whoever_asks_after_the_end_learns_at_once(
         with pytest.raises(ActorStopped):
             await world.bus.ask(Topic.TASK, GetInventory(CAT), key=key, timeout_s=20)
         assert trio.current_time() == began
+
+
+@pytest.mark.parametrize("key", [CAT, COURIER_KEY])
+async def test_whoever_asks_what_is_not_understood_learns_at_once(
+    key: str, autojump_clock: MockClock
+) -> None:
+    """Neither the manager nor the courier lets anybody wait for the next message."""
+    async with a_world() as world:
+        began = trio.current_time()
+        with pytest.raises(ActorStopped):
+            await world.bus.ask(Topic.TASK, object(), key=key, timeout_s=20)
+        assert trio.current_time() == began
+        assert len(world.events("message_not_understood")) == 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from actors.inventory import COURIER_KEY, InventoriesSettings
+from actors.inventory import InventoriesSettings
 from actors.inventory.errors import (
     IdempotencyKeyReused,
     InsufficientResources,
@@ -20,7 +20,7 @@ from actors.inventory.errors import (
     UnknownTransfer,
 )
 from actors.inventory.messages import GetTransfer, ListTransfers, SendTransfer
-from bus import ActorStopped, BusError, ReplyTimeout, Topic
+from bus import ActorStopped, BusError, ReplyTimeout
 from tests.actors.inventory.world import TOWN, Tampered, World, a_world, account, ruleset
 
 if TYPE_CHECKING:
@@ -382,14 +382,3 @@ async def test_transfer_is_found_by_both_sides_alone(autojump_clock: MockClock) 
 
 async def _send(world: World, sender: str, receiver: str, key: str) -> None:
     await world.send(sender, receiver, key=key, gold=1)
-
-
-async def test_courier_tells_at_once_that_it_does_not_understand(
-    autojump_clock: MockClock,
-) -> None:
-    """Whoever sends it something else does not wait for the next message."""
-    async with a_world() as world:
-        began = trio.current_time()
-        with pytest.raises(ActorStopped):
-            await world.bus.ask(Topic.TASK, object(), key=COURIER_KEY, timeout_s=20)
-        assert trio.current_time() == began
