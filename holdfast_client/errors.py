@@ -14,7 +14,7 @@
         ├── NotFound             404
         ├── Refused              409: the rules or the state of the world forbid it
         ├── InvalidRequest       422 (errors: field and message of each)
-        ├── TooManyAttempts      429: passwords were tried too often (retry_after_s)
+        ├── TooManyAttempts      429: too many passwords or registrations (retry_after_s)
         ├── TooManyRequests      429 else: requests, or event streams (retry_after_s)
         └── ServerBusy           503 and 504: overloaded, or its database is away
 

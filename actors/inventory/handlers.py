@@ -20,7 +20,6 @@ from actors.inventory.handlers_transfers import (
 )
 from actors.inventory.messages import (
     CancelOrder,
-    Forget,
     Freeze,
     GetEvents,
     GetForecast,
@@ -30,7 +29,6 @@ from actors.inventory.messages import (
     GetQuote,
     GetTransfer,
     Grant,
-    InventoryMessage,
     ListOrders,
     ListTransfers,
     PlaceOrder,
@@ -39,6 +37,7 @@ from actors.inventory.messages import (
     Settle,
     TakeBackTransfer,
     Thaw,
+    WorkMessage,
 )
 from actors.inventory.records import Answered
 from actors.inventory.views import Cancelled, InventoryView, LedgerPage, OrderView, Placed
@@ -50,7 +49,7 @@ if TYPE_CHECKING:
     from actors.storage import Row
 
 
-def carry_out(work: Work, body: InventoryMessage) -> object:
+def carry_out(work: Work, body: WorkMessage) -> object:
     """Carry one message out; return its answer, a `LookUp`, or a `Dispatch`.
 
     Raises:
@@ -76,8 +75,6 @@ def carry_out(work: Work, body: InventoryMessage) -> object:
             unfreeze(work)
         case Settle():
             work.settle_if_due()
-        case Forget():
-            pass
         case _:
             return _for_owner(work, body)
     return None

@@ -173,7 +173,7 @@ class Forget(msgspec.Struct, frozen=True, gc=False):
     account_id: str
 
 
-InventoryMessage: TypeAlias = (
+WorkMessage: TypeAlias = (
     GetInventory
     | GetForecast
     | GetQuote
@@ -192,8 +192,10 @@ InventoryMessage: TypeAlias = (
     | Freeze
     | Thaw
     | Settle
-    | Forget
 )
+"""What is carried out on an inventory's state."""
+
+InventoryMessage: TypeAlias = WorkMessage | Forget
 
 
 class Deliver(msgspec.Struct, frozen=True, gc=False):
