@@ -333,7 +333,7 @@ class Inventory:
 def _apply(work: Work, message: Message) -> Answer:
     body = message.body
     try:
-        # The manager lets nothing but inventory messages through, and what is to be forgotten is.
+        # The manager lets only inventory messages through, and `_serve` has taken each `Forget`.
         return message.reply, carry_out(work, body)  # type: ignore[arg-type]
     except InventoryError as refusal:
         if isinstance(body, PlaceOrder | SendTransfer | Grant):
