@@ -30,6 +30,7 @@ from actors.database.dsn import socket_dsn
 from actors.database.errors import (
     AlreadyServed,
     DatabaseError,
+    DataDirectoryError,
     EmbeddedPostgresDied,
     EmbeddedPostgresError,
 )
@@ -95,7 +96,7 @@ class EmbeddedPostgres:
         self._lock: DirectoryLock | None = None
         self._process: trio.Process | None = None
         self._starting = trio.CancelScope()
-        self._stopping = self._ended = False
+        self._stopping = self._ended = self._has_served = False
 
     @property
     def dsn(self) -> str:
@@ -145,29 +146,32 @@ class EmbeddedPostgres:
     async def start(self) -> None:
         """Start the server and wait until it accepts connections; `stop` must follow.
 
-        A new data directory is made complete or not at all. A server that a killed Holdfast left
-        behind is stopped first.
+        A new cluster is made complete or not at all, and none in the place of one that was served:
+        its disk may come back. A server that a killed Holdfast left behind is stopped first.
 
         Raises:
             AlreadyServed: another process serves the data directory.
-            DataDirectoryError: the data directory cannot be used.
+            DataDirectoryError: the data directory cannot be used, or what was served is gone.
             EmbeddedPostgresError: the server cannot be started; the message says why.
         """
         cluster = self._cluster
         self._stopping = False
+        if self._has_served and not cluster.path.exists():
+            raise DataDirectoryError(cluster.path, "it is gone")
         await trio.to_thread.run_sync(cluster.make_data_dir)
         if self._lock is None:
             self._lock = await _lock_patiently(cluster)
         await self._stop_orphans()
         user = await trio.to_thread.run_sync(server_user, cluster.path)
         await trio.to_thread.run_sync(self._let_reach, user)
-        if not cluster.path.exists():
+        if not self._has_served and not cluster.path.exists():
             sync = self._settings["fsync"] != "off"
             await create_cluster(cluster, user, log=self._log, sync=sync)
         cluster.check_version()
         cluster.make_socket_dir(user)
         self._process = await self._spawn(user)
         await self._wait_ready(self._process)
+        self._has_served = True
         self._log.info("postgres_ready", pid=self._process.pid, data_dir=str(cluster.data_dir))
 
     async def stop(self, *, timeout_s: float = 2.0) -> None:

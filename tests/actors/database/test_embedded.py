@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -266,6 +267,44 @@ async def test_run_that_fails_after_a_kill_lets_nobody_in(data_dir: Path) -> Non
         with pytest.raises(AlreadyServed):
             DirectoryLock.acquire(data_dir / "holdfast.lock")
     del server._settings["shared_buffers"]
+    async with trio.open_nursery() as nursery:
+        await nursery.start(server.run)
+        assert await run_script(server.dsn, select_one) == 1
+        await server.stop()
+    assert not is_locked(data_dir / "holdfast.lock")
+
+
+@pytest.mark.parametrize("moved", [".", "postgres"])
+async def test_run_without_its_cluster_makes_no_other(
+    directory: Path, data_dir: Path, moved: str
+) -> None:
+    """A served world whose disk is gone is waited for: an empty one never takes its place."""
+    server = server_on(data_dir)
+    started = trio.Event()
+    place, away = trio.Path(data_dir / moved), trio.Path(directory / "away")
+
+    async def run_until_killed() -> None:
+        with pytest.raises(EmbeddedPostgresDied):
+            await server.run(task_status=_Status(started))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_until_killed)
+        await started.wait()
+        assert server.pid is not None
+        await place.rename(away)
+        os.kill(server.pid, signal.SIGKILL)
+    try:
+        for _ in range(2):
+            with pytest.raises(DataDirectoryError, match="postgres: it is gone"):
+                with trio.fail_after(10):
+                    await server.run()
+            assert not await place.exists()
+        if moved == "postgres":
+            assert names_in(data_dir) <= {"holdfast.lock", "postgres.log", "run"}
+    finally:
+        if await place.exists():
+            shutil.rmtree(place)
+        await away.rename(place)
     async with trio.open_nursery() as nursery:
         await nursery.start(server.run)
         assert await run_script(server.dsn, select_one) == 1
