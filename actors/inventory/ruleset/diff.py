@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
@@ -28,16 +29,14 @@ SECTIONS = (
 _Path: TypeAlias = tuple[str, ...]
 
 _TOLD_AS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "cost_growth": "cost",
-        "cost_rounding": "cost",
-        "duration": "duration_seconds",
-        "consumes": "produces",
-        "modifiers": "modifies",
-        "default": "value",
-    }
+    {"duration": "duration_seconds", "consumes": "produces", "default": "value"}
 )
 """Keys of the file by which a ruleset does not tell of itself, and those by which it does."""
+
+_WITH_OTHERS: Final = frozenset({"duration", "produces", "consumes", "balance", "capacity"})
+"""Keys whose formulas may name other assets; the tables show them with none of those built."""
+_NAME: Final = re.compile("[a-z][a-z0-9_]*")
+_LEVELED: Final = frozenset({"buildings", "technologies"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,19 +97,32 @@ def _untold(
 ) -> Iterator[Change]:
     """Give what differs in the files alone: what acts only together with others, or on nobody."""
     whole: set[tuple[str, str]] = set()
-    keys: set[tuple[str, str, str]] = set()
+    keys: set[_Path] = set()
     for each in told:
         if isinstance(each, Entry):
             whole.add((each.section, each.name))
         else:
-            keys.add((each.section, each.name, each.key.partition(".")[0]))
-    for path in dict.fromkeys([*was, *now]):
+            keys.add((each.section, each.name, each.key))
+    paths = dict.fromkeys([*was, *now])
+    others = frozenset(path[1] for path in paths if len(path) > 1 and path[0] in _LEVELED)
+    for path in paths:
         old, new = was.get(path), now.get(path)
+        if _canonical(old) == _canonical(new):
+            continue
         section, name, *rest = path if len(path) > 1 else ("ruleset", *path)
-        head = rest[0] if rest else "value"
-        is_told = (section, name) in whole or (section, name, _TOLD_AS.get(head, head)) in keys
-        if not is_told and _canonical(old) != _canonical(new):
+        head, *members = rest or ["value"]
+        key = _TOLD_AS.get(head, head)
+        places = [key, *(f"{key}.{member}" for member in members[:1])]
+        shows = any((section, name, place) in keys for place in places)
+        if head in _WITH_OTHERS and others & (_names(old) | _names(new)):
+            shows = False
+        if not shows and (section, name) not in whole:
             yield Change(section, name, ".".join(rest) or "value", None, old, new)
+
+
+def _names(value: object) -> set[str]:
+    """Return the names in a formula."""
+    return set(_NAME.findall(value)) if isinstance(value, str) else set()
 
 
 def _written(ruleset: Ruleset, other: Ruleset) -> dict[_Path, object]:

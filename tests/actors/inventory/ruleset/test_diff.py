@@ -141,6 +141,52 @@ def test_diff_tells_what_shows_in_no_table(
     assert found.changed == (told,)
 
 
+HUT = """
+[buildings.hut]
+cost = { gold = 5 }
+duration = { levels = [30, 60], times = "1" }
+produces = { gold = "7 * level", ore = "level + lore" }
+[technologies.lore]
+cost = { gold = 1 }
+duration = 40
+max_level = 1
+modifiers = [{ what = "production", resource = "ore", share = "0.1 * level" }]
+[resources.ore]
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "keys"),
+    [
+        (
+            'gold = "7 * level", ore = "level + lore"',
+            'gold = "8 * level", ore = "level + 50 * lore"',
+            {"produces.ore"},
+        ),
+        ('"7 * level"', '"8 * level + lore"', {"produces.gold"}),
+        (
+            'produces = { gold = "7 * level"',
+            'consumes = { gold = "100 * lore" }\nproduces = { gold = "8 * level"',
+            {"consumes.gold"},
+        ),
+        ("= 40", '= "41 / (1 + hut)"', {"duration"}),
+        ("gold = 1 }", "gold = 2 }\ncost_growth = 2", {"cost_growth"}),
+        ('share = "0.1 * level"', 'share = "0.2 * level", assets = ["hut"]', {"modifiers"}),
+        ('gold = "7 * level"', 'gold = "8 * level"', set[str]()),
+        ("[30, 60]", "[31, 61]", set[str]()),
+    ],
+)
+def test_diff_hides_nothing_behind_what_shows(
+    tmp_path: Path, old: str, new: str, keys: set[str]
+) -> None:
+    """Beside what shows in a table the files are told for what does not, and for that alone."""
+    found = difference(load(tmp_path, HUT), load(tmp_path, HUT.replace(old, new)))
+    shown = {"produces.gold", "duration_seconds", "cost.gold", "modifies"}
+    assert shown & {change.key for change in found.changed}
+    told = {change.key for change in found.changed if change.level is None}
+    assert told - {"modifies"} == keys
+
+
 def places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
     """Give the paths to all values of a file."""
     if path:
