@@ -15,6 +15,7 @@ from actors.failures import leaves
 from actors.inventory.ruleset import RulesetError
 from actors.supervisor import Escalation
 from app.config import ConfigError
+from app.printable import printable
 from app.rules_change import RulesChangeRefused
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ class Failure(click.ClickException):
     exit_code = 1
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Write the line to standard error."""
-        click.echo(f"holdfast: {self.message}", err=file is None, file=file)
+        """Write the line to standard error; it may quote what a terminal would obey."""
+        click.echo(f"holdfast: {printable(self.message)}", err=file is None, file=file)
 
 
 @contextmanager

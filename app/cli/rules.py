@@ -17,6 +17,7 @@ from actors.inventory.ruleset.check import warnings_of
 from actors.inventory.ruleset.description import count_row, level_row
 from actors.inventory.ruleset.diff import difference
 from app.cli.failures import expected_failures
+from app.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -207,15 +208,20 @@ def _print_report(
 ) -> None:
     console = Console(highlight=False)
     for problem in problems:
-        console.print(f"[bold red]problem[/]  {escape(str(problem))}", soft_wrap=True)
+        console.print(f"[bold red]problem[/]  {_shown(problem)}", soft_wrap=True)
     for warning in warnings:
-        console.print(f"[yellow]warning[/]  {escape(str(warning))}", soft_wrap=True)
+        console.print(f"[yellow]warning[/]  {_shown(warning)}", soft_wrap=True)
     if ruleset is None:
-        text = f"{escape(file)} cannot be used: {_counted(problems, 'problem')}"
+        text = f"{_shown(file)} cannot be used: {_counted(problems, 'problem')}"
         console.print(text, soft_wrap=True)
         return
-    text = f"{escape(file)} can be used, version {ruleset.version}: {len(ruleset.addresses)} assets"
+    text = f"{_shown(file)} can be used, version {ruleset.version}: {len(ruleset.addresses)} assets"
     console.print(f"{text}, {_counted(warnings, 'warning')}", soft_wrap=True)
+
+
+def _shown(text: object) -> str:
+    """Return a text for the console: it marks nothing up, and may quote what a file holds."""
+    return escape(printable(str(text)))
 
 
 def _print_rows(ruleset: Ruleset, asset: str, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -66,6 +66,16 @@ def test_check_finds_what_a_start_would_fail_for(place: Path, text: str, told: s
     assert [path.name for path in place.iterdir()] == ["config.toml"]
 
 
+@pytest.mark.parametrize("file", ["config.toml", "rules.toml"])
+def test_check_writes_nothing_that_a_terminal_obeys(place: Path, file: str) -> None:
+    """A key of a file may hold anything: what draws or moves is written as an escape."""
+    (place / "config.toml").write_text('[world]\nruleset = "rules.toml"\n')
+    (place / file).write_text('"a\\u001b]0;owned\\u0007" = 1\n')
+    line = refusal().removesuffix("\n")
+    assert line.isprintable()
+    assert r"a\x1b]0;owned\x07" in line
+
+
 def test_check_looks_for_what_traces_need(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Packages that are missing are missed now, and not by the server."""
     (place / "config.toml").write_text('[tracing]\nendpoint = "http://127.0.0.1:9/v1/traces"\n')

@@ -84,6 +84,16 @@ def test_rules_check_names_all_problems(bad: Path) -> None:
     assert "cannot be used: 2 problems" in result.stdout
 
 
+def test_rules_check_writes_no_line_of_the_file_s(tmp_path: Path) -> None:
+    """A key may hold anything: what a terminal obeys, or ends a line, is written as an escape."""
+    path = tmp_path / "a\u202e.toml"
+    path.write_text(r'"x\n\u001b]0;y\u0007rules.toml can be used" = 1', encoding="utf-8")
+    *problems, summary = run("check", path).stdout.splitlines()
+    assert all(line.startswith("problem") and line.isprintable() for line in problems)
+    assert r"x\n\x1b]0;y\x07rules.toml can be used" in problems[0]
+    assert r"a\u202e.toml cannot be used: 3 problems" in summary
+
+
 def test_rules_check_prints_json(good: Path, bad: Path) -> None:
     """Programs get the same findings as data, and the same exit status."""
     told = data("check", good)
