@@ -12,7 +12,7 @@ from actors.authx.errors import AuthxError
 from actors.authx.keys import KeyRingError
 from actors.database.errors import ConnectionLost, DatabaseError, StatementError
 from actors.failures import leaves
-from actors.inventory.ruleset import RulesetError
+from actors.inventory.ruleset import ParameterError, RulesetError
 from actors.supervisor import Escalation
 from app.config import ConfigError
 from app.printable import printable
@@ -64,6 +64,9 @@ def expected_failures(*also: type[Exception]) -> Generator[None]:
 def _explain(error: BaseException, also: tuple[type[Exception], ...]) -> str | None:
     """Say in one line what an expected error means; None where it is not expected."""
     match error:
+        case ParameterError():
+            # A check of the file would not show them.
+            text = f"{error.file}: {'; '.join(map(str, error.problems))}"
         case RulesetError():
             more = len(error.problems) - 1
             rest = f" (and {more} more: holdfast rules check {error.file})" if more else ""

@@ -17,7 +17,7 @@ from actors.database.errors import (
     DatabaseUnavailable,
     StatementError,
 )
-from actors.inventory.ruleset import Problem, RulesetError
+from actors.inventory.ruleset import ParameterError, Problem, RulesetError
 from app.cli.failures import Failure, expected_failures
 from app.config import ConfigError
 
@@ -66,6 +66,13 @@ def test_failures_of_a_ruleset_name_the_first_problem(
     """A ruleset may have many faults: the first one is told, and how to see the others."""
     line = told(RulesetError("mine.toml", problems))
     assert line.startswith(f"mine.toml: buildings.mine: unknown resource 'metl'{rest}")
+
+
+def test_failures_of_parameters_are_all_told() -> None:
+    """They are no faults of the file, so no check of it would show the others."""
+    problems = [Problem("parameters.foo", "unknown parameter 'foo'"), Problem("parameters.b", "y")]
+    line = told(ParameterError("mine.toml", problems))
+    assert line == "mine.toml: parameters.foo: unknown parameter 'foo'; parameters.b: y"
 
 
 def test_failures_that_postgresql_words_name_the_database() -> None:
