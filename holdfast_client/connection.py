@@ -39,7 +39,7 @@ _TEXT_MAX: Final = 200
 """How much of an unexpected answer is told."""
 
 _KEY: Final = re.compile(r"[!-~]{1,255}")
-_TOKEN: Final = re.compile(r"[!-~]*")
+_TOKEN: Final = re.compile(r"[!-~]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +203,7 @@ def bearer(token: str) -> dict[str, str]:
         InvalidArgument: no server can have given this token.
     """
     if _TOKEN.fullmatch(token) is None:
-        raise InvalidArgument("an access token consists of visible ASCII characters")
+        raise InvalidArgument("an access token has 1 or more visible ASCII characters")
     return {"Authorization": f"Bearer {token}"}
 
 

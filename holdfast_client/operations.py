@@ -12,6 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from holdfast_client import requests, types
+from holdfast_client.errors import InvalidArgument
 from holdfast_client.retry import Repeat
 from holdfast_client.types.accounts import SessionList
 from holdfast_client.types.admin import AccountOverview, AccountPage, AuditPage, EndedSessions
@@ -42,13 +43,23 @@ class Operation(Generic[T]):
     query: type[requests.Sent] | None = None
 
     def target(self, *values: str) -> str:
-        """Give the path with its parameters filled in, whatever they contain."""
+        """Give the path with its parameters filled in.
+
+        Raises:
+            InvalidArgument: a value would lead to another path (empty, ``.``, ``..``).
+        """
         parts = iter(values)
         steps = (
-            quote(next(parts), safe="") if step.startswith("{") else step
-            for step in self.path.split("/")
+            _step(next(parts)) if step.startswith("{") else step for step in self.path.split("/")
         )
         return "/".join(steps)
+
+
+def _step(value: str) -> str:
+    # Points are nothing to escape: whatever reads the path resolves them.
+    if value in {"", ".", ".."}:
+        raise InvalidArgument(f"no address can be made of {value!r}")
+    return quote(value, safe="")
 
 
 class Nothing(msgspec.Struct, frozen=True):

@@ -301,6 +301,35 @@ async def test_call_refuses_what_is_no_text() -> None:
     assert script.requests == []
 
 
+@on_both_backends()
+async def test_call_refuses_what_would_be_another_address() -> None:
+    """A name that a path takes for a folder is told at once: it would ask for something else."""
+    script = Script(problem(404, "unknown-asset"))
+    async with client(script) as opened:
+        session = opened.resume(msgspec.convert(tokens(1), SessionTokens))
+        for name in ("", ".", ".."):
+            with pytest.raises(InvalidArgument, match="no address"):
+                await session.quote(name)
+        with pytest.raises(NotFound):
+            await session.quote("...")
+    assert [each.url.path for each in script.requests] == ["/v1/inventory/quotes/..."]
+
+
+@on_both_backends()
+async def test_call_refuses_an_empty_token() -> None:
+    """It is no token of any server's, and no header could carry it."""
+    script = Script(problem(404, "unknown-asset"))
+    empty = msgspec.structs.replace(msgspec.convert(tokens(1), SessionTokens), access_token="")
+    async with client(script) as opened:
+        for call in (
+            lambda: opened.resume(empty).inventory(),
+            lambda: opened.resume(empty).events().__aenter__(),
+        ):
+            with pytest.raises(InvalidArgument, match="access token"):
+                await call()
+    assert script.requests == []
+
+
 @pytest.mark.parametrize("url", ["nonsense", "ftp://server", "http://", "http://[::1"])
 def test_client_refuses_what_is_no_address(url: str) -> None:
     """An address that is none is told at once."""
