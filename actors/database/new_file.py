@@ -74,11 +74,13 @@ def new_file(file: Path, *, overwrite: bool) -> Generator[NewFile]:
 
 
 def _remove_left_over(file: Path) -> None:
-    """Remove what processes that were killed have left of this file."""
+    """Remove what processes that were killed have left of this file, where that is allowed."""
     for part in file.parent.glob(f".{glob.escape(file.name)}.*.part"):
         pid = part.name.removesuffix(".part").rpartition(".")[2]
         if pid.isdecimal() and not is_alive(int(pid)):
-            part.unlink(missing_ok=True)
+            # Another user's, in a folder like /tmp, is not ours to remove, and in nobody's way.
+            with suppress(OSError):
+                part.unlink()
 
 
 def _exists(file: Path) -> BackupError:

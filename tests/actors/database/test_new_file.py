@@ -6,15 +6,12 @@ import errno
 import os
 import stat
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from actors.database.errors import BackupError
 from actors.database.new_file import new_file
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def write(file: Path, text: bytes, *, overwrite: bool = False) -> None:
@@ -79,6 +76,26 @@ def test_new_file_removes_what_a_killed_process_has_left_of_it(tmp_path: Path) -
         (tmp_path / name).write_bytes(b"another's")
     write(tmp_path / "file [a]", b"text")
     assert {path.name for path in tmp_path.iterdir()} == {*others, "file [a]"}
+
+
+def test_new_file_leaves_what_it_may_not_remove(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another user's killed process has left, as in a sticky folder, keeps nobody from one."""
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    part = tmp_path / f".file.{ended.pid}.part"
+    part.write_bytes(b"another user's")
+    unlink = Path.unlink
+
+    def unlink_own(path: Path, *, missing_ok: bool = False) -> None:
+        if path == part:
+            raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink_own)
+    write(tmp_path / "file", b"text")
+    assert {path.name for path in tmp_path.iterdir()} == {part.name, "file"}
 
 
 def test_new_file_on_a_full_disk_names_it(tmp_path: Path) -> None:
