@@ -178,7 +178,8 @@ def create_key_file(path: Path) -> bool:
 def rotate_key_file(path: Path, *, now: datetime, refresh_s: int) -> date:
     """Put a new key on top of those in a key file, which stay; give the day they may go.
 
-    That day, after which nobody has a token of theirs, is noted beside the one that was on top.
+    That day, from which on nobody has a token of theirs if the server is restarted within a day, is
+    noted beside the one that was on top. ``now`` is in UTC.
     The file is replaced whole, with its owner and permissions; it may be a link. Of two that
     rotate at once each adds a key.
 
@@ -190,7 +191,10 @@ def rotate_key_file(path: Path, *, now: datetime, refresh_s: int) -> date:
     last = now + _UNTIL_RESTARTED + timedelta(seconds=refresh_s)
     # The last token runs out in the course of a day: the next one is the first without any.
     removable = (last + timedelta(days=1)).date()
-    note = f"# This one made tokens until {now.date()}. It may be removed from {removable} on."
+    note = (
+        f"# This one was on top until {now:%Y-%m-%d %H:%M} UTC."
+        f" It may be removed from {removable} on if the server was restarted within a day."
+    )
     with _naming(path), _alone_in(path.parent) as folder:
         old = _read_private(path.name, folder=folder)
         KeyRing.parse(old.text)

@@ -27,8 +27,8 @@ def rotate(config_file: Path | None) -> None:
 
     From the next start of the server on the new key makes tokens. Those of the old keys are still
     good, so nobody has to log in again; the key file says beside each old key from which day on it
-    may be removed. After a theft that is not enough: delete the file instead, and everybody has to
-    log in again.
+    may be removed, if the server is restarted within a day. After a theft that is not enough:
+    delete the file instead, and everybody has to log in again.
     """
     with expected_failures():
         config = read_config(config_file)
@@ -47,6 +47,7 @@ def rotate(config_file: Path | None) -> None:
             ) from None
     click.echo(f"made     token key      {config.key_path}")
     click.echo(
-        "\nRestart the server to have it make tokens with it. Those of the old key stay good;"
-        f"\nit may be removed from the file from {removable} on."
+        "\nRestart the server within a day to have it make tokens with it. Those of the old key"
+        f"\nstay good; it may be removed from the file from {removable} on. If the restart comes"
+        "\nlater, so does that day."
     )

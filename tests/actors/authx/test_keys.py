@@ -201,7 +201,10 @@ def test_keyring_rotation_notes_when_the_old_key_may_go(tmp_path: Path) -> None:
     remark, empty, new, note, *old = path.read_text().splitlines()
     assert (remark, empty, old) == ("# mine, and not yours", "", [f"{ONE},{TWO}"])
     assert new.startswith("k4.local.")
-    assert note == "# This one made tokens until 2030-01-31. It may be removed from 2030-03-04 on."
+    assert note == (
+        "# This one was on top until 2030-01-31 12:00 UTC. It may be removed from 2030-03-04 on"
+        " if the server was restarted within a day."
+    )
 
 
 @pytest.mark.parametrize("hour", [0, 23])
