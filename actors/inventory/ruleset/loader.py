@@ -18,7 +18,7 @@ from actors.inventory.ruleset.document import (
 )
 from actors.inventory.ruleset.errors import ParameterError, Problem, RulesetError
 from actors.inventory.ruleset.exact import RESULT_MAX
-from actors.inventory.ruleset.names import SPEED, unknown
+from actors.inventory.ruleset.names import SPEED, speed_problems, unknown
 from actors.inventory.ruleset.schema import ParameterTable
 from actors.inventory.ruleset.texts import text_problems
 
@@ -42,7 +42,7 @@ def load_ruleset(source: str | Path, *, parameters: Mapping[str, float] | None =
     file, content = _read(source)
     data = parse_toml(content, file)
     # Not asked of an archive: what a world has run under it can always go on from.
-    unfit = list(text_problems(data))
+    unfit = [*text_problems(data), *speed_problems(data)]
     if unfit:
         raise RulesetError(file, unfit)
     return _compiled(data, parameters or {}, file=file, name=Path(file).stem)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 import keyword
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from actors.inventory.ruleset.errors import Problem
 from actors.inventory.ruleset.formula import FUNCTION_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
 
     from actors.inventory.ruleset.schema import Document
 
@@ -30,7 +30,7 @@ def name_problems(document: Document) -> list[Problem]:
     they do not, have one each.
     """
     problems: list[Problem] = []
-    taken = {} if SPEED in document.parameters else {SPEED: "the world parameter of every game"}
+    taken: dict[str, str] = {}
     sections: dict[str, Iterable[str]] = {
         "parameters": document.parameters,
         "resources": document.resources,
@@ -50,6 +50,24 @@ def name_problems(document: Document) -> list[Problem]:
     for name in document.queues:
         problems += _form_problems(name, f"queues.{name}")
     return problems
+
+
+def speed_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
+    """Give a problem for each name that is the world parameter's, where a file does not state it.
+
+    Where it does, `name_problems` tells. The data may have any shape yet.
+    """
+    if SPEED in _table(data, "parameters"):
+        return
+    for section in ("resources", "buildings", "technologies", "units"):
+        if SPEED in _table(data, section):
+            message = "the name is taken by the world parameter of every game"
+            yield Problem(f"{section}.{SPEED}", message)
+
+
+def _table(data: Mapping[str, Any], section: str) -> Mapping[str, Any]:
+    value = data.get(section)
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:

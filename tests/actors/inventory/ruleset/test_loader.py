@@ -114,6 +114,24 @@ def test_loader_lets_nothing_else_be_called_speed(tmp_path: Path, section: str) 
     }
 
 
+@pytest.mark.parametrize("section", ["resources", "units"])
+def test_loader_restores_what_is_called_speed(tmp_path: Path, section: str) -> None:
+    """A world that has run with such a name goes on from it: only a file may not give it."""
+    keys = "" if section == "resources" else "cost = { gold = 1 }\nduration = 1\n"
+    archive = load(tmp_path, f"{MINE}[{section}.ore]\n{keys}").archive
+    ruleset = restore_ruleset(archive.replace('"ore"', '"speed"'))
+    assert "speed" in ruleset.describe()[section]
+    assert ruleset.parameters == {"speed": 1}
+
+
+@pytest.mark.parametrize("text", ["units = 1", "parameters = 1\n[units.speed]", "speed = 1"])
+def test_loader_looks_for_speed_in_tables_alone(tmp_path: Path, text: str) -> None:
+    """A file of another shape is refused in lines as well."""
+    (tmp_path / "rules.toml").write_text(text)
+    with pytest.raises(RulesetError, match=r"rules\.toml: "):
+        load_ruleset(tmp_path / "rules.toml")
+
+
 def test_loader_refuses_bounds_that_leave_nothing(tmp_path: Path) -> None:
     """It is the bounds that are told, also where a value is set."""
     text = WIND.replace("min = 1", "min = 7") + MINE
