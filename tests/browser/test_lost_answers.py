@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.operator import Api
+from tests.browser.operator import Api, Operator, make_operator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,17 +22,28 @@ if TYPE_CHECKING:
 LOST = "The server cannot be reached."
 
 AT_ONCE = """() => {
+    const pauses = new Set([600, 1200, 2400, 4800]);
     const later = window.setTimeout;
-    window.setTimeout = (task, ms, ...rest) => later(task, Math.min(ms, 250), ...rest);
+    window.setTimeout = (task, ms, ...rest) => later(task, pauses.has(ms) ? 250 : ms, ...rest);
 }"""
 """Lets the page wait less between its attempts; what it counts to stays the same."""
 
+KEEP_SAID = """() => new MutationObserver(() => {
+    const said = document.getElementById("status")?.textContent;
+    if (said) document.body.dataset.said = `${document.body.dataset.said ?? ""}${said}\\n`;
+}).observe(document, {subtree: true, childList: true})"""
+"""Lets the body keep all that the page says in passing, which the next may overtake."""
+
 
 class Losing:
-    """The way to a command: while ``losing``, it arrives and its answer does not come back."""
+    """The way to a command: while ``losing``, it arrives and its answer does not come back.
+
+    A ``refusal`` comes from in between: the command does not arrive.
+    """
 
     def __init__(self, page: Page, path: str) -> None:
         self.losing = True
+        self.refusal: dict[str, object] | None = None
         self.keys: list[str | None] = []
         page.route(f"**{path}", self._take)
 
@@ -40,7 +52,9 @@ class Losing:
             route.continue_()
             return
         self.keys.append(route.request.header_value("idempotency-key"))
-        if self.losing:
+        if self.refusal is not None:
+            route.fulfill(status=int(str(self.refusal["status"])), json=self.refusal)
+        elif self.losing:
             route.fetch()
             route.abort()
         else:
@@ -52,7 +66,7 @@ def visitor(server: Server, visit: Callable[..., Visitor]) -> Visitor:
     """Give a player whose page gives up soon."""
     visitor = visit(server.url)
     visitor.refusals.add(0)
-    visitor.page.add_init_script(f"({AT_ONCE})()")
+    visitor.page.add_init_script(f"({AT_ONCE})(); ({KEEP_SAID})()")
     visitor.page.reload()
     visitor.sign_up()
     return visitor
@@ -65,61 +79,196 @@ def other(server: Server) -> tuple[str, Api]:
     return name, Api.join(server.url, name)
 
 
-def test_transfer_that_is_sent_again_is_made_once(visitor: Visitor, other: tuple[str, Api]) -> None:
+class Sending:
+    """The form that sends wood to somebody, with the way that its transfers take."""
+
+    def __init__(self, visitor: Visitor, name: str) -> None:
+        self._page = visitor.page
+        self._name = name
+        self.way = Losing(visitor.page, "/v1/transfers")
+        self.alert = visitor.page.locator("form .refusal[role=alert]")
+        visitor.open("Transfers")
+
+    def send(self, wood: int) -> None:
+        """Fill the form in, and press its button."""
+        self._page.get_by_label("To", exact=True).fill(self._name)
+        self._page.get_by_label("Wood").fill(str(wood))
+        self.press()
+
+    def press(self) -> None:
+        """Press the button."""
+        self._page.get_by_role("button", name="Send", exact=True).click()
+
+    def expect_said(self, *, earlier: bool) -> None:
+        """Wait until it is said that it was sent: now, or when it was pressed before."""
+        words = f"It was sent to {self._name} before, and not again now."
+        expect_said(self._page, words if earlier else f"Sent to {self._name}.")
+
+
+@pytest.fixture
+def sending(visitor: Visitor, other: tuple[str, Api]) -> Sending:
+    """Give the form of somebody who sends to the other player."""
+    return Sending(visitor, other[0])
+
+
+def expect_said(page: Page, words: str) -> None:
+    """Wait until the page has said it."""
+    said = re.compile(f"^{re.escape(words)}$", re.MULTILINE)
+    expect(page.locator("body")).to_have_attribute("data-said", said)
+
+
+def hear_nothing(page: Page) -> None:
+    """Let the page hear of nothing: neither by the stream, which breaks, nor by asking."""
+    page.route("**/v1/inventory", lambda route: route.abort())
+    page.route("**/v1/events", lambda route: route.abort())
+    page.context.set_offline(True)
+    page.context.set_offline(False)
+    expect(page.locator("#live-text")).to_contain_text("Connection lost")
+
+
+def orders_of(server: Server, name: str) -> int:
+    """Tell how many orders somebody has placed."""
+    entries = Api(server.url, name).get("/v1/inventory/ledger")["entries"]
+    return [entry["cause"] for entry in entries].count("order-placed")
+
+
+# --- transfers --------------------------------------------------------------
+
+
+def test_transfer_that_is_sent_again_is_made_once(
+    visitor: Visitor, other: tuple[str, Api], sending: Sending
+) -> None:
     """The same transfer keeps its key until an answer comes; then the same is another one."""
-    name, theirs = other
-    page, way = visitor.page, Losing(visitor.page, "/v1/transfers")
-    visitor.open("Transfers")
-    send = page.get_by_role("button", name="Send", exact=True)
-    page.get_by_label("To", exact=True).fill(name)
-    page.get_by_label("Wood").fill("7")
-    send.click()
-    expect(page.locator("form .refusal[role=alert]")).to_contain_text(LOST)
-    way.losing = False
-    send.click()
-    expect(page.get_by_role("status")).to_have_text(f"Sent to {name}.")
-    assert len(set(way.keys)) == 1
+    _, theirs = other
+    sending.send(7)
+    expect(sending.alert).to_contain_text(LOST)
+    sending.way.losing = False
+    sending.press()
+    sending.expect_said(earlier=True)
+    assert len(set(sending.way.keys)) == 1
     assert len(theirs.get("/v1/transfers")["transfers"]) == 1
-    page.get_by_label("Wood").fill("7")
-    send.click()
-    expect(page.locator(".transfers > li")).to_have_count(2)
-    assert len(set(way.keys)) == 2
+    sending.send(7)
+    sending.expect_said(earlier=False)
+    expect(visitor.page.locator(".transfers > li")).to_have_count(2)
+    assert len(set(sending.way.keys)) == 2
+
+
+def test_transfer_that_is_sent_again_from_a_new_form_is_made_once(
+    visitor: Visitor, other: tuple[str, Api], sending: Sending
+) -> None:
+    """Whoever looks at another section meanwhile makes no second one either."""
+    _, theirs = other
+    sending.send(7)
+    expect(sending.alert).to_contain_text(LOST)
+    sending.way.losing = False
+    visitor.open("Ledger")
+    visitor.open("Transfers")
+    sending.send(7)
+    sending.expect_said(earlier=True)
+    assert len(set(sending.way.keys)) == 1
+    assert len(theirs.get("/v1/transfers")["transfers"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "slug"),
+    [
+        (408, "request-timeout"),
+        (429, "too-many-requests"),
+        (500, "internal-error"),
+        (409, "insufficient-resources"),
+    ],
+)
+def test_transfer_keeps_its_key_through_a_refusal(
+    visitor: Visitor, other: tuple[str, Api], sending: Sending, status: int, slug: str
+) -> None:
+    """What was lost before may have arrived, whatever is refused later."""
+    _, theirs = other
+    visitor.refusals.add(status)
+    sending.send(7)
+    expect(sending.alert).to_contain_text(LOST)
+    sending.way.refusal = {"status": status, "type": f"/problems/{slug}", "missing": {"wood": 1}}
+    sending.press()
+    expect(sending.alert).not_to_be_empty()
+    expect(sending.alert).not_to_contain_text(LOST)
+    sending.way.refusal, sending.way.losing = None, False
+    sending.press()
+    sending.expect_said(earlier=True)
+    assert len(set(sending.way.keys)) == 1
+    assert len(theirs.get("/v1/transfers")["transfers"]) == 1
+
+
+def test_transfer_that_came_back_is_sent_anew(visitor: Visitor, sending: Sending) -> None:
+    """A return is the answer that its key gives for good: the next one has another."""
+    visitor.refusals.add(409)
+    sending.way.refusal = {"status": 409, "type": "/problems/transfer-returned"}
+    sending.send(7)
+    expect(sending.alert).to_contain_text("everything came back")
+    sending.way.refusal, sending.way.losing = None, False
+    sending.press()
+    sending.expect_said(earlier=False)
+    assert len(set(sending.way.keys)) == 2
 
 
 def test_another_transfer_after_a_lost_one_has_a_key_of_its_own(
-    visitor: Visitor, other: tuple[str, Api]
+    other: tuple[str, Api], sending: Sending
 ) -> None:
     """Whoever changes what is to be sent sends something else."""
-    name, theirs = other
-    page, way = visitor.page, Losing(visitor.page, "/v1/transfers")
-    visitor.open("Transfers")
-    page.get_by_label("To", exact=True).fill(name)
-    page.get_by_label("Wood").fill("7")
-    page.get_by_role("button", name="Send", exact=True).click()
-    expect(page.locator("form .refusal[role=alert]")).to_contain_text(LOST)
-    way.losing = False
-    page.get_by_label("Wood").fill("8")
-    page.get_by_role("button", name="Send", exact=True).click()
-    expect(page.get_by_role("status")).to_have_text(f"Sent to {name}.")
+    _, theirs = other
+    sending.send(7)
+    expect(sending.alert).to_contain_text(LOST)
+    sending.way.losing = False
+    sending.send(8)
+    sending.expect_said(earlier=False)
     assert len(theirs.get("/v1/transfers")["transfers"]) == 2
+
+
+# --- orders -----------------------------------------------------------------
 
 
 def test_order_that_is_pressed_again_is_placed_once(visitor: Visitor, server: Server) -> None:
     """An order that the page has not seen arrive keeps its key."""
     page, way = visitor.page, Losing(visitor.page, "/v1/inventory/orders")
     card = visitor.card("storehouse")
-    # The page hears of nothing: neither by the stream, which breaks, nor by asking.
-    page.route("**/v1/inventory", lambda route: route.abort())
-    page.route("**/v1/events", lambda route: route.abort())
-    page.context.set_offline(True)
-    page.context.set_offline(False)
-    expect(page.locator("#live-text")).to_contain_text("Connection lost")
+    hear_nothing(page)
     visitor.order("storehouse")
     expect(card.get_by_role("alert")).to_contain_text(LOST)
     way.losing = False
-    page.unroute("**/v1/inventory")
     card.locator("button.primary").click()
-    expect(page.get_by_role("status")).to_have_text("Ordered: Storehouse, level 1.")
+    words = "It was ordered before, and not again now: Storehouse, level 1."
+    expect_said(page, words)
     assert len(set(way.keys)) == 1
-    entries = Api(server.url, visitor.name).get("/v1/inventory/ledger")["entries"]
-    assert [entry["cause"] for entry in entries].count("order-placed") == 1
+    assert orders_of(server, visitor.name) == 1
+
+
+# --- grants -----------------------------------------------------------------
+
+
+def test_grant_that_is_given_again_from_a_new_dialog_is_made_once(
+    server: Server, visit: Callable[..., Visitor], other: tuple[str, Api]
+) -> None:
+    """Whoever cancels the dialog and opens it again makes no second one."""
+    name, theirs = other
+    operator = Operator(visit(f"{server.url}/console"))
+    operator.visitor.refusals.add(0)
+    page = operator.visitor.page
+    page.add_init_script(f"({AT_ONCE})()")
+    page.reload()
+    operator.enter(make_operator(server))
+    operator.open_account(name)
+    way = Losing(page, "/grants")
+    dialog = page.get_by_role("dialog")
+
+    def grant() -> None:
+        operator.ask_for("Grant")
+        dialog.get_by_label("Asset 1", exact=True).select_option(label="Gold")
+        dialog.get_by_label("Amount 1").fill("5")
+        operator.confirm("Grant", "lost to a fire")
+
+    grant()
+    expect(dialog.get_by_role("alert")).to_contain_text(LOST)
+    page.keyboard.press("Escape")
+    way.losing = False
+    grant()
+    operator.expect_done(f"Granted to {name} before, and not again now: Gold +5, now 25.")
+    assert len(set(way.keys)) == 1
+    assert theirs.get("/v1/inventory")["resources"]["gold"]["amount"] == 25

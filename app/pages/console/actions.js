@@ -1,6 +1,6 @@
 // What an operator may do to an account; each is asked about first, and each says why.
 
-import { call, commands } from "../shared/api.js";
+import { call, command } from "../shared/api.js";
 import { Missing, ask } from "../shared/dialog.js";
 import { h, number, plural, setText, signed } from "../shared/dom.js";
 import { field } from "../shared/forms.js";
@@ -73,7 +73,6 @@ export function grant(context, account, inventory) {
   const more = h("button", { type: "button", class: "quiet small", onclick: () => add().focus() }, "Another asset");
   const content = [rows, h("div", { class: "grant-more" }, more, refusal), outcome, reason.node];
   const changesField = { input: more, refuse: (text) => setText(refusal, text) };
-  const command = commands(`${path(account)}/grants`);
   let count = 0;
 
   function add() {
@@ -119,9 +118,10 @@ export function grant(context, account, inventory) {
   async function act() {
     const body = { changes: changes(), reason: reasonOf(reason) };
     if (Object.keys(body.changes).length === 0) throw new Missing("changes", "Choose by how much something changes.");
-    const made = await command(body);
+    const made = await command(`${path(account)}/grants`, body);
     const told = Object.entries(made.changes).map(([name, { delta, balance }]) => `${context.title(name)} ${signed(delta)}, now ${number(balance)}`);
-    return `Granted to ${account.username}: ${told.join("; ")}.`;
+    const when = made.earlier ? " before, and not again now" : "";
+    return `Granted to ${account.username}${when}: ${told.join("; ")}.`;
   }
 
   add();

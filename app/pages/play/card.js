@@ -1,6 +1,6 @@
 // One asset: what it is and does, what the next level costs, and the button that orders it.
 
-import { commands } from "../shared/api.js";
+import { command } from "../shared/api.js";
 import { duration, glyph, h, number, say, setAttr, setChildren, setText, short, token } from "../shared/dom.js";
 import { effects } from "./effects.js";
 import { explain, orderName } from "./words.js";
@@ -10,7 +10,6 @@ const STOPWATCH = "M10 4.5a6.5 6.5 0 1 0 0 13a6.5 6.5 0 1 0 0-13zM10 8v3.5M8 2h4
 
 export function card(context, asset) {
   const { model, quotes, refresh } = context;
-  const command = commands("/v1/inventory/orders");
   const isUnit = asset.kind === "unit";
   const addresses = asset.instances ?? [asset.name];
   const several = addresses.length > 1;
@@ -178,8 +177,8 @@ export function card(context, asset) {
     try {
       const body = isUnit ? { asset: address, count: count() } : { asset: address };
       // An order that was seen to arrive is behind us: pressing again means another one.
-      const placed = await command(body, model.seen(address));
-      say(`Ordered: ${orderName(placed, model)}.`);
+      const placed = await command("/v1/inventory/orders", body, model.seen(address));
+      say(`${placed.earlier ? "It was ordered before, and not again now" : "Ordered"}: ${orderName(placed, model)}.`);
       await refresh();
     } catch (error) {
       setText(refusal, explain(error, model));

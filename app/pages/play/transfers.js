@@ -1,6 +1,6 @@
 // Sending resources to others, and what was sent and received.
 
-import { call, commands, username } from "../shared/api.js";
+import { call, command, username } from "../shared/api.js";
 import { clockHint } from "../shared/clocks.js";
 import { h, moment, number, say, setAttr, setText, short, token } from "../shared/dom.js";
 import { fieldErrors } from "../shared/problems.js";
@@ -62,7 +62,6 @@ function line(model, transfer) {
 }
 
 function sendForm({ model, refresh }, sent) {
-  const command = commands("/v1/transfers");
   const { per_day_max: limit, overflow } = model.ruleset.transfers;
   const to = h("input", { id: "to", autocomplete: "off", spellcheck: "false", autocapitalize: "none", maxlength: 64, "aria-describedby": "to-error" });
   const toError = h("span", { id: "to-error", class: "refusal", "aria-live": "polite" });
@@ -112,8 +111,8 @@ function sendForm({ model, refresh }, sent) {
   async function give(body) {
     setAttr(submit, "aria-busy", "true");
     try {
-      const done = await command(body);
-      say(`Sent to ${done.to}.`);
+      const done = await command("/v1/transfers", body);
+      say(done.earlier ? `It was sent to ${done.to} before, and not again now.` : `Sent to ${done.to}.`);
       [...goods.map((each) => each.input), note].forEach((input) => (input.value = ""));
       await Promise.all([refresh(), sent()]);
     } catch (error) {

@@ -136,40 +136,42 @@ export async function openStream(path, lastId, signal) {
   return response;
 }
 
-/**
- * Make the giver of commands to a path, for one form or button: `give(body, about)`. A command takes
- * effect once. Whatever is lost on the way is sent again with the same key; and after this gave up,
- * the same body keeps its key until an answer comes, so that whoever presses again makes no second
- * one of it. `about` is what makes the same body another command, if anything does.
- */
-export function commands(path) {
-  let unanswered = null;
+/** The keys of commands that were given and of which no success was told, by what they are. */
+const unanswered = new Map();
 
-  return async (body, about = "") => {
-    const text = JSON.stringify([body, about]);
-    const key = unanswered?.text === text ? unanswered.key : newKey();
-    unanswered = { text, key };
-    try {
-      const told = await command(path, body, key);
-      unanswered = null;
-      return told;
-    } catch (error) {
-      // "Too many requests" is said without a look at the request: what was lost before stays lost.
-      if (!isLost(error) && error.status !== 429) unanswered = null;
-      throw error;
-    }
-  };
+/** After these a key is of no more use; any other refusal leaves it as it was (docs/api.md). */
+const SPENT = new Set(["transfer-returned", "idempotency-key-reused"]);
+
+/**
+ * Give a command; it takes effect once. Whatever is lost on the way is sent again with the same key,
+ * and after this gave up the command keeps its key, in whatever form it is given again, so that no
+ * second one is made of it; `earlier` of the answer tells that it had been made before. `about` is
+ * what makes the same body another command, if anything does.
+ */
+export async function command(path, body, about = "") {
+  const what = JSON.stringify([username(), path, body, about]);
+  const kept = unanswered.get(what);
+  const key = kept ?? newKey();
+  unanswered.set(what, key);
+  try {
+    const { told, replayed } = await deliver(path, body, key);
+    unanswered.delete(what);
+    return { ...told, earlier: replayed && kept !== undefined };
+  } catch (error) {
+    if (SPENT.has(error.slug)) unanswered.delete(what);
+    throw error;
+  }
 }
 
-/** Whether nobody can tell what became of a command. */
-const isLost = (error) => error instanceof Unreachable || TRANSIENT.has(error.status);
-
-async function command(path, body, key) {
+async function deliver(path, body, key) {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await call("POST", path, { body, key });
+      const response = await authorized(path, requestOf("POST", { body, key }));
+      const replayed = response.headers.get("Idempotency-Replayed") === "true";
+      return { told: await answer(response), replayed };
     } catch (error) {
-      if (!isLost(error) || attempt === ATTEMPTS_MAX) throw error;
+      const lost = error instanceof Unreachable || TRANSIENT.has(error.status);
+      if (!lost || attempt === ATTEMPTS_MAX) throw error;
       const pause = error.retryAfterMs ?? 300 * 2 ** attempt;
       await new Promise((resume) => setTimeout(resume, pause));
     }
