@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from playwright.sync_api import expect
 
-from tests.browser.visitor import PASSWORD
+from tests.browser.visitor import PASSWORD, TIMEOUT_MS
 from tests.e2e.server import run_command
 
 if TYPE_CHECKING:
@@ -73,6 +74,12 @@ class Api:
         """Send a command once."""
         headers = {**self._headers, "Idempotency-Key": uuid.uuid4().hex}
         return httpx.post(self._url + path, json=body, headers=headers)
+
+    def wait_for_level(self, building: str, level: int) -> None:
+        """Wait until a building of the player's has the level."""
+        deadline = time.monotonic() + TIMEOUT_MS / 1000
+        while self.get("/v1/inventory")["buildings"].get(building, 0) < level:
+            assert time.monotonic() < deadline, f"{building} does not rise to {level}"
 
     def last_audited(self) -> dict[str, Any]:
         """Give the latest entry of the audit log."""

@@ -126,6 +126,14 @@ def hear_nothing(page: Page) -> None:
     expect(page.locator("#live-text")).to_contain_text("Connection lost")
 
 
+def hear_again(page: Page) -> None:
+    """Let the page hear again, at once."""
+    page.unroute("**/v1/inventory")
+    page.unroute("**/v1/events")
+    page.context.set_offline(True)
+    page.context.set_offline(False)
+
+
 def orders_of(server: Server, name: str) -> int:
     """Tell how many orders somebody has placed."""
     entries = Api(server.url, name).get("/v1/inventory/ledger")["entries"]
@@ -238,6 +246,38 @@ def test_order_that_is_pressed_again_is_placed_once(visitor: Visitor, server: Se
     expect_said(page, words)
     assert len(set(way.keys)) == 1
     assert orders_of(server, visitor.name) == 1
+
+
+def test_order_that_is_seen_to_arrive_is_behind(visitor: Visitor, server: Server) -> None:
+    """Whoever sees the order is not told to try again, and to press again is to order another."""
+    page, way = visitor.page, Losing(visitor.page, "/v1/inventory/orders")
+    card = visitor.card("cottage")
+    visitor.order("cottage")
+    expect(card.locator("button.primary")).not_to_have_attribute("aria-busy", "true")
+    expect_said(page, "Ordered: Cottage.")
+    expect(card.locator(".refusal")).to_be_empty()
+    way.losing = False
+    visitor.order("cottage")
+    expect_said(page, "Ordered: Cottage, level 2.")
+    assert len(set(way.keys)) == 2
+    assert orders_of(server, visitor.name) == 2
+
+
+def test_order_that_is_seen_later_takes_its_refusal_back(visitor: Visitor, server: Server) -> None:
+    """Also of an order that is over before the page hears again, nobody is told to try again."""
+    page, way = visitor.page, Losing(visitor.page, "/v1/inventory/orders")
+    card = visitor.card("cottage")
+    hear_nothing(page)
+    visitor.order("cottage")
+    expect(card.get_by_role("alert")).to_contain_text(LOST)
+    Api(server.url, visitor.name).wait_for_level("cottage", 1)
+    hear_again(page)
+    expect(card).to_contain_text("Level 1 of 20")
+    expect(card.locator(".refusal")).to_be_empty()
+    way.losing = False
+    visitor.order("cottage")
+    expect_said(page, "Ordered: Cottage, level 2.")
+    assert len(set(way.keys)) == 2
 
 
 # --- grants -----------------------------------------------------------------

@@ -15,6 +15,8 @@ export function card(context, asset) {
   const several = addresses.length > 1;
   let visible = false;
   let address = addresses[0];
+  /** Where the button was pressed last, and what had been seen there. */
+  let pressed = null;
 
   const badge = isUnit ? h("span", { class: "count" }) : dial(asset.max_level);
   const badgeNode = badge.node ?? badge;
@@ -61,8 +63,11 @@ export function card(context, asset) {
 
   const cost = () => model.cost(asset, address, amount?.value());
   const count = () => (isUnit ? amount.value() : undefined);
+  const arrived = () => model.seen(pressed.at) !== pressed.seen;
 
   function update() {
+    // What was lost has arrived: to try again would be to order another one.
+    if (refusal.textContent && arrived()) setText(refusal, "");
     const level = model.level(address);
     const pending = model.pending(address);
     if (picker) address = picker.update(address);
@@ -174,14 +179,17 @@ export function card(context, asset) {
     if (button.getAttribute("aria-busy") === "true") return;
     setAttr(button, "aria-busy", "true");
     setText(refusal, "");
+    pressed = { at: address, seen: model.seen(address) };
     try {
       const body = isUnit ? { asset: address, count: count() } : { asset: address };
       // An order that was seen to arrive is behind us: pressing again means another one.
-      const placed = await command("/v1/inventory/orders", body, model.seen(address));
+      const placed = await command("/v1/inventory/orders", body, pressed.seen);
       say(`${placed.earlier ? "It was ordered before, and not again now" : "Ordered"}: ${orderName(placed, model)}.`);
       await refresh();
     } catch (error) {
-      setText(refusal, explain(error, model));
+      // Only a 409 is said of this very press: whatever else it is, what was seen to arrive is there.
+      if (error.status !== 409 && arrived()) say(`Ordered: ${model.title(pressed.at)}.`);
+      else setText(refusal, explain(error, model));
     } finally {
       setAttr(button, "aria-busy", null);
     }

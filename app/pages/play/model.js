@@ -92,9 +92,13 @@ export class Model extends EventTarget {
     return this.inventory.orders.filter((order) => order.asset === address);
   }
 
-  /** How many orders of it were seen since the page was opened. */
+  /**
+   * What changes as soon as another order of it is known to have arrived: how many were seen since
+   * the page was opened, and the next level, which tells of those that came and went unseen.
+   */
   seen(address) {
-    return [...this.orders.values()].filter((order) => order.asset === address).length;
+    const orders = [...this.orders.values()].filter((order) => order.asset === address);
+    return `${orders.length} ${this.assetOf(address).kind === "unit" ? "" : this.nextLevel(address)}`;
   }
 
   nextLevel(address) {
