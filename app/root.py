@@ -21,11 +21,12 @@ from actors.authx.keys import load_or_create_keyring
 from actors.database.cluster import Cluster
 from actors.database.driver import Database, open_database
 from actors.database.embedded import EmbeddedPostgres
-from actors.database.upgrade import AutomaticBackups, upgrade
+from actors.database.errors import ConnectionLost
 from actors.storage import StorageClient
 from actors.supervisor import Supervisor
 from app import settings
 from app.assembly import STORAGE_REPLY_S, Assembly, wall_clock
+from app.database_start import prepare_database
 from app.garbage import rare_collections
 from app.gateway import Gateway
 from app.http.edge import make_edge
@@ -39,7 +40,6 @@ from app.metrics.sources import Sources
 from app.open_files import allow_open_files
 from app.phases import Stopping, phases_s
 from app.recent import RecentEvents
-from app.rules_change import check_rules_change
 from app.start_checks import check_address
 from app.stopping import (
     EXIT_CUT_OFF,
@@ -55,7 +55,7 @@ from app.world_rules import load_world_rules
 from bus import open_broadcast_channel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from structlog.typing import FilteringBoundLogger
 
@@ -65,8 +65,6 @@ if TYPE_CHECKING:
     from app.config import Config
     from app.http.streams.registry import StreamsStatistics
     from bus import Bus
-
-_MIGRATION_S = 60.0
 
 _ROOM_S = 0.4
 """What may pass beyond all phases of the shutdown until the process is ended from outside."""
@@ -130,7 +128,7 @@ async def run_server(
 ) -> int:
     """Compose and run a server in the calling task until ``request`` is asked to stop.
 
-    ``announce`` is called when it is ready; ``hard_limit`` is started when its shutdown begins;
+    ``announce`` is called when it is ready; ``hard_limit`` is started with that request;
     ``recent`` holds what was logged lately.
     Cancellation ends it at once, without the phases of a shutdown.
 
@@ -211,14 +209,14 @@ class _Program:
             async with trio.open_nursery() as root:
                 if with_signals:
                     await watching.start(watch_signals, self._request, root.cancel_scope, self._log)
+                if hard_limit is not None:
+                    watching.start_soon(hard_limit.start_when_asked, self._request)
                 with open_broadcast_channel(observer=self._watch.observer) as bus:
                     root.start_soon(bus.keep_deadlines)
                     supervisor = self._supervisor(root)
                     listening = await self._start_unless_stopped(root, supervisor, bus)
                     if listening is not None:
                         await self._serve_until_asked(listening, announce)
-                    if hard_limit is not None:
-                        hard_limit.start()
                     status = await self._stop(supervisor, bus)
                 if hard_limit is not None:
                     hard_limit.concluded(status)
@@ -255,22 +253,28 @@ class _Program:
     ) -> Listening | None:
         """Start everything; None where a request to stop came first."""
         listening: Listening | None = None
-        async with trio.open_nursery() as nursery:
-
-            async def give_up_on_request() -> None:
-                await self._request.wait()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._give_up_on_request, nursery.cancel_scope)
+                if self._postgres is not None:
+                    await supervisor.start("postgres", self._postgres)
+                listening = await self._start_actors(root, supervisor, bus)
                 nursery.cancel_scope.cancel()
-
-            nursery.start_soon(give_up_on_request)
-            if self._postgres is not None:
-                await supervisor.start("postgres", self._postgres)
-            listening = await self._start_actors(root, supervisor, bus)
-            nursery.cancel_scope.cancel()
+        except* ConnectionLost:
+            if not self._request.asked:
+                raise
         # What a server begins with lives as long as it does: leaving that out makes every later
         # collection shorter.
         gc.collect()
         gc.freeze()
         return listening
+
+    async def _give_up_on_request(self, starting: trio.CancelScope) -> None:
+        await self._request.wait()
+        starting.cancel()
+        if self._inventories is None:
+            # Nobody was promised anything yet, and a query that is under way may take minutes.
+            self._database.terminate()
 
     def _supervisor(self, root: trio.Nursery) -> Supervisor:
         def on_failed(actor: str) -> None:
@@ -291,7 +295,9 @@ class _Program:
         engine = self._assembly.engine()
         # The server lock first: whoever does not hold it changes nothing, not even the schema.
         await engine.open()
-        renamed = await self._prepare_database()
+        renamed = await prepare_database(
+            self._config, self._ruleset, self._database, self._postgres, self._log
+        )
         client = StorageClient(bus, timeout_s=STORAGE_REPLY_S)
         assembly = self._assembly
         sources = Sources(
@@ -363,26 +369,6 @@ class _Program:
         port: int = await root.start(run_http)
         self._http_ended = ended
         return Listening(http.host, port, "http" if http.tls is None else "https")
-
-    async def _prepare_database(self) -> Mapping[str, str]:
-        """Bring it up to date and let the rules in; give what they call by another name."""
-        connection = await self._database.connect(name="migrations")
-        try:
-            backups = None
-            if self._postgres is not None:
-                data_dir = Path(self._config.storage.data_dir)
-                backups = AutomaticBackups.of(data_dir, self._postgres.dsn)
-            await upgrade(
-                connection, backups, now=wall_clock(), log=self._log, timeout_s=_MIGRATION_S
-            )
-            asked = settings.renamed(self._config)
-            renaming = await check_rules_change(connection, self._ruleset, asked)
-        finally:
-            await connection.aclose()
-        if renaming.done:
-            done = ", ".join(f"{old}={new}" for old, new in renaming.done.items())
-            self._log.warning("renamed_already", names=done, remove_from="world.renamed")
-        return renaming.applied
 
 
 def _keyring(config: Config) -> KeyRing:

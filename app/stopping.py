@@ -50,6 +50,11 @@ class StopRequest:
             self.reason = reason
             self._asked.set()
 
+    @property
+    def asked(self) -> bool:
+        """Whether somebody has asked."""
+        return self._asked.is_set()
+
     async def wait(self) -> None:
         """Wait until somebody asks."""
         await self._asked.wait()
@@ -143,6 +148,11 @@ class HardLimit:
     def start(self) -> None:
         """Start counting."""
         self._timer.start()
+
+    async def start_when_asked(self, request: StopRequest) -> None:
+        """Start counting when the request comes, whatever the program is doing then."""
+        await request.wait()
+        self.start()
 
     def concluded(self, status: int) -> None:
         """Say that every phase is over, and with which exit status the process is to end."""

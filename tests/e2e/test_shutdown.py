@@ -8,29 +8,40 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from functools import partial
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import httpx
 import trio
 
+from actors.database.driver import Database, open_database
+from app.config import load_config
+from app.root import run_server
+from app.stopping import HardLimit, StopRequest
+from tests.app.test_stopping import Exits
 from tests.e2e.players import Player, client, until
 from tests.e2e.server import (
     PROGRAM,
     SETTINGS,
     SHUTDOWN_MAX_S,
+    START_TIMEOUT_S,
     Server,
     data_dir_setting,
     environment,
     serving,
 )
 from tests.e2e.test_database_loss import Orders, progress
-from tests.postgres import frozen
+from tests.postgres import frozen, quiet_log
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
     from pathlib import Path
+
+    import pytest
+
+    from tests.postgres import PostgresServer
 
 CUT_OFF = 3
 """The exit status of a server that could not finish everything."""
@@ -198,3 +209,64 @@ async def test_signal_while_it_starts_ends_it(place: Path) -> None:
         assert server.stop() == 0
     finally:
         server.end()
+
+
+@asynccontextmanager
+async def locked_rules(dsn: str) -> AsyncGenerator[Callable[[], Awaitable[bool]]]:
+    """Let nobody read the history of the rules; give what tells whether somebody waits for it."""
+    async with open_database(dsn, log=quiet_log()) as database:
+        holder = await database.connect(name="holder")
+        watcher = await database.connect(name="watcher")
+        await holder.run(lambda s: s.execute("begin; lock table ruleset_history"))
+
+        async def awaited() -> bool:
+            waiting = (
+                "select exists (select from pg_locks join pg_database on database = pg_database.oid"
+                " where datname = current_database() and not granted)"
+            )
+            return bool(await watcher.run(lambda s: s.fetchval(waiting)))
+
+        yield awaited
+
+
+async def test_signal_while_the_start_waits_for_the_database_ends_it(
+    place: Path, postgres: PostgresServer
+) -> None:
+    """A query that is under way may take minutes: it is given up, and nothing is cut off."""
+    dsn = await postgres.create_database_async()
+    server = Server(place, {**SETTINGS, "HOLDFAST_DATABASE__DSN": dsn})
+    try:
+        async with locked_rules(dsn) as awaited:
+            server.launch()
+            await until(awaited)
+            status, took_s = await stopped(server)
+        assert status == 0, server.log()
+        assert took_s < SHUTDOWN_MAX_S
+        assert "Traceback" not in server.log()
+    finally:
+        server.end()
+
+
+async def test_hard_limit_counts_from_the_request_whatever_holds_the_start_up(
+    place: Path, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of the process is not left to a start that does not let go."""
+    dsn = await postgres.create_database_async()
+    chosen = {**SETTINGS, **data_dir_setting(place), "HOLDFAST_DATABASE__DSN": dsn}
+    config, request = load_config(environ=chosen), StopRequest()
+    exits, log = Exits(monkeypatch), quiet_log()
+    run = partial(
+        run_server, config, request, log=log, with_signals=False, hard_limit=HardLimit(0.01, log)
+    )
+
+    def keep(_database: Database) -> None:
+        """Give no connection up."""
+
+    async with trio.open_nursery() as nursery, locked_rules(dsn) as awaited:
+        nursery.start_soon(run)
+        await until(awaited)
+        with monkeypatch.context() as patch:
+            patch.setattr(Database, "terminate", keep)
+            request.ask("SIGTERM")
+            await trio.to_thread.run_sync(exits.ended.wait, START_TIMEOUT_S)
+    assert exits.statuses == [CUT_OFF]

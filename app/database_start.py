@@ -1,0 +1,53 @@
+"""Brings the database of a world up to date at a start, and lets the rules in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from actors.database.upgrade import AutomaticBackups, upgrade
+from app import settings
+from app.assembly import wall_clock
+from app.rules_change import check_rules_change
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from structlog.typing import FilteringBoundLogger
+
+    from actors.database.driver import Database
+    from actors.database.embedded import EmbeddedPostgres
+    from actors.inventory.ruleset import Ruleset
+    from app.config import Config
+
+_MIGRATION_S: Final = 60.0
+
+
+async def prepare_database(
+    config: Config,
+    ruleset: Ruleset,
+    database: Database,
+    postgres: EmbeddedPostgres | None,
+    log: FilteringBoundLogger,
+) -> Mapping[str, str]:
+    """Bring it up to date and let the rules in; give what they call by another name.
+
+    Cancelled, it waits for the query that is under way, unless its connection is terminated.
+
+    Raises:
+        RulesChangeRefused: as `check_rules_change`.
+        DatabaseError: as `upgrade`.
+    """
+    connection = await database.connect(name="migrations")
+    try:
+        backups = None
+        if postgres is not None:
+            backups = AutomaticBackups.of(Path(config.storage.data_dir), postgres.dsn)
+        await upgrade(connection, backups, now=wall_clock(), log=log, timeout_s=_MIGRATION_S)
+        renaming = await check_rules_change(connection, ruleset, settings.renamed(config))
+    finally:
+        await connection.aclose()
+    if renaming.done:
+        done = ", ".join(f"{old}={new}" for old, new in renaming.done.items())
+        log.warning("renamed_already", names=done, remove_from="world.renamed")
+    return renaming.applied
