@@ -8,10 +8,10 @@ context variable that tells of each task what it works on.
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from io import StringIO
-from threading import Lock
+from threading import RLock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
@@ -20,6 +20,7 @@ import structlog
 from structlog.processors import TimeStamper, add_log_level, format_exc_info
 from structlog.typing import FilteringBoundLogger
 
+from app.log_lines import LineWriter
 from app.printable import make_printable, printable_json, printable_lines
 
 if TYPE_CHECKING:
@@ -159,11 +160,15 @@ def make_logger(settings: Log, stream: LogStream, *, recent: Processor | None = 
 
 
 class _Lines:
-    """Writes each event whole, whichever thread it comes from."""
+    """Writes each event whole, whichever thread it comes from.
+
+    A finalizer may log in the middle of it, in the same thread: that one does not wait for itself.
+    """
 
     def __init__(self, stream: LogStream) -> None:
         self._stream = stream
-        self._lock = Lock()
+        # A `LineWriter` has a lock, and its thread may hold that where a finalizer wants ours.
+        self._lock = nullcontext() if isinstance(stream, LineWriter) else RLock()
 
     def msg(self, line: str) -> None:
         """Write one event; a stream that is closed or broken swallows it."""
@@ -180,6 +185,11 @@ class _Bridge(logging.Handler):
     def __init__(self, logger: Logger) -> None:
         super().__init__()
         self._logger = logger
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Pass a record on without the lock of handlers, for the reason that `_Lines` has none."""
+        self.emit(record)
+        return True
 
     def emit(self, record: logging.LogRecord) -> None:
         """Pass a record on; one that cannot be formatted is told as it stands."""

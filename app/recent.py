@@ -9,7 +9,7 @@ import sys
 from collections import deque
 from dataclasses import dataclass
 from itertools import islice
-from threading import Lock
+from threading import RLock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 
@@ -68,7 +68,9 @@ class RecentEvents:
     def __init__(self, events_max: int) -> None:
         self._events: deque[RecentEvent] = deque(maxlen=events_max)
         self._seq = 0
-        self._lock = Lock()
+        # A finalizer that logs may come in between, in the thread that holds it: then the ring is a
+        # little out of order.
+        self._lock = RLock()
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         """Keep an event, and pass it on as it is."""
@@ -96,7 +98,8 @@ class RecentEvents:
         """
         least = SEVERITY[level]
         with self._lock:
-            events, last = list(self._events), self._seq
+            events = sorted(self._events)
+            last = events[-1].seq if events else self._seq
         wanted = [event for event in events if SEVERITY.get(event.level, least) >= least]
         if after is None:
             return RecentPage(wanted[-limit:], last, 0)

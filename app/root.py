@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from app.http.streams.registry import StreamsStatistics
     from bus import Bus
 
-_ROOM_S = 0.4
+ROOM_S = 0.2
 """What may pass beyond all phases of the shutdown until the process is ended from outside."""
 
 
@@ -99,7 +99,7 @@ def serve(config: Config, *, announce: Callable[[Listening], None] | None = None
     with writing_behind(sys.stderr) as lines, open_logs(config.log, lines, recent=recent) as log:
         lines.report_lost_to(lambda lost: log.warning("log_events_lost", events=lost))
         allow_open_files(settings.http_settings(config), log=log)
-        hard_limit = HardLimit(phases_s(config.shutdown) + _ROOM_S, log, farewell=lines.drain)
+        hard_limit = HardLimit(phases_s(config.shutdown) + ROOM_S, log, farewell=lines.drain)
         try:
             return trio.run(
                 lambda: run_server(

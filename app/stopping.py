@@ -11,7 +11,7 @@ import signal
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -33,6 +33,9 @@ EXIT_FAILED = 1
 
 EXIT_CUT_OFF = 3
 """Something was not finished in time, or a second signal ended the program at once."""
+
+FAREWELL_S: Final = 0.2
+"""How long a `HardLimit` may take to say that it ends the process."""
 
 
 class StopRequest:
@@ -129,7 +132,7 @@ class HardLimit:
 
     ``limit_s`` counts from `start`. The exit status is then `EXIT_CUT_OFF`, unless it is known what
     came of the shutdown, and all that is left are tasks that end one after another. ``farewell`` is
-    called last, and must not wait for long.
+    called last; `FAREWELL_S` beyond the limit the process ends, whether or not the log hangs.
     """
 
     def __init__(
@@ -165,9 +168,15 @@ class HardLimit:
     def _end(self) -> None:
         status = EXIT_CUT_OFF if self._status is None else self._status
         try:
-            if self._status is None:
-                self._log.error("shutdown_hung")
-            self._log.info("server_stopped", status=status)
-            self._farewell()
+            # Whoever holds the process up may hold a lock of the log.
+            last_words = threading.Thread(target=self._tell, args=(status,), daemon=True)
+            last_words.start()
+            last_words.join(FAREWELL_S)
         finally:
             os._exit(status)
+
+    def _tell(self, status: int) -> None:
+        if self._status is None:
+            self._log.error("shutdown_hung")
+        self._log.info("server_stopped", status=status)
+        self._farewell()

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import logging
+import threading
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
 from app.config import Log
+from app.log_lines import writing_behind
 from app.logs import SECRET_FIELDS, make_logger, open_logs
+from app.recent import RecentEvents
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+WAIT_S = 10.0
 
 JSON = Log(format="json")
 
@@ -208,6 +218,66 @@ def test_logs_carry_a_record_that_cannot_be_formatted() -> None:
         record = logging.LogRecord("library", logging.INFO, "f", 1, "%d items", ("many",), None)
         logging.getLogger().handlers[-1].handle(record)
     assert events(stream)[0]["message"] == "%d items"
+
+
+@contextmanager
+def collections_that_log() -> Generator[None]:
+    """Have daemons collect whenever that can be, and log then, as the finalizers of futures do."""
+    thresholds, library = gc.get_threshold(), logging.getLogger("library")
+
+    def tell(phase: str, _info: object) -> None:
+        if phase == "stop" and threading.current_thread().daemon:
+            library.error("never retrieved")
+
+    gc.callbacks.append(tell)
+    gc.set_threshold(1, 1_000_000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(tell)
+
+
+def test_logs_wait_for_no_log_call_that_comes_in_the_middle_of_another() -> None:
+    """A finalizer that logs may run anywhere, whichever lock of the log its thread holds then."""
+    done = threading.Event()
+    recent = RecentEvents(10)
+
+    def chatter() -> None:
+        with writing_behind(io.StringIO()) as lines, open_logs(JSON, lines, recent=recent) as log:
+            for number in range(100):
+                log.info("own", numbers=[number])
+                logging.getLogger("library").warning("theirs")
+                recent.read(None, level="info", limit=1)
+        done.set()
+
+    with collections_that_log():
+        threading.Thread(target=chatter, daemon=True).start()
+        assert done.wait(WAIT_S)
+    page = recent.read(0, level="info", limit=10)
+    assert [entry.seq for entry in page.entries] == list(range(page.last - 9, page.last + 1))
+
+
+def test_logs_take_a_log_call_from_within_a_write() -> None:
+    """Into any other stream too, each line whole."""
+    done = threading.Event()
+
+    class Telling(io.StringIO):
+        def write(self, text: str) -> int:
+            if "outer" in text:
+                log.info("inner")
+            return super().write(text)
+
+    stream = Telling()
+    log = make_logger(JSON, stream)
+
+    def tell() -> None:
+        log.info("outer")
+        done.set()
+
+    threading.Thread(target=tell, daemon=True).start()
+    assert done.wait(WAIT_S)
+    assert [event["event"] for event in events(stream)] == ["inner", "outer"]
 
 
 def test_logs_leave_the_standard_library_as_it_was() -> None:

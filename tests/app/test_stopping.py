@@ -5,13 +5,22 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 import trio
 from structlog.testing import LogCapture
 
-from app.stopping import EXIT_CUT_OFF, EXIT_FLUSHED, HardLimit, StopRequest, watch_signals
+from app.config.load import SHUTDOWN_MS_MAX
+from app.root import ROOM_S
+from app.stopping import (
+    EXIT_CUT_OFF,
+    EXIT_FLUSHED,
+    FAREWELL_S,
+    HardLimit,
+    StopRequest,
+    watch_signals,
+)
 from tests.postgres import quiet_log
 
 if TYPE_CHECKING:
@@ -108,6 +117,33 @@ def test_shutdown_that_hangs_ends_whatever_the_log_does(monkeypatch: pytest.Monk
     HardLimit(0.01, quiet_log(), farewell=farewell).start()
     assert exits.ended.wait(WAIT_S)
     assert (exits.statuses, said) == ([EXIT_CUT_OFF], ["farewell"])
+
+
+@pytest.mark.parametrize("held", ["log", "farewell"])
+def test_shutdown_that_hangs_ends_though_the_log_hangs_too(
+    monkeypatch: pytest.MonkeyPatch, held: str
+) -> None:
+    """Neither a lock of the log that nobody lets go of nor an endless farewell is waited for."""
+    exits, never = Exits(monkeypatch), threading.Event()
+
+    class Held(LogCapture):
+        def __call__(self, *event: Any) -> NoReturn:
+            never.wait()
+            super().__call__(*event)
+
+    log = quiet_log(Held() if held == "log" else None)
+    farewell = never.wait if held == "farewell" else bool
+    HardLimit(0.01, log, farewell=farewell).start()
+    try:
+        assert exits.ended.wait(WAIT_S)
+        assert exits.statuses == [EXIT_CUT_OFF]
+    finally:
+        never.set()
+
+
+def test_shutdown_that_hangs_is_over_in_five_seconds() -> None:
+    """With the longest phases that can be set, and a log that nobody reads."""
+    assert SHUTDOWN_MS_MAX / 1000 + ROOM_S + FAREWELL_S <= 4.9
 
 
 def test_shutdown_whose_outcome_is_known_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
