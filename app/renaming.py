@@ -35,9 +35,11 @@ class Renaming:
 def already_done(
     asked: Mapping[str, str], history: Sequence[Mapping[str, str]]
 ) -> Mapping[str, str]:
-    """Give the entries that are what the history last made of their old names."""
-    last = {old: new for step in history for old, new in step.items()}
-    return {old: new for old, new in asked.items() if last.get(old) == new}
+    """Give the entries that are what the history last made of their old names.
+
+    One is left out where something was called by the old name again after that.
+    """
+    return {old: new for old, new in asked.items() if _became(old, history) == new}
 
 
 def judge(
@@ -51,23 +53,20 @@ def judge(
     ``history`` are the renamings so far, oldest first; ``before`` are the rules that end, None
     where this program cannot read them any more.
 
-    An old name that the new rules have as the same kind of thing is renamed only if another entry
-    gives its owners' name to something else (two that change places), and if that is not what the
-    history has done: nothing tells a second time from the first that was left in place.
+    What the history has done is not done again, whatever goes by the old name since: nothing tells
+    a second time from the first that was left in place. An old name that the new rules have as the
+    same kind of thing is renamed only if another entry gives its owners' name to something else
+    (two that change places).
     """
     done = already_done(asked, history)
     places = kinds_of(new)
     kinds = {**dict.fromkeys(asked, ""), **places} if before is None else kinds_of(before)
     names = {old: _meant(old, kinds, asked) for old in asked}
     stays = {old for old in asked if _stays(names[old], kinds, places)}
-    applied = {
-        old: becomes
-        for old, becomes in asked.items()
-        if names[old] and not (old in stays and old in done)
-    }
+    applied = {old: becomes for old, becomes in asked.items() if names[old] and old not in done}
     return Renaming(
         applied=applied,
-        done={old: becomes for old, becomes in done.items() if old not in applied},
+        done=done,
         standing=tuple(old for old in applied if old in stays and not _is_taken(old, applied)),
         unknown=tuple(old for old in asked if not names[old] and old not in done),
     )
@@ -90,6 +89,17 @@ def _meant(old: str, kinds: Iterable[str], asked: Mapping[str, str]) -> list[str
 def _stays(names: Iterable[str], before: Mapping[str, str], after: Mapping[str, str]) -> bool:
     """Tell whether any of these is there as the same kind of thing as before."""
     return any(after.get(name) == before[name] for name in names)
+
+
+def _became(old: str, history: Iterable[Mapping[str, str]]) -> str | None:
+    """Give what the history last made of a name; None where it gave the name back after that."""
+    became: str | None = None
+    for step in history:
+        if old in step:
+            became = step[old]
+        elif _is_taken(old, step):
+            became = None
+    return became
 
 
 def _is_taken(old: str, applied: Mapping[str, str]) -> bool:
