@@ -63,12 +63,14 @@ def judge(
     kinds = {**dict.fromkeys(asked, ""), **places} if before is None else kinds_of(before)
     names = {old: _meant(old, kinds, asked) for old in asked}
     stays = {old for old in asked if _stays(names[old], kinds, places)}
-    applied = {old: becomes for old, becomes in asked.items() if names[old] and old not in done}
+    # A building is there too where each of its instances has an entry of its own.
+    known = {*kinds, *map(_building, kinds)}
+    applied = {old: becomes for old, becomes in asked.items() if old in known and old not in done}
     return Renaming(
         applied=applied,
         done=done,
         standing=tuple(old for old in applied if old in stays and not _is_taken(old, applied)),
-        unknown=tuple(old for old in asked if not names[old] and old not in done),
+        unknown=tuple(old for old in asked if old not in known and old not in done),
     )
 
 

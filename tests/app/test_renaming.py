@@ -95,6 +95,7 @@ def test_name_that_is_of_another_kind_now_does_not_stand() -> None:
         ({"pan": "pan:1"}, "pan", "pan*2"),
         ({"pan:1": "pan"}, "pan*2", "pan"),
         ({"pan": "pit", "pan:2": "mill"}, "pan*2", "pit*2"),
+        ({"pan": "pit", "pan:1": "pit", "pan:2": "mill"}, "pan*2", "pit"),
     ],
 )
 def test_instances_go_with_their_building(asked: dict[str, str], before: str, new: str) -> None:
