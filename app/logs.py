@@ -222,10 +222,15 @@ def _hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
     return event
 
 
-def _render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+def _render_json(logger: WrappedLogger, method: str, event: EventDict) -> str:
     """Write an event as one line of JSON; what JSON does not know as its text."""
     head = {name: event[name] for name in ("timestamp", "level", "event")}
-    return printable_json(msgspec.json.encode({**head, **event}, enc_hook=str).decode())
+    try:
+        line = msgspec.json.encode({**head, **event}, enc_hook=str)
+    except UnicodeEncodeError:
+        # Half of a pair, as in a path that is not UTF-8: JSON cannot have it.
+        line = msgspec.json.encode(make_printable(logger, method, {**head, **event}), enc_hook=str)
+    return printable_json(line.decode())
 
 
 def _write_traceback(stream: TextIO, exc_info: ExcInfo) -> None:

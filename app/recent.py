@@ -113,6 +113,9 @@ class RecentEvents:
 
 def _text(value: object) -> str:
     text = value if isinstance(value, str) else str(value)
+    if not text.isascii():
+        # Whoever reads it is told in UTF-8, which has no half of a pair.
+        text = text.encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= TEXT_MAX else f"{text[: TEXT_MAX - 1]}…"
 
 

@@ -175,6 +175,18 @@ def test_logs_in_json_are_lines_whoever_splits_them() -> None:
     assert stream.getvalue().removesuffix("\n").isprintable()
 
 
+@pytest.mark.parametrize("value", ["/etc/\udcff/key.pem", ["\ud800"], {"a\udcff": "b\x1b"}])
+def test_logs_in_json_write_what_is_no_unicode(value: object) -> None:
+    """A path may hold any byte: it is told with escapes, and fails nobody."""
+    stream, recent = io.StringIO(), RecentEvents(10)
+    make_logger(JSON, stream, recent=recent).warning("odd", file=value, count=3, name="Zoë")
+    (event,) = events(stream)
+    assert (event["event"], event["count"], event["name"]) == ("odd", 3, "Zoë")
+    assert r"\ud" in event["file"]
+    (kept,) = recent.read(None, level="info", limit=10).entries
+    assert msgspec.json.encode(kept)
+
+
 @pytest.mark.parametrize("field", sorted(SECRET_FIELDS))
 def test_logs_never_write_a_secret_field(field: str) -> None:
     """Should a secret ever be logged by mistake, its value stays out."""
