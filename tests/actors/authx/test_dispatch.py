@@ -86,7 +86,7 @@ class PlayedService:
         return method
 
 
-class Desk:
+class DispatcherHarness:
     """A dispatcher with everything around it played by the test."""
 
     def __init__(self, nursery: trio.Nursery) -> None:
@@ -139,90 +139,90 @@ class Desk:
 async def test_authorize_of_a_cached_session_is_answered_on_the_spot() -> None:
     """No task, no checkpoint, no database: the answer is there when the message was taken."""
     async with trio.open_nursery() as nursery:
-        desk = Desk(nursery)
-        desk.cache.put(state_of(SESSION, ACCOUNT))
-        settled, pending = desk.take(Authorize(desk.token()))
+        harness = DispatcherHarness(nursery)
+        harness.cache.put(state_of(SESSION, ACCOUNT))
+        settled, pending = harness.take(Authorize(harness.token()))
         assert settled
         assert await pending.wait(1) == Identity(ACCOUNT, SESSION, "player", "Ada")
-        assert desk.fetching.batches == []
+        assert harness.fetching.batches == []
 
 
 @pytest.mark.parametrize("token", ["", "nonsense", "v4.local.AAAA.AAAA"])
 async def test_authorize_of_a_bad_token_is_refused_on_the_spot(token: str) -> None:
     """A made-up token costs no task and no database either."""
     async with trio.open_nursery() as nursery:
-        desk = Desk(nursery)
-        settled, pending = desk.take(Authorize(token))
+        harness = DispatcherHarness(nursery)
+        settled, pending = harness.take(Authorize(token))
         assert settled
         with pytest.raises(InvalidToken):
             await pending.wait(1)
-        assert desk.fetching.batches == []
+        assert harness.fetching.batches == []
 
 
 async def test_authorize_does_not_believe_the_cache_while_nothing_is_heard() -> None:
     """Without the listener a revocation could be missed: the database is asked each time."""
     async with trio.open_nursery() as nursery:
-        desk = Desk(nursery)
-        desk.cache.put(state_of(SESSION, ACCOUNT))
-        desk.listener.listening = False
+        harness = DispatcherHarness(nursery)
+        harness.cache.put(state_of(SESSION, ACCOUNT))
+        harness.listener.listening = False
         for _ in range(2):
-            settled, pending = desk.take(Authorize(desk.token()))
+            settled, pending = harness.take(Authorize(harness.token()))
             assert not settled
             with pytest.raises(InvalidToken):  # the played database gives it to account "ada"
                 await pending.wait(1)
-        assert desk.fetching.batches == [[SESSION]] * 2
+        assert harness.fetching.batches == [[SESSION]] * 2
 
 
 async def test_authorize_without_a_reply_reads_nothing() -> None:
     """Where nobody waits for the answer, none is looked for."""
     async with trio.open_nursery() as nursery:
-        desk = Desk(nursery)
-        desk.dispatcher.take(Authorize(desk.token()), None)
-        desk.dispatcher.take(Authorize("nonsense"), None)
-    assert desk.fetching.batches == []
+        harness = DispatcherHarness(nursery)
+        harness.dispatcher.take(Authorize(harness.token()), None)
+        harness.dispatcher.take(Authorize("nonsense"), None)
+    assert harness.fetching.batches == []
 
 
 async def test_account_that_is_remembered_is_found_on_the_spot() -> None:
     """In any spelling, without a task; a name that nobody can have is refused as fast."""
     async with trio.open_nursery() as nursery:
-        desk = Desk(nursery)
-        desk.accounts.put(named("ada"))
-        settled, pending = desk.take(FindAccount("ADA"))
+        harness = DispatcherHarness(nursery)
+        harness.accounts.put(named("ada"))
+        settled, pending = harness.take(FindAccount("ADA"))
         assert settled
         assert await pending.wait(1) == named("ada").account
-        settled, refused = desk.take(FindAccount("a b"))
+        settled, refused = harness.take(FindAccount("a b"))
         assert settled
         with pytest.raises(UnknownAccount):
             await refused.wait(1)
-        desk.dispatcher.take(FindAccount("bob"), None)
-        assert desk.found == []
+        harness.dispatcher.take(FindAccount("bob"), None)
+        assert harness.found == []
 
 
 async def test_account_is_not_believed_while_nothing_is_heard() -> None:
     """Without the listener an erasure could be missed: the database is asked."""
     async with trio.open_nursery() as nursery:
-        desk = Desk(nursery)
-        desk.accounts.put(named("ada"))
-        desk.listener.listening = False
+        harness = DispatcherHarness(nursery)
+        harness.accounts.put(named("ada"))
+        harness.listener.listening = False
         with pytest.raises(UnknownAccount):
-            await desk.take(FindAccount("ada"))[1].wait(1)
-        assert desk.found == [["ada"]]
+            await harness.take(FindAccount("ada"))[1].wait(1)
+        assert harness.found == [["ada"]]
 
 
 @pytest.mark.parametrize("message", READING, ids=lambda message: type(message).__name__)
 async def test_requests_in_flight_are_bounded(message: AuthMessage) -> None:
     """Beyond the bound a request is refused at once; those under way are answered."""
     async with trio.open_nursery() as nursery:
-        desk = Desk(nursery)
-        waiting = [desk.take(message)[1] for _ in range(2)]
-        settled, refused = desk.take(message)
+        harness = DispatcherHarness(nursery)
+        waiting = [harness.take(message)[1] for _ in range(2)]
+        settled, refused = harness.take(message)
         assert settled
         with pytest.raises(Overloaded):
             await refused.wait(1)
-        desk.service.go.set()
+        harness.service.go.set()
         for pending in waiting:
             assert isinstance(await pending.wait(1), str)
-        assert isinstance(await desk.take(message)[1].wait(1), str)
+        assert isinstance(await harness.take(message)[1].wait(1), str)
 
 
 @pytest.mark.parametrize("message", HASHING, ids=lambda message: type(message).__name__)
@@ -233,29 +233,29 @@ async def test_requests_that_hash_are_bounded_apart_from_the_others(message: Aut
     """
     places = 1 if isinstance(message, Register) else 2
     async with trio.open_nursery() as nursery:
-        desk = Desk(nursery)
-        waiting = [desk.take(message)[1] for _ in range(places)]
+        harness = DispatcherHarness(nursery)
+        waiting = [harness.take(message)[1] for _ in range(places)]
         for _ in range(100):
-            settled, refused = desk.take(message)
+            settled, refused = harness.take(message)
             assert settled
             with pytest.raises(Overloaded):
                 await refused.wait(1)
-        waiting += [desk.take(GetAccount(ACCOUNT))[1] for _ in range(2)]
-        waiting += [desk.take(Login("bob", "x"))[1] for _ in range(2 - places)]
-        desk.service.go.set()
+        waiting += [harness.take(GetAccount(ACCOUNT))[1] for _ in range(2)]
+        waiting += [harness.take(Login("bob", "x"))[1] for _ in range(2 - places)]
+        harness.service.go.set()
         for pending in waiting:
             assert isinstance(await pending.wait(1), str)
-        assert desk.passwords.slots_free == 2
+        assert harness.passwords.slots_free == 2
 
 
 async def test_requests_lead_to_the_method_of_their_name() -> None:
     """Every message has its own method, and is answered with what that gives."""
     names: list[str] = []
     async with trio.open_nursery() as nursery:
-        desk = Desk(nursery)
-        desk.service.go.set()
+        harness = DispatcherHarness(nursery)
+        harness.service.go.set()
         for message in READING + HASHING:
-            names.append(await desk.take(message)[1].wait(1))  # noqa: PERF401 - one by one
+            names.append(await harness.take(message)[1].wait(1))  # noqa: PERF401 - one by one
     assert names == [
         "refresh",
         "list_sessions",
@@ -271,7 +271,7 @@ async def test_requests_lead_to_the_method_of_their_name() -> None:
 async def test_refresh_with_a_made_up_token_is_refused_on_the_spot() -> None:
     """It costs neither a task nor a query."""
     async with trio.open_nursery() as nursery:
-        settled, pending = Desk(nursery).take(Refresh("made up"))
+        settled, pending = DispatcherHarness(nursery).take(Refresh("made up"))
         assert settled
         with pytest.raises(InvalidToken):
             await pending.wait(1)
@@ -280,11 +280,11 @@ async def test_refresh_with_a_made_up_token_is_refused_on_the_spot() -> None:
 async def test_request_that_is_cancelled_leaves_its_place() -> None:
     """Cancelled work gives its slot and its place back; its reply is left to the actor's guard."""
     async with trio.open_nursery() as nursery:
-        desk = Desk(nursery)
-        pending = [desk.take(message)[1] for message in (READING[1], HASHING[0])]
+        harness = DispatcherHarness(nursery)
+        pending = [harness.take(message)[1] for message in (READING[1], HASHING[0])]
         nursery.cancel_scope.cancel()
-    assert desk.dispatcher._in_flight == 0
-    assert desk.passwords.slots_free == 2
+    assert harness.dispatcher._in_flight == 0
+    assert harness.passwords.slots_free == 2
     for each in pending:
         with pytest.raises(ActorStopped):
             await each.wait(1)

@@ -63,7 +63,7 @@ async def settling(count: int) -> AsyncGenerator[Settling]:
     in_hand: list[Message] = []
     addressed: list[str] = []
 
-    class Desk:
+    class FakeActivation:
         def deliver(self, account_id: str, message: Message) -> None:
             addressed.append(account_id)
             in_hand.append(message)
@@ -81,7 +81,7 @@ async def settling(count: int) -> AsyncGenerator[Settling]:
         due = DueAccounts(
             running.bus,
             running.client,
-            cast("Activation", Desk()),
+            cast("Activation", FakeActivation()),
             cast("PassiveAccounts", Nobody()),
             world,
             page=PAGE,
