@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from importlib import import_module
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
@@ -70,3 +73,6 @@ def main() -> None:
     went well, 1 when something failed (one line on standard error says what), 2 for wrong usage,
     130 after Ctrl-C.
     """
+    if sys.stderr is None:
+        # Python's way to say that the descriptor is closed; nobody hears what is written there.
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the end

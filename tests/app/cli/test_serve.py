@@ -59,6 +59,26 @@ def test_serve_does_without_a_standard_output(tmp_path: Path, database_dsn: str)
     assert "Exception" not in log.read_text()
 
 
+def test_serve_runs_where_standard_error_is_closed(tmp_path: Path, database_dsn: str) -> None:
+    """Its log goes nowhere then, and it serves and stops as ever."""
+    with subprocess.Popen(
+        ["/bin/sh", "-c", 'exec "$@" 2>&-', "sh", *command("serve", "--port", "0")],
+        cwd=tmp_path,
+        env=environment({"HOLDFAST_DATABASE__DSN": database_dsn}),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        guard = threading.Timer(TIMEOUT_S, process.kill)
+        guard.start()
+        assert process.stdout is not None
+        greeting = next((line for line in process.stdout if "ready at" in line), "")
+        process.terminate()
+        status = process.wait()
+        guard.cancel()
+    assert greeting
+    assert status == 0
+
+
 def test_serve_names_the_demo_with_the_url_that_it_needs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
