@@ -56,14 +56,17 @@ class LineWriter:
 
     def write(self, text: str) -> int:
         """Take some lines to be written soon; beyond the bound they are lost."""
+        # What the thread itself reports is a line for each time that it has taken all there was.
+        reported = threading.current_thread() is self._thread
         with self._changed:
-            if self._waiting + len(text) <= self._waiting_max and not self._ended:
+            fits = self._waiting + len(text) <= self._waiting_max
+            if reported or (fits and not self._ended):
                 self._lines.append(text)
                 self._waiting += len(text)
-                self._idle = False
-                self._changed.notify_all()
             else:
                 self._lost += 1
+            self._idle = False
+            self._changed.notify_all()
         return len(text)
 
     def flush(self) -> None:
@@ -75,7 +78,7 @@ class LineWriter:
             return self._changed.wait_for(lambda: self._idle, timeout_s)
 
     def close(self) -> None:
-        """Take nothing more, and write what there is unless nobody reads it."""
+        """Take nothing more, and write what there is, and what was lost, unless nobody reads it."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
@@ -93,15 +96,15 @@ class LineWriter:
     def _next(self) -> tuple[str, int] | None:
         """Take all that waits, and how many were lost; None where nothing waits or will."""
         with self._changed:
-            if not self._lines:
+            if not self._lines and not self._lost:
                 self._idle = True
                 self._changed.notify_all()
-            self._changed.wait_for(lambda: self._lines or self._ended)
+            self._changed.wait_for(lambda: self._lines or self._lost or self._ended)
             text = "".join(self._lines)
             self._lines.clear()
             self._waiting = 0
             lost, self._lost = self._lost, 0
-            return (text, lost) if text else None
+            return (text, lost) if text or lost else None
 
     def _write(self, text: str) -> None:
         if self._file is None:

@@ -89,6 +89,28 @@ def test_lines_beyond_the_bound_are_lost_and_counted() -> None:
         assert reader.lines == ["first", "123456789", "123456789", "3 lost"]
 
 
+def test_lines_lost_before_an_end_are_told_where_the_reader_comes_back() -> None:
+    """The log says what is missing though it takes nothing more, and though nothing follows."""
+    with stalled(waiting_max=20) as (lines, reader):
+        lines.report_lost_to(lambda lost: lines.write(f"{lost} lost\n"))
+        for _ in range(5):
+            lines.write("123456789\n")
+        threading.Timer(0.05, reader.go.set).start()
+        lines.close()
+        assert reader.lines == ["first", "123456789", "123456789", "3 lost"]
+
+
+def test_line_beyond_the_bound_is_told_though_nothing_follows() -> None:
+    """There is room at once for saying so."""
+    stream = io.StringIO()
+    lines = LineWriter(stream, waiting_max=20)
+    lines.report_lost_to(lambda lost: lines.write(f"{lost} lost\n"))
+    lines.write("a line of more than all that may wait\n")
+    assert lines.drain(WAIT_S)
+    assert stream.getvalue() == "1 lost\n"
+    lines.close()
+
+
 def test_end_waits_for_no_reader() -> None:
     """A log that nobody reads does not hold up the end of the program."""
     with stalled() as (lines, reader):
