@@ -40,6 +40,9 @@ REFUSALS_MAX = 64
 REFUSAL_S = 0.5
 """How long telling one may take."""
 
+EXHAUSTED_LOG_S = 1.0
+"""How often at most the log is told that the system gives no more files for TLS."""
+
 PERIOD_MIN_S, PERIOD_MAX_S = 0.005, 0.25
 """How often it is looked for connections that are overdue: so late one may be ended."""
 
@@ -126,6 +129,7 @@ class _Server:
         self._addresses: Counter[str] = Counter()
         self._open = self._refusals = 0
         self._none_left = trio.Event()
+        self._told_exhausted = -math.inf
 
     async def handle(self, sock: socket.socket, address: str) -> None:
         """Serve one client, or tell it that there are too many."""
@@ -181,12 +185,21 @@ class _Server:
         # One connection's failure is its own.
         except Exception as error:  # noqa: BLE001
             if isinstance(error, OSError) and error.errno in EXHAUSTED:
-                # As where it cannot be accepted: with TLS it takes more files than one.
-                self._log.warning("accept_failed", reason=error.strerror)
+                self._tell_exhausted(error)
             else:
                 self._log.error("connection_failed", exc_info=error)
         finally:
             self._handshakes.discard(handshake)
+
+    def _tell_exhausted(self, error: OSError) -> None:
+        """Log it as where a connection cannot be accepted: with TLS it takes more files than one.
+
+        Clients come back at once, and each would write a line.
+        """
+        now = trio.current_time()
+        if now - self._told_exhausted >= EXHAUSTED_LOG_S:
+            self._told_exhausted = now
+            self._log.warning("accept_failed", reason=error.strerror)
 
     async def _serve_plain(self, address: str, sock: socket.socket) -> None:
         connection: Connection | DirectConnection

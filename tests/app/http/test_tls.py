@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
+from app.http import server as server_module
 from app.http.edge import make_edge
 from app.http.errors import TlsError
 from app.http.server import serve_http
@@ -100,14 +101,16 @@ async def test_failed_handshake_ends_one_connection(
 async def test_connection_without_files_left_is_closed_like_one_not_accepted(
     tls_settings: HttpSettings, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the system gives no more sockets, one connection ends in one line without traceback."""
+    """Where the system gives no more sockets, connections end, in one line for many."""
     async with serving(settings=tls_settings) as server:
         with monkeypatch.context() as patch:
             patch.setattr(socket, "socketpair", no_files_left)
-            stream = await connect(server, authority)
-            with suppress(trio.BrokenResourceError):
-                assert await stream.receive_some() == b""
-            await trio.aclose_forcefully(stream)
+            patch.setattr(server_module, "EXHAUSTED_LOG_S", 60.0)
+            for _ in range(3):
+                stream = await connect(server, authority)
+                with suppress(trio.BrokenResourceError):
+                    assert await stream.receive_some() == b""
+                await trio.aclose_forcefully(stream)
             await server.wait_connections_closed(keeping=0)
         [told] = server.world.logged
         assert (told["event"], told["log_level"]) == ("accept_failed", "warning")
