@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from actors.inventory.ruleset.description import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from actors.inventory.ruleset.ruleset import Ruleset
 
@@ -96,28 +96,32 @@ def _untold(
     was: Mapping[_Path, object], now: Mapping[_Path, object], told: Iterable[Entry | Change]
 ) -> Iterator[Change]:
     """Give what differs in the files alone: what acts only together with others, or on nobody."""
-    whole: set[tuple[str, str]] = set()
-    keys: set[_Path] = set()
-    for each in told:
-        if isinstance(each, Entry):
-            whole.add((each.section, each.name))
-        else:
-            keys.add((each.section, each.name, each.key))
     paths = dict.fromkeys([*was, *now])
-    others = frozenset(path[1] for path in paths if len(path) > 1 and path[0] in _LEVELED)
+    leveled = frozenset(path[1] for path in paths if len(path) > 1 and path[0] in _LEVELED)
+    shown = set(map(_place_of, told))
     for path in paths:
         old, new = was.get(path), now.get(path)
         if _canonical(old) == _canonical(new):
             continue
         section, name, *rest = path if len(path) > 1 else ("ruleset", *path)
         head, *members = rest or ["value"]
-        key = _TOLD_AS.get(head, head)
-        places = [key, *(f"{key}.{member}" for member in members[:1])]
-        shows = any((section, name, place) in keys for place in places)
-        if head in _WITH_OTHERS and others & (_names(old) | _names(new)):
-            shows = False
-        if not shows and (section, name) not in whole:
+        # What others make of it shows where none of them is built: not at all.
+        hidden = head in _WITH_OTHERS and leveled & (_names(old) | _names(new))
+        keys = () if hidden else _shown_as(head, members)
+        if shown.isdisjoint([(section, name), *((section, name, each) for each in keys)]):
             yield Change(section, name, ".".join(rest) or "value", None, old, new)
+
+
+def _shown_as(head: str, members: Sequence[str]) -> list[str]:
+    """Give the keys by which a ruleset would tell of a key of the file."""
+    key = _TOLD_AS.get(head, head)
+    return [key, *(f"{key}.{member}" for member in members[:1])]
+
+
+def _place_of(told: Entry | Change) -> _Path:
+    """Say what is told: a name altogether, or a key of it."""
+    whole = (told.section, told.name)
+    return whole if isinstance(told, Entry) else (*whole, told.key)
 
 
 def _names(value: object) -> set[str]:
