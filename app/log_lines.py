@@ -89,7 +89,8 @@ class LineWriter:
             text, lost = taken
             if lost:
                 # There is room for that now: all that waited was taken.
-                self._lost_reported(lost)
+                with suppress(Exception):  # Without this thread nothing is ever written again.
+                    self._lost_reported(lost)
             with suppress(OSError, ValueError):
                 self._write(text)
 

@@ -61,7 +61,7 @@ async def check_rules_change(
         if name not in ruleset.resources:
             homeless[name] = max(homeless.get(name, 0), makers)
     if homeless:
-        raise RulesChangeRefused(_no_place(homeless, ruleset, renaming.applied))
+        raise RulesChangeRefused(_no_place(homeless, ruleset, renaming))
     moves = _meeting(owned, past)
     if moves:
         met = await connection.run(lambda session: clashes(session, moves), timeout_s=_CENSUS_S)
@@ -106,12 +106,13 @@ def _no_renaming(renaming: Renaming, ruleset: Ruleset) -> str:
     )
 
 
-def _no_place(homeless: Mapping[str, int], ruleset: Ruleset, renamed: Mapping[str, str]) -> str:
+def _no_place(homeless: Mapping[str, int], ruleset: Ruleset, renaming: Renaming) -> str:
     most_first = sorted(homeless.items(), key=lambda item: (-item[1], item[0]))
-    before = {new: old for old, new in renamed.items()}
+    before = {new: old for old, new in renaming.applied.items()}
     named = [
         _in_place(name, accounts, ruleset)
         + (f", as world.renamed calls {before[name]}" if name in before else "")
+        + (f", which {name}={renaming.done[name]} renamed before" if name in renaming.done else "")
         for name, accounts in most_first
     ]
     first = before.get(most_first[0][0], most_first[0][0])

@@ -17,7 +17,8 @@ comes from the attacker's own address waits as he does, and sessions that are op
 Registrations have a count of their own, by address: each of them costs a hash as a login does, so
 all are counted, also those of a name that is taken, and delayed in the same way.
 
-What came to no verdict, such as by a lost database, is taken back, and prolongs no delay either.
+What came to no verdict, such as by a lost database, is taken back, and prolongs no delay either,
+unless another attempt has come in between.
 """
 
 from __future__ import annotations

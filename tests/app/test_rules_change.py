@@ -249,6 +249,19 @@ async def test_each_is_renamed_from_its_own_era_on(database_dsn: str) -> None:
     assert "gold (1)" in said
 
 
+async def test_entry_that_was_carried_out_before_is_named_where_it_gives_no_place(
+    database_dsn: str,
+) -> None:
+    """Gold that came again after the entry was carried out goes by another one, or stays."""
+    wooden = rules(ASSETS, ["wood"])
+    history = [Past(OLD, 0, {}), Past(wooden, 1500, {"gold": "wood"}), Past(OLD, 2500, {})]
+    new = rules({**ASSETS, "palace": "level"}, ["wood"])
+    asked = {"gold": "wood"}
+    said = await refusal(database_dsn, new, asked, owner(3, "gold"), history=history)
+    assert said is not None
+    assert "gold (1), which gold=wood renamed before; give each a place" in said
+
+
 WITHOUT_GOLD: Final = rules(ASSETS, ["wood"])
 RICH: Final = rules(ASSETS, base_per_hour={"gold": 1})
 MILLING: Final = rules(ASSETS, produces={"mill": {"gold": 1}})
