@@ -24,6 +24,7 @@ from tests.actors.authx.harness import PASSWORD, running_authx
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from actors.authx.messages import Tokens
     from actors.database.driver import Connection
     from tests.actors.authx.harness import Running
     from tests.postgres import PostgresServer
@@ -53,6 +54,19 @@ async def audit_of(running: Running, account_id: str) -> list[tuple[Any, ...]]:
         (row["actor"], row["action"], row["reason"], msgspec.json.decode(row["detail"]), row["at"])
         for row in rows
     ]
+
+
+async def wait_refused(running: Running, tokens: Tokens) -> None:
+    """Wait until the live server has heard that an access token counts no more."""
+
+    async def is_refused() -> bool:
+        try:
+            await running.authorize(tokens)
+        except InvalidToken:
+            return True
+        return False
+
+    await running.wait_until(is_refused)
 
 
 async def test_operator_creates_an_account_with_a_role(database_dsn: str) -> None:
@@ -133,15 +147,7 @@ async def test_operator_suspension_ends_sessions_and_keeps_them_ended(database_d
             connection, account.username, suspended=True, now=running.clock.now
         )
         assert suspended.suspended
-
-        async def is_refused() -> bool:
-            try:
-                await running.authorize(tokens)
-            except InvalidToken:
-                return True
-            return False
-
-        await running.wait_until(is_refused)
+        await wait_refused(running, tokens)
         running.engine.operations.clear()
         with pytest.raises(InvalidCredentials) as refusal:
             await running.login(account.username)
@@ -174,15 +180,7 @@ async def test_operator_reset_replaces_a_password_and_ends_sessions(database_dsn
             now=running.clock.now,
         )
         assert (reset.account_id, reset.must_change_password) == (account.account_id, True)
-
-        async def is_refused() -> bool:
-            try:
-                await running.authorize(tokens)
-            except InvalidToken:
-                return True
-            return False
-
-        await running.wait_until(is_refused)
+        await wait_refused(running, tokens)
         with pytest.raises(InvalidToken):
             await running.ask(Refresh(tokens.refresh_token))
         with pytest.raises(InvalidCredentials):
@@ -221,15 +219,7 @@ async def test_operator_erases_an_account_from_a_live_server(database_dsn: str) 
             connection, account.username.upper(), now=running.clock.now, reason="asked for it"
         )
         assert gone.account_id == account.account_id
-
-        async def is_refused() -> bool:
-            try:
-                await running.authorize(tokens)
-            except InvalidToken:
-                return True
-            return False
-
-        await running.wait_until(is_refused)
+        await wait_refused(running, tokens)
         with pytest.raises(InvalidToken):
             await running.ask(Refresh(tokens.refresh_token))
         with pytest.raises(UnknownAccount):
