@@ -277,7 +277,7 @@ def _hypercorn_lane(
     streams: Streams | None,
     log: FilteringBoundLogger,
 ) -> HypercornLane:
-    # The fast lane does without, and starts twice as soon and in less memory.
+    # The fast lane does without, and starts sooner and in less memory.
     from app.http.asgi.lane import HypercornLane  # noqa: PLC0415
 
     return HypercornLane(served, settings, refusals=refusals, streams=streams, log=log)

@@ -9,7 +9,7 @@ COMMANDS = ("accounts", "backup", "check", "export", "init", "ledger", "rules", 
 
 
 def test_commands_load_no_web_server() -> None:
-    """Hypercorn and Quart, which the fast lane does without, take a quarter of a start."""
+    """Hypercorn and Quart, which the fast lane does without, take a fifth of a start."""
     program = "\n".join(
         (
             "import importlib, sys",
