@@ -120,7 +120,10 @@ class Cluster:
             raise DataDirectoryError(self.data_dir, error.strerror or str(error)) from error
 
     def make_socket_dir(self, user: ServerUser) -> None:
-        """Make the directory of the socket, private to the server's user.
+        """Make the directory of the socket, private to the server's user, and clear it.
+
+        No server of this cluster may be running. One that was ended while it started may have left
+        a lock on the socket with nothing in it, which would keep out every later one.
 
         Raises:
             DataDirectoryError: it cannot be made, or somebody else's is there.
@@ -135,6 +138,8 @@ class Cluster:
                 raise DataDirectoryError(path, "it belongs to somebody else")
             path.chmod(0o700)
             user.own(path)
+            for name in (f".s.PGSQL.{PORT}", f".s.PGSQL.{PORT}.lock"):
+                (path / name).unlink(missing_ok=True)
         except OSError as error:
             raise DataDirectoryError(path, error.strerror or str(error)) from error
 
@@ -168,11 +173,15 @@ class Cluster:
         return Postmaster(pid, socket_dir, ready=[*map(str.strip, lines[7:8])] == ["ready"])
 
     def forget_postmaster(self) -> None:
-        """Remove what a dead server said of itself, and its socket."""
-        socket = f".s.PGSQL.{PORT}"
-        (self.path / "postmaster.pid").unlink(missing_ok=True)
-        for name in (socket, f"{socket}.lock"):
-            (self.socket_dir / name).unlink(missing_ok=True)
+        """Remove what a dead server said of itself.
+
+        Raises:
+            DataDirectoryError: it cannot be removed.
+        """
+        try:
+            (self.path / "postmaster.pid").unlink(missing_ok=True)
+        except OSError as error:
+            raise DataDirectoryError(self.path, error.strerror or str(error)) from error
 
     def check_version(self) -> None:
         """Check that this is a cluster of the version that the binaries can run.

@@ -161,7 +161,7 @@ class EmbeddedPostgres:
         await trio.to_thread.run_sync(cluster.make_data_dir)
         if self._lock is None:
             self._lock = await _lock_patiently(cluster)
-        await self._stop_orphans()
+        await self._clear_up()
         user = await trio.to_thread.run_sync(server_user, cluster.path)
         await trio.to_thread.run_sync(self._let_reach, user)
         if not self._has_served and not cluster.path.exists():
@@ -219,7 +219,8 @@ class EmbeddedPostgres:
         user.let_reach(program.parent.parent, log=self._log)
         user.let_read(program.parent.parent, sample=program, log=self._log)
 
-    async def _stop_orphans(self) -> None:
+    async def _clear_up(self) -> None:
+        """End what a killed Holdfast left running, and forget what would look like a server."""
         cluster = self._cluster
         said = cluster.postmaster()
         orphans = await trio.to_thread.run_sync(cluster_processes, cluster.path)
@@ -229,9 +230,10 @@ class EmbeddedPostgres:
             await stop_cluster(cluster.path, postmaster, timeout_s=_ORPHAN_STOP_S)
             if await trio.to_thread.run_sync(cluster_processes, cluster.path):
                 raise EmbeddedPostgresError(f"a server left over in {cluster.path} cannot be ended")
-        if said is not None and _is_alive(said.pid):
-            # By now the pid is another program's, or a zombie's that nobody reaps;
-            # PostgreSQL would take either for a server.
+        if said is None or _is_alive(said.pid):
+            # A server that was ended while it started may have written nothing; or by now the pid
+            # is another program's, or a zombie's that nobody reaps. PostgreSQL would take each for
+            # a server. What else it says is left: it tells which shared memory to look for.
             cluster.forget_postmaster()
 
     async def _spawn(self, user: ServerUser) -> trio.Process:

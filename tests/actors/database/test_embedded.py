@@ -473,6 +473,17 @@ async def test_start_over_a_pid_that_is_somebody_else_s(data_dir: Path) -> None:
         assert await run_script(server.dsn, select_one) == 1
 
 
+@pytest.mark.parametrize("name", ["postgres/postmaster.pid", "run/.s.PGSQL.5432.lock"])
+async def test_start_over_a_lock_with_nothing_in_it(data_dir: Path, name: str) -> None:
+    """A server that was ended as it made its locks, by a stop at that moment, is forgotten."""
+    lock = data_dir / name
+    lock.touch()
+    status = (data_dir / "postgres").stat()
+    os.chown(lock, status.st_uid, status.st_gid)
+    async with serving(data_dir) as server:
+        assert await run_script(server.dsn, select_one) == 1
+
+
 async def test_start_over_an_orphan_that_cannot_be_ended(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
