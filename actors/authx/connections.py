@@ -34,7 +34,7 @@ class Connections:
         self._backoff = Backoff(settings)
 
     async def run(self, script: Script[T]) -> T:
-        """Run a script on a connection, again on another one if the first is lost on the way.
+        """Run a script on a connection, again on a new one if the first is lost on the way.
 
         Therefore a script must be such that running it twice is as good as once. While the
         database is away this fails at once, but for one attempt after each pause.
@@ -48,6 +48,9 @@ class Connections:
             self._backoff.failed()
             raise
         except ConnectionLost:
+            # What ended one has most likely ended them all; of some the end may not be read yet.
+            for connection in self._idle:
+                connection.terminate()
             return await self._run_once(script)
 
     async def __aenter__(self) -> Self:

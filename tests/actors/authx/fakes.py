@@ -20,6 +20,7 @@ class FakeConnection:
     def __init__(self, database: FakeDatabase) -> None:
         self._database = database
         self._gone = trio.Event()
+        self.ended_by_server = False
         self.callback: Callable[[str], None] | None = None
         self.channel = ""
 
@@ -43,6 +44,8 @@ class FakeConnection:
             raise self._database.failure
         if self._database.losses:
             self._database.losses -= 1
+            self.terminate()
+        if self.ended_by_server:
             self.terminate()
         if self.closed:
             raise ConnectionLost("lost")

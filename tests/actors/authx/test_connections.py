@@ -60,6 +60,23 @@ async def test_connections_that_were_lost_are_replaced_and_the_script_run_again(
         assert database.ran == ["first", "second", "fourth"]
 
 
+async def test_connections_that_one_restart_ended_cost_nobody_anything(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Several idle ones whose end nobody has read yet: the script runs again on a new one."""
+    database = FakeDatabase()
+    database.query_s = 1
+    async with Connections(database.as_database(), SETTINGS) as connections:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(connections.run, script("first"))
+            nursery.start_soon(connections.run, script("second"))
+        assert len(database.open) == 2
+        for connection in database.open:
+            connection.ended_by_server = True
+        assert await connections.run(script("third")) == "third"
+        assert len(database.open) == 1
+
+
 async def test_connections_that_broke_while_idle_are_not_used(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
