@@ -9,11 +9,13 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import trio
+
 from actors.database.cluster import Cluster
 from actors.database.driver import open_database
 from actors.database.dsn import describe_dsn
-from actors.database.embedded import embedded_postgres
-from actors.database.errors import SchemaTooOld
+from actors.database.embedded import embedded_postgres, running_dsn
+from actors.database.errors import AlreadyServed, SchemaTooOld
 from actors.database.locks import acquire_server_lock
 from actors.database.migrate import check_current, seen_versions
 from actors.database.upgrade import AutomaticBackups, upgrade
@@ -63,10 +65,12 @@ async def operator_connection(
     async with AsyncExitStack() as stack:
         dsn = config.database.dsn
         backups = None
+        served = False
         if not dsn:
             if may is May.USE:
                 require_cluster(config)
             data_dir = Path(config.storage.data_dir)
+            served = await trio.to_thread.run_sync(running_dsn, data_dir) is not None
             dsn = await stack.enter_async_context(embedded_postgres(data_dir, log=log))
             backups = AutomaticBackups.of(data_dir, dsn)
         database = await stack.enter_async_context(
@@ -74,14 +78,19 @@ async def operator_connection(
         )
         connection = await database.connect(name=NAME)
         try:
-            applied = await _prepare(connection, config, may, backups)
+            applied = await _prepare(connection, config, may, backups, served=served)
             yield connection, applied
         finally:
             await connection.aclose()
 
 
 async def _prepare(
-    connection: Connection, config: Config, may: May, backups: AutomaticBackups | None
+    connection: Connection,
+    config: Config,
+    may: May,
+    backups: AutomaticBackups | None,
+    *,
+    served: bool,
 ) -> tuple[int, ...]:
     """Do to the database what the command may, and check that it can be worked on."""
     seen = await connection.run(seen_versions)
@@ -93,7 +102,12 @@ async def _prepare(
         except SchemaTooOld:
             if may is not May.UPGRADE:
                 raise
-            # A server of the earlier program could not start again.
+            # A server of the earlier program could not start again. One that has just lost its
+            # connection holds no lock, but its data directory.
+            if served:
+                raise AlreadyServed(
+                    f"another Holdfast server is at work in the {place(config)}"
+                ) from None
             await connection.run(acquire_server_lock)
         else:
             return ()

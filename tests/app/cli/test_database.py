@@ -9,11 +9,12 @@ import trio
 from click.testing import CliRunner
 
 from actors.database.driver import open_database
+from actors.database.embedded import embedded_postgres
 from actors.database.migrate import migrate, seen_versions, shipped_migrations
 from actors.database.objects import objects
 from app.cli import main
 from tests.app.cli.support import CHEAP, later_program, run, running_server
-from tests.postgres import quiet_log, reachable_directory, run_script
+from tests.postgres import TEST_SETTINGS, quiet_log, reachable_directory, run_script
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,6 +135,28 @@ def test_commands_do_not_migrate(
         " holdfast serve brings it up to date when it starts, and so does holdfast init\n"
     )
     assert versions(dsn) == tuple(each.version for each in earlier)
+
+
+def test_init_leaves_a_served_data_directory_alone_whoever_holds_the_lock(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server whose connection was lost has no lock on the database until it has another one."""
+    monkeypatch.chdir(place)
+    earlier = shipped_migrations()[:-1]
+
+    async def serve_without_a_lock() -> tuple[int, str]:
+        async with (
+            embedded_postgres(place / "var", log=quiet_log(), settings=TEST_SETTINGS) as dsn,
+            open_database(dsn, log=quiet_log()) as database,
+        ):
+            connection = await database.connect(name="earlier")
+            await migrate(connection, migrations=earlier)
+            answer = await trio.to_thread.run_sync(invoke, "init")
+            assert len(await connection.run(seen_versions)) == len(earlier)
+            return answer
+
+    status, complaint = trio.run(serve_without_a_lock)
+    assert (status, "server is at work in the data directory var" in complaint) == (1, True)
 
 
 def test_commands_of_a_later_program_leave_a_running_server_its_database(place: Path) -> None:
