@@ -126,9 +126,9 @@ class PostgresServer:
         """As `create_database`, from inside a Trio run on the ordinary clock."""
         name = f"test_{next(self._numbers)}"
         template = _TEMPLATE if migrated else "template1"
-        await run_script(
-            self.dsn, lambda session: session.execute(f"create database {name} template {template}")
-        )
+        # To copy its files takes a third of what it takes to log each page of them.
+        sql = f"create database {name} template {template} strategy file_copy"
+        await run_script(self.dsn, lambda session: session.execute(sql))
         return with_database(self.dsn, name)
 
     async def set_read_only(self, dsn: str, *, whether: bool) -> None:
