@@ -64,6 +64,9 @@ SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """What the server is told unless the composer says otherwise (PostgreSQL's own names)."""
 
+START_TIMEOUT_S: Final = 3600.0
+"""A recovery of the 2 GB that `SETTINGS` allow takes minutes, on a slow disk a good many."""
+
 _READY_POLL_S = 0.005
 _READY_REPORT_S = 2.0
 _LOCK_ATTEMPTS = 5
@@ -75,8 +78,9 @@ _ORPHAN_STOP_S = 10.0
 class EmbeddedPostgres:
     """One server on one data directory.
 
-    ``settings`` are PostgreSQL's, over `SETTINGS`; ``start_timeout_s`` leaves room for a recovery
-    from the write-ahead log; ``stop_timeout_s`` is for a stop by cancellation.
+    ``settings`` are PostgreSQL's, over `SETTINGS`; ``start_timeout_s`` is for all of a recovery
+    from the write-ahead log, which begins anew where it is broken off; ``stop_timeout_s`` is for a
+    stop by cancellation.
     """
 
     def __init__(
@@ -85,7 +89,7 @@ class EmbeddedPostgres:
         *,
         log: FilteringBoundLogger,
         settings: Mapping[str, str] | None = None,
-        start_timeout_s: float = 60.0,
+        start_timeout_s: float = START_TIMEOUT_S,
         stop_timeout_s: float = 2.0,
     ) -> None:
         self._cluster = Cluster.at(data_dir)
@@ -265,7 +269,7 @@ class EmbeddedPostgres:
 
     async def _wait_ready(self, process: trio.Process) -> None:
         started = trio.current_time()
-        report = started + _READY_REPORT_S
+        report_s = _READY_REPORT_S
         while True:
             said = self._cluster.postmaster()
             if said is not None and said.pid == process.pid and said.ready:
@@ -278,9 +282,9 @@ class EmbeddedPostgres:
                 raise EmbeddedPostgresError(
                     f"PostgreSQL was not ready within {self._start_timeout_s:g} s"
                 )
-            if now > report:
+            if now > started + report_s:
                 self._log.info("postgres_starting", seconds=round(now - started, 1))
-                report += _READY_REPORT_S
+                report_s *= 2
             await trio.sleep(_READY_POLL_S)
 
 

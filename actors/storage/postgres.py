@@ -14,7 +14,8 @@ from __future__ import annotations
 import secrets
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
@@ -54,6 +55,15 @@ _START_PATIENCE_MS = 1_000
 """How long a start waits for the lock: another server that is alive will not let go of it."""
 _RECONNECT_PATIENCE_MS = 4_000
 """How long a reconnect waits: the server's own lost session may outlive its connection a while."""
+_GONE_IN_A_MINUTE: Final = MappingProxyType(
+    {
+        "tcp_keepalives_idle": "30",
+        "tcp_keepalives_interval": "10",
+        "tcp_keepalives_count": "3",
+        "tcp_user_timeout": "60000",
+    }
+)
+"""After this the session, and the lock, of a host that fell silent ends: else it takes hours."""
 _KEEP_PLANS = """
 select set_config(name, value, false) from (values
     ('plan_cache_mode', 'force_generic_plan'),
@@ -156,7 +166,9 @@ class PostgresEngine:
     async def _connected_writer(self) -> Connection:
         """Give the writer's connection; a new one takes the server lock, and knows no mark."""
         if self._writer is None or self._writer.closed:
-            connection = await self._database.connect(name="storage-writer")
+            connection = await self._database.connect(
+                name="storage-writer", settings=_GONE_IN_A_MINUTE
+            )
             try:
                 await connection.run(self._take_lock, timeout_s=self._timeout_s)
             except BaseException:

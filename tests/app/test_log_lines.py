@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 import pytest
 
+from app import log_lines
 from app.log_lines import LineWriter, writing_behind
 
 if TYPE_CHECKING:
@@ -89,8 +90,11 @@ def test_lines_beyond_the_bound_are_lost_and_counted() -> None:
         assert reader.lines == ["first", "123456789", "123456789", "3 lost"]
 
 
-def test_lines_lost_before_an_end_are_told_where_the_reader_comes_back() -> None:
+def test_lines_lost_before_an_end_are_told_where_the_reader_comes_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The log says what is missing though it takes nothing more, and though nothing follows."""
+    monkeypatch.setattr(log_lines, "_DRAIN_S", WAIT_S)
     with stalled(waiting_max=20) as (lines, reader):
         lines.report_lost_to(lambda lost: lines.write(f"{lost} lost\n"))
         for _ in range(5):

@@ -267,7 +267,8 @@ def test_logs_wait_for_no_log_call_that_comes_in_the_middle_of_another() -> None
         threading.Thread(target=chatter, daemon=True).start()
         assert done.wait(WAIT_S)
     page = recent.read(0, level="info", limit=10)
-    assert [entry.seq for entry in page.entries] == list(range(page.last - 9, page.last + 1))
+    numbers = [entry.seq for entry in page.entries]
+    assert (len(set(numbers)), max(numbers)) == (10, page.last)
 
 
 def test_logs_take_a_log_call_from_within_a_write() -> None:

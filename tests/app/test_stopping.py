@@ -11,6 +11,7 @@ import pytest
 import trio
 from structlog.testing import LogCapture
 
+from app import stopping
 from app.config.load import SHUTDOWN_MS_MAX
 from app.root import ROOM_S
 from app.stopping import (
@@ -96,6 +97,7 @@ class Exits:
 def test_shutdown_that_hangs_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nobody knows what came of it, the status says so."""
     exits, log = Exits(monkeypatch), LogCapture()
+    monkeypatch.setattr(stopping, "FAREWELL_S", WAIT_S)
     HardLimit(0.01, quiet_log(log)).start()
     assert exits.ended.wait(WAIT_S)
     assert exits.statuses == [EXIT_CUT_OFF]
@@ -105,6 +107,7 @@ def test_shutdown_that_hangs_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None
 def test_shutdown_that_hangs_ends_whatever_the_log_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """The farewell comes last; one that fails changes nothing."""
     exits, said = Exits(monkeypatch), list[str]()
+    monkeypatch.setattr(stopping, "FAREWELL_S", WAIT_S)
 
     def farewell() -> None:
         said.append("farewell")

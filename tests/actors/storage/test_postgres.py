@@ -231,6 +231,15 @@ async def test_engine_refuses_a_database_that_another_one_serves(database_dsn: s
         await second.open()
 
 
+async def test_engine_of_a_host_that_fell_silent_loses_its_lock_soon(database_dsn: str) -> None:
+    """The server asks after the holder of the lock: a power cut holds the world for a minute."""
+    sql = "select source, name from pg_settings where name like 'tcp%' and source = 'client'"
+    async with postgres_engine(database_dsn) as engine:
+        await engine.open()
+        assert engine._writer is not None
+        assert len(await engine._writer.run(lambda session: session.fetch(sql))) == 4
+
+
 async def test_engine_open_raises_what_keeps_it_from_connecting(postgres: PostgresServer) -> None:
     """A database that is not there is told at the start, not at the first commit."""
     async with postgres_engine(with_database(postgres.dsn, "nowhere")) as engine:

@@ -16,6 +16,7 @@ from hypercorn.trio.worker_context import WorkerContext
 
 from actors.inventory.messages import PlaceOrder
 from actors.ticker.messages import GetWorld, World
+from app.http import server as server_module
 from app.http.asgi.connection import Connection
 from app.http.direct import DirectConnection
 from app.http.refusals import Refusals
@@ -527,8 +528,9 @@ async def test_too_many_connections_are_told_so() -> None:
         await second.aclose()
 
 
-async def test_refusals_are_bounded_too() -> None:
+async def test_refusals_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients beyond the limit who do not read their refusal cannot pile up either."""
+    monkeypatch.setattr(server_module, "REFUSAL_S", 30)  # None is given up meanwhile.
     async with serving(settings=settings_with(connections_max=1)) as server:
         holder = await server.connect()
         await holder.send(get())
