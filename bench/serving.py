@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from actors.database.cluster import Cluster
 from actors.database.processes import cluster_processes
@@ -51,6 +51,32 @@ def data_dir_setting(directory: Path) -> dict[str, str]:
     return {"HOLDFAST_STORAGE__DATA_DIR": str(directory / "data")}
 
 
+class Process(Protocol):
+    """What is asked of a process; a `subprocess.Popen` has it."""
+
+    pid: int
+
+    @property
+    def stdout(self) -> IO[bytes] | None:
+        """What it writes to its standard output."""
+
+    def poll(self) -> int | None:
+        """Give its status, None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its status, or raise `subprocess.TimeoutExpired`."""
+        ...
+
+    def send_signal(self, number: signal.Signals, /) -> None:
+        """Send it a signal, unless it has ended."""
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+
+    def kill(self) -> None:
+        """End it."""
+
+
 class ServerDidNotStart(Exception):
     """The server ended, or said nothing for too long; the text is its log."""
 
@@ -62,11 +88,11 @@ class Server:
         self.directory = directory
         self.settings = {**data_dir_setting(directory), **settings}
         self.url = ""
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self._runs = 0
 
     @property
-    def process(self) -> subprocess.Popen[bytes]:
+    def process(self) -> Process:
         """The process of the latest start."""
         if self._process is None:
             raise ServerDidNotStart
@@ -91,19 +117,22 @@ class Server:
         self.launch()
         self.url = self._announced()
 
-    def launch(self) -> subprocess.Popen[bytes]:
+    def launch(self) -> Process:
         """Start the process without waiting for anything."""
         self._runs += 1
         with self._log_path.open("w") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, "serve"],
-                cwd=self.directory,
-                env=environment(self.settings),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-            )
+            self._process = self._spawn(log)
         return self._process
+
+    def _spawn(self, log: IO[str]) -> Process:
+        return subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, "serve"],
+            cwd=self.directory,
+            env=environment(self.settings),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+        )
 
     def _announced(self) -> str:
         out = self.process.stdout

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
+from bench import serving as bench_serving
 from bench.serving import (
     CHEAP,
     PROGRAM,
     SHUTDOWN_MAX_S,
     START_TIMEOUT_S,
-    Server,
     data_dir_setting,
     environment,
 )
+from tests.program import Process, run
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Generator
 
 __all__ = [
@@ -45,6 +45,13 @@ SETTINGS = {
     "HOLDFAST_WORLD__RULESET": str(WORLD),
 }
 """Settings of every server here: a quick world, and hashes that are cheap."""
+
+
+class Server(bench_serving.Server):
+    """A server that need not load the program anew."""
+
+    def _spawn(self, log: IO[str]) -> Process:
+        return Process("serve", cwd=self.directory, env=environment(self.settings), stderr=log)
 
 
 @contextmanager
@@ -74,16 +81,8 @@ def run_command(
     directory: Path, *arguments: str, stdin: str = "", **settings: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a command of the program on the same data directory; wait for its end."""
-    return subprocess.run(
-        [sys.executable, "-c", PROGRAM, *arguments],
-        cwd=directory,
-        env=environment({**SETTINGS, **data_dir_setting(directory), **settings}),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=START_TIMEOUT_S,
-        check=False,
-    )
+    chosen = environment({**SETTINGS, **data_dir_setting(directory), **settings})
+    return run(*arguments, cwd=directory, env=chosen, stdin=stdin)
 
 
 def complaint(done: subprocess.CompletedProcess[str]) -> str:

@@ -1,0 +1,82 @@
+"""A process that has loaded the program, and forks one that runs it for each request.
+
+Run by `tests.program` as ``python -m tests.fork_server``, its standard input a socket. A request is
+a message with the arguments, the folder and the environment of a run, and four descriptors: its
+three standard streams, and where its pid and then its status are written. It ends when nobody can
+ask it any more.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import pkgutil
+import signal
+import socket
+import sys
+
+import msgspec
+
+import app.cli
+import app.http.asgi
+from tests.program import MESSAGE_BYTES_MAX, Request
+
+
+def load_program() -> None:
+    """Load what the commands load when they are called."""
+    for package in (app.cli, app.http.asgi):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+    gc.collect()
+    gc.freeze()  # What is shared is not written to.
+
+
+def next_run() -> list[str]:
+    """Answer requests for ever; in each process that runs the program give its arguments."""
+    control = socket.socket(fileno=sys.stdin.fileno())
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(control, MESSAGE_BYTES_MAX, 4)
+        if not message:
+            os._exit(0)
+        if os.fork() == 0:
+            *streams, report = descriptors
+            if _is_the_program(streams, report):
+                control.detach()
+                return _become(msgspec.json.decode(message, type=Request), streams)
+        for each in descriptors:
+            os.close(each)
+
+
+def _is_the_program(streams: list[int], report: int) -> bool:
+    """Fork once more; whoever does not run the program waits for who does, and tells its end."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    pid = os.fork()
+    if pid == 0:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.close(report)
+        return True
+    for each in streams:
+        os.close(each)
+    os.write(report, b"%d\n" % pid)
+    _, status = os.waitpid(pid, 0)
+    os.write(report, b"%d\n" % os.waitstatus_to_exitcode(status))
+    os._exit(0)
+
+
+def _become(run: Request, streams: list[int]) -> list[str]:
+    for standard, each in enumerate(streams):
+        os.dup2(each, standard)
+        os.close(each)
+    os.environ.clear()
+    os.environ.update(run.environment)
+    os.chdir(run.folder)
+    sys.argv = ["holdfast", *run.arguments]
+    return run.arguments
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # Nobody waits for those that wait.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests, which end this.
+    load_program()
+    app.cli.main(next_run(), prog_name="holdfast")
