@@ -1,20 +1,29 @@
-"""A file that appears whole or not at all, and stays after a power cut."""
+"""A file that appears whole or not at all, and stays after a power cut.
+
+It is written beside its place, under a name that nobody else has, and locked: what is not locked
+has been left over by a process that was killed. A pid would not tell: every container has its own.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import glob
 import os
+import secrets
+import stat
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from actors.database.errors import BackupError
-from actors.database.processes import is_alive
 from actors.files import sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
+
+_ENDING_BYTES = 8
+_ENDING_PATTERN = "[0-9a-f]" * 2 * _ENDING_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +67,7 @@ def new_file(file: Path, *, overwrite: bool) -> Generator[NewFile]:
     if file.exists() and not overwrite:
         raise _exists(file)
     _remove_left_over(file)
-    path = file.with_name(f".{file.name}.{os.getpid()}.part")
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    path, descriptor = _open_part(file)
     try:
         yield NewFile(descriptor, path, file, overwrite)
     except OSError as error:
@@ -73,14 +81,36 @@ def new_file(file: Path, *, overwrite: bool) -> Generator[NewFile]:
             path.unlink()
 
 
+def _open_part(file: Path) -> tuple[Path, int]:
+    """Make what shall become this file, and lock it."""
+    while True:
+        path = file.with_name(f".{file.name}.{secrets.token_hex(_ENDING_BYTES)}.part")
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        # Where the file system knows no locks, nothing is ever taken for left over.
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return path, descriptor
+        # Somebody who removes what is left over came before the lock.
+        os.close(descriptor)
+
+
 def _remove_left_over(file: Path) -> None:
     """Remove what processes that were killed have left of this file, where that is allowed."""
-    for part in file.parent.glob(f".{glob.escape(file.name)}.*.part"):
-        pid = part.name.removesuffix(".part").rpartition(".")[2]
-        if pid.isdecimal() and not is_alive(int(pid)):
-            # Another user's, in a folder like /tmp, is not ours to remove, and in nobody's way.
-            with suppress(OSError):
-                part.unlink()
+    for part in file.parent.glob(f".{glob.escape(file.name)}.{_ENDING_PATTERN}.part"):
+        # Another user's, in a folder like /tmp, is not ours to remove, and in nobody's way.
+        with suppress(OSError):
+            _remove_unlocked(part)
+
+
+def _remove_unlocked(part: Path) -> None:
+    descriptor = os.open(part, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            part.unlink()
+    finally:
+        os.close(descriptor)
 
 
 def _exists(file: Path) -> BackupError:

@@ -23,11 +23,6 @@ _QUIT_S = 0.5
 _KILL_S = 0.5
 
 
-def is_alive(pid: int) -> bool:
-    """Say whether there is a process of this number, whoever's it is."""
-    return bool(_psutil.pid_exists(pid))
-
-
 def cluster_processes(cluster: Path) -> frozenset[int]:
     """Give the pids of the live server processes of the cluster in this directory."""
     home = str(cluster)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import signal
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,26 +69,98 @@ def test_new_file_needs_its_folder(tmp_path: Path) -> None:
     assert str(refused.value) == f"{folder} is no folder: make it first"
 
 
+def test_new_file_of_two_at_once_is_of_one_of_them(tmp_path: Path) -> None:
+    """Each writes a file of its own, also where both have the same pid, as in containers."""
+    file = tmp_path / "file"
+    with new_file(file, overwrite=True) as one, new_file(file, overwrite=True) as two:
+        os.write(one.descriptor, b"one's")
+        os.write(two.descriptor, b"of two")
+        one.keep()
+        assert file.read_bytes() == b"one's"
+        two.keep()
+        assert file.read_bytes() == b"of two"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+_KILLED = """
+import os, pathlib, signal, sys
+from actors.database.new_file import new_file
+with new_file(pathlib.Path(sys.argv[1]), overwrite=True) as unfinished:
+    os.write(unfinished.descriptor, b"left over")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def leave(file: Path) -> Path:
+    """Have a process killed that writes a file; give what it leaves."""
+    before = set(file.parent.iterdir())
+    killed = subprocess.run([sys.executable, "-c", _KILLED, str(file)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    (part,) = set(file.parent.iterdir()) - before
+    return part
+
+
 def test_new_file_removes_what_a_killed_process_has_left_of_it(tmp_path: Path) -> None:
-    """Parts of the same file whose process is gone go; of others, and of the living, none does."""
-    with subprocess.Popen(["true"]) as ended:
-        pass
-    (tmp_path / f".file [a].{ended.pid}.part").write_bytes(b"left over")
-    others = {f".file a.{ended.pid}.part", f".file [a].{os.getppid()}.part", ".file [a].x.part"}
-    for name in others:
-        (tmp_path / name).write_bytes(b"another's")
-    write(tmp_path / "file [a]", b"text")
-    assert {path.name for path in tmp_path.iterdir()} == {*others, "file [a]"}
+    """Parts of the same file that nobody writes go; of others, and of the living, none does."""
+    leave(tmp_path / "file [a]")
+    others = {leave(tmp_path / "file a").name, ".file [a].x.part", f".file [a].{'0' * 16}.part"}
+    (tmp_path / ".file [a].x.part").write_bytes(b"another's")
+    (tmp_path / f".file [a].{'0' * 16}.part").mkdir()
+    with new_file(tmp_path / "file [a]", overwrite=False) as living:
+        others.add(living.path.name)
+        write(tmp_path / "file [a]", b"text")
+        assert {path.name for path in tmp_path.iterdir()} == {*others, "file [a]"}
+
+
+def test_new_file_is_not_held_up_by_what_is_no_file(tmp_path: Path) -> None:
+    """A pipe or a link in the place of a part stays, and nobody waits for it."""
+    (tmp_path / "elsewhere").write_bytes(b"another's")
+    (tmp_path / f".file.{'1' * 16}.part").symlink_to("elsewhere")
+    os.mkfifo(tmp_path / f".file.{'2' * 16}.part")
+    before = set(tmp_path.iterdir())
+    write(tmp_path / "file", b"text")
+    assert set(tmp_path.iterdir()) == {*before, tmp_path / "file"}
+
+
+def test_new_file_that_was_taken_for_left_over_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another removes what is left over before the new part is locked: it does not count."""
+    lock = fcntl.flock
+    made: list[Path] = []
+
+    def remove_and_lock(descriptor: int, operation: int) -> None:
+        if not made:
+            made.extend(tmp_path.iterdir())
+            made[0].unlink()
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", remove_and_lock)
+    write(tmp_path / "file", b"text")
+    assert [path.suffix for path in made] == [".part"]
+    assert (tmp_path / "file").read_bytes() == b"text"
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+def test_new_file_where_nothing_can_be_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file system without locks can have a file; what is left over stays there."""
+
+    def refuse(_descriptor: int, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    part = leave(tmp_path / "file")
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    write(tmp_path / "file", b"text")
+    assert set(tmp_path.iterdir()) == {part, tmp_path / "file"}
 
 
 def test_new_file_leaves_what_it_may_not_remove(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What another user's killed process has left, as in a sticky folder, keeps nobody from one."""
-    with subprocess.Popen(["true"]) as ended:
-        pass
-    part = tmp_path / f".file.{ended.pid}.part"
-    part.write_bytes(b"another user's")
+    part = leave(tmp_path / "file")
     unlink = Path.unlink
 
     def unlink_own(path: Path, *, missing_ok: bool = False) -> None:
@@ -95,7 +170,7 @@ def test_new_file_leaves_what_it_may_not_remove(
 
     monkeypatch.setattr(Path, "unlink", unlink_own)
     write(tmp_path / "file", b"text")
-    assert {path.name for path in tmp_path.iterdir()} == {part.name, "file"}
+    assert set(tmp_path.iterdir()) == {part, tmp_path / "file"}
 
 
 def test_new_file_on_a_full_disk_names_it(tmp_path: Path) -> None:
