@@ -52,6 +52,7 @@ async def back_up(
     file: Path,
     *,
     overwrite: bool = False,
+    for_folder_owner: bool = False,
     on_progress: Callable[[str, int], None] | None = None,
     connect_timeout_s: float = 5.0,
     stall_s: float = STALL_S,
@@ -59,7 +60,8 @@ async def back_up(
     """Write a backup of a database, also one that a server works on.
 
     The file is complete and safe on disk when it gets its name; cancelled or failed, nothing is
-    left. ``on_progress`` is told the table that is being written, and the bytes so far.
+    left. Made by root, it is given to the owner of its folder where ``for_folder_owner`` says so.
+    ``on_progress`` is told the table that is being written, and the bytes so far.
 
     Raises:
         BackupError: it cannot be made, or the file is there already and shall not be replaced.
@@ -67,7 +69,7 @@ async def back_up(
         OSError: the file cannot be written.
     """
     target = Target.of(dsn, connect_timeout_s=connect_timeout_s)
-    with new_file(file, overwrite=overwrite) as unfinished:
+    with new_file(file, overwrite=overwrite, for_folder_owner=for_folder_owner) as unfinished:
         await _dump(target, unfinished.descriptor, on_progress, stall_s)
         # Read back, so that nobody relies on what cannot be read.
         seen = await _versions_in(unfinished.path)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from actors.database.errors import BackupError
-from actors.files import sync_directory
+from actors.files import give_to_owner, open_folder, sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -55,8 +55,10 @@ class NewFile:
 
 
 @contextmanager
-def new_file(file: Path, *, overwrite: bool) -> Generator[NewFile]:
+def new_file(file: Path, *, overwrite: bool, for_folder_owner: bool = False) -> Generator[NewFile]:
     """Open a file beside its place, for its owner alone; remove it where it was not kept.
+
+    ``for_folder_owner`` gives what root makes to the owner of the folder.
 
     Raises:
         BackupError: there is a file of that name, and it is not to be replaced, or no folder.
@@ -66,8 +68,8 @@ def new_file(file: Path, *, overwrite: bool) -> Generator[NewFile]:
         raise BackupError(f"{file.parent} is no folder: make it first")
     if file.exists() and not overwrite:
         raise _exists(file)
-    _remove_left_over(file)
-    path, descriptor = _open_part(file)
+    remove_left_over(file.parent, glob.escape(file.name))
+    path, descriptor = _open_part(file, for_folder_owner=for_folder_owner)
     try:
         yield NewFile(descriptor, path, file, overwrite)
     except OSError as error:
@@ -81,11 +83,15 @@ def new_file(file: Path, *, overwrite: bool) -> Generator[NewFile]:
             path.unlink()
 
 
-def _open_part(file: Path) -> tuple[Path, int]:
+def _open_part(file: Path, *, for_folder_owner: bool) -> tuple[Path, int]:
     """Make what shall become this file, and lock it."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     while True:
         path = file.with_name(f".{file.name}.{secrets.token_hex(_ENDING_BYTES)}.part")
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with open_folder(file.parent) as folder:
+            descriptor = os.open(path.name, flags, 0o600, dir_fd=folder)
+            if for_folder_owner:
+                give_to_owner(descriptor, folder)
         # Where the file system knows no locks, nothing is ever taken for left over.
         with suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -95,9 +101,12 @@ def _open_part(file: Path) -> tuple[Path, int]:
         os.close(descriptor)
 
 
-def _remove_left_over(file: Path) -> None:
-    """Remove what processes that were killed have left of this file, where that is allowed."""
-    for part in file.parent.glob(f".{glob.escape(file.name)}.{_ENDING_PATTERN}.part"):
+def remove_left_over(folder: Path, names: str) -> None:
+    """Remove what processes that were killed have left of files, where that is allowed.
+
+    ``names`` is the pattern of the names that the files would have had.
+    """
+    for part in folder.glob(f".{names}.{_ENDING_PATTERN}.part"):
         # Another user's, in a folder like /tmp, is not ours to remove, and in nobody's way.
         with suppress(OSError):
             _remove_unlocked(part)

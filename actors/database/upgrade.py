@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from actors.database.backup import back_up
 from actors.database.migrate import migrate, seen_versions, shipped_migrations
+from actors.database.new_file import remove_left_over
+from actors.files import make_private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,11 +41,15 @@ class AutomaticBackups:
     async def make(self, version: int, *, now: datetime, log: FilteringBoundLogger) -> Path:
         """Make one, and remove the oldest others, by their names, beyond `KEPT` with it.
 
+        What killed ones have left is removed before. Made by root, it belongs to the owner of the
+        data directory, whose server makes the next one.
+
         Raises: as `back_up`.
         """
-        self.directory.mkdir(mode=0o700, exist_ok=True)
+        make_private_folder(self.directory)
+        remove_left_over(self.directory, _PATTERN)
         file = self.directory / f"{now:%Y%m%dT%H%M%SZ}-schema-{version}.dump"
-        info = await back_up(self.dsn, file, overwrite=True)
+        info = await back_up(self.dsn, file, overwrite=True, for_folder_owner=True)
         log.info("database_backed_up", path=str(file), bytes=info.file_bytes)
         # Where the clock has been set back the new one has not the latest name.
         others = sorted(other for other in self.directory.glob(_PATTERN) if other != file)

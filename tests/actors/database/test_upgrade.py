@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,10 @@ from actors.database.backup import inspect_backup
 from actors.database.driver import open_database
 from actors.database.errors import BackupError, SchemaTooNew
 from actors.database.migrate import Migration, shipped_migrations
+from actors.database.new_file import new_file
 from actors.database.seal import is_whole
 from actors.database.upgrade import KEPT, AutomaticBackups, upgrade
+from tests.play_root import owner_of, play_root
 from tests.postgres import quiet_log, run_script
 
 if TYPE_CHECKING:
@@ -144,3 +147,49 @@ async def test_upgrade_refuses_a_newer_database(dsn: str, tmp_path: Path) -> Non
         with pytest.raises(SchemaTooNew, match="the database has schema version"):
             await bring_up_to_date(dsn, tmp_path, known)
     assert listed(tmp_path) == []
+
+
+def unfinished(name: str) -> str:
+    """Give the name of what a killed backup leaves."""
+    return f".{name}.{'0f' * 8}.part"
+
+
+async def test_upgrade_removes_what_killed_ones_have_left(dsn: str, tmp_path: Path) -> None:
+    """A start that is killed in its backup again and again does not fill the disk."""
+    directory = tmp_path / "backups"
+    directory.mkdir()
+    for name in ("20260101T030405Z-schema-1.dump", "20260101T030406Z-schema-1.dump", "mine.dump"):
+        (directory / unfinished(name)).write_text("left over")
+    with new_file(directory / "20260101T030407Z-schema-1.dump", overwrite=False) as living:
+        await bring_up_to_date(dsn, tmp_path, [*SHIPPED, later(1)])
+        names = {file.name for file in listed(directory)}
+    made = f"20260102T030405Z-schema-{VERSION}.dump"
+    assert names == {made, living.path.name, unfinished("mine.dump")}
+
+
+async def test_upgrade_by_root_leaves_the_backups_to_whose_world_it_is(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The owner of the data directory, who serves it, can use this backup and make the next."""
+    given = play_root(monkeypatch, tmp_path)
+    await bring_up_to_date(dsn, tmp_path, [*SHIPPED, later(1)])
+    directory = tmp_path / "backups"
+    assert given.owner(directory) == owner_of(tmp_path)
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    (file,) = listed(directory)
+    assert given.owner(file) == owner_of(tmp_path)
+
+
+async def test_upgrade_by_root_gives_nothing_away_behind_a_link(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a link in the place of the folder leads to keeps its owner."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "data" / "backups").symlink_to(tmp_path / "elsewhere")
+    before = owner_of(tmp_path / "elsewhere")
+    given = play_root(monkeypatch, tmp_path / "data")
+    await bring_up_to_date(dsn, tmp_path / "data", [*SHIPPED, later(1)])
+    (file,) = listed(tmp_path / "elsewhere")
+    assert given.owner(tmp_path / "elsewhere") is None
+    assert owner_of(file) == owner_of(tmp_path / "elsewhere") == before

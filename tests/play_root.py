@@ -1,0 +1,46 @@
+"""Plays root in a folder of another user, whoever runs the tests."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+_ANOTHER = 54321
+
+
+class Given:
+    """What root has given away by descriptor."""
+
+    def __init__(self) -> None:
+        self._owners: dict[int, tuple[int, int]] = {}
+        self._fchown = os.fchown
+
+    def fchown(self, descriptor: int, uid: int, gid: int) -> None:
+        """Note it, for without root the owner stays the same."""
+        self._owners[os.fstat(descriptor).st_ino] = uid, gid
+        self._fchown(descriptor, uid, gid)
+
+    def owner(self, path: Path) -> tuple[int, int] | None:
+        """Say to whom a file was given, if it was."""
+        return self._owners.get(path.stat().st_ino)
+
+
+def play_root(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Given:
+    """Let root work from now on, and let the folder be another's."""
+    if os.geteuid() == 0:
+        os.chown(folder, _ANOTHER, _ANOTHER)
+    given = Given()
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "fchown", given.fchown)
+    return given
+
+
+def owner_of(folder: Path) -> tuple[int, int]:
+    """Give the owner and the group of a folder."""
+    status = folder.stat()
+    return status.st_uid, status.st_gid
