@@ -29,6 +29,10 @@ class Given:
         """Say to whom a file was given, if it was."""
         return self._owners.get(path.stat().st_ino)
 
+    def forget(self) -> None:
+        """Begin anew."""
+        self._owners.clear()
+
 
 def play_root(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Given:
     """Let root work from now on, and let the folder be another's."""

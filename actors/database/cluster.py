@@ -148,8 +148,10 @@ class Cluster:
         if self.socket_dir.parent != self.data_dir:
             shutil.rmtree(self.socket_dir, ignore_errors=True)
 
-    def open_log(self) -> int:
+    def open_log(self, user: ServerUser) -> int:
         """Open the server's log to append to it; a long one is set aside first (one is kept).
+
+        A new one is given to the server's user: no other can start this cluster without root.
 
         Raises:
             DataDirectoryError: it cannot be opened.
@@ -157,10 +159,22 @@ class Cluster:
         try:
             if self.log_path.exists() and self.log_path.stat().st_size > _LOG_BYTES_MAX:
                 self.log_path.replace(self.log_path.with_name("postgres.log.1"))
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-            return os.open(self.log_path, flags, 0o600)
+            return self._open_log(user)
         except OSError as error:
             raise DataDirectoryError(self.log_path, error.strerror or str(error)) from error
+
+    def _open_log(self, user: ServerUser) -> int:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        try:
+            made = os.open(self.log_path, flags | os.O_EXCL, 0o600)
+        except FileExistsError:
+            if user.switch and self.data_dir.stat().st_uid != 0:
+                # Whoever owns the folder could lead root to any file.
+                flags |= os.O_NOFOLLOW
+            return os.open(self.log_path, flags, 0o600)
+        if user.switch:
+            os.fchown(made, user.uid, user.gid)
+        return made
 
     def postmaster(self) -> Postmaster | None:
         """Read what the server last said of itself; it may have died since."""

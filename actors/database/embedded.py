@@ -250,7 +250,7 @@ class EmbeddedPostgres:
             "unix_socket_permissions": "0700",
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        log_file = cluster.open_log()
+        log_file = cluster.open_log(user)
         try:
             return await trio.lowlevel.open_process(
                 [binary("postgres"), "-D", cluster.path, *options],

@@ -15,6 +15,7 @@ from actors.database import cluster as module
 from actors.database.cluster import Cluster, Postmaster, binary, create_cluster
 from actors.database.errors import DataDirectoryError, EmbeddedPostgresError
 from actors.database.server_user import ServerUser
+from tests.play_root import owner_of, play_root
 from tests.postgres import quiet_log
 
 ME = ServerUser("me", os.geteuid(), os.getegid(), switch=False)
@@ -105,7 +106,7 @@ def test_open_log_sets_a_long_one_aside(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(module, "_LOG_BYTES_MAX", 4)
     cluster = Cluster(tmp_path)
     for text in (b"123", b"45", b"6"):
-        descriptor = cluster.open_log()
+        descriptor = cluster.open_log(ME)
         os.write(descriptor, text)
         os.close(descriptor)
     assert cluster.log_path.read_text() == "6"
@@ -117,7 +118,43 @@ def test_open_log_where_it_cannot(tmp_path: Path) -> None:
     cluster = Cluster(tmp_path)
     cluster.log_path.mkdir()
     with pytest.raises(DataDirectoryError, match="Is a directory"):
-        cluster.open_log()
+        cluster.open_log(ME)
+
+
+def test_open_log_gives_a_new_one_to_the_server_s_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made by root it is theirs who may start the server without root; one that is there stays."""
+    monkeypatch.setattr(module, "_LOG_BYTES_MAX", 4)
+    cluster = Cluster(tmp_path)
+    given = play_root(monkeypatch, tmp_path)
+    user = ServerUser("user", *owner_of(tmp_path), switch=True)
+    for text in (b"12345", b"after the long one was set aside"):
+        descriptor = cluster.open_log(user)
+        os.write(descriptor, text)
+        os.close(descriptor)
+        assert given.owner(cluster.log_path) == owner_of(tmp_path)
+    cluster.log_path.unlink()
+    cluster.log_path.touch()
+    given.forget()
+    os.close(cluster.open_log(user))
+    assert given.owner(cluster.log_path) is None
+
+
+def test_open_log_follows_no_link_as_root_in_a_folder_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who owns the folder does not lead root to other files; one's own link is followed."""
+    other = tmp_path / "other"
+    other.touch()
+    (tmp_path / "data").mkdir()
+    cluster = Cluster(tmp_path / "data")
+    cluster.log_path.symlink_to(other)
+    os.close(cluster.open_log(ME))
+    given = play_root(monkeypatch, cluster.data_dir)
+    with pytest.raises(DataDirectoryError, match="symbolic link"):
+        cluster.open_log(ServerUser("user", *owner_of(cluster.data_dir), switch=True))
+    assert given.owner(other) is None
 
 
 @pytest.mark.parametrize(
