@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from actors.database.errors import AlreadyServed, DataDirectoryError
+from actors.files import give_to_owner, open_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,14 +28,14 @@ class DirectoryLock:
 
     @classmethod
     def acquire(cls, path: Path) -> DirectoryLock:
-        """Take the lock in the file ``path``, made if it is not there.
+        """Take the lock in the file ``path``, made if it is not there, for the folder's owner.
 
         Raises:
             AlreadyServed: another process holds it; the message names its pid.
             DataDirectoryError: the file cannot be made, opened or written.
         """
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = _open(path)
         except OSError as error:
             raise DataDirectoryError(path.parent, error.strerror or str(error)) from error
         try:
@@ -59,6 +60,18 @@ class DirectoryLock:
         """Give the lock up; the file stays, empty."""
         os.ftruncate(self._descriptor, 0)
         os.close(self._descriptor)
+
+
+def _open(path: Path) -> int:
+    # Whoever owns the folder could lead root to any file, which would be emptied.
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    with open_folder(path.parent) as folder:
+        try:
+            made = os.open(path.name, flags | os.O_EXCL, 0o600, dir_fd=folder)
+        except FileExistsError:
+            return os.open(path.name, flags, 0o600, dir_fd=folder)
+        give_to_owner(made, folder)
+        return made
 
 
 def is_locked(path: Path) -> bool:

@@ -12,6 +12,7 @@ import pytest
 
 from actors.database.directory_lock import DirectoryLock, is_locked
 from actors.database.errors import AlreadyServed, DataDirectoryError
+from tests.play_root import owner_of, play_root
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,3 +95,24 @@ def test_acquire_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         with pytest.raises(DataDirectoryError, match=f"{tmp_path}: No space left on device"):
             DirectoryLock.acquire(tmp_path / "lock")
     assert not is_locked(tmp_path / "lock")
+
+
+def test_lock_of_root_is_the_folder_s_owner_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where root is the first to lock another's folder, its owner can lock it afterwards."""
+    given = play_root(monkeypatch, tmp_path)
+    DirectoryLock.acquire(tmp_path / "lock").release()
+    assert given.owner(tmp_path / "lock") == owner_of(tmp_path)
+    given.forget()
+    DirectoryLock.acquire(tmp_path / "lock").release()
+    assert given.owner(tmp_path / "lock") is None
+
+
+def test_lock_empties_no_file_that_a_link_leads_to(tmp_path: Path) -> None:
+    """Who owns the folder may put a link in the lock's place: what it leads to stays as it is."""
+    (tmp_path / "other").write_text("another's")
+    (tmp_path / "lock").symlink_to("other")
+    with pytest.raises(DataDirectoryError, match="symbolic link"):
+        DirectoryLock.acquire(tmp_path / "lock")
+    assert (tmp_path / "other").read_text() == "another's"
