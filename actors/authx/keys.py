@@ -13,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import secrets
 import stat
 from contextlib import contextmanager, suppress
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyseto
 
 from actors.authx import base64url
-from actors.files import sync_directory
+from actors.files import give_to_owner, open_folder
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -35,6 +36,7 @@ KEY_BYTES = 32
 _PASERK_PREFIX = "k4.local."
 _FILE_BYTES_MAX = 64 * 1024
 _WIDER_THAN_0600 = 0o177
+_DRAFT_BYTES = 8
 _UNTIL_RESTARTED = timedelta(days=1)
 """How long after a rotation a server may go on making tokens with the key that was on top."""
 
@@ -155,24 +157,21 @@ def create_key_file(path: Path) -> bool:
     """Make a key file with one new key; return False where another process was first.
 
     The file appears at once, whole, synced and with permissions 0600: it is written beside its
-    place under another name and then linked there, which never replaces anything.
+    place under another name and then linked there, which never replaces anything. Made by root, it
+    belongs to the owner of the folder.
 
     Raises:
         KeyRingError: it cannot be written.
     """
     content = f"{_HEADER}{_new_key_line()}\n".encode()
-    draft = path.with_name(_draft_of(path.name))
     try:
-        try:
-            _write_new(draft, content)
-            draft_linked = _link_new(draft, path)
-        finally:
-            with suppress(FileNotFoundError):
-                draft.unlink()
-        sync_directory(path.parent)
+        with (
+            _alone_in(path.parent) as folder,
+            _drafted(path.name, content, folder=folder) as draft,
+        ):
+            return _link_new(draft, path.name, folder)
     except OSError as error:
         raise KeyRingError(f"key file {path}: cannot be made: {error.strerror}") from error
-    return draft_linked
 
 
 def rotate_key_file(path: Path, *, now: datetime, refresh_s: int) -> date:
@@ -267,18 +266,43 @@ def _read_private(path: Path | str, *, folder: int | None = None) -> _Opened:
         os.close(descriptor)
 
 
-def _write_new(
-    path: Path | str,
-    content: bytes,
-    *,
-    like: os.stat_result | None = None,
-    folder: int | None = None,
-) -> None:
+@contextmanager
+def _drafted(
+    name: str, content: bytes, *, folder: int, like: os.stat_result | None = None
+) -> Generator[str]:
+    """Write what shall get a name in a folder under another name; safe on disk at the end.
+
+    The lock of `_alone_in` is held: whatever draft lies there is of a process that was killed.
+    """
+    for left_over in os.listdir(folder):
+        # Another user's, in a sticky folder, is not ours to remove.
+        with suppress(OSError):
+            if _is_draft_of(name, left_over, folder):
+                os.unlink(left_over, dir_fd=folder)
+    draft = f".{name}.{secrets.token_hex(_DRAFT_BYTES)}"
+    try:
+        _write_new(draft, content, like=like, folder=folder)
+        yield draft
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(draft, dir_fd=folder)
+    os.fsync(folder)
+
+
+def _is_draft_of(name: str, other: str, folder: int) -> bool:
+    if not re.fullmatch(rf"\.{re.escape(name)}\.[0-9a-f]{{{2 * _DRAFT_BYTES}}}", other):
+        return False
+    return stat.S_ISREG(os.stat(other, dir_fd=folder, follow_symlinks=False).st_mode)
+
+
+def _write_new(name: str, content: bytes, *, like: os.stat_result | None, folder: int) -> None:
     """Write a new private file, with the owner and permissions of another where it is given."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    descriptor = os.open(path, flags, 0o600, dir_fd=folder)
+    descriptor = os.open(name, flags, 0o600, dir_fd=folder)
     with open(descriptor, "wb") as file:  # noqa: PTH123 - Path cannot open a descriptor
-        if like is not None:
+        if like is None:
+            give_to_owner(descriptor, folder)
+        else:
             # By the descriptor: by now a link may be in the file's place.
             if (like.st_uid, like.st_gid) != (os.geteuid(), os.getegid()):
                 os.fchown(descriptor, like.st_uid, like.st_gid)
@@ -286,10 +310,6 @@ def _write_new(
         file.write(content)
         file.flush()
         os.fsync(descriptor)
-
-
-def _draft_of(name: str) -> str:
-    return f".{name}.{secrets.token_hex(8)}"
 
 
 def _new_key_line() -> str:
@@ -301,14 +321,11 @@ def _has_key(line: str) -> bool:
 
 
 @contextmanager
-def _alone_in(folder: Path) -> Generator[int]:
-    """Open a folder, and keep others that rotate a file in it waiting."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor
-    finally:
-        os.close(descriptor)
+def _alone_in(path: Path) -> Generator[int]:
+    """Open a folder, and keep others that make or rotate a key file in it waiting."""
+    with open_folder(path) as folder:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield folder
 
 
 def _replace(name: str, folder: int, content: bytes, *, like: os.stat_result) -> None:
@@ -317,19 +334,13 @@ def _replace(name: str, folder: int, content: bytes, *, like: os.stat_result) ->
     The folder may be that user's, who must get nothing by it that he does not have: all happens
     in the folder that was opened, whatever stands at its path by now.
     """
-    draft = _draft_of(name)
-    try:
-        _write_new(draft, content, like=like, folder=folder)
+    with _drafted(name, content, folder=folder, like=like) as draft:
         os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(draft, dir_fd=folder)
-    os.fsync(folder)
 
 
-def _link_new(draft: Path, path: Path) -> bool:
+def _link_new(draft: str, name: str, folder: int) -> bool:
     try:
-        path.hardlink_to(draft)
+        os.link(draft, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
     except FileExistsError:
         return False
     return True
