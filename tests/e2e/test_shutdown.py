@@ -224,7 +224,8 @@ async def locked_rules(dsn: str) -> AsyncGenerator[Callable[[], Awaitable[bool]]
                 "select exists (select from pg_locks join pg_database on database = pg_database.oid"
                 " where datname = current_database() and not granted)"
             )
-            return bool(await watcher.run(lambda s: s.fetchval(waiting)))
+            asked = await watcher.run(lambda s: s.fetchval(waiting), timeout_s=START_TIMEOUT_S)
+            return bool(asked)
 
         yield awaited
 

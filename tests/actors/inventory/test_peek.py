@@ -104,13 +104,14 @@ async def test_peek_counts_as_use(autojump_clock: MockClock) -> None:
 
 async def agreed(world: World) -> None:
     """Compare a peek with an answer of the same tick."""
-    while True:
+    for _ in range(10):
         said = await world.look(ANN)
         seen = world.inventories.peek(ANN)
-        assert seen is not None
-        if seen.tick == said.tick:
+        # A tick may come between the two, and what has come due with it is for the next answer.
+        if seen is not None and seen.tick == said.tick:
             assert seen == said
             return
+    pytest.fail("nothing is known by heart")
 
 
 @settings(max_examples=10)
