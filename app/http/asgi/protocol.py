@@ -127,7 +127,7 @@ class _StrictConnection(h11.Connection):
 
 
 class HttpProtocol(H11Protocol):
-    """One connection's HTTP, driven by `app.http.connection`.
+    """One connection's HTTP, driven by `app.http.asgi.connection`.
 
     A request for an event stream is not served here, where there are ``streams``: it is left in
     ``handover`` for whoever owns the connection, and nothing more is read.
