@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from importlib import import_module
-from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import click
 
+from app.cli.standard_streams import open_closed_streams
 from app.version import full_version
 
 COMMANDS: Final = MappingProxyType(
@@ -35,6 +33,11 @@ COMMANDS: Final = MappingProxyType(
 
 class LazyGroup(click.Group):
     """A group that imports a command when it is called."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the program, as `click.Group.main`, which itself writes to the standard streams."""
+        open_closed_streams()
+        return super().main(*args, **kwargs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name every command, in order."""
@@ -73,6 +76,3 @@ def main() -> None:
     went well, 1 when something failed (one line on standard error says what), 2 for wrong usage,
     130 after Ctrl-C.
     """
-    if sys.stderr is None:
-        # Python's way to say that the descriptor is closed; nobody hears what is written there.
-        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the end

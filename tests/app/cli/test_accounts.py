@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,8 @@ from click.testing import CliRunner, Result
 
 from app.cli import accounts as command
 from app.cli import main
-from tests.app.cli.support import CHEAP, run
+from tests.app.cli.support import CHEAP, environment, run
+from tests.app.cli.support import command as command_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -150,6 +152,14 @@ def test_accounts_erase_is_for_a_suspended_account_too() -> None:
     result = accounts("erase", "werner", "--yes")
     assert result.output.startswith("werner is erased (")
     assert create("werner").exit_code == 0
+
+
+def test_accounts_list_does_without_a_standard_output() -> None:
+    """Where it is closed the list is for nobody, and nothing fails."""
+    listing = ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *command_line("accounts", "list")]
+    settings = {"HOLDFAST_DATABASE__DSN": os.environ["HOLDFAST_DATABASE__DSN"]}
+    done = subprocess.run(listing, env=environment(settings), stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize(

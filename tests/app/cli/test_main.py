@@ -11,22 +11,23 @@ from click.testing import CliRunner
 from app import __version__
 from app.cli import main
 from app.cli.main import COMMANDS
+from tests.app.cli.support import command
 
 
 def test_main_lists_every_command() -> None:
     """The help names each command with a line on what it does."""
     result = CliRunner().invoke(main, ["--help"])
     assert result.exit_code == 0
-    for command in COMMANDS:
-        assert f"\n  {command} " in result.output
+    for name in COMMANDS:
+        assert f"\n  {name} " in result.output
 
 
-@pytest.mark.parametrize("command", sorted(COMMANDS))
-def test_main_explains_every_command(command: str) -> None:
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_main_explains_every_command(name: str) -> None:
     """Each command has a help of its own."""
-    result = CliRunner().invoke(main, [command, "--help"])
+    result = CliRunner().invoke(main, [name, "--help"])
     assert result.exit_code == 0
-    assert f"{command} " in result.output
+    assert f"{name} " in result.output
 
 
 @pytest.mark.parametrize("arguments", [["version"], ["--version"]])
@@ -45,6 +46,17 @@ def test_main_refuses_wrong_usage_with_status_2(arguments: list[str]) -> None:
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2
     assert "Error: " in result.stderr
+
+
+def test_main_complains_nowhere_else_where_standard_error_is_closed() -> None:
+    """What is wrong with the usage is not written among the output; the status tells it."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" <&- 2>&-', "sh", *command("no-such-command")],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
 
 
 def test_main_loads_only_what_it_needs() -> None:

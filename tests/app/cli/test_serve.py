@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -59,10 +60,13 @@ def test_serve_does_without_a_standard_output(tmp_path: Path, database_dsn: str)
     assert "Exception" not in log.read_text()
 
 
-def test_serve_runs_where_standard_error_is_closed(tmp_path: Path, database_dsn: str) -> None:
-    """Its log goes nowhere then, and it serves and stops as ever."""
+@pytest.mark.parametrize("closed", ["2>&-", "<&- 2>&-"])
+def test_serve_runs_where_standard_error_is_closed(
+    tmp_path: Path, database_dsn: str, closed: str
+) -> None:
+    """Its log goes nowhere then, and it serves and stops as ever; no socket takes the place."""
     with subprocess.Popen(
-        ["/bin/sh", "-c", 'exec "$@" 2>&-', "sh", *command("serve", "--port", "0")],
+        ["/bin/sh", "-c", f'exec "$@" {closed}', "sh", *command("serve", "--port", "0")],
         cwd=tmp_path,
         env=environment({"HOLDFAST_DATABASE__DSN": database_dsn}),
         stdout=subprocess.PIPE,
@@ -72,10 +76,13 @@ def test_serve_runs_where_standard_error_is_closed(tmp_path: Path, database_dsn:
         guard.start()
         assert process.stdout is not None
         greeting = next((line for line in process.stdout if "ready at" in line), "")
+        taken = Path(f"/proc/{process.pid}/fd/2")
+        goes_to = taken.readlink() if taken.parent.is_dir() else Path(os.devnull)
         process.terminate()
         status = process.wait()
         guard.cancel()
     assert greeting
+    assert goes_to == Path(os.devnull)
     assert status == 0
 
 
