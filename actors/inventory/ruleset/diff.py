@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
-from actors.inventory.ruleset.description import describe
+from actors.inventory.ruleset.description import describe, level_row
+from actors.inventory.ruleset.model import SECTIONS as SECTION_OF
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from actors.inventory.ruleset.ruleset import Ruleset
 
@@ -88,17 +89,18 @@ def difference(old: Ruleset, new: Ruleset) -> Difference:
         for name in was:
             if name in now:
                 changed += _changes(section, name, was[name], now[name])
-    changed += _untold(_written(old, new), _written(new, old), [*added, *removed, *changed])
+    told: list[Entry | Change] = [*added, *removed, *changed]
+    shown = {_place_of(each) for each in told} - _changed_unbuilt(old, new)
+    changed += _untold(_written(old, new), _written(new, old), shown)
     return Difference(tuple(added), tuple(removed), tuple(changed))
 
 
 def _untold(
-    was: Mapping[_Path, object], now: Mapping[_Path, object], told: Iterable[Entry | Change]
+    was: Mapping[_Path, object], now: Mapping[_Path, object], shown: Collection[_Path]
 ) -> Iterator[Change]:
     """Give what differs in the files alone: what acts only together with others, or on nobody."""
     paths = dict.fromkeys([*was, *now])
     leveled = frozenset(path[1] for path in paths if len(path) > 1 and path[0] in _LEVELED)
-    shown = set(map(_place_of, told))
     for path in paths:
         old, new = was.get(path), now.get(path)
         if _canonical(old) == _canonical(new):
@@ -108,7 +110,8 @@ def _untold(
         # What others make of it shows where none of them is built: not at all.
         hidden = head in _WITH_OTHERS and leveled & (_names(old) | _names(new))
         keys = () if hidden else _shown_as(head, members)
-        if shown.isdisjoint([(section, name), *((section, name, each) for each in keys)]):
+        places = [(section, name), *((section, name, each) for each in keys)]
+        if not any(place in shown for place in places):
             yield Change(section, name, ".".join(rest) or "value", None, old, new)
 
 
@@ -122,6 +125,24 @@ def _place_of(told: Entry | Change) -> _Path:
     """Say what is told: a name altogether, or a key of it."""
     whole = (told.section, told.name)
     return whole if isinstance(told, Entry) else (*whole, told.key)
+
+
+def _changed_unbuilt(old: Ruleset, new: Ruleset) -> set[_Path]:
+    """Give the keys whose effects at level 0 differ: the tables begin at level 1."""
+    before, after = _unbuilt(old), _unbuilt(new)
+    return {path for path in {**before, **after} if before.get(path) != after.get(path)}
+
+
+def _unbuilt(ruleset: Ruleset) -> dict[_Path, int]:
+    """Give the effects of what has levels while it is not built."""
+    found: dict[_Path, int] = {}
+    for name, addresses in ruleset.addresses.items():
+        section = SECTION_OF[ruleset.sheets[name].kind]
+        if section in _LEVELED:
+            for key, amounts in level_row(ruleset, addresses[0], 0, {}).items():
+                if key != "level":
+                    found |= {(section, name, f"{key}.{of}"): amounts[of] for of in amounts}
+    return found
 
 
 def _names(value: object) -> set[str]:

@@ -173,6 +173,8 @@ modifiers = [{ what = "production", resource = "ore", share = "0.1 * level" }]
         ("gold = 1 }", "gold = 2 }\ncost_growth = 2", {"cost_growth"}),
         ('share = "0.1 * level"', 'share = "0.2 * level", assets = ["hut"]', {"modifiers"}),
         ('gold = "7 * level"', 'gold = "8 * level"', set[str]()),
+        ('gold = "7 * level"', 'gold = "8 * level + 1"', {"produces.gold"}),
+        ('"7 * level"', "{ levels = [300, 8, 14] }", {"produces.gold", "produces.gold.levels"}),
         ("[30, 60]", "[31, 61]", set[str]()),
     ],
 )
