@@ -177,6 +177,73 @@ async def test_schema_erases_everything_of_an_account(database_dsn: str) -> None
     assert set(counts.values()) == {(0, 1)}
 
 
+_TRANSFER_ROW = (
+    "insert into transfers (transfer_id, sender, receiver, sender_name, receiver_name, resources,"
+    " note, state, sent_ms, version)"
+    " values (gen_random_uuid(), $1, $2, 'sender', 'receiver', '{}', 'note', $3, 0, 1)"
+)
+_ROWS_READ = """
+select sum(seq_tup_read + idx_tup_fetch)::bigint from pg_stat_xact_user_tables
+where relname in ('orders', 'ledger', 'idempotency', 'transfers')
+"""
+
+
+async def test_schema_erases_an_account_without_reading_the_world(
+    postgres: PostgresServer,
+) -> None:
+    """What others have sent each other does not matter: it is not looked at."""
+
+    async def script(session: Session) -> int:
+        third = "019a5c00-0000-7000-8000-0000000000e1"
+        for account_id in (ACCOUNT, OTHER, third):
+            await _insert_account(session, account_id, account_id)
+            await session.execute(_TRANSFER_ROW, ACCOUNT, account_id, "delivered")
+        for _ in range(200):
+            await session.execute(_TRANSFER_ROW, OTHER, third, "delivered")
+        async with session.transaction():
+            await session.execute("delete from accounts where account_id = $1", ACCOUNT)
+            return int(await session.fetchval(_ROWS_READ))
+
+    assert 3 <= await run_script(await postgres.create_database_async(), script) <= 30
+
+
+async def test_schema_erases_transfers_when_nobody_is_left_to_know_of_them(
+    postgres: PostgresServer,
+) -> None:
+    """Until then the other side keeps its record; one on its way goes once it is lost."""
+
+    async def left(session: Session) -> list[tuple[str, ...]]:
+        rows = await session.fetch(
+            "select state, sender_name, receiver_name, note from transfers order by 1, 2"
+        )
+        return [tuple(row.values()) for row in rows]
+
+    async def script(session: Session) -> list[list[tuple[str, ...]]]:
+        third = "019a5c00-0000-7000-8000-0000000000e1"
+        for account_id in (ACCOUNT, OTHER, third):
+            await _insert_account(session, account_id, account_id)
+        for sender, receiver, state in (
+            (ACCOUNT, OTHER, "delivered"),
+            (OTHER, ACCOUNT, "sent"),
+            (third, third, "returned"),
+        ):
+            await session.execute(_TRANSFER_ROW, sender, receiver, state)
+        seen: list[list[tuple[str, ...]]] = []
+        for account_id in (ACCOUNT, OTHER, third):
+            await session.execute("delete from accounts where account_id = $1", account_id)
+            seen.append(await left(session))
+            if account_id == OTHER:
+                await session.execute("update transfers set state = 'lost' where state = 'sent'")
+        return seen
+
+    theirs = ("returned", "sender", "receiver", "note")
+    assert await run_script(await postgres.create_database_async(), script) == [
+        [("delivered", "", "receiver", ""), theirs, ("sent", "sender", "", "")],
+        [theirs, ("sent", "", "", "")],
+        [],
+    ]
+
+
 async def test_schema_usernames_are_unique_by_key(database_dsn: str) -> None:
     """Two accounts cannot have the same name in the form that is compared."""
 
