@@ -86,8 +86,8 @@ _END_OTHER_SESSIONS = "delete from sessions where account_id = $1 and session_id
 
 _ERASE = "delete from accounts where account_id = $1 and password_hash = $2"
 
-_ERASE_NAMED = """
-delete from accounts where username_key = $1
+_ERASE_KNOWN = """
+delete from accounts where account_id = $1
 returning account_id, username, role, suspended_at, created_at, must_change_password
 """
 
@@ -251,16 +251,11 @@ def erase_account(account_id: str, *, verified_hash: str) -> Script[None]:
     return script
 
 
-def erase_named(username_key: str, *, audit: AuditEntry) -> Script[Account]:
-    """Remove an account by its username, as `erase_account`; the script raises `UnknownAccount`."""
-
-    async def script(session: Session) -> Account:
-        async with session.transaction():
-            account = _known(await session.fetchrow(_ERASE_NAMED, username_key))
-            await announce(session, audit, account.account_id)
-        return account
-
-    return script
+async def erase_known(session: Session, account_id: str, *, audit: AuditEntry) -> Account:
+    """Remove an account in the caller's transaction, and announce it; raises `UnknownAccount`."""
+    account = _known(await session.fetchrow(_ERASE_KNOWN, account_id))
+    await announce(session, audit, account_id)
+    return account
 
 
 def set_role(username_key: str, role: str, *, audit: AuditEntry) -> Script[Account]:

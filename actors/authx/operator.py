@@ -14,6 +14,7 @@ from uuid_utils import uuid7
 from actors.authx import account_store, password_reset
 from actors.authx.account_store import NewAccount
 from actors.authx.audit_store import AuditEntry
+from actors.authx.erasure import erase_in_pieces
 from actors.authx.usernames import parse_new_username, parse_username
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     Role: TypeAlias = Literal["player", "admin"]
 
 _TIMEOUT_S = 10.0
+_ERASURE_TIMEOUT_S = 60.0  # for each of its pieces
 _COMMAND_LINE = "command line"
 
 
@@ -131,9 +133,15 @@ async def set_suspended(
     return await connection.run(script, timeout_s=_TIMEOUT_S)
 
 
+async def find_account(connection: Connection, username: str) -> Account:
+    """Tell about an account; raises as `set_role`."""
+    script = account_store.find_account(parse_username(username).key)
+    return await connection.run(script, timeout_s=_TIMEOUT_S)
+
+
 async def erase_account(
     connection: Connection,
-    username: str,
+    account_id: str,
     *,
     now: datetime,
     actor: str = _COMMAND_LINE,
@@ -141,14 +149,15 @@ async def erase_account(
 ) -> Account:
     """Remove an account and everything that it owns, for good; give what it was.
 
-    The audit log keeps its id, not its name.
+    The audit log keeps its id, not its name. What is much takes a while; cancelled meanwhile it
+    removes nothing.
 
-    Raises: as `set_role`.
+    Raises:
+        UnknownAccount: there is no such account.
+        DatabaseError: the database is away or fails.
     """
-    parsed = parse_username(username)
     audit = _audit("account-erased", now, actor, reason)
-    script = account_store.erase_named(parsed.key, audit=audit)
-    return await connection.run(script, timeout_s=_TIMEOUT_S)
+    return await erase_in_pieces(connection, account_id, audit=audit, timeout_s=_ERASURE_TIMEOUT_S)
 
 
 async def list_accounts(connection: Connection) -> list[Account]:

@@ -153,16 +153,29 @@ def erase(username: str, config_file: Path | None, *, yes: bool) -> None:
 
     Nobody can bring it back, but from a backup. `holdfast export --account` keeps what is there.
     """
+
+    async def find(connection: Connection) -> tuple[Account, list[Account]]:
+        return (
+            await operator.find_account(connection, username),
+            await operator.find_admins(connection),
+        )
+
+    with expected_failures():
+        config = read_config(config_file)
+        account, admins = _run(config, username, find)
+    if [admin.account_id for admin in admins] == [account.account_id]:
+        click.echo(f"holdfast: {account.username} is the last admin who may log in", err=True)
     if not yes:
-        question = f"Erase {username} and everything that it owns, for good?"
+        what = f"{account.username} ({account.role}, {account.account_id})"
+        question = f"Erase {what} and everything that it owns, for good?"
         click.confirm(question, abort=True, err=True)
 
     async def work(connection: Connection) -> Account:
-        return await operator.erase_account(connection, username, now=datetime.now(UTC))
+        return await operator.erase_account(connection, account.account_id, now=datetime.now(UTC))
 
     with expected_failures():
-        account = _run(read_config(config_file), username, work)
-    click.echo(f"{account.username} is erased ({account.account_id})")
+        gone = _run(config, username, work, doing="erasing the account")
+    click.echo(f"{gone.username} is erased ({gone.account_id})")
 
 
 @accounts.command(name="list")
@@ -210,6 +223,7 @@ def _run(
     username: str,
     work: Callable[[Connection], Awaitable[T]],
     may: May = May.USE,
+    doing: str = "reaching the database",
 ) -> T:
     """Do ``work`` on the configured database.
 
@@ -223,7 +237,7 @@ def _run(
             return await work(connection)
 
     try:
-        with working("reaching the database"):
+        with working(doing):
             return run_interruptible(connected)
     except UnknownAccount:
         raise Failure(f"there is no account {username!r}") from None

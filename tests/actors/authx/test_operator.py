@@ -215,10 +215,11 @@ async def test_operator_erases_an_account_from_a_live_server(database_dsn: str) 
         await running.wait_listening()
         account, tokens = await running.newcomer()
         await running.authorize(tokens)
+        found = await operator.find_account(connection, account.username.upper())
         gone = await operator.erase_account(
-            connection, account.username.upper(), now=running.clock.now, reason="asked for it"
+            connection, found.account_id, now=running.clock.now, reason="asked for it"
         )
-        assert gone.account_id == account.account_id
+        assert gone == found
         await wait_refused(running, tokens)
         with pytest.raises(InvalidToken):
             await running.ask(Refresh(tokens.refresh_token))
@@ -228,7 +229,9 @@ async def test_operator_erases_an_account_from_a_live_server(database_dsn: str) 
             ("command line", "account-erased", "asked for it", {}, running.clock.now)
         ]
         with pytest.raises(UnknownAccount):
-            await operator.erase_account(connection, account.username, now=running.clock.now)
+            await operator.erase_account(connection, account.account_id, now=running.clock.now)
+        with pytest.raises(UnknownAccount):
+            await operator.find_account(connection, account.username)
 
 
 async def test_operator_suspension_during_logins_leaves_no_session(database_dsn: str) -> None:

@@ -17,6 +17,8 @@ from tests.app.cli.support import command as command_line
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.postgres import PostgresServer
+
 
 @pytest.fixture(autouse=True)
 def _settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_dsn: str) -> None:
@@ -136,13 +138,30 @@ def test_accounts_reset_password_shows_another_once() -> None:
 def test_accounts_erase_asks_first() -> None:
     """Whoever does not say yes has changed nothing."""
     create("wenzel")
+    account_id = row("wenzel")[-1]
     for answer in ("n\n", ""):
         refused = accounts("erase", "wenzel", stdin=answer)
         assert refused.exit_code == 1
-        assert "Erase wenzel and everything that it owns, for good?" in refused.stderr
+        question = f"Erase wenzel (player, {account_id}) and everything that it owns, for good?"
+        assert question in refused.stderr
     assert row("wenzel")[2] == "active"
-    assert accounts("erase", "WENZEL", stdin="y\n").output.endswith(")\n")
+    erased = accounts("erase", "WENZEL", stdin="y\n")
+    assert question in erased.stderr
+    assert erased.stdout == f"wenzel is erased ({account_id})\n"
     assert "wenzel" not in accounts("list").output
+
+
+def test_accounts_erase_warns_of_the_last_admin(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told, without a question too, and then done; not where another one is left."""
+    monkeypatch.setenv("HOLDFAST_DATABASE__DSN", postgres.create_database())
+    create("adam", "--admin")
+    create("bert", "--admin")
+    assert accounts("erase", "adam", "--yes").stderr == ""
+    erased = accounts("erase", "bert", "--yes")
+    assert erased.stderr == "holdfast: bert is the last admin who may log in\n"
+    assert (erased.exit_code, erased.stdout[:14]) == (0, "bert is erased")
 
 
 def test_accounts_erase_is_for_a_suspended_account_too() -> None:
@@ -166,6 +185,7 @@ def test_accounts_list_does_without_a_standard_output() -> None:
     ("arguments", "stdin", "complaint"),
     [
         (("erase", "nobody", "--yes"), None, "holdfast: there is no account 'nobody'"),
+        (("erase", "nobody"), "y\n", "holdfast: there is no account 'nobody'"),
         (("reset-password", "nobody"), None, "holdfast: there is no account 'nobody'"),
         (("promote", "nobody"), None, "holdfast: there is no account 'nobody'"),
         (("suspend", "nobody"), None, "holdfast: there is no account 'nobody'"),

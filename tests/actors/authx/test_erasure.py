@@ -1,0 +1,180 @@
+"""The erasure of a large account: nothing is left of it, or, where it is interrupted, all."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+from uuid_utils import uuid7
+
+from actors.authx import account_store
+from actors.authx.account_store import NewAccount
+from actors.authx.audit_store import AuditEntry
+from actors.authx.erasure import erase_in_pieces
+from actors.authx.errors import UnknownAccount
+from actors.authx.usernames import parse_username
+from actors.database.driver import open_database
+from tests.postgres import quiet_log
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from actors.database.driver import Connection
+    from actors.database.session import Script, Session
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+AUDIT = AuditEntry(str(uuid7()), NOW, "test", "account-erased", "", "{}")
+ROWS = 7
+PIECE_ROWS = 3
+
+FILL = (
+    """
+    insert into ledger select $1, n, 0, 'start', null, null, '{}'
+    from generate_series(1, $2::int) as n
+    """,
+    """
+    insert into idempotency select $1, 'key ' || n, '', '{}', 0
+    from generate_series(1, $2::int) as n
+    """,
+    """
+    insert into orders (order_id, account_id, seq, asset, kind, queue, level, cost, refund,
+        duration_ms, state, placed_ms, version)
+    select gen_random_uuid(), $1, n, 'mine', 'building', 'q', 1, '{}', '[1, 1]', 0,
+        case when n % 2 = 0 then 'queued' else 'cancelled' end, 0, 1
+    from generate_series(1, $2::int) as n
+    """,
+)
+
+
+@pytest.fixture
+async def connection(database_dsn: str) -> AsyncGenerator[Connection]:
+    """Give a connection to this module's database."""
+    async with open_database(database_dsn, log=quiet_log()) as database:
+        connection = await database.connect(name="test")
+        yield connection
+        await connection.aclose()
+
+
+async def make_account(connection: Connection, username: str) -> str:
+    """Make an account that owns more rows of each kind than fit into two pieces."""
+    new = NewAccount(str(uuid7()), parse_username(username), "hash", "player", NOW)
+    await connection.run(account_store.insert_account(new))
+
+    async def fill(session: Session) -> None:
+        for sql in FILL:
+            await session.execute(sql, new.account_id, ROWS)
+
+    await connection.run(fill)
+    return new.account_id
+
+
+async def rows_of(connection: Connection, account_id: str) -> list[int]:
+    """Count what an account owns, and the account itself."""
+
+    async def count(session: Session) -> list[int]:
+        return [
+            await session.fetchval(
+                f"select count(*) from {table} where account_id = $1",  # noqa: S608 - own names
+                account_id,
+            )
+            for table in ("ledger", "idempotency", "orders", "accounts")
+        ]
+
+    return await connection.run(count)
+
+
+class Watched:
+    """A connection that does something before a script's turn comes, counted from 1."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.calls = 0
+
+    async def run(self, script: Script[Any], *, timeout_s: float = 5.0) -> Any:
+        """Run a script on the connection."""
+        self.calls += 1
+        await self.before()
+        return await self.connection.run(script, timeout_s=timeout_s)
+
+    async def before(self) -> None:
+        """Do nothing."""
+
+
+async def erase(connection: Any, account_id: str) -> None:
+    """Erase in small pieces."""
+    await erase_in_pieces(
+        connection, account_id, audit=AUDIT, piece_rows=PIECE_ROWS, timeout_s=10.0
+    )
+
+
+async def test_erasure_leaves_nothing_of_the_account_alone(connection: Connection) -> None:
+    """All that it owns goes, whatever its orders' states; its neighbour keeps everything."""
+    erased = await make_account(connection, "erased")
+    kept = await make_account(connection, "kept")
+    await erase(connection, erased)
+    assert await rows_of(connection, erased) == [0, 0, 0, 0]
+    assert await rows_of(connection, kept) == [ROWS, ROWS, ROWS, 1]
+
+
+async def test_erasure_takes_what_is_written_meanwhile(
+    database_dsn: str, connection: Connection
+) -> None:
+    """A live server waits for no piece, and what it writes beside them goes too."""
+    account_id = await make_account(connection, "busy")
+    async with open_database(database_dsn, log=quiet_log()) as database:
+        server = await database.connect(name="server")
+
+        class Beside(Watched):
+            async def before(self) -> None:
+                async def write(session: Session) -> None:
+                    number = ROWS + self.calls
+                    await session.execute(
+                        "insert into ledger values ($1, $2, 0, 'start', null, null, '{}')",
+                        account_id,
+                        number,
+                    )
+                    await session.execute(
+                        "insert into idempotency values ($1, $2, '', '{}', 0)",
+                        account_id,
+                        f"a{number}",
+                    )
+                    await session.execute(
+                        "update orders set state = 'cancelled'"
+                        " where account_id = $1 and state = 'queued'",
+                        account_id,
+                    )
+
+                await server.run(write, timeout_s=5.0)
+
+        beside = Beside(connection)
+        await erase(beside, account_id)
+        assert beside.calls > 3 * ROWS // PIECE_ROWS
+        assert await rows_of(connection, account_id) == [0, 0, 0, 0]
+
+
+async def test_erasure_that_is_cancelled_removes_nothing(connection: Connection) -> None:
+    """Wherever it was: the account is whole, and the connection as good as before."""
+    account_id = await make_account(connection, "spared")
+    all_calls = Watched(connection)
+    await erase(all_calls, await make_account(connection, "counted"))
+    for call in range(2, all_calls.calls + 1):
+        with trio.CancelScope() as scope:
+
+            class Cancelling(Watched):
+                async def before(self, last: int = call, scope: trio.CancelScope = scope) -> None:
+                    if self.calls == last:
+                        scope.cancel()
+
+            await erase(Cancelling(connection), account_id)
+        assert scope.cancelled_caught
+        assert await rows_of(connection, account_id) == [ROWS, ROWS, ROWS, 1]
+    await erase(connection, account_id)
+
+
+async def test_erasure_of_nobody_is_refused(connection: Connection) -> None:
+    """There is nothing to erase, and the connection is as good as before."""
+    with pytest.raises(UnknownAccount):
+        await erase(connection, str(uuid7()))
+    await erase(connection, await make_account(connection, "somebody"))
