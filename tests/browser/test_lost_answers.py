@@ -34,6 +34,12 @@ KEEP_SAID = """() => new MutationObserver(() => {
 }).observe(document, {subtree: true, childList: true})"""
 """Lets the body keep all that the page says in passing, which the next may overtake."""
 
+ORDER = """async (api) => {
+    const { command } = await import(api);
+    window.given = [...(window.given ?? []), command("/v1/inventory/orders", { asset: "cottage" })];
+}"""
+"""Gives a command as a card does, whether or not another one is under way."""
+
 
 class Losing:
     """The way to a command: while ``losing``, it arrives and its answer does not come back.
@@ -278,6 +284,35 @@ def test_order_that_is_seen_later_takes_its_refusal_back(visitor: Visitor, serve
     visitor.order("cottage")
     expect_said(page, "Ordered: Cottage, level 2.")
     assert len(set(way.keys)) == 2
+
+
+def test_answer_that_comes_late_leaves_the_key_of_the_next_command(visitor: Visitor) -> None:
+    """Two presses of one command are answered; between them the next one has begun."""
+    page = visitor.page
+    held: list[Route] = []
+    page.route("**/v1/inventory/orders", lambda route: held.append(route))  # noqa: PLW0108 - no builtin
+    script = page.locator("script[type=module]").get_attribute("src") or ""
+    api = re.sub("/play/.*", "/shared/api.js", script)
+
+    def press() -> Route:
+        before = len(held)
+        page.evaluate(ORDER, api)
+        while len(held) == before:
+            page.wait_for_timeout(20)
+        return held[-1]
+
+    def key_of(route: Route) -> str | None:
+        return route.request.header_value("idempotency-key")
+
+    one, two = press(), press()
+    assert key_of(one) == key_of(two)
+    one.continue_()
+    page.evaluate("() => window.given[0]")
+    following = press()
+    assert key_of(following) != key_of(one)
+    two.continue_()
+    page.evaluate("() => window.given[1]")
+    assert key_of(press()) == key_of(following)
 
 
 # --- grants -----------------------------------------------------------------

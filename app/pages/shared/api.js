@@ -155,12 +155,17 @@ export async function command(path, body, about = "") {
   unanswered.set(what, key);
   try {
     const { told, replayed } = await deliver(path, body, key);
-    unanswered.delete(what);
+    answered(what, key);
     return { ...told, earlier: replayed && kept !== undefined };
   } catch (error) {
-    if (SPENT.has(error.slug)) unanswered.delete(what);
+    if (SPENT.has(error.slug)) answered(what, key);
     throw error;
   }
+}
+
+/** Forget the key of a command; the same one may have been given anew meanwhile, with another key. */
+function answered(what, key) {
+  if (unanswered.get(what) === key) unanswered.delete(what);
 }
 
 async function deliver(path, body, key) {
