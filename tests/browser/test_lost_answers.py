@@ -34,21 +34,38 @@ KEEP_SAID = """() => new MutationObserver(() => {
 }).observe(document, {subtree: true, childList: true})"""
 """Lets the body keep all that the page says in passing, which the next may overtake."""
 
+
+CUTTABLE = """() => {
+    const fetch = window.fetch;
+    window.fetch = (path, init) => {
+        if (path !== "/v1/events") return fetch(path, init);
+        const end = new AbortController();
+        window.cut = () => end.abort();
+        return fetch(path, { ...init, signal: AbortSignal.any([init.signal, end.signal]) });
+    };
+}"""
+"""Lets the stream of events be cut, which a browser that is put offline leaves open."""
+
 ORDER = """async (api) => {
     const { command } = await import(api);
     window.given = [...(window.given ?? []), command("/v1/inventory/orders", { asset: "cottage" })];
 }"""
 """Gives a command as a card does, whether or not another one is under way."""
 
+SLOW_STOREHOUSE = {"storehouse": 6, "wood": 6_000, "stone": 4_000}
+"""With this an order of the next level is there to be cancelled, and another can be paid."""
+
 
 class Losing:
     """The way to a command: while ``losing``, it arrives and its answer does not come back.
 
-    A ``refusal`` comes from in between: the command does not arrive.
+    A ``refusal`` comes from in between: the command does not arrive. Nor does it while not
+    ``arriving``.
     """
 
     def __init__(self, page: Page, path: str) -> None:
         self.losing = True
+        self.arriving = True
         self.refusal: dict[str, object] | None = None
         self.keys: list[str | None] = []
         page.route(f"**{path}", self._take)
@@ -61,7 +78,8 @@ class Losing:
         if self.refusal is not None:
             route.fulfill(status=int(str(self.refusal["status"])), json=self.refusal)
         elif self.losing:
-            route.fetch()
+            if self.arriving:
+                route.fetch()
             route.abort()
         else:
             route.continue_()
@@ -72,7 +90,7 @@ def visitor(server: Server, visit: Callable[..., Visitor]) -> Visitor:
     """Give a player whose page gives up soon."""
     visitor = visit(server.url)
     visitor.refusals.add(0)
-    visitor.page.add_init_script(f"({AT_ONCE})(); ({KEEP_SAID})()")
+    visitor.page.add_init_script(f"({AT_ONCE})(); ({KEEP_SAID})(); ({CUTTABLE})()")
     visitor.page.reload()
     visitor.sign_up()
     return visitor
@@ -102,8 +120,10 @@ class Sending:
         self.press()
 
     def press(self) -> None:
-        """Press the button."""
-        self._page.get_by_role("button", name="Send", exact=True).click()
+        """Press the button, once it is not busy with the last one."""
+        button = self._page.get_by_role("button", name="Send", exact=True)
+        expect(button).not_to_have_attribute("aria-busy", "true")
+        button.click()
 
     def expect_said(self, *, earlier: bool) -> None:
         """Wait until it is said that it was sent: now, or when it was pressed before."""
@@ -123,27 +143,43 @@ def expect_said(page: Page, words: str) -> None:
     expect(page.locator("body")).to_have_attribute("data-said", said)
 
 
-def hear_nothing(page: Page) -> None:
-    """Let the page hear of nothing: neither by the stream, which breaks, nor by asking."""
+def hear_nothing(page: Page) -> Callable[[], None]:
+    """Let the page hear of nothing, by the stream or by asking, until what this gives is called."""
+    waiting: list[Route] = []
     page.route("**/v1/inventory", lambda route: route.abort())
-    page.route("**/v1/events", lambda route: route.abort())
-    page.context.set_offline(True)
-    page.context.set_offline(False)
+    page.route("**/v1/events", lambda route: waiting.append(route))  # noqa: PLW0108 - no builtin
+    page.evaluate("() => window.cut()")
     expect(page.locator("#live-text")).to_contain_text("Connection lost")
 
+    def hear_again() -> None:
+        page.unroute("**/v1/inventory")
+        page.unroute("**/v1/events")
+        for route in waiting:
+            route.continue_()
+        page.context.set_offline(True)
+        page.context.set_offline(False)
 
-def hear_again(page: Page) -> None:
-    """Let the page hear again, at once."""
-    page.unroute("**/v1/inventory")
-    page.unroute("**/v1/events")
-    page.context.set_offline(True)
-    page.context.set_offline(False)
+    return hear_again
 
 
 def orders_of(server: Server, name: str) -> int:
     """Tell how many orders somebody has placed."""
     entries = Api(server.url, name).get("/v1/inventory/ledger")["entries"]
     return [entry["cause"] for entry in entries].count("order-placed")
+
+
+def give(server: Server, name: str, changes: dict[str, int]) -> None:
+    """Grant something as an operator."""
+    path = f"/v1/admin/accounts/{Api(server.url, name).account_id}/grants"
+    body = {"changes": changes, "reason": "lost to a fire"}
+    assert Api(server.url, make_operator(server)).post(path, body).is_success
+
+
+def cancel(page: Page, order: str) -> None:
+    """Cancel an order, and wait until it is gone."""
+    page.get_by_role("button", name=f"Cancel {order}").click()
+    page.get_by_role("button", name="Yes, cancel").click()
+    expect(page.locator(".order")).to_have_count(0)
 
 
 # --- transfers --------------------------------------------------------------
@@ -259,8 +295,7 @@ def test_order_that_is_seen_to_arrive_is_behind(visitor: Visitor, server: Server
     page, way = visitor.page, Losing(visitor.page, "/v1/inventory/orders")
     card = visitor.card("cottage")
     visitor.order("cottage")
-    expect(card.locator("button.primary")).not_to_have_attribute("aria-busy", "true")
-    expect_said(page, "Ordered: Cottage.")
+    expect_said(page, "Ordered: Cottage, level 1.")
     expect(card.locator(".refusal")).to_be_empty()
     way.losing = False
     visitor.order("cottage")
@@ -273,17 +308,56 @@ def test_order_that_is_seen_later_takes_its_refusal_back(visitor: Visitor, serve
     """Also of an order that is over before the page hears again, nobody is told to try again."""
     page, way = visitor.page, Losing(visitor.page, "/v1/inventory/orders")
     card = visitor.card("cottage")
-    hear_nothing(page)
+    hear_again = hear_nothing(page)
     visitor.order("cottage")
     expect(card.get_by_role("alert")).to_contain_text(LOST)
     Api(server.url, visitor.name).wait_for_level("cottage", 1)
-    hear_again(page)
+    hear_again()
     expect(card).to_contain_text("Level 1 of 20")
+    expect_said(page, "Ordered: Cottage, level 1.")
     expect(card.locator(".refusal")).to_be_empty()
     way.losing = False
     visitor.order("cottage")
     expect_said(page, "Ordered: Cottage, level 2.")
     assert len(set(way.keys)) == 2
+
+
+def test_order_that_never_arrived_is_not_taken_for_one(visitor: Visitor, server: Server) -> None:
+    """Cancelling the order before it, or a grant, moves the next level, and places nothing."""
+    page, way = visitor.page, Losing(visitor.page, "/v1/inventory/orders")
+    card = visitor.card("storehouse")
+    give(server, visitor.name, SLOW_STOREHOUSE)
+    expect(card).to_contain_text("Level 6 of")
+    way.losing = False
+    visitor.order("storehouse")
+    expect_said(page, "Ordered: Storehouse, level 7.")
+    way.losing, way.arriving = True, False
+    visitor.order("storehouse")
+    cancel(page, "Storehouse, level 7")
+    expect(card.get_by_role("alert")).to_contain_text(LOST)
+    give(server, visitor.name, {"storehouse": 3})
+    expect(card).to_contain_text("Level 9 of")
+    expect(card.get_by_role("alert")).to_contain_text(LOST)
+    said = set((page.get_attribute("body", "data-said") or "").splitlines())
+    assert {words for words in said if "rdered" in words} == {"Ordered: Storehouse, level 7."}
+    assert orders_of(server, visitor.name) == 1
+
+
+def test_order_after_one_of_an_earlier_session_is_another(visitor: Visitor, server: Server) -> None:
+    """What was seen to arrive is behind, also after signing out and in again."""
+    page, way = visitor.page, Losing(visitor.page, "/v1/inventory/orders")
+    give(server, visitor.name, SLOW_STOREHOUSE)
+    expect(visitor.card("storehouse")).to_contain_text("Level 6 of")
+    visitor.order("storehouse")
+    expect_said(page, "Ordered: Storehouse, level 7.")
+    cancel(page, "Storehouse, level 7")
+    way.losing = False
+    page.click("#sign-out")
+    visitor.sign_in()
+    visitor.order("storehouse")
+    expect(page.locator(".order")).to_have_count(1)
+    assert len(set(way.keys)) == 2
+    assert orders_of(server, visitor.name) == 2
 
 
 def test_answer_that_comes_late_leaves_the_key_of_the_next_command(visitor: Visitor) -> None:

@@ -101,7 +101,7 @@ class Visitor:
 
     def order(self, asset: str) -> None:
         """Press the button of an asset's card as soon as the price is there."""
-        self.card(asset).locator("button.primary[data-ready]").click()
+        self.card(asset).locator("button.primary[data-ready]:not([aria-busy=true])").click()
 
     def amount(self, resource: str) -> int:
         """Read a stock."""

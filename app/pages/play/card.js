@@ -1,6 +1,6 @@
 // One asset: what it is and does, what the next level costs, and the button that orders it.
 
-import { command } from "../shared/api.js";
+import { arrival, command, mayHaveArrived } from "../shared/api.js";
 import { duration, glyph, h, number, say, setAttr, setChildren, setText, short, token } from "../shared/dom.js";
 import { effects } from "./effects.js";
 import { explain, orderName } from "./words.js";
@@ -15,8 +15,8 @@ export function card(context, asset) {
   const several = addresses.length > 1;
   let visible = false;
   let address = addresses[0];
-  /** Where the button was pressed last, and what had been seen there. */
-  let pressed = null;
+  /** Gives the order of the last press, if that was lost, once it has been seen to arrive. */
+  let lost = null;
 
   const badge = isUnit ? h("span", { class: "count" }) : dial(asset.max_level);
   const badgeNode = badge.node ?? badge;
@@ -63,11 +63,10 @@ export function card(context, asset) {
 
   const cost = () => model.cost(asset, address, amount?.value());
   const count = () => (isUnit ? amount.value() : undefined);
-  const arrived = () => model.seen(pressed.at) !== pressed.seen;
 
   function update() {
-    // What was lost has arrived: to try again would be to order another one.
-    if (refusal.textContent && arrived()) setText(refusal, "");
+    const found = lost?.();
+    if (found) placed(found);
     const level = model.level(address);
     const pending = model.pending(address);
     if (picker) address = picker.update(address);
@@ -179,20 +178,26 @@ export function card(context, asset) {
     if (button.getAttribute("aria-busy") === "true") return;
     setAttr(button, "aria-busy", "true");
     setText(refusal, "");
-    pressed = { at: address, seen: model.seen(address) };
+    lost = null;
+    const body = isUnit ? { asset: address, count: count() } : { asset: address };
+    const arrived = arrival(model.orders, (each) => each.asset === body.asset && each.count === body.count);
     try {
-      const body = isUnit ? { asset: address, count: count() } : { asset: address };
-      // An order that was seen to arrive is behind us: pressing again means another one.
-      const placed = await command("/v1/inventory/orders", body, pressed.seen);
-      say(`${placed.earlier ? "It was ordered before, and not again now" : "Ordered"}: ${orderName(placed, model)}.`);
+      placed(await command("/v1/inventory/orders", body, arrived));
       await refresh();
     } catch (error) {
-      // Only a 409 is said of this very press: whatever else it is, what was seen to arrive is there.
-      if (error.status !== 409 && arrived()) say(`Ordered: ${model.title(pressed.at)}.`);
-      else setText(refusal, explain(error, model));
+      if (mayHaveArrived(error)) lost = arrived;
+      setText(refusal, explain(error, model));
     } finally {
       setAttr(button, "aria-busy", null);
     }
+  }
+
+  /** The order stands: as the server answered, or as it was seen to arrive. */
+  function placed({ earlier, ...made }) {
+    lost = null;
+    setText(refusal, "");
+    model.note(made);
+    say(`${earlier ? "It was ordered before, and not again now" : "Ordered"}: ${orderName(made, model)}.`);
   }
 
   return {

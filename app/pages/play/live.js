@@ -162,6 +162,7 @@ export class Live {
   #take(name, data) {
     if (data.inventory) this.#model.take(data.inventory);
     else this.refresh().catch(() => {});
+    if (data.order) this.#model.note(data.order);
     if (data.transfer) this.#model.tell(name, data.transfer);
   }
 }

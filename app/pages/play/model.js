@@ -40,6 +40,13 @@ export class Model extends EventTarget {
     this.dispatchEvent(new CustomEvent("change", { detail: { finished, first: !before } }));
   }
 
+  /** Remember an order that was told of by itself: it may be over before any inventory has it. */
+  note(order) {
+    const known = this.orders.has(order.id);
+    this.orders.set(order.id, order);
+    if (!known) this.dispatchEvent(new CustomEvent("change", { detail: { finished: [], first: false } }));
+  }
+
   /** Pass on what the stream told of a transfer. */
   tell(name, transfer) {
     this.dispatchEvent(new CustomEvent("transfer", { detail: { name, transfer } }));
@@ -90,15 +97,6 @@ export class Model extends EventTarget {
 
   pending(address) {
     return this.inventory.orders.filter((order) => order.asset === address);
-  }
-
-  /**
-   * What changes as soon as another order of it is known to have arrived: how many were seen since
-   * the page was opened, and the next level, which tells of those that came and went unseen.
-   */
-  seen(address) {
-    const orders = [...this.orders.values()].filter((order) => order.asset === address);
-    return `${orders.length} ${this.assetOf(address).kind === "unit" ? "" : this.nextLevel(address)}`;
   }
 
   nextLevel(address) {

@@ -136,7 +136,7 @@ export async function openStream(path, lastId, signal) {
   return response;
 }
 
-/** The keys of commands that were given and of which no success was told, by what they are. */
+/** The commands that were given and are not answered, by what they are: each its key and `arrived`. */
 const unanswered = new Map();
 
 /** After these a key is of no more use; any other refusal leaves it as it was (docs/api.md). */
@@ -145,27 +145,41 @@ const SPENT = new Set(["transfer-returned", "idempotency-key-reused"]);
 /**
  * Give a command; it takes effect once. Whatever is lost on the way is sent again with the same key,
  * and after this gave up the command keeps its key, in whatever form it is given again, so that no
- * second one is made of it; `earlier` of the answer tells that it had been made before. `about` is
- * what makes the same body another command, if anything does.
+ * second one is made of it; `earlier` of the answer tells that it had been made before.
+ *
+ * It is answered by the server or, where the answers are lost, by `arrived`, which gives what the page
+ * has seen to be made of it, if it has. Then its key is forgotten: given again, it is another command.
  */
-export async function command(path, body, about = "") {
-  const what = JSON.stringify([username(), path, body, about]);
+export async function command(path, body, arrived = () => undefined) {
+  const what = JSON.stringify([username(), path, body]);
   const kept = unanswered.get(what);
-  const key = kept ?? newKey();
-  unanswered.set(what, key);
+  const again = kept !== undefined && !kept.arrived();
+  const key = again ? kept.key : newKey();
+  unanswered.set(what, { key, arrived });
   try {
     const { told, replayed } = await deliver(path, body, key);
     answered(what, key);
-    return { ...told, earlier: replayed && kept !== undefined };
+    return { ...told, earlier: replayed && again };
   } catch (error) {
-    if (SPENT.has(error.slug)) answered(what, key);
+    const made = mayHaveArrived(error) ? arrived() : undefined;
+    if (made || SPENT.has(error.slug)) answered(what, key);
+    if (made) return { ...made, earlier: false };
     throw error;
   }
 }
 
 /** Forget the key of a command; the same one may have been given anew meanwhile, with another key. */
 function answered(what, key) {
-  if (unanswered.get(what) === key) unanswered.delete(what);
+  if (unanswered.get(what)?.key === key) unanswered.delete(what);
+}
+
+/** Tell whether a command that failed so may have been made; a conflict is said of this very one. */
+export const mayHaveArrived = (error) => error.status !== 409;
+
+/** Make the `arrived` of a command: it finds in `seen`, a map by id, what is like it and new since. */
+export function arrival(seen, isLike) {
+  const before = new Set(seen.keys());
+  return () => [...seen.values()].find((each) => !before.has(each.id) && isLike(each));
 }
 
 async function deliver(path, body, key) {
