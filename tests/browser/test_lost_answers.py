@@ -109,6 +109,7 @@ class Sending:
     def __init__(self, visitor: Visitor, name: str) -> None:
         self._page = visitor.page
         self._name = name
+        self.hear_again = lambda: None
         self.way = Losing(visitor.page, "/v1/transfers")
         self.alert = visitor.page.locator("form .refusal[role=alert]")
         visitor.open("Transfers")
@@ -133,8 +134,10 @@ class Sending:
 
 @pytest.fixture
 def sending(visitor: Visitor, other: tuple[str, Api]) -> Sending:
-    """Give the form of somebody who sends to the other player."""
-    return Sending(visitor, other[0])
+    """Give the form of somebody who sends to the other player and sees nothing arrive."""
+    form = Sending(visitor, other[0])
+    form.hear_again = hear_nothing(visitor.page)
+    return form
 
 
 def expect_said(page: Page, words: str) -> None:
@@ -270,6 +273,61 @@ def test_another_transfer_after_a_lost_one_has_a_key_of_its_own(
     sending.send(8)
     sending.expect_said(earlier=False)
     assert len(theirs.get("/v1/transfers")["transfers"]) == 2
+
+
+def test_transfer_that_is_seen_to_arrive_is_behind(
+    visitor: Visitor, other: tuple[str, Api]
+) -> None:
+    """Whoever sees it in the list is not asked to try again, and to send the same is another."""
+    name, theirs = other
+    sending = Sending(visitor, name.upper())
+    sending.send(7)
+    expect_said(visitor.page, f"Sent to {name}.")
+    expect(sending.alert).to_be_empty()
+    expect(visitor.page.get_by_label("Wood")).to_have_value("")
+    sending.way.losing = False
+    sending.send(7)
+    expect(visitor.page.locator(".transfers > li")).to_have_count(2)
+    assert len(set(sending.way.keys)) == 2
+    assert len(theirs.get("/v1/transfers")["transfers"]) == 2
+
+
+def test_transfer_that_is_seen_later_takes_its_refusal_back(
+    visitor: Visitor, sending: Sending
+) -> None:
+    """Also after the form gave up, and without what was filled in meanwhile being lost."""
+    sending.send(7)
+    expect(sending.alert).to_contain_text(LOST)
+    visitor.page.get_by_label("Wood").fill("8")
+    sending.hear_again()
+    sending.expect_said(earlier=False)
+    expect(sending.alert).to_be_empty()
+    expect(visitor.page.get_by_label("Wood")).to_have_value("8")
+
+
+def test_transfer_is_not_taken_for_one_like_it(
+    visitor: Visitor, server: Server, other: tuple[str, Api]
+) -> None:
+    """Neither what was sent before nor another amount is the one that was lost."""
+    name, theirs = other
+    sending = Sending(visitor, name)
+    rows = visitor.page.locator(".transfers > li")
+    sending.way.losing = False
+    sending.send(7)
+    expect(rows).to_have_count(1)
+    sending.way.losing, sending.way.arriving = True, False
+    sending.send(7)
+    expect(sending.alert).to_contain_text(LOST)
+    mine = Api(server.url, visitor.name)
+    body = {"to": name, "resources": {"wood": 8}, "note": ""}
+    assert mine.post("/v1/transfers", body).status_code == 201
+    expect(rows).to_have_count(2)
+    expect(sending.alert).to_contain_text(LOST)
+    sending.way.losing = False
+    sending.press()
+    expect(rows).to_have_count(3)
+    assert len(set(sending.way.keys)) == 2
+    assert len(theirs.get("/v1/transfers")["transfers"]) == 3
 
 
 # --- orders -----------------------------------------------------------------

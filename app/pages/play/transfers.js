@@ -1,6 +1,6 @@
 // Sending resources to others, and what was sent and received.
 
-import { call, command, username } from "../shared/api.js";
+import { arrival, call, command, mayHaveArrived, username } from "../shared/api.js";
 import { clockHint } from "../shared/clocks.js";
 import { h, moment, number, say, setAttr, setText, short, token } from "../shared/dom.js";
 import { fieldErrors } from "../shared/problems.js";
@@ -20,7 +20,9 @@ export function transfers(context) {
   const empty = h("p", { class: "idle" }, "Nothing has been sent or received yet.");
   const rest = h("p", { class: "hint", hidden: true }, `These are the latest ${SHOWN}.`);
   const alert = h("p", { class: "refusal", role: "alert" });
-  const { node: form, tick } = sendForm(context, update);
+  /** All that the list has shown, by id; nothing before it was read. */
+  let seen = null;
+  const { node: form, tick, look } = sendForm(context, { known: () => seen, sent: update });
   const node = h(
     "div",
     { class: "two" },
@@ -36,6 +38,9 @@ export function transfers(context) {
       rest.hidden = rows.length <= SHOWN;
       empty.hidden = rows.length > 0;
       setText(alert, "");
+      seen ??= new Map();
+      for (const row of rows) seen.set(row.id, row);
+      look();
     } catch (error) {
       setText(alert, explain(error, context.model));
     }
@@ -61,7 +66,8 @@ function line(model, transfer) {
   );
 }
 
-function sendForm({ model, refresh }, sent) {
+/** `known` gives what the list has shown, and `sent` reads it anew; `look` is to be called then. */
+function sendForm({ model, refresh }, { known, sent }) {
   const { per_day_max: limit, overflow } = model.ruleset.transfers;
   const to = h("input", { id: "to", autocomplete: "off", spellcheck: "false", autocapitalize: "none", maxlength: 64, "aria-describedby": "to-error" });
   const toError = h("span", { id: "to-error", class: "refusal", "aria-live": "polite" });
@@ -74,6 +80,8 @@ function sendForm({ model, refresh }, sent) {
     const label = h("label", { for: `send-${name}` }, token(index), model.title(name));
     return { name, input, stock, node: h("div", { class: "field" }, h("div", { class: "field-head" }, label, stock), input) };
   });
+  /** What was sent last and lost, and what tells whether it has been seen to arrive. */
+  let lost = null;
   const rules = [OVERFLOW[overflow], limit ? `At most ${number(limit)} of each resource a day.` : ""];
   const node = h(
     "form",
@@ -96,26 +104,34 @@ function sendForm({ model, refresh }, sent) {
   async function send(event) {
     event.preventDefault();
     if (submit.getAttribute("aria-busy") === "true") return;
-    const resources = Object.fromEntries(goods.map(({ name, input }) => [name, Math.floor(Number(input.value))]).filter(([, n]) => n > 0));
-    refuseName(to.value.trim() ? "" : "Whom shall it go to?");
+    const body = filled();
+    refuseName(body.to ? "" : "Whom shall it go to?");
     setText(alert, "");
-    if (!to.value.trim()) return;
-    if (Object.keys(resources).length === 0) {
+    if (!body.to) return;
+    if (Object.keys(body.resources).length === 0) {
       setText(alert, "Choose how much of what to send.");
       goods[0].input.focus();
       return;
     }
-    await give({ to: to.value.trim(), resources, note: note.value });
+    await give(body);
+  }
+
+  function filled() {
+    const resources = Object.fromEntries(goods.map(({ name, input }) => [name, Math.floor(Number(input.value))]).filter(([, n]) => n > 0));
+    return { to: to.value.trim(), resources, note: note.value };
   }
 
   async function give(body) {
     setAttr(submit, "aria-busy", "true");
+    lost = null;
+    const arrived = known() ? arrival(known(), (each) => isLike(each, body)) : undefined;
     try {
-      const done = await command("/v1/transfers", body);
-      say(done.earlier ? `It was sent to ${done.to} before, and not again now.` : `Sent to ${done.to}.`);
-      [...goods.map((each) => each.input), note].forEach((input) => (input.value = ""));
+      const done = await command("/v1/transfers", body, arrived);
+      known()?.set(done.id, done);
+      made(done, body);
       await Promise.all([refresh(), sent()]);
     } catch (error) {
+      if (mayHaveArrived(error) && arrived) lost = { arrived, body };
       const named = fieldErrors(error).to ?? (error.slug === "unknown-account" ? explain(error, model) : "");
       refuseName(named);
       setText(alert, named ? "" : explain(error, model));
@@ -124,7 +140,30 @@ function sendForm({ model, refresh }, sent) {
     }
   }
 
+  /** It was sent: as the server answered, or as it was seen to arrive. */
+  function made(transfer, body) {
+    lost = null;
+    setText(alert, "");
+    say(transfer.earlier ? `It was sent to ${transfer.to} before, and not again now.` : `Sent to ${transfer.to}.`);
+    // Unless something else was filled in meanwhile.
+    if (JSON.stringify(filled()) === JSON.stringify(body)) [...goods.map((each) => each.input), note].forEach((input) => (input.value = ""));
+  }
+
+  function look() {
+    const found = lost?.arrived();
+    if (found) made(found, lost.body);
+  }
+
   const tick = () => goods.forEach(({ name, stock }) => setText(stock, `of ${short(model.amount(name))}`));
   tick();
-  return { node, tick };
+  return { node, tick, look };
+}
+
+/** Whether a transfer is what `body` asks for; one that came back has not arrived. */
+function isLike(transfer, body) {
+  // The server tells a name as its owner writes it.
+  const name = (text) => text.normalize("NFKC").toLowerCase();
+  const names = new Set([...Object.keys(transfer.resources), ...Object.keys(body.resources)]);
+  const same = [...names].every((each) => transfer.resources[each] === body.resources[each]);
+  return transfer.from === username() && transfer.state !== "returned" && name(transfer.to) === name(body.to) && transfer.note === body.note && same;
 }
