@@ -51,9 +51,12 @@ def next_run() -> list[str]:
 def _is_the_program(streams: list[int], report: int) -> bool:
     """Fork once more; whoever does not run the program waits for who does, and tells its end."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    # One that comes before the program heeds it is not lost.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     pid = os.fork()
     if pid == 0:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         os.close(report)
         return True
     for each in streams:

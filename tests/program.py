@@ -128,9 +128,11 @@ class Process:
     def _line(self, timeout_s: float | None) -> int | None:
         """Read a number of those that the fork server writes: the pid, and then the status."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        poll = select.poll()
+        poll.register(self._report, select.POLLIN)
         while b"\n" not in self._told:
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if not select.select([self._report], [], [], left)[0]:
+            left_ms = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+            if not poll.poll(left_ms):
                 return None
             piece = os.read(self._report, 64)
             assert piece, "the fork server of the tests has ended"

@@ -234,21 +234,18 @@ def replace_password(
     return script
 
 
-def erase_account(account_id: str, *, verified_hash: str) -> Script[None]:
-    """Remove an account with everything of it, which the schema takes along, and announce it.
+async def erase_verified(session: Session, account_id: str, verified_hash: str) -> None:
+    """Remove an account in the caller's transaction, and announce it.
 
-    The script raises `InvalidCredentials` if the verified hash was replaced meanwhile.
+    With it goes what the schema takes along.
+
+    Raises:
+        InvalidCredentials: the verified hash was replaced meanwhile.
     """
-
-    async def script(session: Session) -> None:
-        async with session.transaction():
-            await session.execute(_ERASE, account_id, verified_hash)
-            left = await session.fetchrow(_BY_ID, account_id)
-            await notify(session, account_id)
-        if left is not None:
-            raise InvalidCredentials
-
-    return script
+    await session.execute(_ERASE, account_id, verified_hash)
+    if await session.fetchrow(_BY_ID, account_id) is not None:
+        raise InvalidCredentials
+    await notify(session, account_id)
 
 
 async def erase_known(session: Session, account_id: str, *, audit: AuditEntry) -> Account:

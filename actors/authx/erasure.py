@@ -1,14 +1,14 @@
-"""The erasure of an account however much it owns: in pieces, and yet in one transaction.
+"""The erasure of an account however much it owns: what is settled first, the account itself last.
 
-What can be millions of rows goes first, a bounded number in each statement. Those rows are never
-written again, so that a live server waits for none of them; what it does write goes last, with the
-account itself.
+What can be millions of rows is deleted before the account, in pieces where one statement would take
+too long. Those rows are never written again, so that a live server waits for none of them. What it
+does write goes with the account, whose inventory is locked from then on.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
 
@@ -16,12 +16,15 @@ from actors.authx import account_store
 from actors.database.errors import DatabaseError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from actors.authx.audit_store import AuditEntry
     from actors.authx.messages import Account
     from actors.database.driver import Connection
-    from actors.database.session import Session
+    from actors.database.session import Script, Session
 
 PIECE_ROWS: Final = 20_000
+_ALL_ROWS: Final = 2**31 - 1
 
 _NUMBERED: Final = (
     (
@@ -43,8 +46,80 @@ select max(key) from (
 """
 _DELETE_KEYS: Final = "delete from idempotency where account_id = $1 and key > $2 and key <= $3"
 
-# By their keys, whatever the planner takes the tables for.
-_BEGIN: Final = "begin; set local enable_seqscan = off"
+_LAST_TRANSFER: Final = """
+select transfer_id from (
+    select transfer_id from transfers where {side} = $1 and transfer_id > $2
+    order by transfer_id limit $3
+) as piece
+order by transfer_id desc limit 1
+"""
+_DELETE_TRANSFERS: Final = """
+delete from transfers
+where {side} = $1 and transfer_id > $2 and transfer_id <= $3 and state <> 'sent'
+    and not exists (select from accounts where account_id = {other})
+"""
+_BLANK_TRANSFERS: Final = """
+update transfers set {side}_name = '', note = ''
+where {side} = $1 and transfer_id > $2 and transfer_id <= $3 and state <> 'sent'
+    and ({side}_name <> '' or note <> '')
+"""
+
+
+def _keyed() -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Give what comes before all keys, what finds the last of a piece, and what is done to it."""
+    yield "", _LAST_KEY, (_DELETE_KEYS,)
+    for side, other in (("sender", "receiver"), ("receiver", "sender")):
+        found = _LAST_TRANSFER.format(side=side)
+        done = (
+            _DELETE_TRANSFERS.format(side=side, other=other),
+            _BLANK_TRANSFERS.format(side=side),
+        )
+        yield "00000000-0000-0000-0000-000000000000", found, done
+
+
+_KEYED: Final = tuple(_keyed())
+
+_BY_KEYS: Final = "set local enable_seqscan = off"  # whatever the planner takes the tables for
+
+
+class Fetch(Protocol):
+    """Runs a statement in the transaction of the erasure, and gives its first value."""
+
+    async def __call__(self, sql: str, /, *arguments: object) -> Any:
+        """Run it."""
+
+
+async def erase_settled(fetch: Fetch, account_id: str, *, piece_rows: int) -> None:
+    """Delete what an account owns and nobody writes any more, ``piece_rows`` a statement at most.
+
+    The records of transfers stay with the other side, where there is one, without name and note.
+    """
+    for last_sql, delete_sql in _NUMBERED:
+        last = await fetch(last_sql, account_id)
+        for after in range(0, last, piece_rows):
+            await fetch(delete_sql, account_id, after, after + piece_rows)
+    for before_all, last_sql, statements in _KEYED:
+        key = before_all
+        while (last_key := await fetch(last_sql, account_id, key, piece_rows)) is not None:
+            for sql in statements:
+                await fetch(sql, account_id, key, last_key)
+            key = last_key
+
+
+def erase_account(account_id: str, *, verified_hash: str) -> Script[None]:
+    """Remove an account and everything that it owns, and announce it, by its owner's wish.
+
+    The script raises `InvalidCredentials` if the verified hash was replaced meanwhile. Given up
+    for its size, it has not held up anybody.
+    """
+
+    async def script(session: Session) -> None:
+        async with session.transaction():
+            await session.execute(_BY_KEYS)
+            await erase_settled(session.fetchval, account_id, piece_rows=_ALL_ROWS)
+            await account_store.erase_verified(session, account_id, verified_hash)
+
+    return script
 
 
 async def erase_in_pieces(
@@ -57,39 +132,36 @@ async def erase_in_pieces(
 ) -> Account:
     """Remove an account and everything that it owns, and announce it; give what it was.
 
-    ``timeout_s`` is for each statement. Cancelled between two of them it removes nothing.
+    ``timeout_s`` is for each statement. Cancelled before the last of them, which makes it so, it
+    removes nothing; what was removed is given, cancelled or not.
 
     Raises:
         UnknownAccount: there is no such account.
         DatabaseError: the database is away or fails.
     """
 
-    async def fetch(sql: str, *arguments: object) -> Any:
+    async def fetch(sql: str, /, *arguments: object) -> Any:
         return await connection.run(
             lambda session: session.fetchval(sql, *arguments), timeout_s=timeout_s
         )
 
-    async def finish(session: Session) -> Account:
-        account = await account_store.erase_known(session, account_id, audit=audit)
-        await session.execute("commit")
-        return account
+    async def execute(sql: str) -> str:
+        return await connection.run(lambda session: session.execute(sql), timeout_s=timeout_s)
 
-    await connection.run(lambda session: session.execute(_BEGIN), timeout_s=timeout_s)
+    await execute("begin")
     erased = False
     try:
-        for last_sql, delete_sql in _NUMBERED:
-            last = await fetch(last_sql, account_id)
-            for after in range(0, last, piece_rows):
-                await fetch(delete_sql, account_id, after, after + piece_rows)
-        after_key = ""
-        while (last_key := await fetch(_LAST_KEY, account_id, after_key, piece_rows)) is not None:
-            await fetch(_DELETE_KEYS, account_id, after_key, last_key)
-            after_key = last_key
-        account = await connection.run(finish, timeout_s=timeout_s)
+        await execute(_BY_KEYS)
+        await erase_settled(fetch, account_id, piece_rows=piece_rows)
+        account = await connection.run(
+            lambda session: account_store.erase_known(session, account_id, audit=audit),
+            timeout_s=timeout_s,
+        )
+        await execute("commit")
         erased = True
         return account
     finally:
         if not erased:
             # A connection that is gone has rolled back already.
             with trio.CancelScope(shield=True), suppress(DatabaseError):
-                await connection.run(lambda session: session.execute("rollback"))
+                await execute("rollback")

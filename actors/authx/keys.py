@@ -16,6 +16,7 @@ import os
 import re
 import secrets
 import stat
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -37,6 +38,8 @@ _PASERK_PREFIX = "k4.local."
 _FILE_BYTES_MAX = 64 * 1024
 _WIDER_THAN_0600 = 0o177
 _DRAFT_BYTES = 8
+_PATIENCE_S = 5.0
+_POLL_S = 0.02
 _UNTIL_RESTARTED = timedelta(days=1)
 """How long after a rotation a server may go on making tokens with the key that was on top."""
 
@@ -322,9 +325,22 @@ def _has_key(line: str) -> bool:
 
 @contextmanager
 def _alone_in(path: Path) -> Generator[int]:
-    """Open a folder, and keep others that make or rotate a key file in it waiting."""
+    """Open a folder, and keep others that make or rotate a key file in it waiting.
+
+    Raises:
+        OSError: it cannot be opened, or somebody has held it for longer than either takes.
+    """
     with open_folder(path) as folder:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    message = f"another process holds a lock on the folder {path}"
+                    raise OSError(error.errno, message) from None
+                time.sleep(_POLL_S)
         yield folder
 
 

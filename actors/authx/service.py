@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 import trio
 from uuid_utils import uuid7
 
-from actors.authx import account_store, session_store
+from actors.authx import account_store, erasure, session_store
 from actors.authx.errors import (
     InvalidCredentials,
     InvalidPassword,
@@ -223,9 +223,7 @@ class AccountService:
 
         async def erase(credentials: account_store.Credentials) -> None:
             verified = credentials.password_hash
-            await self._connections.run(
-                account_store.erase_account(account_id, verified_hash=verified)
-            )
+            await self._connections.run(erasure.erase_account(account_id, verified_hash=verified))
 
         try:
             await self._as_owner(account_id, request.password, request.address, slot, erase)

@@ -14,8 +14,7 @@ from __future__ import annotations
 import secrets
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
@@ -55,15 +54,6 @@ _START_PATIENCE_MS = 1_000
 """How long a start waits for the lock: another server that is alive will not let go of it."""
 _RECONNECT_PATIENCE_MS = 4_000
 """How long a reconnect waits: the server's own lost session may outlive its connection a while."""
-_GONE_IN_A_MINUTE: Final = MappingProxyType(
-    {
-        "tcp_keepalives_idle": "30",
-        "tcp_keepalives_interval": "10",
-        "tcp_keepalives_count": "3",
-        "tcp_user_timeout": "60000",
-    }
-)
-"""After this the session, and the lock, of a host that fell silent ends: else it takes hours."""
 _KEEP_PLANS = """
 select set_config(name, value, false) from (values
     ('plan_cache_mode', 'force_generic_plan'),
@@ -74,6 +64,13 @@ select set_config(name, value, false) from (values
 """Plans each of the writer's statements once, not again and again, which takes longer than to carry
 it out. Each finds its rows by their keys, however many there are: the plan says so even if it was
 made while its tables were empty. Nothing of it is worth compiling."""
+_ASK_AFTER_HOST = """
+select set_config(name, value, false) from (values
+    ('tcp_keepalives_idle', '30'), ('tcp_keepalives_interval', '10'),
+    ('tcp_keepalives_count', '3'), ('tcp_user_timeout', '60000')
+) as setting(name, value)
+"""
+"""Ends the session, and its lock, of a host that fell silent within a minute, not after hours."""
 _SET_MARK = "update last_commit set mark = $1 where singleton"
 _GET_MARK = "select mark from last_commit where singleton"
 _MARK_BITS = 63
@@ -166,9 +163,7 @@ class PostgresEngine:
     async def _connected_writer(self) -> Connection:
         """Give the writer's connection; a new one takes the server lock, and knows no mark."""
         if self._writer is None or self._writer.closed:
-            connection = await self._database.connect(
-                name="storage-writer", settings=_GONE_IN_A_MINUTE
-            )
+            connection = await self._database.connect(name="storage-writer")
             try:
                 await connection.run(self._take_lock, timeout_s=self._timeout_s)
             except BaseException:
@@ -181,6 +176,7 @@ class PostgresEngine:
     async def _take_lock(self, session: Session) -> None:
         await acquire_server_lock(session, patience_ms=self._patience_ms)
         await session.execute(_KEEP_PLANS)
+        await session.execute(_ASK_AFTER_HOST)
 
     def _settled(self) -> list[StorageError | None] | None:
         """Give the outcomes of the commit in doubt if it took effect; None: there is none."""

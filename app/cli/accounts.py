@@ -170,12 +170,14 @@ def erase(username: str, config_file: Path | None, *, yes: bool) -> None:
         question = f"Erase {what} and everything that it owns, for good?"
         click.confirm(question, abort=True, err=True)
 
-    async def work(connection: Connection) -> Account:
-        return await operator.erase_account(connection, account.account_id, now=datetime.now(UTC))
+    async def work(connection: Connection) -> None:
+        account_id = account.account_id
+        gone = await operator.erase_account(connection, account_id, now=datetime.now(UTC))
+        # At once: Ctrl-C may have come too late, and is heeded next.
+        click.echo(f"{gone.username} is erased ({gone.account_id})")
 
     with expected_failures():
-        gone = _run(config, username, work, doing="erasing the account")
-    click.echo(f"{gone.username} is erased ({gone.account_id})")
+        _run(config, username, work, doing="erasing the account")
 
 
 @accounts.command(name="list")

@@ -12,8 +12,10 @@ begin
     delete from ledger where account_id = any (gone);
     delete from idempotency where account_id = any (gone);
     -- The other side keeps its record, without the name.
-    update transfers set sender_name = '', note = '' where sender = any (gone);
-    update transfers set receiver_name = '', note = '' where receiver = any (gone);
+    update transfers set sender_name = '', note = ''
+    where sender = any (gone) and (sender_name <> '' or note <> '');
+    update transfers set receiver_name = '', note = ''
+    where receiver = any (gone) and (receiver_name <> '' or note <> '');
     delete from transfers
     where sender = any (gone) and state <> 'sent'
       and not exists (select from accounts where account_id = receiver);

@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from actors.authx import account_store, operator
+from actors.authx import account_store, erasure, operator
 from actors.authx.directory import AccountCache, AccountReader, NamedAccount
 from actors.authx.errors import UnknownAccount
 from actors.authx.messages import Account, EraseAccount, FindAccount
@@ -184,7 +184,7 @@ async def test_account_that_another_process_changes_is_read_again(
             case "erased":
                 sql = "select password_hash from accounts where account_id = $1"
                 verified = await running.fetchval(sql, account.account_id)
-                script = account_store.erase_account(account.account_id, verified_hash=verified)
+                script = erasure.erase_account(account.account_id, verified_hash=verified)
                 await connection.run(script, timeout_s=5)
             case "suspended":
                 await operator.set_suspended(connection, name, suspended=True, now=NOW)

@@ -45,6 +45,18 @@ FILL = (
         case when n % 2 = 0 then 'queued' else 'cancelled' end, 0, 1
     from generate_series(1, $2::int) as n
     """,
+    """
+    insert into transfers (transfer_id, sender, receiver, sender_name, receiver_name, resources,
+        note, state, sent_ms, version)
+    select gen_random_uuid(), case when n % 2 = 0 then $1 else other end,
+        case when n % 2 = 0 then other else $1 end, 'from', 'to', '{}', 'note',
+        case when n % 3 = 0 then 'sent' else 'delivered' end, 0, 1
+    from generate_series(1, $2::int) as n,
+        lateral (select coalesce(
+            (select account_id from accounts where n % 4 < 2 and account_id <> $1 limit 1),
+            gen_random_uuid()
+        ) as other) as side
+    """,
 )
 
 
@@ -85,6 +97,27 @@ async def rows_of(connection: Connection, account_id: str) -> list[int]:
     return await connection.run(count)
 
 
+async def transfers_of(connection: Connection, account_id: str) -> list[int]:
+    """Count the transfers of an account, those that name it, and those nobody else has."""
+
+    async def count(session: Session) -> list[int]:
+        row = await session.fetchrow(
+            """
+            select count(*), count(*) filter (where note <> ''
+                or case when sender = $1 then sender_name else receiver_name end <> ''),
+                count(*) filter (where state <> 'sent' and not exists (
+                    select from accounts where account_id <> $1
+                    and account_id in (sender, receiver)))
+            from transfers where $1 in (sender, receiver)
+            """,
+            account_id,
+        )
+        assert row is not None
+        return [*row.values()]
+
+    return await connection.run(count)
+
+
 class Watched:
     """A connection that does something before a script's turn comes, counted from 1."""
 
@@ -111,11 +144,36 @@ async def erase(connection: Any, account_id: str) -> None:
 
 async def test_erasure_leaves_nothing_of_the_account_alone(connection: Connection) -> None:
     """All that it owns goes, whatever its orders' states; its neighbour keeps everything."""
-    erased = await make_account(connection, "erased")
     kept = await make_account(connection, "kept")
+    erased = await make_account(connection, "erased")
+    [transfers, named, alone] = await transfers_of(connection, erased)
+    assert named == transfers > alone > 0
     await erase(connection, erased)
     assert await rows_of(connection, erased) == [0, 0, 0, 0]
+    # The other side keeps its record, without the name.
+    assert await transfers_of(connection, erased) == [transfers - alone, 0, 0]
     assert await rows_of(connection, kept) == [ROWS, ROWS, ROWS, 1]
+
+
+async def test_erasure_leaves_little_for_its_end(connection: Connection) -> None:
+    """When the account itself goes, and is locked, nothing is left that nobody writes any more."""
+    all_calls = Watched(connection)
+    await erase(all_calls, await make_account(connection, "counted-too"))
+    account_id = await make_account(connection, "sender")
+    left: list[list[int]] = []
+
+    class Looking(Watched):
+        async def before(self) -> None:
+            if self.calls == all_calls.calls - 1:
+                left.append(await rows_of(self.connection, account_id))
+                left.append(await transfers_of(self.connection, account_id))
+
+    await erase(Looking(connection), account_id)
+    [[ledger, keys, orders, account], [transfers, named, alone]] = left
+    assert (ledger, keys, orders, account) == (0, 0, ROWS // 2, 1)
+    # Those on their way are the server's.
+    assert (named, alone) == (ROWS // 3, 0)
+    assert transfers > named
 
 
 async def test_erasure_takes_what_is_written_meanwhile(
@@ -123,12 +181,17 @@ async def test_erasure_takes_what_is_written_meanwhile(
 ) -> None:
     """A live server waits for no piece, and what it writes beside them goes too."""
     account_id = await make_account(connection, "busy")
+    all_calls = Watched(connection)
+    await erase(all_calls, await make_account(connection, "idle"))
     async with open_database(database_dsn, log=quiet_log()) as database:
         server = await database.connect(name="server")
 
         class Beside(Watched):
             async def before(self) -> None:
                 async def write(session: Session) -> None:
+                    # From the last call but one on its inventory, which comes first, is locked.
+                    if self.calls >= all_calls.calls:
+                        return
                     number = ROWS + self.calls
                     await session.execute(
                         "insert into ledger values ($1, $2, 0, 'start', null, null, '{}')",

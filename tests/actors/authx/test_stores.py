@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from uuid_utils import uuid7
 
-from actors.authx import account_store, session_store
+from actors.authx import account_store, erasure, session_store
 from actors.authx.account_store import NewAccount
 from actors.authx.errors import InvalidCredentials, UnknownAccount, UsernameTaken
 from actors.authx.session_store import NewSession, NotRotated, Rotated, Rotation, Standing
@@ -132,8 +132,8 @@ async def test_store_erases_an_account_once_and_not_on_an_old_check(
     account = await connection.run(account_store.insert_account(new_account("erased")))
     account_id = account.account_id
     with pytest.raises(InvalidCredentials):
-        await connection.run(account_store.erase_account(account_id, verified_hash="hash 0"))
+        await connection.run(erasure.erase_account(account_id, verified_hash="hash 0"))
     for _ in range(2):
-        await connection.run(account_store.erase_account(account_id, verified_hash="hash 1"))
+        await connection.run(erasure.erase_account(account_id, verified_hash="hash 1"))
     with pytest.raises(UnknownAccount):
         await connection.run(account_store.get_account(account_id))

@@ -233,7 +233,7 @@ async def test_engine_refuses_a_database_that_another_one_serves(database_dsn: s
 
 async def test_engine_of_a_host_that_fell_silent_loses_its_lock_soon(database_dsn: str) -> None:
     """The server asks after the holder of the lock: a power cut holds the world for a minute."""
-    sql = "select source, name from pg_settings where name like 'tcp%' and source = 'client'"
+    sql = "select source, name from pg_settings where name like 'tcp%' and source = 'session'"
     async with postgres_engine(database_dsn) as engine:
         await engine.open()
         assert engine._writer is not None
