@@ -164,4 +164,4 @@ async def erase_in_pieces(
         if not erased:
             # A connection that is gone has rolled back already.
             with trio.CancelScope(shield=True), suppress(DatabaseError):
-                await execute("rollback")
+                await connection.run(lambda session: session.execute("rollback"))

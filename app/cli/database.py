@@ -70,7 +70,8 @@ async def operator_connection(
             if may is May.USE:
                 require_cluster(config)
             data_dir = Path(config.storage.data_dir)
-            served = await trio.to_thread.run_sync(running_dsn, data_dir) is not None
+            if may is May.UPGRADE:
+                served = await trio.to_thread.run_sync(running_dsn, data_dir) is not None
             dsn = await stack.enter_async_context(embedded_postgres(data_dir, log=log))
             backups = AutomaticBackups.of(data_dir, dsn)
         database = await stack.enter_async_context(

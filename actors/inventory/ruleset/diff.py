@@ -12,7 +12,7 @@ from actors.inventory.ruleset.description import describe, level_row
 from actors.inventory.ruleset.model import SECTIONS as SECTION_OF
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from actors.inventory.ruleset.ruleset import Ruleset
 
@@ -90,13 +90,13 @@ def difference(old: Ruleset, new: Ruleset) -> Difference:
             if name in now:
                 changed += _changes(section, name, was[name], now[name])
     told: list[Entry | Change] = [*added, *removed, *changed]
-    shown = {_place_of(each) for each in told} - _changed_unbuilt(old, new)
+    shown = frozenset(map(_place_of, told)) - _changed_unbuilt(old, new)
     changed += _untold(_written(old, new), _written(new, old), shown)
     return Difference(tuple(added), tuple(removed), tuple(changed))
 
 
 def _untold(
-    was: Mapping[_Path, object], now: Mapping[_Path, object], shown: Collection[_Path]
+    was: Mapping[_Path, object], now: Mapping[_Path, object], shown: frozenset[_Path]
 ) -> Iterator[Change]:
     """Give what differs in the files alone: what acts only together with others, or on nobody."""
     paths = dict.fromkeys([*was, *now])
@@ -111,7 +111,7 @@ def _untold(
         hidden = head in _WITH_OTHERS and leveled & (_names(old) | _names(new))
         keys = () if hidden else _shown_as(head, members)
         places = [(section, name), *((section, name, each) for each in keys)]
-        if not any(place in shown for place in places):
+        if shown.isdisjoint(places):
             yield Change(section, name, ".".join(rest) or "value", None, old, new)
 
 

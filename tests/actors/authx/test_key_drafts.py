@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
 import subprocess
 import sys
@@ -10,12 +11,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from actors.authx import keys
 from actors.authx.keys import (
+    KeyRingError,
     create_key_file,
     load_or_create_keyring,
     read_keyring,
     rotate_key_file,
 )
+from actors.files import open_folder
 from tests.play_root import owner_of, play_root
 
 if TYPE_CHECKING:
@@ -73,3 +77,15 @@ def test_keyring_of_root_belongs_to_the_owner_of_the_folder(
     given = play_root(monkeypatch, tmp_path)
     create_key_file(tmp_path / "keys")
     assert given.owner(tmp_path / "keys") == owner_of(tmp_path)
+
+
+def test_folder_that_somebody_holds_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who runs a server under a lock on its folder is told so, instead of waiting for ever."""
+    monkeypatch.setattr(keys, "_PATIENCE_S", 0.05)
+    with open_folder(tmp_path) as folder:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        with pytest.raises(KeyRingError, match="another process holds a lock on the folder"):
+            create_key_file(tmp_path / "token.key")
+    assert create_key_file(tmp_path / "token.key")
