@@ -134,7 +134,7 @@ class PendingReply(Generic[T]):
     def __init__(self, replies: Replies) -> None:
         self._replies = replies
         self._outcome = _NONE
-        self._answer: object = None
+        self._answer: Any = None
         self._waiter: trio.lowlevel.Task | None = None
 
     async def wait(self, timeout_s: float) -> T:
@@ -166,8 +166,9 @@ class PendingReply(Generic[T]):
         outcome, self._outcome = self._outcome, _GIVEN_UP
         if outcome is _VALUE:
             self._replies.answered += 1
-            answer, self._answer = self._answer, None
-            return cast("T", answer)
+            answer: T = self._answer
+            self._answer = None
+            return answer
         raise self._failure(outcome, timeout_s)
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _BIGINT_MAX = 2**63 - 1
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_UUID_FORM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
 
 
 class ColumnType(Enum):
@@ -30,8 +30,42 @@ class ColumnType(Enum):
     __hash__ = object.__hash__
 
 
-Check: TypeAlias = "Callable[[object], str | None]"
-"""Looks at a value; gives None for a sound one, otherwise what is wrong with it."""
+# Looked up as members of the class they would cost several times as much.
+_UUID, _TEXT, _BIGINT = ColumnType.UUID, ColumnType.TEXT, ColumnType.BIGINT
+_JSON = ColumnType.JSON
+
+Columns: TypeAlias = tuple[tuple[str, ColumnType, bool], ...]
+"""Columns by name, type, and whether they may be null."""
+
+
+def are_sound(values: Mapping[str, object], columns: Columns, *, whole: bool) -> bool:
+    """Tell whether these may be the values of these columns and of no others.
+
+    A column that is left out is null where the row is to be ``whole``. Nearly all that is looked
+    at is sound: it is told so at once, in one go, and `Column.fault` explains the rest.
+    """
+    left = len(values)
+    for name, type_, nullable in columns:
+        if name in values:
+            left -= 1
+            value = values[name]
+        elif whole:
+            value = None
+        else:
+            continue
+        if value is None:
+            sound = nullable
+        elif type_ is _BIGINT:
+            sound = type(value) is int and -_BIGINT_MAX <= value <= _BIGINT_MAX
+        elif type_ is _UUID:
+            sound = type(value) is str and _UUID_FORM(value) is not None
+        elif (type_ is _TEXT or type_ is _JSON) and type(value) is str and value.isascii():
+            sound = "\0" not in value
+        else:
+            sound = _FAULTS[type_](value) is None
+        if not sound:
+            return False
+    return not left
 
 
 def _bigint_fault(value: object) -> str | None:
@@ -43,7 +77,7 @@ def _bigint_fault(value: object) -> str | None:
 
 def _uuid_fault(value: object) -> str | None:
     # Canonical only: what is read back is compared with what was asked for.
-    ok = type(value) is str and _UUID.fullmatch(value)
+    ok = type(value) is str and _UUID_FORM(value)
     return None if ok else "must be a UUID as lower-case text"
 
 
@@ -70,7 +104,7 @@ def _text_fault(value: object) -> str | None:
     return None
 
 
-_FAULTS: Final[Mapping[ColumnType, Check]] = MappingProxyType(
+_FAULTS: Final[Mapping[ColumnType, Callable[[object], str | None]]] = MappingProxyType(
     {
         ColumnType.UUID: _uuid_fault,
         ColumnType.TEXT: _text_fault,
@@ -82,10 +116,6 @@ _FAULTS: Final[Mapping[ColumnType, Check]] = MappingProxyType(
 )
 
 
-def _unless_null(fault: Check) -> Check:
-    return lambda value: None if value is None else fault(value)
-
-
 @dataclass(frozen=True, slots=True)
 class Column:
     """One declared column."""
@@ -93,20 +123,12 @@ class Column:
     name: str
     type: ColumnType
     nullable: bool = False
-    refusal: Check = field(init=False, repr=False, compare=False)
-    """Gives None for what may be stored, at once; `fault` explains the rest."""
-
-    def __post_init__(self) -> None:
-        """Put the check together, which every value goes through."""
-        of_type = _FAULTS[self.type]
-        # Null is of no type.
-        object.__setattr__(self, "refusal", _unless_null(of_type) if self.nullable else of_type)
 
     def fault(self, value: object) -> str | None:
         """Say what keeps ``value`` out of this column, or None where nothing does."""
         if value is None:
             return None if self.nullable else "must not be null"
-        return self.refusal(value)
+        return _FAULTS[self.type](value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,28 +145,27 @@ class Table:
     by_name: Mapping[str, Column] = field(init=False, repr=False)
     given: tuple[str, ...] = field(init=False, repr=False)
     """What a new row is given: the columns of the key, then all others but Storage's own."""
-    given_names: frozenset[str] = field(init=False, repr=False)
     key_of: Callable[[Mapping[str, object]], object] = field(init=False, repr=False)
     """Gives a row's key: its value, or a tuple of them where it has several columns."""
-    key_checks: tuple[tuple[str, Check], ...] = field(init=False, repr=False)
-    row_checks: tuple[tuple[str, Check], ...] = field(init=False, repr=False)
-    change_checks: Mapping[str, Check] = field(init=False, repr=False)
-    """By name, the checks of a key, of a new row, and of what an update may change."""
+    key_columns: Columns = field(init=False, repr=False)
+    given_columns: Columns = field(init=False, repr=False)
+    changeable_columns: Columns = field(init=False, repr=False)
+    """What the columns of a key take, those of a new row, and those that an update may change."""
 
     def __post_init__(self) -> None:
         """Find by name what every operation needs."""
         by_name = {column.name: column for column in self.columns}
         own = {*self.key, "version"} if self.versioned else {*self.key}
-        key = {name: by_name[name].refusal for name in self.key}
-        change = {name: column.refusal for name, column in by_name.items() if name not in own}
+        takes = {each.name: (each.name, each.type, each.nullable) for each in self.columns}
+        key = {name: takes[name] for name in self.key}
+        change = {name: column for name, column in takes.items() if name not in own}
         found: dict[str, object] = {
             "by_name": by_name,
             "given": (*key, *change),
-            "given_names": frozenset((*key, *change)),
             "key_of": itemgetter(*self.key),
-            "key_checks": tuple(key.items()),
-            "row_checks": (*key.items(), *change.items()),
-            "change_checks": change,
+            "key_columns": tuple(key.values()),
+            "given_columns": (*key.values(), *change.values()),
+            "changeable_columns": tuple(change.values()),
         }
         for name, value in found.items():
             object.__setattr__(self, name, value)

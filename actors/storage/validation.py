@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from actors.storage.operations import Create, Delete, Operation, Read, Update
-from actors.storage.tables import ColumnType
+from actors.storage.tables import ColumnType, are_sound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -41,31 +41,16 @@ def _sound_row(operation: Operation, tables: Mapping[str, Table]) -> tuple[str, 
     if table is None:
         return None
     if isinstance(operation, Create):
-        source = operation.values
-        checks = table.row_checks
-        if not source.keys() <= table.given_names:
-            return None
+        source, columns = operation.values, table.given_columns
     else:
-        source = operation.key
-        checks = table.key_checks
-        if len(source) != len(checks) or (operation.version is not None and not table.versioned):
+        source, columns = operation.key, table.key_columns
+        if operation.version is not None and not table.versioned:
             return None
-        if isinstance(operation, Update) and not _is_sound_change(operation.values, table):
-            return None
-    get = source.get
-    for name, refusal in checks:
-        if refusal(get(name)) is not None:
-            return None
-    return table.name, table.key_of(source)
-
-
-def _is_sound_change(values: Mapping[str, object], table: Table) -> bool:
-    checks = table.change_checks
-    for name, value in values.items():
-        refusal = checks.get(name)
-        if refusal is None or refusal(value) is not None:
-            return False
-    return bool(values)
+        if isinstance(operation, Update):
+            values = operation.values
+            if not values or not are_sound(values, table.changeable_columns, whole=False):
+                return None
+    return (table.name, table.key_of(source)) if are_sound(source, columns, whole=True) else None
 
 
 def explained_faults(
