@@ -25,6 +25,9 @@ PYTHON := $(shell for each in python3 python3.14 python3.13 python3.12 python3.1
 	&& echo $$each && break; done)
 endif
 
+# What was compiled is kept, whatever else the caller does: the tests start the program many times.
+unexport PYTHONDONTWRITEBYTECODE
+
 # What each run writes stays in the checkout.
 export RUFF_CACHE_DIR := .ruff_cache
 export MYPY_CACHE_DIR := .mypy_cache

@@ -71,6 +71,11 @@ def create() -> None:
         raise SetupError(
             "this Python has no venv module; install it (Debian, Ubuntu: apt install python3-venv)"
         )
+    if VENV.is_symlink():
+        # What is made anew is emptied first, and this would be another's.
+        raise SetupError(
+            f"{VENV.name} is a link to elsewhere; remove it: an environment is made here"
+        )
     say(f"holdfast: creating {VENV.name} with Python {sys.version.split()[0]}")
     command = [sys.executable, "-m", "venv", "--clear", str(VENV)]
     made = subprocess.run(command, check=False, capture_output=True, text=True)

@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import ast
 import sys
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.sources import LAYERS, Module, modules, modules_of
 
-ROOT = Path(__file__).resolve().parent.parent
-LAYERS = ("bus", "actors", "app")
+if TYPE_CHECKING:
+    from pathlib import Path
+
 CLIENT = "holdfast_client"
 CLIENT_LIBRARIES = {"anyio", "httpx", "msgspec"}
 DRIVER = "actors.database.driver"
@@ -31,55 +29,9 @@ IMPURE_LIBRARIES = {"trio", "structlog", "time", "random", "secrets", "socket", 
 COMMAND_LIBRARIES = {"click", "rich"}
 
 
-@dataclass(frozen=True, slots=True)
-class Module:
-    """A module of the project and what it imports, by full names."""
-
-    name: str
-    path: Path
-    tree: ast.Module
-
-    def imports(self) -> Iterator[str]:
-        """Give the full name of everything imported, wherever the import stands."""
-        for node in ast.walk(self.tree):
-            match node:
-                case ast.Import():
-                    yield from (alias.name for alias in node.names)
-                case ast.ImportFrom(level=0, module=str(module)):
-                    yield from (f"{module}.{alias.name}" for alias in node.names)
-                case ast.ImportFrom():
-                    raise AssertionError(f"{self.path} has a relative import")
-                case _:
-                    pass
-
-    def imports_of(self, libraries: set[str]) -> set[str]:
-        """Give those of ``libraries`` that it imports."""
-        return {name.partition(".")[0] for name in self.imports()} & libraries
-
-    def within(self, *packages: str) -> bool:
-        """Tell whether it lies in one of these packages."""
-        return any(self.name == each or self.name.startswith(f"{each}.") for each in packages)
-
-
-def read(path: Path) -> Module:
-    """Parse one file."""
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-    return Module(name, path, ast.parse(path.read_text(encoding="utf-8")))
-
-
-def modules() -> list[Module]:
-    """Read every module of the product."""
-    return [read(path) for layer in LAYERS for path in sorted((ROOT / layer).rglob("*.py"))]
-
-
-MODULES = tuple(modules())
-CLIENT_MODULES = tuple(read(path) for path in sorted((ROOT / CLIENT).rglob("*.py")))
-
-
 def test_layers_are_all_there() -> None:
     """The test looks at the real tree: each layer, the driver and the pure packages exist."""
-    names = {module.name for module in MODULES}
+    names = {module.name for module in modules()}
     assert {*LAYERS, DRIVER, *PURE} <= names
 
 
@@ -89,7 +41,7 @@ def test_layers_import_only_what_stands_to_their_left(layer: str) -> None:
     above = set(LAYERS[LAYERS.index(layer) + 1 :])
     upward = [
         f"{module.name} imports {name}"
-        for module in MODULES
+        for module in modules()
         if module.within(layer)
         for name in module.imports()
         if name.partition(".")[0] in {*above, "tests"}
@@ -99,7 +51,7 @@ def test_layers_import_only_what_stands_to_their_left(layer: str) -> None:
 
 def test_layers_only_the_driver_knows_the_database_library() -> None:
     """One module alone imports asyncpg and trio-asyncio, and with them asyncio."""
-    importers = {module.name for module in MODULES if module.imports_of(DATABASE_LIBRARIES)}
+    importers = {module.name for module in modules() if module.imports_of(DATABASE_LIBRARIES)}
     assert importers == {DRIVER}
 
 
@@ -107,7 +59,7 @@ def test_layers_only_app_knows_http() -> None:
     """Below the app nobody imports an HTTP library, or what a terminal needs."""
     importers = [
         f"{module.name} imports {name}"
-        for module in MODULES
+        for module in modules()
         if not module.within("app")
         for name in sorted(module.imports_of(HTTP_LIBRARIES | COMMAND_LIBRARIES))
     ]
@@ -116,21 +68,22 @@ def test_layers_only_app_knows_http() -> None:
 
 def test_layers_only_http_knows_http_libraries() -> None:
     """Within the app the HTTP libraries stay in app.http."""
-    importers = {module.name for module in MODULES if module.imports_of(HTTP_LIBRARIES)}
+    importers = {module.name for module in modules() if module.imports_of(HTTP_LIBRARIES)}
     assert [name for name in importers if not name.startswith("app.http")] == []
 
 
 def test_layers_only_the_demo_knows_the_client() -> None:
     """The server does not use its own client; the demo is a client."""
-    importers = {module.name for module in MODULES if module.imports_of({CLIENT})}
+    importers = {module.name for module in modules() if module.imports_of({CLIENT})}
     assert importers
     assert [name for name in importers if not name.startswith("app.cli.demo")] == []
 
 
 def test_layers_client_stands_alone() -> None:
     """The client can be installed without the server: three libraries and the standard one."""
-    assert CLIENT_MODULES
-    imported = {name.partition(".")[0] for module in CLIENT_MODULES for name in module.imports()}
+    client = modules_of(CLIENT)
+    assert client
+    imported = {name.partition(".")[0] for module in client for name in module.imports()}
     assert imported - sys.stdlib_module_names == {CLIENT, *CLIENT_LIBRARIES}
 
 
@@ -138,7 +91,7 @@ def test_layers_bus_stands_alone() -> None:
     """The bus needs Trio and the standard library, nothing else."""
     foreign = {
         name.partition(".")[0]
-        for module in MODULES
+        for module in modules()
         if module.within("bus")
         for name in module.imports()
     } & {"msgspec", "structlog", *DATABASE_LIBRARIES, *HTTP_LIBRARIES, *COMMAND_LIBRARIES}
@@ -150,7 +103,7 @@ def test_layers_keep_the_rules_pure(package: str) -> None:
     """The rules import no Trio, no clock and no chance, and await nothing."""
     asynchronous = (ast.Await, ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith)
     impure: list[str] = []
-    for module in MODULES:
+    for module in modules():
         if module.within(package):
             impure += [f"{module.name} imports {x}" for x in module.imports_of(IMPURE_LIBRARIES)]
             impure += [
@@ -166,7 +119,7 @@ def test_layers_storage_and_authx_alone_reach_the_database() -> None:
     database = "actors.database."
     strangers = [
         f"{module.name} imports {name}"
-        for module in MODULES
+        for module in modules()
         if module.within("actors.inventory", "actors.ticker", "actors.supervisor", "bus")
         for name in module.imports()
         if name.startswith(database)

@@ -121,6 +121,19 @@ def test_sync_names_a_missing_venv_module(
     assert "python3-venv" in line
 
 
+def test_sync_leaves_an_environment_alone_that_is_elsewhere(
+    sync: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Making one anew would empty it: it may be that of another checkout."""
+    (tmp_path / "other").mkdir()
+    kept = tmp_path / "other" / "kept"
+    kept.touch()
+    sync.VENV.symlink_to(kept.parent)
+    assert sync.main("run") == 1
+    assert kept.exists()
+    assert ".venv is a link to elsewhere" in capsys.readouterr().err
+
+
 def test_sync_tells_why_an_environment_cannot_be_made(
     sync: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

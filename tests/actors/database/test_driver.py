@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import subprocess
 from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -730,32 +728,6 @@ async def test_loop_error_is_logged(database_dsn: str) -> None:
     assert [(entry["event"], entry["message"]) for entry in capture.entries] == [
         ("database_loop_error", "strange")
     ]
-
-
-# --- the border ------------------------------------------------------------------------------
-
-
-def test_driver_is_the_only_importer() -> None:
-    """No other module of the product imports asyncpg, trio-asyncio or asyncio."""
-    root = Path(__file__).parents[3]
-    guilty = {
-        str(path.relative_to(root))
-        for layer in ("bus", "actors", "app")
-        for path in (root / layer).rglob("*.py")
-        for name in _imports(ast.parse(path.read_text(encoding="utf-8")))
-        if name.partition(".")[0] in {"asyncpg", "trio_asyncio", "asyncio"}
-    }
-    assert guilty == {str(Path("actors", "database", "driver.py"))}
-
-
-def _imports(tree: ast.AST) -> set[str]:
-    names: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            names.add(node.module or "")
-    return names
 
 
 def test_frozen_processes_are_thawed() -> None:

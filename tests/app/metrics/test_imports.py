@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.test_layers import MODULES
+from tests.sources import modules
 
 
 @pytest.mark.parametrize(
@@ -12,14 +12,14 @@ from tests.test_layers import MODULES
 )
 def test_library_is_imported_in_one_place(library: str, home: str) -> None:
     """Actors tell a protocol of their own; whoever measures them can be replaced."""
-    importers = [module for module in MODULES if module.imports_of({library})]
+    importers = [module for module in modules() if module.imports_of({library})]
     assert importers
     assert [module.name for module in importers if not module.within(home)] == []
 
 
 def test_registry_of_the_whole_process_is_not_used() -> None:
     """Each program has a registry of its own, so that two can run beside each other."""
-    names = {name for module in MODULES for name in module.imports()}
+    names = {name for module in modules() for name in module.imports()}
     assert "prometheus_client.REGISTRY" not in names
     assert "prometheus_client.registry.REGISTRY" not in names
     for forbidden in ("Counter", "Gauge", "Histogram", "Summary"):

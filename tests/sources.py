@@ -1,0 +1,65 @@
+"""The project's own source, read for what it imports."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parent.parent
+LAYERS = ("bus", "actors", "app")
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A module of the project and what it imports, by full names."""
+
+    name: str
+    path: Path
+    tree: ast.Module
+
+    def imports(self) -> Iterator[str]:
+        """Give the full name of everything imported, wherever the import stands."""
+        for node in ast.walk(self.tree):
+            match node:
+                case ast.Import():
+                    yield from (alias.name for alias in node.names)
+                case ast.ImportFrom(level=0, module=str(module)):
+                    yield from (f"{module}.{alias.name}" for alias in node.names)
+                case ast.ImportFrom():
+                    raise AssertionError(f"{self.path} has a relative import")
+                case _:
+                    pass
+
+    def imports_of(self, libraries: set[str]) -> set[str]:
+        """Give those of ``libraries`` that it imports."""
+        return {name.partition(".")[0] for name in self.imports()} & libraries
+
+    def within(self, *packages: str) -> bool:
+        """Tell whether it lies in one of these packages."""
+        return any(self.name == each or self.name.startswith(f"{each}.") for each in packages)
+
+
+def read(path: Path) -> Module:
+    """Parse one file."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    return Module(name, path, ast.parse(path.read_text(encoding="utf-8")))
+
+
+@cache
+def modules_of(*packages: str) -> tuple[Module, ...]:
+    """Read every module of some of the top-level packages, once."""
+    return tuple(
+        [read(path) for package in packages for path in sorted((ROOT / package).rglob("*.py"))]
+    )
+
+
+def modules() -> tuple[Module, ...]:
+    """Give every module of the server."""
+    return modules_of(*LAYERS)
