@@ -16,6 +16,7 @@ import trio
 
 from actors.meter import NO_METER
 from actors.shutdown import Phase, Shutdown
+from actors.storage.absence import Absence
 from actors.storage.engine import Engine, EngineUnavailable
 from actors.storage.errors import Refused, StorageError
 from actors.storage.operations import Acknowledged, Query, Write
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 
 W = TypeVar("W", Write, Query)
 
-_BACKOFF_FIRST_S = 0.05
-_BACKOFF_MAX_S = 1.0
 _QUIET_TURNS = 2
 """What is sent in one turn is here in the next, or in that after it."""
 _TAKEN_MAX = 32
@@ -259,11 +258,12 @@ class Storage:
     # ------------------------------------------------------------------ doing it
 
     async def _write(self) -> None:
+        absence = Absence(self._rng, self._log)
         while await self._some(self._writes, self._unit_came):
             await self._gather()
             batch = _first(self._writes, self._settings.batch_units_max)
             with self._tracer.work("commit", batch, units=len(batch)):
-                await self._commit(batch)
+                await self._commit(batch, absence)
 
     async def _gather(self) -> None:
         """Let the units come that are on their way, until none has come for two turns."""
@@ -276,23 +276,21 @@ class Storage:
             if trio.current_time() >= until:
                 break
 
-    async def _commit(self, batch: list[_Pending[Write]]) -> None:
+    async def _commit(self, batch: list[_Pending[Write]], absence: Absence) -> None:
         """Commit a batch, however often the database has to be asked, and answer it."""
-        backoff_s = _BACKOFF_FIRST_S
         while batch:
             begun = trio.current_time()
             try:
                 outcomes = await self._engine.commit([item.body.operations for item in batch])
             except EngineUnavailable as error:
                 self._setbacks += 1
-                self._log.warning("database_away", reason=str(error), in_doubt=error.in_doubt)
-                await trio.sleep(backoff_s * self._rng.uniform(0.5, 1.0))
-                backoff_s = min(2 * backoff_s, _BACKOFF_MAX_S)
+                await absence.wait(error)
                 self._expire(self._writes)
                 # What may have been committed already is not given up: its outcome will be known.
                 if not error.in_doubt:
                     batch = self._unexpired(batch)
             else:
+                absence.end()
                 self._meter.committed(len(batch), trio.current_time() - begun)
                 self._settle(batch, outcomes)
                 return
@@ -309,22 +307,25 @@ class Storage:
                 item.fail(outcome)
 
     async def _read(self) -> None:
+        absence = Absence(self._rng, self._log)
         while await self._some(self._queries, self._query_came):
             batch = _first(self._queries, self._settings.batch_reads_max)
             while batch:
-                batch = await self._answer(batch)
+                batch = await self._answer(batch, absence)
 
-    async def _answer(self, batch: list[_Pending[Query]]) -> list[_Pending[Query]]:
+    async def _answer(
+        self, batch: list[_Pending[Query]], absence: Absence
+    ) -> list[_Pending[Query]]:
         """Answer a batch of queries; return what is left to try again, after a pause."""
         begun = trio.current_time()
         try:
             rows = await self._engine.read([read for item in batch for read in item.body.reads])
         except EngineUnavailable as error:
             self._setbacks += 1
-            self._log.warning("database_away", reason=str(error), in_doubt=False)
-            await trio.sleep(_BACKOFF_MAX_S / 4 * self._rng.uniform(0.5, 1.0))
+            await absence.wait(error)
             self._expire(self._queries)
             return self._unexpired(batch)
+        absence.end()
         self._meter.read(len(batch), trio.current_time() - begun)
         position = 0
         for item in batch:
