@@ -12,7 +12,7 @@ import subprocess
 import sys
 from contextlib import asynccontextmanager
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import trio
 
@@ -299,6 +299,13 @@ def running_dsn(data_dir: Path) -> str | None:
     return socket_dsn(said.socket_dir, user=SUPERUSER, database=DATABASE, port=PORT)
 
 
+class Reached(NamedTuple):
+    """A server of a data directory: how to connect, and whether another process runs it."""
+
+    dsn: str
+    anothers: bool
+
+
 @asynccontextmanager
 async def embedded_postgres(
     data_dir: Path,
@@ -306,24 +313,36 @@ async def embedded_postgres(
     log: FilteringBoundLogger,
     settings: Mapping[str, str] | None = None,
 ) -> AsyncGenerator[str, None]:
-    """Give the DSN of the embedded server of a data directory, for as long as the block lasts.
+    """Give the DSN of the embedded server of a data directory; as `reach_postgres`."""
+    async with reach_postgres(data_dir, log=log, settings=settings) as reached:
+        yield reached.dsn
+
+
+@asynccontextmanager
+async def reach_postgres(
+    data_dir: Path,
+    *,
+    log: FilteringBoundLogger,
+    settings: Mapping[str, str] | None = None,
+) -> AsyncGenerator[Reached, None]:
+    """Give the embedded server of a data directory, for as long as the block lasts.
 
     A server that runs there already is used, and left running; otherwise one is started, and
     stopped at the end. For tools of the operator that may run beside a server or without it.
 
     Raises:
         AlreadyServed: the directory is in use, and no server has become ready in 10 s.
-        DataDirectoryError, EmbeddedPostgresError: as `EmbeddedPostgres.start`.
+        EmbeddedPostgresError: one that is starting there has not, or as `EmbeddedPostgres.start`.
+        DataDirectoryError: as `EmbeddedPostgres.start`.
     """
     server = EmbeddedPostgres(data_dir, log=log, settings=settings)
     try:
-        dsn = await _start_or_attach(server, data_dir)
-        yield dsn
+        yield await _start_or_attach(server, data_dir)
     finally:
         await server.stop()
 
 
-async def _start_or_attach(server: EmbeddedPostgres, data_dir: Path) -> str:
+async def _start_or_attach(server: EmbeddedPostgres, data_dir: Path) -> Reached:
     deadline = trio.current_time() + _ATTACH_TIMEOUT_S
     while True:
         try:
@@ -332,12 +351,18 @@ async def _start_or_attach(server: EmbeddedPostgres, data_dir: Path) -> str:
             # Its server may be about to be ready, or it may be about to leave.
             dsn = await trio.to_thread.run_sync(running_dsn, data_dir)
             if dsn is not None:
-                return dsn
+                return Reached(dsn, anothers=True)
             if trio.current_time() > deadline:
+                cluster = Cluster.at(data_dir)
+                if await trio.to_thread.run_sync(cluster_processes, cluster.path):
+                    raise EmbeddedPostgresError(
+                        f"the PostgreSQL in {cluster.data_dir} is not ready yet; leave it the time"
+                        f" that it needs ({cluster.log_path} tells how far it is)"
+                    ) from None
                 raise
             await trio.sleep(_LOCK_RETRY_S)
         else:
-            return server.dsn
+            return Reached(server.dsn, anothers=False)
 
 
 async def _lock_patiently(cluster: Cluster) -> DirectoryLock:

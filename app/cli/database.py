@@ -9,12 +9,10 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import trio
-
 from actors.database.cluster import Cluster
 from actors.database.driver import open_database
 from actors.database.dsn import describe_dsn
-from actors.database.embedded import embedded_postgres, running_dsn
+from actors.database.embedded import reach_postgres
 from actors.database.errors import AlreadyServed, SchemaTooOld
 from actors.database.locks import acquire_server_lock
 from actors.database.migrate import check_current, seen_versions
@@ -70,9 +68,7 @@ async def operator_connection(
             if may is May.USE:
                 require_cluster(config)
             data_dir = Path(config.storage.data_dir)
-            if may is May.UPGRADE:
-                served = await trio.to_thread.run_sync(running_dsn, data_dir) is not None
-            dsn = await stack.enter_async_context(embedded_postgres(data_dir, log=log))
+            dsn, served = await stack.enter_async_context(reach_postgres(data_dir, log=log))
             backups = AutomaticBackups.of(data_dir, dsn)
         database = await stack.enter_async_context(
             open_database(dsn, connect_timeout_s=timeout_s, log=log)

@@ -579,6 +579,21 @@ async def test_embedded_postgres_gives_up(data_dir: Path, monkeypatch: pytest.Mo
     lock.release()
 
 
+async def test_embedded_postgres_leaves_a_recovery_the_time_it_needs(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a server is only not ready, nobody is told to end it: it would begin anew."""
+    monkeypatch.setattr(module, "_ATTACH_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(module, "running_dsn", lambda _data_dir: None)
+    server = server_on(data_dir)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(server.run)
+        with pytest.raises(EmbeddedPostgresError, match=r"not ready yet; leave it.*postgres\.log"):
+            async with embedded_postgres(data_dir, log=quiet_log()):
+                pytest.fail("entered")
+        await server.stop()
+
+
 async def test_embedded_postgres_gives_the_body_s_own_error(data_dir: Path) -> None:
     """What the body raises comes out bare, and the server is stopped."""
     with pytest.raises(LookupError):

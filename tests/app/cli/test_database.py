@@ -8,8 +8,9 @@ import pytest
 import trio
 from click.testing import CliRunner
 
+from actors.database import embedded
 from actors.database.driver import open_database
-from actors.database.embedded import embedded_postgres
+from actors.database.embedded import embedded_postgres, running_dsn
 from actors.database.migrate import migrate, seen_versions, shipped_migrations
 from actors.database.objects import objects
 from app.cli import main
@@ -137,11 +138,17 @@ def test_commands_do_not_migrate(
     assert versions(dsn) == tuple(each.version for each in earlier)
 
 
+@pytest.mark.parametrize("ready", ["at once", "only after a while"])
 def test_init_leaves_a_served_data_directory_alone_whoever_holds_the_lock(
-    place: Path, monkeypatch: pytest.MonkeyPatch
+    place: Path, monkeypatch: pytest.MonkeyPatch, ready: str
 ) -> None:
-    """A server whose connection was lost has no lock on the database until it has another one."""
+    """A server whose connection was lost has no lock on the database until it has another one.
+
+    Nor has one whose PostgreSQL is only just coming up again.
+    """
     monkeypatch.chdir(place)
+    looks = iter([None] * 3 if ready != "at once" else [])
+    monkeypatch.setattr(embedded, "running_dsn", lambda where: next(looks, running_dsn(where)))
     earlier = shipped_migrations()[:-1]
 
     async def serve_without_a_lock() -> tuple[int, str]:
