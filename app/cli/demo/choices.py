@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from holdfast_client.types import Inventory, Ruleset, Tiered, Unit
 
-DEAR_COUNT = 1_000_000_000
-"""A number of units that nobody who has just begun can pay."""
+CROWD_COUNT = 2_000
+"""The most units that one order may be for, whatever unit it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +66,15 @@ def anything_else(ruleset: Ruleset, inventory: Inventory, than: Choice) -> Choic
 
 def too_dear(ruleset: Ruleset, inventory: Inventory) -> Choice | None:
     """Choose something that is allowed and has room in its queue, but is not paid for."""
-    dear = (each for each in choices(ruleset, inventory) if not each.is_affordable(inventory))
-    crowds = _units(ruleset, inventory.owned(), DEAR_COUNT)
-    placed = (each for each in chain(dear, crowds) if each.finds_place(ruleset, inventory))
-    return next(placed, None)
+    crowds = _units(ruleset, inventory.owned(), CROWD_COUNT)
+    return next(
+        (
+            each
+            for each in chain(choices(ruleset, inventory), crowds)
+            if not each.is_affordable(inventory) and each.finds_place(ruleset, inventory)
+        ),
+        None,
+    )
 
 
 def choices(ruleset: Ruleset, inventory: Inventory) -> Iterator[Choice]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from actors.inventory.engine.batches import WALKED_COUNT_MAX
 from app.cli.demo.choices import (
     anything_else,
     choices,
@@ -80,13 +81,14 @@ def test_choices_of_what_is_affordable_go_by_duration() -> None:
 
 
 def test_choices_of_what_is_too_dear_fall_back_on_a_crowd() -> None:
-    """Where every single thing is covered, a billion of a unit is not."""
+    """Where every single thing is covered, as many of a unit as any order may be for are not."""
     single = too_dear(RULES, inventory(25))
     assert single is not None
     assert single.asset == "field:1"
     crowd = too_dear(RULES, inventory(100))
     assert crowd is not None
-    assert crowd.body == OrderBody("knight", 1_000_000_000)
+    assert crowd.body == OrderBody("knight", WALKED_COUNT_MAX)
+    assert too_dear(RULES, inventory(50 * WALKED_COUNT_MAX)) is None
     assert too_dear(Ruleset("rules", "1"), inventory(100)) is None
 
 

@@ -47,6 +47,46 @@ def test_demo_plays_by_any_rules(tmp_path: Path, postgres: PostgresServer) -> No
     assert done.stdout.endswith("All as promised.\n")
 
 
+def test_demo_finds_what_is_too_dear_for_whoever_starts_rich(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
+    """Where one of everything is covered it orders a crowd, of a unit that takes the least count.
+
+    Such a unit is one that raises a capacity: every delivery of it must be walked.
+    """
+    (tmp_path / "rich.toml").write_text(
+        """
+        title = "Rich"
+        [resources.gold]
+        start = 1000
+        base_capacity = 1000
+        [queues.yard]
+        slots = 2
+        length = 4
+        [buildings.hut]
+        queue = "yard"
+        cost = { gold = 10 }
+        duration = 3
+        max_level = 5
+        [units.bag]
+        queue = "yard"
+        cost = { gold = 1 }
+        duration = 3
+        capacity = { gold = 10 }
+        """
+    )
+    settings = {
+        "HOLDFAST_DATABASE__DSN": postgres.create_database(),
+        "HOLDFAST_WORLD__RULESET": "rich.toml",
+        "HOLDFAST_WORLD__TICK_MS": "50",
+    }
+    with running_server(tmp_path, **settings) as server:
+        done = run("demo", "--url", server.url, cwd=tmp_path)
+    assert (done.status, done.stderr) == (0, "")
+    assert "bag, which is too dear" in done.stdout
+    assert done.stdout.endswith("All as promised.\n")
+
+
 def test_demo_tells_of_a_server_that_is_not_there(tmp_path: Path) -> None:
     """Without a server it says so in one line, and how to start one."""
     done = run("demo", "--url", "http://127.0.0.1:1", cwd=tmp_path)
