@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 class Greedy:
     """Saves for the next step of `Planner` and orders it as soon as it is affordable.
 
-    A stock that is full gets more room first, where that is affordable; so does one whose
-    capacity is below the price of the next step.
+    A stock that is full gets more room first, where that is affordable and leaves what the next
+    goal costs of anything that has no income; so does one whose capacity is below the price of the
+    next step.
     """
 
     def __init__(self, ruleset: Ruleset) -> None:
@@ -34,7 +35,9 @@ class Greedy:
             for name, queue in self._ruleset.queues.items()
         }
         wanted = [
-            store for store in self._stores(sight) if self._take(store, sight, coming, places)
+            store
+            for store in self._stores(sight)
+            if self._can_spare(store, sight, coming) and self._take(store, sight, coming, places)
         ]
         step = self._next(sight, coming)
         while step is not None and self._take(step, sight, coming, places):
@@ -86,6 +89,14 @@ class Greedy:
         ordered = {order.asset for order in sight.pending}
         stores = dict.fromkeys(store for store in found if store is not None)
         return [Wanted(store) for store in stores if store not in ordered]
+
+    def _can_spare(self, store: Wanted, sight: Sight, coming: dict[str, int]) -> bool:
+        """Tell whether a store leaves the next goal what would never come in again."""
+        ahead = self._planner.price_ahead(coming)
+        return all(
+            sight.per_hour[name] > 0 or sight.amounts[name] - price >= ahead.get(name, 0)
+            for name, price in self._planner.cost(store, coming).items()
+        )
 
     def _take(
         self, step: Wanted, sight: Sight, coming: dict[str, int], places: dict[str, int]

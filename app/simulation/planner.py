@@ -62,6 +62,13 @@ class _Offer(NamedTuple):
     gain: float
 
 
+class _Plan(NamedTuple):
+    """The step to take next, and the price of the whole goal that it leads to."""
+
+    step: Wanted
+    price: Mapping[str, int]
+
+
 class Planner:
     """Finds the next step of a player who wants nothing but to grow; see the module."""
 
@@ -73,7 +80,13 @@ class Planner:
 
     def next_step(self, owned: Mapping[str, int]) -> Wanted | None:
         """Give the next step for whoever owns this (levels and units by address), if any."""
-        return self._best(tuple([owned.get(name, 0) for name in self._roles.relevant]))
+        plan = self._plan(owned)
+        return None if plan is None else plan.step
+
+    def price_ahead(self, owned: Mapping[str, int]) -> Mapping[str, int]:
+        """Give the price of all steps to the goal that the next step leads to."""
+        plan = self._plan(owned)
+        return {} if plan is None else plan.price
 
     def first_of(self, asset: str, owned: Mapping[str, int]) -> Wanted | None:
         """Give the first step towards one more of ``asset``, prerequisites first."""
@@ -104,7 +117,10 @@ class Planner:
 
     # ------------------------------------------------------------------ reckoning
 
-    def _reckon(self, key: tuple[int, ...]) -> Wanted | None:
+    def _plan(self, owned: Mapping[str, int]) -> _Plan | None:
+        return self._best(tuple([owned.get(name, 0) for name in self._roles.relevant]))
+
+    def _reckon(self, key: tuple[int, ...]) -> _Plan | None:
         owned = {name: n for name, n in zip(self._roles.relevant, key, strict=True) if n}
         before = self._rates(key)
         weights = self._weights(before)
@@ -115,8 +131,8 @@ class Planner:
                 best = offer
         if best is None:
             return None
-        first = best.goal.steps[0].wanted
-        for asset in self._roles.shorteners_of(first.asset):
+        first = _plan_of(best.goal)
+        for asset in self._roles.shorteners_of(first.step.asset):
             quicker = self._quicker(asset, owned, weights, best)
             if quicker is not None:
                 return quicker
@@ -136,8 +152,8 @@ class Planner:
 
     def _quicker(
         self, asset: str, owned: dict[str, int], weights: Mapping[str, float], best: _Offer
-    ) -> Wanted | None:
-        """Give the first step to one more of what shortens the best goal, if that is better."""
+    ) -> _Plan | None:
+        """Give the plan for one more of what shortens the best goal, if that is better."""
         shorter = _goal_from(owned)
         if not self._add(shorter, asset):
             return None
@@ -147,7 +163,7 @@ class Planner:
         price = max(_hours_of(shorter.cost, weights), self._hours(shorter, owned))
         if saved <= 0 or price * best.gain >= saved:
             return None
-        return shorter.steps[0].wanted
+        return _plan_of(shorter)
 
     def _add(self, goal: _Goal, address: str) -> bool:
         """Add one more of an asset to a goal, prerequisites first; False where it cannot be."""
@@ -246,6 +262,10 @@ class Planner:
 
 def _goal_from(owned: Mapping[str, int]) -> _Goal:
     return _Goal(owned, dict(owned))
+
+
+def _plan_of(goal: _Goal) -> _Plan:
+    return _Plan(goal.steps[0].wanted, goal.cost)
 
 
 def _hours_of(cost: Mapping[str, int], weights: Mapping[str, float]) -> float:

@@ -53,6 +53,31 @@ cost = { wood = 5 }
 requires = { tower = 1 }
 """
 
+SCARCE = """
+title = "Scarce"
+[resources.wood]
+base_per_hour = 100
+base_capacity = 500
+[resources.ore]
+start = 300
+[queues.site]
+slots = 1
+length = 1
+[defaults.buildings]
+queue = "site"
+duration = "60"
+max_level = 5
+[buildings.drill]
+cost = { ore = 60 }
+requires = { derrick = 1 }
+produces = { ore = "90 * level" }
+[buildings.derrick]
+cost = { ore = 50 }
+[buildings.barn]
+cost = { ore = 90 }
+capacity = { wood = "1000 * level" }
+"""
+
 
 @pytest.fixture
 def small(tmp_path: Path) -> Ruleset:
@@ -213,6 +238,28 @@ def test_greedy_makes_room_where_a_stock_is_full(small: Ruleset) -> None:
 def test_greedy_makes_room_for_a_price(small: Ruleset) -> None:
     """A price above the capacity can never be saved for: the store comes first."""
     assert Greedy(small).orders(sight(60, capacity=15), random.Random(1)) == [Wanted("barn")]
+
+
+@pytest.mark.parametrize(
+    ("ore", "per_hour", "levels", "orders"),
+    [
+        (199, 0, {}, ["derrick"]),
+        (119, 0, {"derrick": 1}, ["drill"]),
+        (200, 0, {}, ["barn", "derrick"]),
+        (199, 90, {}, ["barn", "derrick"]),
+        (90, 0, {"derrick": 1, "drill": 5}, ["barn"]),
+    ],
+)
+def test_greedy_spends_nothing_on_room_that_its_next_goal_needs(
+    tmp_path: Path, ore: int, per_hour: int, levels: dict[str, int], orders: list[str]
+) -> None:
+    """Where no ore comes in the whole way to a drill is kept, however full the wood is."""
+    seen = sight(500, levels)
+    seen.amounts["ore"] = ore
+    seen.per_hour = {"wood": 100, "ore": per_hour}
+    seen.capacity = {"wood": 500, "ore": None}
+    policy = Greedy(load(tmp_path, SCARCE))
+    assert policy.orders(seen, random.Random(1)) == [Wanted(asset) for asset in orders]
 
 
 def test_greedy_waits_for_the_price(small: Ruleset) -> None:
