@@ -88,7 +88,11 @@ class Greedy:
         found = [self._planner.store_for(name, sight.coming) for name in full]
         ordered = {order.asset for order in sight.pending}
         stores = dict.fromkeys(store for store in found if store is not None)
-        return [Wanted(store) for store in stores if store not in ordered]
+        return [
+            Wanted(store, 1 if self._ruleset.assets[store].kind == "unit" else None)
+            for store in stores
+            if store not in ordered
+        ]
 
     def _can_spare(self, store: Wanted, sight: Sight, coming: dict[str, int]) -> bool:
         """Tell whether a store leaves the next goal what would never come in again."""

@@ -240,6 +240,13 @@ def test_greedy_makes_room_for_a_price(small: Ruleset) -> None:
     assert Greedy(small).orders(sight(60, capacity=15), random.Random(1)) == [Wanted("barn")]
 
 
+def test_greedy_makes_room_by_units(tmp_path: Path) -> None:
+    """Where a unit is the store, one is ordered: no server takes an order of it without a count."""
+    barge = "[units.barge]\ncost = { wood = 5 }\ncapacity = { wood = 200 }\n"
+    policy = Greedy(load(tmp_path, RULES + barge))
+    assert policy.orders(sight(500), random.Random(1))[0] == Wanted("barge", 1)
+
+
 @pytest.mark.parametrize(
     ("ore", "per_hour", "levels", "orders"),
     [
