@@ -38,7 +38,7 @@ def grant_assets(work: Work, command: Grant) -> Granted:
         changes=entry.changes,
         reason=command.reason,
         operator=command.operator,
-        at_ms=work.now_ms,
+        at_ms=work.world_ms,
     )
     work.store(records.audit_operation(made))
     work.remember(command.idempotency_key, command.fingerprint, Answered(grant=made))

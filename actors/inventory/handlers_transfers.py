@@ -154,8 +154,8 @@ def list_transfers(work: Work, before: str | None, limit: int) -> LookUp:
 
 
 def _settle(work: Work, transfer: TransferRecord, state: str) -> TransferRecord:
-    work.store(records.settled_transfer(transfer.id, state, work.now_ms))
-    return replace(transfer, state=state, settled_at_ms=work.now_ms)
+    work.store(records.settled_transfer(transfer.id, state, work.world_ms))
+    return replace(transfer, state=state, settled_at_ms=work.world_ms)
 
 
 def _count_sent(work: Work, resources: Mapping[str, int], sign: int) -> None:

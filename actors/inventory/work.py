@@ -109,8 +109,11 @@ class Work:
     @property
     def now_ms(self) -> int:
         """The account's own world time: it stands still while the account is frozen."""
-        if self.frozen_ms is not None:
-            return self.state.at_ms
+        return self.world_ms if self.frozen_ms is None else self.state.at_ms
+
+    @property
+    def world_ms(self) -> int:
+        """The time of the world, whether or not the account's own stands still."""
         return max(self.context.world.now_ms, self.state.at_ms)
 
     @property

@@ -76,6 +76,18 @@ async def test_frozen_account_stands_still_and_goes_on_later(autojump_clock: Moc
         assert world.stored(ANN)["hut"] == 1
 
 
+async def test_grant_to_a_frozen_account_tells_when_it_was_made(autojump_clock: MockClock) -> None:
+    """The grant has the world's time, its entry in the ledger the account's, which stands still."""
+    async with a_world() as world:
+        await world.look(ANN)
+        await world.ask(Freeze(ANN))
+        frozen = await world.look(ANN)
+        await trio.sleep(8)
+        made: Granted = await world.ask(grant(ANN, gold=1))
+        assert made.grant.at_ms >= frozen.at_ms + 7_000
+        assert (await world.ledger(ANN)).entries[-1].at_ms == frozen.at_ms
+
+
 async def test_freezing_twice_is_freezing_once(autojump_clock: MockClock) -> None:
     """Told again, it changes nothing; the standstill survives passivation."""
     async with a_world() as world:

@@ -19,7 +19,7 @@ from actors.inventory.errors import (
     UnknownReceiver,
     UnknownTransfer,
 )
-from actors.inventory.messages import GetTransfer, ListTransfers, SendTransfer
+from actors.inventory.messages import Freeze, GetTransfer, ListTransfers, SendTransfer
 from bus import ActorStopped, BusError, ReplyTimeout
 from tests.actors.inventory.world import TOWN, Tampered, World, a_world, account, ruleset
 
@@ -63,6 +63,22 @@ async def test_transfer_moves_resources_and_both_ledgers_say_so(autojump_clock: 
                 entry = (await world.ledger(who)).entries[-2]
             assert (entry.cause, entry.transfer_id) == (cause, sent.transfer.id)
             assert entry.changes["gold"].delta == delta
+
+
+async def test_transfer_to_a_frozen_account_is_not_settled_before_it_is_sent(
+    autojump_clock: MockClock,
+) -> None:
+    """It arrives at the world's time; the receiver's ledger has the moment that time stopped at."""
+    async with a_world() as world:
+        await world.look(BEN)
+        await world.ask(Freeze(BEN))
+        frozen = await world.look(BEN)
+        await trio.sleep(8)
+        sent = (await world.send(ANN, BEN, gold=30)).transfer
+        assert (sent.settled_at_ms or 0) >= sent.sent_at_ms >= frozen.at_ms + 7_000
+        assert await world.ask(GetTransfer(ANN, sent.id)) == sent
+        entry = (await world.ledger(BEN)).entries[-1]
+        assert (entry.cause, entry.at_ms) == ("transfer-received", frozen.at_ms)
 
 
 async def test_transfer_refusals_change_nothing(autojump_clock: MockClock) -> None:
