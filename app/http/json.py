@@ -52,7 +52,8 @@ def convert(value: object, type_: type[T]) -> T:
     try:
         return msgspec.convert(value, type_, strict=True)
     except msgspec.ValidationError as error:
-        raise InvalidRequest(field_error(str(error))) from None
+        fault = field_error(str(error))
+        raise InvalidRequest(_named_in_map(fault, value, type_)) from None
 
 
 def parse(body: bytes) -> object:
@@ -96,6 +97,23 @@ def field_error(message: str) -> FieldError:
     if named:
         field = f"{field}.{named[1]}" if field else named[1]
     return FieldError(field, text.replace("`", ""))
+
+
+def _named_in_map(fault: FieldError, value: object, type_: type) -> FieldError:
+    """Put the name of the first value of a map that is at fault in the place of ``*``.
+
+    Of a map that is a member of ``value`` itself; others keep it.
+    """
+    field, star, rest = fault.field.partition(".*")
+    members = cast("dict[str, object]", value).get(field) if isinstance(value, dict) else None
+    if star and isinstance(members, dict):
+        for name, member in cast("dict[str, object]", members).items():
+            try:
+                msgspec.convert({field: {name: member}}, type_, strict=True)
+            except msgspec.ValidationError as error:
+                if field_error(str(error)) == fault:
+                    return FieldError(f"{field}.{name}{rest}", fault.message)
+    return fault
 
 
 def _too_deep(body: bytes) -> bool:

@@ -271,18 +271,32 @@ class Parcel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             {"resources": {"": 1}},
             FieldError("resources", "a name in it is wrong: Expected str of length >= 1"),
         ),
-        (Parcel, {"resources": {"wood": 0}}, FieldError("resources.*", "Expected int >= 1")),
+        (
+            Parcel,
+            {"resources": {"ore": 1, "wood": 0, "a.*": -1}},
+            FieldError("resources.wood", "Expected int >= 1"),
+        ),
+        (
+            Parcel,
+            {"resources": {"ore": 1, "a.*": -1}},
+            FieldError("resources.a.*", "Expected int >= 1"),
+        ),
         (
             Parcel,
             {"resources": {"wood": "x"}},
-            FieldError("resources.*", "Expected int, got str"),
+            FieldError("resources.wood", "Expected int, got str"),
+        ),
+        (
+            Parcel,
+            {"resources": {"wood": 1}, "resources.*": 1},
+            FieldError("resources.*", "Object contains unknown field resources.*"),
         ),
         (dict[str, Order], {"a": {}}, FieldError("*.asset", "Object missing required field asset")),
         (dict[str, int], {1: 1}, FieldError("", "a name in it is wrong: Expected str, got int")),
     ],
 )
 def test_field_error_names_the_map_at_fault(type_: Any, value: Any, error: FieldError) -> None:
-    """A fault in a map is told by the map's own path: of a name as such, of a value as ``.*``."""
+    """A fault in a map is told by the map's own path: of a name as such, of a value by its name."""
     with pytest.raises(InvalidRequest) as refusal:
         convert(value, type_)
     assert refusal.value.errors == (error,)
