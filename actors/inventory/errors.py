@@ -38,11 +38,15 @@ class InventoryError(Exception):
 
 
 class UnknownAsset(InventoryError):
-    """The ruleset has no asset of this name that can be ordered; perhaps instances of it."""
+    """The ruleset has no asset of this name that can be ordered; perhaps instances of it.
 
-    def __init__(self, asset: str, instances: Sequence[str] = ()) -> None:
+    ``what`` it has none of where that is not to be ordered, but sent or granted.
+    """
+
+    def __init__(self, asset: str, instances: Sequence[str] = (), *, what: str = "") -> None:
+        named = f"{what} {asset!r}" if what else f"asset {asset!r} that can be ordered"
         hint = f", only {instances[0]!r} to {instances[-1]!r}" if instances else ""
-        super().__init__(f"the ruleset has no asset {asset!r} that can be ordered{hint}")
+        super().__init__(f"the ruleset has no {named}{hint}")
         self.asset = asset
 
 

@@ -94,7 +94,8 @@ _KINDS = (
         "unknown-asset",
         HTTPStatus.NOT_FOUND,
         "No such asset",
-        "The ruleset has no asset of this name that can be ordered; see /v1/ruleset.",
+        "The ruleset has no asset of this name that can be ordered, or no resource of this name"
+        " that can be sent; see /v1/ruleset.",
     ),
     ProblemKind(
         "unknown-order",

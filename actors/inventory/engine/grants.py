@@ -66,7 +66,8 @@ def _check_changes(ruleset: Ruleset, changes: Mapping[str, int]) -> None:
         raise InvalidAmount("a grant changes at least one asset")
     for name, delta in changes.items():
         if name not in ruleset.resources and name not in ruleset.assets:
-            raise UnknownAsset(name)
+            instances = ruleset.addresses.get(name, ())
+            raise UnknownAsset(name, instances, what="resource or asset")
         if type(delta) is not int or not 1 <= abs(delta) <= AMOUNT_MAX:
             raise InvalidAmount(f"{name} must change by an integer of 1 to {AMOUNT_MAX}")
 

@@ -129,7 +129,7 @@ def check_resources(ruleset: Ruleset, resources: Mapping[str, int]) -> None:
         raise InvalidAmount("a transfer carries at least one resource")
     for name, units in resources.items():
         if name not in ruleset.resources:
-            raise UnknownAsset(name)
+            raise UnknownAsset(name, what="resource")
         if type(units) is not int or not 1 <= units <= AMOUNT_MAX:
             raise InvalidAmount(f"{name} must be an integer from 1 to {AMOUNT_MAX}")
 

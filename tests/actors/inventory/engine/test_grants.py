@@ -126,8 +126,10 @@ def test_grant_refuses_nothing_and_the_unknown() -> None:
     """Only assets of the ruleset can be granted, at least one."""
     with pytest.raises(InvalidAmount):
         granted(begin(world()))
-    with pytest.raises(UnknownAsset):
+    with pytest.raises(UnknownAsset, match=r"^the ruleset has no resource or asset 'nothing'$"):
         granted(begin(world()), metal=1, nothing=1)
+    with pytest.raises(UnknownAsset, match=r"'field', only 'field:1' to 'field:3'$"):
+        granted(begin(world()), field=1)
 
 
 def test_grant_that_takes_makes_room_for_held_goods() -> None:

@@ -95,7 +95,7 @@ def test_transfers_refuse_nothing_and_the_unknown() -> None:
     """A transfer carries resources of the ruleset, at least one."""
     with pytest.raises(InvalidAmount):
         send(begin(world()))
-    with pytest.raises(UnknownAsset):
+    with pytest.raises(UnknownAsset, match=r"^the ruleset has no resource 'scout'$"):
         receive(begin(world()), "hold", {"scout": 1})
 
 
