@@ -121,7 +121,12 @@ class Refused(Problem):
 
 
 class InvalidRequest(Problem):
-    """A field is missing, of the wrong type or out of its bounds."""
+    """A field is missing, of the wrong type or out of its bounds; the text tells of the first."""
+
+    def __str__(self) -> str:
+        """Add the first field and what is wrong with it."""
+        told = [": ".join(filter(None, fault)) for fault in self.errors[:1]]
+        return " ".join([super().__str__(), *(f"({' '.join(each.split())})" for each in told)])
 
     @property
     def errors(self) -> tuple[tuple[str, str], ...]:

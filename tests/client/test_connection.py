@@ -214,7 +214,27 @@ async def test_call_names_the_fields_that_are_wrong() -> None:
         with pytest.raises(InvalidRequest) as caught:
             await opened.register("x", "password")
     assert caught.value.errors == (("username", "is too short"),)
+    assert str(caught.value) == "invalid-request: no (username: is too short)"
     assert caught.value.missing == {}
+
+
+@pytest.mark.parametrize(
+    ("errors", "text"),
+    [
+        ([], "invalid-request: no"),
+        ([{"message": "more than 32 parameters"}], "invalid-request: no (more than 32 parameters)"),
+        (
+            [{"field": "changes.a\nb", "message": "too much"}, {"field": "x", "message": "y"}],
+            "invalid-request: no (changes.a b: too much)",
+        ),
+    ],
+)
+def test_invalid_request_tells_of_the_first_fault_in_one_line(
+    errors: list[dict[str, str]], text: str
+) -> None:
+    """The text says which field is wrong, and why, whatever the field is called."""
+    refusal = InvalidRequest("invalid-request", status=422, detail="no", members={"errors": errors})
+    assert str(refusal) == text
 
 
 @pytest.mark.parametrize(
