@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from holdfast_client.sse import Message
 
 SILENCE_S: Final = 45.0
-"""A server gives a sign of life every 15 s: after so long without any it is gone."""
+"""A server gives a sign of life every 20 s at least: after so long without any it is gone."""
 
 _CLOSE_S: Final = 1.0
 

@@ -297,8 +297,11 @@ class Events(Section, frozen=True):
     """The streams on which clients are told what happens."""
 
     heartbeat_seconds: Annotated[
-        Seconds,
-        Meta(description="Longest silence on a stream; each sign of life checks its session."),
+        Annotated[int, Meta(gt=0, le=20)] | Annotated[float, Meta(gt=0, le=20)],
+        Meta(
+            description="Longest silence on a stream; each sign of life checks its session. Clients"
+            " take one that is silent for 45 seconds for dead."
+        ),
     ] = 15
     streams_per_account_max: Annotated[
         int, Meta(ge=1, le=200, description="Open streams of one account; beyond it 429.")

@@ -68,6 +68,8 @@ def test_load_lets_the_later_source_win(tmp_path: Path) -> None:
         ("[world]\nspeed = 0\n", "world.speed: must be a number above 0", "not 0"),
         ("[world]\nspeed = nan\n", "world.speed: must be a number", "not nan"),
         ("[world]\nspeed = true\n", "world.speed: must be a number", "not true"),
+        ("[events]\nheartbeat_seconds = 21\n", "events.heartbeat_seconds: ", "to 20, not 21"),
+        ("[events]\nheartbeat_seconds = 20.5\n", "events.heartbeat_seconds: ", "not 20.5"),
         ('[world.parameters]\na = "b"\n', "world.parameters.a: must be a number", 'not "b"'),
         ("[world.parameters]\na = inf\n", "world.parameters.a: must be a number", "not inf"),
         ("[world.parameters]\na = true\n", "world.parameters.a: must be a number", "not true"),
