@@ -119,13 +119,18 @@ def effect_sections(table: AssetTable) -> dict[str, dict[str, Value]]:
 
 def _levels(scope: Scope, where: str, table: TechnologyTable, defaults: LeveledDefaults) -> Levels:
     lengths = list_lengths(table)
-    last = table.max_level or min(lengths.values(), default=defaults.max_level)
+    shortest = min(lengths, key=lengths.__getitem__, default="")
+    last = table.max_level or lengths.get(shortest, defaults.max_level)
     if not 1 <= last <= LEVELS_MAX:
         scope.report(where, f"its lists are for {last} levels; there may be 1 to {LEVELS_MAX}")
     for key, length in lengths.items():
         if length != last:
-            zero = "" if key.startswith(("cost", "duration")) else " (lists of effects begin at 0)"
-            scope.report(f"{where}.{key}", f"a list for {length} levels, not {last}{zero}")
+            # Which of two lists is wrong nobody can tell: where it is not stated, both are named.
+            other = f"not {last}" if table.max_level else f"but {shortest} for {last}"
+            named = [key] if table.max_level else [key, shortest]
+            paid = all(each.startswith(("cost", "duration")) for each in named)
+            zero = "" if paid else " (lists of effects begin at level 0)"
+            scope.report(f"{where}.{key}", f"a list for {length} levels, {other}{zero}")
     return Levels(last, stated=table.max_level is not None or bool(lengths))
 
 

@@ -122,7 +122,17 @@ def test_compiler_levels(tmp_path: Path, keys: dict[str, str], last: int) -> Non
         (
             {"produces": "{ gold = [1, 2] }", "max_level": "2"},
             "produces.gold",
-            "effects begin at 0",
+            "effects begin at level 0",
+        ),
+        (
+            {"cost": "{ gold = [1, 2, 3] }", "produces": "{ gold = [1, 2, 3] }"},
+            "cost.gold",
+            "a list for 3 levels, but produces.gold for 2 (lists of effects begin at level 0)",
+        ),
+        (
+            {"cost": "{ gold = [1, 2, 3] }", "duration": "[1, 2]"},
+            "cost.gold",
+            "a list for 3 levels, but duration for 2",
         ),
         ({"consumes": "{ gold = -1 }"}, "consumes.gold", "comes to less than 0"),
         ({"balance": "{ energy = 1 }"}, "balance.energy", "unknown balance 'energy'"),
