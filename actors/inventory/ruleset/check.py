@@ -2,7 +2,8 @@
 
 Problems stop a ruleset from loading; warnings do not.  They speak of what is allowed and yet
 seldom meant: levels that nobody can pay for or live to see, room that is smaller than the next
-price, values that fall as levels rise, what acts before it is built, names that nothing uses.
+price, values that fall as levels rise, what acts before it is built, what is free, names that
+nothing uses.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ DURATION_MAX_S: Final = 250_000_000_000
 
 def warnings_of(ruleset: Ruleset) -> tuple[Problem, ...]:
     """Return the warnings, in the order of the file's tables."""
-    found = [*_stocks(ruleset), *_balances(ruleset), *_queues(ruleset)]
+    found = [*_stocks(ruleset), *_balances(ruleset), *_queues(ruleset), *_transfers(ruleset)]
     for name, sheet in ruleset.sheets.items():
         where = f"{SECTIONS[sheet.kind]}.{name}"
+        found += _free(where, sheet)
         found += _affordable(ruleset, where, sheet)
         found += _endless(where, sheet)
         if sheet.kind != "unit":
@@ -70,6 +72,21 @@ def _queues(ruleset: Ruleset) -> Iterator[Problem]:
     for name in ruleset.queues:
         if name not in used:
             yield Problem(f"queues.{name}", "no asset uses it")
+
+
+def _transfers(ruleset: Ruleset) -> Iterator[Problem]:
+    transfers = ruleset.transfers
+    if transfers.per_day_max is not None and not transfers.enabled:
+        yield Problem("transfers.per_day_max", "there are no transfers: enabled is not true")
+
+
+def _free(where: str, sheet: Sheet) -> Iterator[Problem]:
+    """Name a unit that anybody may have any number of."""
+    if sheet.kind == "unit" and not any(sheet.costs):
+        message = (
+            "one costs nothing: a price below 1 comes to 0, unless cost_rounding says otherwise"
+        )
+        yield Problem(f"{where}.cost", message)
 
 
 def _affordable(ruleset: Ruleset, where: str, sheet: Sheet) -> Iterator[Problem]:

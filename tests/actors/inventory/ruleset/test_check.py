@@ -58,6 +58,16 @@ def test_check_is_content_with_a_sound_ruleset(tmp_path: Path) -> None:
         ),
         ("[queues.idle]\n" + mine(queue="'work'"), "queues.idle", "no asset uses it"),
         (
+            mine() + "[transfers]\nper_day_max = 5\n",
+            "transfers.per_day_max",
+            "there are no transfers: enabled is not true",
+        ),
+        (
+            mine() + "[units.imp]\ncost = { gold = 0.4 }\nduration = 1\n",
+            "units.imp.cost",
+            "one costs nothing: a price below 1 comes to 0, unless cost_rounding says otherwise",
+        ),
+        (
             mine(cost_growth="20"),
             "buildings.mine.cost.gold",
             "level 3 costs 4000, and there is never room for more than 1000",
