@@ -167,7 +167,8 @@ _KINDS = (
         "transfer-limit",
         HTTPStatus.CONFLICT,
         "The day's limit is reached",
-        "More than may be sent in a day; `left` gives what may still be sent today.",
+        "More than may be sent in a day, which begins at midnight UTC of the world's time; `left`"
+        " gives what may still be sent today.",
     ),
     ProblemKind(
         "transfer-returned",

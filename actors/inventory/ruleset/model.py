@@ -112,8 +112,9 @@ class Transfers:
     """Whether players may send each other resources, and how much.
 
     ``per_day_max`` is the most whole units of each single resource that one account may send in
-    one day; None: no limit. ``overflow`` says what happens to that which the receiver has no
-    room for: the transfer is refused, the rest waits until there is room, or the rest is lost.
+    one day (UTC, in world time); None: no limit. ``overflow`` says what happens to that which the
+    receiver has no room for: the transfer is refused, the rest waits until there is room, or the
+    rest is lost.
     """
 
     enabled: bool
