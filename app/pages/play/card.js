@@ -3,7 +3,7 @@
 import { arrival, command, mayHaveArrived } from "../shared/api.js";
 import { duration, glyph, h, number, say, setAttr, setChildren, setText, short, token } from "../shared/dom.js";
 import { effects } from "./effects.js";
-import { explain, orderName } from "./words.js";
+import { explain, orderName, required } from "./words.js";
 import { dial, instancePicker, levelTable, stepper } from "./widgets.js";
 
 const STOPWATCH = "M10 4.5a6.5 6.5 0 1 0 0 13a6.5 6.5 0 1 0 0-13zM10 8v3.5M8 2h4";
@@ -67,9 +67,9 @@ export function card(context, asset) {
   function update() {
     const found = lost?.();
     if (found) placed(found);
+    if (picker) address = picker.update(address);
     const level = model.level(address);
     const pending = model.pending(address);
-    if (picker) address = picker.update(address);
     if (isUnit) {
       const owned = model.inventory.units[asset.name] ?? 0;
       setText(badge, short(owned));
@@ -110,7 +110,7 @@ export function card(context, asset) {
   }
 
   function need({ name, level, has, met }) {
-    const words = `${model.title(name)} ${number(level)}`;
+    const words = required(name, level, model);
     const mark = h("span", { class: "tick", "aria-hidden": "true" }, met ? "✓" : "○");
     const state = met ? h("span", { class: "sr" }, ", met") : h("span", { class: "has" }, ` now ${number(has)}`);
     return h("li", { "data-met": met }, mark, h("span", {}, words), state);
