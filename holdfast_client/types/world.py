@@ -63,13 +63,18 @@ class Tiered(msgspec.Struct, frozen=True):
 
 
 class Unit(Level, frozen=True):
-    """A unit: the price of one, how long one takes, and what one gives."""
+    """A unit: the price of one, how long one takes, and what one gives, rounded.
+
+    Where one gives a fraction, many give their number times the exact fraction, and only that is
+    rounded. ``count_max`` is the most that one order may be for; None: the server does not tell.
+    """
 
     title: str = ""
     description: str = ""
     queue: str = ""
     requires: dict[str, int] = {}
     refund: float = 1.0
+    count_max: int | None = None
 
 
 class Queue(msgspec.Struct, frozen=True):

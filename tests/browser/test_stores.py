@@ -1,4 +1,4 @@
-"""Buildings of several instances, as the page tells of them."""
+"""Instances of a building, and how many units can be ordered."""
 
 from __future__ import annotations
 
@@ -60,3 +60,25 @@ def test_prerequisites_are_no_names_of_instances(
     visitor.sign_up()
     needs = visitor.card("pump").locator(".needs li > span:nth-child(2)")
     expect(needs).to_have_text(["Vat level 2", "3 \u00d7 Barge"])
+
+
+def test_no_more_units_are_offered_than_one_order_may_be_for(
+    stores: Server, visit: Callable[..., Visitor]
+) -> None:
+    """Units that add room come two thousand at a time, however many can be paid."""
+    visitor = visit(stores.url)
+    visitor.sign_up()
+    visitor.open("Units")
+    card = visitor.card("barge")
+    most = card.get_by_role("button", name="As many Barge as can be paid")
+    expect(most).to_have_text("Max 2,000")
+    count = visitor.page.get_by_label("How many Barge")
+    expect(count).to_have_attribute("max", "2000")
+    most.click()
+    expect(count).to_have_value("2000")
+    count.fill("5000")
+    visitor.order("barge")
+    expect(visitor.page.locator(".order-name").last).to_have_text("2,000 \u00d7 Barge")
+    expect(card.locator(".refusal")).to_have_text("")
+    feeder = visitor.card("feeder").get_by_role("button", name="As many Feeder as can be paid")
+    expect(feeder).to_have_text("Max 9,800")

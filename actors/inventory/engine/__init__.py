@@ -8,7 +8,7 @@ from __future__ import annotations
 from actors.inventory.engine.codec import decode_state, encode_state
 from actors.inventory.engine.commands import cancel_order, new_state, place_order
 from actors.inventory.engine.freeze import thaw
-from actors.inventory.engine.grains import AMOUNT_MAX, COUNT_MAX, GRAINS_PER_UNIT
+from actors.inventory.engine.grains import AMOUNT_MAX, GRAINS_PER_UNIT
 from actors.inventory.engine.grants import grant
 from actors.inventory.engine.orders import Order, OrderState, order_view
 from actors.inventory.engine.project import forecast, view
@@ -18,6 +18,7 @@ from actors.inventory.engine.settle import advance, next_due_ms
 from actors.inventory.engine.state import Events, State
 from actors.inventory.engine.transfers import credit, debit, give_back, held_units
 from actors.inventory.errors import InvalidAmount, NoRoom, RulesetMismatch
+from actors.inventory.ruleset.counts import COUNT_MAX
 
 __all__ = [
     "AMOUNT_MAX",

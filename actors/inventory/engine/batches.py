@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from actors.inventory.engine.grains import COUNT_MAX
 from actors.inventory.engine.series import Part, Run, Series
+from actors.inventory.ruleset.counts import is_foreseeable
 from actors.inventory.ruleset.rates import factor_percent
 
 if TYPE_CHECKING:
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from actors.inventory.engine.state import Stream
     from actors.inventory.ruleset import Ruleset
     from actors.inventory.ruleset.sheets import Effects, Flow
-
-WALKED_COUNT_MAX: Final = 2_000
-"""The most units in one order where every delivery must be walked (bounds one forecast)."""
 
 PERCENT: Final = 100
 
@@ -37,11 +34,6 @@ _SERIES_PER_EFFORT: Final = 4
 def moves_rates(ruleset: Ruleset, asset: str) -> bool:
     """Return whether owning more of this unit changes any rate, capacity or balance."""
     return asset in ruleset.works.movers
-
-
-def count_max(ruleset: Ruleset, asset: str) -> int:
-    """Return the most units of ``asset`` that one order may be for."""
-    return COUNT_MAX if _is_foreseeable(ruleset, asset) else WALKED_COUNT_MAX
 
 
 def next_shift(
@@ -70,17 +62,6 @@ def _effects(ruleset: Ruleset, asset: str) -> Effects:
     return ruleset.sheets[ruleset.assets[asset].name].effects
 
 
-def _is_foreseeable(ruleset: Ruleset, asset: str) -> bool:
-    """Return whether what this unit does can be a series.
-
-    Not if it adds room, which a stock that is full follows step by step, and not if a bonus
-    applies to what it makes, which is rounded as a whole together with what others make.
-    """
-    effects = _effects(ruleset, asset)
-    boosted = any(effects.produces(bonus.resource) for bonus in ruleset.works.bonuses)
-    return not (effects.capacity or boosted)
-
-
 def _run(draft: Draft, orders: Sequence[Order]) -> Run | None:
     """Return the run that these batches make together, or None if they make none.
 
@@ -90,7 +71,7 @@ def _run(draft: Draft, orders: Sequence[Order]) -> Run | None:
     seen: set[str] = set()
     series: list[Series] = []
     for order in orders:
-        if not _is_foreseeable(draft.ruleset, order.asset):
+        if not is_foreseeable(draft.ruleset, order.asset):
             return None
         parts = _parts(draft, order.asset)
         series.append(

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from actors.inventory.engine.batches import WALKED_COUNT_MAX, count_max
 from actors.inventory.engine.draft import Draft
 from actors.inventory.engine.grains import AMOUNT_MAX, LATEST_MS, to_grains
 from actors.inventory.engine.orders import UNIT, Order, pending_of
@@ -22,6 +21,7 @@ from actors.inventory.errors import (
     UnknownAsset,
     UnknownOrder,
 )
+from actors.inventory.ruleset.counts import WALKED_COUNT_MAX, count_max
 from actors.inventory.views import ChangeView
 
 if TYPE_CHECKING:

@@ -19,9 +19,6 @@ AMOUNT_MAX: Final = 10**15
 CEILING_GRAINS_MAX: Final = AMOUNT_MAX * GRAINS_PER_UNIT
 """Where the stock of a resource without a capacity stops growing."""
 
-COUNT_MAX: Final = 1_000_000
-"""The most units in one order."""
-
 LATEST_MS: Final = 253_402_300_799_999
 """The end of the year 9999, the last moment that RFC 3339 can write."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from actors.inventory.ruleset.counts import count_max
 from actors.inventory.ruleset.model import SECTIONS
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _told_asset(ruleset: Ruleset, name: str, addresses: tuple[str, ...]) -> dict
     if asset.max_level is None:
         row = count_row(ruleset, name, 1, {})
         del row["count"]
-        return told | row
+        return told | {"count_max": count_max(ruleset, name)} | row
     told["max_level"] = asset.max_level
     told["levels"] = [
         level_row(ruleset, addresses[0], level, {}) for level in range(1, asset.max_level + 1)

@@ -113,9 +113,15 @@ class BuildingRules(_AssetRules, frozen=True, kw_only=True):
 
 
 class UnitRules(_AssetRules, frozen=True, kw_only=True):
-    """A unit: the price of one, how long one takes, and what stands with one."""
+    """A unit: the price of one, how long one takes, and what stands with one.
+
+    ``count_max`` is the most that one order may be for. ``produces``, ``balance`` and ``capacity``
+    are rounded: where one brings a fraction, many bring their number times the exact fraction, and
+    only that is rounded.
+    """
 
     kind: Literal["unit"]
+    count_max: int
     cost: dict[str, int]
     duration_seconds: int | float
     produces: dict[str, int] | UnsetType = UNSET

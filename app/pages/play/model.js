@@ -138,10 +138,10 @@ export class Model extends EventTarget {
     return longest;
   }
 
-  /** The largest count of a unit that can be paid now. */
+  /** The largest count of a unit that can be paid now, and that one order may be for. */
   affordableCount(asset) {
     const counts = Object.entries(asset.cost).map(([name, n]) => Math.floor(this.amount(name) / n));
-    return Math.max(0, Math.min(1_000_000, ...counts));
+    return Math.max(0, Math.min(asset.count_max, ...counts));
   }
 
   /** Prerequisites with what is there of each. */

@@ -58,9 +58,10 @@ export function instancePicker(model, asset, pick) {
 /** A count with buttons for less, more, and as many as can be paid. */
 export function stepper(asset, affordable, changed) {
   const id = `count-${asset.name}`;
-  const input = h("input", { id, type: "number", min: 1, max: 1_000_000, step: 1, value: 1, inputmode: "numeric", oninput: changed });
+  const limit = asset.count_max;
+  const input = h("input", { id, type: "number", min: 1, max: limit, step: 1, value: 1, inputmode: "numeric", oninput: changed });
   const step = (by) => () => {
-    input.value = Math.min(1_000_000, Math.max(1, value() + by));
+    input.value = Math.min(limit, Math.max(1, value() + by));
     changed();
   };
   const most = h("button", { type: "button", class: "quiet small", onclick: () => set(affordable()) }, "Max");
@@ -80,9 +81,9 @@ export function stepper(asset, affordable, changed) {
     changed();
   }
 
-  /** What is typed, brought within bounds: 1 to a million. */
+  /** What is typed, brought within bounds: 1 to what one order may be for. */
   function value() {
-    return Math.min(1_000_000, Math.max(1, Math.floor(Number(input.value)) || 1));
+    return Math.min(limit, Math.max(1, Math.floor(Number(input.value)) || 1));
   }
 
   return { node, value, tick: () => setText(most, `Max ${short(affordable())}`) };

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from actors.inventory.engine.commands import check_count
+from actors.inventory.errors import InvalidCount
 from actors.inventory.ruleset import load_ruleset, shipped_rulesets
 from actors.inventory.ruleset.description import count_row, level_row
 from tests.actors.inventory.ruleset.sources import MINE, load
@@ -75,6 +77,7 @@ def test_description_is_json_that_covers_every_level(name: str) -> None:
         assert data["description"]
         if asset.max_level is None:
             assert data["cost"] == ruleset.cost(asset.address, 1)
+            assert data["count_max"] == 1_000_000
         else:
             levels = [row["level"] for row in data["levels"]]
             assert levels == list(range(1, asset.max_level + 1))
@@ -94,3 +97,35 @@ def test_description_lists_instances_and_modifiers() -> None:
     (main_building,) = told["main_building"]["modifies"]
     assert main_building["assets"] == list(told)
     assert main_building["factors"][:3] == [1.0, 1.0, 0.964]
+
+
+def test_description_tells_how_many_units_one_order_may_be_for(tmp_path: Path) -> None:
+    """Those whose deliveries are walked one by one are fewer; the engine takes exactly as many."""
+    text = """
+[resources.silver]
+[defaults.units]
+queue = "work"
+duration = 1
+[units.bag]
+cost = { gold = 1 }
+capacity = { gold = 1 }
+[units.panner]
+cost = { gold = 1 }
+produces = { gold = 1 }
+[units.miner]
+cost = { gold = 1 }
+produces = { silver = 1.3 }
+[technologies.sieve]
+queue = "work"
+cost = { gold = 1 }
+duration = 1
+max_level = 3
+modifiers = [{ what = "production", resource = "gold", share = "0.1 * level" }]
+"""
+    ruleset = load(tmp_path, text)
+    told = {name: unit["count_max"] for name, unit in ruleset.describe()["units"].items()}
+    assert told == {"bag": 2_000, "panner": 2_000, "miner": 1_000_000}
+    for name, most in told.items():
+        check_count(ruleset, ruleset.assets[name], most)
+        with pytest.raises(InvalidCount, match=f"from 1 to {most}"):
+            check_count(ruleset, ruleset.assets[name], most + 1)
