@@ -8,12 +8,16 @@ import msgspec
 
 
 class StockView(msgspec.Struct, frozen=True, gc=False):
-    """One resource: what is there, how fast it changes, and when it is full."""
+    """One resource: what is there, how fast it changes, and when it is full.
+
+    ``held`` waits outside for want of room, and is no part of ``amount``.
+    """
 
     amount: int
     per_hour: int
     capacity: int | None
     full_at_ms: int | None
+    held: int = 0
 
 
 class BalanceView(msgspec.Struct, frozen=True, gc=False):

@@ -8,12 +8,16 @@ import msgspec
 
 
 class Stock(msgspec.Struct, frozen=True):
-    """One resource; ``full_at`` is None when it is full or its rate is not positive."""
+    """One resource; ``full_at`` is None when it is full or its rate is not positive.
+
+    ``held`` waits outside until there is room, and is no part of ``amount``.
+    """
 
     amount: int
     per_hour: int
     capacity: int | None
     full_at: datetime | None
+    held: int = 0
 
 
 class Balance(msgspec.Struct, frozen=True):

@@ -1,14 +1,16 @@
-"""Instances of a building, and how many units can be ordered."""
+"""Stocks between two answers, instances of a building, and how many units can be ordered."""
 
 from __future__ import annotations
 
+import re
+import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.operator import Api, make_operator
+from tests.browser.operator import Api, Operator, make_operator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +19,18 @@ if TYPE_CHECKING:
     from tests.e2e.server import Server
 
 STORES = Path(__file__).parent / "stores.toml"
+
+COUNT = """
+async ([stock, seconds]) => {
+  const { src } = document.querySelector("script[type=module]");
+  const { Model } = await import(new URL("model.js", src));
+  const none = { resources: { algae: {} }, buildings: {}, technologies: {}, units: {} };
+  const model = new Model({}, none);
+  const inventory = { ...none, at: "2026-03-01T12:00:00Z", version: 1, balances: {}, orders: [] };
+  model.take({ ...inventory, resources: { algae: stock } }, performance.now() - seconds * 1000);
+  return [model.amount("algae"), model.held("algae")];
+}
+"""
 
 
 @pytest.fixture
@@ -32,6 +46,71 @@ def grant(server: Server, account: Api, **changes: int) -> str:
     path = f"/v1/admin/accounts/{account.account_id}/grants"
     assert Api(server.url, name).post(path, body).status_code == 201
     return name
+
+
+@pytest.mark.parametrize(
+    ("stock", "seconds", "expected"),
+    [
+        ({"amount": 100, "per_hour": 3600, "capacity": 250}, 200, [250, 0]),
+        ({"amount": 300, "per_hour": 3600, "capacity": 250}, 200, [300, 0]),
+        ({"amount": 100, "per_hour": 3600, "capacity": None}, 200, [300, 0]),
+        ({"amount": 100, "per_hour": -3600, "capacity": 250}, 200, [0, 0]),
+        ({"amount": 250, "per_hour": 0, "capacity": 250, "held": 110}, 100, [250, 110]),
+        ({"amount": 250, "per_hour": 3600, "capacity": 250, "held": 110}, 100, [250, 110]),
+        ({"amount": 250, "per_hour": -3600, "capacity": 250, "held": 110}, 100, [250, 10]),
+        ({"amount": 250, "per_hour": -3600, "capacity": 250, "held": 110}, 200, [160, 0]),
+        ({"amount": 250, "per_hour": -3600, "capacity": 250, "held": 110}, 400, [0, 0]),
+        ({"amount": 300, "per_hour": -3600, "capacity": 250, "held": 110}, 20, [280, 110]),
+        ({"amount": 300, "per_hour": -3600, "capacity": 250, "held": 110}, 100, [250, 60]),
+    ],
+)
+def test_stock_is_counted_on_as_the_server_counts(
+    stores: Server,
+    visit: Callable[..., Visitor],
+    stock: dict[str, Any],
+    seconds: int,
+    expected: list[int],
+) -> None:
+    """What is above the room stays, what is held is used up before the stock falls below it."""
+    page = visit(stores.url).page
+    # Half a second after the last whole unit, so that no moment of the test's own counts.
+    late = seconds + (0.5 if stock["per_hour"] > 0 else -0.5)
+    assert page.evaluate(COUNT, [stock, late]) == expected
+
+
+@pytest.mark.parametrize("size", ["phone", "desktop"])
+def test_held_goods_are_shown_and_used_up_first(
+    stores: Server, visit: Callable[..., Visitor], size: str
+) -> None:
+    """What waits for room stands beside the stock, which falls only once nothing waits any more."""
+    visitor = visit(stores.url, size=size)
+    visitor.sign_up()
+    stock = visitor.page.locator(".stock", has_text="Algae")
+    held = stock.locator(".held")
+    expect(held).to_be_hidden()
+    giver = Api.join(stores.url, f"g{uuid.uuid4().hex[:8]}")
+    sent = giver.post("/v1/transfers", {"to": visitor.name, "resources": {"algae": 9}})
+    assert sent.status_code == 201, sent.text
+    expect(held).to_have_text("+9 held")
+    expect(stock.locator(".state")).to_have_text("full")
+    visitor.check(f"stores-{size}-held")
+    grant(stores, Api(stores.url, visitor.name), feeder=1)
+    expect(held).to_have_text(re.compile(r"\+[1-7] held"))
+    assert visitor.amount("Algae") == 250
+    expect(held).to_be_hidden()
+    expect(stock.locator(".amount")).to_have_text("248")
+
+
+def test_held_goods_are_shown_at_the_console(stores: Server, visit: Callable[..., Visitor]) -> None:
+    """An operator sees what waits for room as well."""
+    giver, receiver = (Api.join(stores.url, f"g{uuid.uuid4().hex[:8]}") for _ in range(2))
+    name = receiver.get("/v1/accounts/me")["username"]
+    assert giver.post("/v1/transfers", {"to": name, "resources": {"algae": 9}}).status_code == 201
+    operator = Operator(visit(f"{stores.url}/console"))
+    operator.enter(make_operator(stores))
+    operator.open_account(name)
+    row = operator.visitor.page.get_by_role("region", name="Resources").get_by_role("row")
+    expect(row.filter(has_text="Algae")).to_contain_text("250 + 9 held")
 
 
 def test_card_tells_of_the_instance_that_is_chosen(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from actors.inventory.engine.grains import GRAINS_PER_UNIT, LATEST_MS, to_grains
 from actors.inventory.engine.settle import foresee, glimpse
+from actors.inventory.engine.transfers import held_units
 from actors.inventory.errors import ForecastTooFar
 from actors.inventory.views import BalanceView, InventoryView, StockView
 
@@ -61,6 +62,7 @@ def forecast(
 
 def _stocks(state: State) -> dict[str, StockView]:
     capacities = state.flows.rates.capacity
+    held = held_units(state)
     stocks: dict[str, StockView] = {}
     for name, per_hour, _ in state.flows.streams:
         amount = state.amounts[name]
@@ -72,5 +74,6 @@ def _stocks(state: State) -> dict[str, StockView]:
                 full_at_ms = state.at_ms - (-room // per_hour)
                 if full_at_ms > LATEST_MS:
                     full_at_ms = None
-        stocks[name] = StockView(amount // GRAINS_PER_UNIT, per_hour, capacity, full_at_ms)
+        units = amount // GRAINS_PER_UNIT
+        stocks[name] = StockView(units, per_hour, capacity, full_at_ms, held.get(name, 0))
     return stocks

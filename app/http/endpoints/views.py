@@ -62,7 +62,11 @@ def inventory_details(
         tick=view.tick,
         resources={
             name: Stock(
-                stock.amount, stock.per_hour, stock.capacity, optional_world_time(stock.full_at_ms)
+                stock.amount,
+                stock.per_hour,
+                stock.capacity,
+                optional_world_time(stock.full_at_ms),
+                stock.held or UNSET,
             )
             for name, stock in view.resources.items()
         },

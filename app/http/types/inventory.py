@@ -44,12 +44,17 @@ class LedgerQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Stock(msgspec.Struct, frozen=True, gc=False):
-    """One resource; ``full_at`` is null when it is full or its rate is not positive."""
+    """One resource; ``full_at`` is null when it is full or its rate is not positive.
+
+    ``held`` waits outside until there is room, and is no part of ``amount``; left out where
+    nothing does.
+    """
 
     amount: int
     per_hour: int
     capacity: int | None
     full_at: Time | None
+    held: int | UnsetType = UNSET
 
 
 class Balance(msgspec.Struct, frozen=True, gc=False):

@@ -113,7 +113,7 @@ function stocks({ ruleset, title }, { resources, balances }) {
       "tr",
       {},
       h("th", { scope: "row" }, h("span", { class: "good" }, token(names.indexOf(name)), title(name))),
-      h("td", {}, number(stock.amount)),
+      h("td", {}, number(stock.amount), stock.held ? ` + ${number(stock.held)} held` : null),
       h("td", {}, `${stock.per_hour === 0 ? 0 : signed(stock.per_hour)}/h`),
       h("td", {}, stock.capacity === null ? "no limit" : number(stock.capacity)),
     );

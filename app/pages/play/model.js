@@ -64,10 +64,22 @@ export class Model extends EventTarget {
 
   /** How much of a resource there is now, whole units; as the server counts, never more. */
   amount(name) {
-    const { amount, per_hour: rate, capacity } = this.inventory.resources[name];
-    const grown = amount + (rate * (this.now() - this.told)) / HOUR_MS;
-    if (rate < 0) return Math.max(0, Math.floor(grown));
-    return capacity === null ? Math.floor(grown) : Math.max(amount, Math.min(capacity, Math.floor(grown)));
+    const { amount, per_hour: rate, capacity, held = 0 } = this.inventory.resources[name];
+    const grown = this.#grown(name);
+    // What is held flows in as consumption makes room for it.
+    if (rate < 0) return Math.max(0, grown, Math.min(grown + held, capacity ?? amount));
+    return capacity === null ? grown : Math.max(amount, Math.min(capacity, grown));
+  }
+
+  /** How much of a resource waits for room by now, whole units. */
+  held(name) {
+    const { per_hour: rate, held = 0 } = this.inventory.resources[name];
+    return rate < 0 ? Math.max(0, this.#grown(name) + held - this.amount(name)) : held;
+  }
+
+  #grown(name) {
+    const { amount, per_hour: rate } = this.inventory.resources[name];
+    return Math.floor(amount + (rate * (this.now() - this.told)) / HOUR_MS);
   }
 
   level(address) {

@@ -18,6 +18,7 @@ function stock(model, name, index) {
   const { title, description } = model.ruleset.resources[name];
   const amount = h("strong", { class: "amount" });
   const room = h("span", { class: "room" });
+  const held = h("span", { class: "held", title: "Waits for room" });
   const rate = h("span", { class: "rate" });
   const state = h("span", { class: "state" });
   const meter = h("progress", { max: "1", value: "0", "aria-hidden": "true", tabindex: "-1" });
@@ -26,18 +27,21 @@ function stock(model, name, index) {
     { class: `stock hue-${index % 8}`, title: description },
     h("span", { class: "label" }, token(index), h("span", {}, title)),
     h("span", { class: "figures" }, amount, room),
-    h("span", { class: "trend" }, rate, state),
+    h("span", { class: "trend" }, rate, held, state),
     meter,
   );
   function update() {
     const { per_hour: perHour, capacity } = model.inventory.resources[name];
     const now = model.amount(name);
+    const waiting = model.held(name);
     const full = capacity !== null && now >= capacity;
     setText(amount, short(now));
     setAttr(amount, "title", number(now));
     setText(room, capacity === null ? "" : ` / ${short(capacity)}`);
+    setText(held, waiting === 0 ? "" : `+${short(waiting)} held`);
+    held.hidden = waiting === 0;
     setText(rate, perHour === 0 ? "no income" : `${signed(perHour)}/h`);
-    setText(state, full ? "full" : filling(now, perHour, capacity));
+    setText(state, full ? "full" : filling(now + waiting, perHour, capacity));
     setAttr(node, "data-full", full);
     meter.hidden = capacity === null;
     if (capacity) meter.value = Math.min(1, now / capacity);

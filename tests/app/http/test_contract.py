@@ -593,3 +593,22 @@ async def test_time_beyond_the_year_9999_is_shown_as_its_end() -> None:
     async with serving(world) as server:
         response = await server.client.get("/v1/inventory", headers=BEARER)
         assert response.json()["resources"]["metal"]["full_at"] == "9999-12-31T23:59:59.999000Z"
+
+
+async def test_what_is_held_is_told_with_its_stock() -> None:
+    """What waits for room stands beside the amount; where nothing does the member is left out."""
+    world = FakeWorld()
+    stocks = {"metal": StockView(250, -75, 250, None, 110), "crystal": StockView(7, 0, None, None)}
+    world.answers[GetInventory] = changed(INVENTORY, resources=stocks)
+    async with serving(world) as server:
+        response = await server.client.get("/v1/inventory", headers=BEARER)
+        assert response.json()["resources"] == {
+            "metal": {
+                "amount": 250,
+                "per_hour": -75,
+                "capacity": 250,
+                "full_at": None,
+                "held": 110,
+            },
+            "crystal": {"amount": 7, "per_hour": 0, "capacity": None, "full_at": None},
+        }

@@ -14,6 +14,7 @@ from actors.inventory.engine import (
     GRAINS_PER_UNIT,
     State,
     advance,
+    credit,
     forecast,
     grant,
     order_view,
@@ -83,6 +84,29 @@ def test_view_has_no_full_moment_beyond_the_calendar() -> None:
     rules = world(COLONY.replace("base_capacity = 2000", "base_capacity = 1_000_000_000_000_000"))
     stock = view(begin(rules), rules, NOW, version=1, tick=1).resources["metal"]
     assert (stock.capacity, stock.full_at_ms) == (10**15, None)
+
+
+def test_view_shows_what_is_held_beside_each_stock() -> None:
+    """What waits for room is told in whole units, and what a client reckons from it is exact."""
+    full, _ = credit(
+        granted(burner=1),
+        world(),
+        resources={"metal": 1610},
+        now_ms=NOW,
+        cause="received",
+        transfer_id="t",
+        overflow="hold",
+    )
+
+    def stock(after_ms: int) -> StockView:
+        return view(full, world(), NOW + after_ms, version=1, tick=1).resources["metal"]
+
+    assert stock(0) == StockView(2000, -870, 2000, None, 110)
+    assert view(full, world(), NOW, version=1, tick=1).resources["crystal"].held == 0
+    for after_ms in range(0, HOUR, HOUR // 100):
+        left = (2110 * HOUR - 870 * after_ms) // HOUR
+        shown = stock(after_ms)
+        assert (shown.amount, shown.held) == (min(left, 2000), max(0, left - 2000))
 
 
 def test_view_shows_due_orders_as_done() -> None:

@@ -94,6 +94,15 @@ def test_event_names_what_it_filled() -> None:
     assert "full" not in data(other)
 
 
+def test_event_tells_what_is_held() -> None:
+    """Events and snapshots tell what waits for room as the inventory does."""
+    stock = StockView(1_000, -63, 1_000, None, 5)
+    held = changed(page(entry(1)), now=changed(INVENTORY, resources={"metal": stock}))
+    [event] = events_of(held)
+    told_of = [data(event)["rates"], data(snapshot_of(held))["inventory"]["resources"]]
+    assert [each["metal"]["held"] for each in told_of] == [5, 5]
+
+
 def test_event_carries_the_rates_of_its_moment() -> None:
     """Every event says how much there is and how fast it grows, as of ``at``."""
     [event] = events_of(page(entry(1)))
