@@ -89,7 +89,7 @@ def receive_transfer(work: Work, transfer: TransferRecord) -> TransferRecord:
     Raises:
         NoRoom: the ruleset's policy is to refuse what does not fit, and it does not.
     """
-    settled = work.context.settled_transfers.get(transfer.id)
+    settled = work.settled_before(transfer.id)
     if settled is not None:
         return settled
     state, events = credit(
@@ -110,7 +110,7 @@ def take_back_transfer(work: Work, transfer: TransferRecord) -> TransferRecord:
 
     What has come back on the day that it was sent was not sent, as far as the day's limit goes.
     """
-    settled = work.context.settled_transfers.get(transfer.id)
+    settled = work.settled_before(transfer.id)
     if settled is not None:
         return settled
     goods = work.context.goods(transfer)
@@ -155,7 +155,9 @@ def list_transfers(work: Work, before: str | None, limit: int) -> LookUp:
 
 def _settle(work: Work, transfer: TransferRecord, state: str) -> TransferRecord:
     work.store(records.settled_transfer(transfer.id, state, work.world_ms))
-    return replace(transfer, state=state, settled_at_ms=work.world_ms)
+    settled = replace(transfer, state=state, settled_at_ms=work.world_ms)
+    work.settled[transfer.id] = settled
+    return settled
 
 
 def _count_sent(work: Work, resources: Mapping[str, int], sign: int) -> None:

@@ -82,6 +82,7 @@ class Work:
         "refused_keys",
         "ruleset",
         "sent",
+        "settled",
         "state",
     )
 
@@ -93,6 +94,7 @@ class Work:
         self.new_keys: dict[str, KeyRecord] = {}
         self.refused_keys: set[str] = set()
         self.sent: dict[str, int] = {}
+        self.settled: dict[str, TransferRecord] = {}
         self._state_before = state
         self._frozen_before = frozen_ms
         self._version = version
@@ -161,6 +163,10 @@ class Work:
     def store(self, operation: Operation) -> None:
         """Add an operation to the unit."""
         self._more.append(operation)
+
+    def settled_before(self, transfer_id: str) -> TransferRecord | None:
+        """Find the record of a transfer that is settled, by this work or already."""
+        return self.settled.get(transfer_id) or self.context.settled_transfers.get(transfer_id)
 
     def settle(self) -> None:
         """Settle to this moment, entering what was produced."""

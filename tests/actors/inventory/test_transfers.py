@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from actors.inventory import InventoriesSettings
 from actors.inventory.errors import (
@@ -19,7 +20,14 @@ from actors.inventory.errors import (
     UnknownReceiver,
     UnknownTransfer,
 )
-from actors.inventory.messages import Freeze, GetTransfer, ListTransfers, SendTransfer
+from actors.inventory.messages import (
+    Freeze,
+    GetTransfer,
+    ListTransfers,
+    ReceiveTransfer,
+    SendTransfer,
+    TakeBackTransfer,
+)
 from bus import ActorStopped, BusError, ReplyTimeout
 from tests.actors.inventory.world import TOWN, Tampered, World, a_world, account, ruleset
 
@@ -344,6 +352,39 @@ async def test_transfer_that_arrived_is_not_taken_in_again(autojump_clock: MockC
         await trio.sleep(6)
         assert world.engine.row("inventories", BEN)["version"] == version
         assert world.stored(BEN)["gold"] == 80
+
+
+@pytest.mark.parametrize(
+    ("who", "body", "state"),
+    [(BEN, ReceiveTransfer, "delivered"), (ANN, TakeBackTransfer, "returned")],
+)
+async def test_transfer_that_waits_twice_for_one_unit_is_taken_in_once(
+    autojump_clock: MockClock,
+    who: str,
+    body: type[ReceiveTransfer | TakeBackTransfer],
+    state: str,
+) -> None:
+    """A courier that gave up and asks anew finds what it asked for first in the mailbox still."""
+    async with a_world() as world:
+        sent = (await world.send(ANN, BEN, gold=30)).transfer
+        gold = world.stored(who)["gold"]
+        world.engine.row("transfers", sent.id).update(state="sent", settled_ms=None, version=1)
+        settled: list[TransferRecord] = []
+
+        async def settle() -> None:
+            settled.append(await world.ask(body(who, sent)))
+
+        world.engine.close_gate()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(world.order, who, "hut")
+            await wait_all_tasks_blocked()
+            nursery.start_soon(settle)
+            nursery.start_soon(settle)
+            await wait_all_tasks_blocked()
+            world.engine.open_gate()
+        assert [transfer.state for transfer in settled] == [state, state]
+        assert world.stored(who)["gold"] == gold + 30
+        assert not world.events("actor_restarted")
 
 
 async def test_transfers_are_listed_for_both_sides(autojump_clock: MockClock) -> None:
