@@ -14,8 +14,6 @@ from app.http.errors import HttpBindError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from structlog.typing import FilteringBoundLogger
-
 # An address family or address that this machine does not have is passed over if another binds.
 _ABSENT = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 
@@ -70,23 +68,23 @@ async def accept_connections(
     listeners: Sequence[trio.SocketListener],
     handle: Callable[[socket.socket, str], Awaitable[None]],
     nursery: trio.Nursery,
-    log: FilteringBoundLogger,
+    tell_exhausted: Callable[[OSError], None],
 ) -> None:
     """Accept on all listeners until cancelled, then close them.
 
     ``handle`` gets each connection, not blocking, and its client's address, in a task of
-    ``nursery``.
+    ``nursery``. ``tell_exhausted`` is called each time that the system has no file left for one.
     """
     async with trio.open_nursery() as accepting:
         for listener in listeners:
-            accepting.start_soon(_accept, listener, handle, nursery, log)
+            accepting.start_soon(_accept, listener, handle, nursery, tell_exhausted)
 
 
 async def _accept(
     listener: trio.SocketListener,
     handle: Callable[[socket.socket, str], Awaitable[None]],
     nursery: trio.Nursery,
-    log: FilteringBoundLogger,
+    tell_exhausted: Callable[[OSError], None],
 ) -> None:
     family, kind, protocol = listener.socket.family, listener.socket.type, listener.socket.proto
     with socket.socket(family, kind, protocol, fileno=listener.socket.detach()) as sock:
@@ -100,7 +98,7 @@ async def _accept(
                 except OSError as error:
                     if error.errno not in EXHAUSTED:
                         continue  # It was gone before it was accepted.
-                    log.warning("accept_failed", reason=error.strerror)
+                    tell_exhausted(error)
                     await trio.sleep(_EXHAUSTED_S)
                     break
                 client.setblocking(False)  # noqa: FBT003 - as the standard library has it

@@ -41,7 +41,7 @@ REFUSAL_S = 0.5
 """How long telling one may take."""
 
 EXHAUSTED_LOG_S = 1.0
-"""How often at most the log is told that the system gives no more files for TLS."""
+"""How often at most the log is told that the system gives no more files."""
 
 PERIOD_MIN_S, PERIOD_MAX_S = 0.005, 0.25
 """How often it is looked for connections that are overdue: so late one may be ended."""
@@ -77,7 +77,7 @@ async def serve_http(
 
         async def accept() -> None:
             with accepting:
-                await accept_connections(listeners, server.handle, nursery, log)
+                await accept_connections(listeners, server.handle, nursery, server.tell_exhausted)
 
         nursery.start_soon(accept)
         nursery.start_soon(server.keep_time)
@@ -185,16 +185,16 @@ class _Server:
         # One connection's failure is its own.
         except Exception as error:  # noqa: BLE001
             if isinstance(error, OSError) and error.errno in EXHAUSTED:
-                self._tell_exhausted(error)
+                self.tell_exhausted(error)
             else:
                 self._log.error("connection_failed", exc_info=error)
         finally:
             self._handshakes.discard(handshake)
 
-    def _tell_exhausted(self, error: OSError) -> None:
-        """Log it as where a connection cannot be accepted: with TLS it takes more files than one.
+    def tell_exhausted(self, error: OSError) -> None:
+        """Log that a connection was not accepted, or with TLS closed, which takes more files.
 
-        Clients come back at once, and each would write a line.
+        It is tried again and again, clients come back at once, and each try would write a line.
         """
         now = trio.current_time()
         if now - self._told_exhausted >= EXHAUSTED_LOG_S:

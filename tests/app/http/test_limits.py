@@ -233,12 +233,12 @@ async def test_connections_of_one_ipv6_network_are_those_of_one_address(
     addresses = iter(["2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8:0:1::1"])
 
     async def accept_from_afar(
-        listeners: Any, handle: Callable[[Any, str], Awaitable[None]], nursery: Any, log: Any
+        listeners: Any, handle: Callable[[Any, str], Awaitable[None]], nursery: Any, tell: Any
     ) -> None:
         async def handle_as(sock: Any, _: str) -> None:
             await handle(sock, next(addresses))
 
-        await accept_connections(listeners, handle_as, nursery, log)
+        await accept_connections(listeners, handle_as, nursery, tell)
 
     monkeypatch.setattr(server_module, "accept_connections", accept_from_afar)
     async with serving(settings=settings_with(connections_per_address_max=2)) as server:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 import trio
 
 from actors.ticker.messages import GetWorld, World
+from app.http import server as server_module
 from app.http.edge import make_edge
 from app.http.errors import HttpBindError
 from app.http.listeners import open_listeners
@@ -216,3 +218,27 @@ async def test_server_can_be_started_again_on_its_port() -> None:
         await server.stopped.wait()
         async with serving(settings=settings_with(port=server.port)) as second:
             assert (await second.client.get("/healthz")).status_code == 200
+
+
+async def test_connections_without_files_left_wait_and_fill_no_log(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where the system gives no more sockets, it is tried often and told seldom."""
+    tries: list[object] = []
+
+    def no_files_left(sock: object) -> NoReturn:
+        tries.append(sock)
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async with serving() as server:
+        with monkeypatch.context() as patch:
+            patch.setattr(socket.socket, "accept", no_files_left)
+            patch.setattr(server_module, "EXHAUSTED_LOG_S", 60.0)
+            client = await server.connect()
+            await client.send(get())
+            with trio.fail_after(10):
+                while len(tries) < 3:  # noqa: ASYNC110 - the system tells nobody when
+                    await trio.sleep(0.01)
+        assert (await client.read_response()).status == 200
+        [told] = server.world.logged
+        assert (told["event"], told["reason"]) == ("accept_failed", "Too many open files")
