@@ -12,6 +12,7 @@ import random
 import secrets
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -208,7 +209,8 @@ class _Program:
         async with trio.open_nursery() as watching:
             async with trio.open_nursery() as root:
                 if with_signals:
-                    await watching.start(watch_signals, self._request, root.cancel_scope, self._log)
+                    at_once = partial(self._end_at_once, root.cancel_scope)
+                    await watching.start(watch_signals, self._request, at_once, self._log)
                 if hard_limit is not None:
                     watching.start_soon(hard_limit.start_when_asked, self._request)
                 with open_broadcast_channel(observer=self._watch.observer) as bus:
@@ -224,6 +226,11 @@ class _Program:
             watching.cancel_scope.cancel()
         self._log.info("server_stopped", status=status)
         return status
+
+    def _end_at_once(self, everything: trio.CancelScope) -> None:
+        everything.cancel()
+        # A query that is under way is shielded, and would be waited for.
+        self._database.terminate()
 
     async def _serve_until_asked(
         self, listening: Listening, announce: Callable[[Listening], None] | None

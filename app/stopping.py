@@ -94,12 +94,12 @@ async def stop_in_phases(
 
 async def watch_signals(
     request: StopRequest,
-    at_once: trio.CancelScope,
+    at_once: Callable[[], None],
     log: FilteringBoundLogger,
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Turn SIGTERM, SIGINT and SIGHUP into a request; a second one cancels ``at_once``.
+    """Turn SIGTERM, SIGINT and SIGHUP into a request; a second one calls ``at_once``.
 
     SIGHUP, of a terminal that goes, may come twice by itself and is never the second one; where it
     is ignored, as under nohup, it stays so.
@@ -114,7 +114,7 @@ async def watch_signals(
             seen += number != signal.SIGHUP
             name = signal.Signals(number).name
             if seen > 1:
-                at_once.cancel()
+                at_once()
             else:
                 request.ask(name)
             log.info("signal_received", signal=name)

@@ -51,7 +51,7 @@ async def test_hangup_asks_once_however_often_it_comes() -> None:
     request, log = StopRequest(), LogCapture()
     async with trio.open_nursery() as watching:
         with trio.CancelScope() as at_once:
-            await watching.start(watch_signals, request, at_once, quiet_log(log))
+            await watching.start(watch_signals, request, at_once.cancel, quiet_log(log))
             for count, number in enumerate(
                 (signal.SIGHUP, signal.SIGHUP, signal.SIGTERM, signal.SIGHUP), 1
             ):
@@ -71,7 +71,7 @@ async def test_hangup_that_is_ignored_stays_so() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     request, log = StopRequest(), LogCapture()
     async with trio.open_nursery() as watching:
-        await watching.start(watch_signals, request, watching.cancel_scope, quiet_log(log))
+        await watching.start(watch_signals, request, watching.cancel_scope.cancel, quiet_log(log))
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         os.kill(os.getpid(), signal.SIGHUP)
         os.kill(os.getpid(), signal.SIGTERM)

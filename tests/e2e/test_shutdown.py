@@ -139,14 +139,40 @@ async def test_second_signal_ends_it_at_once(place: Path) -> None:
     """With the database frozen a first signal waits for it; the second one does not."""
     with serving(place) as server, frozen(*server.postgres_pids()):
         server.signal(signal.SIGTERM)
-
-        async def heard() -> bool:
-            return bool(server.events("shutdown_started"))
-
-        await until(heard)
+        await until(partial(heard_by, server))
         status, took_s = await stopped(server, signal.SIGINT)
         assert status == CUT_OFF
         assert took_s < SHUTDOWN_MAX_S - 1, "the first one alone takes that long"
+
+
+async def test_second_signal_waits_for_no_commit(place: Path, postgres: PostgresServer) -> None:
+    """A commit that the database holds up is given up at once: nobody was told of it."""
+    dsn = await postgres.create_database_async()
+    with serving(place, HOLDFAST_DATABASE__DSN=dsn) as server:
+        async with client(server.url) as http:
+            orders = Orders([await Player.join(http)])
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(orders.place, orders.players[0])
+                await progress(orders)
+                async with locked("inventories", dsn) as awaited:
+                    await until(awaited)
+                    server.signal(signal.SIGTERM)
+                    await until(partial(heard_by, server))
+                    status, took_s = await stopped(server)
+                orders.stopping = True
+        assert (status, took_s < SHUTDOWN_MAX_S - 2) == (CUT_OFF, True), server.log()
+        assert not server.events("database_timeout") + server.events("shutdown_hung")
+        assert "Traceback" not in server.log()
+        server.start()
+        async with client(server.url) as http:
+            orders.players[0].http = http
+            await orders.settle()
+            await orders.check()
+
+
+async def heard_by(server: Server) -> bool:
+    """Tell whether a server has heard the first signal."""
+    return bool(server.events("shutdown_started"))
 
 
 def test_log_that_nobody_reads_holds_up_neither_players_nor_the_end(place: Path) -> None:
@@ -212,12 +238,12 @@ async def test_signal_while_it_starts_ends_it(place: Path) -> None:
 
 
 @asynccontextmanager
-async def locked_rules(dsn: str) -> AsyncGenerator[Callable[[], Awaitable[bool]]]:
-    """Let nobody read the history of the rules; give what tells whether somebody waits for it."""
+async def locked(table: str, dsn: str) -> AsyncGenerator[Callable[[], Awaitable[bool]]]:
+    """Let nobody read a table; give what tells whether somebody waits for it."""
     async with open_database(dsn, log=quiet_log()) as database:
         holder = await database.connect(name="holder")
         watcher = await database.connect(name="watcher")
-        await holder.run(lambda s: s.execute("begin; lock table ruleset_history"))
+        await holder.run(lambda s: s.execute(f"begin; lock table {table}"))
 
         async def awaited() -> bool:
             waiting = (
@@ -237,7 +263,7 @@ async def test_signal_while_the_start_waits_for_the_database_ends_it(
     dsn = await postgres.create_database_async()
     server = Server(place, {**SETTINGS, "HOLDFAST_DATABASE__DSN": dsn})
     try:
-        async with locked_rules(dsn) as awaited:
+        async with locked("ruleset_history", dsn) as awaited:
             server.launch()
             await until(awaited)
             status, took_s = await stopped(server)
@@ -263,7 +289,7 @@ async def test_hard_limit_counts_from_the_request_whatever_holds_the_start_up(
     def keep(_database: Database) -> None:
         """Give no connection up."""
 
-    async with trio.open_nursery() as nursery, locked_rules(dsn) as awaited:
+    async with trio.open_nursery() as nursery, locked("ruleset_history", dsn) as awaited:
         nursery.start_soon(run)
         await until(awaited)
         with monkeypatch.context() as patch:
