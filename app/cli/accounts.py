@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,7 +16,7 @@ from actors.authx import operator
 from actors.authx.errors import InvalidPassword, InvalidUsername, UnknownAccount, UsernameTaken
 from actors.authx.passwords import Passwords
 from app.cli.database import May, operator_connection
-from app.cli.failures import Failure, expected_failures
+from app.cli.failures import Failure, expected_failures, perhaps_done
 from app.cli.interrupts import run_interruptible
 from app.cli.one_time import one_time_password
 from app.cli.options import config_option, read_config
@@ -162,7 +163,7 @@ def erase(username: str, config_file: Path | None, *, yes: bool) -> None:
 
     with expected_failures():
         config = read_config(config_file)
-        account, admins = _run(config, username, find)
+        account, admins = _run(config, username, find, changes=False)
     if [admin.account_id for admin in admins] == [account.account_id]:
         click.echo(f"holdfast: {account.username} is the last admin who may log in", err=True)
     if not yes:
@@ -185,7 +186,7 @@ def erase(username: str, config_file: Path | None, *, yes: bool) -> None:
 def list_(config_file: Path | None) -> None:
     """List every account, the oldest first."""
     with expected_failures():
-        found = _run(read_config(config_file), "", operator.list_accounts)
+        found = _run(read_config(config_file), "", operator.list_accounts, changes=False)
     table = Table("username", "role", "state", "made", "account_id", box=None)
     for account in found:
         state = "suspended" if account.suspended else "active"
@@ -226,8 +227,10 @@ def _run(
     work: Callable[[Connection], Awaitable[T]],
     may: May = May.USE,
     doing: str = "reaching the database",
+    *,
+    changes: bool = True,
 ) -> T:
-    """Do ``work`` on the configured database.
+    """Do ``work`` on the configured database; ``changes`` tells whether it changes anything.
 
     Raises:
         Failure: the account is not as it would have to be; names ``username``.
@@ -236,7 +239,8 @@ def _run(
 
     async def connected() -> T:
         async with operator_connection(config, may) as (connection, _):
-            return await work(connection)
+            with perhaps_done() if changes else nullcontext():
+                return await work(connection)
 
     try:
         with working(doing):

@@ -10,7 +10,12 @@ import click
 
 from actors.authx.errors import AuthxError
 from actors.authx.keys import KeyRingError
-from actors.database.errors import ConnectionLost, DatabaseError, StatementError
+from actors.database.errors import (
+    ConnectionLost,
+    DatabaseError,
+    StatementError,
+    TransientError,
+)
 from actors.failures import leaves
 from actors.inventory.ruleset import ParameterError, RulesetError
 from actors.supervisor import Escalation
@@ -61,6 +66,20 @@ def expected_failures(*also: type[Exception]) -> Generator[None]:
         raise click.exceptions.Exit(INTERRUPTED) from None
 
 
+@contextmanager
+def perhaps_done() -> Generator[None]:
+    """Note, on a connection that is lost while the block changes something, what that leaves open.
+
+    The answer to a commit may be all that was lost.
+    """
+    try:
+        yield
+    except ConnectionLost as error:
+        if error.started and not isinstance(error, TransientError):
+            error.add_note("it may have been done all the same: look before you repeat it")
+        raise
+
+
 def _explain(error: BaseException, also: tuple[type[Exception], ...]) -> str | None:
     """Say in one line what an expected error means; None where it is not expected."""
     match error:
@@ -80,7 +99,8 @@ def _explain(error: BaseException, also: tuple[type[Exception], ...]) -> str | N
             text = str(error)
         case _:
             return None
-    return " ".join(text.split())
+    notes: list[str] = getattr(error, "__notes__", [])
+    return " ".join("; ".join([text, *notes]).split())
 
 
 def _explain_os_error(error: OSError) -> str:

@@ -16,7 +16,7 @@ from actors.authx.errors import InvalidUsername, UsernameTaken
 from actors.authx.keys import KeyRing, create_key_file, read_keyring
 from actors.authx.passwords import Passwords
 from app.cli.database import May, operator_connection
-from app.cli.failures import Failure, expected_failures
+from app.cli.failures import Failure, expected_failures, perhaps_done
 from app.cli.interrupts import run_interruptible
 from app.cli.one_time import one_time_password
 from app.cli.options import DEFAULT_FILE, config_option, read_config
@@ -170,15 +170,16 @@ async def make_admin(config: Config, connection: Connection, username: str) -> F
     settings = authx_settings(config)
     password = one_time_password(settings)
     try:
-        account = await operator.create_account(
-            connection,
-            Passwords(settings),
-            username,
-            password,
-            role="admin",
-            one_time=True,
-            now=datetime.now(UTC),
-        )
+        with perhaps_done():
+            account = await operator.create_account(
+                connection,
+                Passwords(settings),
+                username,
+                password,
+                role="admin",
+                one_time=True,
+                now=datetime.now(UTC),
+            )
     except UsernameTaken:
         raise Failure(
             f"no admin may log in, and the username {username!r} is taken: choose another with"

@@ -13,6 +13,7 @@ from app.cli import accounts as command
 from app.cli import main
 from tests.app.cli.support import CHEAP, environment, run
 from tests.app.cli.support import command as command_line
+from tests.broken_line import broken_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,7 +80,7 @@ def test_accounts_create_makes_up_a_password_on_request() -> None:
 
 def test_accounts_create_takes_no_password_where_it_makes_one_up() -> None:
     """A password on standard input beside --one-time is wrong usage, and makes nothing."""
-    result = create("wendy", "--one-time")
+    result = create("winona", "--one-time")
     assert result.exit_code == 2
     assert "--one-time" in result.stderr
     assert "wendy" not in accounts("list").output
@@ -133,6 +134,32 @@ def test_accounts_reset_password_shows_another_once() -> None:
     assert said == "walda has another password now, and is logged out everywhere"
     assert len(password.removeprefix("one-time password: ")) == 24
     assert row("walda")[1:3] == ["admin", "active"]
+
+
+@pytest.mark.parametrize("change", [("create", "winona", "--one-time"), ("promote", "willa")])
+def test_accounts_say_that_a_change_may_have_been_made(
+    monkeypatch: pytest.MonkeyPatch, database_dsn: str, change: tuple[str, ...]
+) -> None:
+    """Where the line breaks after the commit nobody knows: to repeat it blindly is no good."""
+    create("willa")
+    with broken_line(database_dsn, b"COMMIT") as dsn, monkeypatch.context() as patch:
+        patch.setenv("HOLDFAST_DATABASE__DSN", dsn)
+        result = accounts(*change)
+    complaint = [line for line in result.stderr.splitlines() if line.startswith("holdfast: ")]
+    assert result.exit_code == 1
+    assert complaint[0].endswith("; it may have been done all the same: look before you repeat it")
+    assert row(change[1])[1] == ("admin" if change[0] == "promote" else "player")
+
+
+def test_accounts_that_are_only_looked_at_cannot_have_been_changed(
+    monkeypatch: pytest.MonkeyPatch, database_dsn: str
+) -> None:
+    """A list that breaks off leaves no doubt."""
+    with broken_line(database_dsn, b"from accounts") as dsn, monkeypatch.context() as patch:
+        patch.setenv("HOLDFAST_DATABASE__DSN", dsn)
+        result = accounts("list")
+    assert result.exit_code == 1
+    assert "may have been" not in result.stderr
 
 
 def test_accounts_erase_asks_first() -> None:

@@ -16,9 +16,10 @@ from actors.database.errors import (
     ConnectionLost,
     DatabaseUnavailable,
     StatementError,
+    TransientError,
 )
 from actors.inventory.ruleset import ParameterError, Problem, RulesetError
-from app.cli.failures import Failure, expected_failures
+from app.cli.failures import Failure, expected_failures, perhaps_done
 from app.config import ConfigError
 
 if TYPE_CHECKING:
@@ -84,6 +85,24 @@ def test_failures_that_postgresql_words_name_the_database() -> None:
     lost = ConnectionLost("canceling statement due to statement timeout")
     lost.place = "world at db.example"
     assert told(lost).startswith("database world at db.example: canceling statement")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ConnectionLost("gone"), "gone; it may have been done all the same: look before you"),
+        (ConnectionLost("gone", started=False), "gone"),
+        (TransientError("deadlock", sqlstate="40P01"), "deadlock"),
+        (DatabaseUnavailable("refused"), "refused"),
+    ],
+)
+def test_failures_of_a_change_say_where_it_may_have_been_made(error: Exception, line: str) -> None:
+    """Only a line that broke in the middle leaves that open."""
+    with pytest.raises(type(error)) as caught, perhaps_done():
+        raise error
+    found = told(caught.value)
+    assert found.startswith(line)
+    assert ("look" in found) == ("look" in line)
 
 
 def test_failures_in_groups_are_found() -> None:

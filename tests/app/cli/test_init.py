@@ -18,6 +18,7 @@ from actors.database.driver import open_database
 from app.cli import main
 from app.config import render_config
 from tests.app.cli.support import CHEAP
+from tests.broken_line import broken_line
 from tests.postgres import quiet_log, reachable_directory
 
 if TYPE_CHECKING:
@@ -160,6 +161,16 @@ def test_init_makes_the_first_admin_with_a_one_time_password(fresh: str) -> None
     assert told(again)["admin"] == "found"
     assert password not in again
     assert trio.run(looked_up, fresh, "admin", password) == ("admin", True, True)
+
+
+def test_init_says_that_the_first_admin_may_have_been_made(fresh: str) -> None:
+    """Where the line breaks after the commit the account is there, its password told to nobody."""
+    with broken_line(fresh, b"COMMIT") as dsn:
+        status, _, complaint = initialise(HOLDFAST_DATABASE__DSN=dsn)
+    assert status == 1
+    assert "may have been done all the same: look before you repeat it" in complaint
+    status, output, _ = initialise(HOLDFAST_DATABASE__DSN=fresh)
+    assert (status, told(output)["admin"]) == (0, "found")
 
 
 def test_init_makes_no_admin_when_told_so(fresh: str) -> None:
