@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from structlog.typing import FilteringBoundLogger
+
     from actors.database.backup import BackupInfo
     from actors.database.driver import Connection
     from actors.database.session import Session
@@ -30,8 +32,14 @@ _LOCK_WAIT: Final = "30s"
 _PROBE_S: Final = 0.5
 _LOADING: Final = re.compile(r'processing data for table "(?:public\.)?(?P<table>[^"]+)"')
 
-# What psql gets around a backup: without the end nothing of it counts.
-_COMMIT: Final = "\ncommit;\n"
+# What psql gets behind a backup: it says so on standard error when all before that is done, and
+# without the end nothing of it counts.
+_READ: Final = "holdfast: all of the backup is read"
+_SAY_READ: Final = f"\n\\warn '{_READ}'\n"
+_COMMIT: Final = "commit;\n"
+
+_REFUSED: Final = 3
+"""How psql ends after an error that the server has answered with: the transaction is undone."""
 
 _OURS: Final = ("table public.schema_migrations", "table public.accounts", "table public.world")
 _USED: Final = "select exists (select from accounts) or exists (select from world)"
@@ -47,13 +55,15 @@ async def restore(
     on_progress: Callable[[str, int], None] | None = None,
     connect_timeout_s: float = 5.0,
     stall_s: float = STALL_S,
+    log: FilteringBoundLogger,
 ) -> BackupInfo:
     """Bring a backup into a database, by a ``connection`` to it and by its ``dsn``.
 
     No server may be at work there, and none can begin to until the end. With ``replace`` the world
     that is there goes, in the same transaction in which the other comes. ``on_progress`` is told
     the table that is being read, and the bytes of the file. Cancelled or failed, also because the
-    database has not answered for ``stall_s``, it is what it was.
+    database has not answered for ``stall_s``, it is what it was; where that happens while it
+    commits nobody knows, and an error says so. What is committed is no failure any more.
 
     Raises:
         AlreadyServed: a server is at work on the database.
@@ -74,35 +84,60 @@ async def restore(
 
     watch = _Watch(connection, stall_s)
     outcomes: list[Outcome] = []
+    committing = trio.Event()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch.run, nursery.cancel_scope)
         try:
-            outcomes += await _load(file, target, clearing, take)
+            outcomes += await _load(file, target, clearing, take, committing)
         except BaseException:
             # A probe under way would be waited for.
             connection.terminate()
             raise
         nursery.cancel_scope.cancel()
-    if watch.lost is not None:
-        raise BackupError(f"cannot restore {file}: {watch.lost}")
+    if not outcomes:
+        raise _failed(file, watch.lost or "", in_doubt=committing.is_set())
     for outcome in outcomes:
         if outcome.status != 0:
-            raise BackupError(f"cannot restore {file}: {outcome.complaint}")
+            in_doubt = committing.is_set() and outcome.status != _REFUSED
+            raise _failed(file, outcome.complaint, in_doubt=in_doubt)
     # Without statistics the first queries would be slow.
-    await connection.run(lambda session: session.execute("analyze"), timeout_s=_ANALYZE_S)
+    try:
+        await connection.run(lambda session: session.execute("analyze"), timeout_s=_ANALYZE_S)
+    except DatabaseError as error:
+        log.warning("restore_not_analyzed", reason=str(error))
     return info
 
 
+def _failed(file: Path, reason: str, *, in_doubt: bool) -> BackupError:
+    if not in_doubt:
+        return BackupError(f"cannot restore {file}: {reason}")
+    return BackupError(
+        f"it is not known whether the restore of {file} took effect (it was being committed:"
+        f" {reason}); look before you repeat it"
+    )
+
+
 async def _load(
-    file: Path, target: Target, clearing: Sequence[str], take: Callable[[str], None]
+    file: Path,
+    target: Target,
+    clearing: Sequence[str],
+    take: Callable[[str], None],
+    committing: trio.Event,
 ) -> list[Outcome]:
     """Turn a backup into SQL and have it run, in a transaction that only its end commits.
 
-    Gives how the programs ended, first that which is the reason where both failed.
+    Gives how the programs ended, first that which is the reason where both failed. ``committing``
+    is set before the end is sent.
     """
     patience = f"set local lock_timeout = '{_LOCK_WAIT}'"
     begin = "".join(f"{statement};\n" for statement in ("begin", patience, *clearing))
     loaded: list[Outcome] = []
+    read_or_ended = trio.Event()
+
+    def listen(line: str) -> None:
+        if line == _READ:
+            read_or_ended.set()
+
     source, sink = os.pipe()
     with os.fdopen(source, "rb") as reading, os.fdopen(sink, "wb", buffering=0) as writing:
 
@@ -117,9 +152,11 @@ async def _load(
                 "--file=-",
                 environment=target.environment,
                 stdin=reading.fileno(),
+                on_line=listen,
                 task_status=task_status,
             )
             loaded.append(outcome)
+            read_or_ended.set()
 
         async with trio.open_nursery() as nursery:
             await nursery.start(load)
@@ -139,7 +176,11 @@ async def _load(
             )
             if read.status == 0:
                 with suppress(BrokenPipeError):
-                    await trio.to_thread.run_sync(writing.write, _COMMIT.encode())
+                    await trio.to_thread.run_sync(writing.write, _SAY_READ.encode())
+                    await read_or_ended.wait()
+                    if not loaded:
+                        committing.set()
+                        await trio.to_thread.run_sync(writing.write, _COMMIT.encode())
             writing.close()
     # Who reads ends whom it reads from: then its reason is the reason.
     return [*loaded, read] if read.status == -signal.SIGPIPE else [read, *loaded]

@@ -55,13 +55,13 @@ def restore(file: Path, config_file: Path | None, *, force: bool) -> None:
 
     That is the embedded one, made where there is none, or the PostgreSQL of database.dsn. No server
     may be running on it. All of the backup is there in the end, or, after a failure, what was there
-    before. A backup of an older version is brought up to date when the server starts.
+    before; where the line breaks in the moment of the commit it says that nobody knows which. A
+    backup of an older version is brought up to date when the server starts.
     """
     with expected_failures():
         config = read_config(config_file)
         with reporting("restoring") as report:
-            info = run_interruptible(lambda: _restore(config, file, report, replace=force))
-    click.echo(f"restored {file} into the {place(config)} ({_told(info)})")
+            run_interruptible(lambda: _restore(config, file, report, replace=force))
 
 
 async def _back_up(config: Config, file: Path, report: Report, *, overwrite: bool) -> BackupInfo:
@@ -80,7 +80,7 @@ async def _back_up(config: Config, file: Path, report: Report, *, overwrite: boo
         )
 
 
-async def _restore(config: Config, file: Path, report: Report, *, replace: bool) -> BackupInfo:
+async def _restore(config: Config, file: Path, report: Report, *, replace: bool) -> None:
     # Before a database is made for it.
     await inspect_backup(file)
     timeout_s = config.database.connect_timeout_ms / 1000
@@ -98,7 +98,7 @@ async def _restore(config: Config, file: Path, report: Report, *, replace: bool)
         )
         connection = await database.connect(name=NAME)
         stack.push_async_callback(connection.aclose)
-        return await restore_backup(
+        info = await restore_backup(
             connection,
             dsn,
             file,
@@ -106,7 +106,10 @@ async def _restore(config: Config, file: Path, report: Report, *, replace: bool)
             where=place(config),
             on_progress=lambda table, _: report(table),
             connect_timeout_s=timeout_s,
+            log=log,
         )
+        # At once: Ctrl-C may have come too late, and is heeded next.
+        click.echo(f"restored {file} into the {place(config)} ({_told(info)})")
 
 
 def _told(info: BackupInfo) -> str:

@@ -93,7 +93,7 @@ async def count_restored(postgres: PostgresServer, file: Path) -> tuple[int, int
     dsn = await postgres.create_database_async()
     async with open_database(dsn, log=quiet_log()) as database:
         connection = await database.connect(name="restore")
-        await restore(connection, dsn, file)
+        await restore(connection, dsn, file, log=quiet_log())
         accounts = await connection.run(lambda s: s.fetchval("select count(*) from accounts"))
         entries = await connection.run(lambda s: s.fetchval("select count(*) from audit"))
         await connection.aclose()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+from structlog.testing import LogCapture
 
 from actors.database import restore as module
 from actors.database.backup import back_up
@@ -18,6 +19,7 @@ from actors.database.migrate import Migration, migrate, shipped_migrations
 from actors.database.objects import objects
 from actors.database.restore import restore
 from actors.database.seal import seal
+from tests.broken_line import broken_line
 from tests.postgres import quiet_log, run_script
 
 if TYPE_CHECKING:
@@ -105,13 +107,20 @@ async def bring(
     replace: bool = False,
     on_progress: Callable[[str, int], None] | None = None,
     stall_s: float = 20,
+    log: LogCapture | None = None,
 ) -> None:
     """Restore a backup into a database."""
     async with open_database(dsn, log=quiet_log()) as database:
         connection = await database.connect(name="restore")
         try:
             await restore(
-                connection, dsn, file, replace=replace, on_progress=on_progress, stall_s=stall_s
+                connection,
+                dsn,
+                file,
+                replace=replace,
+                on_progress=on_progress,
+                stall_s=stall_s,
+                log=quiet_log(log),
             )
         finally:
             await connection.aclose()
@@ -382,6 +391,39 @@ async def test_restore_that_fails_changes_nothing(postgres: PostgresServer, tmp_
     assert await contents(dsn) == before
 
 
+async def test_restore_whose_line_breaks_changes_nothing(world_dsn: str, file: Path) -> None:
+    """Whatever was brought in by then was not committed, however little is left to come."""
+    await run_script(world_dsn, lambda session: session.execute("delete from audit"))
+    before = await contents(world_dsn)
+    failed = pytest.raises(BackupError, match=r"cannot restore .* lost")
+    with broken_line(world_dsn, b"COPY public.accounts") as dsn, failed:
+        await bring(dsn, file, replace=True)
+    assert await contents(world_dsn) == before
+
+
+async def test_restore_whose_commit_is_not_answered_says_that_nobody_knows(
+    world_dsn: str, empty_dsn: str, file: Path
+) -> None:
+    """The database may have taken it all the same, as it has here."""
+    failed = pytest.raises(BackupError, match=r"not known whether .* took effect .* lost")
+    with broken_line(empty_dsn, b"commit;") as dsn, failed:
+        await bring(dsn, file)
+    assert await contents(empty_dsn) == await contents(world_dsn)
+
+
+async def test_restore_is_done_though_its_statistics_are_not(
+    world_dsn: str, empty_dsn: str, file: Path
+) -> None:
+    """What is committed is no failure: it is told that the first queries may be slow."""
+    log = LogCapture()
+    with broken_line(empty_dsn, b"analyze") as dsn:
+        await bring(dsn, file, log=log)
+    assert await contents(empty_dsn) == await contents(world_dsn)
+    [told] = log.entries
+    assert (told["event"], told["log_level"]) == ("restore_not_analyzed", "warning")
+    assert "closed in the middle" in told["reason"]
+
+
 async def test_restore_that_is_refused_says_why(world_dsn: str, file: Path) -> None:
     """The server's reason is what is told, though the program before it broke off as well."""
     before = await contents(world_dsn)
@@ -401,7 +443,7 @@ async def test_restore_that_is_refused_says_why(world_dsn: str, file: Path) -> N
 
         await connection.run(protect)
         with pytest.raises(BackupError, match="tables are protected here"):
-            await restore(connection, world_dsn, file, replace=True)
+            await restore(connection, world_dsn, file, replace=True, log=quiet_log())
         await connection.run(
             lambda session: session.execute(
                 "drop event trigger refusing; drop schema guard cascade"
