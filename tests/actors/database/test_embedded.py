@@ -584,7 +584,11 @@ async def test_embedded_postgres_leaves_a_recovery_the_time_it_needs(
 ) -> None:
     """Where a server is only not ready, nobody is told to end it: it would begin anew."""
     monkeypatch.setattr(module, "_ATTACH_TIMEOUT_S", 0.1)
-    monkeypatch.setattr(module, "running_dsn", lambda _data_dir: None)
+
+    def not_yet(_data_dir: Path) -> str | None:
+        return None
+
+    monkeypatch.setattr(module, "running_dsn", not_yet)
     server = server_on(data_dir)
     async with trio.open_nursery() as nursery:
         await nursery.start(server.run)

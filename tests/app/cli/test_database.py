@@ -148,7 +148,11 @@ def test_init_leaves_a_served_data_directory_alone_whoever_holds_the_lock(
     """
     monkeypatch.chdir(place)
     looks = iter([None] * 3 if ready != "at once" else [])
-    monkeypatch.setattr(embedded, "running_dsn", lambda where: next(looks, running_dsn(where)))
+
+    def look(data_dir: Path) -> str | None:
+        return next(looks, running_dsn(data_dir))
+
+    monkeypatch.setattr(embedded, "running_dsn", look)
     earlier = shipped_migrations()[:-1]
 
     async def serve_without_a_lock() -> tuple[int, str]:
