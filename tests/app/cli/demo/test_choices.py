@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from actors.inventory.engine.batches import WALKED_COUNT_MAX
+from actors.inventory.ruleset.counts import WALKED_COUNT_MAX
 from app.cli.demo.choices import (
     anything_else,
     choices,
