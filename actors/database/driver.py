@@ -139,8 +139,7 @@ class Connection:
     ) -> None:
         self._loop = loop
         self._raw = raw
-        self._name, self._place = name, place
-        self._log = log
+        self._name, self._place, self._log = name, place, log
         self._session = _Session(raw)
         self._turn = trio.Lock()
         self._gone = trio.Event()
@@ -386,9 +385,10 @@ def _translated(raw: Any, error: Exception) -> DatabaseError:
     if raw.is_closed() or not isinstance(error, _asyncpg.InterfaceError):
         # The server's farewell may have been read, and its end not: nobody is to come back to it.
         raw.terminate()
-        return ConnectionLost(reason)
-    is_data = isinstance(error, ValueError)
-    return StatementError(reason, sqlstate=CLIENT_DATA_ERROR if is_data else CLIENT_USAGE_ERROR)
+        is_internal = isinstance(error, _asyncpg.InternalClientError)
+        return ConnectionLost("the server ended the connection" if is_internal else reason)
+    code = CLIENT_DATA_ERROR if isinstance(error, ValueError) else CLIENT_USAGE_ERROR
+    return StatementError(reason, sqlstate=code)
 
 
 def _reason(error: Exception) -> str:

@@ -332,6 +332,22 @@ async def test_run_connection_lost_in_the_middle(database_dsn: str) -> None:
         assert connection.closed
 
 
+async def test_run_after_the_server_took_leave(database_dsn: str) -> None:
+    """A farewell that came between two statements is told as that, not in asyncpg's terms."""
+    fields = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0"
+    farewell = b"E" + (len(fields) + 4).to_bytes(4, "big") + fields
+    async with connected(database_dsn) as (_, connection):
+
+        async def script(session: Session) -> None:
+            await select_one(session)
+            connection._raw._protocol.data_received(farewell)
+            await select_one(session)
+
+        with pytest.raises(ConnectionLost, match=r"^the server ended the connection$"):
+            await connection.run(script)
+        assert connection.closed
+
+
 async def test_terminate_ends_a_script_under_way(database_dsn: str) -> None:
     """A connection terminated under a transaction gives ConnectionLost, whatever asyncpg says."""
 
