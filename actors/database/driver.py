@@ -17,6 +17,7 @@ import trio_asyncio
 
 from actors.database.codecs import set_codecs
 from actors.database.crossing import Crossing
+from actors.database.departure import notice_departure
 from actors.database.dsn import check_dsn, describe_dsn
 from actors.database.errors import (
     ConnectionLost,
@@ -358,6 +359,7 @@ async def _open_raw(dsn: str, server_settings: dict[str, str], loop: WaiterLoop)
     try:
         check_server(raw.get_server_version().major, raw.get_settings().server_encoding)
         await set_codecs(raw)
+        await notice_departure(raw)
     except BaseException:
         raw.terminate()
         raise

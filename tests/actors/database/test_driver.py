@@ -504,6 +504,33 @@ async def test_run_timeout_on_a_slow_statement(database_dsn: str) -> None:
         assert connection.closed
 
 
+async def test_run_that_was_given_up_ends_on_the_server_too(other_dsn: str) -> None:
+    """Also one that waits there for a lock, on a server that is not set to look for its clients."""
+
+    async def set_up(session: Session) -> None:
+        name = await session.fetchval("select current_database()")
+        await session.execute(f'alter database "{name}" set client_connection_check_interval = 0')
+
+    async def others(session: Session) -> int:
+        count: int = await session.fetchval(
+            "select count(*) from pg_stat_activity"
+            " where datname = current_database() and pid <> pg_backend_pid()"
+            " and application_name like 'holdfast given up%'"
+        )
+        return count
+
+    await run_script(other_dsn, set_up)
+    async with connected(other_dsn) as (database, connection):
+        await connection.run(lambda s: s.fetchval("select pg_advisory_lock(1)"))
+        for statement in ("select pg_advisory_lock(1)", "select pg_sleep(60)"):
+            given_up = await database.connect(name="given up")
+            with pytest.raises(DatabaseTimeout):
+                await given_up.run(lambda s, sql=statement: s.fetchval(sql), timeout_s=0.1)  # type: ignore[misc]
+        with trio.fail_after(20):
+            while await connection.run(others):  # noqa: ASYNC110 - PostgreSQL's own poll
+                await trio.sleep(0.05)
+
+
 async def test_run_timeout_on_a_script_that_goes_on(database_dsn: str) -> None:
     """A script that ignores the loss of its connection is cancelled; nobody waits for it."""
 
