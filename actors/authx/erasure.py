@@ -2,7 +2,8 @@
 
 What can be millions of rows is deleted before the account, in pieces where one statement would take
 too long. Those rows are never written again, so that a live server waits for none of them. What it
-does write goes with the account, whose inventory is locked from then on.
+does write goes with the account, whose inventory is locked from then on. Where nothing was written
+meanwhile, that is only what was left on purpose: orders that are not done, and transfers.
 """
 
 from __future__ import annotations
@@ -79,6 +80,15 @@ def _keyed() -> Iterator[tuple[str, str, tuple[str, ...]]]:
 
 _KEYED: Final = tuple(_keyed())
 
+# Whatever is written of an account's own comes with another version of its inventory.
+_VERSION: Final = "select version from inventories where account_id = $1"
+_LOCK_ACCOUNT: Final = "select account_id from accounts where account_id = $1 for update"
+_LOCK_INVENTORY: Final = f"{_VERSION} for update"
+_DELETE_PENDING: Final = """
+delete from orders where account_id = $1 and state in ('queued', 'running')
+"""
+_SETTLED: Final = "select set_config('holdfast.settled', $1, true)"
+
 _BY_KEYS: Final = "set local enable_seqscan = off"  # whatever the planner takes the tables for
 
 
@@ -89,11 +99,13 @@ class Fetch(Protocol):
         """Run it."""
 
 
-async def erase_settled(fetch: Fetch, account_id: str, *, piece_rows: int) -> None:
+async def erase_settled(fetch: Fetch, account_id: str, *, piece_rows: int) -> int | None:
     """Delete what an account owns and nobody writes any more, ``piece_rows`` a statement at most.
 
     The records of transfers stay with the other side, where there is one, without name and note.
+    Gives the version that the inventory had before; None where there was none.
     """
+    version: int | None = await fetch(_VERSION, account_id)
     for last_sql, delete_sql in _NUMBERED:
         last = await fetch(last_sql, account_id)
         for after in range(0, last, piece_rows):
@@ -104,19 +116,32 @@ async def erase_settled(fetch: Fetch, account_id: str, *, piece_rows: int) -> No
             for sql in statements:
                 await fetch(sql, account_id, key, last_key)
             key = last_key
+    return version
+
+
+async def _lock(session: Session, account_id: str, version: int | None) -> None:
+    """Lock an account, whose inventory had this version before what is settled was deleted.
+
+    If it has it still there is nothing more to look for, and the account's end will not.
+    """
+    await session.execute(_LOCK_ACCOUNT, account_id)
+    if await session.fetchval(_LOCK_INVENTORY, account_id) == version:
+        await session.execute(_DELETE_PENDING, account_id)
+        await session.execute(_SETTLED, account_id)
 
 
 def erase_account(account_id: str, *, verified_hash: str) -> Script[None]:
     """Remove an account and everything that it owns, and announce it, by its owner's wish.
 
     The script raises `InvalidCredentials` if the verified hash was replaced meanwhile. Given up
-    for its size, it has not held up anybody.
+    for its size, it has kept nobody else from their accounts or inventories.
     """
 
     async def script(session: Session) -> None:
         async with session.transaction():
             await session.execute(_BY_KEYS)
-            await erase_settled(session.fetchval, account_id, piece_rows=_ALL_ROWS)
+            version = await erase_settled(session.fetchval, account_id, piece_rows=_ALL_ROWS)
+            await _lock(session, account_id, version)
             await account_store.erase_verified(session, account_id, verified_hash)
 
     return script
@@ -145,6 +170,10 @@ async def erase_in_pieces(
             lambda session: session.fetchval(sql, *arguments), timeout_s=timeout_s
         )
 
+    async def finish(session: Session) -> Account:
+        await _lock(session, account_id, version)
+        return await account_store.erase_known(session, account_id, audit=audit)
+
     async def execute(sql: str) -> str:
         return await connection.run(lambda session: session.execute(sql), timeout_s=timeout_s)
 
@@ -152,11 +181,8 @@ async def erase_in_pieces(
     erased = False
     try:
         await execute(_BY_KEYS)
-        await erase_settled(fetch, account_id, piece_rows=piece_rows)
-        account = await connection.run(
-            lambda session: account_store.erase_known(session, account_id, audit=audit),
-            timeout_s=timeout_s,
-        )
+        version = await erase_settled(fetch, account_id, piece_rows=piece_rows)
+        account = await connection.run(finish, timeout_s=timeout_s)
         await execute("commit")
         erased = True
         return account

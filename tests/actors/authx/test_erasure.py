@@ -12,7 +12,7 @@ from uuid_utils import uuid7
 from actors.authx import account_store
 from actors.authx.account_store import NewAccount
 from actors.authx.audit_store import AuditEntry
-from actors.authx.erasure import erase_in_pieces
+from actors.authx.erasure import erase_account, erase_in_pieces
 from actors.authx.errors import UnknownAccount
 from actors.authx.usernames import parse_username
 from actors.database.driver import open_database
@@ -30,6 +30,10 @@ ROWS = 7
 PIECE_ROWS = 3
 
 FILL = (
+    """
+    insert into inventories (account_id, version, ruleset, at_ms, ledger_seq, state)
+    values ($1, 1, 'r', 0, $2, '{}')
+    """,
     """
     insert into ledger select $1, n, 0, 'start', null, null, '{}'
     from generate_series(1, $2::int) as n
@@ -118,6 +122,11 @@ async def transfers_of(connection: Connection, account_id: str) -> list[int]:
     return await connection.run(count)
 
 
+async def settled_of(session: Session) -> str:
+    """Tell whose rows the end of the erasure is not to look for."""
+    return await session.fetchval("select current_setting('holdfast.settled', true)") or ""
+
+
 class Watched:
     """A connection that does something before a script's turn comes, counted from 1."""
 
@@ -183,15 +192,22 @@ async def test_erasure_takes_what_is_written_meanwhile(
     account_id = await make_account(connection, "busy")
     all_calls = Watched(connection)
     await erase(all_calls, await make_account(connection, "idle"))
+    settled: list[str] = []
     async with open_database(database_dsn, log=quiet_log()) as database:
         server = await database.connect(name="server")
 
         class Beside(Watched):
             async def before(self) -> None:
+                settled.append(await self.connection.run(settled_of))
+
                 async def write(session: Session) -> None:
                     # From the last call but one on its inventory, which comes first, is locked.
                     if self.calls >= all_calls.calls:
                         return
+                    await session.execute(
+                        "update inventories set version = version + 1 where account_id = $1",
+                        account_id,
+                    )
                     number = ROWS + self.calls
                     await session.execute(
                         "insert into ledger values ($1, $2, 0, 'start', null, null, '{}')",
@@ -215,6 +231,80 @@ async def test_erasure_takes_what_is_written_meanwhile(
         await erase(beside, account_id)
         assert beside.calls > 3 * ROWS // PIECE_ROWS
         assert await rows_of(connection, account_id) == [0, 0, 0, 0]
+        # What came late is looked for with the account locked.
+        assert {*settled} == {""}
+
+
+async def test_erasure_beside_which_nothing_is_written_looks_for_nothing(
+    connection: Connection,
+) -> None:
+    """With the account locked, what it has deleted before is not read once more."""
+    account_id = await make_account(connection, "quiet")
+    settled: list[str] = []
+
+    class Looking(Watched):
+        async def before(self) -> None:
+            settled.append(await self.connection.run(settled_of))
+
+    await erase(Looking(connection), account_id)
+    assert settled == [""] * (len(settled) - 1) + [account_id]
+    assert await connection.run(settled_of) == ""
+    assert await rows_of(connection, account_id) == [0, 0, 0, 0]
+
+
+async def test_erasure_by_its_owner_locks_the_account_last(
+    database_dsn: str, connection: Connection
+) -> None:
+    """As long as there is much to delete a server can write to the account, in either erasure."""
+    account_id = await make_account(connection, "owner")
+    seen: list[tuple[bool, int, str]] = []
+
+    class Spied:
+        """A session that looks around before each statement."""
+
+        def __init__(self, session: Session) -> None:
+            self.session = session
+            self.transaction = session.transaction
+
+        async def look(self) -> None:
+            ledger = await self.session.fetchval(
+                "select count(*) from ledger where account_id = $1", account_id
+            )
+            scans = await self.session.fetchval("show enable_seqscan")
+            seen.append((await server.run(may_write), ledger, scans))
+
+        def __getattr__(self, name: str) -> Any:
+            async def spied(sql: str, *arguments: object) -> Any:
+                await self.look()
+                return await getattr(self.session, name)(sql, *arguments)
+
+            return spied
+
+    async def may_write(session: Session) -> bool:
+        sql = "select version from inventories where account_id = $1 for update skip locked"
+        return await session.fetchval(sql, account_id) is not None
+
+    script: Any = erase_account(account_id, verified_hash="hash")
+    async with open_database(database_dsn, log=quiet_log()) as database:
+        server = await database.connect(name="server")
+        await connection.run(lambda session: script(Spied(session)))
+    assert {ledger for free, ledger, _ in seen if free} == {ROWS, 0}
+    assert {ledger for free, ledger, _ in seen if not free} == {0}
+    # By its keys, whatever the planner takes the tables for.
+    assert {scans for _, ledger, scans in seen if not ledger} == {"off"}
+
+
+async def test_erasure_finds_its_pieces_by_their_keys(connection: Connection) -> None:
+    """Each of them would read the whole table otherwise, as long as nobody has counted its rows."""
+    scans: list[str] = []
+
+    class Looking(Watched):
+        async def before(self) -> None:
+            if self.calls > 3:
+                scans.append(await self.connection.run(lambda s: s.fetchval("show enable_seqscan")))
+
+    await erase(Looking(connection), await make_account(connection, "keyed"))
+    assert {*scans} == {"off"}
 
 
 async def test_erasure_that_is_cancelled_removes_nothing(connection: Connection) -> None:

@@ -177,6 +177,32 @@ async def test_schema_erases_everything_of_an_account(database_dsn: str) -> None
     assert set(counts.values()) == {(0, 1)}
 
 
+async def test_schema_looks_for_nothing_of_an_account_that_is_settled(
+    postgres: PostgresServer,
+) -> None:
+    """What an erasure says that it has deleted stays for it to delete; of no other account."""
+    tables = ("orders", "ledger", "idempotency")
+
+    async def script(session: Session) -> list[list[str]]:
+        for account_id in (ACCOUNT, OTHER):
+            await _insert_account(session, account_id, account_id)
+            for table in tables:
+                await session.execute(_ROWS[table], account_id)
+        async with session.transaction():
+            await session.execute("select set_config('holdfast.settled', $1, true)", ACCOUNT)
+            await session.execute("delete from accounts")
+        return [
+            [
+                str(row["account_id"])
+                for row in await session.fetch(f"select account_id from {table}")  # noqa: S608
+            ]
+            for table in tables
+        ]
+
+    left = await run_script(await postgres.create_database_async(), script)
+    assert left == [[ACCOUNT]] * 3
+
+
 _TRANSFER_ROW = (
     "insert into transfers (transfer_id, sender, receiver, sender_name, receiver_name, resources,"
     " note, state, sent_ms, version)"
