@@ -33,11 +33,12 @@ class Connections:
         self._all: set[Connection] = set()
         self._backoff = Backoff(settings)
 
-    async def run(self, script: Script[T]) -> T:
+    async def run(self, script: Script[T], *, may_be_long: bool = False) -> T:
         """Run a script on a connection, again on a new one if the first is lost on the way.
 
         Therefore a script must be such that running it twice is as good as once. While the
-        database is away this fails at once, but for one attempt after each pause.
+        database is away this fails at once, but for one attempt after each pause. A script that
+        ``may_be_long`` says nothing about the database when it takes too long.
 
         Raises:
             DatabaseError: whatever the database refuses, or that it is away.
@@ -45,7 +46,8 @@ class Connections:
         try:
             return await self._run_once(script)
         except DatabaseTimeout:
-            self._backoff.failed()
+            if not may_be_long:
+                self._backoff.failed()
             raise
         except ConnectionLost:
             # What ended one has most likely ended them all; of some the end may not be read yet.

@@ -201,7 +201,7 @@ async def _answer(reply: AnyReply, work: Work) -> None:
     """Do the work and answer with what comes of it; what is not foreseen goes up."""
     try:
         value = await work()
-    except (AuthxError, DatabaseError) as refusal:
+    except (AuthxError, DatabaseError, Overloaded) as refusal:
         if reply is not None:
             reply.fail(refusal)
     else:

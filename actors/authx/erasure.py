@@ -4,6 +4,8 @@ What can be millions of rows is deleted before the account, in pieces where one 
 too long. Those rows are never written again, so that a live server waits for none of them. What it
 does write goes with the account, whose inventory is locked from then on. Where nothing was written
 meanwhile, that is only what was left on purpose: orders that are not done, and transfers.
+
+One account is erased at a time: two with transfers in common would wait for each other.
 """
 
 from __future__ import annotations
@@ -15,9 +17,11 @@ import trio
 
 from actors.authx import account_store
 from actors.database.errors import DatabaseError
+from actors.database.locks import ERASURE_LOCK
+from bus import Overloaded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from actors.authx.audit_store import AuditEntry
     from actors.authx.messages import Account
@@ -80,6 +84,9 @@ def _keyed() -> Iterator[tuple[str, str, tuple[str, ...]]]:
 
 _KEYED: Final = tuple(_keyed())
 
+_TAKE_TURN: Final = f"select pg_try_advisory_xact_lock({ERASURE_LOCK})"
+_TURN_POLL_S: Final = 0.05
+
 # Whatever is written of an account's own comes with another version of its inventory.
 _VERSION: Final = "select version from inventories where account_id = $1"
 _LOCK_ACCOUNT: Final = "select account_id from accounts where account_id = $1 for update"
@@ -133,12 +140,15 @@ async def _lock(session: Session, account_id: str, version: int | None) -> None:
 def erase_account(account_id: str, *, verified_hash: str) -> Script[None]:
     """Remove an account and everything that it owns, and announce it, by its owner's wish.
 
-    The script raises `InvalidCredentials` if the verified hash was replaced meanwhile. Given up
-    for its size, it has kept nobody else from their accounts or inventories.
+    The script raises `InvalidCredentials` if the verified hash was replaced meanwhile, and
+    `Overloaded` at once while another account is being erased. Given up for its size, it has kept
+    nobody else from their accounts or inventories, but its connection.
     """
 
     async def script(session: Session) -> None:
         async with session.transaction():
+            if not await session.fetchval(_TAKE_TURN):
+                raise Overloaded("another account is being erased")
             await session.execute(_BY_KEYS)
             version = await erase_settled(session.fetchval, account_id, piece_rows=_ALL_ROWS)
             await _lock(session, account_id, version)
@@ -154,10 +164,12 @@ async def erase_in_pieces(
     audit: AuditEntry,
     piece_rows: int = PIECE_ROWS,
     timeout_s: float,
+    waiting: Callable[[], None] = lambda: None,
 ) -> Account:
     """Remove an account and everything that it owns, and announce it; give what it was.
 
-    ``timeout_s`` is for each statement. Cancelled before the last of them, which makes it so, it
+    ``timeout_s`` is for each statement. While another account is being erased this waits, and
+    tells by calling ``waiting`` once. Cancelled before the last of them, which makes it so, it
     removes nothing; what was removed is given, cancelled or not.
 
     Raises:
@@ -180,6 +192,10 @@ async def erase_in_pieces(
     await execute("begin")
     erased = False
     try:
+        if not await fetch(_TAKE_TURN):
+            waiting()
+            while not await fetch(_TAKE_TURN):  # noqa: ASYNC110 - the other is of another process
+                await trio.sleep(_TURN_POLL_S)
         await execute(_BY_KEYS)
         version = await erase_settled(fetch, account_id, piece_rows=piece_rows)
         account = await connection.run(finish, timeout_s=timeout_s)

@@ -18,6 +18,7 @@ from actors.authx.erasure import erase_in_pieces
 from actors.authx.usernames import parse_new_username, parse_username
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from typing import Literal, TypeAlias
 
@@ -146,18 +147,21 @@ async def erase_account(
     now: datetime,
     actor: str = _COMMAND_LINE,
     reason: str = "",
+    waiting: Callable[[], None] = lambda: None,
 ) -> Account:
     """Remove an account and everything that it owns, for good; give what it was.
 
     The audit log keeps its id, not its name. What is much takes a while; cancelled meanwhile it
-    removes nothing.
+    removes nothing. ``waiting`` is called if another account is being erased: this waits for it.
 
     Raises:
         UnknownAccount: there is no such account.
         DatabaseError: the database is away or fails.
     """
     audit = _audit("account-erased", now, actor, reason)
-    return await erase_in_pieces(connection, account_id, audit=audit, timeout_s=_ERASURE_TIMEOUT_S)
+    return await erase_in_pieces(
+        connection, account_id, audit=audit, timeout_s=_ERASURE_TIMEOUT_S, waiting=waiting
+    )
 
 
 async def list_accounts(connection: Connection) -> list[Account]:

@@ -218,12 +218,16 @@ class AccountService:
         self._log.info("password_changed", account_id=account_id)
 
     async def erase_account(self, request: messages.EraseAccount, slot: HashSlot) -> None:
-        """Remove an account and everything of it; at return none of its tokens counts."""
+        """Remove an account and everything of it; at return none of its tokens counts.
+
+        Raises `Overloaded` while another account is being erased.
+        """
         account_id = request.account_id
 
         async def erase(credentials: account_store.Credentials) -> None:
             verified = credentials.password_hash
-            await self._connections.run(erasure.erase_account(account_id, verified_hash=verified))
+            script = erasure.erase_account(account_id, verified_hash=verified)
+            await self._connections.run(script, may_be_long=True)
 
         try:
             await self._as_owner(account_id, request.password, request.address, slot, erase)

@@ -1,4 +1,4 @@
-"""Advisory locks: one server per database, one migration at a time."""
+"""Advisory locks: one server per database, one migration and one erasure at a time."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 SERVER_LOCK: Final = 0x486F_6C64_6661_7374  # "Holdfast"
 MIGRATION_LOCK: Final = SERVER_LOCK + 1
+ERASURE_LOCK: Final = SERVER_LOCK + 2
 
 _LOCK_NOT_AVAILABLE = "55P03"
 

@@ -173,7 +173,9 @@ def erase(username: str, config_file: Path | None, *, yes: bool) -> None:
 
     async def work(connection: Connection) -> None:
         account_id = account.account_id
-        gone = await operator.erase_account(connection, account_id, now=datetime.now(UTC))
+        gone = await operator.erase_account(
+            connection, account_id, now=datetime.now(UTC), waiting=_say_that_it_waits
+        )
         # At once: Ctrl-C may have come too late, and is heeded next.
         click.echo(f"{gone.username} is erased ({gone.account_id})")
 
@@ -219,6 +221,10 @@ def _set_suspended(username: str, config_file: Path | None, *, suspended: bool) 
     with expected_failures():
         account = _run(read_config(config_file), username, work)
     click.echo(f"{account.username} is {'suspended' if suspended else 'active'} now")
+
+
+def _say_that_it_waits() -> None:
+    click.echo("holdfast: another account is being erased: waiting for its end", err=True)
 
 
 def _run(

@@ -33,8 +33,9 @@ from actors.authx.messages import (
     Register,
     Tokens,
 )
-from actors.database.errors import TransientError
-from bus import Message, Topic
+from actors.database.errors import DatabaseTimeout, TransientError
+from actors.database.locks import ERASURE_LOCK
+from bus import Message, Overloaded, Topic
 from tests.actors.authx.harness import PASSWORD, running_authx
 from tests.actors.authx.support import CHEAP
 from tests.postgres import run_script
@@ -42,6 +43,7 @@ from tests.postgres import run_script
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
+    from actors.database.session import Session
     from tests.actors.authx.harness import Running
     from tests.postgres import PostgresServer
 
@@ -417,6 +419,45 @@ async def test_account_is_erased_with_its_sessions(database_dsn: str) -> None:
             await running.ask(GetAccount(account.account_id))
         assert await outcome(running, account.username, PASSWORD) is InvalidCredentials
         assert (await running.register(account.username)).account_id != account.account_id
+
+
+async def test_account_is_not_erased_beside_another(database_dsn: str) -> None:
+    """Whoever erases an account takes one connection: of more at once the others are refused."""
+    async with running_authx(database_dsn) as running:
+        account, _ = await running.newcomer()
+        erasure = EraseAccount(account.account_id, PASSWORD)
+        other = await running.database.connect(name="another erasure")
+
+        async def beside(session: Session) -> None:
+            async with session.transaction():
+                await session.execute("select pg_advisory_xact_lock($1)", ERASURE_LOCK)
+                for _ in range(8):
+                    with pytest.raises(Overloaded):
+                        await running.ask(erasure)
+                await running.login(account.username)
+
+        await other.run(beside)
+        await running.ask(erasure)
+        assert await outcome(running, account.username, PASSWORD) is InvalidCredentials
+
+
+async def test_account_that_takes_too_long_to_erase_keeps_nobody_out(database_dsn: str) -> None:
+    """Its connection is lost, and the next one opened at once: the database is not away."""
+    settings = replace(
+        CHEAP, database_connections=1, query_timeout_ms=500, reconnect_backoff_ms=60_000
+    )
+    async with running_authx(database_dsn, settings) as running:
+        account, _ = await running.newcomer()
+        other = await running.database.connect(name="other")
+
+        async def beside(session: Session) -> None:
+            async with session.transaction():
+                await session.execute("lock table ledger")
+                with pytest.raises(DatabaseTimeout):
+                    await running.ask(EraseAccount(account.account_id, PASSWORD))
+                await running.login(account.username)
+
+        await other.run(beside)
 
 
 async def test_account_messages_may_come_without_a_reply(database_dsn: str) -> None:

@@ -132,6 +132,19 @@ async def test_connections_to_a_frozen_database_hold_nobody_for_long(
         assert failures == [DatabaseTimeout] * 2 + [DatabaseUnavailable] * 18
 
 
+async def test_connections_are_opened_at_once_after_a_script_that_may_be_long(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """That it has taken too long says nothing of the database: the next one need not wait."""
+    database = FakeDatabase()
+    async with Connections(database.as_database(), SETTINGS) as connections:
+        database.frozen = True
+        with pytest.raises(DatabaseTimeout):
+            await connections.run(script("erasure"), may_be_long=True)
+        database.frozen = False
+        assert await connections.run(script("login")) == "login"
+
+
 async def test_connections_are_closed_when_their_user_is_cancelled(
     autojump_clock: trio.testing.MockClock,
 ) -> None:

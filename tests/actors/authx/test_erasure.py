@@ -16,6 +16,7 @@ from actors.authx.erasure import erase_account, erase_in_pieces
 from actors.authx.errors import UnknownAccount
 from actors.authx.usernames import parse_username
 from actors.database.driver import open_database
+from bus import Overloaded
 from tests.postgres import quiet_log
 
 if TYPE_CHECKING:
@@ -250,6 +251,58 @@ async def test_erasure_beside_which_nothing_is_written_looks_for_nothing(
     assert settled == [""] * (len(settled) - 1) + [account_id]
     assert await connection.run(settled_of) == ""
     assert await rows_of(connection, account_id) == [0, 0, 0, 0]
+
+
+async def test_erasure_waits_for_another(database_dsn: str, connection: Connection) -> None:
+    """Two that have transfers in common do not stop each other: the second waits, and says so."""
+    first, second = [await make_account(connection, name) for name in ("first", "second")]
+    all_calls = Watched(connection)
+    await erase(all_calls, await make_account(connection, "counted-first"))
+    waits = trio.Event()
+
+    class Slow(Watched):
+        async def before(self) -> None:
+            if self.calls == 3:
+                nursery.start_soon(erase_second)
+            if self.calls == all_calls.calls:
+                with trio.fail_after(10):
+                    await waits.wait()
+                assert await rows_of(other, second) == [ROWS, ROWS, ROWS, 1]
+
+    async def erase_second() -> None:
+        await erase_in_pieces(other, second, audit=AUDIT, timeout_s=10.0, waiting=waits.set)
+
+    async with open_database(database_dsn, log=quiet_log()) as database:
+        other = await database.connect(name="other")
+        async with trio.open_nursery() as nursery:
+            await erase(Slow(connection), first)
+    for account_id in (first, second):
+        assert await rows_of(connection, account_id) == [0, 0, 0, 0]
+
+
+async def test_erasure_by_its_owner_is_refused_beside_another(
+    database_dsn: str, connection: Connection
+) -> None:
+    """It does not wait, and nothing is erased."""
+    account_id = await make_account(connection, "impatient")
+    other_id = await make_account(connection, "slow")
+    script = erase_account(account_id, verified_hash="hash")
+    refused: list[str] = []
+
+    class Slow(Watched):
+        async def before(self) -> None:
+            if self.calls > 2:
+                with pytest.raises(Overloaded) as caught:
+                    await owner.run(script)
+                refused.append(str(caught.value))
+
+    async with open_database(database_dsn, log=quiet_log()) as database:
+        owner = await database.connect(name="owner")
+        await erase(Slow(connection), other_id)
+        assert {*refused} == {"another account is being erased"}
+        assert await rows_of(connection, account_id) == [ROWS, ROWS, ROWS, 1]
+        await owner.run(script)
+        assert await rows_of(connection, account_id) == [0, 0, 0, 0]
 
 
 async def test_erasure_by_its_owner_locks_the_account_last(

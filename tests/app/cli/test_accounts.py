@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from actors.authx import operator
 from app.cli import accounts as command
 from app.cli import main
 from tests.app.cli.support import CHEAP, environment, run
@@ -16,8 +17,10 @@ from tests.app.cli.support import command as command_line
 from tests.broken_line import broken_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from actors.authx.messages import Account
     from tests.postgres import PostgresServer
 
 
@@ -176,6 +179,21 @@ def test_accounts_erase_asks_first() -> None:
     assert question in erased.stderr
     assert erased.stdout == f"wenzel is erased ({account_id})\n"
     assert "wenzel" not in accounts("list").output
+
+
+def test_accounts_erase_says_that_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another erasure may take minutes, in which nothing else is to be seen."""
+    create("wulf")
+    original = operator.erase_account
+
+    async def second(*arguments: Any, waiting: Callable[[], None], **options: Any) -> Account:
+        waiting()
+        return await original(*arguments, waiting=waiting, **options)
+
+    monkeypatch.setattr(operator, "erase_account", second)
+    erased = accounts("erase", "wulf", "--yes")
+    assert erased.stderr == "holdfast: another account is being erased: waiting for its end\n"
+    assert erased.stdout.startswith("wulf is erased (")
 
 
 def test_accounts_erase_warns_of_the_last_admin(
