@@ -155,31 +155,32 @@ def erase(username: str, config_file: Path | None, *, yes: bool) -> None:
     Nobody can bring it back, but from a backup. `holdfast export --account` keeps what is there.
     """
 
-    async def find(connection: Connection) -> tuple[Account, list[Account]]:
-        return (
-            await operator.find_account(connection, username),
-            await operator.find_admins(connection),
-        )
+    async def find(connection: Connection) -> Account:
+        account = await operator.find_account(connection, username)
+        admins = await operator.find_admins(connection)
+        if [admin.account_id for admin in admins] == [account.account_id]:
+            click.echo(f"holdfast: {account.username} is the last admin who may log in", err=True)
+        return account
 
-    with expected_failures():
-        config = read_config(config_file)
-        account, admins = _run(config, username, find, changes=False)
-    if [admin.account_id for admin in admins] == [account.account_id]:
-        click.echo(f"holdfast: {account.username} is the last admin who may log in", err=True)
-    if not yes:
+    def ask(account: Account) -> Account:
         what = f"{account.username} ({account.role}, {account.account_id})"
         question = f"Erase {what} and everything that it owns, for good?"
         click.confirm(question, abort=True, err=True)
-
-    async def work(connection: Connection) -> None:
-        account_id = account.account_id
-        gone = await operator.erase_account(
-            connection, account_id, now=datetime.now(UTC), waiting=_say_that_it_waits
-        )
-        # At once: Ctrl-C may have come too late, and is heeded next.
-        click.echo(f"{gone.username} is erased ({gone.account_id})")
+        return account
 
     with expected_failures():
+        config = read_config(config_file)
+        # The database is not kept waiting for the answer.
+        meant = None if yes else ask(_run(config, username, find, changes=False))
+
+        async def work(connection: Connection) -> None:
+            account_id = (meant or await find(connection)).account_id
+            gone = await operator.erase_account(
+                connection, account_id, now=datetime.now(UTC), waiting=_say_that_it_waits
+            )
+            # At once: Ctrl-C may have come too late, and is heeded next.
+            click.echo(f"{gone.username} is erased ({gone.account_id})")
+
         _run(config, username, work, doing="erasing the account")
 
 

@@ -18,9 +18,12 @@ from tests.broken_line import broken_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from actors.authx.messages import Account
+    from app.cli.database import May
+    from app.config import Config
     from tests.postgres import PostgresServer
 
 
@@ -179,6 +182,24 @@ def test_accounts_erase_asks_first() -> None:
     assert question in erased.stderr
     assert erased.stdout == f"wenzel is erased ({account_id})\n"
     assert "wenzel" not in accounts("list").output
+
+
+@pytest.mark.parametrize(("options", "connections"), [(("--yes",), 1), ((), 2)])
+def test_accounts_erase_holds_no_database_while_it_asks(
+    monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], connections: int
+) -> None:
+    """Where nothing is asked one start of an embedded PostgreSQL is enough."""
+    create("wiebke")
+    original = command.operator_connection
+    opened: list[May] = []
+
+    def counted(config: Config, may: May) -> AbstractAsyncContextManager[Any]:
+        opened.append(may)
+        return original(config, may)
+
+    monkeypatch.setattr(command, "operator_connection", counted)
+    assert accounts("erase", "wiebke", *options, stdin="y\n").exit_code == 0
+    assert len(opened) == connections
 
 
 def test_accounts_erase_says_that_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
