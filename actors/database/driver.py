@@ -17,7 +17,6 @@ import trio_asyncio
 
 from actors.database.codecs import set_codecs
 from actors.database.crossing import Crossing
-from actors.database.departure import notice_departure
 from actors.database.dsn import check_dsn, describe_dsn
 from actors.database.errors import (
     ConnectionLost,
@@ -28,6 +27,7 @@ from actors.database.errors import (
 )
 from actors.database.server_version import check_server
 from actors.database.session import Record, Script, Session, T
+from actors.database.session_settings import set_settings
 from actors.database.sqlstates import CLIENT_DATA_ERROR, CLIENT_USAGE_ERROR, error_of
 from actors.database.waiter import WaiterLoop
 
@@ -359,7 +359,7 @@ async def _open_raw(dsn: str, server_settings: dict[str, str], loop: WaiterLoop)
     try:
         check_server(raw.get_server_version().major, raw.get_settings().server_encoding)
         await set_codecs(raw)
-        await notice_departure(raw)
+        await set_settings(raw)
     except BaseException:
         raw.terminate()
         raise

@@ -1,0 +1,46 @@
+"""What every session is told at its start, whatever its role, its database or the server says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from actors.database.session import Session
+
+OVERRIDDEN: Final = "synchronous_commit"
+"""What of `risky_settings` no session of this program heeds."""
+
+_SETTINGS = """
+select set_config(name, value, false) from (values
+    ('tcp_keepalives_idle', '30'), ('tcp_keepalives_interval', '10'),
+    ('tcp_keepalives_count', '3'), ('tcp_user_timeout', '60000')
+) as setting(name, value)
+union all
+select set_config('client_connection_check_interval', '1s', false)
+where current_setting('client_connection_check_interval') = '0' and version() like '%linux%'
+union all
+select set_config('synchronous_commit', 'on', false)
+where current_setting('synchronous_commit') = 'off'
+"""
+_RISKY = """
+select name from pg_settings
+where name in ('fsync', 'full_page_writes', 'synchronous_commit') and reset_val = 'off'
+order by name
+"""
+
+
+async def set_settings(raw: Any) -> None:
+    """Tell a connection of asyncpg's; not when it is made, for poolers do not pass that on.
+
+    The session of a host that fell silent ends within a minute, not after hours, and one whose
+    client has left it within a second, whatever it waits for, not when it has done its work: it
+    may hold the server lock, and each is one of ``max_connections``. PostgreSQL refuses the latter
+    on some systems other than Linux. Nothing is confirmed before it is on the disk; ``local`` and
+    the ``remote_...`` keep that promise too, and are the operator's choice.
+    """
+    await raw.execute(_SETTINGS)
+
+
+async def risky_settings(session: Session) -> list[str]:
+    """Name the settings of the server by which a crash may lose what was committed."""
+    return [row["name"] for row in await session.fetch(_RISKY)]
