@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from actors.database.session_settings import OVERRIDDEN, risky_settings
 from actors.database.upgrade import AutomaticBackups, upgrade
 from app import settings
 from app.assembly import wall_clock
@@ -40,6 +41,8 @@ async def prepare_database(
     """
     connection = await database.connect(name="migrations")
     try:
+        for name in await connection.run(risky_settings):
+            log.warning("database_not_durable", setting=name, overridden=name == OVERRIDDEN)
         backups = None
         if postgres is not None:
             backups = AutomaticBackups.of(Path(config.storage.data_dir), postgres.dsn)
