@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from actors.database.errors import AlreadyServed, TransientError
+from actors.database.errors import (
+    AlreadyServed,
+    DatabaseUnavailable,
+    StatementError,
+    TransientError,
+)
 
 if TYPE_CHECKING:
-    from actors.database.session import Session
+    from collections.abc import Set as AbstractSet
+    from datetime import datetime
+
+    from actors.database.session import Record, Session
 
 SERVER_LOCK: Final = 0x486F_6C64_6661_7374  # "Holdfast"
 MIGRATION_LOCK: Final = SERVER_LOCK + 1
@@ -23,16 +32,57 @@ where lock.locktype = 'advisory' and lock.granted and lock.objsubid = 1
   and (lock.classid::bigint << 32 | lock.objid::bigint) = $1
 limit 1
 """
+_MYSELF = "select pid, backend_start from pg_stat_activity where pid = pg_backend_pid()"
+_END = """
+select pid, backend_start, pg_terminate_backend(pid)
+from pg_stat_activity join unnest($1::int[], $2::timestamptz[]) as lost (pid, backend_start)
+using (pid, backend_start)
+"""
 
 
-async def acquire_server_lock(session: Session, *, patience_ms: int = 1_000) -> None:
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One session as the server knows it: its process, and since when, for numbers come again."""
+
+    pid: int
+    since: datetime
+
+    @classmethod
+    def of(cls, row: Record) -> Backend:
+        """Take it from a row of the server's view."""
+        return cls(row["pid"], row["backend_start"])
+
+
+async def own_backend(session: Session) -> Backend:
+    """Tell which session this one is."""
+    [row] = await session.fetch(_MYSELF)
+    return Backend.of(row)
+
+
+async def end_backends(session: Session, backends: AbstractSet[Backend]) -> AbstractSet[Backend]:
+    """Ask sessions of one's own to end; give those that may be there still."""
+    if not backends:
+        return backends
+    lost = list(backends)
+    try:
+        rows = await session.fetch(_END, [each.pid for each in lost], [each.since for each in lost])
+    except StatementError:
+        return backends  # Somebody has taken the right from all. They end by themselves, later.
+    return {Backend.of(row) for row in rows}
+
+
+async def acquire_server_lock(
+    session: Session, *, patience_ms: int = 1_000, lost: AbstractSet[Backend] = frozenset()
+) -> None:
     """Make this session's server the only one on its database, for as long as the session lives.
 
     The session of a server that was killed, or of a connection that was given up, may outlive it
     for a moment: ``patience_ms`` (milliseconds, more than 0) is how long to wait for its end.
+    ``lost`` are such sessions of this server itself.
 
     Raises:
         AlreadyServed: another session holds the lock.
+        DatabaseUnavailable: one of ``lost`` does, or did until now.
     """
     try:
         async with session.transaction():
@@ -43,14 +93,19 @@ async def acquire_server_lock(session: Session, *, patience_ms: int = 1_000) -> 
     except TransientError as error:
         if error.sqlstate != _LOCK_NOT_AVAILABLE:
             raise
-        raise AlreadyServed(await _describe_holder(session)) from None
+        holder = await session.fetchrow(_HOLDER, SERVER_LOCK)
+        if lost and (holder is None or Backend.of(holder) in lost):
+            raise DatabaseUnavailable("a lost session of this server holds its lock yet") from None
+        raise AlreadyServed(await _describe(holder, session)) from None
 
 
-async def _describe_holder(session: Session) -> str:
+async def _describe(holder: Record | None, session: Session) -> str:
     name = await session.fetchval("select current_database()")
-    holder = await session.fetchrow(_HOLDER, SERVER_LOCK)
     message = f"another Holdfast server is at work on the database {name!r}"
     if holder is None:
         return message
-    since = holder["backend_start"].isoformat(timespec="seconds")
-    return f"{message} ({holder['application_name']}, backend {holder['pid']}, since {since})"
+    who = f"{holder['application_name']}, backend {holder['pid']}"
+    since: datetime | None = holder["backend_start"]
+    # Another role's is told to nobody.
+    when = "" if since is None else f", since {since.isoformat(timespec='seconds')}"
+    return f"{message} ({who}{when})"

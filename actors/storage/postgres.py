@@ -6,7 +6,7 @@ transaction is rolled back, the units to blame are found, and the rest is tried 
 does not help, each unit of the batch gets a savepoint of its own. Whichever way, a batch has one
 commit, and leaves its mark in ``last_commit``. When the connection is lost around it the mark
 answers whether it took effect: whoever has the server lock reads it, and the lock is free only
-when the lost session, and its transaction, have ended.
+when the lost session, and its transaction, have ended, which it is told to.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from actors.database.errors import (
     TransientError,
     UniqueViolation,
 )
-from actors.database.locks import acquire_server_lock
+from actors.database.locks import Backend, acquire_server_lock, end_backends, own_backend
 from actors.database.sqlstates import DIVISION_BY_ZERO
 from actors.storage import sql
 from actors.storage.engine import EngineUnavailable
@@ -39,6 +39,7 @@ from actors.storage.reading import Reading
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from structlog.typing import FilteringBoundLogger
 
@@ -50,10 +51,9 @@ if TYPE_CHECKING:
 _REFUSALS = (UniqueViolation, ForeignKeyViolation, CheckViolation, StatementError)
 _ROUNDS_MAX = 2
 """Attempts to commit a batch as a whole before its units are taken one by one."""
-_START_PATIENCE_MS = 1_000
-"""How long a start waits for the lock: another server that is alive will not let go of it."""
-_RECONNECT_PATIENCE_MS = 4_000
-"""How long a reconnect waits: the server's own lost session may outlive its connection a while."""
+_PATIENCE_MS = 2_000
+"""How long to wait for the lock, and half the query timeout at most: the session of a killed server
+may outlive it by a second, but one that is alive will not let go."""
 _KEEP_PLANS = """
 select set_config(name, value, false) from (values
     ('plan_cache_mode', 'force_generic_plan'),
@@ -64,13 +64,6 @@ select set_config(name, value, false) from (values
 """Plans each of the writer's statements once, not again and again, which takes longer than to carry
 it out. Each finds its rows by their keys, however many there are: the plan says so even if it was
 made while its tables were empty. Nothing of it is worth compiling."""
-_ASK_AFTER_HOST = """
-select set_config(name, value, false) from (values
-    ('tcp_keepalives_idle', '30'), ('tcp_keepalives_interval', '10'),
-    ('tcp_keepalives_count', '3'), ('tcp_user_timeout', '60000')
-) as setting(name, value)
-"""
-"""Ends the session, and its lock, of a host that fell silent within a minute, not after hours."""
 _SET_MARK = "update last_commit set mark = $1 where singleton"
 _GET_MARK = "select mark from last_commit where singleton"
 _MARK_BITS = 63
@@ -111,7 +104,8 @@ class PostgresEngine:
         self._writer: Connection | None = None
         self._doubt: _Doubt | None = None
         self._mark: int | None = None
-        self._patience_ms = _START_PATIENCE_MS
+        self._patience_ms = min(_PATIENCE_MS, int(query_timeout_s * 500))
+        self._sessions: AbstractSet[Backend] = frozenset()
         self._idle_readers: list[Connection | None] = [None] * read_connections
         self._reader_slots = trio.CapacityLimiter(read_connections)
 
@@ -123,7 +117,6 @@ class PostgresEngine:
             DatabaseUnavailable: the database cannot be reached.
         """
         await self._connected_writer()
-        self._patience_ms = _RECONNECT_PATIENCE_MS
 
     def forget(self) -> None:
         """See `Engine.forget`: the transaction in doubt was that of another batch."""
@@ -135,7 +128,7 @@ class PostgresEngine:
             writer = await self._connected_writer()
             if self._mark is None:
                 self._mark = await writer.run(_read_mark, timeout_s=self._timeout_s)
-            settled = self._settled()
+            settled = await self._settled(writer)
             return settled if settled is not None else await self._commit_all(writer, units)
         except (ConnectionLost, DatabaseUnavailable) as error:
             raise EngineUnavailable(str(error), in_doubt=self._doubt is not None) from error
@@ -174,11 +167,13 @@ class PostgresEngine:
         return self._writer
 
     async def _take_lock(self, session: Session) -> None:
-        await acquire_server_lock(session, patience_ms=self._patience_ms)
+        # Known before it waits for the lock: it may get that after it was given up.
+        lost = await end_backends(session, self._sessions)
+        self._sessions = {*lost, await own_backend(session)}
+        await acquire_server_lock(session, patience_ms=self._patience_ms, lost=lost)
         await session.execute(_KEEP_PLANS)
-        await session.execute(_ASK_AFTER_HOST)
 
-    def _settled(self) -> list[StorageError | None] | None:
+    async def _settled(self, writer: Connection) -> list[StorageError | None] | None:
         """Give the outcomes of the commit in doubt if it took effect; None: there is none."""
         doubt = self._doubt
         if doubt is None:
@@ -186,6 +181,11 @@ class PostgresEngine:
         took_effect = self._mark == doubt.mark
         if not took_effect and self._mark != doubt.before:
             raise LookupError("another server has written since the commit in doubt")
+        if took_effect:
+            # What waited for a standby when its session ended is there without it: wait anew.
+            await writer.run(
+                lambda session: session.execute(_SET_MARK, doubt.mark), timeout_s=self._timeout_s
+            )
         self._log.warning("commit_outcome_found", took_effect=took_effect)
         self._doubt = None
         return doubt.outcomes if took_effect else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,12 +11,31 @@ import trio
 import trio.testing
 
 from actors.database.driver import open_database
-from actors.database.errors import AlreadyServed, StatementError, TransientError
-from actors.database.locks import acquire_server_lock
+from actors.database.errors import (
+    AlreadyServed,
+    DatabaseUnavailable,
+    StatementError,
+    TransientError,
+)
+from actors.database.locks import acquire_server_lock, end_backends, own_backend
 from tests.postgres import quiet_log
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from actors.database.driver import Database
     from actors.database.session import Session
+
+
+@asynccontextmanager
+async def plain_role(database: Database, also: str = "") -> AsyncGenerator[None]:
+    """Make a role that is no superuser, as which a session can work."""
+    maker = await database.connect(name="maker")
+    await maker.run(lambda session: session.execute(f"create role plain; {also}"))
+    try:
+        yield
+    finally:
+        await maker.run(lambda session: session.execute("drop role plain"))
 
 
 async def test_acquire_server_lock_refuses_a_second_server(database_dsn: str) -> None:
@@ -92,3 +113,72 @@ async def test_acquire_server_lock_other_errors_pass(database_dsn: str) -> None:
         with pytest.raises(StatementError) as caught:
             await connection.run(script)
     assert caught.value.sqlstate == "25P02"
+
+
+async def test_acquire_server_lock_of_another_roles_session(database_dsn: str) -> None:
+    """What the server tells nobody about the holder is left out."""
+
+    async def script(session: Session) -> None:
+        await session.execute("set role plain")
+        await acquire_server_lock(session, patience_ms=10)
+
+    async with open_database(database_dsn, log=quiet_log()) as database, plain_role(database):
+        first = await database.connect(name="first")
+        second = await database.connect(name="second")
+        await first.run(acquire_server_lock)
+        with pytest.raises(AlreadyServed, match=r"\(holdfast first, backend \d+\)$"):
+            await second.run(script)
+        second.terminate()
+
+
+async def test_acquire_server_lock_knows_a_lost_session(database_dsn: str) -> None:
+    """A lost session of one's own is no other server; one that has left meanwhile neither."""
+    async with open_database(database_dsn, log=quiet_log()) as database:
+        first = await database.connect(name="first")
+        second = await database.connect(name="second")
+        lost = {await first.run(own_backend)}
+        await first.run(acquire_server_lock)
+
+        async def acquire(session: Session) -> None:
+            await acquire_server_lock(session, patience_ms=10, lost=lost)
+
+        with pytest.raises(DatabaseUnavailable, match="a lost session of this server"):
+            await second.run(acquire)
+        lost = {await second.run(own_backend)}
+        with pytest.raises(AlreadyServed, match="holdfast first"):
+            await second.run(acquire)
+
+
+async def test_end_backends_ends_those_alone_that_are_meant(database_dsn: str) -> None:
+    """A session goes, and one that has got its number later would not."""
+    async with open_database(database_dsn, log=quiet_log()) as database:
+        lost = await database.connect(name="lost")
+        other = await database.connect(name="other")
+        ending = await database.connect(name="ending")
+        gone, stays = await lost.run(own_backend), await other.run(own_backend)
+        earlier = replace(stays, since=gone.since)
+        assert await ending.run(lambda session: end_backends(session, {gone, earlier})) == {gone}
+        await lost.wait_closed()
+        assert await other.run(own_backend) == stays
+        with trio.fail_after(5):
+            # The server's view tells nobody when.
+            while await ending.run(lambda session: end_backends(session, {gone})):  # noqa: ASYNC110
+                await trio.sleep(0.01)
+        assert await ending.run(lambda session: end_backends(session, frozenset())) == frozenset()
+
+
+async def test_end_backends_without_the_right_to(database_dsn: str) -> None:
+    """Where sessions may not be ended they are still there, and this one works on."""
+
+    async def script(session: Session) -> bool:
+        await session.execute("set role plain")
+        return await end_backends(session, sessions) == sessions
+
+    see = "grant pg_read_all_stats to plain"
+    async with open_database(database_dsn, log=quiet_log()) as database, plain_role(database, see):
+        first = await database.connect(name="first")
+        second = await database.connect(name="second")
+        sessions = {await first.run(own_backend)}
+        assert await second.run(script)
+        second.terminate()
+        assert {await first.run(own_backend)} == sessions

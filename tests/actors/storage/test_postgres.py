@@ -73,7 +73,7 @@ class Strike(Enum):
     INSIDE = "the connection is lost in it"
     AFTER = "the connection is lost before it is confirmed"
     SLOW = "it takes a fifth of a second"
-    SLOWER = "it takes half a second"
+    SLOWER = "it takes half a minute"
     FULL = "the disk is full"
     LATE = "it takes longer than the server lets it"
 
@@ -161,7 +161,7 @@ class SabotagedSession:
             case Strike.SLOW:
                 sql = _with(sql, "(select count(*) from pg_sleep(0.2))")
             case Strike.SLOWER:
-                sql = _with(sql, "(select count(*) from pg_sleep(0.5))")
+                sql = _with(sql, "(select count(*) from pg_sleep(30))")
             case Strike.FULL | Strike.LATE:
                 await self._inner.execute(_FAIL)
                 code = "53100" if strike is Strike.FULL else "57014"
@@ -229,15 +229,6 @@ async def test_engine_refuses_a_database_that_another_one_serves(database_dsn: s
                 await second.open()
             assert await first.commit([(new_world(new_id()),)]) == [None]
         await second.open()
-
-
-async def test_engine_of_a_host_that_fell_silent_loses_its_lock_soon(database_dsn: str) -> None:
-    """The server asks after the holder of the lock: a power cut holds the world for a minute."""
-    sql = "select source, name from pg_settings where name like 'tcp%' and source = 'session'"
-    async with postgres_engine(database_dsn) as engine:
-        await engine.open()
-        assert engine._writer is not None
-        assert len(await engine._writer.run(lambda session: session.fetch(sql))) == 4
 
 
 async def test_engine_open_raises_what_keeps_it_from_connecting(postgres: PostgresServer) -> None:
@@ -485,23 +476,6 @@ async def test_connection_lost_in_doubt_is_forgotten_by_a_storage_that_starts_an
         engine.forget()
         assert await engine.commit([(new_world(name),)]) == [None]
     assert await world(database_dsn, name) == (0, 1)
-
-
-async def test_connection_lost_waits_for_a_transaction_that_is_still_in_progress(
-    database_dsn: str,
-) -> None:
-    """As long as the lost session may yet commit, nothing is done; what it did then counts."""
-    name = new_id()
-    async with sabotaged(database_dsn, query_timeout_s=0.1) as (engine, saboteur):
-        assert await engine.commit([(new_world(name),)]) == [None]
-        saboteur.strikes.append(Strike.SLOWER)
-        for _ in range(3):
-            with pytest.raises(EngineUnavailable) as caught:
-                await engine.commit([(tick(name, 1),)])
-            assert caught.value.in_doubt
-        await trio.sleep(0.6)
-        assert await engine.commit([(tick(name, 1),)]) == [None]
-    assert await world(database_dsn, name) == (1, 2)
 
 
 async def test_connection_lost_outcome_that_nobody_knows_is_never_guessed(

@@ -1,0 +1,207 @@
+"""The PostgreSQL engine when a session of its own outlives the connection, with the server lock."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import trio
+
+from actors.database.driver import open_database
+from actors.database.errors import AlreadyServed
+from actors.storage.engine import EngineUnavailable
+from tests.actors.storage.conftest import postgres_engine
+from tests.actors.storage.support import FOREVER_S, new_id, new_world
+from tests.actors.storage.test_postgres import Strike, kill, sabotaged, tick, world
+from tests.postgres import frozen, quiet_log, run_script
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from actors.database.session import Session
+    from actors.storage.engine import Unit
+    from actors.storage.errors import StorageError
+    from actors.storage.postgres import PostgresEngine
+    from tests.postgres import PostgresServer
+
+SHORT_S = 0.5
+WRITERS = """
+select count(*)::int from pg_stat_activity
+where application_name = 'holdfast storage-writer' and datname = current_database()
+"""
+
+
+async def writer_pid(engine: PostgresEngine) -> int:
+    """Tell which process of the server works for the engine's writer."""
+    assert engine._writer is not None
+    pid: int = await engine._writer.run(lambda session: session.fetchval("select pg_backend_pid()"))
+    return pid
+
+
+async def commit_at_last(
+    engine: PostgresEngine, units: Sequence[Unit]
+) -> list[StorageError | None]:
+    """Give a batch until it is committed, as Storage does."""
+    with trio.fail_after(FOREVER_S):
+        while True:
+            with suppress(EngineUnavailable):
+                return await engine.commit(units)
+
+
+class Line:
+    """A way over TCP to the server of the tests; what goes over it can fall silent."""
+
+    def __init__(self, dsn: str) -> None:
+        self._path = f"{parse_qs(urlsplit(dsn).query)['host'][0]}/.s.PGSQL.5432"
+        self._silences: list[trio.CancelScope] = []
+        self._through = trio.CancelScope()
+
+    def fall_silent(self) -> None:
+        """Bring nothing more over what is connected; both ends stay open."""
+        self._through.cancel()
+        self._through = trio.CancelScope()
+
+    async def carry(self, client: trio.SocketStream) -> None:
+        """Connect a client to the server until the test ends."""
+        async with await trio.open_unix_socket(self._path) as server, client:
+            with self._through:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(_pump, client, server)
+                    nursery.start_soon(_pump, server, client)
+            await trio.sleep_forever()
+
+
+async def _pump(source: trio.SocketStream, sink: trio.SocketStream) -> None:
+    with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+        async for data in source:
+            await sink.send_all(data)
+
+
+@asynccontextmanager
+async def line_to(dsn: str) -> AsyncGenerator[tuple[Line, str]]:
+    """Lay a line to a database; give it, and the DSN that leads over it."""
+    line = Line(dsn)
+    async with trio.open_nursery() as nursery:
+        [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        port = listener.socket.getsockname()[1]
+        nursery.start_soon(trio.serve_listeners, line.carry, [listener])
+        parts = urlsplit(dsn)
+        netloc = f"{parts.netloc.partition('@')[0]}@127.0.0.1:{port}"
+        yield line, parts._replace(netloc=netloc, query="").geturl()
+        nursery.cancel_scope.cancel()
+
+
+async def test_writer_whose_line_fell_silent_is_replaced_at_once(database_dsn: str) -> None:
+    """The server has not heard that the line is dead: the session there is ended by the next."""
+    name = new_id()
+    async with (
+        line_to(database_dsn) as (line, dsn),
+        postgres_engine(dsn, query_timeout_s=SHORT_S) as engine,
+    ):
+        assert await commit_at_last(engine, [(new_world(name),)]) == [None]
+        line.fall_silent()
+        with pytest.raises(EngineUnavailable):
+            await engine.commit([(tick(name, 1),)])
+        assert await commit_at_last(engine, [(tick(name, 1),)]) == [None]
+        assert await run_script(database_dsn, lambda session: session.fetchval(WRITERS)) == 1
+    assert await world(database_dsn, name) == (1, 2)
+
+
+async def test_writer_that_works_yet_is_ended_before_its_work_is_done_again(
+    database_dsn: str,
+) -> None:
+    """What the lost session was at may not be done by it as well: it is there once."""
+    name = new_id()
+    async with sabotaged(database_dsn, query_timeout_s=SHORT_S) as (engine, saboteur):
+        assert await commit_at_last(engine, [(new_world(name),)]) == [None]
+        saboteur.strikes.append(Strike.SLOWER)
+        with pytest.raises(EngineUnavailable) as caught:
+            await engine.commit([(tick(name, 1),)])
+        assert caught.value.in_doubt
+        assert await commit_at_last(engine, [(tick(name, 1),)]) == [None]
+    assert await world(database_dsn, name) == (1, 2)
+
+
+async def test_writer_whose_server_hangs_is_waited_for(database_dsn: str) -> None:
+    """A process of the server that does not heed its end keeps the lock: that is no other server.
+
+    Nothing is done as long as it may yet commit; what it did then counts.
+    """
+    name = new_id()
+    async with sabotaged(database_dsn, query_timeout_s=SHORT_S) as (engine, saboteur):
+        assert await commit_at_last(engine, [(new_world(name),)]) == [None]
+        saboteur.strikes.append(Strike.SLOWER)
+        with frozen(await writer_pid(engine)):
+            said = ""
+            for _ in range(3):
+                with pytest.raises(EngineUnavailable) as caught:
+                    await engine.commit([(tick(name, 1),)])
+                assert caught.value.in_doubt
+                said = str(caught.value)
+            assert "a lost session of this server" in said
+        assert await commit_at_last(engine, [(tick(name, 1),)]) == [None]
+    assert await world(database_dsn, name) == (1, 2)
+
+
+async def test_writer_that_waits_for_a_lock_is_ended(database_dsn: str) -> None:
+    """Somebody's lock on a table is a database that is away, and fills no server with sessions."""
+    name = new_id()
+    async with postgres_engine(database_dsn, query_timeout_s=SHORT_S) as engine:
+        assert await commit_at_last(engine, [(new_world(name),)]) == [None]
+        async with open_database(database_dsn, log=quiet_log()) as database:
+            holder = await database.connect(name="holder")
+            await holder.run(lambda session: session.execute("begin; lock table world"))
+            for _ in range(4):
+                with pytest.raises(EngineUnavailable):
+                    await engine.commit([(tick(name, 1),)])
+            writers = await run_script(database_dsn, lambda session: session.fetchval(WRITERS))
+            assert writers <= 2
+            await holder.aclose()
+        assert await commit_at_last(engine, [(tick(name, 1),)]) == [None]
+    assert await world(database_dsn, name) == (1, 2)
+
+
+async def test_writer_that_another_server_has_replaced_is_told_so(database_dsn: str) -> None:
+    """What was lost is no longer this server's where another has taken the lock meanwhile."""
+    async with (
+        postgres_engine(database_dsn, query_timeout_s=SHORT_S) as engine,
+        postgres_engine(database_dsn) as other,
+    ):
+        assert await commit_at_last(engine, [(new_world(new_id()),)]) == [None]
+        assert await kill(database_dsn) == 1
+        await other.open()
+        with pytest.raises(AlreadyServed, match="storage-writer"):
+            await commit_at_last(engine, [(new_world(new_id()),)])
+        assert await other.commit([(new_world(new_id()),)]) == [None]
+
+
+async def test_commit_that_waits_for_a_standby_is_not_answered_before(
+    postgres: PostgresServer, database_dsn: str
+) -> None:
+    """To end the session that waits has its commit stand here alone: that is not confirmed."""
+
+    async def follow(session: Session, standbys: str) -> None:
+        await session.execute(f"alter system set synchronous_standby_names = '{standbys}'")
+        await session.execute("select pg_reload_conf()")
+
+    name = new_id()
+    async with postgres_engine(database_dsn, query_timeout_s=SHORT_S) as engine:
+        assert await commit_at_last(engine, [(new_world(name),)]) == [None]
+        ticks = 0
+        try:
+            await run_script(postgres.dsn, lambda session: follow(session, "nobody"))
+            # Until the server has read of it.
+            with trio.fail_after(FOREVER_S), suppress(EngineUnavailable):
+                while True:
+                    ticks += 1
+                    await engine.commit([(tick(name, ticks),)])
+            for _ in range(3):
+                with pytest.raises(EngineUnavailable) as caught:
+                    await engine.commit([(tick(name, ticks),)])
+                assert caught.value.in_doubt
+        finally:
+            await run_script(postgres.dsn, lambda session: follow(session, ""))
+        assert await commit_at_last(engine, [(tick(name, ticks),)]) == [None]
+    assert await world(database_dsn, name) == (ticks, ticks + 1)
