@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
@@ -83,10 +82,12 @@ def create(
                 now=datetime.now(UTC),
             )
 
-        account = _run(config, username, work, May.MAKE)
-    click.echo(f"made {account.username} ({account.role}, {account.account_id})")
-    if one_time:
-        click.echo(f"one-time password: {password}")
+        def tell(account: Account) -> None:
+            click.echo(f"made {account.username} ({account.role}, {account.account_id})")
+            if one_time:
+                click.echo(f"one-time password: {password}")
+
+        _run(config, username, work, May.MAKE, tell=tell)
 
 
 @accounts.command()
@@ -124,9 +125,11 @@ def reset_password(username: str, config_file: Path | None) -> None:
                 connection, passwords, username, password, now=datetime.now(UTC)
             )
 
-        account = _run(config, username, work)
-    click.echo(f"{account.username} has another password now, and is logged out everywhere")
-    click.echo(f"one-time password: {password}")
+        def tell(account: Account) -> None:
+            click.echo(f"{account.username} has another password now, and is logged out everywhere")
+            click.echo(f"one-time password: {password}")
+
+        _run(config, username, work, tell=tell)
 
 
 @accounts.command()
@@ -171,17 +174,18 @@ def erase(username: str, config_file: Path | None, *, yes: bool) -> None:
     with expected_failures():
         config = read_config(config_file)
         # The database is not kept waiting for the answer.
-        meant = None if yes else ask(_run(config, username, find, changes=False))
+        meant = None if yes else ask(_run(config, username, find))
 
-        async def work(connection: Connection) -> None:
+        async def work(connection: Connection) -> Account:
             account_id = (meant or await find(connection)).account_id
-            gone = await operator.erase_account(
+            return await operator.erase_account(
                 connection, account_id, now=datetime.now(UTC), waiting=_say_that_it_waits
             )
-            # At once: Ctrl-C may have come too late, and is heeded next.
+
+        def tell(gone: Account) -> None:
             click.echo(f"{gone.username} is erased ({gone.account_id})")
 
-        _run(config, username, work, doing="erasing the account")
+        _run(config, username, work, doing="erasing the account", tell=tell)
 
 
 @accounts.command(name="list")
@@ -189,7 +193,7 @@ def erase(username: str, config_file: Path | None, *, yes: bool) -> None:
 def list_(config_file: Path | None) -> None:
     """List every account, the oldest first."""
     with expected_failures():
-        found = _run(read_config(config_file), "", operator.list_accounts, changes=False)
+        found = _run(read_config(config_file), "", operator.list_accounts)
     table = Table("username", "role", "state", "made", "account_id", box=None)
     for account in found:
         state = "suspended" if account.suspended else "active"
@@ -206,9 +210,11 @@ def _set_role(username: str, role: Literal["player", "admin"], config_file: Path
     async def work(connection: Connection) -> Account:
         return await operator.set_role(connection, username, role, now=datetime.now(UTC))
 
+    def tell(account: Account) -> None:
+        click.echo(f"{account.username} is {account.role} now")
+
     with expected_failures():
-        account = _run(read_config(config_file), username, work)
-    click.echo(f"{account.username} is {account.role} now")
+        _run(read_config(config_file), username, work, tell=tell)
 
 
 def _set_suspended(username: str, config_file: Path | None, *, suspended: bool) -> None:
@@ -219,9 +225,11 @@ def _set_suspended(username: str, config_file: Path | None, *, suspended: bool) 
             connection, username, suspended=suspended, now=datetime.now(UTC)
         )
 
+    def tell(account: Account) -> None:
+        click.echo(f"{account.username} is {'suspended' if suspended else 'active'} now")
+
     with expected_failures():
-        account = _run(read_config(config_file), username, work)
-    click.echo(f"{account.username} is {'suspended' if suspended else 'active'} now")
+        _run(read_config(config_file), username, work, tell=tell)
 
 
 def _say_that_it_waits() -> None:
@@ -235,9 +243,9 @@ def _run(
     may: May = May.USE,
     doing: str = "reaching the database",
     *,
-    changes: bool = True,
+    tell: Callable[[T], None] | None = None,
 ) -> T:
-    """Do ``work`` on the configured database; ``changes`` tells whether it changes anything.
+    """Do ``work`` on the configured database; where it changes something ``tell`` tells of it.
 
     Raises:
         Failure: the account is not as it would have to be; names ``username``.
@@ -246,8 +254,13 @@ def _run(
 
     async def connected() -> T:
         async with operator_connection(config, may) as (connection, _):
-            with perhaps_done() if changes else nullcontext():
+            if tell is None:
                 return await work(connection)
+            with perhaps_done():
+                done = await work(connection)
+            # At once: Ctrl-C may have come too late, and is heeded next.
+            tell(done)
+            return done
 
     try:
         with working(doing):

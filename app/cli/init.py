@@ -65,10 +65,7 @@ def init(config_file: Path | None, admin_name: str, *, no_admin: bool) -> None:
         command += f" --config {shlex.quote(str(config_file))}"
     click.echo(f"\nReady: start the server with '{command}'.")
     if first is not None:
-        click.echo(
-            f"\nLog in as {first.username} with the one-time password {first.password}\n"
-            "It is shown only now, and must be changed at the first login."
-        )
+        first.tell()
 
 
 def write_config(file: Path) -> bool:
@@ -128,6 +125,13 @@ class FirstAdmin:
     username: str
     password: str = field(repr=False)
 
+    def tell(self) -> None:
+        """Show the password, the only time."""
+        click.echo(
+            f"\nLog in as {self.username} with the one-time password {self.password}\n"
+            "It is shown only now, and must be changed at the first login."
+        )
+
 
 def init_database(config: Config, admin_name: str | None) -> FirstAdmin | None:
     """Make the database, or bring the one that is there up to date, and see to an operator.
@@ -149,8 +153,14 @@ def init_database(config: Config, admin_name: str | None) -> FirstAdmin | None:
                 first = await make_admin(config, connection, admin_name)
         return applied
 
-    with working("setting up the database"):
-        applied = run_interruptible(set_up)
+    try:
+        with working("setting up the database"):
+            applied = run_interruptible(set_up)
+    except BaseException:
+        # Ctrl-C, say, that came when the account was made.
+        if first is not None:
+            first.tell()
+        raise
     where = "at database.dsn" if config.database.dsn else f"in {config.storage.data_dir}"
     tell(made=bool(applied), what="database", where=where)
     if first is not None:

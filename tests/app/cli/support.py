@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING
 from tests import program
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Awaitable, Callable, Generator, Mapping
+    from types import ModuleType
+
+    import pytest
 
     from bench.serving import Process
 
@@ -140,3 +143,15 @@ def running_server(cwd: Path, *arguments: str, **settings: str) -> Generator[Run
             process.terminate()
             process.wait(TIMEOUT_S)
             guard.cancel()
+
+
+def interrupt_after(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str) -> None:
+    """Have Ctrl-C come when an asynchronous function of a module has done what it does."""
+    function: Callable[..., Awaitable[object]] = getattr(module, name)
+
+    async def then_interrupt(*arguments: object, **named: object) -> object:
+        done = await function(*arguments, **named)
+        os.kill(os.getpid(), signal.SIGINT)
+        return done
+
+    monkeypatch.setattr(module, name, then_interrupt)

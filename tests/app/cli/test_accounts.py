@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from click.testing import CliRunner, Result
 from actors.authx import operator
 from app.cli import accounts as command
 from app.cli import main
-from tests.app.cli.support import CHEAP, environment, run
+from tests.app.cli.support import CHEAP, environment, interrupt_after, run
 from tests.app.cli.support import command as command_line
 from tests.broken_line import broken_line
 
@@ -84,12 +85,24 @@ def test_accounts_create_makes_up_a_password_on_request() -> None:
     assert row("wilma")[1] == "admin"
 
 
+def test_accounts_that_are_interrupted_too_late_show_the_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ctrl-C that comes when a password has been made up does not keep it to itself."""
+    for name in ("create_account", "reset_password"):
+        interrupt_after(monkeypatch, operator, name)
+    for arguments in (("create", "wim", "--one-time"), ("reset-password", "wim")):
+        result = accounts(*arguments)
+        assert result.exit_code == 130
+        assert re.search(r"^one-time password: \S{24}$", result.output, re.MULTILINE)
+
+
 def test_accounts_create_takes_no_password_where_it_makes_one_up() -> None:
     """A password on standard input beside --one-time is wrong usage, and makes nothing."""
     result = create("winona", "--one-time")
     assert result.exit_code == 2
     assert "--one-time" in result.stderr
-    assert "wendy" not in accounts("list").output
+    assert "winona" not in accounts("list").output
 
 
 def test_accounts_create_asks_for_the_password_twice(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,12 +12,13 @@ import pytest
 import trio
 from click.testing import CliRunner
 
+from actors.authx import operator
 from actors.authx.passwords import Passwords
 from actors.authx.settings import AuthxSettings
 from actors.database.driver import open_database
 from app.cli import main
 from app.config import render_config
-from tests.app.cli.support import CHEAP
+from tests.app.cli.support import CHEAP, interrupt_after
 from tests.broken_line import broken_line
 from tests.postgres import quiet_log, reachable_directory
 
@@ -66,6 +67,16 @@ def test_init_makes_everything_once(monkeypatch: pytest.MonkeyPatch) -> None:
             assert told(output)[thing] == "found"
         assert not PASSWORD.search(output)
         assert Path("var/token.key").read_bytes() == key
+
+
+def test_init_that_is_interrupted_too_late_shows_the_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres: PostgresServer
+) -> None:
+    """Ctrl-C that comes when the operator's account has been made does not keep its password."""
+    monkeypatch.chdir(tmp_path)
+    interrupt_after(monkeypatch, operator, "create_account")
+    status, output, _ = initialise(HOLDFAST_DATABASE__DSN=postgres.create_database())
+    assert (status, len(PASSWORD.findall(output))) == (130, 1)
 
 
 def test_init_leaves_a_configuration_alone(
