@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import trio
 
 from actors.authx import account_store
-from actors.database.errors import DatabaseError
+from actors.database.errors import ConnectionLost, DatabaseError
 from actors.database.locks import ERASURE_LOCK
 from bus import Overloaded
 
@@ -174,6 +174,7 @@ async def erase_in_pieces(
 
     Raises:
         UnknownAccount: there is no such account.
+        ConnectionLost: ``started`` only where it may be removed all the same.
         DatabaseError: the database is away or fails.
     """
 
@@ -189,9 +190,9 @@ async def erase_in_pieces(
     async def execute(sql: str) -> str:
         return await connection.run(lambda session: session.execute(sql), timeout_s=timeout_s)
 
-    await execute("begin")
-    erased = False
+    erased = committing = False
     try:
+        await execute("begin")
         if not await fetch(_TAKE_TURN):
             waiting()
             while not await fetch(_TAKE_TURN):  # noqa: ASYNC110 - the other is of another process
@@ -199,8 +200,13 @@ async def erase_in_pieces(
         await execute(_BY_KEYS)
         version = await erase_settled(fetch, account_id, piece_rows=piece_rows)
         account = await connection.run(finish, timeout_s=timeout_s)
+        committing = True
         await execute("commit")
         erased = True
+    except ConnectionLost as lost:
+        lost.started = committing
+        raise
+    else:
         return account
     finally:
         if not erased:

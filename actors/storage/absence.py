@@ -15,36 +15,43 @@ if TYPE_CHECKING:
 
 _BACKOFF_FIRST_S: Final = 0.05
 _BACKOFF_MAX_S: Final = 1.0
+_ANOTHER_S: Final = 60.0
+"""More than a pause and the time that a statement is given."""
 
 
 class Absence:
     """The database as one worker knows it: away from a failure until it answers again.
 
-    The first failure is a warning; what follows it, at pauses that grow to a second, is no news.
+    The first failure is a warning; what follows it, at pauses that grow to a second, is no news. A
+    worker that has nothing to do does not ask: a failure long after the last is another first one.
     """
 
-    __slots__ = ("_log", "_pause_s", "_rng", "_since")
+    __slots__ = ("_began", "_failed", "_log", "_pause_s", "_rng")
 
     def __init__(self, rng: random.Random, log: FilteringBoundLogger) -> None:
         self._rng = rng
         self._log = log
         self._pause_s = _BACKOFF_FIRST_S
-        self._since: float | None = None
+        self._began: float | None = None
+        self._failed = 0.0
 
     async def wait(self, error: EngineUnavailable) -> None:
         """Wait before the database is asked again, twice as long as before, about."""
-        if self._since is None:
-            self._since = trio.current_time()
+        now = trio.current_time()
+        if self._began is None or now - self._failed > _ANOTHER_S:
+            self._began = now
+            self._pause_s = _BACKOFF_FIRST_S
             self._log.warning("database_away", reason=str(error), in_doubt=error.in_doubt)
         else:
             self._log.debug("database_still_away", reason=str(error), in_doubt=error.in_doubt)
+        self._failed = now
         pause_s, self._pause_s = self._pause_s, min(2 * self._pause_s, _BACKOFF_MAX_S)
         await trio.sleep(pause_s * self._rng.uniform(0.5, 1.0))
 
     def end(self) -> None:
-        """Take note of an answer."""
-        if self._since is not None:
-            seconds = trio.current_time() - self._since
+        """Take note of an answer; how long it was away is known to the last failure."""
+        if self._began is not None:
+            seconds = self._failed - self._began
             self._log.info("database_back", seconds=round(seconds, 1))
             self._pause_s = _BACKOFF_FIRST_S
-            self._since = None
+            self._began = None

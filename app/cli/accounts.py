@@ -72,15 +72,16 @@ def create(
         password = one_time_password(settings) if one_time else given
 
         async def work(connection: Connection) -> Account:
-            return await operator.create_account(
-                connection,
-                passwords,
-                username,
-                password,
-                role=role,
-                one_time=one_time,
-                now=datetime.now(UTC),
-            )
+            with perhaps_done():
+                return await operator.create_account(
+                    connection,
+                    passwords,
+                    username,
+                    password,
+                    role=role,
+                    one_time=one_time,
+                    now=datetime.now(UTC),
+                )
 
         def tell(account: Account) -> None:
             click.echo(f"made {account.username} ({account.role}, {account.account_id})")
@@ -121,9 +122,10 @@ def reset_password(username: str, config_file: Path | None) -> None:
         password = one_time_password(settings)
 
         async def work(connection: Connection) -> Account:
-            return await operator.reset_password(
-                connection, passwords, username, password, now=datetime.now(UTC)
-            )
+            with perhaps_done():
+                return await operator.reset_password(
+                    connection, passwords, username, password, now=datetime.now(UTC)
+                )
 
         def tell(account: Account) -> None:
             click.echo(f"{account.username} has another password now, and is logged out everywhere")
@@ -178,9 +180,10 @@ def erase(username: str, config_file: Path | None, *, yes: bool) -> None:
 
         async def work(connection: Connection) -> Account:
             account_id = (meant or await find(connection)).account_id
-            return await operator.erase_account(
-                connection, account_id, now=datetime.now(UTC), waiting=_say_that_it_waits
-            )
+            with perhaps_done():
+                return await operator.erase_account(
+                    connection, account_id, now=datetime.now(UTC), waiting=_say_that_it_waits
+                )
 
         def tell(gone: Account) -> None:
             click.echo(f"{gone.username} is erased ({gone.account_id})")
@@ -208,7 +211,8 @@ def _set_role(username: str, role: Literal["player", "admin"], config_file: Path
     """Give an account a role and tell of it."""
 
     async def work(connection: Connection) -> Account:
-        return await operator.set_role(connection, username, role, now=datetime.now(UTC))
+        with perhaps_done():
+            return await operator.set_role(connection, username, role, now=datetime.now(UTC))
 
     def tell(account: Account) -> None:
         click.echo(f"{account.username} is {account.role} now")
@@ -221,9 +225,10 @@ def _set_suspended(username: str, config_file: Path | None, *, suspended: bool) 
     """Suspend an account or let it in again, and tell of it."""
 
     async def work(connection: Connection) -> Account:
-        return await operator.set_suspended(
-            connection, username, suspended=suspended, now=datetime.now(UTC)
-        )
+        with perhaps_done():
+            return await operator.set_suspended(
+                connection, username, suspended=suspended, now=datetime.now(UTC)
+            )
 
     def tell(account: Account) -> None:
         click.echo(f"{account.username} is {'suspended' if suspended else 'active'} now")
@@ -245,7 +250,7 @@ def _run(
     *,
     tell: Callable[[T], None] | None = None,
 ) -> T:
-    """Do ``work`` on the configured database; where it changes something ``tell`` tells of it.
+    """Do ``work`` on the configured database, and ``tell`` of it.
 
     Raises:
         Failure: the account is not as it would have to be; names ``username``.
@@ -254,12 +259,10 @@ def _run(
 
     async def connected() -> T:
         async with operator_connection(config, may) as (connection, _):
-            if tell is None:
-                return await work(connection)
-            with perhaps_done():
-                done = await work(connection)
+            done = await work(connection)
             # At once: Ctrl-C may have come too late, and is heeded next.
-            tell(done)
+            if tell is not None:
+                tell(done)
             return done
 
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from actors.authx.erasure import erase_account, erase_in_pieces
 from actors.authx.errors import UnknownAccount
 from actors.authx.usernames import parse_username
 from actors.database.driver import open_database
+from actors.database.errors import ForeignKeyViolation
 from bus import Overloaded
 from tests.postgres import quiet_log
 
@@ -251,6 +253,45 @@ async def test_erasure_beside_which_nothing_is_written_looks_for_nothing(
     assert settled == [""] * (len(settled) - 1) + [account_id]
     assert await connection.run(settled_of) == ""
     assert await rows_of(connection, account_id) == [0, 0, 0, 0]
+
+
+async def test_erasure_lets_no_inventory_begin_at_its_end(
+    database_dsn: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of an account that had none there was nothing to look for: nothing may come about then."""
+    new = NewAccount(str(uuid7()), parse_username("beginner"), "hash", "player", NOW)
+    await connection.run(account_store.insert_account(new))
+    erase_known = account_store.erase_known
+
+    async def begin_meanwhile(*arguments: Any, **named: Any) -> Any:
+        nursery.start_soon(begin)
+        with trio.fail_after(10):
+            while not begun.is_set() and not await looking.run(waits):  # noqa: ASYNC110 - a lock
+                await trio.sleep(0.01)
+        return await erase_known(*arguments, **named)
+
+    async def begin() -> None:
+        with suppress(ForeignKeyViolation):
+            await server.run(fill)
+        begun.set()
+
+    async def fill(session: Session) -> None:
+        async with session.transaction():
+            for sql in FILL[:2]:
+                await session.execute(sql, new.account_id, ROWS)
+
+    async def waits(session: Session) -> bool:
+        sql = "select exists (select from pg_locks where not granted)"
+        return bool(await session.fetchval(sql))
+
+    monkeypatch.setattr(account_store, "erase_known", begin_meanwhile)
+    begun = trio.Event()
+    async with open_database(database_dsn, log=quiet_log()) as database:
+        server, looking = [await database.connect(name=name) for name in ("server", "looking")]
+        async with trio.open_nursery() as nursery:
+            await erase(connection, new.account_id)
+            await begun.wait()
+    assert await rows_of(connection, new.account_id) == [0, 0, 0, 0]
 
 
 async def test_erasure_waits_for_another(database_dsn: str, connection: Connection) -> None:

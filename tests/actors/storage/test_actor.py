@@ -366,6 +366,24 @@ async def test_away_database_is_asked_by_readers_with_growing_pauses(
     assert events.count("database_away") == 1
 
 
+async def test_away_database_is_told_again_where_nobody_asked_for_long(
+    autojump_clock: MockClock,
+) -> None:
+    """A worker that had nothing to do between two absences takes them for two."""
+    engine = FlakyEngine()
+    async with running_storage(engine, StorageSettings(read_workers=1)) as running:
+        for _ in range(2):
+            engine.away = True
+            with pytest.raises(Overloaded):
+                await running.client.read(Read("world"))
+            engine.away = False
+            await trio.sleep(7_200)
+        await running.client.read(Read("world"))
+        assert running.events().count("database_away") == 2
+        [back] = [each for each in running.log.entries if each["event"] == "database_back"]
+        assert 2 <= back["seconds"] <= 4
+
+
 async def test_away_database_is_asked_with_growing_pauses(autojump_clock: MockClock) -> None:
     """The pauses between attempts grow to a second, with jitter, and never run hot."""
     engine = FlakyEngine()

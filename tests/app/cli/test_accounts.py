@@ -99,10 +99,10 @@ def test_accounts_that_are_interrupted_too_late_show_the_password(
 
 def test_accounts_create_takes_no_password_where_it_makes_one_up() -> None:
     """A password on standard input beside --one-time is wrong usage, and makes nothing."""
-    result = create("winona", "--one-time")
+    result = create("wilgard", "--one-time")
     assert result.exit_code == 2
     assert "--one-time" in result.stderr
-    assert "winona" not in accounts("list").output
+    assert "wilgard" not in accounts("list").output
 
 
 def test_accounts_create_asks_for_the_password_twice(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,15 +170,25 @@ def test_accounts_say_that_a_change_may_have_been_made(
     assert row(change[1])[1] == ("admin" if change[0] == "promote" else "player")
 
 
-def test_accounts_that_are_only_looked_at_cannot_have_been_changed(
-    monkeypatch: pytest.MonkeyPatch, database_dsn: str
+@pytest.mark.parametrize(
+    ("command", "at"),
+    [
+        (("list",), b"from accounts"),
+        (("erase", "wolf", "--yes"), b"from accounts"),
+        (("erase", "wolf", "--yes"), b"select version from inventories"),
+    ],
+)
+def test_accounts_cannot_have_been_changed_before_the_commit(
+    monkeypatch: pytest.MonkeyPatch, database_dsn: str, command: tuple[str, ...], at: bytes
 ) -> None:
-    """A list that breaks off leaves no doubt."""
-    with broken_line(database_dsn, b"from accounts") as dsn, monkeypatch.context() as patch:
+    """What only looks, or breaks off earlier, leaves no doubt."""
+    create("wolf")
+    with broken_line(database_dsn, at) as dsn, monkeypatch.context() as patch:
         patch.setenv("HOLDFAST_DATABASE__DSN", dsn)
-        result = accounts("list")
+        result = accounts(*command)
     assert result.exit_code == 1
     assert "may have been" not in result.stderr
+    assert row("wolf")[2] == "active"
 
 
 def test_accounts_erase_asks_first() -> None:
