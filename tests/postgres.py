@@ -13,7 +13,7 @@ import shutil
 import signal
 import tempfile
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -25,16 +25,17 @@ from structlog.testing import LogCapture
 from actors.database.cluster import Cluster
 from actors.database.driver import open_database
 from actors.database.embedded import embedded_postgres
+from actors.database.errors import DatabaseTimeout
 from actors.database.migrate import migrate
 from actors.database.processes import cluster_processes
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import AsyncGenerator, Generator
 
     from structlog.typing import FilteringBoundLogger
 
     from actors.database.driver import Script
-    from actors.database.session import T
+    from actors.database.session import Session, T
 
 TEST_SETTINGS = {
     "fsync": "off",
@@ -137,6 +138,31 @@ class PostgresServer:
             f"alter database {urlsplit(dsn).path[1:]} set default_transaction_read_only = {whether}"
         )
         await run_script(self.dsn, lambda session: session.execute(sql))
+
+    @asynccontextmanager
+    async def without_standby(self) -> AsyncGenerator[None]:
+        """Have every commit wait, for as long as the block lasts, for a standby that is away."""
+        try:
+            await self._follow("nobody")
+            async with open_database(self.dsn, log=quiet_log()) as database:
+                connection = await database.connect(name="test")
+                with suppress(DatabaseTimeout):
+                    while True:  # Until the server has read of it.
+                        await connection.run(_commit_something, timeout_s=1)
+            yield
+        finally:
+            await self._follow("")
+
+    async def _follow(self, standbys: str) -> None:
+        async def script(session: Session) -> None:
+            await session.execute(f"alter system set synchronous_standby_names = '{standbys}'")
+            await session.execute("select pg_reload_conf()")
+
+        await run_script(self.dsn, script)
+
+
+async def _commit_something(session: Session) -> None:
+    await session.execute("select pg_logical_emit_message(true, 'test', '')")
 
 
 @contextmanager

@@ -25,7 +25,7 @@ ERASURE_LOCK: Final = SERVER_LOCK + 2
 _LOCK_NOT_AVAILABLE = "55P03"
 
 _HOLDER = """
-select activity.pid, activity.application_name, activity.backend_start
+select activity.pid, activity.application_name, activity.backend_start, activity.wait_event
 from pg_locks as lock join pg_stat_activity as activity using (pid)
 where lock.locktype = 'advisory' and lock.granted and lock.objsubid = 1
   and lock.database = (select oid from pg_database where datname = current_database())
@@ -108,4 +108,6 @@ async def _describe(holder: Record | None, session: Session) -> str:
     since: datetime | None = holder["backend_start"]
     # Another role's is told to nobody.
     when = "" if since is None else f", since {since.isoformat(timespec='seconds')}"
-    return f"{message} ({who}{when})"
+    # It has done all else, and does not notice that its client has gone.
+    waiting = ", waiting for a standby" if holder["wait_event"] == "SyncRep" else ""
+    return f"{message} ({who}{when}{waiting})"

@@ -33,10 +33,10 @@ async def set_settings(raw: Any) -> None:
     """Tell a connection of asyncpg's; not when it is made, for poolers do not pass that on.
 
     The session of a host that fell silent ends within a minute, not after hours, and one whose
-    client has left it within a second, whatever it waits for, not when it has done its work: it
-    may hold the server lock, and each is one of ``max_connections``. PostgreSQL refuses the latter
-    on some systems other than Linux. Nothing is confirmed before it is on the disk; ``local`` and
-    the ``remote_...`` keep that promise too, and are the operator's choice.
+    client has left it within a second, not when it has done its work: it may hold the server lock,
+    and each is one of ``max_connections``. PostgreSQL refuses the latter on some systems other than
+    Linux, and a commit that waits for a standby heeds neither. Nothing is confirmed before it is on
+    the disk; ``local`` and the ``remote_...`` keep that promise too, and are the operator's choice.
     """
     await raw.execute(_SETTINGS)
 

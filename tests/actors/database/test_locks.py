@@ -13,6 +13,7 @@ import trio.testing
 from actors.database.driver import open_database
 from actors.database.errors import (
     AlreadyServed,
+    DatabaseTimeout,
     DatabaseUnavailable,
     StatementError,
     TransientError,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from actors.database.driver import Database
     from actors.database.session import Session
+    from tests.postgres import PostgresServer
 
 
 @asynccontextmanager
@@ -97,6 +99,23 @@ async def test_acquire_server_lock_tells_a_lock_from_what_else_passes(
         await first.run(acquire_server_lock)
         with pytest.raises(TransientError, match="lock timeout"):
             await second.run(lambda session: acquire_server_lock(session, patience_ms=10))
+
+
+async def test_acquire_server_lock_tells_of_a_holder_that_waits_for_a_standby(
+    postgres: PostgresServer, database_dsn: str
+) -> None:
+    """Such a session may be all that is left of a server, and is, however long that has gone."""
+    async with open_database(database_dsn, log=quiet_log()) as database:
+        first = await database.connect(name="storage-writer")
+        second = await database.connect(name="late")
+        await first.run(acquire_server_lock)
+        async with postgres.without_standby():
+            with pytest.raises(DatabaseTimeout):
+                await first.run(
+                    lambda session: session.execute("create table late ()"), timeout_s=0.5
+                )
+            with pytest.raises(AlreadyServed, match=r", waiting for a standby\)$"):
+                await second.run(lambda session: acquire_server_lock(session, patience_ms=10))
 
 
 async def test_acquire_server_lock_other_errors_pass(database_dsn: str) -> None:
