@@ -51,9 +51,9 @@ if TYPE_CHECKING:
 _REFUSALS = (UniqueViolation, ForeignKeyViolation, CheckViolation, StatementError)
 _ROUNDS_MAX = 2
 """Attempts to commit a batch as a whole before its units are taken one by one."""
-_PATIENCE_MS = 2_000
-"""How long to wait for the lock, and half the query timeout at most: the session of a killed server
-may outlive it by a second, but one that is alive will not let go."""
+_PATIENCE_S = 2.0
+"""How long to wait for the lock: the session of a killed server may outlive it by a second, but one
+that is alive will not let go. After the start it is half the query timeout at most."""
 _KEEP_PLANS = """
 select set_config(name, value, false) from (values
     ('plan_cache_mode', 'force_generic_plan'),
@@ -104,7 +104,6 @@ class PostgresEngine:
         self._writer: Connection | None = None
         self._doubt: _Doubt | None = None
         self._mark: int | None = None
-        self._patience_ms = min(_PATIENCE_MS, int(query_timeout_s * 500))
         self._sessions: AbstractSet[Backend] = frozenset()
         self._idle_readers: list[Connection | None] = [None] * read_connections
         self._reader_slots = trio.CapacityLimiter(read_connections)
@@ -116,7 +115,7 @@ class PostgresEngine:
             AlreadyServed: another server holds the lock.
             DatabaseUnavailable: the database cannot be reached.
         """
-        await self._connected_writer()
+        await self._connected_writer(_PATIENCE_S, _PATIENCE_S + self._timeout_s)
 
     def forget(self) -> None:
         """See `Engine.forget`: the transaction in doubt was that of another batch."""
@@ -125,7 +124,8 @@ class PostgresEngine:
     async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
         """See `Engine.commit`."""
         try:
-            writer = await self._connected_writer()
+            patience_s = min(_PATIENCE_S, self._timeout_s / 2)
+            writer = await self._connected_writer(patience_s, self._timeout_s)
             if self._mark is None:
                 self._mark = await writer.run(_read_mark, timeout_s=self._timeout_s)
             settled = await self._settled(writer)
@@ -153,12 +153,14 @@ class PostgresEngine:
                 await connection.aclose()
         self._writer = None
 
-    async def _connected_writer(self) -> Connection:
+    async def _connected_writer(self, patience_s: float, timeout_s: float) -> Connection:
         """Give the writer's connection; a new one takes the server lock, and knows no mark."""
         if self._writer is None or self._writer.closed:
             connection = await self._database.connect(name="storage-writer")
             try:
-                await connection.run(self._take_lock, timeout_s=self._timeout_s)
+                await connection.run(
+                    lambda session: self._take_lock(session, patience_s), timeout_s=timeout_s
+                )
             except BaseException:
                 connection.terminate()
                 raise
@@ -166,11 +168,11 @@ class PostgresEngine:
             self._mark = None
         return self._writer
 
-    async def _take_lock(self, session: Session) -> None:
+    async def _take_lock(self, session: Session, patience_s: float) -> None:
         # Known before it waits for the lock: it may get that after it was given up.
         lost = await end_backends(session, self._sessions)
         self._sessions = {*lost, await own_backend(session)}
-        await acquire_server_lock(session, patience_ms=self._patience_ms, lost=lost)
+        await acquire_server_lock(session, patience_ms=int(patience_s * 1000), lost=lost)
         await session.execute(_KEEP_PLANS)
 
     async def _settled(self, writer: Connection) -> list[StorageError | None] | None:

@@ -10,7 +10,8 @@ import pytest
 import trio
 
 from actors.database.driver import open_database
-from actors.database.errors import AlreadyServed
+from actors.database.errors import AlreadyServed, ConnectionLost
+from actors.database.locks import acquire_server_lock
 from actors.storage.engine import EngineUnavailable
 from tests.actors.storage.conftest import postgres_engine
 from tests.actors.storage.support import FOREVER_S, new_id, new_world
@@ -20,6 +21,8 @@ from tests.postgres import frozen, quiet_log, run_script
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
+    from actors.database.driver import Connection
+    from actors.database.session import Session
     from actors.storage.engine import Unit
     from actors.storage.errors import StorageError
     from actors.storage.postgres import PostgresEngine
@@ -29,6 +32,10 @@ SHORT_S = 0.5
 WRITERS = """
 select count(*)::int from pg_stat_activity
 where application_name = 'holdfast storage-writer' and datname = current_database()
+"""
+SLEEPERS = """
+select count(*)::int from pg_stat_activity
+where wait_event = 'PgSleep' and datname = current_database()
 """
 
 
@@ -190,3 +197,31 @@ async def test_commit_that_waits_for_a_standby_is_not_answered_before(
                 assert caught.value.in_doubt
         assert await commit_at_last(engine, [(tick(name, 1),)]) == [None]
     assert await world(database_dsn, name) == (1, 2)
+
+
+async def test_writer_of_a_killed_server_is_outlived_however_short_a_query_may_take(
+    database_dsn: str,
+) -> None:
+    """A session at work notices after a second that its client has gone: a start waits for that."""
+
+    async def work(session: Session) -> None:
+        await acquire_server_lock(session)
+        await session.execute("select pg_sleep(60)")
+
+    async def work_until_killed(killed: Connection) -> None:
+        with pytest.raises(ConnectionLost):
+            await killed.run(work, timeout_s=60)
+
+    async with (
+        open_database(database_dsn, log=quiet_log()) as database,
+        postgres_engine(database_dsn, query_timeout_s=SHORT_S) as engine,
+        trio.open_nursery() as nursery,
+    ):
+        killed = await database.connect(name="killed")
+        nursery.start_soon(work_until_killed, killed)
+        with trio.fail_after(FOREVER_S):
+            while not await run_script(database_dsn, lambda session: session.fetchval(SLEEPERS)):
+                await trio.lowlevel.checkpoint()
+        killed.terminate()
+        await engine.open()
+        assert await engine.commit([(new_world(new_id()),)]) == [None]
