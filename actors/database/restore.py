@@ -14,6 +14,7 @@ from actors.database.backup import STALL_S, absolute, inspect_backup
 from actors.database.errors import BackupError, DatabaseError, DatabaseInUse
 from actors.database.locks import acquire_server_lock
 from actors.database.objects import SCHEMA, dropping, objects, ours
+from actors.database.session_settings import SETTINGS
 from actors.database.tools import Target, run_tool
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ async def _load(
     is set before the end is sent.
     """
     patience = f"set local lock_timeout = '{_LOCK_WAIT}'"
-    begin = "".join(f"{statement};\n" for statement in ("begin", patience, *clearing))
+    begin = "".join(f"{statement};\n" for statement in (SETTINGS, "begin", patience, *clearing))
     loaded: list[Outcome] = []
     read_or_ended = trio.Event()
 

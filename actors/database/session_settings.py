@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 OVERRIDDEN: Final = "synchronous_commit"
 """What of `risky_settings` no session of this program heeds."""
 
-_SETTINGS = """
+SETTINGS: Final = """
 select set_config(name, value, false) from (values
     ('tcp_keepalives_idle', '30'), ('tcp_keepalives_interval', '10'),
     ('tcp_keepalives_count', '3'), ('tcp_user_timeout', '60000')
@@ -22,6 +22,7 @@ union all
 select set_config('synchronous_commit', 'on', false)
 where current_setting('synchronous_commit') = 'off'
 """
+"""The statement that tells a session."""
 _RISKY = """
 select name from pg_settings
 where name in ('fsync', 'full_page_writes', 'synchronous_commit') and reset_val = 'off'
@@ -38,7 +39,7 @@ async def set_settings(raw: Any) -> None:
     Linux, and a commit that waits for a standby heeds neither. Nothing is confirmed before it is on
     the disk; ``local`` and the ``remote_...`` keep that promise too, and are the operator's choice.
     """
-    await raw.execute(_SETTINGS)
+    await raw.execute(SETTINGS)
 
 
 async def risky_settings(session: Session) -> list[str]:

@@ -158,11 +158,21 @@ async def test_restore_does_not_wait_for_ever_for_a_lock(
     assert len((await contents(world_dsn))["accounts"]) == 500
 
 
-async def waiting(dsn: str) -> None:
-    """Wait until somebody waits for a lock."""
-    waits = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
+async def have_set(dsn: str, setting: str) -> None:
+    """Have all sessions of a database begin with a setting, as the server of somebody else's."""
+
+    async def script(session: Session) -> None:
+        name = await session.fetchval("select current_database()")
+        await session.execute(f"alter database {name} set {setting}")
+
+    await run_script(dsn, script)
+
+
+async def waiting(dsn: str, *, whether: bool = True) -> None:
+    """Wait until somebody waits for a lock, or nobody any more."""
+    waits = "select count(*) > 0 from pg_stat_activity where wait_event_type = 'Lock'"
     with trio.fail_after(20):
-        while not await run_script(dsn, lambda session: session.fetchval(waits)):
+        while await run_script(dsn, lambda session: session.fetchval(waits)) is not whether:
             await trio.lowlevel.checkpoint()
 
 
@@ -205,6 +215,46 @@ async def test_restore_cancelled_while_a_server_is_frozen_ends_at_once(
             scope.cancel()
             with trio.fail_after(5):
                 await over.wait()
+
+
+async def test_restore_cancelled_while_it_waits_leaves_no_session(
+    world_dsn: str, file: Path
+) -> None:
+    """What waits for a lock ends with the command, not when it has got that: others wait behind."""
+    await have_set(world_dsn, "client_connection_check_interval = 0")
+    scope = trio.CancelScope()
+
+    async def bring_for_a_while() -> None:
+        with scope:
+            await bring(world_dsn, file, replace=True)
+
+    async with locked(world_dsn):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(bring_for_a_while)
+            await waiting(world_dsn)
+            scope.cancel()
+        await waiting(world_dsn, whether=False)
+
+
+async def test_restore_waits_for_the_disk(world_dsn: str, file: Path) -> None:
+    """A role or database that is told not to is overruled, as everywhere."""
+
+    async def settle(session: Session) -> None:
+        await session.execute(
+            """
+            create schema guard;
+            create function guard.look() returns event_trigger language plpgsql as $$ begin
+                if current_setting('synchronous_commit') = 'off' then
+                    raise exception 'it waits for no disk';
+                end if;
+            end $$;
+            create event trigger looking on ddl_command_start execute function guard.look();
+            """
+        )
+
+    await have_set(world_dsn, "synchronous_commit = off")
+    await run_script(world_dsn, settle)
+    await bring(world_dsn, file, replace=True)
 
 
 async def test_restore_of_a_restored_world_is_the_same(
