@@ -6,6 +6,7 @@ import os
 import re
 import signal
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 _ANALYZE_S: Final = 600.0
 _LOCK_WAIT: Final = "30s"
 _PROBE_S: Final = 0.5
+_ENDING_S: Final = 2.0
+"""How long a commit under way is waited for where the restore is cancelled: mostly it is done."""
 _LOADING: Final = re.compile(r'processing data for table "(?:public\.)?(?P<table>[^"]+)"')
 
 # What psql gets behind a backup: it says so on standard error when all before that is done, and
@@ -64,7 +67,8 @@ async def restore(
     that is there goes, in the same transaction in which the other comes. ``on_progress`` is told
     the table that is being read, and the bytes of the file. Cancelled or failed, also because the
     database has not answered for ``stall_s``, it is what it was; where that happens while it
-    commits nobody knows, and an error says so. What is committed is no failure any more.
+    commits nobody knows, and an error says so, or the log if it was cancelled. What is committed is
+    no failure any more: cancelled then it returns, or the log says that it is done.
 
     Raises:
         AlreadyServed: a server is at work on the database.
@@ -85,28 +89,46 @@ async def restore(
 
     watch = _Watch(connection, stall_s)
     outcomes: list[Outcome] = []
-    committing = trio.Event()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(watch.run, nursery.cancel_scope)
-        try:
-            outcomes += await _load(file, target, clearing, take, committing)
-        except BaseException:
-            # A probe under way would be waited for.
-            connection.terminate()
-            raise
-        nursery.cancel_scope.cancel()
-    if not outcomes:
-        raise _failed(file, watch.lost or "", in_doubt=committing.is_set())
+    commit = _Commit()
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch.run, nursery.cancel_scope)
+            try:
+                outcomes += await _load(file, target, clearing, take, commit)
+            except BaseException:
+                # A probe under way would be waited for.
+                connection.terminate()
+                raise
+            nursery.cancel_scope.cancel()
+    except BaseException:
+        if commit.asked:
+            log.warning("restore_interrupted", took_effect="yes" if commit.done else "unknown")
+        raise
+    if not outcomes and not commit.done:
+        raise _failed(file, watch.lost or "", in_doubt=commit.asked)
     for outcome in outcomes:
         if outcome.status != 0:
-            in_doubt = committing.is_set() and outcome.status != _REFUSED
+            in_doubt = commit.asked and outcome.status != _REFUSED
             raise _failed(file, outcome.complaint, in_doubt=in_doubt)
-    # Without statistics the first queries would be slow.
+    await _analyze(connection, log)
+    return info
+
+
+async def _analyze(connection: Connection, log: FilteringBoundLogger) -> None:
+    """Collect statistics, without which the first queries would be slow; cancelled or not."""
     try:
-        await connection.run(lambda session: session.execute("analyze"), timeout_s=_ANALYZE_S)
+        with trio.CancelScope(shield=True):
+            await connection.run(lambda session: session.execute("analyze"), timeout_s=_ANALYZE_S)
     except DatabaseError as error:
         log.warning("restore_not_analyzed", reason=str(error))
-    return info
+
+
+@dataclass(slots=True)
+class _Commit:
+    """How far the end of the transaction is: sent, and confirmed."""
+
+    asked: bool = False
+    done: bool = False
 
 
 def _failed(file: Path, reason: str, *, in_doubt: bool) -> BackupError:
@@ -123,17 +145,18 @@ async def _load(
     target: Target,
     clearing: Sequence[str],
     take: Callable[[str], None],
-    committing: trio.Event,
+    commit: _Commit,
 ) -> list[Outcome]:
     """Turn a backup into SQL and have it run, in a transaction that only its end commits.
 
-    Gives how the programs ended, first that which is the reason where both failed. ``committing``
-    is set before the end is sent.
+    Gives how the programs ended, first that which is the reason where both failed. Cancelled behind
+    the end, it gives psql a moment yet.
     """
     patience = f"set local lock_timeout = '{_LOCK_WAIT}'"
     begin = "".join(f"{statement};\n" for statement in (SETTINGS, "begin", patience, *clearing))
     loaded: list[Outcome] = []
-    read_or_ended = trio.Event()
+    read_or_ended, ended = trio.Event(), trio.Event()
+    ending = trio.CancelScope()
 
     def listen(line: str) -> None:
         if line == _READ:
@@ -143,21 +166,12 @@ async def _load(
     with os.fdopen(source, "rb") as reading, os.fdopen(sink, "wb", buffering=0) as writing:
 
         async def load(task_status: trio.TaskStatus[None]) -> None:
-            outcome = await run_tool(
-                "psql",
-                "--no-psqlrc",
-                "--quiet",
-                "--no-password",
-                "--set=ON_ERROR_STOP=1",
-                f"--dbname={target.dsn}",
-                "--file=-",
-                environment=target.environment,
-                stdin=reading.fileno(),
-                on_line=listen,
-                task_status=task_status,
-            )
-            loaded.append(outcome)
+            with ending:
+                outcome = await _psql(target, reading.fileno(), listen, task_status)
+                loaded.append(outcome)
+                commit.done = commit.asked and outcome.status == 0
             read_or_ended.set()
+            ended.set()
 
         async with trio.open_nursery() as nursery:
             await nursery.start(load)
@@ -180,11 +194,38 @@ async def _load(
                     await trio.to_thread.run_sync(writing.write, _SAY_READ.encode())
                     await read_or_ended.wait()
                     if not loaded:
-                        committing.set()
-                        await trio.to_thread.run_sync(writing.write, _COMMIT.encode())
+                        commit.asked = ending.shield = True
+                        # All before it is read: there is room for it.
+                        writing.write(_COMMIT.encode())
             writing.close()
+            try:
+                await ended.wait()
+            finally:
+                ending.deadline = trio.current_time() + _ENDING_S
     # Who reads ends whom it reads from: then its reason is the reason.
     return [*loaded, read] if read.status == -signal.SIGPIPE else [read, *loaded]
+
+
+async def _psql(
+    target: Target,
+    script: int,
+    on_line: Callable[[str], None],
+    task_status: trio.TaskStatus[None],
+) -> Outcome:
+    """Run what comes by a descriptor, until it ends or a statement fails."""
+    return await run_tool(
+        "psql",
+        "--no-psqlrc",
+        "--quiet",
+        "--no-password",
+        "--set=ON_ERROR_STOP=1",
+        f"--dbname={target.dsn}",
+        "--file=-",
+        environment=target.environment,
+        stdin=script,
+        on_line=on_line,
+        task_status=task_status,
+    )
 
 
 class _Watch:

@@ -55,8 +55,8 @@ def restore(file: Path, config_file: Path | None, *, force: bool) -> None:
 
     That is the embedded one, made where there is none, or the PostgreSQL of database.dsn. No server
     may be running on it. All of the backup is there in the end, or, after a failure, what was there
-    before; where the line breaks in the moment of the commit it says that nobody knows which. A
-    backup of an older version is brought up to date when the server starts.
+    before; where the line breaks in the moment of the commit, or Ctrl-C comes then, it says what is
+    known of that. A backup of an older version is brought up to date when the server starts.
     """
     with expected_failures():
         config = read_config(config_file)

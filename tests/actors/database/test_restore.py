@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+import trio.testing
 from structlog.testing import LogCapture
 
 from actors.database import restore as module
@@ -459,6 +460,85 @@ async def test_restore_whose_commit_is_not_answered_says_that_nobody_knows(
     with broken_line(empty_dsn, b"commit;") as dsn, failed:
         await bring(dsn, file)
     assert await contents(empty_dsn) == await contents(world_dsn)
+
+
+@pytest.mark.parametrize(("ending_s", "told"), [(0.1, "unknown"), (60, "yes")])
+async def test_restore_cancelled_while_it_commits_says_what_became_of_it(
+    postgres: PostgresServer,
+    world_dsn: str,
+    empty_dsn: str,
+    file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ending_s: float,
+    told: str,
+) -> None:
+    """A commit that comes to its end in a moment is waited for; else nobody knows."""
+    monkeypatch.setattr(module, "_ENDING_S", ending_s)
+    log, scope, over = LogCapture(), trio.CancelScope(), trio.Event()
+    commits = """
+    select count(*) from pg_stat_activity
+    where wait_event = 'SyncRep' and datname = current_database()
+    """
+
+    async def bring_for_a_while() -> None:
+        with scope:
+            await bring(empty_dsn, file, log=log)
+        over.set()
+
+    async def bring_and_cancel() -> None:
+        async with postgres.without_standby():
+            nursery.start_soon(bring_for_a_while)
+            with trio.fail_after(20):
+                while not await run_script(empty_dsn, lambda session: session.fetchval(commits)):
+                    await trio.lowlevel.checkpoint()
+            scope.cancel()
+            if told == "unknown":
+                await over.wait()
+
+    async with trio.open_nursery() as nursery:
+        await bring_and_cancel()
+    assert scope.cancelled_caught
+    assert [(each["event"], each["took_effect"]) for each in log.entries] == [
+        ("restore_interrupted", told)
+    ]
+    assert await contents(empty_dsn) == await contents(world_dsn)
+
+
+@pytest.mark.parametrize("watched", [True, False])
+async def test_restore_cancelled_when_it_is_done_is_done(
+    world_dsn: str,
+    empty_dsn: str,
+    file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    watched: bool,
+) -> None:
+    """What is committed is told as that, or goes on to its end, also when Ctrl-C comes then."""
+    log, scope, load = LogCapture(), trio.CancelScope(), module._load
+
+    async def load_and_cancel(*arguments: object) -> list[Outcome]:
+        outcomes = await load(*arguments)  # type: ignore[arg-type]
+        scope.cancel()
+        with trio.CancelScope(shield=True):  # Until the island has handed it on.
+            await trio.testing.wait_all_tasks_blocked()
+        return outcomes
+
+    async def watch_nothing(*_arguments: object) -> None:
+        await trio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(module, "_load", load_and_cancel)
+    if not watched:
+        monkeypatch.setattr(module._Watch, "run", watch_nothing)
+    with scope:
+        await bring(empty_dsn, file, log=log)
+    assert scope.cancelled_caught
+    assert await contents(empty_dsn) == await contents(world_dsn)
+    told = [(each["event"], each["took_effect"]) for each in log.entries]
+    analyzed = "select last_analyze is not null from pg_stat_user_tables where relname = 'accounts'"
+    if watched:
+        assert told == [("restore_interrupted", "yes")]
+    else:
+        assert told == []
+        assert await run_script(empty_dsn, lambda session: session.fetchval(analyzed))
 
 
 async def test_restore_is_done_though_its_statistics_are_not(
