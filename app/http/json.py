@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 import msgspec
 
 from app.http.errors import FieldError, InvalidRequest, MalformedJson
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 T = TypeVar("T")
 
@@ -30,6 +33,7 @@ _STRUCTURE = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 # Where msgspec says the fault is: `$.a.b[0]`; `[...]` is any value of a map, and "`key` in" stands
 # before the map where one of its names is at fault.
 _PLACE = re.compile(r" - at (`key` in )?`\$?\.?([^`]*)`\Z")
+_UNKNOWN = "Object contains unknown field `"
 _NAMED_FIELD = re.compile(r"^Object (?:missing required|contains unknown) field `(.*)`", re.DOTALL)
 
 
@@ -52,7 +56,7 @@ def convert(value: object, type_: type[T]) -> T:
     try:
         return msgspec.convert(value, type_, strict=True)
     except msgspec.ValidationError as error:
-        fault = field_error(str(error))
+        fault = field_error(str(error), _members_of(value))
         raise InvalidRequest(_named_in_map(fault, value, type_)) from None
 
 
@@ -83,12 +87,15 @@ def parse(body: bytes) -> object:
     return value
 
 
-def field_error(message: str) -> FieldError:
+def field_error(message: str, members: Container[str] = ()) -> FieldError:
     """Take msgspec's message apart into the field at fault and what is wrong with it.
 
-    It does not say which value of a map is at fault: that is ``map.*``.
+    It does not say which value of a map is at fault: that is ``map.*``. ``members`` are the names
+    in the value itself: an unknown one of them may look as if a place stood behind it.
     """
     place = _PLACE.search(message)
+    if message.startswith(_UNKNOWN) and message[len(_UNKNOWN) : -1] in members:
+        place = None
     field = place[2].replace("[...]", ".*").removeprefix(".") if place else ""
     text = message[: place.start()] if place else message
     if place and place[1]:
@@ -105,15 +112,19 @@ def _named_in_map(fault: FieldError, value: object, type_: type) -> FieldError:
     Of a map that is a member of ``value`` itself; others keep it.
     """
     field, star, rest = fault.field.partition(".*")
-    members = cast("dict[str, object]", value).get(field) if isinstance(value, dict) else None
-    if star and isinstance(members, dict):
-        for name, member in cast("dict[str, object]", members).items():
+    if star:
+        for name, member in _members_of(_members_of(value).get(field)).items():
             try:
                 msgspec.convert({field: {name: member}}, type_, strict=True)
             except msgspec.ValidationError as error:
                 if field_error(str(error)) == fault:
                     return FieldError(f"{field}.{name}{rest}", fault.message)
     return fault
+
+
+def _members_of(value: object) -> dict[str, object]:
+    """Give an object's members; what is none has none."""
+    return cast("dict[str, object]", value) if isinstance(value, dict) else {}
 
 
 def _too_deep(body: bytes) -> bool:

@@ -260,6 +260,7 @@ def test_convert_names_one_of_several_faults() -> None:
 class Parcel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A body with a map in it, as those of transfers and grants are."""
 
+    to: str
     resources: dict[Annotated[str, msgspec.Meta(min_length=1)], Annotated[int, msgspec.Meta(ge=1)]]
 
 
@@ -268,27 +269,27 @@ class Parcel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     [
         (
             Parcel,
-            {"resources": {"": 1}},
+            {"to": "b", "resources": {"": 1}},
             FieldError("resources", "a name in it is wrong: Expected str of length >= 1"),
         ),
         (
             Parcel,
-            {"resources": {"ore": 1, "wood": 0, "a.*": -1}},
+            {"to": "b", "resources": {"ore": 1, "wood": 0, "a.*": -1}},
             FieldError("resources.wood", "Expected int >= 1"),
         ),
         (
             Parcel,
-            {"resources": {"ore": 1, "a.*": -1}},
+            {"to": "b", "resources": {"ore": 1, "a.*": -1}},
             FieldError("resources.a.*", "Expected int >= 1"),
         ),
         (
             Parcel,
-            {"resources": {"wood": "x"}},
+            {"to": "b", "resources": {"wood": "x"}},
             FieldError("resources.wood", "Expected int, got str"),
         ),
         (
             Parcel,
-            {"resources": {"wood": 1}, "resources.*": 1},
+            {"to": "b", "resources": {"wood": 1}, "resources.*": 1},
             FieldError("resources.*", "Object contains unknown field resources.*"),
         ),
         (dict[str, Order], {"a": {}}, FieldError("*.asset", "Object missing required field asset")),
@@ -300,6 +301,15 @@ def test_field_error_names_the_map_at_fault(type_: Any, value: Any, error: Field
     with pytest.raises(InvalidRequest) as refusal:
         convert(value, type_)
     assert refusal.value.errors == (error,)
+
+
+def test_a_name_that_looks_like_a_place_is_told_as_the_name_it_is() -> None:
+    """The unknown field itself is named, and no map is looked through for it."""
+    name = "x` - at `$.resources[...]"
+    with pytest.raises(InvalidRequest) as refusal:
+        convert({name: 1, "to": "b", "resources": {"wood": 0}}, Parcel)
+    plain = name.replace("`", "")
+    assert refusal.value.errors == (FieldError(name, f"Object contains unknown field {plain}"),)
 
 
 def test_field_error_names_a_member_of_a_member() -> None:
