@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 DURATION_MAX_S: Final = 250_000_000_000
 """Seconds from today to some decades before the year 9999, with which the calendar ends."""
 
+_NO_TRANSFERS: Final = "there are no transfers: enabled is not true"
+
 
 def warnings_of(ruleset: Ruleset) -> tuple[Problem, ...]:
     """Return the warnings, in the order of the file's tables."""
@@ -76,16 +78,19 @@ def _queues(ruleset: Ruleset) -> Iterator[Problem]:
 
 def _transfers(ruleset: Ruleset) -> Iterator[Problem]:
     transfers = ruleset.transfers
-    if transfers.per_day_max is not None and not transfers.enabled:
-        yield Problem("transfers.per_day_max", "there are no transfers: enabled is not true")
+    if transfers.enabled:
+        return
+    if transfers.per_day_max is not None:
+        yield Problem("transfers.per_day_max", _NO_TRANSFERS)
+    # What is not stated is `reject` as well.
+    if transfers.overflow != "reject":
+        yield Problem("transfers.overflow", _NO_TRANSFERS)
 
 
 def _free(where: str, sheet: Sheet) -> Iterator[Problem]:
     """Name a unit that anybody may have any number of."""
     if sheet.kind == "unit" and not any(sheet.costs):
-        message = (
-            "one costs nothing: a price below 1 comes to 0, unless cost_rounding says otherwise"
-        )
+        message = "one costs nothing: no price is above 0 once it is rounded"
         yield Problem(f"{where}.cost", message)
 
 

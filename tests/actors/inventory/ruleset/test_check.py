@@ -63,9 +63,25 @@ def test_check_is_content_with_a_sound_ruleset(tmp_path: Path) -> None:
             "there are no transfers: enabled is not true",
         ),
         (
+            mine() + "[transfers]\noverflow = 'hold'\n",
+            "transfers.overflow",
+            "there are no transfers: enabled is not true",
+        ),
+        (
             mine() + "[units.imp]\ncost = { gold = 0.4 }\nduration = 1\n",
             "units.imp.cost",
-            "one costs nothing: a price below 1 comes to 0, unless cost_rounding says otherwise",
+            "one costs nothing: no price is above 0 once it is rounded",
+        ),
+        (
+            mine() + "[units.imp]\ncost = { gold = 0 }\ncost_rounding = 'ceil'\nduration = 1\n",
+            "units.imp.cost",
+            "one costs nothing: no price is above 0 once it is rounded",
+        ),
+        (
+            mine()
+            + "[units.imp]\ncost = { gold = 4 }\ncost_rounding = 'nearest 10'\nduration = 1\n",
+            "units.imp.cost",
+            "one costs nothing: no price is above 0 once it is rounded",
         ),
         (
             mine(cost_growth="20"),
