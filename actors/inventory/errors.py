@@ -174,7 +174,14 @@ class TransferReturned(InventoryError):
 
 
 class InvalidAmount(InventoryError):
-    """An amount is no strict integer, or out of bounds; the message says which."""
+    """An amount is no strict integer, or out of bounds; the message says which.
+
+    ``name`` is the one whose amount it is, empty where there is none at all.
+    """
+
+    def __init__(self, message: str, name: str = "") -> None:
+        super().__init__(message)
+        self.name = name
 
 
 class NoRoom(InventoryError):

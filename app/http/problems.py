@@ -114,6 +114,12 @@ def _invalid_field(name: str) -> Callable[[Exception], Problem]:
     return lambda error: _invalid_request(http.InvalidRequest(http.FieldError(name, str(error))))
 
 
+def _invalid_amount(error: inventory.InvalidAmount) -> Problem:
+    """Map to a 422 about what a transfer carries; the endpoint of grants says its own."""
+    name = f"resources.{error.name}" if error.name else "resources"
+    return _invalid_field(name)(error)
+
+
 def _invalid_request(error: http.InvalidRequest) -> Problem:
     count = len(error.errors)
     detail = "1 field is not valid" if count == 1 else f"{count} fields are not valid"
@@ -231,7 +237,7 @@ _MAPPERS: Mapping[type[BaseException], Callable[[Any], Problem]] = MappingProxyT
         inventory.MaxLevel: _max_level,
         inventory.InvalidCount: _invalid_field("count"),
         inventory.ForecastTooFar: _invalid_field("seconds"),
-        inventory.InvalidAmount: _invalid_field("resources"),
+        inventory.InvalidAmount: _invalid_amount,
         inventory.TransfersDisabled: _plain("transfers-disabled"),
         inventory.UnknownReceiver: _fixed("unknown-account", "there is no such account"),
         inventory.UnknownTransfer: _plain("unknown-transfer"),

@@ -256,7 +256,7 @@ def test_grant_is_made_once_with_its_reason(
 def test_refused_grant_is_told_in_its_dialog(operator: Operator, player: tuple[str, Api]) -> None:
     """What is missing or too much is told where it is, and nothing is granted."""
     name, theirs = player
-    operator.visitor.refusals.add(409)
+    operator.visitor.refusals.update({409, 422})
     operator.open_account(name)
     operator.ask_for("Grant")
     dialog = operator.visitor.page.get_by_role("dialog")
@@ -269,6 +269,9 @@ def test_refused_grant_is_told_in_its_dialog(operator: Operator, player: tuple[s
     operator.confirm("Grant", "a mistake")
     expect(dialog.get_by_role("alert")).to_contain_text("less than")
     operator.visitor.check("console-refused-grant")
+    dialog.get_by_label("Amount 1").fill("1000000000000001")
+    operator.confirm("Grant", "a mistake")
+    expect(dialog.locator(".grant-more .refusal")).to_contain_text("Gold must change by")
     operator.visitor.page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
     expect(operator.visitor.page.get_by_role("button", name="Grant\u2026")).to_be_focused()

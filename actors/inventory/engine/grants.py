@@ -69,7 +69,7 @@ def _check_changes(ruleset: Ruleset, changes: Mapping[str, int]) -> None:
             instances = ruleset.addresses.get(name, ())
             raise UnknownAsset(name, instances, what="resource or asset")
         if type(delta) is not int or not 1 <= abs(delta) <= AMOUNT_MAX:
-            raise InvalidAmount(f"{name} must change by an integer of 1 to {AMOUNT_MAX}")
+            raise InvalidAmount(f"{name} must change by an integer of 1 to {AMOUNT_MAX}", name)
 
 
 def _owned(draft: Draft, name: str) -> int:
@@ -85,7 +85,7 @@ def _check_bound(draft: Draft, name: str, amount: int) -> None:
     if rules is not None and rules.max_level is not None:
         bound = rules.max_level - pending_of(draft.orders, name)
     if amount > bound:
-        raise InvalidAmount(f"{name} cannot exceed {bound}")
+        raise InvalidAmount(f"{name} cannot exceed {bound}", name)
 
 
 def _set_owned(draft: Draft, owned: Mapping[str, int]) -> None:

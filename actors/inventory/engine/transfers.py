@@ -131,7 +131,7 @@ def check_resources(ruleset: Ruleset, resources: Mapping[str, int]) -> None:
         if name not in ruleset.resources:
             raise UnknownAsset(name, what="resource")
         if type(units) is not int or not 1 <= units <= AMOUNT_MAX:
-            raise InvalidAmount(f"{name} must be an integer from 1 to {AMOUNT_MAX}")
+            raise InvalidAmount(f"{name} must be an integer from 1 to {AMOUNT_MAX}", name)
 
 
 def _rooms(draft: Draft) -> dict[str, int]:

@@ -68,7 +68,8 @@ async def grant_assets(call: Call[GrantRequest, None]) -> Answer[GrantDetails]:
     except AccountGone as error:
         raise UnknownAccount from error
     except InvalidAmount as error:
-        raise InvalidRequest(FieldError("changes", str(error))) from error
+        name = f"changes.{error.name}" if error.name else "changes"
+        raise InvalidRequest(FieldError(name, str(error))) from error
     grant = _grant_details(granted.grant)
     return Answer(grant, OK, _REPLAYED) if granted.replayed else Answer(grant)
 

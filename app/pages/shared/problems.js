@@ -33,10 +33,10 @@ export function explain(error, own = {}) {
   return own[error.slug]?.(error.body) ?? KNOWN[error.slug] ?? sentence(error.message);
 }
 
-/** Refusals of single fields, by name. */
+/** Refusals of single fields, by name; a map's member (`changes.gold`) is told at the map. */
 export function fieldErrors(error) {
   const errors = error instanceof Problem ? (error.body.errors ?? []) : [];
-  return Object.fromEntries(errors.map(({ field, message }) => [field, sentence(message)]));
+  return Object.fromEntries(errors.map(({ field, message }) => [field.split(".")[0], sentence(message)]));
 }
 
 export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");

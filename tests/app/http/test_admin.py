@@ -173,6 +173,15 @@ async def test_grant_that_is_not_whole_is_422(body: Any) -> None:
     assert not world.asked_for(Grant)
 
 
+@pytest.mark.parametrize(("name", "field"), [("", "changes"), ("vat:1", "changes.vat:1")])
+async def test_change_that_is_refused_is_told_by_its_name(name: str, field: str) -> None:
+    """Of a grant's changes the one at fault is named; all of them where it is none of them."""
+    world = administered()
+    world.answers[Grant] = inventory.InvalidAmount("no", name)
+    response = await request(world, CALLS[2], ADMIN)
+    assert response.json()["errors"] == [{"field": field, "message": "no"}]
+
+
 @pytest.mark.parametrize(("verb", "suspended"), [("suspend", True), ("resume", False)])
 async def test_suspension_is_set_with_a_reason(verb: str, suspended: bool) -> None:
     """Suspending and resuming carry who did it and why."""

@@ -206,3 +206,11 @@ def test_problem_of_an_unknown_error_asks_for_a_log_line() -> None:
 def test_problem_kinds_are_all_used() -> None:
     """The catalogue holds nothing that is never answered."""
     assert {slug for *_, slug in ROWS} == set(PROBLEM_KINDS)
+
+
+@pytest.mark.parametrize(("name", "field"), [("", "resources"), ("ore", "resources.ore")])
+def test_amount_that_is_refused_is_told_by_its_name(name: str, field: str) -> None:
+    """Of a transfer's resources the one at fault is named; all of them where it is none of them."""
+    response = problem_of(inventory.InvalidAmount("no", name)).response()
+    body: dict[str, Any] = msgspec.json.decode(response.body)
+    assert body["errors"] == [{"field": field, "message": "no"}]

@@ -79,8 +79,9 @@ def test_grant_may_exceed_a_capacity_but_not_the_bound() -> None:
     assert whole(full)["metal"] == AMOUNT_MAX
     with pytest.raises(InvalidAmount):
         granted(full, metal=1)
-    with pytest.raises(InvalidAmount):
-        granted(granted(full, scout=AMOUNT_MAX), scout=1)
+    with pytest.raises(InvalidAmount) as refused:
+        granted(granted(full, scout=AMOUNT_MAX), crystal=1, scout=1)
+    assert refused.value.name == "scout"
 
 
 def test_grant_takes_any_part_of_what_a_refund_lifted_over_the_bound() -> None:
@@ -118,8 +119,9 @@ def test_grant_keeps_pending_levels_one_above_what_is_built() -> None:
 @pytest.mark.parametrize("delta", [0, True, 1.0, "5", AMOUNT_MAX + 1, -(10**30), None])
 def test_grant_refuses_what_is_no_change(delta: Any) -> None:
     """A change is a strict integer within bounds, other than none."""
-    with pytest.raises(InvalidAmount):
-        granted(begin(world()), metal=delta)
+    with pytest.raises(InvalidAmount) as refused:
+        granted(begin(world()), crystal=1, metal=delta)
+    assert refused.value.name == "metal"
 
 
 def test_grant_refuses_nothing_and_the_unknown() -> None:

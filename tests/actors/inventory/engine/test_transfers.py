@@ -85,16 +85,18 @@ def test_credit_that_fits_is_the_same_under_every_policy(overflow: Overflow) -> 
 @pytest.mark.parametrize("amount", [0, -1, AMOUNT_MAX + 1, 10**30, True, 1.0, "5"])
 def test_transfers_refuse_what_is_no_amount(amount: Any) -> None:
     """Quantities are strict positive integers within bounds, both ways."""
-    with pytest.raises(InvalidAmount):
-        send(begin(world()), metal=amount)
-    with pytest.raises(InvalidAmount):
+    with pytest.raises(InvalidAmount) as sent:
+        send(begin(world()), crystal=1, metal=amount)
+    with pytest.raises(InvalidAmount) as received:
         receive(begin(world()), "spill", {"metal": amount})
+    assert (sent.value.name, received.value.name) == ("metal", "metal")
 
 
 def test_transfers_refuse_nothing_and_the_unknown() -> None:
     """A transfer carries resources of the ruleset, at least one."""
-    with pytest.raises(InvalidAmount):
+    with pytest.raises(InvalidAmount) as refused:
         send(begin(world()))
+    assert refused.value.name == ""
     with pytest.raises(UnknownAsset, match=r"^the ruleset has no resource 'scout'$"):
         receive(begin(world()), "hold", {"scout": 1})
 
