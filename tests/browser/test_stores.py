@@ -141,6 +141,19 @@ def test_prerequisites_are_no_names_of_instances(
     expect(needs).to_have_text(["Vat level 2", "3 \u00d7 Barge"])
 
 
+def test_prerequisites_at_the_console_are_no_names_of_instances(
+    stores: Server, visit: Callable[..., Visitor]
+) -> None:
+    """An operator reads them in the same words."""
+    operator = Operator(visit(f"{stores.url}/console"))
+    operator.enter(make_operator(stores))
+    operator.visitor.open("Rules")
+    page = operator.visitor.page
+    page.get_by_role("navigation", name="Assets").get_by_role("link", name="Pump").click()
+    sheet = page.get_by_role("region", name="Pump", exact=True)
+    expect(sheet).to_contain_text("needs Vat level 2, 3 \u00d7 Barge")
+
+
 def test_no_more_units_are_offered_than_one_order_may_be_for(
     stores: Server, visit: Callable[..., Visitor]
 ) -> None:

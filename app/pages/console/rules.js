@@ -1,6 +1,7 @@
 // The rules that are in force: what each level costs, takes and gives, as a curve and a table.
 
 import { duration, h, number, plural, setAttr, setText, short, signed, token } from "../shared/dom.js";
+import { requiredIn } from "../shared/names.js";
 import { ceiling, figure } from "./figures.js";
 import { Plot } from "./plot.js";
 
@@ -58,8 +59,8 @@ function facts(ruleset) {
 }
 
 function sheet(context, asset) {
-  const { title, ruleset } = context;
-  const needs = Object.entries(asset.requires).map(([name, level]) => `${title(name)} ${level}`);
+  const { ruleset } = context;
+  const needs = Object.entries(asset.requires).map(([name, n]) => requiredIn(ruleset, name, n));
   const parts = [
     ruleset.queues[asset.queue]?.title,
     asset.instances?.length > 1 ? `${asset.instances.length} of them` : null,

@@ -2,8 +2,9 @@
 
 import { arrival, command, mayHaveArrived } from "../shared/api.js";
 import { duration, glyph, h, number, say, setAttr, setChildren, setText, short, token } from "../shared/dom.js";
+import { requiredIn } from "../shared/names.js";
 import { effects } from "./effects.js";
-import { explain, orderName, required } from "./words.js";
+import { explain, orderName } from "./words.js";
 import { dial, instancePicker, levelTable, stepper } from "./widgets.js";
 
 const STOPWATCH = "M10 4.5a6.5 6.5 0 1 0 0 13a6.5 6.5 0 1 0 0-13zM10 8v3.5M8 2h4";
@@ -110,7 +111,7 @@ export function card(context, asset) {
   }
 
   function need({ name, level, has, met }) {
-    const words = required(name, level, model);
+    const words = requiredIn(model.ruleset, name, level);
     const mark = h("span", { class: "tick", "aria-hidden": "true" }, met ? "✓" : "○");
     const state = met ? h("span", { class: "sr" }, ", met") : h("span", { class: "has" }, ` now ${number(has)}`);
     return h("li", { "data-met": met }, mark, h("span", {}, words), state);

@@ -1,6 +1,7 @@
 // Refusals and orders in words.
 
 import { number } from "../shared/dom.js";
+import { requiredIn } from "../shared/names.js";
 import { explain as explainPlainly } from "../shared/problems.js";
 
 const list = new Intl.ListFormat("en", { type: "conjunction" });
@@ -9,7 +10,7 @@ const amounts = (model, items) =>
   list.format(Object.entries(items).map(([name, n]) => `${number(n)} ${model.title(name)}`));
 
 const levels = (model, items) =>
-  list.format(Object.entries(items).map(([name, n]) => required(name, n, model)));
+  list.format(Object.entries(items).map(([name, n]) => requiredIn(model.ruleset, name, n)));
 
 const KNOWN = {
   "insufficient-resources": (body, model) => `Not enough: ${amounts(model, body.missing)} short.`,
@@ -32,10 +33,4 @@ export function explain(error, model) {
 export function orderName(order, model) {
   const title = model.title(order.asset);
   return order.count === undefined ? `${title}, level ${order.level}` : `${number(order.count)} × ${title}`;
-}
-
-/** How what has to be there first is called: "Woodcutter level 3" or "5 × Scout". */
-export function required(name, n, model) {
-  const title = model.title(name);
-  return model.assetOf(name)?.kind === "unit" ? `${number(n)} × ${title}` : `${title} level ${number(n)}`;
 }
