@@ -41,7 +41,7 @@ function stock(model, name, index) {
     setText(held, waiting === 0 ? "" : `+${short(waiting)} held`);
     held.hidden = waiting === 0;
     setText(rate, perHour === 0 ? "no income" : `${signed(perHour)}/h`);
-    setText(state, full ? "full" : filling(now + waiting, perHour, capacity));
+    setText(state, full ? "full" : filling(now, perHour, capacity));
     setAttr(node, "data-full", full);
     meter.hidden = capacity === null;
     if (capacity) meter.value = Math.min(1, now / capacity);
