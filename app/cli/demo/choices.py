@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from holdfast_client.types import Inventory, Ruleset, Tiered, Unit
 
 CROWD_COUNT = 2_000
-"""The most units that one order may be for, whatever unit it is."""
+"""The most units that one order may be for, where the server does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def anything_else(ruleset: Ruleset, inventory: Inventory, than: Choice) -> Choic
 
 def too_dear(ruleset: Ruleset, inventory: Inventory) -> Choice | None:
     """Choose something that is allowed and has room in its queue, but is not paid for."""
-    crowds = _units(ruleset, inventory.owned(), CROWD_COUNT)
+    crowds = _units(ruleset, inventory.owned(), in_crowds=True)
     return next(
         (
             each
@@ -88,7 +88,7 @@ def choices(ruleset: Ruleset, inventory: Inventory) -> Iterator[Choice]:
             level = owned.get(address, 0) + pending.count(address) + 1
             if level <= len(tiered.levels):
                 yield _level_choice(address, tiered, level)
-    yield from _units(ruleset, owned, 1)
+    yield from _units(ruleset, owned)
 
 
 def _level_choice(address: str, tiered: Tiered, level: int) -> Choice:
@@ -97,9 +97,12 @@ def _level_choice(address: str, tiered: Tiered, level: int) -> Choice:
     return Choice(address, row.cost, row.duration_seconds, tiered.refund, tiered.queue)
 
 
-def _units(ruleset: Ruleset, owned: Mapping[str, int], count: int) -> Iterator[Choice]:
-    """Offer ``count`` of each unit that is allowed."""
+def _units(
+    ruleset: Ruleset, owned: Mapping[str, int], *, in_crowds: bool = False
+) -> Iterator[Choice]:
+    """Offer one of each unit that is allowed, or as many as one order may be for."""
     for name, unit in ruleset.units.items():
+        count = (unit.count_max or CROWD_COUNT) if in_crowds else 1
         if unit.cost and _allows(unit.requires, ruleset, owned):
             cost = {resource: price * count for resource, price in unit.cost.items()}
             seconds = unit.duration_seconds * count

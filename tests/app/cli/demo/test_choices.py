@@ -92,6 +92,14 @@ def test_choices_of_what_is_too_dear_fall_back_on_a_crowd() -> None:
     assert too_dear(Ruleset("rules", "1"), inventory(100)) is None
 
 
+def test_choices_of_what_is_too_dear_take_as_many_as_the_server_says() -> None:
+    """A server that tells the most of one order is taken at its word."""
+    rules = Ruleset("rules", "1", units={"knight": Unit({"gold": 50}, 30, count_max=1_000_000)})
+    crowd = too_dear(rules, inventory(50 * WALKED_COUNT_MAX))
+    assert crowd is not None
+    assert crowd.body == OrderBody("knight", 1_000_000)
+
+
 def test_choices_of_what_is_too_dear_have_room_in_their_queue() -> None:
     """Where it is full the server says so first: an order that waits takes a place as well."""
     queues = {"yard": Queue(1, 0), "site": Queue(1, 1)}
