@@ -130,7 +130,8 @@ def _levels(scope: Scope, where: str, table: TechnologyTable, defaults: LeveledD
             named = [key] if table.max_level else [key, shortest]
             paid = all(each.startswith(("cost", "duration")) for each in named)
             zero = "" if paid else " (lists of effects begin at level 0)"
-            scope.report(f"{where}.{key}", f"a list for {length} levels, {other}{zero}")
+            levels = "level" if length == 1 else "levels"
+            scope.report(f"{where}.{key}", f"a list for {length} {levels}, {other}{zero}")
     return Levels(last, stated=table.max_level is not None or bool(lengths))
 
 

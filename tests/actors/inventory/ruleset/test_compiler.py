@@ -130,6 +130,12 @@ def test_compiler_levels(tmp_path: Path, keys: dict[str, str], last: int) -> Non
             "a list for 3 levels, but produces.gold for 2 (lists of effects begin at level 0)",
         ),
         (
+            {"cost": "{ gold = [1] }", "duration": "[1, 2]"},
+            "duration",
+            "a list for 2 levels, but cost.gold for 1",
+        ),
+        ({"duration": "[1]", "max_level": "2"}, "duration", "a list for 1 level, not 2"),
+        (
             {"cost": "{ gold = [1, 2, 3] }", "duration": "[1, 2]"},
             "cost.gold",
             "a list for 3 levels, but duration for 2",
