@@ -24,7 +24,7 @@ def test_page_carries_a_first_session(
     visitor.check(f"{look}-gate")
     visitor.sign_up()
     expect(page.get_by_role("heading", level=1, name="Buildings")).to_be_focused()
-    expect(visitor.card("woodcutter")).to_contain_text("Cottage 1")
+    expect(visitor.card("woodcutter")).to_contain_text("Cottage level 1")
 
     visitor.order("cottage")
     expect(page.get_by_role("progressbar", name="Progress of Cottage, level 1")).to_be_visible()
