@@ -34,7 +34,7 @@ _TOPIC_COUNTERS: Final = (
 
 
 class ProgramCollector(Collector):
-    """Gives every family that is named ``holdfast_…``, each as it is at that moment."""
+    """Gives every family that is named ``holdfast_…``; others may work between one and the next."""
 
     def __init__(self, sources: Sources, meters: Meters) -> None:
         self._sources = sources
@@ -42,14 +42,14 @@ class ProgramCollector(Collector):
         self._version = full_version()
 
     def collect(self) -> Iterator[Metric]:
-        """Read the families one by one."""
+        """Read the parts one by one, all families of a part at one moment, so that they agree."""
         sources, meters = self._sources, self._meters
         yield _build(self._version)
-        yield from _bus(sources.bus, meters.bus)
-        yield from _actors(sources)
-        yield from _storage(sources.storage, meters.storage)
-        yield from _world(sources)
-        yield from _http(meters.traffic)
+        yield from tuple(_bus(sources.bus, meters.bus))
+        yield from tuple(_actors(sources))
+        yield from tuple(_storage(sources.storage, meters.storage))
+        yield from tuple(_world(sources))
+        yield from tuple(_http(meters.traffic))
 
 
 def _build(version: str) -> Metric:

@@ -55,6 +55,13 @@ async def test_metrics_count_what_players_do(database_dsn: str) -> None:
     assert_consistent(after)
 
 
+async def test_metrics_add_up_while_commits_go_on(database_dsn: str) -> None:
+    """What is counted in two ways agrees also where a commit ends while the metrics are read."""
+    async with running(database_dsn, world__tick_ms="10") as server:
+        for _ in range(50):
+            assert_consistent(await server.scrape())
+
+
 def assert_consistent(scrape: Scrape) -> None:
     """Check what must be so of any scrape: totals that were counted in two ways agree."""
     committed = scrape.value("holdfast_storage_units_total", outcome="committed")
