@@ -115,11 +115,11 @@ async def test_changed_rules_settle_under_the_old_and_go_on_under_the_new(
         await world.look(BEN)
         await trio.sleep(10)
         await world.look(BEN)
-        changed_ms = engine.row("world", "town")["now_ms"]
+    changed_ms = engine.row("world", "town")["now_ms"]
     async with a_world(engine=engine, rules=ruleset(RICHER)) as world:
         await trio.sleep(10)
         await world.look(ANN)
-        second_ms = engine.row("world", "town")["now_ms"]
+    second_ms = engine.row("world", "town")["now_ms"]
     async with a_world(engine=engine, rules=ruleset(EVEN_RICHER)) as world:
         await trio.sleep(10)
         ann, ben = await world.look(ANN), await world.look(BEN)

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from actors.storage.errors import StorageError
     from actors.storage.operations import Row
 
-TICK_MS = 250
+TICK_MS = 1000
 
 TOWN = """
 title = "Town"
