@@ -17,39 +17,45 @@ LAYERS = ("bus", "actors", "app")
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A module of the project and what it imports, by full names."""
+    """A module of the project, and the full names of what it imports, wherever it does."""
 
     name: str
     path: Path
-    tree: ast.Module
-
-    def imports(self) -> Iterator[str]:
-        """Give the full name of everything imported, wherever the import stands."""
-        for node in ast.walk(self.tree):
-            match node:
-                case ast.Import():
-                    yield from (alias.name for alias in node.names)
-                case ast.ImportFrom(level=0, module=str(module)):
-                    yield from (f"{module}.{alias.name}" for alias in node.names)
-                case ast.ImportFrom():
-                    raise AssertionError(f"{self.path} has a relative import")
-                case _:
-                    pass
+    imports: tuple[str, ...]
 
     def imports_of(self, libraries: set[str]) -> set[str]:
         """Give those of ``libraries`` that it imports."""
-        return {name.partition(".")[0] for name in self.imports()} & libraries
+        return {name.partition(".")[0] for name in self.imports} & libraries
 
     def within(self, *packages: str) -> bool:
         """Tell whether it lies in one of these packages."""
         return any(self.name == each or self.name.startswith(f"{each}.") for each in packages)
 
 
-def read(path: Path) -> Module:
+def parse(path: Path) -> ast.Module:
     """Parse one file."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def read(path: Path) -> Module:
+    """Read one file; its tree is not kept, as every collection of garbage would look through it."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-    return Module(name, path, ast.parse(path.read_text(encoding="utf-8")))
+    return Module(name, path, tuple(imports(parse(path), path)))
+
+
+def imports(tree: ast.Module, path: Path) -> Iterator[str]:
+    """Give the full name of everything that a file imports, wherever the import stands."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import():
+                yield from (alias.name for alias in node.names)
+            case ast.ImportFrom(level=0, module=str(module)):
+                yield from (f"{module}.{alias.name}" for alias in node.names)
+            case ast.ImportFrom():
+                raise AssertionError(f"{path} has a relative import")
+            case _:
+                pass
 
 
 @cache

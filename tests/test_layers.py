@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sources import LAYERS, Module, modules, modules_of
+from tests.sources import LAYERS, imports, modules, modules_of, parse
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +43,7 @@ def test_layers_import_only_what_stands_to_their_left(layer: str) -> None:
         f"{module.name} imports {name}"
         for module in modules()
         if module.within(layer)
-        for name in module.imports()
+        for name in module.imports
         if name.partition(".")[0] in {*above, "tests"}
     ]
     assert upward == []
@@ -83,7 +83,7 @@ def test_layers_client_stands_alone() -> None:
     """The client can be installed without the server: three libraries and the standard one."""
     client = modules_of(CLIENT)
     assert client
-    imported = {name.partition(".")[0] for module in client for name in module.imports()}
+    imported = {name.partition(".")[0] for module in client for name in module.imports}
     assert imported - sys.stdlib_module_names == {CLIENT, *CLIENT_LIBRARIES}
 
 
@@ -93,7 +93,7 @@ def test_layers_bus_stands_alone() -> None:
         name.partition(".")[0]
         for module in modules()
         if module.within("bus")
-        for name in module.imports()
+        for name in module.imports
     } & {"msgspec", "structlog", *DATABASE_LIBRARIES, *HTTP_LIBRARIES, *COMMAND_LIBRARIES}
     assert foreign == set()
 
@@ -108,7 +108,7 @@ def test_layers_keep_the_rules_pure(package: str) -> None:
             impure += [f"{module.name} imports {x}" for x in module.imports_of(IMPURE_LIBRARIES)]
             impure += [
                 f"{module.name} awaits in line {node.lineno}"
-                for node in ast.walk(module.tree)
+                for node in ast.walk(parse(module.path))
                 if isinstance(node, asynchronous)
             ]
     assert impure == []
@@ -121,7 +121,7 @@ def test_layers_storage_and_authx_alone_reach_the_database() -> None:
         f"{module.name} imports {name}"
         for module in modules()
         if module.within("actors.inventory", "actors.ticker", "actors.supervisor", "bus")
-        for name in module.imports()
+        for name in module.imports
         if name.startswith(database)
     ]
     assert strangers == []
@@ -138,5 +138,4 @@ def test_layers_storage_and_authx_alone_reach_the_database() -> None:
 )
 def test_layers_see_every_form_of_import(tmp_path: Path, source: str, imported: str) -> None:
     """An import counts wherever it stands, also one for type checkers alone."""
-    module = Module("bus.x", tmp_path / "x.py", ast.parse(source))
-    assert imported in list(module.imports())
+    assert imported in list(imports(ast.parse(source), tmp_path / "x.py"))

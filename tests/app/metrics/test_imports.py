@@ -19,7 +19,7 @@ def test_library_is_imported_in_one_place(library: str, home: str) -> None:
 
 def test_registry_of_the_whole_process_is_not_used() -> None:
     """Each program has a registry of its own, so that two can run beside each other."""
-    names = {name for module in modules() for name in module.imports()}
+    names = {name for module in modules() for name in module.imports}
     assert "prometheus_client.REGISTRY" not in names
     assert "prometheus_client.registry.REGISTRY" not in names
     for forbidden in ("Counter", "Gauge", "Histogram", "Summary"):
