@@ -154,16 +154,14 @@ class PendingReply(Generic[T]):
         if self._waiter is not None:
             msg = "another task is waiting for this reply"
             raise trio.BusyResourceError(msg)
-        try:
-            if self._outcome is _NONE:
-                await self._park(timeout_s)
-            else:
-                await trio.lowlevel.checkpoint()
-        except BaseException:
-            self._outcome = _GIVEN_UP
-            raise
-        # An answer that was sent before this task ran is in time: `settle` has told the actor so.
-        outcome, self._outcome = self._outcome, _GIVEN_UP
+        if self._outcome is _NONE:
+            await self._park(timeout_s)
+            # One that was sent before this task ran is in time: `settle` has told the actor so.
+            outcome, self._outcome = self._outcome, _GIVEN_UP
+        else:
+            # This one is in time as well: no cancellation may lose it.
+            outcome, self._outcome = self._outcome, _GIVEN_UP
+            await trio.lowlevel.cancel_shielded_checkpoint()
         if outcome is _VALUE:
             self._replies.answered += 1
             answer: T = self._answer

@@ -191,6 +191,35 @@ async def test_pending_is_waited_for_by_one_task_once(bus: Bus, nursery: trio.Nu
         await pending.wait(5)
 
 
+async def test_answer_that_was_told_to_be_in_time_is_not_lost_to_a_cancellation(bus: Bus) -> None:
+    """Who cancels the asker after that cancels whatever it does next."""
+    reply, pending = bus.open_reply()
+    assert reply.send_nowait("in time") is True
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        assert await pending.wait(5) == "in time"
+    assert bus.statistics().replies.answered == 1
+
+
+async def test_answer_that_is_there_is_taken_once(bus: Bus, nursery: trio.Nursery) -> None:
+    """Of two who come for an answer that was given before, the second is told so."""
+    reply, pending = bus.open_reply()
+    reply.send_nowait("there")
+    got: list[object] = []
+
+    async def take() -> None:
+        try:
+            got.append(await pending.wait(5))
+        except trio.ClosedResourceError as error:
+            got.append(type(error))
+
+    nursery.start_soon(take)
+    nursery.start_soon(take)
+    await wait_all_tasks_blocked()
+    assert sorted(map(str, got)) == [str(trio.ClosedResourceError), "there"]
+    assert bus.statistics().replies.timed_out == 0
+
+
 async def test_errors_leave_no_garbage_in_a_circle(bus: Bus) -> None:
     """An error that was raised in the asker is freed as soon as nobody looks at it."""
     gc.collect()
