@@ -1,9 +1,9 @@
 """Supervision: a child nursery per actor, restarted by policy, escalating when that fails.
 
-Whatever an actor fails with is caught here. `Cancelled` is never caught: a group that holds it, or
-nothing else, passes through, and what is raised while cancelling ends the actor all the same, so
-that a cancellation is never mistaken for a crash. Many actors at once
-(one Inventory per account) run under a supervisor of their own whose failures do not escalate.
+An actor's `Exception` ends here, in a restart or as its policy says. A `Cancelled` passes, alone or
+in a group; what an actor raises once it has been cancelled is logged and restarts nothing, so that
+a cancellation is never mistaken for a crash. Many actors at once (one Inventory per account) run
+under a supervisor of their own, whose failures do not escalate.
 """
 
 from __future__ import annotations
@@ -88,11 +88,6 @@ class ActorStatus:
     policy: Restart
     since_s: float
     failure: str | None
-
-    @property
-    def permanent(self) -> bool:
-        """Whether it is always started again."""
-        return self.policy is Restart.PERMANENT
 
 
 class ActorNotReady(Exception):
@@ -337,6 +332,7 @@ class Supervisor:
             return None
         if trio.current_effective_deadline() == -math.inf:
             # It was told to end, and failed at that.
+            child.failure = _reason(failure)
             self._log.error("actor_failed", actor=child.name, exc_info=failure)
             await trio.lowlevel.checkpoint_if_cancelled()
         return failure

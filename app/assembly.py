@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from bus import Bus, Subscription
 
 STORAGE_REPLY_S: Final = 15.0
-"""A backstop for whoever asks Storage: it answers by itself long before."""
+"""A backstop for whoever asks Storage.
+
+It answers by itself before, unless a commit is in doubt or the database's own timeouts are longer.
+"""
 
 _SHUTDOWN: Final = Interest(Topic.SHUTDOWN)
 

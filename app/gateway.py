@@ -285,6 +285,6 @@ class Gateway:
     async def _ask(self, topic: Topic, message: object, key: str | None) -> Any:
         try:
             return await self._bus.ask(topic, message, key=key, timeout_s=self._reply_timeout_s)
-        except (trio.ClosedResourceError, trio.BrokenResourceError) as error:
-            # The bus is closing down, or nobody has ever subscribed.
+        except trio.ClosedResourceError as error:
+            # The bus is closing down.
             raise ActorStopped from error

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from actors.supervisor import ActorState
 from app.histogram import Histogram
 from app.http.traffic import ANSWER_BOUNDS_S
 from app.http.types.operations import (
@@ -130,7 +129,6 @@ class Overview:
     def _tree(self) -> ActorNode:
         states = self._sources.supervisor.states()
         children = [self._actor(name, status) for name, status in states.items()]
-        ready = all(each.state is ActorState.READY for each in states.values() if each.permanent)
         # This is read over HTTP: the front is there.
         front = ActorNode(
             name="http",
@@ -148,7 +146,7 @@ class Overview:
             name=PROGRAM,
             kind="program",
             policy=None,
-            state="ready" if ready else "restarting",
+            state="ready" if self._sources.supervisor.all_ready() else "restarting",
             restarts=sum(each.restarts for each in states.values()),
             since=self._started_at,
             failure=None,

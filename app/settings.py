@@ -150,7 +150,6 @@ def authx_settings(config: Config) -> AuthxSettings:
         attempt_window_seconds=auth.attempt_window_seconds,
         sessions_per_account_max=auth.sessions_per_account_max,
         database_connections=auth.database_connections,
-        connect_timeout_ms=config.database.connect_timeout_ms,
         shutdown_ms=config.shutdown.storage_ms,
     )
 

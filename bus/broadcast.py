@@ -190,7 +190,10 @@ class Bus:
             trio.BrokenResourceError: there is no subscription left at all.
         """
         await trio.lowlevel.checkpoint()
-        return await self._relay(message)
+        try:
+            return self.send_nowait(message)
+        except trio.WouldBlock:
+            return await self._send_in_slices(message)
 
     def open_reply(self) -> tuple[Reply[Any], PendingReply[Any]]:
         """Make a one-shot reply whose outcome this bus counts."""
@@ -320,12 +323,6 @@ class Bus:
             reply.close()
             raise
         return pending
-
-    async def _relay(self, message: Message) -> int:
-        try:
-            return self.send_nowait(message)
-        except trio.WouldBlock:
-            return await self._send_in_slices(message)
 
     async def _send_in_slices(self, message: Message) -> int:
         routes = self._state.routes[message.topic]

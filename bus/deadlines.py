@@ -32,11 +32,6 @@ class Deadlines:
         self._first = inf
         self._scope: trio.CancelScope | None = None
 
-    @property
-    def kept(self) -> bool:
-        """Whether `keep` runs, so that who is entered here is woken at its deadline."""
-        return self._scope is not None
-
     def enter(self, pending: PendingReply[Any], timeout_s: float, deadline: float) -> Lane | None:
         """Enter who begins to wait; None where nobody keeps the deadlines.
 

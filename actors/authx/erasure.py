@@ -18,6 +18,7 @@ import trio
 from actors.authx import account_store
 from actors.database.errors import ConnectionLost, DatabaseError
 from actors.database.locks import ERASURE_LOCK
+from actors.storage.snapshot import NIL_ID
 from bus import Overloaded
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _keyed() -> Iterator[tuple[str, str, tuple[str, ...]]]:
             _DELETE_TRANSFERS.format(side=side, other=other),
             _BLANK_TRANSFERS.format(side=side),
         )
-        yield "00000000-0000-0000-0000-000000000000", found, done
+        yield NIL_ID, found, done
 
 
 _KEYED: Final = tuple(_keyed())

@@ -51,7 +51,6 @@ class AuthxSettings:
     requests_in_flight_max: int = 256
 
     database_connections: int = 2
-    connect_timeout_ms: int = 2_000
     query_timeout_ms: int = 3_000
     reconnect_backoff_ms: int = 50
     reconnect_backoff_max_ms: int = 2_000

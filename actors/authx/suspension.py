@@ -16,6 +16,7 @@ from actors.database.errors import DatabaseError
 from actors.inventory.errors import AccountGone, InventoryError
 from actors.inventory.messages import Freeze, Thaw
 from actors.storage import StorageError
+from actors.storage.snapshot import NIL_ID
 from bus import BusError, Topic
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ union all
  order by account_id limit $2)
 order by account_id limit $2
 """
-_FIRST: Final = "00000000-0000-0000-0000-000000000000"
 
 _PAGE: Final = 200
 _REPLY_S: Final = 10.0
@@ -77,7 +77,7 @@ class Suspensions:
 
         One that fails keeps nobody else from standing still, or from going on.
         """
-        all_told, last = True, _FIRST
+        all_told, last = True, NIL_ID
         while True:
             try:
                 differences = await self._connections.run(_differences_after(last))

@@ -20,10 +20,9 @@ class DirectoryLock:
     the process nor, unlike a pid file, means anything after a ``kill -9``.
     """
 
-    __slots__ = ("_descriptor", "_path")
+    __slots__ = ("_descriptor",)
 
-    def __init__(self, path: Path, descriptor: int) -> None:
-        self._path = path
+    def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
     @classmethod
@@ -54,7 +53,7 @@ class DirectoryLock:
             # The disk is full, say.
             os.close(descriptor)
             raise DataDirectoryError(path.parent, error.strerror or str(error)) from error
-        return cls(path, descriptor)
+        return cls(descriptor)
 
     def release(self) -> None:
         """Give the lock up; the file stays, empty."""

@@ -214,7 +214,7 @@ class EmbeddedPostgres:
     async def _reap(self) -> None:
         process, self._process = self._process, None
         if process is not None:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + 0.5):
+            with trio.move_on_after(0.5, shield=True):
                 await process.wait()
 
     def _let_reach(self, user: ServerUser) -> None:

@@ -111,7 +111,7 @@ async def _end(process: trio.Process) -> None:
     """See to it that nothing of a program is left, cancelled or not."""
     if process.poll() is None:
         process.kill()
-    with trio.CancelScope(shield=True, deadline=trio.current_time() + _KILL_S):
+    with trio.move_on_after(_KILL_S, shield=True):
         await process.wait()
     await trio.aclose_forcefully(_stderr(process))
 

@@ -148,9 +148,9 @@ class Residents:
 
     async def wait_quiet(self) -> None:
         """Wait until no resident has anything in hand or waiting."""
+        await trio.lowlevel.checkpoint()
         while self._restless():
             await self._resting.park()
-        await trio.lowlevel.checkpoint()
 
     def _restless(self) -> bool:
         # From the most recently used on, where the busy ones are.

@@ -49,7 +49,8 @@ class StorageSettings:
 
     ``queue_max`` units (and as many queries) may wait; a commit takes up to
     ``batch_units_max``, and waits for them at most ``gather_seconds_max``. While the database is
-    away a unit waits at most ``wait_seconds_max``.
+    away, a unit that has waited ``wait_seconds_max`` is given up at the next attempt that fails;
+    one whose commit is in doubt is not.
     """
 
     queue_max: int = 4096
@@ -72,7 +73,6 @@ class StorageStatistics:
     units_failed: int
     units_waiting: int
     queries_waiting: int
-    batch_units_peak: int
     setbacks: int
 
 
@@ -90,10 +90,6 @@ class _Pending(Generic[W]):
     def fail(self, error: Exception) -> None:
         if self.reply is not None:
             self.reply.fail(error)
-
-    def drop(self) -> None:
-        if self.reply is not None:
-            self.reply.close()
 
     def answer(self, value: object) -> None:
         if self.reply is not None:
@@ -129,7 +125,7 @@ class Storage:
         self._query_came = trio.lowlevel.ParkingLot()
         self._draining = False
         self._has_begun = False
-        self._commits = self._committed = self._failed = self._batch_peak = 0
+        self._commits = self._committed = self._failed = 0
         self._setbacks = 0
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -139,9 +135,9 @@ class Storage:
         under way: that one ends within the engine's own deadline.
         """
         self._draining = False
-        # What an earlier run left behind was dropped: its outcome is unknown.
-        _drop_all(self._writes)
-        _drop_all(self._queries)
+        # What an earlier run left behind: its askers know that it had no outcome.
+        self._writes.clear()
+        self._queries.clear()
         try:
             with self._subscription.answering():
                 await self._begin()
@@ -155,8 +151,7 @@ class Storage:
                     self._unit_came.unpark_all()
                     self._query_came.unpark_all()
         finally:
-            with trio.CancelScope(shield=True) as closing:
-                closing.deadline = trio.current_time() + 1.0
+            with trio.move_on_after(1.0, shield=True):
                 await self._engine.aclose()
 
     async def _begin(self) -> None:
@@ -178,7 +173,6 @@ class Storage:
             units_failed=self._failed,
             units_waiting=len(self._writes),
             queries_waiting=len(self._queries),
-            batch_units_peak=self._batch_peak,
             setbacks=self._setbacks,
         )
 
@@ -297,7 +291,6 @@ class Storage:
 
     def _settle(self, batch: list[_Pending[Write]], outcomes: list[StorageError | None]) -> None:
         self._commits += 1
-        self._batch_peak = max(self._batch_peak, len(batch))
         for item, outcome in zip(batch, outcomes, strict=True):
             if outcome is None:
                 self._committed += 1
@@ -361,11 +354,6 @@ class Storage:
 
 def _first(waiting: deque[_Pending[W]], most: int) -> list[_Pending[W]]:
     return [waiting.popleft() for _ in range(min(most, len(waiting)))]
-
-
-def _drop_all(waiting: deque[_Pending[W]]) -> None:
-    while waiting:
-        waiting.popleft().drop()
 
 
 def _away() -> Overloaded:

@@ -15,7 +15,7 @@ STORAGE_KEY: Final = "storage"
 
 
 class StorageClient:
-    """Asks Storage and waits; ``timeout_s`` is a backstop, Storage answers by itself before."""
+    """Asks Storage and waits; ``timeout_s`` is a backstop for what Storage cannot tell in time."""
 
     __slots__ = ("_bus", "_timeout_s")
 

@@ -16,7 +16,8 @@ Unit = tuple["Operation", ...]
 class EngineUnavailable(Exception):
     """The database cannot be reached now; ``in_doubt`` where a commit's outcome is unknown.
 
-    The same batch is then given again: what was committed is not done twice.
+    A batch in doubt must be given again as it was, until its outcome is known: what was committed
+    is not done twice. Otherwise nothing was done, and any batch may follow.
     """
 
     def __init__(self, reason: str, *, in_doubt: bool = False) -> None:
@@ -37,7 +38,7 @@ class Engine(Protocol):
         """Make the units durable, each whole or not at all; one outcome for each.
 
         Raises:
-            EngineUnavailable: nothing is known to have been done; give the same batch again.
+            EngineUnavailable: nothing is known to have been done.
         """
         ...
 

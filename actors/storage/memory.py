@@ -34,7 +34,6 @@ class MemoryEngine:
             for column in table.columns
             if column.name in {table.key[0], "account_id"}
         }
-        self.commits = 0
 
     async def open(self) -> None:
         """Nothing to connect to."""
@@ -46,7 +45,6 @@ class MemoryEngine:
     async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
         """Apply each unit whole or not at all."""
         await trio.lowlevel.checkpoint()
-        self.commits += 1
         return [self._apply(unit) for unit in units]
 
     async def read(self, reads: Sequence[Read]) -> list[list[Row]]:

@@ -26,7 +26,7 @@ class Reading:
     async def __call__(self, session: Session) -> list[list[Row]]:
         """Give the rows of each read; raises what the statements raise."""
         answers: list[list[Row]] = [[] for _ in self._reads]
-        merged: dict[object, list[int]] = {}
+        merged: dict[tuple[str, object], list[int]] = {}
         for index, read in enumerate(self._reads):
             column = sql.mergeable(read)
             if column is None:
@@ -34,22 +34,22 @@ class Reading:
             else:
                 rest = tuple((k, v) for k, v in read.where.items() if k != column)
                 within = tuple(read.within.items())
-                shape = (read.table, column, rest, within, read.order_by, read.descending)
-                merged.setdefault(shape, []).append(index)
-        for indexes in merged.values():
-            await self._many(session, indexes, answers)
+                shape = (read.table, rest, within, read.order_by, read.descending)
+                merged.setdefault((column, shape), []).append(index)
+        for (column, _), indexes in merged.items():
+            await self._many(session, column, indexes, answers)
         return answers
 
     async def _single(self, session: Session, read: Read) -> list[Row]:
         statement, arguments = sql.select(read, self._tables[read.table])
         return [dict(row) for row in await session.fetch(statement, *arguments)]
 
-    async def _many(self, session: Session, indexes: list[int], answers: list[list[Row]]) -> None:
+    async def _many(
+        self, session: Session, column: str, indexes: list[int], answers: list[list[Row]]
+    ) -> None:
         first = self._reads[indexes[0]]
-        column = sql.mergeable(first)
-        if len(indexes) == 1 or column is None:
-            for index in indexes:
-                answers[index] = await self._single(session, self._reads[index])
+        if len(indexes) == 1:
+            answers[indexes[0]] = await self._single(session, first)
             return
         by_value: dict[object, list[int]] = {}
         for index in indexes:

@@ -104,7 +104,7 @@ class Pipeline:
             if bound.endpoint.limited:
                 self._gate.begin()
                 in_hand = True
-            call = await self._call(bound, request, path)
+            call = await self.admit(bound, request, path)
             answer = await bound.endpoint.handler(call)
             if bound.endpoint.etag is not None:
                 return _kept(bound.endpoint.etag(self._gateway), answer, request)
@@ -116,15 +116,6 @@ class Pipeline:
             if in_hand:
                 self._gate.end()
 
-    async def admit(
-        self, bound: Bound, request: HttpRequest, path: Mapping[str, str]
-    ) -> Call[Any, Any]:
-        """Check a request as `respond` does, for who answers it otherwise than at once.
-
-        Raises whatever it is to be refused with; see `refuse`.
-        """
-        return await self._call(bound, request, path)
-
     def refuse(self, error: Exception, request_id: str) -> HttpResponse:
         """Render an error as a problem, and log it where nobody foresaw it."""
         problem = problem_of(error)
@@ -132,10 +123,14 @@ class Pipeline:
             self._log.error("request_failed", request_id=request_id, exc_info=error)
         return problem.response()
 
-    async def _call(
+    async def admit(
         self, bound: Bound, request: HttpRequest, path: Mapping[str, str]
     ) -> Call[Any, Any]:
-        """Check everything about a request in the order in which a client would fix it."""
+        """Check everything about a request in the order in which a client would fix it.
+
+        For `respond`, and for who answers it otherwise than at once. Raises whatever it is to be
+        refused with; see `refuse`.
+        """
         endpoint = bound.endpoint
         identity = None
         if endpoint.auth is not Auth.NONE:

@@ -312,7 +312,7 @@ async def test_restarting_state_and_count_are_visible(
     assert not harness.supervisor.all_ready()
     await trio.sleep(10)
     status = harness.supervisor.states()["actor"]
-    assert (status.state, status.restarts, status.permanent) == (ActorState.READY, 1, True)
+    assert (status.state, status.restarts) == (ActorState.READY, 1)
     assert harness.events() == ["actor_started", "actor_restarted", "actor_started"]
     assert harness.events("actor_started")[-1]["restarts"] == 1
 
@@ -492,6 +492,7 @@ async def test_cancelled_actor_that_fails_in_its_cleanup_is_never_restarted() ->
     assert len(actor.began) == 1
     assert harness.events() == ["actor_started", "actor_failed"]
     assert harness.supervisor.restarts == 0
+    assert harness.supervisor.states()["actor"].failure == "Crash: while it was ending"
 
 
 async def test_cancelled_actor_with_cancelled_tasks_is_never_restarted() -> None:
@@ -679,7 +680,6 @@ async def test_status_tells_what_an_actor_failed_with_and_since_when(
     status = harness.supervisor.states()["phoenix"]
     assert (status.state, status.restarts) == (ActorState.READY, 1)
     assert status.policy is Restart.PERMANENT
-    assert status.permanent
     assert status.failure == "Crash: ready, then dead"
     assert 0 < status.since_s - began <= LIMITS.backoff_ms / 1000
     await harness.supervisor.start("steady", Scripted(live))
