@@ -28,8 +28,11 @@ so many of those one of everything."""
 
 @contextmanager
 def rare_collections() -> Generator[None]:
-    """Freeze what is there, and collect seldom, until the context is left."""
-    thresholds = gc.get_threshold()
+    """Freeze what is there, and collect seldom, until the context is left.
+
+    Where something was frozen before, all of it stays so: there is no telling it apart.
+    """
+    thresholds, frozen = gc.get_threshold(), gc.get_freeze_count()
     gc.collect()
     gc.freeze()
     gc.set_threshold(_ALLOCATIONS, _YOUNG, _OLD)
@@ -37,4 +40,5 @@ def rare_collections() -> Generator[None]:
         yield
     finally:
         gc.set_threshold(*thresholds)
-        gc.unfreeze()
+        if not frozen:
+            gc.unfreeze()
