@@ -15,7 +15,7 @@ from app.http.slugs import OF_ANY_CALL, slugs
 from app.http.streams.description import STREAMS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from app.http.endpoint import Endpoint
 
@@ -111,7 +111,8 @@ def api_page() -> str:
 def problems_page() -> str:
     """Write the page of every problem."""
     users: dict[str, list[Endpoint]] = {slug: [] for slug in PROBLEM_KINDS}
-    for endpoint in endpoints():
+    everyone = endpoints()
+    for endpoint in everyone:
         for slug in slugs(endpoint):
             users[slug].append(endpoint)
     parts = [_PROBLEMS_HEAD, "| status | problem | |", "|---|---|---|"]
@@ -122,13 +123,12 @@ def problems_page() -> str:
         parts.append(_cell(kind.description) + "\n")
         if kind.slug in _RETRY:
             parts.append(f"*What to do:* {_RETRY[kind.slug]}\n")
-        parts.append(_users(users[kind.slug]) + "\n")
+        parts.append(_users(users[kind.slug], of=len(everyone)) + "\n")
     return "\n".join(parts) + "\n"
 
 
-def _users(found: Iterable[Endpoint]) -> str:
-    rows = list(found)
-    if len(rows) == len(endpoints()):
+def _users(rows: Sequence[Endpoint], *, of: int) -> str:
+    if len(rows) == of:
         return "*Who answers so:* every call."
     links = ", ".join(f"[`{_call(each)}`](api.md#{each.name})" for each in rows) + "."
     if len(rows) <= _SHOWN_MAX:
