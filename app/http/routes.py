@@ -68,7 +68,6 @@ class Router:
         Raises:
             ValueError: two routes call the parameter at one place by two names.
         """
-        self.routes = tuple(routes)
         self._root = _Node()
         # Paths without parameters, which most requests are for, are found in one step.
         self._fixed: dict[str, Mapping[str, Route]] = {}

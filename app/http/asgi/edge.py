@@ -12,7 +12,7 @@ import trio
 
 from app.http.cancellation import split_failure
 from app.http.edge import REQUEST_ID, request_id_of
-from app.http.errors import HttpError, MalformedRequest, NotFound
+from app.http.errors import HttpError, MalformedRequest
 from app.http.exchange import NO_CONTENT, Headers
 from app.http.head import path_of
 from app.http.policy import Policy
@@ -71,11 +71,6 @@ class AsgiEdge:
         if not scope["path"].startswith("/"):
             target = MalformedRequest("the request target must be a path that begins with '/'")
             await answer.send_response(problem_of(target).response())
-            return
-        if scope["path"].startswith("//"):
-            # Werkzeug takes several slashes at the beginning for one.
-            nothing = problem_of(NotFound("there is nothing under this path")).response()
-            await answer.send_response(self._limited(scope["state"]["trail"], nothing))
             return
         error = await self._run(scope, receive, answer)
         if error is not None:

@@ -1,6 +1,6 @@
 """The table of endpoints: all that the API offers, one row each.
 
-A new endpoint is a row in its subject's module; Quart's routes and ``/openapi.json`` follow.
+A new endpoint is a row in its subject's module; its route and ``/openapi.json`` follow.
 """
 
 from __future__ import annotations
