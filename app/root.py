@@ -39,6 +39,7 @@ from app.log_lines import writing_behind
 from app.logs import open_logs
 from app.metrics.sources import Sources
 from app.open_files import allow_open_files
+from app.pages import load_site
 from app.phases import Stopping, phases_s
 from app.recent import RecentEvents
 from app.start_checks import check_address
@@ -346,7 +347,12 @@ class _Program:
             operations=self._watch.overview(sources, self._ruleset, streams_now, wall_clock),
         )
         edge = make_edge(
-            gateway, http, with_openapi(ENDPOINTS), log=self._log, instruments=instruments
+            gateway,
+            http,
+            with_openapi(ENDPOINTS),
+            pages=load_site(),
+            log=self._log,
+            instruments=instruments,
         )
         streams = Streams(
             gateway,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from app.http.routes import Route, Router
     from app.http.settings import HttpSettings
     from app.http.trail import Trail
+    from app.pages import File
 
 REQUEST_ID = b"x-request-id"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -146,10 +147,11 @@ def make_edge(
     settings: HttpSettings,
     endpoints: Sequence[Endpoint],
     *,
+    pages: Mapping[str, File],
     log: FilteringBoundLogger,
     instruments: Instruments | None = None,
 ) -> Edge:
-    """Make the edge of a server that answers by a table of endpoints.
+    """Make the edge of a server that answers by a table of endpoints, and the files of its pages.
 
     Raises:
         ValueError: a row of the table contradicts itself or another.
@@ -163,5 +165,5 @@ def make_edge(
         tls=settings.tls is not None,
         origins=settings.cors_origins,
     )
-    router = make_router(pipeline, endpoints, metrics=metrics)
+    router = make_router(pipeline, endpoints, pages=pages, metrics=metrics)
     return Edge(router, log=log, instruments=instruments, policy=policy, gate=gate)

@@ -11,7 +11,6 @@ from app.etags import is_held
 from app.http.errors import MethodNotAllowed, NotFound
 from app.http.exchange import NOT_MODIFIED, HttpResponse
 from app.http.pipeline import bind
-from app.pages import load_site
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -129,18 +128,17 @@ def make_router(
     pipeline: Pipeline,
     endpoints: Sequence[Endpoint],
     *,
+    pages: Mapping[str, File],
     metrics: MetricsPage | None = None,
 ) -> Router:
-    """Make the routes of a table of endpoints, of the pages, and of the metrics where told.
+    """Make the routes of a table of endpoints, of the files of pages by path, and of the metrics.
 
     Raises:
         ValueError: a row of the table contradicts itself or another.
         TypeError: the type of a row's query is not a struct.
     """
     routes = [_endpoint_route(pipeline, endpoint) for endpoint in endpoints]
-    routes += [
-        Route("GET", path, PAGES, _file_response(file)) for path, file in load_site().items()
-    ]
+    routes += [Route("GET", path, PAGES, _file_response(file)) for path, file in pages.items()]
     if metrics is not None:
         routes.append(
             Route("GET", METRICS_PATH, METRICS_PATH, _metrics_response(pipeline, metrics))

@@ -61,6 +61,7 @@ from app.http.server import serve_http
 from app.http.settings import HttpSettings
 from app.http.traffic import Traffic
 from app.logs import bind_handled
+from app.pages import load_site
 from bus import Interest, Message, Topic, open_broadcast_channel
 
 if TYPE_CHECKING:
@@ -91,6 +92,9 @@ NOW_MS = 1_772_366_400_000
 
 TABLE = with_openapi(ENDPOINTS)
 """The table of the contract; to describe it takes longer than most tests do."""
+
+PAGES = load_site()
+"""The files of the pages; to read them takes as long as many tests do."""
 
 SETTINGS = HttpSettings(
     port=0,
@@ -488,7 +492,9 @@ async def serving(
     instruments = instruments or Instruments(traffic)
     stop, stopped = trio.Event(), trio.Event()
     gateway = world.gateway(settings.reply_timeout_ms / 1000)
-    edge = make_edge(gateway, settings, endpoints, log=world.log, instruments=instruments)
+    edge = make_edge(
+        gateway, settings, endpoints, pages=PAGES, log=world.log, instruments=instruments
+    )
 
     async def serve(*, task_status: trio.TaskStatus[int]) -> None:
         await serve_http(

@@ -18,6 +18,7 @@ from app.http.listeners import open_listeners
 from app.http.server import serve_http
 from tests.app.http.harness import (
     NOW_MS,
+    PAGES,
     SILENT,
     TABLE,
     FakeWorld,
@@ -46,7 +47,7 @@ async def test_port_in_use_is_one_clear_line() -> None:
     async with serving() as server:
         world = FakeWorld()
         settings = settings_with(port=server.port)
-        edge = make_edge(world.gateway(), settings, TABLE, log=world.log)
+        edge = make_edge(world.gateway(), settings, TABLE, pages=PAGES, log=world.log)
         with pytest.raises(HttpBindError) as error:
             await serve_http(edge, settings, shutdown=trio.sleep_forever, log=world.log)
         assert str(error.value) == (

@@ -16,7 +16,7 @@ from app.http import server as server_module
 from app.http.edge import make_edge
 from app.http.errors import TlsError
 from app.http.server import serve_http
-from tests.app.http.harness import TABLE, FakeWorld, get, serving
+from tests.app.http.harness import PAGES, TABLE, FakeWorld, get, serving
 from tests.app.http.secure import encrypted
 from tests.app.http.test_connection import post
 
@@ -170,7 +170,7 @@ async def test_certificate_that_cannot_be_used_is_one_clear_line(
     for files in ((certificate, key), (certificate, key.with_name("absent"))):
         world = FakeWorld()
         broken = replace(tls_settings, tls=files)
-        edge = make_edge(world.gateway(), broken, TABLE, log=world.log)
+        edge = make_edge(world.gateway(), broken, TABLE, pages=PAGES, log=world.log)
         with pytest.raises(TlsError) as error:
             await serve_http(edge, broken, shutdown=trio.sleep_forever, log=world.log)
         assert str(certificate) in str(error.value)

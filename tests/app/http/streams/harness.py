@@ -25,6 +25,7 @@ from tests.app.http.harness import (
     ACCOUNT_ID,
     INVENTORY,
     NOW_MS,
+    PAGES,
     SETTINGS,
     TABLE,
     TOKEN,
@@ -330,7 +331,7 @@ async def streaming(
     ledger = Ledger(world)
     gateway = world.gateway()
     instruments = instruments or Instruments()
-    edge = make_edge(gateway, settings, TABLE, log=world.log, instruments=instruments)
+    edge = make_edge(gateway, settings, TABLE, pages=PAGES, log=world.log, instruments=instruments)
     all_streams = Streams(
         gateway,
         streams or StreamSettings(),
