@@ -167,20 +167,21 @@ class _Server:
         return not limited_as or here < settings.connections_per_address_max
 
     async def _serve(self, sock: socket.socket, address: str) -> None:
-        if self._tls is None:
-            await self._serve_plain(address, sock)
-            return
         settings = self._settings
-        deadline = trio.current_time() + settings.first_byte_timeout_ms / 1000
-        handshake = trio.CancelScope(deadline=-math.inf if self._lane.stopping else deadline)
+        begin_by = trio.current_time() + settings.first_byte_timeout_ms / 1000
+        if self._tls is None:
+            await self._serve_plain(address, begin_by, sock)
+            return
+        handshake = trio.CancelScope(deadline=-math.inf if self._lane.stopping else begin_by)
         self._handshakes.add(handshake)
         try:
             await serve_decrypted(
                 sock,
                 self._tls,
-                partial(self._serve_plain, address),
+                partial(self._serve_plain, address, begin_by),
                 handshake=handshake,
                 send_s=settings.send_timeout_ms / 1000,
+                log=self._log,
             )
         # One connection's failure is its own.
         except Exception as error:  # noqa: BLE001
@@ -201,18 +202,20 @@ class _Server:
             self._told_exhausted = now
             self._log.warning("accept_failed", reason=error.strerror)
 
-    async def _serve_plain(self, address: str, sock: socket.socket) -> None:
+    async def _serve_plain(self, address: str, begin_by: float, sock: socket.socket) -> bool:
+        """Serve what is or was decrypted; tell whether the client was cut off."""
         connection: Connection | DirectConnection
         if self._settings.fast_lane or self._hypercorn is None:
-            connection = DirectConnection(sock, self._lane, address)
+            connection = DirectConnection(sock, self._lane, address, begin_by)
         else:
             stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
-            connection = self._hypercorn.connect(stream, address)
+            connection = self._hypercorn.connect(stream, address, begin_by=begin_by)
         self._connections.add(connection)
         try:
             await connection.serve()
         finally:
             self._connections.discard(connection)
+        return connection.cut_off
 
     async def keep_time(self) -> None:
         """End what is overdue in the fast lane, until cancelled."""

@@ -1,8 +1,9 @@
 """TLS in front of every lane: a connection is decrypted here and served as one in the clear.
 
 Between the two stands a pair of sockets of this process, so that lanes and event streams need not
-know. That costs two more tasks and two more files for each connection: a proxy in front is cheaper
-where there are many.
+know. What a lane does to its end is done to the client: bytes, an end after which it lingers, a
+close, a reset. A pair cannot carry a reset, so that the lane says it. That costs two more tasks and
+two more files for each connection: a proxy in front is cheaper where there are many.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import socket
 import ssl
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import trio
 
 from app.http.errors import TlsError
+from app.http.sockets import reset_on_close
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -51,68 +54,204 @@ def tls_context(certificate: Path, key: Path, *, log: FilteringBoundLogger) -> s
 async def serve_decrypted(
     sock: socket.socket,
     context: ssl.SSLContext,
-    serve: Callable[[socket.socket], Awaitable[None]],
+    serve: Callable[[socket.socket], Awaitable[bool]],
     *,
     handshake: trio.CancelScope,
     send_s: float,
+    log: FilteringBoundLogger,
 ) -> None:
     """Shake hands, then ``serve`` what comes out, until either side ends it.
 
-    ``serve`` owns the socket that it gets. A handshake that fails, or is cancelled by the scope
-    ``handshake``, and a client that does not take a piece within ``send_s``, end this connection
-    and nothing else.
+    ``serve`` owns the socket that it gets, and tells whether it has cut the client off. A handshake
+    that fails, or is cancelled by the scope ``handshake``, and a client that does not take a piece
+    within ``send_s``, end this connection and nothing else. One that was not ended in order, by
+    whomever, is reset, so that nothing of it is left with the system.
 
     Raises:
         OSError: the system gives no more sockets; the connection is closed.
     """
-    outer = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
-    stream = trio.SSLStream(outer, context, server_side=True, https_compatible=True)
+    in_order = False
     with sock:
         try:
-            with handshake:
-                await stream.do_handshake()
-        except trio.BrokenResourceError:
-            return
-        if handshake.cancelled_caught:
-            return
-        ours, theirs = socket.socketpair()
-        theirs.setblocking(False)  # noqa: FBT003 - as the standard library has it
-        ours.setblocking(False)  # noqa: FBT003
-        with ours:
-            inner = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_pass_in, stream, inner)
-                nursery.start_soon(_pass_out, inner, stream, send_s, nursery.cancel_scope)
-                await serve(theirs)
+            client = _Client(sock, context)
+            try:
+                with handshake:
+                    await client.shake_hands()
+            except OSError:
+                in_order = True
+                return
+            if not handshake.cancelled_caught:
+                ours, theirs = socket.socketpair()
+                ours.setblocking(False)  # noqa: FBT003 - as the standard library has it
+                theirs.setblocking(False)  # noqa: FBT003
+                with ours:
+                    in_order = await _Front(client, ours, send_s, log).run(serve, theirs)
+        finally:
+            if not in_order:
+                with suppress(OSError):  # The client has reset it already.
+                    reset_on_close(sock)
 
 
-async def _pass_in(stream: trio.SSLStream[trio.SocketStream], inner: trio.SocketStream) -> None:
-    """Pass on what the client sends, and that it ends."""
-    try:
-        while data := await stream.receive_some(PIECE_BYTES_MAX):
-            await inner.send_all(data)
-    except (trio.BrokenResourceError, trio.ClosedResourceError):
-        pass
-    try:
-        await inner.send_eof()
-    except (trio.BrokenResourceError, trio.ClosedResourceError):
-        return
+class _Client:
+    """A client's socket with the TLS on it. One task may receive while another sends."""
+
+    __slots__ = ("_ended", "_incoming", "_outgoing", "_sock", "_tls")
+
+    def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
+        self._sock = sock
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._ended = False
+
+    async def shake_hands(self) -> None:
+        """Shake hands; raises OSError where that fails, and has told the client why."""
+        while not await self._shake():
+            if not await self._take_in():
+                raise ConnectionResetError
+
+    async def _shake(self) -> bool:
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        finally:
+            await self._flush()
+        return True
+
+    async def receive(self) -> bytes:
+        """Receive a piece; empty where nothing will come any more.
+
+        After `end` it is what came over the wire, which nobody reads but to drop it.
+
+        Raises:
+            OSError: the client has reset the connection, or what it sends is not TLS.
+        """
+        while not self._ended:
+            try:
+                return self._tls.read(PIECE_BYTES_MAX)
+            except ssl.SSLWantReadError:
+                # TLS answers some of what comes by itself. It goes out with the next piece.
+                if self._outgoing.pending > PIECE_BYTES_MAX:
+                    raise
+                # An end without a word of TLS will do: HTTP says where a message ends.
+                if not await self._take_in():
+                    return b""
+        return await _receive(self._sock)
+
+    async def send(self, data: bytes) -> None:
+        """Send a piece; raises OSError where the client is gone."""
+        self._tls.write(data)
+        await self._flush()
+
+    async def end(self) -> None:
+        """Say that nothing follows; raises OSError where the client is gone."""
+        self._ended = True
+        with suppress(ssl.SSLError):  # It would wait until the client says so too.
+            self._tls.unwrap()
+        await self._flush()
+        self._sock.shutdown(socket.SHUT_WR)
+
+    async def _take_in(self) -> bool:
+        """Receive more; False where nothing will come any more."""
+        data = await _receive(self._sock)
+        self._incoming.write(data)
+        return data != b""
+
+    async def _flush(self) -> None:
+        await _send_all(self._sock, self._outgoing.read())
 
 
-async def _pass_out(
-    inner: trio.SocketStream,
-    stream: trio.SSLStream[trio.SocketStream],
-    send_s: float,
-    connection: trio.CancelScope,
-) -> None:
-    """Pass on what the client is answered, then end the connection."""
-    try:
-        while data := await inner.receive_some(PIECE_BYTES_MAX):
-            with trio.fail_after(send_s):
-                await stream.send_all(data)
-        with trio.move_on_after(send_s):
-            await stream.aclose()
-    except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
-        pass
-    # What is still served has nobody to be sent to.
-    connection.cancel()
+class _Front:
+    """Passes one connection's bytes between its client and a lane."""
+
+    __slots__ = ("_client", "_in_order", "_log", "_ours", "_over", "_scope", "_send_s")
+
+    _scope: trio.CancelScope
+
+    def __init__(
+        self, client: _Client, ours: socket.socket, send_s: float, log: FilteringBoundLogger
+    ) -> None:
+        self._client = client
+        self._ours = ours
+        self._send_s = send_s
+        self._log = log
+        self._over = trio.Event()
+        self._in_order = False
+
+    async def run(
+        self, serve: Callable[[socket.socket], Awaitable[bool]], theirs: socket.socket
+    ) -> bool:
+        """Pass on what either side sends until both are done; whether they ended in order."""
+        cut_off = True
+        async with trio.open_nursery() as nursery:
+            self._scope = nursery.cancel_scope
+            nursery.start_soon(self._pass_in)
+            nursery.start_soon(self._pass_out)
+            cut_off = await serve(theirs)
+            if not cut_off:
+                await self._over.wait()
+            nursery.cancel_scope.cancel()
+        return self._in_order and not cut_off
+
+    async def _pass_in(self) -> None:
+        """Pass on what the client sends, and that it ends."""
+        data = b" "
+        while data:
+            try:
+                data = await self._client.receive()
+            except OSError:
+                self._cut_off()
+                return
+            try:
+                if data:
+                    await _send_all(self._ours, data)
+                else:
+                    self._ours.shutdown(socket.SHUT_WR)
+            except OSError:
+                return  # The lane reads no more: how that ends is seen by what it sends.
+
+    async def _pass_out(self) -> None:
+        """Pass on what the client is answered, and that it ends."""
+        data = b" "
+        try:
+            while data:
+                data = await self._receive_answer()
+                with trio.fail_after(self._send_s):
+                    await (self._client.send(data) if data else self._client.end())
+        except OSError:
+            self._cut_off()
+        except trio.TooSlowError:
+            self._log.info("client_stalled", timeout_ms=round(1000 * self._send_s))
+            self._cut_off()
+        else:
+            self._in_order = True
+            self._over.set()
+
+    async def _receive_answer(self) -> bytes:
+        try:
+            return await _receive(self._ours)
+        except OSError:
+            return b""  # Closed by a lane that had more to read.
+
+    def _cut_off(self) -> None:
+        """Have the lane end: what it still serves has nobody to be sent to."""
+        with suppress(OSError):
+            # What it sends is shielded against cancellation.
+            self._ours.shutdown(socket.SHUT_RDWR)
+        self._scope.cancel()
+
+
+async def _receive(sock: socket.socket) -> bytes:
+    while True:
+        await trio.lowlevel.wait_readable(sock)
+        with suppress(BlockingIOError):
+            return sock.recv(PIECE_BYTES_MAX)
+
+
+async def _send_all(sock: socket.socket, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        try:
+            left = left[sock.send(left) :]
+        except BlockingIOError:
+            await trio.lowlevel.wait_writable(sock)

@@ -8,6 +8,7 @@ a connection wakes every task of it.
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -55,10 +56,12 @@ class Connection:
         streams: Streams | None = None,
         client: str | None = None,
         early: bytes = b"",
+        begin_by: float = math.inf,
     ) -> None:
         """Serve ``stream``, of which ``early`` was read already.
 
-        ``client`` is the client's address, where the socket does not know it.
+        ``client`` is the client's address, where the socket does not know it. It may be silent
+        until ``begin_by``, a time of Trio's clock.
         """
         self._client = client
         self._early = early
@@ -71,7 +74,7 @@ class Connection:
         self._refusals = refusals
         self._log = log
         self._send_lock = trio.Lock()
-        self._reading = trio.CancelScope()
+        self._reading = trio.CancelScope(deadline=begin_by)
         self._lingering = trio.CancelScope()
         self._quiet = trio.Event()
         self._idle = True
@@ -116,6 +119,11 @@ class Connection:
         sock.close()
         self._reading.cancel()
 
+    @property
+    def cut_off(self) -> bool:
+        """Whether it ended with a reset."""
+        return self._aborted
+
     async def _serve(self) -> None:
         sock = self._stream.socket
         try:
@@ -140,8 +148,6 @@ class Connection:
                 pipelined_max=self._settings.pipelined_max,
                 streams=self._streams is not None,
             )
-            first_byte_s = self._settings.first_byte_timeout_ms / 1000
-            self._reading.deadline = trio.current_time() + first_byte_s
             if self._context.terminated.is_set():
                 self._reading.cancel()
             with self._reading:

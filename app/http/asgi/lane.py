@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, cast
 
 from hypercorn.app_wrappers import ASGIWrapper
@@ -48,8 +49,18 @@ class HypercornLane:
         self._streams = streams
         self._log = log
 
-    def connect(self, stream: trio.SocketStream, client: str, early: bytes = b"") -> Connection:
-        """Make what serves ``stream``, a client's of this address, of which ``early`` was read."""
+    def connect(
+        self,
+        stream: trio.SocketStream,
+        client: str,
+        early: bytes = b"",
+        *,
+        begin_by: float = math.inf,
+    ) -> Connection:
+        """Make what serves ``stream``, a client's of this address, of which ``early`` was read.
+
+        It may be silent until ``begin_by``, a time of Trio's clock.
+        """
         return Connection(
             stream,
             self._app,
@@ -61,6 +72,7 @@ class HypercornLane:
             streams=self._streams,
             client=client,
             early=early,
+            begin_by=begin_by,
         )
 
     async def stop(self) -> None:

@@ -78,14 +78,17 @@ class DirectConnection:
         "_wire",
     )
 
-    def __init__(self, sock: socket.socket, lane: Lane, client: str) -> None:
-        """Serve a connected, non-blocking socket, whose owner this becomes."""
+    def __init__(self, sock: socket.socket, lane: Lane, client: str, begin_by: float) -> None:
+        """Serve a connected, non-blocking socket, whose owner this becomes.
+
+        It may be silent until ``begin_by``, a time of Trio's clock.
+        """
         self._wire = ClientSocket(sock, lane.send_s, lane.log)
         self._lane = lane
         self._client = client
         self._scope = trio.CancelScope()
         self._body_scope: trio.CancelScope | None = None
-        self._due = math.inf
+        self._due = begin_by
         self._in_hand_since = math.inf
         self._idle = True
         self._head_begun = False
@@ -125,6 +128,11 @@ class DirectConnection:
         self._scope.cancel()
         self._wire.abort()
 
+    @property
+    def cut_off(self) -> bool:
+        """Whether it ended with a reset."""
+        return self._wire.was_cut_off or (self._successor is not None and self._successor.cut_off)
+
     # ----------------------------------------------------------- from inside
 
     async def serve(self) -> None:
@@ -157,7 +165,6 @@ class DirectConnection:
         """Answer one request after another; give what follows where that is something else."""
         lane = self._lane
         data = b""
-        self._due = trio.current_time() + lane.first_byte_s
         while not lane.stopping:
             end = data.find(HEAD_END)
             if end < 0:

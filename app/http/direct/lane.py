@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 class Successor(Protocol):
     """Who serves a connection that was handed over."""
 
+    @property
+    def cut_off(self) -> bool:
+        """Whether it ended with a reset."""
+        ...
+
     async def serve(self) -> None:
         """Serve it until it is closed."""
         ...
@@ -62,7 +67,6 @@ class Lane:
         self.log = log
         self.renderer = Renderer(served.policy if isinstance(served, Edge) else Policy())
         self.heads = HeadReader(settings)
-        self.first_byte_s = settings.first_byte_timeout_ms / 1000
         self.head_s = settings.read_timeout_ms / 1000
         self.body_s = settings.body_timeout_ms / 1000
         self.keep_alive_s = settings.keep_alive_timeout_ms / 1000

@@ -20,7 +20,7 @@ RECEIVE_BYTES_MAX: Final = 16 * 1024
 class ClientSocket:
     """A connected, non-blocking socket, used by one task; `reset` and `hurry` are for others."""
 
-    __slots__ = ("_aborted", "_lingering", "_log", "_send_s", "_sending", "_sock")
+    __slots__ = ("_aborted", "_lingering", "_log", "_send_s", "_sending", "_sock", "was_cut_off")
 
     def __init__(self, sock: socket.socket, send_s: float, log: FilteringBoundLogger) -> None:
         """Own ``sock``; a client must take each piece of an answer within ``send_s``."""
@@ -28,6 +28,7 @@ class ClientSocket:
         self._send_s = send_s
         self._log = log
         self._aborted = False
+        self.was_cut_off = False
         self._sending: trio.CancelScope | None = None
         self._lingering: trio.CancelScope | None = None
 
@@ -123,6 +124,7 @@ class ClientSocket:
 
     def reset(self) -> None:
         """Close at once with a reset; nothing where it is closed."""
+        self.was_cut_off = True
         if self._sock.fileno() < 0:
             return
         with suppress(OSError):  # The peer has reset it already.

@@ -22,6 +22,7 @@ from tests.app.http.test_connection import post
 
 if TYPE_CHECKING:
     import trustme
+    from trio.testing import MockClock
 
     from app.http.settings import HttpSettings
     from tests.app.http.harness import Serving
@@ -96,6 +97,37 @@ async def test_failed_handshake_ends_one_connection(
         assert (await read_until(good, b'"ok"}')).startswith(b"HTTP/1.1 200 ")
         assert not server.world.logged
         await trio.aclose_forcefully(good)
+
+
+async def test_late_handshake_leaves_no_more_time_to_begin(
+    tls_settings: HttpSettings, authority: trustme.CA, mock_clock: MockClock
+) -> None:
+    """A new connection may stay silent for its time once, not before and after the handshake."""
+    mock_clock.autojump_threshold = 0.01  # A real socket may need a moment.
+    async with serving(settings=replace(tls_settings, first_byte_timeout_ms=5_000)) as server:
+        connected = trio.current_time()
+        client = await server.connect()
+        await trio.sleep(4)
+        stream = await encrypted(client.stream, authority)
+        assert await stream.receive_some() == b""
+        assert 4.5 < trio.current_time() - connected < 6.5
+        await trio.aclose_forcefully(stream)
+
+
+async def test_client_that_is_not_served_over_tls_is_told_why(
+    tls_settings: HttpSettings,
+) -> None:
+    """Whose cipher is too weak hears so, as far as TLS has words for it."""
+    async with serving(settings=tls_settings) as server:
+        old = ssl.create_default_context()
+        old.maximum_version = ssl.TLSVersion.TLSv1_2
+        old.set_ciphers("AES128-SHA")
+        plain = await trio.open_tcp_stream("127.0.0.1", server.port)
+        stream = trio.SSLStream(plain, old, server_hostname="localhost")
+        with pytest.raises(trio.BrokenResourceError) as error:
+            await stream.do_handshake()
+        assert "ALERT" in str(error.value.__cause__)
+        await trio.aclose_forcefully(stream)
 
 
 async def test_connection_without_files_left_is_closed_like_one_not_accepted(

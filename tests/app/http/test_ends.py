@@ -1,0 +1,189 @@
+"""How connections end that do not end by themselves, in the clear and over TLS, in each lane."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
+
+import pytest
+import trio
+
+from actors.ticker.messages import GetWorld
+from app.http.server import serve_http
+from app.http.sockets import LINGER_BYTES_MAX
+from tests.app.http.harness import SETTINGS, SILENT, FakeWorld, RawClient, get, serving
+from tests.app.http.secure import encrypted
+from tests.app.http.test_connection import Flood, post
+
+if TYPE_CHECKING:
+    import trustme
+
+    from app.http.settings import HttpSettings
+    from tests.app.http.harness import Serving
+
+pytestmark = pytest.mark.usefixtures("lane")
+
+Stream: TypeAlias = "trio.SocketStream | trio.SSLStream[trio.SocketStream]"
+
+
+@dataclass(frozen=True)
+class Door:
+    """A way into a server: without an authority in the clear."""
+
+    settings: HttpSettings
+    authority: trustme.CA | None
+
+    async def enter(
+        self, server: Serving, receive_buffer: int | None = None
+    ) -> tuple[RawClient, Stream]:
+        """Connect; give the bare connection, and what to speak on."""
+        client = await server.connect(receive_buffer)
+        if self.authority is None:
+            return client, client.stream
+        return client, await encrypted(client.stream, self.authority)
+
+
+@pytest.fixture(params=["plain", "tls"])
+def door(request: pytest.FixtureRequest, tls_settings: HttpSettings, authority: trustme.CA) -> Door:
+    """Run a test in the clear and over TLS."""
+    return Door(tls_settings, authority) if request.param == "tls" else Door(SETTINGS, None)
+
+
+async def read_to_end(stream: Stream) -> bytes:
+    """Read until the server ends it in order."""
+    received = b""
+    while data := await stream.receive_some(256 * 1024):
+        received += data
+    return received
+
+
+async def test_refused_upload_does_not_lose_its_answer(door: Door) -> None:
+    """A client that sends all it has before it listens finds that it was refused, and why."""
+    async with serving(settings=door.settings) as server:
+        _, stream = await door.enter(server)
+        await stream.send_all(post("Content-Length: 150000"))
+        for _ in range(15):
+            await stream.send_all(bytes(10_000))
+            await trio.sleep(0.005)
+        assert (await read_to_end(stream)).startswith(b"HTTP/1.1 413 ")
+        await trio.aclose_forcefully(stream)
+        await server.wait_connections_closed(keeping=0)
+        assert not server.world.logged
+
+
+async def test_refused_upload_does_not_go_on_for_ever(door: Door) -> None:
+    """What is sent after a refusal is read past up to a limit, then the client is cut off."""
+    async with serving(settings=door.settings) as server:
+        _, stream = await door.enter(server)
+        await stream.send_all(post("Content-Length: 100000000"))
+        with pytest.raises(trio.BrokenResourceError):
+            await stream.send_all(bytes(256 * LINGER_BYTES_MAX))
+        await server.wait_connections_closed(keeping=0)
+
+
+async def test_client_that_never_reads_what_the_table_answers_is_reset(door: Door) -> None:
+    """It keeps its connection no longer than the deadline, and nothing is left to be sent to it."""
+    settings = replace(door.settings, send_timeout_ms=150)
+    async with serving(settings=settings) as server:
+        client, stream = await door.enter(server, receive_buffer=4_096)
+        await stream.send_all(get("/openapi.json") * 100)
+        await server.wait_connection_open()
+        await server.wait_connections_closed(keeping=0)
+        # Over TLS both who answers and who encrypts may be kept waiting.
+        assert {event["event"] for event in server.world.logged} == {"client_stalled"}
+        assert await client.is_reset()
+
+
+async def test_client_that_reads_slowly_gets_all_of_it(door: Door) -> None:
+    """The deadline is for each piece of an answer, and what waits for the client still comes."""
+    size = 6 * 1024 * 1024
+    settings = replace(door.settings, send_timeout_ms=400)
+    async with serving(settings=settings, app=Flood(size)) as server:
+        _, stream = await door.enter(server, receive_buffer=128 * 1024)
+        await stream.send_all(get("/healthz", "Connection: close"))
+        received, started = 0, trio.current_time()
+        pauses = 0
+        while data := await stream.receive_some(256 * 1024):
+            received += len(data)
+            if received // (256 * 1024) > pauses:
+                pauses += 1
+                await trio.sleep(0.02)
+        assert received > size
+        assert trio.current_time() - started > 0.4
+        assert not server.world.logged
+
+
+async def test_client_that_is_gone_is_not_answered(door: Door) -> None:
+    """A request whose client has reset is given up long before its actor answers."""
+    world = FakeWorld()
+    world.answers[GetWorld] = SILENT
+    settings = replace(door.settings, reply_timeout_ms=60_000)
+    async with serving(world, settings) as server:
+        client, stream = await door.enter(server)
+        await stream.send_all(get("/v1/world"))
+        await world.wait_held()
+        client.reset()
+        await server.wait_connections_closed(keeping=0)
+        assert server.traffic.abandonments == 1
+        assert world.held[0].reply is not None
+        assert world.held[0].reply.send_nowait("too late") is False
+        assert not world.logged
+
+
+async def test_client_that_has_closed_its_side_gets_its_answer(door: Door) -> None:
+    """Its end is no reset, with or without the end of the encryption before it."""
+    async with serving(settings=door.settings) as server:
+        client, stream = await door.enter(server)
+        await stream.send_all(get("/v1/world"))
+        await client.stream.send_eof()
+        assert (await read_to_end(stream)).startswith(b"HTTP/1.1 200 ")
+        await server.wait_connections_closed(keeping=0)
+
+
+async def test_what_hangs_at_the_end_of_a_shutdown_is_reset(door: Door) -> None:
+    """Nothing is left of a request that was not answered in time."""
+    world = FakeWorld()
+    world.answers[GetWorld] = SILENT
+    settings = replace(door.settings, shutdown_timeout_ms=50)
+    async with serving(world, settings) as server:
+        client, stream = await door.enter(server)
+        await stream.send_all(get("/v1/world"))
+        await world.wait_held()
+        server.stop.set()
+        await server.stopped.wait()
+        assert await client.is_reset()
+
+
+async def test_what_is_not_read_at_the_end_of_a_shutdown_is_reset(door: Door) -> None:
+    """Nothing is left of an answer that its client did not take in time."""
+    settings = replace(door.settings, shutdown_timeout_ms=50, send_timeout_ms=60_000)
+    async with serving(settings=settings, app=Flood()) as server:
+        client, stream = await door.enter(server, receive_buffer=4_096)
+        await stream.send_all(get())
+        await stream.receive_some(1)
+        server.stop.set()
+        await server.stopped.wait()
+        assert len(server.world.events("http_connections_aborted")) == 1
+        assert await client.is_reset()
+
+
+async def test_cancellation_resets_what_is_unsent(door: Door) -> None:
+    """Cancelled, the server is gone at once, whatever its clients do not read."""
+    world = FakeWorld()
+    settings = replace(door.settings, send_timeout_ms=60_000)
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            serve = partial(
+                serve_http, Flood(), settings, shutdown=trio.sleep_forever, log=world.log
+            )
+            port: int = await nursery.start(serve)
+            client = RawClient(await trio.open_tcp_stream("127.0.0.1", port))
+            stream = client.stream
+            if door.authority is not None:
+                stream = await encrypted(stream, door.authority)
+            await stream.send_all(get())
+            await trio.sleep(0.2)
+            nursery.cancel_scope.cancel()
+        assert await client.is_reset()
+        client.reset()
