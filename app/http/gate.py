@@ -99,11 +99,17 @@ class Gate:
         """
         if self._in_hand >= self._in_hand_max:
             raise TooManyInHand
-        if self._addresses is None or not client:
-            return
-        key = self.limited_as(client)
-        if key:
-            _take(self._addresses, key)
+        if self._addresses is not None and client:
+            self.take(self.limited_as(client))
+
+    def take(self, limited_as: str) -> None:
+        """Count one request for what an address is limited under.
+
+        Raises:
+            TooManyRequests: it has used up what it may ask.
+        """
+        if self._addresses is not None and limited_as:
+            _take(self._addresses, limited_as)
 
     def limited_as(self, client: str) -> str:
         """Give what a client's address is limited under; empty where no such limit holds."""

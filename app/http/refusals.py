@@ -14,6 +14,7 @@ import trio
 
 from app.http.direct.render import Renderer
 from app.http.edge import request_id_of
+from app.http.errors import TooManyRequests
 from app.http.exchange import Headers
 from app.http.head import HEAD_END, path_of
 from app.http.policy import Policy
@@ -44,14 +45,19 @@ class Refusals:
     def answer(self, error: HttpError, raw: bytes, client: str) -> bytes:
         """Give the answer to a head, or to the part of one that has come; the connection's last.
 
-        ``client`` is the address that the connection comes from.
+        ``client`` is the address that the connection comes from. It counts as a request.
         """
         method, path, headers = _read(raw, self._path_bytes_max)
         trail = Trail(request_id_of(headers), method, path, client)
-        response = problem_of(error).response()
         edge = self._edge
         if edge is not None:
             trail.client = edge.gate.client_of(client, headers)
+            try:
+                edge.gate.take(edge.gate.limited_as(trail.client))
+            except TooManyRequests as fault:
+                error = fault
+        response = problem_of(error).response()
+        if edge is not None:
             edge.respond(response, headers, trail, trio.current_time())
             sharing = edge.policy.sharing(headers)
             response = msgspec.structs.replace(response, headers=(*response.headers, *sharing))

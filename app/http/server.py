@@ -12,7 +12,7 @@ import trio
 
 from app.http.direct import DirectConnection, Lane
 from app.http.edge import REQUEST_ID, Edge, new_request_id
-from app.http.errors import TooManyConnections
+from app.http.errors import TooManyConnections, TooManyRequests
 from app.http.gate import Gate
 from app.http.listeners import EXHAUSTED, accept_connections, open_listeners
 from app.http.policy import Policy
@@ -134,7 +134,7 @@ class _Server:
     async def handle(self, sock: socket.socket, address: str) -> None:
         """Serve one client, or tell it that there are too many."""
         limited_as = self._limited_as(address)
-        if not self._has_room(limited_as):
+        if not self._may_connect(limited_as):
             with sock:
                 await self._refuse(trio.SocketStream(trio.socket.from_stdlib_socket(sock)))
             return
@@ -158,6 +158,17 @@ class _Server:
         A proxy's connections are those of many clients.
         """
         return "" if address in self._settings.trusted_proxies else self._gate.limited_as(address)
+
+    def _may_connect(self, limited_as: str) -> bool:
+        """Whether there is room, and with TLS, whose handshake costs most, a request to spare."""
+        if not self._has_room(limited_as):
+            return False
+        if self._tls is not None:
+            try:
+                self._gate.take(limited_as)
+            except TooManyRequests:
+                return False
+        return True
 
     def _has_room(self, limited_as: str) -> bool:
         settings = self._settings

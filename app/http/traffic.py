@@ -60,7 +60,7 @@ class Traffic:
         self.connections_open -= 1
 
     def refused(self) -> None:
-        """Count a connection for which there was no place."""
+        """Count a connection that is not served."""
         self.connections_refused += 1
 
     def abandoned(self) -> None:

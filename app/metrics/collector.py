@@ -217,6 +217,6 @@ def _http(traffic: Traffic) -> Iterator[Metric]:
     )
     yield counter(
         "holdfast_http_connections_refused",
-        "Connections for which there was no place.",
+        "Connections for which there was no place, or with TLS no request to spare.",
         traffic.connections_refused,
     )

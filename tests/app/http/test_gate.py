@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +27,15 @@ from tests.app.http.harness import (
     settings_with,
 )
 from tests.app.http.rows import KEY
+from tests.app.http.secure import encrypted
 from tests.app.http.test_limits import slug
 
 if TYPE_CHECKING:
     import httpx
+    import trustme
     from trio.testing import MockClock
 
+    from app.http.settings import HttpSettings
     from tests.app.http.harness import RawClient, RawResponse, Serving
 
 PER_ACCOUNT = settings_with(requests_per_second_per_account=4, burst_per_account=2)
@@ -138,6 +142,55 @@ async def test_flood_for_what_is_not_there_is_429(request_bytes: bytes, status: 
             assert (answer.status, slug(answer)) == (429, "too-many-requests")
         assert (await server.client.get("/v1/world")).status_code == 429
         assert (await server.client.get("/healthz")).status_code == 200
+
+
+@pytest.mark.usefixtures("lane")
+async def test_flood_of_what_is_no_http_is_429() -> None:
+    """A head that is refused as it stands counts as a request that is refused for what it asks."""
+    async with serving(settings=PER_ADDRESS) as server:
+        answers: list[RawResponse] = []
+        for _ in range(FLOOD):
+            client = await server.connect()
+            await client.send(b"GET / HTTP/1.1\nHost: x\r\n\r\n")
+            answers.append(await client.read_response())
+            await client.aclose()
+        refused = [answer for answer in answers if answer.status != 400]
+        assert 0 < len(refused) <= FLOOD - 2
+        for answer in refused:
+            assert (answer.status, slug(answer)) == (429, "too-many-requests")
+            assert answer.headers["connection"] == "close"
+        assert (await server.client.get("/v1/world")).status_code == 429
+
+
+@pytest.mark.usefixtures("lane")
+async def test_flood_of_handshakes_is_refused_and_recovers(
+    tls_settings: HttpSettings, authority: trustme.CA
+) -> None:
+    """With TLS a connection counts as a request, whose handshake costs more than an answer."""
+    limited = replace(PER_ADDRESS, tls=tls_settings.tls)
+    async with serving(settings=limited) as server:
+        assert 2 <= await shake_hands(server, authority) < FLOOD
+        assert server.traffic.connections_refused > 0
+        with trio.fail_after(5):
+            while not await shake_hands(server, authority, times=1):  # noqa: ASYNC110 - until there is a request to spare
+                await trio.sleep(0.05)
+        assert not server.world.logged
+    for free in ("exempt_addresses", "trusted_proxies"):
+        settings = replace(limited, **{free: Addresses.parse("127.0.0.0/8")})
+        async with serving(settings=settings) as server:
+            assert await shake_hands(server, authority) == FLOOD
+
+
+async def shake_hands(server: Serving, authority: trustme.CA, times: int = FLOOD) -> int:
+    """Connect so many times; give how often the server shook hands."""
+    shaken = 0
+    for _ in range(times):
+        client = await server.connect()
+        with suppress(trio.BrokenResourceError):
+            await encrypted(client.stream, authority)
+            shaken += 1
+        client.reset()
+    return shaken
 
 
 @pytest.mark.usefixtures("lane")
