@@ -76,8 +76,10 @@ async def back_up(
         if not seen:
             raise BackupError("the database holds nothing of Holdfast's to back up")
         await trio.to_thread.run_sync(seal, unfinished.descriptor)
+        size = os.fstat(unfinished.descriptor).st_size
+        # Nothing behind it can be cancelled: what is kept is told.
         await trio.to_thread.run_sync(unfinished.keep)
-    return BackupInfo(max(seen), await trio.to_thread.run_sync(_size, file))
+    return BackupInfo(max(seen), size)
 
 
 async def _dump(

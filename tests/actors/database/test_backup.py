@@ -12,6 +12,7 @@ from actors.database.backup import _dump, back_up, inspect_backup
 from actors.database.driver import open_database
 from actors.database.errors import BackupError, SchemaMismatch, SchemaTooNew
 from actors.database.migrate import Migration, migrate, shipped_migrations
+from actors.database.new_file import NewFile
 from actors.database.restore import restore
 from actors.database.seal import is_whole, seal
 from actors.database.tools import Target
@@ -133,6 +134,24 @@ async def test_backup_of_a_frozen_server_is_given_up(
     with postgres.frozen(), pytest.raises(BackupError, match=r"did not go on for 0\.5 s"):
         await back_up(dsn, tmp_path / "file", stall_s=0.5)
     assert listed(tmp_path) == []
+
+
+async def test_backup_that_is_cancelled_too_late_is_one(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is told nothing believes that there is none."""
+    keep = NewFile.keep
+
+    def keep_and_cancel(unfinished: NewFile) -> None:
+        keep(unfinished)
+        trio.from_thread.run_sync(scope.cancel)
+
+    monkeypatch.setattr(NewFile, "keep", keep_and_cancel)
+    info = None
+    with trio.CancelScope() as scope:
+        info = await back_up(dsn, tmp_path / "world.dump")
+    monkeypatch.undo()
+    assert info == await inspect_backup(tmp_path / "world.dump")
 
 
 async def test_backup_that_is_cancelled_leaves_nothing(
