@@ -19,7 +19,7 @@ from app.cli.failures import Failure, expected_failures, perhaps_done
 from app.cli.interrupts import run_interruptible
 from app.cli.one_time import one_time_password
 from app.cli.options import config_option, read_config
-from app.cli.progress import working
+from app.cli.progress import Progress, working
 from app.settings import authx_settings
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from app.config import Config
 
 T = TypeVar("T")
+
+_WAITS = "holdfast: another account is being erased: waiting for its end"
 
 
 @click.group()
@@ -71,9 +73,9 @@ def create(
         passwords = Passwords(settings)
         password = one_time_password(settings) if one_time else given
 
-        async def work(connection: Connection) -> Account:
+        async def work(connection: Connection, progress: Progress) -> None:
             with perhaps_done():
-                return await operator.create_account(
+                account = await operator.create_account(
                     connection,
                     passwords,
                     username,
@@ -82,13 +84,13 @@ def create(
                     one_time=one_time,
                     now=datetime.now(UTC),
                 )
-
-        def tell(account: Account) -> None:
-            click.echo(f"made {account.username} ({account.role}, {account.account_id})")
+            made = f"made {account.username} ({account.role}, {account.account_id})"
             if one_time:
-                click.echo(f"one-time password: {password}")
+                _tell_password(progress, made, account, password)
+            else:
+                progress.tell_done(made)
 
-        _run(config, username, work, May.MAKE, tell=tell)
+        _run(config, username, work, May.MAKE)
 
 
 @accounts.command()
@@ -121,17 +123,15 @@ def reset_password(username: str, config_file: Path | None) -> None:
         passwords = Passwords(settings)
         password = one_time_password(settings)
 
-        async def work(connection: Connection) -> Account:
+        async def work(connection: Connection, progress: Progress) -> None:
             with perhaps_done():
-                return await operator.reset_password(
+                account = await operator.reset_password(
                     connection, passwords, username, password, now=datetime.now(UTC)
                 )
+            done = f"{account.username} has another password now, and is logged out everywhere"
+            _tell_password(progress, done, account, password)
 
-        def tell(account: Account) -> None:
-            click.echo(f"{account.username} has another password now, and is logged out everywhere")
-            click.echo(f"one-time password: {password}")
-
-        _run(config, username, work, tell=tell)
+        _run(config, username, work)
 
 
 @accounts.command()
@@ -160,11 +160,11 @@ def erase(username: str, config_file: Path | None, *, yes: bool) -> None:
     Nobody can bring it back, but from a backup. `holdfast export --account` keeps what is there.
     """
 
-    async def find(connection: Connection) -> Account:
+    async def find(connection: Connection, progress: Progress) -> Account:
         account = await operator.find_account(connection, username)
         admins = await operator.find_admins(connection)
         if [admin.account_id for admin in admins] == [account.account_id]:
-            click.echo(f"holdfast: {account.username} is the last admin who may log in", err=True)
+            progress.note(f"holdfast: {account.username} is the last admin who may log in")
         return account
 
     def ask(account: Account) -> Account:
@@ -178,17 +178,18 @@ def erase(username: str, config_file: Path | None, *, yes: bool) -> None:
         # The database is not kept waiting for the answer.
         meant = None if yes else ask(_run(config, username, find))
 
-        async def work(connection: Connection) -> Account:
-            account_id = (meant or await find(connection)).account_id
+        async def work(connection: Connection, progress: Progress) -> None:
+            account_id = (meant or await find(connection, progress)).account_id
             with perhaps_done():
-                return await operator.erase_account(
-                    connection, account_id, now=datetime.now(UTC), waiting=_say_that_it_waits
+                gone = await operator.erase_account(
+                    connection,
+                    account_id,
+                    now=datetime.now(UTC),
+                    waiting=lambda: progress.note(_WAITS),
                 )
+            progress.tell_done(f"{gone.username} is erased ({gone.account_id})")
 
-        def tell(gone: Account) -> None:
-            click.echo(f"{gone.username} is erased ({gone.account_id})")
-
-        _run(config, username, work, doing="erasing the account", tell=tell)
+        _run(config, username, work, doing="erasing the account")
 
 
 @accounts.command(name="list")
@@ -196,7 +197,7 @@ def erase(username: str, config_file: Path | None, *, yes: bool) -> None:
 def list_(config_file: Path | None) -> None:
     """List every account, the oldest first."""
     with expected_failures():
-        found = _run(read_config(config_file), "", operator.list_accounts)
+        found = _run(read_config(config_file), "", _list)
     table = Table("username", "role", "state", "made", "account_id", box=None)
     for account in found:
         state = "suspended" if account.suspended else "active"
@@ -207,67 +208,67 @@ def list_(config_file: Path | None) -> None:
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
+async def _list(connection: Connection, _progress: Progress) -> list[Account]:
+    return await operator.list_accounts(connection)
+
+
 def _set_role(username: str, role: Literal["player", "admin"], config_file: Path | None) -> None:
     """Give an account a role and tell of it."""
 
-    async def work(connection: Connection) -> Account:
+    async def work(connection: Connection, progress: Progress) -> None:
         with perhaps_done():
-            return await operator.set_role(connection, username, role, now=datetime.now(UTC))
-
-    def tell(account: Account) -> None:
-        click.echo(f"{account.username} is {account.role} now")
+            account = await operator.set_role(connection, username, role, now=datetime.now(UTC))
+        progress.tell_done(f"{account.username} is {account.role} now")
 
     with expected_failures():
-        _run(read_config(config_file), username, work, tell=tell)
+        _run(read_config(config_file), username, work)
 
 
 def _set_suspended(username: str, config_file: Path | None, *, suspended: bool) -> None:
     """Suspend an account or let it in again, and tell of it."""
 
-    async def work(connection: Connection) -> Account:
+    async def work(connection: Connection, progress: Progress) -> None:
         with perhaps_done():
-            return await operator.set_suspended(
+            account = await operator.set_suspended(
                 connection, username, suspended=suspended, now=datetime.now(UTC)
             )
-
-    def tell(account: Account) -> None:
-        click.echo(f"{account.username} is {'suspended' if suspended else 'active'} now")
+        progress.tell_done(f"{account.username} is {'suspended' if suspended else 'active'} now")
 
     with expected_failures():
-        _run(read_config(config_file), username, work, tell=tell)
+        _run(read_config(config_file), username, work)
 
 
-def _say_that_it_waits() -> None:
-    click.echo("holdfast: another account is being erased: waiting for its end", err=True)
+def _tell_password(progress: Progress, done: str, account: Account, password: str) -> None:
+    """Tell what is done, and the one-time password, the only time."""
+    progress.tell_done(
+        done,
+        f"one-time password: {password}",
+        lost="the one-time password is lost: holdfast accounts reset-password"
+        f" {account.username} makes another",
+    )
 
 
 def _run(
     config: Config,
     username: str,
-    work: Callable[[Connection], Awaitable[T]],
+    work: Callable[[Connection, Progress], Awaitable[T]],
     may: May = May.USE,
     doing: str = "reaching the database",
-    *,
-    tell: Callable[[T], None] | None = None,
 ) -> T:
-    """Do ``work`` on the configured database, and ``tell`` of it.
+    """Do ``work`` on the configured database; it tells by itself what it has done.
 
     Raises:
         Failure: the account is not as it would have to be; names ``username``.
         DatabaseError: there is no way to the database.
     """
 
-    async def connected() -> T:
+    async def connected(progress: Progress) -> T:
         async with operator_connection(config, may) as (connection, _):
-            done = await work(connection)
-            # At once: Ctrl-C may have come too late, and is heeded next.
-            if tell is not None:
-                tell(done)
-            return done
+            return await work(connection, progress)
 
     try:
-        with working(doing):
-            return run_interruptible(connected)
+        with working(doing) as progress:
+            return run_interruptible(lambda: connected(progress))
     except UnknownAccount:
         raise Failure(f"there is no account {username!r}") from None
     except UsernameTaken:

@@ -16,15 +16,12 @@ from app.cli.database import NAME, operator_log, place, require_cluster
 from app.cli.failures import expected_failures
 from app.cli.interrupts import run_interruptible
 from app.cli.options import config_option, read_config
-from app.cli.progress import reporting
+from app.cli.progress import working
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from actors.database.backup import BackupInfo
+    from app.cli.progress import Progress
     from app.config import Config
-
-    Report = Callable[[str], None]
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -41,9 +38,8 @@ def backup(file: Path, config_file: Path | None, *, force: bool) -> None:
     """
     with expected_failures():
         config = read_config(config_file)
-        with reporting("backing up") as report:
-            info = run_interruptible(lambda: _back_up(config, file, report, overwrite=force))
-    click.echo(f"backed up to {file} ({_told(info)})")
+        with working("backing up") as progress:
+            run_interruptible(lambda: _back_up(config, file, progress, overwrite=force))
 
 
 @click.command()
@@ -60,27 +56,28 @@ def restore(file: Path, config_file: Path | None, *, force: bool) -> None:
     """
     with expected_failures():
         config = read_config(config_file)
-        with reporting("restoring") as report:
-            run_interruptible(lambda: _restore(config, file, report, replace=force))
+        with working("restoring") as progress:
+            run_interruptible(lambda: _restore(config, file, progress, replace=force))
 
 
-async def _back_up(config: Config, file: Path, report: Report, *, overwrite: bool) -> BackupInfo:
+async def _back_up(config: Config, file: Path, progress: Progress, *, overwrite: bool) -> None:
     async with AsyncExitStack() as stack:
         dsn = config.database.dsn
         if not dsn:
             require_cluster(config)
             data_dir = Path(config.storage.data_dir)
             dsn = await stack.enter_async_context(embedded_postgres(data_dir, log=operator_log()))
-        return await back_up(
+        info = await back_up(
             dsn,
             file,
             overwrite=overwrite,
-            on_progress=lambda table, size: report(f"{table} ({_size(size)})".strip()),
+            on_progress=lambda table, size: progress.step(f"{table} ({_size(size)})".strip()),
             connect_timeout_s=config.database.connect_timeout_ms / 1000,
         )
+        progress.tell_done(f"backed up to {file} ({_told(info)})")
 
 
-async def _restore(config: Config, file: Path, report: Report, *, replace: bool) -> None:
+async def _restore(config: Config, file: Path, progress: Progress, *, replace: bool) -> None:
     # Before a database is made for it.
     await inspect_backup(file)
     timeout_s = config.database.connect_timeout_ms / 1000
@@ -104,12 +101,11 @@ async def _restore(config: Config, file: Path, report: Report, *, replace: bool)
             file,
             replace=replace,
             where=place(config),
-            on_progress=lambda table, _: report(table),
+            on_progress=lambda table, _: progress.step(table),
             connect_timeout_s=timeout_s,
             log=log,
         )
-        # At once: Ctrl-C may have come too late, and is heeded next.
-        click.echo(f"restored {file} into the {place(config)} ({_told(info)})")
+        progress.tell_done(f"restored {file} into the {place(config)} ({_told(info)})")
 
 
 def _told(info: BackupInfo) -> str:

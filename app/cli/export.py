@@ -38,8 +38,8 @@ def export(username: str, config_file: Path | None) -> None:
         config = read_config(config_file)
         with working(f"collecting what is kept on {username}"):
             told = run_interruptible(lambda: _collect(config, username))
-    encoded = msgspec.json.format(msgspec.json.encode(told), indent=2)
-    click.echo(encoded.decode())
+        encoded = msgspec.json.format(msgspec.json.encode(told), indent=2)
+        click.echo(encoded.decode())
 
 
 async def _collect(config: Config, username: str) -> dict[str, Any]:

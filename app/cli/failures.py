@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 """The exit status of a program that was ended by Ctrl-C, as shells count."""
 
+_PERHAPS = "it may have been done all the same: look before you repeat it"
+
 _NAMED = (AuthxError, KeyRingError, DatabaseError, Escalation, ConfigError, RulesChangeRefused)
 """Errors whose own text says what is wrong, and where."""
 
@@ -52,8 +54,8 @@ def expected_failures(*also: type[Exception]) -> Generator[None]:
     """
     try:
         yield
-    except KeyboardInterrupt:
-        raise click.exceptions.Exit(INTERRUPTED) from None
+    except KeyboardInterrupt as interrupt:
+        raise _interrupted(interrupt) from None
     except Exception as error:
         lines = [_explain(each, also) for each in leaves(error)]
         if None in lines:
@@ -63,21 +65,38 @@ def expected_failures(*also: type[Exception]) -> Generator[None]:
         # Ctrl-C reaches whichever task runs at that moment, and comes out through its nurseries.
         if not any(isinstance(each, KeyboardInterrupt) for each in leaves(group)):
             raise
-        raise click.exceptions.Exit(INTERRUPTED) from None
+        raise _interrupted(group) from None
 
 
 @contextmanager
 def perhaps_done() -> Generator[None]:
-    """Note, on a connection that is lost while the block changes something, what that leaves open.
+    """Note, on what breaks off the block, which changes something, what that leaves open.
 
-    The answer to a commit may be all that was lost.
+    The answer to a commit may be all that was lost, with the connection, or because a second
+    Ctrl-C did not wait for it.
     """
     try:
         yield
     except ConnectionLost as error:
         if error.started and not isinstance(error, TransientError):
-            error.add_note("it may have been done all the same: look before you repeat it")
+            error.add_note(_PERHAPS)
         raise
+    except KeyboardInterrupt as interrupt:
+        interrupt.add_note(_PERHAPS)
+        raise
+
+
+def _interrupted(error: BaseException) -> click.exceptions.Exit:
+    """Give the end after Ctrl-C, and tell what may have been done, where that is open."""
+    for each in leaves(error):
+        # The connection that is given up for it may come out first, and Ctrl-C behind it.
+        cause: BaseException | None = each
+        while cause is not None:
+            if _PERHAPS in _notes(cause):
+                click.echo(f"holdfast: interrupted; {_PERHAPS}", err=True)
+                return click.exceptions.Exit(INTERRUPTED)
+            cause = cause.__context__
+    return click.exceptions.Exit(INTERRUPTED)
 
 
 def _explain(error: BaseException, also: tuple[type[Exception], ...]) -> str | None:
@@ -99,8 +118,11 @@ def _explain(error: BaseException, also: tuple[type[Exception], ...]) -> str | N
             text = str(error)
         case _:
             return None
-    notes: list[str] = getattr(error, "__notes__", [])
-    return " ".join("; ".join([text, *notes]).split())
+    return " ".join("; ".join([text, *_notes(error)]).split())
+
+
+def _notes(error: BaseException) -> list[str]:
+    return getattr(error, "__notes__", [])
 
 
 def _explain_os_error(error: OSError) -> str:

@@ -10,6 +10,7 @@ import click
 from actors.authx.keys import rotate_key_file
 from app.cli.failures import Failure, expected_failures
 from app.cli.options import config_option, read_config
+from app.cli.progress import tell_done
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,9 +46,9 @@ def rotate(config_file: Path | None) -> None:
             raise Failure(
                 f"there is no token key {config.key_path} yet: holdfast init makes one"
             ) from None
-    click.echo(f"made     token key      {config.key_path}")
-    click.echo(
-        "\nRestart the server within a day to have it make tokens with it. Those of the old key"
-        f"\nstay good; it may be removed from the file from {removable} on. If the restart comes"
-        "\nlater, so does that day."
-    )
+        tell_done(
+            f"made     token key      {config.key_path}",
+            "\nRestart the server within a day to have it make tokens with it. Those of the old key"
+            f"\nstay good; it may be removed from the file from {removable} on. If the restart"
+            "\ncomes later, so does that day.",
+        )

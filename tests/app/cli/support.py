@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
 import signal
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING
 
 from tests import program
 
@@ -85,6 +87,71 @@ def run(*arguments: str, cwd: Path, stdin: str = "", **settings: str) -> Finishe
             check=False,
         )
     return Finished(done.returncode, done.stdout, done.stderr)
+
+
+def run_unheard(*arguments: str, cwd: Path, out: IO[str], **settings: str) -> Finished:
+    """Run the program to its end with an ``out`` that cannot be written to."""
+    assert is_quick(settings)
+    with TemporaryFile("w+") as err:
+        process = program.Process(
+            *arguments, cwd=cwd, env=environment(settings), stdout=out, stderr=err
+        )
+        try:
+            status = process.wait(TIMEOUT_S)
+        finally:
+            process.kill()
+        err.seek(0)
+        return Finished(status, "", err.read())
+
+
+def run_at_terminal(*arguments: str, cwd: Path, **settings: str) -> tuple[int, list[str]]:
+    """Run the program at a terminal; give its status, and the lines to be seen in the end."""
+    master, slave = pty.openpty()
+    assert is_quick(settings)
+    chosen = {**environment(settings), "TERM": "xterm", "COLUMNS": "200"}
+    said = bytearray()
+
+    def read() -> None:
+        # At the end of the last who can write to it there is an error.
+        with suppress(OSError):
+            while piece := os.read(master, 4096):
+                said.extend(piece)
+
+    reader = threading.Thread(target=read)
+    with os.fdopen(slave, "w") as terminal:
+        reader.start()
+        streams = {"stdin": terminal, "stdout": terminal, "stderr": terminal}
+        process = program.Process(*arguments, cwd=cwd, env=chosen, **streams)
+    try:
+        status = process.wait(TIMEOUT_S)
+    finally:
+        process.kill()
+        reader.join()
+        os.close(master)
+    return status, shown(said.decode())
+
+
+def shown(written: str) -> list[str]:
+    """Tell what a terminal shows after what was written to it: as much of one as spinners need."""
+    rows, row = [""], 0
+    column = 0
+    for found in re.finditer(r"\x1b\[[?0-9;]*([A-Za-z])|(.)", written, re.DOTALL):
+        match found[1] or found[2]:
+            case "A" if found[1]:
+                row -= 1
+            case "K" if found[1]:
+                rows[row] = ""
+            case _ if found[1]:
+                pass
+            case "\r":
+                column = 0
+            case "\n":
+                row += 1
+                rows += [""] * (row == len(rows))
+            case letter:
+                rows[row] = rows[row][:column].ljust(column) + letter + rows[row][column + 1 :]
+                column += 1
+    return rows
 
 
 def later_program(place: Path) -> dict[str, str]:

@@ -4,28 +4,50 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
+from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trio
 from click.testing import CliRunner, Result
 
 from actors.authx import operator
+from actors.database.driver import open_database
 from app.cli import accounts as command
 from app.cli import main
-from tests.app.cli.support import CHEAP, environment, interrupt_after, run
+from tests.app.cli.support import (
+    CHEAP,
+    environment,
+    interrupt_after,
+    run,
+    run_at_terminal,
+    run_unheard,
+)
 from tests.app.cli.support import command as command_line
 from tests.broken_line import broken_line
+from tests.postgres import quiet_log
+from tests.program import Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
-    from pathlib import Path
 
     from actors.authx.messages import Account
     from app.cli.database import May
     from app.config import Config
     from tests.postgres import PostgresServer
+
+
+PERHAPS = "it may have been done all the same: look before you repeat it"
+_HOLD = "begin; select from accounts where username = 'wenke' for update"
+_WAITING = """
+select exists (select from pg_stat_activity
+    where application_name = 'holdfast operator' and wait_event_type = 'Lock'
+    and datname = current_database())
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -97,6 +119,65 @@ def test_accounts_that_are_interrupted_too_late_show_the_password(
         assert re.search(r"^one-time password: \S{24}$", result.output, re.MULTILINE)
 
 
+def test_accounts_tell_at_a_terminal_on_a_line_of_its_own(tmp_path: Path) -> None:
+    """What shows that something is going on is gone when it is told what was done."""
+    dsn = os.environ["HOLDFAST_DATABASE__DSN"]
+
+    def at_terminal(*arguments: str) -> tuple[int, list[str]]:
+        return run_at_terminal("accounts", *arguments, cwd=tmp_path, HOLDFAST_DATABASE__DSN=dsn)
+
+    status, (made, password, end) = at_terminal("create", "wigand", "--one-time")
+    assert (status, end) == (0, "")
+    assert made.startswith("made wigand (player, ")
+    assert password.startswith("one-time password: ")
+    assert at_terminal("suspend", "wigand") == (0, ["wigand is suspended now", ""])
+    refused = "holdfast: there is no account 'wiglaf'"
+    assert at_terminal("suspend", "wiglaf") == (1, [refused, ""])
+
+
+def test_accounts_say_what_is_done_where_it_cannot_be_told(tmp_path: Path) -> None:
+    """That standard output cannot be written is not told as if the change had failed."""
+    dsn = os.environ["HOLDFAST_DATABASE__DSN"]
+
+    def unheard(*arguments: str) -> str:
+        with Path("/dev/full").open("w") as full:
+            told = run_unheard(
+                "accounts", *arguments, cwd=tmp_path, out=full, HOLDFAST_DATABASE__DSN=dsn
+            )
+        assert told.status == 1
+        return told.complaint
+
+    why = ", but standard output cannot be written: No space left on device"
+    lost = (
+        "; the one-time password is lost: holdfast accounts reset-password wunibald makes another"
+    )
+    made = unheard("create", "wunibald", "--one-time")
+    account_id = row("wunibald")[-1]
+    assert made == f"holdfast: made wunibald (player, {account_id}){why}{lost}"
+    assert unheard("promote", "wunibald") == f"holdfast: wunibald is admin now{why}"
+    assert row("wunibald")[1] == "admin"
+    assert (
+        unheard("erase", "wunibald", "--yes") == f"holdfast: wunibald is erased ({account_id}){why}"
+    )
+
+
+def test_accounts_say_what_is_done_where_nobody_reads_it(tmp_path: Path) -> None:
+    """A pipe without a reader is as good as a full disk."""
+    create("willibald")
+    dsn = os.environ["HOLDFAST_DATABASE__DSN"]
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as pipe:
+        told = run_unheard(
+            "accounts", "suspend", "willibald", cwd=tmp_path, out=pipe, HOLDFAST_DATABASE__DSN=dsn
+        )
+    assert (told.status, told.complaint) == (
+        1,
+        "holdfast: willibald is suspended now, but standard output cannot be written: Broken pipe",
+    )
+    assert row("willibald")[2] == "suspended"
+
+
 def test_accounts_create_takes_no_password_where_it_makes_one_up() -> None:
     """A password on standard input beside --one-time is wrong usage, and makes nothing."""
     result = create("wilgard", "--one-time")
@@ -166,7 +247,7 @@ def test_accounts_say_that_a_change_may_have_been_made(
         result = accounts(*change)
     complaint = [line for line in result.stderr.splitlines() if line.startswith("holdfast: ")]
     assert result.exit_code == 1
-    assert complaint[0].endswith("; it may have been done all the same: look before you repeat it")
+    assert complaint[0].endswith(f"; {PERHAPS}")
     assert row(change[1])[1] == ("admin" if change[0] == "promote" else "player")
 
 
@@ -189,6 +270,29 @@ def test_accounts_cannot_have_been_changed_before_the_commit(
     assert result.exit_code == 1
     assert "may have been" not in result.stderr
     assert row("wolf")[2] == "active"
+
+
+async def test_accounts_that_wait_for_nothing_more_say_that_a_change_may_have_been_made(
+    database_dsn: str, tmp_path: Path
+) -> None:
+    """A second Ctrl-C waits for no answer, and what it was to is not known then."""
+    await trio.to_thread.run_sync(create, "wenke")
+    chosen = environment({"HOLDFAST_DATABASE__DSN": database_dsn})
+    async with open_database(database_dsn, log=quiet_log()) as database:
+        holding, looking = [await database.connect(name="test") for _ in range(2)]
+        await holding.run(lambda session: session.execute(_HOLD))
+        with TemporaryFile("w+") as said:
+            promote = "accounts", "promote", "wenke"
+            with Process(*promote, cwd=tmp_path, env=chosen, stderr=said) as process:
+                deadline = trio.current_time() + 20
+                while not await looking.run(lambda session: session.fetchval(_WAITING)):
+                    assert trio.current_time() < deadline
+                process.send_signal(signal.SIGINT)
+                # Two at once would count as one.
+                await trio.sleep(0.1)
+                process.send_signal(signal.SIGINT)
+            said.seek(0)
+            assert (process.returncode, said.read()) == (130, f"holdfast: interrupted; {PERHAPS}\n")
 
 
 def test_accounts_erase_asks_first() -> None:
@@ -251,6 +355,25 @@ def test_accounts_erase_warns_of_the_last_admin(
     erased = accounts("erase", "bert", "--yes")
     assert erased.stderr == "holdfast: bert is the last admin who may log in\n"
     assert (erased.exit_code, erased.stdout[:14]) == (0, "bert is erased")
+
+
+def test_accounts_erase_warns_at_a_terminal_on_a_line_of_its_own(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The sign of life goes on below it."""
+    dsn = postgres.create_database()
+    monkeypatch.setenv("HOLDFAST_DATABASE__DSN", dsn)
+    create("carl", "--admin")
+    account_id = row("carl")[-1]
+    erase = ("accounts", "erase", "carl", "--yes")
+    assert run_at_terminal(*erase, cwd=tmp_path, HOLDFAST_DATABASE__DSN=dsn) == (
+        0,
+        [
+            "holdfast: carl is the last admin who may log in",
+            f"carl is erased ({account_id})",
+            "",
+        ],
+    )
 
 
 def test_accounts_erase_is_for_a_suspended_account_too() -> None:

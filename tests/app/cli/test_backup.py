@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -16,12 +17,19 @@ from actors.database.cluster import Cluster
 from actors.database.processes import cluster_processes
 from actors.database.seal import is_whole
 from app.cli.backup import _size
-from tests.app.cli.support import command, environment, later_program, run, running_server
+from tests.app.cli.support import (
+    command,
+    environment,
+    later_program,
+    run,
+    run_at_terminal,
+    run_unheard,
+    running_server,
+)
 from tests.postgres import reachable_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.postgres import PostgresServer
 
@@ -170,6 +178,22 @@ def wait_for_part(folder: Path) -> None:
     while not any(folder.iterdir()):
         assert time.monotonic() < deadline
         time.sleep(0.001)
+
+
+def test_restore_tells_what_is_done_wherever_it_can(place: Path, postgres: PostgresServer) -> None:
+    """At a terminal on a line of its own; as done too where it cannot be written."""
+    settings = {"HOLDFAST_DATABASE__DSN": postgres.create_database()}
+    status, (saved, end) = run_at_terminal("backup", "world.dump", cwd=place, **settings)
+    assert (status, saved[:24], end) == (0, "backed up to world.dump ", "")
+    restore = "restore", "world.dump", "--force"
+    status, (restored, end) = run_at_terminal(*restore, cwd=place, **settings)
+    assert (status, restored[:28], end) == (0, "restored world.dump into the", "")
+    with Path("/dev/full").open("w") as full:
+        told = run_unheard(*restore, cwd=place, out=full, **settings)
+    assert told.status == 1
+    assert told.complaint == (
+        f"holdfast: {restored}, but standard output cannot be written: No space left on device"
+    )
 
 
 def test_restore_refuses_what_is_no_backup(place: Path) -> None:

@@ -135,6 +135,22 @@ def test_failures_of_patience_are_no_failures(error: BaseException) -> None:
     assert caught.value.exit_code == 130
 
 
+@pytest.mark.parametrize("group", [False, True])
+def test_failures_of_patience_say_where_something_may_have_been_done(
+    capsys: pytest.CaptureFixture[str], *, group: bool
+) -> None:
+    """Ctrl-C that does not wait for the answer to a commit leaves that open."""
+    interrupt = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt), perhaps_done():
+        raise interrupt
+    with pytest.raises(click.exceptions.Exit) as caught, expected_failures():
+        raise BaseExceptionGroup("tasks", [interrupt]) if group else interrupt
+    assert caught.value.exit_code == 130
+    assert capsys.readouterr().err == (
+        "holdfast: interrupted; it may have been done all the same: look before you repeat it\n"
+    )
+
+
 def test_failures_that_end_a_program_otherwise_pass() -> None:
     """What is neither an error nor Ctrl-C is nobody's here."""
     group = BaseExceptionGroup("tasks", [SystemExit(3)])

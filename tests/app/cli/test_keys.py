@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from actors.authx.keys import KeyRing, create_key_file, read_keyring
 from app.cli import main
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.app.cli.support import run_unheard
 
 
 @pytest.fixture
@@ -57,3 +55,16 @@ def test_keys_rotate_needs_a_file(place: Path, monkeypatch: pytest.MonkeyPatch) 
     assert (result.exit_code, result.stdout) == (1, "")
     assert "HOLDFAST_AUTH__KEY, with a comma between" in result.stderr
     assert text not in result.stderr
+
+
+def test_keys_rotate_says_what_is_done_where_it_cannot_be_told(place: Path) -> None:
+    """Who repeated it because of a full disk would have one key more each time."""
+    create_key_file(place / "own.key")
+    with Path("/dev/full").open("w") as full:
+        told = run_unheard("keys", "rotate", cwd=place, out=full, HOLDFAST_AUTH__KEY_FILE="own.key")
+    assert told.status == 1
+    assert told.complaint == (
+        "holdfast: made token key own.key, but standard output cannot be written:"
+        " No space left on device"
+    )
+    assert len(read_keyring(place / "own.key").keys) == 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app.cli.progress import reporting, working
+from app.cli.progress import working
 
 if TYPE_CHECKING:
     import pytest
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 def test_progress_is_silent_off_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     """A script that reads standard error is not disturbed."""
-    with working("setting up"), reporting("backing up") as report:
-        report("accounts")
+    with working("backing up") as progress:
+        progress.step("accounts")
     assert capsys.readouterr() == ("", "")
 
 
@@ -36,8 +36,8 @@ def test_progress_tells_each_step_on_a_terminal(
     """What takes longer says how far it is, with names as they are."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
-    with reporting("backing up") as report:
-        report("[ledger] (3 MB)")
+    with working("backing up") as progress:
+        progress.step("[ledger] (3 MB)")
     said = capsys.readouterr()
     assert said.out == ""
     assert "backing up: [ledger] (3 MB)" in said.err
