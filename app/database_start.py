@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from actors.database.session_settings import OVERRIDDEN, risky_settings
 from actors.database.upgrade import AutomaticBackups, upgrade
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from actors.database.embedded import EmbeddedPostgres
     from actors.inventory.ruleset import Ruleset
     from app.config import Config
-
-_MIGRATION_S: Final = 60.0
 
 
 async def prepare_database(
@@ -46,7 +44,7 @@ async def prepare_database(
         backups = None
         if postgres is not None:
             backups = AutomaticBackups.of(Path(config.storage.data_dir), postgres.dsn)
-        await upgrade(connection, backups, now=wall_clock(), log=log, timeout_s=_MIGRATION_S)
+        await upgrade(connection, backups, now=wall_clock(), log=log)
         renaming = await check_rules_change(connection, ruleset, settings.renamed(config))
     finally:
         await connection.aclose()

@@ -142,8 +142,7 @@ class Connection:
         self._raw = raw
         self._name, self._place, self._log = name, place, log
         self._session = _Session(raw)
-        self._turn = trio.Lock()
-        self._gone = trio.Event()
+        self._turn, self._gone = trio.Lock(), trio.Event()
         raw.add_termination_listener(self._notice_end)
 
     @property
@@ -265,8 +264,9 @@ class Connection:
     def _give_up(self, timeout_s: float, failure: Exception | None) -> NoReturn:
         self.terminate()
         self._log.warning("database_timeout", connection=self._name, timeout_s=timeout_s)
-        message = f"no answer on connection {self._name!r} within {timeout_s:g} s"
-        raise DatabaseTimeout(message) from failure
+        error = DatabaseTimeout(f"no answer on connection {self._name!r} within {timeout_s:g} s")
+        error.place = self._place
+        raise error from failure
 
 
 class _Session:

@@ -11,17 +11,20 @@ import hashlib
 import re
 from dataclasses import dataclass
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from actors.database.errors import SchemaMismatch, SchemaTooNew, SchemaTooOld
+from actors.database.errors import DatabaseError, SchemaMismatch, SchemaTooNew, SchemaTooOld
 from actors.database.locks import MIGRATION_LOCK
 from actors.database.objects import objects
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from actors.database.driver import Connection
     from actors.database.session import Session
+
+MIGRATION_S: Final = 14_400.0
+"""How long one migration may take: rows are rewritten at some 250,000 a second, or far fewer."""
 
 _FILE_NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 
@@ -67,12 +70,14 @@ async def migrate(
     connection: Connection,
     *,
     migrations: Sequence[Migration] | None = None,
-    timeout_s: float = 60.0,
+    timeout_s: float = MIGRATION_S,
+    on_start: Callable[[Migration], None] = lambda _: None,
+    on_applied: Callable[[Migration], None] = lambda _: None,
 ) -> tuple[int, ...]:
     """Apply what the database lacks, and give the versions applied (none if it was up to date).
 
-    ``timeout_s`` is for each migration. A failure leaves the database at the last migration that
-    was committed.
+    ``timeout_s`` is for each migration, ``on_start`` and ``on_applied`` are told of each. A failure
+    leaves the database at the last migration that was committed, and notes the one that it was at.
 
     Raises:
         SchemaTooNew: the database has migrations that this program does not know.
@@ -82,12 +87,11 @@ async def migrate(
     known = shipped_migrations() if migrations is None else tuple(migrations)
     applied: list[int] = []
     while True:
-        version = await connection.run(
-            lambda session: _apply_next(session, known), timeout_s=timeout_s
-        )
-        if version is None:
+        migration = await _apply_next(connection, known, on_start, timeout_s)
+        if migration is None:
             return tuple(applied)
-        applied.append(version)
+        applied.append(migration.version)
+        on_applied(migration)
 
 
 async def seen_versions(session: Session) -> tuple[int, ...]:
@@ -131,17 +135,35 @@ async def check_current(session: Session) -> None:
         )
 
 
-async def _apply_next(session: Session, known: Sequence[Migration]) -> int | None:
-    """Apply the first migration that is missing; None where there is none."""
-    async with session.transaction():
-        await session.execute("select pg_advisory_xact_lock($1)", MIGRATION_LOCK)
-        seen = await _seen(session)
-        _check(seen, known)
-        for migration in known:
-            if migration.version not in seen:
-                await _apply(session, migration)
-                return migration.version
-    return None
+async def _apply_next(
+    connection: Connection,
+    known: Sequence[Migration],
+    on_start: Callable[[Migration], None],
+    timeout_s: float,
+) -> Migration | None:
+    """Apply the first migration that is missing, and give it; None where there is none."""
+    started: Migration | None = None
+
+    async def script(session: Session) -> None:
+        nonlocal started
+        async with session.transaction():
+            await session.execute("select pg_advisory_xact_lock($1)", MIGRATION_LOCK)
+            seen = await _seen(session)
+            _check(seen, known)
+            for migration in known:
+                if migration.version not in seen:
+                    started = migration
+                    on_start(migration)
+                    await _apply(session, migration)
+                    return
+
+    try:
+        await connection.run(script, timeout_s=timeout_s)
+    except DatabaseError as error:
+        if started is not None:
+            error.add_note(f"it was at migration {started.version:04} ({started.name})")
+        raise
+    return started
 
 
 async def _apply(session: Session, migration: Migration) -> None:

@@ -11,7 +11,7 @@ from actors.database.new_file import remove_left_over
 from actors.files import make_private_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -59,6 +59,25 @@ class AutomaticBackups:
         return file
 
 
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """What an upgrade has done to a database.
+
+    ``before`` is the schema version that it had, 0 for an empty one; ``applied`` are those that it
+    was given, ``newest`` is the program's.
+    """
+
+    before: int
+    applied: tuple[int, ...]
+    newest: int
+    backup: Path | None
+
+    @property
+    def after(self) -> int:
+        """The schema version that it has now; not the newest one where a migration has failed."""
+        return self.applied[-1] if self.applied else self.before
+
+
 async def upgrade(
     connection: Connection,
     backups: AutomaticBackups | None,
@@ -66,25 +85,41 @@ async def upgrade(
     now: datetime,
     log: FilteringBoundLogger,
     migrations: Sequence[Migration] | None = None,
-    timeout_s: float = 60.0,
-) -> tuple[int, ...]:
+    tell: Callable[[Upgrade], None] = lambda _: None,
+) -> Upgrade:
     """Apply what the database lacks, after a backup where there is something to lose.
 
     Without ``backups`` (a server that is its operator's own) none is made. ``now`` is the time of
-    the wall clock, ``timeout_s`` is for each migration. Gives the versions applied.
+    the wall clock. Where anything was applied, it is told at once, failed and cancelled or not.
 
     Raises:
         BackupError: the backup cannot be made; nothing was changed.
         SchemaTooNew, SchemaMismatch, DatabaseError: as `migrate`.
     """
     known = shipped_migrations() if migrations is None else migrations
+    newest = max((each.version for each in known), default=0)
     seen = await connection.run(seen_versions)
+    before = max(seen, default=0)
     missing = [each.version for each in known if each.version not in seen]
+    backup = None
     # A newer database is refused by `migrate`, not backed up.
-    is_older = bool(seen) and max(seen) <= max((each.version for each in known), default=0)
-    if backups is not None and is_older and missing:
-        await backups.make(max(seen), now=now, log=log)
-    applied = await migrate(connection, migrations=known, timeout_s=timeout_s)
-    if applied:
-        log.info("database_migrated", versions=list(applied))
-    return applied
+    if backups is not None and seen and before <= newest and missing:
+        backup = await backups.make(before, now=now, log=log)
+    applied: list[int] = []
+
+    def start(migration: Migration) -> None:
+        log.info("migration_started", version=migration.version, name=migration.name)
+
+    try:
+        await migrate(
+            connection,
+            migrations=known,
+            on_start=start,
+            on_applied=lambda migration: applied.append(migration.version),
+        )
+    finally:
+        done = Upgrade(before, tuple(applied), newest, backup)
+        if applied:
+            log.info("database_migrated", versions=applied)
+            tell(done)
+    return done

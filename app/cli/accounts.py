@@ -17,7 +17,7 @@ from actors.authx.passwords import Passwords
 from app.cli.database import May, operator_connection
 from app.cli.failures import Failure, expected_failures, perhaps_done
 from app.cli.interrupts import run_interruptible
-from app.cli.one_time import one_time_password
+from app.cli.one_time import one_time_password, password_lost
 from app.cli.options import config_option, read_config
 from app.cli.progress import Progress, working
 from app.settings import authx_settings
@@ -240,12 +240,8 @@ def _set_suspended(username: str, config_file: Path | None, *, suspended: bool) 
 
 def _tell_password(progress: Progress, done: str, account: Account, password: str) -> None:
     """Tell what is done, and the one-time password, the only time."""
-    progress.tell_done(
-        done,
-        f"one-time password: {password}",
-        lost="the one-time password is lost: holdfast accounts reset-password"
-        f" {account.username} makes another",
-    )
+    shown = f"one-time password: {password}"
+    progress.tell_done(done, shown, lost=password_lost(account.username))
 
 
 def _run(
@@ -263,7 +259,7 @@ def _run(
     """
 
     async def connected(progress: Progress) -> T:
-        async with operator_connection(config, may) as (connection, _):
+        async with operator_connection(config, may) as connection:
             return await work(connection, progress)
 
     try:

@@ -22,11 +22,12 @@ from app.config import Log
 from app.logs import make_logger
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
     from structlog.typing import FilteringBoundLogger
 
     from actors.database.driver import Connection
+    from actors.database.upgrade import Upgrade
     from app.config import Config
 
 NAME = "operator"
@@ -45,9 +46,9 @@ class May(Enum):
 
 @asynccontextmanager
 async def operator_connection(
-    config: Config, may: May = May.USE
-) -> AsyncGenerator[tuple[Connection, tuple[int, ...]]]:
-    """Give a connection to the configured database, and the migrations that were applied to it.
+    config: Config, may: May = May.USE, *, tell: Callable[[Upgrade], None] = lambda _: None
+) -> AsyncGenerator[Connection]:
+    """Give a connection to the configured database; ``tell`` hears what was done to its schema.
 
     The embedded server is started for as long as the block lasts, unless one runs there already:
     then that one is used, and stays.
@@ -75,8 +76,8 @@ async def operator_connection(
         )
         connection = await database.connect(name=NAME)
         try:
-            applied = await _prepare(connection, config, may, backups, served=served)
-            yield connection, applied
+            await _prepare(connection, config, may, backups, tell, served=served)
+            yield connection
         finally:
             await connection.aclose()
 
@@ -86,9 +87,10 @@ async def _prepare(
     config: Config,
     may: May,
     backups: AutomaticBackups | None,
+    tell: Callable[[Upgrade], None],
     *,
     served: bool,
-) -> tuple[int, ...]:
+) -> None:
     """Do to the database what the command may, and check that it can be worked on."""
     seen = await connection.run(seen_versions)
     if may is May.USE and not seen:
@@ -107,8 +109,8 @@ async def _prepare(
                 ) from None
             await connection.run(acquire_server_lock)
         else:
-            return ()
-    return await upgrade(connection, backups, now=datetime.now(UTC), log=operator_log())
+            return
+    await upgrade(connection, backups, now=datetime.now(UTC), log=operator_log(), tell=tell)
 
 
 def place(config: Config) -> str:

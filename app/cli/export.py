@@ -47,7 +47,7 @@ async def _collect(config: Config, username: str) -> dict[str, Any]:
         key = parse_username(username).key
     except InvalidUsername as error:
         raise Failure(f"the username {username!r} {error}") from None
-    async with operator_connection(config) as (connection, _):
+    async with operator_connection(config) as connection:
         told = await personal_data(connection, key)
     if told is None:
         raise Failure(f"there is no account {username!r}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,16 +17,16 @@ from actors.authx.passwords import Passwords
 from app.cli.database import May, operator_connection
 from app.cli.failures import Failure, expected_failures, perhaps_done
 from app.cli.interrupts import run_interruptible
-from app.cli.one_time import one_time_password
+from app.cli.one_time import one_time_password, password_lost
 from app.cli.options import DEFAULT_FILE, config_option, read_config
-from app.cli.progress import working
+from app.cli.progress import Progress, tell_done, working
 from app.config import render_config
 from app.settings import authx_settings
 from app.world_rules import load_world_rules
 
 if TYPE_CHECKING:
-    from actors.authx.messages import Account
     from actors.database.driver import Connection
+    from actors.database.upgrade import Upgrade
     from app.config import Config
 
 
@@ -44,8 +43,10 @@ if TYPE_CHECKING:
 def init(config_file: Path | None, admin_name: str, *, no_admin: bool) -> None:
     """Make configuration, keys, database and the first operator's account, where missing.
 
-    Changes nothing that is there, so that it can be run again at any time. `holdfast serve` makes
-    keys and database by itself; this makes them beforehand, and shows whether all is well.
+    Changes nothing that is there, so that it can be run again at any time, but for the database of
+    an earlier version: that is brought up to date, as at a start, after which the earlier version
+    does not start on it any more. `holdfast serve` makes keys and database by itself; this makes
+    them beforehand, and shows whether all is well.
 
     The first operator gets a one-time password. It is shown here and nowhere else, and must be
     changed at the first login.
@@ -53,19 +54,18 @@ def init(config_file: Path | None, admin_name: str, *, no_admin: bool) -> None:
     file = config_file or DEFAULT_FILE
     with expected_failures():
         made = write_config(file)
-        tell(made=made, what="configuration", where=file)
+        tell_done(said("made" if made else "found", "configuration", file))
         config = read_config(file)
         check_rules(config)
         data_dir = Path(config.storage.data_dir)
-        tell(made=make_directory(data_dir), what="data directory", where=data_dir)
+        made = make_directory(data_dir)
+        tell_done(said("made" if made else "found", "data directory", data_dir))
         init_keys(config)
-        first = init_database(config, None if no_admin else admin_name)
-    command = "holdfast serve"
-    if config_file is not None:
-        command += f" --config {shlex.quote(str(config_file))}"
-    click.echo(f"\nReady: start the server with '{command}'.")
-    if first is not None:
-        first.tell()
+        init_database(config, None if no_admin else admin_name)
+        command = "holdfast serve"
+        if config_file is not None:
+            command += f" --config {shlex.quote(str(config_file))}"
+        click.echo(f"\nReady: start the server with '{command}'.")
 
 
 def write_config(file: Path) -> bool:
@@ -90,7 +90,7 @@ def check_rules(config: Config) -> None:
         ConfigError: it does not take a world parameter that is set.
     """
     ruleset = load_world_rules(config)
-    click.echo(f"checked  ruleset        {ruleset.name} ({ruleset.title})")
+    tell_done(said("checked", "ruleset", f"{ruleset.name} ({ruleset.title})"))
 
 
 def make_directory(path: Path) -> bool:
@@ -109,69 +109,62 @@ def init_keys(config: Config) -> None:
     """
     if config.auth.key:
         KeyRing.parse(config.auth.key.reveal())
-        click.echo("found    token key      in the environment")
+        tell_done(said("found", "token key", "in the environment"))
         return
     path = config.key_path
     make_directory(path.parent)
     made = not path.exists() and create_key_file(path)
     read_keyring(path)
-    tell(made=made, what="token key", where=path)
+    tell_done(said("made" if made else "found", "token key", path))
 
 
-@dataclass(frozen=True, slots=True)
-class FirstAdmin:
-    """The operator's account that was made just now."""
-
-    username: str
-    password: str = field(repr=False)
-
-    def tell(self) -> None:
-        """Show the password, the only time."""
-        click.echo(
-            f"\nLog in as {self.username} with the one-time password {self.password}\n"
-            "It is shown only now, and must be changed at the first login."
-        )
-
-
-def init_database(config: Config, admin_name: str | None) -> FirstAdmin | None:
+def init_database(config: Config, admin_name: str | None) -> None:
     """Make the database, or bring the one that is there up to date, and see to an operator.
 
-    Without ``admin_name`` no account is made. Gives the one that was.
+    Without ``admin_name`` no account is made.
 
     Raises:
         Failure: an operator's account is wanted, and the name cannot be had.
         DatabaseError: it cannot be reached or made.
     """
-    first: FirstAdmin | None = None
-    admins: list[Account] = []
-
-    async def set_up() -> tuple[int, ...]:
-        nonlocal first, admins
-        async with operator_connection(config, May.UPGRADE) as (connection, applied):
-            admins = await operator.find_admins(connection)
-            if admin_name is not None and not admins:
-                first = await make_admin(config, connection, admin_name)
-        return applied
-
-    try:
-        with working("setting up the database"):
-            applied = run_interruptible(set_up)
-    except BaseException:
-        # Ctrl-C, say, that came when the account was made.
-        if first is not None:
-            first.tell()
-        raise
     where = "at database.dsn" if config.database.dsn else f"in {config.storage.data_dir}"
-    tell(made=bool(applied), what="database", where=where)
-    if first is not None:
-        tell(made=True, what="admin", where=first.username)
-    elif admins:
-        tell(made=False, what="admin", where=", ".join(each.username for each in admins))
-    return first
+
+    async def set_up(progress: Progress) -> None:
+        changes: list[Upgrade] = []
+
+        def tell(upgrade: Upgrade) -> None:
+            changes.append(upgrade)
+            done = "upgraded" if upgrade.before else "made"
+            progress.tell_done(said(done, "database", f"{where}{_schema(upgrade)}"))
+
+        async with operator_connection(config, May.UPGRADE, tell=tell) as connection:
+            if not changes:
+                progress.tell_done(said("found", "database", where))
+            admins = await operator.find_admins(connection)
+            if admins:
+                names = ", ".join(each.username for each in admins)
+                progress.tell_done(said("found", "admin", names))
+            elif admin_name is not None:
+                await make_admin(config, connection, progress, admin_name)
+
+    with working("setting up the database") as progress:
+        run_interruptible(lambda: set_up(progress))
 
 
-async def make_admin(config: Config, connection: Connection, username: str) -> FirstAdmin:
-    """Make an operator's account with a one-time password.
+def _schema(upgrade: Upgrade) -> str:
+    """Tell what has become of the schema, where there was one or there is not all of it."""
+    complete = upgrade.after == upgrade.newest
+    if complete and not upgrade.before:
+        return ""
+    whole = "" if complete else f" of {upgrade.newest}"
+    kept = "" if upgrade.backup is None else f"; the backup is {upgrade.backup}"
+    return f" (schema {upgrade.before} to {upgrade.after}{whole}{kept})"
+
+
+async def make_admin(
+    config: Config, connection: Connection, progress: Progress, username: str
+) -> None:
+    """Make an operator's account with a one-time password, and show that, the only time.
 
     Raises:
         Failure: the name cannot be had.
@@ -197,9 +190,14 @@ async def make_admin(config: Config, connection: Connection, username: str) -> F
         ) from None
     except InvalidUsername as error:
         raise Failure(f"the username {username!r} {error}") from None
-    return FirstAdmin(account.username, password)
+    progress.tell_done(
+        said("made", "admin", account.username),
+        f"\nLog in as {account.username} with the one-time password {password}\n"
+        "It is shown only now, and must be changed at the first login.",
+        lost=password_lost(account.username),
+    )
 
 
-def tell(*, made: bool, what: str, where: object) -> None:
-    """Tell of one thing."""
-    click.echo(f"{'made' if made else 'found':<8} {what:<14} {where}")
+def said(done: str, what: str, where: object) -> str:
+    """Put what was done to one thing into its line."""
+    return f"{done:<8} {what:<14} {where}"

@@ -79,7 +79,7 @@ def _prove(config: Config, wanted: str | None) -> tuple[Proof, list[Totals]]:
             progress.update(task, description="accounts", completed=accounts, total=total)
 
         async def connected() -> tuple[Proof, list[Totals]]:
-            async with operator_connection(config) as (connection, _):
+            async with operator_connection(config) as connection:
                 account_id = None if wanted is None else await _account_id(connection, wanted)
                 return await prove(connection, account_id, on_progress)
 

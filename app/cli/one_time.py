@@ -24,3 +24,9 @@ def one_time_password(settings: AuthxSettings) -> str:
         "-" if place % _GROUP == _GROUP - 1 and place != length - 1 else secrets.choice(_ALPHABET)
         for place in range(length)
     )
+
+
+def password_lost(username: str) -> str:
+    """Say what there is to do where one could not be shown."""
+    again = f"holdfast accounts reset-password {username}"
+    return f"the one-time password is lost: {again} makes another"

@@ -501,6 +501,7 @@ async def test_run_timeout_on_a_slow_statement(database_dsn: str) -> None:
         with trio.fail_after(0.1 + 0.2 + BUSY_S), pytest.raises(DatabaseTimeout) as caught:
             await connection.run(lambda s: s.fetchval("select pg_sleep(10)"), timeout_s=0.1)
         assert caught.value.started
+        assert caught.value.place == describe_dsn(database_dsn)
         assert connection.closed
 
 

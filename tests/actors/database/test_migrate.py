@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from trio.testing import MockClock
+
     from actors.database.session import Session
     from tests.postgres import PostgresServer
 
@@ -45,6 +47,18 @@ async def apply(dsn: str, migrations: Sequence[Migration] | None = None) -> tupl
     async with open_database(dsn, log=quiet_log()) as database:
         connection = await database.connect(name="migrate")
         return await migrate(connection, migrations=migrations)
+
+
+async def test_migrate_gives_a_large_world_its_time(empty_dsn: str, mock_clock: MockClock) -> None:
+    """What rewrites millions of rows takes minutes, and one that is cut off begins anew."""
+    long = Migration(1, "long", "select pg_sleep(0.5)")
+    async with open_database(empty_dsn, log=quiet_log()) as database:
+        connection = await database.connect(name="migrate")
+        mock_clock.rate = 400.0
+        began = trio.current_time()
+        assert await migrate(connection, migrations=[long]) == (1,)
+        assert trio.current_time() - began > 120
+        mock_clock.rate = 0
 
 
 def test_shipped_migrations_are_numbered_without_a_gap() -> None:

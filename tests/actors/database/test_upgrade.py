@@ -11,16 +11,16 @@ from structlog.testing import LogCapture
 
 from actors.database.backup import inspect_backup
 from actors.database.driver import open_database
-from actors.database.errors import BackupError, SchemaTooNew
+from actors.database.errors import BackupError, SchemaTooNew, StatementError
 from actors.database.migrate import Migration, shipped_migrations
 from actors.database.new_file import new_file
 from actors.database.seal import is_whole
-from actors.database.upgrade import KEPT, AutomaticBackups, upgrade
+from actors.database.upgrade import KEPT, AutomaticBackups, Upgrade, upgrade
 from tests.play_root import owner_of, play_root
 from tests.postgres import quiet_log, run_script
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from tests.postgres import PostgresServer
@@ -53,6 +53,7 @@ async def bring_up_to_date(
     *,
     now: datetime = NOW,
     capture: LogCapture | None = None,
+    tell: Callable[[Upgrade], None] = lambda _: None,
 ) -> tuple[int, ...]:
     """Upgrade a database, with automatic backups in a data directory."""
     log = quiet_log(capture)
@@ -60,7 +61,10 @@ async def bring_up_to_date(
     async with open_database(dsn, log=log) as database:
         connection = await database.connect(name="upgrade")
         try:
-            return await upgrade(connection, backups, now=now, log=log, migrations=migrations)
+            done = await upgrade(
+                connection, backups, now=now, log=log, migrations=migrations, tell=tell
+            )
+            return done.applied
         finally:
             await connection.aclose()
 
@@ -75,6 +79,27 @@ async def test_upgrade_backs_up_before_it_changes_anything(dsn: str, tmp_path: P
     assert (await inspect_backup(file)).schema_version == VERSION
     events = [each["event"] for each in capture.entries]
     assert events.index("database_backed_up") < events.index("database_migrated")
+
+
+async def test_upgrade_tells_what_it_has_done_where_it_fails(dsn: str, tmp_path: Path) -> None:
+    """The earlier program does not start on that any more: nobody may believe that nothing was."""
+    broken = Migration(VERSION + 2, "broken", "select no_such_function()")
+    told: list[Upgrade] = []
+    capture = LogCapture()
+    with pytest.raises(StatementError) as caught:
+        await bring_up_to_date(
+            dsn, tmp_path, [*SHIPPED, later(1), broken], capture=capture, tell=told.append
+        )
+    assert caught.value.__notes__ == [f"it was at migration {VERSION + 2:04} (broken)"]
+    (file,) = listed(tmp_path / "backups")
+    assert told == [Upgrade(VERSION, (VERSION + 1,), VERSION + 2, file)]
+    assert told[0].after == VERSION + 1
+    logged = [(each["event"], each.get("version")) for each in capture.entries]
+    assert logged[1:] == [
+        ("migration_started", VERSION + 1),
+        ("migration_started", VERSION + 2),
+        ("database_migrated", None),
+    ]
 
 
 @pytest.mark.parametrize("migrated", [False, True])

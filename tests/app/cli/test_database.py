@@ -32,6 +32,7 @@ LOOKING = (
     ("accounts", "suspend", "ann"),
 )
 """Commands for a world that is there."""
+NEWEST = shipped_migrations()[-1].version
 
 
 @pytest.fixture
@@ -186,5 +187,11 @@ def test_commands_of_a_later_program_leave_a_running_server_its_database(place: 
         assert not (place / "var" / "backups").exists()
         with running_server(place):
             assert run(*CREATE, cwd=place).status == 0
-        assert run("init", cwd=place, **later).status == 0
+        done = run("init", cwd=place, **later)
+        assert done.status == 0
+        (kept,) = (place / "var" / "backups").iterdir()
+        assert (
+            "upgraded database       in var"
+            f" (schema {NEWEST} to 9999; the backup is {kept.relative_to(place)})\n"
+        ) in done.stdout
         assert run("accounts", "list", cwd=place, **later).status == 0

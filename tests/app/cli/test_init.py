@@ -15,10 +15,12 @@ from click.testing import CliRunner
 from actors.authx import operator
 from actors.authx.passwords import Passwords
 from actors.authx.settings import AuthxSettings
+from actors.database import migrate, upgrade
 from actors.database.driver import open_database
+from actors.database.migrate import Migration, shipped_migrations
 from app.cli import main
 from app.config import render_config
-from tests.app.cli.support import CHEAP, interrupt_after
+from tests.app.cli.support import CHEAP, interrupt_after, run_at_terminal, run_unheard
 from tests.broken_line import broken_line
 from tests.postgres import quiet_log, reachable_directory
 
@@ -221,3 +223,38 @@ def test_init_refuses_a_name_that_nobody_can_have(fresh: str) -> None:
     status, _, complaint = initialise("--admin", "no one", HOLDFAST_DATABASE__DSN=fresh)
     assert status == 1
     assert complaint.startswith("holdfast: the username 'no one' ")
+
+
+def test_init_tells_of_an_upgrade_that_fails_half_way(
+    fresh: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was committed stays, and the earlier program does not start on it any more."""
+    assert initialise(HOLDFAST_DATABASE__DSN=fresh)[0] == 0
+    newest = shipped_migrations()[-1].version
+    good = Migration(newest + 1, "good", "create table good (id bigint)")
+    bad = Migration(newest + 2, "bad", "select no_such_function()")
+    known = *shipped_migrations(), good, bad
+    for module in (migrate, upgrade):
+        monkeypatch.setattr(module, "shipped_migrations", lambda: known)
+    status, output, complaint = initialise(HOLDFAST_DATABASE__DSN=fresh)
+    assert status == 1
+    told_last = output.splitlines()[-1]
+    step = f"{newest} to {newest + 1} of {newest + 2}"
+    assert told_last == f"upgraded database       at database.dsn (schema {step})"
+    assert complaint.endswith(f"; it was at migration {newest + 2:04} (bad)\n")
+
+
+def test_init_tells_at_once_at_a_terminal_and_where_it_cannot_be_written(
+    fresh: str, tmp_path: Path
+) -> None:
+    """Each thing on a line of its own; that it is there also where nobody hears it."""
+    settings = {"HOLDFAST_DATABASE__DSN": fresh}
+    status, seen = run_at_terminal("init", "--no-admin", cwd=tmp_path, **settings)
+    assert (status, told("\n".join(seen))["database"]) == (0, "found")
+    with Path("/dev/full").open("w") as full:
+        unheard = run_unheard("init", cwd=tmp_path, out=full, **settings)
+    assert unheard.status == 1
+    assert unheard.complaint == (
+        "holdfast: found configuration config.toml, but standard output cannot be written:"
+        " No space left on device"
+    )
