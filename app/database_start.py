@@ -9,7 +9,7 @@ from actors.database.session_settings import OVERRIDDEN, risky_settings
 from actors.database.upgrade import AutomaticBackups, upgrade
 from app import settings
 from app.assembly import wall_clock
-from app.rules_change import check_rules_change
+from app.rules_change import RulesChangeRefused, check_rules_change
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,8 +44,17 @@ async def prepare_database(
         backups = None
         if postgres is not None:
             backups = AutomaticBackups.of(Path(config.storage.data_dir), postgres.dsn)
-        await upgrade(connection, backups, now=wall_clock(), log=log)
-        renaming = await check_rules_change(connection, ruleset, settings.renamed(config))
+        upgraded = await upgrade(connection, backups, now=wall_clock(), log=log)
+        try:
+            renaming = await check_rules_change(connection, ruleset, settings.renamed(config))
+        except RulesChangeRefused as refused:
+            if upgraded.before and upgraded.applied:
+                refused.add_note(
+                    f"the database has been brought from schema version {upgraded.before}"
+                    f" to {upgraded.after} all the same:"
+                    " the program before does not start on it any more"
+                )
+            raise
     finally:
         await connection.aclose()
     if renaming.done:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from structlog.testing import LogCapture
 
+from actors.database import upgrade
 from actors.database.driver import open_database
+from actors.database.migrate import Migration, shipped_migrations
+from app import database_start
 from app.config import Config
 from app.database_start import prepare_database
+from app.rules_change import RulesChangeRefused
 from tests.app.test_rules_change import OLD
 from tests.postgres import quiet_log
+
+if TYPE_CHECKING:
+    from tests.postgres import PostgresServer
 
 ORDINARY = [("fsync", False), ("full_page_writes", False)]
 """What the server of the tests is told: nobody will miss its data."""
@@ -32,3 +41,28 @@ async def test_prepare_database_warns_of_what_a_crash_may_take(
         await prepare_database(Config(), OLD, database, None, log)
     found = [each for each in capture.entries if each["event"] == "database_not_durable"]
     assert [(each["setting"], each["overridden"]) for each in found] == told
+
+
+@pytest.mark.parametrize("upgraded", [True, False])
+async def test_prepare_database_tells_of_an_upgrade_where_it_refuses_the_rules(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, *, upgraded: bool
+) -> None:
+    """The program before does not start on it any more: to take the rules back is not enough."""
+
+    async def refuse(*_arguments: object) -> None:
+        raise RulesChangeRefused("no")
+
+    dsn = await postgres.create_database_async()
+    newest = shipped_migrations()[-1].version
+    later = Migration(newest + 1, "later", "create table later (id bigint)")
+    monkeypatch.setattr(database_start, "check_rules_change", refuse)
+    if upgraded:
+        monkeypatch.setattr(upgrade, "shipped_migrations", lambda: (*shipped_migrations(), later))
+    async with open_database(dsn, log=quiet_log()) as database:
+        with pytest.raises(RulesChangeRefused) as caught:
+            await prepare_database(Config(), OLD, database, None, quiet_log())
+    told = (
+        f"the database has been brought from schema version {newest} to {newest + 1} all the same:"
+        " the program before does not start on it any more"
+    )
+    assert getattr(caught.value, "__notes__", []) == ([told] if upgraded else [])
