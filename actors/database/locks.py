@@ -1,4 +1,4 @@
-"""Advisory locks: one server per database, one migration and one erasure at a time."""
+"""Advisory locks: one server or restore per database, one migration and one erasure at a time."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 SERVER_LOCK: Final = 0x486F_6C64_6661_7374  # "Holdfast"
 MIGRATION_LOCK: Final = SERVER_LOCK + 1
 ERASURE_LOCK: Final = SERVER_LOCK + 2
+RESTORE_LOCK: Final = SERVER_LOCK + 3
+"""Held by the transaction that restores, which may outlive the command: its commit may wait."""
 
 _LOCK_NOT_AVAILABLE = "55P03"
+_SERVER, _RESTORE = "another Holdfast server is", "a restore is"
 
 _HOLDER = """
 select activity.pid, activity.application_name, activity.backend_start, activity.wait_event
@@ -81,7 +84,7 @@ async def acquire_server_lock(
     ``lost`` are such sessions of this server itself.
 
     Raises:
-        AlreadyServed: another session holds the lock.
+        AlreadyServed: another session holds the lock, or as `check_not_restoring`.
         DatabaseUnavailable: one of ``lost`` does, or did until now.
     """
     try:
@@ -96,12 +99,28 @@ async def acquire_server_lock(
         holder = await session.fetchrow(_HOLDER, SERVER_LOCK)
         if lost and (holder is None or Backend.of(holder) in lost):
             raise DatabaseUnavailable("a lost session of this server holds its lock yet") from None
-        raise AlreadyServed(await _describe(holder, session)) from None
+        raise AlreadyServed(await _describe(_SERVER, holder, session)) from None
+    try:
+        await check_not_restoring(session)
+    except AlreadyServed:
+        await session.execute("select pg_advisory_unlock($1)", SERVER_LOCK)
+        raise
 
 
-async def _describe(holder: Record | None, session: Session) -> str:
+async def check_not_restoring(session: Session) -> None:
+    """Check that no restore is at work on the database: whatever it is asked would wait for that.
+
+    Raises:
+        AlreadyServed: there is one, perhaps of a command that has ended.
+    """
+    holder = await session.fetchrow(_HOLDER, RESTORE_LOCK)
+    if holder is not None:
+        raise AlreadyServed(await _describe(_RESTORE, holder, session))
+
+
+async def _describe(who_is: str, holder: Record | None, session: Session) -> str:
     name = await session.fetchval("select current_database()")
-    message = f"another Holdfast server is at work on the database {name!r}"
+    message = f"{who_is} at work on the database {name!r}"
     if holder is None:
         return message
     who = f"{holder['application_name']}, backend {holder['pid']}"

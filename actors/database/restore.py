@@ -13,7 +13,7 @@ import trio
 
 from actors.database.backup import STALL_S, absolute, inspect_backup
 from actors.database.errors import BackupError, DatabaseError, DatabaseInUse
-from actors.database.locks import acquire_server_lock
+from actors.database.locks import RESTORE_LOCK, acquire_server_lock
 from actors.database.objects import SCHEMA, dropping, objects, ours
 from actors.database.session_settings import SETTINGS
 from actors.database.tools import Target, run_tool
@@ -153,7 +153,9 @@ async def _load(
     the end, it gives psql a moment yet.
     """
     patience = f"set local lock_timeout = '{_LOCK_WAIT}'"
-    begin = "".join(f"{statement};\n" for statement in (SETTINGS, "begin", patience, *clearing))
+    lock = f"select pg_advisory_xact_lock({RESTORE_LOCK})"
+    opening = SETTINGS, "begin", patience, lock, *clearing
+    begin = "".join(f"{statement};\n" for statement in opening)
     loaded: list[Outcome] = []
     read_or_ended, ended = trio.Event(), trio.Event()
     ending = trio.CancelScope()

@@ -14,7 +14,7 @@ from actors.database.driver import open_database
 from actors.database.dsn import describe_dsn
 from actors.database.embedded import reach_postgres
 from actors.database.errors import AlreadyServed, SchemaTooOld
-from actors.database.locks import acquire_server_lock
+from actors.database.locks import acquire_server_lock, check_not_restoring
 from actors.database.migrate import check_current, seen_versions
 from actors.database.upgrade import AutomaticBackups, upgrade
 from app.cli.failures import Failure
@@ -56,7 +56,7 @@ async def operator_connection(
     Raises:
         Failure: there is no world, and the command may not make one.
         SchemaTooOld: it is an earlier program's, and the command may not change that.
-        AlreadyServed: it is to be brought up to date, and a server is at work on it.
+        AlreadyServed: it is to be brought up to date, and a server is at work on it; or a restore.
         DatabaseError: there is no way to the database.
     """
     log = operator_log()
@@ -92,6 +92,7 @@ async def _prepare(
     served: bool,
 ) -> None:
     """Do to the database what the command may, and check that it can be worked on."""
+    await connection.run(check_not_restoring)
     seen = await connection.run(seen_versions)
     if may is May.USE and not seen:
         raise nothing_there(config)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from actors.database.tools import Outcome
     from tests.postgres import PostgresServer
 
+STILL = r"^a restore is at work on .* \(holdfast backup, backend \d+, .*, waiting for a standby\)$"
 TRICKY = "tab\t, line\n, back\\slash, \\. end, quote' and \u00fcmlaut \U0001f3f0"
 
 FILL = """
@@ -494,6 +495,10 @@ async def test_restore_cancelled_while_it_commits_says_what_became_of_it(
             scope.cancel()
             if told == "unknown":
                 await over.wait()
+                with pytest.raises(AlreadyServed, match=STILL):
+                    await run_script(empty_dsn, acquire_server_lock)
+                with pytest.raises(AlreadyServed, match=STILL):
+                    await bring(empty_dsn, file)
 
     async with trio.open_nursery() as nursery:
         await bring_and_cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 from actors.database import embedded
 from actors.database.driver import open_database
 from actors.database.embedded import embedded_postgres, running_dsn
+from actors.database.locks import RESTORE_LOCK
 from actors.database.migrate import migrate, seen_versions, shipped_migrations
 from actors.database.objects import objects
 from app.cli import main
@@ -137,6 +139,26 @@ def test_commands_do_not_migrate(
         " holdfast serve brings it up to date when it starts, and so does holdfast init\n"
     )
     assert versions(dsn) == tuple(each.version for each in earlier)
+
+
+@pytest.mark.parametrize("arguments", [CREATE, ("init",), *LOOKING])
+def test_commands_tell_of_a_restore_that_has_not_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_dsn: str, arguments: tuple[str, ...]
+) -> None:
+    """It holds every table: to wait in vain for one would not say why."""
+    monkeypatch.chdir(tmp_path)
+
+    async def restore_meanwhile() -> tuple[int, str]:
+        async with open_database(database_dsn, log=quiet_log()) as database:
+            connection = await database.connect(name="backup")
+            await connection.run(lambda s: s.execute("select pg_advisory_lock($1)", RESTORE_LOCK))
+            return await trio.to_thread.run_sync(lambda: invoke(*arguments, dsn=database_dsn))
+
+    status, complaint = trio.run(restore_meanwhile)
+    assert status == 1
+    assert re.search(
+        "^holdfast: a restore is at work on .*backup, backend", complaint, re.MULTILINE
+    )
 
 
 @pytest.mark.parametrize("ready", ["at once", "only after a while"])
