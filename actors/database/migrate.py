@@ -201,5 +201,6 @@ def _check(
         checksum = seen.get(migration.version, migration.checksum)
         if checksum != migration.checksum:
             raise SchemaMismatch(
-                f"migration {migration.version:04} of {whose} is not the one of this program"
+                f"migration {migration.version:04} of {whose} is not the one of this program:"
+                " run the version that wrote it"
             )

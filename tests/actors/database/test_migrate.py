@@ -32,6 +32,17 @@ FIRST = Migration(1, "first", "create table firsts (id bigint); create table oth
 SECOND = Migration(2, "second", "alter table firsts add column name text")
 BROKEN = Migration(3, "broken", "create table thirds (id bigint); select no_such_function()")
 
+CHECKSUMS = (
+    "3c39fa1e66a3703601536947c25b950ffd0446e371a114eba9bb415aa2503f07",
+    "71a521a016a70f6890f32aaff3077b6dc1d5011732a02a4a324591d2d1e06a68",
+    "170ed1ea75209dd8f15f763b4392c5f8c9ca4ca8341f70f0eb388bbae7332786",
+    "44f8612b283ac3468a280eef0710f5fc12febcbafe0914e175f80ee526d8ea56",
+    "39a28434c7f09a72b07c3a407eb9736df4ae0fa342764978636d6a375b8ccf9b",
+    "fb66524b12c1985e8ce9bc35209d3ba976aa0f389a58684a77aaeba763ada455",
+    "1910084fabf2d2709bbbccb836a89f99d73aa6654ba8d811c922000854751147",
+)
+"""Of the shipped migrations, in order."""
+
 ACCOUNT = "019a5c00-0000-7000-8000-00000000000a"
 OTHER = "019a5c00-0000-7000-8000-00000000000b"
 
@@ -66,6 +77,16 @@ def test_shipped_migrations_are_numbered_without_a_gap() -> None:
     migrations = shipped_migrations()
     assert [migration.version for migration in migrations] == [*range(1, len(migrations) + 1)]
     assert len({migration.checksum for migration in migrations}) == len(migrations)
+
+
+def test_shipped_migrations_stay_as_they_are() -> None:
+    """A world that has had one is refused by a program in which it reads otherwise."""
+    for migration, checksum in zip(shipped_migrations(), CHECKSUMS, strict=False):
+        assert migration.checksum == checksum, (
+            f"migration {migration.version:04} was edited: no world that has had it would start any"
+            " more. Take that back, and write a new migration that changes what it has made."
+        )
+    assert len(shipped_migrations()) == len(CHECKSUMS), "write the checksum of a new one down here"
 
 
 def test_shipped_migrations_are_the_files_of_that_name(
@@ -118,7 +139,7 @@ async def test_migrate_refuses_another_text(empty_dsn: str) -> None:
     """A migration that was changed after the database saw it is refused."""
     await apply(empty_dsn, [FIRST])
     changed = Migration(1, "first", FIRST.sql + " -- changed")
-    with pytest.raises(SchemaMismatch, match="migration 0001"):
+    with pytest.raises(SchemaMismatch, match=r"migration 0001 .*: run the version that wrote it"):
         await apply(empty_dsn, [changed, SECOND])
 
 
