@@ -438,7 +438,8 @@ async def test_restore_that_fails_changes_nothing(postgres: PostgresServer, tmp_
     damage(file)
     await run_script(dsn, lambda session: session.execute("delete from audit"))
     before = await contents(dsn)
-    with pytest.raises(BackupError, match=r"cannot restore .*uncompress"):
+    # The second where the length of a piece was hit.
+    with pytest.raises(BackupError, match=r"cannot restore .*(uncompress|end of file)"):
         await bring(dsn, file, replace=True)
     assert await contents(dsn) == before
 
