@@ -71,6 +71,7 @@ def http_settings(config: Config) -> HttpSettings:
         requests_per_second_per_address=http.requests_per_second_per_address,
         burst_per_address=http.burst_per_address,
         in_flight_max=http.in_flight_max,
+        bodies_in_flight_max_bytes=http.bodies_in_flight_max_bytes,
         first_byte_timeout_ms=http.first_byte_timeout_ms,
         read_timeout_ms=http.read_timeout_ms,
         body_timeout_ms=http.body_timeout_ms,

@@ -139,6 +139,15 @@ class Http(Section, frozen=True):
     in_flight_max: Annotated[
         int, Meta(ge=1, le=1_000_000, description="Requests in hand at once; beyond it 503.")
     ] = 2_000
+    bodies_in_flight_max_bytes: Annotated[
+        int,
+        Meta(
+            ge=1_024,
+            le=68_719_476_736,
+            description="Memory for the bodies of all requests that are on their way or in hand, "
+            "without those of up to 1 KiB; beyond it 503. Not less than max_body_bytes.",
+        ),
+    ] = 67_108_864
     exempt_addresses: Annotated[
         str,
         Meta(

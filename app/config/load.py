@@ -144,6 +144,8 @@ def _check_together(config: Config, sources: Mapping[str, str]) -> None:
             sources,
             f"the phases make {together} ms, at most {SHUTDOWN_MS_MAX} ms",
         )
+    if config.http.bodies_in_flight_max_bytes < config.http.max_body_bytes:
+        _refuse("http.bodies_in_flight_max_bytes", sources, "must not be less than max_body_bytes")
     if config.auth.refresh_seconds < config.auth.token_seconds:
         _refuse("auth.refresh_seconds", sources, "must not be less than auth.token_seconds")
     if config.auth.password_length_max < config.auth.password_length_min:

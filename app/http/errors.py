@@ -23,6 +23,7 @@
     ├── NotImplementedByServer    501: a transfer coding that this server does not know
     ├── TooManyConnections        503
     ├── TooManyInHand             503: as many requests are in hand as the server takes
+    ├── TooManyBodyBytes          503: bodies take as much memory as they may
     ├── ServerStopping            503
     └── HttpVersionNotSupported   505
 
@@ -142,6 +143,10 @@ class TooManyConnections(HttpError):
 
 class TooManyInHand(HttpError):
     """As many requests are in hand as the server takes; nothing was done."""
+
+
+class TooManyBodyBytes(HttpError):
+    """The bodies of all requests take as much memory as they may; nothing was done."""
 
 
 class ServerStopping(HttpError):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from app.http.bodies import BodyRoom
 from app.http.buckets import Buckets
 from app.http.errors import TooManyInHand, TooManyRequests
 from app.http.settings import HttpSettings
@@ -52,6 +53,7 @@ class Gate:
         "_known",
         "_once",
         "_proxies",
+        "bodies",
     )
 
     def __init__(
@@ -72,6 +74,7 @@ class Gate:
         self._proxies = settings.trusted_proxies
         self._in_hand = 0
         self._in_hand_max = settings.in_flight_max
+        self.bodies = BodyRoom(settings.bodies_in_flight_max_bytes)
         self._once = _Once(log)
         # What an address is limited under, so that it is read once and not with every request.
         self._known: dict[str, str] = {}

@@ -208,6 +208,7 @@ _MAPPERS: Mapping[type[BaseException], Callable[[Any], Problem]] = MappingProxyT
         http.TooManyConnections: _later("overloaded", "too many connections are open"),
         http.ServerStopping: _later("overloaded", "the server is stopping"),
         http.TooManyInHand: _later("overloaded", "the server has as much to do as it takes"),
+        http.TooManyBodyBytes: _later("overloaded", "the server takes in as much as it can hold"),
         http.TooManyStreams: _retry_later("too-many-streams"),
         http.TooManyRequests: _too_many("too-many-requests"),
         http.UpgradeRequired: _upgrade_required,

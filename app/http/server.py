@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from app.http.asgi.connection import Connection
     from app.http.asgi.edge import AsgiApp
     from app.http.asgi.lane import HypercornLane
+    from app.http.bodies import BodyRoom
     from app.http.direct.lane import HandOver
     from app.http.settings import HttpSettings
     from app.http.streams import Streams
@@ -119,7 +120,12 @@ class _Server:
             answering = edge
         else:
             self._hypercorn = _hypercorn_lane(
-                served, settings, refusals=refusals, streams=streams, log=log
+                served,
+                settings,
+                room=self._gate.bodies,
+                refusals=refusals,
+                streams=streams,
+                log=log,
             )
             answering = self._hypercorn.connect
         self._lane = Lane(answering, settings, refusals=refusals, streams=streams, log=log)
@@ -287,6 +293,7 @@ def _hypercorn_lane(
     served: Edge | AsgiApp,
     settings: HttpSettings,
     *,
+    room: BodyRoom,
     refusals: Refusals,
     streams: Streams | None,
     log: FilteringBoundLogger,
@@ -294,7 +301,7 @@ def _hypercorn_lane(
     # The fast lane does without, and starts sooner and in less memory.
     from app.http.asgi.lane import HypercornLane  # noqa: PLC0415
 
-    return HypercornLane(served, settings, refusals=refusals, streams=streams, log=log)
+    return HypercornLane(served, settings, room=room, refusals=refusals, streams=streams, log=log)
 
 
 def _period_s(settings: HttpSettings) -> float:

@@ -48,6 +48,7 @@ class HttpSettings:
     - ``requests_per_second_per_account``, ``burst_per_account``: what one account may ask, steadily
       and at once; likewise one address, unless it is one of ``exempt_addresses``; 0: any amount.
     - ``in_flight_max``: how many requests are in hand at once, in all, before 503.
+    - ``bodies_in_flight_max_bytes``: how much bodies take, on their way and in hand, before 503.
     - ``send_timeout_ms``: how long a client may take to accept one piece of an answer; then its
       connection is aborted.
     - ``shutdown_timeout_ms``: how long requests in flight may take to finish at shutdown.
@@ -78,6 +79,7 @@ class HttpSettings:
     requests_per_second_per_address: int = 0
     burst_per_address: int = 2_000
     in_flight_max: int = 2_000
+    bodies_in_flight_max_bytes: int = 64 * 1024 * 1024
     first_byte_timeout_ms: int = 10_000
     read_timeout_ms: int = 10_000
     body_timeout_ms: int = 10_000

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from hypercorn.typing import AppWrapper
     from structlog.typing import FilteringBoundLogger
 
+    from app.http.bodies import BodyRoom
     from app.http.refusals import Refusals
     from app.http.settings import HttpSettings
     from app.http.streams import Streams
@@ -51,6 +52,7 @@ class Connection:
         config: Config,
         context: WorkerContext,
         settings: HttpSettings,
+        room: BodyRoom,
         refusals: Refusals,
         log: FilteringBoundLogger,
         streams: Streams | None = None,
@@ -71,6 +73,7 @@ class Connection:
         self._config = config
         self._context = context
         self._settings = settings
+        self._room = room
         self._refusals = refusals
         self._log = log
         self._send_lock = trio.Lock()
@@ -96,6 +99,8 @@ class Connection:
             self._failed(failed)
             raise cancelled from None
         finally:
+            if self._protocol is not None:
+                self._protocol.give_back()
             await self._close()
 
     def drain(self) -> None:
@@ -144,6 +149,7 @@ class Connection:
                 server=server,
                 send=self._send,
                 limits=HeadLimits.of(self._settings),
+                room=self._room,
                 refusals=self._refusals,
                 pipelined_max=self._settings.pipelined_max,
                 streams=self._streams is not None,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from app.http.asgi.edge import AsgiApp
+    from app.http.bodies import BodyRoom
     from app.http.refusals import Refusals
     from app.http.settings import HttpSettings
     from app.http.streams import Streams
@@ -36,6 +37,7 @@ class HypercornLane:
         served: Edge | AsgiApp,
         settings: HttpSettings,
         *,
+        room: BodyRoom,
         refusals: Refusals,
         streams: Streams | None,
         log: FilteringBoundLogger,
@@ -45,6 +47,7 @@ class HypercornLane:
         self._config = _hypercorn_config(settings, log)
         self._context = WorkerContext(None)
         self._settings = settings
+        self._room = room
         self._refusals = refusals
         self._streams = streams
         self._log = log
@@ -67,6 +70,7 @@ class HypercornLane:
             config=self._config,
             context=self._context,
             settings=self._settings,
+            room=self._room,
             refusals=self._refusals,
             log=self._log,
             streams=self._streams,

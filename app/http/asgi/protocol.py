@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from hypercorn.protocol.events import Event
     from hypercorn.typing import H11SendableEvent
 
+    from app.http.bodies import BodyRoom
     from app.http.head import Head, HeadLimits
     from app.http.refusals import Refusals
     from app.http.streams.front import StreamFront
@@ -42,9 +43,11 @@ _CLOSE = (b"connection", b"close")
 class _StrictConnection(h11.Connection):
     """h11, which asks before it takes a request whether the head is one that is served."""
 
-    def __init__(self, limits: HeadLimits) -> None:
+    def __init__(self, limits: HeadLimits, room: BodyRoom) -> None:
         super().__init__(h11.SERVER, max_incomplete_event_size=limits.bytes_max)
         self._limits = limits
+        self._room = room
+        self._body_size = self._body_bytes = 0
         self.head: Head | None = None
         """The head of the request in hand."""
         self.fault: HttpError | None = None
@@ -75,7 +78,8 @@ class _StrictConnection(h11.Connection):
             try:
                 return self._next_event()
             except HttpError as fault:
-                self.fault = fault
+                # Its traceback would hold what had come, in a circle.
+                self.fault = fault.with_traceback(None)
             except h11.RemoteProtocolError:
                 text = TOO_SHORT if self.trailing_data[1] else "this is not HTTP/1.1"
                 self.fault = MalformedRequest(text)
@@ -93,8 +97,12 @@ class _StrictConnection(h11.Connection):
             # What follows a last request is nobody's; h11 would refuse that request for it.
             return h11.PAUSED
         event = super().next_event()
-        if isinstance(event, h11.Request):
+        if isinstance(event, h11.Data):
+            self._body_size += len(event.data)
+            self._body_bytes = self._room.take(self._body_bytes, self._body_size)
+        elif isinstance(event, h11.Request):
             self._in_body = True
+            self._body_size = 0
             if self.head is not None and self.head.length is None:
                 # h11 takes line feeds alone for the ends of lines: somebody stricter reads along.
                 limits = self._limits
@@ -103,6 +111,11 @@ class _StrictConnection(h11.Connection):
         elif isinstance(event, h11.EndOfMessage):
             self._in_body = False
         return event
+
+    def give_back(self) -> None:
+        """Give back the room that the body of the request in hand takes."""
+        self._room.give_back(self._body_bytes)
+        self._body_bytes = 0
 
     def receive_data(self, data: bytes) -> None:
         """Take what has come."""
@@ -137,13 +150,14 @@ class HttpProtocol(H11Protocol):
         self,
         *args: Any,
         limits: HeadLimits,
+        room: BodyRoom,
         refusals: Refusals,
         pipelined_max: int,
         streams: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.connection = self._strict = _StrictConnection(limits)
+        self.connection = self._strict = _StrictConnection(limits, room)
         self._refusals = refusals
         self._pipelined_max = pipelined_max
         self._answered_in_a_row = 0
@@ -191,6 +205,14 @@ class HttpProtocol(H11Protocol):
             or self._method in NEVER_SERVED
             or self.context.terminated.is_set()
         )
+
+    def give_back(self) -> None:
+        """Give back what the request in hand takes of the room for bodies."""
+        self._strict.give_back()
+
+    async def _maybe_recycle(self) -> None:
+        self.give_back()
+        await super()._maybe_recycle()
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Upgrade to nothing."""

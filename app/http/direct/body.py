@@ -23,7 +23,7 @@ _FRAMING = re.compile(rb"(?:transfer-encoding|content-length|host):", re.IGNOREC
 class LengthBody:
     """A body of a stated length."""
 
-    __slots__ = ("_left", "_parts")
+    __slots__ = ("_left", "_length", "_parts")
 
     def __init__(self, length: int, bytes_max: int) -> None:
         """Expect ``length`` bytes.
@@ -33,8 +33,13 @@ class LengthBody:
         """
         if length > bytes_max:
             raise PayloadTooLarge(f"a body may have {bytes_max} bytes")
-        self._left = length
+        self._left = self._length = length
         self._parts: list[bytes] = []
+
+    @property
+    def size(self) -> int:
+        """How many bytes of it have come."""
+        return self._length - self._left
 
     def feed(self, data: bytes) -> bytes | None:
         """Take what has come; give what follows the body once that is whole, else None."""
@@ -80,6 +85,11 @@ class ChunkedBody:
         self._held = b""
         self._at = 0  # how much of what is held has been read
         self._state = self._size
+
+    @property
+    def size(self) -> int:
+        """How many bytes of data have come."""
+        return len(self._data)
 
     def feed(self, data: bytes) -> bytes | None:
         """Take what has come; give what follows the body once that is whole, else None.

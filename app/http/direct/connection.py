@@ -19,7 +19,7 @@ from app.http.direct.body import ChunkedBody, LengthBody
 from app.http.direct.render import CONTINUE
 from app.http.direct.wire import ClientSocket
 from app.http.edge import Edge, request_id_of
-from app.http.errors import BodyTimeout, HttpError, MalformedRequest
+from app.http.errors import BodyTimeout, HttpError, MalformedRequest, TooManyBodyBytes
 from app.http.exchange import HttpRequest
 from app.http.head import HEAD_END, NEVER_SERVED, TOO_SHORT, check_begun
 from app.http.streams.front import StreamRequest
@@ -31,6 +31,7 @@ from app.http.trail import Trail
 if TYPE_CHECKING:
     import socket
 
+    from app.http.bodies import BodyRoom
     from app.http.direct.lane import HandOver, Lane, Successor
     from app.http.exchange import HttpResponse
     from app.http.head import Head
@@ -65,6 +66,7 @@ class DirectConnection:
     __slots__ = (
         "_aborted",
         "_answered_in_a_row",
+        "_body_bytes",
         "_body_scope",
         "_client",
         "_due",
@@ -88,6 +90,7 @@ class DirectConnection:
         self._client = client
         self._scope = trio.CancelScope()
         self._body_scope: trio.CancelScope | None = None
+        self._body_bytes = 0
         self._due = begin_by
         self._in_hand_since = math.inf
         self._idle = True
@@ -195,6 +198,7 @@ class DirectConnection:
                 return _Stream(front, request)
             if not isinstance(lane.served, Edge):
                 return _HandOver(lane.served, data)
+            data = b""  # Not to be held twice while the rest of a body is awaited.
             left = await self._answer(lane.served, head, rest)
             if left is None:
                 return None
@@ -235,7 +239,7 @@ class DirectConnection:
                 route, values = edge.arrive(trail)
                 body = b""
                 if head.length != 0:
-                    body, left = await self._receive_body(head, rest)
+                    body, left = await self._receive_body(edge.gate.bodies, head, rest)
                 self._due = math.inf
                 self._in_hand_since = begun
                 request = HttpRequest(
@@ -243,9 +247,14 @@ class DirectConnection:
                 )
                 response = await edge.answer(route, request, values, begun)
                 self._in_hand_since = math.inf
+                del body, request  # The answer may take a while to send.
         except HttpError as fault:
             response = edge.refuse(fault, head.fields, trail, begun)
-            left = self._skip_body(head, rest)
+            left = None if isinstance(fault, TooManyBodyBytes) else self._skip_body(head, rest)
+        finally:
+            if self._body_bytes:
+                edge.gate.bodies.give_back(self._body_bytes)
+                self._body_bytes = 0
         if edge.policy.origins:
             sharing = edge.policy.sharing(head.fields)
             response = msgspec.structs.replace(response, headers=(*response.headers, *sharing))
@@ -304,23 +313,25 @@ class DirectConnection:
             return ChunkedBody(settings.max_body_bytes, settings.max_header_bytes)
         return LengthBody(head.length, settings.max_body_bytes)
 
-    async def _receive_body(self, head: Head, data: bytes) -> tuple[bytes, bytes]:
+    async def _receive_body(self, room: BodyRoom, head: Head, data: bytes) -> tuple[bytes, bytes]:
         """Receive a request's body; give it, and what follows it.
 
         Raises:
             PayloadTooLarge, MalformedRequest, HeadersTooLarge: it is not to be read, or ends
                 before it is whole.
             BodyTimeout: it does not arrive in time.
+            TooManyBodyBytes: there is no room for it.
         """
         body = self._new_body(head)
         rest = body.feed(data)
+        self._body_bytes = room.take(0, body.size)
         if rest is None:
             if head.expects_continue and not data:
                 await self._send(CONTINUE)
-            rest = await self._receive_rest(body)
+            rest = await self._receive_rest(room, body)
         return body.value(), rest
 
-    async def _receive_rest(self, body: LengthBody | ChunkedBody) -> bytes:
+    async def _receive_rest(self, room: BodyRoom, body: LengthBody | ChunkedBody) -> bytes:
         rest: bytes | None = None
         self._due = trio.current_time() + self._lane.body_s
         try:
@@ -330,6 +341,7 @@ class DirectConnection:
                     if not more:
                         raise MalformedRequest(TOO_SHORT)
                     rest = body.feed(more)
+                    self._body_bytes = room.take(self._body_bytes, body.size)
         finally:
             self._body_scope = None
         if rest is None:

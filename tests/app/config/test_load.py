@@ -78,6 +78,11 @@ def test_load_lets_the_later_source_win(tmp_path: Path) -> None:
         ('[auth]\nkey = "abc"\n', "auth.key: is a secret", "HOLDFAST_AUTH__KEY"),
         ("[http]\nport = [1]\n", "http.port: must be a whole number", "not a list"),
         ("[shutdown]\nhttp_ms = 4500\n", "shutdown.http_ms: ", "at most 4500 ms"),
+        (
+            "[http]\nbodies_in_flight_max_bytes = 65535\n",
+            "http.bodies_in_flight_max_bytes: ",
+            "max_body_bytes",
+        ),
         ("[auth]\nrefresh_seconds = 1\n", "auth.refresh_seconds: ", "auth.token_seconds"),
         ("[auth]\npassword_length_min = 200\n", "auth.password_length_max: ", "length_min"),
         ("[auth]\nargon2_parallelism = 64\nargon2_memory_kib = 8\n", "auth.argon2_memory_kib", ""),

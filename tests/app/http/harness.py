@@ -71,6 +71,7 @@ if TYPE_CHECKING:
 
     from app.gateway import Operations
     from app.http.asgi.edge import AsgiApp
+    from app.http.bodies import BodyRoom
     from app.http.endpoint import Endpoint
     from bus import Subscription
 
@@ -361,6 +362,7 @@ class Serving:
     stop: trio.Event
     stopped: trio.Event
     traffic: Traffic
+    room: BodyRoom
     clients: list[RawClient] = field(default_factory=list["RawClient"])
 
     async def wait_connection_open(self) -> None:
@@ -371,6 +373,11 @@ class Serving:
     async def wait_connections_closed(self, *, keeping: int) -> None:
         """Wait until the server holds no more than ``keeping`` connections."""
         while self.traffic.connections_open > keeping:  # noqa: ASYNC110 - as above
+            await trio.sleep(0.005)
+
+    async def wait_body_bytes(self, count: int) -> None:
+        """Wait until bodies take so many bytes of their room."""
+        while self.room.bytes != count:  # noqa: ASYNC110 - as above
             await trio.sleep(0.005)
 
     async def connect(self, receive_buffer: int | None = None) -> RawClient:
@@ -514,7 +521,7 @@ async def serving(
             base_url = f"http://127.0.0.1:{port}"
             # Plain HTTP: do not load the system's certificates for every test.
             client = httpx.AsyncClient(base_url=base_url, trust_env=False, verify=False)  # noqa: S501
-            server = Serving(port, world, client, stop, stopped, traffic)
+            server = Serving(port, world, client, stop, stopped, traffic, edge.gate.bodies)
             try:
                 async with client:
                     yield server

@@ -19,6 +19,7 @@ from actors.ticker.messages import GetWorld, World
 from app.http import server as server_module
 from app.http.asgi.connection import Connection
 from app.http.direct import DirectConnection
+from app.http.gate import Gate
 from app.http.refusals import Refusals
 from bus import Message, Topic
 from tests.app.http.harness import (
@@ -253,6 +254,7 @@ async def test_connection_accepted_during_shutdown_is_closed() -> None:
         config=Config(),
         context=context,
         settings=SETTINGS,
+        room=Gate(SETTINGS).bodies,
         refusals=Refusals(None, SETTINGS),
         log=world.log,
     )
@@ -271,6 +273,7 @@ async def test_connection_that_is_gone_before_it_is_served_is_forgotten() -> Non
         config=Config(),
         context=WorkerContext(None),
         settings=SETTINGS,
+        room=Gate(SETTINGS).bodies,
         refusals=Refusals(None, SETTINGS),
         log=world.log,
     )

@@ -41,6 +41,7 @@ ROWS: list[tuple[Exception, int, str]] = [
     (http.NotImplementedByServer("x"), 501, "not-implemented"),
     (http.TooManyConnections("x"), 503, "overloaded"),
     (http.TooManyInHand(), 503, "overloaded"),
+    (http.TooManyBodyBytes(), 503, "overloaded"),
     (http.ServerStopping("x"), 503, "overloaded"),
     (http.HttpVersionNotSupported("x"), 505, "http-version-not-supported"),
     (bus.Overloaded("x"), 503, "overloaded"),
