@@ -68,7 +68,13 @@ class Watch:
     def instruments(self, sources: Sources) -> Instruments:
         """Give the HTTP front what it is watched with, and the page that tells of all this."""
         page = None if self._access is Access.OFF else Page(self._access, sources, self._meters)
-        return Instruments(self.traffic, self._access_log, self._tracing.requests, page)
+        return Instruments(
+            self.traffic,
+            self._access_log,
+            self._config.log.access_sample_every,
+            self._tracing.requests,
+            page,
+        )
 
     def overview(
         self,

@@ -326,6 +326,15 @@ class Log(Section, frozen=True):
             'the server failed to answer: 5xx but 503), or "all".'
         ),
     ] = "errors"
+    access_sample_every: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description='Of the requests that "all" adds to "errors", one in so many is told, at '
+            "random.",
+        ),
+    ] = 1
     recent_max: Annotated[
         int,
         Meta(ge=1, le=100_000, description="Latest events kept in memory, for operators to read."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from enum import Enum
+from random import random
 from typing import TYPE_CHECKING, Protocol
 
 from app.http.traffic import Traffic
@@ -72,16 +73,20 @@ class NoRequestTracer:
 
 @dataclass(frozen=True, slots=True)
 class Instruments:
-    """All that watches one HTTP front."""
+    """All that watches one HTTP front.
+
+    One in ``access_sample_every`` is logged of those that `AccessLog.ALL` adds to the errors.
+    """
 
     traffic: Traffic = field(default_factory=Traffic)
     access_log: AccessLog = AccessLog.OFF
+    access_sample_every: int = 1
     tracer: RequestTracer = field(default_factory=NoRequestTracer)
     metrics: MetricsPage | None = None
 
     def log_request(self, log: FilteringBoundLogger, trail: Trail) -> None:
         """Log a request that is over, if it is one of those that are logged."""
-        if self.access_log.wants(trail.status):
+        if self._wants(trail.status):
             log.info(
                 "http_request",
                 method=trail.method,
@@ -91,3 +96,10 @@ class Instruments:
                 duration_ms=round(trail.seconds * 1000, 3),
                 client=trail.client,
             )
+
+    def _wants(self, status: int) -> bool:
+        if not self.access_log.wants(status):
+            return False
+        every = self.access_sample_every
+        # By chance: every so manieth would always be the same of a client's requests in turn.
+        return every == 1 or AccessLog.ERRORS.wants(status) or random() * every < 1  # noqa: S311

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import structlog
 import trio
 from structlog.testing import LogCapture
 
+from app.http import instruments as instruments_module
 from app.http.asgi.edge import AsgiEdge
 from app.http.edge import Edge
 from app.http.instruments import AccessLog, Instruments
@@ -133,6 +135,33 @@ def test_access_log_tells_the_requests_that_it_is_meant_to(
     """Errors are the server's own, but not what it turned away for want of room."""
     statuses = (0, 200, 404, 500, 502, 503, 504, 599)
     assert {status for status in statuses if access.wants(status)} == told
+
+
+def test_access_log_of_a_sample_tells_every_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what went well, was refused, or lost its client, one in so many is told, by chance."""
+    draws = iter(range(10_000))
+    monkeypatch.setattr(instruments_module, "random", lambda: next(draws) % 4 / 4)
+    world = FakeWorld()
+    instruments = Instruments(access_log=AccessLog.ALL, access_sample_every=4)
+    for status in (200, 404, 503, 0, 500, 504):
+        for _ in range(8):
+            instruments.log_request(world.log, Trail(status=status))
+    told = Counter(event["status"] for event in world.events("http_request"))
+    assert told == {200: 2, 404: 2, 503: 2, None: 2, 500: 8, 504: 8}
+
+
+@pytest.mark.parametrize("access", [AccessLog.OFF, AccessLog.ERRORS])
+def test_access_log_has_no_more_lines_for_a_sample(access: AccessLog) -> None:
+    """Only what "all" adds is sampled: nothing comes in that was not wanted."""
+    world = FakeWorld()
+    for status in (0, 200, 503):
+        Instruments(access_log=access, access_sample_every=1).log_request(
+            world.log, Trail(status=status)
+        )
+    Instruments(access_log=access, access_sample_every=1_000_000).log_request(
+        world.log, Trail(status=500)
+    )
+    assert len(world.events("http_request")) == (access is AccessLog.ERRORS)
 
 
 async def test_access_log_event_says_what_was_asked_and_what_came_of_it(

@@ -162,6 +162,15 @@ async def test_access_log_of_all_tells_each_request_once(database_dsn: str) -> N
     assert carol.token not in written
 
 
+async def test_access_log_of_all_may_tell_a_sample(database_dsn: str) -> None:
+    """What is configured reaches the log: one in a million is hardly one of these."""
+    async with running(
+        database_dsn, log__access="all", log__access_sample_every="1000000"
+    ) as server:
+        await server.sign_up("erin")
+    assert server.events("http_request") == []
+
+
 async def test_access_log_by_default_leaves_out_what_went_well(database_dsn: str) -> None:
     """Neither an answer nor a refusal that a client deserves makes a line."""
     async with running(database_dsn) as server:
