@@ -68,6 +68,12 @@ class Policy:
             return (_VARY,)
         return (_VARY, (b"access-control-allow-origin", origin), _EXPOSED)
 
+    def sharing_unread(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Give the same for a request that nobody reads; which site it is from is not known."""
+        if ANY not in self.origins:
+            return ()
+        return (_VARY, (b"access-control-allow-origin", ANY.encode()), _EXPOSED)
+
     def preflight(self, method: str, request: Headers) -> HttpResponse | None:
         """Answer a browser that asks what it may send; None where it does not ask, or may not."""
         if method != "OPTIONS" or not self.origins:

@@ -6,6 +6,7 @@ import gc
 import math
 from collections import Counter
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import trio
@@ -14,12 +15,15 @@ from app.http.direct import DirectConnection, Lane
 from app.http.edge import REQUEST_ID, Edge, new_request_id
 from app.http.errors import TooManyConnections, TooManyRequests
 from app.http.gate import Gate
+from app.http.instruments import Instruments
 from app.http.listeners import EXHAUSTED, accept_connections, open_listeners
 from app.http.policy import Policy
 from app.http.problems import problem_of
 from app.http.refusals import Refusals
 from app.http.tls import serve_decrypted, tls_context
 from app.http.traffic import Traffic
+from app.http.trail import Trail
+from app.logs import handling
 
 if TYPE_CHECKING:
     import socket
@@ -34,6 +38,9 @@ if TYPE_CHECKING:
     from app.http.direct.lane import HandOver
     from app.http.settings import HttpSettings
     from app.http.streams import Streams
+
+TOO_MANY = HTTPStatus.SERVICE_UNAVAILABLE.value
+"""The status of the answer where all connections are taken."""
 
 REFUSALS_MAX = 64
 """How many clients beyond the limit are told so at a time; more are closed without a word."""
@@ -113,6 +120,7 @@ class _Server:
         edge = served if isinstance(served, Edge) else None
         self._policy = Policy() if edge is None else edge.policy
         self._gate = Gate(settings) if edge is None else edge.gate
+        self._instruments = Instruments() if edge is None else edge.instruments
         refusals = Refusals(edge, settings)
         self._hypercorn: HypercornLane | None = None
         answering: Edge | HandOver
@@ -142,7 +150,8 @@ class _Server:
         limited_as = self._limited_as(address)
         if not self._may_connect(limited_as):
             with sock:
-                await self._refuse(trio.SocketStream(trio.socket.from_stdlib_socket(sock)))
+                stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+                await self._refuse(stream, address)
             return
         self._addresses[limited_as] += 1
         self._open += 1
@@ -270,15 +279,18 @@ class _Server:
         for connection in tuple(self._connections):
             connection.abort()
 
-    async def _refuse(self, stream: trio.SocketStream) -> None:
+    async def _refuse(self, stream: trio.SocketStream, address: str) -> None:
         self._traffic.refused()
         # A client that expects TLS could not read it, and a handshake is not worth it.
         if self._tls is not None or self._refusals >= REFUSALS_MAX:
             return
         self._refusals += 1
+        trail = Trail(new_request_id(), client=address, status=TOO_MANY)
+        with handling(trail):
+            self._instruments.log_request(self._log, trail)
         try:
             with trio.move_on_after(REFUSAL_S):
-                await stream.send_all(_refusal(self._policy))
+                await stream.send_all(_refusal(self._policy, trail.request_id))
                 await stream.send_eof()
                 # Until the client has read it; what it sends is not looked at.
                 while await stream.receive_some():
@@ -315,13 +327,14 @@ def _period_s(settings: HttpSettings) -> float:
     return min(PERIOD_MAX_S, max(PERIOD_MIN_S, shortest_ms / 10_000))
 
 
-def _refusal(policy: Policy) -> bytes:
+def _refusal(policy: Policy, request_id: str) -> bytes:
     """Spell out the answer of a server whose connections are all taken."""
     response = problem_of(TooManyConnections()).response()
     headers = [
         *response.headers,
         *policy.added(response.headers),
-        (REQUEST_ID, new_request_id().encode("ascii")),
+        *policy.sharing_unread(),
+        (REQUEST_ID, request_id.encode("ascii")),
         (b"content-length", str(len(response.body)).encode("ascii")),
         (b"connection", b"close"),
     ]

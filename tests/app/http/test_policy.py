@@ -112,6 +112,22 @@ async def test_every_site_may_be_let_in() -> None:
         assert shared(await server.client.get("/healthz", headers={"Origin": SITE})) == "*"
 
 
+@pytest.mark.parametrize("origins", [frozenset[str](), frozenset({SITE}), frozenset({"*"})])
+async def test_connection_too_many_is_told_to_every_site(origins: frozenset[str]) -> None:
+    """A script reads when to come again where every site may; no request says which it is from."""
+    settings = replace(SETTINGS, connections_max=1, cors_origins=origins)
+    async with serving(settings=settings) as server:
+        await server.connect()
+        await server.wait_connection_open()
+        response = await (await server.connect()).read_response()
+        assert (response.status, response.headers["retry-after"]) == (503, "1")
+        shared_with = response.headers.get("access-control-allow-origin")
+        assert shared_with == ("*" if "*" in origins else None)
+        assert ("retry-after" in response.headers.get("access-control-expose-headers", "")) == (
+            "*" in origins
+        )
+
+
 def test_policy_repeats_nothing_that_an_answer_says_itself() -> None:
     """A page has its own headers; TLS adds its own to all."""
     policy = Policy.of(security_headers=True, tls=True, origins=frozenset())

@@ -257,3 +257,15 @@ async def test_answer_begins_with_the_words_of_the_standard(
         await client.send(request_bytes)
         answer = await client.stream.receive_some()
         assert answer.partition(b"\r\n")[0] == b"HTTP/1.1 " + first
+
+
+async def test_connection_too_many_stands_in_the_access_log() -> None:
+    """Under the id that its client was told; nothing is known of what it asked for."""
+    watched = Watched()
+    async with watched.serving(replace(SETTINGS, connections_max=1)) as server:
+        await server.connect()
+        await server.wait_connection_open()
+        response = await (await server.connect()).read_response()
+        line = await watched.told()
+        assert (line["request_id"], line["status"]) == (response.headers["x-request-id"], 503)
+        assert (line["method"], line["path"], line["client"]) == ("", "", "127.0.0.1")
