@@ -101,5 +101,5 @@ class Instruments:
         if not self.access_log.wants(status):
             return False
         every = self.access_sample_every
-        # By chance: every so manieth would always be the same of a client's requests in turn.
+        # By chance: every n-th would be the same one of what a client sends over and over.
         return every == 1 or AccessLog.ERRORS.wants(status) or random() * every < 1  # noqa: S311
