@@ -35,8 +35,9 @@ class Plan(msgspec.Struct, frozen=True):
     """What to ask of whom.
 
     ``mix`` are the shares of orders, reads, and orders for the one hot account. ``rate`` requests
-    per second in an open loop; 0: a closed loop. ``answered_file`` takes a line "account key" for
-    each order that was answered with 2xx.
+    per second in an open loop; 0: a closed loop. With ``requests`` a closed loop ends as soon as
+    so many were sent, to one account after another, and lasts ``seconds`` at most.
+    ``answered_file`` takes a line "account key" for each order that was answered with 2xx.
     """
 
     port: int
@@ -47,6 +48,7 @@ class Plan(msgspec.Struct, frozen=True):
     warm_up_s: float
     connections: int = 64
     rate: float = 0.0
+    requests: int = 0
     seed: int = 1
     run: str = "run"
 
@@ -55,7 +57,7 @@ class Outcome(msgspec.Struct, frozen=True):
     """What came of a plan: of the time after the warm-up, but for ``statuses`` and ``lost``.
 
     ``latency_ms`` by kind and percentile; ``lost`` connections broke; ``unsent`` requests were due
-    and found no connection until the end.
+    and found no connection, not even in the `DRAIN_S` after the end.
     """
 
     answered: int
@@ -81,9 +83,18 @@ class Requests:
         self._tails = [_order_tail(f"cart{number + 1}") for number in range(ASSETS)]
         rng = random.Random(plan.seed)
         self._kinds = rng.choices((ORDER, READ, HOT), plan.mix, k=65_536)
-        self._whose = [rng.randrange(len(pairs)) for _ in range(65_521)]
+        self._whose = (
+            [number % len(pairs) for number in range(65_521)]
+            if plan.requests
+            else [rng.randrange(len(pairs)) for _ in range(65_521)]
+        )
         self._prefix = f"{plan.run}-"
         self._number = 0
+
+    @property
+    def made(self) -> int:
+        """How many there were so far."""
+        return self._number
 
     def next(self) -> tuple[int, int, str, bytes]:
         """Give kind, index of the account, idempotency key, and the request."""
@@ -157,6 +168,7 @@ class Driver:
         self._statuses: Counter[str] = Counter()
         self._answered: list[tuple[int, str]] = []
         self._unsent = 0
+        self._end = 0.0
 
     def run(self) -> Outcome:
         """Carry the plan out."""
@@ -179,30 +191,35 @@ class Driver:
 
     def _closed_loop(self, began: float) -> None:
         end = began + self._plan.seconds
+        most = self._plan.requests or sys.maxsize
         for connection in self._connections.values():
             self._send(connection, time.perf_counter())
-        clock, poll = time.perf_counter, self._epoll.poll
-        while (now := clock()) < end and self._connections:
+        clock, poll, requests = time.perf_counter, self._epoll.poll, self._requests
+        while (now := clock()) < end and requests.made < most and self._connections:
             for descriptor, _ in poll(0.1):
                 connection = self._connections[descriptor]
                 if self._receive(connection):
                     self._send(connection, clock())
-        self._drain(now)
+        self._end = min(now, end)
+        self._drain(deque())
 
     def _open_loop(self, began: float) -> None:
-        end = began + self._plan.seconds
+        end = self._end = began + self._plan.seconds
         rng = random.Random(self._plan.seed + 1)
         # Each in its turn: none is idle for so long that a server closes it.
         free = deque(self._connections.values())
         waiting: deque[float] = deque()
         due = began + rng.expovariate(self._plan.rate)
         clock = time.perf_counter
-        while (now := clock()) < end and self._connections:
+        while self._connections:
+            now = min(clock(), end)
             while due <= now:
                 waiting.append(due)
                 due += rng.expovariate(self._plan.rate)
             while waiting and free:
                 self._send(free.popleft(), waiting.popleft())
+            if now == end:
+                break
             # epoll counts in milliseconds, select in microseconds.
             pause = min(due, end) - clock()
             if pause > 0:
@@ -214,14 +231,20 @@ class Driver:
                         self._send(connection, waiting.popleft())
                     else:
                         free.append(connection)
-        self._unsent = len(waiting)
-        self._drain(now)
+        self._drain(waiting)
 
-    def _drain(self, now: float) -> None:
-        """Wait for the answers that are still to come: the recount is to be exact."""
-        while self._under_way and self._connections and time.perf_counter() < now + DRAIN_S:
+    def _drain(self, waiting: deque[float]) -> None:
+        """Send what was due and still waits, and wait for all answers that are still to come.
+
+        The recount is to be exact, and a stall at the end to show like one before.
+        """
+        patience = time.perf_counter() + DRAIN_S
+        while self._under_way and self._connections and time.perf_counter() < patience:
             for descriptor, _ in self._epoll.poll(0.1):
-                self._receive(self._connections[descriptor])
+                connection = self._connections[descriptor]
+                if self._receive(connection) and waiting:
+                    self._send(connection, waiting.popleft())
+        self._unsent = len(waiting)
         self._lost += self._under_way
 
     # ------------------------------------------------------------------ one request
@@ -307,7 +330,7 @@ class Driver:
 
     def _outcome(self, began: float, cpu_s: float) -> Outcome:
         plan = self._plan
-        first, last = began + plan.warm_up_s, began + plan.seconds
+        first, last = began + plan.warm_up_s, self._end
         # What was due within the window counts, also where its answer came after it.
         counted = [each for each in self._samples if first <= each[0] - each[1] < last]
         in_time = sum(first <= each[0] < last for each in self._samples)

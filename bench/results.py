@@ -96,13 +96,15 @@ def middle(values: Iterable[float]) -> Middle:
 
 
 def faults_of(phase: Phase) -> list[str]:
-    """Tell what makes a measurement worth nothing: refusals and lost connections."""
+    """Tell what makes a measurement worth nothing: refusals, lost connections, unsent requests."""
     outcome = phase.outcome
     bad = {name: n for name, n in outcome.statuses.items() if name not in _GOOD}
     # The one request without a token, by which the generator looks at the server, is not counted.
     faults = [f"{phase.label}: {n} answers {name}" for name, n in bad.items()]
     if outcome.lost:
         faults.append(f"{phase.label}: {outcome.lost} requests without an answer")
+    if outcome.unsent:
+        faults.append(f"{phase.label}: {outcome.unsent} requests that were due and never sent")
     return faults
 
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import threading
+import time
 from collections import Counter
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import msgspec
+import pytest
 
+from bench import generator
 from bench.generator import HOT, ORDER, READ, Driver, Plan, Requests, percentiles
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
 COUNT = 20_000
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 
 def plan(folder: Path, mix: tuple[float, float, float]) -> Plan:
@@ -76,29 +81,103 @@ def test_generator_reopens_what_was_closed_while_idle(tmp_path: Path) -> None:
             connections=2,
             rate=20.0,
         )
-        with closing_after_each_answer(listener):
+        with serving(listener, answer_once):
             outcome = Driver(rare).run()
     assert outcome.answered > 2 * rare.connections
     assert (outcome.lost, outcome.unsent) == (0, 0)
 
 
-@contextmanager
-def closing_after_each_answer(listener: socket.socket) -> Generator[None]:
-    """Serve one request on each connection, in threads that end with the listener."""
+def stalling(folder: Path, port: int) -> Plan:
+    """Give a plan with more requests than one connection to a slow server can take in time."""
+    return msgspec.structs.replace(
+        plan(folder, (0.0, 1.0, 0.0)), port=port, seconds=0.2, connections=1, rate=300.0
+    )
 
-    def serve(connection: socket.socket) -> None:
-        with connection:
-            if connection.recv(65_536):
-                # The answer and the end in one packet: who has read one knows of the other.
-                answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
-                connection.sendall(answer, socket.MSG_MORE)
+
+def due_of(plan: Plan) -> int:
+    """Reckon how many requests come due within a plan's time."""
+    rng = random.Random(plan.seed + 1)
+    at, count = rng.expovariate(plan.rate), 0
+    while at < plan.seconds:
+        at, count = at + rng.expovariate(plan.rate), count + 1
+    return count
+
+
+def test_generator_sends_what_was_due_however_late(tmp_path: Path) -> None:
+    """What waits when the time is over is sent all the same, and counted from when it was due."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, serving(listener, answer_slowly):
+        late = stalling(tmp_path, listener.getsockname()[1])
+        outcome = Driver(late).run()
+    assert outcome.statuses == {"read 200": due_of(late)}
+    assert (outcome.lost, outcome.unsent) == (0, 0)
+    assert outcome.answered < due_of(late)
+
+
+def test_generator_tells_what_was_never_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was due and found no connection to the end of the patience is told."""
+    monkeypatch.setattr(generator, "DRAIN_S", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as listener, serving(listener, answer_slowly):
+        late = stalling(tmp_path, listener.getsockname()[1])
+        outcome = Driver(late).run()
+    assert outcome.unsent > 0
+    assert sum(outcome.statuses.values()) + outcome.lost + outcome.unsent == due_of(late)
+
+
+def test_generator_ends_when_so_many_were_sent(tmp_path: Path) -> None:
+    """A plan of so many requests in turn reaches every account, and its rate is of its own time."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, serving(listener, answer_all):
+        counted = msgspec.structs.replace(
+            plan(tmp_path, (0.5, 0.5, 0.0)),
+            port=listener.getsockname()[1],
+            seconds=60.0,
+            connections=2,
+            requests=40,
+        )
+        outcome = Driver(counted).run()
+    assert 40 <= sum(outcome.statuses.values()) <= 40 + counted.connections
+    assert outcome.seconds < counted.seconds
+    requests = Requests(counted)
+    assert [requests.next()[1] for _ in range(20)] == [*range(10), *range(10)]
+
+
+def answer_once(connection: socket.socket) -> None:
+    """Serve one request, and close."""
+    if connection.recv(65_536):
+        # The answer and the end in one packet: who has read one knows of the other.
+        connection.sendall(ANSWER, socket.MSG_MORE)
+
+
+def answer_all(connection: socket.socket) -> None:
+    """Serve one request after another."""
+    while connection.recv(65_536):
+        connection.sendall(ANSWER)
+
+
+def answer_slowly(connection: socket.socket) -> None:
+    """Serve one request after another, with a pause before each answer."""
+    while connection.recv(65_536):
+        time.sleep(0.01)
+        connection.sendall(ANSWER)
+
+
+@contextmanager
+def serving(
+    listener: socket.socket, serve: Callable[[socket.socket], None]
+) -> Generator[None]:
+    """Serve each connection in a thread of its own; they end with the listener."""
+
+    def run(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            serve(connection)
 
     def accept() -> None:
         while not ended.is_set():
             with suppress(TimeoutError):
                 connection, _ = listener.accept()
                 connection.settimeout(5)
-                threading.Thread(target=serve, args=[connection]).start()
+                threading.Thread(target=run, args=[connection]).start()
 
     ended = threading.Event()
     listener.settimeout(0.05)

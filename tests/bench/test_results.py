@@ -94,12 +94,17 @@ def test_results_cpu_time_is_per_answer() -> None:
 
 @pytest.mark.parametrize("status", ["order 409", "read 503", "hot 500"])
 def test_results_refusals_make_a_measurement_void(status: str) -> None:
-    """Anything but the answer that was asked for voids, and so does a lost connection."""
+    """Anything but the answer that was asked for voids; so does what was lost or never sent."""
     good = phase("orders", 1.0)
     assert faults_of(good) == []
-    outcome = msgspec.structs.replace(good.outcome, statuses={"order 201": 9, status: 2}, lost=3)
+    statuses = {"order 201": 9, status: 2}
+    outcome = msgspec.structs.replace(good.outcome, statuses=statuses, lost=3, unsent=4)
     faults = faults_of(Phase("orders", 0.0, outcome, 0.0, 0.0))
-    assert faults == [f"orders: 2 answers {status}", "orders: 3 requests without an answer"]
+    assert faults == [
+        f"orders: 2 answers {status}",
+        "orders: 3 requests without an answer",
+        "orders: 4 requests that were due and never sent",
+    ]
 
 
 def test_results_are_drawn() -> None:
