@@ -132,7 +132,28 @@ const body = {
   },
 };
 
-app.post("/v1/inventory/orders", { schema: { body } }, async (request, reply) => {
+// What is answered, so that Fastify writes it by code made for it instead of by JSON.stringify.
+const whole = { type: "integer" };
+const text = { type: "string" };
+const textOrNull = { type: ["string", "null"] };
+const record = (properties) => ({ type: "object", properties });
+const nothing = record({});
+const shownOrder = record({
+  id: text, asset: text, kind: text, cost: record({ gold: whole }), state: text,
+  placed_at: text, starts_at: textOrNull, finishes_at: textOrNull, count: whole,
+});
+const stock = record({
+  amount: whole, per_hour: whole, capacity: { type: ["integer", "null"] }, full_at: textOrNull,
+});
+const shownInventory = record({
+  account_id: text, version: whole, at: text, tick: whole,
+  resources: record({ gold: stock, wood: stock, stone: stock }),
+  balances: nothing, buildings: nothing, technologies: nothing, units: nothing,
+  orders: { type: "array", items: shownOrder },
+});
+
+const orderSchema = { body, response: { "2xx": shownOrder } };
+app.post("/v1/inventory/orders", { schema: orderSchema }, async (request, reply) => {
   const account = callerOf(request);
   const key = request.headers["idempotency-key"];
   if (!key || key.length > 255) throw new Refused(400, "no idempotency key");
@@ -151,7 +172,8 @@ app.post("/v1/inventory/orders", { schema: { body } }, async (request, reply) =>
   }
 });
 
-app.get("/v1/inventory", async (request) => {
+const inventorySchema = { response: { 200: shownInventory } };
+app.get("/v1/inventory", { schema: inventorySchema }, async (request) => {
   const account = callerOf(request);
   const { rows: [row] } = await pool.query(INVENTORY([account]));
   const { rows: orders } = await pool.query(PENDING([account]));
