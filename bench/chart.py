@@ -16,7 +16,7 @@ BAR = 18
 GAP = 6
 HEAD = 34
 ROOM = 130
-OWN_COLOUR, PEER_COLOUR = "#1f6f5c", "#9aa5b1"
+OWN_COLOUR, PEER_COLOUR, VOID_COLOUR = "#1f6f5c", "#9aa5b1", "#b91c1c"
 
 
 def draw(result: Result) -> str:
@@ -34,14 +34,16 @@ def draw(result: Result) -> str:
     ]
     for index, mix in enumerate(MIXES):
         parts += _group(result, mix, index * group)
-    told = escape(f"{result.at[:10]}, {result.machine}")
-    parts.append(f'<text x="10" y="{height - 10}" font-size="11" fill="#52606d">{told}</text>')
+    void = f"VOID: {result.void}. " if result.void else ""
+    told = escape(f"{void}{result.at[:10]}, {result.machine}")
+    colour = VOID_COLOUR if result.void else "#52606d"
+    parts.append(f'<text x="10" y="{height - 10}" font-size="11" fill="{colour}">{told}</text>')
     return "\n".join([*parts, "</svg>", ""])
 
 
 def _group(result: Result, mix: str, top: int) -> Iterator[str]:
     names = result.names()
-    most = max(rates(result, name, mix).most for name in names)
+    most = max((rates(result, name, mix).most for name in names), default=1.0)
     scale = (WIDTH - LABEL - ROOM) / most
     yield f'<text x="10" y="{top + 24}" font-weight="bold">{mix}, requests/s</text>'
     for index, name in enumerate(names):

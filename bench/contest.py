@@ -55,20 +55,18 @@ MIXES: dict[str, tuple[float, float, float]] = {
     "orders": (1.0, 0.0, 0.0),
     "mixed": (0.70, 0.25, 0.05),
 }
-WARM = "warm-up"
+WARM_MIX = (0.4, 0.6, 0.0)
 STEPS = (
-    # Every token is seen and every account touched before anything counts.
-    (WARM, "mixed", 0.0),
     *((mix, mix, 0.0) for mix in MIXES),
     (results.OPEN, "mixed", 0.5),
 )
-"""What each start of a contestant goes through: label, mix, and share of its most (0: closed)."""
+"""What is measured of each start of a contestant: label, mix, share of its most (0: closed)."""
+WARM_UP_S_MAX = 25.0
+"""How long a start is warmed up at most, before anything is measured."""
 ACCOUNTS = 1_000
 CONNECTIONS = 64
 GENERATOR_START_S = 0.3
 """CPU time that a generator uses outside of what it measures, about."""
-MARGIN = 3.0
-"""How many times as much as the fastest contestant the generator must be able to drive."""
 SETTINGS = ("fsync", "synchronous_commit", "full_page_writes")
 TEMPLATE = "postgres"
 
@@ -137,29 +135,47 @@ def measure(arena: Arena, contestant: Contestant, number: int) -> Run:
     ):
         directory = Path(name)
         place = Place(dsn, str(arena.cluster.socket_dir), arena.key, directory, arena.server_cores)
-        phases: list[Phase] = []
-        files: list[Path] = []
         with serving(contestant, place) as running:
-            for label, mix, share in STEPS:
-                file = directory / f"{label}.answered"
-                rate = share * phases[-1].outcome.per_second if share else 0.0
-                plan = Plan(
-                    port=running.port,
-                    tokens_file=str(arena.tokens_file),
-                    answered_file=str(file),
-                    mix=MIXES[mix],
-                    seconds=arena.seconds,
-                    warm_up_s=arena.warm_up_s,
-                    connections=CONNECTIONS,
-                    rate=rate,
-                    seed=number + 1,
-                    run=f"{label}-{number}",
-                )
+            plans = planned(arena, contestant, directory, running.port, number)
+            phases = [phase(arena, results.WARM, plans[results.WARM], running.pid)]
+            for label, _, share in STEPS:
+                rate = share * phases[-1].outcome.per_second
+                plan = msgspec.structs.replace(plans[label], rate=rate)
                 phases.append(phase(arena, label, plan, running.pid))
-                files.append(file)
+        files = [Path(plan.answered_file) for plan in plans.values()]
         faults = asyncio.run(recount(dsn, read_answered(files)))
         faults += [fault for each in phases for fault in results.faults_of(each)]
-    return Run(contestant.name, contestant.label, number, phases, faults)
+    return Run(contestant.name, contestant.label, number, phases, faults, contestant.warm_up)
+
+
+def planned(
+    arena: Arena, contestant: Contestant, directory: Path, port: int, number: int
+) -> dict[str, Plan]:
+    """Give what is asked of a start of a contestant, the warm-up first; rates are not known yet."""
+    first = Plan(
+        port=port,
+        tokens_file=str(arena.tokens_file),
+        answered_file=str(directory / f"{results.WARM}.answered"),
+        mix=WARM_MIX,
+        seconds=WARM_UP_S_MAX,
+        warm_up_s=0.0,
+        connections=CONNECTIONS,
+        requests=contestant.warm_up,
+        seed=number + 1,
+        run=f"{results.WARM}-{number}",
+    )
+    plans = {results.WARM: first}
+    for label, mix, _ in STEPS:
+        plans[label] = msgspec.structs.replace(
+            first,
+            answered_file=str(directory / f"{label}.answered"),
+            mix=MIXES[mix],
+            seconds=arena.seconds,
+            warm_up_s=arena.warm_up_s,
+            requests=0,
+            run=f"{label}-{number}",
+        )
+    return plans
 
 
 def phase(arena: Arena, label: str, plan: Plan, server_pid: int) -> Phase:
@@ -210,19 +226,6 @@ async def _check_durable(dsn: str) -> None:
         await connection.close()
 
 
-def check_generator(result: results.Result) -> None:
-    """Stop where the generator may have been what was measured."""
-    fastest = max(
-        each.outcome.per_second for run in result.runs for each in run.phases if not each.rate
-    )
-    null = result.floors["generator on a server that does nothing"]
-    if null < MARGIN * fastest:
-        raise SystemExit(
-            f"void: the generator drives {null:,.0f} requests/s, less than {MARGIN:g} times "
-            f"the fastest contestant ({fastest:,.0f})"
-        )
-
-
 async def run(options: argparse.Namespace) -> int:
     """Seed, measure, tell."""
     names = [each for each in ALL if not options.only or each.name in options.only]
@@ -265,6 +268,7 @@ def _on_all_cores(cores: list[int], work: Callable[[], results.Result]) -> resul
 
 def tell(result: results.Result, out: Path) -> int:
     """Print the table; write JSON and chart; give an exit status."""
+    result = msgspec.structs.replace(result, void=results.generator_fault(result))
     out.mkdir(parents=True, exist_ok=True)
     (out / "contest.json").write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
     (out / "contest.svg").write_text(chart.draw(result), encoding="utf-8")
@@ -272,16 +276,15 @@ def tell(result: results.Result, out: Path) -> int:
     void = [run for run in result.runs if run.faults]
     for run in void:
         print(f"VOID: {run.label}, round {run.number}: {'; '.join(run.faults[:5])}")
-    check_generator(result)
-    return 1 if void else 0
+    return 1 if void or result.void else 0
 
 
 def main() -> int:
     """Run it as a command."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--seconds", type=float, default=1.5, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
     parser.add_argument("--warm-up", type=float, default=0.3, help="of it not counted")
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--only", nargs="*", choices=[each.name for each in ALL])
     parser.add_argument("--out", type=Path, default=TREE / "build" / "bench")
     options = parser.parse_args()

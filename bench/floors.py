@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from actors.database.cluster import binary
 from bench.contestants import on_cores, program
 from bench.generator import Plan
+from bench.results import NULL
 from bench.serving import TREE
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def measure(
 ) -> dict[str, float]:
     """Take the floors, in things per second."""
     told = {
-        "generator on a server that does nothing": _answers(arena, "null"),
+        NULL: _answers(arena, "null"),
         "HTTP echo on bare Trio": _answers(arena, "trio_echo"),
     }
     with fresh_database("floor") as dsn:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 MIXES = ("orders", "reads", "mixed")
 OPEN = "mixed-open"
+WARM = "warm-up"
+NULL = "generator on a server that does nothing"
+MARGIN = 3.0
+"""How many times as much as the fastest contestant the generator must be able to drive."""
 OWN = "holdfast"
 PERCENTILES = ("p50", "p99", "p99.9")
 DISTURBED = 0.05
@@ -36,13 +40,17 @@ class Phase(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """One start of one contestant; void where there are faults."""
+    """One start of one contestant; void where there are faults.
+
+    Before it counted it was to answer ``warm_up`` requests.
+    """
 
     name: str
     label: str
     number: int
     phases: list[Phase]
     faults: list[str]
+    warm_up: int = 0
 
     def phase(self, label: str) -> Phase:
         """Give one of its measurements."""
@@ -50,7 +58,7 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """A whole contest; ``floors`` in things per second."""
+    """A whole contest; ``floors`` in things per second; ``void`` tells why nothing of it counts."""
 
     at: str
     machine: str
@@ -59,6 +67,7 @@ class Result(msgspec.Struct, frozen=True):
     connections: int
     floors: dict[str, float]
     runs: list[Run]
+    void: str = ""
 
     def valid(self, name: str) -> list[Run]:
         """Give a contestant's runs that count."""
@@ -106,6 +115,19 @@ def faults_of(phase: Phase) -> list[str]:
     if outcome.unsent:
         faults.append(f"{phase.label}: {outcome.unsent} requests that were due and never sent")
     return faults
+
+
+def generator_fault(result: Result) -> str:
+    """Tell where the generator may have been what was measured; nothing where it was not."""
+    closed = [each for run in result.runs for each in run.phases if not each.rate]
+    fastest = max((each.outcome.per_second for each in closed), default=0.0)
+    null = result.floors[NULL]
+    if null >= MARGIN * fastest:
+        return ""
+    return (
+        f"the generator drives {null:,.0f} requests/s, less than {MARGIN:g} times "
+        f"the fastest contestant ({fastest:,.0f})"
+    )
 
 
 def rates(result: Result, name: str, mix: str) -> Middle:
@@ -172,8 +194,9 @@ def disturbance(result: Result) -> float:
 
 def table(result: Result) -> str:
     """Write everything for people."""
-    sections = (_throughput, _latency, _cpu, _floors, _disturbed, _lost)
-    lines = [result.machine, _extent(result)]
+    sections = (_throughput, _latency, _cpu, _floors, _disturbed, _cold, _lost)
+    lines = [f"VOID: {result.void}", ""] if result.void else []
+    lines += [result.machine, _extent(result)]
     for section in sections:
         lines += section(result)
     return "\n".join(lines)
@@ -184,7 +207,9 @@ def _throughput(result: Result) -> list[str]:
     lines = ["", _row("requests/s, closed loop", [f"{mix} (spread)" for mix in MIXES])]
     for name in names:
         found = [rates(result, name, mix) for mix in MIXES]
-        cells = [f"{rate.median:,.0f} ({100 * rate.spread:.0f} %)" for rate in found]
+        several = len(result.valid(name)) > 1
+        told = [f" ({100 * rate.spread:.0f} %)" if several else "" for rate in found]
+        cells = [f"{rate.median:,.0f}{spread}" for rate, spread in zip(found, told, strict=True)]
         lines.append(_row(result.label(name), cells))
     lines += ["", _row("Holdfast is so many times as fast as", MIXES)]
     return lines + [_row(result.label(each), _ratios(result, each)) for each in _peers(result)]
@@ -223,6 +248,18 @@ def _disturbed(result: Result) -> list[str]:
     return ["", f"{told} are worse than they would be; the CPU times tell more."]
 
 
+def _cold(result: Result) -> list[str]:
+    told: list[str] = []
+    for run in result.runs:
+        warmed = sum(run.phase(WARM).outcome.statuses.values()) if run.warm_up else 0
+        if warmed < run.warm_up:
+            told.append(
+                f"{run.label}, round {run.number + 1}: measured after {warmed:,} of the "
+                f"{run.warm_up:,} requests of its warm-up, so that it costs more than it would."
+            )
+    return ["", *told] if told else []
+
+
 def _lost(result: Result) -> list[str]:
     lost = losses(result)
     told = "Where Holdfast loses:" if lost else "Holdfast loses nowhere."
@@ -238,11 +275,13 @@ def _peers(result: Result) -> list[str]:
 def _extent(result: Result) -> str:
     rounds = max((run.number for run in result.runs), default=0) + 1
     asked = f"{result.accounts:,} accounts, {result.connections} connections"
-    return f"{asked}; {result.seconds:g} s of each, {rounds} rounds"
+    return f"{asked}; {result.seconds:g} s of each, {rounds} round{'s' if rounds > 1 else ''}"
 
 
 def _ratios(result: Result, name: str) -> list[str]:
     found = [ratio(result, name, mix) for mix in MIXES]
+    if len(result.valid(name)) == 1:
+        return [f"{each.median:.2f}" for each in found]
     return [f"{each.median:.2f} ({each.least:.2f} to {each.most:.2f})" for each in found]
 
 

@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import msgspec
-import pytest
 
 from bench import generator
 from bench.generator import HOT, ORDER, READ, Driver, Plan, Requests, percentiles
@@ -19,6 +18,8 @@ from bench.generator import HOT, ORDER, READ, Driver, Plan, Requests, percentile
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from pathlib import Path
+
+    import pytest
 
 COUNT = 20_000
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -163,9 +164,7 @@ def answer_slowly(connection: socket.socket) -> None:
 
 
 @contextmanager
-def serving(
-    listener: socket.socket, serve: Callable[[socket.socket], None]
-) -> Generator[None]:
+def serving(listener: socket.socket, serve: Callable[[socket.socket], None]) -> Generator[None]:
     """Serve each connection in a thread of its own; they end with the listener."""
 
     def run(connection: socket.socket) -> None:

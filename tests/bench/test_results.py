@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import json
+from typing import TYPE_CHECKING
+
 import msgspec
 import pytest
 
 from bench.chart import draw
+from bench.contest import tell
 from bench.generator import Outcome
 from bench.results import (
     MIXES,
+    NULL,
     OPEN,
+    WARM,
     Phase,
     Result,
     Run,
     cpu_us,
     faults_of,
+    generator_fault,
     losses,
     middle,
     rates,
     ratio,
     table,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def phase(label: str, per_second: float, p99: float = 5.0) -> Phase:
@@ -48,7 +58,7 @@ def run(name: str, number: int, per_second: float, *faults: str, p99: float = 5.
 
 def result(*runs: Run) -> Result:
     """Give a contest of these runs."""
-    return Result("2026-01-01", "a machine", 1.0, 10, 4, {"floor": 9.0}, list(runs))
+    return Result("2026-01-01", "a machine", 1.0, 10, 4, {NULL: 9_000.0}, list(runs))
 
 
 def test_results_middle_is_median_and_outermost() -> None:
@@ -112,3 +122,36 @@ def test_results_are_drawn() -> None:
     drawn = draw(result(run("holdfast", 0, 200.0), run("x & y", 0, 100.0)))
     assert drawn.count("<rect") == 1 + 2 * len(MIXES)
     assert "X &amp; Y" in drawn
+
+
+def test_results_say_where_the_generator_may_have_been_measured() -> None:
+    """A generator less than three times as fast as the fastest voids all, in table and chart."""
+    told = result(run("holdfast", 0, 3_000.0), run("x", 0, 100.0))
+    assert generator_fault(told) == ""
+    assert "VOID" not in table(told) + draw(told)
+    told = result(run("holdfast", 0, 3_001.0), run("x", 0, 100.0))
+    reason = generator_fault(told)
+    assert reason.startswith("the generator drives 9,000 requests/s, less than 3 times")
+    void = msgspec.structs.replace(told, void=reason)
+    assert table(void).startswith(f"VOID: {reason}")
+    assert f"VOID: {reason}" in draw(void)
+
+
+def test_results_void_contest_is_written_as_one(tmp_path: Path) -> None:
+    """The files of a contest that counts for nothing say so, and its exit status does."""
+    assert tell(result(run("holdfast", 0, 3_000.0)), tmp_path) == 0
+    assert json.loads((tmp_path / "contest.json").read_bytes())["void"] == ""
+    assert tell(result(run("holdfast", 0, 3_001.0)), tmp_path) == 1
+    assert "the generator" in json.loads((tmp_path / "contest.json").read_bytes())["void"]
+    assert "VOID" in (tmp_path / "contest.svg").read_text(encoding="utf-8")
+    assert tell(result(run("holdfast", 0, 1.0, "one order is missing")), tmp_path) == 1
+
+
+def test_results_name_who_was_not_warm() -> None:
+    """A program that was measured before its warm-up was done is named."""
+    first = run("holdfast", 0, 1.0)
+    warm = [phase(WARM, 1.0), *first.phases]
+    warmed = msgspec.structs.replace(first, phases=warm, warm_up=1_000)
+    assert "warm-up" not in table(result(warmed))
+    cold = msgspec.structs.replace(warmed, warm_up=1_001)
+    assert "after 1,000 of the 1,001 requests of its warm-up" in table(result(cold))
