@@ -4,7 +4,9 @@
 
 All accounts are brought to life by reads, so many at a time. Then a task that sleeps a
 millisecond again and again tells how long the loop keeps it waiting, while the clock ticks for
-all of them. The floor of an activation is asyncpg reading the same rows in batches of 512.
+all of them. Then all are sent away, as the sweep for idle ones does it. The floor of an activation
+is asyncpg reading the same rows in batches of 512, that of a passivation as many bare Trio tasks
+that end because the channel that each waits for was closed.
 """
 
 from __future__ import annotations
@@ -13,25 +15,33 @@ import asyncio
 import gc
 import os
 import time
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import asyncpg  # type: ignore[import-untyped]
 import trio
+import trio.testing
 
+from actors.inventory import manager
 from actors.inventory.messages import GetInventory
+from actors.inventory.residents import Residents
 from bench.core.figures import Figure, Report, parser, per_second, percentile, watch
 from bench.core.stage import open_stage
 from bench.seed import account_id
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import AsyncIterator
 
     from bench.core.figures import Watch
     from bench.core.stage import Stage
 
 IN_FLIGHT = 512
 BATCH = 512
+SLICE = 32
+"""How many the sweep for idle accounts sends away before it lets others run."""
 TICKING_S = 5.0
 RESTLESS = 1_000
 """How many may be live where every activation is to send another away."""
@@ -41,8 +51,7 @@ async def measure(options: argparse.Namespace) -> Report:
     """Take the figures."""
     accounts: int = options.accounts
     report = Report(f"{accounts:,} live accounts")
-    config = {"inventory.live_max": accounts + 1, "inventory.idle_seconds": 86_400}
-    async with open_stage(accounts=accounts, sessions=0, options=config) as stage:
+    async with _stage_and_residents(accounts) as (stage, made):
         floor = await trio.to_thread.run_sync(lambda: asyncio.run(_floor(stage.dsn, accounts)))
         floor_figure = report.add(per_second("rows read by asyncpg alone", accounts, [floor]))
         await _loop_stall(report, "no account live")
@@ -57,6 +66,9 @@ async def measure(options: argparse.Namespace) -> Report:
         await _loop_stall(report, f"{accounts:,} live")
         again = await read_all(stage, accounts)
         report.add(per_second("reads of live accounts, no token", accounts, [again]))
+        gone = report.add(per_second("passivation", accounts, [await passivate_all(made[-1])]))
+        bare = report.add(per_second("bare tasks that end", accounts, [await end_tasks(accounts)]))
+        report.ratio("  against passivation", bare, gone)
     config = {"inventory.live_max": RESTLESS, "inventory.idle_seconds": 86_400}
     async with open_stage(accounts=accounts, sessions=0, options=config) as stage:
         await read_all(stage, 2 * RESTLESS)
@@ -82,6 +94,56 @@ async def read_all(stage: Stage, accounts: int) -> Watch:
         async with trio.open_nursery() as nursery:
             for _ in range(IN_FLIGHT):
                 nursery.start_soon(worker)
+    return taken
+
+
+@asynccontextmanager
+async def _stage_and_residents(accounts: int) -> AsyncIterator[tuple[Stage, list[Residents]]]:
+    """Run a program that sends no account away; beside it, its live accounts, those in use last."""
+    made: list[Residents] = []
+
+    def make(live_max: int) -> Residents:
+        made.append(Residents(live_max))
+        return made[-1]
+
+    config = {"inventory.live_max": accounts + 1, "inventory.idle_seconds": 86_400}
+    with mock.patch.object(manager, "Residents", make):
+        async with open_stage(accounts=accounts, sessions=0, options=config) as stage:
+            yield stage, made
+
+
+async def passivate_all(residents: Residents) -> Watch:
+    """Send every live account away, in slices as `actors.inventory.manager` does, to its end."""
+    gc.collect()
+    with watch() as taken:
+        while len(residents):
+            residents.remove_some(SLICE)
+            await trio.lowlevel.checkpoint()
+        await trio.testing.wait_all_tasks_blocked()
+    return taken
+
+
+async def end_tasks(count: int) -> Watch:
+    """End as many tasks that wait for something to come through a channel of their own."""
+
+    async def wait(receive: trio.MemoryReceiveChannel[None]) -> None:
+        async for _ in receive:
+            pass
+
+    async with trio.open_nursery() as nursery:
+        sends: list[trio.MemorySendChannel[None]] = []
+        for _ in range(count):
+            send, receive = trio.open_memory_channel[None](1)
+            nursery.start_soon(wait, receive)
+            sends.append(send)
+        await trio.testing.wait_all_tasks_blocked()
+        gc.collect()
+        with watch() as taken:
+            for first in range(0, count, SLICE):
+                for send in sends[first : first + SLICE]:
+                    send.close()
+                await trio.lowlevel.checkpoint()
+            await trio.testing.wait_all_tasks_blocked()
     return taken
 
 

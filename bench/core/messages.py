@@ -2,8 +2,8 @@
 
     .venv/bin/python bench/core/messages.py
 
-The floors are a round trip through two bare memory channels, and a fan-out into as many bare
-ones. Nothing leaves the process.
+The floors are bare Trio: a memory channel found by its key in a dictionary and sent to, a round
+trip through two channels, and a fan-out into as many. Nothing leaves the process.
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ async def measure(rounds: int) -> Report:
         for count in SUBSCRIPTIONS
     ]
     report.ratio("  the last against the first", publishing[-1], publishing[0])
+    for count, figure in ((SUBSCRIPTIONS[0], publishing[0]), (WIDE, publishing[-1])):
+        told = f"send to 1 of {count:,}, bare memory channels"
+        floor = report.add(each_us(told, SENDS, bare_sends(count, rounds)))
+        report.ratio("  publish against bare", figure, floor)
     bare = report.add(
         each_us("round trip, bare memory channels", ASKS, await rounds_of(bare_round_trips, rounds))
     )
@@ -62,6 +66,30 @@ def publish(count: int, rounds: int) -> list[Watch]:
         taken.append(each)
         for _ in range(SENDS):
             target.receive_nowait()
+    return taken
+
+
+def bare_sends(count: int, rounds: int) -> list[Watch]:
+    """Time `send_nowait` into one of ``count`` memory channels, found by its key."""
+    channels = {
+        str(number): trio.open_memory_channel[Message](SENDS + 1) for number in range(count)
+    }
+    key = str(count // 2)
+    message = Message(Topic.TASK, None, key=key)
+    target = channels[key][1]
+    gc.collect()
+    gc.freeze()
+    taken: list[Watch] = []
+    for _ in range(rounds):
+        with watch() as each:
+            for _ in range(SENDS):
+                channels[key][0].send_nowait(message)
+        taken.append(each)
+        for _ in range(SENDS):
+            target.receive_nowait()
+    for send, receive in channels.values():
+        send.close()
+        receive.close()
     return taken
 
 

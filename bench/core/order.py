@@ -4,25 +4,30 @@
 
 Each of ``--in-flight`` tasks asks for one thing after another, as the HTTP front would: the token
 is verified, then the account's Inventory is asked. What is reported as CPU time is this process's,
-without PostgreSQL's; the floor of an order is in commit.py, that of an ask in messages.py.
+without PostgreSQL's. The floors: for a read, bare Trio tasks that look into two dictionaries; for
+an order, bare Trio tasks that each ask two others in turn, and on the wall PostgreSQL alone,
+writing the rows of as many orders as are in flight in one transaction.
 """
 
 from __future__ import annotations
 
+import asyncio
 import cProfile
 import itertools
 import pstats
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
+import asyncpg  # type: ignore[import-untyped]
 import trio
 
 from actors.inventory.messages import PlaceOrder
-from bench.core.figures import Report, parser, per_second, rounds_of
+from bench.core.figures import Figure, Report, parser, per_second, rounds_of
 from bench.core.stage import open_stage
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     from bench.core.stage import Stage
 
@@ -62,9 +67,97 @@ async def ask_all(
             nursery.start_soon(worker, first)
 
 
+async def bare_reads(stage: Stage, in_flight: int, each: int) -> None:
+    """Find an account by a token and something by the account, in as many tasks."""
+    accounts = {token: account for account, token in stage.tokens}
+    kept = {account: object() for account in accounts.values()}
+    tokens = [token for _, token in stage.tokens]
+
+    async def worker(first: int) -> None:
+        for step in range(each):
+            assert kept[accounts[tokens[(first + step * in_flight) % len(tokens)]]]
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        for first in range(in_flight):
+            nursery.start_soon(worker, first)
+
+
+async def bare_orders(in_flight: int, each: int) -> None:
+    """Ask two tasks in turn, through memory channels, in as many tasks."""
+
+    async def actor(receive: trio.MemoryReceiveChannel[trio.MemorySendChannel[None]]) -> None:
+        async for back in receive:
+            back.send_nowait(None)
+
+    async def worker(asked: list[trio.MemorySendChannel[trio.MemorySendChannel[None]]]) -> None:
+        for _ in range(each):
+            for one in asked:
+                back, answer = trio.open_memory_channel[None](1)
+                await one.send(back)
+                await answer.receive()
+
+    async with trio.open_nursery() as actors:
+        asked: list[trio.MemorySendChannel[trio.MemorySendChannel[None]]] = []
+        for _ in range(2):
+            send, receive = trio.open_memory_channel[trio.MemorySendChannel[None]](in_flight)
+            actors.start_soon(actor, receive)
+            asked.append(send)
+        async with trio.open_nursery() as nursery:
+            for _ in range(in_flight):
+                nursery.start_soon(worker, asked)
+        for send in asked:
+            send.close()
+
+
+FLOOR = (
+    """
+    insert into floor_orders (order_id, account_id, seq, asset, kind, queue, count, cost, refund,
+                              duration_ms, state, placed_ms, version)
+    select uuidv7(), account_id, (state ->> 'order_seq')::bigint + 1, 'cart1', 'unit', 'yard1', 1,
+           '{"gold": 3}', '[1,1]', 86400000, 'queued', at_ms, 1 from floor_inventories
+    """,
+    """
+    insert into floor_ledger (account_id, seq, at_ms, cause, changes)
+    select account_id, ledger_seq + 1, at_ms, 'order-placed', '{"gold": [-3, 999999997]}'
+    from floor_inventories
+    """,
+    """
+    insert into floor_idempotency (account_id, key, fingerprint, response, at_ms)
+    select account_id, uuidv7()::text, '\\x00112233445566778899aabbccddeeff',
+           jsonb_build_object('order', account_id), at_ms from floor_inventories
+    """,
+    """
+    update floor_inventories set version = version + 1, ledger_seq = ledger_seq + 1,
+           state = jsonb_set(state, '{order_seq}', to_jsonb((state ->> 'order_seq')::bigint + 1))
+    """,
+)
+"""What an order stores, for one order of every account in copies of the tables."""
+
+
+async def stored_alone(dsn: str, in_flight: int, each: int) -> float:
+    """Give the seconds that PostgreSQL takes to store as many orders, ``in_flight`` in a commit."""
+    connection: Any = await asyncpg.connect(dsn)
+    try:
+        for table in ("orders", "ledger", "idempotency", "inventories"):
+            await connection.execute(f"create table floor_{table} (like {table} including all)")
+        await connection.execute(
+            "insert into floor_inventories select * from inventories limit $1", in_flight
+        )
+        began = time.perf_counter()
+        for _ in range(each):
+            async with connection.transaction():
+                for statement in FLOOR:
+                    await connection.execute(statement)
+        return time.perf_counter() - began
+    finally:
+        await connection.close()
+
+
 async def measure(options: argparse.Namespace) -> Report:
     """Take the figures."""
     report = Report("an order and a read inside the process")
+    told: dict[Ask, Figure] = {}
     numbers = itertools.count()
     async with open_stage(accounts=options.accounts, sessions=options.accounts) as stage:
         # Every account is brought to life first, and every token seen once.
@@ -80,10 +173,31 @@ async def measure(options: argparse.Namespace) -> Report:
 
             rounds = await rounds_of(run, options.rounds)
             label = f"{name}, {options.in_flight} in flight"
-            report.add(per_second(label, options.in_flight * each, rounds))
+            told[ask] = report.add(per_second(label, options.in_flight * each, rounds))
             if options.profile:
                 await profile(run)
+        await floors(report, stage, options, told)
     return report
+
+
+async def floors(
+    report: Report, stage: Stage, options: argparse.Namespace, told: Mapping[Ask, Figure]
+) -> None:
+    """Add what bare Trio and PostgreSQL alone make of it."""
+    in_flight, each = options.in_flight, options.each
+    bare = await rounds_of(lambda: bare_reads(stage, in_flight, 2 * each), options.rounds)
+    floor = report.add(
+        per_second("a read on bare Trio: two dictionaries", 2 * in_flight * each, bare)
+    )
+    report.ratio("  against the read", floor, told[read])
+    bare = await rounds_of(lambda: bare_orders(in_flight, each), options.rounds)
+    floor = report.add(per_second("an order on bare Trio: two questions", in_flight * each, bare))
+    report.ratio("  against the order", floor, told[order])
+    alone_s = await trio.to_thread.run_sync(
+        lambda: asyncio.run(stored_alone(stage.dsn, in_flight, each))
+    )
+    floor = Figure("PostgreSQL alone, as many in a commit", in_flight * each / alone_s, "/s")
+    report.ratio("  against the order", report.add(floor), told[order])
 
 
 async def profile(run: Callable[[], Awaitable[None]]) -> None:

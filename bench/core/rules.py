@@ -3,23 +3,25 @@
     .venv/bin/python bench/core/rules.py
 
 Pure code, one thing after another: the order through the rules (settled, priced, applied, its
-answer made), with the operations that store it, and the statements planned of them. The floor of
-a token is the cipher alone.
+answer made), with the operations that store it, and the statements planned of them. The floors are
+the same rules by hand on a plain dictionary (what the peers of the contest do, for this one world),
+and for a token the cipher alone.
 """
 
 from __future__ import annotations
 
 import gc
+import json
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyseto
 
 from actors.authx.keys import KeyRing
 from actors.authx.settings import AuthxSettings
 from actors.authx.tokens import AccessTokens
-from actors.inventory.engine import new_state, place_order, view
+from actors.inventory.engine import encode_state, new_state, place_order, view
 from actors.inventory.ruleset import load_ruleset
 from actors.storage import sql
 from actors.storage.forms import Forms
@@ -27,11 +29,13 @@ from actors.storage.schema import declared_tables
 from actors.storage.validation import unit_faults
 from bench.core.figures import Report, each_us, parser, watch
 from bench.core.units import Orders
+from bench.peers import market
 from bench.seed import MARKET, account_id, issue_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from actors.inventory.work import Work
     from bench.core.figures import Watch
 
 TIMES = 2_000
@@ -62,17 +66,48 @@ def measure(rounds: int) -> Report:
             state, ruleset, order_id=account_id(1), asset="cart1", count=1, now_ms=now_ms + 250
         )
 
-    report.add(each_us("the engine alone (place_order)", TIMES, timed(engine, rounds)))
+    own = report.add(each_us("the engine alone (place_order)", TIMES, timed(engine, rounds)))
+    row = json.loads(encode_state(state))
+    floor = report.add(
+        each_us(
+            "  the same by hand, on a dictionary",
+            TIMES,
+            timed(lambda number: _by_hand(row, number, now_ms + 250), rounds),
+        )
+    )
+    report.ratio("  the engine against it", own, floor)
     orders = Orders(ruleset, ACCOUNTS, now_ms)
     commands = [orders.command(number) for number in range(TIMES)]
-    report.add(
+    own = report.add(
         each_us(
             "the command, with its answer and its key",
             TIMES,
             timed(lambda number: orders.apply(commands[number], number), rounds),
         )
     )
+    floor = report.add(
+        each_us(
+            "  the same by hand (bench/peers/market.py)",
+            TIMES,
+            timed(lambda number: _command_by_hand(row, number, now_ms + 250), rounds),
+        )
+    )
+    report.ratio("  the command against it", own, floor)
     works = [orders.apply(commands[number], number) for number in range(TIMES)]
+    _stored(report, works, rounds)
+    report.add(
+        each_us(
+            "an inventory shown (view)",
+            TIMES,
+            timed(lambda _: view(state, ruleset, now_ms, version=1, tick=1), rounds),
+        )
+    )
+    _tokens(report, rounds)
+    return report
+
+
+def _stored(report: Report, works: Sequence[Work], rounds: int) -> None:
+    """Take what it costs to store them."""
     report.add(
         each_us(
             "the operations that store it",
@@ -97,15 +132,23 @@ def measure(rounds: int) -> Report:
             timed(lambda n: sql.plan(units[64 * n : 64 * n + 64], forms), rounds, 20),
         )
     )
-    report.add(
-        each_us(
-            "an inventory shown (view)",
-            TIMES,
-            timed(lambda _: view(state, ruleset, now_ms, version=1, tick=1), rounds),
-        )
-    )
-    _tokens(report, rounds)
-    return report
+
+
+def _by_hand(row: dict[str, Any], number: int, now_ms: int) -> None:
+    """Settle, check, debit and queue an order of this one world, and nothing else."""
+    market.accrue(row, now_ms)
+    gold = row["amounts"]["gold"]
+    if gold[0] < market.PRICE:
+        raise ValueError(number)
+    gold[0] -= market.PRICE
+    row["order_seq"] += 1
+    row["pending"] = (number, "cart1", "yard1", 1, market.DURATION_MS, now_ms)
+
+
+def _command_by_hand(row: dict[str, Any], number: int, now_ms: int) -> None:
+    """Place an order as the peers of the contest do: with its answer, and the key's digest."""
+    market.fingerprint("cart1", 1)
+    market.place(row, account_id(number), "cart1", 1, now_ms)
 
 
 def _tokens(report: Report, rounds: int) -> None:
