@@ -1,7 +1,8 @@
 """Throws damaged requests at both lanes of one world, and holds them to the same answers.
 
-Good requests are cut, doubled, spliced and sprinkled with what parsers trip over, and sent in
-pieces to a server of each lane, with the same scripted actors behind. For each it must hold that
+Good requests, for event streams too, are cut, doubled, spliced and sprinkled with what parsers trip
+over, and sent in pieces to a server of each lane, in the clear and over TLS, with the same scripted
+actors behind. For each it must hold that
 no answer is a 500, that the connection is closed after a refusal that says so, that nothing hangs,
 that both lanes give the same statuses, and at the end that no connection is left and nothing was
 logged as an error.
@@ -19,22 +20,35 @@ import json
 import random
 import re
 import secrets
+import ssl
 import sys
 import time
 from collections import Counter
-from dataclasses import replace
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import trio
+import trustme
 
-from tests.app.http import harness
-from tests.app.http.harness import BEARER, SETTINGS, get, serving
+from app.http.instruments import Instruments
+from app.http.streams import StreamSettings
+from app.http.traffic import Traffic
+from tests.app.http.harness import BEARER, SETTINGS, get
+from tests.app.http.streams import harness
+from tests.app.http.streams.harness import HANDSHAKE, Streaming, streaming
 
 if TYPE_CHECKING:
-    from tests.app.http.harness import Serving
+    from collections.abc import AsyncIterator
+
+    from app.http.settings import HttpSettings
 
 SECONDS_MAX = 3_600
 REFUSED = 400
+TLS_SHARE = 0.1
+"""How many requests go over TLS as well, where one that is cut off takes as long as a deadline."""
 HANG_S = 5.0
 """Longer than every deadline of the settings below."""
 
@@ -48,6 +62,11 @@ def post(*headers: str, body: bytes) -> bytes:
     return get("/v1/sessions", *headers).replace(b"GET", b"POST", 1) + body
 
 
+def masked(text: bytes) -> bytes:
+    """Put a text into a WebSocket frame, as a client does."""
+    return b"\x81" + bytes([0x80 | len(text)]) + bytes(4) + text
+
+
 AUTHORIZED = f"Authorization: {BEARER['Authorization']}"
 SAMPLES = (
     get(),
@@ -59,6 +78,11 @@ SAMPLES = (
     post(f"Content-Length: {len(LOGIN)}", "Content-Type: application/json", body=LOGIN),
     post("Transfer-Encoding: chunked", body=_CHUNKS),
     post("Expect: 100-continue", f"Content-Length: {len(LOGIN)}", body=LOGIN),
+    get("/v1/events", AUTHORIZED, "Accept: text/event-stream"),
+    get("/v1/events?after=0", AUTHORIZED, "Last-Event-ID: 3"),
+    get("/v1/events/ws", *HANDSHAKE, AUTHORIZED),
+    # The first message of who has no such header: masked, as a client's are.
+    get("/v1/events/ws?after=0", *HANDSHAKE) + masked(b'{"token":"v4.local.good","after":0}'),
 )
 TRIPS = (
     *(b"\0", b"\r", b"\n", b"\r\n", b"\r\n\r\n", b" ", b"\t", b":", b"\x7f", b"\xff", b"%", b"%00"),
@@ -66,6 +90,7 @@ TRIPS = (
     *(b"\r\n ", b" :", b"Transfer-Encoding: chunked\r\n", b"Content-Length: 3\r\n", b"Host: y\r\n"),
     *(b"Transfer-Encoding: gzip\r\n", b"HTTP/1.0", b"HTTP/2.0", b"http://x/", b"*", b"0\r\n\r\n"),
     *(b"Connection: close\r\n", b"Upgrade: h2c\r\n", b"-1", b"fffffffff", b"TRACE", b"CONNECT"),
+    *(b"Upgrade: websocket\r\n", b"Last-Event-ID: -\r\n", b"\x81\x80\0\0\0\0", b"\x88\x80\0\0\0\0"),
     *(b"A: " + b"b" * 3_000 + b"\r\n", b"A: b\r\n" * 40),
 )
 
@@ -93,25 +118,58 @@ def damaged(rng: random.Random) -> bytes:
     return bytes(data)
 
 
-async def ask(server: Serving, request: bytes, pieces: list[int]) -> tuple[list[int], bytes]:
-    """Send a request in pieces, then nothing more; give the statuses, and all that came."""
-    client = await server.connect()
+@dataclass(frozen=True)
+class Lane:
+    """One server, with what counts its connections; ``tls`` where it speaks that."""
+
+    server: Streaming
+    traffic: Traffic
+    tls: ssl.SSLContext | None
+
+    async def connect(self) -> tuple[trio.SocketStream, trio.abc.Stream]:
+        """Open a connection; give its socket, and what to speak through."""
+        plain = await trio.open_tcp_stream("127.0.0.1", self.server.port)
+        if self.tls is None:
+            return plain, plain
+        return plain, trio.SSLStream(
+            plain, self.tls, server_hostname="localhost", https_compatible=True
+        )
+
+
+async def ask(lane: Lane, request: bytes, pieces: list[int], expected: int) -> bytes:
+    """Send a request in pieces, then nothing more; give all that came.
+
+    In the clear the client then ends its side, and reads to the end. TLS knows no such half of an
+    end: there it reads until it has as many answers as are expected, or the server closes.
+    """
+    answer = b""
+    plain, stream = await lane.connect()
     try:
         with trio.fail_after(HANG_S):
             try:
                 for start, end in zip([0, *pieces], [*pieces, len(request)], strict=True):
                     if request[start:end]:
-                        await client.send(request[start:end])
-                await client.stream.send_eof()
+                        await stream.send_all(request[start:end])
+                if stream is plain:
+                    await plain.send_eof()
             except trio.BrokenResourceError:
                 pass  # It was refused before it was whole.
-            answer = await client.read_to_end()
+            with suppress(trio.BrokenResourceError):
+                while stream is plain or len(statuses_of(answer)) < expected:
+                    data = await stream.receive_some()
+                    if not data:
+                        break
+                    answer += data
     except trio.TooSlowError:
         raise Broken(f"a connection was not closed: {request!r}") from None
     finally:
-        await client.aclose()
-        server.clients.remove(client)
-    return [int(status) for status in _STATUS.findall(answer)], answer
+        await trio.aclose_forcefully(plain)
+    return answer
+
+
+def statuses_of(answer: bytes) -> list[int]:
+    """Give the statuses of an answer, but for those that only tell a client to go on."""
+    return [int(status) for status in _STATUS.findall(answer) if status != b"100"]
 
 
 def alike(one: list[int], other: list[int]) -> bool:
@@ -132,9 +190,9 @@ def alike(one: list[int], other: list[int]) -> bool:
 
 
 async def compare(
-    servers: dict[str, Serving], rng: random.Random, seconds: float
+    lanes: dict[str, Lane], rng: random.Random, seconds: float
 ) -> tuple[int, Counter[str]]:
-    """Ask both lanes the same for so long; give how many requests, and what was answered.
+    """Ask all lanes the same for so long; give how many requests, and what was answered.
 
     Raises:
         Broken: a promise was.
@@ -146,20 +204,62 @@ async def compare(
         request = damaged(rng)
         pieces = sorted(rng.choices(range(len(request) + 1), k=rng.choice((0, 0, 1, 3))))
         found: dict[str, list[int]] = {}
-        for lane, server in servers.items():
-            statuses, answer = await ask(server, request, pieces)
-            found[lane] = [status for status in statuses if status != 100]
-            if 500 in statuses:
-                raise Broken(f"{lane} answered 500: {request!r}")
+        secure = rng.random() < TLS_SHARE
+        for name, lane in lanes.items():
+            if lane.tls is not None and not secure:
+                continue
+            expected = max(map(len, found.values()), default=0)
+            answer = await ask(lane, request, pieces, expected)
+            found[name] = statuses_of(answer)
+            if 500 in found[name]:
+                raise Broken(f"{name} answered 500: {request!r}")
             at = answer.find(b"\r\nconnection: close\r\n")
             if at >= 0 and _STATUS.search(answer, at) is not None:
-                raise Broken(f"{lane} went on after it had closed: {request!r}")
+                raise Broken(f"{name} went on after it had closed: {request!r}")
         count += 1
-        first, second = found.values()
-        if not alike(first, second):
+        first, *others = found.values()
+        if not all(alike(first, other) for other in others):
             raise Broken(f"the lanes differ, {found}: {request!r} cut at {pieces}")
         seen.update(map(str, first or ["none"]))
     return count, seen
+
+
+@asynccontextmanager
+async def open_lane(settings: HttpSettings, tls: ssl.SSLContext | None) -> AsyncIterator[Lane]:
+    """Serve a world with event streams."""
+    traffic = Traffic()
+    async with streaming(
+        settings=settings,
+        streams=StreamSettings(login_seconds=1.0),
+        instruments=Instruments(traffic),
+    ) as server:
+        yield Lane(server, traffic, tls)
+
+
+@asynccontextmanager
+async def open_lanes() -> AsyncIterator[dict[str, Lane]]:
+    """Serve through both lanes, in the clear and over TLS."""
+    plain = replace(
+        SETTINGS, body_timeout_ms=1_000, read_timeout_ms=1_000, keep_alive_timeout_ms=2_000,
+        max_header_bytes=4_096, headers_max=32,
+    )  # fmt: skip
+    authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        issued = authority.issue_cert("localhost", key_type=trustme.KeyType.ECDSA)
+        issued.cert_chain_pems[0].write_to_path(folder / "cert.pem")
+        issued.private_key_pem.write_to_path(folder / "key.pem")
+        (folder / "key.pem").chmod(0o600)
+        secure = replace(plain, tls=(folder / "cert.pem", folder / "key.pem"))
+        trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        authority.configure_trust(trusting)
+        lanes: dict[str, Lane] = {}
+        for fast in (True, False):
+            name = "fast" if fast else "hypercorn"
+            for settings, tls in ((plain, None), (secure, trusting)):
+                lane = open_lane(replace(settings, fast_lane=fast), tls)
+                lanes[f"{name}, TLS" if tls else name] = await stack.enter_async_context(lane)
+        yield lanes
 
 
 async def fuzz(seed: int, seconds: float) -> dict[str, object]:
@@ -168,24 +268,19 @@ async def fuzz(seed: int, seconds: float) -> dict[str, object]:
     Raises:
         Broken: a promise was.
     """
-    harness.TEST_SECONDS_MAX = seconds + 60
-    settings = replace(
-        SETTINGS, body_timeout_ms=1_000, read_timeout_ms=1_000, max_header_bytes=4_096,
-        headers_max=32,
-    )  # fmt: skip
-    harness.LANE = harness.FAST
-    async with serving(settings=settings) as fast:
-        harness.LANE = harness.HYPERCORN
-        async with serving(settings=settings) as slow:
-            servers = {"fast": fast, "hypercorn": slow}
-            count, seen = await compare(servers, random.Random(seed), seconds)
-            for lane, server in servers.items():
-                with trio.move_on_after(HANG_S):
-                    await server.wait_connections_closed(keeping=0)
-                left = server.traffic.connections_open
-                if left or server.world.logged:
-                    raise Broken(f"{lane} has {left} connections left, and {server.world.logged}")
-    return {"seed": seed, "requests": count, "statuses": dict(sorted(seen.items()))}
+    harness.WAIT_S = seconds + 60
+    async with open_lanes() as lanes:
+        count, seen = await compare(lanes, random.Random(seed), seconds)
+        for name, lane in lanes.items():
+            with trio.move_on_after(HANG_S):
+                while lane.traffic.connections_open:  # noqa: ASYNC110 - real sockets
+                    await trio.sleep(0.005)
+            left = lane.traffic.connections_open
+            if left or lane.server.world.logged:
+                raise Broken(f"{name} has {left} connections left, and {lane.server.world.logged}")
+        streams = {name: lane.server.streams.statistics().opened for name, lane in lanes.items()}
+    statuses = dict(sorted(seen.items()))
+    return {"seed": seed, "requests": count, "statuses": statuses, "streams": streams}
 
 
 def main(arguments: list[str] | None = None) -> int:
