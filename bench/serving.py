@@ -142,7 +142,7 @@ class Server:
             if select.select([out], [], [], 0.1)[0]:
                 piece = os.read(out.fileno(), 4096)
                 text += piece
-                found = re.search(rb"ready at (http://\S+)\n", text)
+                found = re.search(rb"ready at (https?://\S+)\n", text)
                 if found is not None:
                     return found[1].decode()
                 if not piece:
