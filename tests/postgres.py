@@ -1,9 +1,8 @@
 """A real PostgreSQL for the tests: one server for the run, one fresh database per test module.
 
 The server runs in a thread of its own, with Trio's run of its own, so that tests of either flavour
-can use it. It forgets everything when the run ends, so it syncs nothing to disk, and lies in memory
-where there is room. What is to survive a crash is tested on servers that the tests start
-themselves.
+can use it. It forgets everything when the run ends, so it syncs nothing to disk. What is to survive
+a crash is tested on servers that the tests start themselves.
 """
 
 from __future__ import annotations
@@ -50,7 +49,10 @@ TEST_SETTINGS = {
 
 _TEMPLATE = "holdfast_template"
 _MEMORY = Path("/dev/shm")  # noqa: S108 - only a directory of a name that nobody foresees is made
-"""Where Linux keeps files in memory: to remove the databases of a run from a disk takes seconds."""
+"""Where Linux keeps files in memory: databases are made, synced and removed there in no time.
+
+What is there outlives the end of every process, as it does on a disk.
+"""
 _ROOM_MIN_BYTES = 4 << 30
 """Two runs side by side take half of it."""
 _START_TIMEOUT_S = 60.0
@@ -68,9 +70,9 @@ def quiet_log(capture: LogCapture | None = None) -> FilteringBoundLogger:
 
 
 @contextmanager
-def reachable_directory(parent: Path | None = None) -> Generator[Path, None, None]:
+def reachable_directory() -> Generator[Path, None, None]:
     """Give a temporary directory that the server's user can search, unlike pytest's own."""
-    directory = Path(tempfile.mkdtemp(prefix="holdfast-test-", dir=parent))
+    directory = Path(tempfile.mkdtemp(prefix="holdfast-test-", dir=_memory()))
     directory.chmod(0o711)
     try:
         yield directory
@@ -173,7 +175,7 @@ async def _commit_something(session: Session) -> None:
 @contextmanager
 def postgres_server() -> Generator[PostgresServer, None, None]:
     """Run a server, with a migrated template database, for as long as the block lasts."""
-    with reachable_directory(_memory()) as directory:
+    with reachable_directory() as directory:
         data_dir = directory / "data"
         server = _ServerThread(data_dir)
         try:
