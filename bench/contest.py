@@ -282,9 +282,9 @@ def tell(result: results.Result, out: Path) -> int:
 def main() -> int:
     """Run it as a command."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=1.2, help="of each measurement")
     parser.add_argument("--warm-up", type=float, default=0.3, help="of it not counted")
-    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--only", nargs="*", choices=[each.name for each in ALL])
     parser.add_argument("--out", type=Path, default=TREE / "build" / "bench")
     options = parser.parse_args()
