@@ -41,6 +41,7 @@ class Refusals:
         self._edge = edge
         self._renderer = Renderer(Policy() if edge is None else edge.policy)
         self._path_bytes_max = settings.max_target_bytes
+        self._proxies = settings.trusted_proxies
 
     def answer(self, error: HttpError, raw: bytes, client: str) -> bytes:
         """Give the answer to a head, or to the part of one that has come; the connection's last.
@@ -52,10 +53,12 @@ class Refusals:
         edge = self._edge
         if edge is not None:
             trail.client = edge.gate.client_of(client, headers)
-            try:
-                edge.gate.take(edge.gate.limited_as(trail.client))
-            except TooManyRequests as fault:
-                error = fault
+            # Of one that ends before its proxy says whose it is, nobody knows.
+            if trail.client not in self._proxies:
+                try:
+                    edge.gate.take(edge.gate.limited_as(trail.client))
+                except TooManyRequests as fault:
+                    error = fault
         response = problem_of(error).response()
         if edge is not None:
             edge.respond(response, headers, trail, trio.current_time())
@@ -68,7 +71,9 @@ class Refusals:
 
 def _read(raw: bytes, path_bytes_max: int) -> tuple[str, str, Headers]:
     """Give the method, the path and the headers, as far as there are any that can be read."""
-    head = raw.partition(HEAD_END)[0] + b"\r\n"
+    head, end, _ = raw.partition(HEAD_END)
+    if end:
+        head += b"\r\n"  # Of what has no end, the last line may be half of one.
     headers = Headers([(name.lower(), value.strip()) for name, value in _FIELD.findall(head)])
     line = _LINE.match(head)
     if line is None:

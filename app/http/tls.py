@@ -2,7 +2,8 @@
 
 Between the two stands a pair of sockets of this process, so that lanes and event streams need not
 know. What a lane does to its end is done to the client: bytes, an end after which it lingers, a
-close, a reset. A pair cannot carry a reset, so that the lane says it. That costs two more tasks and
+close, a reset. A pair cannot carry a reset, so that the lane says it; that of a client who had sent
+far ahead is seen when its request is answered. That costs two more tasks and
 two more files for each connection: a proxy in front is cheaper where there are many.
 """
 
@@ -72,6 +73,7 @@ async def serve_decrypted(
     """
     in_order = False
     with sock:
+        _bound_what_is_not_sent(sock)
         try:
             client = _Client(sock, context)
             try:
@@ -90,6 +92,13 @@ async def serve_decrypted(
             if not in_order:
                 with suppress(OSError):  # The client has reset it already.
                     reset_on_close(sock)
+
+
+def _bound_what_is_not_sent(sock: socket.socket) -> None:
+    """Have the system take no more of a client who takes nothing than it would in the clear."""
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        with suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, PIECE_BYTES_MAX)
 
 
 class _Client:

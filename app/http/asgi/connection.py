@@ -161,7 +161,8 @@ class Connection:
             await protocol.handle(Closed())
             handover = protocol.handover
         if handover is not None and self._streams is not None and not self._aborted:
-            # A stream lasts: what served the request until here is not kept for it.
+            # A stream lasts: what served the request until here is not kept for it, nor its body.
+            protocol.give_back()
             self._protocol = None
             del protocol, group
             await self._follow(self._streams, *handover)

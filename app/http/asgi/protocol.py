@@ -185,8 +185,13 @@ class HttpProtocol(H11Protocol):
         await super().handle(event)
 
     async def stream_send(self, event: Event) -> None:
-        """Send what the application answers, and say so where it is the last answer."""
+        """Send what the application answers, and say so where it is the last answer.
+
+        One that was cut off while it began stays cut off: Hypercorn would begin another.
+        """
         if isinstance(event, Response):
+            if self.connection.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
+                return
             self._answered_in_a_row += 1
             if self._answers_last():
                 event = replace(event, headers=[*event.headers, _CLOSE])

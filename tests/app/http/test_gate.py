@@ -381,6 +381,21 @@ async def test_players_behind_a_proxy_have_limits_of_their_own() -> None:
         assert server.world.asked_for(Login)[-1].address == "2001:db8::/64"
 
 
+@pytest.mark.usefixtures("lane")
+@pytest.mark.parametrize("last", [b"X-Forwarded-For: 192.0.2.1", b"X-Forw"])
+async def test_head_that_ends_before_it_says_whose_it_is_counts_for_nobody(last: bytes) -> None:
+    """Half an address may be another's, and the proxy's own stands for all of its players."""
+    settings = replace(PER_ADDRESS, trusted_proxies=PROXIES)
+    async with serving(settings=settings) as server:
+        for _ in range(FLOOD):
+            client = await server.connect()
+            await client.send(b"GET / HTTP/1.1\r\nHost: x\r\n" + last)
+            await client.stream.send_eof()
+            assert (await client.read_response()).status == 400
+        for headers in ({"X-Forwarded-For": "192.0.2.1"}, {}):
+            assert (await server.client.get("/v1/world", headers=headers)).status_code == 200
+
+
 async def test_gate_of_no_limits_lets_everything_in() -> None:
     """A rate or a burst of 0 means any number."""
     for none in ({"requests_per_second_per_account": 0}, {"burst_per_account": 0}):

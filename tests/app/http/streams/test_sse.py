@@ -218,6 +218,20 @@ async def test_slow_reader_is_disconnected() -> None:
             await slow.read_on()
 
 
+@pytest.mark.parametrize("fast_lane", [True, False])
+@pytest.mark.parametrize("path", ["/v1/events", "/v1/events/ws"])
+async def test_refused_stream_keeps_no_room_for_bodies(path: str, *, fast_lane: bool) -> None:
+    """A body that nobody asked for is gone with its request."""
+    settings = replace(SETTINGS, fast_lane=fast_lane)
+    async with streaming(settings=settings) as server:
+        stream = await server.connect()
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\n\r\n"
+        await stream.send_all(head.encode() + bytes(2_000))
+        answer = b"".join([piece async for piece in stream])
+        assert answer.startswith(b"HTTP/1.1 405 ")
+        assert server.streams.gate.bodies.bytes == 0
+
+
 async def test_stream_ends_with_its_session() -> None:
     """The end of the session is the last event, and the response ends as it should."""
     async with streaming(streams=FAST) as server:
