@@ -55,7 +55,9 @@ MIXES: dict[str, tuple[float, float, float]] = {
     "orders": (1.0, 0.0, 0.0),
     "mixed": (0.70, 0.25, 0.05),
 }
-WARM_MIX = (0.4, 0.6, 0.0)
+WARM_ORDERS = 800
+"""So many of the warm-up's requests are orders, of whoever has more of them too: what is pending
+is shown by every read."""
 STEPS = (
     *((mix, mix, 0.0) for mix in MIXES),
     (results.OPEN, "mixed", 0.5),
@@ -156,7 +158,7 @@ def planned(
         port=port,
         tokens_file=str(arena.tokens_file),
         answered_file=str(directory / f"{results.WARM}.answered"),
-        mix=WARM_MIX,
+        mix=(WARM_ORDERS, contestant.warm_up - WARM_ORDERS, 0),
         seconds=WARM_UP_S_MAX,
         warm_up_s=0.0,
         connections=CONNECTIONS,

@@ -146,7 +146,7 @@ class PendingReply(Generic[T]):
             ActorStopped: the message was dropped unanswered, or reached nobody.
             ReplyTimeout: no outcome in time.
             Exception: whatever error the actor answered with.
-            trio.BusyResourceError: another task is waiting here.
+            trio.BusyResourceError: another task is waiting here, and has not been answered yet.
             trio.ClosedResourceError: it was waited for before, or given up.
         """
         if self._outcome is _GIVEN_UP:

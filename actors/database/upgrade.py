@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
     from actors.database.migrate import Migration
 
 KEPT: Final = 3
-"""How many automatic backups are kept."""
+"""Of how many automatic backups, and of how many schema versions, the latest are kept."""
 
 _PATTERN: Final = "*-schema-*.dump"
+_VERSION: Final = re.compile(r"-schema-(\d+)\.dump$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +41,11 @@ class AutomaticBackups:
         return cls(data_dir / "backups", dsn)
 
     async def make(self, version: int, *, now: datetime, log: FilteringBoundLogger) -> Path:
-        """Make one, and remove the oldest others, by their names, beyond `KEPT` with it.
+        """Make one, and remove others: the latest stay, by their names, `KEPT` with the new one.
 
-        What killed ones have left is removed before. Made by root, it belongs to the owner of the
+        So does the latest of each of the `KEPT` latest schema versions: starts that fail again and
+        again leave what the version before can be restored from. What killed ones have left is
+        removed before. Made by root, it belongs to the owner of the
         data directory, whose server makes the next one.
 
         Raises: as `back_up`.
@@ -53,10 +57,17 @@ class AutomaticBackups:
         log.info("database_backed_up", path=str(file), bytes=info.file_bytes)
         # Where the clock has been set back the new one has not the latest name.
         others = sorted(other for other in self.directory.glob(_PATTERN) if other != file)
-        for old in others[: 1 - KEPT]:
+        for old in _superseded([*others, file]):
             old.unlink()
             log.info("old_backup_removed", path=str(old))
         return file
+
+
+def _superseded(files: Sequence[Path]) -> list[Path]:
+    """Give those of the automatic backups, the latest last, that need not be kept."""
+    latest = {int(found[1]): file for file in files if (found := _VERSION.search(file.name))}
+    kept = {*files[-KEPT:], *(latest[version] for version in sorted(latest)[-KEPT:])}
+    return [file for file in files if file not in kept]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import click
 from actors.database.backup import back_up, inspect_backup
 from actors.database.driver import open_database
 from actors.database.embedded import EmbeddedPostgres, embedded_postgres
+from actors.database.locks import check_not_restoring
 from actors.database.restore import restore as restore_backup
 from app.cli.database import NAME, operator_log, place, require_cluster
 from app.cli.failures import expected_failures
@@ -67,12 +68,19 @@ async def _back_up(config: Config, file: Path, progress: Progress, *, overwrite:
             require_cluster(config)
             data_dir = Path(config.storage.data_dir)
             dsn = await stack.enter_async_context(embedded_postgres(data_dir, log=operator_log()))
+        timeout_s = config.database.connect_timeout_ms / 1000
+        async with open_database(dsn, connect_timeout_s=timeout_s, log=operator_log()) as database:
+            connection = await database.connect(name=NAME)
+            try:
+                await connection.run(check_not_restoring)
+            finally:
+                await connection.aclose()
         info = await back_up(
             dsn,
             file,
             overwrite=overwrite,
             on_progress=lambda table, size: progress.step(f"{table} ({_size(size)})".strip()),
-            connect_timeout_s=config.database.connect_timeout_ms / 1000,
+            connect_timeout_s=timeout_s,
         )
         progress.tell_done(f"backed up to {file} ({_told(info)})")
 

@@ -19,15 +19,13 @@ from actors.database.errors import (
 from actors.failures import leaves
 from actors.inventory.ruleset import ParameterError, RulesetError
 from actors.supervisor import Escalation
+from app.cli.main import INTERRUPTED
 from app.config import ConfigError
 from app.printable import printable
 from app.rules_change import RulesChangeRefused
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-
-INTERRUPTED = 130
-"""The exit status of a program that was ended by Ctrl-C, as shells count."""
 
 _PERHAPS = "it may have been done all the same: look before you repeat it"
 

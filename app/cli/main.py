@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Final
@@ -31,6 +32,10 @@ COMMANDS: Final = MappingProxyType(
 """Where each command lies; it is imported only when it is asked for, as some take a while."""
 
 
+INTERRUPTED: Final = 130
+"""The exit status of a program that was ended by Ctrl-C, as shells count."""
+
+
 class LazyGroup(click.Group):
     """A group that imports a command when it is called."""
 
@@ -38,6 +43,30 @@ class LazyGroup(click.Group):
         """Run the program, as `click.Group.main`, which itself writes to the standard streams."""
         open_closed_streams()
         return super().main(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; raises what `click.Group.main` ends with, whatever it was doing.
+
+        Raises:
+            Exit: with 130 after Ctrl-C, at a question and while it is loaded too.
+            ClickException: standard output takes no more.
+        """
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(INTERRUPTED) from None
+        except click.Abort as abort:
+            # The end of what is typed at a question ends so too, with status 1.
+            if isinstance(abort.__context__, KeyboardInterrupt):
+                raise click.exceptions.Exit(INTERRUPTED) from None
+            raise
+        except OSError as error:
+            if error.filename is not None or error.errno == errno.EPIPE:
+                raise
+            # To load it takes longer than many a command does.
+            from app.cli.failures import Failure  # noqa: PLC0415
+
+            raise Failure(f"standard output cannot be written: {error.strerror}") from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name every command, in order."""

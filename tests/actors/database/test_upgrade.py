@@ -11,7 +11,7 @@ from structlog.testing import LogCapture
 
 from actors.database.backup import inspect_backup
 from actors.database.driver import open_database
-from actors.database.errors import BackupError, SchemaTooNew, StatementError
+from actors.database.errors import BackupError, DatabaseError, SchemaTooNew, StatementError
 from actors.database.migrate import Migration, shipped_migrations
 from actors.database.new_file import new_file
 from actors.database.seal import is_whole
@@ -142,6 +142,22 @@ async def test_upgrade_keeps_the_backup_that_it_has_made(dsn: str, tmp_path: Pat
     names = sorted(file.name for file in listed(directory))
     rest = [f"202701{3 + n:02}T030405Z-schema-1.dump" for n in range(KEPT - 1)]
     assert names == [f"20260102T030405Z-schema-{VERSION}.dump", *rest]
+
+
+async def test_upgrade_that_fails_again_and_again_keeps_what_it_began_with(
+    dsn: str, tmp_path: Path
+) -> None:
+    """Each start backs up what the one before left; the earlier version's is not pushed out."""
+    fails = Migration(VERSION + 2, "fails", "select 1 / 0")
+    for day in range(2 * KEPT):
+        with pytest.raises(DatabaseError):
+            await bring_up_to_date(
+                dsn, tmp_path, [*SHIPPED, later(1), fails], now=NOW + timedelta(days=day)
+            )
+    names = [file.name for file in listed(tmp_path / "backups")]
+    assert sum(f"-schema-{VERSION}." in name for name in names) == 1
+    assert sum(f"-schema-{VERSION + 1}." in name for name in names) == KEPT
+    assert len(names) == KEPT + 1
 
 
 async def test_upgrade_does_not_begin_without_its_backup(dsn: str, tmp_path: Path) -> None:

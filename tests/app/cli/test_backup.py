@@ -151,20 +151,18 @@ def test_backup_into_a_folder_that_is_not_there_is_refused(place: Path, database
 def test_backup_that_is_interrupted_leaves_nothing(place: Path, postgres: PostgresServer) -> None:
     """Ctrl-C in the middle: status 130, no traceback, neither a file nor a part of one."""
     settings = {"HOLDFAST_DATABASE__DSN": postgres.create_database()}
-    with (
-        postgres.frozen(),
-        subprocess.Popen(
-            command("backup", "world.dump"),
-            cwd=place,
-            env=environment(settings),
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process,
-    ):
+    with subprocess.Popen(
+        command("backup", "world.dump"),
+        cwd=place,
+        env=environment(settings),
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
         try:
             wait_for_part(place)
-            process.send_signal(signal.SIGINT)
-            assert process.wait(20) == 130
+            with postgres.frozen():
+                process.send_signal(signal.SIGINT)
+                assert process.wait(20) == 130
         finally:
             process.kill()
         assert process.stderr is not None

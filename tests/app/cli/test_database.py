@@ -141,7 +141,7 @@ def test_commands_do_not_migrate(
     assert versions(dsn) == tuple(each.version for each in earlier)
 
 
-@pytest.mark.parametrize("arguments", [CREATE, ("init",), *LOOKING])
+@pytest.mark.parametrize("arguments", [CREATE, ("init",), ("backup", "x.dump"), *LOOKING])
 def test_commands_tell_of_a_restore_that_has_not_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_dsn: str, arguments: tuple[str, ...]
 ) -> None:

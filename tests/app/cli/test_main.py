@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -57,6 +59,49 @@ def test_main_complains_nowhere_else_where_standard_error_is_closed() -> None:
         check=False,
     )
     assert (done.returncode, done.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("arguments", [("version",), ("rules", "check", "tutorial")])
+def test_main_says_that_nothing_can_be_written(arguments: tuple[str, ...]) -> None:
+    """A full disk is told of in one line, whatever was to be written there."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command(*arguments), stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == ("holdfast: standard output cannot be written: No space left on device\n")
+
+
+@pytest.mark.parametrize(("raised", "status"), [(KeyboardInterrupt, 130), (EOFError, 1)])
+def test_main_ends_with_130_at_a_question(
+    monkeypatch: pytest.MonkeyPatch, raised: type[BaseException], status: int
+) -> None:
+    """Ctrl-C is told apart from the end of what is typed."""
+
+    def answer() -> None:
+        raise raised
+
+    def ask() -> None:
+        try:
+            answer()
+        except raised:
+            raise click.Abort from None  # As click's own questions do.
+
+    def get_command(*_: object) -> click.Command:
+        return click.Command("ask", callback=ask)
+
+    monkeypatch.setattr(main, "get_command", get_command)
+    assert CliRunner().invoke(main, ["ask"]).exit_code == status
+
+
+def test_main_ends_with_130_while_a_command_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To load one takes a second, in which Ctrl-C may come as well."""
+
+    def load(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main, "get_command", load)
+    assert CliRunner().invoke(main, ["serve"]).exit_code == 130
 
 
 def test_main_loads_only_what_it_needs() -> None:
