@@ -112,7 +112,9 @@ class Sending:
         self.hear_again = lambda: None
         self.way = Losing(visitor.page, "/v1/transfers")
         self.alert = visitor.page.locator("form .refusal[role=alert]")
-        visitor.open("Transfers")
+        # Nothing is known to be new before the list has been read.
+        with visitor.page.expect_response("**/v1/transfers?*"):
+            visitor.open("Transfers")
 
     def send(self, wood: int) -> None:
         """Fill the form in, and press its button."""
