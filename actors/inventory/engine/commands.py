@@ -97,7 +97,7 @@ def place_order(
         count=count,
         delivered=0,
         cost=cost,
-        refund=rules.refund.as_integer_ratio(),
+        refund=rules.refund,
         piece_ms=ruleset.duration_ms(asset, level or 1, draft.levels),
         state="queued",
         placed_ms=draft.at_ms,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -22,11 +22,15 @@ if TYPE_CHECKING:
 _BY_SEQ: Final = attrgetter("seq")
 
 
-class Load(NamedTuple):
+class Load(msgspec.Struct, frozen=True, gc=False):
     """How many orders are pending in a queue, and the sum of their durations."""
 
     length: int = 0
     duration_ms: int = 0
+
+    def and_one_of(self, duration_ms: int) -> Load:
+        """Return this load and one order more."""
+        return Load(self.length + 1, self.duration_ms + duration_ms)
 
 
 NO_LOAD: Final = Load()
@@ -57,9 +61,8 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
 
     def added(self, order: Order) -> Pending:
         """Return these and another one, the last by ``seq``."""
-        length, duration_ms = self.loads.get(order.queue, NO_LOAD)
         loads = dict(self.loads)
-        loads[order.queue] = Load(length + 1, duration_ms + order.duration_ms)
+        loads[order.queue] = loads.get(order.queue, NO_LOAD).and_one_of(order.duration_ms)
         return Pending(
             (*self.orders, order),
             (*self.views, order_view(order)),
@@ -87,9 +90,9 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
         place = self._place(seq)
         gone = self.orders[place]
         loads = dict(self.loads)
-        length, duration_ms = loads.pop(gone.queue)
-        if length > 1:
-            loads[gone.queue] = Load(length - 1, duration_ms - gone.duration_ms)
+        load = loads.pop(gone.queue)
+        if load.length > 1:
+            loads[gone.queue] = Load(load.length - 1, load.duration_ms - gone.duration_ms)
         return Pending(
             (*self.orders[:place], *self.orders[place + 1 :]),
             (*self.views[:place], *self.views[place + 1 :]),
@@ -108,6 +111,5 @@ def _running(orders: Iterable[Order]) -> tuple[Order, ...]:
 def _loads(orders: Iterable[Order]) -> dict[str, Load]:
     loads: dict[str, Load] = {}
     for order in orders:
-        length, duration_ms = loads.get(order.queue, NO_LOAD)
-        loads[order.queue] = Load(length + 1, duration_ms + order.duration_ms)
+        loads[order.queue] = loads.get(order.queue, NO_LOAD).and_one_of(order.duration_ms)
     return loads

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -240,12 +239,12 @@ class _Build:
         self.scope.known(f"{where}.queue", "queue", queues, queue)
         return queue
 
-    def _refund(self, name: str) -> Fraction:
+    def _refund(self, name: str) -> tuple[int, int]:
         where, table = self.tables[name]
         value = self._defaults(name).refund if table.refund is None else table.refund
         if not 0 <= value <= 1:
             self.scope.report(f"{where}.refund", "must lie between 0 and 1")
-        return Fraction(exact(value))
+        return exact(value).as_integer_ratio()
 
     def _duration_rule(self) -> DurationRule:
         table = self.document.durations

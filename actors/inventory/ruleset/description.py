@@ -80,7 +80,7 @@ def _told_asset(ruleset: Ruleset, name: str, addresses: tuple[str, ...]) -> dict
         "description": asset.description,
         "kind": asset.kind,
         "queue": asset.queue,
-        "refund": float(asset.refund),
+        "refund": asset.refund[0] / asset.refund[1],
         "requires": {need.asset_name: need.level for need in asset.requires},
         "modifies": _modifies(ruleset, name),
     }

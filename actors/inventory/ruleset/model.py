@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from fractions import Fraction
 
     from actors.inventory.ruleset.rounding import Mode
 
@@ -74,8 +73,8 @@ class Asset:
     """What can be ordered: a building (one instance of it), a technology or a unit.
 
     ``address`` is the name, or ``name:n`` (n from 1) for a building of several instances.
-    ``max_level`` is None for a unit alone. ``refund`` is the share of the price, 0 to 1, that a
-    cancelled order gives back.
+    ``max_level`` is None for a unit alone. ``refund`` is the share of the price that a cancelled
+    order gives back: numerator and denominator of what lies between 0 and 1.
     """
 
     address: str
@@ -83,7 +82,7 @@ class Asset:
     kind: Kind
     queue: str
     max_level: int | None
-    refund: Fraction
+    refund: tuple[int, int]
     requires: tuple[Requirement, ...]
     title: str = ""
     description: str = ""

@@ -66,7 +66,7 @@ def test_the_parts_are_those_of_the_orders(made: list[Move]) -> None:
     assert pending.views == tuple(order_view(order) for order in pending.orders)
     for queue in world().queues:
         durations = [order.duration_ms for order in pending.orders if order.queue == queue]
-        assert pending.loads.get(queue, Load()) == (len(durations), sum(durations))
+        assert pending.loads.get(queue, Load()) == Load(len(durations), sum(durations))
     assert all(pending.get(order.seq) is order for order in pending.orders)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import pytest
@@ -354,7 +353,7 @@ def test_compiler_fills_in_titles_and_defaults(tmp_path: Path) -> None:
     assert (first.title, second.title) == ("Deep mine 1", "Deep mine 2")
     assert second.name == "deep_mine"
     assert second.description == "Deep."
-    assert second.refund == Fraction(1, 4)
+    assert second.refund == (1, 4)
     assert second.max_level == 3
     assert ruleset.cost("deep_mine:2", 3) == {"gold": 40}
     assert ruleset.resources["gold"].title == "Gold"
