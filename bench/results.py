@@ -263,6 +263,8 @@ def _cold(result: Result) -> list[str]:
 def _lost(result: Result) -> list[str]:
     lost = losses(result)
     told = "Where Holdfast loses:" if lost else "Holdfast loses nowhere."
+    if not lost and not _peers(result):
+        told = "Nobody ran beside Holdfast whose run counts."
     return ["", told, *(f"  {each}" for each in lost)]
 
 

@@ -97,6 +97,14 @@ def test_results_tell_where_holdfast_loses() -> None:
     assert "Holdfast loses nowhere." in table(result(run("holdfast", 0, 2.0), run("x", 0, 1.0)))
 
 
+def test_results_boast_of_nothing_where_no_peer_counts() -> None:
+    """Where every run of a peer is void, or none was asked for, nobody was beaten."""
+    for alone in ((), (run("x", 0, 1.0, "one order is missing"),)):
+        told = table(result(run("holdfast", 0, 2.0), *alone))
+        assert "loses" not in told
+        assert "Nobody ran beside Holdfast whose run counts." in told
+
+
 def test_results_cpu_time_is_per_answer() -> None:
     """CPU time is divided by all answers of the measurement, warm-up included."""
     assert cpu_us(result(run("holdfast", 0, 1.0)), "holdfast", "orders") == (500.0, 250.0)
