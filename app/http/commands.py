@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from app.http.exchange import HttpRequest
 
 COMMANDS_MAX: Final = 1_024
-"""How many bodies are remembered for each kind; before one more, all are forgotten."""
+"""How many bodies are remembered for each kind; for one more, the oldest is forgotten."""
 
 BODY_BYTES_MAX: Final = 256
 """How large a body may be that is remembered."""
@@ -35,7 +36,7 @@ class Commands:
 
     def __init__(self, type_: type[object] | None) -> None:
         self._type = type_
-        self._known: dict[tuple[str, bytes], Command] = {}
+        self._known: OrderedDict[tuple[str, bytes], Command] = OrderedDict()
 
     def read(self, request: HttpRequest) -> Command:
         """Read a request's body; None where this kind has none.
@@ -49,9 +50,9 @@ class Commands:
         body = None if self._type is None else decode_body(request.body, self._type)
         command = Command(body, fingerprint(request.method, request.path, body))
         if len(request.body) <= BODY_BYTES_MAX and _never_changes(body):
-            if len(self._known) >= COMMANDS_MAX:
-                self._known.clear()
             self._known[key] = command
+            if len(self._known) > COMMANDS_MAX:
+                self._known.popitem(last=False)
         return command
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import OrderedDict
 from contextlib import contextmanager
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Final
@@ -31,6 +32,7 @@ KEYS_MAX: Final = 100_000
 """How many accounts, and how many addresses, are remembered."""
 
 _KNOWN_MAX: Final = 10_000
+"""How many addresses are remembered as they are limited; for one more, the oldest is forgotten."""
 
 _IPV6_PREFIX: Final = 64
 """What one subscriber of IPv6 has to himself at least (RFC 6177): one address of many."""
@@ -77,7 +79,7 @@ class Gate:
         self.bodies = BodyRoom(settings.bodies_in_flight_max_bytes)
         self._once = _Once(log)
         # What an address is limited under, so that it is read once and not with every request.
-        self._known: dict[str, str] = {}
+        self._known: OrderedDict[str, str] = OrderedDict()
 
     def client_of(self, peer: str, headers: Headers) -> str:
         """Give the address that a request comes from, whose connection comes from ``peer``.
@@ -118,9 +120,9 @@ class Gate:
         """Give what a client's address is limited under; empty where no such limit holds."""
         key = self._known.get(client)
         if key is None:
-            if len(self._known) >= _KNOWN_MAX:
-                self._known.clear()
             key = self._known[client] = _limited_as(client, self._exempt)
+            if len(self._known) > _KNOWN_MAX:
+                self._known.popitem(last=False)
         return key
 
     def authorized(self, account_id: str) -> None:

@@ -7,6 +7,7 @@ but for the key of its command: to read them anew is a twentieth of its request.
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 from app.http.head import Head, HeadLimits, parse_head
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from app.http.settings import HttpSettings
 
 HEADS_MAX: Final = 4_096
-"""How many heads are kept; before one more, all are forgotten."""
+"""How many heads are kept; for one more, the oldest is forgotten."""
 
 HEAD_BYTES_MAX: Final = 1_024
 HEADERS_MAX: Final = 16
@@ -35,7 +36,7 @@ class HeadReader:
         self.limits = HeadLimits.of(settings)
         self._bytes_max = min(HEAD_BYTES_MAX, self.limits.bytes_max)
         # By all its bytes, or by those before and after its key.
-        self._known: dict[bytes | tuple[bytes, bytes], Head] = {}
+        self._known: OrderedDict[bytes | tuple[bytes, bytes], Head] = OrderedDict()
 
     def read(self, raw: bytes) -> Head:
         """Read a whole head; nobody may change what this gives.
@@ -62,7 +63,7 @@ class HeadReader:
         # command that is sent again and again.
         comes_again = len(head.fields.all(_KEY_NAME)) == 1 if has_key else head.length == 0
         if comes_again and len(head.fields.items()) <= HEADERS_MAX:
-            if len(self._known) >= HEADS_MAX:
-                self._known.clear()
             self._known[name] = head
+            if len(self._known) > HEADS_MAX:
+                self._known.popitem(last=False)
         return head

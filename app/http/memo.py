@@ -6,6 +6,8 @@ more than the rest of the answer.
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import msgspec
@@ -17,36 +19,70 @@ S = TypeVar("S")
 M = TypeVar("M")
 
 ITEMS_MAX: Final = 32_768
-"""How many are remembered (a kilobyte each, or less); before one more, all are forgotten."""
+"""How many things are remembered (a kilobyte each, or less)."""
 
 
 class _Made(msgspec.Struct, Generic[S, M], frozen=True, gc=False):
-    """One thing that was made, and of what; a tuple would be looked through for garbage."""
+    """What was made of the things of one name, in the same places."""
 
-    source: S
-    made: M
+    sources: tuple[S, ...]
+    made: Sequence[M]
 
 
 class Memo(Generic[S, M]):
-    """Remembers what was made of each source, by a name and by the source's identity."""
+    """Remembers what was made of each of the things that go by a name, as an account's orders.
 
-    __slots__ = ("_items_max", "_known")
+    Where they are too many in all, the names are forgotten whose things changed longest ago: few
+    at a time, for to forget everything at once would stop the server for milliseconds.
+    """
+
+    __slots__ = ("_items", "_items_max", "_known")
 
     def __init__(self, items_max: int = ITEMS_MAX) -> None:
+        self._items = 0
         self._items_max = items_max
-        self._known: dict[str, _Made[S, M]] = {}
+        self._known: OrderedDict[str, _Made[S, M]] = OrderedDict()
 
-    def made_of(self, name: str, source: S, make: Callable[[S], M]) -> M:
-        """Give what ``make`` makes of a source, which must not change; as before for the same."""
+    def made_of(self, name: str, sources: tuple[S, ...], make: Callable[[S], M]) -> Sequence[M]:
+        """Give what ``make`` makes of each source; of those that were there before, the same.
+
+        Sources must not change, and nobody may change what this gives.
+        """
         known = self._known.get(name)
-        if known is not None and known.source is source:
+        if known is None:
+            if not sources:
+                return ()
+            made: Sequence[M] = [make(source) for source in sources]
+        elif known.sources is sources:
             return known.made
-        made = make(source)
-        if len(self._known) >= self._items_max:
-            self._known.clear()
-        self._known[name] = _Made(source, made)
+        else:
+            made = _made_anew(known, sources, make)
+            self._forget(name)
+        self._remember(name, _Made(sources, made))
         return made
 
+    def _forget(self, name: str) -> None:
+        self._items -= len(self._known.pop(name).sources)
+
+    def _remember(self, name: str, made: _Made[S, M]) -> None:
+        if made.sources:
+            self._known[name] = made
+            self._items += len(made.sources)
+        while self._items > self._items_max:
+            self._forget(next(iter(self._known)))
+
     def __len__(self) -> int:
-        """Tell how many are remembered."""
-        return len(self._known)
+        """Tell how many things are remembered."""
+        return self._items
+
+
+def _made_anew(known: _Made[S, M], sources: tuple[S, ...], make: Callable[[S], M]) -> Sequence[M]:
+    """Make what is not known yet: mostly what was added at the end."""
+    count = len(known.sources)
+    if sources[:count] == known.sources:
+        return [*known.made, *map(make, sources[count:])]
+    # They are alive, so that no other has the identity of one of them.
+    before = dict(zip(map(id, known.sources), known.made, strict=True))
+    return [
+        make(source) if (made := before.get(id(source))) is None else made for source in sources
+    ]

@@ -52,7 +52,7 @@ def inventory_details(
     if shown is None:
         orders = [order_details(order) for order in view.orders]
     else:
-        encoded = [shown.made_of(order.id, order, _encoded_order) for order in view.orders]
+        encoded = shown.made_of(view.account_id, view.orders, _encoded_order)
         # Where it is encoded what is encoded already is put in as it is.
         orders = cast("list[OrderDetails]", encoded)
     return InventoryDetails(

@@ -60,7 +60,7 @@ def test_commands_large_are_read_each_time() -> None:
 
 
 def test_commands_remembered_are_bounded() -> None:
-    """Before one more than may be remembered all are forgotten."""
+    """For one more than may be remembered the oldest is forgotten."""
     commands = Commands(Order)
     first = commands.read(post(b'{"asset":"0"}'))
     for number in range(1, COMMANDS_MAX + 1):
