@@ -145,7 +145,11 @@ class Subscription:
             await trio.lowlevel.cancel_shielded_checkpoint()
         message = self._pop()
         while message is None:
-            await self._park()
+            if self._waiter is not None:
+                msg = "another task is receiving from this subscription"
+                raise trio.BusyResourceError(msg)
+            self._waiter = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._abort)
             message = self._pop()
         return message
 
@@ -257,19 +261,15 @@ class Subscription:
         return taken
 
     def _hold(self, reply: Reply[Any], sending: int) -> None:
+        # Whoever works on one message at a time holds the last one alone.
+        while self._in_hand and self._in_hand[-1][0]() is None:
+            self._in_hand.pop()
         self._in_hand.append((weakref.ref(reply), sending))
         if len(self._in_hand) > self._in_hand_max:
             self._in_hand = [
                 (weakref.ref(reply), reply.sendings) for reply in _still_held(self._in_hand)
             ]
             self._in_hand_max = max(_IN_HAND_PRUNED_FROM, 2 * len(self._in_hand))
-
-    async def _park(self) -> None:
-        if self._waiter is not None:
-            msg = "another task is receiving from this subscription"
-            raise trio.BusyResourceError(msg)
-        self._waiter = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(self._abort)
 
     def _abort(self, _raise_cancel: object) -> trio.lowlevel.Abort:
         self._waiter = None

@@ -101,10 +101,13 @@ class Inventory:
                 async for first in resident.subscription:
                     resident.begin()
                     try:
-                        more = resident.subscription.receive_some_nowait(_BATCH_MAX - 1)
-                        await self._work([first, *more])
+                        await self._work(
+                            [first, *resident.subscription.receive_some_nowait(_BATCH_MAX - 1)]
+                        )
                     finally:
                         resident.rest()
+                    # Accounts are many: what an idle one was asked last is not held on to.
+                    del first
         finally:
             resident.peek = None
 
