@@ -24,6 +24,7 @@ unless another attempt has come in between.
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -63,7 +64,7 @@ class _Failures(Generic[K]):
         self._delay_s_max = settings.attempt_delay_max_seconds
         self._window_s = settings.attempt_window_seconds
         self._keys_max = settings.attempt_keys_max
-        self._windows: dict[K, _Window] = {}  # in the order of their beginnings
+        self._windows: OrderedDict[K, _Window] = OrderedDict()  # in the order of their beginnings
 
     def __len__(self) -> int:
         return len(self._windows)
@@ -90,7 +91,7 @@ class _Failures(Generic[K]):
         window = self._windows.get(key)
         if window is None:
             if len(self._windows) >= self._keys_max:
-                del self._windows[next(iter(self._windows))]
+                self._windows.popitem(last=False)
             window = self._windows[key] = _Window(now_s, now_s, now_s)
         window.failures += 1
         window.before_s, window.last_s = window.last_s, now_s

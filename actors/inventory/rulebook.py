@@ -67,7 +67,10 @@ class Rulebook:
             if not rows:
                 msg = f"ruleset {version} is not in the archive"
                 raise LookupError(msg)
-            known = self._rulesets[version] = restore_ruleset(rows[0]["content"])
+            # Whole pages of accounts ask at once: who was first has compiled it for all.
+            known = self._rulesets.get(version)
+            if known is None:
+                known = self._rulesets[version] = restore_ruleset(rows[0]["content"])
         return known
 
     def goods(self, transfer: TransferRecord) -> Mapping[str, int]:

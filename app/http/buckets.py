@@ -6,6 +6,7 @@ be full again; that says as much as its level (the generic cell rate algorithm, 
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Final
 
 _ROUNDING_S: Final = 1e-6
@@ -35,17 +36,20 @@ class Buckets:
         self._token_s = 1 / per_second
         self._depth_s = burst / per_second
         self._keys_max = keys_max
-        self._full_at: dict[str, float] = {}  # the one asked for longest ago first
+        # The one asked for longest ago first; a plain dictionary would look for it among the holes.
+        self._full_at: OrderedDict[str, float] = OrderedDict()
 
     def take(self, key: str, now_s: float) -> float:
         """Take a token at the time ``now_s``; give 0, or the seconds until there is one.
 
         What is refused takes nothing.
         """
-        held = self._full_at.pop(key, None)
+        held = self._full_at.get(key)
         if held is None:
             self._make_room(now_s)
             held = now_s
+        else:
+            self._full_at.move_to_end(key)
         full_at = max(held, now_s) + self._token_s
         wait_s = full_at - now_s - self._depth_s
         if wait_s > _ROUNDING_S:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 M = TypeVar("M")
 
-ITEMS_MAX: Final = 65_536
-"""How many things are remembered: an order, as it is shown, takes less than half a kilobyte."""
+ITEMS_MAX: Final = 32_768
+"""How many things are remembered: an order takes half a kilobyte as it is shown, and up to one and
+a quarter with itself, where its account is not in memory any more."""
 
 
 class _Made(msgspec.Struct, Generic[S, M], frozen=True, gc=False):
@@ -32,7 +33,7 @@ class _Made(msgspec.Struct, Generic[S, M], frozen=True, gc=False):
 class Memo(Generic[S, M]):
     """Remembers what was made of each of the things that go by a name, as an account's orders.
 
-    Where they are too many in all, the names are forgotten whose things changed longest ago: few
+    Where they are too many in all, the names are forgotten that were asked for longest ago: few
     at a time, for to forget everything at once would stop the server for milliseconds.
     """
 
@@ -54,6 +55,7 @@ class Memo(Generic[S, M]):
                 return ()
             made: Sequence[M] = [make(source) for source in sources]
         elif known.sources is sources:
+            self._known.move_to_end(name)
             return known.made
         else:
             made = _made_anew(known, sources, make)

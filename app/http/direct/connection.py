@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 GONE_AFTER_S: Final = 0.1
 """After how long in hand it is asked whether a request's client has reset its connection."""
 
-TURNS_MAX: Final = 16
+TURNS_MAX: Final = 4
 """How many pipelined requests are answered before other connections have their turn."""
 
 

@@ -50,7 +50,7 @@ async def get_any_inventory(call: Call[None, None]) -> InventoryDetails:
         view = await call.gateway.look(call.path["account_id"])
     except AccountGone as error:
         raise UnknownAccount from error
-    return inventory_details(view)
+    return inventory_details(view, call.orders_shown)
 
 
 async def grant_assets(call: Call[GrantRequest, None]) -> Answer[GrantDetails]:

@@ -60,16 +60,7 @@ def inventory_details(
         version=view.version,
         at=world_time(view.at_ms),
         tick=view.tick,
-        resources={
-            name: Stock(
-                stock.amount,
-                stock.per_hour,
-                stock.capacity,
-                optional_world_time(stock.full_at_ms),
-                stock.held or UNSET,
-            )
-            for name, stock in view.resources.items()
-        },
+        resources=stocks(view),
         balances={
             name: Balance(balance.produced, balance.used, balance.factor_percent / 100)
             for name, balance in view.balances.items()
@@ -79,6 +70,20 @@ def inventory_details(
         units=view.units,
         orders=orders,
     )
+
+
+def stocks(view: InventoryView) -> dict[str, Stock]:
+    """Show the resources of an inventory."""
+    return {
+        name: Stock(
+            stock.amount,
+            stock.per_hour,
+            stock.capacity,
+            optional_world_time(stock.full_at_ms),
+            stock.held or UNSET,
+        )
+        for name, stock in view.resources.items()
+    }
 
 
 def _encoded_order(view: OrderView) -> Raw:

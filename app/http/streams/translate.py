@@ -14,8 +14,9 @@ import msgspec
 from msgspec import UNSET
 
 from app.http.endpoints.economy import transfer_details
-from app.http.endpoints.views import inventory_details, ledger_entry, order_details
+from app.http.endpoints.views import inventory_details, ledger_entry, order_details, stocks
 from app.http.types.events import EventDetails, SnapshotDetails, StreamEnd
+from app.http.types.times import world_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +51,7 @@ def snapshot_of(page: EventPage) -> WireEvent:
 
 def events_of(page: EventPage) -> Iterator[WireEvent]:
     """Give the events of a page, in order."""
-    now = inventory_details(page.now)
+    at, rates = world_time(page.now.at_ms), stocks(page.now)
     for entry in page.entries:
         full = _filled(entry, page.now)
         if entry.cause == _PRODUCTION and not full:
@@ -58,9 +59,9 @@ def events_of(page: EventPage) -> Iterator[WireEvent]:
         order = None if entry.order_id is None else page.orders.get(entry.order_id)
         transfer = None if entry.transfer_id is None else page.transfers.get(entry.transfer_id)
         details = EventDetails(
-            at=now.at,
-            tick=now.tick,
-            rates=now.resources,
+            at=at,
+            tick=page.now.tick,
+            rates=rates,
             entry=ledger_entry(entry),
             order=UNSET if order is None else order_details(order),
             transfer=UNSET if transfer is None else transfer_details(transfer),

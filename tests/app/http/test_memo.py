@@ -50,18 +50,20 @@ def test_memo_tells_names_apart_and_forgets_whoever_has_nothing() -> None:
     assert (len(memo), len(memo._known)) == (1, 1)
 
 
-def test_memo_forgets_what_changed_longest_ago_alone() -> None:
+def test_memo_forgets_what_was_asked_for_longest_ago_alone() -> None:
     """For one more than it may hold it forgets a name, and everything else is still known."""
     memo: Memo[list[int], str] = Memo(items_max=4)
     make = Maker()
     boxes = [[number] for number in range(6)]
-    for number, box in enumerate(boxes[:4]):
-        memo.made_of(str(number), (box,), make)
+    asked = [(box,) for box in boxes]
+    for number in (0, 1, 2, 3, 2):
+        memo.made_of(str(number), asked[number], make)
     memo.made_of("0", (boxes[0], boxes[4]), make)
     for number in (2, 3):
-        memo.made_of(str(number), (boxes[number],), make)
+        memo.made_of(str(number), asked[number], make)
+    assert next(iter(memo._known)) == "0"
     assert (make.made, len(memo)) == ([*boxes[:5]], 4)
-    memo.made_of("1", (boxes[1],), make)
+    memo.made_of("1", asked[1], make)
     assert make.made == [*boxes[:5], boxes[1]]
 
 

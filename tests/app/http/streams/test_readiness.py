@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from functools import partial
 
 import trio
 from trio.testing import wait_all_tasks_blocked
@@ -29,6 +30,38 @@ async def test_readiness_calls_once_until_asked_again() -> None:
                 await trio.sleep(0.001)
             assert calls == ["near", "again"]
             nursery.cancel_scope.cancel()
+
+
+async def test_readiness_calls_many_in_several_turns() -> None:
+    """A proxy that ends takes all its streams along: others have their turns in between."""
+    readiness = Readiness()
+    pairs = [socket.socketpair() for _ in range(200)]
+    calls: list[int] = []
+    in_a_turn: list[int] = []
+
+    class Turns(trio.abc.Instrument):
+        def after_io_wait(self, timeout: float) -> None:
+            in_a_turn.append(-len(calls))
+
+        def before_io_wait(self, timeout: float) -> None:
+            if in_a_turn:
+                in_a_turn[-1] += len(calls)
+
+    for near, _ in pairs:
+        readiness.watch(near.fileno(), partial(calls.append, near.fileno()))
+    for _, far in pairs:
+        far.close()
+    trio.lowlevel.add_instrument(instrument := Turns())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(readiness.run)
+        while len(calls) < len(pairs):
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    trio.lowlevel.remove_instrument(instrument)
+    assert sorted(calls) == sorted(near.fileno() for near, _ in pairs)
+    assert 0 < max(in_a_turn) < len(pairs)
+    for near, _ in pairs:
+        near.close()
 
 
 async def test_readiness_watches_once() -> None:
