@@ -21,6 +21,7 @@ from actors.database.cluster import (
     PORT,
     SUPERUSER,
     Cluster,
+    Postmaster,
     binary,
     create_cluster,
     server_environment,
@@ -173,8 +174,9 @@ class EmbeddedPostgres:
             await create_cluster(cluster, user, log=self._log, sync=sync)
         cluster.check_version()
         cluster.make_socket_dir(user)
+        left = cluster.postmaster()
         self._process = await self._spawn(user)
-        await self._wait_ready(self._process)
+        await self._wait_ready(self._process, left)
         self._has_served = True
         self._log.info("postgres_ready", pid=self._process.pid, data_dir=str(cluster.data_dir))
 
@@ -267,12 +269,17 @@ class EmbeddedPostgres:
         finally:
             os.close(log_file)
 
-    async def _wait_ready(self, process: trio.Process) -> None:
+    async def _wait_ready(self, process: trio.Process, left: Postmaster | None) -> None:
+        """Wait until the server says that it is ready.
+
+        ``left`` is what an earlier one had said, perhaps under the same pid: in a container each
+        start gives the same ones.
+        """
         started = trio.current_time()
         report_s = _READY_REPORT_S
         while True:
             said = self._cluster.postmaster()
-            if said is not None and said.pid == process.pid and said.ready:
+            if said is not None and said != left and said.pid == process.pid and said.ready:
                 return
             if process.poll() is not None:
                 log_path = self._cluster.log_path

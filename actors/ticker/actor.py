@@ -8,6 +8,7 @@ down the world stands still.
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -116,7 +117,7 @@ class Ticker:
 
     async def _store(self, clock: _Clock) -> None:
         values = {"tick": clock.tick + 1, "now_ms": clock.now_ms + self._tick_ms}
-        await self._storage.commit(Update("world", {"name": self._name}, values, clock.version))
+        await self._storage.commit(Update("world", {"name": clock.name}, values, clock.version))
 
     async def _reload(self, clock: _Clock) -> int:
         """Take the clock from the database; return how many ticks it had gone on there."""
@@ -158,20 +159,26 @@ class Ticker:
         return row
 
     async def _find(self) -> Row | None:
-        [rows] = await self._storage.read(Read("world", where={"name": self._name}))
-        return rows[0] if rows else None
+        """Find the clock: a database has one world, whatever it was called when it was made.
+
+        A version before this made another for each name: of several the one that is furthest on
+        counts, so that time never goes back.
+        """
+        [rows] = await self._storage.read(Read("world"))
+        return max(rows, key=itemgetter("now_ms"), default=None)
 
 
 class _Clock:
     """The world clock as last stored."""
 
-    __slots__ = ("_tick_ms", "now_ms", "tick", "version", "world_id")
+    __slots__ = ("_tick_ms", "name", "now_ms", "tick", "version", "world_id")
 
     def __init__(self, row: Row, tick_ms: int) -> None:
         self._tick_ms = tick_ms
         self.set(row)
 
     def set(self, row: Row) -> None:
+        self.name: str = row["name"]
         self.world_id: str = row["world_id"]
         self.tick: int = row["tick"]
         self.now_ms: int = row["now_ms"]

@@ -164,12 +164,15 @@ def test_open_log_follows_no_link_as_root_in_a_folder_of_another(
         ("", None),
         ("12\n/data\n1700000000\n", None),
         ("x\n/data\n1\n5432\n/run\n", None),
-        ("12\n/data\n1\n5432\n/run\n\n", Postmaster(12, Path("/run"), ready=False)),
+        ("12\n/data\n1\n5432\n/run\n\n", Postmaster(12, "1", Path("/run"), ready=False)),
         (
             "12\n/data\n1\n5432\n/run\n\n  1 2\nstarting\n",
-            Postmaster(12, Path("/run"), ready=False),
+            Postmaster(12, "1", Path("/run"), ready=False),
         ),
-        ("12\n/data\n1\n5432\n/run\n\n  1 2\nready   \n", Postmaster(12, Path("/run"), ready=True)),
+        (
+            "12\n/data\n1\n5432\n/run\n\n  1 2\nready   \n",
+            Postmaster(12, "1", Path("/run"), ready=True),
+        ),
     ],
 )
 def test_postmaster_reads_what_is_there(

@@ -345,6 +345,29 @@ async def test_start_that_takes_too_long(data_dir: Path, monkeypatch: pytest.Mon
     assert cluster_processes(data_dir / "postgres") == frozenset()
 
 
+async def test_start_does_not_take_an_earlier_server_for_its_own(data_dir: Path) -> None:
+    """In a container the next start has the pids of the one that was killed, and finds its file."""
+    cluster = Cluster.at(data_dir)
+    cluster.path.mkdir(parents=True, exist_ok=True)
+    server = EmbeddedPostgres(data_dir, log=quiet_log(), start_timeout_s=0.05)
+    process = await trio.lowlevel.open_process(["sleep", "60"])
+
+    def say(since: int) -> None:
+        lines = (process.pid, cluster.path, since, 5432, data_dir, "", "1 2", "ready")
+        (cluster.path / "postmaster.pid").write_text("\n".join(map(str, lines)))
+
+    try:
+        say(1)
+        left = cluster.postmaster()
+        with pytest.raises(EmbeddedPostgresError, match="not ready within"):
+            await server._wait_ready(process, left)
+        say(2)
+        await server._wait_ready(process, left)
+    finally:
+        process.kill()
+        await process.wait()
+
+
 async def test_start_without_a_program(
     data_dir: Path, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 import trio
@@ -13,7 +14,7 @@ from structlog.testing import LogCapture
 from trio.testing import wait_all_tasks_blocked
 
 from actors.shutdown import Phase
-from actors.storage import Conflict, Delete, Read, Row, StorageSettings, Update
+from actors.storage import Conflict, Create, Delete, Read, Row, StorageSettings, Update
 from actors.ticker import TICKER_KEY, GetWorld, Tick, Ticker, World
 from bus import ActorStopped, Interest, Message, Topic
 from tests.actors.storage.support import FlakyEngine, Running, running_storage
@@ -36,7 +37,7 @@ TICK_MS = 200
 class Watch:
     """A ticker at work, and whoever watches its ticks."""
 
-    def __init__(self, running: Running, tick_ms: int) -> None:
+    def __init__(self, running: Running, tick_ms: int, name: str = "w") -> None:
         self.running = running
         self.log = LogCapture()
         self.seen: list[tuple[float, Tick]] = []
@@ -49,7 +50,7 @@ class Watch:
             self.subscription,
             running.bus,
             running.client,
-            world_name="w",
+            world_name=name,
             ruleset="tutorial",
             tick_ms=tick_ms,
             wall_clock=lambda: BEGAN,
@@ -90,9 +91,11 @@ class Watch:
 
 
 @asynccontextmanager
-async def ticking(running: Running, *, tick_ms: int = TICK_MS) -> AsyncGenerator[Watch]:
+async def ticking(
+    running: Running, *, tick_ms: int = TICK_MS, name: str = "w"
+) -> AsyncGenerator[Watch]:
     """Run a ticker for as long as the block lasts."""
-    watch = Watch(running, tick_ms)
+    watch = Watch(running, tick_ms, name)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch.watch)
         await nursery.start(watch.ticker.run)
@@ -176,6 +179,36 @@ async def test_ticker_goes_on_from_the_stored_tick_after_a_restart(
     assert second.counts == [5, 6, 7]
     assert second.seen[0][1].now_ms == first.seen[-1][1].now_ms
     assert "world_created" not in second.events()
+
+
+async def test_ticker_goes_on_under_another_name(
+    running: Running, autojump_clock: MockClock
+) -> None:
+    """What players see the world called is no other world: its time goes on."""
+    async with ticking(running) as first:
+        await trio.sleep(1.1)
+        world = await first.world()
+    async with ticking(running, name="v") as second:
+        assert await second.world() == world
+        await trio.sleep(0.5)
+    assert second.counts == [5, 6, 7]
+    assert "world_created" not in second.events()
+    [rows] = await running.client.read(Read("world"))
+    assert len(rows) == 1
+
+
+async def test_ticker_takes_the_clock_that_is_furthest_on(
+    running: Running, autojump_clock: MockClock
+) -> None:
+    """Where there are several, as each name once had one, time does not go back."""
+    values = {"world_id": str(uuid4()), "tick": 7, "ruleset": "tutorial"}
+
+    for name, now_ms in (("w", BEGAN_MS), ("v", BEGAN_MS + 60_000), ("u", BEGAN_MS - 60_000)):
+        await running.client.commit(Create("world", {"name": name, "now_ms": now_ms, **values}))
+    async with ticking(running) as watch:
+        await trio.sleep(0.5)
+    assert watch.counts == [7, 8, 9]
+    assert watch.seen[0][1].now_ms == BEGAN_MS + 60_000
 
 
 async def test_ticker_cancelled_between_store_and_publish_loses_nothing(
