@@ -87,6 +87,16 @@ def test_wrapper_calls_the_program_as_the_service_does(machine: Machine) -> None
     ]
 
 
+def test_wrapper_refuses_another_world(machine: Machine) -> None:
+    """A rehearsal that names a data directory of its own never touches the world that is served."""
+    machine.install()
+    done = machine.call("restore", "x.dump", HOLDFAST_STORAGE__DATA_DIR="/tmp/rehearsal")  # noqa: S108
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "the service's world alone" in done.stderr
+    same = machine.call("version", HOLDFAST_STORAGE__DATA_DIR="/var/lib/holdfast")
+    assert same.returncode == 0
+
+
 def test_wrapper_needs_no_secrets(machine: Machine) -> None:
     """The file is there where there is something to keep in it."""
     machine.install()
@@ -109,6 +119,6 @@ def test_wrapper_and_unit_agree() -> None:
     assert f"-- {unit['ExecStart'].removesuffix(' serve')} " in wrapper
     assert f"cd {unit['WorkingDirectory']}\n" in wrapper
     assert unit["EnvironmentFile"] == f"-{unit['WorkingDirectory']}/secrets.env"
-    assert f" {unit['Environment']} " in wrapper
+    assert f" {unit['Environment']}\n" in wrapper
     assert f"=/var/cache/{unit['CacheDirectory']}\n" in wrapper
     assert f"umask {unit['UMask']}\n" in wrapper
