@@ -135,16 +135,18 @@ class PostgresEngine:
 
     async def read(self, reads: Sequence[Read]) -> list[list[Row]]:
         """See `Engine.read`: reads that differ in one value are one statement."""
+        reading = Reading(reads, self._tables)
         async with self._reader_slots:
             reader = self._idle_readers.pop()
             try:
                 if reader is None or reader.closed:
                     reader = await self._database.connect(name="storage-reader")
-                return await reader.run(Reading(reads, self._tables), timeout_s=self._timeout_s)
+                await reader.run(reading.fetch, timeout_s=self._timeout_s)
             except (ConnectionLost, DatabaseUnavailable) as error:
                 raise EngineUnavailable(str(error)) from error
             finally:
                 self._idle_readers.append(reader)
+        return await reading.rows()
 
     async def aclose(self) -> None:
         """Close every connection; each close is bounded by the driver."""

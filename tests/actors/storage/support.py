@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from bus import Bus, Interest, Message, Subscription, Topic, open_broadcast_chan
 from tests.postgres import quiet_log
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Generator, Sequence
 
     from actors.storage.engine import Engine, Unit
     from actors.storage.errors import StorageError
@@ -174,3 +174,33 @@ async def outcome_of(pending: PendingReply[Any]) -> object:
         return await pending.wait(FOREVER_S)
     except Exception as error:  # noqa: BLE001 - the error is the outcome
         return type(error)
+
+
+class Counter(trio.abc.Instrument):
+    """Counts what a test tells it; ``largest`` is the most that came in one step of a task."""
+
+    def __init__(self) -> None:
+        self.largest = self._count = self._before = 0
+
+    def add(self, number: int = 1) -> None:
+        """Count."""
+        self._count += number
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        """Begin a step."""
+        self._before = self._count
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        """End a step."""
+        self.largest = max(self.largest, self._count - self._before)
+
+
+@contextmanager
+def counting_steps() -> Generator[Counter]:
+    """Count step by step for as long as the block lasts."""
+    counter = Counter()
+    trio.lowlevel.add_instrument(counter)
+    try:
+        yield counter
+    finally:
+        trio.lowlevel.remove_instrument(counter)
