@@ -17,13 +17,17 @@ from actors.storage import Refused, Row, StorageClient, StorageError
 from bus import BusError, ReplyTimeout
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Sequence
+    from collections.abc import Collection, Generator, Mapping, Sequence
 
     from bus import Bus, PendingReply, Reply
 
 _BATCH_MAX: Final = 256
 _SLICE: Final = 32
 """How many inventories begin in one go: about three milliseconds of work, then I/O may come in."""
+_SLICE_ORDERS: Final = 500
+"""The same where they have many pending orders."""
+_SLICE_ROWS: Final = 1000
+"""How many orders are told apart in one go: about half a millisecond of work."""
 
 
 class Stored(NamedTuple):
@@ -82,8 +86,10 @@ class Loader:
         """
         rows, orders = await self._storage.read(*records.reads_of(ids))
         pending: dict[str, list[Row]] = {account_id: [] for account_id in ids}
-        for order in orders:
+        for number, order in enumerate(orders, start=1):
             pending[order["account_id"]].append(order)
+            if number % _SLICE_ROWS == 0:
+                await trio.lowlevel.checkpoint()
         by_account = {row["account_id"]: row for row in rows}
         return {
             account_id: Stored(by_account.get(account_id), pending[account_id])
@@ -120,9 +126,11 @@ class Loader:
         return pending
 
     async def _answer(self, batch: Sequence[tuple[str, Reply[Stored]]]) -> None:
-        ids = tuple({account_id: None for account_id, _ in batch})
+        askers: dict[str, list[Reply[Stored]]] = {}
+        for account_id, reply in batch:
+            askers.setdefault(account_id, []).append(reply)
         try:
-            found = await self.read(ids)
+            found = await self.read(tuple(askers))
         except Refused as refusal:
             # One of them names no account at all: it must not speak for the others.
             if len(batch) == 1:
@@ -138,7 +146,20 @@ class Loader:
             for _, reply in batch:
                 reply.fail(error)
             return
-        for number, (account_id, reply) in enumerate(batch, start=1):
-            reply.send_nowait(found[account_id])
-            if number % _SLICE == 0:
-                await trio.lowlevel.checkpoint()
+        await _hand_out(found, askers)
+
+
+async def _hand_out(
+    found: dict[str, Stored], askers: Mapping[str, Sequence[Reply[Stored]]]
+) -> None:
+    """Give each what it asked for, and take it out, so that not all is freed together."""
+    accounts = orders = 0
+    for account_id, replies in askers.items():
+        stored = found.pop(account_id)
+        for reply in replies:
+            reply.send_nowait(stored)
+        accounts += 1
+        orders += len(stored.pending)
+        if accounts >= _SLICE or orders >= _SLICE_ORDERS:
+            accounts = orders = 0
+            await trio.lowlevel.checkpoint()

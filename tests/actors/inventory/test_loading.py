@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from actors.inventory import records
 from actors.inventory.engine import Events, decode_state, new_state, place_order
 from actors.inventory.loading import Loader, Stored
-from actors.storage import Refused
+from actors.storage import Create, Refused
 from actors.storage.engine import EngineUnavailable
 from actors.storage.memory import MemoryEngine
 from actors.storage.schema import declared_tables
-from bus import ActorStopped, Overloaded, ReplyTimeout
+from bus import ActorStopped, Overloaded, Reply, ReplyTimeout
 from tests.actors.inventory.world import account, ruleset
 from tests.actors.storage.conftest import postgres_engine
-from tests.actors.storage.support import new_id, running_storage
+from tests.actors.storage.support import Counter, counting_steps, new_id, running_storage
 from tests.actors.storage.test_postgres import make_account
 
 if TYPE_CHECKING:
@@ -33,6 +33,43 @@ if TYPE_CHECKING:
     from actors.storage.operations import Operation, Read, Row
 
 ANN, BEN = account(1), account(2)
+
+
+class Marked(dict[str, Any]):
+    """A row that tells when it is looked into, and when it is gone."""
+
+    def __init__(self, row: Row, looked: Counter, gone: Counter) -> None:
+        super().__init__(row)
+        self._looked, self._gone = looked, gone
+
+    def __getitem__(self, name: str) -> Any:
+        """Give a value."""
+        self._looked.add()
+        return super().__getitem__(name)
+
+    def __del__(self) -> None:
+        """Tell that nobody has it any more."""
+        self._gone.add()
+
+
+class Marking(MemoryEngine):
+    """An engine with accounts of 100 pending orders each, that marks the rows it gives."""
+
+    def __init__(self, looked: Counter, gone: Counter) -> None:
+        super().__init__(declared_tables())
+        self._counters = looked, gone
+
+    async def keep(self, account_ids: Sequence[str]) -> None:
+        """Keep these accounts."""
+        for account_id in account_ids:
+            orders = [{"order_id": new_id(), "account_id": account_id} for _ in range(100)]
+            unit = tuple(Create("orders", {**order, "state": "queued"}) for order in orders)
+            assert await self.commit([unit]) == [None]
+
+    async def read(self, reads: Sequence[Read]) -> list[list[Row]]:
+        """Give marked rows."""
+        answers = await super().read(reads)
+        return [[Marked(row, *self._counters) for row in rows] for rows in answers]
 
 
 class Watched(MemoryEngine):
@@ -106,6 +143,41 @@ async def test_loader_reads_a_burst_in_few_queries(autojump_clock: MockClock) ->
         found = await load_all(loader, [account(number) for number in range(1000)])
     assert len(found) == 1000
     assert len(engine.asked) <= 5
+
+
+async def test_loader_tells_many_orders_apart_in_slices(autojump_clock: MockClock) -> None:
+    """However many pending orders there are, others have their turn in between."""
+    ids = tuple(account(number) for number in range(40))
+    with counting_steps() as looked:
+        engine = Marking(looked, Counter())
+        await engine.keep(ids)
+        async with loading(engine) as loader:
+            found = await loader.read(ids)
+        assert [len(stored.pending) for stored in found.values()] == [100] * 40
+        assert 0 < looked.largest <= 1000
+
+
+async def test_loader_has_few_begin_at_once_who_have_many_orders(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is handed out in one step is bounded by orders, and so is what is freed."""
+    send_nowait = Reply[Any].send_nowait
+
+    def counted(reply: Reply[Any], value: object) -> bool:
+        if isinstance(value, Stored):
+            given.add(len(value.pending))
+        return send_nowait(reply, value)
+
+    monkeypatch.setattr(Reply, "send_nowait", counted)
+    ids = [account(number) for number in range(40)]
+    with counting_steps() as given, counting_steps() as gone:
+        engine = Marking(Counter(), gone)
+        await engine.keep(ids)
+        async with loading(engine) as loader, trio.open_nursery() as nursery:
+            for account_id in (*ids, *ids):
+                nursery.start_soon(loader.load, account_id)
+        assert 0 < given.largest <= 2 * 500
+        assert 0 < gone.largest <= 500
 
 
 async def test_loader_gathers_who_comes_while_it_reads(autojump_clock: MockClock) -> None:
