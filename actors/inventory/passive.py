@@ -9,6 +9,7 @@ Whatever is out of the ordinary is left to the account's own Inventory, whose fa
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import trio
@@ -21,7 +22,7 @@ from actors.storage import StorageError
 from bus import BusError, Overloaded, ReplyTimeout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from structlog.typing import FilteringBoundLogger
 
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
     from bus import Bus, PendingReply
 
 _UNIT: Final = 16
-"""How many accounts are settled in one go and stored as one unit: where each has an order or two
-that is a millisecond of work; then I/O may come in."""
+"""How many accounts are settled in one go and stored as one unit: about a millisecond of work where
+each has an order or two; then I/O may come in."""
+_UNIT_ORDERS: Final = 64
+"""A unit ends with the account that brings it to so many pending orders."""
 
 
 class Outcome(NamedTuple):
@@ -107,19 +110,20 @@ class PassiveAccounts:
             except (BusError, StorageError) as error:
                 self._log.warning("due_unreadable", error=str(error))
                 return Outcome(0, left)
-            units = await self._hand_over(passive, stored, left)
+            units = await self._hand_over(stored, left)
             settled = await self._wait_durable(units, left)
         return Outcome(settled, left)
 
-    async def _hand_over(
-        self, account_ids: Sequence[str], stored: dict[str, Stored], left: list[str]
-    ) -> list[_Unit]:
-        """Settle unit by unit, and give each to Storage, as many as it has room for."""
-        units: list[_Unit] = []
-        for start in range(0, len(account_ids), _UNIT):
+    async def _hand_over(self, stored: dict[str, Stored], left: list[str]) -> deque[_Unit]:
+        """Settle unit by unit, and give each to Storage, as many as it has room for.
+
+        What is settled is taken out of ``stored``, so that not all is freed together.
+        """
+        units: deque[_Unit] = deque()
+        for account_ids in _parted(stored):
             steps: list[_Step] = []
-            for account_id in account_ids[start : start + _UNIT]:
-                step = self._settled(stored[account_id])
+            for account_id in account_ids:
+                step = self._settled(stored.pop(account_id))
                 if step is None:
                     left.append(account_id)
                 else:
@@ -128,7 +132,7 @@ class PassiveAccounts:
                 try:
                     units.append(self._submit(steps))
                 except Overloaded as error:
-                    self._not_settled(len(account_ids) - start, error)
+                    self._not_settled(len(steps) + len(stored), error)
                     break
             await trio.lowlevel.checkpoint()
         return units
@@ -153,11 +157,12 @@ class PassiveAccounts:
         replies = self._storage.submit(*operations)
         return _Unit([step.work for step in steps], replies[1])
 
-    async def _wait_durable(self, units: Sequence[_Unit], left: list[str]) -> int:
-        """Wait for what came of each unit; return how many accounts are settled."""
+    async def _wait_durable(self, units: deque[_Unit], left: list[str]) -> int:
+        """Wait for what came of each unit, taking it out; return how many accounts are settled."""
         settled = 0
         deadline = trio.current_time() + self._reply_s
-        for works, pending in units:
+        while units:
+            works, pending = units.popleft()
             try:
                 await pending.wait(max(0.0, deadline - trio.current_time()))
                 settled += len(works)
@@ -180,3 +185,18 @@ class PassiveAccounts:
     async def _announce(self, work: Work) -> None:
         state = work.state
         await announce(self._bus, LedgerAdvanced(state.account_id, state.seq, work.version))
+
+
+def _parted(stored: Mapping[str, Stored]) -> list[list[str]]:
+    """Part accounts into units, by how many they are and by how many orders they have."""
+    units: list[list[str]] = []
+    accounts = orders = 0
+    for account_id, (_, pending) in stored.items():
+        if accounts == 0:
+            units.append([])
+        units[-1].append(account_id)
+        accounts += 1
+        orders += len(pending)
+        if accounts >= _UNIT or orders >= _UNIT_ORDERS:
+            accounts = orders = 0
+    return units

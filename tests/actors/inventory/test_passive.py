@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 import trio
 import trio.testing
 
-from actors.inventory import InventoriesSettings
+from actors.inventory import InventoriesSettings, passive
 from actors.inventory.events import LedgerAdvanced
 from actors.inventory.loading import Loader
+from actors.inventory.records import order_from_row
+from actors.inventory.work import Work
 from actors.storage import StorageClient
 from actors.storage.engine import EngineUnavailable
 from bus import Interest, Overloaded, ReplyTimeout, Topic
 from tests.actors.inventory.world import TOWN, Tampered, World, a_world, account, ruleset
+from tests.actors.storage.support import Counter, counting_steps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trio.testing import MockClock
 
+    from actors.inventory.engine import Order
     from actors.inventory.loading import Stored
     from actors.inventory.views import InventoryView
+    from actors.storage import Row
     from actors.storage.engine import Unit
     from actors.storage.errors import StorageError
 
@@ -168,6 +173,63 @@ async def test_many_are_settled_together_whether_live_or_not(autojump_clock: Moc
         assert all(world.stored(who)["hut"] == 1 for who in (*passive, *live))
         assert world.inventories.statistics().activations == len(passive) + len(live)
         assert not world.events("inventory_changed_elsewhere")
+
+
+class Gone(Work):
+    """A work that tells when nobody has it any more, and with it its account's orders."""
+
+    counter = Counter()
+
+    def __del__(self) -> None:
+        """Tell so."""
+        self.counter.add(len(self.state.orders))
+
+
+class GoneRow(dict[str, Any]):
+    """A row that tells when nobody has it any more."""
+
+    counter = Counter()
+
+    def __del__(self) -> None:
+        """Tell so."""
+        self.counter.add()
+
+
+async def test_no_step_settles_or_frees_the_orders_of_many(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is done in one go is bounded by orders as well: accounts may have a hundred each."""
+    read = Loader.read
+
+    async def read_marked(loader: Loader, ids: tuple[str, ...]) -> dict[str, Stored]:
+        return {
+            id_: each._replace(pending=[GoneRow(order) for order in each.pending])
+            for id_, each in (await read(loader, ids)).items()
+        }
+
+    def counted(row: Row) -> Order:
+        made.add()
+        return order_from_row(row)
+
+    rules = ruleset(TOWN.replace("length = 2", "length = 30"))
+    accounts = [account(number) for number in range(24)]
+    async with a_world(settings=AWAY, rules=rules) as world:
+        for who in accounts:
+            await world.order(who, "hut")
+            for _ in range(9):
+                await world.order(who, "cart", 1)
+        await all_passive(world)
+        with counting_steps() as made, counting_steps() as works, counting_steps() as rows:
+            monkeypatch.setattr(GoneRow, "counter", rows)
+            monkeypatch.setattr(Gone, "counter", works)
+            monkeypatch.setattr(Loader, "read", read_marked)
+            monkeypatch.setattr(passive, "order_from_row", counted)
+            monkeypatch.setattr(passive, "Work", Gone)
+            await trio.sleep(HUT_S)
+        assert all(world.stored(who)["hut"] == 1 for who in accounts)
+        # Seven accounts of ten orders each are the first to come to 64.
+        assert [each.largest for each in (made, rows)] == [70, 70]
+        assert 0 < works.largest <= 70
 
 
 async def test_database_away_leaves_it_due(autojump_clock: MockClock) -> None:
