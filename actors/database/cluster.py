@@ -60,12 +60,12 @@ _LOG_BYTES_MAX = 8 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Postmaster:
-    """What a running server says of itself in ``postmaster.pid``; ``since`` is when it started."""
+    """What a running server says of itself in ``postmaster.pid``, and when that was written."""
 
     pid: int
-    since: str
     socket_dir: Path
     ready: bool
+    written_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,12 +180,15 @@ class Cluster:
     def postmaster(self) -> Postmaster | None:
         """Read what the server last said of itself; it may have died since."""
         try:
-            lines = (self.path / "postmaster.pid").read_text(encoding="utf-8").splitlines()
-            pid, since, socket_dir = int(lines[0]), lines[2], Path(lines[4])
+            with (self.path / "postmaster.pid").open(encoding="utf-8") as file:
+                lines = file.read().splitlines()
+                written_ns = os.fstat(file.fileno()).st_mtime_ns
+            pid, socket_dir = int(lines[0]), Path(lines[4])
         except (OSError, ValueError, IndexError):
             return None  # no server, or one that is only beginning to write
         # The eighth line is the status (PostgreSQL's source, src/include/utils/pidfile.h).
-        return Postmaster(pid, since, socket_dir, ready=[*map(str.strip, lines[7:8])] == ["ready"])
+        ready = [*map(str.strip, lines[7:8])] == ["ready"]
+        return Postmaster(pid, socket_dir, ready, written_ns)
 
     def forget_postmaster(self) -> None:
         """Remove what a dead server said of itself.

@@ -95,6 +95,8 @@ def test_wrapper_refuses_another_world(machine: Machine) -> None:
     assert "the service's world alone" in done.stderr
     same = machine.call("version", HOLDFAST_STORAGE__DATA_DIR="/var/lib/holdfast")
     assert same.returncode == 0
+    (machine.place / "etc" / "secrets.env").write_text("HOLDFAST_STORAGE__DATA_DIR=/srv/world\n")
+    assert machine.call("version").returncode == 1
 
 
 def test_wrapper_needs_no_secrets(machine: Machine) -> None:

@@ -7,7 +7,6 @@ nothing, so that such a task would cost about as much memory as all the rest of 
 from __future__ import annotations
 
 import selectors
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -33,11 +32,15 @@ class Readiness:
         try:
             while True:
                 await trio.lowlevel.wait_readable(self._selector.fileno())
-                # What is left is there at once when this waits again.
-                for key, _ in islice(self._selector.select(0), _CALLED_MAX):
-                    self.forget(key.fd)
-                    callback: Callable[[], None] = key.data
-                    callback()
+                watched = self._selector.get_map()
+                for number, (key, _) in enumerate(self._selector.select(0), start=1):
+                    # In a turn before it may have been forgotten, and its number be another's.
+                    if watched.get(key.fd) is key:
+                        self.forget(key.fd)
+                        callback: Callable[[], None] = key.data
+                        callback()
+                    if number % _CALLED_MAX == 0:
+                        await trio.lowlevel.checkpoint()
         finally:
             self._closed = True
             self._selector.close()

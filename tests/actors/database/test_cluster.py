@@ -164,14 +164,14 @@ def test_open_log_follows_no_link_as_root_in_a_folder_of_another(
         ("", None),
         ("12\n/data\n1700000000\n", None),
         ("x\n/data\n1\n5432\n/run\n", None),
-        ("12\n/data\n1\n5432\n/run\n\n", Postmaster(12, "1", Path("/run"), ready=False)),
+        ("12\n/data\n1\n5432\n/run\n\n", Postmaster(12, Path("/run"), ready=False, written_ns=0)),
         (
             "12\n/data\n1\n5432\n/run\n\n  1 2\nstarting\n",
-            Postmaster(12, "1", Path("/run"), ready=False),
+            Postmaster(12, Path("/run"), ready=False, written_ns=0),
         ),
         (
             "12\n/data\n1\n5432\n/run\n\n  1 2\nready   \n",
-            Postmaster(12, "1", Path("/run"), ready=True),
+            Postmaster(12, Path("/run"), ready=True, written_ns=0),
         ),
     ],
 )
@@ -183,6 +183,7 @@ def test_postmaster_reads_what_is_there(
     cluster.path.mkdir()
     if text is not None:
         (cluster.path / "postmaster.pid").write_text(text)
+        os.utime(cluster.path / "postmaster.pid", (0, 0))
     assert cluster.postmaster() == expected
     cluster.forget_postmaster()
     assert cluster.postmaster() is None

@@ -352,9 +352,10 @@ async def test_start_does_not_take_an_earlier_server_for_its_own(data_dir: Path)
     server = EmbeddedPostgres(data_dir, log=quiet_log(), start_timeout_s=0.05)
     process = await trio.lowlevel.open_process(["sleep", "60"])
 
-    def say(since: int) -> None:
-        lines = (process.pid, cluster.path, since, 5432, data_dir, "", "1 2", "ready")
+    def say(seconds: int) -> None:
+        lines = (process.pid, cluster.path, 1, 5432, data_dir, "", "1 2", "ready")
         (cluster.path / "postmaster.pid").write_text("\n".join(map(str, lines)))
+        os.utime(cluster.path / "postmaster.pid", (seconds, seconds))
 
     try:
         say(1)

@@ -64,6 +64,32 @@ async def test_readiness_calls_many_in_several_turns() -> None:
         near.close()
 
 
+async def test_readiness_calls_nobody_who_was_forgotten_a_turn_before() -> None:
+    """Of many that are ready some end while others are told: their numbers may be others' then."""
+    readiness = Readiness()
+    pairs = [socket.socketpair() for _ in range(100)]
+    last = pairs[-1][0].fileno()
+    calls: list[str] = []
+
+    def first() -> None:
+        readiness.forget(last)
+        readiness.watch(last, lambda: calls.append("new"))
+
+    readiness.watch(pairs[0][0].fileno(), first)
+    for near, _ in pairs[1:]:
+        readiness.watch(near.fileno(), lambda: calls.append("old"))
+    for _, far in pairs:
+        far.close()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(readiness.run)
+        while "new" not in calls:
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    assert (calls.count("old"), calls.count("new")) == (98, 1)
+    for near, _ in pairs:
+        near.close()
+
+
 async def test_readiness_watches_once() -> None:
     """Whoever asks again while it is watched changes nothing."""
     readiness = Readiness()
