@@ -198,7 +198,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     count = min(options.idle, IDLE_MAX)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    if count + SPARE_FILES > hard:
+    # Over TLS a connection is three files to the server; one that waits for a place waits for ever.
+    if 3 * count + SPARE_FILES > hard:
         parser.error(f"--idle {count} needs more open files than the {hard} that there may be")
     # The server inherits it.
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
