@@ -153,13 +153,24 @@ async def _hand_out(
     found: dict[str, Stored], askers: Mapping[str, Sequence[Reply[Stored]]]
 ) -> None:
     """Give each what it asked for, and take it out, so that not all is freed together."""
+    for account_ids in parted(found, accounts_max=_SLICE, orders_max=_SLICE_ORDERS):
+        for account_id in account_ids:
+            stored = found.pop(account_id)
+            for reply in askers[account_id]:
+                reply.send_nowait(stored)
+        await trio.lowlevel.checkpoint()
+
+
+def parted(stored: Mapping[str, Stored], *, accounts_max: int, orders_max: int) -> list[list[str]]:
+    """Part accounts, in their order; a part ends with the one that brings it to either bound."""
+    parts: list[list[str]] = []
     accounts = orders = 0
-    for account_id, replies in askers.items():
-        stored = found.pop(account_id)
-        for reply in replies:
-            reply.send_nowait(stored)
+    for account_id, (_, pending) in stored.items():
+        if accounts == 0:
+            parts.append([])
+        parts[-1].append(account_id)
         accounts += 1
-        orders += len(stored.pending)
-        if accounts >= _SLICE or orders >= _SLICE_ORDERS:
+        orders += len(pending)
+        if accounts >= accounts_max or orders >= orders_max:
             accounts = orders = 0
-            await trio.lowlevel.checkpoint()
+    return parts

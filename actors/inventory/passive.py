@@ -16,13 +16,14 @@ import trio
 
 from actors.inventory.engine import decode_state
 from actors.inventory.events import LedgerAdvanced, announce
+from actors.inventory.loading import parted
 from actors.inventory.records import order_from_row
 from actors.inventory.work import Context, Work
 from actors.storage import StorageError
 from bus import BusError, Overloaded, ReplyTimeout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from structlog.typing import FilteringBoundLogger
 
@@ -120,7 +121,7 @@ class PassiveAccounts:
         What is settled is taken out of ``stored``, so that not all is freed together.
         """
         units: deque[_Unit] = deque()
-        for account_ids in _parted(stored):
+        for account_ids in parted(stored, accounts_max=_UNIT, orders_max=_UNIT_ORDERS):
             steps: list[_Step] = []
             for account_id in account_ids:
                 step = self._settled(stored.pop(account_id))
@@ -185,18 +186,3 @@ class PassiveAccounts:
     async def _announce(self, work: Work) -> None:
         state = work.state
         await announce(self._bus, LedgerAdvanced(state.account_id, state.seq, work.version))
-
-
-def _parted(stored: Mapping[str, Stored]) -> list[list[str]]:
-    """Part accounts into units, by how many they are and by how many orders they have."""
-    units: list[list[str]] = []
-    accounts = orders = 0
-    for account_id, (_, pending) in stored.items():
-        if accounts == 0:
-            units.append([])
-        units[-1].append(account_id)
-        accounts += 1
-        orders += len(pending)
-        if accounts >= _UNIT or orders >= _UNIT_ORDERS:
-            accounts = orders = 0
-    return units

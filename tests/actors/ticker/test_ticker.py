@@ -164,34 +164,21 @@ async def test_ticker_measures_how_late_each_tick_is(
     assert len(watch.late) == watch.counts[-1]
 
 
+@pytest.mark.parametrize("name", ["w", "v"])
 async def test_ticker_goes_on_from_the_stored_tick_after_a_restart(
-    running: Running, autojump_clock: MockClock
+    running: Running, autojump_clock: MockClock, name: str
 ) -> None:
-    """The world keeps its id and its time; it stands still while nobody ticks."""
+    """The world keeps its id and its time, whatever it is called; it stands still meanwhile."""
     async with ticking(running) as first:
         await trio.sleep(1.1)
         world = await first.world()
     await trio.sleep(3600)
-    async with ticking(running) as second:
+    async with ticking(running, name=name) as second:
         assert await second.world() == world
         await trio.sleep(0.5)
     assert first.counts == [0, 1, 2, 3, 4, 5]
     assert second.counts == [5, 6, 7]
     assert second.seen[0][1].now_ms == first.seen[-1][1].now_ms
-    assert "world_created" not in second.events()
-
-
-async def test_ticker_goes_on_under_another_name(
-    running: Running, autojump_clock: MockClock
-) -> None:
-    """What players see the world called is no other world: its time goes on."""
-    async with ticking(running) as first:
-        await trio.sleep(1.1)
-        world = await first.world()
-    async with ticking(running, name="v") as second:
-        assert await second.world() == world
-        await trio.sleep(0.5)
-    assert second.counts == [5, 6, 7]
     assert "world_created" not in second.events()
     [rows] = await running.client.read(Read("world"))
     assert len(rows) == 1
