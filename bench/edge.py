@@ -41,6 +41,7 @@ PATHS = ("/healthz", "/v1/world")
 CONNECTIONS = 32
 IDLE_MAX = 100_000
 SPARE_FILES = 256
+ANSWER_S = 10.0
 _LENGTH = re.compile(rb"content-length: ([0-9]+)")
 
 
@@ -63,14 +64,17 @@ class Asking:
 
     def connect(self) -> socket.socket:
         """Open a connection, and have one answer on it."""
-        sock = socket.create_connection(self._address)
+        sock = socket.create_connection(self._address, timeout=ANSWER_S)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._tls is not None:
             sock = self._tls.wrap_socket(sock)
         sock.sendall(self._request)
         answer = b""
         while not self._whole(answer):
-            answer += sock.recv(65_536)
+            piece = sock.recv(65_536)
+            if not piece:
+                raise SystemExit("the server has ended a connection: has it no place for more?")
+            answer += piece
         return sock
 
     def run(self, seconds: float, connections: int) -> int:
@@ -198,7 +202,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     count = min(options.idle, IDLE_MAX)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    # Over TLS a connection is three files to the server; one that waits for a place waits for ever.
+    # Over TLS a connection is three files to the server.
     if 3 * count + SPARE_FILES > hard:
         parser.error(f"--idle {count} needs more open files than the {hard} that there may be")
     # The server inherits it.
