@@ -22,6 +22,7 @@ COMMANDS: Final = MappingProxyType(
         "init": "app.cli.init:init",
         "keys": "app.cli.keys:keys",
         "ledger": "app.cli.ledger:ledger",
+        "prune": "app.cli.prune:prune",
         "restore": "app.cli.backup:restore",
         "rules": "app.cli.rules:rules",
         "serve": "app.cli.serve:serve",

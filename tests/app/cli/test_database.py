@@ -32,6 +32,7 @@ LOOKING = (
     ("accounts", "list"),
     ("accounts", "promote", "ann"),
     ("accounts", "suspend", "ann"),
+    ("prune", "--keys", "30"),
 )
 """Commands for a world that is there."""
 NEWEST = shipped_migrations()[-1].version
