@@ -6,7 +6,8 @@ Each of ``--in-flight`` tasks asks for one thing after another, as the HTTP fron
 is verified, then the account's Inventory is asked. What is reported as CPU time is this process's,
 without PostgreSQL's. The floors: for a read, bare Trio tasks that look into two dictionaries; for
 an order, bare Trio tasks that each ask two others in turn, and on the wall PostgreSQL alone,
-writing the rows of as many orders as are in flight in one transaction.
+writing the rows of as many orders as are in flight in one transaction. At last, what an order
+leaves in the database.
 """
 
 from __future__ import annotations
@@ -134,6 +135,11 @@ FLOOR = (
 )
 """What an order stores, for one order of every account in copies of the tables."""
 
+SIZES = """
+select relname, pg_total_relation_size(oid) from pg_class
+where relname in ('orders', 'ledger', 'idempotency') order by relname
+"""
+
 
 async def stored_alone(dsn: str, in_flight: int, each: int) -> float:
     """Give the seconds that PostgreSQL takes to store as many orders, ``in_flight`` in a commit."""
@@ -152,6 +158,28 @@ async def stored_alone(dsn: str, in_flight: int, each: int) -> float:
         return time.perf_counter() - began
     finally:
         await connection.close()
+
+
+async def database_sizes(dsn: str) -> dict[str, int]:
+    """Give the bytes of the tables that an order fills, with their indexes."""
+    connection: Any = await asyncpg.connect(dsn)
+    try:
+        return dict(await connection.fetch(SIZES))
+    finally:
+        await connection.close()
+
+
+async def on_disk(report: Report, stage: Stage, options: argparse.Namespace, each: int) -> None:
+    """Add what an order leaves in the database, of one round more."""
+
+    async def sizes() -> dict[str, int]:
+        return await trio.to_thread.run_sync(lambda: asyncio.run(database_sizes(stage.dsn)))
+
+    before = await sizes()
+    await ask_all(stage, order, options.in_flight, each, itertools.count(10**9))
+    for table, size in (await sizes()).items():
+        stored = (size - before[table]) / (options.in_flight * each)
+        report.add(Figure(f"an order leaves in {table}, with its indexes", stored, "B"))
 
 
 async def measure(options: argparse.Namespace) -> Report:
@@ -177,6 +205,7 @@ async def measure(options: argparse.Namespace) -> Report:
             if options.profile:
                 await profile(run)
         await floors(report, stage, options, told)
+        await on_disk(report, stage, options, 4 * options.each)
     return report
 
 
