@@ -114,16 +114,20 @@ class Dispatcher:
         reply: AnyReply,
     ) -> None:
         service = self._service
+        work: HashingWork
         match message:
             case messages.Login():
                 self._start_login(message, reply)
             case messages.Register():
                 service.check_open()
-                self._start_hashing(reply, partial(service.register, message), newcomer=True)
+                work = partial(service.register, message)
+                self._start_hashing(reply, work, message.address, newcomer=True)
             case messages.ChangePassword():
-                self._start_hashing(reply, partial(service.change_password, message))
+                work = partial(service.change_password, message)
+                self._start_hashing(reply, work, message.address)
             case messages.EraseAccount():
-                self._start_hashing(reply, partial(service.erase_account, message))
+                work = partial(service.erase_account, message)
+                self._start_hashing(reply, work, message.address)
             case _ as unreachable:
                 assert_never(unreachable)
 
@@ -170,15 +174,17 @@ class Dispatcher:
         self._in_flight += 1
         self._nursery.start_soon(self._run, reply, work)
 
-    def _start_hashing(self, reply: AnyReply, work: HashingWork, *, newcomer: bool = False) -> None:
-        slot = self._passwords.reserve(newcomer=newcomer)
+    def _start_hashing(
+        self, reply: AnyReply, work: HashingWork, address: str, *, newcomer: bool = False
+    ) -> None:
+        slot = self._passwords.reserve(address, newcomer=newcomer)
         self._nursery.start_soon(self._run_hashing, reply, work, slot)
 
     def _start_login(self, message: messages.Login, reply: AnyReply) -> None:
         try:
-            self._start_hashing(reply, partial(self._log_in, message))
+            self._start_hashing(reply, partial(self._log_in, message), message.address)
         except Overloaded:
-            # Not this user's: every place among those who hash is taken.
+            # Not this user's: every place for him among those who hash is taken.
             self._logins.overloaded()
             raise
 

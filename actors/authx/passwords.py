@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import base64
 import secrets
-from typing import TYPE_CHECKING, Protocol, Self
+from collections import Counter
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 import argon2
 import trio
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 _SALT_BYTES = 16
 _HASH_BYTES = 32
+
+ADDRESS_SHARE: Final = 4
+"""One address takes this part of all places at most: one in so many."""
 
 
 class HashEngine(Protocol):
@@ -64,6 +68,10 @@ class Passwords:
         self._slots_free = settings.hash_workers + settings.hash_queue
         # Whoever comes for the first time leaves room for those who are there already.
         self._newcomers_free = max(1, self._slots_free // 2)
+        # A right password is no failure, which would make its address wait: without this bound who
+        # logs in to a few accounts of his own again and again would keep everybody else out.
+        self._address_max = max(1, self._slots_free // ADDRESS_SHARE)
+        self._addresses: Counter[str] = Counter()
         self._nobodys_hash = _unmatched_hash(settings)
 
     def check(self, password: str) -> None:
@@ -80,19 +88,24 @@ class Passwords:
         if _encoded(password) is None:
             raise InvalidPassword("must be proper Unicode text")
 
-    def reserve(self, *, newcomer: bool = False) -> HashSlot:
+    def reserve(self, address: str = "", *, newcomer: bool = False) -> HashSlot:
         """Take a place among those who hash or wait for it; leaving the slot gives it back.
 
-        Newcomers, who have no account yet, take half of all places at most.
+        Newcomers, who have no account yet, take half of all places at most, and one ``address`` a
+        quarter; the empty one stands for all that no limit per address holds for.
 
         Raises:
-            Overloaded: all places are taken.
+            Overloaded: all places are taken, or all that are for this one.
         """
         if self._slots_free == 0 or (newcomer and self._newcomers_free == 0):
             raise Overloaded("as many passwords wait to be hashed as may wait")
+        if address and self._addresses[address] >= self._address_max:
+            raise Overloaded("as many passwords from this address wait to be hashed as may wait")
         self._slots_free -= 1
         self._newcomers_free -= newcomer
-        return HashSlot(self, newcomer=newcomer)
+        if address:
+            self._addresses[address] += 1
+        return HashSlot(self, address, newcomer=newcomer)
 
     @property
     def slots_free(self) -> int:
@@ -103,10 +116,14 @@ class Passwords:
         """Whether a hash that has just been verified should be made anew."""
         return self._engine.check_needs_rehash(stored_hash)
 
-    def give_back(self, *, newcomer: bool) -> None:
+    def give_back(self, address: str, *, newcomer: bool) -> None:
         """Return a place (called by the slot)."""
         self._slots_free += 1
         self._newcomers_free += newcomer
+        if address:
+            self._addresses[address] -= 1
+            if not self._addresses[address]:
+                del self._addresses[address]
 
     async def hash_in_thread(self, password: str) -> str:
         """Do what `HashSlot.hash` promises."""
@@ -136,10 +153,11 @@ class Passwords:
 class HashSlot:
     """A place among those who hash; a context manager that gives the place back."""
 
-    __slots__ = ("_newcomer", "_passwords")
+    __slots__ = ("_address", "_newcomer", "_passwords")
 
-    def __init__(self, passwords: Passwords, *, newcomer: bool) -> None:
+    def __init__(self, passwords: Passwords, address: str, *, newcomer: bool) -> None:
         self._passwords = passwords
+        self._address = address
         self._newcomer = newcomer
 
     async def hash(self, password: str) -> str:
@@ -171,7 +189,7 @@ class HashSlot:
         traceback: TracebackType | None,
     ) -> None:
         """Give the place back."""
-        self._passwords.give_back(newcomer=self._newcomer)
+        self._passwords.give_back(self._address, newcomer=self._newcomer)
 
 
 def _encoded(password: str) -> bytes | None:

@@ -62,7 +62,7 @@ class Auth(Section, frozen=True):
             ge=1,
             le=100_000,
             description="Logins that may wait for a thread; beyond it 503. Registrations take half "
-            "of the places at most.",
+            "of the places at most, one address (of IPv6: one /64 network) a quarter.",
         ),
     ] = 64
     registration: Annotated[

@@ -89,10 +89,10 @@ class PlayedService:
 class DispatcherHarness:
     """A dispatcher with everything around it played by the test."""
 
-    def __init__(self, nursery: trio.Nursery) -> None:
+    def __init__(self, nursery: trio.Nursery, *, hash_queue: int = 1) -> None:
         self.clock = WallClock()
         self.tokens = AccessTokens(KeyRing.generate(), SETTINGS, wall_clock=self.clock)
-        self.passwords = Passwords(SETTINGS)
+        self.passwords = Passwords(replace(SETTINGS, hash_queue=hash_queue))
         self.cache = SessionCache(10)
         self.accounts = AccountCache(10)
         self.found: list[Sequence[str]] = []
@@ -246,6 +246,26 @@ async def test_requests_that_hash_are_bounded_apart_from_the_others(message: Aut
         for pending in waiting:
             assert isinstance(await pending.wait(1), str)
         assert harness.passwords.slots_free == 2
+
+
+@pytest.mark.parametrize("message", HASHING, ids=lambda message: type(message).__name__)
+async def test_one_address_takes_a_part_of_the_places_to_hash(message: AuthMessage) -> None:
+    """Whoever logs in without an end, with right passwords too, keeps nobody else out."""
+    assert isinstance(message, Login | Register | ChangePassword | EraseAccount)
+    here, elsewhere = (replace(message, address=address) for address in ("192.0.2.1", "192.0.2.2"))
+    async with trio.open_nursery() as nursery:
+        harness = DispatcherHarness(nursery, hash_queue=7)
+        waiting = [harness.take(here)[1] for _ in range(2)]
+        for _ in range(100):
+            settled, refused = harness.take(here)
+            assert settled
+            with pytest.raises(Overloaded):
+                await refused.wait(1)
+        waiting += [harness.take(elsewhere)[1] for _ in range(2)]
+        harness.service.go.set()
+        for pending in waiting:
+            assert isinstance(await pending.wait(1), str)
+        assert isinstance(await harness.take(here)[1].wait(1), str)
 
 
 async def test_requests_lead_to_the_method_of_their_name() -> None:

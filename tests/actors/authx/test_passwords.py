@@ -129,6 +129,36 @@ def test_password_slots_are_half_for_newcomers_at_most(
     assert passwords.slots_free == workers + queue
 
 
+@pytest.mark.parametrize(("workers", "queue", "share"), [(2, 10, 3), (2, 64, 16), (1, 1, 1)])
+def test_password_slots_are_a_quarter_for_one_address_at_most(
+    workers: int, queue: int, share: int
+) -> None:
+    """But one at least; others find room meanwhile, and leaving one makes room again."""
+    passwords = Passwords(replace(CHEAP, hash_workers=workers, hash_queue=queue))
+    slots = [passwords.reserve("198.51.100.7") for _ in range(share)]
+    for newcomer in (False, True):
+        with pytest.raises(Overloaded, match="this address"):
+            passwords.reserve("198.51.100.7", newcomer=newcomer)
+    assert passwords.slots_free == workers + queue - share
+    with passwords.reserve("203.0.113.9"):
+        pass
+    with slots.pop():
+        pass
+    slots.append(passwords.reserve("198.51.100.7", newcomer=True))
+    for slot in slots:
+        with slot:
+            pass
+    assert passwords.slots_free == workers + queue
+
+
+def test_password_slots_of_no_address_are_bounded_together_alone() -> None:
+    """Where no limit per address holds, as behind a proxy that names nobody, all are to be had."""
+    passwords = Passwords(replace(CHEAP, hash_workers=2, hash_queue=6))
+    for _ in range(8):
+        passwords.reserve()
+    assert passwords.slots_free == 0
+
+
 class HeldEngine(argon2.PasswordHasher):
     """An engine whose hashes take until they are let go, and which counts how many are at it."""
 
