@@ -99,7 +99,8 @@ class Http(Section, frozen=True):
         Meta(
             ge=1,
             le=1_000_000,
-            description="Connections served at once from one address (of IPv6: one /64 network).",
+            description="Connections served at once from one address (of IPv6: one /64 network), "
+            "and its event streams where it comes through a trusted proxy.",
         ),
     ] = 1_000
     requests_per_second_per_account: Annotated[

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from contextlib import contextmanager
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Final
@@ -17,7 +17,7 @@ import trio
 
 from app.http.bodies import BodyRoom
 from app.http.buckets import Buckets
-from app.http.errors import TooManyInHand, TooManyRequests
+from app.http.errors import TooManyConnections, TooManyInHand, TooManyRequests
 from app.http.settings import HttpSettings
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ class Gate:
         "_known",
         "_once",
         "_proxies",
+        "_streams",
+        "_streams_max",
         "bodies",
     )
 
@@ -77,6 +79,9 @@ class Gate:
         self._in_hand = 0
         self._in_hand_max = settings.in_flight_max
         self.bodies = BodyRoom(settings.bodies_in_flight_max_bytes)
+        # Event streams last, and behind a proxy no count of connections tells whose they are.
+        self._streams: Counter[str] = Counter()
+        self._streams_max = settings.connections_per_address_max
         self._once = _Once(log)
         # What an address is limited under, so that it is read once and not with every request.
         self._known: OrderedDict[str, str] = OrderedDict()
@@ -160,6 +165,29 @@ class Gate:
             yield
         finally:
             self.end()
+
+    def begin_stream(self, client: str) -> str:
+        """Count an event stream of a client's address; give what `end_stream` is to be told.
+
+        Of an address that connects by itself there are never more than it may have connections.
+
+        Raises:
+            TooManyConnections: there are as many of one address, which a proxy passes on, as it
+                may have connections; then it is not counted.
+        """
+        key = "" if client in self._proxies else self.limited_as(client)
+        if key:
+            if self._streams[key] >= self._streams_max:
+                raise TooManyConnections
+            self._streams[key] += 1
+        return key
+
+    def end_stream(self, key: str) -> None:
+        """Count an event stream as over."""
+        if key:
+            self._streams[key] -= 1
+            if not self._streams[key]:
+                del self._streams[key]
 
     def _passed_on(self, peer: str, values: list[bytes]) -> str:
         client = peer

@@ -43,7 +43,8 @@ class HttpSettings:
     - ``pipelined_max``: how many requests a client may send without waiting for an answer; after
       so many answers its connection is closed.
     - ``connections_max``, ``connections_per_address_max``: open at once, in all and from one
-      address; ``exempt_addresses`` may open as many as there are, and so may trusted proxies.
+      address; ``exempt_addresses`` may open as many as there are, and so may trusted proxies,
+      but of one address that they pass on no more event streams than that.
     - ``trusted_proxies``: whose ``X-Forwarded-For`` is believed to say where a request comes from.
     - ``requests_per_second_per_account``, ``burst_per_account``: what one account may ask, steadily
       and at once; likewise one address, unless it is one of ``exempt_addresses``; 0: any amount.

@@ -149,26 +149,31 @@ class StreamFront(ABC):
 
     async def _serve(self) -> None:
         self.wire.watch(self._ring)
-        admission = await self._admit()
-        if admission is None:
-            return
-        with self.streams.following(
-            admission.identity, admission.token, admission.after
-        ) as follower:
-            await self._tell_first(follower)
-            self._follower = follower
-            if self._bell is not None:
-                self._bell = None
-                follower.interrupt()
-            ending = await follower.follow(self)
-            self._follower = None
-        await self.end(end_of(ending))
+        gate = self.streams.gate
+        gate.arrive(self._trail.client)
+        counted_as = gate.begin_stream(self._trail.client)
+        try:
+            admission = await self._admit()
+            if admission is None:
+                return
+            with self.streams.following(
+                admission.identity, admission.token, admission.after
+            ) as follower:
+                await self._tell_first(follower)
+                self._follower = follower
+                if self._bell is not None:
+                    self._bell = None
+                    follower.interrupt()
+                ending = await follower.follow(self)
+                self._follower = None
+            await self.end(end_of(ending))
+        finally:
+            gate.end_stream(counted_as)
 
     async def _admit(self) -> Admission | None:
         """Check the request; None where it asked what it may ask, and was answered."""
         # The request's headers are not kept for as long as the stream is.
         request, self._request = cast("StreamRequest", self._request), None
-        self.streams.gate.arrive(self._trail.client)
         preflight = self.streams.policy.preflight(request.method, request.headers)
         if preflight is not None:
             await self._answer(preflight)

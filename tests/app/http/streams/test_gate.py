@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 import trio
+import trio.testing
 
 from actors.authx.messages import Authorize
 from actors.inventory.messages import GetEvents
+from app.http.addresses import Addresses
 from app.http.instruments import AccessLog, Instruments
 from app.http.policy import ALWAYS
 from app.http.streams import StreamSettings
@@ -133,6 +135,39 @@ async def test_websocket_without_a_login_takes_no_room(settings: HttpSettings) -
         for _ in range(3):
             assert (await opened(server, "/v1/events/ws", *HANDSHAKE)).status == 101
         assert (await opened(server, "/v1/events", AUTHORIZED)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/v1/events", (AUTHORIZED,)),
+        ("/v1/events/ws", (*HANDSHAKE, AUTHORIZED)),
+        ("/v1/events/ws", HANDSHAKE),
+    ],
+)
+async def test_one_player_behind_a_proxy_takes_no_more_than_an_address_may(
+    settings: HttpSettings, path: str, headers: tuple[str, ...]
+) -> None:
+    """Whoever comes through the proxy holds as many streams as who connects by himself could."""
+    proxied = replace(
+        settings, connections_per_address_max=2, trusted_proxies=Addresses.parse("127.0.0.1")
+    )
+    one, other = ("X-Forwarded-For: 2001:db8::1", "X-Forwarded-For: 2001:db8:0:1::1")
+    async with streaming(settings=proxied) as server:
+        held = [await opened(server, path, *headers, one) for _ in range(2)]
+        assert [each.status for each in held] in ([200] * 2, [101] * 2)
+        refused = await opened(server, path, *headers, one)
+        assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+        assert (await refused.body())["type"] == "/problems/overloaded"
+        for _ in range(2):
+            assert (await opened(server, path, *headers, other)).status == held[0].status
+        # The proxy's own, which say of nobody whose they are, are many players'.
+        for _ in range(3):
+            assert (await opened(server, path, *headers)).status == held[0].status
+        assert (await opened(server, "/v1/inventory", AUTHORIZED, one)).status == 200
+        await held.pop().stream.aclose()
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert (await opened(server, path, *headers, one)).status == held[0].status
 
 
 @pytest.mark.parametrize(
