@@ -36,7 +36,11 @@ if TYPE_CHECKING:
 SILENCE_S: Final = 45.0
 """A server gives a sign of life every 20 s at least: after so long without any it is gone."""
 
+LASTING_S: Final = 1.0
+"""A connection that brought something and lasted so long was none that failed."""
+
 _CLOSE_S: Final = 1.0
+_CONTENT_TYPE: Final = "text/event-stream"
 
 
 class End(Enum):
@@ -52,8 +56,8 @@ class EventStream:
 
     A connection that ends, fails or is silent for ``silence_s`` is made anew, and goes on after
     the last event that was given; so does one whose token has expired. After ``patience_s``
-    (seconds) without a connection it gives up. Not to be read by two tasks at once. A cancelled
-    read loses nothing: the stream can be read on.
+    (seconds) without a connection, or with none that brought an event or lasted, it gives up. Not
+    to be read by two tasks at once. A cancelled read loses nothing: the stream can be read on.
     """
 
     def __init__(
@@ -121,6 +125,8 @@ class EventStream:
             except Unauthorized:
                 self._ended = True
             except HoldfastError as failure:
+                if self._wire is not None and self._wire.lasted:
+                    self._failures = 0
                 await self._hang_up()
                 await self._pause(failure)
         event = self._waiting.popleft()
@@ -131,9 +137,7 @@ class EventStream:
         """Wait for a piece of the stream and take its events."""
         if self._wire is None:
             self._wire = await self._connect()
-        messages = await self._wire.read(self._silence_s)
-        self._failures = 0
-        for message in messages:
+        for message in await self._wire.read(self._silence_s):
             end = _END.get(message.name)
             if end is None and message.last_id in {"", str(self._received)}:
                 continue  # no entry of the ledger: something that later servers tell
@@ -141,6 +145,7 @@ class EventStream:
                 event = _event(message)
                 self._received = event.id
                 self._waiting.append(event)
+                self._failures = 0
             elif end is End.SESSION_ENDED:
                 self._ended = True
             elif end is End.TOKEN_EXPIRED:
@@ -163,12 +168,18 @@ class EventStream:
     async def _open(self, token: str) -> httpx.Response:
         headers = {
             **bearer(token),
-            "Accept": "text/event-stream",
+            "Accept": _CONTENT_TYPE,
             "Accept-Encoding": "identity",
         }
         if self._received is not None:
             headers["Last-Event-ID"] = str(self._received)
-        return await self._connection.open_stream(EVENTS, headers)
+        response = await self._connection.open_stream(EVENTS, headers)
+        type_ = response.headers.get("Content-Type", "")
+        if type_.partition(";")[0].strip().lower() != _CONTENT_TYPE:
+            await response.aclose()
+            told = f"was answered with {type_ or 'no type'} in place of {_CONTENT_TYPE}"
+            raise UnexpectedAnswer(f"GET {EVENTS.path} {told}", status=response.status_code)
+        return response
 
     async def _pause(self, failure: HoldfastError) -> None:
         """Wait before the next attempt; raise ``failure`` where there shall be none."""
@@ -197,6 +208,13 @@ class _Wire:
         self._response = response
         self._pieces: AsyncIterator[bytes] = response.aiter_raw()
         self._parser = Parser()
+        self._opened_at = anyio.current_time()
+        self._brought = False
+
+    @property
+    def lasted(self) -> bool:
+        """Whether it brought something, and was not cut off at once: some proxies do that."""
+        return self._brought and anyio.current_time() - self._opened_at >= LASTING_S
 
     async def read(self, silence_s: float) -> list[Message]:
         """Give the messages that the next piece completes, perhaps none.
@@ -213,6 +231,7 @@ class _Wire:
             raise NoAnswer("the event stream was cut off", sent=True) from None
         if piece is None:
             raise DeadlineExceeded(f"the event stream was silent for {silence_s:g} s")
+        self._brought = True
         try:
             return list(self._parser.feed(piece))
         except TooLong as error:

@@ -30,6 +30,7 @@ Json = dict[str, Any]
 
 LOGIN = httpx.Response(201, json=tokens(1))
 BEAT = b": beat\n\n"
+TYPE = {"Content-Type": "text/event-stream"}
 
 
 def event(number: int, name: str = "order-completed", **more: object) -> bytes:
@@ -95,7 +96,7 @@ async def test_events_survive_silence() -> None:
     """A connection without a sign of life is taken for dead; one with heartbeats is not."""
 
     async def beating(_: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, stream=Beats(6))
+        return httpx.Response(200, headers=TYPE, stream=Beats(6))
 
     script = Script(LOGIN, beating, stream(event(1), None))
     async with client(script) as opened:
@@ -185,6 +186,62 @@ async def test_events_give_up_after_a_while() -> None:
             await read(session, 2)
         assert 295 <= anyio.current_time() - began <= 300
     assert len(script.requests) > 100
+
+
+@on_both_backends()
+async def test_events_that_are_cut_off_at_once_are_not_asked_for_without_end() -> None:
+    """Whoever begins each stream and ends it keeps no client busy: that waits, and gives up."""
+
+    async def cut_off(_: httpx.Request) -> httpx.Response:
+        return stream(b"retry: 1000\n\n")
+
+    script = Script(LOGIN, stream(event(1), None), cut_off)
+    async with client(script) as opened:
+        session = await opened.log_in("ann", "password")
+        async with session.events() as events:
+            assert (await anext(events)).id == 1
+            began = anyio.current_time()
+            with anyio.fail_after(600), pytest.raises(NoAnswer, match="cut off"):
+                await anext(events)
+        assert 295 + 45 <= anyio.current_time() - began <= 300 + 45
+    assert len(script.requests) < 1_000
+
+
+@on_both_backends()
+async def test_events_that_are_cut_off_again_and_again_go_on_for_ever() -> None:
+    """A proxy that ends what is silent for a while is no server that stays away."""
+
+    async def idle(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers=TYPE, stream=Idle())
+
+    script = Script(LOGIN, stream(event(1)), *[idle] * 60, stream(event(2), None))
+    async with client(script) as opened:
+        session = await opened.log_in("ann", "password")
+        began = anyio.current_time()
+        assert await read(session, 2) == [1, 2]
+        assert anyio.current_time() - began >= 600
+
+
+class Idle(httpx.AsyncByteStream):
+    """A stream that begins, and is cut off when it has been silent for 10 s."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Begin."""
+        yield b"retry: 1000\n\n"
+        await anyio.sleep(10)
+
+
+@on_both_backends()
+async def test_page_in_place_of_events_is_told_of() -> None:
+    """A proxy's page for its users, with status 200, is no stream that ended."""
+    page = httpx.Response(200, html="<h1>We are back soon</h1>")
+    for steps in ((page,), (stream(event(1)), page)):
+        script = Script(LOGIN, *steps)
+        async with client(script) as opened:
+            session = await opened.log_in("ann", "password")
+            with anyio.fail_after(60), pytest.raises(UnexpectedAnswer, match="text/html"):
+                await read(session, 2)
+        assert len(script.requests) == 1 + len(steps)
 
 
 @on_both_backends()
