@@ -236,6 +236,7 @@ def failure_of(response: httpx.Response) -> Problem | UnexpectedAnswer:
     """Say what an answer is that was not hoped for."""
     request = told(response.request)
     status = response.status_code
+    wait_s = retry_after_s(response.headers.get("Retry-After"))
     try:
         members = msgspec.json.decode(response.content, type=dict[str, Any])
         type_ = members.pop("type")
@@ -244,7 +245,8 @@ def failure_of(response: httpx.Response) -> Problem | UnexpectedAnswer:
         type_, detail, members = None, "", {}
     if not isinstance(type_, str) or status < httpx.codes.BAD_REQUEST:
         said = " ".join(response.text.split())[:_TEXT_MAX]
-        return UnexpectedAnswer(f"{request} was answered {status}: {said}", status=status)
+        text = f"{request} was answered {status}: {said}"
+        return UnexpectedAnswer(text, status=status, retry_after_s=wait_s)
     for name in ("title", "status"):
         members.pop(name, None)
     return problem(
@@ -252,7 +254,7 @@ def failure_of(response: httpx.Response) -> Problem | UnexpectedAnswer:
         status=status,
         detail=detail,
         members=members,
-        retry_after_s=retry_after_s(response.headers.get("Retry-After")),
+        retry_after_s=wait_s,
     )
 
 

@@ -7,7 +7,7 @@
     ├── NoAnswer                 nothing came back (sent: whether the server may have acted)
     │   ├── CannotConnect        nobody listens, or no connection in time: nothing was done
     │   └── DeadlineExceeded     the answer did not come in time
-    ├── UnexpectedAnswer         an answer that the API does not promise (status)
+    ├── UnexpectedAnswer         an answer that the API does not promise (status, retry_after_s)
     └── Problem                  the server refused (slug, status, detail, members)
         ├── Unauthorized         401: wrong password, or the session has ended
         ├── Forbidden            403
@@ -67,11 +67,15 @@ class DeadlineExceeded(NoAnswer):
 
 
 class UnexpectedAnswer(HoldfastError):
-    """The answer is not one of a Holdfast server of this version."""
+    """The answer is not one of a Holdfast server of this version, but perhaps of a proxy.
 
-    def __init__(self, message: str, *, status: int) -> None:
+    ``retry_after_s`` is what it asks to wait, where it says so.
+    """
+
+    def __init__(self, message: str, *, status: int, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.retry_after_s = retry_after_s
 
 
 class Problem(HoldfastError):

@@ -23,8 +23,8 @@ PASSING: Final = frozenset(
 )
 """Problems that may be over a moment later, after which it may have acted."""
 
-GATEWAY: Final = frozenset({502, 503, 504})
-"""What a proxy answers while there is no server behind it."""
+GATEWAY: Final = frozenset({429, 502, 503, 504})
+"""What a proxy answers while there is no server behind it, or too much is asked of it."""
 
 
 class Repeat(Enum):
@@ -56,7 +56,9 @@ class RetryPolicy:
     def wait_s(self, attempt: int, failure: HoldfastError | None, rng: random.Random) -> float:
         """Give the wait in seconds after ``attempt`` (counted from 1) failed."""
         bound = min(self.backoff_max_s, self.backoff_s * 2 ** (min(attempt, 32) - 1))
-        asked_for = failure.retry_after_s if isinstance(failure, Problem) else None
+        asked_for = None
+        if isinstance(failure, Problem | UnexpectedAnswer):
+            asked_for = failure.retry_after_s
         return (asked_for or 0.0) + rng.uniform(0.0, bound)
 
 

@@ -205,6 +205,23 @@ async def test_rate_limit_and_attempts_are_told_apart() -> None:
         assert len(script.requests) == 1
 
 
+@pytest.mark.parametrize("status", [429, 503])
+@on_both_backends()
+async def test_proxy_that_is_asked_too_often_is_waited_for(status: int) -> None:
+    """Its own page, which is no problem of the server, asks for a wait as well as that."""
+    page = httpx.Response(status, html="<h1>Later</h1>", headers={"Retry-After": "7"})
+    script = Script(page, page, httpx.Response(200, json=WORLD))
+    async with client(script) as opened:
+        began = anyio.current_time()
+        assert (await opened.world()).name == "world"
+        assert 14 <= anyio.current_time() - began <= 17
+    script = Script(page)
+    async with client(script, retries=RetryPolicy(attempts_max=1)) as opened:
+        with pytest.raises(UnexpectedAnswer) as caught:
+            await opened.world()
+    assert (caught.value.status, caught.value.retry_after_s) == (status, 7)
+
+
 @on_both_backends()
 async def test_call_names_the_fields_that_are_wrong() -> None:
     """An invalid request says what is wrong with which field."""

@@ -37,6 +37,7 @@ def refusal(status: int, slug: str, retry_after_s: float | None = None) -> Probl
         (refusal(429, "too-many-streams"), True, False),
         (refusal(429, "too-many-attempts"), False, False),
         (UnexpectedAnswer("proxy", status=502), True, False),
+        (UnexpectedAnswer("proxy", status=429), True, False),
         (UnexpectedAnswer("nonsense", status=200), False, False),
         (refusal(500, "internal-error"), False, False),
         (refusal(409, "insufficient-resources"), False, False),
