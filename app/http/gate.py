@@ -235,9 +235,13 @@ def _take(buckets: Buckets, key: str) -> None:
 
 
 def _address(text: str) -> str:
-    """Read an address, with or without a port; raises ValueError where it is none."""
+    """Read an address, with or without a port; raises ValueError where it is none.
+
+    One of IPv4 in the form of IPv6, as a proxy that listens on both may write it, is one of IPv4.
+    """
     with_port = _WITH_PORT.fullmatch(text)
-    return str(ip_address(text if with_port is None else with_port[1] or with_port[2]))
+    address = ip_address(text if with_port is None else with_port[1] or with_port[2])
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def _limited_as(client: str, exempt: Addresses) -> str:

@@ -280,6 +280,9 @@ async def test_refused_request_with_a_whole_body_leaves_the_connection() -> None
         ("", [], ["127.0.0.1", "::1", ""]),
         ("127.0.0.0/8, ::1", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"], ["128.0.0.1"]),
         ("fe80::/10", ["fe80::1%eth0"], ["::1", "not an address", "10.0.0.1"]),
+        ("::ffff:10.0.0.1", ["10.0.0.1", "::ffff:10.0.0.1"], ["10.0.0.2", "::a00:1"]),
+        ("::ffff:10.0.0.0/104", ["10.9.9.9"], ["11.0.0.1"]),
+        ("::/0", ["::1", "2001:db8::1"], ["10.0.0.1"]),
     ],
 )
 def test_addresses_hold_what_they_say(text: str, inside: list[str], outside: list[str]) -> None:
