@@ -13,7 +13,8 @@ LINE_BYTES_MAX: Final = 256
 DATA_PER_FRAMING: Final = 16
 """How many bytes of data let the lines before the chunks be one byte longer."""
 
-_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
+# A space before an extension is allowed (RFC 9112, 7.1.1), and h11 takes none for all that.
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*|;[\t\x20-\x7e\x80-\xff]*)\r\n")
 _TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n")
 
 # Too late to say how the request is framed, or whom it is for (RFC 9110, 6.5.1).

@@ -106,10 +106,18 @@ async def test_body_in_endless_chunks_is_413() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"5\r\nhello world\r\n", b"5 5\r\n", b"-1\r\n", b"5\r\nhelloX\r\n"]
+    "body",
+    [
+        b"5\r\nhello world\r\n",
+        b"5 5\r\n",
+        b"-1\r\n",
+        b"5\r\nhelloX\r\n",
+        b"2 ;x\r\n{}\r\n0\r\n\r\n",
+        b"2\t;x=y\r\n{}\r\n0\r\n\r\n",
+    ],
 )
 async def test_chunk_that_lies_is_400(body: bytes) -> None:
-    """A chunk is as long as it says, and its lines end as they must."""
+    """A chunk is as long as it says, and its lines are such as nobody reads otherwise."""
     async with serving() as server:
         request = post("Transfer-Encoding: chunked", body=body)
         assert await refused(server, request) == "malformed-request"
