@@ -41,6 +41,13 @@ if TYPE_CHECKING:
 LOGIN_BYTES_MAX: Final = 16 * 1024
 """How long the message may be with which a client logs in."""
 
+FRAMES_MAX: Final = 64
+"""How many frames a client may send between two messages of the server.
+
+It has few to send: a login, pings, an answer to each of the server's. A flood of them would take
+the processor from everybody, for no limit of requests holds for what comes on a stream.
+"""
+
 CLOSE_S: Final = 1.0
 """How long the other side may take to answer a close."""
 
@@ -60,7 +67,15 @@ class _Slug(msgspec.Struct):
 class WebSocketStream(StreamFront):
     """One account's events on one WebSocket."""
 
-    __slots__ = ("_accepted", "_accepting", "_early", "_frames", "_login", "_login_whole")
+    __slots__ = (
+        "_accepted",
+        "_accepting",
+        "_early",
+        "_frames",
+        "_frames_left",
+        "_login",
+        "_login_whole",
+    )
 
     endpoint = WEBSOCKET
 
@@ -69,6 +84,7 @@ class WebSocketStream(StreamFront):
         self._accepting: Sequence[tuple[bytes, bytes]] = ()
         self._early = b""
         self._frames = Connection(ConnectionType.SERVER)
+        self._frames_left = FRAMES_MAX
         self._accepted = False
         # What has come of the message that logs in; None where nothing is expected.
         self._login: bytearray | None = None
@@ -122,6 +138,11 @@ class WebSocketStream(StreamFront):
         """Take frames."""
         self._frames.receive_data(data)
         for event in self._frames.events():
+            part = isinstance(event, TextMessage | BytesMessage) and not event.frame_finished
+            self._frames_left -= not part
+            if self._frames_left < 0:
+                await self._close(_POLICY, "too many frames")
+                raise StreamOver
             match event:
                 case Ping():
                     await self._send(event.response())
@@ -153,11 +174,13 @@ class WebSocketStream(StreamFront):
         if early:
             await self.take(early)
         if events:
+            self._frames_left = FRAMES_MAX
             await self.wire.send(b"".join(map(self._message, events)))
             self.streams.told(len(events))
 
     async def beat(self) -> None:
         """Send a ping."""
+        self._frames_left = FRAMES_MAX
         await self._send(Ping())
 
     async def end(self, last: WireEvent) -> None:

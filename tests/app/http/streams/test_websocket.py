@@ -12,7 +12,7 @@ from wsproto.events import CloseConnection, Ping, Pong, TextMessage
 from actors.authx.errors import InvalidToken
 from actors.authx.messages import Authorize, ListSessions
 from app.http.streams import StreamSettings
-from app.http.streams.websocket import LOGIN_BYTES_MAX
+from app.http.streams.websocket import FRAMES_MAX, LOGIN_BYTES_MAX
 from tests.app.http.harness import SETTINGS, TOKEN
 from tests.app.http.streams.harness import (
     AUTHORIZED,
@@ -172,6 +172,46 @@ async def test_ping_of_a_client_is_answered() -> None:
             await client.send(Ping(b"there?"))
         server.ledger.write()
         assert await told_ids(client, 1) == [1]
+
+
+@pytest.mark.parametrize(
+    ("headers", "frame"),
+    [
+        ((), Ping()),
+        ((), Pong()),
+        ((), TextMessage("", message_finished=False)),
+        ((AUTHORIZED,), Ping()),
+        ((AUTHORIZED,), Pong()),
+    ],
+    ids=lambda each: str(each)[:20],
+)
+async def test_flood_of_frames_is_cut_off(headers: tuple[str, ...], frame: Any) -> None:
+    """Nobody takes the processor from others by frames that mean nothing, logged in or not."""
+    async with streaming() as server:
+        client = WebSocketClient(await server.connect())
+        await client.open(PATH, *HANDSHAKE, *headers)
+        if headers:
+            assert await client.next() is not None
+        for _ in range(FRAMES_MAX + 1):
+            await client.send(frame)
+        assert await client.next() is None
+        assert client.closed == (1008, "too many frames")
+
+
+async def test_frames_of_a_client_are_counted_between_messages_of_the_server() -> None:
+    """Whoever pings now and then is never too many, however long the stream lasts."""
+    async with streaming(streams=StreamSettings(heartbeat_seconds=0.05)) as server:
+        client = await server.websocket()
+        assert await client.next() is not None
+        for number in range(1, 5):
+            for _ in range(FRAMES_MAX // 2):
+                await client.send(Ping())
+            if number % 2:
+                server.ledger.write()
+                assert await told_ids(client, 1) == [number // 2 + 1]
+            else:
+                await client.wait_pings(client.pings + 1)
+        assert client.closed is None
 
 
 async def test_answer_to_a_ping_is_no_message() -> None:
