@@ -148,7 +148,8 @@ class Works:
             for flow in store.flows:
                 room = flow.of(number, levels, is_unit=store.is_unit)
                 capacity[flow.name] = (capacity[flow.name] or 0) + room
-        return capacity
+        # What several take of the room together may be more than there is of it.
+        return {name: None if room is None else max(0, room) for name, room in capacity.items()}
 
 
 def factor_percent(produced: int, used: int, mode: Mode) -> int:

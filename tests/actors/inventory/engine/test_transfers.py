@@ -18,6 +18,8 @@ from actors.inventory.engine import (
     advance,
     credit,
     debit,
+    decode_state,
+    encode_state,
     give_back,
     grant,
     held_units,
@@ -26,6 +28,7 @@ from actors.inventory.engine import (
 from actors.inventory.errors import InsufficientResources, UnknownAsset
 from actors.inventory.ruleset.model import Overflow
 from tests.actors.inventory.engine.worlds import (
+    COLONY,
     HOUR,
     NOW,
     begin,
@@ -40,6 +43,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 POLICIES: tuple[Overflow, ...] = get_args(Overflow)
+
+CELLAR = """
+[buildings.cellar]
+cost = {}
+duration = 1
+capacity = {metal = "2000 - 1500 * level"}
+max_level = 1
+instances = 2
+"""
 
 
 def send(state: State, now_ms: int = NOW, **resources: int) -> tuple[State, Events]:
@@ -172,6 +184,33 @@ def test_held_goods_flow_in_while_consumption_lowers_the_stock() -> None:
     assert (whole(half)["metal"], held_units(half)) == (2000, {"metal": 435})
     later, _ = advance(half, world(), NOW + 2 * HOUR)
     assert (whole(later)["metal"], later.held) == (2000 - 870, {})
+
+
+def test_held_goods_where_no_room_is_left_lower_no_stock_below_nothing() -> None:
+    """Cellars that take more room than there is, and consumption: the held part is used up."""
+    rules = world(COLONY + CELLAR)
+    state, _ = grant(
+        begin(rules),
+        rules,
+        changes={"cellar:1": 1, "cellar:2": 1, "soldier": 100},
+        now_ms=NOW,
+        cause="g",
+    )
+    state, _ = credit(
+        state,
+        rules,
+        resources={"metal": 1000},
+        now_ms=NOW,
+        cause="received",
+        transfer_id="t",
+        overflow="hold",
+    )
+    assert whole(state) == {**whole(state), "metal": 500, "held:metal": 1000}
+    later, _ = advance(state, rules, NOW + 2 * HOUR)
+    assert (later.amounts["metal"], held_units(later)) == (0, {"metal": 1500 - 2 * (700 - 30)})
+    later, _ = advance(state, rules, NOW + 3 * HOUR)
+    assert (later.amounts["metal"], held_units(later)) == (0, {})
+    assert decode_state(encode_state(later), rules, ()) == later
 
 
 def test_held_goods_that_find_room_in_mid_batch_keep_the_ledger_in_time() -> None:

@@ -64,6 +64,17 @@ balance = { power = -1 }
 """
 
 
+def test_there_is_never_less_room_than_none(tmp_path: Path) -> None:
+    """Assets whose levels take room away may together take more of it than there is."""
+    text = WORLD.replace("1000 + 100.5 * level", "1000 - 400 * level").replace(
+        "instances = 2", "instances = 3\nmax_level = 2"
+    )
+    rules = load(tmp_path, text)
+    assert rules.rates({"hall:1": 2}, {}).capacity["gold"] == 200
+    assert rules.rates({"hall:1": 2, "hall:2": 1}, {}).capacity["gold"] == 0
+    assert rules.rates({"hall:1": 2, "hall:2": 1}, {"cart": 120}).capacity["gold"] == 100
+
+
 def test_rates_of_nothing_are_base_income_and_base_room(tmp_path: Path) -> None:
     """Without assets there is base income, base room, and balances that suffice."""
     text = WORLD.replace("[resources.ore]", '[resources.ore]\nbase_per_hour = "7.9 * speed"')
