@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from actors.inventory.errors import InventoryError
-from actors.inventory.messages import GetForecast, PlaceOrder
+from actors.inventory.messages import GetInventory, PlaceOrder
 from actors.storage.memory import MemoryEngine
 from actors.storage.schema import declared_tables
 from app.garbage import rare_collections
@@ -192,7 +192,7 @@ class _Game:
     async def _look(self, numbers: Sequence[int]) -> list[tuple[int, InventoryView]]:
         """See accounts as they are now."""
         asked = [
-            (number, self._stage.send(GetForecast(self._bots[number].account_id, 0)))
+            (number, self._stage.send(GetInventory(self._bots[number].account_id)))
             for number in numbers
         ]
         return [(number, await answer_to(pending)) for number, pending in asked]

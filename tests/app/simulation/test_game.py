@@ -19,8 +19,24 @@ from app.simulation.sight import Wanted
 from tests.postgres import quiet_log
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from app.simulation import Figure, Played
     from app.simulation.sight import Sight
+
+
+BARGES = """
+[resources.wood]
+start = 10000
+base_capacity = 10000
+[queues.yard]
+length = 2
+[units.barge]
+cost = { wood = 1 }
+duration = 7
+capacity = { wood = 10 }
+"""
+"""Each of a batch adds room, so that every delivery is a moment of its own."""
 
 
 async def played(ruleset: str, setup: Setup) -> Played:
@@ -112,6 +128,31 @@ async def test_play_counts_what_the_server_refuses(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("app.simulation.game.policy_named", stubborn)
     result = await played("tutorial", Setup(3, 9, "any", 1))
     assert (result.visits, result.orders, result.refusals) == (3, 0, 3)
+
+
+class Shipyard(Stubborn):
+    """A policy that orders three batches at once and comes no more."""
+
+    def orders(self, _sight: Sight, _rng: object) -> list[Wanted]:
+        """Want barges."""
+        return [Wanted("barge", 1000)] * 3
+
+
+async def test_play_follows_whatever_came_due_since_somebody_looked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What changes more often than a forecast follows is no forecast here: it has happened."""
+
+    def shipyard(_name: str, _ruleset: object) -> Shipyard:
+        return Shipyard()
+
+    monkeypatch.setattr("app.simulation.game.policy_named", shipyard)
+    file = tmp_path / "barges.toml"
+    file.write_text(BARGES, encoding="utf-8")
+    setup = Setup(2, 1, "greedy", 1, visits_per_day=100, samples=1)
+    result = await play(load_ruleset(file), setup, log=quiet_log())
+    assert last(result, "count", "barge").mean == 3000
+    assert result.refusals == 0
 
 
 async def test_play_takes_samples_at_even_distances() -> None:
