@@ -21,7 +21,10 @@ PANELS: Final[tuple[tuple[Kind, str], ...]] = (
     ("level", "level"),
     ("count", "units"),
 )
-"""What each panel shows, from top to bottom; one that has nothing to show is left out."""
+"""What each panel shows, from top to bottom; one that has nothing to show is left out.
+
+The first stays, empty, where none of them has anything.
+"""
 
 _DAY_MS: Final = 86_400_000
 _WIDTH_IN: Final = 10
@@ -47,16 +50,17 @@ def load_charts() -> None:
 def draw_chart(samples: Sequence[Sample], title: str, path: Path) -> None:
     """Draw means as lines, and from the 10th to the 90th percentile as bands, over days.
 
-    The format is that of the path's suffix. The same samples give the same picture.
+    The format is that of the path's suffix. The same samples give the same picture. The title is
+    taken as it is; where nothing is ever above zero, the panel of stocks is empty.
 
     Raises:
         ChartsMissing: the plotting library is not installed.
         OSError: the file cannot be written.
     """
     figure_class = _figure_class()
-    panels = [(label, series) for kind, label in PANELS if (series := _series(samples, kind))]
+    panels = _panels(samples)
     figure = figure_class(figsize=(_WIDTH_IN, _HEIGHT_IN * len(panels)), layout="constrained")
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)
     days = [sample.at_ms / _DAY_MS for sample in samples]
     all_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)
     for (axes,), (label, series) in zip(all_axes, panels, strict=True):
@@ -66,12 +70,20 @@ def draw_chart(samples: Sequence[Sample], title: str, path: Path) -> None:
             axes.fill_between(days, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
         axes.set_ylabel(label)
         axes.grid(visible=True, alpha=0.3)
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
+        if series:
+            axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
     all_axes[-1][0].set_xlabel("day")
     # Without its date, and with a salt of its own, an SVG is the same each time.
     metadata = {"Date": None} if path.suffix == ".svg" else None
     with import_module("matplotlib").rc_context({"svg.hashsalt": "holdfast"}):
         figure.savefig(path, metadata=metadata, dpi=120)
+
+
+def _panels(samples: Sequence[Sample]) -> list[tuple[str, dict[str, list[Figure]]]]:
+    """Give the label of each panel with the figures in it; one at least."""
+    panels = [(label, series) for kind, label in PANELS if (series := _series(samples, kind))]
+    nothing: dict[str, list[Figure]] = {}
+    return panels or [(PANELS[0][1], nothing)]
 
 
 def _series(samples: Sequence[Sample], kind: Kind) -> dict[str, list[Figure]]:

@@ -206,6 +206,25 @@ def test_chart_is_a_picture_and_always_the_same(tmp_path: Path) -> None:
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("title", ["Cash $\\frac$", "$^^$", "$ and $$"])
+def test_chart_takes_a_title_as_it_is(tmp_path: Path, title: str) -> None:
+    """What the plotting library would read as a formula is a game's name, and nothing else."""
+    pytest.importorskip("matplotlib")
+    samples = [Sample(day, (figure("stock", "wood", [day]),)) for day in (1, 2)]
+    draw_chart(samples, title, tmp_path / "x.svg")
+    assert f"<!-- {title} -->" in (tmp_path / "x.svg").read_text(encoding="utf-8")
+
+
+@pytest.mark.filterwarnings("error")
+def test_chart_of_a_game_in_which_nothing_happens_is_an_empty_one(tmp_path: Path) -> None:
+    """Rules under which nobody ever has anything are played and drawn like any other."""
+    pytest.importorskip("matplotlib")
+    samples = [Sample(day, (figure("stock", "wood", [0]),)) for day in (1, 2)]
+    draw_chart(samples, "title", tmp_path / "x.svg")
+    assert "<!-- income per hour -->" not in (tmp_path / "x.svg").read_text(encoding="utf-8")
+    assert "<!-- stock -->" in (tmp_path / "x.svg").read_text(encoding="utf-8")
+
+
 def test_chart_without_its_library_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
