@@ -143,13 +143,14 @@ def simulate(
         began = time.monotonic()
         played = _play(loaded, setup)
         seconds = time.monotonic() - began
+    _print(loaded, played, seconds)
+    with expected_failures():
         if csv_file is not None:
             with csv_file.open("w", encoding="utf-8", newline="") as file:
                 write_csv(played.samples, file)
         if chart_file is not None:
             title = f"{loaded.title}: {accounts:,} accounts, {policy}, seed {seed}"
             draw_chart(played.samples, title, chart_file)
-    _print(loaded, played, seconds)
 
 
 def _play(ruleset: Ruleset, setup: Setup) -> Played:

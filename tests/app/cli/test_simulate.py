@@ -115,6 +115,14 @@ def test_simulate_refuses_in_one_line(
     assert "Traceback" not in result.stderr
 
 
+def test_simulate_has_told_its_figures_where_a_file_cannot_be_written() -> None:
+    """What took a while to play is not lost with it."""
+    result = run("tutorial", "--csv", "no/such/folder.csv")
+    assert result.exit_code == 1
+    assert result.stdout.startswith("Homestead: 4 accounts")
+    assert result.stdout.rstrip().endswith(" s")
+
+
 def test_simulate_says_what_charts_need(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the plotting library: one line, before anything is played."""
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
