@@ -24,6 +24,10 @@ NO_KEYS: Final = frozenset({"HOLDFAST_CONFIG", "HOLDFAST_UNPACK_DIR"})
 """Variables that say where the file is, and where the one-file program unpacks itself."""
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,30}")
+_OF_SERVICE: Final = re.compile(
+    r"_SERVICE_HOST$|_SERVICE_PORT(_[A-Z0-9_]+)?$|_PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$"
+)
+_SERVICE_ADDRESS: Final = re.compile(r"(tcp|udp|sctp)://")
 _BROKEN = re.compile(r"[+-]?([0-9]{1,30}\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 
 
@@ -39,7 +43,7 @@ def read_environment(
     found: dict[str, tuple[object, str]] = {}
     members: dict[str, dict[str, object]] = {}
     for variable, text in environ.items():
-        if not _is_setting(variable, keys):
+        if not _is_setting(variable, text, keys):
             continue
         key = by_variable.get(variable)
         table, member = _split_member(variable, by_variable)
@@ -59,7 +63,7 @@ def read_environment(
 def ignored_variables(environ: Mapping[str, str]) -> list[str]:
     """Name the variables that begin like settings and are none, with what may have been meant.
 
-    They are no errors: others set such variables too, as Kubernetes does for a service of the name.
+    They are no errors: others set such variables too, as Kubernetes does for services so named.
     """
     keys = all_keys()
     by_variable = {key.variable: key for key in keys.values()}
@@ -68,17 +72,25 @@ def ignored_variables(environ: Mapping[str, str]) -> list[str]:
         for variable in sorted(environ)
         if variable.startswith(PREFIX)
         and variable not in NO_KEYS
-        and not _is_setting(variable, keys)
+        and not _is_setting(variable, environ[variable], keys)
     ]
 
 
-def _is_setting(variable: str, keys: Mapping[str, Key]) -> bool:
+def _is_setting(variable: str, text: str, keys: Mapping[str, Key]) -> bool:
     """Tell settings, also misspelt ones, from other variables that begin alike."""
-    if not variable.startswith(PREFIX):
+    if not variable.startswith(PREFIX) or _is_of_kubernetes(variable, text):
         return False
     sections = {key.section.upper() for key in keys.values()}
     rest = variable.removeprefix(PREFIX)
     return "__" in rest or rest.split("_", 1)[0] in sections
+
+
+def _is_of_kubernetes(variable: str, text: str) -> bool:
+    """Tell what Kubernetes sets for a service, perhaps one that is called like a section."""
+    if "__" in variable:
+        return False
+    is_address = _SERVICE_ADDRESS.match(text) is not None
+    return _OF_SERVICE.search(variable) is not None or (variable.endswith("_PORT") and is_address)
 
 
 def _split_member(variable: str, by_variable: Mapping[str, Key]) -> tuple[Key | None, str]:

@@ -83,6 +83,27 @@ def test_environment_leaves_other_variables_alone() -> None:
     assert load(PATH="/bin", HOLDFAST_CONFIG="x.toml", HOLDFASTER__X="1") == Config()
 
 
+OF_KUBERNETES = {
+    "HOLDFAST_DATABASE_SERVICE_HOST": "10.0.0.5",
+    "HOLDFAST_DATABASE_SERVICE_PORT": "5432",
+    "HOLDFAST_DATABASE_SERVICE_PORT_POSTGRES": "5432",
+    "HOLDFAST_DATABASE_PORT": "tcp://10.0.0.5:5432",
+    "HOLDFAST_DATABASE_PORT_5432_TCP": "tcp://10.0.0.5:5432",
+    "HOLDFAST_DATABASE_PORT_5432_TCP_PROTO": "tcp",
+    "HOLDFAST_DATABASE_PORT_5432_TCP_PORT": "5432",
+    "HOLDFAST_DATABASE_PORT_5432_TCP_ADDR": "10.0.0.5",
+    "HOLDFAST_HTTP_PORT": "tcp://[fd00::5]:8470",
+    "HOLDFAST_HTTP_PORT_8470_UDP": "udp://[fd00::5]:8470",
+}
+"""What every container gets beside services that are called holdfast-database, holdfast-http."""
+
+
+def test_environment_leaves_services_of_kubernetes_alone() -> None:
+    """A service that is called like a section does not keep the server from starting."""
+    assert load(**OF_KUBERNETES) == Config()
+    assert len(ignored_variables(OF_KUBERNETES)) == len(OF_KUBERNETES)
+
+
 @pytest.mark.parametrize(
     ("variable", "named"),
     [
