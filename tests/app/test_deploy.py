@@ -99,6 +99,17 @@ def test_wrapper_refuses_another_world(machine: Machine) -> None:
     assert machine.call("version").returncode == 1
 
 
+@pytest.mark.parametrize("secrets", ["", "HOLDFAST_DATABASE__DSN=postgresql://host/live\n"])
+@pytest.mark.parametrize("dsn", ["postgresql://host/rehearsal", ""])
+def test_wrapper_refuses_another_database(machine: Machine, secrets: str, dsn: str) -> None:
+    """A DSN of the caller's neither leads elsewhere nor is passed over for the service's."""
+    machine.install()
+    (machine.place / "etc" / "secrets.env").write_text(secrets)
+    done = machine.call("restore", "--force", "x.dump", HOLDFAST_DATABASE__DSN=dsn)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "HOLDFAST_DATABASE__DSN" in done.stderr
+
+
 def test_wrapper_needs_no_secrets(machine: Machine) -> None:
     """The file is there where there is something to keep in it."""
     machine.install()
