@@ -63,8 +63,8 @@ class Key:
         """Return ``value`` as this key's type.
 
         Raises:
-            ConfigError: it is of another type (strictly: true, 5.0 and "5" are not 5) or out of
-                range.
+            ConfigError: it is of another type (strictly: true, 5.0 and "5" are not 5), out of
+                range, or a path with a NUL in it, which no file can have.
         """
         if self.table:
             _check_members(self.path, value, source)
@@ -76,6 +76,8 @@ class Key:
             shown = "this value" if self.secret else show(value)
             problem = f"must be {expectation(self.shape)}, not {shown}"
             raise ConfigError(source, self.path, problem)
+        if self.path_kind is not None and "\0" in str(checked):
+            raise ConfigError(source, self.path, f"must be a path, not {show(value)}")
         return checked
 
 

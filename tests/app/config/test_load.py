@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.config import Config, ConfigError, load_config
+from app.config.keys import all_keys
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -133,6 +134,14 @@ def test_load_refuses_a_file_that_is_no_text(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_bytes(b"\xff\xfe\x00")
     assert refusal(file) == f"{file}: is not UTF-8 text"
+
+
+@pytest.mark.parametrize("path", [path for path, key in all_keys().items() if key.path_kind])
+def test_load_refuses_a_path_that_no_file_can_have(tmp_path: Path, path: str) -> None:
+    """A NUL, which ends names for the system, is told of with the key, before any file is met."""
+    section, _, name = path.partition(".")
+    file = write(tmp_path, f'[{section}]\n{name} = "a\\u0000b"\n')
+    assert refusal(file).startswith(f"{file}: {path}: must be a path, not ")
 
 
 def test_load_shortens_a_long_value_in_its_refusal(tmp_path: Path) -> None:
