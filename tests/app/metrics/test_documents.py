@@ -120,6 +120,17 @@ def test_page_wakes_somebody_for_a_server_that_is_gone() -> None:
     assert f'up{{job="{job}"}} == 0' in expressions()
 
 
+def test_page_wakes_somebody_for_a_server_that_ends_again_and_again() -> None:
+    """It is back before anybody asks twice, and its counters begin anew: only its start tells."""
+    [job] = re.findall(r"job_name: (\S+)", PAGE.read_text())
+    assert f'changes(process_start_time_seconds{{job="{job}"}}[15m]) > 2' in expressions()
+
+
+def test_page_wakes_somebody_when_nobody_can_log_in() -> None:
+    """A full disk may refuse sessions while all that the world writes has room yet."""
+    assert 'sum(rate(holdfast_logins_total{outcome="failed"}[5m])) > 0' in expressions()
+
+
 def test_dashboard_is_laid_out() -> None:
     """Panels have ids of their own, titles, units, and lie beside, not over, each other."""
     panels = dashboard()["panels"]
