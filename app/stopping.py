@@ -149,8 +149,14 @@ class HardLimit:
         self._timer.daemon = True
 
     def start(self) -> None:
-        """Start counting."""
-        self._timer.start()
+        """Start counting.
+
+        Where the system gives no thread for it the shutdown goes on without a limit, and says so.
+        """
+        try:
+            self._timer.start()
+        except RuntimeError as error:
+            self._log.warning("shutdown_unlimited", reason=str(error))
 
     async def start_when_asked(self, request: StopRequest) -> None:
         """Start counting when the request comes, whatever the program is doing then."""

@@ -160,6 +160,25 @@ def test_shutdown_whose_outcome_is_known_keeps_it(monkeypatch: pytest.MonkeyPatc
     assert [(entry["event"], entry["status"]) for entry in log.entries] == [("server_stopped", 0)]
 
 
+async def test_shutdown_goes_on_where_no_thread_can_be_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At the system's limit of threads the phases are not broken off for want of their limit."""
+    log, request = LogCapture(), StopRequest()
+
+    def refuse(_: threading.Thread) -> NoReturn:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    limit = HardLimit(WAIT_S, quiet_log(log))
+    request.ask("SIGTERM")
+    await limit.start_when_asked(request)
+    limit.cancel()
+    [entry] = log.entries
+    assert (entry["event"], entry["log_level"]) == ("shutdown_unlimited", "warning")
+    assert entry["reason"] == "can't start new thread"
+
+
 def test_shutdown_that_ends_in_time_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A limit that was cancelled ends nothing."""
     exits = Exits(monkeypatch)
