@@ -110,6 +110,32 @@ def test_wrapper_refuses_another_database(machine: Machine, secrets: str, dsn: s
     assert "HOLDFAST_DATABASE__DSN" in done.stderr
 
 
+def test_wrapper_reads_secrets_past_blanks_as_systemd_does(machine: Machine) -> None:
+    """Blanks around a line, and the ends of lines of another system, are no part of a value."""
+    machine.install()
+    (machine.place / "etc" / "secrets.env").write_bytes(
+        b'  HOLDFAST_WORLD__NAME=Two words \t\r\n\tHOLDFAST_LOG__LEVEL="info"  \n'
+        b"HOLDFAST_AUTH__KEY='a\\b'\r\n; HOLDFAST_HTTP__PORT=1\n"
+    )
+    done = machine.call("version")
+    assert (done.returncode, done.stderr) == (0, "")
+    told = [line for line in done.stdout.splitlines() if line.startswith("HOLDFAST_")]
+    assert [line for line in told if "STORAGE" not in line and "UNPACK" not in line] == [
+        "HOLDFAST_AUTH__KEY=a\\b",
+        "HOLDFAST_LOG__LEVEL=info",
+        "HOLDFAST_WORLD__NAME=Two words",
+    ]
+
+
+def test_wrapper_refuses_secrets_that_it_cannot_read_as_systemd_does(machine: Machine) -> None:
+    """What systemd makes of a backslash outside of single quotes is not guessed."""
+    machine.install()
+    (machine.place / "etc" / "secrets.env").write_text("HOLDFAST_DATABASE__DSN=host\\=a\n")
+    done = machine.call("version")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "secrets.env: HOLDFAST_DATABASE__DSN: " in done.stderr
+
+
 def test_wrapper_needs_no_secrets(machine: Machine) -> None:
     """The file is there where there is something to keep in it."""
     machine.install()
