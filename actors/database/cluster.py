@@ -55,6 +55,7 @@ _INITDB = (
     "--auth-host=reject",
 )
 _INITDB_TIMEOUT_S = 60.0
+_SCARCE_BYTES = 2 * 16 * 1024 * 1024  # two files of the write-ahead log
 _LOG_BYTES_MAX = 8 * 1024 * 1024
 
 
@@ -148,6 +149,18 @@ class Cluster:
         """Remove the directory of the socket where it lies outside the data directory."""
         if self.socket_dir.parent != self.data_dir:
             shutil.rmtree(self.socket_dir, ignore_errors=True)
+
+    def scarce_room(self) -> str:
+        """Tell how much of the disk is free where a start may fail for that; else nothing.
+
+        The log of a server that met a full disk may say nothing of it, for want of room.
+        """
+        try:
+            disk = os.statvfs(self.data_dir)
+        except OSError:
+            return ""
+        free = disk.f_bavail * disk.f_frsize
+        return f"; {free // 1024} KiB are free on its disk" if free < _SCARCE_BYTES else ""
 
     def open_log(self, user: ServerUser) -> int:
         """Open the server's log to append to it; a long one is set aside first (one is kept).

@@ -282,8 +282,9 @@ class EmbeddedPostgres:
             if said is not None and said != left and said.pid == process.pid and said.ready:
                 return
             if process.poll() is not None:
-                log_path = self._cluster.log_path
-                raise EmbeddedPostgresError(f"PostgreSQL did not start; {log_path} says why")
+                said_in = self._cluster.log_path
+                why = f"{said_in} says why{self._cluster.scarce_room()}"
+                raise EmbeddedPostgresError(f"PostgreSQL did not start; {why}")
             now = trio.current_time()
             if now > started + self._start_timeout_s:
                 raise EmbeddedPostgresError(

@@ -331,6 +331,23 @@ async def test_start_that_fails(data_dir: Path) -> None:
     DirectoryLock.acquire(data_dir / "holdfast.lock").release()
 
 
+async def test_start_that_fails_tells_of_a_full_disk(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL's log has no room either to say why: the line says how much there is."""
+    real = os.statvfs(data_dir)
+    full = os.statvfs_result((*real[:4], 3, *real[5:]))
+
+    def no_room(_: object) -> os.statvfs_result:
+        return full
+
+    monkeypatch.setattr(os, "statvfs", no_room)
+    server = EmbeddedPostgres(data_dir, log=quiet_log(), settings={"shared_buffers": "nonsense"})
+    told = rf"postgres\.log says why; {3 * real.f_frsize // 1024} KiB are free on its disk"
+    with pytest.raises(EmbeddedPostgresError, match=told):
+        await server.run()
+
+
 async def test_start_that_takes_too_long(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that is not ready in time is stopped; meanwhile the wait is reported."""
     monkeypatch.setattr(Cluster, "postmaster", _nothing)
