@@ -16,9 +16,11 @@ import importlib.util
 import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +29,7 @@ import trio
 
 from actors.database.dsn import socket_dsn
 from actors.database.errors import DataDirectoryError, EmbeddedPostgresError
+from actors.database.processes import cluster_processes, stop_cluster
 from actors.files import sync_directory
 
 if TYPE_CHECKING:
@@ -236,16 +239,19 @@ async def create_cluster(
     """Make the cluster: all of it or, killed in the middle, nothing that counts.
 
     It is made beside its place and moved there when complete and, unless told otherwise, safe on
-    disk. What an earlier attempt left behind is removed.
+    disk. What an earlier attempt left behind, at work or not, is ended and removed. Cancelled, it
+    ends what it has started at once.
 
     Raises:
         DataDirectoryError: the directory cannot be written to.
-        EmbeddedPostgresError: ``initdb`` failed; the message has its last line.
+        EmbeddedPostgresError: ``initdb`` failed; the message has its last line. Or one that was
+            left behind cannot be ended.
     """
     log.info("postgres_cluster_creating", path=str(cluster.path))
     unfinished = cluster.path.with_name("postgres.new")
     try:
         if unfinished.exists():
+            await _end_unfinished(unfinished)
             shutil.rmtree(unfinished)
         unfinished.mkdir(mode=0o700)
         user.own(unfinished)
@@ -256,6 +262,15 @@ async def create_cluster(
         raise DataDirectoryError(cluster.data_dir, error.strerror or str(error)) from error
 
 
+async def _end_unfinished(path: Path) -> None:
+    """End what a killed Holdfast left at work on a cluster: it would go on, or clean up, here."""
+    # Twice: it may have started another program just before it was ended.
+    for _ in range(2):
+        await stop_cluster(path, None, timeout_s=0)
+    if await trio.to_thread.run_sync(cluster_processes, path):
+        raise EmbeddedPostgresError(f"an initdb left over in {path} cannot be ended")
+
+
 async def _initdb(path: Path, user: ServerUser, *, sync: bool) -> None:
     with trio.move_on_after(_INITDB_TIMEOUT_S) as timeout:
         result = await trio.run_process(
@@ -263,9 +278,11 @@ async def _initdb(path: Path, user: ServerUser, *, sync: bool) -> None:
             capture_stdout=True,
             stderr=subprocess.STDOUT,
             check=False,
-            cwd="/",
+            # There whoever comes after a killed Holdfast finds it.
+            cwd=path,
             env=server_environment(),
             start_new_session=True,
+            deliver_cancel=_kill_session,
             **user.process_options,
         )
         if result.returncode != 0:
@@ -273,6 +290,13 @@ async def _initdb(path: Path, user: ServerUser, *, sync: bool) -> None:
             raise EmbeddedPostgresError(f"initdb failed: {lines[-1] if lines else 'silently'}")
     if timeout.cancelled_caught:
         raise EmbeddedPostgresError(f"initdb took more than {_INITDB_TIMEOUT_S:g} s")
+
+
+async def _kill_session(process: trio.Process) -> None:
+    """End a program with all that it has started; asked, it would finish what it is at first."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await trio.lowlevel.checkpoint()
 
 
 def binary(name: str) -> Path:

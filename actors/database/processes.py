@@ -1,7 +1,7 @@
 """The PostgreSQL processes of one cluster: found by where they run, stopped within a deadline.
 
-A server process works in its cluster's directory. A pid in a file may belong to somebody else by
-now; a process called ``postgres`` in that directory does not.
+A server process works in its cluster's directory, and so does the ``initdb`` that makes one. A pid
+in a file may belong to somebody else by now; a process of that name in that directory does not.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 # psutil ships no annotations; the functions below end its Any.
 _psutil: Any = psutil
 
+_PROGRAMS = frozenset({"postgres", "initdb"})
 _POLL_S = 0.01
 _QUIT_S = 0.5
 _KILL_S = 0.5
 
 
 def cluster_processes(cluster: Path) -> frozenset[int]:
-    """Give the pids of the live server processes of the cluster in this directory."""
+    """Give the pids of what runs the cluster in this directory, or makes it."""
     home = str(cluster)
     return frozenset(pid for pid in _psutil.pids() if _works_in(pid, home))
 
@@ -32,7 +33,7 @@ def cluster_processes(cluster: Path) -> frozenset[int]:
 def _works_in(pid: int, home: str) -> bool:
     try:
         process = _psutil.Process(pid)
-        return bool(process.name() == "postgres" and process.cwd() == home)
+        return bool(process.name() in _PROGRAMS and process.cwd() == home)
     except (_psutil.Error, OSError):
         return False  # ended meanwhile, or another user's
 

@@ -17,6 +17,7 @@ import httpx
 import trio
 
 from actors.database.driver import Database, open_database
+from actors.database.processes import cluster_processes
 from app.config import load_config
 from app.root import run_server
 from app.stopping import HardLimit, StopRequest
@@ -233,6 +234,25 @@ async def test_signal_while_it_starts_ends_it(place: Path) -> None:
         assert server.postgres_pids() == frozenset()
         server.start()
         assert server.stop() == 0
+    finally:
+        server.end()
+
+
+async def test_kill_while_the_database_is_made(place: Path) -> None:
+    """What makes it outlives the server: the next start ends that, and makes it anew."""
+    server = Server(place, SETTINGS)
+    try:
+        server.launch()
+
+        async def making() -> bool:
+            return bool(cluster_processes(server.cluster.path.with_name("postgres.new")))
+
+        await until(making)
+        server.kill()
+        assert await making()
+        server.start()
+        assert server.stop() == 0
+        assert not await making()
     finally:
         server.end()
 

@@ -9,7 +9,9 @@ import tempfile
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
 import pytest
+import trio
 
 from actors.database import cluster as module
 from actors.database.cluster import Cluster, Postmaster, binary, create_cluster
@@ -18,6 +20,9 @@ from actors.database.server_user import ServerUser
 from tests.play_root import owner_of, play_root
 from tests.postgres import quiet_log
 
+WAIT_S = 10.0
+ASKED_S = 3.0
+"""What Trio leaves a process to end by itself is longer."""
 ME = ServerUser("me", os.geteuid(), os.getegid(), switch=False)
 
 
@@ -244,6 +249,39 @@ async def test_create_cluster_with_a_hanging_initdb(
     monkeypatch.setattr(module, "_INITDB_TIMEOUT_S", 0.1)
     with pytest.raises(EmbeddedPostgresError, match=r"more than 0\.1 s"):
         await create_cluster(Cluster(tmp_path), ME, log=quiet_log())
+
+
+async def test_create_cluster_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that it has started is ended at once: a stop does not wait for what nobody will use."""
+    heedless = "trap '' TERM; sleep 60 & echo $! > half; mv half started; wait"
+    _replace_initdb(monkeypatch, tmp_path, heedless)
+    cluster = Cluster(tmp_path)
+    started = cluster.path.with_name("postgres.new") / "started"
+
+    async def create() -> None:
+        await create_cluster(cluster, ME, log=quiet_log())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(create)
+        with trio.fail_after(WAIT_S):
+            while not started.exists():  # noqa: ASYNC110 - the other is a process
+                await trio.sleep(0.01)
+        began = trio.current_time()
+        nursery.cancel_scope.cancel()
+    assert trio.current_time() - began < ASKED_S
+    child = int(started.read_text())
+    with trio.fail_after(WAIT_S):
+        while _runs(child):  # noqa: ASYNC110 - nobody here waits for it
+            await trio.sleep(0.01)
+    assert not cluster.path.exists()
+
+
+def _runs(pid: int) -> bool:
+    """Tell whether a process is there and has not ended."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 async def test_create_cluster_where_nothing_can_be_written(tmp_path: Path) -> None:
