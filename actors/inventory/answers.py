@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
 
 from actors.inventory.courier import COURIER_KEY
 from actors.inventory.errors import InventoryError
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 # Every answer has its own type; the gateway of each message says which.
 Answer = tuple["Reply[Any] | None", object]
 Wanted = tuple["Reply[Any]", LookUp]
+
+_SLICE: Final = 500
+"""How many rows are shown in one go: a page of the largest, about a millisecond of work."""
 
 
 def give(answers: Sequence[Answer], bus: Bus) -> list[Wanted]:
@@ -40,26 +46,31 @@ def give(answers: Sequence[Answer], bus: Bus) -> list[Wanted]:
 async def look_up(wanted: Sequence[Wanted], storage: StorageClient) -> None:
     """Give the answers that are in the tables; a failure of Storage is the answer to all.
 
+    Many clients of one account may each have asked for a large page: I/O may come in between.
     Cancellation leaves what is not answered yet without an answer.
     """
     while wanted:
         reads = [read for _, asked in wanted for read in asked.reads]
         try:
-            rows = await storage.read(*reads)
+            rows = deque(await storage.read(*reads))
         except (BusError, StorageError) as error:
             for reply, _ in wanted:
                 reply.fail(error)
             return
-        position = 0
+        shown = 0
         further: list[Wanted] = []
         for reply, asked in wanted:
-            end = position + len(asked.reads)
-            answer = asked.finish(rows[position:end])
+            # Taken out, so that they are not all freed together.
+            found = [rows.popleft() for _ in asked.reads]
+            answer = asked.finish(found)
             if isinstance(answer, LookUp):
                 further.append((reply, answer))
             else:
                 _send(reply, answer)
-            position = end
+            shown += sum(map(len, found))
+            if shown >= _SLICE:
+                shown = 0
+                await trio.lowlevel.checkpoint()
         wanted = further
 
 
