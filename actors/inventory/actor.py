@@ -192,9 +192,7 @@ class Inventory:
             except Conflict as conflict:
                 self._drop_state()
                 await self._look_transfers_up(messages)
-                self._shared.log.warning(
-                    "inventory_changed_elsewhere", account=state.account_id, table=conflict.table
-                )
+                self._changed_elsewhere(conflict)
                 unresolved = conflict
             else:
                 self._keep(work)
@@ -203,6 +201,10 @@ class Inventory:
             if attempt == _TRIES:
                 raise unresolved
         raise AssertionError  # pragma: no cover - the last try returns or raises
+
+    def _changed_elsewhere(self, error: Conflict | Duplicate) -> None:
+        account = self._resident.account_id
+        self._shared.log.warning("inventory_changed_elsewhere", account=account, table=error.table)
 
     def _apply_all(self, state: State, messages: Sequence[Message]) -> tuple[Work, list[Answer]]:
         work = Work(state, self._version, self._frozen_ms, self._context)
@@ -231,6 +233,27 @@ class Inventory:
     # ------------------------------------------------------------- reading what is stored
 
     async def _load(self) -> State:
+        """Read what is stored, and bring it up to date; what changes meanwhile is read anew.
+
+        Raises: as `_carry_out`.
+        """
+        state = await self._read()
+        for attempt in range(1, _TRIES + 1):
+            if self._shared.rulebook.is_current(state.ruleset, state.at_ms):
+                break
+            try:
+                state = await self._bring_up_to_date(state)
+            except (Conflict, Duplicate) as error:
+                # A unit that was given up as unknown has taken effect, or the account is gone.
+                self._changed_elsewhere(error)
+                if attempt == _TRIES:
+                    raise
+                state = await self._read()
+        self._state = state
+        return state
+
+    async def _read(self) -> State:
+        """Read what is stored, and begin an account that has nothing yet."""
         account_id = self._resident.account_id
         storage, rulebook = self._shared.storage, self._shared.rulebook
         row, orders = await self._shared.loader.load(account_id)
@@ -244,9 +267,6 @@ class Inventory:
         state = decode_state(row["state"], ruleset, pending)
         self._version = row["version"]
         self._frozen_ms = row["frozen_ms"]
-        if not rulebook.is_current(state.ruleset, state.at_ms):
-            state = await self._bring_up_to_date(state)
-        self._state = state
         return state
 
     async def _bring_up_to_date(self, state: State) -> State:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+import trio.testing
 
 from actors.inventory.errors import (
     AccountGone,
@@ -23,8 +24,8 @@ from actors.inventory.errors import (
 )
 from actors.inventory.messages import Forget, GetLedger, GetOrder, ListOrders, PlaceOrder
 from actors.storage import Rejected
-from bus import ActorStopped, Overloaded
-from tests.actors.inventory.world import Tampered, World, a_world, account
+from bus import ActorStopped, Overloaded, ReplyTimeout
+from tests.actors.inventory.world import TOWN, Tampered, World, a_world, account, ruleset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -321,3 +322,22 @@ async def test_refusal_leaves_no_garbage(autojump_clock: MockClock) -> None:
             assert [refusal() for refusal in refusals] == [None] * 3
         finally:
             gc.enable()
+
+
+async def test_new_rules_after_a_commit_that_nobody_knows_of(autojump_clock: MockClock) -> None:
+    """An account that was handed over to new rules unnoticed is served, and handed over once."""
+    later = ruleset(TOWN.replace("start = 100", "start = 200"))
+    async with a_world() as world:
+        assert await world.owned(ANN) == {"wood": 100, "gold": 50}
+        engine = world.engine
+    async with a_world(engine=engine, rules=later) as world, trio.open_nursery() as nursery:
+        engine.close_gate()
+        with pytest.raises(ReplyTimeout):
+            await world.look(ANN)
+        version = engine.row("inventories", ANN)["version"]
+        nursery.start_soon(world.look, ANN)
+        await trio.testing.wait_all_tasks_blocked()
+        engine.open_gate()
+        await trio.testing.wait_all_tasks_blocked()
+        assert engine.row("inventories", ANN)["version"] == version + 1
+        assert world.events("actor_restarted") == []
