@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from actors.meter import Meter
+    from actors.storage.operations import Row
     from actors.storage.tables import Table
     from actors.tracing import Tracer
     from bus import Message, Reply, Subscription
@@ -41,6 +42,8 @@ _QUIET_TURNS = 2
 """What is sent in one turn is here in the next, or in that after it."""
 _TAKEN_MAX = 32
 """Messages taken in one turn: checking them takes well under a millisecond."""
+_ANSWERED_MAX = 500
+"""Rows that are given to their askers in one turn: each has work to do with its own next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,11 +323,7 @@ class Storage:
             return self._unexpired(batch)
         absence.end()
         self._meter.read(len(batch), trio.current_time() - begun)
-        position = 0
-        for item in batch:
-            end = position + len(item.body.reads)
-            item.answer(rows[position:end])
-            position = end
+        await _hand_out(batch, rows)
         return []
 
     async def _some(self, waiting: deque[_Pending[W]], came: trio.lowlevel.ParkingLot) -> bool:
@@ -354,6 +353,20 @@ class Storage:
 
 def _first(waiting: deque[_Pending[W]], most: int) -> list[_Pending[W]]:
     return [waiting.popleft() for _ in range(min(most, len(waiting)))]
+
+
+async def _hand_out(batch: Sequence[_Pending[Query]], rows: Sequence[list[Row]]) -> None:
+    """Give each its answer; all that wake in one turn keep I/O waiting until the last is done."""
+    position = given = 0
+    for item in batch:
+        end = position + len(item.body.reads)
+        answer = rows[position:end]
+        item.answer(answer)
+        position = end
+        given += sum(map(len, answer))
+        if given >= _ANSWERED_MAX:
+            given = 0
+            await trio.lowlevel.checkpoint()
 
 
 def _away() -> Overloaded:
