@@ -45,6 +45,8 @@ COURIER_KEY: Final = "transfers"
 
 _RESCAN_S: Final = 5.0
 _PAGE: Final = 500
+_SLICE: Final = 32
+"""How many transfers begin to be carried in one go: then I/O may come in."""
 _RETRY_S: Final = 0.1
 _RETRY_MAX_S: Final = 5.0
 _RECEIVERS_MIN: Final = 8
@@ -146,13 +148,15 @@ class Courier:
         Those that fail again and again so hide nobody who comes after them.
         """
         rows = await self._on_their_way(last)
-        for transfer in map(records.transfer_from_row, rows):
+        for number, transfer in enumerate(map(records.transfer_from_row, rows), start=1):
             if len(self._waiting) >= self._picked_up_max:
                 return last
             last = transfer.id
             if last not in self._waiting:
                 # It may have arrived while the rows were on their way here.
                 self._take(nursery, transfer, self._picked_up_max, known=True)
+            if number % _SLICE == 0:
+                await trio.lowlevel.checkpoint()
         return last if len(rows) == _PAGE else ""
 
     async def _on_their_way(self, last: str) -> Sequence[Row]:

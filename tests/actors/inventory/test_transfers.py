@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from actors.inventory import InventoriesSettings
+from actors.inventory import InventoriesSettings, records
 from actors.inventory.errors import (
     IdempotencyKeyReused,
     InsufficientResources,
@@ -23,6 +24,7 @@ from actors.inventory.errors import (
 from actors.inventory.messages import (
     Freeze,
     GetTransfer,
+    Grant,
     ListTransfers,
     ReceiveTransfer,
     SendTransfer,
@@ -30,6 +32,7 @@ from actors.inventory.messages import (
 )
 from bus import ActorStopped, BusError, ReplyTimeout
 from tests.actors.inventory.world import TOWN, Tampered, World, a_world, account, ruleset
+from tests.actors.storage.support import counting_steps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from actors.storage.errors import StorageError
 
 ANN, BEN = account(1), account(2)
+LEFT_OVER = 120
 
 
 class SlowToDeliver(Tampered):
@@ -435,6 +439,36 @@ async def test_transfer_is_found_by_both_sides_alone(autojump_clock: MockClock) 
             with pytest.raises(UnknownTransfer) as refusal:
                 await world.ask(GetTransfer(who, transfer_id))
             assert refusal.value.transfer_id == transfer_id
+
+
+async def test_transfers_left_over_are_taken_up_in_slices(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """However many a start finds on their way, I/O comes in between."""
+    receivers = [account(100 + number) for number in range(LEFT_OVER)]
+    async with a_world(transfers_in_flight_max=1) as world, trio.open_nursery() as nursery:
+        await world.ask(Grant(ANN, {"gold": LEFT_OVER}, "for a test", "operator", "grant", b"f"))
+        for number, receiver in enumerate(receivers):
+            nursery.start_soon(_send_or_leave, world, receiver, f"left-{number}")
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    engine, read = world.engine, records.transfer_from_row
+    with counting_steps() as taken:
+
+        def counted(row: Row) -> TransferRecord:
+            taken.add()
+            return read(row)
+
+        monkeypatch.setattr(records, "transfer_from_row", counted)
+        async with a_world(engine=engine) as world:
+            await trio.sleep(10)
+    assert {row["state"] for row in engine.rows("transfers")} == {"delivered"}
+    assert 0 < taken.largest <= LEFT_OVER // 3
+
+
+async def _send_or_leave(world: World, receiver: str, key: str) -> None:
+    with suppress(BusError):
+        await _send(world, ANN, receiver, key)
 
 
 async def _send(world: World, sender: str, receiver: str, key: str) -> None:
