@@ -21,7 +21,9 @@ from actors.inventory.handlers import carry_out, look
 from actors.inventory.handlers_transfers import DAY_MS
 from actors.inventory.messages import (
     Forget,
+    GetForecast,
     Grant,
+    ListOrders,
     PlaceOrder,
     ReceiveTransfer,
     SendTransfer,
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
     from actors.tracing import Tracer
 
 _BATCH_MAX = 64
+_LOOKED_MAX = 64
+"""Pending orders that are played through, or shown, in one go: about a millisecond of work."""
 _KEYS_KEPT = 32
 _TRIES = 3
 
@@ -170,10 +174,10 @@ class Inventory:
             state = self._state or await self._load()
             if self._sent_is_limited:
                 await self._recall_sent(messages)
-            work, answers = self._apply_all(state, messages)
+            work, answers = await self._apply_all(state, messages)
             # What is refused now may have been done long ago: then that is the answer.
             if work.refused_keys and await self._look_refused_up(work.refused_keys):
-                work, answers = self._apply_all(state, messages)
+                work, answers = await self._apply_all(state, messages)
             if not work.changed:
                 if attempt > 1:
                     # It was done meanwhile, perhaps by a unit that was given up as unknown.
@@ -206,9 +210,21 @@ class Inventory:
         account = self._resident.account_id
         self._shared.log.warning("inventory_changed_elsewhere", account=account, table=error.table)
 
-    def _apply_all(self, state: State, messages: Sequence[Message]) -> tuple[Work, list[Answer]]:
+    async def _apply_all(
+        self, state: State, messages: Sequence[Message]
+    ) -> tuple[Work, list[Answer]]:
         work = Work(state, self._version, self._frozen_ms, self._context)
-        return work, [_apply(work, message) for message in messages]
+        answers: list[Answer] = []
+        looked = 0
+        for message in messages:
+            answers.append(_apply(work, message))
+            if isinstance(message.body, GetForecast | ListOrders):
+                looked += len(work.state.orders)
+            if looked >= _LOOKED_MAX:
+                looked = 0
+                # Nobody else has this work: it goes on as if there had been no pause.
+                await trio.lowlevel.checkpoint()
+        return work, answers
 
     def _keep(self, work: Work) -> None:
         """Take over what is durable now."""

@@ -6,22 +6,25 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from actors.inventory import records
-from actors.inventory.messages import GetLedger, Grant
-from tests.actors.inventory.world import World, a_world, account
+from actors.inventory import handlers, records
+from actors.inventory.messages import GetForecast, GetLedger, Grant
+from tests.actors.inventory.world import TOWN, World, a_world, account, ruleset
 from tests.actors.storage.support import counting_steps
 
 if TYPE_CHECKING:
     import pytest
     from trio.testing import MockClock
 
-    from actors.inventory.views import LedgerEntry, LedgerPage
+    from actors.inventory.views import InventoryView, LedgerEntry, LedgerPage
 
 ANN = account(1)
 ENTRIES = 200
 CLIENTS = 64
 SHOWN_MAX = 1000
 """Of one turn: less than two pages of the largest there are."""
+PENDING = 30
+FORECASTS_MAX = 4
+"""Of so many pending orders, in one turn."""
 
 
 async def grant(world: World, number: int) -> None:
@@ -55,3 +58,26 @@ async def test_pages_for_many_clients_do_not_hold_up_the_loop(
                     nursery.start_soon(read)
     assert [len(page.entries) for page in pages] == [ENTRIES] * CLIENTS
     assert 0 < shown.largest < SHOWN_MAX
+
+
+async def test_forecasts_for_many_clients_do_not_hold_up_the_loop(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """However many play through what is pending of an account, I/O comes in between."""
+    rules = ruleset(TOWN.replace("length = 2", f"length = {PENDING}"))
+    async with a_world(rules=rules) as world:
+        await world.ask(Grant(ANN, {"gold": 5 * PENDING}, "for a test", "operator", "g", b"f"))
+        for _ in range(PENDING):
+            await world.order(ANN, "cart", 1)
+        with counting_steps() as made:
+            make = handlers.forecast
+
+            def counted(*state: Any, **moment: Any) -> InventoryView:
+                made.add()
+                return make(*state, **moment)
+
+            monkeypatch.setattr(handlers, "forecast", counted)
+            async with trio.open_nursery() as nursery:
+                for _ in range(CLIENTS):
+                    nursery.start_soon(world.ask, GetForecast(ANN, 3600))
+    assert 0 < made.largest <= FORECASTS_MAX
