@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from actors.tracing import Tracer
 
 _BATCH_MAX = 64
+_LOOKS = (GetForecast, ListOrders)
 _LOOKED_MAX = 64
 """Pending orders that are played through, or shown, in one go: about a millisecond of work."""
 _KEYS_KEPT = 32
@@ -218,7 +219,7 @@ class Inventory:
         looked = 0
         for message in messages:
             answers.append(_apply(work, message))
-            if isinstance(message.body, GetForecast | ListOrders):
+            if isinstance(message.body, _LOOKS):
                 looked += len(work.state.orders)
             if looked >= _LOOKED_MAX:
                 looked = 0
