@@ -125,8 +125,6 @@ class EventStream:
             except Unauthorized:
                 self._ended = True
             except HoldfastError as failure:
-                if self._wire is not None and self._wire.lasted:
-                    self._failures = 0
                 await self._hang_up()
                 await self._pause(failure)
         event = self._waiting.popleft()
@@ -135,6 +133,8 @@ class EventStream:
 
     async def _receive(self) -> None:
         """Wait for a piece of the stream and take its events."""
+        if self._wire is not None and self._wire.interrupted:
+            await self._hang_up()
         if self._wire is None:
             self._wire = await self._connect()
         for message in await self._wire.read(self._silence_s):
@@ -198,6 +198,8 @@ class EventStream:
     async def _hang_up(self) -> None:
         wire, self._wire = self._wire, None
         if wire is not None:
+            if wire.lasted:
+                self._failures = 0
             await wire.aclose()
 
 
@@ -210,6 +212,8 @@ class _Wire:
         self._parser = Parser()
         self._opened_at = anyio.current_time()
         self._brought = False
+        self.interrupted = False
+        """Whether a read was cancelled, which is the end of it, and no failure of the server's."""
 
     @property
     def lasted(self) -> bool:
@@ -229,6 +233,9 @@ class _Wire:
                 piece = await anext(self._pieces)
         except (StopAsyncIteration, httpx.HTTPError, httpx.StreamError):
             raise NoAnswer("the event stream was cut off", sent=True) from None
+        except anyio.get_cancelled_exc_class():
+            self.interrupted = True
+            raise
         if piece is None:
             raise DeadlineExceeded(f"the event stream was silent for {silence_s:g} s")
         self._brought = True

@@ -199,7 +199,7 @@ class Work:
     def remember(self, key: str, fingerprint: bytes, answer: Answered) -> None:
         """Keep an idempotency key with its first answer, in the same unit as its effect."""
         record = self.new_keys[key] = KeyRecord(fingerprint, answer)
-        self.store(records.key_operation(self.account_id, key, record, self.now_ms))
+        self.store(records.key_operation(self.account_id, key, record, self.world_ms))
 
     def operations(self) -> list[Operation]:
         """Give the unit that makes all of it durable."""

@@ -55,8 +55,14 @@ class Prunable:
         return (_DELETE if remove else _COUNT).format(table=self.table, old=old)
 
 
-KEYS: Final = Prunable("idempotency", "at_ms < $1")
-"""Idempotency keys by when they were used first: a command that comes again is a new one then."""
+KEYS: Final = Prunable(
+    "idempotency",
+    "at_ms < $1 and coalesce((response #>> '{grant,at_ms}')::bigint, at_ms) < $1",
+)
+"""Idempotency keys by when they were used first: a command that comes again is a new one then.
+
+The key of a grant to an account that stood still may have the moment at which that stopped.
+"""
 
 ORDERS: Final = Prunable(
     "orders",
@@ -65,7 +71,7 @@ ORDERS: Final = Prunable(
     and greatest(placed_ms, coalesce(finishes_ms, placed_ms)) < $1
     """,
 )
-"""Orders that are over, by the last moment that they name."""
+"""Orders that are over, by the last moment that they name: of a cancelled one when it was placed."""
 
 
 async def prune(

@@ -29,7 +29,10 @@ _DAYS = click.IntRange(min=1, max=100_000)
     "--keys", type=_DAYS, metavar="DAYS", help="Remove keys first used more than DAYS days ago."
 )
 @click.option(
-    "--orders", type=_DAYS, metavar="DAYS", help="Remove orders over for more than DAYS days."
+    "--orders",
+    type=_DAYS,
+    metavar="DAYS",
+    help="Remove orders finished more than DAYS days ago, and cancelled ones placed before that.",
 )
 @click.option("--dry-run", is_flag=True, help="Count them only, and change nothing.")
 @config_option

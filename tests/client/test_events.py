@@ -207,6 +207,55 @@ async def test_events_that_are_cut_off_at_once_are_not_asked_for_without_end() -
     assert len(script.requests) < 1_000
 
 
+@pytest.mark.parametrize("poll_s", [0.3, 0.9, 2.0])
+@on_both_backends()
+async def test_events_may_be_looked_for_now_and_then(poll_s: float) -> None:
+    """A read that is cancelled is no failure of the server's, however often, nor loses anything."""
+
+    async def quiet(_: httpx.Request) -> httpx.Response:
+        return stream(BEAT, None)
+
+    script = Script(LOGIN, stream(event(1), None), *[quiet] * 999, stream(event(2), None))
+    async with client(script) as opened:
+        session = await opened.log_in("ann", "password")
+        async with session.events() as events:
+            told: list[int] = []
+            for _ in range(1_002):
+                with anyio.move_on_after(poll_s):
+                    told.append((await anext(events)).id)
+    assert told == [1, 2]
+
+
+class _Beating(httpx.AsyncByteStream):
+    """Ten minutes of heartbeats, then the end of the token's life."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for _ in range(40):
+            await anyio.sleep(15)
+            yield BEAT
+        yield end("token-expired")
+
+
+@on_both_backends()
+async def test_events_have_all_their_patience_after_a_connection_that_lasted() -> None:
+    """A failure of long ago does not count, also where nothing but its token ended the stream."""
+
+    async def quiet(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers=TYPE, stream=_Beating())
+
+    script = Script(
+        LOGIN,
+        stream(event(1)),
+        quiet,
+        httpx.Response(200, json=tokens(2)),
+        problem(503, "unavailable"),
+        stream(event(2), None),
+    )
+    async with client(script) as opened:
+        session = await opened.log_in("ann", "password")
+        assert await read(session, 2) == [1, 2]
+
+
 @on_both_backends()
 async def test_events_that_are_cut_off_again_and_again_go_on_for_ever() -> None:
     """A proxy that ends what is silent for a while is no server that stays away."""

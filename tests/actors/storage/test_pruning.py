@@ -79,6 +79,18 @@ async def test_keys_go_by_when_they_were_used_first(connection: Connection) -> N
     assert await do(connection, "select min(at_ms) from idempotency") == EDGE_MS
 
 
+@pytest.mark.parametrize(("granted_ms", "stays"), [(EDGE_MS - 1, 0), (EDGE_MS, 1)])
+async def test_keys_of_grants_go_by_the_grant(
+    connection: Connection, granted_ms: int, stays: int
+) -> None:
+    """Earlier ones bear the moment at which the account was suspended."""
+    await do(connection, FILL_KEYS, 0, 0, 1)
+    sql = "update idempotency set response = jsonb_build_object('grant', $1::text::jsonb)"
+    await do(connection, sql, f'{{"at_ms": {granted_ms}}}')
+    assert await prune(connection, KEYS, DAYS) == 1 - stays
+    assert await count(connection, KEYS) == stays
+
+
 @pytest.mark.parametrize("piece_blocks", [1, 7, 100_000])
 async def test_pieces_add_up(connection: Connection, piece_blocks: int) -> None:
     """However large they are, no old row is passed over, and the progress comes to its end."""

@@ -11,7 +11,7 @@ import trio
 from click.testing import CliRunner, Result
 
 from actors.database.driver import open_database
-from actors.inventory.messages import PlaceOrder
+from actors.inventory.messages import Freeze, Grant, PlaceOrder
 from actors.inventory.ruleset import load_ruleset
 from actors.storage.postgres import PostgresEngine
 from actors.storage.pruning import DAY_MS
@@ -119,6 +119,30 @@ def test_what_is_old_goes_and_the_rest_holds(dsn: str) -> None:
     assert (young.replayed, young.order.level) == (True, 1)
     assert (old.replayed, old.order.level) == (False, 2)
     assert CliRunner().invoke(main, ["ledger", "verify"]).exit_code == 0
+
+
+def test_a_grant_to_an_account_that_stands_still_is_as_young_as_it_is(dsn: str) -> None:
+    """Its key stays: the moment at which the account was suspended is long ago, and not its own."""
+    grant = Grant(ANN, {"wood": 5}, "a gift", "operator", "gift", b"f")
+
+    async def granted() -> Any:
+        async with stage_at(dsn, NOW_MS) as stage:
+            await answer_to(stage.send(Freeze(ANN)))
+        async with stage_at(dsn, NOW_MS + 40 * DAY_MS) as stage:
+            return await answer_to(stage.send(grant))
+
+    async def move_on(session: Session) -> None:
+        await session.execute("update world set now_ms = now_ms + $1", 40 * DAY_MS)
+
+    async def used(session: Session) -> Any:
+        return await session.fetchval("select at_ms from idempotency where key = 'gift'")
+
+    trio.run(granted)
+    assert trio.run(run_script, dsn, used) == NOW_MS + 40 * DAY_MS
+    trio.run(run_script, dsn, move_on)
+    assert prune("--keys", "30").exit_code == 0
+    assert trio.run(counted, dsn) == (1, 2)
+    assert trio.run(granted).replayed
 
 
 def test_each_of_both_goes_alone(dsn: str) -> None:
