@@ -127,13 +127,46 @@ def test_wrapper_reads_secrets_past_blanks_as_systemd_does(machine: Machine) -> 
     ]
 
 
-def test_wrapper_refuses_secrets_that_it_cannot_read_as_systemd_does(machine: Machine) -> None:
-    """What systemd makes of a backslash outside of single quotes is not guessed."""
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("HOLDFAST_WORLD__NAME=a='b'", "a='b'"),
+        ('HOLDFAST_WORLD__NAME=a="b"', 'a="b"'),
+        ("HOLDFAST_WORLD__NAME=it's", "it's"),
+        ("HOLDFAST_WORLD__NAME= a b", "a b"),
+        ('HOLDFAST_WORLD__NAME =\t"a b"', "a b"),
+        ("HOLDFAST_WORLD__NAME='say \"a\"'", 'say "a"'),
+        ('HOLDFAST_WORLD__NAME="it\'s"', "it's"),
+        ("HOLDFAST_WORLD__NAME=' a '", " a "),
+        ("HOLDFAST_WORLD__NAME=''", ""),
+        ("HOLDFAST_WORLD__NAME=", ""),
+    ],
+)
+def test_wrapper_takes_quotes_and_blanks_where_systemd_does(
+    machine: Machine, line: str, value: str
+) -> None:
+    """Around a whole value they are none of it; within one they are."""
     machine.install()
-    (machine.place / "etc" / "secrets.env").write_text("HOLDFAST_DATABASE__DSN=host\\=a\n")
+    (machine.place / "etc" / "secrets.env").write_text(f"{line}\n")
+    done = machine.call("version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"HOLDFAST_WORLD__NAME={value}" in done.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["host\\=a", '"a\\b"', '"a', "'a", "'a'b", "'a' 'b'", '"a" "b"', "'", '"a"b"'],
+)
+def test_wrapper_refuses_secrets_that_it_cannot_read_as_systemd_does(
+    machine: Machine, value: str
+) -> None:
+    """What systemd makes of a backslash, or of quotes around a part of a value, is not guessed."""
+    machine.install()
+    (machine.place / "etc" / "secrets.env").write_text(f"HOLDFAST_DATABASE__DSN={value}\nb'\n")
     done = machine.call("version")
     assert (done.returncode, done.stdout) == (1, "")
-    assert "secrets.env: HOLDFAST_DATABASE__DSN: " in done.stderr
+    assert done.stderr.startswith("holdfast-world: secrets.env: HOLDFAST_DATABASE__DSN: put ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_wrapper_needs_no_secrets(machine: Machine) -> None:
