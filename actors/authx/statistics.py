@@ -19,7 +19,7 @@ class LoginStatistics:
 
     ``accepted``: a session was opened. ``refused``: unknown user, wrong password or a suspended
     account. ``throttled``: too many attempts. ``overloaded``: too many wait for a thread that
-    hashes. ``failed``: the database was away or failed.
+    hashes, in all or from one address. ``failed``: the database was away or failed.
     """
 
     accepted: int

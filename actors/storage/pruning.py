@@ -71,7 +71,7 @@ ORDERS: Final = Prunable(
     and greatest(placed_ms, coalesce(finishes_ms, placed_ms)) < $1
     """,
 )
-"""Orders that are over, by the last moment that they name: of a cancelled one when it was placed."""
+"""Orders that are over, by the last moment that they name; a cancelled one has only its first."""
 
 
 async def prune(

@@ -53,7 +53,7 @@ def prune(keys: int | None, orders: int | None, config_file: Path | None, *, dry
         raise click.UsageError("say what to remove: --keys DAYS, --orders DAYS, or both")
     with expected_failures():
         config = read_config(config_file)
-        with working("reaching the database") as progress:
+        with working("counting" if dry_run else "removing") as progress:
             run_interruptible(lambda: _prune(config, chosen, progress, remove=not dry_run))
 
 

@@ -240,7 +240,8 @@ _KINDS = (
         "too-many-streams",
         HTTPStatus.TOO_MANY_REQUESTS,
         "Too many event streams",
-        "The account has as many event streams open as it may: close one, then open another.",
+        "The account, or the address that it comes from through a proxy, has as many event streams"
+        " open as it may: close one, then open another.",
     ),
     ProblemKind(
         "headers-too-large",

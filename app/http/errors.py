@@ -17,7 +17,7 @@
     ├── UnsupportedMediaType      415
     ├── UpgradeRequired           426: the path speaks WebSocket alone
     ├── InvalidRequest            422 (errors: field and message of what was found)
-    ├── TooManyStreams            429: the account has as many streams open as it may
+    ├── TooManyStreams            429: the account or the address has as many streams as it may
     ├── TooManyRequests           429 (retry_after_s): the account or the address asks too often
     ├── HeadersTooLarge           431
     ├── NotImplementedByServer    501: a transfer coding that this server does not know
@@ -111,10 +111,10 @@ class UpgradeRequired(HttpError):
 
 
 class TooManyStreams(HttpError):
-    """The account has as many event streams open as it may."""
+    """An account, or an address behind a proxy, has as many event streams open as it may."""
 
-    def __init__(self, streams_max: int) -> None:
-        super().__init__(f"an account may have {streams_max} event streams open")
+    def __init__(self, streams_max: int, whose: str = "an account") -> None:
+        super().__init__(f"{whose} may have {streams_max} event streams open")
 
 
 class TooManyRequests(HttpError):

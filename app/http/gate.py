@@ -17,7 +17,7 @@ import trio
 
 from app.http.bodies import BodyRoom
 from app.http.buckets import Buckets
-from app.http.errors import TooManyConnections, TooManyInHand, TooManyRequests
+from app.http.errors import TooManyInHand, TooManyRequests, TooManyStreams
 from app.http.settings import HttpSettings
 
 if TYPE_CHECKING:
@@ -172,13 +172,13 @@ class Gate:
         Of an address that connects by itself there are never more than it may have connections.
 
         Raises:
-            TooManyConnections: there are as many of one address, which a proxy passes on, as it
+            TooManyStreams: there are as many of one address, which a proxy passes on, as it
                 may have connections; then it is not counted.
         """
         key = "" if client in self._proxies else self.limited_as(client)
         if key:
             if self._streams[key] >= self._streams_max:
-                raise TooManyConnections
+                raise TooManyStreams(self._streams_max, "one address")
             self._streams[key] += 1
         return key
 

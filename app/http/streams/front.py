@@ -151,11 +151,11 @@ class StreamFront(ABC):
         self.wire.watch(self._ring)
         gate = self.streams.gate
         gate.arrive(self._trail.client)
+        if await self._was_preflight():
+            return
         counted_as = gate.begin_stream(self._trail.client)
         try:
             admission = await self._admit()
-            if admission is None:
-                return
             with self.streams.following(
                 admission.identity, admission.token, admission.after
             ) as follower:
@@ -170,15 +170,19 @@ class StreamFront(ABC):
         finally:
             gate.end_stream(counted_as)
 
-    async def _admit(self) -> Admission | None:
-        """Check the request; None where it asked what it may ask, and was answered."""
+    async def _was_preflight(self) -> bool:
+        """Tell whether the request only asked what it may ask, and was answered."""
+        request = cast("StreamRequest", self._request)
+        preflight = self.streams.policy.preflight(request.method, request.headers)
+        if preflight is None:
+            self.check_form(request)
+            return False
+        await self._answer(preflight)
+        return True
+
+    async def _admit(self) -> Admission:
         # The request's headers are not kept for as long as the stream is.
         request, self._request = cast("StreamRequest", self._request), None
-        preflight = self.streams.policy.preflight(request.method, request.headers)
-        if preflight is not None:
-            await self._answer(preflight)
-            return None
-        self.check_form(request)
         return await self.admit(request)
 
     async def _tell_first(self, follower: Follower) -> None:

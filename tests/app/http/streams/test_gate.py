@@ -157,8 +157,10 @@ async def test_one_player_behind_a_proxy_takes_no_more_than_an_address_may(
         held = [await opened(server, path, *headers, one) for _ in range(2)]
         assert [each.status for each in held] in ([200] * 2, [101] * 2)
         refused = await opened(server, path, *headers, one)
-        assert (refused.status, refused.headers["retry-after"]) == (503, "1")
-        assert (await refused.body())["type"] == "/problems/overloaded"
+        assert (refused.status, refused.headers["retry-after"]) == (429, "1")
+        told = await refused.body()
+        assert told["type"] == "/problems/too-many-streams"
+        assert told["detail"] == "one address may have 2 event streams open"
         for _ in range(2):
             assert (await opened(server, path, *headers, other)).status == held[0].status
         # The proxy's own, which say of nobody whose they are, are many players'.
@@ -198,18 +200,41 @@ async def test_answers_of_streams_say_what_every_answer_says(
         assert "access-control-allow-origin" not in other.headers
 
 
+async def preflight(server: Streaming, path: str, site: str, *headers: str) -> int:
+    """Ask as a browser does before it asks for a stream; give the status of the answer."""
+    client = SseClient(await server.connect())
+    head = [f"OPTIONS {path} HTTP/1.1", "Host: x", f"Origin: {site}", *headers]
+    asking = "Access-Control-Request-Method: GET\r\n\r\n"
+    await client.stream.send_all(("\r\n".join(head) + "\r\n" + asking).encode())
+    await client.read_head()
+    return client.status
+
+
+@pytest.mark.parametrize("path", ["/v1/events", "/v1/events/ws"])
+async def test_browser_may_ask_first_where_there_is_room_for_no_more(
+    settings: HttpSettings, path: str
+) -> None:
+    """A preflight is no stream: what follows it tells what is the matter."""
+    proxied = replace(
+        settings,
+        cors_origins=frozenset({SITE}),
+        connections_per_address_max=1,
+        trusted_proxies=Addresses.parse("127.0.0.1"),
+    )
+    player = "X-Forwarded-For: 192.0.2.1"
+    async with streaming(settings=proxied) as server:
+        assert (await opened(server, "/v1/events", AUTHORIZED, player)).status == 200
+        assert (await opened(server, "/v1/events", AUTHORIZED, player)).status == 429
+        assert await preflight(server, path, SITE, player) == 204
+
+
 @pytest.mark.parametrize("path", ["/v1/events", "/v1/events/ws"])
 async def test_browser_that_asks_first_is_told(settings: HttpSettings, path: str) -> None:
     """A preflight is answered for streams too, by nobody behind the edge; not to any site."""
     shared = replace(settings, cors_origins=frozenset({SITE}))
     async with streaming(settings=shared) as server:
         for site, status in ((SITE, 204), ("https://evil.example", 405)):
-            client = SseClient(await server.connect())
-            head = f"OPTIONS {path} HTTP/1.1\r\nHost: x\r\nOrigin: {site}\r\n"
-            asking = "Access-Control-Request-Method: GET\r\n\r\n"
-            await client.stream.send_all((head + asking).encode())
-            await client.read_head()
-            assert client.status == status
+            assert await preflight(server, path, site) == status
         assert server.world.asked == []
 
 
@@ -223,14 +248,7 @@ async def test_preflights_for_streams_are_limited(settings: HttpSettings, path: 
         burst_per_address=BURST,
     )
     async with streaming(settings=limited) as server:
-        statuses: list[int] = []
-        for _ in range(BURST + 1):
-            client = SseClient(await server.connect())
-            head = f"OPTIONS {path} HTTP/1.1\r\nHost: x\r\nOrigin: {SITE}\r\n"
-            asking = "Access-Control-Request-Method: GET\r\n\r\n"
-            await client.stream.send_all((head + asking).encode())
-            await client.read_head()
-            statuses.append(client.status)
+        statuses = [await preflight(server, path, SITE) for _ in range(BURST + 1)]
         assert statuses == [204] * BURST + [429]
 
 
