@@ -23,6 +23,7 @@ from actors.database.cluster import Cluster
 from actors.database.driver import Database, open_database
 from actors.database.embedded import EmbeddedPostgres
 from actors.database.errors import ConnectionLost
+from actors.database.pooling import check_pooling
 from actors.storage import StorageClient
 from actors.supervisor import Supervisor
 from app import settings
@@ -301,6 +302,8 @@ class _Program:
         self, root: trio.Nursery, supervisor: Supervisor, bus: Bus
     ) -> Listening:
         engine = self._assembly.engine()
+        if self._postgres is None:
+            await check_pooling(self._database)
         # The server lock first: whoever does not hold it changes nothing, not even the schema.
         await engine.open()
         renamed = await prepare_database(

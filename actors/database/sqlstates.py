@@ -40,6 +40,10 @@ bring what runs at once into an order; a deadlock; no disk or memory is left; ot
 the system beneath the server fails."""
 
 
+_NOT_PREPARED_HERE: Final = frozenset({"26000", "42P05"})
+"""A prepared statement is gone, or is there, of which its session knows otherwise."""
+
+
 def error_of(sqlstate: str, message: str, *, constraint: str | None) -> DatabaseError:
     """Give the error that a code of the server's stands for."""
     if sqlstate.startswith(_LOST):
@@ -49,4 +53,6 @@ def error_of(sqlstate: str, message: str, *, constraint: str | None) -> Database
     violation = _VIOLATIONS.get(sqlstate)
     if violation is not None:
         return violation(message, constraint=constraint or "")
+    if sqlstate in _NOT_PREPARED_HERE:
+        message = f"{message} (does the DSN lead to a pooler in transaction mode?)"
     return StatementError(message, sqlstate=sqlstate)

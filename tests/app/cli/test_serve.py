@@ -17,9 +17,11 @@ import pytest
 import trio
 
 from actors.database.dsn import describe_dsn
+from actors.database.migrate import seen_versions
 from app.cli.serve import announce
 from app.root import Listening
 from tests.app.cli.support import TIMEOUT_S, command, environment, run, running_server
+from tests.postgres import run_script
 
 if TYPE_CHECKING:
     from tests.postgres import PostgresServer
@@ -202,6 +204,23 @@ def test_serve_refuses_a_database_that_is_served(tmp_path: Path, postgres: Postg
         assert done.status == 1
         assert "another Holdfast server" in done.complaint
         assert server.process.poll() is None
+
+
+def test_serve_refuses_a_pooler_before_it_does_anything(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
+    """On one of transaction mode a lock would be taken by nobody, and stay."""
+    dsn = postgres.create_database(migrated=False)
+    (tmp_path / "sitecustomize.py").write_text(
+        "from actors.database import errors, pooling\n"
+        "async def refuse(*_):\n"
+        "    raise errors.DatabaseUnavailable('it is a pooler')\n"
+        "pooling.check_own_session = refuse\n"
+    )
+    place = os.pathsep.join([str(tmp_path), str(Path.cwd())])
+    done = run("serve", "--port", "0", cwd=tmp_path, HOLDFAST_DATABASE__DSN=dsn, PYTHONPATH=place)
+    assert (done.status, done.complaint) == (1, "holdfast: it is a pooler")
+    assert trio.run(run_script, dsn, seen_versions) == ()
 
 
 def test_serve_refuses_a_ruleset_with_an_unknown_resource(tmp_path: Path) -> None:
