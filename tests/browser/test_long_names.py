@@ -1,8 +1,9 @@
-"""Names as long and as wide as they may be fit every view of a phone."""
+"""Names as long and as wide as they may be, of players and in rules, fit every view."""
 
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from tests.e2e.server import Server
 
 NAME_LENGTH_MAX = 32
+WIDE = Path(__file__).parent / "wide.toml"
 
 STICKING_OUT = """() => [...document.querySelectorAll('body *')]
     .filter((node) => !node.closest('.sr, .scroll, .level-table'))
@@ -82,3 +84,30 @@ def test_long_name_fits_the_console(
     expect(first).to_contain_text(name)
     check(visitor, f"long-name-{size}-console-audit")
     assert theirs.status_of("/v1/inventory") == 401
+
+
+@pytest.mark.parametrize("size", ["phone", "desktop"])
+def test_long_words_of_the_rules_fit(
+    world: Callable[[str], Server], visit: Callable[..., Visitor], size: str
+) -> None:
+    """Titles of rules are broken where they must be, and leave the buttons beside them in reach."""
+    server = world(str(WIDE))
+    visitor = visit(server.url, size=size)
+    check(visitor, f"wide-{size}-gate")
+    visitor.sign_up()
+    for orders in (1, 2):
+        visitor.order("mill")
+        expect(visitor.page.locator(".order")).to_have_count(orders)
+    for section in ("Buildings", "Transfers", "Ledger"):
+        visitor.open(section)
+        check(visitor, f"wide-{size}-{section.lower()}")
+    cancel = visitor.page.locator(".order-actions button")
+    cancel.last.click()
+    check(visitor, f"wide-{size}-cancel")
+    visitor.page.get_by_role("button", name="Yes, cancel").click()
+    expect(cancel).to_have_count(1)
+    operator = Operator(visit(f"{server.url}/console", size=size))
+    operator.enter(make_operator(server))
+    operator.visitor.open("Rules")
+    expect(operator.visitor.page.get_by_label("Asset", exact=True)).to_be_attached()
+    check(operator.visitor, f"wide-{size}-rules")
