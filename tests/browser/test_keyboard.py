@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
 
-from tests.browser.visitor import PASSWORD
+from tests.browser.visitor import PASSWORD, TIMEOUT_MS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +22,7 @@ NAME_OF_FOCUS = """() => {
     return [node.getAttribute('aria-label') || node.id || node.textContent.trim(), visible];
 }"""
 STEPS_MAX = 40
+REPEATS = 12
 
 
 def tab_to(page: Page, wanted: str) -> None:
@@ -69,6 +70,45 @@ def test_page_can_be_played_by_keyboard(
     tab_to(page, "Ledger")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1, name="Ledger")).to_be_focused()
+
+
+def hold_enter(page: Page) -> None:
+    """Hold Enter for as long as it takes a keyboard to repeat it some times."""
+    for _ in range(REPEATS):
+        page.keyboard.down("Enter")
+        page.wait_for_timeout(50)
+    page.keyboard.up("Enter")
+
+
+def test_enter_that_is_held_presses_once(server: Server, visit: Callable[..., Visitor]) -> None:
+    """One order is placed; what asks first is not confirmed; one password is tried."""
+    visitor = visit(server.url)
+    visitor.refusals.add(401)
+    visitor.sign_up()
+    page = visitor.page
+    sent: list[str] = []
+    page.on("request", lambda request: request.method == "GET" or sent.append(request.method))
+    visitor.card("storehouse").locator("button.primary[data-ready]").focus()
+    hold_enter(page)
+    cancel = page.get_by_role("button", name="Cancel Storehouse, level 1")
+    expect(cancel).to_be_visible()
+    assert sent == ["POST"]
+
+    cancel.focus()
+    sent.clear()
+    hold_enter(page)
+    expect(page.get_by_role("button", name="Yes, cancel")).to_be_focused()
+    assert sent == []
+
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("radio", name="Sign in").check(force=True)
+    page.fill("#username", visitor.name)
+    page.fill("#password", f"not {PASSWORD}")
+    sent.clear()
+    hold_enter(page)
+    alert = page.get_by_role("alert")
+    expect(alert).to_have_text("Unknown name or wrong password.", timeout=TIMEOUT_MS)
+    assert sent == ["POST"]
 
 
 def test_skip_link_leads_to_the_content(

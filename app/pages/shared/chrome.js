@@ -10,8 +10,12 @@ const LIVE = {
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const byId = (id) => document.getElementById(id);
 
-/** Make the header work. */
+/** Make the header work, and have a key that is held press once. */
 export function dressHeader() {
+  // Repeated, Enter would order again, confirm what it has only asked for, and try a password on and on.
+  document.addEventListener("keydown", (event) => {
+    if (event.repeat && event.key === "Enter") event.preventDefault();
+  });
   byId("theme").addEventListener("click", () => {
     const next = byId("theme").getAttribute("aria-pressed") === "true" ? "light" : "dark";
     document.documentElement.dataset.theme = next;
