@@ -360,9 +360,12 @@ def test_audit_log_is_read_page_by_page(
     rows = page.locator(".audit tbody tr")
     expect(rows).to_have_count(1)
     expect(rows.first).to_contain_text(reasons[1])
-    page.get_by_role("button", name="Show older entries").click()
+    page.get_by_role("button", name="Show older entries").dblclick()
     expect(rows).to_have_count(2)
     expect(rows.last).to_contain_text(reasons[0])
+    with page.expect_response("**/v1/admin/audit?*"):
+        page.get_by_role("button", name="Reload").dblclick()
+    expect(rows).to_have_count(1)
 
 
 def test_events_are_followed_paused_and_filtered(operator: Operator, server: Server) -> None:

@@ -27,11 +27,16 @@ export function audit(context) {
   const about = h("p", { class: "hint" }, "Everything that operators did, here or on the command line. Nobody can change or remove an entry.");
   const node = h("div", { class: "panel" }, h("div", { class: "panel-head" }, about, again), empty, table, alert, older);
   let next = null;
+  let reading = new AbortController();
 
+  /** Read a page; one that was asked for before is called off, so that none is shown twice. */
   async function read(before) {
+    reading.abort();
+    reading = new AbortController();
+    const { signal } = reading;
     try {
       const asked = new URLSearchParams({ limit: PAGE, ...(before ? { before } : {}) });
-      const page = await call("GET", `/v1/admin/audit?${asked}`);
+      const page = await call("GET", `/v1/admin/audit?${asked}`, { signal });
       if (!before) body.replaceChildren();
       body.append(...page.entries.map((entry) => line(context, entry)));
       next = page.next;
@@ -39,11 +44,11 @@ export function audit(context) {
       empty.hidden = body.children.length > 0;
       setText(alert, "");
     } catch (error) {
-      setText(alert, explain(error));
+      if (!signal.aborted) setText(alert, explain(error));
     }
   }
 
-  return { node, update: () => read(null) };
+  return { node, update: () => read(null), stop: () => reading.abort() };
 }
 
 function line(context, entry) {
