@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.operator import make_one_time_operator
+from tests.browser.visitor import PASSWORD
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from playwright.sync_api import Route
+    from playwright.sync_api import Page, Route
 
     from tests.browser.visitor import Visitor
     from tests.e2e.server import Server
@@ -42,6 +45,57 @@ def test_refused_sign_in_is_told_at_the_form(
     page.click("form.entry button[type=submit]")
     expect(page.get_by_role("alert")).to_have_text("Unknown name or wrong password.")
     visitor.check("refused-password")
+
+
+BUSY = {"type": "/problems/overloaded", "title": "Busy", "status": 503}
+"""What a server says that has too much to do."""
+
+
+def refuse_once(page: Page, path: str) -> None:
+    """Have the next request of this path refused, for the server is busy."""
+    page.route(f"**{path}", lambda route: route.fulfill(status=503, json=BUSY), times=1)
+
+
+def test_account_that_was_made_is_not_made_again(
+    server: Server, visit: Callable[..., Visitor]
+) -> None:
+    """A busy server that refuses what follows the registration is asked for that alone again."""
+    visitor = visit(server.url)
+    visitor.refusals.add(503)
+    page = visitor.page
+    refuse_once(page, "/v1/sessions")
+    refuse_once(page, "/v1/inventory")
+    page.fill("#username", visitor.name)
+    page.fill("#password", PASSWORD)
+    page.click("form.entry button[type=submit]")
+    alert = page.get_by_role("alert")
+    expect(alert).to_have_text("The server is busy. Please try again in a moment.")
+    expect(page.get_by_role("radio", name="Sign in")).to_be_checked()
+    page.click("form.entry button[type=submit]")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator(".game")).to_be_visible()
+
+
+@pytest.mark.parametrize(("path", "next_"), [("", "inventory"), ("/console", "ruleset")])
+def test_one_time_password_is_changed_once(
+    server: Server, visit: Callable[..., Visitor], path: str, next_: str
+) -> None:
+    """A busy server that refuses what follows the change is asked for that alone again."""
+    name, password = make_one_time_operator(server)
+    visitor = visit(server.url + path)
+    visitor.refusals.add(503)
+    page = visitor.page
+    if not path:
+        page.get_by_role("radio", name="Sign in").check(force=True)
+    page.fill("#username", name)
+    page.fill("#password", password)
+    page.click("form.entry button[type=submit]")
+    page.fill("#current_password", password)
+    page.fill("#new_password", PASSWORD)
+    refuse_once(page, f"/v1/{next_}")
+    page.locator("form button[type=submit]").click()
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("navigation", name="Sections")).to_be_visible()
 
 
 def test_length_of_a_password_is_told_by_the_server_alone(

@@ -30,7 +30,16 @@ async function entered() {
     await signOut().catch(() => {});
     showEntry(`${who.username} is no operator's account. Ask an operator for one, or play at the start page.`);
   } else if (who.must_change_password) showNewPassword();
-  else await showConsole();
+  else await tryConsole();
+}
+
+/** Open the console. Where that fails it is tried again, and nobody has to sign in anew. */
+async function tryConsole() {
+  try {
+    await showConsole();
+  } catch (error) {
+    fail(error);
+  }
 }
 
 /** A password that somebody else chose holds for nothing but choosing another. */
@@ -38,7 +47,7 @@ function showNewPassword() {
   document.title = "Choose a password · Holdfast console";
   const heading = h("h1", { tabindex: "-1" }, "Choose your own password");
   const words = "The password you signed in with works only once. The console opens as soon as you have one of your own.";
-  const form = passwordForm({ heading, words, action: "Change and open the console", changed: showConsole, wide: true });
+  const form = passwordForm({ heading, words, action: "Change and open the console", changed: tryConsole, wide: true });
   main.replaceChildren(h("div", { class: "alone" }, form.node));
   form.focus();
 }
@@ -55,12 +64,18 @@ async function begin() {
     if (kept === "live") await entered();
     else if (kept === "none") showEntry();
   } catch (error) {
-    // The session ended meanwhile, and signing in is there already.
-    if (error instanceof SignedOut) return;
-    showWho("");
-    const again = h("button", { type: "button", class: "primary", onclick: begin }, "Try again");
-    main.replaceChildren(h("div", { class: "boot" }, h("p", { role: "alert" }, explain(error)), again));
+    fail(error);
   }
+}
+
+function fail(error) {
+  // The session ended meanwhile, and signing in is there already.
+  if (error instanceof SignedOut) return;
+  open?.stop();
+  open = null;
+  showWho("");
+  const again = h("button", { type: "button", class: "primary", onclick: begin }, "Try again");
+  main.replaceChildren(h("div", { class: "boot" }, h("p", { role: "alert" }, explain(error)), again));
 }
 
 document.getElementById("sign-out").addEventListener("click", async () => {

@@ -5,8 +5,8 @@ import { h, plural, s, setAttr, setText, token } from "../shared/dom.js";
 import { field, passwordField, submit } from "../shared/forms.js";
 
 const MODES = {
-  up: { tab: "Create account", action: "Create account and begin", password: "new-password", enter: signUp },
-  in: { tab: "Sign in", action: "Sign in", password: "current-password", enter: signIn },
+  up: { tab: "Create account", action: "Create account and begin", password: "new-password" },
+  in: { tab: "Sign in", action: "Sign in", password: "current-password" },
 };
 
 /** Make the page for whoever is not signed in; `entered` is called with a session. */
@@ -90,7 +90,16 @@ function form(message, entered, start) {
   }
 
   async function task() {
-    await MODES[mode].enter(name.input.value.trim(), password.input.value);
+    const who = [name.input.value.trim(), password.input.value];
+    const made = mode === "up";
+    if (made) await signUp(...who);
+    try {
+      await signIn(...who);
+    } catch (error) {
+      // The account is there by now: the next attempt is to sign in to it.
+      if (made) turn("in");
+      throw error;
+    }
     await entered();
   }
 

@@ -23,8 +23,17 @@ function showGate(message = "", back = message !== "") {
   callOff();
   showWho("");
   document.title = `${world.name} · ${ruleset.title}`;
-  main.replaceChildren(gate(world, ruleset, { message, mode: back ? "in" : "up", entered: showGame }));
+  main.replaceChildren(gate(world, ruleset, { message, mode: back ? "in" : "up", entered }));
   if (back) byId("username").focus();
+}
+
+/** With a session: into the game. Where that fails it is tried again, and nobody has to sign in anew. */
+async function entered() {
+  try {
+    await showGame();
+  } catch (error) {
+    fail(error);
+  }
 }
 
 async function showGame() {
@@ -41,7 +50,7 @@ async function showGame() {
 function showNewPassword() {
   const heading = h("h1", { tabindex: "-1" }, "Choose your own password");
   const words = "The password you signed in with was made for you, and works only once.";
-  const form = passwordForm({ heading, words, action: "Change and begin", changed: showGame, wide: true });
+  const form = passwordForm({ heading, words, action: "Change and begin", changed: entered, wide: true });
   main.replaceChildren(h("div", { class: "alone" }, form.node));
   form.focus();
 }
@@ -56,7 +65,7 @@ function left(message) {
 async function enter() {
   try {
     const kept = await resume();
-    if (kept === "live") await showGame();
+    if (kept === "live") await entered();
     else if (kept === "none") showGate();
   } catch (error) {
     fail(error);
@@ -66,6 +75,8 @@ async function enter() {
 function fail(error) {
   // The session ended meanwhile, and signing in is there already.
   if (error instanceof SignedOut) return;
+  game?.stop();
+  game = null;
   const again = h("button", { type: "button", class: "primary", onclick: open }, "Try again");
   const words = h("p", { role: "alert" }, explain(error, { ruleset }));
   main.replaceChildren(h("div", { class: "boot" }, words, again));

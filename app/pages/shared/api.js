@@ -199,9 +199,9 @@ async function deliver(path, body, key) {
 
 // --- the session ---------------------------------------------------------------------------
 
+/** Make an account, which can be signed in to then. */
 export async function signUp(name, password) {
   await ask("POST", "/v1/accounts", { body: { username: name, password } });
-  await signIn(name, password);
 }
 
 export async function signIn(name, password) {
@@ -252,7 +252,7 @@ async function learnName() {
 export async function changePassword(current, next) {
   const body = { current_password: current, new_password: next };
   await call("PUT", "/v1/accounts/me/password", { body });
-  await learnName();
+  if (session) session.account = { ...session.account, must_change_password: false };
 }
 
 /** Erase this account and everything it owns, for good. */
