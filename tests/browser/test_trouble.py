@@ -154,6 +154,23 @@ def test_refused_transfer_is_told_at_its_field(visitor: Visitor) -> None:
     expect(visitor.page.get_by_label("To", exact=True)).to_be_focused()
 
 
+@pytest.mark.parametrize("typed", ["1.9", "-3", "1e"])
+def test_amount_that_cannot_be_sent_is_told(visitor: Visitor, typed: str) -> None:
+    """Nothing is sent where one amount is no whole number: neither another amount, nor the rest."""
+    page = visitor.page
+    visitor.open("Transfers")
+    sent: list[str] = []
+    page.on("request", lambda request: request.method == "GET" or sent.append(request.url))
+    page.get_by_label("To", exact=True).fill("somebody")
+    page.get_by_label("Stone").fill("1")
+    page.get_by_label("Wood").press_sequentially(typed)
+    page.get_by_role("button", name="Send", exact=True).click()
+    alert = page.locator("form .refusal[role=alert]")
+    expect(alert).to_have_text("Wood: only whole numbers can be sent.")
+    expect(page.get_by_label("Wood")).to_be_focused()
+    assert sent == []
+
+
 def test_transfer_arrives_on_the_other_page(
     visitor: Visitor, visit: Callable[..., Visitor], world: Callable[[str], Server]
 ) -> None:

@@ -108,6 +108,13 @@ function sendForm({ model, refresh }, { known, sent }) {
     refuseName(body.to ? "" : "Whom shall it go to?");
     setText(alert, "");
     if (!body.to) return;
+    // What is no number at all has no value, and would be left out.
+    const wrong = goods.find(({ input }) => !input.validity.valid);
+    if (wrong) {
+      setText(alert, `${model.title(wrong.name)}: only whole numbers can be sent.`);
+      wrong.input.focus();
+      return;
+    }
     if (Object.keys(body.resources).length === 0) {
       setText(alert, "Choose how much of what to send.");
       goods[0].input.focus();
@@ -117,7 +124,7 @@ function sendForm({ model, refresh }, { known, sent }) {
   }
 
   function filled() {
-    const resources = Object.fromEntries(goods.map(({ name, input }) => [name, Math.floor(Number(input.value))]).filter(([, n]) => n > 0));
+    const resources = Object.fromEntries(goods.map(({ name, input }) => [name, Number(input.value)]).filter(([, n]) => n > 0));
     return { to: to.value.trim(), resources, note: note.value };
   }
 
