@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import trio
 
 from actors.inventory import handlers, records
-from actors.inventory.messages import GetForecast, GetLedger, Grant
+from actors.inventory.messages import GetForecast, GetLedger, Grant, ListOrders
 from tests.actors.inventory.world import TOWN, World, a_world, account, ruleset
 from tests.actors.storage.support import counting_steps
 
 if TYPE_CHECKING:
-    import pytest
     from trio.testing import MockClock
 
-    from actors.inventory.views import InventoryView, LedgerEntry, LedgerPage
+    from actors.inventory.views import LedgerEntry, LedgerPage
 
 ANN = account(1)
 ENTRIES = 200
@@ -23,7 +23,7 @@ CLIENTS = 64
 SHOWN_MAX = 1000
 """Of one turn: less than two pages of the largest there are."""
 PENDING = 30
-FORECASTS_MAX = 4
+LOOKS_MAX = 4
 """Of so many pending orders, in one turn."""
 
 
@@ -60,24 +60,35 @@ async def test_pages_for_many_clients_do_not_hold_up_the_loop(
     assert 0 < shown.largest < SHOWN_MAX
 
 
-async def test_forecasts_for_many_clients_do_not_hold_up_the_loop(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+@pytest.mark.parametrize(
+    ("asked", "made_by", "most"),
+    [
+        (GetForecast(ANN, 3600), "forecast", LOOKS_MAX),
+        (ListOrders(ANN), "order_view", LOOKS_MAX * PENDING),
+    ],
+)
+async def test_looks_of_many_clients_do_not_hold_up_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: MockClock,
+    asked: GetForecast | ListOrders,
+    made_by: str,
+    most: int,
 ) -> None:
-    """However many play through what is pending of an account, I/O comes in between."""
+    """However many play through, or are shown, what is pending of an account, I/O comes between."""
     rules = ruleset(TOWN.replace("length = 2", f"length = {PENDING}"))
     async with a_world(rules=rules) as world:
         await world.ask(Grant(ANN, {"gold": 5 * PENDING}, "for a test", "operator", "g", b"f"))
         for _ in range(PENDING):
             await world.order(ANN, "cart", 1)
         with counting_steps() as made:
-            make = handlers.forecast
+            make = getattr(handlers, made_by)
 
-            def counted(*state: Any, **moment: Any) -> InventoryView:
+            def counted(*given: Any, **named: Any) -> Any:
                 made.add()
-                return make(*state, **moment)
+                return make(*given, **named)
 
-            monkeypatch.setattr(handlers, "forecast", counted)
+            monkeypatch.setattr(handlers, made_by, counted)
             async with trio.open_nursery() as nursery:
                 for _ in range(CLIENTS):
-                    nursery.start_soon(world.ask, GetForecast(ANN, 3600))
-    assert 0 < made.largest <= FORECASTS_MAX
+                    nursery.start_soon(world.ask, asked)
+    assert 0 < made.largest <= most
