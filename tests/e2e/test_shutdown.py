@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -38,7 +39,6 @@ from tests.postgres import frozen, quiet_log
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-    from pathlib import Path
 
     import pytest
 
@@ -241,20 +241,39 @@ async def test_signal_while_it_starts_ends_it(place: Path) -> None:
 async def test_kill_while_the_database_is_made(place: Path) -> None:
     """What makes it outlives the server: the next start ends that, and makes it anew."""
     server = Server(place, SETTINGS)
+    left: frozenset[int] = frozenset()
     try:
         server.launch()
+        unfinished = server.cluster.path.with_name("postgres.new")
 
-        async def making() -> bool:
-            return bool(cluster_processes(server.cluster.path.with_name("postgres.new")))
+        async def held_at_it() -> bool:
+            for pid in cluster_processes(unfinished):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+            return bool(cluster_processes(unfinished))
 
-        await until(making)
+        # Held, so that it is not done before the server is gone.
+        await until(held_at_it)
         server.kill()
-        assert await making()
+        left = cluster_processes(unfinished)
+        assert left
         server.start()
         assert server.stop() == 0
-        assert not await making()
+        assert [pid for pid in left if is_there(pid)] == []
     finally:
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         server.end()
+
+
+def is_there(pid: int) -> bool:
+    """Tell whether a process has not ended."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 @asynccontextmanager
