@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections import Counter
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 import argon2
@@ -18,6 +17,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from actors.authx.errors import InvalidPassword
 from actors.authx.settings import PASSWORD_LENGTH_CEILING
+from actors.places import Places
 from bus import Overloaded
 
 if TYPE_CHECKING:
@@ -70,8 +70,7 @@ class Passwords:
         self._newcomers_free = max(1, self._slots_free // 2)
         # A right password is no failure, which would make its address wait: without this bound who
         # logs in to a few accounts of his own again and again would keep everybody else out.
-        self._address_max = max(1, self._slots_free // ADDRESS_SHARE)
-        self._addresses: Counter[str] = Counter()
+        self._addresses = Places(max(1, self._slots_free // ADDRESS_SHARE))
         self._nobodys_hash = _unmatched_hash(settings)
 
     def check(self, password: str) -> None:
@@ -99,12 +98,10 @@ class Passwords:
         """
         if self._slots_free == 0 or (newcomer and self._newcomers_free == 0):
             raise Overloaded("as many passwords wait to be hashed as may wait")
-        if address and self._addresses[address] >= self._address_max:
+        if not self._addresses.take(address):
             raise Overloaded("as many passwords from this address wait to be hashed as may wait")
         self._slots_free -= 1
         self._newcomers_free -= newcomer
-        if address:
-            self._addresses[address] += 1
         return HashSlot(self, address, newcomer=newcomer)
 
     @property
@@ -120,10 +117,7 @@ class Passwords:
         """Return a place (called by the slot)."""
         self._slots_free += 1
         self._newcomers_free += newcomer
-        if address:
-            self._addresses[address] -= 1
-            if not self._addresses[address]:
-                del self._addresses[address]
+        self._addresses.give_back(address)
 
     async def hash_in_thread(self, password: str) -> str:
         """Do what `HashSlot.hash` promises."""

@@ -32,6 +32,7 @@ from actors.inventory.messages import (
 from actors.inventory.work import Context, Work
 from actors.storage import Conflict, Duplicate, Rejected, StorageClient
 from actors.tracing import NO_TRACER
+from actors.turns import Turns
 from bus import ActorStopped, Bus, Message, Overloaded, ReplyTimeout
 
 if TYPE_CHECKING:
@@ -216,15 +217,12 @@ class Inventory:
     ) -> tuple[Work, list[Answer]]:
         work = Work(state, self._version, self._frozen_ms, self._context)
         answers: list[Answer] = []
-        looked = 0
+        turns = Turns(_LOOKED_MAX)
         for message in messages:
             answers.append(_apply(work, message))
             if isinstance(message.body, _LOOKS):
-                looked += len(work.state.orders)
-            if looked >= _LOOKED_MAX:
-                looked = 0
                 # Nobody else has this work: it goes on as if there had been no pause.
-                await trio.lowlevel.checkpoint()
+                await turns.worked(len(work.state.orders))
         return work, answers
 
     def _keep(self, work: Work) -> None:

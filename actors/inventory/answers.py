@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-import trio
-
 from actors.inventory.courier import COURIER_KEY
 from actors.inventory.errors import InventoryError
 from actors.inventory.messages import Deliver
 from actors.inventory.work import Dispatch, LookUp
 from actors.storage import StorageError
+from actors.turns import Turns
 from bus import BusError, Message, Overloaded, Topic
 
 if TYPE_CHECKING:
@@ -49,6 +48,7 @@ async def look_up(wanted: Sequence[Wanted], storage: StorageClient) -> None:
     Many clients of one account may each have asked for a large page: I/O may come in between.
     Cancellation leaves what is not answered yet without an answer.
     """
+    turns = Turns(_SLICE)
     while wanted:
         reads = [read for _, asked in wanted for read in asked.reads]
         try:
@@ -57,7 +57,6 @@ async def look_up(wanted: Sequence[Wanted], storage: StorageClient) -> None:
             for reply, _ in wanted:
                 reply.fail(error)
             return
-        shown = 0
         further: list[Wanted] = []
         for reply, asked in wanted:
             # Taken out, so that they are not all freed together.
@@ -67,10 +66,7 @@ async def look_up(wanted: Sequence[Wanted], storage: StorageClient) -> None:
                 further.append((reply, answer))
             else:
                 _send(reply, answer)
-            shown += sum(map(len, found))
-            if shown >= _SLICE:
-                shown = 0
-                await trio.lowlevel.checkpoint()
+            await turns.worked(sum(map(len, found)))
         wanted = further
 
 

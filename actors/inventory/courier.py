@@ -11,7 +11,6 @@ places, and give theirs up when those who wait for them have given up.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -27,8 +26,10 @@ from actors.inventory.errors import (
 )
 from actors.inventory.messages import Deliver, ReceiveTransfer, TakeBackTransfer
 from actors.inventory.views import Sent, TransferRecord
+from actors.places import Places
 from actors.shutdown import Phase, Shutdown
 from actors.storage import Read, StorageClient, StorageError
+from actors.turns import Turns
 from bus import Bus, BusError, Message, Topic
 
 if TYPE_CHECKING:
@@ -72,13 +73,12 @@ class Courier:
         self._storage = storage
         self._reply_s = reply_seconds_max
         self._in_flight_max = in_flight_max
-        self._to_one_max = -(-in_flight_max // _RECEIVERS_MIN)
         # The other half is for those that are sent now.
         self._picked_up_max = -(-in_flight_max // 2)
         self._rng = rng
         self._log = log
         self._waiting: dict[str, list[tuple[Reply[Any], bool]]] = {}
-        self._receivers: Counter[str] = Counter()
+        self._receivers = Places(-(-in_flight_max // _RECEIVERS_MIN))
 
     @property
     def in_flight(self) -> int:
@@ -88,7 +88,7 @@ class Courier:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Deliver until `Phase.WORLD`; what is on its way then, the next start will deliver."""
         self._waiting.clear()
-        self._receivers.clear()
+        self._receivers = Places(self._receivers.most)
         with self._subscription.answering():
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._rescan, nursery)
@@ -125,9 +125,8 @@ class Courier:
     ) -> bool:
         """Begin to carry a transfer, if there is a place for it."""
         receiver = transfer.receiver_id
-        if len(self._waiting) >= places or self._receivers[receiver] >= self._to_one_max:
+        if len(self._waiting) >= places or not self._receivers.take(receiver):
             return False
-        self._receivers[receiver] += 1
         self._waiting[transfer.id] = []
         nursery.start_soon(self._carry, transfer, known)
         return True
@@ -148,15 +147,15 @@ class Courier:
         Those that fail again and again so hide nobody who comes after them.
         """
         rows = await self._on_their_way(last)
-        for number, transfer in enumerate(map(records.transfer_from_row, rows), start=1):
+        turns = Turns(_SLICE)
+        for transfer in map(records.transfer_from_row, rows):
             if len(self._waiting) >= self._picked_up_max:
                 return last
             last = transfer.id
             if last not in self._waiting:
                 # It may have arrived while the rows were on their way here.
                 self._take(nursery, transfer, self._picked_up_max, known=True)
-            if number % _SLICE == 0:
-                await trio.lowlevel.checkpoint()
+            await turns.worked()
         return last if len(rows) == _PAGE else ""
 
     async def _on_their_way(self, last: str) -> Sequence[Row]:
@@ -179,9 +178,7 @@ class Courier:
         settled: TransferRecord | None = None
         with trio.move_on_after(self._reply_s):
             settled = await self._persist(transfer, look_first=known)
-        self._receivers[transfer.receiver_id] -= 1
-        if not self._receivers[transfer.receiver_id]:
-            del self._receivers[transfer.receiver_id]
+        self._receivers.give_back(transfer.receiver_id)
         for reply, replayed in self._waiting.pop(transfer.id):
             if settled is None:
                 reply.close()

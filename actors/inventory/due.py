@@ -13,6 +13,7 @@ import trio
 from actors.inventory.errors import InventoryError
 from actors.inventory.messages import Settle
 from actors.storage import Read, Row, StorageClient, StorageError
+from actors.turns import Turns
 from bus import BusError, Message, ReplyTimeout, Topic
 
 if TYPE_CHECKING:
@@ -123,13 +124,13 @@ class DueAccounts:
     async def _settle_there(self, account_ids: Sequence[str]) -> int:
         """Have accounts settled by their Inventories; return how many were."""
         asked: list[tuple[str, PendingReply[None]]] = []
-        for number, account_id in enumerate(account_ids, start=1):
+        turns = Turns(_SLICE)
+        for account_id in account_ids:
             reply, pending = self._bus.open_reply()
             message = Message(Topic.TASK, Settle(account_id), account_id, reply)
             self._activation.deliver(account_id, message)
             asked.append((account_id, pending))
-            if number % _SLICE == 0:
-                await trio.lowlevel.checkpoint()
+            await turns.worked()
         return await self._count_settled(asked)
 
     async def _count_settled(self, asked: Iterable[tuple[str, PendingReply[None]]]) -> int:

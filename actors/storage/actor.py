@@ -22,6 +22,7 @@ from actors.storage.errors import Refused, StorageError
 from actors.storage.operations import Acknowledged, Query, Write
 from actors.storage.validation import Fault, read_faults, unit_faults
 from actors.tracing import NO_TRACER
+from actors.turns import Turns
 from bus import Overloaded
 
 if TYPE_CHECKING:
@@ -357,16 +358,14 @@ def _first(waiting: deque[_Pending[W]], most: int) -> list[_Pending[W]]:
 
 async def _hand_out(batch: Sequence[_Pending[Query]], rows: Sequence[list[Row]]) -> None:
     """Give each its answer; all that wake in one turn keep I/O waiting until the last is done."""
-    position = given = 0
+    position = 0
+    turns = Turns(_ANSWERED_MAX)
     for item in batch:
         end = position + len(item.body.reads)
         answer = rows[position:end]
         item.answer(answer)
         position = end
-        given += sum(map(len, answer))
-        if given >= _ANSWERED_MAX:
-            given = 0
-            await trio.lowlevel.checkpoint()
+        await turns.worked(sum(map(len, answer)))
 
 
 def _away() -> Overloaded:

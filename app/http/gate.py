@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from contextlib import contextmanager
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 
 import trio
 
+from actors.places import Places
 from app.http.bodies import BodyRoom
 from app.http.buckets import Buckets
 from app.http.errors import TooManyInHand, TooManyRequests, TooManyStreams
@@ -56,7 +57,6 @@ class Gate:
         "_once",
         "_proxies",
         "_streams",
-        "_streams_max",
         "bodies",
     )
 
@@ -80,8 +80,7 @@ class Gate:
         self._in_hand_max = settings.in_flight_max
         self.bodies = BodyRoom(settings.bodies_in_flight_max_bytes)
         # Event streams last, and behind a proxy no count of connections tells whose they are.
-        self._streams: Counter[str] = Counter()
-        self._streams_max = settings.connections_per_address_max
+        self._streams = Places(settings.connections_per_address_max)
         self._once = _Once(log)
         # What an address is limited under, so that it is read once and not with every request.
         self._known: OrderedDict[str, str] = OrderedDict()
@@ -176,18 +175,13 @@ class Gate:
                 may have connections; then it is not counted.
         """
         key = "" if client in self._proxies else self.limited_as(client)
-        if key:
-            if self._streams[key] >= self._streams_max:
-                raise TooManyStreams(self._streams_max, "one address")
-            self._streams[key] += 1
+        if not self._streams.take(key):
+            raise TooManyStreams(self._streams.most, "one address")
         return key
 
     def end_stream(self, key: str) -> None:
         """Count an event stream as over."""
-        if key:
-            self._streams[key] -= 1
-            if not self._streams[key]:
-                del self._streams[key]
+        self._streams.give_back(key)
 
     def _passed_on(self, peer: str, values: list[bytes]) -> str:
         client = peer

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gc
 import math
-from collections import Counter
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import trio
 
+from actors.places import Places
 from app.http.direct import DirectConnection, Lane
 from app.http.edge import REQUEST_ID, Edge, new_request_id
 from app.http.errors import TooManyConnections, TooManyRequests
@@ -140,8 +140,8 @@ class _Server:
         self._connections: set[Connection | DirectConnection] = set()
         # Of the connections by TLS, whether or not they have shaken hands yet.
         self._handshakes: set[trio.CancelScope] = set()
-        self._addresses: Counter[str] = Counter()
-        self._open = self._refusals = 0
+        self._addresses = Places(settings.connections_per_address_max)
+        self._refusals = 0
         self._none_left = trio.Event()
         self._told_exhausted = -math.inf
 
@@ -153,18 +153,14 @@ class _Server:
                 stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
                 await self._refuse(stream, address)
             return
-        self._addresses[limited_as] += 1
-        self._open += 1
+        self._addresses.take(limited_as)
         self._traffic.opened()
         try:
             await self._serve(sock, address)
         finally:
             self._traffic.closed()
-            self._open -= 1
-            self._addresses[limited_as] -= 1
-            if not self._addresses[limited_as]:
-                del self._addresses[limited_as]
-            if not self._open:
+            self._addresses.give_back(limited_as)
+            if not self._addresses.total:
                 self._none_left.set()
 
     def _limited_as(self, address: str) -> str:
@@ -176,7 +172,9 @@ class _Server:
 
     def _may_connect(self, limited_as: str) -> bool:
         """Whether there is room, and with TLS, whose handshake costs most, a request to spare."""
-        if not self._has_room(limited_as):
+        if self._addresses.total >= self._settings.connections_max:
+            return False
+        if not self._addresses.has_room(limited_as):
             return False
         if self._tls is not None:
             try:
@@ -184,13 +182,6 @@ class _Server:
             except TooManyRequests:
                 return False
         return True
-
-    def _has_room(self, limited_as: str) -> bool:
-        settings = self._settings
-        if self._open >= settings.connections_max:
-            return False
-        here = self._addresses.get(limited_as, 0)
-        return not limited_as or here < settings.connections_per_address_max
 
     async def _serve(self, sock: socket.socket, address: str) -> None:
         settings = self._settings
@@ -268,11 +259,11 @@ class _Server:
         for connection in tuple(self._connections):
             connection.drain()
         with trio.move_on_after(self._settings.shutdown_timeout_ms / 1000):
-            while self._open:
+            while self._addresses.total:
                 self._none_left = trio.Event()
                 await self._none_left.wait()
             return
-        self._log.warning("http_connections_aborted", connections=self._open)
+        self._log.warning("http_connections_aborted", connections=self._addresses.total)
 
     def abort(self) -> None:
         """Close every connection at once."""

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from actors.turns import Turns
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -33,14 +35,14 @@ class Readiness:
             while True:
                 await trio.lowlevel.wait_readable(self._selector.fileno())
                 watched = self._selector.get_map()
-                for number, (key, _) in enumerate(self._selector.select(0), start=1):
+                turns = Turns(_CALLED_MAX)
+                for key, _ in self._selector.select(0):
                     # In a turn before it may have been forgotten, and its number be another's.
                     if watched.get(key.fd) is key:
                         self.forget(key.fd)
                         callback: Callable[[], None] = key.data
                         callback()
-                    if number % _CALLED_MAX == 0:
-                        await trio.lowlevel.checkpoint()
+                    await turns.worked()
         finally:
             self._closed = True
             self._selector.close()

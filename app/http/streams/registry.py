@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from actors.places import Places
 from app.http.errors import TooManyStreams
 from app.http.gate import Gate
 from app.http.instruments import Instruments
@@ -63,7 +63,7 @@ class Streams:
         self.log = log
         self._gateway = gateway
         self._rng = rng
-        self._open: Counter[str] = Counter()
+        self._open = Places(settings.streams_per_account_max)
         self._opened = self._refused = self._events = 0
 
     @contextmanager
@@ -77,10 +77,9 @@ class Streams:
             ActorStopped: the server is closing down.
         """
         account_id = identity.account_id
-        if self._open[account_id] >= self.settings.streams_per_account_max:
+        if not self._open.take(account_id):
             self._refused += 1
-            raise TooManyStreams(self.settings.streams_per_account_max)
-        self._open[account_id] += 1
+            raise TooManyStreams(self._open.most)
         self._opened += 1
         try:
             with Follower(
@@ -88,9 +87,7 @@ class Streams:
             ) as follower:
                 yield follower
         finally:
-            self._open[account_id] -= 1
-            if not self._open[account_id]:
-                del self._open[account_id]
+            self._open.give_back(account_id)
 
     def told(self, events: int) -> None:
         """Count events that were sent."""
@@ -98,4 +95,4 @@ class Streams:
 
     def statistics(self) -> StreamsStatistics:
         """Tell how many streams there are and have been."""
-        return StreamsStatistics(self._open.total(), self._opened, self._refused, self._events)
+        return StreamsStatistics(self._open.total, self._opened, self._refused, self._events)
