@@ -152,6 +152,11 @@ class Gate:
         """Count a request as answered."""
         self._in_hand -= 1
 
+    @property
+    def in_hand_now(self) -> int:
+        """How many requests are counted as in hand."""
+        return self._in_hand
+
     @contextmanager
     def in_hand(self) -> Generator[None, None, None]:
         """Count a request as in hand while the context lasts.

@@ -120,6 +120,7 @@ class _Server:
         edge = served if isinstance(served, Edge) else None
         self._policy = Policy() if edge is None else edge.policy
         self._gate = Gate(settings) if edge is None else edge.gate
+        traffic.comes_through(self._gate)
         self._instruments = Instruments() if edge is None else edge.instruments
         refusals = Refusals(edge, settings)
         self._hypercorn: HypercornLane | None = None

@@ -9,6 +9,7 @@ from app.histogram import Histogram
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from app.http.gate import Gate
     from app.http.trail import Trail
 
 ANSWER_BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -26,6 +27,7 @@ class Traffic:
     """
 
     __slots__ = (
+        "_gate",
         "_latencies",
         "_requests",
         "abandonments",
@@ -37,6 +39,7 @@ class Traffic:
     def __init__(self) -> None:
         self.connections_open = self.connections_accepted = self.connections_refused = 0
         self.abandonments = 0
+        self._gate: Gate | None = None
         self._requests: dict[tuple[str, str, int], int] = {}
         self._latencies: dict[tuple[str, str], Histogram] = {}
 
@@ -49,6 +52,20 @@ class Traffic:
     def latencies(self) -> Mapping[tuple[str, str], Histogram]:
         """How many seconds it took until their answers began, by method and route."""
         return self._latencies
+
+    @property
+    def in_hand(self) -> int:
+        """How many requests are in hand now, of as many as there may be at once."""
+        return 0 if self._gate is None else self._gate.in_hand_now
+
+    @property
+    def bodies_bytes(self) -> int:
+        """How many bytes the large bodies take that are on their way and in hand now."""
+        return 0 if self._gate is None else self._gate.bodies.bytes
+
+    def comes_through(self, gate: Gate) -> None:
+        """Look at this gate for what is there now: it counts that itself."""
+        self._gate = gate
 
     def opened(self) -> None:
         """Count a connection that is served from now on."""

@@ -209,6 +209,12 @@ def _http(traffic: Traffic) -> Iterator[Metric]:
         "Requests whose client was gone, or cut off, before an answer began.",
         traffic.abandonments,
     )
+    yield gauge("holdfast_http_requests_in_hand", "Requests in hand now.", traffic.in_hand)
+    yield gauge(
+        "holdfast_http_bodies_bytes",
+        "What bodies of more than 1 KiB take now, on their way and in hand.",
+        traffic.bodies_bytes,
+    )
     yield gauge("holdfast_http_connections_open", "Connections now.", traffic.connections_open)
     yield counter(
         "holdfast_http_connections_accepted",

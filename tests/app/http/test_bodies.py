@@ -82,7 +82,7 @@ async def test_bodies_on_their_way_have_a_limit(*, chunked: bool) -> None:
         await trio.sleep(0.02)
         await third.send(bytes(1))
         check_refused(await third.read_response())
-        assert server.room.bytes == 4_000
+        assert server.room.bytes == server.traffic.bodies_bytes == 4_000
         small = await server.client.post("/v1/accounts", content=BODY, headers=JSON)
         assert small.status_code == 201
         for client in (first, second):
@@ -103,11 +103,13 @@ async def test_body_that_comes_whole_has_no_more_room_than_others() -> None:
         first, second = await server.connect(), await server.connect()
         await first.send(begun(SIZE))
         await world.wait_held()
-        assert server.room.bytes == SIZE
+        assert server.room.bytes == server.traffic.bodies_bytes == SIZE
+        assert server.traffic.in_hand == 1
         await second.send(begun(SIZE))
         check_refused(await second.read_response())
         assert await second.read_to_end() == b""
         assert (await first.read_response()).status == 504
+        assert server.traffic.in_hand == 0
         await server.wait_body_bytes(0)
         assert len(world.asked_for(Register)) == 1
 
