@@ -13,6 +13,7 @@
     ├── StatementError           any other refusal of the server (sqlstate)
     ├── SchemaTooNew             the database was written by a newer program
     ├── SchemaTooOld             the database was written by an older program, and is not upgraded
+    ├── SchemaElsewhere          the database has a world in a schema where none is looked for
     ├── SchemaMismatch           a migration in the database is not the one of this program
     ├── AlreadyServed            another server holds this database or data directory
     ├── BackupError              a backup cannot be made, read or restored; the message says why
@@ -114,6 +115,10 @@ class SchemaTooNew(DatabaseError):
 
 class SchemaTooOld(DatabaseError):
     """An older program has left this database, and who asks must not migrate it."""
+
+
+class SchemaElsewhere(DatabaseError):
+    """The database has Holdfast's tables in a schema where none are looked for; it is named."""
 
 
 class SchemaMismatch(DatabaseError):

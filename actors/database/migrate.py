@@ -13,9 +13,15 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Final
 
-from actors.database.errors import DatabaseError, SchemaMismatch, SchemaTooNew, SchemaTooOld
+from actors.database.errors import (
+    DatabaseError,
+    SchemaElsewhere,
+    SchemaMismatch,
+    SchemaTooNew,
+    SchemaTooOld,
+)
 from actors.database.locks import MIGRATION_LOCK
-from actors.database.objects import objects
+from actors.database.objects import SCHEMA, objects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +44,15 @@ create table if not exists schema_migrations (
 """
 # Programs up to schema version 5 did not record it.
 _ADD_RECORD = "alter table schema_migrations add column if not exists made text[]"
+# Others call a table schema_migrations too.
+_ELSEWHERE = """
+select n.nspname from pg_namespace as n
+where n.nspname <> $1 and 2 = (
+    select count(*) from pg_class as c where c.relnamespace = n.oid and c.relkind = 'r'
+    and c.relname in ('schema_migrations', 'ruleset_archive')
+)
+order by 1 limit 1
+"""
 _RECORD = "insert into schema_migrations (version, name, checksum, made) values ($1, $2, $3, $4)"
 
 
@@ -95,8 +110,19 @@ async def migrate(
 
 
 async def seen_versions(session: Session) -> tuple[int, ...]:
-    """Give the versions of the migrations that a database has had; none for an empty one."""
+    """Give the versions of the migrations that a database has had; none for an empty one.
+
+    Raises:
+        SchemaElsewhere: there are tables of Holdfast's, in another schema.
+    """
     if await session.fetchval("select to_regclass('schema_migrations')") is None:
+        elsewhere = await session.fetchval(_ELSEWHERE, SCHEMA)
+        if elsewhere is not None:
+            raise SchemaElsewhere(
+                f"the database has a world in its schema {elsewhere!r}, and Holdfast's is"
+                f" {SCHEMA!r}: where that is empty, drop schema {SCHEMA}; alter schema"
+                f' "{elsewhere}" rename to {SCHEMA}; brings it there'
+            )
         return ()
     rows = await session.fetch("select version from schema_migrations order by version")
     return tuple(row["version"] for row in rows)

@@ -105,6 +105,7 @@ async def upgrade(
 
     Raises:
         BackupError: the backup cannot be made; nothing was changed.
+        SchemaElsewhere: as `seen_versions`.
         SchemaTooNew, SchemaMismatch, DatabaseError: as `migrate`.
     """
     known = shipped_migrations() if migrations is None else migrations

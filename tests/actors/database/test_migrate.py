@@ -11,12 +11,13 @@ import trio
 from actors.database.driver import open_database
 from actors.database.errors import (
     CheckViolation,
+    SchemaElsewhere,
     SchemaMismatch,
     SchemaTooNew,
     StatementError,
     UniqueViolation,
 )
-from actors.database.migrate import Migration, migrate, shipped_migrations
+from actors.database.migrate import Migration, migrate, seen_versions, shipped_migrations
 from tests.postgres import quiet_log, run_script
 
 if TYPE_CHECKING:
@@ -416,3 +417,30 @@ async def test_schema_5_gives_operators_keys_of_their_own(empty_dsn: str) -> Non
     await run_script(empty_dsn, use_keys)
     assert await apply(empty_dsn, [*before, fifth]) == (5,)
     assert await run_script(empty_dsn, keys) == ["l", "operator k"]
+
+
+async def test_tables_are_in_public_whatever_the_role_prefers(empty_dsn: str) -> None:
+    """A schema of the role's own, where it would make tables first, stays empty."""
+    await run_script(empty_dsn, lambda s: s.execute("create schema authorization current_role"))
+    await apply(empty_dsn)
+    count = "select count(*) from pg_tables where schemaname = current_user"
+    assert await run_script(empty_dsn, lambda s: s.fetchval(count)) == 0
+
+
+async def test_world_in_another_schema_is_not_taken_for_none(empty_dsn: str) -> None:
+    """Where an earlier program made its tables elsewhere the refusal says what brings them here."""
+    await apply(empty_dsn)
+    away = "alter schema public rename to game; create schema public"
+    await run_script(empty_dsn, lambda session: session.execute(away))
+    with pytest.raises(SchemaElsewhere, match=r"schema 'game'.*alter schema \"game\" rename to"):
+        await run_script(empty_dsn, seen_versions)
+    back = "drop schema public; alter schema game rename to public"
+    await run_script(empty_dsn, lambda session: session.execute(back))
+    assert len(await run_script(empty_dsn, seen_versions)) == len(shipped_migrations())
+
+
+async def test_table_of_another_program_is_no_world(empty_dsn: str) -> None:
+    """Others call theirs schema_migrations too."""
+    sql = "create schema rails; create table rails.schema_migrations (version text)"
+    await run_script(empty_dsn, lambda session: session.execute(sql))
+    assert await run_script(empty_dsn, seen_versions) == ()

@@ -55,6 +55,17 @@ async def test_session_that_works_notices_that_its_client_has_gone(
     assert await settings_of(database_dsn, name, told={name: told}) == (holds,)
 
 
+@pytest.mark.parametrize(
+    ("name", "told", "holds"),
+    [("search_path", "elsewhere", "public"), ("array_nulls", "off", "on")],
+)
+async def test_session_reads_what_it_is_asked_as_it_is_meant(
+    database_dsn: str, name: str, told: str, holds: str
+) -> None:
+    """Tables are those of the schema ``public``, and NULL in an array is none of its texts."""
+    assert await settings_of(database_dsn, name, told={name: told}) == (holds,)
+
+
 async def test_session_of_a_host_that_fell_silent_ends_soon(database_dsn: str) -> None:
     """The server asks after its clients: a power cut holds the world, and a place, for a minute."""
     sql = "select count(*) from pg_settings where name like 'tcp%' and source = 'session'"
