@@ -43,6 +43,21 @@ class Crossing(Generic[T]):
             await self.done.wait()
         return self.done.is_set()
 
+    async def finish(self, *, timeout_s: float) -> bool:
+        """Wait for the end of the work, or give it up after ``timeout_s``; say whether it has come.
+
+        Who is cancelled meanwhile gives it up too.
+        """
+        ended = False
+        try:
+            with trio.move_on_after(timeout_s):
+                await self.done.wait()
+            ended = self.done.is_set()
+        finally:
+            if not ended:
+                await self.give_up()
+        return ended
+
     def result(self) -> T:
         """Give what the work returned, or raise what it raised."""
         if self.error is not None:

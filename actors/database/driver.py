@@ -9,6 +9,7 @@ connection (`Connection.terminate` needs no server), as asking a frozen server t
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import asyncpg
@@ -25,6 +26,7 @@ from actors.database.errors import (
     DatabaseUnavailable,
     StatementError,
 )
+from actors.database.hosts import Host, Hosts, NotReached
 from actors.database.server_version import check_server
 from actors.database.session import Record, Script, Session, T
 from actors.database.session_settings import set_settings
@@ -64,7 +66,7 @@ class Database:
         self, loop: Any, dsn: str, *, connect_timeout_s: float, log: FilteringBoundLogger
     ) -> None:
         self._loop = loop
-        self._dsn = dsn
+        self._dsn, self._hosts = dsn, Hosts(dsn)
         self._connect_timeout_s = connect_timeout_s
         self._log = log
         self._connections: set[Connection] = set()
@@ -78,7 +80,8 @@ class Database:
     async def connect(self, *, name: str, settings: Mapping[str, str] | None = None) -> Connection:
         """Open a connection; ``name`` shows in the server's views, ``settings`` are PostgreSQL's.
 
-        Takes at most the connect timeout and half a second; may be cancelled at any time.
+        Takes at most the connect timeout, which the hosts of the DSN share, and half a second; may
+        be cancelled at any time.
 
         Raises:
             DatabaseUnavailable: wrong DSN, no server, one that is too old, refused, no answer in
@@ -87,34 +90,28 @@ class Database:
         check_dsn(self._dsn)
         if self._loop.is_closed():
             raise self._unavailable("the database is closed")
-        server_settings = {
-            "application_name": f"holdfast {name}",
-            "timezone": "UTC",
-            **(settings or {}),
-        }
+        told = {"application_name": f"holdfast {name}", "timezone": "UTC", **(settings or {})}
         loop = WaiterLoop(self._loop)
-        crossing = Crossing(
-            self._loop,
-            lambda: _open_raw(self._dsn, server_settings, loop),
-            unwanted=lambda raw: raw.terminate(),
-        )
-        wanted = False
+        reach = partial(self._reach, told, loop)
         try:
-            with trio.move_on_after(self._connect_timeout_s):
-                await crossing.done.wait()
-            wanted = crossing.done.is_set()
-        finally:
-            if not wanted:
-                await crossing.give_up()
-        if not wanted:
-            raise self._unavailable(f"no answer within {self._connect_timeout_s:g} s")
-        try:
-            raw = crossing.result()
-        except _CONNECT_ERRORS as error:
-            raise self._unavailable(_reason(error)) from error
+            raw = await self._hosts.first(reach, timeout_s=self._connect_timeout_s)
+        except NotReached as failure:
+            raise self._unavailable(str(failure)) from failure.__cause__
         connection = Connection(loop, raw, name=name, place=describe_dsn(self._dsn), log=self._log)
         self._connections = {connection, *(each for each in self._connections if not each.closed)}
         return connection
+
+    async def _reach(
+        self, settings: dict[str, str], loop: WaiterLoop, host: Host | None, timeout_s: float
+    ) -> Any:
+        work = partial(_open_raw, self._dsn, host, settings, loop)
+        crossing = Crossing(self._loop, work, unwanted=lambda raw: raw.terminate())
+        if not await crossing.finish(timeout_s=timeout_s):
+            raise NotReached(f"no answer within {timeout_s:g} s")
+        try:
+            return crossing.result()
+        except _CONNECT_ERRORS as error:
+            raise NotReached(_reason(error)) from error
 
     def terminate(self) -> None:
         """Give up every connection at once."""
@@ -123,8 +120,8 @@ class Database:
         self._connections.clear()
 
     def _unavailable(self, reason: str) -> DatabaseUnavailable:
-        place = describe_dsn(self._dsn)
-        return DatabaseUnavailable(f"cannot connect to PostgreSQL ({place}): {reason}")
+        where = describe_dsn(self._dsn)
+        return DatabaseUnavailable(f"cannot connect to PostgreSQL ({where}): {reason}")
 
     def _log_loop_error(self, _loop: Any, context: Mapping[str, Any]) -> None:
         # trio-asyncio's own handler would end the whole program for one library's complaint.
@@ -347,12 +344,13 @@ async def open_database(
         raise failure
 
 
-async def _open_raw(dsn: str, server_settings: dict[str, str], loop: WaiterLoop) -> Any:
+async def _open_raw(dsn: str, host: Host | None, settings: dict[str, str], loop: WaiterLoop) -> Any:
     raw = await _asyncpg.connect(
         dsn,
+        **({} if host is None else {"host": host.name, "port": host.port}),
         loop=loop,
         timeout=_NO_TIMEOUT_S,
-        server_settings=server_settings,
+        server_settings=settings,
         statement_cache_size=_STATEMENT_CACHE_SIZE,
         max_cached_statement_lifetime=0,  # a lifetime is one asyncio timer per statement
     )

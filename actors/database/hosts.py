@@ -1,0 +1,101 @@
+"""The hosts of a DSN that names several: asked one after the other, each for its share of the time.
+
+Of several hosts one may have lost its power or its network, and says nothing: left to the driver,
+the first of that kind takes all the time there is, and the next is never asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import trio
+
+from actors.database.dsn import is_dsn
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from actors.database.session import T
+
+
+class NotReached(Exception):
+    """A host gave no connection, or not one that was asked for; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One of several hosts; without a ``port``, the default one."""
+
+    name: str
+    port: int | None
+
+    def __str__(self) -> str:
+        """Tell it as a DSN does."""
+        name = f"[{self.name}]" if ":" in self.name and not self.name.startswith("/") else self.name
+        return name if self.port is None else f"{name}:{self.port}"
+
+
+class Hosts:
+    """The hosts of one DSN, beginning with the one that was reached last."""
+
+    def __init__(self, dsn: str) -> None:
+        self._hosts = several_hosts(dsn)
+
+    async def first(
+        self, reach: Callable[[Host | None, float], Awaitable[T]], *, timeout_s: float
+    ) -> T:
+        """Give what ``reach`` gives of the first host that it reaches, in ``timeout_s`` altogether.
+
+        ``reach`` gets the host, None for whatever the DSN says, and how long it may take.
+
+        Raises:
+            NotReached: none was; the text tells why of each.
+        """
+        if not self._hosts:
+            return await reach(None, timeout_s)
+        deadline = trio.current_time() + timeout_s
+        reasons: list[str] = []
+        for asked, host in enumerate(self._hosts):
+            share_s = (deadline - trio.current_time()) / (len(self._hosts) - asked)
+            try:
+                found = await reach(host, max(0.0, share_s))
+            except NotReached as failure:
+                reasons.append(f"{host}: {failure}")
+            else:
+                self._hosts = (host, *(other for other in self._hosts if other != host))
+                return found
+        raise NotReached("; ".join(reasons))
+
+
+def several_hosts(dsn: str) -> tuple[Host, ...]:
+    """Take the hosts out of a DSN; none where it names fewer than two, or what they are is open."""
+    if not is_dsn(dsn):
+        return ()
+    parts = urlsplit(dsn)
+    query = parse_qs(parts.query)
+    place = parts.netloc.rpartition("@")[2]
+    if place and not {"host", "port"} & query.keys():
+        hosts = [_host(each) for each in place.split(",")]
+    elif "host" in query and not place:
+        names = query["host"][-1].split(",")
+        ports = query.get("port", [""])[-1].split(",")
+        if len(ports) not in {1, len(names)} or not all(map(_is_port, ports)):
+            return ()
+        told = [int(port) if port else None for port in ports]
+        hosts = [Host(*each) for each in zip(names, told * (len(names) // len(told)), strict=True)]
+    else:
+        return ()
+    return tuple(hosts) if len(hosts) > 1 and all(host.name for host in hosts) else ()
+
+
+def _host(text: str) -> Host:
+    name, _, port = (
+        text.rpartition(":") if not text.endswith("]") and ":" in text else (text, "", "")
+    )
+    return Host(unquote(name.strip("[]")), int(port) if port else None)
+
+
+def _is_port(text: str) -> bool:
+    return not text or (text.isascii() and text.isdigit())

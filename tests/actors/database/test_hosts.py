@@ -1,0 +1,114 @@
+"""Several hosts in a DSN: one that says nothing leaves time for the next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import pytest
+import trio
+
+from actors.database.driver import open_database
+from actors.database.errors import DatabaseUnavailable
+from actors.database.hosts import Host, Hosts, NotReached, several_hosts
+from tests.postgres import quiet_log
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
+
+TWO = "postgresql://u@first,second:7/x"
+
+
+class Reach:
+    """A stand-in for the network: a host is silent, or answers at once."""
+
+    def __init__(self, *silent: str) -> None:
+        self.silent = set(silent)
+        self.asked: list[tuple[str, float]] = []
+
+    async def __call__(self, host: Host | None, timeout_s: float) -> str:
+        """Reach a host, or not in time."""
+        self.asked.append((str(host), timeout_s))
+        if str(host) in self.silent:
+            await trio.sleep(timeout_s)
+            raise NotReached("no answer")
+        return str(host)
+
+
+@pytest.mark.parametrize(
+    ("dsn", "hosts"),
+    [
+        ("postgresql://u:p@a,b:7,[::1]:8/x", (("a", None), ("b", 7), ("::1", 8))),
+        ("postgresql://u@[::1],b/x", (("::1", None), ("b", None))),
+        ("postgresql://u@/x?host=a,/srv/run&port=5,6", (("a", 5), ("/srv/run", 6))),
+        ("postgresql://u@/x?host=a,b&port=5", (("a", 5), ("b", 5))),
+        ("postgresql://u@/x?host=a,b", (("a", None), ("b", None))),
+        ("postgresql://u@%2Fsrv%2Frun,b/x", (("/srv/run", None), ("b", None))),
+        ("postgresql://u@a:7/x", ()),
+        ("postgresql://u@/x?host=a&port=5", ()),
+        ("postgresql://u@a,b/x?port=5", ()),
+        ("postgresql://u@a,,b/x", ()),
+        ("postgresql://u@/x?host=a,b&port=5,6,7", ()),
+        ("postgresql://u@/x?host=a,b&port=five", ()),
+        ("postgresql:///x", ()),
+        ("no DSN", ()),
+    ],
+)
+def test_several_hosts(dsn: str, hosts: tuple[tuple[str, int | None], ...]) -> None:
+    """Hosts come out with their ports; what is not told plainly is left to the driver."""
+    assert several_hosts(dsn) == tuple(Host(*each) for each in hosts)
+
+
+async def test_first_shares_the_time_among_all(autojump_clock: MockClock) -> None:
+    """One that is silent takes its share and no more; what it left goes to those behind it."""
+    reach = Reach("first")
+    assert await Hosts(TWO).first(reach, timeout_s=4) == "second:7"
+    assert reach.asked == [("first", 2), ("second:7", 2)]
+    assert trio.current_time() == pytest.approx(autojump_clock.current_time())
+
+
+async def test_first_begins_with_the_one_that_was_reached_last(autojump_clock: MockClock) -> None:
+    """After a failover nobody waits again and again for the host that is gone."""
+    hosts, reach = Hosts(TWO), Reach("first")
+    await hosts.first(reach, timeout_s=4)
+    reach.asked.clear()
+    assert await hosts.first(reach, timeout_s=4) == "second:7"
+    assert reach.asked == [("second:7", 2)]
+    reach.silent = {"second:7"}
+    assert await hosts.first(reach, timeout_s=4) == "first"
+    assert autojump_clock.current_time() >= 2
+
+
+async def test_first_tells_why_of_each(autojump_clock: MockClock) -> None:
+    """Where none is reached nobody has to guess which of them said what."""
+    with pytest.raises(NotReached, match=r"^first: no answer; second:7: no answer$"):
+        await Hosts(TWO).first(Reach("first", "second:7"), timeout_s=4)
+    assert autojump_clock.current_time() >= 4
+
+
+async def test_first_of_one_host_has_all_the_time() -> None:
+    """Where a DSN does not name several it is given as it is."""
+    reach = Reach()
+    assert await Hosts("postgresql://only/x").first(reach, timeout_s=4) == "None"
+    assert reach.asked == [("None", 4)]
+
+
+async def test_connect_past_a_host_that_is_silent(database_dsn: str) -> None:
+    """A host that takes connections and says nothing, as one does that hangs, hides no other."""
+    directory, _, rest = database_dsn.partition("host=")[2].partition("&")
+    [silent] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = silent.socket.getsockname()[1]
+    name = database_dsn.partition("@/")[2].partition("?")[0]
+    ports = f"{port},{rest.partition('port=')[2]}"
+    dsn = f"postgresql://postgres@/{name}?host=127.0.0.1,{quote(directory)}&port={ports}"
+    async with silent, open_database(dsn, connect_timeout_s=1, log=quiet_log()) as database:
+        for _ in range(2):
+            connection = await database.connect(name="test")
+            assert await connection.run(lambda session: session.fetchval("select 1")) == 1
+        with pytest.raises(DatabaseUnavailable, match=rf"127\.0\.0\.1:{port}: no answer within"):
+            await _connect(f"postgresql://postgres@127.0.0.1:{port},127.0.0.1:1/{name}")
+
+
+async def _connect(dsn: str) -> None:
+    async with open_database(dsn, connect_timeout_s=0.2, log=quiet_log()) as database:
+        await database.connect(name="test")
