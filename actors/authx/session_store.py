@@ -38,10 +38,11 @@ values ($1, $2, $3, $4, $4, $5)
 on conflict (session_id) do nothing
 """
 
+# Not the one that was just opened, which is the oldest where the clock has been set back.
 _END_OLDEST = """
 delete from sessions where session_id in (
-    select session_id from sessions where account_id = $1
-    order by created_at desc, session_id desc offset $2
+    select session_id from sessions where account_id = $1 and session_id <> $2
+    order by created_at desc, session_id desc offset $3
 )
 returning session_id
 """
@@ -164,7 +165,9 @@ def open_session(new: NewSession) -> Script[OpenedSession]:
                 new.now,
                 new.expires_at,
             )
-            ended = await session.fetch(_END_OLDEST, new.account_id, new.sessions_max)
+            ended = await session.fetch(
+                _END_OLDEST, new.account_id, new.session_id, new.sessions_max - 1
+            )
         return OpenedSession(standing, tuple(row["session_id"] for row in ended))
 
     return script

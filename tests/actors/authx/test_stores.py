@@ -88,6 +88,22 @@ async def test_store_opens_no_session_on_an_old_check(connection: Connection) ->
             await connection.run(session_store.open_session(stale))
 
 
+async def test_store_ends_none_that_it_opens(connection: Connection) -> None:
+    """With the clock set back a new session is the oldest, and yet an older one makes room."""
+    account = await connection.run(account_store.insert_account(new_account("earlier")))
+    ahead = [
+        new_session(account.account_id, sessions_max=2, now=NOW + timedelta(hours=1))
+        for _ in range(2)
+    ]
+    for each in ahead:
+        await connection.run(session_store.open_session(each))
+    new = new_session(account.account_id, sessions_max=2)
+    opened = await connection.run(session_store.open_session(new))
+    assert opened.ended == (ahead[0].session_id,)
+    left = await connection.run(session_store.list_sessions(account.account_id, now=NOW))
+    assert [each.session_id for each in left] == [ahead[1].session_id, new.session_id]
+
+
 async def test_store_rotates_a_session_once(connection: Connection) -> None:
     """The second run of one rotation answers as the first; the generation counts it once."""
     account = await connection.run(account_store.insert_account(new_account("rotating")))
