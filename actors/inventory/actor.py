@@ -30,7 +30,7 @@ from actors.inventory.messages import (
     TakeBackTransfer,
 )
 from actors.inventory.work import Context, Work
-from actors.storage import Conflict, Duplicate, Rejected, StorageClient
+from actors.storage import Conflict, Duplicate, Orphaned, StorageClient
 from actors.tracing import NO_TRACER
 from actors.turns import Turns
 from bus import ActorStopped, Bus, Message, Overloaded, ReplyTimeout
@@ -306,7 +306,7 @@ class Inventory:
                 records.new_inventory(state, ruleset),
                 *records.event_operations(account_id, events),
             )
-        except Rejected:
+        except Orphaned:
             # Its row refers to the account's: there is none.
             raise AccountGone from None
         except Duplicate:

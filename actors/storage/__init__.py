@@ -2,7 +2,7 @@
 
 from actors.storage.actor import Storage, StorageSettings
 from actors.storage.client import STORAGE_KEY, StorageClient
-from actors.storage.errors import Conflict, Duplicate, Refused, Rejected, StorageError
+from actors.storage.errors import Conflict, Duplicate, Orphaned, Refused, Rejected, StorageError
 from actors.storage.operations import (
     Acknowledged,
     Create,
@@ -23,6 +23,7 @@ __all__ = [
     "Delete",
     "Duplicate",
     "Operation",
+    "Orphaned",
     "Query",
     "Read",
     "Refused",

@@ -6,7 +6,8 @@
     ├── Refused      malformed: (where, message) for each fault, before any I/O
     ├── Conflict     the row is not there in the expected version; the unit changed nothing
     ├── Duplicate    a row with this key is there already; the unit changed nothing
-    └── Rejected     the database refuses the unit (a foreign key, a check); it changed nothing
+    └── Rejected     the database refuses the unit (a check, a right); it changed nothing
+        └── Orphaned     for a row that refers to one that is not there
 
 A database that is away is `bus.Overloaded`: try again later.
 """
@@ -44,3 +45,7 @@ class Duplicate(StorageError):
 
 class Rejected(StorageError):
     """The database itself refuses the unit."""
+
+
+class Orphaned(Rejected):
+    """The database refuses the unit for a row that refers to one that is not there."""

@@ -32,7 +32,7 @@ from actors.database.locks import Backend, acquire_server_lock, end_backends, ow
 from actors.database.sqlstates import DIVISION_BY_ZERO
 from actors.storage import sql
 from actors.storage.engine import EngineUnavailable
-from actors.storage.errors import Conflict, Duplicate, Rejected, StorageError
+from actors.storage.errors import Conflict, Duplicate, Orphaned, Rejected, StorageError
 from actors.storage.forms import Forms
 from actors.storage.operations import Create
 from actors.storage.reading import Reading
@@ -336,6 +336,8 @@ async def _alone(session: Session, statements: Sequence[sql.Statement]) -> Stora
         for statement in statements:
             if not await _touches_all(session, statement):
                 return _failure(statement)
+    except ForeignKeyViolation as refusal:
+        return Orphaned(str(refusal))
     except _REFUSALS as refusal:
         return Rejected(str(refusal))
     return None

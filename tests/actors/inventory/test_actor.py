@@ -23,7 +23,7 @@ from actors.inventory.errors import (
     UnknownOrder,
 )
 from actors.inventory.messages import Forget, GetLedger, GetOrder, ListOrders, PlaceOrder
-from actors.storage import Rejected
+from actors.storage import Orphaned, Rejected
 from bus import ActorStopped, Overloaded, ReplyTimeout
 from tests.actors.inventory.world import TOWN, Tampered, World, a_world, account, ruleset
 
@@ -269,20 +269,34 @@ async def test_ledger_comes_in_pages_and_replays_to_the_inventory(
         assert rest.next is None
 
 
+class NoBeginning(Tampered):
+    """An engine that does not let inventories begin."""
+
+    def __init__(self, refusal: Rejected) -> None:
+        super().__init__()
+        self._refusal = refusal
+
+    async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
+        """Refuse every unit with an inventory in it."""
+        outcomes = await super().commit(units)
+        begins = ["inventories" in {op.table for op in unit} for unit in units]
+        return [
+            self._refusal if begin else outcome
+            for begin, outcome in zip(begins, outcomes, strict=True)
+        ]
+
+
 async def test_account_that_was_erased_is_gone(autojump_clock: MockClock) -> None:
     """Without its account an inventory can neither be begun nor read."""
-
-    class NoAccounts(Tampered):
-        async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
-            outcomes = await super().commit(units)
-            begins = ["inventories" in {op.table for op in unit} for unit in units]
-            return [
-                Rejected("no such account") if begin else outcome
-                for begin, outcome in zip(begins, outcomes, strict=True)
-            ]
-
-    async with a_world(engine=NoAccounts()) as world:
+    async with a_world(engine=NoBeginning(Orphaned("no such account"))) as world:
         with pytest.raises(AccountGone):
+            await world.look(ANN)
+
+
+async def test_account_whose_beginning_is_refused_is_there(autojump_clock: MockClock) -> None:
+    """A database that lets nobody in is no reason to send whoever asks away: it is a failure."""
+    async with a_world(engine=NoBeginning(Rejected("permission denied"))) as world:
+        with pytest.raises(ActorStopped):
             await world.look(ANN)
 
 

@@ -18,6 +18,7 @@ from actors.storage import (
     Create,
     Duplicate,
     Operation,
+    Orphaned,
     Read,
     Rejected,
     StorageSettings,
@@ -242,7 +243,7 @@ async def test_engine_open_raises_what_keeps_it_from_connecting(postgres: Postgr
 
 
 async def test_batch_unit_that_the_database_rejects_fails_alone(database_dsn: str) -> None:
-    """An erased account's unit and one outside a check are Rejected; their neighbours commit."""
+    """An erased account's unit is Orphaned, one outside a check Rejected; the others commit."""
     account, erased = await make_account(database_dsn), new_id()
     names = [new_id() for _ in range(3)]
     there = new_id()
@@ -265,7 +266,7 @@ async def test_batch_unit_that_the_database_rejects_fails_alone(database_dsn: st
             ]
         )
     assert [type(outcome) for outcome in outcomes] == [
-        type(None), Rejected, type(None), Rejected, Conflict, Duplicate, type(None),
+        type(None), Orphaned, type(None), Rejected, Conflict, Duplicate, type(None),
     ]  # fmt: skip
     assert "inventories_account_id_fkey" in str(outcomes[1])
     assert "world_tick" in str(outcomes[3])
@@ -440,7 +441,7 @@ async def test_connection_lost_in_the_commit_of_savepoints_applies_once(
         assert caught.value.in_doubt
         assert "savepoint unit" in saboteur.statements
         outcomes = await engine.commit(units)
-    expected = [type(None), Rejected, type(None), type(None)]
+    expected = [type(None), Orphaned, type(None), type(None)]
     assert [type(outcome) for outcome in outcomes[:4]] == expected
     assert isinstance(outcomes[4], Duplicate | Rejected)
     assert await world(database_dsn, name) == (2, 3)
@@ -671,7 +672,7 @@ async def test_savepoints_that_the_server_cannot_do_now_are_given_again(
             await engine.commit(units)
         assert not caught.value.in_doubt
         outcomes = await engine.commit(units)
-    assert [type(outcome) for outcome in outcomes] == [type(None), Rejected]
+    assert [type(outcome) for outcome in outcomes] == [type(None), Orphaned]
     assert await world(database_dsn, name) == (0, 1)
 
 
