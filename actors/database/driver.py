@@ -31,6 +31,7 @@ from actors.database.server_version import check_server
 from actors.database.session import Record, Script, Session, T
 from actors.database.session_settings import set_settings
 from actors.database.sqlstates import CLIENT_DATA_ERROR, CLIENT_USAGE_ERROR, error_of
+from actors.database.tunnel import Line
 from actors.database.waiter import WaiterLoop
 
 if TYPE_CHECKING:
@@ -67,8 +68,7 @@ class Database:
     ) -> None:
         self._loop = loop
         self._dsn, self._hosts = dsn, Hosts(dsn)
-        self._connect_timeout_s = connect_timeout_s
-        self._log = log
+        self._connect_timeout_s, self._log = connect_timeout_s, log
         self._connections: set[Connection] = set()
         loop.set_default_executor(_AbandoningExecutor())
         loop.set_exception_handler(self._log_loop_error)
@@ -135,17 +135,19 @@ class Connection:
     def __init__(
         self, loop: WaiterLoop, raw: Any, *, name: str, place: str, log: FilteringBoundLogger
     ) -> None:
-        self._loop = loop
-        self._raw = raw
+        self._loop, self._raw = loop, raw
         self._name, self._place, self._log = name, place, log
-        self._session = _Session(raw)
-        self._turn, self._gone = trio.Lock(), trio.Event()
+        self._session, self._turn, self._gone = _Session(raw), trio.Lock(), trio.Event()
         raw.add_termination_listener(self._notice_end)
 
     @property
     def closed(self) -> bool:
         """Whether the connection is gone, by whatever cause."""
         return bool(self._raw.is_closed())
+
+    def line(self) -> Line | None:
+        """Tell how it reached the server; None where it is not encrypted."""
+        return Line.of(self._raw)
 
     async def wait_closed(self) -> None:
         """Wait until the connection is gone, by whatever cause."""

@@ -13,6 +13,7 @@ from actors.database.driver import open_database
 from actors.database.embedded import EmbeddedPostgres, embedded_postgres
 from actors.database.locks import check_not_restoring
 from actors.database.restore import restore as restore_backup
+from actors.database.tunnel import dsn_for_programs
 from app.cli.database import NAME, operator_log, place, require_cluster
 from app.cli.failures import expected_failures
 from app.cli.interrupts import run_interruptible
@@ -71,17 +72,20 @@ async def _back_up(config: Config, file: Path, progress: Progress, *, overwrite:
         timeout_s = config.database.connect_timeout_ms / 1000
         async with open_database(dsn, connect_timeout_s=timeout_s, log=operator_log()) as database:
             connection = await database.connect(name=NAME)
-            try:
-                await connection.run(check_not_restoring)
-            finally:
-                await connection.aclose()
-        info = await back_up(
-            dsn,
-            file,
-            overwrite=overwrite,
-            on_progress=lambda table, size: progress.step(f"{table} ({_size(size)})".strip()),
-            connect_timeout_s=timeout_s,
-        )
+            async with dsn_for_programs(connection, dsn) as reachable_dsn:
+                try:
+                    await connection.run(check_not_restoring)
+                finally:
+                    await connection.aclose()
+                info = await back_up(
+                    reachable_dsn,
+                    file,
+                    overwrite=overwrite,
+                    on_progress=lambda table, size: progress.step(
+                        f"{table} ({_size(size)})".strip()
+                    ),
+                    connect_timeout_s=timeout_s,
+                )
         progress.tell_done(f"backed up to {file} ({_told(info)})")
 
 
@@ -103,6 +107,7 @@ async def _restore(config: Config, file: Path, progress: Progress, *, replace: b
         )
         connection = await database.connect(name=NAME)
         stack.push_async_callback(connection.aclose)
+        dsn = await stack.enter_async_context(dsn_for_programs(connection, dsn))
         info = await restore_backup(
             connection,
             dsn,

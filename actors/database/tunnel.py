@@ -1,0 +1,131 @@
+"""A way over TLS for PostgreSQL's own programs, which are built without it.
+
+They speak to a socket that nobody else may open, and what they say goes on to the server encrypted
+and checked exactly as a connection of the driver's is that was made before.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+import trio
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncGenerator
+
+    from actors.database.driver import Connection
+
+_PORT: Final = 5432
+_ASK_FOR_TLS: Final = bytes((0, 0, 0, 8, 0x04, 0xD2, 0x16, 0x2F))
+_PIECE_BYTES: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """How an encrypted connection reached its server, and as whom."""
+
+    host: str
+    port: int
+    context: ssl.SSLContext = field(repr=False)
+    direct: bool
+    user: str
+    password: str = field(repr=False)
+    database: str
+
+    @classmethod
+    def of(cls, raw: Any) -> Line | None:
+        """Take it from a connection of asyncpg's; None where that is not encrypted."""
+        if raw._transport.get_extra_info("ssl_object") is None:  # noqa: SLF001 - told nowhere else
+            return None
+        told = raw._params  # noqa: SLF001
+        host, port = raw._addr  # noqa: SLF001
+        direct = told.ssl_negotiation.value == "direct"
+        return cls(host, port, told.ssl, direct, told.user, told.password or "", told.database)
+
+    def dsn(self, directory: str) -> str:
+        """Give the DSN of a socket in ``directory`` that leads there."""
+        user, password, database = (
+            quote(each, safe="") for each in (self.user, self.password, self.database)
+        )
+        place = f"host={quote(directory, safe='')}&port={_PORT}"
+        return f"postgresql://{user}:{password}@/{database}?{place}&sslmode=disable"
+
+
+@asynccontextmanager
+async def dsn_for_programs(connection: Connection, dsn: str) -> AsyncGenerator[str]:
+    """Give the DSN by which PostgreSQL's programs reach what ``connection`` reaches by ``dsn``.
+
+    It holds for as long as the block lasts; where it is another one, what is under way on it ends
+    with the block. The connection may be closed meanwhile.
+
+    Raises:
+        OSError: no socket can be made for it.
+    """
+    line = connection.line()
+    if line is None:
+        yield dsn
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="holdfast-") as directory,
+        trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM) as socket,
+    ):
+        await socket.bind(str(Path(directory) / f".s.PGSQL.{_PORT}"))
+        socket.listen()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_serve, line, socket)
+            yield line.dsn(directory)
+            nursery.cancel_scope.cancel()
+
+
+async def _serve(line: Line, socket: trio.socket.SocketType) -> None:
+    async with trio.open_nursery() as nursery:
+        while True:
+            near, _ = await socket.accept()
+            nursery.start_soon(_carry, line, trio.SocketStream(near))
+
+
+async def _carry(line: Line, near: trio.SocketStream) -> None:
+    """Carry one connection; where the server is not to be had it ends, and its program says so."""
+    far: trio.abc.Stream | None = None
+    try:
+        with suppress(OSError, trio.BrokenResourceError):
+            far = await _encrypted(line)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_pump, near, far, nursery.cancel_scope)
+                nursery.start_soon(_pump, far, near, nursery.cancel_scope)
+    finally:
+        for stream in (near, far):
+            if stream is not None:
+                await trio.aclose_forcefully(stream)
+
+
+async def _encrypted(line: Line) -> trio.SSLStream[trio.SocketStream]:
+    """Connect, and speak TLS; a server that will not gets nothing that it could not read either."""
+    tcp = await trio.open_tcp_stream(line.host, line.port)
+    far = trio.SSLStream(tcp, line.context, server_hostname=line.host, https_compatible=True)
+    try:
+        if not line.direct:
+            await tcp.send_all(_ASK_FOR_TLS)
+            # Whatever else it says is no handshake.
+            await tcp.receive_some(1)
+        await far.do_handshake()
+    except BaseException:
+        await trio.aclose_forcefully(tcp)
+        raise
+    return far
+
+
+async def _pump(
+    source: trio.abc.ReceiveStream, sink: trio.abc.SendStream, both: trio.CancelScope
+) -> None:
+    """Carry what comes, until one side ends: then all of it has been handed on."""
+    with suppress(trio.BrokenResourceError):
+        while piece := await source.receive_some(_PIECE_BYTES):
+            await sink.send_all(piece)
+    both.cancel()

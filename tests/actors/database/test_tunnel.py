@@ -1,0 +1,125 @@
+"""Backups over TLS: what PostgreSQL's programs cannot do by themselves."""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import trio
+import trustme
+
+from actors.database.backup import back_up
+from actors.database.driver import open_database
+from actors.database.errors import BackupError
+from actors.database.restore import restore
+from actors.database.tunnel import dsn_for_programs
+from tests.postgres import quiet_log, run_script
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from pathlib import Path
+
+    from tests.postgres import PostgresServer
+
+_FILL = "insert into world values ('w', gen_random_uuid(), 7, 8, 'rules', 9)"
+
+
+class Encrypted:
+    """A stand-in for a server that demands TLS: it speaks that, and hands on to one that does not.
+
+    Where it ``refuses`` it takes no handshake any more.
+    """
+
+    def __init__(self, dsn: str, authority: trustme.CA) -> None:
+        query = parse_qs(urlsplit(dsn).query)
+        self._socket = f"{query['host'][0]}/.s.PGSQL.{query['port'][0]}"
+        self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        with authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.tempfile() as file:
+            self._context.load_cert_chain(file)
+        self.refuses = False
+
+    async def handle(self, stream: trio.SocketStream) -> None:
+        """Serve one connection."""
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            asked = await stream.receive_some(8)
+            if self.refuses or asked != bytes((0, 0, 0, 8, 0x04, 0xD2, 0x16, 0x2F)):
+                await stream.aclose()
+                return
+            await stream.send_all(b"S")
+            near = trio.SSLStream(stream, self._context, server_side=True, https_compatible=True)
+            far = await trio.open_unix_socket(self._socket)
+            async with near, far, trio.open_nursery() as nursery:
+                nursery.start_soon(_pump, near, far, nursery.cancel_scope)
+                nursery.start_soon(_pump, far, near, nursery.cancel_scope)
+
+
+async def _pump(source: trio.abc.Stream, sink: trio.abc.Stream, both: trio.CancelScope) -> None:
+    with suppress(trio.BrokenResourceError):
+        while piece := await source.receive_some(65536):
+            await sink.send_all(piece)
+    both.cancel()
+
+
+@asynccontextmanager
+async def encrypted(
+    dsn: str, directory: Path, query: str
+) -> AsyncGenerator[tuple[Encrypted, str], None]:
+    """Put one before a database; give the DSN that leads through it."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(directory / "ca.pem"))
+    server = Encrypted(dsn, authority)
+    async with trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, server.handle, listeners)
+        port = listeners[0].socket.getsockname()[1]
+        name = urlsplit(dsn).path
+        ca = directory / "ca.pem"
+        yield server, f"postgresql://postgres@127.0.0.1:{port}{name}?{query.format(ca=ca)}"
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("query", ["sslmode=verify-full&sslrootcert={ca}", "sslmode=require", ""])
+async def test_backup_and_restore_over_tls(
+    postgres: PostgresServer, tmp_path: Path, query: str
+) -> None:
+    """A server that lets nobody in without TLS is backed up, and restored onto."""
+    dsn = await postgres.create_database_async()
+    await run_script(dsn, lambda session: session.execute(_FILL))
+    file = tmp_path / "world.dump"
+    async with (
+        encrypted(dsn, tmp_path, query) as (_, outer),
+        open_database(outer, log=quiet_log()) as database,
+    ):
+        connection = await database.connect(name="test")
+        async with dsn_for_programs(connection, outer) as reachable:
+            await back_up(reachable, file)
+            await connection.run(lambda session: session.execute("update world set tick = 0"))
+            await restore(connection, reachable, file, replace=True, log=quiet_log())
+    assert await run_script(dsn, lambda session: session.fetchval("select tick from world")) == 7
+
+
+async def test_server_that_takes_no_more_is_an_error(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """Where the server is gone meanwhile the program ends, and says that."""
+    dsn = await postgres.create_database_async()
+    async with (
+        encrypted(dsn, tmp_path, "sslmode=require") as (server, outer),
+        open_database(outer, log=quiet_log()) as database,
+    ):
+        connection = await database.connect(name="test")
+        async with dsn_for_programs(connection, outer) as reachable:
+            server.refuses = True
+            with pytest.raises(BackupError, match="server closed the connection unexpectedly"):
+                await back_up(reachable, tmp_path / "world.dump")
+
+
+async def test_dsn_of_a_line_in_the_clear_is_what_it_was(database_dsn: str) -> None:
+    """Nothing stands between where nothing has to."""
+    async with open_database(database_dsn, log=quiet_log()) as database:
+        connection = await database.connect(name="test")
+        async with dsn_for_programs(connection, database_dsn) as reachable:
+            assert reachable == database_dsn
