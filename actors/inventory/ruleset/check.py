@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from actors.inventory.ruleset.errors import Problem
 from actors.inventory.ruleset.model import SECTIONS
 from actors.inventory.ruleset.prices import HOLDING_MAX
+from actors.inventory.ruleset.rates import bounded_room
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -131,7 +132,7 @@ def _own_room(ruleset: Ruleset, where: str, sheet: Sheet) -> Iterator[Problem]:
             continue
         base = ruleset.resources[flow.name].base_capacity or 0
         for level, cost in enumerate(sheet.costs, 1):
-            room = base + flow.of(level - 1, {}, is_unit=False)
+            room = bounded_room(base + flow.of(level - 1, {}, is_unit=False))
             price = cost.get(flow.name, 0)
             if price > room:
                 message = f"level {level} costs {price} {flow.name}, but level {level - 1} has room"

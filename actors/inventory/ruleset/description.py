@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from actors.inventory.ruleset.counts import count_max
 from actors.inventory.ruleset.model import SECTIONS
+from actors.inventory.ruleset.rates import bounded_room
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -136,8 +137,10 @@ def _effects(ruleset: Ruleset, asset: Asset, number: int, levels: Mapping[str, i
         produces[name] += extra
     balance = {flow.name: flow.of(number, levels, is_unit=is_unit) for flow in effects.balance}
     capacity = {
-        flow.name: (ruleset.resources[flow.name].base_capacity or 0)
-        + flow.of(number, levels, is_unit=is_unit)
+        flow.name: bounded_room(
+            (ruleset.resources[flow.name].base_capacity or 0)
+            + flow.of(number, levels, is_unit=is_unit)
+        )
         for flow in effects.capacity
     }
     told = {"produces": produces, "balance": balance, "capacity": capacity}

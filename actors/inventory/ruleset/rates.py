@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from actors.inventory.ruleset.model import BalanceReading, Rates
+from actors.inventory.ruleset.prices import HOLDING_MAX
 from actors.inventory.ruleset.sheets import FULL
 from actors.inventory.ruleset.tables import highest
 
@@ -148,8 +149,18 @@ class Works:
             for flow in store.flows:
                 room = flow.of(number, levels, is_unit=store.is_unit)
                 capacity[flow.name] = (capacity[flow.name] or 0) + room
-        # What several take of the room together may be more than there is of it.
-        return {name: None if room is None else max(0, room) for name, room in capacity.items()}
+        return {
+            name: None if room is None else bounded_room(room) for name, room in capacity.items()
+        }
+
+
+def bounded_room(added_up: int) -> int:
+    """Return the room there is where stores add up to so much.
+
+    What several take of it together may be more than there is; and however much they add, an
+    account holds no more than `HOLDING_MAX`.
+    """
+    return min(max(0, added_up), HOLDING_MAX)
 
 
 def factor_percent(produced: int, used: int, mode: Mode) -> int:

@@ -129,3 +129,18 @@ modifiers = [{ what = "production", resource = "gold", share = "0.1 * level" }]
         check_count(ruleset, ruleset.assets[name], most)
         with pytest.raises(InvalidCount, match=f"from 1 to {most}"):
             check_count(ruleset, ruleset.assets[name], most + 1)
+
+
+@pytest.mark.parametrize(
+    ("capacity", "rooms"),
+    [("2000 - 700 * level", [300, 0]), ("9e14 * level", [900_000_000_001_000, 10**15])],
+)
+def test_description_tells_the_room_that_an_account_has(
+    tmp_path: Path, capacity: str, rooms: list[int]
+) -> None:
+    """Of a store that takes room, or adds more than an account holds, a row has what remains."""
+    text = MINE + f"max_level = 2\ncapacity = {{ gold = '{capacity}' }}\n"
+    ruleset = load(tmp_path, text)
+    for level, room in enumerate(rooms, 1):
+        assert level_row(ruleset, "mine", level, {})["capacity"] == {"gold": room}
+        assert ruleset.rates({"mine": level}, {}).capacity == {"gold": room}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from fractions import Fraction
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,8 +18,6 @@ from actors.inventory.ruleset.rates import factor_percent
 from tests.actors.inventory.ruleset.sources import load
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from actors.inventory.ruleset.rounding import Mode
 
 WORLD = """
@@ -252,3 +252,44 @@ def test_rates_of_ogame_equal_its_formulas(
         - (burnt if name == "deuterium" else 0)
         for name, (base, mine, share) in mines.items()
     }
+
+
+STORES = """
+[units.chest]
+cost = { gold = 10 }
+duration = 10
+capacity = { gold = 5e14 }
+
+[buildings.vault]
+cost = { gold = 10 }
+duration = 10
+instances = 3
+capacity = { gold = "4e14 * level" }
+
+[buildings.pit]
+cost = { gold = 10 }
+duration = 10
+max_level = 9
+capacity = { gold = "10 ** 18 - 2e14 * level" }
+"""
+
+
+@given(
+    st.dictionaries(st.sampled_from(["vault:1", "vault:2", "vault:3", "pit"]), st.integers(0, 9)),
+    st.integers(0, 10**15),
+)
+def test_rates_room_lies_between_nothing_and_what_an_account_may_hold(
+    levels: dict[str, int], chests: int
+) -> None:
+    """However much stores add or take, there is room for 0 to 10^15, and for their sum between."""
+    room = stores().rates(levels, {"chest": chests}).capacity["gold"]
+    vaults = sum(level for name, level in levels.items() if name != "pit")
+    added = 4 * 10**14 * vaults - 2 * 10**14 * levels.get("pit", 0) + 5 * 10**14 * chests
+    assert room == min(max(1000 + added, 0), 10**15)
+
+
+@cache
+def stores() -> Ruleset:
+    """Return a world whose stores add and take more than an account may hold."""
+    with tempfile.TemporaryDirectory() as folder:
+        return load(Path(folder), STORES)
