@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from actors.inventory import records
 from actors.inventory.errors import (
     AccountGone,
+    InvalidAmount,
     InventoryError,
     NoRoom,
     TransferReturned,
@@ -210,7 +211,8 @@ class Courier:
         """Have the receiver take it in, or else the sender take it back."""
         try:
             return await self._ask(ReceiveTransfer(transfer.receiver_id, transfer))
-        except (NoRoom, UnknownAsset, AccountGone) as refusal:
+        except (NoRoom, UnknownAsset, InvalidAmount, AccountGone) as refusal:
+            # No amount that may be brought in: two resources that have become one are added up.
             self._log.info("transfer_refused", transfer=transfer.id, reason=str(refusal))
         try:
             return await self._ask(TakeBackTransfer(transfer.sender_id, transfer))

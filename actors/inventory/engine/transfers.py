@@ -107,9 +107,10 @@ def give_back(
 ) -> tuple[State, Events]:
     """Settle, then return what a debit took, like a refund: over the capacity if need be.
 
-    Raises UnknownAsset where the rules have changed meanwhile and know it no more.
+    Raises UnknownAsset where the rules have changed meanwhile and know it no more. What they have
+    added up to more than one transfer may carry comes back all the same.
     """
-    check_resources(ruleset, resources)
+    _check_known(ruleset, resources)
     draft = Draft(state, ruleset)
     settle(draft, now_ms)
     draft.add(resources)
@@ -127,11 +128,16 @@ def check_resources(ruleset: Ruleset, resources: Mapping[str, int]) -> None:
     """Raise UnknownAsset or InvalidAmount unless this is what a transfer may carry."""
     if not resources:
         raise InvalidAmount("a transfer carries at least one resource")
+    _check_known(ruleset, resources)
     for name, units in resources.items():
-        if name not in ruleset.resources:
-            raise UnknownAsset(name, what="resource")
         if type(units) is not int or not 1 <= units <= AMOUNT_MAX:
             raise InvalidAmount(f"{name} must be an integer from 1 to {AMOUNT_MAX}", name)
+
+
+def _check_known(ruleset: Ruleset, resources: Mapping[str, int]) -> None:
+    for name in resources:
+        if name not in ruleset.resources:
+            raise UnknownAsset(name, what="resource")
 
 
 def _rooms(draft: Draft) -> dict[str, int]:

@@ -10,6 +10,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from actors.inventory import InventoriesSettings, records
+from actors.inventory.engine import AMOUNT_MAX
 from actors.inventory.errors import (
     IdempotencyKeyReused,
     InsufficientResources,
@@ -345,6 +346,27 @@ async def test_resources_that_have_become_one_arrive_as_one(autojump_clock: Mock
             if entry.cause == "transfer-received" and len(entry.changes) == 1
         ]
         assert entry.changes["wood"].delta == 30
+
+
+@pytest.mark.parametrize("policy", ["reject", "hold", "spill"])
+async def test_resources_that_are_too_much_as_one_come_back(
+    policy: str, autojump_clock: MockClock
+) -> None:
+    """What a change of rules adds up to more than may be brought in is not on its way for ever."""
+    engine = Tampered()
+    rich = with_policy(policy).replace("base_capacity = 1000\n", "")
+    rich = rich.replace("= 100\n", f"= {AMOUNT_MAX}\n").replace("= 50\n", f"= {AMOUNT_MAX}\n")
+    async with a_world(engine=engine, rules=ruleset(rich)) as world:
+        with suppress(TransferReturned):
+            await world.send(ANN, BEN, gold=AMOUNT_MAX, wood=AMOUNT_MAX)
+    [transfer_id] = [row["transfer_id"] for row in engine.rows("transfers")]
+    engine.row("transfers", transfer_id).update(state="sent", settled_ms=None, version=1)
+    wooden = rich.replace(f"[resources.gold]\nstart = {AMOUNT_MAX}\n", "").replace("gold", "wood")
+    async with a_world(engine=engine, rules=ruleset(wooden), renamed={"gold": "wood"}) as world:
+        await trio.sleep(30)
+        assert engine.row("transfers", transfer_id)["state"] == "returned"
+        last = (await world.ledger(ANN)).entries[-1]
+        assert (last.cause, last.changes["wood"].delta) == ("transfer-returned", 2 * AMOUNT_MAX)
 
 
 async def test_transfer_that_arrived_is_not_taken_in_again(autojump_clock: MockClock) -> None:
