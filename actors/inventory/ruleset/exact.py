@@ -1,8 +1,8 @@
 """Exact arithmetic: what formulas are computed in, so that no result hangs on float noise.
 
 A `Number` is an integer or a fraction in lowest terms.  Powers with a fractional exponent and
-``exp`` are computed to 90 decimal digits and marked inexact; rounding takes an inexact value that
-lies within 10^-30 of an integer for that integer.
+``exp`` are computed to 90 decimal digits and marked inexact; an inexact value that lies within
+10^-30 of a multiple of 0.0005 is taken for that multiple.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ RESULT_MAX = 10**18
 BITS_MAX = 16_384
 DIGITS = 90
 NOISE = Fraction(1, 10**30)
+GRID = 2000
+"""Parts of 1 that noise is told from: the steps that a ruleset rounds to, and their halves."""
 EXPONENT_MAX = 92  # e^92 is about 10^40: with 90 digits its error is still far below NOISE
 ROOT_MAX = 64
 OUT_OF_BOUNDS = "the value grows beyond all bounds"
@@ -83,8 +85,8 @@ def exponential(value: Number) -> tuple[Number, bool]:
 
 
 def without_noise(value: Number) -> Number:
-    """Return the integer that an inexact value stands for, or the value where it is none."""
-    nearest = half_up(value)
+    """Return the multiple of 0.0005 that an inexact value stands for, or the value if of none."""
+    nearest = simplified(Fraction(half_up(value * GRID), GRID))
     return nearest if -NOISE < value - nearest < NOISE else value
 
 

@@ -254,3 +254,13 @@ def test_formula_any_text_has_a_value_or_a_refusal(source: str) -> None:
         return
     assert abs(Fraction(result)) <= RESULT_MAX
     assert Fraction(result).denominator.bit_length() <= BITS_MAX
+
+
+@given(st.integers(2, 10**6), st.integers(1, 10**9))
+def test_formula_rounds_what_roots_come_to_the_right_way(base: int, parts: int) -> None:
+    """What is rational once its roots are multiplied is rounded as what it is: halves up, say."""
+    amount = Fraction(parts, 2000)
+    text = f"{base} ** 0.5 * {base} ** 0.5 / {base} * {parts} / 2000"
+    assert parse_formula(text).value({}) == amount
+    assert parse_formula(f"round({text})").value({}) == math.floor(amount + Fraction(1, 2))
+    assert parse_formula(f"floor(2 * ({text}))").value({}) == math.floor(2 * amount)
