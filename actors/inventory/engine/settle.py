@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 DELIVERIES_PER_SETTLE: Final = 256
 """Deliveries of units that move rates after which a record is touched (bounds one settle)."""
 
+_SIDE_BY_SIDE_MAX: Final = 10
+"""Batches that may each have so many: of more, each delivery is dearer, and there are more."""
+
 FORESIGHT_MAX: Final = 12_000
 """What one look into the future may cost, in probes of a run; some 3 microseconds each."""
 
@@ -102,14 +105,17 @@ def next_due_ms(state: State, ruleset: Ruleset) -> int | None:
 
     That is the next completion of an order. Units of a batch are delivered by any touch in
     between, so they need none of their own, except that a batch which moves rates is touched
-    every `DELIVERIES_PER_SETTLE` deliveries, to keep each settle short.
+    every `DELIVERIES_PER_SETTLE` deliveries, to keep each settle short; sooner where many of them
+    run side by side, since each of their deliveries may have to look at all of them.
     """
     running = state.pending.running
     if not running:
         return None
+    movers = _movers(running, ruleset)
+    crowd = max(1, len(movers) / _SIDE_BY_SIDE_MAX)
+    pieces = max(1, int(DELIVERIES_PER_SETTLE / crowd**2))
     touches_ms = [
-        (order.starts_ms or 0) + (order.delivered + DELIVERIES_PER_SETTLE) * order.piece_ms
-        for order in _movers(running, ruleset)
+        (order.starts_ms or 0) + (order.delivered + pieces) * order.piece_ms for order in movers
     ]
     finishes_ms: Iterable[int] = map(_FINISHES_MS, running)
     return min([*touches_ms, *finishes_ms])

@@ -23,6 +23,7 @@ from actors.inventory.errors import UnknownOrder
 from tests.actors.inventory.engine.naive import Naive
 from tests.actors.inventory.engine.plays import Move, enrich, moves, play
 from tests.actors.inventory.engine.worlds import (
+    COLONY,
     HOUR,
     NOW,
     SECOND,
@@ -152,6 +153,24 @@ def test_next_due_bounds_the_deliveries_of_a_batch_that_moves_rates() -> None:
     assert next_due_ms(state, rules) == due
     state, _ = advance(state, rules, due)
     assert next_due_ms(state, rules) == due + DELIVERIES_PER_SETTLE * 5 * SECOND
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=120))
+def test_next_due_bounds_the_work_of_many_batches_that_move_rates(seconds: list[int]) -> None:
+    """What one settle walks of batches side by side is bounded, however many they are."""
+    slots = COLONY.replace("slots = 2", "slots = 120")
+    rules = world(slots)
+    state, _ = grant(begin(rules), rules, changes={"metal": 10**9}, now_ms=NOW, cause="grant")
+    for number, each in enumerate(seconds):
+        state, _ = place_order(
+            state, rules, order_id=str(number), asset="soldier", count=2000, now_ms=NOW + each
+        )
+    due = next_due_ms(state, rules)
+    assert due is not None
+    deliveries = sum(order.delivered_by(due) - order.delivered for order in state.orders)
+    assert deliveries * len(seconds) <= 10 * 10 * DELIVERIES_PER_SETTLE
+    after, _ = advance(state, rules, due)
+    assert any(order.delivered for order in after.orders)
 
 
 @given(st.lists(moves(), max_size=8), st.lists(SPANS, max_size=6), SPANS)
