@@ -305,6 +305,23 @@ async def test_answering_remembers_more_than_it_prunes() -> None:
                 await pending.wait(5)
 
 
+async def test_answering_keeps_no_trace_of_what_was_answered() -> None:
+    """An actor's memory does not grow with its messages, whatever else it has in hand."""
+    bus = open_broadcast_channel()
+    subscription = bus.subscribe(Interest(Topic.TASK), buffer=1)
+    last = None
+    with subscription.answering():
+        for number in range(1000):
+            reply, pending = bus.open_reply()
+            bus.send_nowait(Message(Topic.TASK, number, reply=reply))
+            # A loop has the message before in hand until it has the next.
+            last = subscription.receive_nowait()
+            reply.send_nowait(number)
+            assert await pending.wait(1) == number
+        assert len(subscription._in_hand) < 20
+    assert last is not None
+
+
 async def test_answering_holds_no_reply_alive() -> None:
     """A message that the actor lets go of unanswered tells its asker before the actor ends."""
     bus = open_broadcast_channel()

@@ -572,6 +572,19 @@ async def test_server_frozen_holds_nobody_and_loses_nothing(
     assert await world(database_dsn, name) == (1, 2)
 
 
+async def test_read_of_a_frozen_server_ends_at_its_timeout(
+    postgres: PostgresServer, database_dsn: str
+) -> None:
+    """Who reads learns that the database is away when it was told to, and nobody waits longer."""
+    reads = [Read("world", limit=1)]
+    async with postgres_engine(database_dsn, query_timeout_s=0.3) as engine:
+        await engine.read(reads)
+        began = trio.current_time()
+        with postgres.frozen(), pytest.raises(EngineUnavailable):
+            await engine.read(reads)
+        assert trio.current_time() < began + 2
+
+
 # --------------------------------------------------------------------- a database that is away
 
 
