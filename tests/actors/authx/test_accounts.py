@@ -400,6 +400,25 @@ async def test_password_changed_during_a_login_leaves_no_session_of_the_old_one(
             assert [session.session_id for session in live] == [mine.session_id]
 
 
+async def test_account_erased_during_a_login_is_refused_like_a_wrong_password(
+    database_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That it was there when the password was read tells nobody anything, and is no fault."""
+    async with running_authx(database_dsn) as running:
+        account = await running.register()
+        verify = running.engine.verify
+
+        def erased_meanwhile(hashed: str | bytes, password: str | bytes) -> bool:
+            monkeypatch.undo()
+            matches = verify(hashed, password)
+            erase = EraseAccount(account.account_id, PASSWORD)
+            assert trio.from_thread.run(running.ask, erase) is None
+            return matches
+
+        monkeypatch.setattr(running.engine, "verify", erased_meanwhile)
+        assert await outcome(running, account.username, PASSWORD) is InvalidCredentials
+
+
 async def test_account_is_erased_with_its_sessions(database_dsn: str) -> None:
     """With the password everything goes at once, and the name is free again."""
     async with running_authx(database_dsn) as running:

@@ -217,6 +217,18 @@ def test_registration_that_was_taken_back_prolongs_nothing() -> None:
     assert refusal.value.retry_after_s == 8
 
 
+def test_registrations_are_counted_anew_when_their_window_has_ended() -> None:
+    """In each window as many are free as in the first, and the next one has to wait."""
+    limit = limit_of(registrations_per_address=2)
+    for begun in (0.0, float(WINDOW), 2.0 * WINDOW):
+        limit.begin_registration(HOME, begun)
+        limit.begin_registration(HOME, begun)
+        with pytest.raises(TooManyAttempts):
+            limit.begin_registration(HOME, begun)
+    limit.begin_registration(ELSEWHERE, 3.0 * WINDOW)
+    assert len(limit) == 1
+
+
 def test_attempts_keep_a_bounded_number_of_windows() -> None:
     """A flood of made-up names and addresses costs bounded memory; the oldest go first."""
     limit = limit_of(attempts_per_user=1, attempt_keys_max=10)

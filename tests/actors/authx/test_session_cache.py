@@ -65,6 +65,17 @@ def test_cache_drops_a_session_or_a_whole_account() -> None:
     assert (len(cache), cache._by_account) == (0, {})
 
 
+def test_cache_knows_nothing_more_of_a_read_that_failed() -> None:
+    """Whatever is dropped later is not written down for a read that is over."""
+    cache = SessionCache(10)
+    with pytest.raises(DatabaseUnavailable), cache.reading() as reading:
+        raise DatabaseUnavailable("away")
+    cache.drop("s1")
+    cache.drop_account("ada")
+    cache.clear()
+    assert (reading.dropped, reading.dropped_all) == (set(), False)
+
+
 @pytest.mark.parametrize("how", ["session", "account", "all"])
 def test_cache_keeps_nothing_that_was_dropped_while_it_was_read(how: str) -> None:
     """What a read brings back may be older than a revocation: then it is not kept."""

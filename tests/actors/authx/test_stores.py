@@ -104,6 +104,26 @@ async def test_store_ends_none_that_it_opens(connection: Connection) -> None:
     assert [each.session_id for each in left] == [ahead[1].session_id, new.session_id]
 
 
+async def test_store_reads_those_sessions_alone_that_were_asked_for_and_live(
+    connection: Connection,
+) -> None:
+    """Not another one, none that has run out, and none of an account that is suspended."""
+    account, other = [
+        await connection.run(account_store.insert_account(new_account(username)))
+        for username in ("reading", "another")
+    ]
+    asked, not_asked = new_session(account.account_id), new_session(account.account_id)
+    ended = new_session(account.account_id, expires_at=NOW)
+    kept_out = new_session(other.account_id)
+    for new in (asked, not_asked, ended, kept_out):
+        await connection.run(session_store.open_session(new))
+    suspend = "update accounts set suspended_at = now() where account_id = $1"
+    await connection.run(lambda session: session.execute(suspend, other.account_id))
+    ids = [new.session_id for new in (asked, ended, kept_out)]
+    read = await connection.run(session_store.read_sessions(ids, now=NOW))
+    assert [state.identity.session_id for state in read] == [asked.session_id]
+
+
 async def test_store_rotates_a_session_once(connection: Connection) -> None:
     """The second run of one rotation answers as the first; the generation counts it once."""
     account = await connection.run(account_store.insert_account(new_account("rotating")))
