@@ -250,6 +250,17 @@ async def test_orders_are_found_by_id_in_every_state(autojump_clock: MockClock) 
             await world.ask(GetOrder(BEN, placed.order.id))
 
 
+async def test_pending_orders_are_listed_first_to_finish_first(autojump_clock: MockClock) -> None:
+    """What runs comes by its end, whenever it was ordered; then what waits, in its sequence."""
+    rules = ruleset(TOWN.replace("slots = 1", "slots = 2"))
+    async with a_world(rules=rules) as world:
+        slow = await world.order(ANN, "hut")
+        quick = await world.order(ANN, "cart", 1)
+        waiting = [await world.order(ANN, "cart", count) for count in (2, 1)]
+        listed: tuple[OrderView, ...] = await world.ask(ListOrders(ANN))
+        assert listed == tuple(placed.order for placed in (quick, slow, *waiting))
+
+
 async def test_ledger_comes_in_pages_and_replays_to_the_inventory(
     autojump_clock: MockClock,
 ) -> None:
@@ -267,6 +278,9 @@ async def test_ledger_comes_in_pages_and_replays_to_the_inventory(
         rest: LedgerPage = await world.ask(GetLedger(ANN, first.next, 1000))
         assert (*first.entries, *rest.entries) == whole
         assert rest.next is None
+        for length in (len(rest.entries), len(rest.entries) - 1):
+            page: LedgerPage = await world.ask(GetLedger(ANN, first.next, length))
+            assert (len(page.entries), page.next is None) == (length, length == len(rest.entries))
 
 
 class NoBeginning(Tampered):

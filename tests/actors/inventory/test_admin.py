@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,6 +40,7 @@ async def test_grant_changes_assets_once_and_is_audited(autojump_clock: MockCloc
             ANN,
             "a lost battle",
         )
+        assert abs(datetime.now(UTC) - audit["at"]) < timedelta(minutes=1)
 
 
 async def test_grant_is_all_or_nothing(autojump_clock: MockClock) -> None:

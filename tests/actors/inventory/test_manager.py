@@ -12,7 +12,7 @@ from actors.inventory import COURIER_KEY, InventoriesSettings
 from actors.inventory.messages import GetInventory
 from actors.shutdown import Phase, Shutdown
 from actors.ticker import TICKER_KEY
-from bus import ActorStopped, Message, Overloaded, Topic
+from bus import ActorStopped, BusError, Message, Overloaded, Topic
 from tests.actors.inventory.world import a_world, account
 
 if TYPE_CHECKING:
@@ -72,6 +72,27 @@ async def test_no_room_while_all_are_busy_is_overload(autojump_clock: MockClock)
             assert trio.current_time() == began
             world.engine.open_gate()
         await world.look(BEN)
+
+
+async def test_message_beyond_a_full_mailbox_is_overload(autojump_clock: MockClock) -> None:
+    """What waited for an account to come to life, and finds no room there, is refused."""
+    async with a_world(settings=InventoriesSettings(mailbox_max=1)) as world:
+        world.engine.close_gate()
+        refused: list[Exception] = []
+
+        async def look() -> None:
+            try:
+                await world.look(ANN)
+            except BusError as error:
+                refused.append(error)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(5):
+                nursery.start_soon(look)
+            await trio.testing.wait_all_tasks_blocked()
+            world.engine.open_gate()
+        assert 3 <= len(refused) <= 4
+        assert {type(error) for error in refused} == {Overloaded}
 
 
 async def test_crash_of_one_account_touches_no_other(autojump_clock: MockClock) -> None:

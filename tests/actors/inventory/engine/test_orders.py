@@ -184,7 +184,8 @@ def test_place_order_refuses_a_count_for_a_level() -> None:
 
 def test_place_order_bounds_the_total_price() -> None:
     """A batch whose price no stock could hold is refused for its count."""
-    rules = world(COLONY.replace("{metal = 3, crystal = 1}", "{metal = 1_000_000_000_000}"))
+    price = "{metal = 1_000_000_000_000, crystal = 1}"
+    rules = world(COLONY.replace("{metal = 3, crystal = 1}", price))
     with pytest.raises(InvalidCount):
         place_order(begin(rules), rules, order_id="a", asset="scout", count=1001, now_ms=NOW)
     with pytest.raises(InsufficientResources):
@@ -195,8 +196,11 @@ def test_place_order_ends_with_the_calendar() -> None:
     """What would finish after the year 9999 cannot be ordered."""
     late = begin(world(), at_ms=LATEST_MS - 40 * SECOND)
     assert order(late, "a", "mine")[0].orders[0].finishes_ms == LATEST_MS
-    with pytest.raises(MaxLevel, match="mine cannot rise above level 0: the next would not be"):
-        order(late, "a", "mine", after_ms=1)
+    for level, ends_ms in ((0, 40 * SECOND), (2, 120 * SECOND)):
+        built = begin(world(), at_ms=LATEST_MS - ends_ms, levels={"mine": level} if level else {})
+        says = f"mine cannot rise above level {level}: the next would not be"
+        with pytest.raises(MaxLevel, match=says):
+            order(built, "a", "mine", after_ms=1)
     with pytest.raises(InvalidCount):
         order(late, "a", "scout", 6)
 

@@ -67,11 +67,13 @@ def test_resettle_keeps_price_duration_and_refund_of_pending_orders() -> None:
 
 
 def test_resettle_starts_what_waits_where_a_queue_grew() -> None:
-    """A new slot is used from the moment of the change."""
-    new = world(changed("slots = 1\nlength = 2", "slots = 2\nlength = 2"))
-    state, events = resettle(built("mine", "plant"), world(), new, NOW + SECOND)
-    assert state.orders[1].starts_ms == NOW + SECOND
-    assert [order.id for order in events.orders] == ["plant"]
+    """Each new slot is used from the moment of the change, in the sequence of what waits."""
+    built_so_far = built("mine", "plant", "well")
+    for slots, started in ((2, ["plant"]), (3, ["plant", "well"])):
+        new = world(changed("slots = 1\nlength = 2", f"slots = {slots}\nlength = 2"))
+        state, events = resettle(built_so_far, world(), new, NOW + SECOND)
+        assert [order.id for order in events.orders] == started
+        assert [order.starts_ms for order in state.orders[1:slots]] == [NOW + SECOND] * (slots - 1)
 
 
 def test_resettle_moves_orders_to_the_queue_of_their_asset() -> None:
