@@ -107,8 +107,9 @@ async def test_accounts_are_searched_page_by_page() -> None:
     page = await request(world, Call("GET", "/v1/admin/accounts?query=ad&after=ab&limit=2"), ADMIN)
     assert page.json() == {"accounts": [RECORD, {**RECORD, "username": "adam"}], "next": "adam"}
     assert world.asked_for(SearchAccounts) == [SearchAccounts("ad", "ab", 3)]
-    last = await request(world, Call("GET", "/v1/admin/accounts"), ADMIN)
-    assert last.json()["next"] is None
+    for limit in ("", "?limit=3"):
+        last = await request(world, Call("GET", f"/v1/admin/accounts{limit}"), ADMIN)
+        assert (len(last.json()["accounts"]), last.json()["next"]) == (3, None)
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,7 @@ def test_keys_do_not_share_and_the_oldest_goes_first() -> None:
     for number in range(20):
         assert buckets.take("flood", START_S) == pytest.approx(1_000)
         assert buckets.take(f"key {number}", START_S) == 0
+    assert len(buckets) == 3
 
 
 def test_full_buckets_are_not_kept() -> None:

@@ -13,7 +13,7 @@ from actors.authx.messages import Authorize, Login
 from actors.inventory.messages import GetInventory, PlaceOrder
 from actors.ticker.messages import GetWorld
 from app.http.addresses import Addresses
-from app.http.errors import TooManyInHand, TooManyRequests
+from app.http.errors import TooManyInHand, TooManyRequests, TooManyStreams
 from app.http.exchange import Headers
 from app.http.gate import Gate
 from tests.app.http.harness import (
@@ -276,6 +276,33 @@ async def test_gate_says_when_to_come_again(mock_clock: MockClock) -> None:
     gate.authorized("another")
     mock_clock.jump(1)
     gate.authorized(ACCOUNT_ID)
+
+
+def test_gate_counts_the_streams_of_one_address_and_forgets_it_with_the_last() -> None:
+    """One that ends makes room for one, however often; another address has room of its own."""
+    gate = Gate(settings_with(connections_per_address_max=2))
+    one, other = "192.0.2.1", "192.0.2.2"
+    held = [gate.begin_stream(one) for _ in range(2)]
+    for _ in range(3):
+        with pytest.raises(TooManyStreams):
+            gate.begin_stream(one)
+        held.append(gate.begin_stream(other))
+        gate.end_stream(held.pop())
+        gate.end_stream(held.pop())
+        held.append(gate.begin_stream(one))
+    for key in held:
+        gate.end_stream(key)
+    assert not gate._streams
+
+
+def test_gate_remembers_a_bounded_number_of_addresses() -> None:
+    """Whoever has many addresses costs no memory for each; they are limited all the same."""
+    gate = Gate(PER_ADDRESS)
+    for number in range(11_000):
+        address = f"10.0.{number // 256}.{number % 256}"
+        assert gate.limited_as(address) == address
+    assert len(gate._known) <= 10_000
+    assert gate.limited_as("2001:db8::1") == gate.limited_as("2001:db8::2")
 
 
 async def test_addresses_of_one_ipv6_network_are_one(mock_clock: MockClock) -> None:

@@ -175,6 +175,7 @@ def test_parse_refuses_what_is_not_strict_json(body: bytes) -> None:
         (b'"\\\\ud800"', "\\ud800"),
         (b'{"a":[{"a":1},{"a":2}]}', {"a": [{"a": 1}, {"a": 2}]}),
         (b"[" * DEPTH_MAX + b"]" * DEPTH_MAX, None),
+        (b"[[]," + b"[" * (DEPTH_MAX - 1) + b"]" * DEPTH_MAX, None),
         (b"[" + b"[1]," * 5_000 + b"[1]]", [[1]] * 5_001),
         (b'["' + b"[{" * 5_000 + b'"]', ["[{" * 5_000]),
         (b'["' + b'\\"[' * 5_000 + b'"]', ['"[' * 5_000]),
