@@ -13,7 +13,7 @@ from uuid_utils import uuid7
 from actors.authx import account_store
 from actors.authx.account_store import NewAccount
 from actors.authx.audit_store import AuditEntry
-from actors.authx.erasure import erase_account, erase_in_pieces
+from actors.authx.erasure import erase_account, erase_in_pieces, erase_settled
 from actors.authx.errors import UnknownAccount
 from actors.authx.usernames import parse_username
 from actors.database.driver import open_database
@@ -399,6 +399,21 @@ async def test_erasure_finds_its_pieces_by_their_keys(connection: Connection) ->
 
     await erase(Looking(connection), await make_account(connection, "keyed"))
     assert {*scans} == {"off"}
+
+
+async def test_erasure_changes_what_fits_into_one_piece_by_one_statement(
+    connection: Connection,
+) -> None:
+    """A large account is not erased row by row."""
+    changes: list[str] = []
+
+    async def fetch(sql: str, /, *arguments: object) -> Any:
+        if sql.split(maxsplit=1)[0] in {"delete", "update"}:
+            changes.append(sql)
+        return await connection.run(lambda session: session.fetchval(sql, *arguments))
+
+    await erase_settled(fetch, await make_account(connection, "in-one"), piece_rows=ROWS)
+    assert len(changes) == len(set(changes)) == 7
 
 
 async def test_erasure_that_is_cancelled_removes_nothing(connection: Connection) -> None:

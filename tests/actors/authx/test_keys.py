@@ -278,6 +278,28 @@ def test_keyring_rotation_changes_no_file_that_a_link_leads_to(
     assert other.read_text() == "another's"
 
 
+def test_keyring_file_may_be_a_link_but_not_become_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that takes the file's place while it is rotated is not followed to another's keys."""
+    path = key_file(tmp_path, ONE)
+    other, link = tmp_path / "other", tmp_path / "link"
+    link.symlink_to(path)
+    assert read_keyring(link).first.footer == KeyRing.parse(ONE).first.footer
+    lock = fcntl.flock
+
+    def swap_and_lock(descriptor: int, operation: int) -> None:
+        path.rename(other)
+        path.symlink_to(other)
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", swap_and_lock)
+    with pytest.raises(KeyRingError, match="keys: "):
+        rotate_key_file(path, now=NOW, refresh_s=MONTH_S)
+    assert path.is_symlink()
+    assert len(read_keyring(other).keys) == 1
+
+
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_keyring_rotation_writes_where_it_has_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
