@@ -331,11 +331,15 @@ async def test_restarts_are_counted_over_all_actors_also_gone_ones(
 async def test_all_ready_asks_the_permanent_actors_only(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """An actor that comes and goes is not waited for."""
+    """Each of them has to be; an actor that comes and goes is not waited for."""
     await harness.supervisor.start("permanent", Scripted(live))
     harness.supervisor.start_soon("passing", Scripted(stillborn), Restart.TEMPORARY)
     assert harness.state("passing") is ActorState.STARTING
     assert harness.supervisor.all_ready()
+    await harness.supervisor.start("another", Scripted(crash, live))
+    await wait_all_tasks_blocked()
+    assert harness.state("another") is ActorState.RESTARTING
+    assert not harness.supervisor.all_ready()
 
 
 # --------------------------------------------------------------------- the window
@@ -590,6 +594,7 @@ async def test_stopping_does_not_restart_what_fails(harness: Harness) -> None:
     await harness.supervisor.wait_ended("actor")
     assert len(actor.began) == 1
     assert harness.state("actor") is ActorState.FAILED
+    assert (harness.supervisor.states()["actor"].failure or "").startswith("Crash")
     assert len(harness.events("actor_failed")) == 1
 
 

@@ -270,8 +270,8 @@ async def test_ledger_comes_in_pages_and_replays_to_the_inventory(
         await trio.sleep(100)
         for asset in ("hut", "cart", "hut"):
             await world.order(ANN, asset, 3 if asset == "cart" else None)
-        await trio.sleep(40)
-        assert await world.replayed(ANN) == world.stored(ANN)
+        await trio.sleep(40.5)
+        assert await world.replayed(ANN) == await world.owned(ANN) == world.stored(ANN)
         whole = (await world.ledger(ANN)).entries
         first: LedgerPage = await world.ask(GetLedger(ANN, 0, 3))
         assert first.next == 3

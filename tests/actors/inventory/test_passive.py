@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -301,6 +302,37 @@ async def test_what_storage_has_no_room_for_stays_due(
         await trio.sleep(1)
         assert world.stored(ANN)["hut"] == 1
         assert world.inventories.statistics().activations == 1
+
+
+@pytest.mark.parametrize("failing", ["read", "submit"])
+async def test_whole_list_that_cannot_be_settled_is_left_until_the_next_tick(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    """Where none of a full list can be settled it is not asked for again at once, for ever."""
+    tries = 0
+
+    def refused(*_: object) -> None:
+        nonlocal tries
+        tries += 1
+        assert tries < 50 * HUT_S
+        raise Overloaded("no room")
+
+    async def unread(*_: object) -> None:
+        await trio.lowlevel.checkpoint()
+        refused()
+
+    accounts = [account(number) for number in range(20)]
+    async with a_world(settings=replace(AWAY, due_page=1)) as world:
+        await ordered(world, *accounts)
+        with monkeypatch.context() as patch:
+            if failing == "read":
+                patch.setattr(Loader, "read", unread)
+            else:
+                patch.setattr(StorageClient, "submit", refused)
+            await trio.sleep(HUT_S + 2)
+        assert tries >= len(accounts)
+        await trio.sleep(2)
+        assert all(world.stored(who)["hut"] == 1 for who in accounts)
 
 
 async def test_passive_accounts_that_cannot_be_read_hold_up_no_live_one(

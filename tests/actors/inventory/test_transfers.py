@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -184,10 +185,13 @@ async def test_spilled_overflow_is_lost_and_entered_as_such(autojump_clock: Mock
 
 
 async def test_daily_limit_holds_across_passivation(autojump_clock: MockClock) -> None:
-    """What was sent today counts, also after the actor was away; a new day begins at zero."""
+    """What was sent since midnight counts, also after the actor was away."""
     rules = ruleset(with_policy("reject", "per_day_max = 25"))
-    async with a_world(rules=rules) as world:
+    async with a_world(rules=rules, began=datetime(2025, 12, 31, 23, 59, 58, tzinfo=UTC)) as world:
         await world.send(ANN, BEN, gold=20)
+        await trio.sleep(2.5)
+        sent = await world.send(ANN, BEN, gold=20)
+        assert sent.transfer.sent_at_ms % 86_400_000 == 0
         with pytest.raises(TransferLimit) as refusal:
             await world.send(ANN, BEN, gold=6)
         assert refusal.value.left == {"gold": 5}
