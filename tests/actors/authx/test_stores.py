@@ -124,6 +124,27 @@ async def test_store_reads_those_sessions_alone_that_were_asked_for_and_live(
     assert [state.identity.session_id for state in read] == [asked.session_id]
 
 
+async def test_store_removes_ended_sessions_without_waiting_for_one_that_is_held(
+    connection: Connection, database_dsn: str
+) -> None:
+    """One that somebody works on is left for the next time; the others go."""
+    account = await connection.run(account_store.insert_account(new_account("ended")))
+    held, ended = [new_session(account.account_id, expires_at=NOW) for _ in range(2)]
+    for new in (held, ended):
+        await connection.run(session_store.open_session(new))
+    lock = "select from sessions where session_id = $1 for update"
+    remove = session_store.delete_expired_sessions(now=NOW, batch=1000)
+    async with open_database(database_dsn, log=quiet_log()) as database:
+        other = await database.connect(name="holder")
+        await other.run(lambda session: session.execute("begin"))
+        await other.run(lambda session: session.execute(lock, held.session_id))
+        await connection.run(remove, timeout_s=2)
+        await other.run(lambda session: session.execute("rollback"))
+        await other.aclose()
+    assert await connection.run(remove) == 1
+    assert await connection.run(remove) == 0
+
+
 async def test_store_rotates_a_session_once(connection: Connection) -> None:
     """The second run of one rotation answers as the first; the generation counts it once."""
     account = await connection.run(account_store.insert_account(new_account("rotating")))

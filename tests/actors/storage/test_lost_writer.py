@@ -12,6 +12,7 @@ import trio
 from actors.database.driver import open_database
 from actors.database.errors import AlreadyServed, ConnectionLost
 from actors.database.locks import acquire_server_lock
+from actors.storage import Conflict
 from actors.storage.engine import EngineUnavailable
 from tests.actors.storage.conftest import postgres_engine
 from tests.actors.storage.support import FOREVER_S, new_id, new_world
@@ -113,6 +114,25 @@ async def test_writer_whose_line_fell_silent_is_replaced_at_once(database_dsn: s
         assert await commit_at_last(engine, [(tick(name, 1),)]) == [None]
         assert await run_script(database_dsn, lambda session: session.fetchval(WRITERS)) == 1
     assert await world(database_dsn, name) == (1, 2)
+
+
+async def test_writer_that_does_not_tell_who_is_to_blame_is_given_up_in_time(
+    database_dsn: str,
+) -> None:
+    """Whoever waits for a batch that was refused waits for the second look no longer than said."""
+    name = new_id()
+    late = tick(name, 1, version=7)
+    async with sabotaged(database_dsn, query_timeout_s=SHORT_S) as (engine, saboteur):
+        assert await commit_at_last(engine, [(new_world(name),)]) == [None]
+        saboteur.instead["begin"] = "select pg_sleep(30)"
+        began = trio.current_time()
+        with pytest.raises(EngineUnavailable) as caught:
+            await engine.commit([(late,)])
+        assert trio.current_time() < began + 4 * SHORT_S
+        assert not caught.value.in_doubt
+        [outcome] = await commit_at_last(engine, [(late,)])
+    assert isinstance(outcome, Conflict)
+    assert await world(database_dsn, name) == (0, 1)
 
 
 async def test_writer_that_works_yet_is_ended_before_its_work_is_done_again(

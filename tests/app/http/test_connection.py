@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
+import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -13,14 +15,18 @@ from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
 from hypercorn.events import RawData
 from hypercorn.trio.worker_context import WorkerContext
+from trio.testing import wait_all_tasks_blocked
 
 from actors.inventory.messages import PlaceOrder
 from actors.ticker.messages import GetWorld, World
 from app.http import server as server_module
 from app.http.asgi.connection import Connection
 from app.http.direct import DirectConnection
+from app.http.direct.lane import Lane
+from app.http.edge import Edge
 from app.http.gate import Gate
 from app.http.refusals import Refusals
+from app.http.routes import Router
 from bus import Message, Topic
 from tests.app.http.harness import (
     BEARER,
@@ -34,6 +40,7 @@ from tests.app.http.harness import (
     serving,
     settings_with,
 )
+from tests.app.http.test_edge import fail_in_two_ways
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework
@@ -243,6 +250,25 @@ async def test_connection_that_fails_while_cancelled_is_logged(
         assert event["exc_info"].subgroup(ZeroDivisionError) is not None
 
 
+async def test_connection_that_fails_while_cancelled_is_cancelled_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever cancelled it is not kept from that by what it failed with (fast lane)."""
+    world = FakeWorld()
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    edge = Edge(Router(()), log=world.log)
+    refusals = Refusals(None, SETTINGS)
+    lane = Lane(edge, SETTINGS, refusals=refusals, streams=None, log=world.log)
+    monkeypatch.setattr(DirectConnection, "_answer_requests", lambda _: fail_in_two_ways())
+    with theirs, trio.move_on_after(0.01) as scope:
+        await DirectConnection(ours, lane, "", math.inf).serve()
+    assert scope.cancelled_caught
+    assert ours.fileno() < 0
+    (event,) = world.events("connection_failed")
+    assert [type(error) for error in event["exc_info"].exceptions] == [ZeroDivisionError]
+
+
 async def test_connection_accepted_during_shutdown_is_closed() -> None:
     """A client that is accepted when the shutdown has begun is let go at once."""
     world, context = FakeWorld(), WorkerContext(None)
@@ -363,6 +389,23 @@ async def test_expect_100_continue_is_answered() -> None:
         await client.send(REGISTER)
         assert (await client.read_response()).status == 201
         await client.aclose()
+
+
+@pytest.mark.parametrize(
+    ("version", "headers"),
+    [(b"1.1", ()), (b"1.1", ("Expect: x",)), (b"1.0", ("Expect: 100-continue",))],
+)
+async def test_client_that_does_not_wait_for_it_is_not_told_to_continue(
+    version: bytes, headers: tuple[str, ...]
+) -> None:
+    """Nor one of HTTP/1.0, which would take it for the answer (RFC 9110, 10.1.1)."""
+    async with serving() as server:
+        client = await server.connect()
+        head = post("Connection: close", *headers, f"Content-Length: {len(REGISTER)}")
+        await client.send(head.replace(b"HTTP/1.1", b"HTTP/" + version))
+        await wait_all_tasks_blocked(0.01)
+        await client.send(REGISTER)
+        assert (await client.read_to_end()).startswith(b"HTTP/1.1 201 ")
 
 
 async def test_client_that_goes_away_loses_the_answer_and_not_the_effect() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -11,9 +11,13 @@ import trio
 
 from app.http.asgi.edge import AsgiApp, AsgiEdge, Event, Receive, Scope, Send
 from app.http.edge import Edge, request_id_of
-from app.http.exchange import Headers
-from app.http.routes import Router
+from app.http.exchange import Headers, HttpRequest, HttpResponse
+from app.http.routes import Route, Router
+from app.http.trail import Trail
 from tests.app.http.harness import FakeWorld
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 async def run(app: AsgiApp, world: FakeWorld, **scope: Any) -> list[Event]:
@@ -114,14 +118,8 @@ async def test_edge_sends_nothing_after_an_answer_has_begun() -> None:
     assert len(world.events("request_failed")) == 1
 
 
-async def test_edge_logs_an_error_that_comes_with_a_cancellation() -> None:
-    """An exception grouped with Cancelled is logged, and only the cancellation goes on."""
-    world = FakeWorld()
-
-    async def fail(scope: Scope, receive: Receive, send: Send) -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(fail_when_cancelled)
-            nursery.start_soon(trio.sleep_forever)
+async def fail_in_two_ways() -> None:
+    """Fail when cancelled, beside a task that is only cancelled."""
 
     async def fail_when_cancelled() -> None:
         try:
@@ -129,10 +127,41 @@ async def test_edge_logs_an_error_that_comes_with_a_cancellation() -> None:
         finally:
             raise ZeroDivisionError
 
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fail_when_cancelled)
+        nursery.start_soon(trio.sleep_forever)
+
+
+async def test_edge_logs_an_error_that_comes_with_a_cancellation() -> None:
+    """An exception grouped with Cancelled is logged, and only the cancellation goes on."""
+    world = FakeWorld()
+
+    async def fail(scope: Scope, receive: Receive, send: Send) -> None:
+        await fail_in_two_ways()
+
     with trio.move_on_after(0.01) as scope:
         await run(fail, world)
     assert scope.cancelled_caught
     (event,) = world.events("request_failed")
+    assert [type(error) for error in event["exc_info"].exceptions] == [ZeroDivisionError]
+
+
+async def test_edge_logs_what_a_route_fails_with_while_it_is_cancelled() -> None:
+    """So it is in the fast lane as well, under the request's id."""
+    world = FakeWorld()
+    edge = Edge(Router(()), log=world.log)
+    trail = Trail("mine", "GET", "/x", "192.0.2.1")
+    request = HttpRequest("GET", "/x", b"", Headers([]), b"", trail.request_id, trail)
+
+    async def respond(_request: HttpRequest, _path: Mapping[str, str]) -> HttpResponse:
+        await fail_in_two_ways()
+        raise AssertionError
+
+    with trio.move_on_after(0.01) as scope:
+        await edge.answer(Route("GET", "/x", "/x", respond), request, {}, trio.current_time())
+    assert scope.cancelled_caught
+    (event,) = world.events("request_failed")
+    assert event["request_id"] == "mine"
     assert [type(error) for error in event["exc_info"].exceptions] == [ZeroDivisionError]
 
 

@@ -214,16 +214,19 @@ def test_held_goods_where_no_room_is_left_lower_no_stock_below_nothing() -> None
 
 
 def test_held_goods_that_find_room_in_mid_batch_keep_the_ledger_in_time() -> None:
-    """What was delivered before room came is entered before it."""
+    """What was delivered or produced before room came is entered before it, apart from it."""
     rules = world()
-    state, _ = grant(begin(rules), rules, changes={"metal": 1500}, now_ms=NOW, cause="grant")
+    rich = {"metal": 1500, "field:1": 3}
+    state, _ = grant(begin(rules), rules, changes=rich, now_ms=NOW, cause="grant")
     for name, asset in (("a", "scout"), ("b", "barge")):
         state, _ = place_order(state, rules, order_id=name, asset=asset, count=3, now_ms=NOW)
     state, _ = receive(state, "hold", {"metal": 500})
     _, events = advance(state, rules, NOW + 30_000)
     moments = [entry.at_ms for entry in events.entries]
     assert moments == sorted(moments)
-    assert causes(events).count("held-released") == 2
+    released = [deltas(entry) for entry in events.entries if entry.cause == "held-released"]
+    assert released == [{"metal": 5, "held:metal": -5}] * 2
+    assert causes(events).count("production") >= 2
 
 
 def test_held_goods_are_bounded() -> None:
