@@ -30,4 +30,5 @@ def test_places_are_as_many_as_each_key_may_have(most: int, steps: list[tuple[bo
             places.give_back(key)
             taken[key] -= 1
         assert places.total == taken.total()
+        assert len(places._taken) == len(+taken)
     assert places.most == most

@@ -314,6 +314,24 @@ async def test_account_whose_beginning_is_refused_is_there(autojump_clock: MockC
             await world.look(ANN)
 
 
+async def test_account_is_begun_once_whatever_became_of_its_first_unit(
+    autojump_clock: MockClock,
+) -> None:
+    """One that was given up as unknown and takes effect all the same was the beginning."""
+    async with a_world() as world:
+        world.engine.close_gate()
+        with pytest.raises(ReplyTimeout):
+            await world.look(ANN)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(world.look, ANN)
+            await trio.testing.wait_all_tasks_blocked()
+            world.engine.open_gate()
+        assert [entry.cause for entry in (await world.ledger(ANN)).entries][:1] == ["start"]
+        assert await world.replayed(ANN) == world.stored(ANN)
+        assert len(world.events("inventory_begun_elsewhere")) == 1
+        assert not world.events("actor_restarted")
+
+
 async def test_overload_of_storage_reaches_the_asker_and_changes_nothing(
     autojump_clock: MockClock,
 ) -> None:

@@ -84,6 +84,9 @@ def test_resettle_moves_orders_to_the_queue_of_their_asset() -> None:
         ("construction", "running"),
         ("research", "running"),
     ]
+    _, events = resettle(built("well"), world(), new, NOW)
+    assert [order.queue for order in events.orders] == ["research"]
+    assert events.entries == ()
 
 
 def test_resettle_begins_new_resources_at_zero() -> None:

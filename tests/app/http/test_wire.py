@@ -1,0 +1,134 @@
+"""The fast lane's socket: what the kernel says too early, or not at all, ends no connection."""
+
+from __future__ import annotations
+
+import random
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+from structlog.testing import LogCapture
+from trio.testing import wait_all_tasks_blocked
+
+from app.http.direct.wire import ClientSocket
+from tests.postgres import quiet_log
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Hasty(socket.socket):
+    """A socket that is reported to be ready once before it is."""
+
+    blocked = 0
+
+    def recv(self, *arguments: int) -> bytes:
+        """Receive, but not at first."""
+        self._block()
+        return super().recv(*arguments)
+
+    def send(self, *arguments: object) -> int:
+        """Send, but not at first."""
+        self._block()
+        return super().send(*arguments)  # type: ignore[arg-type]
+
+    def _block(self) -> None:
+        if self.blocked < 2:
+            self.blocked += 1
+            raise BlockingIOError
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Hasty, socket.socket]]:
+    """Connect a hasty socket with another."""
+    ours, theirs = socket.socketpair()
+    with theirs, Hasty(fileno=ours.detach()) as hasty:
+        hasty.setblocking(False)
+        yield hasty, theirs
+
+
+async def test_socket_that_is_not_ready_after_all_is_waited_for(
+    pair: tuple[Hasty, socket.socket],
+) -> None:
+    """What it was said to have is received when it is there."""
+    hasty, theirs = pair
+    theirs.send(b"request")
+    with trio.fail_after(1):
+        assert await ClientSocket(hasty, 1.0, quiet_log()).receive() == b"request"
+    assert hasty.blocked == 2
+
+
+async def test_socket_that_takes_nothing_yet_gets_all_of_it(
+    pair: tuple[Hasty, socket.socket],
+) -> None:
+    """An answer is not lost for a full buffer."""
+    hasty, theirs = pair
+    with trio.fail_after(1):
+        assert await ClientSocket(hasty, 1.0, quiet_log()).send(b"answer")
+    assert theirs.recv(100) == b"answer"
+    assert hasty.blocked == 2
+
+
+async def test_answer_that_has_begun_is_sent_whole() -> None:
+    """Half of one would be worse than none, also where the server is about to end."""
+    ours, theirs = socket.socketpair()
+    for each in (ours, theirs):
+        each.setblocking(False)
+    client, stopping = ClientSocket(ours, 1000.0, quiet_log()), trio.CancelScope()
+    answer = random.Random(1).randbytes(3_000_000)
+
+    async def send() -> None:
+        with stopping:
+            assert await client.send(answer)
+        client.close()
+
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send)
+            await wait_all_tasks_blocked()
+            stopping.cancel()
+            received = b""
+            async with trio.SocketStream(trio.socket.from_stdlib_socket(theirs)) as stream:
+                async for piece in stream:
+                    received += piece
+    assert received == answer
+    assert not client.was_cut_off
+
+
+async def test_client_that_goes_in_the_middle_of_an_answer_has_not_got_it() -> None:
+    """Whoever sends is told, and it is no failure of the server's."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    with trio.fail_after(1), ours:
+        async with trio.open_nursery() as nursery:
+            sent: list[bool] = []
+
+            async def send() -> None:
+                sent.append(await ClientSocket(ours, 1000.0, quiet_log()).send(bytes(3_000_000)))
+
+            nursery.start_soon(send)
+            await wait_all_tasks_blocked()
+            theirs.close()
+    assert sent == [False]
+
+
+@pytest.mark.parametrize("what", ["send", "linger"])
+async def test_socket_that_is_aborted_keeps_nobody_waiting(what: str) -> None:
+    """Whoever sends or lingers ends at once, and it is no failure of the client's."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    log = LogCapture()
+    client = ClientSocket(ours, 1000.0, quiet_log(log))
+    ended: list[object] = []
+
+    async def use() -> None:
+        ended.append(await (client.send(bytes(10_000_000)) if what == "send" else client.linger()))
+
+    with theirs, trio.fail_after(1):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(use)
+            await wait_all_tasks_blocked()
+            client.abort()
+    assert ended == [False if what == "send" else None]
+    assert (client.was_cut_off, ours.fileno(), log.entries) == (True, -1, [])
