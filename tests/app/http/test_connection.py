@@ -264,7 +264,11 @@ async def test_connection_that_fails_while_cancelled_is_cancelled_all_the_same(
     edge = Edge(Router(()), log=world.log)
     refusals = Refusals(None, SETTINGS)
     lane = Lane(edge, SETTINGS, refusals=refusals, streams=None, log=world.log)
-    monkeypatch.setattr(DirectConnection, "_answer_requests", lambda _: fail_in_two_ways())
+
+    async def answer_requests(_: DirectConnection) -> None:
+        await fail_in_two_ways()
+
+    monkeypatch.setattr(DirectConnection, "_answer_requests", answer_requests)
     with theirs, trio.move_on_after(0.01) as scope:
         await DirectConnection(ours, lane, "", math.inf).serve()
     assert scope.cancelled_caught
