@@ -20,6 +20,7 @@ from actors.storage.absence import Absence
 from actors.storage.engine import Engine, EngineUnavailable
 from actors.storage.errors import Refused, StorageError
 from actors.storage.operations import Acknowledged, Query, Write
+from actors.storage.soundness import are_sound
 from actors.storage.validation import Fault, read_faults, unit_faults
 from actors.tracing import NO_TRACER
 from actors.turns import Turns
@@ -196,27 +197,25 @@ class Storage:
 
     def _take_all(self, messages: Sequence[Message]) -> bool:
         """Take messages; True where one of them says that no more are to be taken."""
+        units = [each.body.operations for each in messages if isinstance(each.body, Write)]
+        sound = are_sound(units, self._tables)
         ended = False
         for message in messages:
             match message.body:
+                # What is sent most comes first.
+                case Write() as write:
+                    faults = () if sound else unit_faults(write.operations, self._tables)
+                    self._take_write(write, message, faults)
+                case Query() as query:
+                    self._take_query(query, message)
                 case Shutdown(phase=phase):
                     ended = ended or phase >= Phase.STORAGE
                 case _:
-                    self._take(message)
+                    self._log.error("message_not_understood", topic=message.topic.value)
+                    self._subscription.drop(message)
         return ended
 
-    def _take(self, message: Message) -> None:
-        match message.body:
-            case Write() as write:
-                self._take_write(write, message)
-            case Query() as query:
-                self._take_query(query, message)
-            case _:
-                self._log.error("message_not_understood", topic=message.topic.value)
-                self._subscription.drop(message)
-
-    def _take_write(self, write: Write, message: Message) -> None:
-        faults = unit_faults(write.operations, self._tables)
+    def _take_write(self, write: Write, message: Message, faults: tuple[Fault, ...]) -> None:
         if self._acknowledged(faults, write.ack, message.reply, len(self._writes)):
             self._writes.append(_Pending(write, message))
             if self._unit_came:

@@ -6,15 +6,15 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from operator import itemgetter
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, TypeAlias
+from types import MappingProxyType, NoneType
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 _BIGINT_MAX = 2**63 - 1
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_UUIDS = re.compile(rf"{_UUID.pattern}(?:,{_UUID.pattern})*")
 
 
 class ColumnType(Enum):
@@ -32,30 +32,6 @@ class ColumnType(Enum):
 
 Check: TypeAlias = "Callable[[object], str | None]"
 """Looks at a value of a type; gives None for a sound one, otherwise what is wrong with it."""
-
-Columns: TypeAlias = tuple[tuple[str, Check, bool], ...]
-"""Columns by name, check, and whether they may be null."""
-
-
-def are_sound(values: Mapping[str, object], columns: Columns, *, whole: bool) -> bool:
-    """Tell whether these may be the values of these columns and of no others.
-
-    A column that is left out is null where the row is to be ``whole``. Nearly all that is looked
-    at is sound: it is told so at once, in one go, and `Column.fault` explains the rest.
-    """
-    left = len(values)
-    for name, check, nullable in columns:
-        if name in values:
-            left -= 1
-            value = values[name]
-        elif whole:
-            value = None
-        else:
-            continue
-        refused = not nullable if value is None else check(value) is not None
-        if refused:
-            return False
-    return not left
 
 
 def _bigint_fault(value: object) -> str | None:
@@ -106,6 +82,38 @@ _FAULTS: Final[Mapping[ColumnType, Check]] = MappingProxyType(
 )
 
 
+def _are_bigints(values: Sequence[int]) -> bool:
+    return min(values) >= -_BIGINT_MAX and max(values) <= _BIGINT_MAX
+
+
+def _are_uuids(values: Sequence[str]) -> bool:
+    text = ",".join(values)
+    # No comma but those between them: a value is one.
+    return _UUIDS.fullmatch(text) is not None and text.count(",") < len(values)
+
+
+def _are_texts(values: Sequence[str]) -> bool:
+    return _text_fault("".join(values)) is None
+
+
+def _are_times(values: Sequence[datetime]) -> bool:
+    return all(value.tzinfo is not None for value in values)
+
+
+_SOUND: Final[Mapping[ColumnType, tuple[type, Callable[[Sequence[Any]], bool]]]] = MappingProxyType(
+    {
+        ColumnType.UUID: (str, _are_uuids),
+        ColumnType.TEXT: (str, _are_texts),
+        ColumnType.BIGINT: (int, _are_bigints),
+        ColumnType.BYTES: (bytes, bool),
+        ColumnType.JSON: (str, _are_texts),
+        ColumnType.TIMESTAMP: (datetime, _are_times),
+    }
+)
+"""Of what type the values of a column are, and what tells whether some of that type, one at least,
+are all sound."""
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One declared column."""
@@ -119,6 +127,17 @@ class Column:
         if value is None:
             return None if self.nullable else "must not be null"
         return _FAULTS[self.type](value)
+
+    def takes(self, values: Sequence[object]) -> bool:
+        """Tell of all of these in one go whether `fault` finds nothing wrong with them."""
+        types = set(map(type, values))
+        if NoneType in types:
+            if not self.nullable:
+                return False
+            types.remove(NoneType)
+            values = [value for value in values if value is not None]
+        type_, are_sound = _SOUND[self.type]
+        return not types or (types == {type_} and are_sound(values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,27 +154,12 @@ class Table:
     by_name: Mapping[str, Column] = field(init=False, repr=False)
     given: tuple[str, ...] = field(init=False, repr=False)
     """What a new row is given: the columns of the key, then all others but Storage's own."""
-    key_of: Callable[[Mapping[str, object]], object] = field(init=False, repr=False)
-    """Gives a row's key: its value, or a tuple of them where it has several columns."""
-    key_columns: Columns = field(init=False, repr=False)
-    given_columns: Columns = field(init=False, repr=False)
-    changeable_columns: Columns = field(init=False, repr=False)
-    """What the columns of a key take, those of a new row, and those that an update may change."""
 
     def __post_init__(self) -> None:
         """Find by name what every operation needs."""
-        by_name = {column.name: column for column in self.columns}
         own = {*self.key, "version"} if self.versioned else {*self.key}
-        takes = {each.name: (each.name, _FAULTS[each.type], each.nullable) for each in self.columns}
-        key = {name: takes[name] for name in self.key}
-        change = {name: column for name, column in takes.items() if name not in own}
-        found: dict[str, object] = {
-            "by_name": by_name,
-            "given": (*key, *change),
-            "key_of": itemgetter(*self.key),
-            "key_columns": tuple(key.values()),
-            "given_columns": (*key.values(), *change.values()),
-            "changeable_columns": tuple(change.values()),
-        }
-        for name, value in found.items():
-            object.__setattr__(self, name, value)
+        by_name = {column.name: column for column in self.columns}
+        object.__setattr__(self, "by_name", by_name)
+        object.__setattr__(
+            self, "given", (*self.key, *[name for name in by_name if name not in own])
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from actors.storage.operations import Create, Delete, Operation, Read, Update
-from actors.storage.tables import ColumnType, are_sound
+from actors.storage.tables import ColumnType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,43 +19,6 @@ READ_LIMIT_MAX = 10_000
 
 
 def unit_faults(operations: Iterable[Operation], tables: Mapping[str, Table]) -> tuple[Fault, ...]:
-    """Find what is wrong with a unit; empty where nothing is."""
-    rows: set[tuple[str, object]] = set()
-    for operation in operations:
-        row = _sound_row(operation, tables)
-        if row is None or row in rows:
-            break
-        rows.add(row)
-    else:
-        if rows:
-            return ()
-    return explained_faults(operations, tables)
-
-
-def _sound_row(operation: Operation, tables: Mapping[str, Table]) -> tuple[str, object] | None:
-    """Name the row that an operation touches, None where anything is wrong with the operation.
-
-    Nearly every operation is sound, and is told so here without a list of faults being made.
-    """
-    table = tables.get(operation.table)
-    if table is None:
-        return None
-    if isinstance(operation, Create):
-        source, columns = operation.values, table.given_columns
-    else:
-        source, columns = operation.key, table.key_columns
-        if operation.version is not None and not table.versioned:
-            return None
-        if isinstance(operation, Update):
-            values = operation.values
-            if not values or not are_sound(values, table.changeable_columns, whole=False):
-                return None
-    return (table.name, table.key_of(source)) if are_sound(source, columns, whole=True) else None
-
-
-def explained_faults(
-    operations: Iterable[Operation], tables: Mapping[str, Table]
-) -> tuple[Fault, ...]:
     """Find and name every fault of a unit; empty where there is none."""
     faults: list[Fault] = []
     rows: set[tuple[object, ...]] = set()
