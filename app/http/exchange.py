@@ -24,10 +24,14 @@ NOT_MODIFIED = 304
 """The status of an answer to who has it already: its body is told the length of, and not sent."""
 
 
+_UNREAD = ""
+"""Stands for a token that nobody has asked for yet; none is empty."""
+
+
 class Headers:
     """A request's headers by lower-case name; a name may have come more than once."""
 
-    __slots__ = ("_values",)
+    __slots__ = ("_token", "_values")
 
     def __init__(self, items: Iterable[tuple[bytes, bytes]]) -> None:
         values: dict[bytes, list[bytes]] = {}
@@ -37,20 +41,40 @@ class Headers:
             else:
                 values[name] = [value]
         self._values = values
+        self._token: str | None = _UNREAD
 
     def items(self) -> list[tuple[bytes, bytes]]:
         """Give every header, those of one name together."""
         return [(name, value) for name, values in self._values.items() for value in values]
 
     def with_one(self, name: bytes, value: bytes) -> Headers:
-        """Give the same headers but for one, which is there once with this value."""
-        other = Headers(())
+        """Give the same headers but for one, which is not that of the token, given once."""
+        other: Headers = Headers.__new__(Headers)
         other._values = {**self._values, name: [value]}
+        other._token = self._token
         return other
 
     def all(self, name: bytes) -> list[bytes]:
         """Give every value of a header, in order; none if it is absent."""
         return self._values.get(name, [])
+
+    def bearer_token(self) -> str | None:
+        """Give the token of the one ``Authorization`` header, if it is a bearer token.
+
+        It is read once: who plays sends the same headers again and again (`heads.HeadReader`).
+        """
+        if self._token == _UNREAD:
+            self._token = _bearer_token(self.all(b"authorization"))
+        return self._token
+
+
+def _bearer_token(values: list[bytes]) -> str | None:
+    if len(values) != 1:
+        return None
+    scheme, _, token = values[0].partition(b" ")
+    text = token.lstrip(b" ").decode("latin-1")
+    visible = text.isascii() and text.isprintable() and " " not in text
+    return text if text and visible and scheme.lower() == b"bearer" else None
 
 
 class HttpRequest(msgspec.Struct, frozen=True, gc=False):

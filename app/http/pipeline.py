@@ -159,7 +159,7 @@ class Pipeline:
         )
 
     async def _authorize(self, endpoint: Endpoint, request: HttpRequest) -> Identity:
-        token = bearer_token(request.headers)
+        token = request.headers.bearer_token()
         if token is None:
             raise NoToken
         identity = await self._gateway.authorize(token)
@@ -170,17 +170,6 @@ class Pipeline:
         if endpoint.auth is Auth.ADMIN and identity.role != Auth.ADMIN.value:
             raise Forbidden("this needs the role admin")
         return identity
-
-
-def bearer_token(headers: Headers) -> str | None:
-    """Give the token of a request's one ``Authorization`` header, if it is a bearer token."""
-    values = headers.all(b"authorization")
-    if len(values) != 1:
-        return None
-    scheme, _, token = values[0].partition(b" ")
-    text = token.lstrip(b" ").decode("latin-1")
-    visible = text.isascii() and text.isprintable() and " " not in text
-    return text if text and visible and scheme.lower() == b"bearer" else None
 
 
 def _path_values(bound: Bound, path: Mapping[str, str]) -> dict[str, str]:

@@ -24,7 +24,7 @@ from app.http.errors import (
     ServerStopping,
 )
 from app.http.exchange import NO_CONTENT, HttpRequest
-from app.http.pipeline import bearer_token, bind
+from app.http.pipeline import bind
 from app.http.reasons import reason_of
 from app.http.streams.translate import BYE, end_of
 from app.http.streams.wire import ClientGone
@@ -245,7 +245,7 @@ class StreamFront(ABC):
         )
         with self.streams.gate.in_hand():
             call = await self.streams.pipeline.admit(bind(self.endpoint), http_request, {})
-        token = bearer_token(headers) or ""  # It was admitted with one.
+        token = headers.bearer_token() or ""  # It was admitted with one.
         resumed = last_event_id(headers)
         asked: int | None = await self.endpoint.handler(call)
         for position in (after, resumed, asked):
