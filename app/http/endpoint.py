@@ -46,8 +46,7 @@ class PathKind(Enum):
     TEXT = "text"
 
 
-@dataclass(frozen=True, slots=True)
-class Idempotency:
+class Idempotency(msgspec.Struct, frozen=True, gc=False):
     """What makes a command sent twice take effect once: its key, and a digest of the request."""
 
     key: str
@@ -97,8 +96,7 @@ class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True, gc=False):
         return self.idempotency
 
 
-@dataclass(frozen=True, slots=True)
-class Answer(Generic[AnswerT]):
+class Answer(msgspec.Struct, Generic[AnswerT], frozen=True, gc=False):
     """An answer that is not the endpoint's usual one: another status, or headers of its own."""
 
     body: AnswerT

@@ -27,6 +27,7 @@ from app.logs import handling
 
 if TYPE_CHECKING:
     import socket
+    import ssl
     from collections.abc import Awaitable, Callable
 
     from structlog.typing import FilteringBoundLogger
@@ -184,21 +185,24 @@ class _Server:
                 return False
         return True
 
-    async def _serve(self, sock: socket.socket, address: str) -> None:
-        settings = self._settings
-        begin_by = trio.current_time() + settings.first_byte_timeout_ms / 1000
+    def _serve(self, sock: socket.socket, address: str) -> Awaitable[object]:
+        begin_by = trio.current_time() + self._settings.first_byte_timeout_ms / 1000
         if self._tls is None:
-            await self._serve_plain(address, begin_by, sock)
-            return
+            return self._serve_plain(address, begin_by, sock)
+        return self._serve_tls(self._tls, address, begin_by, sock)
+
+    async def _serve_tls(
+        self, tls: ssl.SSLContext, address: str, begin_by: float, sock: socket.socket
+    ) -> None:
         handshake = trio.CancelScope(deadline=-math.inf if self._lane.stopping else begin_by)
         self._handshakes.add(handshake)
         try:
             await serve_decrypted(
                 sock,
-                self._tls,
+                tls,
                 partial(self._serve_plain, address, begin_by),
                 handshake=handshake,
-                send_s=settings.send_timeout_ms / 1000,
+                send_s=self._settings.send_timeout_ms / 1000,
                 log=self._log,
             )
         # One connection's failure is its own.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from app.http.errors import HeadersTooLarge, MalformedRequest, PayloadTooLarge
+
+if TYPE_CHECKING:
+    from app.http.settings import HttpSettings
 
 LINE_BYTES_MAX: Final = 256
 """How long the line before a chunk may be, with whatever extensions it carries."""
@@ -170,3 +173,18 @@ class ChunkedBody:
             return None
         line, self._at = self._held[self._at : end], end
         return line
+
+
+Body: TypeAlias = LengthBody | ChunkedBody
+"""A body, however it is framed."""
+
+
+def new_body(length: int | None, settings: HttpSettings) -> Body:
+    """Expect a body of a length, or in chunks where it has none.
+
+    Raises:
+        PayloadTooLarge: it is too long.
+    """
+    if length is None:
+        return ChunkedBody(settings.max_body_bytes, settings.max_header_bytes)
+    return LengthBody(length, settings.max_body_bytes)

@@ -15,7 +15,7 @@ import msgspec
 import trio
 
 from app.http.cancellation import split_failure
-from app.http.direct.body import ChunkedBody, LengthBody
+from app.http.direct.body import new_body
 from app.http.direct.render import CONTINUE
 from app.http.direct.wire import ClientSocket
 from app.http.edge import Edge, request_id_of
@@ -30,8 +30,10 @@ from app.http.trail import Trail
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Awaitable
 
     from app.http.bodies import BodyRoom
+    from app.http.direct.body import Body
     from app.http.direct.lane import HandOver, Lane, Successor
     from app.http.exchange import HttpResponse
     from app.http.head import Head
@@ -303,15 +305,9 @@ class DirectConnection:
         None where it has not come whole: then nothing after it can be told apart.
         """
         try:
-            return self._new_body(head).feed(data)
+            return new_body(head.length, self._lane.settings).feed(data)
         except HttpError:
             return None
-
-    def _new_body(self, head: Head) -> LengthBody | ChunkedBody:
-        settings = self._lane.settings
-        if head.length is None:
-            return ChunkedBody(settings.max_body_bytes, settings.max_header_bytes)
-        return LengthBody(head.length, settings.max_body_bytes)
 
     async def _receive_body(self, room: BodyRoom, head: Head, data: bytes) -> tuple[bytes, bytes]:
         """Receive a request's body; give it, and what follows it.
@@ -322,7 +318,11 @@ class DirectConnection:
             BodyTimeout: it does not arrive in time.
             TooManyBodyBytes: there is no room for it.
         """
-        body = self._new_body(head)
+        length = head.length
+        if length is not None and length <= min(len(data), self._lane.uncounted_bytes):
+            # As nearly every command does, it came with its head.
+            return data[:length], data[length:]
+        body = new_body(head.length, self._lane.settings)
         rest = body.feed(data)
         self._body_bytes = room.take(0, body.size)
         if rest is None:
@@ -331,7 +331,7 @@ class DirectConnection:
             rest = await self._receive_rest(room, body)
         return body.value(), rest
 
-    async def _receive_rest(self, room: BodyRoom, body: LengthBody | ChunkedBody) -> bytes:
+    async def _receive_rest(self, room: BodyRoom, body: Body) -> bytes:
         rest: bytes | None = None
         self._due = trio.current_time() + self._lane.body_s
         try:
@@ -389,11 +389,11 @@ class DirectConnection:
         if await self._send(self._lane.refusals.answer(error, head, self._client)):
             await self._wire.linger()
 
-    async def _send(self, data: bytes) -> bool:
+    def _send(self, data: bytes) -> Awaitable[bool]:
         """Send all of it; False where the client is gone or did not take it in time."""
         # Sending has deadlines of its own.
         self._due = math.inf
-        return await self._wire.send(data)
+        return self._wire.send(data)
 
     def _failed(self, error: Exception) -> None:
         self._lane.log.error("connection_failed", exc_info=error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from app.http.bodies import FREE_BYTES
 from app.http.direct.render import Renderer
 from app.http.edge import Edge
 from app.http.heads import HeadReader
@@ -71,4 +72,6 @@ class Lane:
         self.body_s = settings.body_timeout_ms / 1000
         self.keep_alive_s = settings.keep_alive_timeout_ms / 1000
         self.send_s = settings.send_timeout_ms / 1000
+        self.uncounted_bytes = min(FREE_BYTES, settings.max_body_bytes)
+        """How large a body may be that is neither counted nor too large."""
         self.stopping = False
