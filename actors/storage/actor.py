@@ -86,11 +86,11 @@ class _Pending(Generic[W]):
 
     __slots__ = ("body", "reply", "since", "trace")
 
-    def __init__(self, body: W, message: Message) -> None:
+    def __init__(self, body: W, message: Message, since: float) -> None:
         self.body: W = body
         self.reply = message.reply
         self.trace = message.trace
-        self.since = trio.current_time()
+        self.since = since
 
     def fail(self, error: Exception) -> None:
         if self.reply is not None:
@@ -199,15 +199,16 @@ class Storage:
         """Take messages; True where one of them says that no more are to be taken."""
         units = [each.body.operations for each in messages if isinstance(each.body, Write)]
         sound = are_sound(units, self._tables)
+        now = trio.current_time()
         ended = False
         for message in messages:
             match message.body:
                 # What is sent most comes first.
                 case Write() as write:
                     faults = () if sound else unit_faults(write.operations, self._tables)
-                    self._take_write(write, message, faults)
+                    self._take_write(write, message, faults, now)
                 case Query() as query:
-                    self._take_query(query, message)
+                    self._take_query(query, message, now)
                 case Shutdown(phase=phase):
                     ended = ended or phase >= Phase.STORAGE
                 case _:
@@ -215,18 +216,20 @@ class Storage:
                     self._subscription.drop(message)
         return ended
 
-    def _take_write(self, write: Write, message: Message, faults: tuple[Fault, ...]) -> None:
+    def _take_write(
+        self, write: Write, message: Message, faults: tuple[Fault, ...], now: float
+    ) -> None:
         if self._acknowledged(faults, write.ack, message.reply, len(self._writes)):
-            self._writes.append(_Pending(write, message))
+            self._writes.append(_Pending(write, message, now))
             if self._unit_came:
                 self._unit_came.unpark()
 
-    def _take_query(self, query: Query, message: Message) -> None:
+    def _take_query(self, query: Query, message: Message, now: float) -> None:
         faults = tuple(fault for read in query.reads for fault in read_faults(read, self._tables))
         if message.reply is None:
             faults = (*faults, ("reply", "a read needs a reply channel to send its values"))
         if self._acknowledged(faults, query.ack, message.reply, len(self._queries)):
-            self._queries.append(_Pending(query, message))
+            self._queries.append(_Pending(query, message, now))
             if self._query_came:
                 self._query_came.unpark()
 

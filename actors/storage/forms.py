@@ -66,28 +66,29 @@ class Form:
 class Forms:
     """Every form that was met, and the statements that carry out several of them at once."""
 
-    __slots__ = ("_by_shape", "_tables", "_together")
+    __slots__ = ("_by_shape", "_creating", "_tables", "_together")
 
     def __init__(self, tables: Mapping[str, Table]) -> None:
         self._tables = tables
+        self._creating = {
+            name: Form((Create, name, (), False), table) for name, table in tables.items()
+        }
         self._by_shape: dict[Shape, Form] = {}
         self._together: dict[tuple[Form, ...], str] = {}
 
     def cells(self, operation: Operation) -> tuple[Form, tuple[object, ...]]:
         """Give the form of an operation that is sound, and its cells."""
-        table = self._tables[operation.table]
-        cells: tuple[object, ...]
         if isinstance(operation, Create):
-            shape: Shape = (Create, table.name, (), False)
-            cells = tuple(map(operation.values.get, table.given))
-        else:
-            version = operation.version
-            expected = () if version is None else (version,)
-            values = operation.values if isinstance(operation, Update) else _NO_VALUES
-            shape = (type(operation), table.name, tuple(values), version is not None)
-            key = map(operation.key.__getitem__, table.key)
-            cells = (*key, *values.values(), *expected)
-        return self._by_shape.get(shape) or self._new_form(shape, table), cells
+            form = self._creating[operation.table]
+            return form, tuple(map(operation.values.get, form.table.given))
+        table = self._tables[operation.table]
+        version = operation.version
+        expected = () if version is None else (version,)
+        values = operation.values if isinstance(operation, Update) else _NO_VALUES
+        shape: Shape = (type(operation), table.name, tuple(values), version is not None)
+        key = map(operation.key.__getitem__, table.key)
+        form = self._by_shape.get(shape) or self._new_form(shape, table)
+        return form, (*key, *values.values(), *expected)
 
     def together(self, forms: tuple[Form, ...]) -> str:
         """Give one statement for several forms: it carries out all of them, or fails.
