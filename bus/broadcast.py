@@ -146,6 +146,10 @@ class Bus:
             self._state.routes[interest.topic].add(interest, subscription)
         return subscription
 
+    def reaches(self, topic: Topic, key: str | None = None) -> bool:
+        """Whether a message that is sent now would reach anybody: if not, it need not be made."""
+        return bool(self._state.routes[topic].reached_by(key))
+
     def send_nowait(self, message: Message) -> int:
         """Relay a message to all that it concerns, or to none; return how many that were.
 

@@ -49,6 +49,8 @@ async def announce(bus: Bus, advanced: LedgerAdvanced) -> bool:
 
     Where nobody does this costs a look into a dictionary.
     """
+    if not bus.reaches(Topic.EVENT, advanced.account_id):
+        return False
     message = Message(Topic.EVENT, advanced, advanced.account_id)
     try:
         return bool(bus.send_nowait(message))
