@@ -121,7 +121,7 @@ class Inventory:
         """Show the inventory, where an answer could be given of what is in memory alone."""
         if self._state is None:
             return None
-        return look(Work(self._state, self._version, self._frozen_ms, self._context))
+        return look(self._state, self._context, version=self._version, frozen_ms=self._frozen_ms)
 
     async def _work(self, messages: Sequence[Message]) -> None:
         with self._shared.tracer.work(

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 from uuid_utils import uuid7
 
 from actors.inventory import records
-from actors.inventory.engine import cancel_order, forecast, order_view, place_order, quote, view
+from actors.inventory.engine import (
+    cancel_order,
+    forecast,
+    next_due_ms,
+    order_view,
+    place_order,
+    quote,
+    view,
+)
 from actors.inventory.errors import OrderNotPending, UnknownOrder
 from actors.inventory.events import read_events
 from actors.inventory.handlers_admin import freeze, grant_assets, unfreeze
@@ -46,6 +54,8 @@ from actors.inventory.work import LookUp, Work
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from actors.inventory.engine import State
+    from actors.inventory.work import Context
     from actors.storage import Row
 
 
@@ -156,9 +166,16 @@ def _not_pending(order_id: str, rows: Sequence[Row]) -> OrderNotPending | Unknow
     return OrderNotPending(order_id, rows[0]["state"]) if rows else UnknownOrder(order_id)
 
 
-def look(work: Work) -> InventoryView | None:
-    """Show the inventory, if nothing has to be stored before."""
-    return None if work.is_due else _shown(work)
+def look(
+    state: State, context: Context, *, version: int, frozen_ms: int | None
+) -> InventoryView | None:
+    """Show the inventory as `GetInventory` would, if nothing has to be stored before."""
+    ruleset, world = context.ruleset, context.world
+    now_ms = max(world.now_ms, state.at_ms) if frozen_ms is None else state.at_ms
+    due_ms = next_due_ms(state, ruleset)
+    if due_ms is not None and due_ms <= now_ms:
+        return None
+    return view(state, ruleset, now_ms, version=version, tick=world.tick)
 
 
 def _view(work: Work) -> InventoryView:
