@@ -273,6 +273,18 @@ async def test_bus_end_wakes_a_waiting_receiver(nursery: trio.Nursery) -> None:
     assert ended.is_set()
 
 
+async def test_bus_tells_whether_a_message_would_reach_anybody() -> None:
+    """Whoever would be reached counts, by topic and key; being asked is no message."""
+    bus = open_broadcast_channel()
+    follower = bus.subscribe(Interest(Topic.EVENT, "a"), buffer=1)
+    assert bus.reaches(Topic.EVENT, "a")
+    assert not bus.reaches(Topic.EVENT, "b")
+    assert not bus.reaches(Topic.EVENT)
+    assert bus.statistics().topics[Topic.EVENT].sent == 0
+    follower.close()
+    assert not bus.reaches(Topic.EVENT, "a")
+
+
 # --------------------------------------------------------------------- statistics
 
 

@@ -45,6 +45,21 @@ def test_head_reader_knows_a_command_but_for_its_key() -> None:
         assert head.fields.items() == fresh.fields.items()
 
 
+@pytest.mark.parametrize("authorization", ["Bearer a-token", "Bearer a token", "Basic a-token"])
+def test_head_reader_reads_the_token_of_a_command_once(authorization: str) -> None:
+    """A command that comes again has the token that it would have if it were read anew."""
+    reader = HeadReader(HttpSettings())
+    heads = [
+        reader.read(post(f"Idempotency-Key: {key}", f"Authorization: {authorization}"))
+        for key in ("one", "two")
+    ]
+    fresh = parse_head(post("X: y", f"Authorization: {authorization}"), reader.limits)
+    first, again = (head.fields.bearer_token() for head in heads)
+    assert first == again == fresh.fields.bearer_token()
+    later = reader.read(post("Idempotency-Key: three", f"Authorization: {authorization}"))
+    assert later.fields.bearer_token() is first
+
+
 @pytest.mark.parametrize(
     "key",
     [
