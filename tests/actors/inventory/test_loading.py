@@ -21,8 +21,13 @@ from actors.storage.schema import declared_tables
 from bus import ActorStopped, Overloaded, Reply, ReplyTimeout
 from tests.actors.inventory.world import account, ruleset
 from tests.actors.storage.conftest import postgres_engine
-from tests.actors.storage.support import Counter, counting_steps, new_id, running_storage
-from tests.actors.storage.test_postgres import make_account
+from tests.actors.storage.support import (
+    Counter,
+    counting_steps,
+    make_account,
+    new_id,
+    running_storage,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence

@@ -1,4 +1,4 @@
-"""Storage on its own bus, rows to put into it, and engines that do as a test says."""
+"""Storage on its own bus, rows to put into it or find past it, and engines that do as told."""
 
 from __future__ import annotations
 
@@ -12,22 +12,35 @@ from structlog.testing import LogCapture
 from uuid_utils import uuid7
 
 from actors.shutdown import Phase, Shutdown
-from actors.storage import STORAGE_KEY, Create, Storage, StorageClient, StorageSettings
+from actors.storage import (
+    STORAGE_KEY,
+    Create,
+    Read,
+    Storage,
+    StorageClient,
+    StorageSettings,
+    Update,
+)
 from actors.storage.engine import EngineUnavailable
 from actors.storage.memory import MemoryEngine
 from actors.storage.schema import declared_tables
 from bus import Bus, Interest, Message, Subscription, Topic, open_broadcast_channel
-from tests.postgres import quiet_log
+from tests.postgres import quiet_log, run_script
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Sequence
 
     from actors.storage.engine import Engine, Unit
     from actors.storage.errors import StorageError
-    from actors.storage.operations import Read, Row
+    from actors.storage.operations import Operation, Row
     from bus import PendingReply
 
 FOREVER_S = 20.0
+
+_ACCOUNT = """
+insert into accounts (account_id, username, username_key, password_hash, created_at)
+values ($1, $1::uuid::text, $1::uuid::text, 'x', now())
+"""
 
 
 def new_id() -> str:
@@ -51,6 +64,25 @@ def new_inventory(account_id: str, **other: object) -> Create:
     """Make a row of `inventories`, whose account must exist."""
     values = {"account_id": account_id, "ruleset": "r", "at_ms": 0, "ledger_seq": 0, "state": "{}"}
     return Create("inventories", {**values, **other})
+
+
+async def make_account(dsn: str) -> str:
+    """Make an account, which an inventory needs."""
+    account = new_id()
+    await run_script(dsn, lambda session: session.execute(_ACCOUNT, account))
+    return account
+
+
+def tick(name: str, value: int, version: int | None = None) -> Update:
+    """Make an update of a world."""
+    return Update("world", {"name": name}, {"tick": value}, version)
+
+
+async def world(dsn: str, name: str) -> tuple[int, int] | None:
+    """Look past the engine: the tick and version of a world."""
+    sql = "select tick, version from world where name = $1"
+    row = await run_script(dsn, lambda session: session.fetchrow(sql, name))
+    return None if row is None else (row["tick"], row["version"])
 
 
 @dataclass(frozen=True)
@@ -102,6 +134,18 @@ async def running_storage(
         await nursery.start(made.storage.run)
         yield made
         nursery.cancel_scope.cancel()
+
+
+def submit(running: Running, *operations: Operation) -> PendingReply[None]:
+    """Submit a unit; give its result's pending reply."""
+    return running.client.submit(*operations)[1]
+
+
+async def world_ticks(running: Running, *names: str) -> list[int]:
+    """Read the ticks of some worlds."""
+    [rows] = await running.client.read(Read("world", ("name", "tick"), within={"name": names}))
+    ticks = {row["name"]: row["tick"] for row in rows}
+    return [ticks[name] for name in names]
 
 
 class GatedEngine:

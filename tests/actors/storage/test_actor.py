@@ -1,15 +1,13 @@
-"""The Storage actor: acknowledging, grouping, waiting for a database, draining, dying."""
+"""The Storage actor: acknowledging, grouping, reading, bounds, and messages that are no work."""
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from actors.shutdown import Phase
 from actors.storage import (
     STORAGE_KEY,
     Acknowledged,
@@ -24,36 +22,19 @@ from actors.storage import (
 from bus import ActorStopped, Message, Overloaded, Topic
 from tests.actors.storage.support import (
     FOREVER_S,
-    FlakyEngine,
     GatedEngine,
-    Running,
     make_storage,
-    new_id,
     new_world,
     outcome_of,
     running_storage,
+    submit,
+    world_ticks,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from trio.testing import MockClock
 
-    from actors.storage.engine import Unit
-    from actors.storage.errors import StorageError
     from bus import PendingReply
-
-
-def submit(running: Running, *operations: Operation) -> PendingReply[None]:
-    """Submit a unit; give its result's pending reply."""
-    return running.client.submit(*operations)[1]
-
-
-async def world_ticks(running: Running, *names: str) -> list[int]:
-    """Read the ticks of some worlds."""
-    [rows] = await running.client.read(Read("world", ("name", "tick"), within={"name": names}))
-    ticks = {row["name"]: row["tick"] for row in rows}
-    return [ticks[name] for name in names]
 
 
 # --------------------------------------------------------------------- group commit
@@ -328,297 +309,7 @@ async def test_submit_to_nobody_is_stopped_in_both_replies() -> None:
         assert await outcome_of(pending) is ActorStopped
 
 
-# --------------------------------------------------------------------- a database that is away
-
-
-async def test_away_database_units_wait_and_are_committed_when_it_is_back(
-    autojump_clock: MockClock,
-) -> None:
-    """A short absence costs time and nothing else."""
-    engine = FlakyEngine()
-    async with running_storage(engine) as running:
-        engine.away = True
-        pending = [submit(running, new_world(f"{n}", n)) for n in range(3)]
-        await trio.sleep(2)
-        engine.away = False
-        for each in pending:
-            await each.wait(FOREVER_S)
-        assert await world_ticks(running, "0", "1", "2") == [0, 1, 2]
-        assert "database_away" in running.events()
-
-
-async def test_away_database_is_asked_by_readers_with_growing_pauses(
-    autojump_clock: MockClock,
-) -> None:
-    """Reads that come while it is away do not have it asked more often, nor fill the log."""
-    engine = FlakyEngine()
-    async with running_storage(engine, StorageSettings(read_workers=1)) as running:
-        engine.away = True
-        for _ in range(20):
-            with pytest.raises(Overloaded):
-                await running.client.read(Read("world"))
-        events = running.events()
-        engine.away = False
-        assert await running.client.read(Read("world")) == [[]]
-        assert running.events()[-1] == "database_back"
-    # Each waits for three seconds, some more than a second apart on average.
-    assert 60 <= events.count("database_still_away") <= 140
-    assert events.count("database_away") == 1
-
-
-async def test_away_database_is_told_again_where_nobody_asked_for_long(
-    autojump_clock: MockClock,
-) -> None:
-    """A worker that had nothing to do between two absences takes them for two."""
-    engine = FlakyEngine()
-    async with running_storage(engine, StorageSettings(read_workers=1)) as running:
-        for _ in range(2):
-            engine.away = True
-            with pytest.raises(Overloaded):
-                await running.client.read(Read("world"))
-            engine.away = False
-            await trio.sleep(7_200)
-        await running.client.read(Read("world"))
-        assert running.events().count("database_away") == 2
-        [back] = [each for each in running.log.entries if each["event"] == "database_back"]
-        assert 2 <= back["seconds"] <= 4
-
-
-async def test_away_database_is_asked_with_growing_pauses(autojump_clock: MockClock) -> None:
-    """The pauses between attempts grow to a second, with jitter, and never run hot."""
-    engine = FlakyEngine()
-    async with running_storage(engine, StorageSettings(wait_seconds_max=15)) as running:
-        engine.away = True
-        assert await outcome_of(submit(running, new_world("unit"))) is Overloaded
-    times = [at for at, _ in engine.attempts]
-    pauses = [after - before for before, after in pairwise(times)]
-    assert pauses[0] <= 0.05
-    assert all(0.5 <= pause <= 1.0 for pause in pauses[6:])
-    assert len(set(pauses)) == len(pauses)
-
-
-async def test_away_database_past_the_bound_units_are_overloaded(
-    autojump_clock: MockClock,
-) -> None:
-    """A unit waits wait_seconds_max and at most one pause longer, in flight or in the queue."""
-    engine = FlakyEngine()
-    settings = StorageSettings(wait_seconds_max=3, batch_units_max=1)
-    async with running_storage(engine, settings) as running:
-        engine.away = True
-        began = trio.current_time()
-        ended: list[tuple[object, float]] = []
-
-        async def commit() -> None:
-            outcome = await outcome_of(submit(running, new_world(new_id())))
-            ended.append((outcome, trio.current_time() - began))
-
-        async with trio.open_nursery() as nursery:
-            for _ in range(4):
-                nursery.start_soon(commit)
-        assert all(outcome is Overloaded for outcome, _ in ended)
-        assert all(3 <= after <= 4 for _, after in ended)
-        engine.away = False
-        [rows] = await running.client.read(Read("world"))
-        assert rows == []
-        await running.client.commit(new_world("works again"))
-
-
-async def test_away_database_a_unit_that_came_late_outlives_one_that_came_early(
-    autojump_clock: MockClock,
-) -> None:
-    """Each unit's patience is counted from its own arrival."""
-    engine = FlakyEngine()
-    async with running_storage(engine, StorageSettings(wait_seconds_max=3)) as running:
-        engine.away = True
-        early = submit(running, new_world("early"))
-        await trio.sleep(2)
-        late = submit(running, new_world("late", 1))
-        assert await outcome_of(early) is Overloaded
-        engine.away = False
-        assert await outcome_of(late) is None
-        [rows] = await running.client.read(Read("world", ("name",)))
-        assert rows == [{"name": "late"}]
-
-
-async def test_away_database_in_doubt_never_gives_the_batch_up(autojump_clock: MockClock) -> None:
-    """While a commit's outcome is unknown the same batch is asked again, however long it takes."""
-    engine = FlakyEngine()
-    async with running_storage(engine, StorageSettings(wait_seconds_max=1)) as running:
-        engine.away = engine.in_doubt = True
-        in_doubt = submit(running, new_world("in doubt"))
-        await trio.sleep(10)
-        later = [submit(running, new_world(f"{n}")) for n in range(3)]
-        assert [await outcome_of(each) for each in later] == [Overloaded] * 3
-        engine.away = False
-        assert await outcome_of(in_doubt) is None
-    assert {size for _, size in engine.attempts} == {1}
-    assert len(engine.attempts) > 10
-
-
-async def test_away_database_queries_wait_and_are_bounded_too(autojump_clock: MockClock) -> None:
-    """A query waits for the database as long as a unit does, and then is Overloaded."""
-    engine = FlakyEngine()
-    async with running_storage(engine, StorageSettings(wait_seconds_max=3)) as running:
-        engine.away = True
-        began = trio.current_time()
-        with pytest.raises(Overloaded):
-            await running.client.read(Read("world"))
-        assert 3 <= trio.current_time() - began <= 4
-
-        async def come_back() -> None:
-            await trio.sleep(2)
-            engine.away = False
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(come_back)
-            assert await running.client.read(Read("world")) == [[]]
-
-
-# --------------------------------------------------------------------- shutdown
-
-
-@pytest.mark.parametrize("phase", [Phase.EDGE, Phase.WORLD])
-async def test_shutdown_of_others_does_not_stop_storage(phase: Phase) -> None:
-    """Before its own phase Storage serves on: others finish their work through it."""
-    engine = GatedEngine()
-    engine.gate.set()
-    async with running_storage(engine) as running:
-        await running.shut_down(phase)
-        await running.client.commit(new_world("after"))
-        assert await world_ticks(running, "after") == [0]
-
-
-@pytest.mark.parametrize("phase", [Phase.STORAGE, Phase.DATABASE])
-async def test_shutdown_drains_what_was_handed_over(phase: Phase, nursery: trio.Nursery) -> None:
-    """In its phase, or a later one, Storage commits all that came before, then returns."""
-    engine = GatedEngine()
-    made = make_storage(engine, StorageSettings(batch_units_max=2))
-    ended = trio.Event()
-
-    async def run(task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        await made.storage.run(task_status=task_status)
-        ended.set()
-
-    await nursery.start(run)
-    units = [submit(made, new_world(f"{n}")) for n in range(5)]
-    await wait_all_tasks_blocked()
-    # These wait in the buffer when the shutdown overtakes them.
-    units += [submit(made, new_world(f"{n}")) for n in range(5, 10)]
-    (reply, values) = made.bus.open_reply()
-    made.bus.send_nowait(Message(Topic.TASK, Query((Read("world"),)), STORAGE_KEY, reply))
-    await made.shut_down(phase)
-    await wait_all_tasks_blocked()
-    assert not ended.is_set()
-    engine.gate.set()
-    for unit in units:
-        await unit.wait(FOREVER_S)
-    await values.wait(FOREVER_S)
-    await wait_all_tasks_blocked()
-    assert ended.is_set()
-    assert engine.closed == 1
-    assert made.storage.statistics().units_committed == 10
-
-
-async def test_shutdown_tells_whoever_comes_too_late(nursery: trio.Nursery) -> None:
-    """A unit that comes while Storage drains, or after, is ActorStopped at once."""
-    engine = GatedEngine()
-    made = make_storage(engine)
-    await nursery.start(made.storage.run)
-    in_flight = submit(made, new_world("early"))
-    await wait_all_tasks_blocked()
-    await made.shut_down()
-    await wait_all_tasks_blocked()
-    with pytest.raises(ActorStopped):
-        await made.client.commit(new_world("late"))
-    engine.gate.set()
-    await in_flight.wait(FOREVER_S)
-
-
-async def test_shutdown_with_the_database_away_ends_within_the_bound(
-    autojump_clock: MockClock, nursery: trio.Nursery
-) -> None:
-    """A drain waits for a database that is away no longer than its units do."""
-    engine = FlakyEngine()
-    made = make_storage(engine, StorageSettings(wait_seconds_max=2))
-    ended = trio.Event()
-
-    async def run(task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        await made.storage.run(task_status=task_status)
-        ended.set()
-
-    await nursery.start(run)
-    engine.away = True
-    pending = submit(made, new_world("lost"))
-    await made.shut_down()
-    began = trio.current_time()
-    assert await outcome_of(pending) is Overloaded
-    await ended.wait()
-    assert trio.current_time() - began <= 3
-
-
-async def test_end_of_the_channel_drains_like_a_shutdown(nursery: trio.Nursery) -> None:
-    """When the last handle of the bus closes, Storage finishes what it has and returns."""
-    engine = GatedEngine()
-    engine.gate.set()
-    made = make_storage(engine)
-    pending = submit(made, new_world("last"))
-    made.bus.close()
-    with trio.fail_after(5):
-        await made.storage.run()
-    assert await outcome_of(pending) is None
-
-
-# --------------------------------------------------------------------- dying
-
-
-class BrokenEngine(GatedEngine):
-    """An engine with a bug: its second commit raises what no engine may raise."""
-
-    async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
-        """Commit the first batch, then die."""
-        outcomes = await super().commit(units)
-        if len(self.batches) == 2:
-            raise RuntimeError("a bug")
-        return outcomes
-
-
-async def test_crash_stops_what_is_in_hand_and_a_restart_serves_on(
-    autojump_clock: MockClock,
-) -> None:
-    """Askers of all that Storage had taken learn at once; what waits on the bus survives."""
-    engine = BrokenEngine()
-    made = make_storage(engine, StorageSettings(batch_units_max=2))
-    first = submit(made, new_world("first"))
-    pending: list[PendingReply[Any]] = []
-    with pytest.RaisesGroup(RuntimeError, flatten_subgroups=True):
-        async with trio.open_nursery() as nursery:
-            await nursery.start(made.storage.run)
-            await wait_all_tasks_blocked()
-            pending += [submit(made, new_world(f"{n}")) for n in range(5)]
-            made.bus.send_nowait(Message(Topic.TASK, Write((new_world("x"),)), STORAGE_KEY))
-            await wait_all_tasks_blocked()
-            engine.gate.set()
-    assert await outcome_of(first) is None
-    assert [await outcome_of(each) for each in pending] == [ActorStopped] * 5
-    assert made.storage.statistics().units_waiting == 4
-    waiting = submit(made, new_world("survives"))
-    async with trio.open_nursery() as nursery:
-        await nursery.start(made.storage.run)
-        assert await outcome_of(waiting) is None
-        nursery.cancel_scope.cancel()
-    # What the crashed run had not begun was dropped, not done behind its askers' backs.
-    assert [len(batch) for batch in engine.batches] == [1, 2, 1]
-
-
-async def test_cancel_stops_what_waits_at_once_and_closes_the_engine() -> None:
-    """The last phase of a shutdown: whoever still waits learns at once."""
-    engine = GatedEngine()
-    pending: list[PendingReply[Any]] = []
-    async with running_storage(engine) as running:
-        pending += [submit(running, new_world(f"{n}")) for n in range(3)]
-        await wait_all_tasks_blocked()
-    assert [await outcome_of(each) for each in pending] == [ActorStopped] * 3
-    assert engine.closed == 1
+# --------------------------------------------------------------------- messages that are no work
 
 
 async def test_message_not_understood_is_dropped_and_logged() -> None:

@@ -15,8 +15,8 @@ from actors.database.locks import acquire_server_lock
 from actors.storage import Conflict
 from actors.storage.engine import EngineUnavailable
 from tests.actors.storage.conftest import postgres_engine
-from tests.actors.storage.support import FOREVER_S, new_id, new_world
-from tests.actors.storage.test_postgres import Strike, kill, sabotaged, tick, world
+from tests.actors.storage.sabotage import Strike, kill, sabotaged
+from tests.actors.storage.support import FOREVER_S, new_id, new_world, tick, world
 from tests.postgres import frozen, quiet_log, run_script
 
 if TYPE_CHECKING:
