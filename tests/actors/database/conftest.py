@@ -5,8 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
+
+from actors.database.backup import back_up
+from actors.database.directory_lock import DirectoryLock
+from actors.database.processes import cluster_processes
+from tests.actors.database.embedding import serving
+from tests.actors.database.worlds import fill
+from tests.postgres import reachable_directory
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from tests.postgres import PostgresServer
 
 
@@ -14,3 +25,51 @@ if TYPE_CHECKING:
 async def other_dsn(postgres: PostgresServer) -> str:
     """Make a second database on the same server."""
     return await postgres.create_database_async()
+
+
+@pytest.fixture
+async def empty_dsn(postgres: PostgresServer) -> str:
+    """Make a database without any schema."""
+    return await postgres.create_database_async(migrated=False)
+
+
+@pytest.fixture
+async def world_dsn(postgres: PostgresServer) -> str:
+    """Make a database with a world in it."""
+    dsn = await postgres.create_database_async()
+    await fill(dsn)
+    return dsn
+
+
+@pytest.fixture
+async def file(world_dsn: str, tmp_path: Path) -> Path:
+    """Make a backup of that world."""
+    await back_up(world_dsn, tmp_path / "world.dump")
+    return tmp_path / "world.dump"
+
+
+@pytest.fixture(scope="module")
+def directory() -> Iterator[Path]:
+    """Make a directory for all data directories of a module."""
+    with reachable_directory() as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def pristine(directory: Path) -> Path:
+    """Make a data directory whose cluster is complete, to be copied."""
+
+    async def make() -> None:
+        async with serving(directory / "pristine"):
+            pass
+
+    trio.run(make)
+    return directory / "pristine"
+
+
+@pytest.fixture
+def data_dir(pristine: Path) -> Iterator[Path]:
+    """Give a data directory with a complete cluster, shared by the tests: nothing may stay."""
+    yield pristine
+    assert cluster_processes(pristine / "postgres") == frozenset()
+    DirectoryLock.acquire(pristine / "holdfast.lock").release()

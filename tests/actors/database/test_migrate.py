@@ -48,12 +48,6 @@ ACCOUNT = "019a5c00-0000-7000-8000-00000000000a"
 OTHER = "019a5c00-0000-7000-8000-00000000000b"
 
 
-@pytest.fixture
-async def empty_dsn(postgres: PostgresServer) -> str:
-    """Make a database without any schema."""
-    return await postgres.create_database_async(migrated=False)
-
-
 async def apply(dsn: str, migrations: Sequence[Migration] | None = None) -> tuple[int, ...]:
     """Migrate a database on a connection of its own."""
     async with open_database(dsn, log=quiet_log()) as database:
