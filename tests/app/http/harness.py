@@ -87,6 +87,8 @@ SESSION_ID = "0197f0a0-0000-7000-8000-000000000002"
 ORDER_ID = "0197f0a0-0000-7000-8000-000000000003"
 TOKEN = "v4.local.good"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
+CHALLENGE = 'Bearer realm="holdfast"'
+REFUSED = f'{CHALLENGE}, error="invalid_token"'
 WHEN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 NOW_MS = 1_772_366_400_000
 """World time of `WHEN`."""

@@ -14,7 +14,7 @@ from actors.authx.messages import Register
 from app.http.bodies import FREE_BYTES, BodyRoom
 from app.http.errors import TooManyBodyBytes
 from tests.app.http.harness import SETTINGS, SILENT, FakeWorld, serving
-from tests.app.http.test_connection import post
+from tests.app.http.support import post
 from tests.app.http.test_limits import slug
 
 if TYPE_CHECKING:

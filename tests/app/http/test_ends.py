@@ -14,7 +14,7 @@ from app.http.server import serve_http
 from app.http.sockets import LINGER_BYTES_MAX
 from tests.app.http.harness import SETTINGS, SILENT, FakeWorld, RawClient, get, serving
 from tests.app.http.secure import encrypted
-from tests.app.http.test_connection import Flood, post
+from tests.app.http.support import Flood, post
 
 if TYPE_CHECKING:
     import trustme

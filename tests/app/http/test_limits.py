@@ -13,7 +13,7 @@ from app.http import server as server_module
 from app.http.addresses import Addresses
 from app.http.listeners import accept_connections
 from tests.app.http.harness import RawResponse, get, serving, settings_with
-from tests.app.http.test_connection import alive, post
+from tests.app.http.support import alive, post
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -13,7 +13,7 @@ from actors.authx.messages import Register
 from actors.ticker.messages import GetWorld, World
 from tests.app.http.harness import NOW_MS, SILENT, FakeWorld, get, serving, settings_with
 from tests.app.http.secure import encrypted
-from tests.app.http.test_connection import REGISTER, alive, post
+from tests.app.http.support import REGISTER, alive, post
 from tests.app.http.test_limits import closed, slug
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import trio
 from app.http.instruments import AccessLog, Instruments
 from app.http.traffic import Traffic
 from tests.app.http.harness import SETTINGS, FakeWorld, get, serving
-from tests.app.http.test_connection import post
+from tests.app.http.support import post
 from tests.app.http.test_limits import slug
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from tests.app.http.harness import (
     serving,
     settings_with,
 )
-from tests.app.http.test_connection import Flood, post
+from tests.app.http.support import Flood, post
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -18,7 +18,7 @@ from app.http.errors import TlsError
 from app.http.server import serve_http
 from tests.app.http.harness import PAGES, TABLE, FakeWorld, get, serving
 from tests.app.http.secure import encrypted
-from tests.app.http.test_connection import post
+from tests.app.http.support import post
 
 if TYPE_CHECKING:
     import trustme
