@@ -30,6 +30,10 @@ _PAGES_LISTED: Final = 8
 """How many pages one look into the database lists: a row of the list costs little."""
 _PAGES_IN_HAND: Final = 2
 """One is applied while the database has the other."""
+_WHOLE_MS: Final = 30_000
+"""How often, in world time, a look begins with the earliest moment; see `DueAccounts`."""
+_LATE_MS: Final = 10_000
+"""How much later than its moment what is to come due may be written, and be found at once."""
 _SLICE: Final = 32
 """How many accounts are addressed in one go: about a millisecond of work, then I/O may come in."""
 
@@ -39,6 +43,12 @@ class DueAccounts:
 
     Two pages of them are in hand at a time, so that the commands of players do not wait for all
     that came due together, and the database is not left waiting between two pages.
+
+    A look begins where everything before is settled: what was settled is in the database's index
+    until it is vacuumed, which a backup or any other long transaction keeps off, and to read
+    through all of it takes longer with every order that completes meanwhile. What was written for
+    a moment long past, as the database was away, say, is found by the looks that begin with the
+    earliest moment, every 30 s.
     """
 
     def __init__(
@@ -62,6 +72,8 @@ class DueAccounts:
         self._listed = _PAGES_LISTED * page
         self._reply_s = reply_seconds_max
         self._log = log
+        self._settled_to: tuple[str, int] | None = None
+        self._whole_from_ms = 0
         self.lag_ms = 0
 
     async def run(self) -> None:
@@ -80,15 +92,26 @@ class DueAccounts:
 
     async def _settle_all(self, now_ms: int) -> None:
         """Settle list by list; a failing account does not hold up those due after it."""
-        above: tuple[str, int] | None = None
+        begin = above = self._begin(now_ms)
+        complete = True
         while True:
             rows = await self._due(now_ms, above)
-            self.lag_ms = now_ms - rows[0]["next_due_ms"] if rows and above is None else self.lag_ms
+            first = rows and above == begin
+            self.lag_ms = now_ms - rows[0]["next_due_ms"] if first else self.lag_ms
             settled = await self._settle_each([row["account_id"] for row in rows])
+            complete = complete and settled == len(rows)
             if len(rows) < self._listed:
-                return
+                break
             if not settled:
                 above = ("next_due_ms", rows[-1]["next_due_ms"])
+        self._settled_to = ("next_due_ms", now_ms - _LATE_MS) if complete else begin
+
+    def _begin(self, now_ms: int) -> tuple[str, int] | None:
+        """Tell above which moment to look; a whole look that fails is not repeated at once."""
+        if now_ms < self._whole_from_ms:
+            return self._settled_to
+        self._whole_from_ms = now_ms + _WHOLE_MS
+        return None
 
     async def _due(self, now_ms: int, above: tuple[str, int] | None) -> list[Row]:
         [rows] = await self._storage.read(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from actors.inventory.activation import Activation
     from actors.inventory.passive import PassiveAccounts
-    from actors.storage import StorageClient
+    from actors.storage import Read, Row, StorageClient
     from bus import Message
 
 PAGE = 4
@@ -46,6 +46,8 @@ class Settling:
     due: DueAccounts
     in_hand: list[Message]
     addressed: list[str] = field(default_factory=list[str])
+    begun: list[int | None] = field(default_factory=list[int | None])
+    """Above which moment each list of due accounts began; None: with the earliest."""
 
     async def settle(self, message: Message) -> None:
         """Settle one account: it is due no more."""
@@ -62,6 +64,7 @@ async def settling(count: int) -> AsyncGenerator[Settling]:
     """Look for due accounts where there are so many, all live, and due at one moment."""
     in_hand: list[Message] = []
     addressed: list[str] = []
+    begun: list[int | None] = []
 
     class FakeActivation:
         def deliver(self, account_id: str, message: Message) -> None:
@@ -73,6 +76,14 @@ async def settling(count: int) -> AsyncGenerator[Settling]:
             await trio.lowlevel.checkpoint()
             return Outcome(0, account_ids)
 
+    class Noting:
+        def __init__(self, storage: StorageClient) -> None:
+            self._storage = storage
+
+        async def read(self, read: Read) -> list[list[Row]]:
+            begun.append(None if read.above is None else cast("int", read.above[1]))
+            return await self._storage.read(read)
+
     log = LogCapture()
     world = WorldTime(0, 0)
     async with running_storage(MemoryEngine(declared_tables())) as running:
@@ -80,7 +91,7 @@ async def settling(count: int) -> AsyncGenerator[Settling]:
             await running.client.commit(new_inventory(account(number), next_due_ms=DUE_MS))
         due = DueAccounts(
             running.bus,
-            running.client,
+            cast("StorageClient", Noting(running.client)),
             cast("Activation", FakeActivation()),
             cast("PassiveAccounts", Nobody()),
             world,
@@ -91,7 +102,7 @@ async def settling(count: int) -> AsyncGenerator[Settling]:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(due.run)
             await trio.testing.wait_all_tasks_blocked()
-            yield Settling(running.client, log, world, due, in_hand, addressed)
+            yield Settling(running.client, log, world, due, in_hand, addressed, begun)
             nursery.cancel_scope.cancel()
 
 
@@ -175,3 +186,45 @@ async def test_due_accounts_that_are_silent_are_waited_for_together(
         errors = [entry["error"] for entry in accounts.log.entries]
         assert errors == ["no answer within 10 s"] * PAGE
         assert len(accounts.addressed) == 2 * PAGE
+
+
+async def test_due_does_not_read_through_what_was_settled_long_ago(
+    autojump_clock: MockClock,
+) -> None:
+    """A look costs by what is due, also where nothing of what came due before can be vacuumed."""
+    async with settling(2) as accounts:
+        accounts.world.set(Tick(1, DUE_MS))
+        await trio.testing.wait_all_tasks_blocked()
+        for message in (*accounts.in_hand,):
+            await accounts.settle(message)
+        accounts.begun.clear()
+        moments = [DUE_MS + 250 * number for number in range(100)]
+        for tick, now_ms in enumerate(moments[1:], 2):
+            accounts.world.set(Tick(tick, now_ms))
+            await trio.testing.wait_all_tasks_blocked()
+        # Each above what the look before it has settled, but for what may be written late.
+        assert accounts.begun == [now_ms - 10_000 for now_ms in moments[:-1]]
+
+
+async def test_due_finds_what_was_written_late_for_a_moment_long_past(
+    autojump_clock: MockClock,
+) -> None:
+    """Within half a minute, and then at every tick until it is settled."""
+    async with settling(0) as accounts:
+        accounts.world.set(Tick(1, 30_000))
+        await trio.testing.wait_all_tasks_blocked()
+        await accounts.storage.commit(new_inventory(account(7), next_due_ms=DUE_MS))
+        accounts.world.set(Tick(2, 59_999))
+        await trio.testing.wait_all_tasks_blocked()
+        assert not accounts.addressed
+        for tick, now_ms in ((3, 60_000), (4, 60_250), (5, 60_500)):
+            accounts.world.set(Tick(tick, now_ms))
+            await trio.testing.wait_all_tasks_blocked()
+            [message] = accounts.in_hand
+            if tick < 5:
+                accounts.in_hand.remove(message)
+                assert message.reply is not None
+                message.reply.fail(Overloaded("busy"))
+                await trio.testing.wait_all_tasks_blocked()
+        await accounts.settle(accounts.in_hand[0])
+        assert accounts.addressed == [account(7)] * 3
