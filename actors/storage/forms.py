@@ -95,7 +95,8 @@ class Forms:
 
         It takes the parameters of one form after another, then, for each, how many rows it is to
         touch (where it does not, the statement fails with `sqlstates.DIVISION_BY_ZERO`), and at
-        last the mark that is left behind.
+        last the mark that is left behind and the place of the row that takes it, as which it
+        counts too; the second column that it gives is where that row is then.
         """
         text = self._together.get(forms)
         if text is None:
@@ -122,11 +123,14 @@ def _together(forms: Sequence[Form]) -> str:
         # Only numbers and declared names reach the text; every value is a parameter.
         touched = f"select count(*) from s{number}"  # noqa: S608
         conditions.append(f"({touched}) = ${next(parameters)}::bigint")
-    # The one row of last_commit is always there: it has no form, and is not counted.
-    mark = f"update last_commit set mark = ${next(parameters)}::bigint where singleton"  # noqa: S608
-    parts.append(f"marked as ({mark})")
-    agreed = " and ".join(conditions)
-    return f"with {', '.join(parts)} select 1 / (case when {agreed} then 1 else 0 end)"
+    # By its place, not by its key: under that its earlier versions would be gone through as well,
+    # one for each commit since the beginning of the oldest transaction, such as a backup.
+    mark = f"update last_commit set mark = ${next(parameters)}::bigint"  # noqa: S608 - see above
+    parts.append(f"marked as ({mark} where ctid = ${next(parameters)}::tid returning ctid)")
+    conditions.append("exists (select from marked)")
+    agreed = f"case when {' and '.join(conditions)} then 1 else 0 end"
+    select = f"select 1 / ({agreed}), (select ctid from marked)"  # noqa: S608
+    return f"with {', '.join(parts)} {select}"
 
 
 def _insert(table: Table, cells: tuple[str, ...]) -> str:

@@ -11,7 +11,6 @@ when the lost session, and its transaction, have ended, which it is told to.
 
 from __future__ import annotations
 
-import secrets
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -34,6 +33,7 @@ from actors.storage import sql
 from actors.storage.engine import EngineUnavailable
 from actors.storage.errors import Conflict, Duplicate, Orphaned, Rejected, StorageError
 from actors.storage.forms import Forms
+from actors.storage.mark import Mark, read_mark, set_mark
 from actors.storage.operations import Create
 from actors.storage.reading import Reading
 
@@ -64,9 +64,6 @@ select set_config(name, value, false) from (values
 """Plans each of the writer's statements once, not again and again, which takes longer than to carry
 it out. Each finds its rows by their keys, however many there are: the plan says so even if it was
 made while its tables were empty. Nothing of it is worth compiling."""
-_SET_MARK = "update last_commit set mark = $1 where singleton"
-_GET_MARK = "select mark from last_commit where singleton"
-_MARK_BITS = 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +100,7 @@ class PostgresEngine:
         self._log = log
         self._writer: Connection | None = None
         self._doubt: _Doubt | None = None
-        self._mark: int | None = None
+        self._mark: Mark | None = None
         self._sessions: AbstractSet[Backend] = frozenset()
         self._idle_readers: list[Connection | None] = [None] * read_connections
         self._reader_slots = trio.CapacityLimiter(read_connections)
@@ -126,8 +123,6 @@ class PostgresEngine:
         try:
             patience_s = min(_PATIENCE_S, self._timeout_s / 2)
             writer = await self._connected_writer(patience_s, self._timeout_s)
-            if self._mark is None:
-                self._mark = await writer.run(_read_mark, timeout_s=self._timeout_s)
             settled = await self._settled(writer)
             return settled if settled is not None else await self._commit_all(writer, units)
         except (ConnectionLost, DatabaseUnavailable) as error:
@@ -177,18 +172,25 @@ class PostgresEngine:
         await acquire_server_lock(session, patience_ms=int(patience_s * 1000), lost=lost)
         await session.execute(_KEEP_PLANS)
 
+    async def _known_mark(self, writer: Connection) -> Mark:
+        """Give what the last commit has left, reading it after a new connection."""
+        if self._mark is None:
+            self._mark = await writer.run(read_mark, timeout_s=self._timeout_s)
+        return self._mark
+
     async def _settled(self, writer: Connection) -> list[StorageError | None] | None:
         """Give the outcomes of the commit in doubt if it took effect; None: there is none."""
+        mark = await self._known_mark(writer)
         doubt = self._doubt
         if doubt is None:
             return None
-        took_effect = self._mark == doubt.mark
-        if not took_effect and self._mark != doubt.before:
+        took_effect = mark.value == doubt.mark
+        if not took_effect and mark.value != doubt.before:
             raise LookupError("another server has written since the commit in doubt")
         if took_effect:
             # What waited for a standby when its session ended is there without it: wait anew.
-            await writer.run(
-                lambda session: session.execute(_SET_MARK, doubt.mark), timeout_s=self._timeout_s
+            self._mark = await writer.run(
+                lambda session: set_mark(session, mark), timeout_s=self._timeout_s
             )
         self._log.warning("commit_outcome_found", took_effect=took_effect)
         self._doubt = None
@@ -239,20 +241,22 @@ class PostgresEngine:
         From when it may commit until that is confirmed it is in doubt: ``outcomes`` are what is
         true if it took effect.
         """
-        doubt = _Doubt(secrets.randbits(_MARK_BITS), self._mark, outcomes)
+        before = await self._known_mark(writer)
+        mark = before.next()
+        doubt = _Doubt(mark.value, before.value, outcomes)
 
         def commits_next() -> None:
             self._doubt = doubt
 
         try:
-            await writer.run(
-                lambda session: work(session, doubt.mark, commits_next), timeout_s=self._timeout_s
+            mark = await writer.run(
+                lambda session: work(session, mark, commits_next), timeout_s=self._timeout_s
             )
         except (*_REFUSALS, TransientError):
             self._doubt = None
             raise
         self._doubt = None
-        self._mark = doubt.mark
+        self._mark = mark
 
 
 async def _touches_all(session: Session, statement: sql.Statement) -> bool:
@@ -261,17 +265,15 @@ async def _touches_all(session: Session, statement: sql.Statement) -> bool:
     return int(tag.rpartition(" ")[2]) == len(statement.owners)
 
 
-async def _read_mark(session: Session) -> int:
-    mark: int = await session.fetchval(_GET_MARK)
-    return mark
-
-
 class _Work(Protocol):
-    """A transaction: it leaves ``mark``, and calls ``commits_next`` before what may commit it."""
+    """A transaction: it leaves ``mark``, and calls ``commits_next`` before what may commit it.
+
+    It gives the mark with the place that its row has then.
+    """
 
     async def __call__(
-        self, session: Session, mark: int, commits_next: Callable[[], None]
-    ) -> None: ...
+        self, session: Session, mark: Mark, commits_next: Callable[[], None]
+    ) -> Mark: ...
 
 
 class _Together:
@@ -283,16 +285,25 @@ class _Together:
         self._statements = statements
         self._forms = forms
 
-    async def __call__(self, session: Session, mark: int, commits_next: Callable[[], None]) -> None:
-        waves = [sql.together(wave, self._forms, mark) for wave in sql.waves(self._statements)]
+    async def __call__(
+        self, session: Session, mark: Mark, commits_next: Callable[[], None]
+    ) -> Mark:
+        waves = [
+            sql.together(wave, self._forms, mark.value) for wave in sql.waves(self._statements)
+        ]
         if len(waves) == 1:
             [(text, arguments)] = waves
             commits_next()
-            await session.fetch(text, *arguments)
-            return
+            return await _carry_out(session, text, arguments, mark)
         async with _transaction(session, commits_next):
             for text, arguments in waves:
-                await session.fetch(text, *arguments)
+                mark = await _carry_out(session, text, arguments, mark)
+        return mark
+
+
+async def _carry_out(session: Session, text: str, arguments: Sequence[object], mark: Mark) -> Mark:
+    [row] = await session.fetch(text, *arguments, mark.place)
+    return Mark(mark.value, row["ctid"])
 
 
 class _OneByOne:
@@ -308,15 +319,18 @@ class _OneByOne:
         self._plans = plans
         self._outcomes = outcomes
 
-    async def __call__(self, session: Session, mark: int, commits_next: Callable[[], None]) -> None:
+    async def __call__(
+        self, session: Session, mark: Mark, commits_next: Callable[[], None]
+    ) -> Mark:
         async with _transaction(session, commits_next):
-            await session.execute(_SET_MARK, mark)
+            mark = await set_mark(session, mark)
             for index, statements in self._plans.items():
                 await session.execute("savepoint unit")
                 self._outcomes[index] = await _alone(session, statements)
                 if self._outcomes[index] is not None:
                     await session.execute("rollback to savepoint unit")
                 await session.execute("release savepoint unit")
+        return mark
 
 
 @asynccontextmanager

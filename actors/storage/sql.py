@@ -67,8 +67,9 @@ def plan(units: Sequence[tuple[Operation, ...]], forms: Forms) -> list[Statement
 def together(statements: Sequence[Statement], forms: Forms, mark: int) -> tuple[str, list[object]]:
     """Build the one statement that carries out those of a wave; give it and its arguments.
 
-    It does so wholly or fails, as `Forms.together` says. All see the same snapshot, and touch no
-    row in common.
+    Last, one more argument is to be added: the place of the row that takes the mark. The statement
+    does so wholly or fails, as `Forms.together` says. All see the same snapshot, and touch no row
+    in common.
     """
     text = forms.together(tuple(statement.form for statement in statements))
     cells = [argument for statement in statements for argument in statement.arguments()]

@@ -104,6 +104,14 @@ class SabotagedSession:
             return await self._inner.execute(sql, *args)
         return await self._inner.execute(instead)
 
+    async def fetchval(self, sql: str, *args: object) -> Any:
+        """Run the query, or what is to be run instead."""
+        self._saboteur.statements.append(sql)
+        instead = self._saboteur.instead.pop(sql, None)
+        if instead is None:
+            return await self._inner.fetchval(sql, *args)
+        return await self._inner.execute(instead)
+
     async def fetch(self, sql: str, *args: object) -> Any:
         """Run the query, or let something befall it."""
         self._saboteur.statements.append(sql)

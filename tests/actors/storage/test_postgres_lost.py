@@ -354,7 +354,8 @@ async def test_statement_that_the_server_cannot_do_now_is_given_again(
 
 
 @pytest.mark.parametrize(
-    "victim", ["begin", "update last_commit set mark = $1 where singleton", "savepoint unit"]
+    "victim",
+    ["begin", "update last_commit set mark = $1 where singleton returning ctid", "savepoint unit"],
 )
 async def test_savepoints_that_the_server_cannot_do_now_are_given_again(
     database_dsn: str, victim: str

@@ -1,0 +1,43 @@
+"""The mark that each commit leaves in the one row of ``last_commit``, and how that row is found."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from actors.database.session import Session
+
+_SET: Final = "update last_commit set mark = $1 where singleton returning ctid"
+_GET: Final = "select mark, ctid from last_commit where singleton"
+_BITS: Final = 63
+
+
+class Mark(NamedTuple):
+    """The mark of a commit, and the place in the table of the row that has it, or is to take it.
+
+    By its place the row is found at once. By its key its earlier versions are gone through as well:
+    one for each commit since the oldest transaction began, such as a backup, for until that ends
+    none of them can be removed. Each commit moves the row, and next to nothing else does: where it
+    is not at its place, it is found by its key.
+    """
+
+    value: int
+    place: object
+
+    def next(self) -> Mark:
+        """Give the mark of the commit that comes next, for the same row."""
+        return Mark(secrets.randbits(_BITS), self.place)
+
+
+async def read_mark(session: Session) -> Mark:
+    """Read what the last commit has left; raises as `Session`, and `LookupError` for nothing."""
+    row = await session.fetchrow(_GET)
+    if row is None:
+        raise LookupError("last_commit is empty: its one row was removed")
+    return Mark(row["mark"], row["ctid"])
+
+
+async def set_mark(session: Session, mark: Mark) -> Mark:
+    """Leave a mark wherever the row is, and give it with that place; raises as `Session`."""
+    return Mark(mark.value, await session.fetchval(_SET, mark.value))
