@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import trio
+
 from app.http.instruments import AccessLog, Instruments
 from app.metrics.page import Access, Page
 from app.metrics.sources import Meters
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from actors.database.driver import Database
     from actors.meter import ClockMeter, Meter
     from actors.tracing import Tracer
     from app.config import Config
@@ -64,6 +67,16 @@ class Watch:
     def traffic(self) -> Traffic:
         """What counts the connections."""
         return self._meters.traffic
+
+    async def follow(
+        self, database: Database, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Look at the database now and then until cancelled, if anybody may read the metrics."""
+        if self._access is Access.OFF:
+            task_status.started()
+            await trio.lowlevel.checkpoint()
+        else:
+            await self._meters.database.follow(database, task_status=task_status)
 
     def instruments(self, sources: Sources) -> Instruments:
         """Give the HTTP front what it is watched with, and the page that tells of all this."""

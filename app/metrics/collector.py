@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
+    from actors.database.extent import ExtentMeter
     from actors.storage import Storage
     from app.http.traffic import Traffic
     from app.metrics.meters import BusMeter, StorageMeter
@@ -48,6 +49,7 @@ class ProgramCollector(Collector):
         yield from tuple(_bus(sources.bus, meters.bus))
         yield from tuple(_actors(sources))
         yield from tuple(_storage(sources.storage, meters.storage))
+        yield from _database(meters.database)
         yield from tuple(_world(sources))
         yield from tuple(_http(meters.traffic))
 
@@ -158,6 +160,18 @@ def _storage(storage: Storage, meter: StorageMeter) -> Iterator[Metric]:
         "holdfast_storage_read_duration_seconds",
         "Time that the database took for a batch of queries.",
         meter.reads,
+    )
+
+
+def _database(meter: ExtentMeter) -> Iterator[Metric]:
+    extent = meter.latest
+    if extent is None:
+        return
+    yield gauge("holdfast_database_bytes", "Size of the database on its disk.", extent.size_bytes)
+    yield gauge(
+        "holdfast_database_oldest_transaction_seconds",
+        "How long the oldest transaction has been open; until it ends no space is used again.",
+        extent.oldest_transaction_s,
     )
 
 

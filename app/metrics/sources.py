@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from actors.database.extent import ExtentMeter
 from app.http.traffic import Traffic
 from app.metrics.meters import BusMeter, StorageMeter, WorldMeter
 
@@ -40,4 +41,5 @@ class Meters:
     bus: BusMeter = field(default_factory=BusMeter)
     storage: StorageMeter = field(default_factory=StorageMeter)
     world: WorldMeter = field(default_factory=WorldMeter)
+    database: ExtentMeter = field(default_factory=ExtentMeter)
     traffic: Traffic = field(default_factory=Traffic)
