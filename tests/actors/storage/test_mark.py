@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.actors.storage.conftest import postgres_engine
-from tests.actors.storage.support import new_id, new_world
-from tests.actors.storage.test_postgres import tick, world
+from tests.actors.storage.support import new_id, new_world, tick, world
 from tests.postgres import run_script
 
 if TYPE_CHECKING:
