@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from actors.supervisor import Supervisor
     from app.config.sections import Shutdown
 
+_ENDED_OTHERWISE: Final = frozenset({"inventories", "authx", "storage", "postgres"})
+"""The actors that do not have to end in `Phase.WORLD`: they are done by then, or end after it."""
+
 _KILL_S: Final = 0.5
 """What an embedded database may take beyond its own deadline to be killed."""
 
@@ -55,7 +58,10 @@ class Stopping:
             await _first_of(
                 self.inventories.wait_finished, lambda: self.supervisor.wait_ended("inventories")
             )
-        await self.supervisor.wait_ended("ticker")
+        # Whatever else there is asks Storage, which goes next.
+        for name in self.supervisor.states():
+            if name not in _ENDED_OTHERWISE:
+                await self.supervisor.wait_ended(name)
 
     async def _storage_ended(self) -> None:
         await self.supervisor.wait_ended("authx")

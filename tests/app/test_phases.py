@@ -76,6 +76,38 @@ async def test_world_phase_waits_until_inventories_are_done_or_gone(
         part.go.set()
 
 
+async def test_world_phase_waits_for_every_actor_of_the_world(autojump_clock: MockClock) -> None:
+    """An actor that somebody added has its say before Storage goes; what ends later is not met."""
+    part, late, passed = Part(), Part(), trio.Event()
+    async with trio.open_nursery() as nursery:
+        supervisor = Supervisor(nursery, RestartLimits(), rng=random.Random(1), log=quiet_log())
+        for name in ("storage", "authx", "postgres"):
+            await supervisor.start(name, late)
+        await supervisor.start("leaderboard", part)
+        supervisor.stopping()
+        stopping = Stopping(
+            LIMITS,
+            supervisor,
+            cast("Database", part),
+            postgres=None,
+            http_ended=None,
+            inventories=None,
+        )
+        [wait] = [step.wait for step in stopping.steps() if step.phase is Phase.WORLD]
+
+        async def pass_phase() -> None:
+            await wait()
+            passed.set()
+
+        nursery.start_soon(pass_phase)
+        await wait_all_tasks_blocked()
+        assert not passed.is_set()
+        part.go.set()
+        with trio.fail_after(1):
+            await passed.wait()
+        late.go.set()
+
+
 def test_phases_are_those_of_the_bus_and_take_what_is_configured() -> None:
     """Each phase is waited for once, in order."""
     part = cast("Database", Part())
