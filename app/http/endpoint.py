@@ -113,6 +113,7 @@ class Endpoint:
     """One row of the table.
 
     - ``path``: a template; ``{order_id:uuid}`` is a parameter of a `PathKind`.
+    - ``auth``: who may call it. Everybody is said so, too: nothing is open by omission.
     - ``request``, ``query``, ``response``: the types of body, query string and answer; None
       where there is none.
     - ``status``: of the usual answer; ``also`` describes others that are no problems.
@@ -132,7 +133,7 @@ class Endpoint:
     handler: Handler
     summary: str
     tag: str
-    auth: Auth = Auth.NONE
+    auth: Auth
     request: type[Any] | None = None
     query: type[Any] | None = None
     response: Any = None

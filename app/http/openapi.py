@@ -39,6 +39,7 @@ def with_openapi(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
         handler=handler,
         summary="This document",
         tag="system",
+        auth=Auth.NONE,
         response=dict[str, Any],
         etag=lambda _: etag,
     )

@@ -11,6 +11,7 @@ from app.etags import is_held
 from app.http.errors import MethodNotAllowed, NotFound
 from app.http.exchange import NOT_MODIFIED, HttpResponse
 from app.http.pipeline import bind
+from app.http.soundness import check_table
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -65,13 +66,16 @@ class Router:
         """Take in every route; GET answers HEAD as well.
 
         Raises:
-            ValueError: two routes call the parameter at one place by two names.
+            ValueError: two routes are for the same, or call the parameter at one place by two
+                names.
         """
         self._root = _Node()
         # Paths without parameters, which most requests are for, are found in one step.
         self._fixed: dict[str, Mapping[str, Route]] = {}
         for route in routes:
             node = self._place(route.path)
+            if route.method in node.methods:
+                raise ValueError(f"{route.method} {route.path} is answered by two routes")
             node.methods[route.method] = route
             if route.method == "GET":
                 node.methods["HEAD"] = route
@@ -134,9 +138,10 @@ def make_router(
     """Make the routes of a table of endpoints, of the files of pages by path, and of the metrics.
 
     Raises:
-        ValueError: a row of the table contradicts itself or another.
+        ValueError: a row of the table contradicts itself or another, or names what is not there.
         TypeError: the type of a row's query is not a struct.
     """
+    check_table(endpoints)
     routes = [_endpoint_route(pipeline, endpoint) for endpoint in endpoints]
     routes += [Route("GET", path, PAGES, _file_response(file)) for path, file in pages.items()]
     if metrics is not None:

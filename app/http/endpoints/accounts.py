@@ -80,6 +80,7 @@ ACCOUNTS = (
         handler=register_account,
         summary="Create an account",
         tag="accounts",
+        auth=Auth.NONE,
         request=RegisterRequest,
         response=RegisteredAccount,
         status=201,

@@ -8,7 +8,7 @@ import msgspec
 
 from app.gateway import Gateway
 from app.http.catalogue import PROBLEM_KINDS
-from app.http.endpoint import Answer, Endpoint
+from app.http.endpoint import Answer, Auth, Endpoint
 from app.http.errors import NotFound
 from app.http.types.ruleset import RulesetDocument
 from app.http.types.times import world_time
@@ -72,6 +72,7 @@ SYSTEM = (
         handler=get_health,
         summary="Whether the process lives",
         tag="system",
+        auth=Auth.NONE,
         response=Health,
         limited=False,
     ),
@@ -81,6 +82,7 @@ SYSTEM = (
         handler=get_readiness,
         summary="Whether every permanent actor is ready",
         tag="system",
+        auth=Auth.NONE,
         response=Readiness,
         limited=False,
         also=((SERVICE_UNAVAILABLE, "An actor is not ready"),),
@@ -91,6 +93,7 @@ SYSTEM = (
         handler=get_world,
         summary="The world's name, rules and clock",
         tag="world",
+        auth=Auth.NONE,
         response=WorldDetails,
         errors=("overloaded", "actor-stopped", "reply-timeout"),
     ),
@@ -100,6 +103,7 @@ SYSTEM = (
         handler=get_ruleset,
         summary="The whole ruleset as data",
         tag="world",
+        auth=Auth.NONE,
         response=RulesetDocument,
         etag=Gateway.ruleset_etag,
     ),
@@ -109,6 +113,7 @@ SYSTEM = (
         handler=get_problem,
         summary="What a type of problem means",
         tag="system",
+        auth=Auth.NONE,
         response=ProblemDescription,
     ),
 )

@@ -317,6 +317,7 @@ def test_a_status_that_is_an_answer_and_a_problem_is_told_as_both() -> None:
         handler=answer,
         summary="A test",
         tag="test",
+        auth=Auth.NONE,
         also=((404, "Not there, which is fine"),),
     )
     described = describe([endpoint])["paths"]["/x/{name}"]["get"]["responses"]["404"]

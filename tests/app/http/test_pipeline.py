@@ -48,6 +48,7 @@ def row(handler: Any, **columns: Any) -> Endpoint:
         "path": "/x",
         "summary": "x",
         "tag": "x",
+        "auth": Auth.NONE,
         "response": str,
     }
     return Endpoint(handler=handler, **{**usual, **columns})
