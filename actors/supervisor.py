@@ -360,7 +360,7 @@ class Supervisor:
         if failure is not None and (self._stopping or child.policy is Restart.TEMPORARY):
             child.state = ActorState.FAILED
             self._log.error("actor_failed", actor=child.name, exc_info=failure)
-            if self._on_failed is not None:
+            if self._on_failed is not None and child.policy is not Restart.TEMPORARY:
                 self._on_failed(child.name)
             return False
         return True
