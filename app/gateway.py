@@ -242,6 +242,14 @@ class Gateway:
         except trio.ClosedResourceError as error:
             raise ActorStopped from error
 
+    def ask(self, message: object, *, key: str) -> Coroutine[Any, Any, Any]:
+        """Ask the actor that takes the messages of a key on topic ``task``, one that was added.
+
+        The bus carries every type: what the message is answered with says the message. Raises the
+        errors that it names.
+        """
+        return self._ask(Topic.TASK, message, key)
+
     async def world(self) -> World:
         """Ask the Ticker for the world clock."""
         world: World = await self._ask(Topic.TASK, GetWorld(), TICKER_KEY)

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from app.http.endpoint import Auth, Endpoint
-from bus import Topic
 from examples.leaderboard.actor import LEADERBOARD_KEY
 from examples.leaderboard.messages import GetLeaderboard
 
 if TYPE_CHECKING:
     from app.http.endpoint import Call
-    from bus import Bus
     from examples.leaderboard.messages import Standing
 
 
@@ -32,28 +30,23 @@ class LeaderboardDetails(msgspec.Struct, frozen=True):
     standings: list[StandingDetails]
 
 
-class LeaderboardQuery(msgspec.Struct, frozen=True):
+class LeaderboardQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How many lines are wanted."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 10
 
 
-def leaderboard_endpoint(bus: Bus, *, reply_timeout_s: float) -> Endpoint:
-    """Make the row of ``GET /v1/leaderboard``."""
+async def get_leaderboard(call: Call[None, LeaderboardQuery]) -> LeaderboardDetails:
+    """Give the best accounts."""
+    message = GetLeaderboard(call.query.limit)
+    standings: tuple[Standing, ...] = await call.gateway.ask(message, key=LEADERBOARD_KEY)
+    return LeaderboardDetails(
+        [StandingDetails(each.rank, each.username, each.score) for each in standings]
+    )
 
-    async def get_leaderboard(call: Call[None, LeaderboardQuery]) -> LeaderboardDetails:
-        """Give the best accounts."""
-        standings: tuple[Standing, ...] = await bus.ask(
-            Topic.TASK,
-            GetLeaderboard(call.query.limit),
-            key=LEADERBOARD_KEY,
-            timeout_s=reply_timeout_s,
-        )
-        return LeaderboardDetails(
-            [StandingDetails(each.rank, each.username, each.score) for each in standings]
-        )
 
-    return Endpoint(
+LEADERBOARD = (
+    Endpoint(
         method="GET",
         path="/v1/leaderboard",
         handler=get_leaderboard,
@@ -62,7 +55,7 @@ def leaderboard_endpoint(bus: Bus, *, reply_timeout_s: float) -> Endpoint:
         auth=Auth.PLAYER,
         query=LeaderboardQuery,
         response=LeaderboardDetails,
-    )
-
-
+    ),
+)
 # --8<-- [end:row]
+"""The endpoints of the leaderboard."""

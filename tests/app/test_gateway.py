@@ -65,6 +65,18 @@ async def answer(subscription: Subscription, value: object, seen: list[Message])
         message.reply.send_nowait(value)
 
 
+async def test_gateway_asks_an_actor_that_was_added_by_its_key(nursery: trio.Nursery) -> None:
+    """Whoever has the key is asked, and nobody else; a bus that is gone is an actor that is."""
+    bus, seen = open_broadcast_channel(), list[Message]()
+    asked = bus.subscribe(Interest(Topic.TASK, key="leaderboard"), buffer=1)
+    nursery.start_soon(answer, asked, "told", seen)
+    assert await gateway_to(bus).ask("which?", key="leaderboard") == "told"
+    assert [(each.body, each.key) for each in seen] == [("which?", "leaderboard")]
+    bus.close()
+    with pytest.raises(ActorStopped):
+        await gateway_to(bus).ask("which?", key="leaderboard")
+
+
 @pytest.mark.parametrize("has_peek", [True, False])
 async def test_gateway_asks_an_inventory_only_for_what_is_not_known_by_heart(
     nursery: trio.Nursery, has_peek: bool

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
@@ -18,15 +18,15 @@ from actors.authx.errors import UnknownAccount
 from actors.authx.messages import Account, GetAccount
 from actors.inventory.messages import Grant
 from actors.shutdown import Phase, Shutdown
-from app.http.endpoint import Call
 from app.http.endpoints import ENDPOINTS
 from app.http.openapi import describe, with_openapi
 from bus import ActorStopped, Interest, Message, Topic
 from examples.leaderboard.actor import LEADERBOARD_KEY, Leaderboard
-from examples.leaderboard.endpoint import LeaderboardQuery, leaderboard_endpoint
+from examples.leaderboard.endpoint import LEADERBOARD
 from examples.leaderboard.messages import GetLeaderboard, Standing
 from examples.leaderboard.ranking import Ranking, score_of
 from tests.actors.inventory.world import World, a_world, account
+from tests.app.http.harness import BEARER, FakeWorld, serving
 from tests.postgres import quiet_log
 
 if TYPE_CHECKING:
@@ -222,23 +222,21 @@ async def test_leaderboard_stops_with_the_world(autojump_clock: MockClock) -> No
         assert supervisor.states()["leaderboard"].state.value == "stopped"
 
 
-async def test_endpoint_tells_the_board(autojump_clock: MockClock) -> None:
+async def test_endpoint_tells_the_board() -> None:
     """The row fits the table, describes itself, and answers what the actor says."""
-    async with a_board() as board:
-        await board.join(1, "ann", 1)
-        await trio.sleep(REFRESH_MS / 1000 + 1)
-        row = leaderboard_endpoint(board.world.bus, reply_timeout_s=5)
-        described = describe(with_openapi((*ENDPOINTS, row)))["paths"]["/v1/leaderboard"]["get"]
-        assert described["security"] == [{"token": []}]
-        call: Call[Any, Any] = Call(
-            gateway=None,  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
-            request_id="r",
-            path={},
-            body=None,
-            query=LeaderboardQuery(limit=1),
-        )
-        answer = await row.handler(call)
-        assert [(each.rank, each.username) for each in answer.standings] == [(1, "ann")]
+    table = with_openapi((*ENDPOINTS, *LEADERBOARD))
+    described = describe(table)["paths"]["/v1/leaderboard"]["get"]
+    assert described["security"] == [{"token": []}]
+    world = FakeWorld()
+    world.answers[GetLeaderboard] = (Standing(1, account(1), "ann", 3),)
+    async with serving(world, endpoints=table) as server:
+        told = await server.client.get("/v1/leaderboard?limit=1", headers=BEARER)
+        assert told.json() == {"standings": [{"rank": 1, "username": "ann", "score": 3}]}
+        assert world.asked_for(GetLeaderboard) == [GetLeaderboard(1)]
+        assert (await server.client.get("/v1/leaderboard")).status_code == 401
+        for query in ("limt=1", "limit=0", "limit=x"):
+            refused = await server.client.get(f"/v1/leaderboard?{query}", headers=BEARER)
+            assert refused.json()["type"] == "/problems/invalid-request"
 
 
 def test_ranking_breaks_no_tie() -> None:
