@@ -11,7 +11,6 @@ import gc
 import random
 import secrets
 import sys
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +35,7 @@ from app.http.endpoints import ENDPOINTS
 from app.http.openapi import with_openapi
 from app.http.server import serve_http
 from app.http.streams import Streams
+from app.listening import Listening
 from app.log_lines import writing_behind
 from app.logs import open_logs
 from app.metrics.sources import Sources
@@ -71,21 +71,6 @@ if TYPE_CHECKING:
 
 ROOM_S = 0.2
 """What may pass beyond all phases of the shutdown until the process is ended from outside."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listening:
-    """Where a server that has become ready can be reached."""
-
-    host: str
-    port: int
-    scheme: str = "http"
-
-    @property
-    def url(self) -> str:
-        """The address for a client."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
 
 
 def serve(config: Config, *, announce: Callable[[Listening], None] | None = None) -> int:

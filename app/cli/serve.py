@@ -17,7 +17,7 @@ from app.http.errors import HttpBindError, TlsError
 from app.start_checks import check_serving
 
 if TYPE_CHECKING:
-    from app.root import Listening
+    from app.listening import Listening
 
 
 @click.command()

@@ -16,14 +16,12 @@ from app.config.sections import (
     Database,
     Events,
     Inventory,
-    Log,
-    Metrics,
     Shutdown,
     Storage,
     Supervisor,
-    Tracing,
     World,
 )
+from app.config.watching import Log, Metrics, Tracing
 
 __all__ = [
     "Auth",

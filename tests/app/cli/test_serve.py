@@ -19,7 +19,7 @@ import trio
 from actors.database.dsn import describe_dsn
 from actors.database.migrate import seen_versions
 from app.cli.serve import announce
-from app.root import Listening
+from app.listening import Listening
 from tests.app.cli.support import TIMEOUT_S, command, environment, run, running_server
 from tests.postgres import run_script
 

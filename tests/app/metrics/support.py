@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
-    from app.root import Listening
+    from app.listening import Listening
 
 TEST_SECONDS_MAX = 30
 PASSWORD = "correct horse"
