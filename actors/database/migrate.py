@@ -3,6 +3,9 @@
 Each migration is one transaction, which also records it in ``schema_migrations`` with the
 checksum of its text and the names of what it made. An advisory lock held by each transaction
 keeps two servers that start at once from racing: the second finds the work done.
+
+The program's own count from 0001. Those of who extends it count from 9001, so that the next of the
+program's own never has a number that a world has had already: it is applied after them.
 """
 
 from __future__ import annotations
@@ -222,6 +225,12 @@ def _check(
         raise SchemaTooNew(
             f"{whose} has schema version {in_database}, this program knows versions up to "
             f"{newest}: run the program that wrote it, or a newer one"
+        )
+    unknown = seen.keys() - {migration.version for migration in known}
+    if unknown:
+        raise SchemaTooNew(
+            f"{whose} has had migration {min(unknown):04}, which this program does not know:"
+            " run the program that wrote it, or a newer one"
         )
     for migration in known:
         checksum = seen.get(migration.version, migration.checksum)

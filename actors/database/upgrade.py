@@ -86,7 +86,7 @@ class Upgrade:
     @property
     def after(self) -> int:
         """The schema version that it has now; not the newest one where a migration has failed."""
-        return self.applied[-1] if self.applied else self.before
+        return max(self.before, *self.applied) if self.applied else self.before
 
 
 async def upgrade(

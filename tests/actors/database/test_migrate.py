@@ -44,6 +44,9 @@ CHECKSUMS = (
 )
 """Of the shipped migrations, in order."""
 
+ADDED = 9_000
+"""After which number those count that somebody adds to the program's own."""
+
 ACCOUNT = "019a5c00-0000-7000-8000-00000000000a"
 OTHER = "019a5c00-0000-7000-8000-00000000000b"
 
@@ -68,9 +71,12 @@ async def test_migrate_gives_a_large_world_its_time(empty_dsn: str, mock_clock: 
 
 
 def test_shipped_migrations_are_numbered_without_a_gap() -> None:
-    """The files that come with the program count from 1, each with a text of its own."""
+    """They count from 1, those of who extends the program from 9001; each has its own text."""
     migrations = shipped_migrations()
-    assert [migration.version for migration in migrations] == [*range(1, len(migrations) + 1)]
+    versions = [migration.version for migration in migrations]
+    own = sum(version <= ADDED for version in versions)
+    assert versions[:own] == [*range(1, own + 1)]
+    assert versions[own:] == [*range(ADDED + 1, ADDED + 1 + len(versions) - own)]
     assert len({migration.checksum for migration in migrations}) == len(migrations)
 
 
@@ -128,6 +134,17 @@ async def test_migrate_refuses_a_newer_schema(empty_dsn: str) -> None:
     await apply(empty_dsn, [FIRST, SECOND])
     with pytest.raises(SchemaTooNew, match=r"version 2.*up to 1"):
         await apply(empty_dsn, [FIRST])
+
+
+async def test_migrate_applies_the_program_s_next_after_those_that_were_added(
+    empty_dsn: str,
+) -> None:
+    """Who extends the program and takes its next version in has both, with no number twice."""
+    added = Migration(ADDED + 1, "alliances", "create table alliances (n int)")
+    assert await apply(empty_dsn, [FIRST, added]) == (1, ADDED + 1)
+    assert await apply(empty_dsn, [FIRST, SECOND, added]) == (2,)
+    with pytest.raises(SchemaTooNew, match="has had migration 0002, which"):
+        await apply(empty_dsn, [FIRST, added])
 
 
 async def test_migrate_refuses_another_text(empty_dsn: str) -> None:
