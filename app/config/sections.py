@@ -284,7 +284,12 @@ class Shutdown(Section, frozen=True):
         int, Meta(ge=1, le=4_500, description="For requests in flight to be answered.")
     ] = 1_000
     inventories_ms: Annotated[
-        int, Meta(ge=1, le=4_500, description="For accounts to work off what waits for them.")
+        int,
+        Meta(
+            ge=1,
+            le=4_500,
+            description="For accounts and other actors to finish what waits for them.",
+        ),
     ] = 750
     storage_ms: Annotated[
         int, Meta(ge=1, le=4_500, description="For what is waiting to be committed.")

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from actors.storage.engine import Unit
     from actors.storage.errors import StorageError
     from actors.storage.operations import Row
+    from actors.storage.tables import Table
 
 TICK_MS = 1000
 
@@ -105,8 +106,9 @@ def account(number: int) -> str:
 class Tampered(MemoryEngine):
     """An engine that a test can stop, break and look into."""
 
-    def __init__(self) -> None:
-        super().__init__(declared_tables())
+    def __init__(self, tables: Mapping[str, Table] | None = None) -> None:
+        self.tables = declared_tables() if tables is None else tables
+        super().__init__(self.tables)
         self._gate = trio.Event()
         self._gate.set()
         self.failures: list[Exception] = []
@@ -238,7 +240,7 @@ async def a_world(
             storage = Storage(
                 bus.subscribe(Interest(Topic.TASK, key=STORAGE_KEY), _SHUTDOWN, buffer=10_000),
                 engine,
-                declared_tables(),
+                engine.tables,
                 StorageSettings(),
                 rng=rng,
                 log=log,

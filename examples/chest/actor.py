@@ -1,0 +1,169 @@
+"""The Chest actor: takes what players pay into it, each payment once."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import trio
+from uuid_utils import uuid7
+
+from actors.inventory.errors import (
+    AccountGone,
+    IdempotencyKeyReused,
+    InsufficientResources,
+    InvalidAmount,
+    InventoryError,
+    UnknownAsset,
+)
+from actors.inventory.messages import Grant
+from actors.shutdown import Phase, Shutdown
+from actors.storage import Conflict, Create, Delete, Read, StorageError, Update
+from actors.ticker import Tick
+from bus import ActorStopped, BusError, Overloaded, Topic
+from examples.chest.messages import GetChest, Paid, Pay
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from actors.storage import Row, StorageClient
+    from bus import Bus, Message, Subscription
+
+CHEST_KEY: Final = "chest"
+"""The key of the Chest's messages on topic ``task``."""
+
+RESUME_MS: Final = 5_000
+"""How often payments are looked for that were begun and not made, in world time."""
+
+_NAME: Final = "common"
+_PAGE: Final = 100
+_REPLY_S: Final = 5.0
+
+
+class Chest:
+    """Answers `Pay` and `GetChest`, one after another; it keeps nothing in memory."""
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        bus: Bus,
+        storage: StorageClient,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._subscription = subscription
+        self._bus = bus
+        self._storage = storage
+        self._log = log
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until `Phase.WORLD`; a payment that is cut off is gone on with by the next run."""
+        with self._subscription.answering():
+            task_status.started()
+            resume_ms = 0
+            async for message in self._subscription:
+                match message.body:
+                    case Shutdown(phase=phase):
+                        if phase >= Phase.WORLD:
+                            break
+                    case Tick(now_ms=now_ms):
+                        if now_ms >= resume_ms:
+                            resume_ms = now_ms + RESUME_MS
+                            await self._resume()
+                    case Pay() | GetChest() as body:
+                        await self._answer(message, body)
+                    case _:
+                        self._log.error("message_not_understood", topic=message.topic.value)
+                        self._subscription.drop(message)
+            self._subscription.close()
+
+    # --8<-- [start:answer]
+    async def _answer(self, message: Message, body: Pay | GetChest) -> None:
+        try:
+            answer = await (self._pay(body) if isinstance(body, Pay) else self._holdings())
+        except (InventoryError, StorageError, BusError) as error:
+            if message.reply is not None:
+                message.reply.fail(error)
+        else:
+            if message.reply is not None:
+                message.reply.send_nowait(answer)
+
+    # --8<-- [end:answer]
+
+    async def _holdings(self) -> dict[str, int]:
+        chest = await self._chest()
+        return msgspec.json.decode(chest["holdings"], type=dict[str, int])
+
+    async def _chest(self) -> Row:
+        [[chest]] = await self._storage.read(Read("chest", where={"name": _NAME}))
+        return chest
+
+    # --8<-- [start:pay]
+    async def _pay(self, pay: Pay) -> Paid:
+        key = {"account_id": pay.account_id, "key": pay.idempotency_key}
+        [found] = await self._storage.read(Read("chest_payments", where=key))
+        payment: Row = {
+            **key,
+            "payment_id": str(uuid7()),
+            "fingerprint": pay.fingerprint,
+            "resources": msgspec.json.encode(pay.resources).decode(),
+            "state": "begun",
+        }
+        if found:
+            [payment] = found
+            if payment["fingerprint"] != pay.fingerprint:
+                raise IdempotencyKeyReused
+            if payment["state"] == "made":
+                return Paid(pay.resources, replayed=True)
+        else:
+            await self._storage.commit(Create("chest_payments", payment))
+        try:
+            await self._make(payment)
+        except Overloaded as error:
+            # That would say that nothing was done: it is begun, and will be made.
+            raise ActorStopped from error
+        return Paid(pay.resources, replayed=False)
+
+    async def _make(self, payment: Row) -> None:
+        """Take what is paid from its owner, then put it in: each of them once, however often."""
+        account_id = payment["account_id"]
+        key = {"account_id": account_id, "key": payment["key"]}
+        resources = msgspec.json.decode(payment["resources"], type=dict[str, int])
+        take = Grant(
+            account_id,
+            {name: -amount for name, amount in resources.items()},
+            reason="paid into the chest",
+            operator="chest",
+            # No player's key has a space in it.
+            idempotency_key=f"chest {payment['payment_id']}",
+            fingerprint=b"",
+        )
+        try:
+            await self._bus.ask(Topic.TASK, take, key=account_id, timeout_s=_REPLY_S)
+        except (AccountGone, InsufficientResources, InvalidAmount, UnknownAsset):
+            # These alone say that nothing was taken; an erased account has no payments left.
+            with suppress(Conflict):
+                await self._storage.commit(Delete("chest_payments", key))
+            raise
+        chest = await self._chest()
+        holdings = msgspec.json.decode(chest["holdings"], type=dict[str, int])
+        for name, amount in resources.items():
+            holdings[name] = holdings.get(name, 0) + amount
+        after = {"holdings": msgspec.json.encode(holdings).decode()}
+        await self._storage.commit(
+            Update("chest", {"name": _NAME}, after, version=chest["version"]),
+            Update("chest_payments", key, {"state": "made"}),
+        )
+
+    async def _resume(self) -> None:
+        """Go on with what was begun: its asker gave up, or this server or the last one stopped."""
+        begun = Read("chest_payments", where={"state": "begun"}, order_by="payment_id", limit=_PAGE)
+        try:
+            [payments] = await self._storage.read(begun)
+            for payment in payments:
+                with suppress(InventoryError):
+                    await self._make(payment)
+        except (BusError, StorageError) as error:
+            self._log.warning("chest_delayed", error=str(error))
+
+    # --8<-- [end:pay]

@@ -1,0 +1,228 @@
+"""The example of an actor with tables of its own: what is paid is paid once, whatever fails."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from actors.inventory.errors import IdempotencyKeyReused, InsufficientResources
+from actors.shutdown import Phase, Shutdown
+from actors.storage import Create, Update
+from actors.storage.schema import declared_tables
+from app.http.endpoints import ENDPOINTS
+from app.http.openapi import with_openapi
+from bus import ActorStopped, Interest, Message, Topic
+from examples.chest.actor import CHEST_KEY, RESUME_MS, Chest
+from examples.chest.endpoint import CHEST_ROWS
+from examples.chest.messages import GetChest, Paid, Pay
+from examples.chest.tables import CHEST, CHEST_PAYMENTS
+from tests.actors.inventory.world import Tampered, World, a_world, account
+from tests.app.http.harness import BEARER, FakeWorld, serving
+from tests.app.http.rows import KEY
+from tests.postgres import quiet_log
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from httpx import Response
+    from trio.testing import MockClock
+
+    from actors.storage.engine import Unit
+    from actors.storage.errors import StorageError
+    from actors.storage.operations import Operation
+    from bus import Subscription
+
+ANN = account(1)
+TABLES = {**declared_tables(), "chest": CHEST, "chest_payments": CHEST_PAYMENTS}
+
+
+class Stopping(Tampered):
+    """An engine that falls silent when a unit that a test waits for is durable."""
+
+    def __init__(self) -> None:
+        super().__init__(TABLES)
+        self.awaited = ""
+        self.silent, self.resumed = trio.Event(), trio.Event()
+
+    async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
+        """Commit, and let nobody know of what is waited for until the test does."""
+        outcomes = await super().commit(units)
+        if self.awaited in {step_of(operation) for unit in units for operation in unit}:
+            self.awaited = ""
+            self.silent.set()
+            await self.resumed.wait()
+        return outcomes
+
+
+def step_of(operation: Operation) -> str | None:
+    """Name the step of a payment that an operation belongs to."""
+    match operation:
+        case Create(table="chest_payments"):
+            return "begun"
+        case Create(table="ledger", values={"cause": "grant"}):
+            return "taken"
+        case Update(table="chest"):
+            return "made"
+        case _:
+            return None
+
+
+@dataclass
+class Common:
+    """A world with a chest, whose actor a test can end and begin again."""
+
+    world: World
+    engine: Stopping
+    subscription: Subscription
+    nursery: trio.Nursery
+    running: trio.CancelScope
+
+    async def begin(self) -> None:
+        """Let the actor run, until the next `end`."""
+        self.running = trio.CancelScope()
+        chest = Chest(self.subscription, self.world.bus, self.world.storage, quiet_log())
+
+        async def run(task_status: trio.TaskStatus[None]) -> None:
+            with self.running:
+                await chest.run(task_status=task_status)
+
+        await self.nursery.start(run)
+
+    def end(self) -> None:
+        """End the actor where it is."""
+        self.running.cancel()
+
+    async def pay(self, wood: int, key: str = "k", fingerprint: bytes = b"f") -> Paid:
+        """Pay some wood."""
+        pay = Pay(ANN, {"wood": wood}, key, fingerprint)
+        paid: Paid = await self.world.bus.ask(Topic.TASK, pay, key=CHEST_KEY, timeout_s=20)
+        return paid
+
+    async def holdings(self) -> dict[str, int]:
+        """Look into the chest."""
+        told: dict[str, int] = await self.world.bus.ask(
+            Topic.TASK, GetChest(), key=CHEST_KEY, timeout_s=20
+        )
+        return told
+
+    async def taken(self) -> int:
+        """Give how much wood the ledger says that was taken from its owner."""
+        entries = (await self.world.ledger(ANN)).entries
+        return -sum(each.changes["wood"].delta for each in entries if each.cause == "grant")
+
+
+@asynccontextmanager
+async def a_chest() -> AsyncGenerator[Common]:
+    """Run a world with a chest."""
+    engine = Stopping()
+    async with a_world(engine=engine) as world, trio.open_nursery() as nursery:
+        subscription = world.bus.subscribe(
+            Interest(Topic.TASK, key=CHEST_KEY),
+            Interest(Topic.TICK),
+            Interest(Topic.SHUTDOWN),
+            buffer=8,
+        )
+        await world.storage.commit(Create("chest", {"name": "common", "holdings": "{}"}))
+        await world.look(ANN)
+        common = Common(world, engine, subscription, nursery, trio.CancelScope())
+        await common.begin()
+        yield common
+        nursery.cancel_scope.cancel()
+
+
+async def test_chest_takes_a_payment_once(autojump_clock: MockClock) -> None:
+    """What leaves the account is in the chest; the same key again is told what was."""
+    async with a_chest() as common:
+        assert await common.pay(30) == Paid({"wood": 30}, replayed=False)
+        assert await common.pay(30) == Paid({"wood": 30}, replayed=True)
+        with pytest.raises(IdempotencyKeyReused):
+            await common.pay(31, fingerprint=b"another")
+        assert (await common.holdings(), await common.taken()) == ({"wood": 30}, 30)
+
+
+async def test_chest_leaves_nothing_of_a_payment_that_is_refused(
+    autojump_clock: MockClock,
+) -> None:
+    """Who cannot pay has not begun to: the key is free."""
+    async with a_chest() as common:
+        with pytest.raises(InsufficientResources):
+            await common.pay(100_000)
+        assert common.engine.rows("chest_payments") == []
+        assert not (await common.pay(10)).replayed
+
+
+@pytest.mark.parametrize("step", ["begun", "taken", "made"])
+async def test_chest_goes_on_with_what_a_crash_left(autojump_clock: MockClock, step: str) -> None:
+    """Wherever its actor ends, a payment that was begun is made once, and by itself."""
+    async with a_chest() as common, trio.open_nursery() as nursery:
+
+        async def pay() -> None:
+            with pytest.raises(ActorStopped):
+                await common.pay(30)
+
+        common.engine.awaited = step
+        nursery.start_soon(pay)
+        await common.engine.silent.wait()
+        common.end()
+        await wait_all_tasks_blocked()
+        common.engine.resumed.set()
+        await common.begin()
+        await trio.sleep(RESUME_MS / 1000 + 2)
+        assert (await common.holdings(), await common.taken()) == ({"wood": 30}, 30)
+        assert await common.pay(30) == Paid({"wood": 30}, replayed=True)
+        assert (await common.holdings(), await common.taken()) == ({"wood": 30}, 30)
+
+
+async def test_chest_does_not_say_that_nothing_was_done_of_what_is_begun(
+    autojump_clock: MockClock,
+) -> None:
+    """An account that takes no more for now: the payment waits, and its asker does not know."""
+    async with a_chest() as common:
+        inventory = common.world.bus.subscribe(Interest(Topic.TASK, key=ANN), buffer=1)
+        await common.world.bus.send(Message(Topic.TASK, object(), ANN))
+        with pytest.raises(ActorStopped):
+            await common.pay(30)
+        inventory.close()
+        await trio.sleep(RESUME_MS / 1000 + 2)
+        assert (await common.holdings(), await common.taken()) == ({"wood": 30}, 30)
+
+
+async def test_chest_stops_with_the_world(autojump_clock: MockClock) -> None:
+    """It serves while requests are finished, and ends in its phase; what is strange is dropped."""
+    async with a_chest() as common:
+        bus = common.world.bus
+        with pytest.raises(ActorStopped):
+            await bus.ask(Topic.TASK, object(), key=CHEST_KEY, timeout_s=5)
+        await bus.send(Message(Topic.SHUTDOWN, Shutdown(Phase.EDGE, "test")))
+        assert await common.holdings() == {}
+        await bus.send(Message(Topic.SHUTDOWN, Shutdown(Phase.WORLD, "test")))
+        await wait_all_tasks_blocked()
+        with pytest.raises(ActorStopped):
+            await common.holdings()
+
+
+async def test_endpoints_tell_of_the_chest() -> None:
+    """A payment is made with a key, told again as replayed, and strict in what it takes."""
+    world = FakeWorld()
+    world.answers |= {GetChest: {"wood": 5}, Pay: Paid({"wood": 5}, replayed=False)}
+    body = {"resources": {"wood": 5}}
+    async with serving(world, endpoints=with_openapi((*ENDPOINTS, *CHEST_ROWS))) as server:
+
+        async def pay(sent: object, **headers: str) -> Response:
+            return await server.client.post(
+                "/v1/chest/payments", json=sent, headers={**BEARER, **headers}
+            )
+
+        made = await pay(body, **KEY)
+        assert (made.status_code, made.json()) == (201, body)
+        world.answers[Pay] = Paid({"wood": 5}, replayed=True)
+        again = await pay(body, **KEY)
+        assert (again.status_code, again.headers["idempotency-replayed"]) == (200, "true")
+        assert (await pay(body)).json()["type"] == "/problems/idempotency-key-required"
+        assert (await pay({**body, "x": 1}, **KEY)).json()["type"] == "/problems/invalid-request"
+        assert (await server.client.get("/v1/chest", headers=BEARER)).json() == body
