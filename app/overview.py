@@ -31,7 +31,7 @@ from app.http.types.operations import (
 )
 from app.http.types.times import world_time
 from app.http.types.world import RulesetName
-from app.metrics.meters import AUTHX, INVENTORY
+from app.metrics.meters import AUTHX, INVENTORY, OTHER
 from app.version import full_version
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ class Overview:
         return HttpState(
             statuses=dict(statuses),
             methods=dict(methods),
-            in_flight=sum(self._meters.bus.in_flight[actor] for actor in (AUTHX, INVENTORY)),
+            in_flight=sum(self._meters.bus.in_flight[actor] for actor in (AUTHX, INVENTORY, OTHER)),
             abandoned=traffic.abandonments,
             connections=ConnectionCounts(
                 traffic.connections_open,

@@ -41,9 +41,14 @@ DURATION_BOUNDS_S: Final = (
 
 AUTHX: Final = "authx"
 INVENTORY: Final = "inventory"
+OTHER: Final = "other"
+"""An actor that was added, and is not named below."""
+
 _KEYED: Final[Mapping[str | None, str]] = MappingProxyType(
     {STORAGE_KEY: "storage", TICKER_KEY: "ticker", COURIER_KEY: "transfers"}
 )
+_ACCOUNT_KEY_LENGTH: Final = 36
+"""An Inventory's key is its account's id, a UUID."""
 
 
 class BusMeter:
@@ -54,7 +59,8 @@ class BusMeter:
     def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
         self._clock = clock
         self._replies = {
-            actor: Histogram(DURATION_BOUNDS_S) for actor in (AUTHX, INVENTORY, *_KEYED.values())
+            actor: Histogram(DURATION_BOUNDS_S)
+            for actor in (AUTHX, INVENTORY, *_KEYED.values(), OTHER)
         }
         self._asked = dict.fromkeys(self._replies, 0)
 
@@ -70,7 +76,12 @@ class BusMeter:
 
     def begin(self, topic: Topic, key: str | None, body: object) -> tuple[_Mark, None]:  # noqa: ARG002 - as every observer
         """Take note of a question; nothing travels with it."""
-        actor = AUTHX if topic is Topic.AUTH else _KEYED.get(key, INVENTORY)
+        if topic is Topic.AUTH:
+            actor = AUTHX
+        elif key is None or len(key) == _ACCOUNT_KEY_LENGTH:
+            actor = INVENTORY
+        else:
+            actor = _KEYED.get(key, OTHER)
         self._asked[actor] += 1
         return (self._replies[actor], self._clock()), None
 

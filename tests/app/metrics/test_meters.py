@@ -30,6 +30,7 @@ def ticking(*moments: float) -> Iterator[float]:
         (Topic.TASK, STORAGE_KEY, "storage"),
         (Topic.TASK, TICKER_KEY, "ticker"),
         (Topic.TASK, COURIER_KEY, "transfers"),
+        (Topic.TASK, "leaderboard", "other"),
         (Topic.TASK, "0197f0a0-0000-7000-8000-000000000001", "inventory"),
     ],
 )
@@ -77,7 +78,7 @@ def test_bus_meter_counts_what_is_in_flight() -> None:
     """A question is in flight until its outcome, however it comes out."""
     meter = BusMeter()
     first, _ = meter.begin(Topic.AUTH, None, None)
-    second, _ = meter.begin(Topic.TASK, "x", None)
+    second, _ = meter.begin(Topic.TASK, "0197f0a0-0000-7000-8000-000000000001", None)
     assert (meter.in_flight["authx"], meter.in_flight["inventory"]) == (1, 1)
     meter.finish(second, ReplyTimeout())
     assert (meter.in_flight["authx"], meter.in_flight["inventory"]) == (1, 0)
