@@ -21,7 +21,7 @@ from actors.storage.engine import Engine, EngineUnavailable
 from actors.storage.errors import Refused, StorageError
 from actors.storage.operations import Acknowledged, Query, Write
 from actors.storage.soundness import are_sound
-from actors.storage.validation import Fault, read_faults, unit_faults
+from actors.storage.validation import Fault, query_faults, unit_faults
 from actors.tracing import NO_TRACER
 from actors.turns import Turns
 from bus import Overloaded
@@ -225,7 +225,7 @@ class Storage:
                 self._unit_came.unpark()
 
     def _take_query(self, query: Query, message: Message, now: float) -> None:
-        faults = tuple(fault for read in query.reads for fault in read_faults(read, self._tables))
+        faults = query_faults(query.reads, self._tables)
         if message.reply is None:
             faults = (*faults, ("reply", "a read needs a reply channel to send its values"))
         if self._acknowledged(faults, query.ack, message.reply, len(self._queries)):

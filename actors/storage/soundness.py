@@ -24,7 +24,15 @@ Rows: TypeAlias = "defaultdict[tuple[str, ...], list[Iterable[object]]]"
 
 
 def are_sound(units: Sequence[Sequence[Operation]], tables: Mapping[str, Table]) -> bool:
-    """Tell whether no unit has a fault that `validation.unit_faults` would name."""
+    """Tell whether no unit has a fault that `validation.unit_faults` would name. Never raises."""
+    try:
+        return _are_sound(units, tables)
+    # One holds what is no operation.
+    except Exception:  # noqa: BLE001
+        return False
+
+
+def _are_sound(units: Sequence[Sequence[Operation]], tables: Mapping[str, Table]) -> bool:
     created: Rows = defaultdict(list)
     keys: Rows = defaultdict(list)
     changed: Rows = defaultdict(list)

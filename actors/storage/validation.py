@@ -1,4 +1,8 @@
-"""Checks every operation against the declared tables, before any I/O; pure."""
+"""Checks every operation against the declared tables, before any I/O; pure.
+
+What is no operation at all is refused as well, to whoever sent it: raised, it would end Storage
+with all that others have in hand there.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from actors.storage.operations import Create, Delete, Operation, Read, Update
 from actors.storage.tables import ColumnType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from actors.storage.tables import Table
 
@@ -19,7 +23,26 @@ READ_LIMIT_MAX = 10_000
 
 
 def unit_faults(operations: Iterable[Operation], tables: Mapping[str, Table]) -> tuple[Fault, ...]:
-    """Find and name every fault of a unit; empty where there is none."""
+    """Find and name every fault of a unit; empty where there is none. Never raises."""
+    try:
+        return tuple(_unit_faults(operations, tables))
+    except Exception as error:  # noqa: BLE001
+        return (_unreadable("unit", error),)
+
+
+def query_faults(reads: Sequence[Read], tables: Mapping[str, Table]) -> tuple[Fault, ...]:
+    """Find and name every fault of a query; empty where there is none. Never raises."""
+    try:
+        return tuple(fault for read in reads for fault in _read_faults(read, tables))
+    except Exception as error:  # noqa: BLE001
+        return (_unreadable("query", error),)
+
+
+def _unreadable(what: str, error: Exception) -> Fault:
+    return what, f"cannot be read ({type(error).__name__}: {error})"
+
+
+def _unit_faults(operations: Iterable[Operation], tables: Mapping[str, Table]) -> list[Fault]:
     faults: list[Fault] = []
     rows: set[tuple[object, ...]] = set()
     empty = True
@@ -40,14 +63,13 @@ def unit_faults(operations: Iterable[Operation], tables: Mapping[str, Table]) ->
         rows.add(row)
     if empty:
         faults.append(("unit", "has no operation"))
-    return tuple(faults)
+    return faults
 
 
-def read_faults(read: Read, tables: Mapping[str, Table]) -> tuple[Fault, ...]:
-    """Find what is wrong with a read; empty where nothing is."""
+def _read_faults(read: Read, tables: Mapping[str, Table]) -> list[Fault]:
     table = tables.get(read.table)
     if table is None:
-        return ((read.table, "unknown table"),)
+        return [(read.table, "unknown table")]
     faults = _value_faults(table, read.where)
     ordered = () if read.order_by is None else (read.order_by,)
     faults.extend(
@@ -66,7 +88,7 @@ def read_faults(read: Read, tables: Mapping[str, Table]) -> tuple[Fault, ...]:
             faults.extend(_compared_faults(table, name, value))
     if read.limit is not None and not 0 < read.limit <= READ_LIMIT_MAX:
         faults.append((table.name, f"limit must be from 1 to {READ_LIMIT_MAX}"))
-    return tuple(faults)
+    return faults
 
 
 def row_of(operation: Operation, table: Table) -> tuple[object, ...]:

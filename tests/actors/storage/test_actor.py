@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import trio
@@ -11,6 +11,8 @@ from trio.testing import wait_all_tasks_blocked
 from actors.storage import (
     STORAGE_KEY,
     Acknowledged,
+    Create,
+    Delete,
     Operation,
     Query,
     Read,
@@ -342,3 +344,34 @@ async def test_malformed_message_never_harms_storage(poison: Operation) -> None:
             await running.client.commit(new_world("fine"), poison)
         await running.client.commit(new_world("lives"))
     assert len(engine.batches) == 1
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        Write((cast("Operation", None),)),
+        Write((cast("Operation", Read("world")),)),
+        Write(cast("tuple[Operation, ...]", None)),
+        Write((Create("world", cast("dict[str, object]", None)),)),
+        Write((Delete(cast("str", ["world"]), {"name": "a"}),)),
+        Query((Read("world", limit=cast("int", "1")),)),
+        Query((Read("world", within={"tick": cast("tuple[int]", 1)}),)),
+        Query(cast("tuple[Read]", None)),
+    ],
+)
+async def test_message_of_no_operations_is_refused_and_harms_nobody_else(
+    poison: Write | Query,
+) -> None:
+    """Who sent it is told; units and reads that wait, and those that came with it, are done."""
+    engine = GatedEngine()
+    async with running_storage(engine) as running:
+        pending = [submit(running, new_world("waits"))]
+        await wait_all_tasks_blocked()
+        pending.append(submit(running, new_world("before")))
+        reply, poisoned = running.bus.open_reply()
+        running.bus.send_nowait(Message(Topic.TASK, poison, STORAGE_KEY, reply))
+        pending.append(submit(running, new_world("after")))
+        with pytest.raises(Refused, match="cannot be read"):
+            await poisoned.wait(FOREVER_S)
+        engine.gate.set()
+        assert [await outcome_of(each) for each in pending] == [None] * 3

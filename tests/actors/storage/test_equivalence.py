@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from actors.storage import Delete, Operation, Read, Update
 from actors.storage.memory import MemoryEngine
 from actors.storage.schema import declared_tables
-from actors.storage.validation import read_faults, row_of, unit_faults
+from actors.storage.validation import query_faults, row_of, unit_faults
 from tests.actors.storage.conftest import postgres_engine
 from tests.actors.storage.support import new_entry, new_world
 from tests.postgres import run_script
@@ -95,7 +95,7 @@ async def carried_out(engine: Engine, batches: list[list[Unit]], reads: list[Rea
         assert not any(unit_faults(unit, TABLES) for unit in batch)
         for unit, outcome in zip(batch, await engine.commit(batch), strict=True):
             outcomes.append(repr(outcome) if len(unit) == 1 else outcome is None)
-    assert not any(read_faults(read, TABLES) for read in reads)
+    assert not query_faults(reads, TABLES)
     answers = await engine.read(reads)
     rows = await engine.read([Read("world", order_by="name"), Read("ledger")])
     entries = sorted(map(dict, rows[1]), key=lambda row: (row["account_id"], row["seq"]))

@@ -13,7 +13,7 @@ from actors.storage import Create, Delete, Operation, Read, Update
 from actors.storage.schema import declared_tables
 from actors.storage.soundness import are_sound
 from actors.storage.tables import Column, ColumnType, Table
-from actors.storage.validation import READ_LIMIT_MAX, read_faults, unit_faults
+from actors.storage.validation import READ_LIMIT_MAX, query_faults, unit_faults
 from tests.actors.storage.support import new_entry, new_id, new_world
 
 TABLES = declared_tables()
@@ -183,7 +183,7 @@ def test_unversioned_table_may_have_a_column_named_version() -> None:
 )  # fmt: skip
 def test_read_fault_names_the_place_and_what_is_wrong(read: Read, where: str, message: str) -> None:
     """Each kind of fault of a read is found at its place."""
-    assert read_faults(read, TABLES) == ((where, message),)
+    assert query_faults([read], TABLES) == ((where, message),)
 
 
 def test_read_of_everything_sound_has_no_fault() -> None:
@@ -199,7 +199,7 @@ def test_read_of_everything_sound_has_no_fault() -> None:
         descending=True,
         limit=READ_LIMIT_MAX,
     )
-    assert read_faults(read, TABLES) == ()
+    assert query_faults([read], TABLES) == ()
 
 
 ANYTHING: st.SearchStrategy[Any] = st.recursive(
