@@ -21,7 +21,7 @@ HEADS_MAX: Final = 4_096
 HEAD_BYTES_MAX: Final = 1_024
 HEADERS_MAX: Final = 16
 """How large a head may be that is kept, and how many headers it may have: what is kept in all then
-takes some megabytes, twenty at most."""
+takes some megabytes, twenty-five at most, with the tokens read from them."""
 
 _KEY_NAME: Final = b"idempotency-key"
 _KEY = re.compile(rb"\r\n(?i:idempotency-key):[ \t]*([\x21-\x7e]{1,255})[ \t]*\r\n")
