@@ -77,24 +77,30 @@ def several_hosts(dsn: str) -> tuple[Host, ...]:
     query = parse_qs(parts.query)
     place = parts.netloc.rpartition("@")[2]
     if place and not {"host", "port"} & query.keys():
-        hosts = [_host(each) for each in place.split(",")]
+        named = [(unquote(name), port) for name, port in map(_named, place.split(","))]
     elif "host" in query and not place:
-        names = query["host"][-1].split(",")
+        named = [*map(_named, query["host"][-1].split(","))]
         ports = query.get("port", [""])[-1].split(",")
-        if len(ports) not in {1, len(names)} or not all(map(_is_port, ports)):
+        if len(ports) not in {1, len(named)}:
             return ()
-        told = [int(port) if port else None for port in ports]
-        hosts = [Host(*each) for each in zip(names, told * (len(names) // len(told)), strict=True)]
+        # Told for all of them, they go before what a host has behind its name.
+        told = ports * (len(named) // len(ports))
+        named = [(name, port or own) for (name, own), port in zip(named, told, strict=True)]
     else:
         return ()
-    return tuple(hosts) if len(hosts) > 1 and all(host.name for host in hosts) else ()
+    if len(named) < 2 or not all(name and _is_port(port) for name, port in named):
+        return ()
+    return tuple(Host(name, int(port) if port else None) for name, port in named)
 
 
-def _host(text: str) -> Host:
-    name, _, port = (
-        text.rpartition(":") if not text.endswith("]") and ":" in text else (text, "", "")
-    )
-    return Host(unquote(name.strip("[]")), int(port) if port else None)
+def _named(text: str) -> tuple[str, str]:
+    """Tell a host's name from its port; the path of a socket has none, nor a bare IPv6 address."""
+    bracketed = text.startswith("[")
+    if text.startswith("/") or text.endswith("]") or (text.count(":") > 1 and not bracketed):
+        name, port = text, ""
+    else:
+        name, port = text.rpartition(":")[::2] if ":" in text else (text, "")
+    return name.strip("[]") if bracketed else name, port
 
 
 def _is_port(text: str) -> bool:
