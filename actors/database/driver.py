@@ -54,8 +54,8 @@ _DRIVER_ERRORS: tuple[type[Exception], ...] = (
     OSError,  # of the socket; asyncio's timeout is one too
 )
 
-# ValueError: of a DSN whose port is no number.
-_CONNECT_ERRORS: tuple[type[Exception], ...] = (*_DRIVER_ERRORS, ValueError)
+# ValueError: of a DSN whose port is no number; OverflowError: is none of those there are.
+_CONNECT_ERRORS: tuple[type[Exception], ...] = (*_DRIVER_ERRORS, ValueError, OverflowError)
 _STATEMENT_CACHE_SIZE = 512
 _NO_TIMEOUT_S = 86_400.0  # for asyncpg, whose own timeouts ask the server; ours do not
 

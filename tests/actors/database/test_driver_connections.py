@@ -47,6 +47,7 @@ async def test_connect_settings_and_name(database_dsn: str) -> None:
         ("postgresql://u:secret@host.invalid/x", "x at host.invalid"),
         ("postgresql://u:secret@/x?host=/nowhere", "x at /nowhere"),
         ("postgresql://u:secret@127.0.0.1:port/x", "malformed"),
+        ("postgresql://u:secret@127.0.0.1:99999/x", "port must be 0-65535"),
         ("http://u:secret@127.0.0.1/x", "malformed"),
         ("", "malformed"),
     ],
