@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-import re
 import shutil
 import signal
 import stat
@@ -27,7 +26,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.database.dsn import socket_dsn
+from actors.database.dsn import can_be_socket, socket_dsn
 from actors.database.errors import DataDirectoryError, EmbeddedPostgresError
 from actors.database.processes import cluster_processes, stop_cluster
 from actors.files import sync_directory
@@ -41,11 +40,6 @@ SUPERUSER = "postgres"
 DATABASE = "postgres"
 PORT = 5432  # only the name of the socket: the server listens on no network
 _MAJOR_VERSION = "18"
-
-_SOCKET_PATH_MAX = 103
-"""Bytes of a socket's path: 107 on Linux, 103 on macOS."""
-_SOCKET_PATH = re.compile(r"[\w./+~@-]+", re.ASCII)
-"""Other characters mean something in the server's list of directories or in a DSN."""
 
 _INITDB = (
     f"--username={SUPERUSER}",
@@ -102,8 +96,7 @@ class Cluster:
     def socket_dir(self) -> Path:
         """Where the socket lies: in the data directory, or in the temporary one if too long."""
         beside = self.data_dir / "run"
-        socket = f"{beside}/.s.PGSQL.{PORT}"
-        if len(os.fsencode(socket)) <= _SOCKET_PATH_MAX and _SOCKET_PATH.fullmatch(socket):
+        if can_be_socket(f"{beside}/.s.PGSQL.{PORT}"):
             return beside
         name = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:16]
         return Path(tempfile.gettempdir()).resolve() / f"holdfast-{name}"

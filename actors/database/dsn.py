@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, quote, urlsplit
@@ -14,6 +15,16 @@ if TYPE_CHECKING:
 _SCHEMES: Final = ("postgresql://", "postgres://")
 _HOST: Final = r"(\[[^\]]*\]|[^][:,]*)(:[0-9]*)?"
 _HOSTS: Final = re.compile(rf"{_HOST}(,{_HOST})*")
+
+_SOCKET_PATH_MAX: Final = 103
+"""Bytes of a socket's path: 107 on Linux, 103 on macOS."""
+_SOCKET_PATH: Final = re.compile(r"[\w./+~@-]+", re.ASCII)
+"""Other characters mean something in the server's list of directories or in a DSN."""
+
+
+def can_be_socket(path: str) -> bool:
+    """Whether a socket of that path can be made, and told to PostgreSQL and its programs."""
+    return len(os.fsencode(path)) <= _SOCKET_PATH_MAX and bool(_SOCKET_PATH.fullmatch(path))
 
 
 def socket_dsn(socket_dir: Path, *, user: str, database: str, port: int) -> str:

@@ -88,7 +88,7 @@ def several_hosts(dsn: str) -> tuple[Host, ...]:
         named = [(name, port or own) for (name, own), port in zip(named, told, strict=True)]
     else:
         return ()
-    if len(named) < 2 or not all(name and _is_port(port) for name, port in named):
+    if not named[1:] or not all(name and _is_port(port) for name, port in named):
         return ()
     return tuple(Host(name, int(port) if port else None) for name, port in named)
 

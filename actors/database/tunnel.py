@@ -10,10 +10,13 @@ import tempfile
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import trio
+
+from actors.database.dsn import can_be_socket
 
 if TYPE_CHECKING:
     import ssl
@@ -22,7 +25,22 @@ if TYPE_CHECKING:
     from actors.database.driver import Connection
 
 _PORT: Final = 5432
+_TO_THE_SOCKET: Final = MappingProxyType(
+    {
+        "hostaddr": "",
+        "requirepeer": "",
+        "sslmode": "disable",
+        "sslnegotiation": "postgres",
+        "sslrootcert": "",
+        "sslcertmode": "disable",
+        "channel_binding": "disable",
+        "gssencmode": "disable",
+    }
+)
+"""What the environment may say of the way to the server, and is not true of the socket."""
+
 _ASK_FOR_TLS: Final = bytes((0, 0, 0, 8, 0x04, 0xD2, 0x16, 0x2F))
+_SHORT: Final = "/tmp"  # noqa: S108 - a directory of our own is made in it
 _PIECE_BYTES: Final = 64 * 1024
 
 
@@ -48,13 +66,14 @@ class Line:
         direct = told.ssl_negotiation.value == "direct"
         return cls(host, port, told.ssl, direct, told.user, told.password or "", told.database)
 
-    def dsn(self, directory: str) -> str:
+    def dsn(self, directory: str, options: str = "") -> str:
         """Give the DSN of a socket in ``directory`` that leads there."""
         user, password, database = (
             quote(each, safe="") for each in (self.user, self.password, self.database)
         )
-        place = f"host={quote(directory, safe='')}&port={_PORT}"
-        return f"postgresql://{user}:{password}@/{database}?{place}&sslmode=disable"
+        told = {"host": directory, "port": str(_PORT), **_TO_THE_SOCKET}
+        query = urlencode({**told, "options": options} if options else told, quote_via=quote)
+        return f"postgresql://{user}:{password}@/{database}?{query}"
 
 
 @asynccontextmanager
@@ -71,16 +90,24 @@ async def dsn_for_programs(connection: Connection, dsn: str) -> AsyncGenerator[s
     if line is None:
         yield dsn
         return
+    options = parse_qs(urlsplit(dsn).query).get("options", [""])[-1]
     with (
-        tempfile.TemporaryDirectory(prefix="holdfast-") as directory,
+        tempfile.TemporaryDirectory(prefix="holdfast-", dir=_place()) as directory,
         trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM) as socket,
     ):
         await socket.bind(str(Path(directory) / f".s.PGSQL.{_PORT}"))
         socket.listen()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_serve, line, socket)
-            yield line.dsn(directory)
+            yield line.dsn(directory, options)
             nursery.cancel_scope.cancel()
+
+
+def _place() -> str:
+    """Give where the socket's directory is made: mostly where temporary files are."""
+    usual = tempfile.gettempdir()
+    longest = f"{usual}/holdfast-12345678/.s.PGSQL.{_PORT}"
+    return usual if can_be_socket(longest) else _SHORT
 
 
 async def _serve(line: Line, socket: trio.socket.SocketType) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ssl
+import stat
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,12 +17,12 @@ from actors.database.backup import back_up
 from actors.database.driver import open_database
 from actors.database.errors import BackupError
 from actors.database.restore import restore
+from actors.database.tools import Target, run_tool
 from actors.database.tunnel import dsn_for_programs
 from tests.postgres import quiet_log, run_script
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
-    from pathlib import Path
 
     from tests.postgres import PostgresServer
 
@@ -99,6 +101,79 @@ async def test_backup_and_restore_over_tls(
             await connection.run(lambda session: session.execute("update world set tick = 0"))
             await restore(connection, reachable, file, replace=True, log=quiet_log())
     assert await run_script(dsn, lambda session: session.fetchval("select tick from world")) == 7
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"PGSSLNEGOTIATION": "direct"},
+        {"PGHOSTADDR": "127.0.0.1"},
+        {"PGREQUIREPEER": "somebody"},
+        {"PGSSLROOTCERT": "system", "PGCHANNELBINDING": "require"},
+        {"PGSSLCERTMODE": "require", "PGGSSENCMODE": "require"},
+    ],
+    ids=lambda said: next(iter(said)),
+)
+async def test_environment_that_tells_of_the_server(
+    said: dict[str, str], postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the environment says of the way to the server leads no program past the socket."""
+    dsn = await postgres.create_database_async()
+    async with (
+        encrypted(dsn, tmp_path, "sslmode=require") as (_, outer),
+        open_database(outer, log=quiet_log()) as database,
+    ):
+        connection = await database.connect(name="test")
+        for name, value in said.items():
+            monkeypatch.setenv(name, value)
+        async with dsn_for_programs(connection, outer) as reachable:
+            await back_up(reachable, tmp_path / "world.dump")
+
+
+@pytest.mark.parametrize("name", ["x" * 100, "a,b"])
+async def test_temporary_directory_where_no_socket_can_be(
+    name: str, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The socket is made elsewhere, for its user alone, and goes with the block."""
+    dsn = await postgres.create_database_async()
+    (tmp_path / name).mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / name))
+    async with (
+        encrypted(dsn, tmp_path, "sslmode=require") as (_, outer),
+        open_database(outer, log=quiet_log()) as database,
+    ):
+        connection = await database.connect(name="test")
+        async with dsn_for_programs(connection, outer) as reachable:
+            await back_up(reachable, tmp_path / "world.dump")
+            [directory] = map(Path, parse_qs(urlsplit(reachable).query)["host"])
+            assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    assert not directory.exists()
+
+
+async def test_options_of_the_dsn_reach_the_programs(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """Where the DSN sets something for its sessions it is set for PostgreSQL's programs too."""
+    dsn = await postgres.create_database_async()
+    shown = tmp_path / "shown"
+    async with (
+        encrypted(dsn, tmp_path, "options=-c%20geqo_threshold%3D7") as (_, outer),
+        open_database(outer, log=quiet_log()) as database,
+    ):
+        connection = await database.connect(name="test")
+        assert await connection.run(lambda session: session.fetchval("show geqo_threshold")) == "7"
+        async with dsn_for_programs(connection, outer) as reachable:
+            target = Target.of(reachable)
+            with shown.open("wb") as out:
+                show = ("--tuples-only", "--command=show geqo_threshold")
+                await run_tool(
+                    "psql",
+                    *show,
+                    f"--dbname={target.dsn}",
+                    environment=target.environment,
+                    stdout=out.fileno(),
+                )
+    assert shown.read_text().strip() == "7"
 
 
 async def test_server_that_takes_no_more_is_an_error(
