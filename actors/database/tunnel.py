@@ -127,9 +127,11 @@ async def _carry(line: Line, near: trio.SocketStream) -> None:
                 nursery.start_soon(_pump, near, far, nursery.cancel_scope)
                 nursery.start_soon(_pump, far, near, nursery.cancel_scope)
     finally:
-        for stream in (near, far):
-            if stream is not None:
-                await trio.aclose_forcefully(stream)
+        # Who is cancelled as well would not come to the second.
+        with trio.CancelScope(shield=True):
+            for stream in (near, far):
+                if stream is not None:
+                    await trio.aclose_forcefully(stream)
 
 
 async def _encrypted(line: Line) -> trio.SSLStream[trio.SocketStream]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ssl
 import stat
 from contextlib import asynccontextmanager, suppress
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 _FILL = "insert into world values ('w', gen_random_uuid(), 7, 8, 'rules', 9)"
 
+_ASK_FOR_TLS = bytes((0, 0, 0, 8, 0x04, 0xD2, 0x16, 0x2F))
+
 
 class Encrypted:
     """A stand-in for a server that demands TLS: it speaks that, and hands on to one that does not.
@@ -47,7 +50,7 @@ class Encrypted:
         """Serve one connection."""
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             asked = await stream.receive_some(8)
-            if self.refuses or asked != bytes((0, 0, 0, 8, 0x04, 0xD2, 0x16, 0x2F)):
+            if self.refuses or asked != _ASK_FOR_TLS:
                 await stream.aclose()
                 return
             await stream.send_all(b"S")
@@ -190,6 +193,28 @@ async def test_server_that_takes_no_more_is_an_error(
             server.refuses = True
             with pytest.raises(BackupError, match="server closed the connection unexpectedly"):
                 await back_up(reachable, tmp_path / "world.dump")
+
+
+async def test_block_that_ends_closes_what_is_under_way(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """A connection that a program still had is closed with the block, on both its sides."""
+    dsn = await postgres.create_database_async()
+    async with (
+        encrypted(dsn, tmp_path, "sslmode=require") as (_, outer),
+        open_database(outer, log=quiet_log()) as database,
+    ):
+        connection = await database.connect(name="test")
+        async with dsn_for_programs(connection, outer) as reachable:
+            [directory] = parse_qs(urlsplit(reachable).query)["host"]
+            near = await trio.open_unix_socket(f"{directory}/.s.PGSQL.5432")
+            await near.send_all(_ASK_FOR_TLS)
+            # Over a socket the database has none, and says so: all of the way is open.
+            assert await near.receive_some(1) == b"N"
+        async with near:
+            assert await near.receive_some(1) == b""
+        # A socket that is left to it is a warning.
+        gc.collect()
 
 
 async def test_dsn_of_a_line_in_the_clear_is_what_it_was(database_dsn: str) -> None:
