@@ -6,6 +6,7 @@ the first of that kind takes all the time there is, and the next is never asked.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -89,6 +90,9 @@ def several_hosts(dsn: str) -> tuple[Host, ...]:
     else:
         return ()
     if not named[1:] or not all(name and _is_port(port) for name, port in named):
+        return ()
+    if "," in os.environ.get("PGPORT", "") and not all(port for _, port in named):
+        # A default port for each of them, which one alone could not take.
         return ()
     return tuple(Host(name, int(port) if port else None) for name, port in named)
 

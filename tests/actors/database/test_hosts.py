@@ -64,6 +64,13 @@ def test_several_hosts(dsn: str, hosts: tuple[tuple[str, int | None], ...]) -> N
     assert several_hosts(dsn) == tuple(Host(*each) for each in hosts)
 
 
+def test_several_hosts_whose_ports_the_environment_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Default ports, one for each, are left to the driver; they say nothing where the DSN does."""
+    monkeypatch.setenv("PGPORT", "5,6")
+    assert several_hosts("postgresql://u@a,b/x") == ()
+    assert several_hosts("postgresql://u@a:1,b:2/x") == (Host("a", 1), Host("b", 2))
+
+
 async def test_first_shares_the_time_among_all(autojump_clock: MockClock) -> None:
     """One that is silent takes its share and no more; what it left goes to those behind it."""
     reach = Reach("first")
