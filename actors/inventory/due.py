@@ -34,6 +34,8 @@ _WHOLE_MS: Final = 30_000
 """How often, in world time, a look begins with the earliest moment; see `DueAccounts`."""
 _LATE_MS: Final = 10_000
 """How much later than its moment what is to come due may be written, and be found at once."""
+_AGAIN_MS: Final = 10_000
+"""How long each look begins with the earliest moment after one that did so left something due."""
 _SLICE: Final = 32
 """How many accounts are addressed in one go: about a millisecond of work, then I/O may come in."""
 
@@ -48,7 +50,9 @@ class DueAccounts:
     until it is vacuumed, which a backup or any other long transaction keeps off, and to read
     through all of it takes longer with every order that completes meanwhile. What was written for
     a moment long past, as the database was away, say, is found by the looks that begin with the
-    earliest moment, every 30 s.
+    earliest moment, every 30 s. Where such a look leaves something due, those of the next 10 s
+    begin there too, and no more: an account that cannot be settled at all is tried at a third of
+    the ticks, and does not have the others wait for reads through all that was settled.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class DueAccounts:
         self._log = log
         self._settled_to: tuple[str, int] | None = None
         self._whole_from_ms = 0
+        self._left_from_ms: int | None = None
         self.lag_ms = 0
 
     async def run(self) -> None:
@@ -94,24 +99,35 @@ class DueAccounts:
         """Settle list by list; a failing account does not hold up those due after it."""
         begin = above = self._begin(now_ms)
         complete = True
+        first_ms = None
         while True:
             rows = await self._due(now_ms, above)
-            first = rows and above == begin
-            self.lag_ms = now_ms - rows[0]["next_due_ms"] if first else self.lag_ms
+            if above == begin:
+                first_ms = rows[0]["next_due_ms"] if rows else first_ms
+                self._note_lag(now_ms, first_ms)
             settled = await self._settle_each([row["account_id"] for row in rows])
             complete = complete and settled == len(rows)
             if len(rows) < self._listed:
                 break
             if not settled:
                 above = ("next_due_ms", rows[-1]["next_due_ms"])
-        self._settled_to = ("next_due_ms", now_ms - _LATE_MS) if complete else begin
+        if begin is None:
+            self._left_from_ms = None if complete else first_ms
+        if begin is None or complete:
+            self._settled_to = ("next_due_ms", now_ms - _LATE_MS)
 
     def _begin(self, now_ms: int) -> tuple[str, int] | None:
         """Tell above which moment to look; a whole look that fails is not repeated at once."""
-        if now_ms < self._whole_from_ms:
-            return self._settled_to
-        self._whole_from_ms = now_ms + _WHOLE_MS
-        return None
+        if now_ms >= self._whole_from_ms:
+            self._whole_from_ms = now_ms + _WHOLE_MS
+            return None
+        is_again = now_ms < self._whole_from_ms - _WHOLE_MS + _AGAIN_MS
+        return None if is_again and self._left_from_ms is not None else self._settled_to
+
+    def _note_lag(self, now_ms: int, first_ms: int | None) -> None:
+        """Tell how late the first was found; what is left due is so also where no look finds it."""
+        known = [each for each in (first_ms, self._left_from_ms) if each is not None]
+        self.lag_ms = now_ms - min(known) if known else self.lag_ms
 
     async def _due(self, now_ms: int, above: tuple[str, int] | None) -> list[Row]:
         [rows] = await self._storage.read(

@@ -228,3 +228,29 @@ async def test_due_finds_what_was_written_late_for_a_moment_long_past(
                 await trio.testing.wait_all_tasks_blocked()
         await accounts.settle(accounts.in_hand[0])
         assert accounts.addressed == [account(7)] * 3
+
+
+async def test_due_account_that_always_fails_does_not_have_every_look_be_whole(
+    autojump_clock: MockClock,
+) -> None:
+    """Most looks cost by what is due again; how late it is, is told all the time."""
+    async with settling(1) as accounts:
+        for tick, now_ms in enumerate(range(DUE_MS, DUE_MS + 90_000, 1_000), 1):
+            accounts.world.set(Tick(tick, now_ms))
+            await trio.testing.wait_all_tasks_blocked()
+            for message in (*accounts.in_hand,):
+                accounts.in_hand.remove(message)
+                assert message.reply is not None
+                message.reply.fail(Overloaded("broken"))
+            await trio.testing.wait_all_tasks_blocked()
+            assert accounts.due.lag_ms == now_ms - DUE_MS
+        # At first above what was settled; from 30 s on for ten seconds of each half minute.
+        assert (accounts.begun.count(None), len(accounts.addressed)) == (1 + 10 + 10 + 1, 29 + 21)
+        # Once it is settled, no look but that of each half minute is whole.
+        accounts.world.set(Tick(91, DUE_MS + 90_000))
+        await trio.testing.wait_all_tasks_blocked()
+        await accounts.settle(accounts.in_hand[0])
+        accounts.begun.clear()
+        accounts.world.set(Tick(92, DUE_MS + 91_000))
+        await trio.testing.wait_all_tasks_blocked()
+        assert accounts.begun == [DUE_MS + 80_000]
