@@ -312,7 +312,7 @@ class _Program:
         self._inventories = sources.inventories
         await supervisor.start("inventories", sources.inventories)
         await supervisor.start("transfers", sources.courier)
-        await root.start(self._watch.follow, self._database)
+        root.start_soon(self._watch.follow, self._database)
         return await self._start_http(root, sources)
 
     async def _start_http(self, root: trio.Nursery, sources: Sources) -> Listening:

@@ -68,15 +68,15 @@ class Watch:
         """What counts the connections."""
         return self._meters.traffic
 
-    async def follow(
-        self, database: Database, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-    ) -> None:
-        """Look at the database now and then until cancelled, if anybody may read the metrics."""
+    async def follow(self, database: Database) -> None:
+        """Look at the database now and then until cancelled, if anybody may read the metrics.
+
+        Nobody is to wait for it: where the database is slow, a look takes until its deadline.
+        """
         if self._access is Access.OFF:
-            task_status.started()
             await trio.lowlevel.checkpoint()
         else:
-            await self._meters.database.follow(database, task_status=task_status)
+            await self._meters.database.follow(database)
 
     def instruments(self, sources: Sources) -> Instruments:
         """Give the HTTP front what it is watched with, and the page that tells of all this."""

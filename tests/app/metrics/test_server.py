@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
+from actors.database import extent
 from app.version import full_version
 from tests.app.metrics.support import PASSWORD, running
 
 if TYPE_CHECKING:
     from tests.app.metrics.support import Scrape
+    from tests.postgres import PostgresServer
 
 ORDERS = "/v1/inventory/orders"
 BASE_UNITS = ("_seconds", "_bytes", "_info")
@@ -177,3 +179,14 @@ async def test_access_log_by_default_leaves_out_what_went_well(database_dsn: str
         dave = await server.sign_up("dave")
         assert (await dave.order("k1", asset="nothing")).status_code == 404
     assert server.events("http_request") == []
+
+
+async def test_slow_look_at_the_database_holds_up_neither_start_nor_end(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database of many files is measured slowly, and nobody waits for that but the metric."""
+    monkeypatch.setattr(extent, "_EXTENT", f"select pg_sleep(8), {extent._EXTENT.lstrip()[6:]}")
+    began = trio.current_time()
+    async with running(await postgres.create_database_async()) as server:
+        assert "holdfast_database_bytes" not in (await server.scrape()).text
+    assert trio.current_time() - began < 6
