@@ -78,6 +78,7 @@ class DueAccounts:
         self._log = log
         self._settled_to: tuple[str, int] | None = None
         self._whole_from_ms = 0
+        self._is_again = False
         self._left_from_ms: int | None = None
         self.lag_ms = 0
 
@@ -112,17 +113,19 @@ class DueAccounts:
             if not settled:
                 above = ("next_due_ms", rows[-1]["next_due_ms"])
         if begin is None:
+            self._is_again = not complete
             self._left_from_ms = None if complete else first_ms
         if begin is None or complete:
             self._settled_to = ("next_due_ms", now_ms - _LATE_MS)
 
     def _begin(self, now_ms: int) -> tuple[str, int] | None:
         """Tell above which moment to look; a whole look that fails is not repeated at once."""
+        is_again, self._is_again = self._is_again, False
         if now_ms >= self._whole_from_ms:
             self._whole_from_ms = now_ms + _WHOLE_MS
             return None
-        is_again = now_ms < self._whole_from_ms - _WHOLE_MS + _AGAIN_MS
-        return None if is_again and self._left_from_ms is not None else self._settled_to
+        is_again = is_again and now_ms < self._whole_from_ms - _WHOLE_MS + _AGAIN_MS
+        return None if is_again else self._settled_to
 
     def _note_lag(self, now_ms: int, first_ms: int | None) -> None:
         """Tell how late the first was found; what is left due is so also where no look finds it."""

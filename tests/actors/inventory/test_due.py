@@ -25,6 +25,7 @@ from tests.postgres import quiet_log
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
+    import pytest
     from trio.testing import MockClock
 
     from actors.inventory.activation import Activation
@@ -254,3 +255,27 @@ async def test_due_account_that_always_fails_does_not_have_every_look_be_whole(
         accounts.world.set(Tick(92, DUE_MS + 91_000))
         await trio.testing.wait_all_tasks_blocked()
         assert accounts.begun == [DUE_MS + 80_000]
+
+
+async def test_due_look_from_the_earliest_moment_that_fails_is_not_repeated_at_once(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also not for an account that was left due: the database may be too slow for such looks."""
+    async with settling(1) as accounts:
+        accounts.world.set(Tick(1, 30_000))
+        await trio.testing.wait_all_tasks_blocked()
+        reply = accounts.in_hand.pop().reply
+        assert reply is not None
+        reply.fail(Overloaded("broken"))
+        await trio.testing.wait_all_tasks_blocked()
+        accounts.begun.clear()
+
+        async def away(_storage: StorageClient, _read: Read) -> list[list[Row]]:
+            await trio.lowlevel.checkpoint()
+            raise Overloaded("too slow")
+
+        monkeypatch.setattr(type(accounts.storage), "read", away)
+        for tick, now_ms in enumerate((30_250, 30_500, 30_750), 2):
+            accounts.world.set(Tick(tick, now_ms))
+            await trio.testing.wait_all_tasks_blocked()
+        assert accounts.begun == [None, 20_000, 20_000]
