@@ -13,6 +13,7 @@ create table chest_payments (
     fingerprint bytea not null,
     resources   jsonb not null,
     state       text not null constraint chest_payments_state check (state in ('begun', 'made')),
+    version     bigint not null,
     primary key (account_id, key)
 );
 

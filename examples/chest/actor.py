@@ -60,7 +60,7 @@ class Chest:
         """Serve until `Phase.WORLD`; a payment that is cut off is gone on with by the next run."""
         with self._subscription.answering():
             task_status.started()
-            resume_ms = 0
+            resume_ms, after = 0, None
             async for message in self._subscription:
                 match message.body:
                     case Shutdown(phase=phase):
@@ -69,7 +69,7 @@ class Chest:
                     case Tick(now_ms=now_ms):
                         if now_ms >= resume_ms:
                             resume_ms = now_ms + RESUME_MS
-                            await self._resume()
+                            after = await self._resume(after)
                     case Pay() | GetChest() as body:
                         await self._answer(message, body)
                     case _:
@@ -118,13 +118,22 @@ class Chest:
         else:
             await self._storage.commit(Create("chest_payments", payment))
         try:
-            await self._make(payment)
+            await (self._make_again(payment) if found else self._make(payment, version=1))
         except Overloaded as error:
             # That would say that nothing was done: it is begun, and will be made.
             raise ActorStopped from error
         return Paid(pay.resources, replayed=False)
 
-    async def _make(self, payment: Row) -> None:
+    async def _make_again(self, payment: Row) -> None:
+        """Make one that is there; what an earlier try may still have under way then fails."""
+        key = {"account_id": payment["account_id"], "key": payment["key"]}
+        version = payment["version"]
+        await self._storage.commit(
+            Update("chest_payments", key, {"state": "begun"}, version=version)
+        )
+        await self._make(payment, version=version + 1)
+
+    async def _make(self, payment: Row, *, version: int) -> None:
         """Take what is paid from its owner, then put it in: each of them once, however often."""
         account_id = payment["account_id"]
         key = {"account_id": account_id, "key": payment["key"]}
@@ -143,7 +152,7 @@ class Chest:
         except (AccountGone, InsufficientResources, InvalidAmount, UnknownAsset):
             # These alone say that nothing was taken; an erased account has no payments left.
             with suppress(Conflict):
-                await self._storage.commit(Delete("chest_payments", key))
+                await self._storage.commit(Delete("chest_payments", key, version))
             raise
         chest = await self._chest()
         holdings = msgspec.json.decode(chest["holdings"], type=dict[str, int])
@@ -152,18 +161,31 @@ class Chest:
         after = {"holdings": msgspec.json.encode(holdings).decode()}
         await self._storage.commit(
             Update("chest", {"name": _NAME}, after, version=chest["version"]),
-            Update("chest_payments", key, {"state": "made"}),
+            Update("chest_payments", key, {"state": "made"}, version=version),
         )
 
-    async def _resume(self) -> None:
-        """Go on with what was begun: its asker gave up, or this server or the last one stopped."""
-        begun = Read("chest_payments", where={"state": "begun"}, order_by="payment_id", limit=_PAGE)
+    async def _resume(self, after: str | None) -> str | None:
+        """Go on with what was begun: its asker gave up, or this server or the last one stopped.
+
+        Begins behind payment ``after``; gives the one that it came to, None at the end of them. So
+        one that cannot be made now holds up no others.
+        """
+        begun = Read(
+            "chest_payments",
+            where={"state": "begun"},
+            above=None if after is None else ("payment_id", after),
+            order_by="payment_id",
+            limit=_PAGE,
+        )
         try:
             [payments] = await self._storage.read(begun)
             for payment in payments:
+                after = payment["payment_id"]
                 with suppress(InventoryError):
-                    await self._make(payment)
+                    await self._make_again(payment)
         except (BusError, StorageError) as error:
             self._log.warning("chest_delayed", error=str(error))
+            return after
+        return after if len(payments) == _PAGE else None
 
     # --8<-- [end:pay]

@@ -27,7 +27,9 @@ CHEST_PAYMENTS: Final = Table(
         Column("fingerprint", ColumnType.BYTES),
         Column("resources", ColumnType.JSON),
         Column("state", ColumnType.TEXT),
+        Column("version", ColumnType.BIGINT),
     ),
     key=("account_id", "key"),
+    versioned=True,
 )
 # --8<-- [end:tables]

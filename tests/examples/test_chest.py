@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,13 +10,14 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from actors.inventory.errors import IdempotencyKeyReused, InsufficientResources
+from actors.inventory.errors import IdempotencyKeyReused, InsufficientResources, InventoryError
+from actors.inventory.messages import Grant
 from actors.shutdown import Phase, Shutdown
-from actors.storage import Create, Update
+from actors.storage import Create, Delete, StorageError, Update
 from actors.storage.schema import declared_tables
 from app.http.endpoints import ENDPOINTS
 from app.http.openapi import with_openapi
-from bus import ActorStopped, Interest, Message, Topic
+from bus import ActorStopped, BusError, Interest, Message, Topic
 from examples.chest.actor import CHEST_KEY, RESUME_MS, Chest
 from examples.chest.endpoint import CHEST_ROWS
 from examples.chest.messages import GetChest, Paid, Pay
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
     from actors.storage.engine import Unit
-    from actors.storage.errors import StorageError
-    from actors.storage.operations import Operation
+    from actors.storage.operations import Operation, Read, Row
     from bus import Subscription
 
 ANN = account(1)
@@ -46,13 +46,27 @@ class Stopping(Tampered):
 
     def __init__(self) -> None:
         super().__init__(TABLES)
-        self.awaited = ""
+        self.awaited = self.held_up = ""
+        self.lands_at_look = False
         self.silent, self.resumed = trio.Event(), trio.Event()
+
+    async def read(self, reads: Sequence[Read]) -> list[list[Row]]:
+        """Read; what is held up may land just before the chest is looked at."""
+        if self.lands_at_look and any(read.table == "chest" for read in reads):
+            self.lands_at_look = False
+            self.resumed.set()
+            await trio.sleep(0.1)
+        return await super().read(reads)
 
     async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
         """Commit, and let nobody know of what is waited for until the test does."""
+        steps = {step_of(operation) for unit in units for operation in unit}
+        if self.held_up in steps:
+            self.held_up = ""
+            self.silent.set()
+            await self.resumed.wait()
         outcomes = await super().commit(units)
-        if self.awaited in {step_of(operation) for unit in units for operation in unit}:
+        if self.awaited in steps:
             self.awaited = ""
             self.silent.set()
             await self.resumed.wait()
@@ -68,6 +82,8 @@ def step_of(operation: Operation) -> str | None:
             return "taken"
         case Update(table="chest"):
             return "made"
+        case Delete(table="chest_payments"):
+            return "refused"
         case _:
             return None
 
@@ -102,6 +118,11 @@ class Common:
         pay = Pay(ANN, {"wood": wood}, key, fingerprint)
         paid: Paid = await self.world.bus.ask(Topic.TASK, pay, key=CHEST_KEY, timeout_s=20)
         return paid
+
+    async def try_to_pay(self, wood: int) -> None:
+        """Pay some wood, whatever comes of it."""
+        with suppress(BusError, InventoryError, StorageError):
+            await self.pay(wood)
 
     async def holdings(self) -> dict[str, int]:
         """Look into the chest."""
@@ -176,6 +197,66 @@ async def test_chest_goes_on_with_what_a_crash_left(autojump_clock: MockClock, s
         assert (await common.holdings(), await common.taken()) == ({"wood": 30}, 30)
         assert await common.pay(30) == Paid({"wood": 30}, replayed=True)
         assert (await common.holdings(), await common.taken()) == ({"wood": 30}, 30)
+
+
+async def test_chest_puts_in_once_what_is_still_under_way_when_it_comes_back(
+    autojump_clock: MockClock,
+) -> None:
+    """Reads do not wait for writes: what the last run wrote may land between two of the next."""
+    async with a_chest() as common, trio.open_nursery() as nursery:
+        common.engine.held_up = "made"
+        nursery.start_soon(common.try_to_pay, 30)
+        await common.engine.silent.wait()
+        common.end()
+        await wait_all_tasks_blocked()
+        common.engine.lands_at_look = True
+        await common.begin()
+        nursery.start_soon(common.try_to_pay, 30)
+        await trio.sleep(1)
+        common.engine.resumed.set()
+        await trio.sleep(2 * RESUME_MS / 1000)
+        assert (await common.holdings(), await common.taken()) == ({"wood": 30}, 30)
+
+
+async def test_chest_forgets_no_payment_that_a_second_try_has_taken(
+    autojump_clock: MockClock,
+) -> None:
+    """A refusal whose row is not gone yet: its owner can pay by now, and tries again."""
+    async with a_chest() as common, trio.open_nursery() as nursery:
+        common.engine.held_up = "refused"
+        nursery.start_soon(common.try_to_pay, 130)
+        await common.engine.silent.wait()
+        common.end()
+        await wait_all_tasks_blocked()
+        more = Grant(ANN, {"wood": 100}, "test", "test", "more", b"")
+        await common.world.bus.send(Message(Topic.TASK, more, ANN))
+        await common.begin()
+        nursery.start_soon(common.try_to_pay, 130)
+        await trio.sleep(1)
+        common.engine.resumed.set()
+        await trio.sleep(2 * RESUME_MS / 1000)
+        assert (await common.holdings()).get("wood", 0) - 100 == await common.taken()
+
+
+async def test_chest_holds_up_no_payment_by_one_that_cannot_be_made(
+    autojump_clock: MockClock,
+) -> None:
+    """An account that does not answer is left, and what others began is gone on with."""
+    async with a_chest() as common:
+        hung = common.world.bus.subscribe(Interest(Topic.TASK, key=account(2)), buffer=64)
+        for number, owner in enumerate((account(2), ANN)):
+            payment = {
+                "account_id": owner,
+                "key": "k",
+                "payment_id": account(90 + number),
+                "fingerprint": b"f",
+                "resources": '{"wood": 30}',
+                "state": "begun",
+            }
+            await common.world.storage.commit(Create("chest_payments", payment))
+        await trio.sleep(30)
+        assert await common.taken() == 30
+        hung.close()
 
 
 async def test_chest_does_not_say_that_nothing_was_done_of_what_is_begun(
