@@ -19,12 +19,14 @@ from actors.inventory.errors import (
 )
 from actors.inventory.messages import Grant
 from actors.shutdown import Phase, Shutdown
-from actors.storage import Conflict, Create, Delete, Read, StorageError, Update
+from actors.storage import Conflict, Create, Delete, Duplicate, Orphaned, Read, StorageError, Update
 from actors.ticker import Tick
 from bus import ActorStopped, BusError, Overloaded, Topic
 from examples.chest.messages import GetChest, Paid, Pay
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from structlog.typing import FilteringBoundLogger
 
     from actors.storage import Row, StorageClient
@@ -50,11 +52,14 @@ class Chest:
         bus: Bus,
         storage: StorageClient,
         log: FilteringBoundLogger,
+        *,
+        resources: Collection[str],
     ) -> None:
         self._subscription = subscription
         self._bus = bus
         self._storage = storage
         self._log = log
+        self._resources = resources
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `Phase.WORLD`; a payment that is cut off is gone on with by the next run."""
@@ -100,6 +105,10 @@ class Chest:
 
     # --8<-- [start:pay]
     async def _pay(self, pay: Pay) -> Paid:
+        for name in pay.resources:
+            # A grant moves units and levels as well.
+            if name not in self._resources:
+                raise UnknownAsset(name, what="resource")
         key = {"account_id": pay.account_id, "key": pay.idempotency_key}
         [found] = await self._storage.read(Read("chest_payments", where=key))
         payment: Row = {
@@ -116,13 +125,22 @@ class Chest:
             if payment["state"] == "made":
                 return Paid(pay.resources, replayed=True)
         else:
-            await self._storage.commit(Create("chest_payments", payment))
+            await self._begin(payment)
         try:
             await (self._make_again(payment) if found else self._make(payment, version=1))
         except Overloaded as error:
             # That would say that nothing was done: it is begun, and will be made.
             raise ActorStopped from error
         return Paid(pay.resources, replayed=False)
+
+    async def _begin(self, payment: Row) -> None:
+        try:
+            await self._storage.commit(Create("chest_payments", payment))
+        except Orphaned as error:
+            raise AccountGone from error
+        except Duplicate as error:
+            # An earlier try was still under way: the next look finds what it began.
+            raise ActorStopped from error
 
     async def _make_again(self, payment: Row) -> None:
         """Make one that is there; what an earlier try may still have under way then fails."""

@@ -10,10 +10,17 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from actors.inventory.errors import IdempotencyKeyReused, InsufficientResources, InventoryError
+from actors.inventory.errors import (
+    AccountGone,
+    IdempotencyKeyReused,
+    InsufficientResources,
+    InventoryError,
+    UnknownAsset,
+)
 from actors.inventory.messages import Grant
 from actors.shutdown import Phase, Shutdown
 from actors.storage import Create, Delete, StorageError, Update
+from actors.storage.errors import Orphaned
 from actors.storage.schema import declared_tables
 from app.http.endpoints import ENDPOINTS
 from app.http.openapi import with_openapi
@@ -22,7 +29,7 @@ from examples.chest.actor import CHEST_KEY, RESUME_MS, Chest
 from examples.chest.endpoint import CHEST_ROWS
 from examples.chest.messages import GetChest, Paid, Pay
 from examples.chest.tables import CHEST, CHEST_PAYMENTS
-from tests.actors.inventory.world import Tampered, World, a_world, account
+from tests.actors.inventory.world import Tampered, World, a_world, account, ruleset
 from tests.app.http.harness import BEARER, FakeWorld, serving
 from tests.app.http.rows import KEY
 from tests.postgres import quiet_log
@@ -47,7 +54,7 @@ class Stopping(Tampered):
     def __init__(self) -> None:
         super().__init__(TABLES)
         self.awaited = self.held_up = ""
-        self.lands_at_look = False
+        self.lands_at_look = self.orphans = False
         self.silent, self.resumed = trio.Event(), trio.Event()
 
     async def read(self, reads: Sequence[Read]) -> list[list[Row]]:
@@ -65,6 +72,8 @@ class Stopping(Tampered):
             self.held_up = ""
             self.silent.set()
             await self.resumed.wait()
+        if self.orphans and "begun" in steps:
+            return [Orphaned("no such account") for _ in units]
         outcomes = await super().commit(units)
         if self.awaited in steps:
             self.awaited = ""
@@ -101,7 +110,9 @@ class Common:
     async def begin(self) -> None:
         """Let the actor run, until the next `end`."""
         self.running = trio.CancelScope()
-        chest = Chest(self.subscription, self.world.bus, self.world.storage, quiet_log())
+        bus, storage = self.world.bus, self.world.storage
+        resources = ruleset().resources
+        chest = Chest(self.subscription, bus, storage, quiet_log(), resources=resources)
 
         async def run(task_status: trio.TaskStatus[None]) -> None:
             with self.running:
@@ -257,6 +268,47 @@ async def test_chest_holds_up_no_payment_by_one_that_cannot_be_made(
         await trio.sleep(30)
         assert await common.taken() == 30
         hung.close()
+
+
+async def test_chest_takes_resources_alone(autojump_clock: MockClock) -> None:
+    """Levels and units are granted as well, and are nothing to pay with."""
+    async with a_chest() as common:
+        await common.world.order(ANN, "hut")
+        await trio.sleep(20)
+        pay = Pay(ANN, {"hut": 1}, "k", b"f")
+        with pytest.raises(UnknownAsset):
+            await common.world.bus.ask(Topic.TASK, pay, key=CHEST_KEY, timeout_s=20)
+
+
+async def test_chest_does_not_know_of_a_payment_whose_first_try_is_just_begun(
+    autojump_clock: MockClock,
+) -> None:
+    """Whose row another try is still writing learns that it is unknown, not of any fault."""
+    async with a_chest() as common, trio.open_nursery() as nursery:
+        common.engine.held_up = "begun"
+        nursery.start_soon(common.try_to_pay, 30)
+        await common.engine.silent.wait()
+        common.end()
+        await wait_all_tasks_blocked()
+        await common.begin()
+
+        async def pay_again() -> None:
+            with pytest.raises(ActorStopped):
+                await common.pay(30)
+
+        nursery.start_soon(pay_again)
+        await trio.sleep(1)
+        common.engine.resumed.set()
+        await trio.sleep(2 * RESUME_MS / 1000)
+        assert (await common.holdings(), await common.taken()) == ({"wood": 30}, 30)
+
+
+async def test_chest_tells_who_was_erased_that_they_are_gone(autojump_clock: MockClock) -> None:
+    """The database refuses the row of a payment for an account that is not there any more."""
+    async with a_chest() as common:
+        common.engine.orphans = True
+        with pytest.raises(AccountGone):
+            await common.pay(30)
 
 
 async def test_chest_does_not_say_that_nothing_was_done_of_what_is_begun(
