@@ -156,11 +156,17 @@ async def check_current(session: Session) -> None:
     seen = await _checksums(session)
     known = shipped_migrations()
     _check(seen, known)
-    if any(migration.version not in seen for migration in known):
+    lacking = [migration.version for migration in known if migration.version not in seen]
+    if lacking:
+        newest = max(seen, default=0)
+        # Beside those of who extends the program the highest number tells nothing.
+        old = (
+            f"the database has schema version {newest}, this program works on {known[-1].version}"
+            if newest < known[-1].version
+            else f"the database lacks migration {lacking[0]:04} of this program"
+        )
         raise SchemaTooOld(
-            f"the database has schema version {max(seen, default=0)}, this program works on"
-            f" {known[-1].version}: holdfast serve brings it up to date when it starts, and so does"
-            " holdfast init"
+            f"{old}: holdfast serve brings it up to date when it starts, and so does holdfast init"
         )
 
 

@@ -14,10 +14,17 @@ from actors.database.errors import (
     SchemaElsewhere,
     SchemaMismatch,
     SchemaTooNew,
+    SchemaTooOld,
     StatementError,
     UniqueViolation,
 )
-from actors.database.migrate import Migration, migrate, seen_versions, shipped_migrations
+from actors.database.migrate import (
+    Migration,
+    check_current,
+    migrate,
+    seen_versions,
+    shipped_migrations,
+)
 from tests.postgres import quiet_log, run_script
 
 if TYPE_CHECKING:
@@ -145,6 +152,21 @@ async def test_migrate_applies_the_program_s_next_after_those_that_were_added(
     assert await apply(empty_dsn, [FIRST, SECOND, added]) == (2,)
     with pytest.raises(SchemaTooNew, match="has had migration 0002, which"):
         await apply(empty_dsn, [FIRST, added])
+
+
+async def test_check_names_what_is_missing_where_the_highest_number_is_there(
+    empty_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside those that were added the highest number does not tell that a program is newer."""
+    added = Migration(ADDED + 1, "alliances", "create table alliances (n int)")
+    await apply(empty_dsn, [FIRST, added])
+    monkeypatch.setattr(
+        "actors.database.migrate.shipped_migrations", lambda: (FIRST, SECOND, added)
+    )
+    async with open_database(empty_dsn, log=quiet_log()) as database:
+        connection = await database.connect(name="check")
+        with pytest.raises(SchemaTooOld, match="lacks migration 0002 of this program"):
+            await connection.run(check_current)
 
 
 async def test_migrate_refuses_another_text(empty_dsn: str) -> None:
