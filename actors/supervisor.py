@@ -227,7 +227,7 @@ class Supervisor:
         self._log_life = log.debug if quiet else log.info
         self._children: dict[str, _Child] = {}
         self._tally = _Tally()
-        self._stopping = False
+        self._stop_begun = trio.Event()
         self._restarts = 0
 
     @property
@@ -261,8 +261,11 @@ class Supervisor:
         self._nursery.start_soon(self._supervise, self._adopt(name, actor, policy))
 
     def stopping(self) -> None:
-        """Say that shutdown has begun: from now on an actor that ends has finished."""
-        self._stopping = True
+        """Say that shutdown has begun: from now on an actor that ends has finished.
+
+        One that waits for its restart is started at once, to finish what waits for it.
+        """
+        self._stop_begun.set()
 
     def states(self) -> Mapping[str, ActorStatus]:
         """Tell the state of every actor by its name."""
@@ -354,10 +357,10 @@ class Supervisor:
 
     def _comes_back(self, child: _Child, failure: Exception | None) -> bool:
         """Decide by policy whether an actor that ended is started again."""
-        if failure is None and (self._stopping or child.policy is not Restart.PERMANENT):
+        if failure is None and (self._stop_begun.is_set() or child.policy is not Restart.PERMANENT):
             self._log_life("actor_stopped", actor=child.name)
             return False
-        if failure is not None and (self._stopping or child.policy is Restart.TEMPORARY):
+        if failure is not None and (self._stop_begun.is_set() or child.policy is Restart.TEMPORARY):
             child.state = ActorState.FAILED
             self._log.error("actor_failed", actor=child.name, exc_info=failure)
             if self._on_failed is not None and child.policy is not Restart.TEMPORARY:
@@ -387,7 +390,8 @@ class Supervisor:
             error=_reason(failure),
             exc_info=failure,
         )
-        await trio.sleep(wait_s)
+        with trio.move_on_after(wait_s):
+            await self._stop_begun.wait()
 
 
 def _reason(failure: Exception | None) -> str:

@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from actors.supervisor import ActorState
+from actors.supervisor import ActorState, Restart
 from tests.actors.supervisor.support import Crash, Harness, Scripted, crash, live
 
 if TYPE_CHECKING:
@@ -157,3 +157,24 @@ async def test_wait_ended_of_an_unknown_actor_returns(harness: Harness) -> None:
     """There is nothing to wait for where there is no actor."""
     with trio.fail_after(1):
         await harness.supervisor.wait_ended("nobody")
+
+
+async def test_actor_that_waits_for_its_restart_has_its_say_at_once_at_the_end(
+    autojump_clock: MockClock,
+) -> None:
+    """A shutdown whose phase is shorter than the wait is not cut off by it."""
+
+    async def finish(actor: Scripted) -> None:
+        actor.task_status.started()
+        await trio.lowlevel.checkpoint()
+
+    actor = Scripted(crash, finish)
+    async with trio.open_nursery() as nursery:
+        harness = Harness(nursery)
+        harness.supervisor.start_soon("actor", actor, Restart.PERMANENT)
+        await wait_all_tasks_blocked()
+        assert harness.state("actor") is ActorState.RESTARTING
+        harness.supervisor.stopping()
+        await harness.supervisor.wait_ended("actor")
+        assert harness.state("actor") is ActorState.STOPPED
+    assert actor.waits == [0.0]
