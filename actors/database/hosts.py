@@ -72,29 +72,36 @@ class Hosts:
 
 def several_hosts(dsn: str) -> tuple[Host, ...]:
     """Take the hosts out of a DSN; none where it names fewer than two, or what they are is open."""
-    if not is_dsn(dsn):
-        return ()
-    parts = urlsplit(dsn)
-    query = parse_qs(parts.query)
-    place = parts.netloc.rpartition("@")[2]
-    if place and not {"host", "port"} & query.keys():
-        named = [(unquote(name), port) for name, port in map(_named, place.split(","))]
-    elif "host" in query and not place:
-        named = [*map(_named, query["host"][-1].split(","))]
-        ports = query.get("port", [""])[-1].split(",")
-        if len(ports) not in {1, len(named)}:
-            return ()
-        # Told for all of them, they go before what a host has behind its name.
-        told = ports * (len(named) // len(ports))
-        named = [(name, port or own) for (name, own), port in zip(named, told, strict=True)]
-    else:
-        return ()
+    named = _named_hosts(dsn) if is_dsn(dsn) else []
     if not named[1:] or not all(name and _is_port(port) for name, port in named):
         return ()
     if "," in os.environ.get("PGPORT", "") and not all(port for _, port in named):
         # A default port for each of them, which one alone could not take.
         return ()
     return tuple(Host(name, int(port) if port else None) for name, port in named)
+
+
+def _named_hosts(dsn: str) -> list[tuple[str, str]]:
+    """Give each host and its port as a DSN names them in its place or in its query, not in both."""
+    parts = urlsplit(dsn)
+    query = parse_qs(parts.query)
+    place = parts.netloc.rpartition("@")[2]
+    if place and not {"host", "port"} & query.keys():
+        return [(unquote(name), port) for name, port in map(_named, place.split(","))]
+    if "host" in query and not place:
+        return _queried_hosts(query["host"][-1], query.get("port", [""])[-1])
+    return []
+
+
+def _queried_hosts(hosts: str, ports: str) -> list[tuple[str, str]]:
+    """Give them as a query names them: one port for all, or one for each."""
+    named = [*map(_named, hosts.split(","))]
+    told = ports.split(",")
+    if len(told) not in {1, len(named)}:
+        return []
+    # Told for all of them, they go before what a host has behind its name.
+    each = told * (len(named) // len(told))
+    return [(name, port or own) for (name, own), port in zip(named, each, strict=True)]
 
 
 def _named(text: str) -> tuple[str, str]:

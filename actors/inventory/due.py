@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from actors.inventory.due_looks import DueLooks
 from actors.inventory.errors import InventoryError
 from actors.inventory.messages import Settle
 from actors.storage import Read, Row, StorageClient, StorageError
@@ -30,12 +31,6 @@ _PAGES_LISTED: Final = 8
 """How many pages one look into the database lists: a row of the list costs little."""
 _PAGES_IN_HAND: Final = 2
 """One is applied while the database has the other."""
-_WHOLE_MS: Final = 30_000
-"""How often, in world time, a look begins with the earliest moment; see `DueAccounts`."""
-_LATE_MS: Final = 10_000
-"""How much later than its moment what is to come due may be written, and be found at once."""
-_AGAIN_MS: Final = 10_000
-"""How long each look begins with the earliest moment after one that did so left something due."""
 _SLICE: Final = 32
 """How many accounts are addressed in one go: about a millisecond of work, then I/O may come in."""
 
@@ -45,14 +40,6 @@ class DueAccounts:
 
     Two pages of them are in hand at a time, so that the commands of players do not wait for all
     that came due together, and the database is not left waiting between two pages.
-
-    A look begins where everything before is settled: what was settled is in the database's index
-    until it is vacuumed, which a backup or any other long transaction keeps off, and to read
-    through all of it takes longer with every order that completes meanwhile. What was written for
-    a moment long past, as the database was away, say, is found by the looks that begin with the
-    earliest moment, every 30 s. Where such a look leaves something due, those of the next 10 s
-    begin there too, and no more: an account that cannot be settled at all is tried at a third of
-    the ticks, and does not have the others wait for reads through all that was settled.
     """
 
     def __init__(
@@ -76,10 +63,7 @@ class DueAccounts:
         self._listed = _PAGES_LISTED * page
         self._reply_s = reply_seconds_max
         self._log = log
-        self._settled_to: tuple[str, int] | None = None
-        self._whole_from_ms = 0
-        self._is_again = False
-        self._left_from_ms: int | None = None
+        self._looks = DueLooks()
         self.lag_ms = 0
 
     async def run(self) -> None:
@@ -98,8 +82,8 @@ class DueAccounts:
 
     async def _settle_all(self, now_ms: int) -> None:
         """Settle list by list; a failing account does not hold up those due after it."""
-        begin = above = self._begin(now_ms)
-        complete = True
+        begin = above = self._looks.begin(now_ms)
+        left = False
         first_ms = None
         while True:
             rows = await self._due(now_ms, above)
@@ -107,37 +91,24 @@ class DueAccounts:
                 first_ms = rows[0]["next_due_ms"] if rows else first_ms
                 self._note_lag(now_ms, first_ms)
             settled = await self._settle_each([row["account_id"] for row in rows])
-            complete = complete and settled == len(rows)
+            left = left or settled < len(rows)
             if len(rows) < self._listed:
                 break
             if not settled:
-                above = ("next_due_ms", rows[-1]["next_due_ms"])
-        if begin is None:
-            self._is_again = not complete
-            self._left_from_ms = None if complete else first_ms
-        if begin is None or complete:
-            self._settled_to = ("next_due_ms", now_ms - _LATE_MS)
-
-    def _begin(self, now_ms: int) -> tuple[str, int] | None:
-        """Tell above which moment to look; a whole look that fails is not repeated at once."""
-        is_again, self._is_again = self._is_again, False
-        if now_ms >= self._whole_from_ms:
-            self._whole_from_ms = now_ms + _WHOLE_MS
-            return None
-        is_again = is_again and now_ms < self._whole_from_ms - _WHOLE_MS + _AGAIN_MS
-        return None if is_again else self._settled_to
+                above = rows[-1]["next_due_ms"]
+        self._looks.end(now_ms, begin, first_ms, left=left)
 
     def _note_lag(self, now_ms: int, first_ms: int | None) -> None:
         """Tell how late the first was found; what is left due is so also where no look finds it."""
-        known = [each for each in (first_ms, self._left_from_ms) if each is not None]
+        known = [each for each in (first_ms, self._looks.left_ms) if each is not None]
         self.lag_ms = now_ms - min(known) if known else self.lag_ms
 
-    async def _due(self, now_ms: int, above: tuple[str, int] | None) -> list[Row]:
+    async def _due(self, now_ms: int, above_ms: int | None) -> list[Row]:
         [rows] = await self._storage.read(
             Read(
                 "inventories",
                 ("account_id", "next_due_ms"),
-                above=above,
+                above=None if above_ms is None else ("next_due_ms", above_ms),
                 at_most=("next_due_ms", now_ms),
                 order_by="next_due_ms",
                 limit=self._listed,

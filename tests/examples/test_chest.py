@@ -167,6 +167,24 @@ async def a_chest() -> AsyncGenerator[Common]:
         nursery.cancel_scope.cancel()
 
 
+async def cut_off(common: Common, nursery: trio.Nursery, step: str, wood: int) -> None:
+    """End the actor in a payment whose write of this step is under way."""
+    common.engine.held_up = step
+    nursery.start_soon(common.try_to_pay, wood)
+    await common.engine.silent.wait()
+    common.end()
+    await wait_all_tasks_blocked()
+
+
+async def try_again(common: Common, nursery: trio.Nursery, wood: int) -> None:
+    """Begin the actor again, pay, then let what was under way land, and wait for a look."""
+    await common.begin()
+    nursery.start_soon(common.try_to_pay, wood)
+    await trio.sleep(1)
+    common.engine.resumed.set()
+    await trio.sleep(2 * RESUME_MS / 1000)
+
+
 async def test_chest_takes_a_payment_once(autojump_clock: MockClock) -> None:
     """What leaves the account is in the chest; the same key again is told what was."""
     async with a_chest() as common:
@@ -215,17 +233,9 @@ async def test_chest_puts_in_once_what_is_still_under_way_when_it_comes_back(
 ) -> None:
     """Reads do not wait for writes: what the last run wrote may land between two of the next."""
     async with a_chest() as common, trio.open_nursery() as nursery:
-        common.engine.held_up = "made"
-        nursery.start_soon(common.try_to_pay, 30)
-        await common.engine.silent.wait()
-        common.end()
-        await wait_all_tasks_blocked()
+        await cut_off(common, nursery, "made", 30)
         common.engine.lands_at_look = True
-        await common.begin()
-        nursery.start_soon(common.try_to_pay, 30)
-        await trio.sleep(1)
-        common.engine.resumed.set()
-        await trio.sleep(2 * RESUME_MS / 1000)
+        await try_again(common, nursery, 30)
         assert (await common.holdings(), await common.taken()) == ({"wood": 30}, 30)
 
 
@@ -234,18 +244,10 @@ async def test_chest_forgets_no_payment_that_a_second_try_has_taken(
 ) -> None:
     """A refusal whose row is not gone yet: its owner can pay by now, and tries again."""
     async with a_chest() as common, trio.open_nursery() as nursery:
-        common.engine.held_up = "refused"
-        nursery.start_soon(common.try_to_pay, 130)
-        await common.engine.silent.wait()
-        common.end()
-        await wait_all_tasks_blocked()
+        await cut_off(common, nursery, "refused", 130)
         more = Grant(ANN, {"wood": 100}, "test", "test", "more", b"")
         await common.world.bus.send(Message(Topic.TASK, more, ANN))
-        await common.begin()
-        nursery.start_soon(common.try_to_pay, 130)
-        await trio.sleep(1)
-        common.engine.resumed.set()
-        await trio.sleep(2 * RESUME_MS / 1000)
+        await try_again(common, nursery, 130)
         assert (await common.holdings()).get("wood", 0) - 100 == await common.taken()
 
 

@@ -22,13 +22,19 @@ if TYPE_CHECKING:
 # --------------------------------------------------------------------- cancellation
 
 
-async def test_cancelled_actor_is_never_restarted(autojump_clock: MockClock) -> None:
-    """A cancellation is no crash: the actor is stopped, not started again."""
-    actor = Scripted(live)
+async def started_and_cancelled(actor: Scripted) -> Harness:
+    """Start an actor, and cancel everything as soon as it is ready."""
     async with trio.open_nursery() as nursery:
         harness = Harness(nursery)
         await harness.supervisor.start("actor", actor)
         nursery.cancel_scope.cancel()
+    return harness
+
+
+async def test_cancelled_actor_is_never_restarted(autojump_clock: MockClock) -> None:
+    """A cancellation is no crash: the actor is stopped, not started again."""
+    actor = Scripted(live)
+    harness = await started_and_cancelled(actor)
     assert len(actor.began) == 1
     assert harness.state("actor") is ActorState.STOPPED
     assert harness.events() == ["actor_started"]
@@ -44,10 +50,7 @@ async def test_cancelled_actor_that_fails_in_its_cleanup_is_never_restarted() ->
             raise Crash("while it was ending")
 
     actor = Scripted(fail_in_cleanup)
-    async with trio.open_nursery() as nursery:
-        harness = Harness(nursery)
-        await harness.supervisor.start("actor", actor)
-        nursery.cancel_scope.cancel()
+    harness = await started_and_cancelled(actor)
     assert len(actor.began) == 1
     assert harness.events() == ["actor_started", "actor_failed"]
     assert harness.supervisor.restarts == 0
@@ -63,10 +66,7 @@ async def test_cancelled_actor_with_cancelled_tasks_is_never_restarted() -> None
             await live(actor)
 
     actor = Scripted(live_twice)
-    async with trio.open_nursery() as nursery:
-        harness = Harness(nursery)
-        await harness.supervisor.start("actor", actor)
-        nursery.cancel_scope.cancel()
+    harness = await started_and_cancelled(actor)
     assert len(actor.began) == 1
     assert harness.state("actor") is ActorState.STOPPED
 
