@@ -1,5 +1,5 @@
-# Holdfast needs Python >= 3.11 with venv, and make. Everything else comes from the lock files in
-# requirements/ into .venv; nothing outside this folder is touched.
+# Holdfast needs Python 3.11 to 3.14 with venv, and make. Everything else comes from the lock files
+# in requirements/ into .venv; nothing outside this folder is touched.
 #
 #   make run         start the server with config.toml (ARGS="--port 0" adds arguments)
 #   make test        style, types, layers and all tests
@@ -18,11 +18,12 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
-# The first Python that will do; `make PYTHON=/path/to/python3 ...` chooses another.
+# The first Python that will do; `make PYTHON=/path/to/python3 ...` chooses another. For later ones
+# there is no build of the PostgreSQL that is installed with the packages.
+WILL_DO := -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null
 ifndef PYTHON
 PYTHON := $(shell for each in python3 python3.14 python3.13 python3.12 python3.11; do \
-	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
-	&& echo $$each && break; done)
+	$$each $(WILL_DO) && echo $$each && break; done)
 endif
 
 # What was compiled is kept, whatever else the caller does: the tests start the program many times.
@@ -138,8 +139,8 @@ clean:
 	@find . -name __pycache__ -type d -not -path './var/*' -prune -exec rm -rf {} +
 
 python:
-	@test -n "$(PYTHON)" || { \
-		echo "holdfast: needs Python >= 3.11; none of python3, python3.11 to python3.14 will do" >&2; \
+	@"$(PYTHON)" $(WILL_DO) || { \
+		echo "holdfast: needs Python 3.11 to 3.14$(if $(PYTHON),; $(PYTHON) is none of them)" >&2; \
 		exit 1; }
 
 env-run env-dev: env-%: python

@@ -1,4 +1,4 @@
-"""The driver: asyncpg on an asyncio island inside Trio. No other module imports either library.
+"""The driver: asyncpg on an asyncio island inside Trio. No other module imports asyncpg.
 
 The island opens and closes connections, and reads and writes their sockets. Scripts do not cross
 over to it: they run in Trio's own tasks, which wait for the server's answers themselves
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import asyncpg
 import trio
-import trio_asyncio
 
 from actors.database.codecs import set_codecs
 from actors.database.crossing import Crossing
@@ -27,6 +26,7 @@ from actors.database.errors import (
     StatementError,
 )
 from actors.database.hosts import Host, Hosts, NotReached
+from actors.database.island import Executor, open_loop
 from actors.database.server_version import check_server
 from actors.database.session import Record, Script, Session, T
 from actors.database.session_settings import set_settings
@@ -42,10 +42,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection", "Database", "Record", "Script", "Session", "open_database"]
 
-# asyncpg and trio-asyncio ship no annotations: these names are where Any enters, and `Session`,
-# `Connection` and `Database` are where it ends.
+# asyncpg ships no annotations, nor does the loop of its island: this is where Any enters, and
+# `Session`, `Connection` and `Database` are where it ends.
 _asyncpg: Any = asyncpg
-_trio_asyncio: Any = trio_asyncio
 
 _DRIVER_ERRORS: tuple[type[Exception], ...] = (
     _asyncpg.PostgresError,
@@ -316,7 +315,7 @@ class _Transaction:
         await _translating(self._raw, end())
 
 
-class _AbandoningExecutor(_trio_asyncio.TrioExecutor):  # type: ignore[misc]  # untyped base
+class _AbandoningExecutor(Executor):  # type: ignore[misc]  # untyped base
     """Threads that nobody waits for: they resolve names, which may take half a minute to fail."""
 
     async def submit(self, func: Callable[..., Any], *args: Any) -> Any:
@@ -333,7 +332,7 @@ async def open_database(
     raises comes out as it is, not in a group.
     """
     failure: BaseException | None = None
-    async with _trio_asyncio.open_loop() as loop:
+    async with open_loop() as loop:
         database = Database(loop, dsn, connect_timeout_s=connect_timeout_s, log=log)
         try:
             yield database
