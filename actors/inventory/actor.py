@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from actors.inventory.rulebook import Rulebook
     from actors.inventory.views import InventoryView
     from actors.inventory.world import WorldTime
+    from actors.storage import Operation
     from actors.tracing import Tracer
 
 _BATCH_MAX = 64
@@ -186,7 +187,7 @@ class Inventory:
                     await self._announce(state)
                 return answers
             try:
-                await self._shared.storage.commit(*work.operations())
+                await self._commit(work.operations())
             except (ActorStopped, ReplyTimeout):
                 # Who follows asks, and finds out what has become of it.
                 await self._announce(work.state)
@@ -207,6 +208,17 @@ class Inventory:
             if attempt == _TRIES:
                 raise unresolved
         raise AssertionError  # pragma: no cover - the last try returns or raises
+
+    async def _commit(self, operations: Sequence[Operation]) -> None:
+        """Commit a unit; where its outcome stays unknown nobody goes on before that is settled.
+
+        Raises: as `StorageClient.commit`.
+        """
+        try:
+            await self._shared.storage.commit(*operations)
+        except (ActorStopped, ReplyTimeout):
+            self._shared.loader.doubt(self._resident.account_id)
+            raise
 
     def _changed_elsewhere(self, error: Conflict | Duplicate) -> None:
         account = self._resident.account_id
@@ -289,10 +301,9 @@ class Inventory:
         storage, rulebook = self._shared.storage, self._shared.rulebook
         frozen_ms = self._frozen_ms
         state, events = await rulebook.up_to_date(state, storage, frozen=frozen_ms is not None)
-        await storage.commit(
-            records.changed_inventory(state, rulebook.current, self._version, frozen_ms),
-            *records.event_operations(state.account_id, events, renamed=True),
-        )
+        changed = records.changed_inventory(state, rulebook.current, self._version, frozen_ms)
+        more = records.event_operations(state.account_id, events, renamed=True)
+        await self._commit([changed, *more])
         self._version += 1
         await self._announce(state)
         return state
@@ -302,10 +313,8 @@ class Inventory:
         ruleset = self._shared.rulebook.current
         state, events = new_state(account_id, ruleset, self._shared.world.now_ms)
         try:
-            await self._shared.storage.commit(
-                records.new_inventory(state, ruleset),
-                *records.event_operations(account_id, events),
-            )
+            new = records.new_inventory(state, ruleset)
+            await self._commit([new, *records.event_operations(account_id, events)])
         except Orphaned:
             # Its row refers to the account's: there is none.
             raise AccountGone from None

@@ -52,17 +52,23 @@ class Loader:
         self._came = trio.lowlevel.ParkingLot()
         self._held: set[str] = set()
         self._released = trio.lowlevel.ParkingLot()
+        self._unsettled: set[str] = set()
         self._ended = False
 
     async def load(self, account_id: str) -> Stored:
         """Read what is stored of an account, once nobody holds it; cancellation gives up.
 
+        Where there is a `doubt` about it, not before that is settled.
+
         Raises:
             ReplyTimeout: it is held, or the answer does not come, for too long.
-            Exception: else, as `StorageClient.read`.
+            Exception: else, as `StorageClient.read` and `StorageClient.wait_settled`.
         """
         if account_id in self._held:
             await self._wait_released(account_id)
+        if account_id in self._unsettled:
+            await self._storage.wait_settled()
+            self._unsettled.discard(account_id)
         pending = self._enter(account_id)
         return await pending.wait(self._wait_s)
 
@@ -78,6 +84,14 @@ class Loader:
         finally:
             self._held.difference_update(account_ids)
             self._released.unpark_all()
+
+    def doubt(self, account_id: str) -> None:
+        """Take note that nobody knows what became of a unit with this account's inventory.
+
+        It may take effect yet, behind the back of whoever goes on from what is stored now: he would
+        show, until he writes, what is not true any more.
+        """
+        self._unsettled.add(account_id)
 
     async def read(self, ids: tuple[str, ...]) -> dict[str, Stored]:
         """Read what is stored of these accounts now, by account.

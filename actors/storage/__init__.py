@@ -5,6 +5,7 @@ from actors.storage.client import STORAGE_KEY, StorageClient
 from actors.storage.errors import Conflict, Duplicate, Orphaned, Refused, Rejected, StorageError
 from actors.storage.operations import (
     Acknowledged,
+    Barrier,
     Create,
     Delete,
     Operation,
@@ -18,6 +19,7 @@ from actors.storage.operations import (
 __all__ = [
     "STORAGE_KEY",
     "Acknowledged",
+    "Barrier",
     "Conflict",
     "Create",
     "Delete",

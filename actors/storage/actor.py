@@ -19,7 +19,7 @@ from actors.shutdown import Phase, Shutdown
 from actors.storage.absence import Absence
 from actors.storage.engine import Engine, EngineUnavailable
 from actors.storage.errors import Refused, StorageError
-from actors.storage.operations import Acknowledged, Query, Write
+from actors.storage.operations import Acknowledged, Barrier, Query, Write
 from actors.storage.soundness import are_sound
 from actors.storage.validation import Fault, query_faults, unit_faults
 from actors.tracing import NO_TRACER
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from actors.tracing import Tracer
     from bus import Message, Reply, Subscription
 
-W = TypeVar("W", Write, Query)
+W = TypeVar("W", Write | Barrier, Query)
 
 _QUIET_TURNS = 2
 """What is sent in one turn is here in the next, or in that after it."""
@@ -124,7 +124,7 @@ class Storage:
         self._log = log
         self._meter = meter
         self._tracer = tracer
-        self._writes: deque[_Pending[Write]] = deque()
+        self._writes: deque[_Pending[Write | Barrier]] = deque()
         self._queries: deque[_Pending[Query]] = deque()
         self._unit_came = trio.lowlevel.ParkingLot()
         self._query_came = trio.lowlevel.ParkingLot()
@@ -209,6 +209,8 @@ class Storage:
                     self._take_write(write, message, faults, now)
                 case Query() as query:
                     self._take_query(query, message, now)
+                case Barrier() as barrier:
+                    self._take_write(barrier, message, (), now)
                 case Shutdown(phase=phase):
                     ended = ended or phase >= Phase.STORAGE
                 case _:
@@ -217,9 +219,10 @@ class Storage:
         return ended
 
     def _take_write(
-        self, write: Write, message: Message, faults: tuple[Fault, ...], now: float
+        self, write: Write | Barrier, message: Message, faults: tuple[Fault, ...], now: float
     ) -> None:
-        if self._acknowledged(faults, write.ack, message.reply, len(self._writes)):
+        ack = write.ack if isinstance(write, Write) else None
+        if self._acknowledged(faults, ack, message.reply, len(self._writes)):
             self._writes.append(_Pending(write, message, now))
             if self._unit_came:
                 self._unit_came.unpark()
@@ -276,12 +279,18 @@ class Storage:
             if trio.current_time() >= until:
                 break
 
-    async def _commit(self, batch: list[_Pending[Write]], absence: Absence) -> None:
-        """Commit a batch, however often the database has to be asked, and answer it."""
+    async def _commit(self, batch: list[_Pending[Write | Barrier]], absence: Absence) -> None:
+        """Commit a batch, however often the database has to be asked, and answer it.
+
+        Even where it has nothing but barriers the engine is asked: it may have to find out first
+        what has become of a commit.
+        """
         while batch:
             begun = trio.current_time()
             try:
-                outcomes = await self._engine.commit([item.body.operations for item in batch])
+                outcomes = await self._engine.commit(
+                    [item.body.operations for item in batch if isinstance(item.body, Write)]
+                )
             except EngineUnavailable as error:
                 self._setbacks += 1
                 await absence.wait(error)
@@ -291,13 +300,21 @@ class Storage:
                     batch = self._unexpired(batch)
             else:
                 absence.end()
-                self._meter.committed(len(batch), trio.current_time() - begun)
+                if outcomes:
+                    self._commits += 1
+                    self._meter.committed(len(outcomes), trio.current_time() - begun)
                 self._settle(batch, outcomes)
                 return
 
-    def _settle(self, batch: list[_Pending[Write]], outcomes: list[StorageError | None]) -> None:
-        self._commits += 1
-        for item, outcome in zip(batch, outcomes, strict=True):
+    def _settle(
+        self, batch: list[_Pending[Write | Barrier]], outcomes: list[StorageError | None]
+    ) -> None:
+        left = iter(outcomes)
+        for item in batch:
+            if isinstance(item.body, Barrier):
+                item.answer(None)
+                continue
+            outcome = next(left)
             if outcome is None:
                 self._committed += 1
                 item.answer(None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from actors.storage.operations import Acknowledged, Operation, Query, Read, Row, Write
+from actors.storage.operations import Acknowledged, Barrier, Operation, Query, Read, Row, Write
 from bus import Message, Topic
 
 if TYPE_CHECKING:
@@ -35,6 +35,18 @@ class StorageClient:
         await self._bus.ask(
             Topic.TASK, Write(operations), key=STORAGE_KEY, timeout_s=self._timeout_s
         )
+
+    async def wait_settled(self) -> None:
+        """Wait until no unit that was handed over before can take effect any more.
+
+        For who was told of one that its outcome is unknown, and goes on from what is stored.
+
+        Raises:
+            Overloaded: the queue is full or the database is away: they may be under way yet.
+            ActorStopped: Storage failed meanwhile: likewise.
+            ReplyTimeout: likewise.
+        """
+        await self._bus.ask(Topic.TASK, Barrier(), key=STORAGE_KEY, timeout_s=self._timeout_s)
 
     async def read(self, *reads: Read) -> list[list[Row]]:
         """Read; one list of rows for each read.

@@ -78,6 +78,13 @@ class Write(msgspec.Struct, frozen=True, gc=False):
     ack: Reply[Acknowledged] | None = None
 
 
+class Barrier(msgspec.Struct, frozen=True, gc=False):
+    """Asks to be answered, with None, once every unit that was handed over before has its outcome.
+
+    That goes for those of an earlier run of Storage as well: none of them takes effect any more.
+    """
+
+
 class Query(msgspec.Struct, frozen=True, gc=False):
     """Reads that are answered together: a list of rows for each, in order.
 

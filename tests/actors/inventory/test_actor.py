@@ -328,7 +328,6 @@ async def test_account_is_begun_once_whatever_became_of_its_first_unit(
             world.engine.open_gate()
         assert [entry.cause for entry in (await world.ledger(ANN)).entries][:1] == ["start"]
         assert await world.replayed(ANN) == world.stored(ANN)
-        assert len(world.events("inventory_begun_elsewhere")) == 1
         assert not world.events("actor_restarted")
 
 

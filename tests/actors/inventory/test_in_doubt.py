@@ -1,0 +1,95 @@
+"""A unit that was given up as unknown, and takes effect later: nobody is shown what was before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from actors.inventory import InventoriesSettings
+from actors.inventory.messages import GetEvents
+from bus import ReplyTimeout
+from tests.actors.inventory.world import a_world, account
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
+
+    from tests.actors.inventory.world import World
+
+ANN, BEN = account(1), account(2)
+HUT_S = 10
+RESCAN_S = 5
+"""After how long the courier finds what nobody has told it of."""
+PASSIVE = InventoriesSettings(idle_seconds=1)
+"""Whoever is not asked for a second is passive."""
+PATIENCE_S = 30
+"""How long an Inventory of these worlds waits for Storage."""
+
+
+async def given_up(world: World, *, sends_gold: int = 0) -> None:
+    """Have a command of Ann's reach Storage, and be given up there as unknown."""
+    world.engine.close_gate()
+    with pytest.raises(ReplyTimeout):
+        await (world.send(ANN, BEN, gold=sends_gold) if sends_gold else world.order(ANN, "hut"))
+
+
+@pytest.mark.parametrize("settings", [None, PASSIVE], ids=["live", "passive"])
+async def test_reads_never_show_what_was_before_a_unit_that_takes_effect_late(
+    autojump_clock: MockClock, settings: InventoriesSettings | None
+) -> None:
+    """What was sent is never both with its sender and with its receiver, whoever looks and when."""
+    async with a_world(settings=settings) as world:
+        await world.look(ANN)
+        await world.look(BEN)
+        await given_up(world, sends_gold=20)
+        await trio.sleep(3)
+        assert world.inventories.statistics().live == (0 if settings else 2)
+        async with trio.open_nursery() as nursery:
+            # It is asked for while nobody knows yet: the answer has to be true when it is given.
+            nursery.start_soon(world.look, ANN)
+            await trio.sleep(0.5)
+            world.engine.open_gate()
+        assert (await world.owned(ANN))["gold"] == 30
+        await trio.sleep(RESCAN_S + 1)
+        assert [(await world.owned(who))["gold"] for who in (ANN, BEN)] == [30, 70]
+        peeked = world.inventories.peek(ANN)
+        assert peeked is not None
+        assert peeked.resources["gold"].amount == 30
+        assert peeked.version == world.engine.row("inventories", ANN)["version"]
+
+
+async def test_nobody_is_answered_while_a_unit_may_take_effect_yet(
+    autojump_clock: MockClock,
+) -> None:
+    """There is no true answer then; who asks waits no longer than for a unit of his own."""
+    async with a_world() as world:
+        await world.look(ANN)
+        await world.look(BEN)
+        await given_up(world)
+        assert world.inventories.peek(ANN) is None
+        began = trio.current_time()
+        with pytest.raises(ReplyTimeout):
+            await world.look(ANN)
+        assert trio.current_time() - began <= PATIENCE_S
+        # Others, whose units wait for nothing, are read as ever.
+        assert (await world.look(BEN)).resources["gold"].amount == 50
+
+
+async def test_order_that_takes_effect_late_is_completed_while_its_owner_looks_on(
+    autojump_clock: MockClock,
+) -> None:
+    """An Inventory that is looked at all the time stays live: it has to know of the order."""
+    async with a_world() as world:
+        await world.look(ANN)
+        await given_up(world)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(world.look, ANN)
+            await trio.sleep(0.5)
+            world.engine.open_gate()
+        for _ in range(2 * HUT_S):
+            await world.look(ANN)
+            await trio.sleep(1)
+        assert (await world.look(ANN)).buildings == {"hut": 1}
+        page = await world.ask(GetEvents(ANN, 0, 100))
+        assert [entry.cause for entry in page.entries][-1] == "order-completed"
