@@ -219,9 +219,10 @@ def find_credentials(username_key: str) -> Script[Credentials | None]:
 def replace_password(
     account_id: str, *, session_id: str, verified_hash: str, new_hash: str
 ) -> Script[None]:
-    """Replace a password hash and end every session but one.
+    """Replace a password hash, end every session but one, and announce it.
 
-    The script raises `InvalidCredentials` if the verified hash was replaced meanwhile.
+    Announced even to the server that does it: it may be done after it was given up there. The
+    script raises `InvalidCredentials` if the verified hash was replaced meanwhile.
     """
 
     async def script(session: Session) -> None:
@@ -230,6 +231,7 @@ def replace_password(
             if found is None:
                 raise InvalidCredentials
             await session.execute(_END_OTHER_SESSIONS, account_id, session_id)
+            await notify(session, account_id)
 
     return script
 

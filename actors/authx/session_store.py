@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from actors.authx.errors import InvalidCredentials
+from actors.authx.listener import ACCOUNTS_CHANNEL
 from actors.authx.messages import Identity, SessionInfo
 from actors.authx.sessions import SessionState
 
@@ -38,13 +39,19 @@ values ($1, $2, $3, $4, $4, $5)
 on conflict (session_id) do nothing
 """
 
+# Where sessions end the listener is told, in the same transaction: it may take effect long after it
+# was given up here, and after such a session was read, and remembered, once more.
+
 # Not the one that was just opened, which is the oldest where the clock has been set back.
 _END_OLDEST = """
-delete from sessions where session_id in (
-    select session_id from sessions where account_id = $1 and session_id <> $2
-    order by created_at desc, session_id desc offset $3
+with ended as (
+    delete from sessions where session_id in (
+        select session_id from sessions where account_id = $1 and session_id <> $2
+        order by created_at desc, session_id desc offset $3
+    )
+    returning session_id, account_id
 )
-returning session_id
+select session_id, pg_notify($4, account_id::text) from ended
 """
 
 _ROTATE = """
@@ -59,7 +66,10 @@ where s.session_id = $1 and s.refresh_hash in ($2, $3) and s.expires_at > $4
 returning s.account_id, a.role, a.must_change_password
 """
 
-_END_ONE = "delete from sessions where session_id = $1 returning expires_at"
+_END_ONE = """
+with ended as (delete from sessions where session_id = $1 returning expires_at, account_id)
+select expires_at, pg_notify($2, account_id::text) from ended
+"""
 
 _LIVE = """
 select s.session_id, s.account_id, s.expires_at, a.role, a.username, a.must_change_password
@@ -74,7 +84,11 @@ order by created_at desc, session_id desc
 """
 
 _END = """
-delete from sessions where account_id = $1 and ($2::uuid is null or session_id = $2::uuid)
+with ended as (
+    delete from sessions where account_id = $1 and ($2::uuid is null or session_id = $2::uuid)
+    returning account_id
+)
+select pg_notify($3, account_id::text) from ended
 """
 
 _DELETE_EXPIRED = """
@@ -165,8 +179,9 @@ def open_session(new: NewSession) -> Script[OpenedSession]:
                 new.now,
                 new.expires_at,
             )
+            room = new.sessions_max - 1
             ended = await session.fetch(
-                _END_OLDEST, new.account_id, new.session_id, new.sessions_max - 1
+                _END_OLDEST, new.account_id, new.session_id, room, ACCOUNTS_CHANNEL
             )
         return OpenedSession(standing, tuple(row["session_id"] for row in ended))
 
@@ -191,7 +206,7 @@ def rotate_session(rotation: Rotation) -> Script[Rotated | NotRotated]:
         )
         if row is not None:
             return Rotated(row["account_id"], _standing(row))
-        expires_at = await session.fetchval(_END_ONE, rotation.session_id)
+        expires_at = await session.fetchval(_END_ONE, rotation.session_id, ACCOUNTS_CHANNEL)
         return NotRotated(was_live=expires_at is not None and expires_at > rotation.now)
 
     return script
@@ -236,7 +251,7 @@ def end_sessions(account_id: str, session_id: str | None) -> Script[None]:
     """End one session of an account, or all of them."""
 
     async def script(session: Session) -> None:
-        await session.execute(_END, account_id, session_id)
+        await session.execute(_END, account_id, session_id, ACCOUNTS_CHANNEL)
 
     return script
 

@@ -1,0 +1,94 @@
+"""What ends sessions, is given up, and takes effect later: then none of their tokens counts.
+
+A commit that hangs (a standby that is away, a disk that stalls) keeps nobody from reading.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from actors.authx.errors import InvalidToken
+from actors.authx.messages import ChangePassword, EndSessions, Refresh
+from actors.database.errors import DatabaseError, DatabaseTimeout
+from tests.actors.authx.harness import PASSWORD, Running, running_authx
+from tests.actors.authx.support import CHEAP
+from tests.postgres import run_script
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from actors.authx.messages import AuthMessage, Tokens
+    from actors.database.session import Session
+
+IMPATIENT = replace(CHEAP, query_timeout_ms=300, reconnect_backoff_ms=1, listen_probe_ms=1_000_000)
+_GATE = 4711
+
+_HANG_AT_COMMIT = f"""
+create function pass_gate() returns trigger language plpgsql as $$
+begin perform pg_advisory_xact_lock({_GATE}); return null; end $$;
+create constraint trigger gate after delete on sessions deferrable initially deferred
+    for each row execute function pass_gate()
+"""
+_CLEAR_AWAY = "drop trigger gate on sessions; drop function pass_gate"
+
+
+@asynccontextmanager
+async def commits_hang(running: Running, dsn: str) -> AsyncGenerator[None]:
+    """Have each commit that ends a session hang until the block is left."""
+    await run_script(dsn, lambda session: session.execute(_HANG_AT_COMMIT))
+    holder = await running.database.connect(name="test")
+
+    async def close_gate(session: Session) -> None:
+        await session.execute(f"select pg_advisory_lock({_GATE})")
+
+    await holder.run(close_gate)
+    try:
+        yield
+    finally:
+        await holder.aclose()
+
+
+@pytest.mark.parametrize("what", ["logout", "logout everywhere", "password", "stolen token"])
+async def test_session_read_again_before_its_end_took_effect_is_not_believed_after_it(
+    database_dsn: str, what: str
+) -> None:
+    """Who was told that the database is away may rely on it all the same, once it is so."""
+    async with running_authx(database_dsn, IMPATIENT) as running:
+        await running.wait_listening()
+        account, tokens = await running.newcomer()
+        other = await running.login(account.username)
+        account_id = account.account_id
+        rotated: Tokens = await running.ask(Refresh(other.refresh_token))
+        ends: dict[str, AuthMessage] = {
+            "logout": EndSessions(account_id, other.session_id),
+            "logout everywhere": EndSessions(account_id),
+            "password": ChangePassword(account_id, tokens.session_id, PASSWORD, "another one"),
+            "stolen token": Refresh(other.refresh_token),
+        }
+
+        async def is_believed() -> bool:
+            try:
+                await running.authorize(rotated)
+            except DatabaseError:
+                return False
+            return True
+
+        async def is_refused() -> bool:
+            try:
+                await running.authorize(rotated)
+            except InvalidToken:
+                return True
+            return False
+
+        try:
+            async with commits_hang(running, database_dsn):
+                with pytest.raises(DatabaseTimeout):
+                    await running.ask(ends[what])
+                await running.wait_until(is_believed)
+            await running.wait_until(is_refused)
+        finally:
+            await run_script(database_dsn, lambda session: session.execute(_CLEAR_AWAY))
