@@ -8,12 +8,16 @@ each. With these it is Trio's own task that waits, and the answer wakes it at on
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Awaitable, Callable, Generator
+
+_NEXT_ADDRESS_S: Final = 0.25
+"""How long one address of a name is waited for before the next is tried as well (RFC 8305, 5)."""
 
 
 class Waiter:
@@ -114,6 +118,28 @@ class WaiterLoop:
         """Make what the next statement is waited for on."""
         return self._loop.create_future() if self.give_up is None else Waiter(self.give_up)
 
+    def create_connection(
+        self, factory: Callable[[], Any], host: str, port: int, **options: Any
+    ) -> Awaitable[Any]:
+        """Connect to whichever address of a name answers first, beginning with the first of them.
+
+        asyncio's way is one after the other, each for as long as the system tries, which is longer
+        than there is: of a name whose IPv6 leads nowhere the IPv4 would never be tried.
+        """
+        if not _is_address(host):
+            options["happy_eyeballs_delay"] = _NEXT_ADDRESS_S
+        connecting: Awaitable[Any] = self._loop.create_connection(factory, host, port, **options)
+        return connecting
+
     def __getattr__(self, name: str) -> Any:
         """Be the loop otherwise."""
         return getattr(self._loop, name)
+
+
+def _is_address(host: str) -> bool:
+    """Whether it is no name: of several addresses asyncio tells not all errors that one may."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import struct
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -121,6 +124,35 @@ async def test_connect_past_a_host_that_is_silent(database_dsn: str) -> None:
             await _connect(f"postgresql://postgres@127.0.0.1:{port},127.0.0.1:1/{name}")
 
 
-async def _connect(dsn: str) -> None:
-    async with open_database(dsn, connect_timeout_s=0.2, log=quiet_log()) as database:
+async def test_connect_past_an_address_that_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a name with two addresses one that drops every packet does not hide the other."""
+    silent, reached = socket.socket(), socket.socket()
+    with silent, reached, ExitStack() as waiting:
+        silent.bind(("127.0.0.1", 0))
+        # Linux drops who would wait behind the first of such a queue, as a dead network does all.
+        silent.listen(0)
+        for _ in range(2):
+            client = waiting.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(silent.getsockname())
+        reached.bind(("127.0.0.1", 0))
+        reached.listen()
+        found = [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", each.getsockname())
+            for each in (silent, reached)
+        ]
+
+        def resolve(*_: object, **__: object) -> list[object]:
+            return [*found]
+
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
+        with pytest.raises(DatabaseUnavailable):
+            await _connect("postgresql://u@name/x", timeout_s=1.0)
+        reached.settimeout(0.1)
+        with reached.accept()[0] as asked:
+            assert asked.recv(8) == struct.pack("!ll", 8, 80877103)  # whether it speaks TLS
+
+
+async def _connect(dsn: str, timeout_s: float = 0.2) -> None:
+    async with open_database(dsn, connect_timeout_s=timeout_s, log=quiet_log()) as database:
         await database.connect(name="test")
