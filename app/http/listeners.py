@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -23,6 +23,15 @@ EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 _EXHAUSTED_S = 0.1
 _ACCEPTED_MAX = 64
 """How many connections are accepted before others have their turn."""
+
+
+UNACKNOWLEDGED_MS: Final = 45_000
+"""How long a client may acknowledge nothing of what it was sent before its connection is dead.
+
+One that has lost its network says no goodbye, and what a stream tells it never fills the buffer.
+Left to itself, Linux tries for a quarter of an hour. It is how long a client hears nothing before
+it takes a stream for dead.
+"""
 
 
 async def open_listeners(
@@ -113,6 +122,9 @@ async def _listen(
     sock = trio.socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            # Each connection has it from its listener.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
         if family == socket.AF_INET6:
             # The IPv4 side of the same port has a socket of its own.
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

@@ -55,6 +55,18 @@ async def test_port_in_use_is_one_clear_line() -> None:
         )
 
 
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="not of this system")
+async def test_client_that_lost_its_network_is_not_kept_for_a_quarter_of_an_hour() -> None:
+    """Whoever acknowledges nothing for 45 s is gone: the system tells, on each connection."""
+    [listener], port = await open_listeners("127.0.0.1", 0, 10)
+    async with (
+        listener,
+        await trio.open_tcp_stream("127.0.0.1", port),
+        await listener.accept() as s,
+    ):
+        assert s.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 45_000
+
+
 @pytest.mark.parametrize("host", ["203.0.113.1", "no-such-host.invalid", "fe80::dead%nope"])
 async def test_address_that_is_not_ours_is_one_clear_line(host: str) -> None:
     """An address of another machine, or of none, is refused with the address in the message."""
