@@ -60,6 +60,7 @@ class Assembly:
         self._watch = watch
         self._tables = declared_tables()
         self._mailboxes: dict[str, Subscription] = {}
+        self._inventories: Inventories | None = None
 
     @property
     def mailboxes(self) -> Mapping[str, Subscription]:
@@ -75,6 +76,7 @@ class Assembly:
             read_connections=storage.read_connections,
             query_timeout_s=storage.query_timeout_ms / 1000,
             log=self._log,
+            on_elsewhere=self._begin_anew,
         )
 
     def storage(self, bus: Bus, engine: PostgresEngine) -> Storage:
@@ -143,7 +145,7 @@ class Assembly:
             Interest(Topic.TICK),
             buffer=self._config.bus.inventories_buffer,
         )
-        return Inventories(
+        self._inventories = Inventories(
             subscription,
             bus,
             storage,
@@ -154,6 +156,7 @@ class Assembly:
             log=self._log,
             tracer=self._watch.tracer,
         )
+        return self._inventories
 
     def courier(self, bus: Bus, storage: StorageClient) -> Courier:
         """Build the courier."""
@@ -171,6 +174,10 @@ class Assembly:
             rng=self._rng,
             log=self._log,
         )
+
+    def _begin_anew(self) -> None:
+        if self._inventories is not None:
+            self._inventories.begin_anew()
 
     def _subscribe(self, name: str, bus: Bus, *interests: Interest, buffer: int) -> Subscription:
         subscription = bus.subscribe(*interests, _SHUTDOWN, buffer=buffer)

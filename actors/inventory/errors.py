@@ -23,6 +23,8 @@
     ├── TransferReturned           (transfer_id; the receiver could not take it in)
     ├── IdempotencyKeyReused
     └── AccountGone                (erased while its inventory was live)
+
+and what ends all of them at once: `ChangedElsewhere`.
 """
 
 from __future__ import annotations
@@ -31,6 +33,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+
+class ChangedElsewhere(Exception):
+    """Another server has written what the inventories know by heart: they begin anew."""
+
+    def __init__(self) -> None:
+        super().__init__("another server has written to the database meanwhile")
 
 
 class InventoryError(Exception):

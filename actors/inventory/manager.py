@@ -16,6 +16,7 @@ import trio
 from actors.inventory.activation import Activation
 from actors.inventory.actor import Dependencies
 from actors.inventory.due import DueAccounts
+from actors.inventory.errors import ChangedElsewhere
 from actors.inventory.loading import Loader
 from actors.inventory.messages import InventoryMessage
 from actors.inventory.passive import PassiveAccounts
@@ -101,13 +102,18 @@ class Inventories:
         self._activated: Activation | None = None
         self._due: DueAccounts | None = None
         self._finished = trio.Event()
+        self._changed_elsewhere = trio.Event()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `Phase.WORLD`, then let every mailbox be finished, and end them all.
 
         To end them takes the longer the more are live; see `wait_finished`. Cancelling it ends
         every live inventory; what was in hand gets `ActorStopped`.
+
+        Raises:
+            ChangedElsewhere: as `begin_anew` asks.
         """
+        self._changed_elsewhere = trio.Event()
         residents = self._residents = Residents(self._settings.live_max)
         with self._subscription.answering():
             try:
@@ -131,6 +137,7 @@ class Inventories:
                         background.start_soon(loader.run)
                         background.start_soon(due.run)
                         background.start_soon(self._sweep, residents)
+                        background.start_soon(self._fail_when_changed_elsewhere)
                         task_status.started()
                         await self._serve(activation, world)
                         activation.stopping()
@@ -150,6 +157,13 @@ class Inventories:
         Those that are live from then on only have to go, and hold nothing that anybody waits for.
         """
         await self._finished.wait()
+
+    def begin_anew(self) -> None:
+        """Have `run` fail, so that all of it begins again with what is stored; never waits.
+
+        For when another server has written there: of what is known by heart nothing is true.
+        """
+        self._changed_elsewhere.set()
 
     def peek(self, account_id: str) -> InventoryView | None:
         """Show at once what an account owns now, if that is known by heart; None: ask over the bus.
@@ -204,6 +218,10 @@ class Inventories:
                     self._deliver(activation, message)
         # Whoever asks from now on learns at once that nobody is here.
         self._subscription.close()
+
+    async def _fail_when_changed_elsewhere(self) -> None:
+        await self._changed_elsewhere.wait()
+        raise ChangedElsewhere
 
     async def _sweep(self, residents: Residents) -> None:
         """Passivate what has been idle long enough, again and again until cancelled."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from actors.database.session import Session
+    from actors.storage.errors import StorageError
 
 _SET: Final = "update last_commit set mark = $1 where singleton returning ctid"
 _GET: Final = "select mark, ctid from last_commit where singleton"
@@ -28,6 +30,18 @@ class Mark(NamedTuple):
     def next(self) -> Mark:
         """Give the mark of the commit that comes next, for the same row."""
         return Mark(secrets.randbits(_BITS), self.place)
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A commit that was asked for and not confirmed, and the outcomes if it took effect.
+
+    ``mark`` is what it leaves, ``before`` what the one before it has left.
+    """
+
+    mark: int
+    before: int | None
+    outcomes: list[StorageError | None]
 
 
 async def read_mark(session: Session) -> Mark:

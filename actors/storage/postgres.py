@@ -12,7 +12,6 @@ when the lost session, and its transaction, have ended, which it is told to.
 from __future__ import annotations
 
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import trio
@@ -33,7 +32,7 @@ from actors.storage import sql
 from actors.storage.engine import EngineUnavailable
 from actors.storage.errors import Conflict, Duplicate, Orphaned, Rejected, StorageError
 from actors.storage.forms import Forms
-from actors.storage.mark import Mark, read_mark, set_mark
+from actors.storage.mark import Doubt, Mark, read_mark, set_mark
 from actors.storage.operations import Create
 from actors.storage.reading import Reading
 
@@ -66,22 +65,12 @@ it out. Each finds its rows by their keys, however many there are: the plan says
 made while its tables were empty. Nothing of it is worth compiling."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Doubt:
-    """A commit that was asked for and not confirmed, and the outcomes if it took effect.
-
-    ``mark`` is what it leaves, ``before`` what the one before it has left.
-    """
-
-    mark: int
-    before: int | None
-    outcomes: list[StorageError | None]
-
-
 class PostgresEngine:
     """Carries out units and reads on a PostgreSQL that it alone writes game tables of.
 
-    The writer's connection holds the server lock: whoever cannot take it cannot write.
+    The writer's connection holds the server lock: whoever cannot take it cannot write. Where it was
+    lost and another server has written meanwhile, ``on_elsewhere`` is called: what anybody
+    remembers of the tables may be of the past. It must not fail.
     """
 
     def __init__(
@@ -92,15 +81,18 @@ class PostgresEngine:
         read_connections: int,
         query_timeout_s: float,
         log: FilteringBoundLogger,
+        on_elsewhere: Callable[[], None] = lambda: None,
     ) -> None:
+        self._on_elsewhere = on_elsewhere
         self._database = database
         self._tables = tables
         self._forms = Forms(tables)
         self._timeout_s = query_timeout_s
         self._log = log
         self._writer: Connection | None = None
-        self._doubt: _Doubt | None = None
+        self._doubt: Doubt | None = None
         self._mark: Mark | None = None
+        self._left: tuple[int | None, ...] = ()
         self._sessions: AbstractSet[Backend] = frozenset()
         self._idle_readers: list[Connection | None] = [None] * read_connections
         self._reader_slots = trio.CapacityLimiter(read_connections)
@@ -173,9 +165,16 @@ class PostgresEngine:
         await session.execute(_KEEP_PLANS)
 
     async def _known_mark(self, writer: Connection) -> Mark:
-        """Give what the last commit has left, reading it after a new connection."""
+        """Give what the last commit has left, reading it after a new connection.
+
+        Only another server leaves what this one has not: it had the lock in between.
+        """
         if self._mark is None:
             self._mark = await writer.run(read_mark, timeout_s=self._timeout_s)
+            if self._left and self._mark.value not in self._left:
+                self._log.warning("database_changed_elsewhere")
+                self._on_elsewhere()
+            self._left = (self._mark.value,)
         return self._mark
 
     async def _settled(self, writer: Connection) -> list[StorageError | None] | None:
@@ -243,19 +242,19 @@ class PostgresEngine:
         """
         before = await self._known_mark(writer)
         mark = before.next()
-        doubt = _Doubt(mark.value, before.value, outcomes)
+        doubt = Doubt(mark.value, before.value, outcomes)
 
         def commits_next() -> None:
-            self._doubt = doubt
+            self._doubt, self._left = doubt, (before.value, mark.value)
 
         try:
             mark = await writer.run(
                 lambda session: work(session, mark, commits_next), timeout_s=self._timeout_s
             )
         except (*_REFUSALS, TransientError):
-            self._doubt = None
+            self._doubt, self._left = None, (before.value,)
             raise
-        self._doubt = None
+        self._doubt, self._left = None, (mark.value,)
         self._mark = mark
 
 

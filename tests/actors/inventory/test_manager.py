@@ -49,6 +49,26 @@ async def test_passivated_account_comes_back_as_it_was(autojump_clock: MockClock
         assert order == placed.order
 
 
+async def test_what_another_server_has_written_is_seen(autojump_clock: MockClock) -> None:
+    """Told of it, the inventories begin anew: nobody is shown what was known by heart before."""
+    async with a_world() as world:
+        await world.order(ANN, "hut")
+        world.engine.row("inventories", ANN)["version"] = 7
+        before = world.inventories.peek(ANN)
+        assert before is not None
+        assert before.version == 2
+        world.inventories.begin_anew()
+        await trio.sleep(1)
+        assert world.inventories.peek(ANN) is None
+        assert (await world.look(ANN)).version == 7
+        await world.order(ANN, "hut")
+        assert not world.events("inventory_changed_elsewhere")
+        [restart] = world.events("actor_restarted")
+        assert restart["error"] == (
+            "ChangedElsewhere: another server has written to the database meanwhile"
+        )
+
+
 async def test_longest_idle_account_makes_room(autojump_clock: MockClock) -> None:
     """Beyond ``live_max`` the longest idle leaves; all stay within the bound and all are served."""
     async with a_world(settings=InventoriesSettings(live_max=2)) as world:

@@ -12,7 +12,7 @@ from actors.storage.schema import declared_tables
 from tests.postgres import quiet_log, run_script
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
 
     from actors.database.driver import Connection, Script, Session
     from actors.database.session import T
@@ -146,7 +146,7 @@ def _with(sql: str, extra: str) -> str:
 
 @asynccontextmanager
 async def sabotaged(
-    dsn: str, *, query_timeout_s: float = 10
+    dsn: str, *, query_timeout_s: float = 10, on_elsewhere: Callable[[], None] = lambda: None
 ) -> AsyncGenerator[tuple[PostgresEngine, Saboteur]]:
     """Make an engine on a database that can be sabotaged."""
     async with open_database(dsn, log=quiet_log()) as database:
@@ -157,6 +157,7 @@ async def sabotaged(
             read_connections=1,
             query_timeout_s=query_timeout_s,
             log=quiet_log(),
+            on_elsewhere=on_elsewhere,
         )
         await engine.open()
         yield engine, saboteur

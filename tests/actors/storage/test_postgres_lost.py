@@ -179,6 +179,45 @@ async def test_connection_lost_outcome_that_nobody_knows_is_never_guessed(
     assert await world(database_dsn, name) == (1, 2)
 
 
+async def test_connection_lost_while_another_server_wrote_is_told(database_dsn: str) -> None:
+    """Who remembers what was stored learns that it is of the past, and learns it once."""
+    name, told = new_id(), list[str]()
+    async with sabotaged(database_dsn, on_elsewhere=lambda: told.append(name)) as (engine, _):
+        assert await engine.commit([(new_world(name),)]) == [None]
+        assert await kill(database_dsn) == 1
+        async with postgres_engine(database_dsn) as other:
+            assert await other.commit([(tick(name, 1, version=1),)]) == [None]
+        assert not told
+        [outcome] = await engine.commit([(tick(name, 1, version=1),)])
+        assert isinstance(outcome, Conflict)
+        assert told == [name]
+        assert await kill(database_dsn) == 1
+        assert await engine.commit([(tick(name, 2, version=2),)]) == [None]
+    assert told == [name]
+
+
+@pytest.mark.parametrize("strike", [Strike.BEFORE, Strike.INSIDE, Strike.AFTER, Strike.FULL])
+@pytest.mark.parametrize("forgets", [True, False])
+async def test_connection_lost_without_another_server_is_not_told_as_one(
+    database_dsn: str, strike: Strike, forgets: bool
+) -> None:
+    """A commit in doubt is this server's own, whatever became of it and whoever asks."""
+    name, told = new_id(), list[str]()
+    async with sabotaged(database_dsn, on_elsewhere=lambda: told.append(name)) as (
+        engine,
+        saboteur,
+    ):
+        assert await engine.commit([(new_world(name),)]) == [None]
+        saboteur.strikes.append(strike)
+        with pytest.raises(EngineUnavailable):
+            await engine.commit([(tick(name, 1),)])
+        if forgets:
+            engine.forget()
+        await engine.commit([(tick(name, 1),)])
+        await engine.commit([(new_world(new_id()),)])
+    assert not told
+
+
 async def test_connection_lost_again_and_again_is_resolved_at_last(database_dsn: str) -> None:
     """Storage asks until it knows; the asker hears of nothing but the result."""
     name = new_id()
