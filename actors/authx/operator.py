@@ -58,7 +58,7 @@ async def create_account(
     with passwords.reserve() as slot:
         password_hash = await slot.hash(password)
     new = NewAccount(str(uuid7()), parsed, password_hash, role, now, must_change_password=one_time)
-    audit = _audit("account-created", now, actor, reason, username=parsed.shown, role=role)
+    audit = _audit("account-created", now, actor, reason, role=role)
     script = account_store.insert_account(new, audit=audit)
     return await connection.run(script, timeout_s=_TIMEOUT_S)
 
@@ -85,7 +85,7 @@ async def set_role(
         DatabaseError: the database is away or fails.
     """
     parsed = parse_username(username)
-    audit = _audit("role-set", now, actor, reason, username=parsed.shown, role=role)
+    audit = _audit("role-set", now, actor, reason, role=role)
     script = account_store.set_role(parsed.key, role, audit=audit)
     return await connection.run(script, timeout_s=_TIMEOUT_S)
 

@@ -83,7 +83,7 @@ async def test_operator_creates_an_account_with_a_role(database_dsn: str) -> Non
                 "command line",
                 "account-created",
                 "",
-                {"username": "Root", "role": "admin"},
+                {"role": "admin"},
                 running.clock.now,
             )
         ]
@@ -207,6 +207,22 @@ async def test_operator_reset_is_for_accounts_that_are_there(database_dsn: str) 
             await reset(account.username, "short")
         await running.login(account.username)
         assert await audit_of(running, account.account_id) == []
+
+
+async def test_operator_erases_the_name_of_an_account_that_operators_made(
+    database_dsn: str,
+) -> None:
+    """What the audit log tells of its making and its roles names it by its id alone."""
+    async with running_authx(database_dsn) as running, connected(running) as connection:
+        now = running.clock.now
+        account = await operator.create_account(
+            connection, running.passwords, "Adalbert", PASSWORD, now=now
+        )
+        await operator.set_role(connection, "Adalbert", "admin", now=now)
+        await operator.erase_account(connection, account.account_id, now=now)
+        told = await audit_of(running, account.account_id)
+        assert [entry[1] for entry in told] == ["account-created", "role-set", "account-erased"]
+        assert "adalbert" not in str(told).casefold()
 
 
 async def test_operator_erases_an_account_from_a_live_server(database_dsn: str) -> None:
