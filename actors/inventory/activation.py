@@ -85,5 +85,5 @@ class Activation:
         """Let go of an inventory that keeps failing: the next message tries afresh."""
         resident = self._residents.named(actor)
         if resident is not None:
-            self._log.error("inventory_given_up", account=resident.account_id)
+            self._log.error("inventory_given_up", account_id=resident.account_id)
             self._residents.remove(resident)

@@ -222,7 +222,9 @@ class Inventory:
 
     def _changed_elsewhere(self, error: Conflict | Duplicate) -> None:
         account = self._resident.account_id
-        self._shared.log.warning("inventory_changed_elsewhere", account=account, table=error.table)
+        self._shared.log.warning(
+            "inventory_changed_elsewhere", account_id=account, table=error.table
+        )
 
     async def _apply_all(
         self, state: State, messages: Sequence[Message]
@@ -319,7 +321,7 @@ class Inventory:
             # Its row refers to the account's: there is none.
             raise AccountGone from None
         except Duplicate:
-            self._shared.log.warning("inventory_begun_elsewhere", account=account_id)
+            self._shared.log.warning("inventory_begun_elsewhere", account_id=account_id)
 
     async def _look_keys_up(self, keys: Iterable[str]) -> bool:
         """Read what idempotency keys stand for; whether any of them was used before."""

@@ -162,4 +162,4 @@ class DueAccounts:
         return settled
 
     def _not_settled(self, account_id: str, error: Exception) -> None:
-        self._log.warning("due_not_settled", account=account_id, error=str(error))
+        self._log.warning("due_not_settled", account_id=account_id, error=str(error))

@@ -151,7 +151,7 @@ class Ticker:
                     },
                 )
             )
-            self._log.info("world_created", world=self._name, ruleset=self._ruleset)
+            self._log.info("world_created", world=self._name, version=self._ruleset)
             row = await self._find()
         if row is None:
             msg = f"the world {self._name!r} was created and is not there"

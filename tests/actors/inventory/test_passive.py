@@ -142,7 +142,7 @@ async def test_account_that_is_broken_is_left_to_its_inventory(autojump_clock: M
         world.engine.row("inventories", ANN)["state"] = "{}"
         await trio.sleep(HUT_S)
         assert world.stored(BEN)["hut"] == 1
-        assert {event["account"] for event in world.events("due_not_settled")} == {ANN}
+        assert {event["account_id"] for event in world.events("due_not_settled")} == {ANN}
 
 
 async def test_unit_that_conflicts_is_settled_one_by_one(autojump_clock: MockClock) -> None:

@@ -57,6 +57,20 @@ async def test_metrics_count_what_players_do(database_dsn: str) -> None:
     assert_consistent(after)
 
 
+async def test_metrics_count_what_is_no_http_as_the_page_says(database_dsn: str) -> None:
+    """A scanner's bytes are a request of method ``other`` on ``unmatched``, answered with 400."""
+    async with running(database_dsn) as server:
+        port = server.client.base_url.port
+        assert port is not None
+        async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+            await stream.send_all(b"\x16\x03\x01\x02\x00\x01\x00")
+            with trio.fail_after(10):
+                assert (await stream.receive_some()).startswith(b"HTTP/1.1 400 ")
+        after = await server.scrape()
+    labels = {"method": "other", "route": "unmatched", "status": "400"}
+    assert after.value("holdfast_http_requests_total", **labels) == 1
+
+
 async def test_metrics_add_up_while_commits_go_on(database_dsn: str) -> None:
     """What is counted in two ways agrees also where a commit ends while the metrics are read."""
     async with running(database_dsn, world__tick_ms="10") as server:
