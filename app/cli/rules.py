@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from actors.inventory.ruleset import RulesetError, load_ruleset
+from actors.inventory.ruleset import RulesetError, load_ruleset, shipped_text
 from actors.inventory.ruleset.check import warnings_of
 from actors.inventory.ruleset.description import count_row, level_row
 from actors.inventory.ruleset.diff import difference
@@ -41,11 +41,23 @@ set_option = click.option(
 
 @click.group()
 def rules() -> None:
-    """Check rulesets, print their tables, compare them.
+    """Show rulesets, check them, print their tables, compare them.
 
     A RULESET is the name of one that is shipped (tutorial, ogame, travian) or the path of a TOML
     file. docs/rulesets.md tells how to write one.
     """
+
+
+@rules.command()
+@click.argument("name")
+def show(name: str) -> None:
+    """Print the file of a shipped ruleset, as a beginning for one of your own.
+
+    holdfast rules show tutorial > mygame.toml
+    """
+    with expected_failures():
+        text = shipped_text(name)
+    click.echo(text, nl=False)
 
 
 @rules.command()

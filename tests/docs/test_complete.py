@@ -94,6 +94,33 @@ def test_reference_has_every_command() -> None:
         assert f"{called} {{#{called.replace(' ', '-')}}}" in page
 
 
+def test_readme_has_every_command() -> None:
+    """Each command stands in its table, those of a group with their group, and no other does."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    told: set[str] = set()
+    for cell in re.findall(r"^\| `holdfast ([^`]+)`", readme, re.MULTILINE):
+        *group, first = cell.partition(" / ")[0].split()
+        told |= {" ".join(["holdfast", *group, name]) for name in [first, *cell.split(" / ")[1:]]}
+    groups = {called.rpartition(" ")[0] for called, _ in commands()}
+    assert told == {called for called, _ in commands()} - groups
+
+
+@pytest.mark.parametrize("start", [ROOT / "README.md", DOCS / "index.md"], ids=name)
+def test_every_page_can_be_found_from_the_start(start: Path) -> None:
+    """The README and the site's first page lead to each page, themselves or by one more."""
+    seen, last = {start}, {start}
+    for _ in range(2):
+        last = {
+            (page.parent / target.partition("#")[0]).resolve()
+            for page in last
+            for target in links(page.read_text(encoding="utf-8"))
+            if target.partition("#")[0].endswith(".md")
+        }
+        last = {page for page in last if page.exists()} - seen
+        seen |= last
+    assert set(PAGES) - {DOCS / "index.md"} <= seen
+
+
 def test_guide_tells_what_to_do_about_every_status() -> None:
     """Each status of a problem is in one row of the guide's table, and none that is never given."""
     guide = (DOCS / "api.md").read_text(encoding="utf-8")

@@ -5,7 +5,12 @@ tables and products of exact fractions: no formula is evaluated once a game runs
 """
 
 from actors.inventory.ruleset.errors import ParameterError, Problem, RulesetError
-from actors.inventory.ruleset.loader import load_ruleset, restore_ruleset, shipped_rulesets
+from actors.inventory.ruleset.loader import (
+    load_ruleset,
+    restore_ruleset,
+    shipped_rulesets,
+    shipped_text,
+)
 from actors.inventory.ruleset.model import (
     Asset,
     Balance,
@@ -34,4 +39,5 @@ __all__ = [
     "load_ruleset",
     "restore_ruleset",
     "shipped_rulesets",
+    "shipped_text",
 ]

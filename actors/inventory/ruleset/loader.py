@@ -64,9 +64,18 @@ def shipped_rulesets() -> tuple[str, ...]:
     return tuple(sorted(Path(file.name).stem for file in files if file.name.endswith(".toml")))
 
 
+def shipped_text(name: str) -> bytes:
+    """Return the file of a ruleset that comes with the program; raises RulesetError: no such."""
+    names = shipped_rulesets()
+    if name not in names:
+        message = f"{unknown('ruleset', name, names)} (shipped: {', '.join(names)}; a file is"
+        raise RulesetError(name, [Problem("", f"{message} named by its path)")])
+    return resources.files(PACKAGE).joinpath(f"{name}.toml").read_bytes()
+
+
 def _read(source: str | Path) -> tuple[str, bytes]:
     if isinstance(source, str) and _SHIPPED.fullmatch(source):
-        return _read_shipped(source)
+        return source, shipped_text(source)
     path = Path(source)
     try:
         with path.open("rb") as file:
@@ -74,14 +83,6 @@ def _read(source: str | Path) -> tuple[str, bytes]:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no file can have this name"
         raise RulesetError(str(source), [Problem("", f"cannot be read: {reason}")]) from error
-
-
-def _read_shipped(name: str) -> tuple[str, bytes]:
-    names = shipped_rulesets()
-    if name not in names:
-        message = f"{unknown('ruleset', name, names)} (shipped: {', '.join(names)}; a file is"
-        raise RulesetError(name, [Problem("", f"{message} named by its path)")])
-    return name, resources.files(PACKAGE).joinpath(f"{name}.toml").read_bytes()
 
 
 def _compiled(

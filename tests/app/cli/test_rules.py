@@ -268,3 +268,17 @@ def test_rules_help_names_the_commands() -> None:
     assert result.exit_code == 0
     for command in ("check", "table", "diff"):
         assert command in result.stdout
+
+
+def test_show_gives_a_shipped_file_to_begin_with(tmp_path: Path) -> None:
+    """What it prints is the shipped game, also where nobody has the source; no other file."""
+    mine = tmp_path / "mine.toml"
+    for name in ("ogame", "travian", "tutorial"):
+        shown = run("show", name)
+        assert shown.exit_code == 0
+        mine.write_bytes(shown.stdout_bytes)
+        assert data("check", mine)["version"] == data("check", name)["version"]
+    for other in ("nothing", str(mine)):
+        refused = run("show", other)
+        assert refused.exit_code == 1
+        assert "shipped: ogame, travian, tutorial" in refused.output
