@@ -41,6 +41,7 @@ def config_option(function: F) -> F:
         "config_file",
         type=click.Path(path_type=Path, dir_okay=False),
         envvar="HOLDFAST_CONFIG",
+        show_envvar=True,
         help="The configuration file; without it config.toml where there is one, else defaults.",
     )(function)
 

@@ -16,7 +16,8 @@ _HEAD: Final = """\
 
 Every command of `holdfast`, in its own words: what `holdfast COMMAND --help` says. Exit status: 0
 when all went well, 1 when something failed (one line on standard error says what), 2 for wrong
-usage; `holdfast serve` has its own, told in [How it works](../how-it-works.md#shutdown).
+usage, 130 after Ctrl-C; `holdfast serve` has its own, told in
+[How it works](../how-it-works.md#shutdown).
 
 """
 

@@ -17,7 +17,11 @@ writes a `config.toml` with all of them at their defaults; so does the one in th
 - What is left out keeps its default. A key that does not exist, or a value of the wrong type or out
   of range, is an error that names file and key; the server does not start.
 - Each key can be set in the environment, as `HOLDFAST_` + section + `__` + key in capitals, which
-  wins over the file: `HOLDFAST_HTTP__PORT=9000`. Secrets are set there only.
+  wins over the file: `HOLDFAST_HTTP__PORT=9000`. The token key itself can be set there alone.
+- A variable that begins with `HOLDFAST_` and a section, or has `__` in it, but names no key is an
+  error as well. Any other that begins with `HOLDFAST_` is passed over, and the start says so.
+- The file is `config.toml` in the folder that a command runs in; `--config FILE` or the variable
+  `HOLDFAST_CONFIG` names another.
 - Units stand last in the names: `_ms` are milliseconds, `_kib` are KiB.
 - A relative path in the file is relative to the folder that the file lies in.
 
