@@ -121,6 +121,16 @@ def test_every_page_can_be_found_from_the_start(start: Path) -> None:
     assert set(PAGES) - {DOCS / "index.md"} <= seen
 
 
+def test_operators_guide_lists_every_action_of_the_audit_log() -> None:
+    """Each action that is recorded has a row, and none that never is."""
+    guide = (DOCS / "operate.md").read_text(encoding="utf-8")
+    table = guide.partition("| `action` | what was done |")[2].partition("\n\n")[0]
+    cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    told = {action for cell in cells for action in re.findall(r"`([a-z-]+)`", cell)}
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "actors").rglob("*.py"))
+    assert told == set(re.findall(r'"((?:account|assets|password|role|sessions)-[a-z]+)"', code))
+
+
 def test_guide_tells_what_to_do_about_every_status() -> None:
     """Each status of a problem is in one row of the guide's table, and none that is never given."""
     guide = (DOCS / "api.md").read_text(encoding="utf-8")
