@@ -36,7 +36,11 @@ class Http(Section, frozen=True):
         Meta(description="File with the certificate's key (PEM).", extra={"path": PATH}),
     ] = ""
     security_headers: Annotated[
-        bool, Meta(description="Send headers that keep browsers from guessing and framing.")
+        bool,
+        Meta(
+            description="Send headers that keep browsers from guessing and framing, and over TLS "
+            "from coming without it for a year."
+        ),
     ] = True
     cors_origins: Annotated[
         str,

@@ -13,6 +13,8 @@ import pytest
 
 from app.config.keys import all_keys
 from app.http.catalogue import PROBLEM_KINDS
+from app.http.exchange import Headers
+from app.http.policy import Policy
 from docs.hooks.commands import commands, commands_page
 from docs.hooks.configuration import configuration_page
 from docs.hooks.diagrams import inlined
@@ -138,6 +140,27 @@ def test_guide_tells_what_to_do_about_every_status() -> None:
     cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| ")]
     told = [int(status) for cell in cells for status in re.findall(r"\d{3}", cell)]
     assert sorted(told) == sorted({kind.status.value for kind in PROBLEM_KINDS.values()})
+
+
+def test_guides_name_every_header_that_the_server_minds() -> None:
+    """What a page of another site may send, and read, is told to whoever writes a client."""
+    guides = (DOCS / "api.md").read_text() + (DOCS / "events.md").read_text()
+    policy = Policy.of(security_headers=True, tls=False, origins=frozenset({"*"}))
+    asked = Headers([(b"origin", b"https://a"), (b"access-control-request-method", b"PUT")])
+    preflight = policy.preflight("OPTIONS", asked)
+    assert preflight is not None
+    listed = dict((*preflight.headers, *policy.sharing(asked)))
+    for kind in (b"access-control-allow-headers", b"access-control-expose-headers"):
+        for header in listed[kind].decode().split(", "):
+            assert re.search(rf"`{header}|['\"]{header}", guides, re.IGNORECASE), header
+
+
+def test_security_page_tells_every_header_that_is_always_sent() -> None:
+    """What browsers are told with each answer, some of it for a year, is no surprise."""
+    page = (DOCS / "security.md").read_text(encoding="utf-8")
+    for header, value in Policy.of(security_headers=True, tls=True, origins=frozenset()).always:
+        told = f"`{header.decode()}: {value.decode()}`"
+        assert told.lower() in page.lower(), told
 
 
 def serious_events() -> set[str]:
