@@ -2,11 +2,16 @@
 
 A member with a default is taken by generators of clients for one that is always there. It is told
 here as what it is: one that may be absent.
+
+Most generators make 32 bits of a number of which nothing else is said, and a type of its own,
+often an empty one, of a choice between integers and numbers. So integers say ``int64`` unless
+their bounds are narrower, numbers ``double``, and what may have a fraction is a number.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from math import inf
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
@@ -14,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _REF: Final = "#/components/schemas/{name}"
+_INT32_MIN: Final = -(1 << 31)
+_INT32_MAX: Final = (1 << 31) - 1
 
 
 def schemas_of(types: Sequence[Any]) -> tuple[dict[Any, Any], dict[str, Any]]:
@@ -21,6 +28,8 @@ def schemas_of(types: Sequence[Any]) -> tuple[dict[Any, Any], dict[str, Any]]:
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
     for component in components.values():
         _tell_absence(component)
+    for shape in (*schemas, *components.values()):
+        _make_plain(shape)
     return dict(zip(types, schemas, strict=True)), components
 
 
@@ -34,6 +43,7 @@ def query_parameters(type_: type[Any]) -> list[dict[str, Any]]:
             shape.pop("default", None)
         # No query string can say null.
         _exclude_null(shape)
+        _make_plain(shape)
         required = name in schema["required"]
         parameters.append({"name": name, "in": "query", "required": required, "schema": shape})
     return parameters
@@ -55,15 +65,42 @@ def _tell_absence(component: dict[str, Any]) -> None:
             _exclude_null(shape)
 
 
+def _make_plain(node: object) -> None:
+    """Say the same as generators of clients read it best, all the way down."""
+    if isinstance(node, list):
+        for each in cast("list[object]", node):
+            _make_plain(each)
+    elif isinstance(node, dict):
+        shape = cast("dict[str, Any]", node)
+        if {"type": "integer"} in shape.get("anyOf", ()) and {"type": "number"} in shape["anyOf"]:
+            shape["anyOf"].remove({"type": "integer"})
+            _unwrap(shape)
+        if shape.get("type") == "integer" and not _fits_int32(shape):
+            shape["format"] = "int64"
+        elif shape.get("type") == "number":
+            shape["format"] = "double"
+        for each in shape.values():
+            _make_plain(each)
+
+
+def _fits_int32(shape: Mapping[str, Any]) -> bool:
+    least: float = shape.get("minimum", -inf)
+    most: float = shape.get("maximum", inf)
+    return least >= _INT32_MIN and most <= _INT32_MAX
+
+
 def _says_nothing(default: object) -> bool:
     # What is absent would be nothing anyway.
     return default in (None, "", [], {})
 
 
 def _exclude_null(shape: dict[str, Any]) -> None:
-    kinds: list[dict[str, Any]] = shape.pop("anyOf", [])
-    left = [kind for kind in kinds if kind.get("type") != "null"]
-    if len(left) == 1:
-        shape.update(left[0])
-    elif left:
-        shape["anyOf"] = left
+    if "anyOf" in shape:
+        shape["anyOf"] = [kind for kind in shape["anyOf"] if kind.get("type") != "null"]
+        _unwrap(shape)
+
+
+def _unwrap(shape: dict[str, Any]) -> None:
+    """Say without a choice what is left of one."""
+    if len(shape["anyOf"]) == 1:
+        shape.update(shape.pop("anyOf")[0])

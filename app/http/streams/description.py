@@ -65,5 +65,5 @@ def _last_event_id() -> dict[str, Any]:
         "in": "header",
         "required": False,
         "description": "The id of the last event received; goes before `after`.",
-        "schema": {"type": "integer", "minimum": 0, "maximum": INTEGER_MAX},
+        "schema": {"type": "integer", "minimum": 0, "maximum": INTEGER_MAX, "format": "int64"},
     }

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from app.http.errors import FieldError
 from app.http.types.times import Time
+
+HttpStatus = Annotated[int, Meta(ge=100, le=599)]
+"""A status as HTTP has them."""
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -46,7 +50,7 @@ class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
 
     type: str
     title: str
-    status: int
+    status: HttpStatus
     detail: str
     errors: list[FieldError] | None = None
     missing: dict[str, int] | None = None
@@ -63,5 +67,5 @@ class ProblemDescription(msgspec.Struct, frozen=True):
 
     type: str
     title: str
-    status: int
+    status: HttpStatus
     description: str

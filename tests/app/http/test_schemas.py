@@ -1,0 +1,56 @@
+"""What generators of clients make of the schemas in ``/openapi.json``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from app.http.endpoints import ENDPOINTS
+from app.http.openapi import describe, with_openapi
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DOCUMENT = describe(with_openapi(ENDPOINTS))
+
+
+def shapes(node: Any = DOCUMENT, place: str = "$") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give every object of the document, schemas among them, and where it stands."""
+    if isinstance(node, dict):
+        members = cast("dict[str, Any]", node)
+        yield place, members
+        for name, each in members.items():
+            yield from shapes(each, f"{place}.{name}")
+    elif isinstance(node, list):
+        for index, each in enumerate(cast("list[Any]", node)):
+            yield from shapes(each, f"{place}[{index}]")
+
+
+def named(name: str, member: str) -> dict[str, Any]:
+    """Find the schema of a type's member."""
+    found: dict[str, Any] = DOCUMENT["components"]["schemas"][name]["properties"][member]
+    return found
+
+
+def test_no_number_is_left_to_be_taken_for_one_of_32_bits() -> None:
+    """Amounts, ticks and numbers of entries outgrow the ``int`` of Java, C#, Go and Rust."""
+    integers = [(place, shape) for place, shape in shapes() if shape.get("type") == "integer"]
+    assert len(integers) > 100
+    for place, shape in integers:
+        narrow = shape.get("maximum", 1 << 53) < 1 << 31 and "minimum" in shape
+        header = place.startswith("$.components.headers")
+        assert shape.get("format") == (None if narrow or header else "int64"), place
+    numbers = [shape for _, shape in shapes() if shape.get("type") == "number"]
+    assert numbers
+    assert all(shape["format"] == "double" for shape in numbers)
+
+
+@pytest.mark.parametrize(
+    ("name", "member"), [("WorldDetails", "speed"), ("LevelRules", "duration_seconds")]
+)
+def test_number_with_a_fraction_or_without_is_a_number(name: str, member: str) -> None:
+    """Of a choice between integer and number Kotlin's generator makes a class without members."""
+    assert named(name, member) == {"type": "number", "format": "double"}
+    values = named("RulesetDocument", "parameters")["additionalProperties"]
+    assert values == {"type": "number", "format": "double"}
