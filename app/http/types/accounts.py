@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from actors.authx.settings import PASSWORD_LENGTH_CEILING, PASSWORD_LENGTH_FLOOR
 from actors.authx.usernames import RAW_LENGTH_MAX
+from app.http.types.ids import Id
 from app.http.types.times import Time
 
 NewName = Annotated[
@@ -58,7 +59,7 @@ class ChangePasswordRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=T
 class RegisteredAccount(msgspec.Struct, frozen=True):
     """A new account."""
 
-    account_id: str
+    account_id: Id
     username: str
     created_at: Time
 
@@ -69,7 +70,7 @@ class AccountDetails(msgspec.Struct, frozen=True):
     With ``must_change_password`` it has a one-time password: nothing else may be done before.
     """
 
-    account_id: str
+    account_id: Id
     username: str
     role: str
     created_at: Time

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from app.http.types.ids import Id
 from app.http.types.inventory import INTEGER_MAX, AssetName, Change
 from app.http.types.times import Time
 
@@ -24,7 +25,7 @@ class AccountsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class AccountRecord(msgspec.Struct, frozen=True):
     """An account as an operator sees it."""
 
-    account_id: str
+    account_id: Id
     username: str
     role: str
     suspended: bool
@@ -37,7 +38,7 @@ class AccountOverviewDetails(msgspec.Struct, frozen=True):
     ``sessions`` counts the live ones; ``last_seen_at`` is the latest login or refresh of one.
     """
 
-    account_id: str
+    account_id: Id
     username: str
     role: str
     suspended: bool
@@ -79,8 +80,8 @@ class GrantRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class GrantDetails(msgspec.Struct, frozen=True):
     """A grant that was made, with the balances after it."""
 
-    id: str
-    account_id: str
+    id: Id
+    account_id: Id
     changes: dict[str, Change]
     reason: str
     operator: str

@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from app.http.types.ids import Id
 from app.http.types.inventory import INTEGER_MAX, AssetName, Cursor
 from app.http.types.times import Time
 
@@ -64,7 +65,7 @@ class SendTransferRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 class TransferDetails(msgspec.Struct, frozen=True):
     """One transfer; a name is empty where the account was erased."""
 
-    id: str
+    id: Id
     sender: str = msgspec.field(name="from")
     receiver: str = msgspec.field(name="to")
     resources: Mapping[str, int]

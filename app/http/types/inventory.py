@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from app.http.types.ids import Id
 from app.http.types.times import Time
 
 INTEGER_MAX = 2**53 - 1
@@ -68,7 +69,7 @@ class Balance(msgspec.Struct, frozen=True, gc=False):
 class OrderDetails(msgspec.Struct, frozen=True, gc=False):
     """One order; a building or technology has ``level``, a unit has ``count``."""
 
-    id: str
+    id: Id
     asset: str
     kind: Annotated[str, Meta(extra_json_schema={"enum": ["building", "technology", "unit"]})]
     cost: Mapping[str, int]
@@ -83,7 +84,7 @@ class OrderDetails(msgspec.Struct, frozen=True, gc=False):
 class InventoryDetails(msgspec.Struct, frozen=True, gc=False):
     """Everything an account owns at one moment of world time."""
 
-    account_id: str
+    account_id: Id
     version: int
     at: Time
     tick: int
@@ -122,8 +123,8 @@ class LedgerEntryDetails(msgspec.Struct, frozen=True, gc=False):
     at: Time
     cause: str
     changes: dict[str, Change]
-    order_id: str | UnsetType = UNSET
-    transfer_id: str | UnsetType = UNSET
+    order_id: Id | UnsetType = UNSET
+    transfer_id: Id | UnsetType = UNSET
 
 
 class LedgerPageDetails(msgspec.Struct, frozen=True, gc=False):

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from app.http.types.ids import Id
 from app.http.types.inventory import INTEGER_MAX, Cursor
 from app.http.types.times import Time
 from app.http.types.world import RulesetName
@@ -199,11 +200,11 @@ class AuditQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class AuditEntryDetails(msgspec.Struct, frozen=True):
     """What an operator did; ``username`` is null where the account is gone."""
 
-    audit_id: str
+    audit_id: Id
     at: Time
     actor: str
     action: str
-    account_id: str
+    account_id: Id
     username: str | None
     reason: str
     detail: dict[str, Any]

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from app.http.types.ids import Id
 from app.http.types.times import Time
 
 
@@ -29,8 +30,8 @@ class SessionTokens(msgspec.Struct, frozen=True, omit_defaults=True):
     it is false.
     """
 
-    account_id: str
-    session_id: str
+    account_id: Id
+    session_id: Id
     access_token: str
     token_type: Literal["Bearer"]
     expires_in: int
@@ -42,7 +43,7 @@ class SessionTokens(msgspec.Struct, frozen=True, omit_defaults=True):
 class SessionDetails(msgspec.Struct, frozen=True):
     """One live session; ``current`` is the one that asks."""
 
-    session_id: str
+    session_id: Id
     created_at: Time
     refreshed_at: Time
     expires_at: Time

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from app.http.errors import FieldError
+from app.http.types.ids import Id
 from app.http.types.times import Time
 
 HttpStatus = Annotated[int, Meta(ge=100, le=599)]
@@ -55,7 +56,7 @@ class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
     errors: list[FieldError] | None = None
     missing: dict[str, int] | None = None
     left: dict[str, int] | None = None
-    transfer_id: str | None = None
+    transfer_id: Id | None = None
     state: str | None = None
     queue: str | None = None
     asset: str | None = None

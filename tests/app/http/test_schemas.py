@@ -54,3 +54,22 @@ def test_number_with_a_fraction_or_without_is_a_number(name: str, member: str) -
     assert named(name, member) == {"type": "number", "format": "double"}
     values = named("RulesetDocument", "parameters")["additionalProperties"]
     assert values == {"type": "number", "format": "double"}
+
+
+def test_ids_of_answers_are_of_the_type_that_paths_take_them_in() -> None:
+    """A generated client passes the id of an order on to the call that cancels it, as it is."""
+    taken = [
+        parameter["schema"]
+        for _, parameter in shapes()
+        if parameter.get("in") == "path" and parameter["name"].endswith("_id")
+    ]
+    assert taken
+    assert all(shape == {"type": "string", "format": "uuid"} for shape in taken)
+    given = {
+        f"{name}.{member}": shape
+        for name, whole in DOCUMENT["components"]["schemas"].items()
+        for member, shape in whole.get("properties", {}).items()
+        if member == "id" or member.endswith("_id")
+    }
+    assert len(given) > 10
+    assert [name for name, shape in given.items() if shape.get("format") != "uuid"] == []
