@@ -79,6 +79,9 @@ def _make_plain(node: object) -> None:
             shape["format"] = "int64"
         elif shape.get("type") == "number":
             shape["format"] = "double"
+        if isinstance(shape.get("pattern"), str):
+            # What keeps Python's `$` from a line feed other languages need not, and mostly lack.
+            shape["pattern"] = shape["pattern"].replace(r"(?!\n)$", "$")
         for each in shape.values():
             _make_plain(each)
 

@@ -73,3 +73,11 @@ def test_ids_of_answers_are_of_the_type_that_paths_take_them_in() -> None:
     }
     assert len(given) > 10
     assert [name for name, shape in given.items() if shape.get("format") != "uuid"] == []
+
+
+def test_patterns_are_such_as_any_language_has() -> None:
+    """The expressions of Rust, which pydantic's are, and of Go have no look-around at all."""
+    patterns = [shape["pattern"] for _, shape in shapes() if isinstance(shape.get("pattern"), str)]
+    assert len(patterns) > 1
+    assert [each for each in patterns if "(?" in each or "\\" in each] == []
+    assert all(each.startswith("^") and each.endswith("$") for each in patterns)
