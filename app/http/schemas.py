@@ -5,7 +5,8 @@ here as what it is: one that may be absent.
 
 Most generators make 32 bits of a number of which nothing else is said, and a type of its own,
 often an empty one, of a choice between integers and numbers. So integers say ``int64`` unless
-their bounds are narrower, numbers ``double``, and what may have a fraction is a number.
+their bounds are narrower, numbers ``double``, and what may have a fraction is a number. What a
+member tells apart is one of its types (``oneOf``): any of them would have the members of all.
 """
 
 from __future__ import annotations
@@ -79,6 +80,8 @@ def _make_plain(node: object) -> None:
             shape["format"] = "int64"
         elif shape.get("type") == "number":
             shape["format"] = "double"
+        if "discriminator" in shape:
+            shape["oneOf"] = shape.pop("anyOf")
         if isinstance(shape.get("pattern"), str):
             # What keeps Python's `$` from a line feed other languages need not, and mostly lack.
             shape["pattern"] = shape["pattern"].replace(r"(?!\n)$", "$")

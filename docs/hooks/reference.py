@@ -232,8 +232,9 @@ def _type_of(shape: Mapping[str, Any]) -> str:
     if "$ref" in shape:
         name = shape["$ref"].rpartition("/")[2]
         return f"[{name}](#type-{name.lower()})"
-    if "anyOf" in shape:
-        kinds = list(dict.fromkeys(_type_of(each) for each in shape["anyOf"]))
+    choice = shape.get("anyOf") or shape.get("oneOf")
+    if choice:
+        kinds = list(dict.fromkeys(_type_of(each) for each in choice))
         return " or ".join(kinds)
     if "enum" in shape:
         return ", ".join(f"`{each}`" for each in shape["enum"])

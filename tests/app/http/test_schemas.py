@@ -81,3 +81,14 @@ def test_patterns_are_such_as_any_language_has() -> None:
     assert len(patterns) > 1
     assert [each for each in patterns if "(?" in each or "\\" in each] == []
     assert all(each.startswith("^") and each.endswith("$") for each in patterns)
+
+
+def test_types_that_a_member_tells_apart_are_one_of_them() -> None:
+    """Of ``anyOf`` a generator makes a type that has the members of all, which none of them has."""
+    told = [(place, shape) for place, shape in shapes() if "discriminator" in shape]
+    assert told
+    for place, shape in told:
+        assert "anyOf" not in shape, place
+        assert {each["$ref"] for each in shape["oneOf"]} == {
+            *shape["discriminator"]["mapping"].values()
+        }
