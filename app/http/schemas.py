@@ -11,6 +11,7 @@ member tells apart is one of its types (``oneOf``): any of them would have the m
 
 from __future__ import annotations
 
+from inspect import cleandoc
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _REF: Final = "#/components/schemas/{name}"
+_MEMBERS: Final = frozenset({"properties", "additionalProperties"})
 _INT32_MIN: Final = -(1 << 31)
 _INT32_MAX: Final = (1 << 31) - 1
 
@@ -29,6 +31,9 @@ def schemas_of(types: Sequence[Any]) -> tuple[dict[Any, Any], dict[str, Any]]:
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
     for component in components.values():
         _tell_absence(component)
+        if "description" in component:
+            # Markdown takes what is indented, as a docstring is, for code.
+            component["description"] = cleandoc(component["description"])
     for shape in (*schemas, *components.values()):
         _make_plain(shape)
     return dict(zip(types, schemas, strict=True)), components
@@ -66,27 +71,34 @@ def _tell_absence(component: dict[str, Any]) -> None:
             _exclude_null(shape)
 
 
-def _make_plain(node: object) -> None:
+def _make_plain(shape: dict[str, Any]) -> None:
     """Say the same as generators of clients read it best, all the way down."""
-    if isinstance(node, list):
-        for each in cast("list[object]", node):
-            _make_plain(each)
-    elif isinstance(node, dict):
-        shape = cast("dict[str, Any]", node)
-        if {"type": "integer"} in shape.get("anyOf", ()) and {"type": "number"} in shape["anyOf"]:
-            shape["anyOf"].remove({"type": "integer"})
-            _unwrap(shape)
-        if shape.get("type") == "integer" and not _fits_int32(shape):
-            shape["format"] = "int64"
-        elif shape.get("type") == "number":
-            shape["format"] = "double"
-        if "discriminator" in shape:
-            shape["oneOf"] = shape.pop("anyOf")
-        if isinstance(shape.get("pattern"), str):
-            # What keeps Python's `$` from a line feed other languages need not, and mostly lack.
-            shape["pattern"] = shape["pattern"].replace(r"(?!\n)$", "$")
-        for each in shape.values():
-            _make_plain(each)
+    _plain_numbers(shape)
+    if "discriminator" in shape:
+        shape["oneOf"] = shape.pop("anyOf")
+    if "pattern" in shape:
+        # What keeps Python's `$` from a line feed other languages need not, and mostly lack.
+        shape["pattern"] = shape["pattern"].replace(r"(?!\n)$", "$")
+    if shape.get("type") == "object" and shape.keys().isdisjoint(_MEMBERS):
+        shape["additionalProperties"] = {}
+    if all(isinstance(each, str) for each in shape.get("enum", (None,))):
+        shape["type"] = "string"
+    inner: list[Any] = [*shape.get("properties", {}).values(), *shape.get("anyOf", ())]
+    inner += [shape.get("items"), shape.get("additionalProperties")]
+    for each in inner:
+        if isinstance(each, dict):
+            _make_plain(cast("dict[str, Any]", each))
+
+
+def _plain_numbers(shape: dict[str, Any]) -> None:
+    kinds: list[dict[str, Any]] = shape.get("anyOf", [])
+    if {"type": "integer"} in kinds and {"type": "number"} in kinds:
+        kinds.remove({"type": "integer"})
+        _unwrap(shape)
+    if shape.get("type") == "integer" and not _fits_int32(shape):
+        shape["format"] = "int64"
+    elif shape.get("type") == "number":
+        shape["format"] = "double"
 
 
 def _fits_int32(shape: Mapping[str, Any]) -> bool:

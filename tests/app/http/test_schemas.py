@@ -92,3 +92,33 @@ def test_types_that_a_member_tells_apart_are_one_of_them() -> None:
         assert {each["$ref"] for each in shape["oneOf"]} == {
             *shape["discriminator"]["mapping"].values()
         }
+
+
+def test_object_of_any_members_says_so() -> None:
+    """Of an object of which nothing is said TypeScript makes one that has no members."""
+    bare = [
+        place
+        for place, shape in shapes()
+        if shape.get("type") == "object"
+        if shape.keys().isdisjoint({"properties", "additionalProperties"})
+    ]
+    assert bare == []
+    assert named("AuditEntryDetails", "detail") == {"type": "object", "additionalProperties": {}}
+
+
+def test_choice_of_words_is_text() -> None:
+    """An enumeration without a type is any value to generators."""
+    choices = [(place, shape) for place, shape in shapes() if isinstance(shape.get("enum"), list)]
+    assert len(choices) > 10
+    assert [place for place, shape in choices if shape.get("type") != "string"] == []
+
+
+def test_descriptions_are_markdown() -> None:
+    """A line that is indented by four spaces is code to whatever shows the document."""
+    told = [
+        (place, shape["description"])
+        for place, shape in shapes()
+        if isinstance(shape.get("description"), str)
+    ]
+    assert told
+    assert [place for place, text in told if "\n    " in text or text != text.strip()] == []
