@@ -27,7 +27,10 @@ _HEADERS: Final = (
 )
 _CHUNKED: Final = (b"transfer-encoding", b"chunked")
 _LAST_CHUNK: Final = b"0\r\n\r\n"
-_BEAT: Final = b":\n\n"
+# A blank line ends an event, and to some clients (httpx-sse) also one without data, with which
+# theirs ends. So there is none but after data: these lines stand before the next event.
+_BEAT: Final = b":\n"
+_RETRY: Final = b"retry: %d\n" % RETRY_MS
 
 
 class SseStream(StreamFront):
@@ -53,7 +56,7 @@ class SseStream(StreamFront):
     async def begin(self) -> None:
         """Start the response."""
         await self.start(200, (*_HEADERS, _CHUNKED) if self._chunked else _HEADERS)
-        await self._write(b"retry: %d\n\n" % RETRY_MS)
+        await self._write(_RETRY)
 
     async def tell(self, events: Sequence[WireEvent]) -> None:
         """Send events, as many as there are in one piece."""

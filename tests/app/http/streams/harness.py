@@ -112,7 +112,6 @@ class SseClient:
         self.stream = stream
         self.status = 0
         self.headers: dict[str, str] = {}
-        self.beats = 0
         self.retry_ms: int | None = None
         self.ended = False
         self._raw = b""
@@ -162,21 +161,17 @@ class SseClient:
             pass
 
     async def wait_beats(self, count: int) -> None:
-        """Read until there were so many heartbeats; no event may come."""
+        """Read until there were so many heartbeats; no event may come, nor what ends one."""
         with trio.fail_after(WAIT_S):
-            while self.beats < count:
+            while self._text.count(b":\n") < count:
                 await self._chunk()
-                while b"\n\n" in self._text:
-                    block, _, self._text = self._text.partition(b"\n\n")
-                    assert self._read(block.decode("utf-8")) is None
+            assert b"\n\n" not in self._text
 
     def _read(self, block: str) -> Told | None:
         fields: dict[str, str] = {}
         for line in block.split("\n"):
             name, _, value = line.partition(":")
-            if not name:
-                self.beats += 1
-            else:
+            if name:
                 assert name not in fields
                 fields[name] = value.removeprefix(" ")
         if "retry" in fields:

@@ -160,11 +160,27 @@ async def test_streams_are_counted_as_requests() -> None:
 
 
 async def test_silent_stream_beats() -> None:
-    """A comment comes now and then, which no client takes for an event."""
+    """A comment comes now and then, which no client takes for an event.
+
+    Neither may the blank line behind it be taken for one, which httpx-sse did after the first id.
+    """
     async with streaming(streams=FAST) as server:
         client = await server.sse()
         await client.next()
         await client.wait_beats(3)
+        server.ledger.write(1)
+        assert (await client.next()).id == 1  # type: ignore[union-attr]
+
+
+async def test_nothing_is_told_before_the_first_event() -> None:
+    """How long to wait before coming back is told with it: alone it were one without data."""
+    async with streaming(streams=FAST) as server:
+        client = await server.sse("/v1/events?after=0")
+        await client.wait_beats(1)
+        assert client.retry_ms is None
+        server.ledger.write(1)
+        assert (await client.next()).id == 1  # type: ignore[union-attr]
+        assert client.retry_ms == 1000
 
 
 async def test_client_that_goes_is_noticed_at_once() -> None:
@@ -327,7 +343,7 @@ async def test_http_1_0_client_gets_the_stream_without_chunks() -> None:
         while b"event: snapshot" not in text:
             text += await stream.receive_some()
         assert b"transfer-encoding" not in text
-        assert b"\r\n\r\nretry: 1000\n\nid: 0\n" in text
+        assert b"\r\n\r\nretry: 1000\nid: 0\n" in text
 
 
 @pytest.mark.parametrize("name", ["heartbeat_seconds", "streams_per_account_max", "page"])
