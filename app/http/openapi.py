@@ -99,9 +99,8 @@ def _operation(endpoint: Endpoint, schema_of: Mapping[Any, Any]) -> dict[str, An
             *_header_parameters(endpoint),
         ],
         "responses": describe_responses(endpoint, schema_of),
+        "security": [] if endpoint.auth is Auth.NONE else [{"token": []}],
     }
-    if endpoint.auth is not Auth.NONE:
-        operation["security"] = [{"token": []}]
     if endpoint.request is not None:
         content = {JSON_TYPE.decode(): {"schema": schema_of[endpoint.request]}}
         operation["requestBody"] = {"required": True, "content": content}

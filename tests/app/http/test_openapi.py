@@ -79,7 +79,7 @@ def test_document_describes_every_column_of_the_table(endpoint: Endpoint) -> Non
     described = operation(endpoint)
     assert described["operationId"] == endpoint.name
     assert described["summary"]
-    assert ("security" in described) == (endpoint.auth is not Auth.NONE)
+    assert described["security"] == ([] if endpoint.auth is Auth.NONE else [{"token": []}])
     assert ("requestBody" in described) == (endpoint.request is not None)
     statuses = {str(endpoint.status), *(str(status) for status, _ in endpoint.also)}
     if endpoint.etag is not None:
