@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,10 @@ settings.register_profile(
     "holdfast", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("holdfast")
+
+# Programs that the tests start keep back what they write as they do for users: images and build
+# machines often have this set, and with it nothing is left to fail at a program's end.
+os.environ.pop("PYTHONUNBUFFERED", None)
 
 
 def pytest_collection_finish() -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import errno
+from contextlib import contextmanager
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from app.cli.standard_streams import open_closed_streams
+from app.cli.standard_streams import drop_unwritable, open_closed_streams
 from app.version import full_version
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 COMMANDS: Final = MappingProxyType(
     {
@@ -43,7 +47,19 @@ class LazyGroup(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program, as `click.Group.main`, which itself writes to the standard streams."""
         open_closed_streams()
-        return super().main(*args, **kwargs)
+        try:
+            return super().main(*args, **kwargs)
+        finally:
+            drop_unwritable()
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the arguments; ``--help`` and ``--version`` are answered, and end the program, here.
+
+        Raises:
+            ClickException: standard output takes no more.
+        """
+        with _told_output():
+            return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; raises what `click.Group.main` ends with, whatever it was doing.
@@ -53,7 +69,8 @@ class LazyGroup(click.Group):
             ClickException: standard output takes no more.
         """
         try:
-            return super().invoke(ctx)
+            with _told_output():
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             raise click.exceptions.Exit(INTERRUPTED) from None
         except click.Abort as abort:
@@ -61,13 +78,6 @@ class LazyGroup(click.Group):
             if isinstance(abort.__context__, KeyboardInterrupt):
                 raise click.exceptions.Exit(INTERRUPTED) from None
             raise
-        except OSError as error:
-            if error.filename is not None or error.errno == errno.EPIPE:
-                raise
-            # To load it takes longer than many a command does.
-            from app.cli.failures import Failure  # noqa: PLC0415
-
-            raise Failure(f"standard output cannot be written: {error.strerror}") from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name every command, in order."""
@@ -81,6 +91,20 @@ class LazyGroup(click.Group):
         module, _, name = COMMANDS[cmd_name].partition(":")
         command: click.Command = getattr(import_module(module), name)
         return command
+
+
+@contextmanager
+def _told_output() -> Generator[None]:
+    """Say in one line that standard output takes no more; who has left it is no failure."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno == errno.EPIPE:
+            raise
+        # To load it takes longer than many a command does.
+        from app.cli.failures import Failure  # noqa: PLC0415
+
+        raise Failure(f"standard output cannot be written: {error.strerror}") from error
 
 
 def tell_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click passes the value of a flag

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import click
 from app import root
 from app.cli.failures import expected_failures
 from app.cli.options import config_option, read_config
+from app.cli.standard_streams import silence
 from app.http.errors import HttpBindError, TlsError
 from app.start_checks import check_serving
 
@@ -53,8 +53,7 @@ def announce(listening: Listening) -> None:
         click.echo(greeting)
     except OSError:
         # Nobody hears it, and the server runs all the same. Python would try again at its end.
-        with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        silence(sys.stdout)
 
 
 def _this_program() -> str:

@@ -1,9 +1,14 @@
-"""The standard streams of a program that was started with some of them closed."""
+"""The standard streams of a program: some closed at its start, some of no use at its end."""
 
 from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import TextIO
 
 _LAST = 2
 """The descriptor of standard error."""
@@ -25,3 +30,24 @@ def open_closed_streams() -> None:
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     if sys.stderr is None:
         sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+
+
+def drop_unwritable() -> None:
+    """Drop what a standard stream still holds and cannot be written.
+
+    To be called at the end, when it has been told. Python tries again on its way out, complains in
+    its own words, and makes the exit status 120.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            silence(stream)
+        except ValueError:
+            pass  # closed: there is nothing left to write
+
+
+def silence(stream: TextIO) -> None:
+    """Send what is and will be written to ``stream`` to the null device."""
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())

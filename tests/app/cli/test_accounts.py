@@ -138,6 +138,7 @@ def test_accounts_tell_at_a_terminal_on_a_line_of_its_own(tmp_path: Path) -> Non
 def test_accounts_say_what_is_done_where_it_cannot_be_told(tmp_path: Path) -> None:
     """That standard output cannot be written is not told as if the change had failed."""
     dsn = os.environ["HOLDFAST_DATABASE__DSN"]
+    create("wulf", "--admin")  # To erase the last one is warned of.
 
     def unheard(*arguments: str) -> str:
         with Path("/dev/full").open("w") as full:

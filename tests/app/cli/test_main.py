@@ -61,7 +61,16 @@ def test_main_complains_nowhere_else_where_standard_error_is_closed() -> None:
     assert (done.returncode, done.stdout) == (2, "")
 
 
-@pytest.mark.parametrize("arguments", [("version",), ("rules", "check", "tutorial")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("version",),
+        ("rules", "check", "tutorial"),
+        ("--version",),
+        ("--help",),
+        ("serve", "--help"),
+    ],
+)
 def test_main_says_that_nothing_can_be_written(arguments: tuple[str, ...]) -> None:
     """A full disk is told of in one line, whatever was to be written there."""
     with Path("/dev/full").open("w") as full:
@@ -70,6 +79,18 @@ def test_main_says_that_nothing_can_be_written(arguments: tuple[str, ...]) -> No
         )
     assert done.returncode == 1
     assert done.stderr == ("holdfast: standard output cannot be written: No space left on device\n")
+
+
+def test_main_keeps_its_status_where_standard_error_cannot_be_written() -> None:
+    """The status tells a failure also where nobody can be told what it was."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command("rules", "table", "no-such-ruleset", "cottage"),
+            stdout=subprocess.PIPE,
+            stderr=full,
+            check=False,
+        )
+    assert (done.returncode, done.stdout) == (1, b"")
 
 
 @pytest.mark.parametrize(("raised", "status"), [(KeyboardInterrupt, 130), (EOFError, 1)])
