@@ -75,6 +75,17 @@ static _Noreturn void die(const char *format, ...)
 	exit(1);
 }
 
+/* Else the folder that is held would be taken for a standard stream, by what this becomes too. */
+static void open_closed_streams(void)
+{
+	int file;
+	do
+		file = open("/dev/null", O_RDWR);
+	while (file >= 0 && file <= STDERR_FILENO);
+	if (file >= 0)
+		close(file);
+}
+
 static _Noreturn void die_damaged(void)
 {
 	die("this file is damaged or incomplete; get it again");
@@ -509,6 +520,7 @@ int main(int argc, char **argv)
 	char tried[4096] = "";
 	size_t used = 0;
 	const char *why = "";
+	open_closed_streams();
 	struct payload payload = find_payload();
 	for (int n = 0; place_at(n, place); n++) {
 		if (place[0] == '\0')

@@ -9,6 +9,8 @@ import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
@@ -131,3 +133,16 @@ def test_unpacking_leaves_arguments_and_input_alone(program: Program) -> None:
     )
     assert told.returncode == 1
     assert "no such" in told.stderr + told.stdout
+
+
+@pytest.mark.parametrize("closed", ["<&- >&- 2>&-", ">&- 2>&-", "<&- 2>&-", "<&- >&-"])
+def test_unpacking_heeds_no_closed_stream(program: Program, closed: str) -> None:
+    """Without standard streams, as of some supervisors, it unpacks and runs all the same."""
+    for _ in ("unpacking", "unpacked"):
+        status = subprocess.call(
+            ["/bin/sh", "-c", f"./holdfast rules check tutorial {closed}"],
+            cwd=program.folder,
+            env=program.environ,
+            **program.user.process_options,
+        )
+        assert status == 0
