@@ -107,7 +107,9 @@ def test_data_directory_without_write_permission_is_refused(place: Path) -> None
     user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
     directory = place / "data"
     directory.mkdir(mode=0o555)
-    python = None if user is None else shutil.which("python3", path=os.defpath)
+    # Of the same version: packages with compiled parts are another's.
+    same = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    python = None if user is None else shutil.which(same, path=os.defpath)
     command = [python or sys.executable, "-c", PROGRAM, "serve"]
     env = environment({**SETTINGS, **data_dir_setting(place)})
     env["PYTHONPATH"] = os.pathsep.join([env["PYTHONPATH"], *sys.path[1:]])
