@@ -214,6 +214,19 @@ def test_tidy_lock_has_every_dependency() -> None:
             assert is_there, f"{package} is not in {lock}: run make lock"
 
 
+def test_tidy_source_archive_has_all_that_make_needs() -> None:
+    """The README of an unpacked archive begins with make, and so does whoever packs it anew."""
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    packed = build["targets"]["sdist"]["include"]
+    told = "".join(
+        (ROOT / each).read_text() for each in ("Makefile", "README.md", "docs/deploy.md")
+    )
+    folders = {each.name for each in ROOT.iterdir() if each.is_dir() and each.name[0] != "."}
+    # What was made here is no part of it; pyproject.toml always is.
+    needed = {each for each in folders - {"build", "dist", "htmlcov", "var"} if f"{each}/" in told}
+    assert {f"/{each}" for each in needed | {"Makefile"}} <= set(packed)
+
+
 def test_tidy_version_is_one() -> None:
     """The version that the program tells is the one that it is packaged as."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
