@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 ORDINARY = {"debug", "info", "_log", "_log_life"}
 SERIOUS = {"warning", "error", "exception", "critical", "log"}
 NO_FIELDS = {
-    *("debug", "info", "yes", "unknown", "postgres", "storage", "analyze"),
+    *("debug", "info", "yes", "unknown", "postgres", "storage", "inventories", "analyze"),
     *("fsync", "full_page_writes", "synchronous_commit", "statement_timeout"),
     "synchronous_standby_names",
 }

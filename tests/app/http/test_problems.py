@@ -103,7 +103,8 @@ def test_problem_has_its_status_and_slug(error: Exception, status: int, slug: st
 def test_problem_map_knows_every_error(module: Any) -> None:
     """No refusal of an actor, of the bus or of the front itself is forgotten.
 
-    Nobody but the courier, who carries transfers, ever hears of NoRoom.
+    Nobody but the courier, who carries transfers, ever hears of NoRoom, and nobody but the
+    supervisor of ChangedElsewhere.
     """
     listed = {type(error) for error, *_ in ROWS}
     declared = {
@@ -112,7 +113,7 @@ def test_problem_map_knows_every_error(module: Any) -> None:
         if issubclass(class_, Exception) and class_.__module__ == module.__name__
     }
     bases = {base for class_ in declared for base in class_.__mro__[1:]}
-    unheard = {http.HttpBindError, http.TlsError, inventory.NoRoom}
+    unheard = {http.HttpBindError, http.TlsError, inventory.NoRoom, inventory.ChangedElsewhere}
     assert declared - bases - unheard <= listed
 
 
