@@ -156,9 +156,13 @@ async def test_broadcast_cost_of_a_keyed_send_ignores_how_many_subscriptions_exi
         if wide:
             bus.subscribe(Interest(Topic.TASK), buffer=4)
         message = Message(Topic.TASK, "work", "key-7")
-        bus.send_nowait(message)  # the first one makes the buffers
-        costs.append(opcodes_of(partial(bus.send_nowait, message)))
-        assert owners[7].statistics().current_buffer_used == 2
+        send = partial(bus.send_nowait, message)
+        send()  # the first one makes the buffers
+        opcodes_of(
+            send
+        )  # and the first that is counted makes the code ready for it, in Python 3.12
+        costs.append(opcodes_of(send))
+        assert owners[7].statistics().current_buffer_used == 3
         assert all(owner.is_empty() for owner in owners if owner is not owners[7])
 
     assert costs[0] == costs[1]
