@@ -94,13 +94,19 @@ def server_user(cluster: Path) -> ServerUser:
 
     Raises:
         DataDirectoryError: the cluster belongs to a user that cannot or must not run it.
-        EmbeddedPostgresError: there is no unprivileged user and none can be made.
+        EmbeddedPostgresError: there is no unprivileged user and none can be made, or whoever is to
+            make a new cluster has no name, as in containers that are given any number.
     """
     owner = cluster.stat().st_uid if cluster.exists() else None
     me = os.geteuid()
     if me != 0:
         if owner not in {None, me}:
             raise DataDirectoryError(cluster, f"it belongs to {_name_of(owner)}, not to you")
+        if owner is None and not _has_name(me):
+            raise EmbeddedPostgresError(
+                f"no new PostgreSQL can be made by user {me}, who has no name in /etc/passwd: "
+                "give it an entry there, run Holdfast as another user, or set database.dsn"
+            )
         return ServerUser(_name_of(me), me, os.getegid(), switch=False)
     if owner == 0:
         reason = f"it belongs to root, and PostgreSQL refuses that: chown -R {_OWN_USER}"
@@ -142,6 +148,14 @@ def _entry_of(cluster: Path, uid: int) -> pwd.struct_passwd:
         return pwd.getpwuid(uid)
     except KeyError:
         raise DataDirectoryError(cluster, f"it belongs to the unknown user {uid}") from None
+
+
+def _has_name(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
 
 
 def _name_of(uid: int | None) -> str:

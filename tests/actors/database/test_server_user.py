@@ -76,6 +76,15 @@ def test_server_user_is_oneself(tmp_path: Path, play: Any) -> None:
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
 
 
+def test_server_user_without_a_name_makes_no_cluster(tmp_path: Path, play: Any) -> None:
+    """A number that no entry names, as some containers run under, is told what to do about it."""
+    play(STRANGER_UID, Users(entry("root", 0)))
+    with pytest.raises(EmbeddedPostgresError, match=f"by user {STRANGER_UID}, who has no name"):
+        server_user(tmp_path / "new")
+    with pytest.raises(DataDirectoryError):
+        server_user(tmp_path)
+
+
 def test_server_user_refuses_another_s_cluster(tmp_path: Path, play: Any) -> None:
     """A cluster of somebody else is refused by name, or by number where there is no name."""
     owner = tmp_path.stat().st_uid
