@@ -42,8 +42,6 @@ async def create_account(
     role: Role = "player",
     one_time: bool = False,
     now: datetime,
-    actor: str = _COMMAND_LINE,
-    reason: str = "",
 ) -> Account:
     """Make an account with a role; a ``one_time`` password must be changed before anything else.
 
@@ -58,7 +56,7 @@ async def create_account(
     with passwords.reserve() as slot:
         password_hash = await slot.hash(password)
     new = NewAccount(str(uuid7()), parsed, password_hash, role, now, must_change_password=one_time)
-    audit = _audit("account-created", now, actor, reason, role=role)
+    audit = _audit("account-created", now, _COMMAND_LINE, "", role=role)
     script = account_store.insert_account(new, audit=audit)
     return await connection.run(script, timeout_s=_TIMEOUT_S)
 

@@ -80,8 +80,7 @@ class EmbeddedPostgres:
     """One server on one data directory.
 
     ``settings`` are PostgreSQL's, over `SETTINGS`; ``start_timeout_s`` is for all of a recovery
-    from the write-ahead log, which begins anew where it is broken off; ``stop_timeout_s`` is for a
-    stop by cancellation.
+    from the write-ahead log, which begins anew where it is broken off.
     """
 
     def __init__(
@@ -91,13 +90,11 @@ class EmbeddedPostgres:
         log: FilteringBoundLogger,
         settings: Mapping[str, str] | None = None,
         start_timeout_s: float = START_TIMEOUT_S,
-        stop_timeout_s: float = 2.0,
     ) -> None:
         self._cluster = Cluster.at(data_dir)
         self._log = log
         self._settings = {**SETTINGS, **(settings or {})}
         self._start_timeout_s = start_timeout_s
-        self._stop_timeout_s = stop_timeout_s
         self._lock: DirectoryLock | None = None
         self._process: trio.Process | None = None
         self._starting = trio.CancelScope()
@@ -117,7 +114,7 @@ class EmbeddedPostgres:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `stop`; ready when the server accepts connections. Nothing after `end`.
 
-        Cancelled, it stops the server in order within ``stop_timeout_s`` and a second.
+        Cancelled, it ends as by `stop`, in the time that this takes by default.
 
         Raises:
             EmbeddedPostgresDied: the server ended on its own; run again to restart it.
@@ -146,7 +143,7 @@ class EmbeddedPostgres:
             # After a death the lock stays ours, however often the restart fails: no other server
             # may slip in before it succeeds.
             keeps_lock = failed and was_ready
-            await (self._bury() if keeps_lock else self.stop(timeout_s=self._stop_timeout_s))
+            await (self._bury() if keeps_lock else self.stop())
 
     async def start(self) -> None:
         """Start the server and wait until it accepts connections; `stop` must follow.

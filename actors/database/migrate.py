@@ -88,14 +88,13 @@ async def migrate(
     connection: Connection,
     *,
     migrations: Sequence[Migration] | None = None,
-    timeout_s: float = MIGRATION_S,
     on_start: Callable[[Migration], None] = lambda _: None,
     on_applied: Callable[[Migration], None] = lambda _: None,
 ) -> tuple[int, ...]:
     """Apply what the database lacks, and give the versions applied (none if it was up to date).
 
-    ``timeout_s`` is for each migration, ``on_start`` and ``on_applied`` are told of each. A failure
-    leaves the database at the last migration that was committed, and notes the one that it was at.
+    ``on_start`` and ``on_applied`` are told of each migration. A failure leaves the database at the
+    last one that was committed, and notes the one that it was at.
 
     Raises:
         SchemaTooNew: the database has migrations that this program does not know.
@@ -105,7 +104,7 @@ async def migrate(
     known = shipped_migrations() if migrations is None else tuple(migrations)
     applied: list[int] = []
     while True:
-        migration = await _apply_next(connection, known, on_start, timeout_s)
+        migration = await _apply_next(connection, known, on_start)
         if migration is None:
             return tuple(applied)
         applied.append(migration.version)
@@ -131,19 +130,14 @@ async def seen_versions(session: Session) -> tuple[int, ...]:
     return tuple(row["version"] for row in rows)
 
 
-def check_known(
-    seen: Mapping[int, str],
-    *,
-    migrations: Sequence[Migration] | None = None,
-    whose: str = "the database",
-) -> None:
+def check_known(seen: Mapping[int, str], *, whose: str) -> None:
     """Check that this program knows what a database has had: checksums by version.
 
     Raises:
         SchemaTooNew: a newer program has written it.
         SchemaMismatch: a migration differs from the one that it has seen.
     """
-    _check(seen, shipped_migrations() if migrations is None else migrations, whose)
+    _check(seen, shipped_migrations(), whose)
 
 
 async def check_current(session: Session) -> None:
@@ -174,7 +168,6 @@ async def _apply_next(
     connection: Connection,
     known: Sequence[Migration],
     on_start: Callable[[Migration], None],
-    timeout_s: float,
 ) -> Migration | None:
     """Apply the first migration that is missing, and give it; None where there is none."""
     started: Migration | None = None
@@ -193,7 +186,7 @@ async def _apply_next(
                     return
 
     try:
-        await connection.run(script, timeout_s=timeout_s)
+        await connection.run(script, timeout_s=MIGRATION_S)
     except DatabaseError as error:
         if started is not None:
             error.add_note(f"it was at migration {started.version:04} ({started.name})")

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from bus import Subscription
 
 _PREFIX: Final = "inventory/"
+_LOOK_AT_MOST: Final = 64
+"""How many residents are looked at to find one that is idle."""
 
 
 class Resident:
@@ -136,13 +138,13 @@ class Residents:
                 found.append(resident)
         return found
 
-    def evict_one(self, look_at_most: int = 64) -> bool:
+    def evict_one(self) -> bool:
         """Make room: passivate the longest idle resident; False where none is idle."""
         for position, resident in enumerate(self._live.values()):
             if resident.is_idle:
                 self.remove(resident)
                 return True
-            if position >= look_at_most:
+            if position >= _LOOK_AT_MOST:
                 break
         return False
 

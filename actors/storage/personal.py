@@ -66,6 +66,7 @@ select audit_id, at, action, subject, reason, detail from audit
 where actor = $1 order by at, audit_id
 """
 
+_TIMEOUT_S: Final = 120.0
 _JSON: Final = frozenset(
     {"holdings", "cost", "refund", "resources", "changes", "response", "detail"}
 )
@@ -74,9 +75,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MS: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
 
 
-async def personal_data(
-    connection: Connection, username_key: str, *, timeout_s: float = 120.0
-) -> Json | None:
+async def personal_data(connection: Connection, username_key: str) -> Json | None:
     """Give what is kept on the account of a username (in its key form); None where there is none.
 
     Times of the world are aware datetimes like all others. The inventory's ``holdings``
@@ -91,7 +90,7 @@ async def personal_data(
             await session.execute("set transaction isolation level repeatable read read only")
             return await _collect(session, username_key)
 
-    return await connection.run(script, timeout_s=timeout_s)
+    return await connection.run(script, timeout_s=_TIMEOUT_S)
 
 
 async def _collect(session: Session, username_key: str) -> Json | None:

@@ -57,15 +57,16 @@ from (
 order by t.transfer_id
 """
 
+_PAGE_TIMEOUT_S = 60.0
+
 _HISTORY = "select version, from_ms, renamed from ruleset_history order by seq"
 
 
 class Snapshot:
     """The tables at one moment; made by `open_snapshot`. Pages go by key, in its order."""
 
-    def __init__(self, connection: Connection, *, page_timeout_s: float) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._timeout_s = page_timeout_s
 
     async def count(self) -> int:
         """Count the inventories."""
@@ -98,15 +99,13 @@ class Snapshot:
 
     async def _fetch(self, sql: str, *arguments: object) -> list[Row]:
         records = await self._connection.run(
-            lambda session: session.fetch(sql, *arguments), timeout_s=self._timeout_s
+            lambda session: session.fetch(sql, *arguments), timeout_s=_PAGE_TIMEOUT_S
         )
         return [dict(record) for record in records]
 
 
 @asynccontextmanager
-async def open_snapshot(
-    connection: Connection, *, page_timeout_s: float = 60.0
-) -> AsyncGenerator[Snapshot]:
+async def open_snapshot(connection: Connection) -> AsyncGenerator[Snapshot]:
     """Take a snapshot that lasts as long as the block; ``connection`` is for it alone meanwhile.
 
     Raises:
@@ -114,7 +113,7 @@ async def open_snapshot(
     """
     await connection.run(lambda session: session.execute(_BEGIN))
     try:
-        yield Snapshot(connection, page_timeout_s=page_timeout_s)
+        yield Snapshot(connection)
     finally:
         # A connection that is gone has rolled back already.
         with suppress(DatabaseError):

@@ -161,6 +161,7 @@ class Endpoint:
         found = _PARAMETER.finditer(self.path)
         return {match["name"]: PathKind(match["kind"]) for match in found}
 
-    def template(self, opening: str, closing: str) -> str:
-        """Give the path with each parameter's name between ``opening`` and ``closing``."""
-        return _PARAMETER.sub(lambda match: f"{opening}{match['name']}{closing}", self.path)
+    @property
+    def template(self) -> str:
+        """The path with each parameter's name in braces, as OpenAPI writes it."""
+        return _PARAMETER.sub(r"{\g<name>}", self.path)

@@ -54,7 +54,7 @@ def describe(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     schema_of, components = schemas_of(_types(endpoints))
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in endpoints:
-        operations = paths.setdefault(endpoint.template("{", "}"), {})
+        operations = paths.setdefault(endpoint.template, {})
         operations[endpoint.method.lower()] = _operation(endpoint, schema_of)
     for stream in STREAMS:
         operation = describe_stream(stream, _operation(stream, schema_of), schema_of)

@@ -153,7 +153,7 @@ def make_router(
 
 def _endpoint_route(pipeline: Pipeline, endpoint: Endpoint) -> Route:
     respond = partial(pipeline.respond, bind(endpoint))
-    label = endpoint.template("{", "}")
+    label = endpoint.template
     return Route(endpoint.method, endpoint.path, label, respond, endpoint.limited)
 
 

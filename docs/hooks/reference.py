@@ -100,7 +100,7 @@ def api_page() -> str:
     for tag, members in groupby(rows, key=lambda each: each.tag):
         parts.append(f"\n## {_title(tag)}\n")
         for endpoint in members:
-            path = endpoint.template("{", "}")
+            path = endpoint.template
             parts += _endpoint(endpoint, document["paths"][path][endpoint.method.lower()])
     parts.append("\n## Types\n")
     for name, schema in sorted(document["components"]["schemas"].items()):
@@ -146,7 +146,7 @@ def _title(tag: str) -> str:
 
 
 def _call(endpoint: Endpoint) -> str:
-    return f"{endpoint.method} {endpoint.template('{', '}')}"
+    return f"{endpoint.method} {endpoint.template}"
 
 
 def _overview(rows: Iterable[Endpoint]) -> Iterator[str]:

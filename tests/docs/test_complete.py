@@ -57,7 +57,7 @@ def test_reference_has_every_endpoint() -> None:
     """Each row of the table is a section of the page, with who may call it."""
     page = api_page()
     for endpoint in endpoints():
-        call = f"{endpoint.method} {endpoint.template('{', '}')}"
+        call = f"{endpoint.method} {endpoint.template}"
         section = page.partition(f"{{#{endpoint.name}}}\n\n```http\n{call}\n```\n")[2]
         assert section.partition("\n### ")[0].count("*Who:*") == 1, call
 

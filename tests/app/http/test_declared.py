@@ -173,7 +173,7 @@ async def test_name_that_makes_another_path_is_declared(path: str) -> None:
 
 def call_of(endpoint: Endpoint) -> str:
     """Give a target that an endpoint answers."""
-    path = endpoint.template("{", "}")
+    path = endpoint.template
     for name in endpoint.parameters():
         path = path.replace(f"{{{name}}}", PARAMETERS.get(name, "x"))
     return path + QUERIES.get(endpoint.name, "")
@@ -204,7 +204,7 @@ async def test_mismatch_with_the_rules_is_declared_by_who_loads_an_inventory(
         assert asked == ("ruleset-mismatch" in slugs(endpoint))
         if asked:
             raw = RawResponse(response.status_code, response.headers, response.content)
-            path, method = endpoint.template("{", "}"), endpoint.method.lower()
+            path, method = endpoint.template, endpoint.method.lower()
             assert check(raw, path, method) == "ruleset-mismatch"
 
 

@@ -28,7 +28,7 @@ DOCUMENT = describe(with_openapi(ENDPOINTS))
 
 def operation(endpoint: Endpoint) -> dict[str, Any]:
     """Find an endpoint's operation in the document."""
-    path: dict[str, Any] = DOCUMENT["paths"][endpoint.template("{", "}")]
+    path: dict[str, Any] = DOCUMENT["paths"][endpoint.template]
     found: dict[str, Any] = path[endpoint.method.lower()]
     return found
 
@@ -125,7 +125,7 @@ def row_of(row: Row) -> Endpoint:
     """Find the endpoint that a call of the contract goes to."""
     path = row.path.partition("?")[0]
     for endpoint in ENDPOINTS:
-        template = endpoint.template("{", "}")
+        template = endpoint.template
         concrete = template.replace("{order_id}", ORDER_ID).replace("{slug}", "queue-full")
         if endpoint.method == row.method and concrete.lower() == path.lower():
             return endpoint
