@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -25,8 +24,6 @@ from tests.postgres import run_script
 
 if TYPE_CHECKING:
     from tests.postgres import PostgresServer
-
-SHIPPED = Path(__file__).resolve().parents[3] / "rulesets" / "tutorial.toml"
 
 
 def test_serve_tells_where_it_is_and_what_to_try(tmp_path: Path, database_dsn: str) -> None:
@@ -155,26 +152,6 @@ def test_serve_refuses_a_setting_out_of_range(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_serve_refuses_a_port_in_use(tmp_path: Path, postgres: PostgresServer) -> None:
-    """Two programs cannot have one port; the line says which."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        dsn = postgres.create_database()
-        done = run("serve", "--port", port, cwd=tmp_path, HOLDFAST_DATABASE__DSN=dsn)
-    assert done.status == 1
-    assert port in done.complaint
-    assert "in use" in done.complaint
-
-
-def test_serve_refuses_a_database_that_does_not_answer(tmp_path: Path) -> None:
-    """A wrong DSN is one line, and the password in it is not told."""
-    dsn = "postgresql://someone:hush-hush@127.0.0.1:1/nothing"
-    done = run("serve", cwd=tmp_path, HOLDFAST_DATABASE__DSN=dsn)
-    assert done.status == 1
-    assert "127.0.0.1:1" in done.complaint
-    assert "hush-hush" not in done.stderr
-
-
 def test_serve_refuses_a_database_that_it_may_not_change(
     tmp_path: Path, postgres: PostgresServer
 ) -> None:
@@ -185,25 +162,6 @@ def test_serve_refuses_a_database_that_it_may_not_change(
     assert done.status == 1
     place = describe_dsn(dsn)
     assert done.complaint.startswith(f"holdfast: database {place}: cannot execute CREATE TABLE")
-
-
-def test_serve_refuses_a_data_directory_that_cannot_be(tmp_path: Path) -> None:
-    """A data directory that cannot be made is named."""
-    (tmp_path / "file").write_text("")
-    done = run("serve", cwd=tmp_path, HOLDFAST_STORAGE__DATA_DIR="file/var")
-    assert done.status == 1
-    assert "file" in done.complaint
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
-def test_serve_refuses_a_database_that_is_served(tmp_path: Path, postgres: PostgresServer) -> None:
-    """One server per database: the second one says so and leaves."""
-    dsn = postgres.create_database()
-    with running_server(tmp_path, HOLDFAST_DATABASE__DSN=dsn) as server:
-        done = run("serve", "--port", "0", cwd=tmp_path, HOLDFAST_DATABASE__DSN=dsn)
-        assert done.status == 1
-        assert "another Holdfast server" in done.complaint
-        assert server.process.poll() is None
 
 
 def test_serve_refuses_a_pooler_before_it_does_anything(
@@ -221,14 +179,3 @@ def test_serve_refuses_a_pooler_before_it_does_anything(
     done = run("serve", "--port", "0", cwd=tmp_path, HOLDFAST_DATABASE__DSN=dsn, PYTHONPATH=place)
     assert (done.status, done.complaint) == (1, "holdfast: it is a pooler")
     assert trio.run(run_script, dsn, seen_versions) == ()
-
-
-def test_serve_refuses_a_ruleset_with_an_unknown_resource(tmp_path: Path) -> None:
-    """A fault in the rules is told with its place, before anything is made."""
-    text = SHIPPED.read_text().replace("cost = { wood", "cost = { wodo")
-    (tmp_path / "mine.toml").write_text(text)
-    done = run("serve", cwd=tmp_path, HOLDFAST_WORLD__RULESET="mine.toml")
-    assert done.status == 1
-    assert "mine.toml: " in done.complaint
-    assert "wodo" in done.complaint
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"]
