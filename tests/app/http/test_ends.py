@@ -156,14 +156,16 @@ async def test_what_hangs_at_the_end_of_a_shutdown_is_reset(door: Door) -> None:
 
 
 async def test_what_is_not_read_at_the_end_of_a_shutdown_is_reset(door: Door) -> None:
-    """Nothing is left of an answer that its client did not take in time."""
+    """A send that is stuck is broken off at the shutdown's deadline, and nothing is left of it."""
     settings = replace(door.settings, shutdown_timeout_ms=50, send_timeout_ms=60_000)
     async with serving(settings=settings, app=Flood()) as server:
         client, stream = await door.enter(server, receive_buffer=4_096)
         await stream.send_all(get())
         await stream.receive_some(1)
+        started = trio.current_time()
         server.stop.set()
         await server.stopped.wait()
+        assert trio.current_time() - started < 0.6
         assert len(server.world.events("http_connections_aborted")) == 1
         assert await client.is_reset()
 
@@ -184,6 +186,8 @@ async def test_cancellation_resets_what_is_unsent(door: Door) -> None:
                 stream = await encrypted(stream, door.authority)
             await stream.send_all(get())
             await trio.sleep(0.2)
+            started = trio.current_time()
             nursery.cancel_scope.cancel()
+        assert trio.current_time() - started < 0.5
         assert await client.is_reset()
         client.reset()

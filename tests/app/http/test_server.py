@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import socket
-from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -26,7 +25,7 @@ from tests.app.http.harness import (
     serving,
     settings_with,
 )
-from tests.app.http.support import Flood, post
+from tests.app.http.support import post
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -189,36 +188,6 @@ async def test_shutdown_is_over_in_time_whatever_hangs(request_bytes: bytes) -> 
         assert trio.current_time() - started < 0.6
         assert len(world.events("http_connections_aborted")) == 1
         await client.aclose()
-
-
-async def test_shutdown_does_not_wait_for_a_client_that_never_reads() -> None:
-    """A send that is stuck is broken off at the deadline of the shutdown, not at its own."""
-    settings = settings_with(send_timeout_ms=60_000, shutdown_timeout_ms=150)
-    async with serving(settings=settings, app=Flood()) as server:
-        client = await server.connect(receive_buffer=4_096)
-        await client.send(get())
-        await trio.sleep(0.2)
-        started = trio.current_time()
-        server.stop.set()
-        await server.stopped.wait()
-        assert trio.current_time() - started < 0.6
-        await client.aclose()
-
-
-async def test_cancellation_ends_the_server_at_once() -> None:
-    """Cancelled, the server is gone at once, whatever its clients do."""
-    world = FakeWorld()
-    settings = settings_with(send_timeout_ms=60_000)
-    async with trio.open_nursery() as nursery:
-        serve = partial(serve_http, Flood(), settings, shutdown=trio.sleep_forever, log=world.log)
-        port: int = await nursery.start(serve)
-        stream = await trio.open_tcp_stream("127.0.0.1", port)
-        await stream.send_all(get())
-        await trio.sleep(0.2)
-        started = trio.current_time()
-        nursery.cancel_scope.cancel()
-    assert trio.current_time() - started < 0.5
-    await stream.aclose()
 
 
 async def test_server_can_be_started_again_on_its_port() -> None:
