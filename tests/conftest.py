@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.postgres import PostgresServer, postgres_server
+from tests.postgres import PostgresServer, postgres_server, reachable_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 # How long an example takes says nothing about the code on a machine that does other things too.
@@ -63,3 +64,10 @@ def postgres() -> Iterator[PostgresServer]:
 def database_dsn(postgres: PostgresServer) -> str:
     """Make a fresh database with this program's schema for each test module; give its DSN."""
     return postgres.create_database()
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """Give a folder for one test's own server, which the user of PostgreSQL can reach."""
+    with reachable_directory() as directory:
+        yield directory

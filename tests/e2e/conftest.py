@@ -6,24 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.players import client
+from tests.e2e.players import Player, client
 from tests.e2e.server import serving
 from tests.postgres import reachable_directory
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
-    from pathlib import Path
 
     from bench.wire import Client
     from tests.e2e.server import Server
     from tests.postgres import PostgresServer
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """Give a directory for one test's own server, which the user of PostgreSQL can reach."""
-    with reachable_directory() as directory:
-        yield directory
 
 
 @pytest.fixture(scope="package")
@@ -44,3 +36,9 @@ async def http(server: Server) -> AsyncGenerator[Client, None]:
     """Open a client of the server."""
     async with client(server.url) as opened:
         yield opened
+
+
+@pytest.fixture
+async def player(http: Client) -> Player:
+    """Give a new player."""
+    return await Player.join(http)

@@ -48,12 +48,6 @@ async def operator(http: Client, operator_name: str) -> Player:
     return await Player.login(http, operator_name)
 
 
-@pytest.fixture
-async def player(http: Client) -> Player:
-    """Give a new player."""
-    return await Player.join(http)
-
-
 def path(player: Player, what: str) -> str:
     """Name what an operator does to a player's account."""
     return f"/v1/admin/accounts/{player.account_id}/{what}"

@@ -18,12 +18,6 @@ if TYPE_CHECKING:
 AMOUNTS = [-1, 0, 2**53 + 1, 2**63, 10**30, 1.0, 1.5, True, "5", None, [1], {"n": 1}]
 
 
-@pytest.fixture
-async def player(http: Client) -> Player:
-    """Give a new player."""
-    return await Player.join(http)
-
-
 @pytest.mark.parametrize("amount", AMOUNTS, ids=repr)
 async def test_amount_is_a_strict_positive_integer(player: Player, amount: object) -> None:
     """Orders and transfers refuse every amount that is no integer within bounds."""

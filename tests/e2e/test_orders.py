@@ -25,12 +25,6 @@ ORDERS = "/v1/inventory/orders"
 NO_ORDER = "0197f0a0-0000-7000-8000-000000000003"
 
 
-@pytest.fixture
-async def player(http: Client) -> Player:
-    """Give a new player."""
-    return await Player.join(http)
-
-
 def when(text: str) -> datetime:
     """Read a time as the API writes it."""
     moment = datetime.fromisoformat(text)

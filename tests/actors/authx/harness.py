@@ -11,6 +11,7 @@ import trio
 from structlog.testing import LogCapture
 
 from actors.authx.actor import Authx
+from actors.authx.errors import InvalidToken
 from actors.authx.keys import KeyRing
 from actors.authx.messages import Authorize, Identity, Login, Register, Tokens
 from actors.database.driver import open_database
@@ -69,6 +70,14 @@ class Running:
         """Have an access token checked."""
         identity: Identity = await self.ask(Authorize(tokens.access_token))
         return identity
+
+    async def refuses(self, tokens: Tokens) -> bool:
+        """Tell whether a session's access token counts no more."""
+        try:
+            await self.authorize(tokens)
+        except InvalidToken:
+            return True
+        return False
 
     def events(self, name: str) -> list[Any]:
         """Give the log entries of one event."""

@@ -22,8 +22,6 @@ from bus import Overloaded
 from tests.postgres import quiet_log
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
     from actors.database.driver import Connection
     from actors.database.session import Script, Session
 
@@ -65,15 +63,6 @@ FILL = (
         ) as other) as side
     """,
 )
-
-
-@pytest.fixture
-async def connection(database_dsn: str) -> AsyncGenerator[Connection]:
-    """Give a connection to this module's database."""
-    async with open_database(database_dsn, log=quiet_log()) as database:
-        connection = await database.connect(name="test")
-        yield connection
-        await connection.aclose()
 
 
 async def make_account(connection: Connection, username: str) -> str:

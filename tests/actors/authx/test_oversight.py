@@ -23,7 +23,7 @@ from actors.authx.messages import (
 from tests.actors.authx.harness import PASSWORD, running_authx
 
 if TYPE_CHECKING:
-    from actors.authx.messages import Account, AuditRecord, Tokens
+    from actors.authx.messages import Account, AuditRecord
     from tests.actors.authx.harness import Running
     from tests.postgres import PostgresServer
 
@@ -35,15 +35,6 @@ async def audit(running: Running, before: str | None = None) -> tuple[AuditRecor
     """Read the audit log."""
     found: tuple[AuditRecord, ...] = await running.ask(ReadAudit(before, 100))
     return found
-
-
-async def is_refused(running: Running, tokens: Tokens) -> bool:
-    """Tell whether a session's token counts no more."""
-    try:
-        await running.authorize(tokens)
-    except InvalidToken:
-        return True
-    return False
 
 
 async def one_time_account(running: Running, username: str) -> Account:
@@ -88,8 +79,8 @@ async def test_revoking_ends_every_session_and_is_recorded(database_dsn: str) ->
         await running.authorize(first)
         await running.authorize(second)
         assert await running.ask(RevokeSessions(account.account_id, None, "root", "stolen")) == 2
-        assert await is_refused(running, first)
-        assert await is_refused(running, second)
+        assert await running.refuses(first)
+        assert await running.refuses(second)
         with pytest.raises(InvalidToken):
             await running.ask(Refresh(first.refresh_token))
         assert (await running.authorize(theirs)).account_id == other.account_id
@@ -114,9 +105,9 @@ async def test_revoking_one_session_leaves_the_others(database_dsn: str) -> None
         assert await revoke(first.session_id) == 1
         assert await revoke(first.session_id) == 0
         assert await revoke(theirs.session_id) == 0
-        assert await is_refused(running, first)
-        assert not await is_refused(running, second)
-        assert not await is_refused(running, theirs)
+        assert await running.refuses(first)
+        assert not await running.refuses(second)
+        assert not await running.refuses(theirs)
         (left,) = await running.ask(ListSessions(account.account_id))
         assert left.session_id == second.session_id
         details = [msgspec.json.decode(entry.detail) for entry in (await audit(running))[:3]]

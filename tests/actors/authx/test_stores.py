@@ -18,22 +18,11 @@ from tests.actors.authx.support import WallClock
 from tests.postgres import quiet_log
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from actors.database.driver import Connection
     from actors.database.session import Script
 
 NOW = WallClock().now
 LATER = NOW + timedelta(hours=1)
-
-
-@pytest.fixture
-async def connection(database_dsn: str) -> AsyncIterator[Connection]:
-    """Give a connection to the database."""
-    async with open_database(database_dsn, log=quiet_log()) as database:
-        connection = await database.connect(name="test")
-        yield connection
-        await connection.aclose()
 
 
 def new_account(username: str) -> NewAccount:

@@ -11,6 +11,7 @@ from actors.database.backup import back_up
 from actors.database.directory_lock import DirectoryLock
 from actors.database.processes import cluster_processes
 from tests.actors.database.embedding import serving
+from tests.actors.database.lists import Lists
 from tests.actors.database.worlds import fill
 from tests.postgres import reachable_directory
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-async def other_dsn(postgres: PostgresServer) -> str:
-    """Make a second database on the same server."""
+async def dsn(postgres: PostgresServer) -> str:
+    """Make a database of its own for a test, with this program's schema."""
     return await postgres.create_database_async()
 
 
@@ -46,6 +47,12 @@ async def file(world_dsn: str, tmp_path: Path) -> Path:
     """Make a backup of that world."""
     await back_up(world_dsn, tmp_path / "world.dump")
     return tmp_path / "world.dump"
+
+
+@pytest.fixture
+def lists(monkeypatch: pytest.MonkeyPatch) -> Lists:
+    """Give every file system lists of users."""
+    return Lists.installed(monkeypatch)
 
 
 @pytest.fixture(scope="module")

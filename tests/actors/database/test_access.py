@@ -9,21 +9,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from actors.database.access import let_search, may_search
-from tests.actors.database.lists import Lists
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.actors.database.lists import Lists
 
 THEM = 54321
 OTHER = 54322
 OWNER, USER, OWN_GROUP, GROUP, MASK, OTHERS = 1, 2, 4, 8, 16, 32
 NO_ID = 0xFFFFFFFF
-
-
-@pytest.fixture
-def lists(monkeypatch: pytest.MonkeyPatch) -> Lists:
-    """Give every file system lists."""
-    return Lists.installed(monkeypatch)
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,12 @@ import trio
 from actors.database.backup import _dump, back_up, inspect_backup
 from actors.database.driver import open_database
 from actors.database.errors import BackupError, SchemaMismatch, SchemaTooNew
-from actors.database.migrate import Migration, migrate, shipped_migrations
+from actors.database.migrate import Migration, shipped_migrations
 from actors.database.new_file import NewFile
 from actors.database.restore import restore
 from actors.database.seal import is_whole, seal
 from actors.database.tools import Target
+from tests.actors.database.worlds import listed, migrate_further
 from tests.postgres import quiet_log, run_script
 
 if TYPE_CHECKING:
@@ -29,25 +30,6 @@ insert into accounts values (gen_random_uuid(), $1, $1, 'hash', 'player', null, 
 """
 ENTRY = "insert into audit values (gen_random_uuid(), now(), 'me', 'made', $1, '', '{}')"
 LATER = Migration(9999, "later", "create table later (id bigint)")
-
-
-@pytest.fixture
-async def dsn(postgres: PostgresServer) -> str:
-    """Make a database of its own for a test."""
-    return await postgres.create_database_async()
-
-
-def listed(folder: Path) -> list[Path]:
-    """Give what is in a folder."""
-    return list(folder.iterdir())
-
-
-async def migrate_further(dsn: str) -> None:
-    """Bring a database to a schema that only a later program knows."""
-    async with open_database(dsn, log=quiet_log()) as database:
-        connection = await database.connect(name="later")
-        await migrate(connection, migrations=[*shipped_migrations(), LATER])
-        await connection.aclose()
 
 
 async def test_backup_says_what_it_is(dsn: str, tmp_path: Path) -> None:
@@ -166,7 +148,7 @@ async def test_backup_that_is_cancelled_leaves_nothing(
 
 async def test_backup_of_a_later_program_is_refused(dsn: str, tmp_path: Path) -> None:
     """It can be made, so that nothing is lost, but this program does not restore it."""
-    await migrate_further(dsn)
+    await migrate_further(dsn, LATER)
     file = tmp_path / "later.dump"
     assert (await back_up(dsn, file)).schema_version == LATER.version
     with pytest.raises(SchemaTooNew, match=r"later\.dump has schema version 9999"):

@@ -97,7 +97,7 @@ async def test_run_timeout_on_a_slow_statement(database_dsn: str) -> None:
         assert connection.closed
 
 
-async def test_run_that_was_given_up_ends_on_the_server_too(other_dsn: str) -> None:
+async def test_run_that_was_given_up_ends_on_the_server_too(dsn: str) -> None:
     """Also one that waits there for a lock, on a server that is not set to look for its clients."""
 
     async def set_up(session: Session) -> None:
@@ -112,8 +112,8 @@ async def test_run_that_was_given_up_ends_on_the_server_too(other_dsn: str) -> N
         )
         return count
 
-    await run_script(other_dsn, set_up)
-    async with connected(other_dsn) as (database, connection):
+    await run_script(dsn, set_up)
+    async with connected(dsn) as (database, connection):
         await connection.run(lambda s: s.fetchval("select pg_advisory_lock(1)"))
         for statement in ("select pg_advisory_lock(1)", "select pg_sleep(60)"):
             given_up = await database.connect(name="given up")

@@ -64,11 +64,11 @@ async def test_acquire_server_lock_waits_for_a_dying_session(database_dsn: str) 
             first.terminate()
 
 
-async def test_acquire_server_lock_is_per_database(database_dsn: str, other_dsn: str) -> None:
+async def test_acquire_server_lock_is_per_database(database_dsn: str, dsn: str) -> None:
     """Servers on two databases of one PostgreSQL do not disturb each other."""
     async with (
         open_database(database_dsn, log=quiet_log()) as here,
-        open_database(other_dsn, log=quiet_log()) as there,
+        open_database(dsn, log=quiet_log()) as there,
     ):
         for database in (here, there):
             connection = await database.connect(name="writer")

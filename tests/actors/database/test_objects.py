@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from actors.database.driver import open_database
 from actors.database.migrate import Migration, migrate, shipped_migrations
 from actors.database.objects import UNRECORDED, dropping, objects, ours
+from tests.actors.database.worlds import migrate_further
 from tests.postgres import quiet_log, run_script
 
 if TYPE_CHECKING:
@@ -43,20 +42,6 @@ MADE = {
 }
 
 
-@pytest.fixture
-async def dsn(postgres: PostgresServer) -> str:
-    """Make a database with this program's schema."""
-    return await postgres.create_database_async()
-
-
-async def upgrade_to_later(dsn: str) -> None:
-    """Apply the migration of a later program."""
-    async with open_database(dsn, log=quiet_log()) as database:
-        connection = await database.connect(name="later")
-        await migrate(connection, migrations=[*shipped_migrations(), LATER])
-        await connection.aclose()
-
-
 async def forget_records(session: Session) -> None:
     """Make the table what programs left that did not record what their migrations made."""
     await session.execute("alter table schema_migrations drop column made")
@@ -85,7 +70,7 @@ async def test_objects_of_a_later_migration_are_recorded(dsn: str) -> None:
     """What this program has never heard of is known by its record, on an old table as well."""
     await run_script(dsn, forget_records)
     before = {*await run_script(dsn, ours)}
-    await upgrade_to_later(dsn)
+    await migrate_further(dsn, LATER)
     assert await run_script(dsn, ours) == before | MADE
     assert {*await run_script(dsn, objects)} >= MADE
 
@@ -100,7 +85,7 @@ async def test_objects_of_others_are_told_apart(dsn: str) -> None:
 
 async def test_dropping_drops_every_kind(dsn: str) -> None:
     """Whatever a migration can make can go again."""
-    await upgrade_to_later(dsn)
+    await migrate_further(dsn, LATER)
 
     async def drop(session: Session) -> tuple[str, ...]:
         for statement in dropping(await objects(session)):

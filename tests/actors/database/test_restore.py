@@ -12,9 +12,9 @@ from actors.database.backup import back_up
 from actors.database.driver import open_database
 from actors.database.errors import AlreadyServed, BackupError, DatabaseInUse
 from actors.database.locks import acquire_server_lock
-from actors.database.migrate import Migration, migrate, shipped_migrations
+from actors.database.migrate import Migration
 from actors.database.objects import objects
-from tests.actors.database.worlds import bring, contents, fill, have_set
+from tests.actors.database.worlds import bring, contents, fill, have_set, migrate_further
 from tests.postgres import quiet_log, run_script
 
 if TYPE_CHECKING:
@@ -99,10 +99,7 @@ async def test_restore_replaces_what_a_later_program_left(world_dsn: str, file: 
         "create type colour as enum ('red')",
     )
     first = Migration(9998, "state", "create table world_state (id bigint primary key)")
-    async with open_database(world_dsn, log=quiet_log()) as database:
-        connection = await database.connect(name="later")
-        await migrate(connection, migrations=[*shipped_migrations(), first, later])
-        await connection.aclose()
+    await migrate_further(world_dsn, first, later)
     await bring(world_dsn, file, replace=True)
     assert await contents(world_dsn) == before
 

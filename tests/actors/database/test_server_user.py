@@ -16,11 +16,12 @@ from actors.database import server_user as module
 from actors.database.access import may_search
 from actors.database.errors import DataDirectoryError, EmbeddedPostgresError
 from actors.database.server_user import ServerUser, server_user
-from tests.actors.database.lists import Lists
 from tests.postgres import quiet_log
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.actors.database.lists import Lists
 
 STRANGER_UID = 54321
 STRANGER = ServerUser("stranger", STRANGER_UID, STRANGER_UID, switch=True)
@@ -45,12 +46,6 @@ class Users:
     def getpwuid(self, uid: int) -> pwd.struct_passwd:
         """Find a user by number."""
         return {each.pw_uid: each for each in self.entries}[uid]
-
-
-@pytest.fixture
-def lists(monkeypatch: pytest.MonkeyPatch) -> Lists:
-    """Give every file system lists of users."""
-    return Lists.installed(monkeypatch)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from actors.database.migrate import Migration, shipped_migrations
 from actors.database.new_file import new_file
 from actors.database.seal import is_whole
 from actors.database.upgrade import KEPT, AutomaticBackups, Upgrade, upgrade
+from tests.actors.database.worlds import listed
 from tests.play_root import owner_of, play_root
 from tests.postgres import quiet_log, run_script
 
@@ -33,17 +34,6 @@ VERSION = SHIPPED[-1].version
 def later(number: int) -> Migration:
     """Make a migration of a later program."""
     return Migration(VERSION + number, "later", f"create table later_{number} (id bigint)")
-
-
-@pytest.fixture
-async def dsn(postgres: PostgresServer) -> str:
-    """Make a database of this program's schema."""
-    return await postgres.create_database_async()
-
-
-def listed(folder: Path) -> list[Path]:
-    """Give what is in a folder."""
-    return list(folder.iterdir())
 
 
 async def bring_up_to_date(

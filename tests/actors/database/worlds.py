@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.database.driver import open_database
+from actors.database.migrate import Migration, migrate, shipped_migrations
 from actors.database.restore import restore
 from tests.postgres import quiet_log, run_script
 
@@ -25,6 +26,19 @@ from generate_series(1, $1) as i
 """
 WORLD = "insert into world values ('w', gen_random_uuid(), 7, 8, 'rules', 9)"
 AUDIT = "insert into audit values (gen_random_uuid(), now(), 'me', 'did', 'it', $1, '{\"a\": [1]}')"
+
+
+def listed(folder: Path) -> list[Path]:
+    """Give what is in a folder."""
+    return list(folder.iterdir())
+
+
+async def migrate_further(dsn: str, *later: Migration) -> None:
+    """Apply the migrations of a later program too."""
+    async with open_database(dsn, log=quiet_log()) as database:
+        connection = await database.connect(name="later")
+        await migrate(connection, migrations=[*shipped_migrations(), *later])
+        await connection.aclose()
 
 
 async def fill(dsn: str, accounts: int = 500) -> None:

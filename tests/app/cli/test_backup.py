@@ -37,13 +37,6 @@ ANN = {"username": "ann", "password": "correct horse"}
 
 
 @pytest.fixture
-def place() -> Iterator[Path]:
-    """Give a folder that the user of PostgreSQL can reach."""
-    with reachable_directory() as directory:
-        yield directory
-
-
-@pytest.fixture
 def elsewhere() -> Iterator[Path]:
     """Give another one, as on another machine."""
     with reachable_directory() as directory:

@@ -20,7 +20,6 @@ from tests.app.cli.support import CHEAP, later_program, run, running_server
 from tests.postgres import TEST_SETTINGS, quiet_log, reachable_directory, run_script
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.postgres import PostgresServer
@@ -36,13 +35,6 @@ LOOKING = (
 )
 """Commands for a world that is there."""
 NEWEST = shipped_migrations()[-1].version
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """Give a folder that the user of PostgreSQL can reach."""
-    with reachable_directory() as directory:
-        yield directory
 
 
 def invoke(*arguments: str, dsn: str = "") -> tuple[int, str]:

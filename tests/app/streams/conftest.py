@@ -13,16 +13,8 @@ from tests.postgres import reachable_directory
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
-    from pathlib import Path
 
     from bench.wire import Client
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """Give a directory for one test's own server, which the user of PostgreSQL can reach."""
-    with reachable_directory() as directory:
-        yield directory
 
 
 @pytest.fixture(scope="module")

@@ -38,6 +38,7 @@ from tests.actors.inventory.engine.worlds import (
     begin,
     causes,
     deltas,
+    granted,
     whole,
     world,
 )
@@ -58,12 +59,6 @@ def order(
         count=count,
         now_ms=state.at_ms + after_ms,
     )
-
-
-def granted(**changes: int) -> State:
-    """Return a new inventory with these changes."""
-    rules = world()
-    return grant(begin(rules), rules, changes=changes, now_ms=NOW, cause="grant")[0]
 
 
 def pending(state: State) -> dict[str, tuple[str, int | None, int | None]]:

@@ -16,7 +16,6 @@ from actors.inventory.engine import (
     advance,
     credit,
     forecast,
-    grant,
     order_view,
     place_order,
     quote,
@@ -25,16 +24,10 @@ from actors.inventory.engine import (
 from actors.inventory.errors import ForecastTooFar
 from actors.inventory.views import BalanceView, OrderView, StockView
 from tests.actors.inventory.engine.plays import Move, enrich, moves, play
-from tests.actors.inventory.engine.worlds import COLONY, HOUR, NOW, SECOND, begin, world
+from tests.actors.inventory.engine.worlds import COLONY, HOUR, NOW, SECOND, begin, granted, world
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-def granted(**changes: int) -> State:
-    """Return a new inventory with these changes."""
-    rules = world()
-    return grant(begin(rules), rules, changes=changes, now_ms=NOW, cause="grant")[0]
 
 
 def test_view_shows_everything_owned() -> None:

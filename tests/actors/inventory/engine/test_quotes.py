@@ -23,13 +23,7 @@ from actors.inventory.engine.quotes import _affordable_at_ms
 from actors.inventory.engine.settle import settle
 from actors.inventory.errors import InvalidCount, MaxLevel, UnknownAsset
 from tests.actors.inventory.engine.plays import Move, enrich, moves, play
-from tests.actors.inventory.engine.worlds import HOUR, NOW, SECOND, begin, world
-
-
-def granted(**changes: int) -> State:
-    """Return a new inventory with these changes."""
-    rules = world()
-    return grant(begin(rules), rules, changes=changes, now_ms=NOW, cause="grant")[0]
+from tests.actors.inventory.engine.worlds import HOUR, NOW, SECOND, begin, granted, world
 
 
 def test_quote_tells_what_the_next_level_would_be() -> None:

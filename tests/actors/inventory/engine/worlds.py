@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from actors.inventory.engine import new_state
+from actors.inventory.engine import grant, new_state
 from actors.inventory.engine.grains import to_units
 from actors.inventory.engine.transfers import held_units
 from actors.inventory.ruleset import Ruleset, load_ruleset
@@ -139,6 +139,12 @@ def begin(rules: Ruleset, **changes: object) -> State:
     """Return a new inventory at `NOW`, some members replaced."""
     state, _ = new_state("account", rules, NOW)
     return msgspec.structs.replace(state, **changes)
+
+
+def granted(**changes: int) -> State:
+    """Return a new inventory of `world` with these changes."""
+    rules = world()
+    return grant(begin(rules), rules, changes=changes, now_ms=NOW, cause="grant")[0]
 
 
 def essence(state: State) -> State:
