@@ -56,7 +56,7 @@ async def create_account(
     with passwords.reserve() as slot:
         password_hash = await slot.hash(password)
     new = NewAccount(str(uuid7()), parsed, password_hash, role, now, must_change_password=one_time)
-    audit = _audit("account-created", now, _COMMAND_LINE, "", role=role)
+    audit = _audit("account-created", now, role=role)
     script = account_store.insert_account(new, audit=audit)
     return await connection.run(script, timeout_s=_TIMEOUT_S)
 
@@ -66,15 +66,7 @@ async def find_admins(connection: Connection) -> list[Account]:
     return await connection.run(account_store.list_admins(), timeout_s=_TIMEOUT_S)
 
 
-async def set_role(
-    connection: Connection,
-    username: str,
-    role: Role,
-    *,
-    now: datetime,
-    actor: str = _COMMAND_LINE,
-    reason: str = "",
-) -> Account:
+async def set_role(connection: Connection, username: str, role: Role, *, now: datetime) -> Account:
     """Give an account a role; its open sessions have it from then on.
 
     Raises:
@@ -83,20 +75,13 @@ async def set_role(
         DatabaseError: the database is away or fails.
     """
     parsed = parse_username(username)
-    audit = _audit("role-set", now, actor, reason, role=role)
+    audit = _audit("role-set", now, role=role)
     script = account_store.set_role(parsed.key, role, audit=audit)
     return await connection.run(script, timeout_s=_TIMEOUT_S)
 
 
 async def reset_password(
-    connection: Connection,
-    passwords: Passwords,
-    username: str,
-    password: str,
-    *,
-    now: datetime,
-    actor: str = _COMMAND_LINE,
-    reason: str = "",
+    connection: Connection, passwords: Passwords, username: str, password: str, *, now: datetime
 ) -> Account:
     """Give an account a password that must be changed at the next login, and end its sessions.
 
@@ -108,26 +93,20 @@ async def reset_password(
     passwords.check(password)
     with passwords.reserve() as slot:
         new_hash = await slot.hash(password)
-    audit = _audit("password-reset", now, actor, reason)
+    audit = _audit("password-reset", now)
     script = password_reset.reset_password(parsed.key, new_hash=new_hash, audit=audit)
     return await connection.run(script, timeout_s=_TIMEOUT_S)
 
 
 async def set_suspended(
-    connection: Connection,
-    username: str,
-    *,
-    suspended: bool,
-    now: datetime,
-    actor: str = _COMMAND_LINE,
-    reason: str = "",
+    connection: Connection, username: str, *, suspended: bool, now: datetime
 ) -> Account:
     """Suspend an account, which ends its sessions, or let it log in again.
 
     Raises: as `set_role`.
     """
     parsed = parse_username(username)
-    audit = suspension_audit(suspended=suspended, now=now, actor=actor, reason=reason)
+    audit = suspension_audit(suspended=suspended, now=now)
     script = account_store.set_suspended(username_key=parsed.key, suspended=suspended, audit=audit)
     return await connection.run(script, timeout_s=_TIMEOUT_S)
 
@@ -143,8 +122,6 @@ async def erase_account(
     account_id: str,
     *,
     now: datetime,
-    actor: str = _COMMAND_LINE,
-    reason: str = "",
     waiting: Callable[[], None] = lambda: None,
 ) -> Account:
     """Remove an account and everything that it owns, for good; give what it was.
@@ -156,7 +133,7 @@ async def erase_account(
         UnknownAccount: there is no such account.
         DatabaseError: the database is away or fails.
     """
-    audit = _audit("account-erased", now, actor, reason)
+    audit = _audit("account-erased", now)
     return await erase_in_pieces(
         connection, account_id, audit=audit, timeout_s=_ERASURE_TIMEOUT_S, waiting=waiting
     )
@@ -167,13 +144,17 @@ async def list_accounts(connection: Connection) -> list[Account]:
     return await connection.run(account_store.list_accounts(), timeout_s=_TIMEOUT_S)
 
 
-def suspension_audit(*, suspended: bool, now: datetime, actor: str, reason: str) -> AuditEntry:
+def suspension_audit(
+    *, suspended: bool, now: datetime, actor: str = _COMMAND_LINE, reason: str = ""
+) -> AuditEntry:
     """Make the audit entry of a suspension or its end."""
     action = "account-suspended" if suspended else "account-unsuspended"
     return _audit(action, now, actor, reason)
 
 
-def _audit(action: str, now: datetime, actor: str, reason: str, **detail: str) -> AuditEntry:
+def _audit(
+    action: str, now: datetime, actor: str = _COMMAND_LINE, reason: str = "", **detail: str
+) -> AuditEntry:
     return AuditEntry(
         audit_id=str(uuid7()),
         at=now,
