@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
@@ -124,12 +123,6 @@ def _notes(error: BaseException) -> list[str]:
 
 
 def _explain_os_error(error: OSError) -> str:
-    """Say what the system refused, and the way out where there is a usual one."""
+    """Say what the system refused, and of which file."""
     reason = error.strerror or str(error)
-    match error.errno:
-        case errno.EADDRINUSE:
-            return "the port is in use; choose another with --port or http.port (0: any free one)"
-        case errno.EADDRNOTAVAIL:
-            return "this machine does not have the address to listen on; see http.host"
-        case _:
-            return reason if error.filename is None else f"{error.filename}: {reason}"
+    return reason if error.filename is None else f"{error.filename}: {reason}"

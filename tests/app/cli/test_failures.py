@@ -43,8 +43,6 @@ def told(error: BaseException) -> str:
         (AlreadyServed("another server"), "another server"),
         (KeyRingError("key file k: broken"), "key file k: broken"),
         (UnknownAccount("x"), "x"),
-        (OSError(errno.EADDRINUSE, "Address already in use"), "the port is in use; choose another"),
-        (OSError(errno.EADDRNOTAVAIL, "Cannot assign"), "this machine does not have the address"),
         (PermissionError(errno.EACCES, "Permission denied", "var"), "var: Permission denied"),
         (OSError(errno.ENOSPC, "No space left"), "No space left"),
     ],
