@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 import msgspec
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 BodyT = TypeVar("BodyT")
 QueryT = TypeVar("QueryT")
 AnswerT = TypeVar("AnswerT")
+
+ACTORS: Final = ("unavailable", "actor-stopped", "reply-timeout")
+"""The problems of whatever has to be asked of an actor, beside those of any call."""
 
 _PARAMETER = re.compile(r"\{(?P<name>[a-z_]+):(?P<kind>[a-z]+)\}")
 

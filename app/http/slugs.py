@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from app.http.catalogue import PROBLEM_KINDS
-from app.http.endpoint import Auth
+from app.http.endpoint import ACTORS, Auth
 from app.http.types.admin import GrantDetails
 from app.http.types.economy import QuoteDetails, TransferDetails, TransferList
 from app.http.types.inventory import (
@@ -35,12 +35,11 @@ OF_ANY_CALL: Final = (
 )
 """What a request can be refused with whatever it asks for: a GET may have a body, or a query."""
 
-_ACTORS = ("unavailable", "actor-stopped", "reply-timeout")
 _BY_AUTH = MappingProxyType(
     {
         Auth.NONE: (),
-        Auth.PLAYER: ("invalid-token", *_ACTORS),
-        Auth.ADMIN: ("invalid-token", "forbidden", *_ACTORS),
+        Auth.PLAYER: ("invalid-token", *ACTORS),
+        Auth.ADMIN: ("invalid-token", "forbidden", *ACTORS),
     }
 )
 _WITH_BODY = ("malformed-json", "unsupported-media-type")

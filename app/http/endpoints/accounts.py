@@ -8,7 +8,7 @@ from actors.authx.errors import InvalidPassword
 from actors.authx.messages import ChangePassword, EraseAccount, Register
 from actors.inventory.errors import InventoryError
 from actors.inventory.messages import Forget
-from app.http.endpoint import Auth, Endpoint
+from app.http.endpoint import ACTORS, Auth, Endpoint
 from app.http.endpoints.caller import own_account
 from app.http.errors import FieldError, InvalidRequest
 from app.http.types.accounts import (
@@ -22,8 +22,6 @@ from bus import BusError
 
 if TYPE_CHECKING:
     from app.http.endpoint import Call
-
-_ACTOR = ("overloaded", "unavailable", "actor-stopped", "reply-timeout")
 
 
 async def register_account(call: Call[RegisterRequest, None]) -> RegisteredAccount:
@@ -85,7 +83,7 @@ ACCOUNTS = (
         response=RegisteredAccount,
         status=201,
         tries_password=True,
-        errors=("registration-closed", "username-taken", "too-many-attempts", *_ACTOR),
+        errors=("registration-closed", "username-taken", "too-many-attempts", *ACTORS),
     ),
     Endpoint(
         method="GET",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.authx.messages import EndSessions, ListSessions, Login, Refresh
-from app.http.endpoint import Auth, Endpoint
+from app.http.endpoint import ACTORS, Auth, Endpoint
 from app.http.types.sessions import (
     LoginRequest,
     RefreshRequest,
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from actors.authx.messages import SessionInfo, Tokens
     from app.http.endpoint import Call
-
-_ACTOR = ("overloaded", "unavailable", "actor-stopped", "reply-timeout")
 
 
 async def open_session(call: Call[LoginRequest, None]) -> SessionTokens:
@@ -92,7 +90,7 @@ SESSIONS = (
         response=SessionTokens,
         status=201,
         tries_password=True,
-        errors=("invalid-credentials", "too-many-attempts", *_ACTOR),
+        errors=("invalid-credentials", "too-many-attempts", *ACTORS),
     ),
     Endpoint(
         method="POST",
@@ -103,7 +101,7 @@ SESSIONS = (
         auth=Auth.NONE,
         request=RefreshRequest,
         response=SessionTokens,
-        errors=("invalid-token", *_ACTOR),
+        errors=("invalid-token", *ACTORS),
     ),
     Endpoint(
         method="GET",
