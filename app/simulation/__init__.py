@@ -3,16 +3,7 @@
 from __future__ import annotations
 
 from app.simulation.game import Played, Progress, Setup, play
-from app.simulation.policies import POLICIES, policy_named
-from app.simulation.samples import Figure, Sample
+from app.simulation.policies import POLICIES
+from app.simulation.samples import Figure
 
-__all__ = [
-    "POLICIES",
-    "Figure",
-    "Played",
-    "Progress",
-    "Sample",
-    "Setup",
-    "play",
-    "policy_named",
-]
+__all__ = ["POLICIES", "Figure", "Played", "Progress", "Setup", "play"]

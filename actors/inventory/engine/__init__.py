@@ -10,14 +10,13 @@ from actors.inventory.engine.commands import cancel_order, new_state, place_orde
 from actors.inventory.engine.freeze import thaw
 from actors.inventory.engine.grains import AMOUNT_MAX, GRAINS_PER_UNIT
 from actors.inventory.engine.grants import grant
-from actors.inventory.engine.orders import Order, OrderState, order_view
+from actors.inventory.engine.orders import Order, order_view
 from actors.inventory.engine.project import forecast, view
 from actors.inventory.engine.quotes import Quote, quote
 from actors.inventory.engine.resettle import resettle
 from actors.inventory.engine.settle import advance, next_due_ms
 from actors.inventory.engine.state import Events, State
 from actors.inventory.engine.transfers import credit, debit, give_back, held_units
-from actors.inventory.errors import InvalidAmount, NoRoom, RulesetMismatch
 from actors.inventory.ruleset.counts import COUNT_MAX
 
 __all__ = [
@@ -25,12 +24,8 @@ __all__ = [
     "COUNT_MAX",
     "GRAINS_PER_UNIT",
     "Events",
-    "InvalidAmount",
-    "NoRoom",
     "Order",
-    "OrderState",
     "Quote",
-    "RulesetMismatch",
     "State",
     "advance",
     "cancel_order",

@@ -13,26 +13,20 @@ from actors.inventory.ruleset.loader import (
 )
 from actors.inventory.ruleset.model import (
     Asset,
-    Balance,
     BalanceReading,
-    Queue,
     Rates,
     Requirement,
-    Resource,
     Transfers,
 )
 from actors.inventory.ruleset.ruleset import Ruleset
 
 __all__ = [
     "Asset",
-    "Balance",
     "BalanceReading",
     "ParameterError",
     "Problem",
-    "Queue",
     "Rates",
     "Requirement",
-    "Resource",
     "Ruleset",
     "RulesetError",
     "Transfers",

@@ -8,7 +8,6 @@ import pytest
 
 from actors.inventory.engine import (
     AMOUNT_MAX,
-    InvalidAmount,
     State,
     advance,
     cancel_order,
@@ -16,7 +15,7 @@ from actors.inventory.engine import (
     grant,
     place_order,
 )
-from actors.inventory.errors import InsufficientResources, UnknownAsset
+from actors.inventory.errors import InsufficientResources, InvalidAmount, UnknownAsset
 from tests.actors.inventory.engine.worlds import (
     HOUR,
     NOW,

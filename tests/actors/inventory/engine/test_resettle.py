@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.inventory.engine import (
-    RulesetMismatch,
     State,
     advance,
     cancel_order,
@@ -16,6 +15,7 @@ from actors.inventory.engine import (
     place_order,
     resettle,
 )
+from actors.inventory.errors import RulesetMismatch
 from tests.actors.inventory.engine.worlds import (
     COLONY,
     HOUR,

@@ -12,8 +12,6 @@ from actors.inventory.engine import (
     AMOUNT_MAX,
     GRAINS_PER_UNIT,
     Events,
-    InvalidAmount,
-    NoRoom,
     State,
     advance,
     credit,
@@ -25,7 +23,7 @@ from actors.inventory.engine import (
     held_units,
     place_order,
 )
-from actors.inventory.errors import InsufficientResources, UnknownAsset
+from actors.inventory.errors import InsufficientResources, InvalidAmount, NoRoom, UnknownAsset
 from actors.inventory.ruleset.model import Overflow
 from tests.actors.inventory.engine.worlds import (
     COLONY,
