@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from app.http.asgi.connection import Connection
     from app.http.asgi.edge import AsgiApp
     from app.http.asgi.lane import HypercornLane
-    from app.http.bodies import BodyRoom
     from app.http.direct.lane import HandOver
     from app.http.settings import HttpSettings
     from app.http.streams import Streams
@@ -129,7 +128,10 @@ class _Server:
         if edge is not None and settings.fast_lane:
             answering = edge
         else:
-            self._hypercorn = _hypercorn_lane(
+            # The fast lane does without, and starts sooner and in less memory.
+            from app.http.asgi import lane  # noqa: PLC0415
+
+            self._hypercorn = lane.HypercornLane(
                 served,
                 settings,
                 room=self._gate.bodies,
@@ -295,21 +297,6 @@ class _Server:
             pass
         finally:
             self._refusals -= 1
-
-
-def _hypercorn_lane(
-    served: Edge | AsgiApp,
-    settings: HttpSettings,
-    *,
-    room: BodyRoom,
-    refusals: Refusals,
-    streams: Streams | None,
-    log: FilteringBoundLogger,
-) -> HypercornLane:
-    # The fast lane does without, and starts sooner and in less memory.
-    from app.http.asgi.lane import HypercornLane  # noqa: PLC0415
-
-    return HypercornLane(served, settings, room=room, refusals=refusals, streams=streams, log=log)
 
 
 def _period_s(settings: HttpSettings) -> float:
