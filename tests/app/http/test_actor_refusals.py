@@ -16,252 +16,125 @@ from tests.app.http.rows import CREDENTIALS, KEY
 pytestmark = pytest.mark.usefixtures("lane")
 
 
-class Refusal(NamedTuple):
-    """One call that an actor refuses."""
+class Call(NamedTuple):
+    """One call, and what an actor is asked for it."""
 
     method: str
     path: str
     body: Any
     asked: type
-    error: Exception
-    status: int
-    slug: str
-    members: dict[str, Any]
+
+    def __str__(self) -> str:
+        """Tell it as a test's id does."""
+        return f"{self.method} {self.path}"
+
+
+REGISTER = Call("POST", "/v1/accounts", CREDENTIALS, Register)
+LOGIN = Call("POST", "/v1/sessions", CREDENTIALS, Login)
+REFRESH = Call("POST", "/v1/sessions/refresh", {"refresh_token": "x"}, Refresh)
+GET_ACCOUNT = Call("GET", "/v1/accounts/me", None, GetAccount)
+ERASE_ACCOUNT = Call("DELETE", "/v1/accounts/me", {"password": "x"}, EraseAccount)
+CHANGE_PASSWORD = Call(
+    "PUT",
+    "/v1/accounts/me/password",
+    {"current_password": "x", "new_password": "y"},
+    ChangePassword,
+)
+PLACE_ORDER = Call("POST", "/v1/inventory/orders", {"asset": "x"}, PlaceOrder)
+PLACE_ORDER_UNITS = Call("POST", "/v1/inventory/orders", {"asset": "x", "count": 1}, PlaceOrder)
+GET_ORDER = Call("GET", f"/v1/inventory/orders/{ORDER_ID}", None, GetOrder)
+CANCEL_ORDER = Call("DELETE", f"/v1/inventory/orders/{ORDER_ID}", None, CancelOrder)
+GET_INVENTORY = Call("GET", "/v1/inventory", None, GetInventory)
 
 
 @pytest.mark.parametrize(
-    "case",
+    ("call", "error", "status", "slug", "members"),
     [
-        Refusal(
-            "POST",
-            "/v1/accounts",
-            CREDENTIALS,
-            Register,
-            authx.UsernameTaken(),
-            409,
-            "username-taken",
-            {},
-        ),
-        Refusal(
-            "POST",
-            "/v1/accounts",
-            CREDENTIALS,
-            Register,
+        (REGISTER, authx.UsernameTaken(), 409, "username-taken", {}),
+        (
+            REGISTER,
             authx.InvalidUsername("too short"),
             422,
             "invalid-request",
             {"errors": [{"field": "username", "message": "too short"}]},
         ),
-        Refusal(
-            "POST",
-            "/v1/accounts",
-            CREDENTIALS,
-            Register,
+        (
+            REGISTER,
             authx.InvalidPassword("too long"),
             422,
             "invalid-request",
             {"errors": [{"field": "password", "message": "too long"}]},
         ),
-        Refusal(
-            "POST",
-            "/v1/sessions",
-            CREDENTIALS,
-            Login,
-            authx.InvalidCredentials(),
-            401,
-            "invalid-credentials",
-            {},
-        ),
-        Refusal(
-            "POST",
-            "/v1/sessions",
-            CREDENTIALS,
-            Login,
-            authx.TooManyAttempts(30),
-            429,
-            "too-many-attempts",
-            {},
-        ),
-        Refusal(
-            "POST",
-            "/v1/sessions/refresh",
-            {"refresh_token": "x"},
-            Refresh,
-            authx.InvalidToken(),
-            401,
-            "invalid-token",
-            {},
-        ),
-        Refusal(
-            "GET",
-            "/v1/accounts/me",
-            None,
-            GetAccount,
-            authx.UnknownAccount(),
-            401,
-            "invalid-token",
-            {},
-        ),
-        Refusal(
-            "DELETE",
-            "/v1/accounts/me",
-            {"password": "x"},
-            EraseAccount,
-            authx.InvalidCredentials(),
-            401,
-            "invalid-credentials",
-            {},
-        ),
-        Refusal(
-            "PUT",
-            "/v1/accounts/me/password",
-            {"current_password": "x", "new_password": "y"},
-            ChangePassword,
-            authx.InvalidCredentials(),
-            401,
-            "invalid-credentials",
-            {},
-        ),
-        Refusal(
-            "PUT",
-            "/v1/accounts/me/password",
-            {"current_password": "x", "new_password": "y"},
-            ChangePassword,
+        (LOGIN, authx.InvalidCredentials(), 401, "invalid-credentials", {}),
+        (LOGIN, authx.TooManyAttempts(30), 429, "too-many-attempts", {}),
+        (REFRESH, authx.InvalidToken(), 401, "invalid-token", {}),
+        (GET_ACCOUNT, authx.UnknownAccount(), 401, "invalid-token", {}),
+        (ERASE_ACCOUNT, authx.InvalidCredentials(), 401, "invalid-credentials", {}),
+        (CHANGE_PASSWORD, authx.InvalidCredentials(), 401, "invalid-credentials", {}),
+        (
+            CHANGE_PASSWORD,
             authx.InvalidPassword("too short"),
             422,
             "invalid-request",
             {"errors": [{"field": "new_password", "message": "too short"}]},
         ),
-        Refusal(
-            "POST",
-            "/v1/inventory/orders",
-            {"asset": "x"},
-            PlaceOrder,
-            inventory.UnknownAsset("x"),
-            404,
-            "unknown-asset",
-            {},
-        ),
-        Refusal(
-            "POST",
-            "/v1/inventory/orders",
-            {"asset": "x"},
-            PlaceOrder,
+        (PLACE_ORDER, inventory.UnknownAsset("x"), 404, "unknown-asset", {}),
+        (
+            PLACE_ORDER,
             inventory.InsufficientResources({"metal": 7}),
             409,
             "insufficient-resources",
             {"missing": {"metal": 7}},
         ),
-        Refusal(
-            "POST",
-            "/v1/inventory/orders",
-            {"asset": "x"},
-            PlaceOrder,
+        (
+            PLACE_ORDER,
             inventory.PrerequisitesMissing({"lab": 2}),
             409,
             "prerequisites-missing",
             {"missing": {"lab": 2}},
         ),
-        Refusal(
-            "POST",
-            "/v1/inventory/orders",
-            {"asset": "x"},
-            PlaceOrder,
-            inventory.QueueFull("q"),
-            409,
-            "queue-full",
-            {"queue": "q"},
-        ),
-        Refusal(
-            "POST",
-            "/v1/inventory/orders",
-            {"asset": "x"},
-            PlaceOrder,
-            inventory.MaxLevel("x", 3),
-            409,
-            "max-level",
-            {"asset": "x", "level": 3},
-        ),
-        Refusal(
-            "POST",
-            "/v1/inventory/orders",
-            {"asset": "x", "count": 1},
-            PlaceOrder,
+        (PLACE_ORDER, inventory.QueueFull("q"), 409, "queue-full", {"queue": "q"}),
+        (PLACE_ORDER, inventory.MaxLevel("x", 3), 409, "max-level", {"asset": "x", "level": 3}),
+        (
+            PLACE_ORDER_UNITS,
             inventory.InvalidCount("a building has no count"),
             422,
             "invalid-request",
             {"errors": [{"field": "count", "message": "a building has no count"}]},
         ),
-        Refusal(
-            "POST",
-            "/v1/inventory/orders",
-            {"asset": "x"},
-            PlaceOrder,
-            inventory.IdempotencyKeyReused(),
-            422,
-            "idempotency-key-reused",
-            {},
-        ),
-        Refusal(
-            "GET",
-            f"/v1/inventory/orders/{ORDER_ID}",
-            None,
-            GetOrder,
-            inventory.UnknownOrder(ORDER_ID),
-            404,
-            "unknown-order",
-            {},
-        ),
-        Refusal(
-            "DELETE",
-            f"/v1/inventory/orders/{ORDER_ID}",
-            None,
-            CancelOrder,
-            inventory.UnknownOrder(ORDER_ID),
-            404,
-            "unknown-order",
-            {},
-        ),
-        Refusal(
-            "DELETE",
-            f"/v1/inventory/orders/{ORDER_ID}",
-            None,
-            CancelOrder,
+        (PLACE_ORDER, inventory.IdempotencyKeyReused(), 422, "idempotency-key-reused", {}),
+        (GET_ORDER, inventory.UnknownOrder(ORDER_ID), 404, "unknown-order", {}),
+        (CANCEL_ORDER, inventory.UnknownOrder(ORDER_ID), 404, "unknown-order", {}),
+        (
+            CANCEL_ORDER,
             inventory.OrderNotPending(ORDER_ID, "completed"),
             409,
             "order-not-pending",
             {"state": "completed"},
         ),
-        Refusal(
-            "GET",
-            "/v1/inventory",
-            None,
-            GetInventory,
-            inventory.AccountGone(),
-            401,
-            "invalid-token",
-            {},
-        ),
+        (GET_INVENTORY, inventory.AccountGone(), 401, "invalid-token", {}),
     ],
-    ids=lambda case: f"{case.method} {case.path} {case.slug}",
+    ids=lambda value: str(value) if isinstance(value, Call | str) else "",
 )
-async def test_refusal_is_the_problem_of_the_contract(case: Refusal) -> None:
+async def test_refusal_is_the_problem_of_the_contract(
+    call: Call, error: Exception, status: int, slug: str, members: dict[str, Any]
+) -> None:
     """Each refusal of an actor reaches the client as its problem, with its members and headers."""
     world = FakeWorld()
-    world.answers[case.asked] = case.error
+    world.answers[call.asked] = error
     async with serving(world) as server:
         response = await server.client.request(
-            case.method, case.path, json=case.body, headers={**BEARER, **KEY}
+            call.method, call.path, json=call.body, headers={**BEARER, **KEY}
         )
         problem = response.json()
-        assert response.status_code == problem["status"] == case.status
+        assert response.status_code == problem["status"] == status
         assert response.headers["content-type"] == "application/problem+json"
-        assert problem["type"] == f"/problems/{case.slug}"
-        assert {name: problem[name] for name in case.members} == case.members
-        if case.status == 401:
-            challenge = REFUSED if case.slug == "invalid-token" else CHALLENGE
+        assert problem["type"] == f"/problems/{slug}"
+        assert {name: problem[name] for name in members} == members
+        if status == 401:
+            challenge = REFUSED if slug == "invalid-token" else CHALLENGE
             assert response.headers["www-authenticate"] == challenge
-        if case.status == 429:
+        if status == 429:
             assert response.headers["retry-after"] == "30"
         assert not world.logged
 
