@@ -11,7 +11,7 @@ from actors.database.errors import ConnectionLost, DatabaseTimeout, DatabaseUnav
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from actors.database.driver import Connection, Database
+    from actors.database.driver import Database
 
 
 class FakeConnection:
@@ -99,8 +99,3 @@ class FakeDatabase:
     def as_database(self) -> Database:
         """Give it the type that the product expects."""
         return cast("Database", self)
-
-
-def as_connection(fake: FakeConnection) -> Connection:
-    """Give a connection the type that the product expects."""
-    return cast("Connection", fake)

@@ -102,6 +102,7 @@ async def test_freezing_twice_is_freezing_once(autojump_clock: MockClock) -> Non
         assert world.engine.row("inventories", BEN)["version"] == 1
 
 
+BEGAN_MS = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)
 RICHER = TOWN.replace("base_per_hour = 3600", "base_per_hour = 7200")
 EVEN_RICHER = TOWN.replace("base_per_hour = 3600", "base_per_hour = 36000")
 
@@ -127,7 +128,7 @@ async def test_changed_rules_settle_under_the_old_and_go_on_under_the_new(
         assert ann.resources == ben.resources
         assert await world.replayed(ANN) == world.stored(ANN)
         assert await world.replayed(BEN) == world.stored(BEN)
-        wood_ms = 100_000 + (changed_ms - _began_ms(engine)) + 2 * (second_ms - changed_ms)
+        wood_ms = 100_000 + (changed_ms - BEGAN_MS) + 2 * (second_ms - changed_ms)
         wood_ms += 10 * (ann.at_ms - second_ms)
         assert ann.resources["wood"].amount == min(1000, wood_ms // 1000)
 
@@ -163,8 +164,3 @@ async def test_renamed_assets_find_their_new_names(autojump_clock: MockClock) ->
         with pytest.raises(RulesetMismatch):
             await world.look(ANN)
         assert engine.row("inventories", ANN) == before
-
-
-def _began_ms(engine: Tampered) -> int:
-    del engine
-    return int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)

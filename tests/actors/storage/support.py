@@ -60,6 +60,25 @@ def new_entry(account_id: str, seq: int, **other: object) -> Create:
     return Create("ledger", {**values, **other})
 
 
+def new_order(account_id: str, **other: object) -> Create:
+    """Make a row of `orders`, the first of an account."""
+    values = {
+        "order_id": new_id(),
+        "account_id": account_id,
+        "seq": 1,
+        "asset": "a",
+        "kind": "k",
+        "queue": "q",
+        "delivered": 0,
+        "cost": "{}",
+        "refund": "[1, 1]",
+        "duration_ms": 1,
+        "state": "queued",
+        "placed_ms": 0,
+    }
+    return Create("orders", {**values, **other})
+
+
 def new_inventory(account_id: str, **other: object) -> Create:
     """Make a row of `inventories`, whose account must exist."""
     values = {"account_id": account_id, "ruleset": "r", "at_ms": 0, "ledger_seq": 0, "state": "{}"}

@@ -28,6 +28,7 @@ from tests.actors.storage.support import (
     Running,
     new_entry,
     new_id,
+    new_order,
     new_world,
     outcome_of,
     running_storage,
@@ -181,23 +182,9 @@ async def test_update_of_a_nullable_column_sets_and_clears_it(running: Running) 
 
 async def test_update_of_a_column_that_is_read_by_is_seen(running: Running) -> None:
     """A row that changes hands is found under its new owner and not under the old one."""
-    old, new, transfer = new_id(), new_id(), new_id()
-    values: dict[str, object] = {
-        "order_id": transfer,
-        "account_id": old,
-        "seq": 1,
-        "asset": "a",
-        "kind": "k",
-        "queue": "q",
-        "delivered": 0,
-        "cost": "{}",
-        "refund": "[1, 1]",
-        "duration_ms": 1,
-        "state": "queued",
-        "placed_ms": 0,
-    }
-    await running.client.commit(Create("orders", values))
-    await running.client.commit(Update("orders", {"order_id": transfer}, {"account_id": new}))
+    old, new, order = new_id(), new_id(), new_id()
+    await running.client.commit(new_order(old, order_id=order))
+    await running.client.commit(Update("orders", {"order_id": order}, {"account_id": new}))
     of_old, of_new = await running.client.read(
         Read("orders", where={"account_id": old}), Read("orders", where={"account_id": new})
     )
@@ -422,26 +409,7 @@ async def test_read_orders_nulls_last_and_text_by_code_point(running: Running) -
 async def test_read_bounds_pass_over_nulls(running: Running) -> None:
     """A null is neither above nor at most anything."""
     account = new_id()
-    await running.client.commit(
-        Create(
-            "orders",
-            {
-                "order_id": new_id(),
-                "account_id": account,
-                "seq": 1,
-                "asset": "a",
-                "kind": "k",
-                "queue": "q",
-                "delivered": 0,
-                "cost": "{}",
-                "refund": "[1, 1]",
-                "duration_ms": 1,
-                "state": "queued",
-                "placed_ms": 0,
-                "finishes_ms": None,
-            },
-        )
-    )
+    await running.client.commit(new_order(account, finishes_ms=None))
     where = {"account_id": account}
     assert await running.client.read(
         Read("orders", where=where, above=("finishes_ms", 0)),

@@ -62,7 +62,6 @@ class Line:
 
     def __init__(self, dsn: str) -> None:
         self._path = f"{parse_qs(urlsplit(dsn).query)['host'][0]}/.s.PGSQL.5432"
-        self._silences: list[trio.CancelScope] = []
         self._through = trio.CancelScope()
 
     def fall_silent(self) -> None:
