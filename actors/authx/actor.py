@@ -78,6 +78,7 @@ class Authx:
         self._attempts = AttemptLimit(settings)
         self._logins = LoginCounters()
         self._dispatcher_now: Dispatcher | None = None
+        self._unsure: set[str] = set()
 
     def peek(self, token: str) -> Identity | None:
         """Tell at once whose access token it is, if that is known by heart; None: ask over the bus.
@@ -111,7 +112,9 @@ class Authx:
         )
         with self._subscription.answering():
             async with Connections(self._database, self._settings) as connections:
-                suspensions = Suspensions(connections, self._bus, log=self._log)
+                suspensions = Suspensions(
+                    connections, self._bus, unsure=self._unsure, log=self._log
+                )
                 listener = AccountListener(
                     self._database,
                     memory,

@@ -20,6 +20,8 @@ from actors.storage.snapshot import NIL_ID
 from bus import BusError, Topic
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from structlog.typing import FilteringBoundLogger
 
     from actors.authx.connections import Connections
@@ -27,15 +29,21 @@ if TYPE_CHECKING:
     from bus import Bus
 
 # Both halves are found through small partial indexes: only accounts that are, or were, suspended.
+# What was said and not answered may be heeded yet, so that it is not told by what differs now.
 _DIFFERENCES: Final = """
 (select account_id, true as suspended
  from accounts join inventories using (account_id)
  where suspended_at is not null and frozen_ms is null and account_id > $1
  order by account_id limit $2)
-union all
+union
 (select account_id, false
  from inventories join accounts using (account_id)
  where frozen_ms is not null and suspended_at is null and account_id > $1
+ order by account_id limit $2)
+union
+(select account_id, suspended_at is not null
+ from accounts
+ where account_id = any($3::uuid[]) and account_id > $1
  order by account_id limit $2)
 order by account_id limit $2
 """
@@ -48,12 +56,25 @@ _RETRY_MAX_S: Final = 16.0
 
 
 class Suspensions:
-    """Brings inventories in line with the suspensions of their accounts."""
+    """Brings inventories in line with the suspensions of their accounts.
 
-    def __init__(self, connections: Connections, bus: Bus, *, log: FilteringBoundLogger) -> None:
+    ``unsure`` are the accounts whose inventories were told something and have not answered for
+    certain. What they were told may wait with them, or be on its way to the database, and take
+    effect when it is not so any more. Who keeps it from one run to the next loses none of them.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        bus: Bus,
+        *,
+        unsure: set[str] | None = None,
+        log: FilteringBoundLogger,
+    ) -> None:
         self._connections = connections
         self._bus = bus
         self._log = log
+        self._unsure = set[str]() if unsure is None else unsure
         self._changed = trio.Event()
 
     def look_again(self) -> None:
@@ -77,18 +98,23 @@ class Suspensions:
 
         One that fails keeps nobody else from standing still, or from going on.
         """
-        all_told, last = True, NIL_ID
+        unsure, last = sorted(self._unsure), NIL_ID
+        erased = set(unsure)
         while True:
             try:
-                differences = await self._connections.run(_differences_after(last))
+                differences = await self._connections.run(_differences_after(last, unsure))
             except DatabaseError as error:
                 self._log.debug("suspension_delayed", error=str(error))
                 return False
             for account_id, suspended in differences:
-                all_told = await self._tell(account_id, suspended=suspended) and all_told
+                erased.discard(account_id)
+                self._unsure.add(account_id)
+                if await self._tell(account_id, suspended=suspended):
+                    self._unsure.discard(account_id)
                 last = account_id
             if len(differences) < _PAGE:
-                return all_told
+                self._unsure -= erased
+                return not self._unsure
 
     async def _tell(self, account_id: str, *, suspended: bool) -> bool:
         """Tell one inventory; False where that has to be tried again."""
@@ -104,9 +130,9 @@ class Suspensions:
         return True
 
 
-def _differences_after(account_id: str) -> Script[list[tuple[str, bool]]]:
+def _differences_after(account_id: str, unsure: Sequence[str]) -> Script[list[tuple[str, bool]]]:
     async def script(session: Session) -> list[tuple[str, bool]]:
-        rows = await session.fetch(_DIFFERENCES, account_id, _PAGE)
+        rows = await session.fetch(_DIFFERENCES, account_id, _PAGE, unsure)
         return [(row["account_id"], row["suspended"]) for row in rows]
 
     return script

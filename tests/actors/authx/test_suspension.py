@@ -42,6 +42,7 @@ async def connection(database_dsn: str) -> AsyncIterator[Connection]:
     """Give a connection to a database with six accounts, in the order of their ids."""
     async with open_database(database_dsn, log=quiet_log()) as database:
         connection = await database.connect(name="test")
+        await connection.run(lambda session: session.execute("delete from accounts"))
         for name in ("ann", "ben", "cid", "dee", "eve", "fay"):
             new = NewAccount(str(uuid7()), parse_username(name), "x", "player", WallClock().now)
             await connection.run(account_store.insert_account(new))
@@ -122,3 +123,69 @@ async def test_failing_inventories_keep_no_other_from_standing_still(
         await connection.run(lambda s: s.execute("update accounts set suspended_at = null"))
         made.look_again()
         assert await frozen(connection, 1) == ids[:1]
+
+
+async def set_suspended(connection: Connection, account_id: str, *, suspended: bool) -> None:
+    """Suspend an account, or let it in, as Authx or the command line would."""
+    sql = "update accounts set suspended_at = case when $2 then now() end where account_id = $1"
+    await connection.run(lambda session: session.execute(sql, account_id, suspended))
+
+
+async def first_account(connection: Connection) -> str:
+    """Give the account that comes first."""
+    sql = "select account_id from accounts order by 1 limit 1"
+    found: str = await connection.run(lambda session: session.fetchval(sql))
+    return found
+
+
+async def test_inventory_that_heeds_late_what_it_was_told_is_told_what_is_so_then(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was suspended and let in again while commits hung does not stand still for good."""
+    monkeypatch.setattr(suspension, "_REPLY_S", 0.05)
+    monkeypatch.setattr(suspension, "_RETRY_S", 0.01)
+    ann = await first_account(connection)
+    with open_broadcast_channel() as bus:
+        inventory = bus.subscribe(Interest(Topic.TASK, unclaimed=True), buffer=100)
+        made = Suspensions(cast("Connections", connection), bus, log=quiet_log())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(made.run)
+            await set_suspended(connection, ann, suspended=True)
+            made.look_again()
+            with trio.fail_after(5):
+                waiting = [await inventory.receive()]
+                await set_suspended(connection, ann, suspended=False)
+                made.look_again()
+                while not isinstance(waiting[-1].body, Thaw):
+                    waiting.append(await inventory.receive())
+            for message in waiting:
+                await carry_out(connection, message.body)
+                if message.reply is not None:
+                    message.reply.send_nowait(None)
+            assert await frozen(connection, 0) == []
+            nursery.cancel_scope.cancel()
+
+
+async def test_restart_knows_whom_the_run_before_has_told(connection: Connection) -> None:
+    """What was told and not answered is told again, whoever has told it; an erased account is not.
+
+    When all have answered nobody is told anything more.
+    """
+    ann, erased = await first_account(connection), str(uuid7())
+    unsure = {ann, erased}
+    with open_broadcast_channel() as bus:
+        inventory = bus.subscribe(Interest(Topic.TASK, unclaimed=True), buffer=100)
+        connections = cast("Connections", connection)
+        made = Suspensions(connections, bus, unsure=unsure, log=quiet_log())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(made.run)
+            made.look_again()
+            with trio.fail_after(5):
+                message = await inventory.receive()
+                assert message.body == Thaw(ann)
+                assert message.reply is not None
+                message.reply.send_nowait(None)
+                while unsure:  # noqa: ASYNC110 - the end of the look is nobody's event
+                    await trio.sleep(0.01)
+            assert inventory.is_empty()
+            nursery.cancel_scope.cancel()
