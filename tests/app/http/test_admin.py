@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from actors.authx.errors import UnknownAccount
-from actors.authx.messages import Authorize, SearchAccounts, SetSuspended
+from actors.authx.messages import Authorize, GetAccount, SearchAccounts, SetSuspended
 from actors.inventory import errors as inventory
 from actors.inventory.messages import GetInventory, Grant
 from actors.inventory.views import ChangeView, Granted, GrantRecord
@@ -129,6 +129,15 @@ async def test_any_inventory_is_shown() -> None:
     response = await request(world, Call("GET", f"{BASE}/inventory"), ADMIN)
     assert response.json()["version"] == 7
     assert world.asked_for(GetInventory) == [GetInventory(TARGET)]
+
+
+async def test_inventory_of_an_erased_account_is_not_shown() -> None:
+    """Its Inventory is not told where the command line erased it, or it took effect late."""
+    world = administered()
+    world.answers[GetAccount] = UnknownAccount()
+    response = await request(world, Call("GET", f"{BASE}/inventory"), ADMIN)
+    assert response.status_code == 404
+    assert response.json()["type"] == "/problems/unknown-account"
 
 
 async def test_grant_is_made_in_the_operators_name() -> None:
