@@ -18,10 +18,11 @@ from actors.authx.errors import (
     RegistrationClosed,
     UsernameTaken,
 )
+from actors.authx.lru import Lru
 from actors.authx.messages import Tokens
 from actors.authx.refresh import RefreshToken, issue_refresh_token, read_refresh_token
 from actors.authx.usernames import parse_new_username, parse_username
-from actors.database.errors import DatabaseError
+from actors.database.errors import ConnectionLost, DatabaseError
 
 T = TypeVar("T")
 
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     _Act: TypeAlias = Callable[[account_store.Credentials], Awaitable[T]]
 
 PLAYER = "player"
+_UNDELIVERED_MAX = 10_000
+"""How many refresh tokens are kept for those who were not told of their last refresh."""
 _NOBODY = ""
 
 
@@ -87,6 +90,7 @@ class AccountService:
         self._wall_clock = wall_clock
         self._log = log
         self._attempts = attempts
+        self._undelivered: Lru[bytes, tuple[str, RefreshToken]] = Lru(_UNDELIVERED_MAX)
 
     def check_open(self) -> None:
         """Refuse a registration where nobody may register; raises `RegistrationClosed`."""
@@ -151,9 +155,14 @@ class AccountService:
         return read_refresh_token(self._keyring, text)
 
     async def refresh(self, presented: RefreshToken) -> Tokens:
-        """Exchange a session's last refresh token for new tokens; any older one ends it."""
+        """Exchange a session's last refresh token for new tokens; any older one ends it.
+
+        Where that may have taken effect, or may yet, but was not confirmed, nobody has the next
+        token: the same is given to whoever comes again, who is the same client and no thief.
+        """
         session_id = presented.session_id
-        text, following = issue_refresh_token(self._keyring, session_id)
+        undelivered = self._undelivered.get(presented.digest)
+        text, following = undelivered or issue_refresh_token(self._keyring, session_id)
         now = self._wall_clock()
         rotation = session_store.Rotation(
             session_id=session_id,
@@ -164,9 +173,13 @@ class AccountService:
         )
         try:
             outcome = await self._connections.run(session_store.rotate_session(rotation))
+        except ConnectionLost:
+            self._undelivered.put(presented.digest, (text, following))
+            raise
         finally:
             # Whatever became of it, what is remembered of this session is no longer so.
             self._memory.drop_session(session_id)
+        self._undelivered.pop(presented.digest)
         if isinstance(outcome, session_store.NotRotated):
             if outcome.was_live:
                 self._log.warning("refresh_token_reused", session_id=session_id)

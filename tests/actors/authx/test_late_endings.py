@@ -1,4 +1,4 @@
-"""What ends sessions, is given up, and takes effect later: then none of their tokens counts.
+"""What ends or refreshes sessions, is given up, and takes effect later: then it counts.
 
 A commit that hangs (a standby that is away, a disk that stalls) keeps nobody from reading.
 """
@@ -30,7 +30,7 @@ _GATE = 4711
 _HANG_AT_COMMIT = f"""
 create function pass_gate() returns trigger language plpgsql as $$
 begin perform pg_advisory_xact_lock({_GATE}); return null; end $$;
-create constraint trigger gate after delete on sessions deferrable initially deferred
+create constraint trigger gate after delete or update on sessions deferrable initially deferred
     for each row execute function pass_gate()
 """
 _CLEAR_AWAY = "drop trigger gate on sessions; drop function pass_gate"
@@ -38,7 +38,7 @@ _CLEAR_AWAY = "drop trigger gate on sessions; drop function pass_gate"
 
 @asynccontextmanager
 async def commits_hang(running: Running, dsn: str) -> AsyncGenerator[None]:
-    """Have each commit that ends a session hang until the block is left."""
+    """Have each commit that ends or refreshes a session hang until the block is left."""
     await run_script(dsn, lambda session: session.execute(_HANG_AT_COMMIT))
     holder = await running.database.connect(name="test")
 
@@ -92,3 +92,34 @@ async def test_session_read_again_before_its_end_took_effect_is_not_believed_aft
             await running.wait_until(is_refused)
         finally:
             await run_script(database_dsn, lambda session: session.execute(_CLEAR_AWAY))
+
+
+async def test_refresh_that_takes_effect_late_ends_no_session(database_dsn: str) -> None:
+    """Who was told that the database is away sends his token again: that is no theft.
+
+    He gets what he would have got; when he has it the token before is a used one as ever.
+    """
+    async with running_authx(database_dsn, IMPATIENT) as running:
+        _, tokens = await running.newcomer()
+
+        async def took_effect() -> bool:
+            sql = "select refreshed_at > created_at from sessions where session_id = $1"
+            return bool(await running.fetchval(sql, tokens.session_id))
+
+        running.clock.advance(1)
+        try:
+            async with commits_hang(running, database_dsn):
+                with pytest.raises(DatabaseTimeout):
+                    await running.ask(Refresh(tokens.refresh_token))
+            await running.wait_until(took_effect)
+        finally:
+            await run_script(database_dsn, lambda session: session.execute(_CLEAR_AWAY))
+        again: Tokens = await running.ask(Refresh(tokens.refresh_token))
+        assert again.session_id == tokens.session_id
+        assert again.refresh_token != tokens.refresh_token
+        assert (await running.authorize(again)).session_id == tokens.session_id
+        assert not running.events("refresh_token_reused")
+        with pytest.raises(InvalidToken):
+            await running.ask(Refresh(tokens.refresh_token))
+        with pytest.raises(InvalidToken):
+            await running.ask(Refresh(again.refresh_token))
