@@ -113,10 +113,12 @@ class Inventories:
         Raises:
             ChangedElsewhere: as `begin_anew` asks.
         """
-        self._changed_elsewhere = trio.Event()
         residents = self._residents = Residents(self._settings.live_max)
         with self._subscription.answering():
             try:
+                # What an earlier run had in hand may take effect yet; nothing is read before.
+                await self._storage.wait_settled()
+                self._changed_elsewhere = trio.Event()
                 world = await self._world_time()
                 if await self._rulebook.open(self._storage, world.now_ms):
                     self._log.info(

@@ -9,7 +9,7 @@ import trio
 
 from actors.inventory import InventoriesSettings
 from actors.inventory.messages import GetEvents
-from bus import ReplyTimeout
+from bus import ActorStopped, ReplyTimeout
 from tests.actors.inventory.world import a_world, account
 
 if TYPE_CHECKING:
@@ -93,3 +93,28 @@ async def test_order_that_takes_effect_late_is_completed_while_its_owner_looks_o
         assert (await world.look(ANN)).buildings == {"hut": 1}
         page = await world.ask(GetEvents(ANN, 0, 100))
         assert [entry.cause for entry in page.entries][-1] == "order-completed"
+
+
+async def test_inventories_that_begin_anew_read_nothing_before_what_they_had_in_hand_is_settled(
+    autojump_clock: MockClock,
+) -> None:
+    """Storage goes on with a unit whose asker is gone: it is read when that can be seen."""
+    async with a_world() as world:
+        await world.look(ANN)
+        await world.look(BEN)
+        world.engine.close_gate()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_is_dropped, world)
+            await trio.sleep(0.5)
+            world.inventories.begin_anew()
+            await trio.sleep(0.5)
+            nursery.start_soon(world.look, ANN)
+            await trio.sleep(0.5)
+            world.engine.open_gate()
+        await trio.sleep(RESCAN_S + 1)
+        assert [(await world.owned(who))["gold"] for who in (ANN, BEN)] == [30, 70]
+
+
+async def _is_dropped(world: World) -> None:
+    with pytest.raises(ActorStopped):
+        await world.send(ANN, BEN, gold=20)
