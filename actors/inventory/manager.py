@@ -25,7 +25,7 @@ from actors.inventory.world import WorldTime
 from actors.shutdown import Phase, Shutdown
 from actors.ticker import TICKER_KEY, GetWorld, Tick, World
 from actors.tracing import NO_TRACER
-from bus import Topic
+from bus import BusError, Topic
 
 if TYPE_CHECKING:
     import random
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from bus import Bus, Message, Subscription
 
 _INVENTORY_MESSAGES = get_args(InventoryMessage)
+_RETRY_S = 0.25
 _SWEEP_S = 1.0
 _SLICE = 32
 """How many inventories are ended in one go: about a millisecond of work."""
@@ -107,8 +108,9 @@ class Inventories:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `Phase.WORLD`, then let every mailbox be finished, and end them all.
 
-        To end them takes the longer the more are live; see `wait_finished`. Cancelling it ends
-        every live inventory; what was in hand gets `ActorStopped`.
+        To end them takes the longer the more are live; see `wait_finished`. Begun again it waits
+        for a database that is away, and hears of no phase before. Cancelling it ends every live
+        inventory; what was in hand gets `ActorStopped`.
 
         Raises:
             ChangedElsewhere: as `begin_anew` asks.
@@ -116,16 +118,7 @@ class Inventories:
         residents = self._residents = Residents(self._settings.live_max)
         with self._subscription.answering():
             try:
-                # What an earlier run had in hand may take effect yet; nothing is read before.
-                await self._storage.wait_settled()
-                self._changed_elsewhere = trio.Event()
-                world = await self._world_time()
-                if await self._rulebook.open(self._storage, world.now_ms):
-                    self._log.info(
-                        "ruleset_changed",
-                        ruleset=self._rulebook.current.name,
-                        version=self._rulebook.current.version,
-                    )
+                world = await self._begin()
                 async with trio.open_nursery() as nursery:
                     loader = Loader(
                         self._bus,
@@ -235,6 +228,32 @@ class Inventories:
                 for resident in idle:
                     residents.remove(resident)
                 await trio.lowlevel.checkpoint()
+
+    async def _begin(self) -> WorldTime:
+        """Learn the time and the rules, as `_learn`; a restart waits until it can.
+
+        A database that is away at a restart must not use the restarts up.
+        """
+        while True:
+            try:
+                return await self._learn()
+            except BusError:
+                if self._activated is None:
+                    raise
+                await trio.sleep(_RETRY_S)
+
+    async def _learn(self) -> WorldTime:
+        # What an earlier run had in hand may take effect yet; nothing is read before.
+        await self._storage.wait_settled()
+        self._changed_elsewhere = trio.Event()
+        world = await self._world_time()
+        if await self._rulebook.open(self._storage, world.now_ms):
+            self._log.info(
+                "ruleset_changed",
+                ruleset=self._rulebook.current.name,
+                version=self._rulebook.current.version,
+            )
+        return world
 
     async def _world_time(self) -> WorldTime:
         world: World = await self._bus.ask(

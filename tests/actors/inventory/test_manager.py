@@ -13,7 +13,7 @@ from actors.inventory.messages import GetInventory
 from actors.shutdown import Phase, Shutdown
 from actors.ticker import TICKER_KEY
 from bus import ActorStopped, BusError, Message, Overloaded, Topic
-from tests.actors.inventory.world import a_world, account
+from tests.actors.inventory.world import Tampered, a_world, account
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -67,6 +67,22 @@ async def test_what_another_server_has_written_is_seen(autojump_clock: MockClock
         assert restart["error"] == (
             "ChangedElsewhere: another server has written to the database meanwhile"
         )
+
+
+async def test_database_that_is_away_does_not_use_the_restarts_up(
+    autojump_clock: MockClock,
+) -> None:
+    """Inventories that begin anew in the midst of it do so when it is back, however long it is."""
+    engine = Tampered()
+    async with a_world(engine=engine) as world:
+        await world.look(ANN)
+        engine.away = True
+        world.inventories.begin_anew()
+        await trio.sleep(600)
+        engine.away = False
+        await trio.sleep(10)
+        assert (await world.look(ANN)).version == 1
+        assert len(world.events("actor_restarted")) == 1
 
 
 async def test_longest_idle_account_makes_room(autojump_clock: MockClock) -> None:

@@ -28,6 +28,7 @@ from actors.inventory.messages import (
 from actors.inventory.ruleset import Ruleset, load_ruleset
 from actors.shutdown import Phase, Shutdown
 from actors.storage import STORAGE_KEY, Storage, StorageClient, StorageSettings
+from actors.storage.engine import EngineUnavailable
 from actors.storage.memory import MemoryEngine
 from actors.storage.schema import declared_tables
 from actors.supervisor import RestartLimits, Supervisor
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from actors.inventory.views import Cancelled, InventoryView, LedgerPage, Placed, Sent
     from actors.storage.engine import Unit
     from actors.storage.errors import StorageError
-    from actors.storage.operations import Row
+    from actors.storage.operations import Read, Row
     from actors.storage.tables import Table
 
 TICK_MS = 1000
@@ -111,6 +112,7 @@ class Tampered(MemoryEngine):
         super().__init__(self.tables)
         self._gate = trio.Event()
         self._gate.set()
+        self.away = False
         self.failures: list[Exception] = []
         self.units: list[Unit] = []
 
@@ -125,10 +127,20 @@ class Tampered(MemoryEngine):
     async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
         """Commit, when and if the test lets it."""
         await self._gate.wait()
+        self._check_there()
         if self.failures:
             raise self.failures.pop(0)
         self.units.extend(units)
         return await super().commit(units)
+
+    async def read(self, reads: Sequence[Read]) -> list[list[Row]]:
+        """Read, if the test lets it."""
+        self._check_there()
+        return await super().read(reads)
+
+    def _check_there(self) -> None:
+        if self.away:
+            raise EngineUnavailable("away")
 
     def rows(self, table: str) -> list[Row]:
         """Give the rows of a table."""
