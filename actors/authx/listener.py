@@ -25,12 +25,16 @@ if TYPE_CHECKING:
 ACCOUNTS_CHANNEL = "holdfast_accounts"
 """Whoever changes an account from outside the server notifies this channel with its id."""
 
+SESSIONS_CHANNEL = "holdfast_sessions"
+"""Whoever ends sessions of an account, and changes nothing else, notifies this one with its id."""
+
 
 class AccountListener:
     """Drops what is remembered of every account that is announced on `ACCOUNTS_CHANNEL`.
 
-    ``on_change`` is called after each announcement, and after the start of listening, when some
-    may have been missed.
+    ``on_change`` is called after each of these announcements, and after the start of listening,
+    when some may have been missed. Of an account on `SESSIONS_CHANNEL` only the sessions are
+    dropped: that happens with every logout, and calls for no look at all accounts.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class AccountListener:
         connection = await self._database.connect(name="authx-listener")
         try:
             await connection.listen(ACCOUNTS_CHANNEL, self._forget)
+            await connection.listen(SESSIONS_CHANNEL, self._memory.sessions.drop_account)
             # What was announced while nobody listened is lost: forget everything from then.
             self._memory.clear()
             self._on_change()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from actors.authx.errors import InvalidCredentials
-from actors.authx.listener import ACCOUNTS_CHANNEL
+from actors.authx.listener import SESSIONS_CHANNEL
 from actors.authx.messages import Identity, SessionInfo
 from actors.authx.sessions import SessionState
 
@@ -181,7 +181,7 @@ def open_session(new: NewSession) -> Script[OpenedSession]:
             )
             room = new.sessions_max - 1
             ended = await session.fetch(
-                _END_OLDEST, new.account_id, new.session_id, room, ACCOUNTS_CHANNEL
+                _END_OLDEST, new.account_id, new.session_id, room, SESSIONS_CHANNEL
             )
         return OpenedSession(standing, tuple(row["session_id"] for row in ended))
 
@@ -206,7 +206,7 @@ def rotate_session(rotation: Rotation) -> Script[Rotated | NotRotated]:
         )
         if row is not None:
             return Rotated(row["account_id"], _standing(row))
-        expires_at = await session.fetchval(_END_ONE, rotation.session_id, ACCOUNTS_CHANNEL)
+        expires_at = await session.fetchval(_END_ONE, rotation.session_id, SESSIONS_CHANNEL)
         return NotRotated(was_live=expires_at is not None and expires_at > rotation.now)
 
     return script
@@ -251,7 +251,7 @@ def end_sessions(account_id: str, session_id: str | None) -> Script[None]:
     """End one session of an account, or all of them."""
 
     async def script(session: Session) -> None:
-        await session.execute(_END, account_id, session_id, ACCOUNTS_CHANNEL)
+        await session.execute(_END, account_id, session_id, SESSIONS_CHANNEL)
 
     return script
 

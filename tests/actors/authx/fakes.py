@@ -21,8 +21,7 @@ class FakeConnection:
         self._database = database
         self._gone = trio.Event()
         self.ended_by_server = False
-        self.callback: Callable[[str], None] | None = None
-        self.channel = ""
+        self.callbacks: dict[str, Callable[[str], None]] = {}
 
     @property
     def closed(self) -> bool:
@@ -57,7 +56,7 @@ class FakeConnection:
     async def listen(self, channel: str, callback: Callable[[str], None]) -> None:
         """Remember who listens."""
         await trio.lowlevel.checkpoint()
-        self.channel, self.callback = channel, callback
+        self.callbacks[channel] = callback
 
     def terminate(self) -> None:
         """Be gone."""

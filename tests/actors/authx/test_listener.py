@@ -10,7 +10,7 @@ from structlog.testing import LogCapture
 from trio.testing import wait_all_tasks_blocked
 
 from actors.authx.directory import AccountCache
-from actors.authx.listener import ACCOUNTS_CHANNEL, AccountListener
+from actors.authx.listener import ACCOUNTS_CHANNEL, SESSIONS_CHANNEL, AccountListener
 from actors.authx.memory import Memory
 from actors.authx.sessions import SessionCache
 from tests.actors.authx.fakes import FakeDatabase
@@ -53,10 +53,9 @@ async def test_listener_drops_the_sessions_of_an_account_that_is_announced(
         memory.accounts.put(named("ada", "ada"))
         memory.accounts.put(named("bob", "bob"))
         (connection,) = database.connections
-        assert connection.channel == ACCOUNTS_CHANNEL
-        assert connection.callback is not None
-        connection.callback("ada")
-        connection.callback("nonsense")
+        announce = connection.callbacks[ACCOUNTS_CHANNEL]
+        announce("ada")
+        announce("nonsense")
         assert cache.get("s1") is None
         assert cache.get("s2") is not None
         assert memory.accounts.get("ada") is None
@@ -64,6 +63,34 @@ async def test_listener_drops_the_sessions_of_an_account_that_is_announced(
         nursery.cancel_scope.cancel()
     assert database.open == []
     assert not listener.listening
+
+
+async def test_listener_has_nobody_look_at_all_accounts_where_sessions_ended(
+    autojump_clock: MockClock,
+) -> None:
+    """Players log out all the time; who is suspended has changed only where an account has."""
+    database, memory, looks = FakeDatabase(), remembering(), list[float]()
+    listener = AccountListener(
+        database.as_database(),
+        memory,
+        SETTINGS,
+        on_change=lambda: looks.append(trio.current_time()),
+        log=quiet_log(),
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listener.run)
+        await trio.sleep(0.1)
+        looks.clear()
+        memory.sessions.put(state_of("s1", "ada"))
+        memory.sessions.put(state_of("s2", "bob"))
+        (connection,) = database.connections
+        connection.callbacks[SESSIONS_CHANNEL]("ada")
+        assert memory.sessions.get("s1") is None
+        assert memory.sessions.get("s2") is not None
+        assert not looks
+        connection.callbacks[ACCOUNTS_CHANNEL]("bob")
+        assert len(looks) == 1
+        nursery.cancel_scope.cancel()
 
 
 async def test_listener_that_lost_its_connection_forgets_everything_when_it_is_back(
