@@ -94,7 +94,7 @@ lock: env-dev
 	@git diff --stat requirements 2>/dev/null || true
 
 binary: python
-	@$(PYTHON) packaging/build.py
+	@"$(PYTHON)" packaging/build.py
 
 test-binary: binary env-dev
 	@HOLDFAST_BINARY=dist/holdfast $(BIN)/pytest -q tests/binary
@@ -102,14 +102,14 @@ test-binary: binary env-dev
 # What drives the browser is an environment of its own: only these tests need it. With
 # HOLDFAST_PICTURES=folder they leave pictures of all that they looked at.
 test-browser: python chromium
-	@HOLDFAST_VENV=build/browser $(PYTHON) requirements/sync.py browser
+	@HOLDFAST_VENV=build/browser "$(PYTHON)" requirements/sync.py browser
 	@echo "== browser"
 	@HOLDFAST_BROWSER="$${HOLDFAST_BROWSER:-$$(command -v chromium)}" \
 		build/browser/bin/python -m pytest -q tests/browser
 
 # MkDocs lives in an environment of its own, beside the program whose tables it describes.
 docs: python
-	@HOLDFAST_VENV=build/docs-env $(PYTHON) requirements/sync.py docs
+	@HOLDFAST_VENV=build/docs-env "$(PYTHON)" requirements/sync.py docs
 	@NO_MKDOCS_2_WARNING=1 build/docs-env/bin/python -m mkdocs build --strict
 	@echo "holdfast: open build/docs/index.html, or, for its search, serve build/docs:" \
 		"python3 -m http.server --directory build/docs"
@@ -125,7 +125,7 @@ chromium:
 # What the peers are made of is an environment of its own; Fastify takes part where there is Node.
 # ARGS="--only holdfast fastify" adds arguments.
 bench bench-full: python
-	@HOLDFAST_VENV=build/bench $(PYTHON) requirements/sync.py bench
+	@HOLDFAST_VENV=build/bench "$(PYTHON)" requirements/sync.py bench
 	@build/bench/bin/python bench/contest.py $(if $(filter bench-full,$@),--seconds 6 --warm-up 1 --rounds 4) $(ARGS)
 
 bench-core: env-dev
@@ -144,4 +144,4 @@ python:
 		exit 1; }
 
 env-run env-dev: env-%: python
-	@$(PYTHON) requirements/sync.py $*
+	@"$(PYTHON)" requirements/sync.py $*

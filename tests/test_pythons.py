@@ -51,3 +51,13 @@ def test_pythons_that_will_not_do_are_refused_by_make(tmp_path: Path) -> None:
         assert refused.returncode != 0
         assert f"needs {RANGE}; {python} is none of them" in refused.stderr
     assert make(sys.executable).returncode == 0
+
+
+def test_python_is_found_wherever_it_lies(tmp_path: Path) -> None:
+    """A path with a space is one word to every command that is given it."""
+    python = tmp_path / "my tools" / "python3"
+    python.parent.mkdir()
+    python.symlink_to(sys.executable)
+    assert make(str(python)).returncode == 0
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert not re.findall(r'^\t.*[^"]\$\(PYTHON\) \w+/', text, re.MULTILINE)
