@@ -104,6 +104,8 @@ class Inventories:
         self._due: DueAccounts | None = None
         self._finished = trio.Event()
         self._changed_elsewhere = trio.Event()
+        # What a run had in hand may take effect in the next one.
+        self._unsettled: set[str] = set()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `Phase.WORLD`, then let every mailbox be finished, and end them all.
@@ -124,6 +126,7 @@ class Inventories:
                         self._bus,
                         self._storage,
                         wait_seconds_max=self._settings.reply_seconds_max,
+                        unsettled=self._unsettled,
                     )
                     activation = self._activation(nursery, residents, world, loader)
                     self._activated = activation
@@ -243,8 +246,6 @@ class Inventories:
                 await trio.sleep(_RETRY_S)
 
     async def _learn(self) -> WorldTime:
-        # What an earlier run had in hand may take effect yet; nothing is read before.
-        await self._storage.wait_settled()
         self._changed_elsewhere = trio.Event()
         world = await self._world_time()
         if await self._rulebook.open(self._storage, world.now_ms):
