@@ -216,7 +216,7 @@ class Inventory:
         """
         try:
             await self._shared.storage.commit(*operations)
-        except (ActorStopped, ReplyTimeout, trio.Cancelled):
+        except (ActorStopped, ReplyTimeout):
             self._shared.loader.doubt(self._resident.account_id)
             raise
 

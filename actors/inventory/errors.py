@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
 
 class ChangedElsewhere(Exception):
-    """Another server has written what the inventories know by heart: they begin anew."""
+    """Another server writes, or has written, what inventories know by heart: they begin anew."""
 
     def __init__(self) -> None:
-        super().__init__("another server has written to the database meanwhile")
+        super().__init__("another server may have written to the database meanwhile")
 
 
 class InventoryError(Exception):

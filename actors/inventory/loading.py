@@ -42,17 +42,9 @@ class Loader:
 
     ``wait_seconds_max`` bounds each wait. Every Inventory waits for one record at a time, so
     there wait no more than may be live, and those that gave up since the last batch was read.
-    ``unsettled`` are the accounts that there is a `doubt` about; it is kept up to date.
     """
 
-    def __init__(
-        self,
-        bus: Bus,
-        storage: StorageClient,
-        *,
-        wait_seconds_max: float,
-        unsettled: set[str] | None = None,
-    ) -> None:
+    def __init__(self, bus: Bus, storage: StorageClient, *, wait_seconds_max: float) -> None:
         self._bus = bus
         self._storage = storage
         self._wait_s = wait_seconds_max
@@ -60,7 +52,7 @@ class Loader:
         self._came = trio.lowlevel.ParkingLot()
         self._held: set[str] = set()
         self._released = trio.lowlevel.ParkingLot()
-        self._unsettled = set[str]() if unsettled is None else unsettled
+        self._unsettled: set[str] = set()
         self._ended = False
 
     async def load(self, account_id: str) -> Stored:

@@ -104,14 +104,12 @@ class Inventories:
         self._due: DueAccounts | None = None
         self._finished = trio.Event()
         self._changed_elsewhere = trio.Event()
-        # What a run had in hand may take effect in the next one.
-        self._unsettled: set[str] = set()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `Phase.WORLD`, then let every mailbox be finished, and end them all.
 
         To end them takes the longer the more are live; see `wait_finished`. Begun again it waits
-        for a database that is away, and hears of no phase before. Cancelling it ends every live
+        for Storage to be able to write, and hears of no phase before. Cancelling it ends every live
         inventory; what was in hand gets `ActorStopped`.
 
         Raises:
@@ -126,7 +124,6 @@ class Inventories:
                         self._bus,
                         self._storage,
                         wait_seconds_max=self._settings.reply_seconds_max,
-                        unsettled=self._unsettled,
                     )
                     activation = self._activation(nursery, residents, world, loader)
                     self._activated = activation
@@ -159,7 +156,8 @@ class Inventories:
     def begin_anew(self) -> None:
         """Have `run` fail, so that all of it begins again with what is stored; never waits.
 
-        For when another server has written there: of what is known by heart nothing is true.
+        For when another server writes there or has written: of what is known by heart nothing is
+        true. It begins when Storage can write, which nobody else can then.
         """
         self._changed_elsewhere.set()
 
@@ -233,20 +231,24 @@ class Inventories:
                 await trio.lowlevel.checkpoint()
 
     async def _begin(self) -> WorldTime:
-        """Learn the time and the rules, as `_learn`; a restart waits until it can.
+        """Learn the time and the rules; a restart waits until nobody else changes what is stored.
 
+        Another server that has the lock may, and so may what an earlier run has handed to Storage.
         A database that is away at a restart must not use the restarts up.
         """
+        is_restart = self._activated is not None
         while True:
             try:
+                if is_restart:
+                    await self._storage.wait_settled()
+                self._changed_elsewhere = trio.Event()
                 return await self._learn()
             except BusError:
-                if self._activated is None:
+                if not is_restart:
                     raise
                 await trio.sleep(_RETRY_S)
 
     async def _learn(self) -> WorldTime:
-        self._changed_elsewhere = trio.Event()
         world = await self._world_time()
         if await self._rulebook.open(self._storage, world.now_ms):
             self._log.info(

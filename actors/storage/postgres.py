@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 import trio
 
 from actors.database.errors import (
+    AlreadyServed,
     CheckViolation,
     ConnectionLost,
     DatabaseError,
@@ -69,8 +70,8 @@ class PostgresEngine:
     """Carries out units and reads on a PostgreSQL that it alone writes game tables of.
 
     The writer's connection holds the server lock: whoever cannot take it cannot write. Where it was
-    lost and another server has written meanwhile, ``on_elsewhere`` is called: what anybody
-    remembers of the tables may be of the past. It must not fail.
+    lost, and another server has it or has written meanwhile, ``on_elsewhere`` is called: what
+    anybody remembers of the tables may be of the past. It must not fail.
     """
 
     def __init__(
@@ -150,8 +151,10 @@ class PostgresEngine:
                 await connection.run(
                     lambda session: self._take_lock(session, patience_s), timeout_s=timeout_s
                 )
-            except BaseException:
+            except BaseException as error:
                 connection.terminate()
+                if isinstance(error, AlreadyServed):
+                    self._on_elsewhere()
                 raise
             self._writer = connection
             self._mark = None
@@ -258,12 +261,6 @@ class PostgresEngine:
         self._mark = mark
 
 
-async def _touches_all(session: Session, statement: sql.Statement) -> bool:
-    """Run a statement; whether it touched every row that it was to touch."""
-    tag = await session.execute(statement.form.sql, *statement.arguments())
-    return int(tag.rpartition(" ")[2]) == len(statement.owners)
-
-
 class _Work(Protocol):
     """A transaction: it leaves ``mark``, and calls ``commits_next`` before what may commit it.
 
@@ -347,7 +344,9 @@ async def _transaction(session: Session, commits_next: Callable[[], None]) -> As
 async def _alone(session: Session, statements: Sequence[sql.Statement]) -> StorageError | None:
     try:
         for statement in statements:
-            if not await _touches_all(session, statement):
+            tag = await session.execute(statement.form.sql, *statement.arguments())
+            # It ends with how many rows were touched.
+            if int(tag.rpartition(" ")[2]) != len(statement.owners):
                 return _failure(statement)
     except ForeignKeyViolation as refusal:
         return Orphaned(str(refusal))

@@ -10,6 +10,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from actors.database.errors import AlreadyServed
 from actors.storage import (
     Conflict,
     Create,
@@ -193,6 +194,21 @@ async def test_connection_lost_while_another_server_wrote_is_told(database_dsn: 
         assert told == [name]
         assert await kill(database_dsn) == 1
         assert await engine.commit([(tick(name, 2, version=2),)]) == [None]
+    assert told == [name]
+
+
+async def test_connection_lost_to_another_server_is_told(database_dsn: str) -> None:
+    """Who remembers what was stored learns that another server may change it, before it does."""
+    name, told = new_id(), list[str]()
+    async with sabotaged(database_dsn, on_elsewhere=lambda: told.append(name)) as (engine, _):
+        assert await engine.commit([(new_world(name),)]) == [None]
+        assert await kill(database_dsn) == 1
+        async with postgres_engine(database_dsn) as other:
+            await other.open()
+            with pytest.raises(AlreadyServed):
+                await engine.commit([(tick(name, 1, version=1),)])
+            assert told == [name]
+        assert await engine.commit([(tick(name, 1, version=1),)]) == [None]
     assert told == [name]
 
 
