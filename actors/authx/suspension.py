@@ -28,11 +28,13 @@ if TYPE_CHECKING:
     from actors.database.session import Script, Session
     from bus import Bus
 
-# Both halves are found through small partial indexes: only accounts that are, or were, suspended.
-# What was said and not answered may be heeded yet, so that it is not told by what differs now.
+# What differs is found through small partial indexes: only accounts that are, or were, suspended.
+# One that has no inventory yet is told as well, which begins it: else whatever is sent to it would
+# begin one that goes on. What was said and not answered may be heeded yet, so that it is not told
+# by what differs now.
 _DIFFERENCES: Final = """
 (select account_id, true as suspended
- from accounts join inventories using (account_id)
+ from accounts left join inventories using (account_id)
  where suspended_at is not null and frozen_ms is null and account_id > $1
  order by account_id limit $2)
 union

@@ -138,6 +138,26 @@ async def first_account(connection: Connection) -> str:
     return found
 
 
+async def test_account_without_an_inventory_stands_still_from_its_beginning(
+    connection: Connection,
+) -> None:
+    """What is sent to it begins its inventory, which must not go on while it is suspended."""
+    ann = await first_account(connection)
+    await connection.run(lambda session: session.execute("delete from inventories"))
+    await set_suspended(connection, ann, suspended=True)
+    with open_broadcast_channel() as bus:
+        inventories = bus.subscribe(Interest(Topic.TASK, unclaimed=True), buffer=100)
+        made = Suspensions(cast("Connections", connection), bus, log=quiet_log())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(made.run)
+            made.look_again()
+            with trio.fail_after(10):
+                told = (await inventories.receive()).body
+            nursery.cancel_scope.cancel()
+    assert isinstance(told, Freeze)
+    assert told.account_id == ann
+
+
 async def test_inventory_that_heeds_late_what_it_was_told_is_told_what_is_so_then(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
