@@ -109,8 +109,8 @@ class Inventories:
         """Serve until `Phase.WORLD`, then let every mailbox be finished, and end them all.
 
         To end them takes the longer the more are live; see `wait_finished`. Begun again it waits
-        for Storage to be able to write, and hears of no phase before. Cancelling it ends every live
-        inventory; what was in hand gets `ActorStopped`.
+        for Storage to be able to write, and drops between two tries what has come meanwhile.
+        Cancelling it ends every live inventory; what was in hand gets `ActorStopped`.
 
         Raises:
             ChangedElsewhere: as `begin_anew` asks.
@@ -119,6 +119,10 @@ class Inventories:
         with self._subscription.answering():
             try:
                 world = await self._begin()
+                if world is None:
+                    self._subscription.close()
+                    self._finished.set()
+                    return
                 async with trio.open_nursery() as nursery:
                     loader = Loader(
                         self._bus,
@@ -230,11 +234,11 @@ class Inventories:
                     residents.remove(resident)
                 await trio.lowlevel.checkpoint()
 
-    async def _begin(self) -> WorldTime:
+    async def _begin(self) -> WorldTime | None:
         """Learn the time and the rules; a restart waits until nobody else changes what is stored.
 
         Another server that has the lock may, and so may what an earlier run has handed to Storage.
-        A database that is away at a restart must not use the restarts up.
+        A database that is away at a restart must not use the restarts up. None: the world ends.
         """
         is_restart = self._activated is not None
         while True:
@@ -246,7 +250,20 @@ class Inventories:
             except BusError:
                 if not is_restart:
                     raise
-                await trio.sleep(_RETRY_S)
+            if await self._world_ends():
+                return None
+
+    async def _world_ends(self) -> bool:
+        """Drop for a moment whatever comes; whether it was the end."""
+        with trio.move_on_after(_RETRY_S):
+            async for message in self._subscription:
+                match message.body:
+                    case Shutdown(phase=phase) if phase >= Phase.WORLD:
+                        break
+                    case _:
+                        self._subscription.drop(message)
+            return True
+        return False
 
     async def _learn(self) -> WorldTime:
         world = await self._world_time()

@@ -85,6 +85,25 @@ async def test_database_that_is_away_does_not_use_the_restarts_up(
         assert len(world.events("actor_restarted")) == 1
 
 
+async def test_end_of_the_world_is_heard_while_the_database_is_away(
+    autojump_clock: MockClock,
+) -> None:
+    """Between two tries to begin anew inventories drop what came, and end in their phase."""
+    engine = Tampered()
+    async with a_world(engine=engine) as world:
+        await world.look(ANN)
+        engine.away = True
+        world.inventories.begin_anew()
+        await trio.sleep(31)
+        with pytest.raises(ActorStopped), trio.fail_after(31):
+            await world.look(ANN)
+        world.supervisor.stopping()
+        await world.bus.send(Message(Topic.SHUTDOWN, Shutdown(Phase.WORLD, "test")))
+        with trio.fail_after(31):
+            await world.inventories.wait_finished()
+        engine.away = False
+
+
 async def test_nothing_is_shown_while_another_server_writes(autojump_clock: MockClock) -> None:
     """Without the lock what is stored may change at any moment: it is read again with the lock."""
     async with a_world() as world:
