@@ -22,7 +22,7 @@ from actors.authx.lru import Lru
 from actors.authx.messages import Tokens
 from actors.authx.refresh import RefreshToken, issue_refresh_token, read_refresh_token
 from actors.authx.usernames import parse_new_username, parse_username
-from actors.database.errors import ConnectionLost, DatabaseError
+from actors.database.errors import DatabaseError
 
 T = TypeVar("T")
 
@@ -48,7 +48,9 @@ if TYPE_CHECKING:
 
 PLAYER = "player"
 _UNDELIVERED_MAX = 10_000
-"""How many refresh tokens are kept for those who were not told of their last refresh."""
+"""How many refresh tokens are kept for those who were not told of their last refresh.
+
+Who never comes again has his kept until so many others have come: about half a kilobyte each."""
 _NOBODY = ""
 
 
@@ -173,7 +175,8 @@ class AccountService:
         )
         try:
             outcome = await self._connections.run(session_store.rotate_session(rotation))
-        except ConnectionLost:
+        except DatabaseError:
+            # Also where there is no connection: one may have been lost just before, under way.
             self._undelivered.put(presented.digest, (text, following))
             raise
         finally:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from actors.authx import session_store
 from actors.authx.errors import InvalidToken
 from actors.authx.messages import ChangePassword, EndSessions, Refresh
-from actors.database.errors import DatabaseError, DatabaseTimeout
+from actors.database.errors import DatabaseError, DatabaseTimeout, DatabaseUnavailable
 from tests.actors.authx.harness import PASSWORD, Running, running_authx
 from tests.actors.authx.support import CHEAP
 from tests.postgres import run_script
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from actors.authx.messages import AuthMessage, Tokens
-    from actors.database.session import Session
+    from actors.database.session import Script, Session
 
 IMPATIENT = replace(CHEAP, query_timeout_ms=300, reconnect_backoff_ms=1, listen_probe_ms=1_000_000)
 _GATE = 4711
@@ -123,3 +124,27 @@ async def test_refresh_that_takes_effect_late_ends_no_session(database_dsn: str)
             await running.ask(Refresh(tokens.refresh_token))
         with pytest.raises(InvalidToken):
             await running.ask(Refresh(again.refresh_token))
+
+
+async def test_refresh_whose_answer_was_lost_with_the_database_ends_no_session(
+    database_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It took effect, then the database died, and could not be asked again: that is no theft."""
+    rotate_session = session_store.rotate_session
+
+    def rotate_and_lose(rotation: session_store.Rotation) -> Script[object]:
+        async def script(session: Session) -> object:
+            await rotate_session(rotation)(session)
+            raise DatabaseUnavailable("the database was away a moment ago")
+
+        return script
+
+    async with running_authx(database_dsn, IMPATIENT) as running:
+        _, tokens = await running.newcomer()
+        with monkeypatch.context() as patch:
+            patch.setattr(session_store, "rotate_session", rotate_and_lose)
+            with pytest.raises(DatabaseUnavailable):
+                await running.ask(Refresh(tokens.refresh_token))
+        again: Tokens = await running.ask(Refresh(tokens.refresh_token))
+        assert (await running.authorize(again)).session_id == tokens.session_id
+        assert not running.events("refresh_token_reused")
