@@ -41,11 +41,17 @@ class Rulebook:
 
         Returns whether the rules have changed.
 
-        Raises: as `StorageClient.read` and `StorageClient.commit`.
+        Raises:
+            LookupError: they were in force already, and others have come since: that is for a start
+                to decide, which looks whether everything owned has a place in them.
+            Exception: else, as `StorageClient.read` and `StorageClient.commit`.
         """
         [rows] = await storage.read(Read("ruleset_history", order_by="seq"))
         eras = [Era.of(row) for row in rows]
         changed = not eras or eras[-1].version != self.current.version
+        if changed and self._eras:
+            msg = "another server has changed the rules of this world meanwhile"
+            raise LookupError(msg)
         if changed:
             none: dict[str, str] = {}
             era = Era(self.current.version, now_ms, self._renamed if eras else none)
