@@ -17,7 +17,7 @@ from actors.inventory.errors import AccountGone, InventoryError
 from actors.inventory.messages import Freeze, Thaw
 from actors.storage import StorageError
 from actors.storage.snapshot import NIL_ID
-from bus import BusError, Topic
+from bus import ActorStopped, BusError, ReplyTimeout, Topic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,7 +100,7 @@ class Suspensions:
 
         One that fails keeps nobody else from standing still, or from going on.
         """
-        unsure, last = sorted(self._unsure), NIL_ID
+        unsure, last, all_told = sorted(self._unsure), NIL_ID, True
         erased = set(unsure)
         while True:
             try:
@@ -110,24 +110,29 @@ class Suspensions:
                 return False
             for account_id, suspended in differences:
                 erased.discard(account_id)
-                self._unsure.add(account_id)
-                if await self._tell(account_id, suspended=suspended):
-                    self._unsure.discard(account_id)
+                all_told = await self._tell(account_id, suspended=suspended) and all_told
                 last = account_id
             if len(differences) < _PAGE:
                 self._unsure -= erased
-                return not self._unsure
+                return all_told and not self._unsure
 
     async def _tell(self, account_id: str, *, suspended: bool) -> bool:
         """Tell one inventory; False where that has to be tried again."""
         body = Freeze(account_id) if suspended else Thaw(account_id)
+        was_unsure = account_id in self._unsure
+        self._unsure.add(account_id)
         try:
             await self._bus.ask(Topic.TASK, body, key=account_id, timeout_s=_REPLY_S)
         except AccountGone:
+            self._unsure.discard(account_id)
             return True
         except (BusError, InventoryError, StorageError) as error:
+            if not was_unsure and not isinstance(error, ActorStopped | ReplyTimeout):
+                # It has refused: nothing of this can be heeded later.
+                self._unsure.discard(account_id)
             self._log.warning("suspension_delayed", account_id=account_id, error=str(error))
             return False
+        self._unsure.discard(account_id)
         self._log.info("suspension_applied", account_id=account_id, suspended=suspended)
         return True
 
