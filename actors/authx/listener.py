@@ -1,4 +1,4 @@
-"""Hears from the database that an account was changed by another process, such as an operator's.
+"""Hears from the database that an account was changed: by another process, or by this one, late.
 
 Only while this listens may what is remembered be believed: see `AccountListener.listening`.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from actors.database.session import Session
 
 ACCOUNTS_CHANNEL = "holdfast_accounts"
-"""Whoever changes an account from outside the server notifies this channel with its id."""
+"""Whoever changes an account from outside the server, or its password, notifies this channel."""
 
 SESSIONS_CHANNEL = "holdfast_sessions"
 """Whoever ends sessions of an account, and changes nothing else, notifies this one with its id."""

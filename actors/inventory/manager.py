@@ -109,7 +109,8 @@ class Inventories:
         """Serve until `Phase.WORLD`, then let every mailbox be finished, and end them all.
 
         To end them takes the longer the more are live; see `wait_finished`. Begun again it waits
-        for Storage to be able to write, and drops between two tries what has come meanwhile.
+        for Storage to be able to write, and drops between two tries what has come meanwhile; an end
+        that comes within a try is heard after it, which may be later than its phase lasts.
         Cancelling it ends every live inventory; what was in hand gets `ActorStopped`.
 
         Raises:
@@ -245,7 +246,7 @@ class Inventories:
             try:
                 if is_restart:
                     await self._storage.wait_settled()
-                self._changed_elsewhere = trio.Event()
+                    self._changed_elsewhere = trio.Event()
                 return await self._learn()
             except BusError:
                 if not is_restart:
