@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,12 +14,15 @@ from actors.inventory.messages import GetInventory
 from actors.shutdown import Phase, Shutdown
 from actors.ticker import TICKER_KEY
 from bus import ActorStopped, BusError, Message, Overloaded, Topic
-from tests.actors.inventory.world import Tampered, a_world, account
+from tests.actors.inventory.world import a_world, account
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from trio.testing import MockClock
 
     from bus import Bus
+    from tests.actors.inventory.world import World
 
 ANN, BEN, CAT = account(1), account(2), account(3)
 
@@ -69,17 +73,23 @@ async def test_what_another_server_has_written_is_seen(autojump_clock: MockClock
         )
 
 
+@asynccontextmanager
+async def a_world_that_begins_anew_without_its_database() -> AsyncGenerator[World]:
+    """Run a world that Ann has looked at, whose inventories are to begin again and cannot."""
+    async with a_world() as world:
+        await world.look(ANN)
+        world.engine.away = True
+        world.inventories.begin_anew()
+        yield world
+
+
 async def test_database_that_is_away_does_not_use_the_restarts_up(
     autojump_clock: MockClock,
 ) -> None:
     """Inventories that begin anew in the midst of it do so when it is back, however long it is."""
-    engine = Tampered()
-    async with a_world(engine=engine) as world:
-        await world.look(ANN)
-        engine.away = True
-        world.inventories.begin_anew()
+    async with a_world_that_begins_anew_without_its_database() as world:
         await trio.sleep(600)
-        engine.away = False
+        world.engine.away = False
         await trio.sleep(10)
         assert (await world.look(ANN)).version == 1
         assert len(world.events("actor_restarted")) == 1
@@ -89,11 +99,7 @@ async def test_end_of_the_world_is_heard_while_the_database_is_away(
     autojump_clock: MockClock,
 ) -> None:
     """Between two tries to begin anew inventories drop what came, and end in their phase."""
-    engine = Tampered()
-    async with a_world(engine=engine) as world:
-        await world.look(ANN)
-        engine.away = True
-        world.inventories.begin_anew()
+    async with a_world_that_begins_anew_without_its_database() as world:
         await trio.sleep(31)
         with pytest.raises(ActorStopped), trio.fail_after(31):
             await world.look(ANN)
@@ -101,7 +107,7 @@ async def test_end_of_the_world_is_heard_while_the_database_is_away(
         await world.bus.send(Message(Topic.SHUTDOWN, Shutdown(Phase.WORLD, "test")))
         with trio.fail_after(31):
             await world.inventories.wait_finished()
-        engine.away = False
+        world.engine.away = False
 
 
 async def test_nothing_is_shown_while_another_server_writes(autojump_clock: MockClock) -> None:
