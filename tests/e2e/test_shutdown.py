@@ -247,10 +247,11 @@ async def test_kill_while_the_database_is_made(place: Path) -> None:
         unfinished = server.cluster.path.with_name("postgres.new")
 
         async def held_at_it() -> bool:
-            for pid in cluster_processes(unfinished):
+            found = cluster_processes(unfinished)
+            for pid in found:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGSTOP)
-            return bool(cluster_processes(unfinished))
+            return any(state_of(pid) == "T" for pid in found)
 
         # Held, so that it is not done before the server is gone.
         await until(held_at_it)
@@ -269,11 +270,16 @@ async def test_kill_while_the_database_is_made(place: Path) -> None:
 
 def is_there(pid: int) -> bool:
     """Tell whether a process has not ended."""
+    return state_of(pid) not in {"", "Z"}
+
+
+def state_of(pid: int) -> str:
+    """Give the state of a process by the system's letter; nothing where it is gone."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return stat.rpartition(")")[2].split()[0]
 
 
 @asynccontextmanager
