@@ -17,7 +17,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,7 +48,7 @@ from bench.seed import quiet_log, scratch, seed_data_dir
 from bench.serving import TREE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Iterator, Sequence
 
 MIXES: dict[str, tuple[float, float, float]] = {
     "reads": (0.0, 1.0, 0.0),
@@ -238,33 +238,33 @@ async def _check_durable(dsn: str) -> None:
         await connection.close()
 
 
-async def run(options: argparse.Namespace) -> int:
-    """Seed, measure, tell."""
-    names = [each for each in ALL if not options.only or each.name in options.only]
-    if not contestants.prepare_node():
-        print("no Node here: Fastify is left out", file=sys.stderr)
-        names = [each for each in names if each.name != "fastify"]
+@asynccontextmanager
+async def opened(seconds: float, warm_up_s: float) -> AsyncGenerator[Arena]:
+    """Seed a world, run its PostgreSQL, and give each who takes part its cores."""
     cores = sorted(os.sched_getaffinity(0))
     server_cores, other_cores = {cores[0]}, set(cores[1:]) or set(cores)
     with scratch("bench") as directory:
         data_dir = directory / "data"
         await seed_data_dir(data_dir, accounts=ACCOUNTS, sessions=ACCOUNTS)
         key = token_key(data_dir)
-        with on_cores(other_cores):
-            async with embedded_postgres(data_dir, log=quiet_log(), settings=LOG_KEPT):
-                arena = Arena(
-                    directory,
-                    Cluster.at(data_dir),
-                    key,
-                    server_cores,
-                    other_cores,
-                    options.seconds,
-                    options.warm_up,
-                )
-                await trio.to_thread.run_sync(make_log, arena)
-                result = await trio.to_thread.run_sync(
-                    _on_all_cores, cores, lambda: contest(arena, names, options.rounds)
-                )
+        cluster = Cluster.at(data_dir)
+        arena = Arena(directory, cluster, key, server_cores, other_cores, seconds, warm_up_s)
+        async with AsyncExitStack() as stack:
+            with on_cores(other_cores):
+                running = embedded_postgres(data_dir, log=quiet_log(), settings=LOG_KEPT)
+                await stack.enter_async_context(running)
+            await trio.to_thread.run_sync(make_log, arena)
+            yield arena
+
+
+async def run(options: argparse.Namespace) -> int:
+    """Seed, measure, tell."""
+    names = [each for each in ALL if not options.only or each.name in options.only]
+    if not contestants.prepare_node():
+        print("no Node here: Fastify is left out", file=sys.stderr)
+        names = [each for each in names if each.name != "fastify"]
+    async with opened(options.seconds, options.warm_up) as arena:
+        result = await trio.to_thread.run_sync(contest, arena, names, options.rounds)
     return tell(result, options.out)
 
 
@@ -272,11 +272,6 @@ def token_key(data_dir: Path) -> str:
     """Give the key that the tokens of a data directory are made with."""
     lines = (data_dir / "token.key").read_text(encoding="ascii").splitlines()
     return next(line for line in lines if line.startswith("k4.local."))
-
-
-def _on_all_cores(cores: list[int], work: Callable[[], results.Result]) -> results.Result:
-    os.sched_setaffinity(0, cores)
-    return work()
 
 
 def tell(result: results.Result, out: Path) -> int:

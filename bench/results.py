@@ -38,6 +38,11 @@ class Phase(msgspec.Struct, frozen=True):
     others_share: float = 0.0
     """How much of all cores' time went to processes that have no part in this."""
 
+    def cpu_us(self) -> tuple[float, float]:
+        """Give the CPU time of one answer in microseconds: the server's, and PostgreSQL's."""
+        answers = max(1, sum(self.outcome.statuses.values()))
+        return self.server_cpu_s / answers * 1e6, self.postgres_cpu_s / answers * 1e6
+
 
 class Run(msgspec.Struct, frozen=True):
     """One start of one contestant; void where there are faults.
@@ -143,14 +148,9 @@ def latencies(result: Result, name: str, percentile: str) -> Middle:
 
 
 def cpu_us(result: Result, name: str, mix: str) -> tuple[float, float]:
-    """Give the CPU time of one request in microseconds: the server's, and PostgreSQL's."""
-    server: list[float] = []
-    postgres: list[float] = []
-    for run in result.valid(name):
-        phase = run.phase(mix)
-        answers = max(1, sum(phase.outcome.statuses.values()))
-        server.append(phase.server_cpu_s / answers * 1e6)
-        postgres.append(phase.postgres_cpu_s / answers * 1e6)
+    """Give the medians of what `Phase.cpu_us` tells of a contestant's runs."""
+    used = [run.phase(mix).cpu_us() for run in result.valid(name)]
+    server, postgres = zip(*used, strict=True)
     return statistics.median(server), statistics.median(postgres)
 
 
@@ -216,24 +216,29 @@ def _throughput(result: Result) -> list[str]:
 
 
 def _latency(result: Result) -> list[str]:
-    lines = ["", _row("ms at half its own most, open loop", PERCENTILES)]
+    lines = ["", _row("ms at half its own most, open loop", (*PERCENTILES, "us of CPU"))]
     for name in result.names():
         found = [latencies(result, name, each) for each in PERCENTILES]
         cells = [f"{each.median:.1f} (to {each.most:.1f})" for each in found]
-        lines.append(_row(result.label(name), cells))
+        lines.append(_row(result.label(name), [*cells, _cpu_cell(result, name, OPEN)]))
     return lines
 
 
 def _cpu(result: Result) -> list[str]:
     lines = ["", _row("us of CPU for each request: server + PostgreSQL", MIXES)]
     for name in result.names():
-        pairs = (cpu_us(result, name, mix) for mix in MIXES)
-        lines.append(_row(result.label(name), [f"{own:.0f} + {pg:.0f}" for own, pg in pairs]))
+        cells = [_cpu_cell(result, name, mix) for mix in MIXES]
+        lines.append(_row(result.label(name), cells))
     lines += ["", _row("by the server's CPU time Holdfast is so many times as fast as", MIXES)]
     for name in _peers(result):
         shares = [cpu_us(result, name, mix)[0] / cpu_us(result, OWN, mix)[0] for mix in MIXES]
         lines.append(_row(result.label(name), [f"{share:.2f}" for share in shares]))
     return lines
+
+
+def _cpu_cell(result: Result, name: str, mix: str) -> str:
+    own, postgres = cpu_us(result, name, mix)
+    return f"{own:.0f} + {postgres:.0f}"
 
 
 def _floors(result: Result) -> list[str]:
