@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from actors.database.session import Record, Script, Session
 
 # Both lock the account's row: a change of password or a suspension that is under way at the same
-# time comes before (and is seen here) or after (and ends the new session).
+# time comes before (and is seen here) or after (and ends the new session). Nobody else opens one
+# of the same account meanwhile: two that did not see each other's would both leave room for one.
 _STILL_VERIFIED = """
 select role, must_change_password from accounts
 where account_id = $1 and password_hash = $2 and suspended_at is null
-for share
+for no key update
 """
 _RENEW_HASH = """
 update accounts set password_hash = $3

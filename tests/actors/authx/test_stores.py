@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
 from uuid_utils import uuid7
 
 from actors.authx import account_store, erasure, session_store
@@ -18,8 +19,9 @@ from tests.actors.authx.support import WallClock
 from tests.postgres import quiet_log
 
 if TYPE_CHECKING:
+    from actors.authx.session_store import OpenedSession
     from actors.database.driver import Connection
-    from actors.database.session import Script
+    from actors.database.session import Script, Session
 
 NOW = WallClock().now
 LATER = NOW + timedelta(hours=1)
@@ -91,6 +93,35 @@ async def test_store_ends_none_that_it_opens(connection: Connection) -> None:
     assert opened.ended == (ahead[0].session_id,)
     left = await connection.run(session_store.list_sessions(account.account_id, now=NOW))
     assert [each.session_id for each in left] == [ahead[1].session_id, new.session_id]
+
+
+async def test_store_opens_one_session_of_an_account_at_a_time(database_dsn: str) -> None:
+    """Two logins at once see each other's session, so that the bound holds for both together."""
+    async with open_database(database_dsn, log=quiet_log()) as database:
+        first, second = [await database.connect(name=name) for name in ("first", "second")]
+        account = await first.run(account_store.insert_account(new_account("twice")))
+        one, other = [new_session(account.account_id, sessions_max=1) for _ in range(2)]
+        opened: list[OpenedSession] = []
+
+        async def open_other() -> None:
+            opened.append(await second.run(session_store.open_session(other)))
+
+        async def open_one(session: Session) -> None:
+            waits = "select exists (select from pg_locks where not granted)"
+            async with session.transaction():
+                await session_store.open_session(one)(session)
+                nursery.start_soon(open_other)
+                while not opened and not await session.fetchval(waits):
+                    pass
+
+        with trio.fail_after(10):
+            async with trio.open_nursery() as nursery:
+                await first.run(open_one)
+        assert [each.ended for each in opened] == [(one.session_id,)]
+        (left,) = await first.run(session_store.list_sessions(account.account_id, now=NOW))
+        assert left.session_id == other.session_id
+        for connection in (first, second):
+            await connection.aclose()
 
 
 async def test_store_reads_those_sessions_alone_that_were_asked_for_and_live(
