@@ -60,10 +60,11 @@ _SECTIONS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 
-# What an operator did stands under the operator's name.
+# What an operator did stands under the operator's name. Somebody who is erased may have had it
+# before: ids begin with the time, and what was done by him was done before this account was made.
 _AUDIT_BY: Final = """
 select audit_id, at, action, subject, reason, detail from audit
-where actor = $1 order by at, audit_id
+where actor = $1 and audit_id > $2 order by at, audit_id
 """
 
 _TIMEOUT_S: Final = 120.0
@@ -101,7 +102,7 @@ async def _collect(session: Session, username_key: str) -> Json | None:
     for section, sql in _SECTIONS.items():
         told[section] = [_plain(row) for row in await session.fetch(sql, account["account_id"])]
     [told["inventory"]] = told["inventory"] or [None]
-    acts = await session.fetch(_AUDIT_BY, account["username"])
+    acts = await session.fetch(_AUDIT_BY, account["username"], account["account_id"])
     told["audit_by"] = [_plain(row) for row in acts]
     return told
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 ANN: Final = "019a5c00-0000-7000-8000-00000000000a"
 BOB: Final = "019a5c00-0000-7000-8000-00000000000b"
 EVE: Final = "019a5c00-0000-7000-8000-00000000000e"
+BEFORE_ANN: Final = "019a5bff-0000-7000-8000-0000000000a1"
+BY_ANN: Final = "019a5c01-0000-7000-8000-0000000000a1"
 ORDER: Final = "019a5c00-0000-7000-8000-0000000000f1"
 
 OF_NOBODY: Final = {
@@ -70,7 +72,8 @@ insert into transfers values
     (gen_random_uuid(), '{BOB}', '{EVE}', 'Bob', 'Eve', '{{"gold": 9}}', '', 'sent', 1, null, 1);
 insert into audit values
     (gen_random_uuid(), now(), 'command line', 'role-set', '{ANN}', 'why', '{{"role": "admin"}}'),
-    (gen_random_uuid(), now(), 'Ann', 'account-suspended', '{BOB}', 'cheating', '{{}}'),
+    ('{BY_ANN}', now(), 'Ann', 'account-suspended', '{BOB}', 'cheating', '{{}}'),
+    ('{BEFORE_ANN}', now(), 'Ann', 'account-suspended', '{EVE}', 'of one erased', '{{}}'),
     (gen_random_uuid(), now(), 'else', 'account-suspended', '{EVE}', '', '{{}}');
 """  # noqa: S608 - nobody's input
 
@@ -114,6 +117,13 @@ async def test_personal_data_are_complete(database_dsn: str) -> None:
     assert [each["response"] for each in plain["commands"]] == [{"order": 1}]
     assert [each["reason"] for each in plain["audit"]] == ["why"]
     assert [each["reason"] for each in plain["audit_by"]] == ["cheating"]
+
+
+async def test_personal_data_hold_nothing_of_who_had_the_name_before(database_dsn: str) -> None:
+    """What an operator did who is erased is not the doing of who took the name after that."""
+    told = await told_of(database_dsn, "ann")
+    assert told is not None
+    assert [each["audit_id"] for each in told["audit_by"]] == [BY_ANN]
 
 
 @pytest.mark.parametrize("key", ["ann", "bob", "eve"])
