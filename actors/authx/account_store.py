@@ -7,10 +7,12 @@ recognizes its own earlier work and answers as the first time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from actors.authx.audit_store import announce, notify, record
+import msgspec
+
+from actors.authx.audit_store import announce, has_acted, notify, record
 from actors.authx.directory import NamedAccount
 from actors.authx.errors import InvalidCredentials, UnknownAccount, UsernameTaken
 from actors.authx.messages import Account
@@ -236,23 +238,35 @@ def replace_password(
     return script
 
 
-async def erase_verified(session: Session, account_id: str, verified_hash: str) -> None:
+async def erase_verified(
+    session: Session, account_id: str, verified_hash: str, *, audit: AuditEntry
+) -> None:
     """Remove an account in the caller's transaction, and announce it.
 
-    With it goes what the schema takes along.
+    With it goes what the schema takes along. An operator who did something leaves the entry, under
+    his name: it is free from then on, and what stands under it before is his.
 
     Raises:
         InvalidCredentials: the verified hash was replaced meanwhile.
     """
+    account = await session.fetchrow(_BY_ID, account_id)
     await session.execute(_ERASE, account_id, verified_hash)
     if await session.fetchrow(_BY_ID, account_id) is not None:
         raise InvalidCredentials
+    if account is not None and await has_acted(session, account["username"], account_id):
+        await record(session, replace(audit, actor=account["username"]), account_id)
     await notify(session, account_id)
 
 
 async def erase_known(session: Session, account_id: str, *, audit: AuditEntry) -> Account:
-    """Remove an account in the caller's transaction, and announce it; raises `UnknownAccount`."""
+    """Remove an account in the caller's transaction, and announce it; raises `UnknownAccount`.
+
+    The entry's detail names an operator who did something, as in `erase_verified`.
+    """
     account = _known(await session.fetchrow(_ERASE_KNOWN, account_id))
+    if await has_acted(session, account.username, account_id):
+        detail = msgspec.json.encode({"operator": account.username}).decode()
+        audit = replace(audit, detail=detail)
     await announce(session, audit, account_id)
     return account
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 SESSIONS_ENDED = "sessions-ended"
 """The action of an operator who ended an account's sessions."""
 
+ACCOUNT_ERASED = "account-erased"
+"""The action of an operator who erased an account, or his own."""
+
 # An attempt whose answer was lost has written its entry, under the same id, already.
 _RECORD = """
 insert into audit (audit_id, at, actor, action, subject, reason, detail)
@@ -30,6 +33,9 @@ on conflict (audit_id) do nothing
 """
 
 _DETAIL = "select detail from audit where audit_id = $1"
+
+# Ids begin with the time: what is older than the account was done by who had the name before.
+_HAS_ACTED = "select exists (select from audit where actor = $1 and audit_id > $2)"
 
 _PAGE = """
 select u.audit_id, u.at, u.actor, u.action, u.subject, u.reason, u.detail, a.username
@@ -114,6 +120,12 @@ async def announce(session: Session, entry: AuditEntry, subject: str) -> None:
     """Write an entry, and tell a live server that the account has changed."""
     await record(session, entry, subject)
     await notify(session, subject)
+
+
+async def has_acted(session: Session, username: str, account_id: str) -> bool:
+    """Tell whether an account's username stands in the log as that of who did something."""
+    found: bool = await session.fetchval(_HAS_ACTED, username, account_id)
+    return found
 
 
 async def notify(session: Session, account_id: str) -> None:

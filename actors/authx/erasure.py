@@ -138,9 +138,10 @@ async def _lock(session: Session, account_id: str, version: int | None) -> None:
         await session.execute(_SETTLED, account_id)
 
 
-def erase_account(account_id: str, *, verified_hash: str) -> Script[None]:
+def erase_account(account_id: str, *, verified_hash: str, audit: AuditEntry) -> Script[None]:
     """Remove an account and everything that it owns, and announce it, by its owner's wish.
 
+    ``audit`` is for who was an operator, whose name it gets: see `account_store.erase_verified`.
     The script raises `InvalidCredentials` if the verified hash was replaced meanwhile, and
     `Overloaded` at once while another account is being erased. Given up for its size, it has kept
     nobody else from their accounts or inventories, but its connection.
@@ -153,7 +154,7 @@ def erase_account(account_id: str, *, verified_hash: str) -> Script[None]:
             await session.execute(_BY_KEYS)
             version = await erase_settled(session.fetchval, account_id, piece_rows=_ALL_ROWS)
             await _lock(session, account_id, version)
-            await account_store.erase_verified(session, account_id, verified_hash)
+            await account_store.erase_verified(session, account_id, verified_hash, audit=audit)
 
     return script
 

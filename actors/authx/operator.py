@@ -13,7 +13,7 @@ from uuid_utils import uuid7
 
 from actors.authx import account_store, password_reset
 from actors.authx.account_store import NewAccount
-from actors.authx.audit_store import AuditEntry
+from actors.authx.audit_store import ACCOUNT_ERASED, AuditEntry
 from actors.authx.erasure import erase_in_pieces
 from actors.authx.usernames import parse_new_username, parse_username
 
@@ -126,14 +126,15 @@ async def erase_account(
 ) -> Account:
     """Remove an account and everything that it owns, for good; give what it was.
 
-    The audit log keeps its id, not its name. What is much takes a while; cancelled meanwhile it
-    removes nothing. ``waiting`` is called if another account is being erased: this waits for it.
+    The audit log keeps its id, not its name, but for an operator's who did something. What is much
+    takes a while; cancelled meanwhile it removes nothing. ``waiting`` is called if another account
+    is being erased: this waits for it.
 
     Raises:
         UnknownAccount: there is no such account.
         DatabaseError: the database is away or fails.
     """
-    audit = _audit("account-erased", now)
+    audit = _audit(ACCOUNT_ERASED, now)
     return await erase_in_pieces(
         connection, account_id, audit=audit, timeout_s=_ERASURE_TIMEOUT_S, waiting=waiting
     )

@@ -10,6 +10,7 @@ import trio
 from uuid_utils import uuid7
 
 from actors.authx import account_store, erasure, session_store
+from actors.authx.audit_store import ACCOUNT_ERASED, AuditEntry
 from actors.authx.errors import (
     InvalidCredentials,
     InvalidPassword,
@@ -242,7 +243,8 @@ class AccountService:
 
         async def erase(credentials: account_store.Credentials) -> None:
             verified = credentials.password_hash
-            script = erasure.erase_account(account_id, verified_hash=verified)
+            audit = AuditEntry(str(uuid7()), self._wall_clock(), "", ACCOUNT_ERASED, "", "{}")
+            script = erasure.erase_account(account_id, verified_hash=verified, audit=audit)
             await self._connections.run(script, may_be_long=True)
 
         try:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
+from uuid_utils import uuid7
 
 from actors.authx import account_store, erasure, operator
+from actors.authx.audit_store import AuditEntry
 from actors.authx.directory import AccountCache, AccountReader, NamedAccount
 from actors.authx.errors import UnknownAccount
 from actors.authx.messages import Account, EraseAccount, FindAccount
@@ -184,7 +186,10 @@ async def test_account_that_another_process_changes_is_read_again(
             case "erased":
                 sql = "select password_hash from accounts where account_id = $1"
                 verified = await running.fetchval(sql, account.account_id)
-                script = erasure.erase_account(account.account_id, verified_hash=verified)
+                audit = AuditEntry(str(uuid7()), NOW, "", "account-erased", "", "{}")
+                script = erasure.erase_account(
+                    account.account_id, verified_hash=verified, audit=audit
+                )
                 await connection.run(script, timeout_s=5)
             case "suspended":
                 await operator.set_suspended(connection, name, suspended=True, now=NOW)

@@ -316,7 +316,7 @@ async def test_erasure_by_its_owner_is_refused_beside_another(
     """It does not wait, and nothing is erased."""
     account_id = await make_account(connection, "impatient")
     other_id = await make_account(connection, "slow")
-    script = erase_account(account_id, verified_hash="hash")
+    script = erase_account(account_id, verified_hash="hash", audit=AUDIT)
     refused: list[str] = []
 
     class Slow(Watched):
@@ -367,7 +367,7 @@ async def test_erasure_by_its_owner_locks_the_account_last(
         sql = "select version from inventories where account_id = $1 for update skip locked"
         return await session.fetchval(sql, account_id) is not None
 
-    script: Any = erase_account(account_id, verified_hash="hash")
+    script: Any = erase_account(account_id, verified_hash="hash", audit=AUDIT)
     async with open_database(database_dsn, log=quiet_log()) as database:
         server = await database.connect(name="server")
         await connection.run(lambda session: script(Spied(session)))

@@ -18,7 +18,7 @@ from actors.authx.errors import (
     UnknownAccount,
     UsernameTaken,
 )
-from actors.authx.messages import GetAccount, Refresh
+from actors.authx.messages import EraseAccount, GetAccount, Refresh, SetSuspended
 from tests.actors.authx.harness import PASSWORD, running_authx
 
 if TYPE_CHECKING:
@@ -215,6 +215,36 @@ async def test_operator_erases_the_name_of_an_account_that_operators_made(
         told = await audit_of(running, account.account_id)
         assert [entry[1] for entry in told] == ["account-created", "role-set", "account-erased"]
         assert "adalbert" not in str(told).casefold()
+
+
+@pytest.mark.parametrize("himself", [True, False])
+async def test_operator_who_acted_leaves_his_name_with_his_end(
+    database_dsn: str, *, himself: bool
+) -> None:
+    """What he did stands under his name, which is free again: the log tells until when it was his.
+
+    An erasure that did not happen leaves nothing.
+    """
+    async with running_authx(database_dsn) as running, connected(running) as connection:
+        now = running.clock.now
+        player, account = await running.register(), await running.register()
+        await operator.set_role(connection, account.username, "admin", now=now)
+        await running.ask(SetSuspended(player.account_id, True, account.username, "cheating"))
+        with pytest.raises(InvalidCredentials):
+            await running.ask(EraseAccount(account.account_id, "wrong password"))
+        expected: tuple[Any, ...]
+        if himself:
+            await running.ask(EraseAccount(account.account_id, PASSWORD))
+            expected = (account.username, "account-erased", "", {}, now)
+        else:
+            await operator.erase_account(connection, account.account_id, now=now)
+            detail = {"operator": account.username}
+            expected = ("command line", "account-erased", "", detail, now)
+        assert (await audit_of(running, account.account_id))[1:] == [expected]
+        # Who has the name next has done nothing yet.
+        another = await running.register(account.username)
+        await running.ask(EraseAccount(another.account_id, PASSWORD))
+        assert await audit_of(running, another.account_id) == []
 
 
 async def test_operator_erases_an_account_from_a_live_server(database_dsn: str) -> None:

@@ -11,6 +11,7 @@ from uuid_utils import uuid7
 
 from actors.authx import account_store, erasure, session_store
 from actors.authx.account_store import NewAccount
+from actors.authx.audit_store import AuditEntry
 from actors.authx.errors import InvalidCredentials, UnknownAccount, UsernameTaken
 from actors.authx.session_store import NewSession, NotRotated, Rotated, Rotation, Standing
 from actors.authx.usernames import parse_username
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 NOW = WallClock().now
 LATER = NOW + timedelta(hours=1)
+ERASED = AuditEntry(str(uuid7()), NOW, "", "account-erased", "", "{}")
 
 
 def new_account(username: str) -> NewAccount:
@@ -209,8 +211,11 @@ async def test_store_erases_an_account_once_and_not_on_an_old_check(
     account = await connection.run(account_store.insert_account(new_account("erased")))
     account_id = account.account_id
     with pytest.raises(InvalidCredentials):
-        await connection.run(erasure.erase_account(account_id, verified_hash="hash 0"))
+        await connection.run(
+            erasure.erase_account(account_id, verified_hash="hash 0", audit=ERASED)
+        )
+    script = erasure.erase_account(account_id, verified_hash="hash 1", audit=ERASED)
     for _ in range(2):
-        await connection.run(erasure.erase_account(account_id, verified_hash="hash 1"))
+        await connection.run(script)
     with pytest.raises(UnknownAccount):
         await connection.run(account_store.get_account(account_id))
