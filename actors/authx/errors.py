@@ -37,7 +37,15 @@ class InvalidPassword(AuthxError):
 
 
 class InvalidCredentials(AuthxError):
-    """Unknown user or wrong password; nobody is told which."""
+    """Unknown user or wrong password; nobody is told which.
+
+    ``account_id`` is whose password was tried, for the log alone; None where nobody has the name,
+    or it is not known here.
+    """
+
+    def __init__(self, *, account_id: str | None = None) -> None:
+        super().__init__()
+        self.account_id = account_id
 
 
 class InvalidToken(AuthxError):

@@ -309,8 +309,10 @@ class AccountService:
         matches = await slot.matches(
             None if credentials is None else credentials.password_hash, attempt.password
         )
-        if credentials is None or not matches or credentials.suspended:
+        if credentials is None:
             raise InvalidCredentials
+        if not matches or credentials.suspended:
+            raise InvalidCredentials(account_id=credentials.account_id)
         self._attempts.succeeded(user, address)
         return credentials
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from actors.authx.errors import InvalidCredentials
 from app.etags import is_held
 from app.http.commands import Commands
 from app.http.endpoint import Answer, Auth, Call, Idempotency, PathKind
@@ -111,10 +112,21 @@ class Pipeline:
             return _response(bound.endpoint, answer)
         # The edge of the program: whatever a handler raises, the client gets a problem.
         except Exception as error:  # noqa: BLE001
+            if isinstance(error, InvalidCredentials):
+                self._tell_refused(error, request)
             return self.refuse(error, request.request_id)
         finally:
             if in_hand:
                 self._gate.end()
+
+    def _tell_refused(self, refusal: InvalidCredentials, request: HttpRequest) -> None:
+        """Log a wrong password: never the name that was tried, which may be a password itself.
+
+        Each has cost a hash, and so there are never many of them at a time.
+        """
+        trail, whose = request.trail, refusal.account_id
+        known = {} if whose is None else {"account_id": whose}
+        self._log.info("password_refused", route=trail.route, client=trail.client, **known)
 
     def refuse(self, error: Exception, request_id: str) -> HttpResponse:
         """Render an error as a problem, and log it where nobody foresaw it."""

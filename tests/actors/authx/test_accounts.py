@@ -59,6 +59,22 @@ async def outcome(running: Running, username: str, password: str) -> type[Except
     return None
 
 
+async def test_refusal_of_a_password_says_whose_it_was_tried_for(database_dsn: str) -> None:
+    """It is for the log alone, where somebody has the name; right passwords do not let all in."""
+    async with running_authx(database_dsn) as running:
+        account, tokens = await running.newcomer()
+        change = ChangePassword(account.account_id, tokens.session_id, "wrong", "new password")
+        for message, whose in (
+            (Login(account.username.upper(), "wrong"), account.account_id),
+            (change, account.account_id),
+            (Login("nobody-at-all", "wrong"), None),
+            (Login("no name", "wrong"), None),
+        ):
+            with pytest.raises(InvalidCredentials) as caught:
+                await running.ask(message)
+            assert caught.value.account_id == whose
+
+
 async def test_account_is_registered_and_found(database_dsn: str) -> None:
     """The answer tells the account, which is found by id and by any spelling of its name."""
     async with running_authx(database_dsn) as running:

@@ -136,7 +136,8 @@ async def test_refusal_is_the_problem_of_the_contract(
             assert response.headers["www-authenticate"] == challenge
         if status == 429:
             assert response.headers["retry-after"] == "30"
-        assert not world.logged
+        told = ["password_refused"] if slug == "invalid-credentials" else []
+        assert [event["event"] for event in world.logged] == told
 
 
 @pytest.mark.parametrize("error", [inventory.AccountGone(), inventory.UnknownOrder("x")])
@@ -156,7 +157,7 @@ async def test_wrong_password_and_unknown_user_get_the_same_answer() -> None:
     world = FakeWorld()
 
     def refuse(message: Login) -> Exception:
-        return authx.InvalidCredentials(message.username)
+        return authx.InvalidCredentials(account_id=message.username)
 
     world.answers[Login] = refuse
     async with serving(world) as server:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 import pytest
 
+from actors.authx.errors import InvalidCredentials
 from app.http.endpoint import Answer, Auth, Call, Endpoint
 from app.http.exchange import Headers, HttpRequest
 from app.http.pipeline import Pipeline, bind
@@ -88,6 +89,32 @@ async def test_handler_that_asks_for_what_its_row_lacks_fails_closed() -> None:
         assert (await server.client.get("/x")).status_code == 401
         assert (await server.client.get("/y")).status_code == 500
         assert len(world.events("request_failed")) == 1
+
+
+@pytest.mark.parametrize("account_id", ["019a5c00-0000-7000-8000-00000000000a", None])
+async def test_refused_password_is_logged_with_its_account_and_from_where(
+    account_id: str | None,
+) -> None:
+    """Who guesses is found without a log of all requests; the client learns of no account."""
+
+    async def refuse(_: Call[None, None]) -> str:
+        raise InvalidCredentials(account_id=account_id)
+
+    world = FakeWorld()
+    async with serving(world, endpoints=[row(refuse, path="/x")]) as server:
+        refused = await server.client.get("/x", headers={"X-Request-Id": "one"})
+        assert refused.status_code == 401
+        assert "019a5c00" not in refused.text
+    (event,) = world.events("password_refused")
+    known = {} if account_id is None else {"account_id": account_id}
+    assert {**event} == {
+        "event": "password_refused",
+        "log_level": "info",
+        "request_id": "one",
+        "route": "/x",
+        "client": "127.0.0.1",
+        **known,
+    }
 
 
 async def test_pipeline_needs_no_quart() -> None:
