@@ -77,6 +77,14 @@ class Reply(Generic[T]):
         """Whether the question has its outcome already."""
         return self._pending is None
 
+    @property
+    def awaited(self) -> bool:
+        """Whether an answer that is sent now will reach the asker: it is neither settled nor late.
+
+        Where an answer costs much, or must not be lost, look before.
+        """
+        return self._pending is not None and not self._pending.given_up
+
     def send_nowait(self, value: T) -> bool:
         """Answer with a value; False where the question was settled or given up before."""
         pending, self._pending = self._pending, None
@@ -168,6 +176,11 @@ class PendingReply(Generic[T]):
             self._answer = None
             return answer
         raise self._failure(outcome, timeout_s)
+
+    @property
+    def given_up(self) -> bool:
+        """Whether nobody waits for the outcome, nor will."""
+        return self._outcome is _GIVEN_UP
 
     def close(self) -> None:
         """Give the question up without waiting."""

@@ -85,7 +85,7 @@ class Dispatcher:
             case messages.Refresh():
                 # Made-up tokens are refused here, before they cost a task and a query.
                 presented = service.read_refresh_token(message.refresh_token)
-                self._start(reply, partial(service.refresh, presented))
+                self._start(reply, partial(service.refresh, presented, _is_awaited(reply)))
             case messages.ListSessions():
                 self._start(reply, partial(service.list_sessions, message))
             case messages.EndSessions():
@@ -201,6 +201,11 @@ class Dispatcher:
     async def _run_hashing(self, reply: AnyReply, work: HashingWork, slot: HashSlot) -> None:
         with slot:
             await _answer(reply, partial(work, slot))
+
+
+def _is_awaited(reply: AnyReply) -> Callable[[], bool]:
+    """Give what tells whether an answer sent now would reach somebody."""
+    return lambda: reply is not None and reply.awaited
 
 
 async def _answer(reply: AnyReply, work: Work) -> None:

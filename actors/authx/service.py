@@ -19,7 +19,7 @@ from actors.authx.errors import (
     RegistrationClosed,
     UsernameTaken,
 )
-from actors.authx.lru import Lru
+from actors.authx.handover import Handovers
 from actors.authx.messages import Tokens
 from actors.authx.refresh import RefreshToken, issue_refresh_token, read_refresh_token
 from actors.authx.usernames import parse_new_username, parse_username
@@ -48,10 +48,6 @@ if TYPE_CHECKING:
     _Act: TypeAlias = Callable[[account_store.Credentials], Awaitable[T]]
 
 PLAYER = "player"
-_UNDELIVERED_MAX = 10_000
-"""How many refresh tokens are kept for those who were not told of their last refresh.
-
-Who never comes again has his kept until so many others have come: about half a kilobyte each."""
 _NOBODY = ""
 
 
@@ -93,7 +89,7 @@ class AccountService:
         self._wall_clock = wall_clock
         self._log = log
         self._attempts = attempts
-        self._undelivered: Lru[bytes, tuple[str, RefreshToken]] = Lru(_UNDELIVERED_MAX)
+        self._handovers = Handovers()
 
     def check_open(self) -> None:
         """Refuse a registration where nobody may register; raises `RegistrationClosed`."""
@@ -157,38 +153,39 @@ class AccountService:
         """Take a refresh token apart without the database; raises `InvalidToken`."""
         return read_refresh_token(self._keyring, text)
 
-    async def refresh(self, presented: RefreshToken) -> Tokens:
+    async def refresh(self, presented: RefreshToken, is_awaited: Callable[[], bool]) -> Tokens:
         """Exchange a session's last refresh token for new tokens; any older one ends it.
 
-        Where that may have taken effect, or may yet, but was not confirmed, nobody has the next
+        Where that may have taken effect, or may yet, but was not confirmed, or where nobody waits
+        for the answer any more, as ``is_awaited`` tells when there is one, nobody has the next
         token: the same is given to whoever comes again, who is the same client and no thief.
         """
         session_id = presented.session_id
-        undelivered = self._undelivered.get(presented.digest)
-        text, following = undelivered or issue_refresh_token(self._keyring, session_id)
+        following = self._handovers.begin(
+            presented, is_awaited, lambda: issue_refresh_token(self._keyring, session_id)
+        )
         now = self._wall_clock()
         rotation = session_store.Rotation(
             session_id=session_id,
             presented_digest=presented.digest,
-            next_digest=following.digest,
+            next_digest=following.token.digest,
             now=now,
             expires_at=now + timedelta(seconds=self._settings.refresh_seconds),
         )
         try:
+            # Also where there is no connection one may have been lost just before, under way.
             outcome = await self._connections.run(session_store.rotate_session(rotation))
-        except DatabaseError:
-            # Also where there is no connection: one may have been lost just before, under way.
-            self._undelivered.put(presented.digest, (text, following))
-            raise
         finally:
             # Whatever became of it, what is remembered of this session is no longer so.
             self._memory.drop_session(session_id)
-        self._undelivered.pop(presented.digest)
+        refused = isinstance(outcome, session_store.NotRotated)
+        if refused or is_awaited():
+            self._handovers.settle(presented, following)
         if isinstance(outcome, session_store.NotRotated):
             if outcome.was_live:
                 self._log.warning("refresh_token_reused", session_id=session_id)
             raise InvalidToken
-        return self._tokens_of(outcome.account_id, session_id, outcome.standing, text)
+        return self._tokens_of(outcome.account_id, session_id, outcome.standing, following.text)
 
     async def list_sessions(
         self, request: messages.ListSessions

@@ -10,11 +10,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
+import trio.testing
 
 from actors.authx import session_store
 from actors.authx.errors import InvalidToken
 from actors.authx.messages import ChangePassword, EndSessions, Refresh
 from actors.database.errors import DatabaseError, DatabaseTimeout, DatabaseUnavailable
+from bus import ReplyTimeout
 from tests.actors.authx.harness import PASSWORD, Running, running_authx
 from tests.actors.authx.support import CHEAP
 from tests.postgres import run_script
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from actors.database.session import Script, Session
 
 IMPATIENT = replace(CHEAP, query_timeout_ms=300, reconnect_backoff_ms=1, listen_probe_ms=1_000_000)
+PATIENT = replace(IMPATIENT, query_timeout_ms=20_000)
 _GATE = 4711
 
 _HANG_AT_COMMIT = f"""
@@ -148,3 +152,72 @@ async def test_refresh_whose_answer_was_lost_with_the_database_ends_no_session(
         again: Tokens = await running.ask(Refresh(tokens.refresh_token))
         assert (await running.authorize(again)).session_id == tokens.session_id
         assert not running.events("refresh_token_reused")
+
+
+@pytest.mark.parametrize("comes_again", ["while it is under way", "after it took effect"])
+async def test_refresh_that_nobody_waited_for_any_more_ends_no_session(
+    database_dsn: str, comes_again: str
+) -> None:
+    """Who has had no answer in time (504) sends his token again, and gets what he would have got.
+
+    When he has it the token before is a used one as ever.
+    """
+    async with running_authx(database_dsn, PATIENT) as running:
+        _, tokens = await running.newcomer()
+        given: list[Tokens] = []
+
+        async def refresh_again() -> None:
+            given.append(await running.ask(Refresh(tokens.refresh_token)))
+
+        async def took_effect() -> bool:
+            sql = "select refreshed_at > created_at from sessions where session_id = $1"
+            return bool(await running.fetchval(sql, tokens.session_id))
+
+        running.clock.advance(1)
+        try:
+            async with trio.open_nursery() as nursery:
+                async with commits_hang(running, database_dsn):
+                    with pytest.raises(ReplyTimeout):
+                        await running.ask(Refresh(tokens.refresh_token), timeout_s=0.3)
+                    if comes_again == "while it is under way":
+                        nursery.start_soon(refresh_again)
+                        await trio.testing.wait_all_tasks_blocked(0.05)
+                if comes_again == "after it took effect":
+                    await running.wait_until(took_effect)
+                    await refresh_again()
+        finally:
+            await run_script(database_dsn, lambda session: session.execute(_CLEAR_AWAY))
+        [again] = given
+        assert (await running.authorize(again)).session_id == tokens.session_id
+        assert not running.events("refresh_token_reused")
+        with pytest.raises(InvalidToken):
+            await running.ask(Refresh(tokens.refresh_token))
+        with pytest.raises(InvalidToken):
+            await running.ask(Refresh(again.refresh_token))
+
+
+async def test_two_who_wait_for_the_refresh_of_one_token_are_not_given_the_same(
+    database_dsn: str,
+) -> None:
+    """One of them has stolen it, and which of them nobody knows: the session ends."""
+    async with running_authx(database_dsn, PATIENT) as running:
+        _, tokens = await running.newcomer()
+        given: list[Tokens] = []
+        refused: list[InvalidToken] = []
+
+        async def refresh() -> None:
+            try:
+                given.append(await running.ask(Refresh(tokens.refresh_token)))
+            except InvalidToken as error:
+                refused.append(error)
+
+        try:
+            async with trio.open_nursery() as nursery, commits_hang(running, database_dsn):
+                nursery.start_soon(refresh)
+                nursery.start_soon(refresh)
+                await trio.testing.wait_all_tasks_blocked(0.05)
+        finally:
+            await run_script(database_dsn, lambda session: session.execute(_CLEAR_AWAY))
+        assert (len(given), len(refused)) == (1, 1)
+        with pytest.raises(InvalidToken):
+            await running.ask(Refresh(given[0].refresh_token))
