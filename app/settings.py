@@ -142,6 +142,8 @@ def authx_settings(config: Config) -> AuthxSettings:
         argon2_parallelism=auth.argon2_parallelism,
         hash_workers=auth.hash_workers,
         hash_queue=auth.hash_queue,
+        # The other half is for what comes after the wait.
+        hash_wait_ms=max(1, config.http.reply_timeout_ms // 2),
         registration_open=auth.registration == "open",
         registrations_per_address=auth.registrations_per_address,
         attempts_per_user=auth.attempts_per_user,

@@ -3,13 +3,16 @@
 argon2-cffi releases the interpreter's lock while it hashes, so a worker thread leaves the event
 loop alone. Hashing is what a flood of logins would make the server drown in; therefore it needs
 a `HashSlot`, and there are only as many as workers and waiting places together.
+
+Whoever has waited so long that his answer would come too late is turned away and not hashed for:
+else, where hashing is slow, the threads would be busy only with those who have gone.
 """
 
 from __future__ import annotations
 
 import base64
 import secrets
-from typing import TYPE_CHECKING, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar, cast
 
 import argon2
 import trio
@@ -21,9 +24,12 @@ from actors.places import Places
 from bus import Overloaded
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from actors.authx.settings import AuthxSettings
+
+T = TypeVar("T")
 
 _SALT_BYTES = 16
 _HASH_BYTES = 32
@@ -102,12 +108,18 @@ class Passwords:
             raise Overloaded("as many passwords from this address wait to be hashed as may wait")
         self._slots_free -= 1
         self._newcomers_free -= newcomer
-        return HashSlot(self, address, newcomer=newcomer)
+        begin_by = trio.current_time() + self._settings.hash_wait_ms / 1000
+        return HashSlot(self, address, newcomer=newcomer, begin_by=begin_by)
 
     @property
     def slots_free(self) -> int:
         """How many more may hash or wait for it now."""
         return self._slots_free
+
+    @property
+    def turns(self) -> trio.CapacityLimiter:
+        """What lets as many hash at once as there are threads for it."""
+        return self._limiter
 
     def is_outdated(self, stored_hash: str) -> bool:
         """Whether a hash that has just been verified should be made anew."""
@@ -119,23 +131,26 @@ class Passwords:
         self._newcomers_free += newcomer
         self._addresses.give_back(address)
 
-    async def hash_in_thread(self, password: str) -> str:
+    async def hash_in_thread(self, password: str, *, begin_by: float) -> str:
         """Do what `HashSlot.hash` promises."""
         secret = _encoded(password)
         if secret is None:
             raise InvalidPassword("must be proper Unicode text")
-        return await trio.to_thread.run_sync(
-            self._engine.hash, secret, limiter=self._limiter, abandon_on_cancel=True
-        )
+        return await self._in_thread(self._engine.hash, secret, begin_by=begin_by)
 
-    async def verify_in_thread(self, stored_hash: str | None, password: str) -> bool:
+    async def verify_in_thread(
+        self, stored_hash: str | None, password: str, *, begin_by: float
+    ) -> bool:
         """Do what `HashSlot.matches` promises."""
         secret = None if len(password) > PASSWORD_LENGTH_CEILING else _encoded(password)
         hashed = self._nobodys_hash if stored_hash is None or secret is None else stored_hash
-        matches = await trio.to_thread.run_sync(
-            self._verify, hashed, secret or b"", limiter=self._limiter, abandon_on_cancel=True
-        )
+        matches = await self._in_thread(self._verify, hashed, secret or b"", begin_by=begin_by)
         return matches and hashed is stored_hash
+
+    async def _in_thread(self, work: Callable[..., T], *args: Any, begin_by: float) -> T:
+        # A thread that is abandoned gives its turn back when it has ended, and not before.
+        turns = cast("trio.CapacityLimiter", _Turns(self._limiter, begin_by))
+        return await trio.to_thread.run_sync(work, *args, limiter=turns, abandon_on_cancel=True)
 
     def _verify(self, stored_hash: str, secret: bytes) -> bool:
         try:
@@ -144,15 +159,42 @@ class Passwords:
             return False
 
 
+class _Turns:
+    """Lets work begin in its turn, or not at all: what `trio.to_thread.run_sync` asks first."""
+
+    __slots__ = ("_begin_by", "_limiter")
+
+    def __init__(self, limiter: trio.CapacityLimiter, begin_by: float) -> None:
+        self._limiter = limiter
+        self._begin_by = begin_by
+
+    async def acquire_on_behalf_of(self, borrower: object) -> None:
+        """Wait for a turn; raises `Overloaded` where it does not come in time."""
+        with trio.move_on_at(self._begin_by):
+            await self._limiter.acquire_on_behalf_of(borrower)
+            return
+        raise Overloaded("passwords wait too long to be hashed")
+
+    def release_on_behalf_of(self, borrower: object) -> None:
+        """End a turn; called in Trio's own thread."""
+        self._limiter.release_on_behalf_of(borrower)
+
+
 class HashSlot:
-    """A place among those who hash; a context manager that gives the place back."""
+    """A place among those who hash; a context manager that gives the place back.
 
-    __slots__ = ("_address", "_newcomer", "_passwords")
+    What does not begin until ``begin_by``, on Trio's clock, is not done.
+    """
 
-    def __init__(self, passwords: Passwords, address: str, *, newcomer: bool) -> None:
+    __slots__ = ("_address", "_begin_by", "_newcomer", "_passwords")
+
+    def __init__(
+        self, passwords: Passwords, address: str, *, newcomer: bool, begin_by: float
+    ) -> None:
         self._passwords = passwords
         self._address = address
         self._newcomer = newcomer
+        self._begin_by = begin_by
 
     async def hash(self, password: str) -> str:
         """Hash a password in a worker thread.
@@ -161,16 +203,22 @@ class HashSlot:
 
         Raises:
             InvalidPassword: it is not proper Unicode text.
+            Overloaded: its turn has not come in time; nothing was done.
         """
-        return await self._passwords.hash_in_thread(password)
+        return await self._passwords.hash_in_thread(password, begin_by=self._begin_by)
 
     async def matches(self, stored_hash: str | None, password: str) -> bool:
         """Verify a password in a worker thread: one argon2 operation whatever comes out.
 
         Without a stored hash, that is for an unknown user, a hash that nothing matches is
         verified instead, so that the answer takes as long. Cancellation as for `hash`.
+
+        Raises:
+            Overloaded: its turn has not come in time; nothing was verified.
         """
-        return await self._passwords.verify_in_thread(stored_hash, password)
+        return await self._passwords.verify_in_thread(
+            stored_hash, password, begin_by=self._begin_by
+        )
 
     def __enter__(self) -> Self:
         """Use the slot as a context."""

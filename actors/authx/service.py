@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
@@ -24,6 +25,7 @@ from actors.authx.messages import Tokens
 from actors.authx.refresh import RefreshToken, issue_refresh_token, read_refresh_token
 from actors.authx.usernames import parse_new_username, parse_username
 from actors.database.errors import DatabaseError
+from bus import Overloaded
 
 T = TypeVar("T")
 
@@ -64,7 +66,8 @@ class AccountService:
     """Registration, logins, sessions and passwords of one Authx.
 
     Every method raises `DatabaseError` where the database is away or fails, and the errors that
-    its message names. Where a method takes a `HashSlot`, hashing happens in it.
+    its message names. Where a method takes a `HashSlot`, hashing happens in it, and where its turn
+    does not come in time the method raises `Overloaded`, and nothing was counted or done.
     """
 
     def __init__(
@@ -104,7 +107,7 @@ class AccountService:
         self._attempts.begin_registration(request.address, begun_s)
         try:
             account = await self._make_player(username, request.password, slot)
-        except DatabaseError:
+        except (DatabaseError, Overloaded):
             self._attempts.withdraw_registration(request.address, begun_s)
             raise
         self._log.info("account_created", account_id=account.account_id)
@@ -135,15 +138,22 @@ class AccountService:
             username = parse_username(request.username)
         except InvalidUsername:
             # All names that nobody can have are one user who is never let in.
-            self._attempts.begin(_NOBODY, request.address, trio.current_time())
-            await slot.matches(None, request.password)
+            begun_s = trio.current_time()
+            self._attempts.begin(_NOBODY, request.address, begun_s)
+            try:
+                await slot.matches(None, request.password)
+            except Overloaded:
+                self._attempts.withdraw(_NOBODY, request.address, begun_s)
+                raise
             raise InvalidCredentials from None
         attempt = _Attempt(username.key, request.address, request.password)
 
         async def open_session(credentials: account_store.Credentials) -> Tokens:
             renewed_hash = None
             if self._passwords.is_outdated(credentials.password_hash):
-                renewed_hash = await slot.hash(request.password)
+                # Where there is no time for it now, there will be at another login.
+                with suppress(Overloaded):
+                    renewed_hash = await slot.hash(request.password)
             return await self._open_session(credentials, renewed_hash)
 
         find = account_store.find_credentials(username.key)
@@ -300,12 +310,12 @@ class AccountService:
         self._attempts.begin(user, address, begun_s)
         try:
             credentials = await self._connections.run(find)
-        except DatabaseError:
+            matches = await slot.matches(
+                None if credentials is None else credentials.password_hash, attempt.password
+            )
+        except (DatabaseError, Overloaded):
             self._attempts.withdraw(user, address, begun_s)
             raise
-        matches = await slot.matches(
-            None if credentials is None else credentials.password_hash, attempt.password
-        )
         if credentials is None:
             raise InvalidCredentials
         if not matches or credentials.suspended:

@@ -32,6 +32,7 @@ class AuthxSettings:
     argon2_parallelism: int = 1
     hash_workers: int = 2
     hash_queue: int = 32
+    hash_wait_ms: int = 2_500
 
     registration_open: bool = True
     registrations_per_address: int = 50

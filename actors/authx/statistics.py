@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from actors.authx.errors import InvalidCredentials, TooManyAttempts
 from actors.database.errors import DatabaseError
+from bus import Overloaded
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -19,7 +20,8 @@ class LoginStatistics:
 
     ``accepted``: a session was opened. ``refused``: unknown user, wrong password or a suspended
     account. ``throttled``: too many attempts. ``overloaded``: too many wait for a thread that
-    hashes, in all or from one address. ``failed``: the database was away or failed.
+    hashes, in all or from one address, or its turn came too late. ``failed``: the database was
+    away or failed.
     """
 
     accepted: int
@@ -50,6 +52,9 @@ class LoginCounters:
             raise
         except TooManyAttempts:
             self._throttled += 1
+            raise
+        except Overloaded:
+            self._overloaded += 1
             raise
         except DatabaseError:
             self._failed += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from tests.actors.authx.support import CHEAP, WallClock, counting_passwords
 from tests.postgres import quiet_log
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 
     from actors.authx.messages import Account, AuthMessage
     from actors.authx.passwords import Passwords
@@ -82,6 +82,20 @@ class Running:
     def events(self, name: str) -> list[Any]:
         """Give the log entries of one event."""
         return [entry for entry in self.logged.entries if entry["event"] == name]
+
+    @contextmanager
+    def every_turn_taken(self) -> Generator[None]:
+        """Have all threads that hash passwords be busy until the block is left."""
+        # Cheap hashes would be done before anybody can be late.
+        limiter = self.passwords.turns
+        taken = [object() for _ in range(int(limiter.total_tokens))]
+        for borrower in taken:
+            limiter.acquire_on_behalf_of_nowait(borrower)
+        try:
+            yield
+        finally:
+            for borrower in taken:
+                limiter.release_on_behalf_of(borrower)
 
     async def fetchval(self, sql: str, *args: object) -> Any:
         """Look into the database."""

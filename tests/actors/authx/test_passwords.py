@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import argon2
 import pytest
@@ -12,7 +14,10 @@ from trio.testing import wait_all_tasks_blocked
 from actors.authx.errors import InvalidPassword
 from actors.authx.passwords import Passwords
 from bus import Overloaded
-from tests.actors.authx.support import CHEAP, counting_passwords
+from tests.actors.authx.support import CHEAP, CountingEngine, counting_passwords
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
 
 
 @pytest.mark.parametrize(
@@ -96,7 +101,7 @@ async def test_password_hash_with_other_parameters_is_outdated() -> None:
     assert not Passwords(CHEAP).is_outdated(stored)
 
 
-def test_password_slots_are_as_many_as_workers_and_queue() -> None:
+async def test_password_slots_are_as_many_as_workers_and_queue() -> None:
     """Beyond them whoever wants to hash is refused, and leaving a slot makes room again."""
     passwords = Passwords(replace(CHEAP, hash_workers=2, hash_queue=3))
     slots = [passwords.reserve() for _ in range(5)]
@@ -109,7 +114,7 @@ def test_password_slots_are_as_many_as_workers_and_queue() -> None:
 
 
 @pytest.mark.parametrize(("workers", "queue", "newcomers"), [(2, 4, 3), (2, 3, 2), (1, 0, 1)])
-def test_password_slots_are_half_for_newcomers_at_most(
+async def test_password_slots_are_half_for_newcomers_at_most(
     workers: int, queue: int, newcomers: int
 ) -> None:
     """But one at least; others may take them all, and leaving one makes room again."""
@@ -130,7 +135,7 @@ def test_password_slots_are_half_for_newcomers_at_most(
 
 
 @pytest.mark.parametrize(("workers", "queue", "share"), [(2, 10, 3), (2, 64, 16), (1, 1, 1)])
-def test_password_slots_are_a_quarter_for_one_address_at_most(
+async def test_password_slots_are_a_quarter_for_one_address_at_most(
     workers: int, queue: int, share: int
 ) -> None:
     """But one at least; others find room meanwhile, and leaving one makes room again."""
@@ -151,7 +156,7 @@ def test_password_slots_are_a_quarter_for_one_address_at_most(
     assert passwords.slots_free == workers + queue
 
 
-def test_password_slots_of_no_address_are_bounded_together_alone() -> None:
+async def test_password_slots_of_no_address_are_bounded_together_alone() -> None:
     """Where no limit per address holds, as behind a proxy that names nobody, all are to be had."""
     passwords = Passwords(replace(CHEAP, hash_workers=2, hash_queue=6))
     for _ in range(8):
@@ -182,6 +187,20 @@ class HeldEngine(argon2.PasswordHasher):
         self.at_it -= 1
 
 
+class StalledEngine(CountingEngine):
+    """A hash engine whose hashes take until they may go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+
+    def hash(self, password: str | bytes) -> str:
+        """Hash when it may."""
+        self.operations.append("hash")
+        assert self.go.wait(10)
+        return "hashed"
+
+
 async def test_password_hashing_is_spread_over_hash_workers_threads_at_most() -> None:
     """Of many who wait, only as many as there are workers hash at one time; the loop runs on."""
     engine = HeldEngine()
@@ -200,3 +219,35 @@ async def test_password_hashing_is_spread_over_hash_workers_threads_at_most() ->
         engine.go.set()
     assert engine.at_it_max == 2
     assert passwords.slots_free == 12
+
+
+async def test_password_whose_turn_comes_too_late_is_not_hashed(autojump_clock: MockClock) -> None:
+    """The threads are for those whose answer can still come in time, and their places come back."""
+    engine = StalledEngine()
+    settings = replace(CHEAP, hash_workers=1, hash_queue=2, hash_wait_ms=2_500)
+    passwords = Passwords(settings, engine=engine)
+    turned_away: list[float] = []
+
+    async def hash_one() -> None:
+        with passwords.reserve() as slot:
+            await slot.hash("12345678")
+
+    async def come_too_late() -> None:
+        with passwords.reserve() as slot, pytest.raises(Overloaded):
+            await slot.matches(None, "12345678")
+        turned_away.append(trio.current_time())
+
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(hash_one)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(come_too_late)
+        nursery.start_soon(come_too_late)
+        await trio.sleep(3)
+        assert passwords.slots_free == 2
+        engine.go.set()
+    assert turned_away == [pytest.approx(began + 2.5)] * 2
+    assert engine.operations == ["hash"]
+    assert passwords.slots_free == 3
+    with passwords.reserve() as slot:
+        await slot.hash("12345678")
