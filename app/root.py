@@ -39,7 +39,7 @@ from app.listening import Listening
 from app.log_lines import writing_behind
 from app.logs import open_logs
 from app.metrics.sources import Sources
-from app.open_files import allow_open_files
+from app.open_files import allow_open_files, within_open_files
 from app.pages import load_site
 from app.phases import Stopping, phases_s
 from app.recent import RecentEvents
@@ -316,7 +316,7 @@ class _Program:
         return await self._start_http(root, sources)
 
     async def _start_http(self, root: trio.Nursery, sources: Sources) -> Listening:
-        http = settings.http_settings(self._config)
+        http = within_open_files(settings.http_settings(self._config))
         instruments, supervisor = self._watch.instruments(sources), sources.supervisor
 
         def streams_now() -> StreamsStatistics:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import resource
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import structlog
+import trio
 from structlog.testing import LogCapture
 
 from app.http.settings import HttpSettings
-from app.open_files import RESERVE, allow_open_files, files_needed
+from app.open_files import RESERVE, allow_open_files, files_needed, within_open_files
+from tests.app.metrics.support import running
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -54,6 +57,9 @@ def allowed(
     )
     allow_open_files(settings, log=log)
     assert {entry["event"] for entry in capture.entries} <= {"open_files_scarce"}
+    assert {entry["connections"] for entry in capture.entries} <= {
+        within_open_files(settings).connections_max
+    }
     return [(entry["limit"], entry["needed"]) for entry in capture.entries]
 
 
@@ -94,3 +100,39 @@ def test_no_limit_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     system = System(1_024, resource.RLIM_INFINITY)
     assert allowed(monkeypatch, system, TLS) == []
     assert system.soft == resource.RLIM_INFINITY
+
+
+@pytest.mark.parametrize(
+    ("limit", "settings", "served"),
+    [
+        (4_096, SETTINGS, 4_096 - RESERVE),
+        (4_096, TLS, (4_096 - RESERVE) // 3),
+        (256, SETTINGS, 128),
+        (256, TLS, 42),
+        (2, TLS, 1),
+        (10_000 + RESERVE, SETTINGS, 10_000),
+        (resource.RLIM_INFINITY, TLS, 10_000),
+    ],
+)
+def test_no_more_connections_are_served_than_there_are_files_for(
+    monkeypatch: pytest.MonkeyPatch, limit: int, settings: HttpSettings, served: int
+) -> None:
+    """Where files are scarce some are left: for the reserve, or half of them."""
+    monkeypatch.setattr(resource, "getrlimit", System(limit, limit).getrlimit)
+    assert within_open_files(settings) == replace(settings, connections_max=served)
+
+
+async def test_server_keeps_files_for_itself_whoever_holds_connections(
+    monkeypatch: pytest.MonkeyPatch, database_dsn: str
+) -> None:
+    """One connection more than there are files for is told so, and takes none."""
+    monkeypatch.setattr(resource, "getrlimit", System(8, 8).getrlimit)
+    async with running(database_dsn) as server:
+        address = server.client.base_url.host, server.client.base_url.port or 0
+        async with AsyncExitStack() as held:
+            for _ in range(8 // 2):
+                stream = await held.enter_async_context(await trio.open_tcp_stream(*address))
+                await stream.send_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert (await stream.receive_some()).startswith(b"HTTP/1.1 200")
+            stream = await held.enter_async_context(await trio.open_tcp_stream(*address))
+            assert (await stream.receive_some()).startswith(b"HTTP/1.1 503")
