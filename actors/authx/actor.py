@@ -7,7 +7,7 @@ takes no place from those who are logged in.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import trio
 
@@ -43,6 +43,10 @@ if TYPE_CHECKING:
     from actors.authx.statistics import LoginStatistics
     from actors.database.driver import Database
     from bus import Bus, Message, Subscription
+
+
+_AT_ONCE_MAX: Final = 64
+"""How many messages are handed on before others have their turn."""
 
 
 class Authx:
@@ -202,12 +206,16 @@ class Authx:
 
     async def _receive(self, dispatcher: Dispatcher) -> None:
         """Hand messages on until the shutdown, and then those that were waiting already."""
-        async for message in self._subscription:
-            if isinstance(message.body, Shutdown):
-                if message.body.phase >= Phase.STORAGE:
-                    break
-                continue
-            _hand_on(message, dispatcher)
+        ends = False
+        async for first in self._subscription:
+            # One for each turn of Trio's loop would be a few in a second where that has much to do.
+            for message in (first, *self._subscription.receive_some_nowait(_AT_ONCE_MAX - 1)):
+                if isinstance(message.body, Shutdown):
+                    ends |= message.body.phase >= Phase.STORAGE
+                else:
+                    _hand_on(message, dispatcher)
+            if ends:
+                break
         while not self._subscription.is_empty():
             _hand_on(self._subscription.receive_nowait(), dispatcher)
         # Whoever asks from now on learns at once that nobody is here.

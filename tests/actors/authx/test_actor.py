@@ -291,6 +291,17 @@ async def test_actor_crash_in_a_request_gives_everyone_in_hand_an_answer(
     assert stopped == [1.5, 1.5]
 
 
+async def test_actor_takes_many_messages_in_one_turn_of_the_loop(database_dsn: str) -> None:
+    """Where the loop has much to do, a turn takes long, and whoever asks waits for few of them."""
+    async with running_authx(database_dsn) as running:
+        asked = [running.bus.open_reply() for _ in range(200)]
+        for reply, _ in asked:
+            running.bus.send_nowait(Message(Topic.AUTH, Authorize("nonsense"), None, reply))
+        for _ in range(8):
+            await trio.lowlevel.checkpoint()
+        assert all(reply.settled for reply, _ in asked)
+
+
 async def test_actor_drains_its_buffer_when_the_shutdown_overtakes_it(database_dsn: str) -> None:
     """The shutdown comes out of the buffer first; what was sent before it is answered too."""
     async with running_authx(database_dsn) as running:
