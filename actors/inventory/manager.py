@@ -192,15 +192,19 @@ class Inventories:
         )
 
     async def _serve(self, activation: Activation, world: WorldTime) -> None:
-        async for message in self._subscription:
-            match message.body:
-                case Tick() as tick:
-                    world.set(tick)
-                case Shutdown(phase=phase):
-                    if phase >= Phase.WORLD:
-                        break
-                case _:
-                    self._deliver(activation, message)
+        ends = False
+        async for first in self._subscription:
+            # One for each turn of Trio's loop would be a few in a second where that has much to do.
+            for message in (first, *self._subscription.receive_some_nowait(_SLICE - 1)):
+                match message.body:
+                    case Tick() as tick:
+                        world.set(tick)
+                    case Shutdown(phase=phase):
+                        ends |= phase >= Phase.WORLD
+                    case _:
+                        self._deliver(activation, message)
+            if ends:
+                break
         self._deliver_rest(activation)
 
     def _deliver(self, activation: Activation, message: Message) -> None:

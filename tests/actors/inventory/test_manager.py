@@ -330,3 +330,22 @@ async def test_whoever_asks_what_is_not_understood_learns_at_once(
             await world.bus.ask(Topic.TASK, object(), key=key, timeout_s=20)
         assert trio.current_time() == began
         assert len(world.events("message_not_understood")) == 1
+
+
+async def test_many_messages_are_delivered_in_one_turn_of_the_loop(
+    autojump_clock: MockClock,
+) -> None:
+    """Where the loop has much to do, a turn takes long, and whoever asks waits for few of them."""
+    async with a_world() as world:
+        world.engine.close_gate()
+        asked = [world.bus.open_reply() for _ in range(200)]
+        for number, (reply, _) in enumerate(asked):
+            body = GetInventory(account(number))
+            world.bus.send_nowait(Message(Topic.TASK, body, body.account_id, reply))
+        for _ in range(12):
+            await trio.lowlevel.checkpoint()
+        statistics = world.inventories.statistics()
+        assert statistics.live + statistics.activating >= 200
+        world.engine.open_gate()
+        for _, pending in asked:
+            await pending.wait(60)
