@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import stat
@@ -22,7 +23,7 @@ import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -51,6 +52,11 @@ _INITDB = (
     "--auth-local=trust",
     "--auth-host=reject",
 )
+_COMPLAINT: Final = re.compile(
+    r"(?:FATAL|PANIC|ERROR|initdb: error): .*|child process was terminated.*"
+)
+"""What initdb, or a server that it has started, says of what keeps it from going on."""
+
 _INITDB_TIMEOUT_S = 60.0
 _SCARCE_BYTES = 2 * 16 * 1024 * 1024  # two files of the write-ahead log
 _LOG_BYTES_MAX = 8 * 1024 * 1024
@@ -279,10 +285,18 @@ async def _initdb(path: Path, user: ServerUser, *, sync: bool) -> None:
             **user.process_options,
         )
         if result.returncode != 0:
-            lines = result.stdout.decode("utf-8", "replace").strip().splitlines()
-            raise EmbeddedPostgresError(f"initdb failed: {lines[-1] if lines else 'silently'}")
+            raise EmbeddedPostgresError(f"initdb failed: {_reason(result.stdout)}")
     if timeout.cancelled_caught:
         raise EmbeddedPostgresError(f"initdb took more than {_INITDB_TIMEOUT_S:g} s")
+
+
+def _reason(said: bytes) -> str:
+    """Give what of initdb's words tells why it failed; the last tell only that it cleans up."""
+    lines = said.decode("utf-8", "replace").strip().splitlines()
+    for line in lines:
+        if found := _COMPLAINT.search(line):
+            return found[0]
+    return lines[-1] if lines else "silently"
 
 
 async def _kill_session(process: trio.Process) -> None:

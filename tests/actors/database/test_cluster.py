@@ -230,7 +230,7 @@ def test_binary_is_a_program() -> None:
 async def test_create_cluster_with_a_failing_initdb(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A failing initdb gives its last line, and leaves nothing that looks like a cluster."""
+    """A failing initdb is quoted, and leaves nothing that looks like a cluster."""
     _replace_initdb(monkeypatch, tmp_path, "true")
     cluster = Cluster(tmp_path)
     with pytest.raises(EmbeddedPostgresError, match="initdb failed: silently"):
@@ -239,6 +239,40 @@ async def test_create_cluster_with_a_failing_initdb(
     with pytest.raises(EmbeddedPostgresError, match="initdb failed: two"):
         await create_cluster(cluster, ME, log=quiet_log())
     assert not cluster.path.exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (
+            (
+                "initialization ... 2026-11-30 UTC [7] FATAL:  could not write: disk full\n"
+                "STATEMENT:  CREATE DATABASE\nchild process exited with exit code 1\n"
+                "initdb: removing data directory"
+            ),
+            r"FATAL:  could not write: disk full",
+        ),
+        (
+            (
+                "running bootstrap script ... Bus error\n"
+                "child process was terminated by signal 7: Bus error\ninitdb: removing"
+            ),
+            r"child process was terminated by signal 7: Bus error",
+        ),
+        (
+            "initdb: error: could not access directory\ninitdb: hint: look there",
+            r"initdb: error: could not access directory",
+        ),
+    ],
+    ids=["disk full", "no shared memory", "directory"],
+)
+async def test_failing_initdb_is_quoted_with_its_reason(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, reason: str
+) -> None:
+    """Not with what it says last: that it removes what it has made."""
+    _replace_initdb(monkeypatch, tmp_path, f"cat <<'END'\n{said}\nEND")
+    with pytest.raises(EmbeddedPostgresError, match=f"^initdb failed: {reason}$"):
+        await create_cluster(Cluster(tmp_path), ME, log=quiet_log())
 
 
 async def test_create_cluster_with_a_hanging_initdb(
