@@ -130,6 +130,8 @@ def stream_settings(config: Config) -> StreamSettings:
 def authx_settings(config: Config) -> AuthxSettings:
     """Fill the settings of Authx."""
     auth = config.auth
+    # The other half of the time for an answer is for what comes after the wait.
+    wait_ms = max(1, config.http.reply_timeout_ms // 2)
     return AuthxSettings(
         issuer=auth.issuer,
         audience=auth.issuer,
@@ -142,8 +144,7 @@ def authx_settings(config: Config) -> AuthxSettings:
         argon2_parallelism=auth.argon2_parallelism,
         hash_workers=auth.hash_workers,
         hash_queue=auth.hash_queue,
-        # The other half is for what comes after the wait.
-        hash_wait_ms=max(1, config.http.reply_timeout_ms // 2),
+        hash_wait_ms=wait_ms,
         registration_open=auth.registration == "open",
         registrations_per_address=auth.registrations_per_address,
         attempts_per_user=auth.attempts_per_user,
@@ -153,6 +154,7 @@ def authx_settings(config: Config) -> AuthxSettings:
         attempt_window_seconds=auth.attempt_window_seconds,
         sessions_per_account_max=auth.sessions_per_account_max,
         database_connections=auth.database_connections,
+        refresh_wait_ms=wait_ms,
         shutdown_ms=config.shutdown.storage_ms,
     )
 

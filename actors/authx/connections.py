@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import trio
 
 from actors.authx.backoff import Backoff
 from actors.database.errors import ConnectionLost, DatabaseTimeout, DatabaseUnavailable
+from bus import Overloaded
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -33,18 +35,23 @@ class Connections:
         self._all: set[Connection] = set()
         self._backoff = Backoff(settings)
 
-    async def run(self, script: Script[T], *, may_be_long: bool = False) -> T:
+    async def run(
+        self, script: Script[T], *, may_be_long: bool = False, wait_s: float = math.inf
+    ) -> T:
         """Run a script on a connection, again on a new one if the first is lost on the way.
 
         Therefore a script must be such that running it twice is as good as once. While the
         database is away this fails at once, but for one attempt after each pause. A script that
-        ``may_be_long`` says nothing about the database when it takes too long.
+        ``may_be_long`` says nothing about the database when it takes too long. One that has not
+        had its turn after ``wait_s`` seconds is not run.
 
         Raises:
+            Overloaded: it has not had its turn; nothing was done.
             DatabaseError: whatever the database refuses, or that it is away.
         """
+        begin_by = trio.current_time() + wait_s
         try:
-            return await self._run_once(script)
+            return await self._run_once(script, begin_by)
         except DatabaseTimeout:
             if not may_be_long:
                 self._backoff.failed()
@@ -53,7 +60,7 @@ class Connections:
             # What ended one has most likely ended them all; of some the end may not be read yet.
             for connection in self._idle:
                 connection.terminate()
-            return await self._run_once(script)
+            return await self._run_once(script, math.inf)
 
     async def __aenter__(self) -> Self:
         """Use the connections as a context; none is opened yet."""
@@ -71,8 +78,12 @@ class Connections:
             for connection in self._all:
                 nursery.start_soon(connection.aclose)
 
-    async def _run_once(self, script: Script[T]) -> T:
-        async with self._places:
+    async def _run_once(self, script: Script[T], begin_by: float) -> T:
+        with trio.move_on_at(begin_by) as turn:
+            await self._places.acquire()
+        if turn.cancelled_caught:
+            raise Overloaded("too many wait for a connection to the database")
+        try:
             connection = await self._connection()
             try:
                 return await connection.run(script, timeout_s=self._timeout_s)
@@ -81,6 +92,8 @@ class Connections:
                     self._all.discard(connection)
                 else:
                     self._idle.append(connection)
+        finally:
+            self._places.release()
 
     async def _connection(self) -> Connection:
         while self._idle:

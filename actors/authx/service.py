@@ -169,6 +169,10 @@ class AccountService:
         Where that may have taken effect, or may yet, but was not confirmed, or where nobody waits
         for the answer any more, as ``is_awaited`` tells when there is one, nobody has the next
         token: the same is given to whoever comes again, who is the same client and no thief.
+
+        Raises:
+            InvalidToken: the token is a used one, or the session has run out.
+            Overloaded: too many wait for the database; the token is as good as before.
         """
         session_id = presented.session_id
         following = self._handovers.begin(
@@ -184,7 +188,10 @@ class AccountService:
         )
         try:
             # Also where there is no connection one may have been lost just before, under way.
-            outcome = await self._connections.run(session_store.rotate_session(rotation))
+            outcome = await self._connections.run(
+                session_store.rotate_session(rotation),
+                wait_s=self._settings.refresh_wait_ms / 1000,
+            )
         finally:
             # Whatever became of it, what is remembered of this session is no longer so.
             self._memory.drop_session(session_id)

@@ -52,6 +52,7 @@ class AuthxSettings:
     requests_in_flight_max: int = 256
 
     database_connections: int = 2
+    refresh_wait_ms: int = 2_500
     query_timeout_ms: int = 3_000
     reconnect_backoff_ms: int = 50
     reconnect_backoff_max_ms: int = 2_000

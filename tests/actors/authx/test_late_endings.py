@@ -17,7 +17,7 @@ from actors.authx import session_store
 from actors.authx.errors import InvalidToken
 from actors.authx.messages import ChangePassword, EndSessions, Refresh
 from actors.database.errors import DatabaseError, DatabaseTimeout, DatabaseUnavailable
-from bus import ReplyTimeout
+from bus import Overloaded, ReplyTimeout
 from tests.actors.authx.harness import PASSWORD, Running, running_authx
 from tests.actors.authx.support import CHEAP
 from tests.postgres import run_script
@@ -221,3 +221,22 @@ async def test_two_who_wait_for_the_refresh_of_one_token_are_not_given_the_same(
         assert (len(given), len(refused)) == (1, 1)
         with pytest.raises(InvalidToken):
             await running.ask(Refresh(given[0].refresh_token))
+
+
+async def test_refresh_that_waits_too_long_for_its_turn_is_not_made(database_dsn: str) -> None:
+    """Of many at once some would be answered too late: they are told so, and come again."""
+    settings = replace(PATIENT, database_connections=1, refresh_wait_ms=100)
+    async with running_authx(database_dsn, settings) as running:
+        _, slow = await running.newcomer()
+        _, late = await running.newcomer()
+        try:
+            async with trio.open_nursery() as nursery, commits_hang(running, database_dsn):
+                nursery.start_soon(running.ask, Refresh(slow.refresh_token))
+                await trio.testing.wait_all_tasks_blocked(0.05)
+                for _ in range(2):
+                    with pytest.raises(Overloaded):
+                        await running.ask(Refresh(late.refresh_token))
+        finally:
+            await run_script(database_dsn, lambda session: session.execute(_CLEAR_AWAY))
+        again: Tokens = await running.ask(Refresh(late.refresh_token))
+        assert (await running.authorize(again)).session_id == late.session_id
