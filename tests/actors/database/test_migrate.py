@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib import resources
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,7 @@ CHECKSUMS = (
     "39a28434c7f09a72b07c3a407eb9736df4ae0fa342764978636d6a375b8ccf9b",
     "fb66524b12c1985e8ce9bc35209d3ba976aa0f389a58684a77aaeba763ada455",
     "1910084fabf2d2709bbbccb836a89f99d73aa6654ba8d811c922000854751147",
+    "7fc06e7ba6e243b0fdb4d1fb3227365460f77304c33647026842edf095956622",
 )
 """Of the shipped migrations, in order."""
 
@@ -450,6 +452,28 @@ async def test_schema_5_gives_operators_keys_of_their_own(empty_dsn: str) -> Non
     await run_script(empty_dsn, use_keys)
     assert await apply(empty_dsn, [*before, fifth]) == (5,)
     assert await run_script(empty_dsn, keys) == ["l", "operator k"]
+
+
+async def test_schema_8_takes_names_out_of_the_answers_that_are_kept(empty_dsn: str) -> None:
+    """Whoever was erased is in no answer to a transfer any more; all else of it stays."""
+    *before, eighth = shipped_migrations()[:8]
+    await apply(empty_dsn, before)
+    transfer = {"id": "t", "resources": {"wood": 5}, "settled_at_ms": None}
+    named = {"sender_name": "ann", "receiver_name": "ben", "note": "for ben"}
+    insert = "insert into idempotency values ($1, $2, '', $3, 0)"
+
+    async def use_keys(session: Session) -> None:
+        await session.execute(insert, ACCOUNT, "k", json.dumps({"transfer": transfer | named}))
+        await session.execute(insert, ACCOUNT, "l", '{"order": {"note": "o"}}')
+
+    async def answers(session: Session) -> list[object]:
+        rows = await session.fetch("select response from idempotency order by key")
+        return [json.loads(row["response"]) for row in rows]
+
+    await run_script(empty_dsn, use_keys)
+    assert await apply(empty_dsn, [*before, eighth]) == (8,)
+    bare = transfer | dict.fromkeys(named, "")
+    assert await run_script(empty_dsn, answers) == [{"transfer": bare}, {"order": {"note": "o"}}]
 
 
 async def test_tables_are_in_public_whatever_the_role_prefers(empty_dsn: str) -> None:
