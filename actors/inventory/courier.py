@@ -214,10 +214,11 @@ class Courier:
         except (NoRoom, UnknownAsset, InvalidAmount, AccountGone) as refusal:
             # No amount that may be brought in: two resources that have become one are added up.
             self._log.info("transfer_refused", transfer=transfer.id, reason=str(refusal))
+            receiver_gone = isinstance(refusal, AccountGone)
         try:
-            return await self._ask(TakeBackTransfer(transfer.sender_id, transfer))
+            return await self._ask(TakeBackTransfer(transfer.sender_id, transfer, receiver_gone))
         except AccountGone:
-            return await self._write_off(transfer)
+            return await self._write_off(transfer, receiver_gone)
 
     async def _ask(self, body: ReceiveTransfer | TakeBackTransfer) -> TransferRecord:
         settled: TransferRecord = await self._bus.ask(
@@ -225,8 +226,13 @@ class Courier:
         )
         return settled
 
-    async def _write_off(self, transfer: TransferRecord) -> TransferRecord:
+    async def _write_off(
+        self,
+        transfer: TransferRecord,
+        receiver_gone: bool,  # noqa: FBT001
+    ) -> TransferRecord:
         """Neither account is there any more: what was on its way is nobody's."""
-        lost = records.settled_transfer(transfer.id, "lost", transfer.sent_at_ms)
+        erased = records.RECEIVER if receiver_gone else ()
+        lost = records.settled_transfer(transfer.id, "lost", transfer.sent_at_ms, erased)
         await self._storage.commit(lost)
         return replace(transfer, state="lost")

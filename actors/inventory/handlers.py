@@ -96,8 +96,8 @@ def _for_transfers(work: Work, body: SendTransfer | ReceiveTransfer | TakeBackTr
             return send_transfer(work, body)
         case ReceiveTransfer(transfer=transfer):
             return receive_transfer(work, transfer)
-        case TakeBackTransfer(transfer=transfer):
-            return take_back_transfer(work, transfer)
+        case TakeBackTransfer(transfer=transfer, receiver_gone=receiver_gone):
+            return take_back_transfer(work, transfer, receiver_gone=receiver_gone)
 
 
 def _of_transfers(work: Work, body: GetTransfer | ListTransfers) -> LookUp:

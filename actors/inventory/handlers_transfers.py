@@ -22,7 +22,7 @@ from actors.inventory.errors import (
     UnknownReceiver,
     UnknownTransfer,
 )
-from actors.inventory.records import Answered
+from actors.inventory.records import RECEIVER, Answered
 from actors.inventory.views import TransferPage, TransferRecord
 from actors.inventory.work import Dispatch, LookUp
 
@@ -107,10 +107,14 @@ def receive_transfer(work: Work, transfer: TransferRecord) -> TransferRecord:
     return _settle(work, transfer, "delivered")
 
 
-def take_back_transfer(work: Work, transfer: TransferRecord) -> TransferRecord:
+def take_back_transfer(
+    work: Work, transfer: TransferRecord, *, receiver_gone: bool
+) -> TransferRecord:
     """Bring back what the receiver could not take, over the capacity if need be.
 
     What has come back on the day that it was sent was not sent, as far as the day's limit goes.
+    The erasure of a receiver who is gone does not see a transfer that is committed at the end of
+    it: what it would have taken from the record is taken here.
     """
     settled = work.settled_before(transfer.id)
     if settled is not None:
@@ -127,7 +131,7 @@ def take_back_transfer(work: Work, transfer: TransferRecord) -> TransferRecord:
     work.take(state, events)
     if transfer.sent_at_ms // DAY_MS == work.context.world.now_ms // DAY_MS:
         _count_sent(work, goods, -1)
-    return _settle(work, transfer, "returned")
+    return _settle(work, transfer, "returned", erased=RECEIVER if receiver_gone else ())
 
 
 def get_transfer(work: Work, transfer_id: str) -> LookUp:
@@ -155,9 +159,12 @@ def list_transfers(work: Work, before: str | None, limit: int) -> LookUp:
     return LookUp(records.transfer_reads(work.account_id, before, limit), merged)
 
 
-def _settle(work: Work, transfer: TransferRecord, state: str) -> TransferRecord:
-    work.store(records.settled_transfer(transfer.id, state, work.world_ms))
-    settled = replace(transfer, state=state, settled_at_ms=work.world_ms)
+def _settle(
+    work: Work, transfer: TransferRecord, state: str, *, erased: Sequence[str] = ()
+) -> TransferRecord:
+    blank = dict.fromkeys(erased, "")
+    work.store(records.settled_transfer(transfer.id, state, work.world_ms, erased))
+    settled = replace(transfer, state=state, settled_at_ms=work.world_ms, **blank)
     work.settled[transfer.id] = settled
     return settled
 

@@ -132,10 +132,15 @@ class ReceiveTransfer(msgspec.Struct, frozen=True, gc=False):
 
 
 class TakeBackTransfer(msgspec.Struct, frozen=True, gc=False):
-    """Take back what the receiver could not take in; from the courier. Answers its state."""
+    """Take back what the receiver could not take in; from the courier. Answers its state.
+
+    Where the receiver's account was erased (``receiver_gone``), the record keeps neither its name
+    nor the note.
+    """
 
     account_id: str
     transfer: TransferRecord
+    receiver_gone: bool = False
 
 
 class Grant(msgspec.Struct, frozen=True, gc=False):

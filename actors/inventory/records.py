@@ -20,7 +20,7 @@ from actors.inventory.views import (
 from actors.storage import Create, Operation, Read, Row, Update
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from actors.inventory.engine import Events, State
     from actors.inventory.ruleset import Ruleset
@@ -32,6 +32,9 @@ _PENDING = ("queued", "running")
 _CHANGING = ("level", "delivered", "state", "starts_ms", "finishes_ms")
 _RENAMED = (*_CHANGING, "asset", "kind", "queue", "cost")
 """What a change of rules may change beside: what things are called, and where they are done."""
+
+RECEIVER = ("receiver_name", "note")
+"""What a transfer tells of its receiver, and what goes with the erasure of either side."""
 
 
 class Answered(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -249,9 +252,14 @@ def transfer_operation(transfer: TransferRecord) -> Create:
     )
 
 
-def settled_transfer(transfer_id: str, state: str, at_ms: int) -> Update:
-    """Give the operation that settles a transfer; a `Conflict` where it is settled already."""
-    values = {"state": state, "settled_ms": at_ms}
+def settled_transfer(
+    transfer_id: str, state: str, at_ms: int, erased: Sequence[str] = ()
+) -> Update:
+    """Give the operation that settles a transfer; a `Conflict` where it is settled already.
+
+    ``erased`` names what of it is not kept: `RECEIVER`, where that account was erased.
+    """
+    values = {"state": state, "settled_ms": at_ms, **dict.fromkeys(erased, "")}
     return Update("transfers", {"transfer_id": transfer_id}, values, version=1)
 
 

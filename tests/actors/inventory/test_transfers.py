@@ -235,23 +235,6 @@ async def test_transfer_is_answered_again_when_its_receiver_is_gone(
         assert world.stored(ANN)["gold"] == 20
 
 
-async def test_answer_that_is_kept_has_neither_names_nor_note(autojump_clock: MockClock) -> None:
-    """They stand in the transfer alone, where an erasure takes them; from there they are told."""
-    gift = SendTransfer(ANN, "Ann", BEN, "Ben", {"gold": 30}, "for Ben", "a gift", b"f")
-    async with a_world() as world:
-        sent = (await world.ask(gift)).transfer
-        assert (sent.sender_name, sent.receiver_name, sent.note) == ("Ann", "Ben", "for Ben")
-        [kept] = world.engine.rows("idempotency")
-        assert sent.id in kept["response"]
-        assert not any(word in kept["response"] for word in ("Ann", "Ben"))
-        await trio.sleep(100)
-        assert (await world.ask(gift)).transfer == sent
-        # As the erasure of the receiver leaves it.
-        world.engine.row("transfers", sent.id).update(receiver_name="", note="")
-        again = (await world.ask(gift)).transfer
-        assert (again.sender_name, again.receiver_name, again.note) == ("Ann", "", "")
-
-
 async def test_receiver_that_fails_holds_up_nobody_else(autojump_clock: MockClock) -> None:
     """Its transfers take few of the places, give them up, and hide none that come after them."""
     broken, spammer = account(3), account(4)
