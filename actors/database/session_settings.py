@@ -14,7 +14,8 @@ SETTINGS: Final = """
 select set_config(name, value, false) from (values
     ('tcp_keepalives_idle', '30'), ('tcp_keepalives_interval', '10'),
     ('tcp_keepalives_count', '3'), ('tcp_user_timeout', '60000'),
-    ('search_path', 'public'), ('array_nulls', 'on')
+    ('search_path', 'public'), ('array_nulls', 'on'),
+    ('default_transaction_isolation', 'read committed')
 ) as setting(name, value)
 union all
 select set_config('client_connection_check_interval', '1s', false)
@@ -40,7 +41,8 @@ async def set_settings(raw: Any) -> None:
     Linux, and a commit that waits for a standby heeds neither. Nothing is confirmed before it is on
     the disk; ``local`` and the ``remote_...`` keep that promise too, and are the operator's choice.
     Tables are those in `objects.SCHEMA`, where a backup looks for them too and a restore puts them,
-    also where the role has a schema of its own; NULL in an array is none of its texts.
+    also where the role has a schema of its own; NULL in an array is none of its texts. What has
+    waited for a lock goes on with what is committed by then, and does not fail.
     """
     await raw.execute(SETTINGS)
 

@@ -57,12 +57,20 @@ async def test_session_that_works_notices_that_its_client_has_gone(
 
 @pytest.mark.parametrize(
     ("name", "told", "holds"),
-    [("search_path", "elsewhere", "public"), ("array_nulls", "off", "on")],
+    [
+        ("search_path", "elsewhere", "public"),
+        ("array_nulls", "off", "on"),
+        ("default_transaction_isolation", "repeatable read", "read committed"),
+        ("default_transaction_isolation", "serializable", "read committed"),
+    ],
 )
 async def test_session_reads_what_it_is_asked_as_it_is_meant(
     database_dsn: str, name: str, told: str, holds: str
 ) -> None:
-    """Tables are those of the schema ``public``, and NULL in an array is none of its texts."""
+    """Tables are those of the schema ``public``, NULL in an array is none of its texts.
+
+    A statement sees what was committed before it: what locks a row looks at it as it is then.
+    """
     assert await settings_of(database_dsn, name, told={name: told}) == (holds,)
 
 
