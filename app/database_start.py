@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from actors.database.server_version import check_writable
 from actors.database.session_settings import OVERRIDDEN, risky_settings
 from actors.database.upgrade import AutomaticBackups, upgrade
 from app import settings
@@ -35,10 +36,11 @@ async def prepare_database(
 
     Raises:
         RulesChangeRefused: as `check_rules_change`.
-        DatabaseError: as `upgrade`.
+        DatabaseError: as `check_writable` and `upgrade`.
     """
     connection = await database.connect(name="migrations")
     try:
+        await connection.run(check_writable)
         for name in await connection.run(risky_settings):
             log.warning("database_not_durable", setting=name, overridden=name == OVERRIDDEN)
         backups = None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from actors.database.errors import DatabaseUnavailable
+
+if TYPE_CHECKING:
+    from actors.database.session import Session
 
 OLDEST: Final = 17
 """Restoring a backup makes use of a setting that older versions do not know."""
@@ -28,4 +31,21 @@ def check_server(major: int, encoding: str) -> None:
         raise DatabaseUnavailable(
             f"the database of database.dsn is {encoding}: Holdfast needs {ENCODING}, as createdb"
             f" --encoding={ENCODING} --template=template0 makes one"
+        )
+
+
+async def check_writable(session: Session) -> None:
+    """Refuse a database in which nothing can be changed.
+
+    A standby has locks of its own: beside the server of the primary one would begin there, call
+    itself ready, and answer from a world that it cannot move.
+
+    Raises:
+        DatabaseUnavailable: it is one, or set to be read-only.
+        DatabaseError: the database is away or fails.
+    """
+    if await session.fetchval("select current_setting('transaction_read_only')::boolean"):
+        raise DatabaseUnavailable(
+            "the database of database.dsn is read-only: a standby, or set so by"
+            " default_transaction_read_only"
         )

@@ -9,6 +9,7 @@ from structlog.testing import LogCapture
 
 from actors.database import upgrade
 from actors.database.driver import open_database
+from actors.database.errors import DatabaseUnavailable
 from actors.database.migrate import Migration, shipped_migrations
 from app import database_start
 from app.config import Config
@@ -41,6 +42,16 @@ async def test_prepare_database_warns_of_what_a_crash_may_take(
         await prepare_database(Config(), OLD, database, None, log)
     found = [each for each in capture.entries if each["event"] == "database_not_durable"]
     assert [(each["setting"], each["overridden"]) for each in found] == told
+
+
+async def test_prepare_database_refuses_one_in_which_nothing_can_be_changed(
+    database_dsn: str,
+) -> None:
+    """Such as a standby, whose locks are not the primary's: it would be ready, and do nothing."""
+    dsn = f"{database_dsn}&default_transaction_read_only=on"
+    async with open_database(dsn, log=quiet_log()) as database:
+        with pytest.raises(DatabaseUnavailable, match=r"database\.dsn is read-only: a standby"):
+            await prepare_database(Config(), OLD, database, None, quiet_log())
 
 
 @pytest.mark.parametrize("upgraded", [True, False])
