@@ -24,6 +24,7 @@ from holdfast_client.errors import (
 )
 from holdfast_client.operations import query_string
 from holdfast_client.retry import Repeat, may_repeat, retry_after_s
+from holdfast_client.shapes import decoded
 
 if TYPE_CHECKING:
     import random
@@ -238,13 +239,14 @@ def failure_of(response: httpx.Response) -> Problem | UnexpectedAnswer:
     status = response.status_code
     wait_s = retry_after_s(response.headers.get("Retry-After"))
     try:
-        members = msgspec.json.decode(response.content, type=dict[str, Any])
+        members = decoded(response.content, dict[str, Any])
         type_ = members.pop("type")
         detail = str(members.pop("detail", ""))
-    except (msgspec.DecodeError, KeyError):
+    except (ValueError, KeyError):
         type_, detail, members = None, "", {}
     if not isinstance(type_, str) or status < httpx.codes.BAD_REQUEST:
-        said = " ".join(response.text.split())[:_TEXT_MAX]
+        # Not httpx's text: the charset that a proxy names may be no encoding of texts.
+        said = " ".join(response.content.decode(errors="replace").split())[:_TEXT_MAX]
         text = f"{request} was answered {status}: {said}"
         return UnexpectedAnswer(text, status=status, retry_after_s=wait_s)
     for name in ("title", "status"):
@@ -261,8 +263,8 @@ def failure_of(response: httpx.Response) -> Problem | UnexpectedAnswer:
 def _read(response: httpx.Response, operation: Operation[T]) -> Answer[T]:
     """Read the body of a usual answer as the type that the call promises."""
     try:
-        value = msgspec.json.decode(response.content or b"{}", type=operation.answer)
-    except msgspec.DecodeError as error:
+        value = decoded(response.content or b"{}", operation.answer)
+    except ValueError as error:
         raise UnexpectedAnswer(
             f"{told(response.request)} was answered with another shape: {error}",
             status=response.status_code,

@@ -26,14 +26,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import msgspec
+
+from holdfast_client.shapes import converted
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Members: TypeAlias = "Mapping[str, Any]"
 
 
+class _Fault(msgspec.Struct, frozen=True):
+    field: str = ""
+    message: str = ""
+
+
 class HoldfastError(Exception):
     """Whatever keeps a call from giving its result; the text is one line."""
+
+    def __str__(self) -> str:
+        """Give the text; what a proxy has put into it may have more lines."""
+        return " ".join(super().__str__().split())
 
 
 class InvalidArgument(HoldfastError, ValueError):
@@ -104,8 +117,7 @@ class Problem(HoldfastError):
     @property
     def missing(self) -> Mapping[str, int]:
         """What is short of a price, or the levels that are missing; empty where that is not it."""
-        missing: Mapping[str, int] = self.members.get("missing") or {}
-        return missing
+        return converted(self.members.get("missing"), dict[str, int], {})
 
 
 class Unauthorized(Problem):
@@ -135,8 +147,8 @@ class InvalidRequest(Problem):
     @property
     def errors(self) -> tuple[tuple[str, str], ...]:
         """The field and the message of each fault."""
-        told: list[dict[str, str]] = self.members.get("errors") or []
-        return tuple((each.get("field", ""), each.get("message", "")) for each in told)
+        told = converted(self.members.get("errors"), list[_Fault], [])
+        return tuple((each.field, each.message) for each in told)
 
 
 class TooManyAttempts(Problem):

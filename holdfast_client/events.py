@@ -22,6 +22,7 @@ from holdfast_client.errors import (
 )
 from holdfast_client.operations import EVENTS
 from holdfast_client.retry import may_repeat
+from holdfast_client.shapes import decoded
 from holdfast_client.sse import Parser, TooLong
 from holdfast_client.types.events import Event, EventData
 
@@ -266,7 +267,7 @@ def _event(message: Message) -> Event:
         UnexpectedAnswer: it has no number or not the shape that the API promises.
     """
     try:
-        data = msgspec.json.decode(message.data, type=EventData)
+        data = decoded(message.data, EventData)
         return Event(id=int(message.last_id), name=message.name, **msgspec.structs.asdict(data))
     except ValueError as error:
         raise _unexpected(error) from None

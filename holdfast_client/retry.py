@@ -87,7 +87,7 @@ def retry_after_s(header: str | None, *, now: datetime | None = None) -> float |
         return float(text[:9])
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if date.tzinfo is None:
         date = date.replace(tzinfo=UTC)

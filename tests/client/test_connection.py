@@ -36,6 +36,8 @@ RESET = httpx.ReadError("connection reset")
 REFUSED = httpx.ConnectError("connection refused")
 PLACE = operations.PLACE_ORDER
 HUT = OrderBody("hut")
+DEEP = b'{"type": "/problems/x", "new": ' + b"[" * 5000 + b"]" * 5000 + b"}"
+CHARSET_UNDEFINED = {"Content-Type": "text/html; charset=undefined"}
 
 
 @on_both_backends()
@@ -255,15 +257,36 @@ def test_invalid_request_tells_of_the_first_fault_in_one_line(
 
 
 @pytest.mark.parametrize(
+    "members", [{"errors": {"name": ["is wrong"]}}, {"errors": [{"field": 1}]}, {"missing": ["x"]}]
+)
+@on_both_backends()
+async def test_problem_of_another_program_is_told(members: dict[str, object]) -> None:
+    """A gateway's refusal has members of the same names and another shape: it still has a text."""
+    body = {"type": "https://gateway/validation", "detail": "no,\nin two lines"}
+    script = Script(httpx.Response(422, json=body | members))
+    async with client(script) as opened:
+        with pytest.raises(InvalidRequest) as caught:
+            await opened.register("x", "password")
+    assert str(caught.value) == "validation: no, in two lines"
+    assert (caught.value.errors, caught.value.missing) == ((), {})
+    assert caught.value.members == members
+
+
+@pytest.mark.parametrize(
     ("answer", "told"),
     [
         (httpx.Response(200, json={"name": 5}), "answered with another shape: .*name"),
         (httpx.Response(200, text="hello"), "answered with another shape"),
-        (httpx.Response(204), "was answered 204: $"),
+        (httpx.Response(204), "was answered 204:$"),
         (httpx.Response(500, text="oops\n  all\nover"), "was answered 500: oops all over$"),
         (httpx.Response(404, json=["not", "a", "problem"]), "was answered 404"),
         (httpx.Response(404, json={"type": 5}), "was answered 404"),
         (httpx.Response(302, json={"type": "/x"}, headers={"Location": "/y"}), "answered 302"),
+        (httpx.Response(200, content=b'{"name": "\xfc"}'), "answered with another shape"),
+        (httpx.Response(200, content=DEEP), "answered with another shape"),
+        (httpx.Response(403, content=b'{"type": "/problems/x", "by": "\xfc"}'), "was answered 403"),
+        (httpx.Response(403, content=DEEP), "was answered 403"),
+        (httpx.Response(403, content=b"no", headers=CHARSET_UNDEFINED), "was answered 403: no$"),
     ],
 )
 @on_both_backends()
@@ -279,7 +302,12 @@ async def test_call_refuses_what_is_no_answer(answer: httpx.Response, told: str)
 @on_both_backends()
 async def test_call_waits_out_a_proxy_without_a_server() -> None:
     """While a server restarts behind its proxy, reads are tried again."""
-    script = Script(httpx.Response(502, text="bad gateway"), httpx.Response(200, json=WORLD))
+    script = Script(
+        httpx.Response(502, text="bad gateway"),
+        httpx.Response(502, content=b'{"detail": "nicht verf\xfcgbar"}'),
+        httpx.Response(502, content=b"bad gateway", headers=CHARSET_UNDEFINED),
+        httpx.Response(200, json=WORLD),
+    )
     async with client(script) as opened:
         assert (await opened.world()).name == "world"
 

@@ -312,6 +312,7 @@ async def test_events_do_not_insist_where_they_are_refused() -> None:
         b"id: 1\nevent: x\ndata: no JSON\n\n",
         event(1).replace(b"id: 1", b"id: one"),
         b"data: " + b"x" * 2_000_000,
+        b'id: 1\nevent: x\ndata: {"new": ' + b"[" * 5000 + b"]" * 5000 + b"}\n\n",
     ],
 )
 @on_both_backends()

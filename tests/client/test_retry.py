@@ -81,6 +81,7 @@ def test_retry_waits_differ() -> None:
         ("Thu, 01 Jan 2026 12:00:30 -0000", 30.0),
         ("Thu, 01 Jan 2026 11:00:00 GMT", 0.0),
         ("soon", None),
+        ("Thu, 01 Jan 99999999999999999999 12:00:30 GMT", None),
         ("-1", None),
         ("", None),
         (None, None),
