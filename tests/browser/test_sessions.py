@@ -123,3 +123,78 @@ def test_old_tokens_are_renewed_when_a_page_is_loaded(visitor: Visitor, server: 
     page.wait_for_selector(".game")
     expect(page.locator("#who-name")).to_have_text(visitor.name)
     assert Api(server.url, visitor.name).status_of("/v1/accounts/me") == 200
+
+
+HOLD_TIMERS = """() => {
+    const later = window.setTimeout;
+    window.pauses = [];
+    window.setTimeout = (task, ms, ...rest) => {
+        if (ms > 60_000) window.renew = task;
+        else if (ms === 600) window.pauses.push(task);
+        else return later(task, ms, ...rest);
+    };
+}"""
+"""Lets the renewal of the tokens, and the second attempt of a command, wait to be called."""
+
+
+@pytest.fixture
+def held(server: Server, visit: Callable[..., Visitor]) -> Visitor:
+    """Give somebody who has just signed up where timers are held."""
+    visitor = visit(server.url)
+    visitor.refusals.add(0)
+    visitor.page.evaluate(HOLD_TIMERS)
+    visitor.sign_up()
+    return visitor
+
+
+def hand_over(visitor: Visitor) -> None:
+    """Sign out, and let somebody else sign up at the same page."""
+    visitor.page.click("#sign-out")
+    visitor.page.get_by_role("radio", name="Create account").check(force=True)
+    visitor.name = f"w{visitor.name}"
+    visitor.sign_up()
+    expect(visitor.page.locator("#who-name")).to_have_text(visitor.name)
+
+
+def test_command_is_not_sent_again_for_the_next_who_signs_in(held: Visitor) -> None:
+    """What one player ordered and could not be sent is not ordered for another."""
+    page = held.page
+    sent: list[str] = []
+
+    def lose(route: Route) -> None:
+        sent.append(route.request.method)
+        route.abort()
+
+    page.route("**/v1/inventory/orders", lose)
+    script = page.locator("script[type=module]").get_attribute("src") or ""
+    page.evaluate(
+        """async (api) => {
+            const { command } = await import(api);
+            const told = command("/v1/inventory/orders", { asset: "cottage" });
+            window.outcome = told.then(() => "made", (error) => error.message);
+        }""",
+        script.replace("/play/main.js", "/shared/api.js"),
+    )
+    page.wait_for_function("() => window.pauses.length > 0")
+    assert sent == ["POST"]
+    hand_over(held)
+    page.evaluate("() => window.pauses.forEach((task) => task())")
+    assert page.evaluate("() => window.outcome") == ENDED
+    assert sent == ["POST"]
+
+
+def test_refresh_of_an_earlier_session_does_not_end_the_next(held: Visitor) -> None:
+    """Its answer may come when somebody else has signed in: it is no verdict on that session."""
+    held.refusals.add(401)
+    page = held.page
+    late: list[Route] = []
+    page.route("**/v1/sessions/refresh", lambda route: late.append(route))  # noqa: PLW0108 - no builtin
+    with page.expect_request("**/v1/sessions/refresh"):
+        page.evaluate("() => void window.renew()")
+    hand_over(held)
+    with page.expect_response("**/v1/sessions/refresh") as refused:
+        late[0].continue_()
+    assert refused.value.status == 401
+    held.order("cottage")
+    expect(page.locator(".order-name")).to_have_text("Cottage, level 1")
+    expect(page.locator("#who-name")).to_have_text(held.name)

@@ -106,16 +106,20 @@ export async function ask(method, path, options = {}) {
   return answer(await reach(path, { ...requestOf(method, options), signal: options.signal }));
 }
 
-/** Send a request of this account's; on a 401 refresh once, then it is over. */
-async function authorized(path, init, options = {}) {
+/**
+ * Send a request of the session `id`; on a 401 refresh once, then it is over. It is never sent in
+ * another session: by then somebody else may have signed in.
+ */
+async function authorized(path, init, { id = session?.id, ...options } = {}) {
   for (let attempt = 0; ; attempt += 1) {
-    const token = await accessToken();
+    const token = await accessToken(id);
     init.headers.Authorization = `Bearer ${token}`;
     const response = await reach(path, { ...init, ...options });
     if (response.status !== 401) return response;
     const problem = await problemOf(response);
     // A wrong password in the body of a request is no verdict on the session.
     if (problem.slug === "invalid-credentials") throw problem;
+    mustGoOn(id);
     if (attempt > 0) throw end();
     await refresh(token);
   }
@@ -183,9 +187,10 @@ export function arrival(seen, isLike) {
 }
 
 async function deliver(path, body, key) {
+  const id = session?.id;
   for (let attempt = 1; ; attempt += 1) {
     try {
-      const response = await authorized(path, requestOf("POST", { body, key }));
+      const response = await authorized(path, requestOf("POST", { body, key }), { id });
       const replayed = response.headers.get("Idempotency-Replayed") === "true";
       return { told: await answer(response), replayed };
     } catch (error) {
@@ -241,8 +246,10 @@ export async function signOut() {
 }
 
 async function learnName() {
-  // Whoever was refreshed meanwhile has another object.
+  const { id } = session;
   const told = await call("GET", "/v1/accounts/me");
+  mustGoOn(id);
+  // Whoever was refreshed meanwhile has another object.
   session.account = told;
   session.username = session.account.username;
   write();
@@ -289,9 +296,15 @@ function renewIn(life) {
   renewal = setTimeout(() => refresh(session?.access).catch(() => {}), Math.min(wait, 2 ** 31 - 1));
 }
 
-async function accessToken() {
-  if (!session) throw new SignedOut();
+/** What was begun in a session is over with it, whoever has signed in meanwhile. */
+function mustGoOn(id) {
+  if (!session || session.id !== id) throw new SignedOut();
+}
+
+async function accessToken(id) {
+  mustGoOn(id);
   if (!session.access || Date.now() > session.expires - 5_000) await refresh(session.access);
+  mustGoOn(id);
   return session.access;
 }
 
@@ -299,17 +312,23 @@ async function accessToken() {
 function refresh(used) {
   if (!session) return Promise.reject(new SignedOut());
   if (used && used !== session.access) return Promise.resolve();
-  refreshing ??= renew().finally(() => {
-    refreshing = null;
-  });
+  if (!refreshing) {
+    const own = renew().finally(() => {
+      if (refreshing === own) refreshing = null;
+    });
+    refreshing = own;
+  }
   return refreshing;
 }
 
 async function renew() {
+  const { id, username: name, refresh: token } = session;
   try {
-    const body = { refresh_token: session.refresh };
-    begin(await ask("POST", "/v1/sessions/refresh", { body }), session.username);
+    const tokens = await ask("POST", "/v1/sessions/refresh", { body: { refresh_token: token } });
+    mustGoOn(id);
+    begin(tokens, name);
   } catch (error) {
+    mustGoOn(id);
     if (error instanceof Problem && (error.status === 401 || error.status === 422)) throw end();
     throw error;
   }
@@ -325,6 +344,7 @@ function end() {
 
 function forget() {
   session = null;
+  refreshing = null;
   clearTimeout(renewal);
   try {
     sessionStorage.removeItem(stored);
