@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,7 @@ PRODUCT = ("bus", "actors", "app", "rulesets", "holdfast_client")
 FILE_LINES_MAX = 400
 TEST_FILE_LINES_MAX = 600
 FUNCTION_LINES_MAX = 70
+EXTRAS = ("charts", "otel")
 LOCKS = ("run.txt", "dev.txt")
 PINNED = r"([a-z0-9-]+)(?:\[[a-z0-9,-]+\])?=="
 
@@ -212,6 +215,29 @@ def test_tidy_lock_has_every_dependency() -> None:
             package = re.split(r"[^\w\[\],-]", requirement)[0]
             is_there = any(f"\n{package}{end}" in f"\n{locked}" for end in ("==", "["))
             assert is_there, f"{package} is not in {lock}: run make lock"
+
+
+def test_tidy_every_import_is_a_dependency() -> None:
+    """What only comes with another package goes when that package does without it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *chain(*map(project["optional-dependencies"].get, EXTRAS))]
+    declared = {re.split(r"[^\w-]", requirement)[0] for requirement in wanted}
+    packages = packages_distributions()
+    for path in PRODUCT_SOURCES:
+        for name in imported(path) - sys.stdlib_module_names - {*PRODUCT}:
+            carriers = {each.lower().replace("_", "-") for each in packages.get(name, [])}
+            assert declared & carriers, f"{path}: {name} is not declared"
+
+
+def imported(path: Path) -> set[str]:
+    """Give the first names of the modules that a source imports, wherever in it."""
+    names: set[str] = set()
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.Import):
+            names.update(each.name.partition(".")[0] for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names.add((node.module or "").partition(".")[0])
+    return names
 
 
 def test_tidy_source_archive_has_all_that_make_needs() -> None:
