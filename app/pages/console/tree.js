@@ -38,7 +38,7 @@ export function tree() {
 function row(part, depth, parent) {
   const state = h("span", { class: "badge" });
   const failure = h("span", { class: "failure" });
-  const restarts = h("td", { class: "figure restarts", "data-label": "restarts" });
+  const restarts = h("td", { class: "figure", "data-label": "restarts" });
   const waiting = h("span", {});
   const peak = h("span", { class: "hint" });
   const meter = h("progress", { max: 1, value: 0, "aria-hidden": "true" });

@@ -11,7 +11,7 @@ import { sessionTable } from "../shared/sessions.js";
 const WRONG = { "invalid-credentials": () => "This is not your password." };
 
 export function accountView({ left }) {
-  const place = h("div", { class: "session-place" });
+  const place = h("div", {});
   const alert = h("p", { class: "refusal", role: "alert" });
   const { username, created_at: created } = account();
 

@@ -9,7 +9,7 @@ export function effects(model, asset, level) {
   if (!next) return [];
   const before = (isUnit ? null : asset.levels[level - 2]) ?? {};
   const items = [
-    ...flows(model, next.produces, before.produces, (name, n) => ({ parts: [sign(model, name), `${signed(n)} ${model.title(name)}/h`] })),
+    ...flows(next.produces, before.produces, (name, n) => ({ parts: [sign(model, name), `${signed(n)} ${model.title(name)}/h`] })),
     ...rooms(model, next.capacity),
     ...draws(model, next.balance, before.balance),
     ...asset.modifies.flatMap((change) => modification(model, change, isUnit ? 1 : level)),
@@ -19,7 +19,7 @@ export function effects(model, asset, level) {
 
 /** A draw on a balance that is larger than what is free makes everything that draws on it slower. */
 function draws(model, next, before) {
-  return flows(model, next, before, (name, n) => {
+  return flows(next, before, (name, n) => {
     const { produced, used } = model.inventory.balances[name] ?? { produced: 0, used: 0 };
     return { lack: n < 0 && -n > produced - used, parts: [`${signed(n)} ${model.title(name)}`] };
   });
@@ -27,7 +27,7 @@ function draws(model, next, before) {
 
 const sign = (model, name) => token(model.resourceNames.indexOf(name));
 
-function flows(model, next = {}, before = {}, words) {
+function flows(next = {}, before = {}, words) {
   return Object.entries(next)
     .map(([name, n]) => [name, n - (before[name] ?? 0)])
     .filter(([, n]) => n !== 0)
