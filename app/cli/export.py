@@ -39,7 +39,8 @@ def export(username: str, config_file: Path | None) -> None:
         with working(f"collecting what is kept on {username}"):
             told = run_interruptible(lambda: _collect(config, username))
         encoded = msgspec.json.format(msgspec.json.encode(told), indent=2)
-        click.echo(encoded.decode())
+        # As bytes: JSON is UTF-8 (RFC 8259, section 8.1), whatever the terminal's encoding is.
+        click.echo(encoded)
 
 
 async def _collect(config: Config, username: str) -> dict[str, Any]:

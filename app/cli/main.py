@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from app.cli.standard_streams import drop_unwritable, open_closed_streams
+from app.cli.standard_streams import drop_unwritable, escape_unwritable, open_closed_streams
 from app.version import full_version
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class LazyGroup(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program, as `click.Group.main`, which itself writes to the standard streams."""
         open_closed_streams()
+        escape_unwritable()
         try:
             return super().main(*args, **kwargs)
         finally:

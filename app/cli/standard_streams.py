@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import TextIO
 
 _LAST = 2
@@ -30,6 +32,20 @@ def open_closed_streams() -> None:
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     if sys.stderr is None:
         sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+
+
+def escape_unwritable() -> None:
+    """Have standard output take every text: what its encoding lacks is written as an escape.
+
+    A terminal of another encoding than UTF-8 has few of the characters that names and titles are
+    of, and not all that the program draws. Standard error is so from the start.
+    """
+    # In the locale C it is UTF-8 and lets the bytes of a path through, or ASCII and does only that.
+    limited = codecs.lookup(sys.stdout.encoding or "utf-8").name != "utf-8"
+    reconfigure: Callable[..., None] | None = getattr(sys.stdout, "reconfigure", None)
+    handler = sys.stdout.errors
+    if reconfigure and (handler == "strict" or (limited and handler == "surrogateescape")):
+        reconfigure(errors="backslashreplace")
 
 
 def drop_unwritable() -> None:

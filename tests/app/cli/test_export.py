@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
 
 from app.cli import main
-from tests.app.cli.support import CHEAP
+from tests.app.cli.support import CHEAP, command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,3 +51,17 @@ def test_export_of_nobody_is_one_line(name: str, complaint: str) -> None:
     """Without an account nothing is written but why."""
     result = CliRunner().invoke(main, ["export", "--account", name])
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", complaint)
+
+
+@pytest.mark.parametrize("encoding", ["iso8859-1", "ascii"])
+def test_export_is_utf8_whatever_the_terminal_takes(encoding: str) -> None:
+    """JSON that is handed on has one encoding; an escape of the terminal's would spoil it."""
+    CliRunner().invoke(main, ["accounts", "create", "\U00010410da"], input="correct horse\n")
+    for name in ("Zoë", "\U00010410da"):
+        done = subprocess.run(
+            command("export", "--account", name),
+            env={**os.environ, "PYTHONIOENCODING": encoding},
+            capture_output=True,
+            check=True,
+        )
+        assert json.loads(done.stdout.decode("utf-8"))["account"]["username"] == name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -136,3 +137,23 @@ def test_main_loads_only_what_it_needs() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("encoding", ["iso8859-9", "euc_jp", "ascii", "ascii:surrogateescape"])
+def test_main_writes_what_the_encoding_of_the_terminal_has_no_character_for(
+    tmp_path: Path, encoding: str
+) -> None:
+    """Neither a sign of the program's own nor a title of others' breaks off a command."""
+    changed = tmp_path / "changed.toml"
+    shown = subprocess.run(command("rules", "show", "tutorial"), capture_output=True, check=True)
+    told = shown.stdout.decode().replace('"Homestead"', '"\u05d1\u05d9\u05ea \U0001f3e0"')
+    changed.write_text(told, encoding="utf-8")
+    done = subprocess.run(
+        command("rules", "diff", "tutorial", str(changed)),
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b'"Homestead"' in done.stdout
+    assert rb"\u05d1\u05d9\u05ea \U0001f3e0" in done.stdout
