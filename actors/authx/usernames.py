@@ -15,6 +15,9 @@ LENGTH_MAX = 32
 RAW_LENGTH_MAX = 8 * LENGTH_MAX
 _PUNCTUATION = frozenset("_-.")
 _FOLDS_MAX = 4
+_DOTTED_I = "i\u0307"
+"""What the Turkish capital İ is folded to. The mark draws nothing over an i, which has its dot:
+by eye a name with it is the name without, and whoever types it in small letters leaves it out."""
 _DRAWN_AS_NOTHING = frozenset("\u115f\u1160\U00013441\U00013442")
 """Letters by their category that leave no mark: Hangul fillers (U+3164 and U+FFA0 become U+1160)
 and the blanks of Egyptian hieroglyphs. By eye, a name with one is another name, or none."""
@@ -33,9 +36,9 @@ def parse_username(text: str) -> Username:
     """Read a username and bring it to its key.
 
     The key is NFKC and casefold (Unicode Standard, section 3.13, D146), repeated until nothing
-    changes, since folding can undo composition. It has 3 to 32 characters: letters, decimal
-    digits, ``_``, ``-`` and ``.``. What is shown is the NFKC form with its own capitals, or the
-    key where only folding made the characters allowed ones.
+    changes, since folding can undo composition; an i keeps no second dot. It has
+    3 to 32 characters: letters, decimal digits, ``_``, ``-`` and ``.``. What is shown is the NFKC
+    form with its own capitals, or the key where only folding made the characters allowed ones.
 
     Raises:
         InvalidUsername: it is too short or too long, or holds another character.
@@ -69,16 +72,20 @@ def parse_new_username(text: str) -> Username:
 
 def fold_username(text: str) -> str:
     """Bring a part of a username to the form of the key, however long it is, to search by."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return _folded_once(unicodedata.normalize("NFKC", text))
 
 
 def _folded(form: str) -> str:
     for _ in range(_FOLDS_MAX):
-        again = unicodedata.normalize("NFKC", form.casefold())
+        again = _folded_once(form)
         if again == form:
             return form
         form = again
     raise InvalidUsername("has no stable form")  # pragma: no cover - no such text is known
+
+
+def _folded_once(form: str) -> str:
+    return unicodedata.normalize("NFKC", form.casefold().replace(_DOTTED_I, "i"))
 
 
 def _is_allowed(character: str) -> bool:

@@ -15,6 +15,7 @@ from actors.authx.usernames import (
     LENGTH_MAX,
     LENGTH_MIN,
     Username,
+    fold_username,
     parse_new_username,
     parse_username,
 )
@@ -38,6 +39,10 @@ def parsed(text: str) -> Username | None:
         ("ＺＯＥ\u0308", "ZOË", "zoë"),  # noqa: RUF001 - full width is the point
         ("ﬁx", "fix", "fix"),
         ("Ωmega", "Ωmega", "ωmega"),
+        ("İSTANBUL", "İSTANBUL", "istanbul"),  # a dotted capital I
+        ("I\u0307stanbul", "İstanbul", "istanbul"),
+        ("i\u0307stanbul", "istanbul", "istanbul"),  # draws like one without the mark
+        ("Iğdır", "Iğdır", "iğdır"),  # noqa: RUF001 - the dotless one is another letter
         ("١٢٣", "١٢٣", "١٢٣"),
         ("名前さん", "名前さん", "名前さん"),
     ],
@@ -81,6 +86,12 @@ def test_username_outside_the_rules_is_refused_with_the_reason(text: str, says: 
         return
     with pytest.raises(InvalidUsername, match=says):
         parse_username(text)
+
+
+def test_username_with_a_dotted_capital_is_searched_for_as_it_is_kept() -> None:
+    """What finds a name by its beginning folds it as the key was folded."""
+    key = parse_username("İzmir.İli").key
+    assert all(key.startswith(fold_username("İzmir.İli"[:length])) for length in range(1, 9))
 
 
 def test_username_length_is_counted_after_normalization() -> None:
