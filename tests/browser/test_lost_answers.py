@@ -99,7 +99,7 @@ def visitor(server: Server, visit: Callable[..., Visitor]) -> Visitor:
 @pytest.fixture
 def other(server: Server) -> tuple[str, Api]:
     """Give another player."""
-    name = f"other-{uuid.uuid4().hex[:8]}"
+    name = f"other-ss-{uuid.uuid4().hex[:8]}"
     return name, Api.join(server.url, name)
 
 
@@ -282,7 +282,7 @@ def test_transfer_that_is_seen_to_arrive_is_behind(
 ) -> None:
     """Whoever sees it in the list is not asked to try again, and to send the same is another."""
     name, theirs = other
-    sending = Sending(visitor, name.upper())
+    sending = Sending(visitor, name.upper().replace("SS", "\u00df"))
     sending.send(7)
     expect_said(visitor.page, f"Sent to {name}.")
     expect(sending.alert).to_be_empty()

@@ -168,8 +168,8 @@ function sendForm({ model, refresh }, { known, sent }) {
 
 /** Whether a transfer is what `body` asks for; one that came back has not arrived. */
 function isLike(transfer, body) {
-  // The server tells a name as its owner writes it.
-  const name = (text) => text.normalize("NFKC").toLowerCase();
+  // The server tells a name as its owner writes it, and folds more than the case to compare it.
+  const name = (text) => text.normalize("NFKC").toLowerCase().replaceAll("i\u0307", "i").replaceAll("ß", "ss").replaceAll("ς", "σ");
   const names = new Set([...Object.keys(transfer.resources), ...Object.keys(body.resources)]);
   const same = [...names].every((each) => transfer.resources[each] === body.resources[each]);
   return transfer.from === username() && transfer.state !== "returned" && name(transfer.to) === name(body.to) && transfer.note === body.note && same;
