@@ -279,11 +279,24 @@ def _read_password(*, from_stdin: bool) -> str:
     """Ask for a password twice without showing it, or read a line of standard input.
 
     Without a terminal there is nobody to ask.
+
+    Raises:
+        Failure: standard input holds no text.
     """
     if from_stdin or not _at_terminal():
-        return sys.stdin.readline().removesuffix("\n")
+        return _read_line()
     entered: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     return entered
+
+
+def _read_line() -> str:
+    try:
+        line = sys.stdin.readline()
+    except UnicodeDecodeError:
+        encoding = sys.stdin.encoding
+        raise Failure(f"the password on standard input is not {encoding} text") from None
+    # PowerShell puts a byte order mark before what it hands on.
+    return line.removeprefix("\ufeff").removesuffix("\n")
 
 
 def _at_terminal() -> bool:

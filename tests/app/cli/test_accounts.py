@@ -208,6 +208,35 @@ def test_accounts_create_reads_a_line_where_there_is_no_terminal(tmp_path: Path)
     assert done.complaint.startswith("holdfast: the password must")
 
 
+def test_accounts_create_leaves_out_the_mark_before_a_password() -> None:
+    """What PowerShell hands on begins with a byte order mark, which nobody can type at a login."""
+    given = "\ufeff1234567"
+    made = accounts("create", "wally", "--password-stdin", stdin=f"{given}\r\n")
+    assert (made.exit_code, made.stderr) == (
+        1,
+        "holdfast: the password must have at least 8 characters\n",
+    )
+    made = accounts("create", "wally", "--password-stdin", stdin=f"{given}8\r\n")
+    assert made.exit_code == 0
+
+
+def test_accounts_create_says_that_a_password_is_no_text(tmp_path: Path) -> None:
+    """Bytes of another encoding are refused in one line that names the one that is read."""
+    given = tmp_path / "password"
+    given.write_bytes("corréct horse\n".encode("latin-1"))
+    with given.open() as password:
+        done = subprocess.run(
+            command_line("accounts", "create", "wanda", "--password-stdin"),
+            env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+            stdin=password,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "holdfast: the password on standard input is not utf-8 text\n"
+
+
 def test_accounts_promote_and_demote_change_the_role() -> None:
     """A role can be given and taken."""
     create("wilma")
