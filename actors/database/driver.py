@@ -395,5 +395,6 @@ def _translated(raw: Any, error: Exception) -> DatabaseError:
 def _reason(error: Exception) -> str:
     """Give the first line: what follows may quote the values of a row, or a DSN's password."""
     if isinstance(error, ValueError) and not isinstance(error, _asyncpg.InterfaceError):
-        return "the DSN is malformed"
+        no_text = isinstance(error, UnicodeDecodeError)
+        return "PGPASSFILE or ~/.pgpass cannot be decoded" if no_text else "the DSN is malformed"
     return next(iter(str(error).splitlines()), type(error).__name__)

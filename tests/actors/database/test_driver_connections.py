@@ -21,6 +21,8 @@ from tests.actors.database.support import BUSY_S, backend_pid, connected, select
 from tests.postgres import quiet_log, run_script, with_database
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from actors.database.session import Session
     from tests.postgres import PostgresServer
 
@@ -61,6 +63,19 @@ async def test_connect_to_nowhere(dsn: str, reason: str) -> None:
     assert reason in text
     assert "secret" not in text
     assert "\n" not in text
+
+
+async def test_connect_with_a_file_of_passwords_that_is_no_text(
+    database_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is named, not the DSN: the server of the data directory has none to look at."""
+    passwords = tmp_path / "pgpass"
+    passwords.write_bytes("# d\u00e9veloppement\nlocalhost:5432:*:u:p\n".encode("latin-1"))
+    passwords.chmod(0o600)
+    monkeypatch.setenv("PGPASSFILE", str(passwords))
+    async with open_database(database_dsn, log=quiet_log()) as database:
+        with pytest.raises(DatabaseUnavailable, match=r"PGPASSFILE or ~/\.pgpass cannot be"):
+            await database.connect(name="test")
 
 
 async def test_connect_to_a_missing_database(database_dsn: str) -> None:
