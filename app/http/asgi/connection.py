@@ -85,7 +85,7 @@ class Connection:
         self._aborted = False
         self._protocol: HttpProtocol | None = None
         self._events: StreamFront | None = None
-        self._refused = False
+        self._stream_input_left = False
 
     async def serve(self) -> None:
         """Serve the connection until either side closes it; raises nothing but cancellations."""
@@ -181,7 +181,7 @@ class Connection:
             await events.run()
         except ClientGone:
             self.abort()
-        self._refused = events.refused
+        self._stream_input_left = events.input_left
 
     async def _read(self, protocol: HttpProtocol) -> None:
         while True:
@@ -257,7 +257,9 @@ class Connection:
 
     async def _close(self) -> None:
         try:
-            left = self._refused or (self._protocol is not None and self._protocol.input_left)
+            left = self._stream_input_left or (
+                self._protocol is not None and self._protocol.input_left
+            )
             if left and not self._aborted:
                 await self._linger()
         finally:

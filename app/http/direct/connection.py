@@ -367,15 +367,13 @@ class DirectConnection:
         del stream
         if lane.stopping:
             events.drain()
-        refused = False
         try:
             await events.run()
-            refused = events.refused
         except ClientGone:
             self._aborted = True
             self._wire.reset()
         self._events = None
-        if refused and not self._aborted:
+        if events.input_left and not self._aborted:
             await self._wire.linger()
 
     async def _hand_over(self, following: _HandOver) -> None:

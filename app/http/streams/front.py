@@ -73,7 +73,11 @@ class StreamOver(Exception):
 
 
 class StreamFront(ABC):
-    """Serves one request for a stream; see the module."""
+    """Serves one request for a stream; see the module.
+
+    Once `run` has returned ``input_left`` says whether the client may still be sending, and has to
+    be let finish before the socket is closed: a reset could destroy what it was told last.
+    """
 
     __slots__ = (
         "_began_s",
@@ -84,7 +88,7 @@ class StreamFront(ABC):
         "_request",
         "_said",
         "_trail",
-        "refused",
+        "input_left",
         "streams",
         "wire",
     )
@@ -94,7 +98,7 @@ class StreamFront(ABC):
     def __init__(self, streams: Streams, wire: Wire, request: StreamRequest) -> None:
         self.streams = streams
         self.wire = wire
-        self.refused = False
+        self.input_left = False
         self._request: StreamRequest | None = request
         path = self.endpoint.path
         client = streams.gate.client_of(request.client, request.headers)
@@ -133,6 +137,7 @@ class StreamFront(ABC):
     def cut(self) -> None:
         """End the stream at once, whose socket is about to be closed; never waits."""
         self._draining = True
+        self.input_left = False
         self.wire.forget()
         self._ring()
 
@@ -283,7 +288,7 @@ class StreamFront(ABC):
 
     async def _answer(self, response: HttpResponse) -> None:
         """Answer with something other than a stream; the connection ends with it."""
-        self.refused = True
+        self.input_left = True
         framing: tuple[tuple[bytes, bytes], ...] = ((b"connection", b"close"),)
         if response.status != NO_CONTENT:
             length = str(len(response.body)).encode("ascii")

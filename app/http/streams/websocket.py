@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 import trio
-from wsproto.connection import Connection, ConnectionType
+from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 from wsproto.utilities import LocalProtocolError
 
@@ -150,6 +150,8 @@ class WebSocketStream(StreamFront):
                     await self._take_message(event)
                 case CloseConnection():
                     await self._send(event.response())
+                    # One that comes of a frame that is none is ours: the client goes on sending.
+                    self.input_left = self._frames.state is not ConnectionState.CLOSED
                     raise StreamOver
                 case _:
                     pass
@@ -190,6 +192,7 @@ class WebSocketStream(StreamFront):
         with trio.move_on_after(CLOSE_S):
             while True:
                 await self.wait_for_client()
+        self.input_left = False
 
     def say_goodbye(self, last: WireEvent) -> None:
         """Say that the server stops, and close, without waiting."""
@@ -219,6 +222,7 @@ class WebSocketStream(StreamFront):
         await self.wire.send(self._framed(event))
 
     async def _close(self, code: int, reason: str) -> None:
+        self.input_left = True
         await self._send(CloseConnection(code, reason))
 
 

@@ -198,6 +198,34 @@ async def test_flood_of_frames_is_cut_off(headers: tuple[str, ...], frame: Any) 
         assert client.closed == (1008, "too many frames")
 
 
+@pytest.mark.parametrize("fast_lane", [True, False])
+@pytest.mark.parametrize(
+    ("header", "sent", "code"),
+    [
+        (AUTHORIZED, b"\x89\xfd\0\0\0\0" + bytes(125), 1008),
+        (AUTHORIZED, b"\x81\xfd\0\0\0\0" + bytes(125), 1008),
+        (AUTHORIZED, b"\x89\x7d" + bytes(125), 1002),
+        ("X-Nothing: 1", b"\x82\xfe\x7f\xff\0\0\0\0" + bytes(0x7FFF), 1009),
+    ],
+    ids=["pings", "messages", "not masked", "login"],
+)
+async def test_client_that_goes_on_sending_reads_why_it_was_closed(
+    fast_lane: bool,
+    header: str,
+    sent: bytes,
+    code: int,
+) -> None:
+    """What it has sent meanwhile does not reset the connection, which could destroy the close."""
+    async with streaming(settings=replace(SETTINGS, fast_lane=fast_lane)) as server:
+        client = await server.websocket(PATH, header)
+        await client.stream.send_all(sent * (150_000 // len(sent)))
+        while await client.next() is not None:
+            pass
+        assert client.closed is not None
+        assert client.closed[0] == code
+        assert await client.stream.receive_some() == b""
+
+
 async def test_frames_of_a_client_are_counted_between_events() -> None:
     """Whoever pings now and then is never too many, however long the stream lasts."""
     async with streaming() as server:
