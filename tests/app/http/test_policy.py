@@ -86,6 +86,7 @@ async def test_browser_that_asks_first_is_told() -> None:
         assert (response.status_code, shared(response)) == (204, SITE)
         allowed = response.headers["access-control-allow-headers"].split(", ")
         assert {"idempotency-key", "if-none-match"} <= set(allowed)
+        assert {"traceparent", "tracestate"} <= set(allowed)
         assert "content-length" not in response.headers
         evil = {**headers, "Origin": "https://evil.example"}
         assert (await server.client.options("/healthz", headers=evil)).status_code == 405
