@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+# One element of a list of them, whether or not it is weak; a comma may be a part of it.
+_TAG: Final = re.compile(rb'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 
 
 def etag_of(body: bytes) -> bytes:
@@ -19,5 +24,4 @@ def is_held(etag: bytes, if_none_match: Sequence[bytes]) -> bool:
 
     The comparison is weak, as a proxy may have weakened what it passed on.
     """
-    tags = {tag.strip() for line in if_none_match for tag in line.split(b",")}
-    return b"*" in tags or etag in {tag.removeprefix(b"W/") for tag in tags}
+    return any(line.strip() == b"*" or etag in _TAG.findall(line) for line in if_none_match)

@@ -18,6 +18,11 @@ ETAG = b'"c0ffee"'
         ([b"%s"], True),
         ([b'"other", W/%s'], True),
         ([b'"other"', b"%s"], True),
+        ([b" * "], True),
+        ([b'"one,*,other"'], False),
+        ([b'"one, *'], False),
+        ([b'"one,%s'], False),
+        ([b'"one,two" ,, %s'], True),
     ],
 )
 def test_etag_is_known_again(sent: list[bytes], held: bool) -> None:
