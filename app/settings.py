@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 _ORIGIN: Final = re.compile(
-    r"\*|null|[a-z][a-z0-9+.-]*://[a-z0-9._-]+(:[0-9]+)?|"
-    r"[a-z][a-z0-9+.-]*://\[[0-9a-f:.]+\](:[0-9]+)?"
+    r"\*|null|(?!http://.*:80\Z|https://.*:443\Z)"
+    r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?"
 )
 """What browsers name a page's site with: a scheme, a host, and a port that is not the usual one."""
 
@@ -105,7 +105,8 @@ def _origins(text: str) -> frozenset[str]:
         if not _ORIGIN.fullmatch(origin):
             problem = (
                 'must be sites as browsers name them, like "https://play.example.org" or '
-                f'"http://localhost:5173": in lower case and without a path, not "{origin}"'
+                '"http://localhost:5173": in lower case, without a path or a usual port, '
+                f'not "{origin}"'
             )
             raise ConfigError("the configuration", "http.cors_origins", problem)
     return origins

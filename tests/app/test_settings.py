@@ -71,6 +71,10 @@ def test_settings_at_their_defaults_are_sound() -> None:
         "http://localhost:5173",
         "http://127.0.0.1:5173",
         "http://[::1]:5173",
+        "http://[fe80::80]",
+        "http://a.org:443",
+        "https://a.org:80",
+        "https://a.org:8443",
         "capacitor://localhost",
     ],
 )
@@ -90,6 +94,11 @@ def test_settings_take_sites_as_browsers_name_them(origin: str) -> None:
         "//a.org",
         "https://a.org b",
         "**",
+        "https://a.org:443",
+        "http://a.org:80",
+        "http://[::1]:80",
+        "https://a.org:0443",
+        "https://a.org:123456",
     ],
 )
 def test_settings_refuse_sites_that_no_browser_names(origin: str) -> None:
