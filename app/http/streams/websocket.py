@@ -190,6 +190,8 @@ class WebSocketStream(StreamFront):
         await self.wire.send(self._message(last))
         await self._close(_POLICY, last.name)
         with trio.move_on_after(CLOSE_S):
+            # What came before has rung for the follower, who follows no more.
+            await self.heed()
             while True:
                 await self.wait_for_client()
         self.input_left = False

@@ -12,7 +12,7 @@ from wsproto.events import CloseConnection, Ping, Pong, TextMessage
 from actors.authx.errors import InvalidToken
 from actors.authx.messages import Authorize, ListSessions
 from app.http.streams import StreamSettings
-from app.http.streams.websocket import FRAMES_MAX, LOGIN_BYTES_MAX
+from app.http.streams.websocket import CLOSE_S, FRAMES_MAX, LOGIN_BYTES_MAX
 from tests.app.http.harness import SETTINGS, TOKEN
 from tests.app.http.streams.harness import (
     AUTHORIZED,
@@ -280,6 +280,29 @@ async def test_frames_before_the_handshake_is_answered_wait_for_it() -> None:
         await client.send(CloseConnection(1008))
         await server.wait_open(0)
         assert not server.world.logged
+
+
+@pytest.mark.parametrize("frame", [TextMessage("hello"), CloseConnection(1000)], ids=str)
+async def test_what_a_client_sends_while_its_session_ends_is_heeded(frame: Any) -> None:
+    """It does not wait unread for a second, after which the connection would be reset for it."""
+    async with streaming() as server:
+        client = await server.websocket()
+        assert (await client.next()).name == "snapshot"  # type: ignore[union-attr]
+        server.world.asked.clear()
+        server.world.pause()
+        server.ledger.write()
+        await server.world.wait_asked()
+        await client.send(frame)
+        await trio.sleep(0.05)
+        server.world.answers[Authorize] = InvalidToken()
+        server.world.answers[ListSessions] = ()
+        server.world.resume()
+        began = trio.current_time()
+        assert (await client.next()).name == "session-ended"  # type: ignore[union-attr]
+        assert await client.next() is None
+        assert client.closed == (1008, "session-ended")
+        assert await client.stream.receive_some() == b""
+        assert trio.current_time() - began < CLOSE_S / 2
 
 
 async def test_silent_websocket_is_pinged() -> None:
