@@ -15,14 +15,15 @@ from actors.authx import account_store, session_store
 from actors.authx.announcements import Announcer
 from actors.authx.attempts import AttemptLimit
 from actors.authx.connections import Connections
-from actors.authx.directory import AccountCache, AccountReader
+from actors.authx.directory import AccountCache
 from actors.authx.dispatch import Dispatcher
 from actors.authx.listener import AccountListener
 from actors.authx.memory import Memory
 from actors.authx.oversight import Oversight
 from actors.authx.passwords import Passwords
+from actors.authx.reads import BatchedReads
 from actors.authx.service import AccountService
-from actors.authx.sessions import SessionCache, SessionReader
+from actors.authx.sessions import SessionCache
 from actors.authx.statistics import LoginCounters
 from actors.authx.suspension import Suspensions
 from actors.authx.tokens import AccessTokens
@@ -175,14 +176,13 @@ class Authx:
         async def read_accounts(username_keys: Sequence[str]) -> Sequence[NamedAccount]:
             return await connections.run(account_store.find_accounts(username_keys))
 
-        sessions = SessionReader(
+        sessions = BatchedReads(
             memory.sessions,
             read_sessions,
             nursery,
             waiting_max=self._settings.session_reads_waiting_max,
-            wall_clock=self._wall_clock,
         )
-        accounts = AccountReader(
+        accounts = BatchedReads(
             memory.accounts,
             read_accounts,
             nursery,

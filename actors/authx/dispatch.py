@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 from actors.authx import messages
-from actors.authx.errors import AuthxError, InvalidUsername, UnknownAccount
+from actors.authx.errors import AuthxError, InvalidToken, InvalidUsername, UnknownAccount
 from actors.authx.usernames import parse_username
 from actors.database.errors import DatabaseError
 from bus import Overloaded
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
     import trio
 
-    from actors.authx.directory import AccountReader
+    from actors.authx.directory import NamedAccount
     from actors.authx.listener import AccountListener
     from actors.authx.memory import Memory
     from actors.authx.oversight import Oversight
     from actors.authx.passwords import HashSlot, Passwords
+    from actors.authx.reads import BatchedReads
     from actors.authx.service import AccountService
-    from actors.authx.sessions import SessionReader
+    from actors.authx.sessions import SessionState
     from actors.authx.statistics import LoginCounters
     from actors.authx.tokens import AccessTokens, Claims
     from bus import Reply
@@ -49,8 +50,8 @@ class Dispatcher:
         passwords: Passwords,
         memory: Memory,
         listener: AccountListener,
-        sessions: SessionReader,
-        accounts: AccountReader,
+        sessions: BatchedReads[SessionState],
+        accounts: BatchedReads[NamedAccount],
         logins: LoginCounters,
         in_flight_max: int,
         wall_clock: Callable[[], datetime],
@@ -142,7 +143,12 @@ class Dispatcher:
     def _known(self, claims: Claims) -> messages.Identity | None:
         # What changes in the database is heard of only by listening.
         state = self._memory.sessions.get(claims.sid) if self._listener.listening else None
-        return None if state is None else state.identify(claims, self._wall_clock())
+        return None if state is None else self._identified(claims, state)
+
+    def _identified(self, claims: Claims, state: SessionState | None) -> messages.Identity:
+        if state is None:
+            raise InvalidToken
+        return state.identify(claims, self._wall_clock())
 
     def _authorize(self, token: str, reply: AnyReply) -> None:
         claims = self._tokens.verify(token)
@@ -150,7 +156,7 @@ class Dispatcher:
             return
         identity = self._known(claims)
         if identity is None:
-            self._sessions.ask(claims, reply)
+            self._sessions.ask(claims.sid, partial(self._identified, claims), reply)
         else:
             reply.send_nowait(identity)
 
@@ -164,7 +170,7 @@ class Dispatcher:
             return
         known = self._memory.accounts.get(key) if self._listener.listening else None
         if known is None:
-            self._accounts.ask(key, reply)
+            self._accounts.ask(key, _account_of, reply)
         else:
             reply.send_nowait(known.account)
 
@@ -218,3 +224,9 @@ async def _answer(reply: AnyReply, work: Work) -> None:
     else:
         if reply is not None:
             reply.send_nowait(value)
+
+
+def _account_of(named: NamedAccount | None) -> messages.Account:
+    if named is None:
+        raise UnknownAccount
+    return named.account

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from actors.authx.errors import InvalidToken
-from actors.authx.reads import BatchedReads
 from actors.authx.remembered import Remembered
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable
     from datetime import datetime
-
-    import trio
 
     from actors.authx.messages import Identity
     from actors.authx.tokens import Claims
-    from bus import Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,35 +60,6 @@ class SessionCache(Remembered[SessionState]):
     def _dropped(self, subject_id: str) -> None:
         if self._on_drop is not None:
             self._on_drop(subject_id)
-
-
-class SessionReader:
-    """Reads the sessions that the cache does not know: see `BatchedReads`."""
-
-    def __init__(
-        self,
-        cache: SessionCache,
-        fetch: Callable[[Sequence[str]], Awaitable[Sequence[SessionState]]],
-        nursery: trio.Nursery,
-        *,
-        waiting_max: int,
-        wall_clock: Callable[[], datetime],
-    ) -> None:
-        self._reads = BatchedReads(cache, fetch, nursery, waiting_max=waiting_max)
-        self._wall_clock = wall_clock
-
-    def ask(self, claims: Claims, reply: Reply[Any]) -> None:
-        """Let a verified token wait for the next read; its answer goes to ``reply``.
-
-        Raises:
-            Overloaded: too many wait already.
-        """
-        self._reads.ask(claims.sid, partial(self._identified, claims), reply)
-
-    def _identified(self, claims: Claims, state: SessionState | None) -> Identity:
-        if state is None:
-            raise InvalidToken
-        return state.identify(claims, self._wall_clock())
 
 
 def _names_of(state: SessionState) -> tuple[str, str]:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
 from uuid_utils import uuid7
 
 from actors.authx import account_store, erasure, operator
 from actors.authx.audit_store import AuditEntry
-from actors.authx.directory import AccountCache, AccountReader, NamedAccount
+from actors.authx.directory import AccountCache, NamedAccount
 from actors.authx.errors import UnknownAccount
 from actors.authx.messages import Account, EraseAccount, FindAccount
-from actors.database.errors import DatabaseUnavailable
-from bus import Overloaded, open_broadcast_channel
 from tests.actors.authx.harness import PASSWORD, running_authx
 from tests.actors.authx.support import WallClock
 
@@ -57,17 +54,6 @@ async def found(running: Running, username: str) -> Account | None:
     return account
 
 
-def test_accounts_that_are_remembered_are_bounded() -> None:
-    """Those used last stay, and nothing of the others is left behind."""
-    cache = AccountCache(3)
-    for number in range(10):
-        cache.put(named(f"n{number}"))
-        cache.get("n0")
-    assert len(cache) == len(cache._by_account) == 3
-    assert cache.get("n0") == named("n0")
-    assert cache.get("n5") is None
-
-
 def test_account_that_takes_a_name_over_leaves_nothing_of_the_one_before() -> None:
     """A name is one account's: the other's end does not touch it."""
     cache = AccountCache(3)
@@ -77,59 +63,6 @@ def test_account_that_takes_a_name_over_leaves_nothing_of_the_one_before() -> No
     assert cache.get("ada") == named("ada", "second")
     cache.drop_account("second")
     assert (cache.get("ada"), cache._by_account) == (None, {})
-
-
-@pytest.mark.parametrize("how", ["account", "all"])
-def test_account_that_was_dropped_while_it_was_read_is_not_kept(how: str) -> None:
-    """What a read brings back may be older than a change: then it is not remembered."""
-    cache = AccountCache(10)
-    with cache.reading() as reading:
-        if how == "all":
-            cache.clear()
-        else:
-            cache.drop_account("id of ada")
-        reading.keep(named("ada"))
-        reading.keep(named("bob"))
-    assert cache.get("ada") is None
-    assert (cache.get("bob") is None) == (how == "all")
-
-
-async def test_names_that_are_asked_for_together_are_read_together() -> None:
-    """While one read is under way, all others wait for one next; none is asked for twice in it."""
-    cache, bus, go = AccountCache(500), open_broadcast_channel(), trio.Event()
-    batches: list[list[str]] = []
-
-    async def fetch(keys: Sequence[str]) -> list[NamedAccount]:
-        batches.append(sorted(keys))
-        await go.wait()
-        if "away" in keys:
-            raise DatabaseUnavailable("away")
-        return [named(key) for key in keys if key != "nobody"]
-
-    async with trio.open_nursery() as nursery:
-        reader = AccountReader(cache, fetch, nursery, waiting_max=201)
-
-        def ask(key: str) -> Any:
-            reply, pending = bus.open_reply()
-            reader.ask(key, reply)
-            return pending
-
-        first = ask("first")
-        await wait_all_tasks_blocked()
-        names = [f"n{number % 100:02}" for number in range(200)]
-        waiting = [ask(name) for name in names]
-        nobody = ask("nobody")
-        with pytest.raises(Overloaded):
-            ask("one too many")
-        go.set()
-        assert (await first.wait(1)).username == "First"
-        assert [(await each.wait(1)).username for each in waiting] == [n.title() for n in names]
-        with pytest.raises(UnknownAccount):
-            await nobody.wait(1)
-        with pytest.raises(DatabaseUnavailable):
-            await ask("away").wait(1)
-    assert batches == [["first"], sorted({*names, "nobody"}), ["away"]]
-    assert len(cache) == 101
 
 
 async def test_account_that_is_known_costs_no_query(

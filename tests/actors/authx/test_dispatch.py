@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 import trio
 
-from actors.authx.directory import AccountCache, AccountReader
+from actors.authx.directory import AccountCache
 from actors.authx.dispatch import Dispatcher
 from actors.authx.errors import InvalidToken, UnknownAccount
 from actors.authx.keys import KeyRing
@@ -28,13 +28,15 @@ from actors.authx.messages import (
     Register,
 )
 from actors.authx.passwords import Passwords
-from actors.authx.sessions import SessionCache, SessionReader
+from actors.authx.reads import BatchedReads
+from actors.authx.sessions import SessionCache
 from actors.authx.statistics import LoginCounters
 from actors.authx.tokens import AccessTokens
 from bus import ActorStopped, Overloaded, open_broadcast_channel
 from tests.actors.authx.support import CHEAP, WallClock
 from tests.actors.authx.test_directory import named
-from tests.actors.authx.test_session_cache import Fetching, state_of
+from tests.actors.authx.test_reads import Fetching
+from tests.actors.authx.test_session_cache import state_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,10 +112,8 @@ class DispatcherHarness:
             passwords=self.passwords,
             memory=Memory(self.cache, self.accounts),
             listener=cast("Any", self.listener),
-            sessions=SessionReader(
-                self.cache, self.fetching, nursery, waiting_max=5, wall_clock=self.clock
-            ),
-            accounts=AccountReader(self.accounts, self.find, nursery, waiting_max=5),
+            sessions=BatchedReads(self.cache, self.fetching, nursery, waiting_max=5),
+            accounts=BatchedReads(self.accounts, self.find, nursery, waiting_max=5),
             logins=self.logins,
             in_flight_max=SETTINGS.requests_in_flight_max,
             wall_clock=self.clock,
