@@ -361,7 +361,6 @@ class _Program:
                     http,
                     shutdown=self._request.wait,
                     log=self._log,
-                    traffic=instruments.traffic,
                     streams=streams,
                     task_status=task_status,
                 )

@@ -17,8 +17,6 @@ from app.http.edge import request_id_of
 from app.http.errors import TooManyRequests
 from app.http.exchange import Headers
 from app.http.head import HEAD_END, path_of
-from app.http.policy import Policy
-from app.http.problems import problem_of
 from app.http.trail import Trail
 
 if TYPE_CHECKING:
@@ -32,14 +30,11 @@ _FIELD = re.compile(rb"\r\n([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\r\n]*)(?=\r\n)")
 
 
 class Refusals:
-    """Answers refused heads; one for each server.
+    """Answers refused heads; one for each server."""
 
-    Without an ``edge`` nobody counts or logs them.
-    """
-
-    def __init__(self, edge: Edge | None, settings: HttpSettings) -> None:
+    def __init__(self, edge: Edge, settings: HttpSettings) -> None:
         self._edge = edge
-        self._renderer = Renderer(Policy() if edge is None else edge.policy)
+        self._renderer = Renderer(edge.policy)
         self._path_bytes_max = settings.max_target_bytes
         self._proxies = settings.trusted_proxies
 
@@ -51,19 +46,16 @@ class Refusals:
         method, path, headers = _read(raw, self._path_bytes_max)
         trail = Trail(request_id_of(headers), method, path, client)
         edge = self._edge
-        if edge is not None:
-            trail.client = edge.gate.client_of(client, headers)
-            # Of one that ends before its proxy says whose it is, nobody knows.
-            if trail.client not in self._proxies:
-                try:
-                    edge.gate.take(edge.gate.limited_as(trail.client))
-                except TooManyRequests as fault:
-                    error = fault
-        response = problem_of(error).response()
-        if edge is not None:
-            edge.respond(response, headers, trail, trio.current_time())
-            sharing = edge.policy.sharing(headers)
-            response = msgspec.structs.replace(response, headers=(*response.headers, *sharing))
+        trail.client = edge.gate.client_of(client, headers)
+        # Of one that ends before its proxy says whose it is, nobody knows.
+        if trail.client not in self._proxies:
+            try:
+                edge.gate.take(edge.gate.limited_as(trail.client))
+            except TooManyRequests as fault:
+                error = fault
+        response = edge.refuse(error, headers, trail, trio.current_time())
+        sharing = edge.policy.sharing(headers)
+        response = msgspec.structs.replace(response, headers=(*response.headers, *sharing))
         return self._renderer.render(
             response, trail.request_id, close=True, with_body=method != "HEAD"
         )

@@ -12,16 +12,12 @@ import trio
 
 from actors.places import Places
 from app.http.direct import DirectConnection, Lane
-from app.http.edge import REQUEST_ID, Edge, new_request_id
+from app.http.edge import REQUEST_ID, new_request_id
 from app.http.errors import TooManyConnections, TooManyRequests
-from app.http.gate import Gate
-from app.http.instruments import Instruments
 from app.http.listeners import EXHAUSTED, accept_connections, open_listeners
-from app.http.policy import Policy
 from app.http.problems import problem_of
 from app.http.refusals import Refusals
 from app.http.tls import serve_decrypted, tls_context
-from app.http.traffic import Traffic
 from app.http.trail import Trail
 from app.logs import handling
 
@@ -33,9 +29,9 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from app.http.asgi.connection import Connection
-    from app.http.asgi.edge import AsgiApp
     from app.http.asgi.lane import HypercornLane
-    from app.http.direct.lane import HandOver
+    from app.http.edge import Edge
+    from app.http.policy import Policy
     from app.http.settings import HttpSettings
     from app.http.streams import Streams
 
@@ -56,29 +52,26 @@ PERIOD_MIN_S, PERIOD_MAX_S = 0.005, 0.25
 
 
 async def serve_http(
-    served: Edge | AsgiApp,
+    edge: Edge,
     settings: HttpSettings,
     *,
     shutdown: Callable[[], Awaitable[object]],
     log: FilteringBoundLogger,
-    traffic: Traffic | None = None,
     streams: Streams | None = None,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until ``shutdown()`` returns, then finish what is in flight and return.
 
-    ``served`` is an edge, or an ASGI application, which Hypercorn serves alone.
-    ``task_status`` is started with the port once connections are accepted; ``traffic`` counts
-    them, ``streams`` serves those that ask for events. At shutdown the server stops accepting,
-    closes idle connections, ends event streams, and gives requests in flight
-    ``shutdown_timeout_ms``; what is left then is aborted. Cancellation aborts at once: no client
-    can hold it up.
+    ``task_status`` is started with the port once connections are accepted; ``streams`` serves
+    those that ask for events. At shutdown the server stops accepting, closes idle connections,
+    ends event streams, and gives requests in flight ``shutdown_timeout_ms``; what is left then is
+    aborted. Cancellation aborts at once: no client can hold it up.
 
     Raises:
         HttpBindError: the address cannot be listened on.
         TlsError: the certificate or the key cannot be used.
     """
-    server = _Server(served, settings, traffic or Traffic(), streams, log)
+    server = _Server(edge, settings, streams, log)
     listeners, port = await open_listeners(settings.host, settings.port, settings.backlog)
     async with trio.open_nursery() as nursery:
         accepting = trio.CancelScope()
@@ -107,40 +100,28 @@ class _Server:
 
     def __init__(
         self,
-        served: Edge | AsgiApp,
+        edge: Edge,
         settings: HttpSettings,
-        traffic: Traffic,
         streams: Streams | None,
         log: FilteringBoundLogger,
     ) -> None:
         self._settings = settings
         self._tls = None if settings.tls is None else tls_context(*settings.tls, log=log)
-        self._traffic = traffic
         self._log = log
-        edge = served if isinstance(served, Edge) else None
-        self._policy = Policy() if edge is None else edge.policy
-        self._gate = Gate(settings) if edge is None else edge.gate
-        traffic.comes_through(self._gate)
-        self._instruments = Instruments() if edge is None else edge.instruments
+        self._edge = edge
+        self._gate = edge.gate
+        self._traffic = edge.instruments.traffic
+        self._traffic.comes_through(self._gate)
         refusals = Refusals(edge, settings)
+        self._lane = Lane(edge, settings, refusals=refusals, streams=streams, log=log)
         self._hypercorn: HypercornLane | None = None
-        answering: Edge | HandOver
-        if edge is not None and settings.fast_lane:
-            answering = edge
-        else:
+        if not settings.fast_lane:
             # The fast lane does without, and starts sooner and in less memory.
             from app.http.asgi import lane  # noqa: PLC0415
 
             self._hypercorn = lane.HypercornLane(
-                served,
-                settings,
-                room=self._gate.bodies,
-                refusals=refusals,
-                streams=streams,
-                log=log,
+                edge, settings, refusals=refusals, streams=streams, log=log
             )
-            answering = self._hypercorn.connect
-        self._lane = Lane(answering, settings, refusals=refusals, streams=streams, log=log)
         self._connections: set[Connection | DirectConnection] = set()
         # Of the connections by TLS, whether or not they have shaken hands yet.
         self._handshakes: set[trio.CancelScope] = set()
@@ -229,11 +210,11 @@ class _Server:
     async def _serve_plain(self, address: str, begin_by: float, sock: socket.socket) -> bool:
         """Serve what is or was decrypted; tell whether the client was cut off."""
         connection: Connection | DirectConnection
-        if self._settings.fast_lane or self._hypercorn is None:
+        if self._hypercorn is None:
             connection = DirectConnection(sock, self._lane, address, begin_by)
         else:
             stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
-            connection = self._hypercorn.connect(stream, address, begin_by=begin_by)
+            connection = self._hypercorn.connect(stream, address, begin_by)
         self._connections.add(connection)
         try:
             await connection.serve()
@@ -243,7 +224,7 @@ class _Server:
 
     async def keep_time(self) -> None:
         """End what is overdue in the fast lane, until cancelled."""
-        if not self._settings.fast_lane:
+        if self._hypercorn is not None:
             return
         period_s = _period_s(self._settings)
         while True:
@@ -285,10 +266,10 @@ class _Server:
         self._refusals += 1
         trail = Trail(new_request_id(), client=address, status=TOO_MANY)
         with handling(trail):
-            self._instruments.log_request(self._log, trail)
+            self._edge.instruments.log_request(self._log, trail)
         try:
             with trio.move_on_after(REFUSAL_S):
-                await stream.send_all(_refusal(self._policy, trail.request_id))
+                await stream.send_all(_refusal(self._edge.policy, trail.request_id))
                 await stream.send_eof()
                 # Until the client has read it; what it sends is not looked at.
                 while await stream.receive_some():

@@ -57,16 +57,14 @@ class Connection:
         log: FilteringBoundLogger,
         streams: Streams | None = None,
         client: str | None = None,
-        early: bytes = b"",
         begin_by: float = math.inf,
     ) -> None:
-        """Serve ``stream``, of which ``early`` was read already.
+        """Serve ``stream``.
 
         ``client`` is the client's address, where the socket does not know it. It may be silent
         until ``begin_by``, a time of Trio's clock.
         """
         self._client = client
-        self._early = early
         self._streams = streams
         self._stream = stream
         self._app = app
@@ -185,12 +183,10 @@ class Connection:
 
     async def _read(self, protocol: HttpProtocol) -> None:
         while True:
-            data, self._early = self._early, b""
-            if not data:
-                try:
-                    data = await self._stream.receive_some(RECEIVE_BYTES_MAX)
-                except (trio.BrokenResourceError, trio.ClosedResourceError):
-                    return
+            try:
+                data = await self._stream.receive_some(RECEIVE_BYTES_MAX)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return
             await protocol.handle(RawData(bytes(data)))
             if protocol.handover is not None:
                 return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, cast
 
 from hypercorn.app_wrappers import ASGIWrapper
@@ -12,15 +11,13 @@ from hypercorn.trio.worker_context import WorkerContext
 
 from app.http.asgi.connection import Connection
 from app.http.asgi.quart_app import create_app
-from app.http.edge import Edge
 
 if TYPE_CHECKING:
     import trio
     from hypercorn.typing import ASGIFramework
     from structlog.typing import FilteringBoundLogger
 
-    from app.http.asgi.edge import AsgiApp
-    from app.http.bodies import BodyRoom
+    from app.http.edge import Edge
     from app.http.refusals import Refusals
     from app.http.settings import HttpSettings
     from app.http.streams import Streams
@@ -30,37 +27,28 @@ _REQUESTS_PER_CONNECTION_MAX = 2**62
 
 
 class HypercornLane:
-    """Serves an ASGI application, or by Quart what an edge has routes for."""
+    """Serves by Quart what an edge has routes for."""
 
     def __init__(
         self,
-        served: Edge | AsgiApp,
+        edge: Edge,
         settings: HttpSettings,
         *,
-        room: BodyRoom,
         refusals: Refusals,
         streams: Streams | None,
         log: FilteringBoundLogger,
     ) -> None:
-        app = create_app(served, settings) if isinstance(served, Edge) else served
-        self._app = ASGIWrapper(cast("ASGIFramework", app))
+        self._app = ASGIWrapper(cast("ASGIFramework", create_app(edge, settings)))
         self._config = _hypercorn_config(settings, log)
         self._context = WorkerContext(None)
         self._settings = settings
-        self._room = room
+        self._room = edge.gate.bodies
         self._refusals = refusals
         self._streams = streams
         self._log = log
 
-    def connect(
-        self,
-        stream: trio.SocketStream,
-        client: str,
-        early: bytes = b"",
-        *,
-        begin_by: float = math.inf,
-    ) -> Connection:
-        """Make what serves ``stream``, a client's of this address, of which ``early`` was read.
+    def connect(self, stream: trio.SocketStream, client: str, begin_by: float) -> Connection:
+        """Make what serves ``stream``, a client's of this address.
 
         It may be silent until ``begin_by``, a time of Trio's clock.
         """
@@ -75,7 +63,6 @@ class HypercornLane:
             log=self._log,
             streams=self._streams,
             client=client,
-            early=early,
             begin_by=begin_by,
         )
 

@@ -18,7 +18,7 @@ from app.http.cancellation import split_failure
 from app.http.direct.body import new_body
 from app.http.direct.render import CONTINUE
 from app.http.direct.wire import ClientSocket
-from app.http.edge import Edge, request_id_of
+from app.http.edge import request_id_of
 from app.http.errors import BodyTimeout, HttpError, MalformedRequest, TooManyBodyBytes
 from app.http.exchange import HttpRequest
 from app.http.head import HEAD_END, NEVER_SERVED, TOO_SHORT, check_begun
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
     from app.http.bodies import BodyRoom
     from app.http.direct.body import Body
-    from app.http.direct.lane import HandOver, Lane, Successor
+    from app.http.direct.lane import Lane
+    from app.http.edge import Edge
     from app.http.exchange import HttpResponse
     from app.http.head import Head
     from app.http.streams.front import StreamFront
@@ -44,14 +45,6 @@ GONE_AFTER_S: Final = 0.1
 
 TURNS_MAX: Final = 4
 """How many pipelined requests are answered before other connections have their turn."""
-
-
-@dataclass(frozen=True, slots=True)
-class _HandOver:
-    """The rest of the connection is another's; ``data`` has come and was not answered."""
-
-    hand_over: HandOver
-    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +71,6 @@ class DirectConnection:
         "_in_hand_since",
         "_lane",
         "_scope",
-        "_successor",
         "_wire",
     )
 
@@ -100,7 +92,6 @@ class DirectConnection:
         self._aborted = False
         self._answered_in_a_row = 0
         self._events: StreamFront | None = None
-        self._successor: Successor | None = None
 
     # ------------------------------------------------- called from elsewhere
 
@@ -115,18 +106,13 @@ class DirectConnection:
 
     def drain(self) -> None:
         """Finish the request in hand, if there is one, then close (the server shuts down)."""
-        if self._successor is not None:
-            self._successor.drain()
-        elif self._events is not None:
+        if self._events is not None:
             self._events.drain()
         elif not self._wire.hurry() and self._idle:
             self._scope.cancel()
 
     def abort(self) -> None:
         """Close at once with a reset, whatever is under way."""
-        if self._successor is not None:
-            self._successor.abort()
-            return
         self._aborted = True
         if self._events is not None:
             self._events.cut()
@@ -136,7 +122,7 @@ class DirectConnection:
     @property
     def cut_off(self) -> bool:
         """Whether it ended with a reset."""
-        return self._wire.was_cut_off or (self._successor is not None and self._successor.cut_off)
+        return self._wire.was_cut_off
 
     # ----------------------------------------------------------- from inside
 
@@ -155,19 +141,17 @@ class DirectConnection:
             self._wire.close()
 
     async def _serve(self) -> None:
-        following: _HandOver | _Stream | None = None
+        following: _Stream | None = None
         with self._scope:
             following = await self._answer_requests()
         self._due = self._in_hand_since = math.inf
         if self._aborted:
             self._wire.reset()
-        elif isinstance(following, _HandOver):
-            await self._hand_over(following)
-        elif isinstance(following, _Stream):
+        elif following is not None:
             await self._follow(following)
 
-    async def _answer_requests(self) -> _HandOver | _Stream | None:
-        """Answer one request after another; give what follows where that is something else."""
+    async def _answer_requests(self) -> _Stream | None:
+        """Answer one request after another; give the stream that one of them asks for."""
         lane = self._lane
         data = b""
         while not lane.stopping:
@@ -198,10 +182,8 @@ class DirectConnection:
                     early=rest,
                 )
                 return _Stream(front, request)
-            if not isinstance(lane.served, Edge):
-                return _HandOver(lane.served, data)
             data = b""  # Not to be held twice while the rest of a body is awaited.
-            left = await self._answer(lane.served, head, rest)
+            left = await self._answer(lane.edge, head, rest)
             if left is None:
                 return None
             data = left
@@ -375,10 +357,6 @@ class DirectConnection:
         self._events = None
         if events.input_left and not self._aborted:
             await self._wire.linger()
-
-    async def _hand_over(self, following: _HandOver) -> None:
-        self._successor = following.hand_over(self._wire.stream(), self._client, following.data)
-        await self._successor.serve()
 
     # ----------------------------------------------------------------- the wire
 

@@ -2,71 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING
 
 from app.http.bodies import FREE_BYTES
 from app.http.direct.render import Renderer
-from app.http.edge import Edge
 from app.http.heads import HeadReader
-from app.http.policy import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import trio
     from structlog.typing import FilteringBoundLogger
 
+    from app.http.edge import Edge
     from app.http.refusals import Refusals
     from app.http.settings import HttpSettings
     from app.http.streams import Streams
 
 
-class Successor(Protocol):
-    """Who serves a connection that was handed over."""
-
-    @property
-    def cut_off(self) -> bool:
-        """Whether it ended with a reset."""
-        ...
-
-    async def serve(self) -> None:
-        """Serve it until it is closed."""
-        ...
-
-    def drain(self) -> None:
-        """Finish the request in hand, then close."""
-        ...
-
-    def abort(self) -> None:
-        """Close at once."""
-        ...
-
-
-HandOver: TypeAlias = "Callable[[trio.SocketStream, str, bytes], Successor]"
-"""Makes who serves a connection, of a client's address, of which these bytes have come."""
-
-
 class Lane:
-    """Answers by an edge, to which nothing is unknown.
-
-    Where it has none it hands every connection over that begins with a readable head.
-    """
+    """What answers, how heads are read and answers written, and how long each part may take."""
 
     def __init__(
         self,
-        served: Edge | HandOver,
+        edge: Edge,
         settings: HttpSettings,
         *,
         refusals: Refusals,
         streams: Streams | None,
         log: FilteringBoundLogger,
     ) -> None:
-        self.served = served
+        self.edge = edge
         self.settings = settings
         self.refusals = refusals
         self.streams = streams
         self.log = log
-        self.renderer = Renderer(served.policy if isinstance(served, Edge) else Policy())
+        self.renderer = Renderer(edge.policy)
         self.heads = HeadReader(settings)
         self.head_s = settings.read_timeout_ms / 1000
         self.body_s = settings.body_timeout_ms / 1000

@@ -59,7 +59,6 @@ from app.http.instruments import Instruments
 from app.http.openapi import with_openapi
 from app.http.server import serve_http
 from app.http.settings import HttpSettings
-from app.http.traffic import Traffic
 from app.logs import bind_handled
 from app.pages import load_site
 from bus import Interest, Message, Topic, open_broadcast_channel
@@ -70,9 +69,10 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from app.gateway import Operations
-    from app.http.asgi.edge import AsgiApp
     from app.http.bodies import BodyRoom
     from app.http.endpoint import Endpoint
+    from app.http.traffic import Traffic
+    from app.pages import File
     from bus import Subscription
 
 FAST, HYPERCORN = "fast", "hypercorn"
@@ -490,28 +490,25 @@ async def serving(
     settings: HttpSettings = SETTINGS,
     *,
     endpoints: Sequence[Endpoint] = TABLE,
-    app: AsgiApp | None = None,
-    traffic: Traffic | None = None,
+    pages: Mapping[str, File] = PAGES,
     instruments: Instruments | None = None,
 ) -> AsyncGenerator[Serving]:
-    """Serve a world, or an application, on a free port of loopback, for a bounded time."""
+    """Serve a world on a free port of loopback, for a bounded time."""
     world = world or FakeWorld()
     settings = replace(settings, fast_lane=LANE == FAST)
-    traffic = traffic or Traffic()
-    instruments = instruments or Instruments(traffic)
+    instruments = instruments or Instruments()
     stop, stopped = trio.Event(), trio.Event()
     gateway = world.gateway(settings.reply_timeout_ms / 1000)
     edge = make_edge(
-        gateway, settings, endpoints, pages=PAGES, log=world.log, instruments=instruments
+        gateway, settings, endpoints, pages=pages, log=world.log, instruments=instruments
     )
 
     async def serve(*, task_status: trio.TaskStatus[int]) -> None:
         await serve_http(
-            app or edge,
+            edge,
             settings,
             shutdown=stop.wait,
             log=world.log,
-            traffic=traffic,
             task_status=task_status,
         )
         stopped.set()
@@ -523,7 +520,9 @@ async def serving(
             base_url = f"http://127.0.0.1:{port}"
             # Plain HTTP: do not load the system's certificates for every test.
             client = httpx.AsyncClient(base_url=base_url, trust_env=False, verify=False)  # noqa: S501
-            server = Serving(port, world, client, stop, stopped, traffic, edge.gate.bodies)
+            server = Serving(
+                port, world, client, stop, stopped, instruments.traffic, edge.gate.bodies
+            )
             try:
                 async with client:
                     yield server

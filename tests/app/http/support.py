@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from app.pages import File
+
 if TYPE_CHECKING:
-    from app.http.asgi.edge import Receive, Scope, Send
     from tests.app.http.harness import Serving
 
 REGISTER = b'{"username":"ada","password":"correct horse"}'
 
 
-@dataclass(frozen=True)
-class Flood:
-    """An application whose answer is larger than every buffer between it and a client."""
-
-    size: int = 64 * 1024 * 1024
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer with zeros."""
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": bytes(self.size)})
+def flooding(size: int = 64 * 1024 * 1024) -> dict[str, File]:
+    """Make a page, ``/flood``, that is larger than every buffer between a server and a client."""
+    return {"/flood": File(bytes(size), b'"flood"', ())}
 
 
 def post(*headers: str, body: bytes = b"") -> bytes:

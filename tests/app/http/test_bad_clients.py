@@ -11,7 +11,7 @@ import trio
 from actors.inventory.messages import PlaceOrder
 from app.http import server as server_module
 from tests.app.http.harness import BEARER, SILENT, FakeWorld, get, serving, settings_with
-from tests.app.http.support import REGISTER, Flood, alive, post
+from tests.app.http.support import REGISTER, alive, flooding, post
 
 pytestmark = pytest.mark.usefixtures("lane")
 
@@ -171,9 +171,9 @@ async def test_slow_body_is_408_and_ends_the_connection() -> None:
 async def test_client_that_never_reads_is_cut_off() -> None:
     """A client that does not take its answer holds its connection no longer than the deadline."""
     settings = settings_with(send_timeout_ms=150)
-    async with serving(settings=settings, app=Flood()) as server:
+    async with serving(settings=settings, pages=flooding()) as server:
         client = await server.connect(receive_buffer=4_096)
-        await client.send(get())
+        await client.send(get("/flood"))
         await server.wait_connection_open()
         started = trio.current_time()
         await server.wait_connections_closed(keeping=0)
@@ -185,9 +185,9 @@ async def test_client_that_never_reads_is_cut_off() -> None:
 async def test_client_that_never_reads_pipelined_answers_is_cut_off() -> None:
     """Requests that wait behind an answer nobody takes do not keep the connection either."""
     settings = settings_with(send_timeout_ms=150)
-    async with serving(settings=settings, app=Flood()) as server:
+    async with serving(settings=settings, pages=flooding()) as server:
         client = await server.connect(receive_buffer=4_096)
-        await client.send(get() * 20)
+        await client.send(get("/flood") * 20)
         await server.wait_connection_open()
         await server.wait_connections_closed(keeping=0)
         await client.aclose()

@@ -23,7 +23,6 @@ from tests.app.http.support import alive
 from tests.app.http.test_edge import fail_in_two_ways
 
 if TYPE_CHECKING:
-    from app.http.asgi.edge import Receive, Scope, Send
     from app.http.asgi.protocol import HttpProtocol
 
 pytestmark = pytest.mark.usefixtures("lane")
@@ -105,7 +104,7 @@ async def test_connection_that_fails_while_cancelled_is_cancelled_all_the_same(
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     edge = Edge(Router(()), log=world.log)
-    refusals = Refusals(None, SETTINGS)
+    refusals = Refusals(edge, SETTINGS)
     lane = Lane(edge, SETTINGS, refusals=refusals, streams=None, log=world.log)
 
     async def answer_requests(_: DirectConnection) -> None:
@@ -118,17 +117,3 @@ async def test_connection_that_fails_while_cancelled_is_cancelled_all_the_same(
     assert ours.fileno() < 0
     (event,) = world.events("connection_failed")
     assert [type(error) for error in event["exc_info"].exceptions] == [ZeroDivisionError]
-
-
-async def test_failing_application_is_answered_with_500() -> None:
-    """An application that raises beneath every handler still gives its client an answer."""
-
-    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
-        raise ZeroDivisionError
-
-    async with serving(app=broken) as server:
-        client = await server.connect()
-        await client.send(get())
-        answer = await client.read_to_end()
-        assert answer.startswith(b"HTTP/1.1 500 ")
-        assert len(server.world.events("asgi_failed")) == 1

@@ -14,6 +14,7 @@ from app.http.edge import Edge, request_id_of
 from app.http.exchange import Headers, HttpRequest, HttpResponse
 from app.http.routes import Route, Router
 from app.http.trail import Trail
+from tests.app.http import harness
 from tests.app.http.harness import FakeWorld
 
 if TYPE_CHECKING:
@@ -190,3 +191,21 @@ async def test_edge_passes_other_scopes_through() -> None:
 
     await run(note, FakeWorld(), type="lifespan")
     assert seen == ["lifespan"]
+
+
+async def test_failure_of_the_edge_itself_is_answered_with_500(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What raises beneath every handler still gives its client an answer (Hypercorn's)."""
+
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(harness, "LANE", harness.HYPERCORN)
+    monkeypatch.setattr(AsgiEdge, "__call__", broken)
+    async with harness.serving() as server:
+        client = await server.connect()
+        await client.send(harness.get())
+        answer = await client.read_to_end()
+        assert answer.startswith(b"HTTP/1.1 500 ")
+        assert len(server.world.events("asgi_failed")) == 1

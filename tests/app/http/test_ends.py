@@ -10,11 +10,20 @@ import pytest
 import trio
 
 from actors.ticker.messages import GetWorld
+from app.http.edge import make_edge
 from app.http.server import serve_http
 from app.http.sockets import LINGER_BYTES_MAX
-from tests.app.http.harness import SETTINGS, SILENT, FakeWorld, RawClient, get, serving
+from tests.app.http.harness import (
+    SETTINGS,
+    SILENT,
+    TABLE,
+    FakeWorld,
+    RawClient,
+    get,
+    serving,
+)
 from tests.app.http.secure import encrypted
-from tests.app.http.support import Flood, post
+from tests.app.http.support import flooding, post
 
 if TYPE_CHECKING:
     import trustme
@@ -99,9 +108,9 @@ async def test_client_that_reads_slowly_gets_all_of_it(door: Door) -> None:
     """The deadline is for each piece of an answer, and what waits for the client still comes."""
     size = 6 * 1024 * 1024
     settings = replace(door.settings, send_timeout_ms=400)
-    async with serving(settings=settings, app=Flood(size)) as server:
+    async with serving(settings=settings, pages=flooding(size)) as server:
         _, stream = await door.enter(server, receive_buffer=128 * 1024)
-        await stream.send_all(get("/healthz", "Connection: close"))
+        await stream.send_all(get("/flood", "Connection: close"))
         received, started = 0, trio.current_time()
         pauses = 0
         while data := await stream.receive_some(256 * 1024):
@@ -158,9 +167,9 @@ async def test_what_hangs_at_the_end_of_a_shutdown_is_reset(door: Door) -> None:
 async def test_what_is_not_read_at_the_end_of_a_shutdown_is_reset(door: Door) -> None:
     """A send that is stuck is broken off at the shutdown's deadline, and nothing is left of it."""
     settings = replace(door.settings, shutdown_timeout_ms=50, send_timeout_ms=60_000)
-    async with serving(settings=settings, app=Flood()) as server:
+    async with serving(settings=settings, pages=flooding()) as server:
         client, stream = await door.enter(server, receive_buffer=4_096)
-        await stream.send_all(get())
+        await stream.send_all(get("/flood"))
         await stream.receive_some(1)
         started = trio.current_time()
         server.stop.set()
@@ -176,15 +185,14 @@ async def test_cancellation_resets_what_is_unsent(door: Door) -> None:
     settings = replace(door.settings, send_timeout_ms=60_000)
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:
-            serve = partial(
-                serve_http, Flood(), settings, shutdown=trio.sleep_forever, log=world.log
-            )
+            edge = make_edge(world.gateway(), settings, TABLE, pages=flooding(), log=world.log)
+            serve = partial(serve_http, edge, settings, shutdown=trio.sleep_forever, log=world.log)
             port: int = await nursery.start(serve)
             client = RawClient(await trio.open_tcp_stream("127.0.0.1", port))
             stream = client.stream
             if door.authority is not None:
                 stream = await encrypted(stream, door.authority)
-            await stream.send_all(get())
+            await stream.send_all(get("/flood"))
             await trio.sleep(0.2)
             started = trio.current_time()
             nursery.cancel_scope.cancel()

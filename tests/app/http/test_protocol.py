@@ -12,7 +12,6 @@ from hypercorn.typing import ConnectionState
 from app.http.asgi.protocol import HttpProtocol
 from app.http.bodies import BodyRoom
 from app.http.head import HeadLimits
-from app.http.refusals import Refusals
 from tests.app.http.harness import SETTINGS, get
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ async def test_answer_that_was_cut_off_is_followed_by_no_other() -> None:
         send=send,
         limits=HeadLimits.of(SETTINGS),
         room=BodyRoom(0),
-        refusals=Refusals(None, SETTINGS),
+        refusals=cast("Any", None),
         pipelined_max=9,
     )
     protocol.connection.receive_data(get())

@@ -282,8 +282,8 @@ async def test_edge_lets_a_tracer_follow_each_request(autojump_clock: MockClock)
 
 async def test_server_counts_its_connections() -> None:
     """Open, accepted and refused connections are those that there are."""
-    traffic = Traffic()
-    async with serving(settings=settings_with(connections_max=1), traffic=traffic) as server:
+    async with serving(settings=settings_with(connections_max=1)) as server:
+        traffic = server.traffic
         first = await server.connect()
         await first.send(get())
         assert (await first.read_response()).status == 200

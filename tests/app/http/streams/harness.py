@@ -344,7 +344,6 @@ async def streaming(
             settings,
             shutdown=stop.wait,
             log=world.log,
-            traffic=instruments.traffic,
             streams=all_streams,
             task_status=task_status,
         )
