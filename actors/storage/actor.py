@@ -44,6 +44,7 @@ _QUIET_TURNS = 2
 """What is sent in one turn is here in the next, or in that after it."""
 _TAKEN_MAX = 32
 """Messages taken in one turn: checking them takes well under a millisecond."""
+_BATCH_READS_MAX = 512
 _ANSWERED_MAX = 500
 """Rows that are given to their askers in one turn: each has work to do with its own next."""
 
@@ -60,7 +61,6 @@ class StorageSettings:
 
     queue_max: int = 4096
     batch_units_max: int = 512
-    batch_reads_max: int = 512
     read_workers: int = 2
     gather_seconds_max: float = 0.001
     wait_seconds_max: float = 3.0
@@ -279,7 +279,7 @@ class Storage:
             if trio.current_time() >= until:
                 break
 
-    async def _commit(self, batch: list[_Pending[Write | Barrier]], absence: Absence) -> None:
+    async def _commit(self, batch: deque[_Pending[Write | Barrier]], absence: Absence) -> None:
         """Commit a batch, however often the database has to be asked, and answer it.
 
         Even where it has nothing but barriers the engine is asked: it may have to find out first
@@ -297,7 +297,7 @@ class Storage:
                 self._expire(self._writes)
                 # What may have been committed already is not given up: its outcome will be known.
                 if not error.in_doubt:
-                    batch = self._unexpired(batch)
+                    self._expire(batch)
             else:
                 absence.end()
                 if outcomes:
@@ -307,7 +307,7 @@ class Storage:
                 return
 
     def _settle(
-        self, batch: list[_Pending[Write | Barrier]], outcomes: list[StorageError | None]
+        self, batch: Sequence[_Pending[Write | Barrier]], outcomes: Sequence[StorageError | None]
     ) -> None:
         left = iter(outcomes)
         for item in batch:
@@ -325,14 +325,12 @@ class Storage:
     async def _read(self) -> None:
         absence = Absence(self._rng, self._log)
         while await self._some(self._queries, self._query_came):
-            batch = _first(self._queries, self._settings.batch_reads_max)
+            batch = _first(self._queries, _BATCH_READS_MAX)
             while batch:
-                batch = await self._answer(batch, absence)
+                await self._answer(batch, absence)
 
-    async def _answer(
-        self, batch: list[_Pending[Query]], absence: Absence
-    ) -> list[_Pending[Query]]:
-        """Answer a batch of queries; return what is left to try again, after a pause."""
+    async def _answer(self, batch: deque[_Pending[Query]], absence: Absence) -> None:
+        """Answer a batch of queries, or pause, and leave in it what is to be tried again."""
         begun = trio.current_time()
         try:
             rows = await self._engine.read([read for item in batch for read in item.body.reads])
@@ -340,11 +338,11 @@ class Storage:
             self._setbacks += 1
             await absence.wait(error)
             self._expire(self._queries)
-            return self._unexpired(batch)
+            self._expire(batch)
+            return
         absence.end()
         self._meter.read(len(batch), trio.current_time() - begun)
         await _hand_out(batch, rows)
-        return []
 
     async def _some(self, waiting: deque[_Pending[W]], came: trio.lowlevel.ParkingLot) -> bool:
         """Wait until something waits; False when nothing does and nothing will come."""
@@ -358,34 +356,24 @@ class Storage:
         """Fail what has waited too long for a database that is away."""
         oldest = trio.current_time() - self._settings.wait_seconds_max
         while waiting and waiting[0].since <= oldest:
-            waiting.popleft().fail(_away())
-
-    def _unexpired(self, batch: list[_Pending[W]]) -> list[_Pending[W]]:
-        oldest = trio.current_time() - self._settings.wait_seconds_max
-        left: list[_Pending[W]] = []
-        for item in batch:
-            if item.since > oldest:
-                left.append(item)
-            else:
-                item.fail(_away())
-        return left
+            waiting.popleft().fail(Overloaded("the database is away"))
 
 
-def _first(waiting: deque[_Pending[W]], most: int) -> list[_Pending[W]]:
-    return [waiting.popleft() for _ in range(min(most, len(waiting)))]
+def _first(waiting: deque[_Pending[W]], most: int) -> deque[_Pending[W]]:
+    return deque(waiting.popleft() for _ in range(min(most, len(waiting))))
 
 
-async def _hand_out(batch: Sequence[_Pending[Query]], rows: Sequence[list[Row]]) -> None:
-    """Give each its answer; all that wake in one turn keep I/O waiting until the last is done."""
+async def _hand_out(batch: deque[_Pending[Query]], rows: Sequence[list[Row]]) -> None:
+    """Give each its answer and take it out, until none is left.
+
+    All that wake in one turn keep I/O waiting until the last is done.
+    """
     position = 0
     turns = Turns(_ANSWERED_MAX)
-    for item in batch:
+    while batch:
+        item = batch.popleft()
         end = position + len(item.body.reads)
         answer = rows[position:end]
         item.answer(answer)
         position = end
         await turns.worked(sum(map(len, answer)))
-
-
-def _away() -> Overloaded:
-    return Overloaded("the database is away")
