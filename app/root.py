@@ -346,11 +346,9 @@ class _Program:
         streams = Streams(
             gateway,
             settings.stream_settings(self._config),
+            edge,
             rng=self._rng,
             log=self._log,
-            gate=edge.gate,
-            policy=edge.policy,
-            instruments=instruments,
         )
         ended = trio.Event()
 

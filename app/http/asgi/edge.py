@@ -15,7 +15,6 @@ from app.http.edge import REQUEST_ID, request_id_of
 from app.http.errors import HttpError, MalformedRequest
 from app.http.exchange import NO_CONTENT, Headers
 from app.http.head import path_of
-from app.http.policy import Policy
 from app.http.problems import problem_of
 from app.http.trail import Trail
 from app.logs import handling
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
     from app.http.edge import Edge
     from app.http.exchange import HttpResponse
-    from app.http.traffic import Traffic
 
 # ASGI is a protocol of plain dictionaries.
 Scope: TypeAlias = "MutableMapping[str, Any]"
@@ -54,11 +52,7 @@ class AsgiEdge:
         scope.setdefault("state", {}).update(request_id=trail.request_id, trail=trail)
         with handling(trail), self._edge.instruments.tracer.request(scope["headers"], trail):
             try:
-                answer = _Answer(send, trail, self._edge.instruments.traffic)
-                answer.policy, answer.sharing = (
-                    self._edge.policy,
-                    self._edge.policy.sharing(headers),
-                )
+                answer = _Answer(send, trail, self._edge, headers)
                 preflight = self._edge.policy.preflight(trail.method, headers)
                 if preflight is not None:
                     await answer.send_response(self._limited(trail, preflight))
@@ -119,23 +113,19 @@ class _Answer:
 
     __slots__ = (
         "_begun",
-        "_request_id",
+        "_edge",
         "_send",
-        "_traffic",
+        "_sharing",
         "_trail",
-        "policy",
-        "sharing",
         "started",
     )
 
-    def __init__(self, send: Send, trail: Trail, traffic: Traffic) -> None:
+    def __init__(self, send: Send, trail: Trail, edge: Edge, headers: Headers) -> None:
         self._send = send
         self._trail = trail
-        self._traffic = traffic
-        self._request_id = trail.request_id.encode("ascii")
+        self._edge = edge
+        self._sharing = edge.policy.sharing(headers)
         self._begun = trio.current_time()
-        self.policy = Policy()
-        self.sharing: tuple[tuple[bytes, bytes], ...] = ()
         self.started = False
 
     async def send(self, event: Event) -> None:
@@ -143,11 +133,11 @@ class _Answer:
             self.started = True
             self._trail.status = event["status"]
             self._trail.seconds = trio.current_time() - self._begun
-            self._traffic.answered(self._trail)
+            self._edge.instruments.traffic.answered(self._trail)
             headers = tuple(cast("Iterable[tuple[bytes, bytes]]", event.get("headers", ())))
-            own = (REQUEST_ID, self._request_id)
-            added = self.policy.added(headers)
-            event = {**event, "headers": [*headers, *added, *self.sharing, own]}
+            own = (REQUEST_ID, self._trail.request_id.encode("ascii"))
+            added = self._edge.policy.added(headers)
+            event = {**event, "headers": [*headers, *added, *self._sharing, own]}
         await self._send(event)
 
     async def send_response(self, response: HttpResponse) -> None:

@@ -26,7 +26,7 @@ from app.http.errors import (
 from app.http.exchange import NO_CONTENT, HttpRequest
 from app.http.pipeline import bind
 from app.http.reasons import reason_of
-from app.http.streams.translate import BYE, end_of
+from app.http.streams.translate import end_of
 from app.http.streams.wire import ClientGone
 from app.http.trail import Trail
 from app.http.types.inventory import INTEGER_MAX
@@ -131,7 +131,7 @@ class StreamFront(ABC):
     def drain(self) -> None:
         """End the stream at once, with a goodbye (the server shuts down); never waits."""
         if self._begun:
-            self.say_goodbye(end_of(BYE))
+            self.say_goodbye()
         self.cut()
 
     def cut(self) -> None:
@@ -322,8 +322,8 @@ class StreamFront(ABC):
         """Send what comes last, and end the stream."""
 
     @abstractmethod
-    def say_goodbye(self, last: WireEvent) -> None:
-        """Send what comes last without waiting for anybody."""
+    def say_goodbye(self) -> None:
+        """Say that the server stops, and end the stream, without waiting for anybody."""
 
 
 def last_event_id(headers: Headers) -> int | None:

@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING
 
 from actors.places import Places
 from app.http.errors import TooManyStreams
-from app.http.gate import Gate
-from app.http.instruments import Instruments
 from app.http.pipeline import Pipeline
-from app.http.policy import Policy
 from app.http.streams.follow import Follower
 from app.http.streams.readiness import Readiness
 
@@ -23,6 +20,7 @@ if TYPE_CHECKING:
 
     from actors.authx.messages import Identity
     from app.gateway import Gateway
+    from app.http.edge import Edge
     from app.http.streams.settings import StreamSettings
 
 
@@ -39,24 +37,21 @@ class StreamsStatistics:
 class Streams:
     """What every stream of one server is served with.
 
-    A request for one is let in by ``gate``, answered as ``policy`` says, and counted and logged by
-    ``instruments``, as any other is.
+    A request for one is let in, answered, counted and logged as any other of ``edge`` is.
     """
 
     def __init__(
         self,
         gateway: Gateway,
         settings: StreamSettings,
+        edge: Edge,
         *,
         rng: random.Random,
         log: FilteringBoundLogger,
-        gate: Gate | None = None,
-        policy: Policy | None = None,
-        instruments: Instruments | None = None,
     ) -> None:
-        self.gate = gate or Gate()
-        self.policy = policy or Policy()
-        self.instruments = instruments or Instruments()
+        self.gate = edge.gate
+        self.policy = edge.policy
+        self.instruments = edge.instruments
         self.readiness = Readiness()
         self.pipeline = Pipeline(gateway, log=log, gate=self.gate)
         self.settings = settings

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from app.http.streams.front import Admission, StreamFront
 from app.http.streams.routes import EVENT_STREAM, SSE
+from app.http.streams.translate import BYE, end_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,9 +73,9 @@ class SseStream(StreamFront):
         """End the response."""
         await self.wire.send(self._ending(last))
 
-    def say_goodbye(self, last: WireEvent) -> None:
+    def say_goodbye(self) -> None:
         """End the response without waiting."""
-        self.wire.send_last(self._ending(last))
+        self.wire.send_last(self._ending(end_of(BYE)))
 
     def _ending(self, last: WireEvent) -> bytes:
         return self._framed(encode(last)) + (_LAST_CHUNK if self._chunked else b"")

@@ -24,7 +24,7 @@ from app.http.streams.handshake import (
     offered_token,
 )
 from app.http.streams.routes import WEBSOCKET
-from app.http.streams.translate import BYE
+from app.http.streams.translate import BYE, end_of
 from app.http.types.events import StreamLogin
 
 if TYPE_CHECKING:
@@ -196,10 +196,10 @@ class WebSocketStream(StreamFront):
                 await self.wait_for_client()
         self.input_left = False
 
-    def say_goodbye(self, last: WireEvent) -> None:
+    def say_goodbye(self) -> None:
         """Say that the server stops, and close, without waiting."""
-        code = _GOING_AWAY if last.name == BYE else _POLICY
-        self.wire.send_last(self._message(last) + self._framed(CloseConnection(code, last.name)))
+        closing = self._message(end_of(BYE)) + self._framed(CloseConnection(_GOING_AWAY, BYE))
+        self.wire.send_last(closing)
 
     async def fail(self, problem: HttpResponse) -> None:
         """Refuse the request, or once it was granted, say in the close frame what is wrong."""

@@ -330,11 +330,9 @@ async def streaming(
     all_streams = Streams(
         gateway,
         streams or StreamSettings(),
+        edge,
         rng=random.Random(5),
         log=world.log,
-        gate=edge.gate,
-        policy=edge.policy,
-        instruments=instruments,
     )
     stop, stopped = trio.Event(), trio.Event()
 
