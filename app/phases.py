@@ -27,8 +27,8 @@ _KILL_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Stopping:
-    """The parts of a server that may have started in part only: what is None is not waited for."""
+class Phases:
+    """The phases of a server that may have started in part only: what is None is not waited for."""
 
     limits: Shutdown
     supervisor: Supervisor

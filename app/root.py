@@ -41,7 +41,7 @@ from app.logs import open_logs
 from app.metrics.sources import Sources
 from app.open_files import allow_open_files, within_open_files
 from app.pages import load_site
-from app.phases import Stopping, phases_s
+from app.phases import Phases, phases_s
 from app.recent import RecentEvents
 from app.start_checks import check_address
 from app.stopping import (
@@ -231,7 +231,7 @@ class _Program:
         """Go through the phases of the shutdown; give the exit status that comes of them."""
         supervisor.stopping()
         self._log.info("shutdown_started", reason=self._request.reason)
-        stopping = Stopping(
+        phases = Phases(
             self._config.shutdown,
             supervisor,
             self._database,
@@ -239,7 +239,7 @@ class _Program:
             http_ended=self._http_ended,
             inventories=self._inventories,
         )
-        complete = await stop_in_phases(bus, stopping.steps(), self._request.reason, log=self._log)
+        complete = await stop_in_phases(bus, phases.steps(), self._request.reason, log=self._log)
         return exit_status(failed=self._request.failed, complete=complete)
 
     async def _start_unless_stopped(

@@ -1,4 +1,4 @@
-"""What the phases of a shutdown wait for: see `Stopping`."""
+"""What the phases of a shutdown wait for: see `Phases`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trio.testing import wait_all_tasks_blocked
 from actors.shutdown import Phase
 from actors.supervisor import Restart, RestartLimits, Supervisor
 from app.config import Config
-from app.phases import Stopping, phases_s
+from app.phases import Phases, phases_s
 from tests.postgres import quiet_log
 
 if TYPE_CHECKING:
@@ -43,32 +43,41 @@ class Part:
         """Stand for a database, of which nothing is asked here."""
 
 
+async def passing_world(
+    nursery: trio.Nursery, supervisor: Supervisor, inventories: Part | None = None
+) -> trio.Event:
+    """Go through the world's phase in a task; give what tells that it has passed."""
+    passed = trio.Event()
+    phases = Phases(
+        LIMITS,
+        supervisor,
+        cast("Database", Part()),
+        postgres=None,
+        http_ended=None,
+        inventories=cast("Inventories | None", inventories),
+    )
+    [wait] = [step.wait for step in phases.steps() if step.phase is Phase.WORLD]
+
+    async def pass_phase() -> None:
+        await wait()
+        passed.set()
+
+    nursery.start_soon(pass_phase)
+    await wait_all_tasks_blocked()
+    return passed
+
+
 @pytest.mark.parametrize("how", ["finished", "ended", "not there"])
 async def test_world_phase_waits_until_inventories_are_done_or_gone(
     autojump_clock: MockClock, how: str
 ) -> None:
     """That they are done is enough; where they failed for good they never will be."""
-    part, passed = Part(), trio.Event()
+    part = Part()
     async with trio.open_nursery() as nursery:
         supervisor = Supervisor(nursery, RestartLimits(), rng=random.Random(1), log=quiet_log())
         if how != "not there":
             await supervisor.start("inventories", part, Restart.TRANSIENT)
-        stopping = Stopping(
-            LIMITS,
-            supervisor,
-            cast("Database", part),
-            postgres=None,
-            http_ended=None,
-            inventories=None if how == "not there" else cast("Inventories", part),
-        )
-        [wait] = [step.wait for step in stopping.steps() if step.phase is Phase.WORLD]
-
-        async def pass_phase() -> None:
-            await wait()
-            passed.set()
-
-        nursery.start_soon(pass_phase)
-        await wait_all_tasks_blocked()
+        passed = await passing_world(nursery, supervisor, None if how == "not there" else part)
         assert passed.is_set() == (how == "not there")
         (part.finished if how == "finished" else part.go).set()
         with trio.fail_after(1):
@@ -78,29 +87,14 @@ async def test_world_phase_waits_until_inventories_are_done_or_gone(
 
 async def test_world_phase_waits_for_every_actor_of_the_world(autojump_clock: MockClock) -> None:
     """An actor that somebody added has its say before Storage goes; what ends later is not met."""
-    part, late, passed = Part(), Part(), trio.Event()
+    part, late = Part(), Part()
     async with trio.open_nursery() as nursery:
         supervisor = Supervisor(nursery, RestartLimits(), rng=random.Random(1), log=quiet_log())
         for name in ("storage", "authx", "postgres"):
             await supervisor.start(name, late)
         await supervisor.start("leaderboard", part)
         supervisor.stopping()
-        stopping = Stopping(
-            LIMITS,
-            supervisor,
-            cast("Database", part),
-            postgres=None,
-            http_ended=None,
-            inventories=None,
-        )
-        [wait] = [step.wait for step in stopping.steps() if step.phase is Phase.WORLD]
-
-        async def pass_phase() -> None:
-            await wait()
-            passed.set()
-
-        nursery.start_soon(pass_phase)
-        await wait_all_tasks_blocked()
+        passed = await passing_world(nursery, supervisor)
         assert not passed.is_set()
         part.go.set()
         with trio.fail_after(1):
@@ -112,7 +106,7 @@ def test_phases_are_those_of_the_bus_and_take_what_is_configured() -> None:
     """Each phase is waited for once, in order."""
     part = cast("Database", Part())
     supervisor = cast("Supervisor", None)
-    stopping = Stopping(LIMITS, supervisor, part, postgres=None, http_ended=None, inventories=None)
-    steps = stopping.steps()
+    phases = Phases(LIMITS, supervisor, part, postgres=None, http_ended=None, inventories=None)
+    steps = phases.steps()
     assert [step.phase for step in steps] == list(Phase)
     assert sum(step.timeout_s for step in steps) == pytest.approx(phases_s(LIMITS))
