@@ -19,17 +19,26 @@ if TYPE_CHECKING:
     from bus import PendingReply
 
 
+async def receiving(
+    nursery: trio.Nursery, subscription: Subscription, scope: trio.CancelScope | None = None
+) -> list[object]:
+    """Have a task wait for one message; give where its body will be."""
+    received: list[object] = []
+
+    async def receive() -> None:
+        with scope or trio.CancelScope():
+            received.append((await subscription.receive()).body)
+
+    nursery.start_soon(receive)
+    await wait_all_tasks_blocked()
+    return received
+
+
 async def test_receive_waits_for_the_next_message(nursery: trio.Nursery) -> None:
     """A receiver sleeps until a message comes and then has it."""
     bus = open_broadcast_channel()
     subscription = bus.subscribe(Interest(Topic.TASK), buffer=1)
-    received: list[object] = []
-
-    async def receive() -> None:
-        received.append((await subscription.receive()).body)
-
-    nursery.start_soon(receive)
-    await wait_all_tasks_blocked()
+    received = await receiving(nursery, subscription)
     assert received == []
     bus.send_nowait(Message(Topic.TASK, "work"))
     await wait_all_tasks_blocked()
@@ -40,13 +49,7 @@ async def test_receive_refuses_a_second_waiting_task(nursery: trio.Nursery) -> N
     """Two tasks cannot wait on one subscription; the first one goes on waiting."""
     bus = open_broadcast_channel()
     subscription = bus.subscribe(Interest(Topic.TASK), buffer=1)
-    received: list[object] = []
-
-    async def receive() -> None:
-        received.append((await subscription.receive()).body)
-
-    nursery.start_soon(receive)
-    await wait_all_tasks_blocked()
+    received = await receiving(nursery, subscription)
     with pytest.raises(trio.BusyResourceError):
         await subscription.receive()
     bus.send_nowait(Message(Topic.TASK, 1))
@@ -58,13 +61,7 @@ async def test_receive_when_another_task_took_the_message_waits_on(nursery: trio
     """A receiver that was woken for a message that is gone waits for the next one."""
     bus = open_broadcast_channel()
     subscription = bus.subscribe(Interest(Topic.TASK), buffer=2)
-    received: list[object] = []
-
-    async def receive() -> None:
-        received.append((await subscription.receive()).body)
-
-    nursery.start_soon(receive)
-    await wait_all_tasks_blocked()
+    received = await receiving(nursery, subscription)
     bus.send_nowait(Message(Topic.TASK, "taken"))
     assert subscription.receive_nowait().body == "taken"
     await wait_all_tasks_blocked()
@@ -141,15 +138,8 @@ async def test_receive_cancelled_together_with_a_send_returns_the_message(
     """A receiver that was woken by a message has it, though a cancellation came meanwhile."""
     bus = open_broadcast_channel()
     subscription = bus.subscribe(Interest(Topic.TASK), buffer=1)
-    received: list[object] = []
     scope = trio.CancelScope()
-
-    async def receive() -> None:
-        with scope:
-            received.append((await subscription.receive()).body)
-
-    nursery.start_soon(receive)
-    await wait_all_tasks_blocked()
+    received = await receiving(nursery, subscription, scope)
     bus.send_nowait(Message(Topic.TASK, "work"))
     scope.cancel()
     await wait_all_tasks_blocked()

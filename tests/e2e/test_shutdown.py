@@ -63,6 +63,16 @@ async def stopped(server: Server, number: signal.Signals = signal.SIGTERM) -> tu
     return status, time.monotonic() - began
 
 
+async def check_again(server: Server, orders: Orders) -> None:
+    """Start the server once more; every order that was answered must be there, once."""
+    server.start()
+    async with client(server.url) as http:
+        for player in orders.players:
+            player.http = http
+        await orders.settle()
+        await orders.check()
+
+
 async def test_shutdown_under_load_keeps_what_was_answered(place: Path) -> None:
     """SIGTERM while players order: status 0, and every order that was answered is there once."""
     with serving(place) as server:
@@ -76,12 +86,7 @@ async def test_shutdown_under_load_keeps_what_was_answered(place: Path) -> None:
                 orders.stopping = True
         assert (status, took_s < SHUTDOWN_MAX_S) == (0, True), server.log()
         assert server.postgres_pids() == frozenset()
-        server.start()
-        async with client(server.url) as http:
-            for player in orders.players:
-                player.http = http
-            await orders.settle()
-            await orders.check()
+        await check_again(server, orders)
 
 
 async def test_shutdown_when_the_terminal_goes_leaves_no_database_behind(place: Path) -> None:
@@ -106,12 +111,7 @@ async def test_shutdown_with_a_frozen_database_is_bounded_and_admits_it(place: P
                 orders.stopping = True
         assert status not in {0, -signal.SIGKILL}
         assert took_s < SHUTDOWN_MAX_S + 0.5
-        server.start()
-        async with client(server.url) as http:
-            for player in orders.players:
-                player.http = http
-            await orders.settle()
-            await orders.check()
+        await check_again(server, orders)
 
 
 async def test_shutdown_waits_for_no_client(place: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ from tests.actors.authx.test_session_cache import state_of
 from tests.postgres import quiet_log
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from structlog.typing import FilteringBoundLogger
     from trio.testing import MockClock
 
 SETTINGS = replace(
@@ -36,17 +40,35 @@ def remembering() -> Memory:
     return Memory(SessionCache(10), AccountCache(10))
 
 
+@asynccontextmanager
+async def listening(
+    database: FakeDatabase,
+    memory: Memory | None = None,
+    *,
+    on_change: Callable[[], None] = lambda: None,
+    log: FilteringBoundLogger | None = None,
+) -> AsyncGenerator[AccountListener]:
+    """Run a listener."""
+    listener = AccountListener(
+        database.as_database(),
+        memory or remembering(),
+        SETTINGS,
+        on_change=on_change,
+        log=log or quiet_log(),
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listener.run)
+        yield listener
+        nursery.cancel_scope.cancel()
+
+
 async def test_listener_drops_the_sessions_of_an_account_that_is_announced(
     autojump_clock: MockClock,
 ) -> None:
     """The payload is the account's id."""
     database, memory = FakeDatabase(), remembering()
     cache = memory.sessions
-    listener = AccountListener(
-        database.as_database(), memory, SETTINGS, on_change=lambda: None, log=quiet_log()
-    )
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(listener.run)
+    async with listening(database, memory) as listener:
         await trio.sleep(0.1)
         cache.put(state_of("s1", "ada"))
         cache.put(state_of("s2", "bob"))
@@ -60,7 +82,6 @@ async def test_listener_drops_the_sessions_of_an_account_that_is_announced(
         assert cache.get("s2") is not None
         assert memory.accounts.get("ada") is None
         assert memory.accounts.get("bob") is not None
-        nursery.cancel_scope.cancel()
     assert database.open == []
     assert not listener.listening
 
@@ -70,15 +91,7 @@ async def test_listener_has_nobody_look_at_all_accounts_where_sessions_ended(
 ) -> None:
     """Players log out all the time; who is suspended has changed only where an account has."""
     database, memory, looks = FakeDatabase(), remembering(), list[float]()
-    listener = AccountListener(
-        database.as_database(),
-        memory,
-        SETTINGS,
-        on_change=lambda: looks.append(trio.current_time()),
-        log=quiet_log(),
-    )
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(listener.run)
+    async with listening(database, memory, on_change=lambda: looks.append(trio.current_time())):
         await trio.sleep(0.1)
         looks.clear()
         memory.sessions.put(state_of("s1", "ada"))
@@ -90,7 +103,6 @@ async def test_listener_has_nobody_look_at_all_accounts_where_sessions_ended(
         assert not looks
         connection.callbacks[ACCOUNTS_CHANNEL]("bob")
         assert len(looks) == 1
-        nursery.cancel_scope.cancel()
 
 
 async def test_listener_that_lost_its_connection_forgets_everything_when_it_is_back(
@@ -99,11 +111,7 @@ async def test_listener_that_lost_its_connection_forgets_everything_when_it_is_b
     """What was announced meanwhile is unknown: not listening is known at once, and cleared."""
     database, memory = FakeDatabase(), remembering()
     cache = memory.sessions
-    listener = AccountListener(
-        database.as_database(), memory, SETTINGS, on_change=lambda: None, log=quiet_log()
-    )
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(listener.run)
+    async with listening(database, memory) as listener:
         await trio.sleep(0.5)
         assert listener.listening
         cache.put(state_of("s1"))
@@ -113,22 +121,16 @@ async def test_listener_that_lost_its_connection_forgets_everything_when_it_is_b
         await trio.sleep(0.15)
         assert listener.listening
         assert len(cache) == len(memory.accounts) == 0
-        nursery.cancel_scope.cancel()
 
 
 async def test_listener_notices_a_database_that_fell_silent(autojump_clock: MockClock) -> None:
     """A frozen server is found out by the next probe and its timeout."""
     database = FakeDatabase()
-    listener = AccountListener(
-        database.as_database(), remembering(), SETTINGS, on_change=lambda: None, log=quiet_log()
-    )
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(listener.run)
+    async with listening(database) as listener:
         await trio.sleep(0.5)
         database.frozen = database.away = True
         await trio.sleep(1 + 3)
         assert not listener.listening
-        nursery.cancel_scope.cancel()
 
 
 async def test_listener_tries_again_with_bounded_pauses_and_tells_once(
@@ -137,15 +139,7 @@ async def test_listener_tries_again_with_bounded_pauses_and_tells_once(
     """While the database is away the listener knocks now and then, with one warning."""
     database, logged = FakeDatabase(), LogCapture()
     database.away = True
-    listener = AccountListener(
-        database.as_database(),
-        remembering(),
-        SETTINGS,
-        on_change=lambda: None,
-        log=quiet_log(logged),
-    )
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(listener.run)
+    async with listening(database, log=quiet_log(logged)) as listener:
         await trio.sleep(2)
         await wait_all_tasks_blocked()
         assert database.attempts[:5] == [0, *(sum([0.1, 0.2, 0.4, 0.4][:n]) for n in (1, 2, 3, 4))]
@@ -154,4 +148,3 @@ async def test_listener_tries_again_with_bounded_pauses_and_tells_once(
         database.away = False
         await trio.sleep(0.5)
         assert listener.listening
-        nursery.cancel_scope.cancel()
