@@ -19,6 +19,7 @@ from actors.storage import (
     Orphaned,
     Read,
     Rejected,
+    StorageError,
     StorageSettings,
 )
 from actors.storage.engine import EngineUnavailable
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from actors.database.driver import Session
+    from actors.storage.postgres import PostgresEngine
 
 FULL = "do $$ begin raise 'not now' using errcode = '53100'; end $$"
 
@@ -52,6 +54,15 @@ async def logged(running: Running, event: str) -> None:
     """Wait until Storage has logged an event; the log tells nobody when."""
     while event not in running.events():  # noqa: ASYNC110
         await trio.sleep(0.01)
+
+
+async def committed(engine: PostgresEngine, operation: Operation) -> StorageError | None:
+    """Commit as Storage does: again where the end of a connection was not noticed before."""
+    try:
+        [outcome] = await engine.commit([(operation,)])
+    except EngineUnavailable:
+        [outcome] = await engine.commit([(operation,)])
+    return outcome
 
 
 # --------------------------------------------------------------------- lost connections
@@ -189,11 +200,10 @@ async def test_connection_lost_while_another_server_wrote_is_told(database_dsn: 
         async with postgres_engine(database_dsn) as other:
             assert await other.commit([(tick(name, 1, version=1),)]) == [None]
         assert not told
-        [outcome] = await engine.commit([(tick(name, 1, version=1),)])
-        assert isinstance(outcome, Conflict)
+        assert isinstance(await committed(engine, tick(name, 1, version=1)), Conflict)
         assert told == [name]
         assert await kill(database_dsn) == 1
-        assert await engine.commit([(tick(name, 2, version=2),)]) == [None]
+        assert await committed(engine, tick(name, 2, version=2)) is None
     assert told == [name]
 
 
