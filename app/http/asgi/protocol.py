@@ -162,6 +162,7 @@ class HttpProtocol(H11Protocol):
         self._pipelined_max = pipelined_max
         self._answered_in_a_row = 0
         self._method = ""
+        self._cut_short = False
         self._streams = streams
         self.handover: tuple[type[StreamFront], StreamRequest] | None = None
 
@@ -169,7 +170,8 @@ class HttpProtocol(H11Protocol):
     def input_left(self) -> bool:
         """Whether the client may still be sending what nobody will read."""
         return (
-            self._strict.fault is not None
+            self._cut_short
+            or self._strict.fault is not None
             or self.connection.their_state in {h11.SEND_BODY, h11.ERROR}
             or self.connection.trailing_data[0] != b""
         )
@@ -195,6 +197,7 @@ class HttpProtocol(H11Protocol):
             self._answered_in_a_row += 1
             if self._answers_last():
                 event = replace(event, headers=[*event.headers, _CLOSE])
+                self._cut_short = not self.context.terminated.is_set()
         await super().stream_send(event)
 
     def _answers_last(self) -> bool:

@@ -272,7 +272,8 @@ class DirectConnection:
             lane.renderer.render(response, request_id, close=close, with_body=head.method != "HEAD")
         )
         if close or not sent:
-            if sent and left != b"":
+            # Who means to go on may have sent more already, which is not here yet.
+            if sent and (left != b"" or (head.keep_alive and not lane.stopping)):
                 await self._wire.linger()
             return None
         self._head_begun = False
