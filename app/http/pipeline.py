@@ -124,9 +124,13 @@ class Pipeline:
 
         Each has cost a hash, and so there are never many of them at a time.
         """
-        trail, whose = request.trail, refusal.account_id
-        known = {} if whose is None else {"account_id": whose}
-        self._log.info("password_refused", route=trail.route, client=trail.client, **known)
+        trail = request.trail
+        self._log.info(
+            "password_refused",
+            route=trail.route,
+            client=trail.client,
+            account_id=refusal.account_id,
+        )
 
     def refuse(self, error: Exception, request_id: str) -> HttpResponse:
         """Render an error as a problem, and log it where nobody foresaw it."""
