@@ -12,7 +12,6 @@ import trio
 from app.http import server as server_module
 from app.http.addresses import Addresses
 from app.http.listeners import accept_connections
-from app.http.traffic import Traffic
 from tests.app.http.harness import RawResponse, get, serving, settings_with
 from tests.app.http.support import alive, post
 
@@ -278,11 +277,10 @@ async def test_client_that_has_sent_ahead_reads_every_answer() -> None:
 
     A reset would drop the answers that are still on their way, of commands that have taken effect.
     """
-    traffic = Traffic()
-    async with serving(settings=settings_with(pipelined_max=6), traffic=traffic) as server:
+    async with serving(settings=settings_with(pipelined_max=6)) as server:
         client = await server.connect(receive_buffer=4_096)
         await client.send(get("/") * 6)
-        while sum(traffic.requests.values()) < 6:  # noqa: ASYNC110 - as above
+        while sum(server.traffic.requests.values()) < 6:  # noqa: ASYNC110 - as above
             await trio.sleep(0.005)
         await trio.sleep(0.05)  # Until the last of them was handed to the system.
         await client.send(get() * 6)
