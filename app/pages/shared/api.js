@@ -106,10 +106,7 @@ export async function ask(method, path, options = {}) {
   return answer(await reach(path, { ...requestOf(method, options), signal: options.signal }));
 }
 
-/**
- * Send a request of the session `id`; on a 401 refresh once, then it is over. It is never sent in
- * another session: by then somebody else may have signed in.
- */
+/** Send a request of the session `id`, and in no later one; on a 401 refresh once, then it is over. */
 async function authorized(path, init, { id = session?.id, ...options } = {}) {
   for (let attempt = 0; ; attempt += 1) {
     const token = await accessToken(id);
@@ -196,7 +193,8 @@ async function deliver(path, body, key) {
     } catch (error) {
       const lost = error instanceof Unreachable || TRANSIENT.has(error.status);
       if (!lost || attempt === ATTEMPTS_MAX) throw error;
-      const pause = error.retryAfterMs ?? 300 * 2 ** attempt;
+      // Not all pages at once.
+      const pause = (error.retryAfterMs ?? 300 * 2 ** attempt) * (1 + Math.random() / 2);
       await new Promise((resume) => setTimeout(resume, pause));
     }
   }
