@@ -50,7 +50,13 @@ class Http(Section, frozen=True):
         ),
     ] = ""
     reply_timeout_ms: Annotated[
-        int, Meta(ge=1, le=600_000, description="How long a request waits for its actor.")
+        int,
+        Meta(
+            ge=1,
+            le=600_000,
+            description="How long a request waits for its actor; beyond it 504. A password waits "
+            "half of it at most to be hashed, and a refresh for the database; beyond that 503.",
+        ),
     ] = 5_000
     max_body_bytes: Annotated[
         int, Meta(ge=1_024, le=16_777_216, description="Largest request body; beyond it 413.")
@@ -96,7 +102,13 @@ class Http(Section, frozen=True):
         int, Meta(ge=1, le=600_000, description="How long an idle connection is kept open.")
     ] = 75_000
     connections_max: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="Connections served at once.")
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Connections served at once; fewer where the system allows too few open "
+            "files.",
+        ),
     ] = 10_000
     connections_per_address_max: Annotated[
         int,

@@ -45,7 +45,7 @@ def test_render_explains_every_key() -> None:
 
 def test_render_gives_the_unit_of_a_number() -> None:
     """What a number counts can be read without knowing the code."""
-    assert "# How long a request waits for its actor. In milliseconds, 1 to 600000." in (
+    assert "# How long an idle connection is kept open. In milliseconds, 1 to 600000." in (
         render_config()
     )
 
