@@ -208,7 +208,7 @@ class Authx:
         """Hand messages on until the shutdown, and then those that were waiting already."""
         ends = False
         async for first in self._subscription:
-            # One for each turn of Trio's loop would be a few in a second where that has much to do.
+            # Not one in each turn of Trio's loop, of which there are few while it has much to do.
             for message in (first, *self._subscription.receive_some_nowait(_AT_ONCE_MAX - 1)):
                 if isinstance(message.body, Shutdown):
                     ends |= message.body.phase >= Phase.STORAGE

@@ -60,9 +60,9 @@ class Handovers:
         return following
 
     def settle(self, presented: RefreshToken, following: NextToken) -> None:
-        """Forget a next token that is about to be given to whoever waits, or was refused.
+        """Forget a next token that whoever waits is about to get, or that was refused.
 
-        Where nobody waits any more it is kept; another one's is kept anyway.
+        One that was made for another asker is left alone.
         """
         if self._kept.get(presented.digest) is following:
             self._kept.pop(presented.digest)

@@ -43,7 +43,7 @@ _INVENTORY_MESSAGES = get_args(InventoryMessage)
 _RETRY_S = 0.25
 _SWEEP_S = 1.0
 _SLICE = 32
-"""How many inventories are ended in one go: about a millisecond of work."""
+"""How many inventories are ended, or messages delivered, in one go: about a millisecond of work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +194,7 @@ class Inventories:
     async def _serve(self, activation: Activation, world: WorldTime) -> None:
         ends = False
         async for first in self._subscription:
-            # One for each turn of Trio's loop would be a few in a second where that has much to do.
+            # Not one in each turn of Trio's loop, of which there are few while it has much to do.
             for message in (first, *self._subscription.receive_some_nowait(_SLICE - 1)):
                 match message.body:
                     case Tick() as tick:
