@@ -57,6 +57,26 @@ async def commits_hang(running: Running, dsn: str) -> AsyncGenerator[None]:
         await holder.aclose()
 
 
+async def wait_refreshed(running: Running, session_id: str) -> None:
+    """Wait until a session has been refreshed, which has to be later than it was made."""
+
+    async def is_refreshed() -> bool:
+        sql = "select refreshed_at > created_at from sessions where session_id = $1"
+        return bool(await running.fetchval(sql, session_id))
+
+    await running.wait_until(is_refreshed)
+
+
+async def check_used_once(running: Running, tokens: Tokens, again: Tokens) -> None:
+    """Whoever came ``again`` is believed; the token before is a used one then as ever."""
+    assert (await running.authorize(again)).session_id == tokens.session_id
+    assert not running.events("refresh_token_reused")
+    with pytest.raises(InvalidToken):
+        await running.ask(Refresh(tokens.refresh_token))
+    with pytest.raises(InvalidToken):
+        await running.ask(Refresh(again.refresh_token))
+
+
 @pytest.mark.parametrize("what", ["logout", "logout everywhere", "password", "stolen token"])
 async def test_session_read_again_before_its_end_took_effect_is_not_believed_after_it(
     database_dsn: str, what: str
@@ -107,27 +127,18 @@ async def test_refresh_that_takes_effect_late_ends_no_session(database_dsn: str)
     async with running_authx(database_dsn, IMPATIENT) as running:
         _, tokens = await running.newcomer()
 
-        async def took_effect() -> bool:
-            sql = "select refreshed_at > created_at from sessions where session_id = $1"
-            return bool(await running.fetchval(sql, tokens.session_id))
-
         running.clock.advance(1)
         try:
             async with commits_hang(running, database_dsn):
                 with pytest.raises(DatabaseTimeout):
                     await running.ask(Refresh(tokens.refresh_token))
-            await running.wait_until(took_effect)
+            await wait_refreshed(running, tokens.session_id)
         finally:
             await run_script(database_dsn, lambda session: session.execute(_CLEAR_AWAY))
         again: Tokens = await running.ask(Refresh(tokens.refresh_token))
         assert again.session_id == tokens.session_id
         assert again.refresh_token != tokens.refresh_token
-        assert (await running.authorize(again)).session_id == tokens.session_id
-        assert not running.events("refresh_token_reused")
-        with pytest.raises(InvalidToken):
-            await running.ask(Refresh(tokens.refresh_token))
-        with pytest.raises(InvalidToken):
-            await running.ask(Refresh(again.refresh_token))
+        await check_used_once(running, tokens, again)
 
 
 async def test_refresh_whose_answer_was_lost_with_the_database_ends_no_session(
@@ -169,10 +180,6 @@ async def test_refresh_that_nobody_waited_for_any_more_ends_no_session(
         async def refresh_again() -> None:
             given.append(await running.ask(Refresh(tokens.refresh_token)))
 
-        async def took_effect() -> bool:
-            sql = "select refreshed_at > created_at from sessions where session_id = $1"
-            return bool(await running.fetchval(sql, tokens.session_id))
-
         running.clock.advance(1)
         try:
             async with trio.open_nursery() as nursery:
@@ -183,17 +190,12 @@ async def test_refresh_that_nobody_waited_for_any_more_ends_no_session(
                         nursery.start_soon(refresh_again)
                         await trio.testing.wait_all_tasks_blocked(0.05)
                 if comes_again == "after it took effect":
-                    await running.wait_until(took_effect)
+                    await wait_refreshed(running, tokens.session_id)
                     await refresh_again()
         finally:
             await run_script(database_dsn, lambda session: session.execute(_CLEAR_AWAY))
         [again] = given
-        assert (await running.authorize(again)).session_id == tokens.session_id
-        assert not running.events("refresh_token_reused")
-        with pytest.raises(InvalidToken):
-            await running.ask(Refresh(tokens.refresh_token))
-        with pytest.raises(InvalidToken):
-            await running.ask(Refresh(again.refresh_token))
+        await check_used_once(running, tokens, again)
 
 
 async def test_two_who_wait_for_the_refresh_of_one_token_are_not_given_the_same(
