@@ -295,8 +295,8 @@ def _read_line() -> str:
     except UnicodeDecodeError:
         encoding = sys.stdin.encoding
         raise Failure(f"the password on standard input is not {encoding} text") from None
-    # PowerShell puts a byte order mark before what it hands on.
-    return line.removeprefix("\ufeff").removesuffix("\n")
+    # What Windows hands on may begin with a byte order mark, and its lines end with two characters.
+    return line.removeprefix("\ufeff").removesuffix("\n").removesuffix("\r")
 
 
 def _at_terminal() -> bool:
