@@ -198,3 +198,23 @@ def test_refresh_of_an_earlier_session_does_not_end_the_next(held: Visitor) -> N
     held.order("cottage")
     expect(page.locator(".order-name")).to_have_text("Cottage, level 1")
     expect(page.locator("#who-name")).to_have_text(held.name)
+
+
+def test_signing_out_twice_does_not_sign_out_the_next(held: Visitor) -> None:
+    """Whoever presses again while the server is silent ends nothing of who signs in after that."""
+    page = held.page
+    late: list[Route] = []
+    page.route("**/v1/sessions/current", lambda route: late.append(route))  # noqa: PLW0108 - no builtin
+    page.click("#sign-out")
+    with page.expect_request("**/v1/sessions/current"):
+        page.click("#sign-out")
+    first, second = late
+    first.abort()
+    page.get_by_role("radio", name="Create account").check(force=True)
+    held.name = f"w{held.name}"
+    held.sign_up()
+    with page.expect_event("requestfailed"):
+        second.abort()
+    held.order("cottage")
+    expect(page.locator(".order-name")).to_have_text("Cottage, level 1")
+    expect(page.locator("#who-name")).to_have_text(held.name)

@@ -78,11 +78,14 @@ function fail(error) {
   main.replaceChildren(h("div", { class: "boot" }, h("p", { role: "alert" }, explain(error)), again));
 }
 
-document.getElementById("sign-out").addEventListener("click", async () => {
-  open?.stop();
-  await signOut().catch(() => {});
+function signedOut() {
   showEntry();
   say("You are signed out.");
+}
+
+document.getElementById("sign-out").addEventListener("click", async () => {
+  open?.stop();
+  await signOut().then(signedOut, () => {});
 });
 
 dressHeader();

@@ -99,8 +99,7 @@ dressHeader();
 
 byId("sign-out").addEventListener("click", async () => {
   game?.stop();
-  await signOut().catch(() => {});
-  left("You are signed out.");
+  await signOut().then(() => left("You are signed out."), () => {});
 });
 
 whenSessionEnds((over) => showGate(over.message));

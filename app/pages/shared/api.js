@@ -235,12 +235,11 @@ export async function resume() {
   }
 }
 
+/** Sign out, also where the server cannot be told. */
 export async function signOut() {
-  try {
-    if (session) await call("DELETE", "/v1/sessions/current");
-  } finally {
-    forget();
-  }
+  const id = session?.id;
+  await call("DELETE", "/v1/sessions/current").catch(() => {});
+  leave(id);
 }
 
 async function learnName() {
@@ -255,21 +254,24 @@ async function learnName() {
 
 /** Change the password of this account: its other sessions end, this one goes on. */
 export async function changePassword(current, next) {
+  const id = session?.id;
   const body = { current_password: current, new_password: next };
   await call("PUT", "/v1/accounts/me/password", { body });
-  if (session) session.account = { ...session.account, must_change_password: false };
+  if (session?.id === id) session.account = { ...session.account, must_change_password: false };
 }
 
 /** Erase this account and everything it owns, for good. */
 export async function eraseAccount(password) {
+  const id = session?.id;
   await call("DELETE", "/v1/accounts/me", { body: { password } });
-  forget();
+  leave(id);
 }
 
 /** End every session of this account, this one as well. */
 export async function signOutEverywhere() {
+  const id = session?.id;
   await call("DELETE", "/v1/sessions");
-  forget();
+  leave(id);
 }
 
 function begin(tokens, name) {
@@ -338,6 +340,12 @@ function end() {
   const over = new SignedOut();
   if (had) onEnd(over);
   return over;
+}
+
+/** Forget the session `id`, which was ended on purpose; not one that somebody else has begun since. */
+function leave(id) {
+  if (session && session.id !== id) throw new SignedOut();
+  forget();
 }
 
 function forget() {
