@@ -195,13 +195,13 @@ class AccountService:
         finally:
             # Whatever became of it, what is remembered of this session is no longer so.
             self._memory.drop_session(session_id)
-        refused = isinstance(outcome, session_store.NotRotated)
-        if refused or is_awaited():
-            self._handovers.settle(presented, following)
         if isinstance(outcome, session_store.NotRotated):
+            self._handovers.settle(presented, following)
             if outcome.was_live:
                 self._log.warning("refresh_token_reused", session_id=session_id)
             raise InvalidToken
+        if is_awaited():
+            self._handovers.settle(presented, following)
         return self._tokens_of(outcome.account_id, session_id, outcome.standing, following.text)
 
     async def list_sessions(
