@@ -30,17 +30,9 @@ _PREFLIGHT: Final = (
     (b"access-control-allow-methods", b"DELETE, GET, HEAD, POST, PUT"),
     (
         b"access-control-allow-headers",
-        b", ".join(
-            (
-                b"authorization",
-                b"content-type",
-                b"idempotency-key",
-                b"if-none-match",
-                b"last-event-id",
-                b"traceparent",
-                b"tracestate",
-                b"x-request-id",
-            )
+        (
+            b"authorization, content-type, idempotency-key, if-none-match, last-event-id, "
+            b"traceparent, tracestate, x-request-id"
         ),
     ),
     (b"access-control-max-age", str(_MAX_AGE_S).encode()),
