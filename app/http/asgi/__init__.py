@@ -2,6 +2,6 @@
 
 `lane` makes its connections, `connection` drives Hypercorn's `protocol`, `edge` is the outermost
 ASGI application, and `quart_app` is Quart, which asks the edge for the route as the fast lane does,
-and answers as it does. Who serves by that alone does not load this package: Hypercorn and
+and answers as it does. Where the fast lane serves, this package is not loaded: Hypercorn and
 Quart take a fifth of a start, and memory ever after.
 """
