@@ -17,6 +17,7 @@ from actors.authx.attempts import AttemptLimit
 from actors.authx.connections import Connections
 from actors.authx.directory import AccountCache
 from actors.authx.dispatch import Dispatcher
+from actors.authx.handover import Handovers
 from actors.authx.listener import AccountListener
 from actors.authx.memory import Memory
 from actors.authx.oversight import Oversight
@@ -56,7 +57,8 @@ class Authx:
     The subscription is to the topics ``auth`` and ``shutdown``; on ``bus`` it tells the inventories
     of suspended accounts to stand still. ``wall_clock`` gives aware UTC
     times. ``passwords`` is for tests that count hash operations; by default it follows from the
-    settings. Attempts that were counted survive a restart of the actor; cached sessions do not.
+    settings. Attempts that were counted, and next tokens that nobody was given, survive a restart
+    of the actor; cached sessions do not.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Authx:
         self._passwords = passwords or Passwords(settings)
         self._tokens = AccessTokens(keyring, settings, wall_clock=wall_clock)
         self._attempts = AttemptLimit(settings)
+        self._handovers = Handovers()
         self._logins = LoginCounters()
         self._dispatcher_now: Dispatcher | None = None
         self._unsure: set[str] = set()
@@ -155,6 +158,7 @@ class Authx:
             passwords=self._passwords,
             tokens=self._tokens,
             attempts=self._attempts,
+            handovers=self._handovers,
             settings=self._settings,
             wall_clock=self._wall_clock,
             log=self._log,

@@ -20,7 +20,6 @@ from actors.authx.errors import (
     RegistrationClosed,
     UsernameTaken,
 )
-from actors.authx.handover import Handovers
 from actors.authx.messages import Tokens
 from actors.authx.refresh import RefreshToken, issue_refresh_token, read_refresh_token
 from actors.authx.usernames import parse_new_username, parse_username
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from actors.authx import messages
     from actors.authx.attempts import AttemptLimit
     from actors.authx.connections import Connections
+    from actors.authx.handover import Handovers
     from actors.authx.keys import KeyRing
     from actors.authx.memory import Memory
     from actors.authx.passwords import HashSlot, Passwords
@@ -79,6 +79,7 @@ class AccountService:
         passwords: Passwords,
         tokens: AccessTokens,
         attempts: AttemptLimit,
+        handovers: Handovers,
         settings: AuthxSettings,
         wall_clock: Callable[[], datetime],
         log: FilteringBoundLogger,
@@ -92,7 +93,7 @@ class AccountService:
         self._wall_clock = wall_clock
         self._log = log
         self._attempts = attempts
-        self._handovers = Handovers()
+        self._handovers = handovers
 
     def check_open(self) -> None:
         """Refuse a registration where nobody may register; raises `RegistrationClosed`."""

@@ -5,28 +5,44 @@ A commit that hangs (a standby that is away, a disk that stalls) keeps nobody fr
 
 from __future__ import annotations
 
+import random
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 import trio.testing
+from structlog.testing import LogCapture
 
 from actors.authx import session_store
+from actors.authx.actor import Authx
 from actors.authx.errors import InvalidToken
-from actors.authx.messages import ChangePassword, EndSessions, Refresh
+from actors.authx.messages import ChangePassword, EndSessions, Login, Refresh, Register
+from actors.database.driver import open_database
 from actors.database.errors import DatabaseError, DatabaseTimeout, DatabaseUnavailable
-from bus import Overloaded, ReplyTimeout
-from tests.actors.authx.harness import PASSWORD, Running, running_authx
-from tests.actors.authx.support import CHEAP
-from tests.postgres import run_script
+from actors.shutdown import Phase, Shutdown
+from actors.supervisor import RestartLimits, Supervisor
+from bus import (
+    ActorStopped,
+    Interest,
+    Message,
+    Overloaded,
+    ReplyTimeout,
+    Topic,
+    open_broadcast_channel,
+)
+from tests.actors.authx.harness import KEYRING, PASSWORD, Running, running_authx
+from tests.actors.authx.support import CHEAP, WallClock
+from tests.postgres import quiet_log, run_script
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
     from actors.authx.messages import AuthMessage, Tokens
+    from actors.authx.settings import AuthxSettings
     from actors.database.session import Script, Session
+    from bus import Bus
 
 IMPATIENT = replace(CHEAP, query_timeout_ms=300, reconnect_backoff_ms=1, listen_probe_ms=1_000_000)
 PATIENT = replace(IMPATIENT, query_timeout_ms=20_000)
@@ -75,6 +91,20 @@ async def check_used_once(running: Running, tokens: Tokens, again: Tokens) -> No
         await running.ask(Refresh(tokens.refresh_token))
     with pytest.raises(InvalidToken):
         await running.ask(Refresh(again.refresh_token))
+
+
+def rotate_and_lose() -> Callable[[session_store.Rotation], Script[object]]:
+    """Give a rotation that takes effect, and whose answer the database loses."""
+    rotate_session = session_store.rotate_session
+
+    def rotate(rotation: session_store.Rotation) -> Script[object]:
+        async def script(session: Session) -> object:
+            await rotate_session(rotation)(session)
+            raise DatabaseUnavailable("the database was away a moment ago")
+
+        return script
+
+    return rotate
 
 
 @pytest.mark.parametrize("what", ["logout", "logout everywhere", "password", "stolen token"])
@@ -145,24 +175,57 @@ async def test_refresh_whose_answer_was_lost_with_the_database_ends_no_session(
     database_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It took effect, then the database died, and could not be asked again: that is no theft."""
-    rotate_session = session_store.rotate_session
-
-    def rotate_and_lose(rotation: session_store.Rotation) -> Script[object]:
-        async def script(session: Session) -> object:
-            await rotate_session(rotation)(session)
-            raise DatabaseUnavailable("the database was away a moment ago")
-
-        return script
-
     async with running_authx(database_dsn, IMPATIENT) as running:
         _, tokens = await running.newcomer()
         with monkeypatch.context() as patch:
-            patch.setattr(session_store, "rotate_session", rotate_and_lose)
+            patch.setattr(session_store, "rotate_session", rotate_and_lose())
             with pytest.raises(DatabaseUnavailable):
                 await running.ask(Refresh(tokens.refresh_token))
         again: Tokens = await running.ask(Refresh(tokens.refresh_token))
         assert (await running.authorize(again)).session_id == tokens.session_id
         assert not running.events("refresh_token_reused")
+
+
+async def test_refresh_whose_answer_was_lost_before_a_restart_of_the_actor_ends_no_session(
+    database_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The actor failed over something else before the client came again: that is no theft."""
+    async with supervised_authx(database_dsn) as (bus, logged):
+
+        async def ask(message: object) -> Any:
+            return await bus.ask(Topic.AUTH, message, timeout_s=10)
+
+        await ask(Register("restarted", PASSWORD))
+        tokens: Tokens = await ask(Login("restarted", PASSWORD))
+        with monkeypatch.context() as patch:
+            patch.setattr(session_store, "rotate_session", rotate_and_lose())
+            with pytest.raises(DatabaseUnavailable):
+                await ask(Refresh(tokens.refresh_token))
+        with pytest.raises(ActorStopped):
+            await ask("no message of Authx")
+        again: Tokens = await ask(Refresh(tokens.refresh_token))
+        assert again.session_id == tokens.session_id
+        assert "refresh_token_reused" not in {entry["event"] for entry in logged.entries}
+
+
+@asynccontextmanager
+async def supervised_authx(
+    dsn: str, settings: AuthxSettings = IMPATIENT
+) -> AsyncGenerator[tuple[Bus, LogCapture]]:
+    """Run an Authx that is started again when it fails, and keep what it logs."""
+    bus, logged = open_broadcast_channel(), LogCapture()
+    log = quiet_log(logged)
+    subscription = bus.subscribe(Interest(Topic.AUTH), Interest(Topic.SHUTDOWN), buffer=100)
+    async with open_database(dsn, log=log) as database, trio.open_nursery() as nursery:
+        authx = Authx(
+            subscription, bus, database, KEYRING, settings, wall_clock=WallClock(), log=log
+        )
+        limits = RestartLimits(backoff_ms=1)
+        supervisor = Supervisor(nursery, limits, rng=random.Random(1), log=log)
+        await supervisor.start("authx", authx)
+        yield bus, logged
+        supervisor.stopping()
+        bus.send_nowait(Message(Topic.SHUTDOWN, Shutdown(Phase.STORAGE, "test")))
 
 
 @pytest.mark.parametrize("comes_again", ["while it is under way", "after it took effect"])
