@@ -106,9 +106,10 @@ class DirectConnection:
 
     def drain(self) -> None:
         """Finish the request in hand, if there is one, then close (the server shuts down)."""
+        lingered = self._wire.hurry()
         if self._events is not None:
             self._events.drain()
-        elif not self._wire.hurry() and self._idle:
+        elif self._idle and not lingered:
             self._scope.cancel()
 
     def abort(self) -> None:

@@ -13,6 +13,12 @@ from app.http.sockets import LINGER_BYTES_MAX, LINGER_S, SEND_BYTES_MAX, reset_o
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
+HURRIED_LINGER_S: Final = 0.1
+"""How long a client may take to read the answer that it was owed when the server stopped.
+
+Much less than a phase of the shutdown, which one that stays would use up: see `LINGER_S`.
+"""
+
 RECEIVE_BYTES_MAX: Final = 16 * 1024
 """How much is read from a socket at once: also all that is held of pipelined requests."""
 
@@ -20,7 +26,16 @@ RECEIVE_BYTES_MAX: Final = 16 * 1024
 class ClientSocket:
     """A connected, non-blocking socket, used by one task; `reset` and `hurry` are for others."""
 
-    __slots__ = ("_aborted", "_lingering", "_log", "_send_s", "_sending", "_sock", "was_cut_off")
+    __slots__ = (
+        "_aborted",
+        "_linger_s",
+        "_lingering",
+        "_log",
+        "_send_s",
+        "_sending",
+        "_sock",
+        "was_cut_off",
+    )
 
     def __init__(self, sock: socket.socket, send_s: float, log: FilteringBoundLogger) -> None:
         """Own ``sock``; a client must take each piece of an answer within ``send_s``."""
@@ -31,6 +46,7 @@ class ClientSocket:
         self.was_cut_off = False
         self._sending: trio.CancelScope | None = None
         self._lingering: trio.CancelScope | None = None
+        self._linger_s = LINGER_S
 
     def stream(self) -> trio.SocketStream:
         """Give the socket as those expect it who are written for Trio's streams."""
@@ -41,7 +57,8 @@ class ClientSocket:
         self._sock.close()
 
     def hurry(self) -> bool:
-        """Linger no more; whether it did."""
+        """Linger no more; whether it did. Whoever has yet to will do so for a moment only."""
+        self._linger_s = HURRIED_LINGER_S
         if self._lingering is None:
             return False
         self._lingering.cancel()
@@ -105,7 +122,7 @@ class ClientSocket:
     async def linger(self) -> None:
         """Say that nothing follows, and let the client finish sending, within bounds."""
         left = LINGER_BYTES_MAX
-        with trio.CancelScope(deadline=trio.current_time() + LINGER_S) as lingering:
+        with trio.CancelScope(deadline=trio.current_time() + self._linger_s) as lingering:
             self._lingering = lingering
             with suppress(OSError):
                 self._sock.shutdown(socket.SHUT_WR)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 import trio
+import trio.testing
 
 from actors.ticker.messages import GetWorld
 from app.http.edge import make_edge
@@ -21,6 +22,7 @@ from tests.app.http.harness import (
     RawClient,
     get,
     serving,
+    usual_answers,
 )
 from tests.app.http.secure import encrypted
 from tests.app.http.support import flooding, post
@@ -162,6 +164,26 @@ async def test_what_hangs_at_the_end_of_a_shutdown_is_reset(door: Door) -> None:
         server.stop.set()
         await server.stopped.wait()
         assert await client.is_reset()
+
+
+async def test_client_that_has_sent_ahead_holds_no_shutdown_up(door: Door) -> None:
+    """It is answered what was in hand, and then has a moment, however long it stays."""
+    world = FakeWorld()
+    world.answers[GetWorld] = SILENT
+    async with serving(world, door.settings) as server:
+        _, stream = await door.enter(server)
+        await stream.send_all(get("/v1/world") * 2)
+        await world.wait_held()
+        server.stop.set()
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        began = trio.current_time()
+        reply = world.held[0].reply
+        assert reply is not None
+        reply.send_nowait(usual_answers()[GetWorld])
+        await server.stopped.wait()
+        assert trio.current_time() - began < 0.6
+        assert not world.events("http_connections_aborted")
+        assert (await read_to_end(stream)).count(b"HTTP/1.1 200 ") == 1
 
 
 async def test_what_is_not_read_at_the_end_of_a_shutdown_is_reset(door: Door) -> None:
