@@ -236,11 +236,7 @@ export async function resume() {
 }
 
 /** Sign out, also where the server cannot be told. */
-export async function signOut() {
-  const id = session?.id;
-  await call("DELETE", "/v1/sessions/current").catch(() => {});
-  leave(id);
-}
+export const signOut = () => leave(call("DELETE", "/v1/sessions/current").catch(() => {}));
 
 async function learnName() {
   const { id } = session;
@@ -261,18 +257,10 @@ export async function changePassword(current, next) {
 }
 
 /** Erase this account and everything it owns, for good. */
-export async function eraseAccount(password) {
-  const id = session?.id;
-  await call("DELETE", "/v1/accounts/me", { body: { password } });
-  leave(id);
-}
+export const eraseAccount = (password) => leave(call("DELETE", "/v1/accounts/me", { body: { password } }));
 
 /** End every session of this account, this one as well. */
-export async function signOutEverywhere() {
-  const id = session?.id;
-  await call("DELETE", "/v1/sessions");
-  leave(id);
-}
+export const signOutEverywhere = () => leave(call("DELETE", "/v1/sessions"));
 
 function begin(tokens, name) {
   const life = tokens.expires_in * 1000;
@@ -342,8 +330,10 @@ function end() {
   return over;
 }
 
-/** Forget the session `id`, which was ended on purpose; not one that somebody else has begun since. */
-function leave(id) {
+/** Forget the session that `told` ends, not one that somebody else has begun since. */
+async function leave(told) {
+  const id = session?.id;
+  await told;
   if (session && session.id !== id) throw new SignedOut();
   forget();
 }
