@@ -128,6 +128,7 @@ def test_old_tokens_are_renewed_when_a_page_is_loaded(visitor: Visitor, server: 
 HOLD_TIMERS = """() => {
     const later = window.setTimeout;
     window.pauses = [];
+    Math.random = () => 0;
     window.setTimeout = (task, ms, ...rest) => {
         if (ms > 60_000) window.renew = task;
         else if (ms === 600) window.pauses.push(task);
