@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 LOST = "The server cannot be reached."
 
 AT_ONCE = """() => {
+    Math.random = () => 0;
     const pauses = new Set([600, 1200, 2400, 4800]);
     const later = window.setTimeout;
     window.setTimeout = (task, ms, ...rest) => later(task, pauses.has(ms) ? 250 : ms, ...rest);
