@@ -287,6 +287,13 @@ def tell(result: results.Result, out: Path) -> int:
     return 1 if void or result.void else 0
 
 
+def bounded(options: argparse.Namespace) -> argparse.Namespace:
+    """Keep a run from lasting for hours, whatever it was told."""
+    options.seconds = min(options.seconds, 60.0)
+    options.rounds = min(options.rounds, 20)
+    return options
+
+
 def main() -> int:
     """Run it as a command."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -295,10 +302,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--only", nargs="*", choices=[each.name for each in ALL])
     parser.add_argument("--out", type=Path, default=TREE / "build" / "bench")
-    options = parser.parse_args()
-    options.seconds = min(options.seconds, 60.0)
-    options.rounds = min(options.rounds, 20)
-    return trio.run(run, options)
+    return trio.run(run, bounded(parser.parse_args()))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
-from bench.contest import MIXES, Arena, fresh_database, opened, phase, planned
+from bench.contest import MIXES, Arena, bounded, fresh_database, opened, phase, planned
 from bench.contestants import HOLDFAST, Place, serving
 from bench.results import WARM, Phase, faults_of
 
@@ -97,10 +97,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--mix", choices=list(MIXES), default="mixed")
-    options = parser.parse_args()
-    options.seconds = min(options.seconds, 60.0)
-    options.rounds = min(options.rounds, 20)
-    return trio.run(run, options)
+    return trio.run(run, bounded(parser.parse_args()))
 
 
 if __name__ == "__main__":

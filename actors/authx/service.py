@@ -168,8 +168,8 @@ class AccountService:
         """Exchange a session's last refresh token for new tokens; any older one ends it.
 
         Where that may have taken effect, or may yet, but was not confirmed, or where nobody waits
-        for the answer any more, as ``is_awaited`` tells when there is one, nobody has the next
-        token: the same is given to whoever comes again, who is the same client and no thief.
+        for the answer any more, which ``is_awaited`` tells, nobody has the next token: the same is
+        given to whoever comes again, who is the same client and no thief.
 
         Raises:
             InvalidToken: the token is a used one, or the session has run out.

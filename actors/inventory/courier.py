@@ -218,7 +218,7 @@ class Courier:
         try:
             return await self._ask(TakeBackTransfer(transfer.sender_id, transfer, receiver_gone))
         except AccountGone:
-            return await self._write_off(transfer, receiver_gone)
+            return await self._write_off(transfer, receiver_gone=receiver_gone)
 
     async def _ask(self, body: ReceiveTransfer | TakeBackTransfer) -> TransferRecord:
         settled: TransferRecord = await self._bus.ask(
@@ -226,11 +226,7 @@ class Courier:
         )
         return settled
 
-    async def _write_off(
-        self,
-        transfer: TransferRecord,
-        receiver_gone: bool,  # noqa: FBT001
-    ) -> TransferRecord:
+    async def _write_off(self, transfer: TransferRecord, *, receiver_gone: bool) -> TransferRecord:
         """Neither account is there any more: what was on its way is nobody's."""
         erased = records.RECEIVER if receiver_gone else ()
         lost = records.settled_transfer(transfer.id, "lost", transfer.sent_at_ms, erased)
