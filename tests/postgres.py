@@ -97,9 +97,10 @@ async def run_script(dsn: str, script: Script[T]) -> T:
 
 @contextmanager
 def frozen(*pids: int) -> Generator[None, None, None]:
-    """Freeze processes (SIGSTOP) for as long as the block lasts."""
+    """Freeze processes (SIGSTOP) for as long as the block lasts; some may have ended by now."""
     for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
     try:
         yield
     finally:
