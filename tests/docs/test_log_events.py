@@ -48,7 +48,7 @@ def fields() -> dict[str, set[str]]:
 def test_page_lists_every_ordinary_event_with_its_fields() -> None:
     """Whatever the log tells of the normal course is in the table, and nothing else is."""
     page = (DOCS / "metrics.md").read_text(encoding="utf-8")
-    table = page.partition("| event | fields | told when |\n")[2].partition("\n\n")[0]
+    table = page.partition("| event | fields | logged when |\n")[2].partition("\n\n")[0]
     told = {
         event: set(re.findall(r"`(\w+)`", cell))
         for events, cell in re.findall(r"^\| (`[^|]+) \|([^|]*)\|", table, re.MULTILINE)
