@@ -1,7 +1,7 @@
 """The broadcast channel that all of Holdfast's messages travel on.
 
-It relays and decides nothing: a message carries its topic, an actor declares its interest, the
-bus brings them together. It knows no actor and nothing of the game.
+It relays and decides nothing: messages carry a topic, actors declare interests, and the bus
+matches the two. It knows nothing of the actors or the game.
 """
 
 from bus.broadcast import FAN_OUT_SLICE, Bus, open_broadcast_channel

@@ -1,8 +1,8 @@
 """The bus: one broadcast channel that relays messages and decides nothing.
 
-It is a channel in Trio's manner, with one difference: a value that is sent reaches every
-subscription whose declared interest matches, not one receiver. Cost: a send costs by the number
-of subscriptions that it reaches, never by how many exist; keyed interests are found by hash.
+It works like a Trio channel, except that a value reaches every subscription whose declared
+interest matches, not one receiver. The cost of a send grows with the number of subscriptions it
+reaches, never with how many exist; keyed interests are found by hash.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NOBODY: tuple[Subscription, ...] = ()
 
 
 class _Routes:
-    """Who wants what of one topic, and what has become of its messages."""
+    """The subscriptions to one topic, and counts of what became of its messages."""
 
     __slots__ = (
         "delivered",
@@ -85,7 +85,7 @@ class _Routes:
         return list(dict.fromkeys(chain(claimed, self.wide)))
 
     def count(self, key: str | None, delivered: int, refused: int = 0) -> None:
-        """Count one message that was relayed."""
+        """Count one relayed message."""
         self.sent += 1
         self.delivered += delivered
         self.refused += refused
@@ -100,7 +100,7 @@ class _Routes:
 
 
 class _State:
-    """What all handles of one bus share."""
+    """The state that all handles of one bus share."""
 
     __slots__ = ("handles", "observer", "replies", "routes", "subscriptions")
 
@@ -131,14 +131,14 @@ class Bus:
         """Open a subscription with a buffer of ``buffer`` queued messages.
 
         Raises:
-            ValueError: no interest, or no room, was given.
+            ValueError: no interest was given, or ``buffer`` is below one.
             trio.ClosedResourceError: this handle is closed.
         """
         self._check_open()
         if not interests or buffer < 1:
             msg = "a subscription needs at least one interest and a buffer of at least one"
             raise ValueError(msg)
-        # An interest that is declared twice is one interest.
+        # An interest declared twice counts once.
         interests = tuple(dict.fromkeys(interests))
         subscription = Subscription(interests, buffer, self._state.leave)
         self._state.subscriptions[subscription] = None
@@ -147,17 +147,17 @@ class Bus:
         return subscription
 
     def reaches(self, topic: Topic, key: str | None = None) -> bool:
-        """Whether a message that is sent now would reach anybody: if not, it need not be made."""
+        """Whether a message sent now would reach anybody: if not, do not bother to build it."""
         return bool(self._state.routes[topic].reached_by(key))
 
     def send_nowait(self, message: Message) -> int:
-        """Relay a message to all that it concerns, or to none; return how many that were.
+        """Relay a message to all matching subscriptions, or to none; return how many got it.
 
         Raises:
-            Overloaded: a buffer in reach is full (topics `auth` and `task`).
-            trio.WouldBlock: it reaches more than `FAN_OUT_SLICE` subscriptions: use `send`.
+            Overloaded: a matching subscription's buffer is full (topics `auth` and `task`).
+            trio.WouldBlock: it would reach more than `FAN_OUT_SLICE` subscriptions: use `send`.
             trio.ClosedResourceError: this handle is closed.
-            trio.BrokenResourceError: there is no subscription left at all.
+            trio.BrokenResourceError: no subscription is left at all.
         """
         state = self._state
         if self._closed:
@@ -182,16 +182,16 @@ class Bus:
         return count
 
     async def send(self, message: Message) -> int:
-        """Relay a message, however many it reaches, in slices that let I/O in between.
+        """Relay a message to any number of subscriptions, in slices that let I/O run in between.
 
-        A subscription that closes meanwhile is passed over. Cancellation between two slices
-        leaves the rest undelivered.
+        A subscription that closes meanwhile is skipped. Cancellation between two slices leaves
+        the rest undelivered.
 
         Raises:
-            Overloaded: a buffer in reach is full; of more than `FAN_OUT_SLICE` in reach, all
-                that had room have the message.
+            Overloaded: a matching subscription's buffer is full; where more than `FAN_OUT_SLICE`
+                match, all that had room have the message.
             trio.ClosedResourceError: this handle is closed.
-            trio.BrokenResourceError: there is no subscription left at all.
+            trio.BrokenResourceError: no subscription is left at all.
         """
         await trio.lowlevel.checkpoint()
         try:
@@ -200,22 +200,22 @@ class Bus:
             return await self._send_in_slices(message)
 
     def open_reply(self) -> tuple[Reply[Any], PendingReply[Any]]:
-        """Make a one-shot reply whose outcome this bus counts."""
+        """Make a one-shot reply, its outcome counted by this bus."""
         return self._state.replies.open()
 
-    # The bus knows no actor: what an answer is, the asking side knows.
+    # The bus knows no actor: only the asking side knows the type of the answer.
     async def ask(
         self, topic: Topic, body: object, *, key: str | None = None, timeout_s: float
     ) -> Any:
         """Send a message and wait for its answer, at most ``timeout_s`` seconds.
 
-        Cancellation gives the question up; the message itself is not taken back.
+        Cancellation abandons the question; the message itself is not withdrawn.
 
         Raises:
-            Overloaded: a buffer in reach is full.
-            ActorStopped: nobody was there, or whoever was there dropped the message.
-            ReplyTimeout: no answer in time.
-            Exception: whatever error the actor answered with.
+            Overloaded: a matching subscription's buffer is full.
+            ActorStopped: the message reached nobody, or its receivers dropped it.
+            ReplyTimeout: no answer came in time.
+            Exception: the error that the actor answered with.
             trio.ClosedResourceError: this handle is closed.
         """
         observer = self._state.observer
@@ -235,18 +235,18 @@ class Bus:
         return answer
 
     async def keep_deadlines(self) -> None:
-        """Keep the deadlines of all who wait for a reply of this bus, until cancelled.
+        """Enforce the deadlines of all callers waiting for a reply on this bus, until cancelled.
 
-        A program that asks much runs one task of this beside its bus: it makes an ask and its
-        answer cheaper by a third. Without it, whoever waits has a cancel scope of its own.
+        A program that asks often runs one task of this beside its bus: it makes an ask and its
+        answer a third cheaper. Without it, each waiting caller has its own cancel scope.
 
         Raises:
-            trio.BusyResourceError: another task does so.
+            trio.BusyResourceError: another task is already doing so.
         """
         await self._state.replies.deadlines.keep()
 
     def clone(self) -> Bus:
-        """Give another handle to the same bus; each is closed on its own.
+        """Return another handle to the same bus; each is closed separately.
 
         Raises:
             trio.ClosedResourceError: this handle is closed.
@@ -255,7 +255,7 @@ class Bus:
         return Bus(self._state)
 
     def close(self) -> None:
-        """Close this handle; with the last one, subscriptions drain and then see the end."""
+        """Close this handle; after the last one, subscriptions drain and then see the end."""
         if self._closed:
             return
         self._closed = True
@@ -265,7 +265,7 @@ class Bus:
                 subscription.end()
 
     async def aclose(self) -> None:
-        """Close, then pass a checkpoint."""
+        """Close, then execute a checkpoint."""
         self.close()
         await trio.lowlevel.checkpoint()
 
@@ -283,7 +283,7 @@ class Bus:
         self.close()
 
     def statistics(self) -> BusStatistics:
-        """Tell what the bus has relayed, refused and answered."""
+        """Count what the bus has relayed, refused and answered."""
         counts = self._state.replies
         return BusStatistics(
             open_send_handles=self._state.handles,
@@ -298,8 +298,8 @@ class Bus:
             ),
         )
 
-    # Neither of these is part of ask() itself: while that waits, its frame must not refer to the
-    # reply, or a message that is let go of would wake nobody (`Reply.__del__`).
+    # These two are not inlined in ask(): while it waits, its frame must not refer to the reply,
+    # or letting go of a message would wake nobody (`Reply.__del__`).
     def _put_question_nowait(
         self, topic: Topic, body: object, key: str | None, trace: object
     ) -> PendingReply[Any]:

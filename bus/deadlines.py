@@ -1,8 +1,8 @@
-"""The deadlines of all who wait for a reply, kept by one task instead of a cancel scope each.
+"""The deadlines of all callers waiting for a reply, kept by one task, not a cancel scope each.
 
-A cancel scope costs more than all the rest of a question, and almost no question needs it: it is
-answered long before. So whoever waits writes down until when, and strikes that out again; the
-keeper sleeps until the first deadline that was not struck out.
+A cancel scope costs more than the rest of an ask put together, and almost no ask needs one: the
+answer comes long before the deadline. So each caller enters its deadline here and removes it when
+done; the keeper sleeps until the first deadline still entered.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 
 class Deadlines:
-    """Who waits, and until when by Trio's clock; nothing is kept of those who wait no longer."""
+    """Waiting callers and their deadlines on Trio's clock; nothing is kept once a wait ends."""
 
     __slots__ = ("_first", "_lanes", "_scope")
 
     def __init__(self) -> None:
-        # By timeout: those who wait equally long are in the order of their deadlines, and a dict
-        # keeps that order while any of them leaves.
+        # By timeout: entries with equal timeouts are in deadline order, and a dict keeps that
+        # order as entries leave.
         self._lanes: dict[float, Lane] = {}
         self._first = inf
         self._scope: trio.CancelScope | None = None
 
     def enter(self, pending: PendingReply[Any], timeout_s: float, deadline: float) -> Lane | None:
-        """Enter who begins to wait; None where nobody keeps the deadlines.
+        """Enter a reply as its wait begins; None if no task keeps the deadlines.
 
-        Whoever waits no longer deletes itself from what this returns, before anything else runs.
+        When its wait ends, the caller removes it from the returned lane before anything else runs.
         """
         scope = self._scope
         if scope is None:
@@ -49,9 +49,9 @@ class Deadlines:
         return lane
 
     async def keep(self) -> None:
-        """Wake those whose deadline has passed, until cancelled.
+        """Wake each caller whose deadline has passed, until cancelled.
 
-        At the end everyone is woken, to wait on by itself.
+        At the end it wakes all of them, and each goes on waiting on its own.
 
         Raises:
             trio.BusyResourceError: another task keeps them.
@@ -70,7 +70,7 @@ class Deadlines:
                     pending.look_again()
 
     def _time_out(self) -> float:
-        """Time out everyone whose deadline has passed; return the first deadline to come."""
+        """Time out every wait whose deadline has passed; return the next deadline."""
         now = trio.current_time()
         first = inf
         for timeout_s, lane in tuple(self._lanes.items()):

@@ -3,28 +3,28 @@
 ::
 
     BusError
-    ├── Overloaded      a buffer in reach of the message is full
-    ├── ActorStopped    whoever held the message stopped or dropped it unanswered
+    ├── Overloaded      a buffer that the message would reach is full
+    ├── ActorStopped    every holder of the message stopped or dropped it unanswered
     └── ReplyTimeout    nobody answered in time; a late answer is dropped and counted
 
-`trio.ClosedResourceError` and `trio.BrokenResourceError` mean here what they mean for Trio's
-memory channels: this handle was closed; nobody is left to receive.
+`trio.ClosedResourceError` and `trio.BrokenResourceError` mean the same as for Trio's memory
+channels: this handle was closed; nobody is left to receive.
 """
 
 from __future__ import annotations
 
 
 class BusError(Exception):
-    """Whatever can go wrong between sending a message and its answer."""
+    """Base class of what can go wrong between sending a message and its answer."""
 
 
 class Overloaded(BusError):
-    """A buffer in reach is full; the sender may try again later."""
+    """A buffer that the message would reach is full; the sender may try again later."""
 
 
 class ActorStopped(BusError):
-    """The message was dropped unanswered: its effect, if any, is unknown to the asker."""
+    """The message was dropped unanswered: the caller does not know whether it had any effect."""
 
 
 class ReplyTimeout(BusError):
-    """The answer did not come in time: its effect, if any, is unknown to the asker."""
+    """No answer came in time: the caller does not know whether the message had any effect."""

@@ -1,4 +1,4 @@
-"""What travels on the bus, and how an actor says which of it concerns it."""
+"""The messages that travel on the bus, and how an actor declares which ones it wants."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ if TYPE_CHECKING:
 
 
 class Message(NamedTuple):
-    """One message: the topic is part of it, the body is the receiving actor's own type.
+    """One message: a topic, and a body whose type belongs to the receiving actor.
 
-    ``key`` narrows it to the subscriptions that declared the same key; ``reply`` is the way
-    back, where the sender waits for an answer; ``trace`` is what the bus's observer sends along.
+    ``key`` narrows it to the subscriptions that declared the same key; ``reply`` carries the
+    answer back if the sender waits for one; ``trace`` is what the bus's observer sends along.
     """
 
     topic: Topic
     body: object
     key: str | None = None
-    # The bus carries bodies and answers of every type and looks at none of them.
+    # The bus carries bodies and answers of every type and inspects none of them.
     reply: Reply[Any] | None = None
     trace: object = None
 
 
 @dataclass(frozen=True, slots=True)
 class Interest:
-    """What a subscription wants to receive; the actor declares it, so the actor decides.
+    """What a subscription wants to receive, as its actor declares.
 
     - ``Interest(topic)``: every message of the topic.
     - ``Interest(topic, key="k")``: the topic's messages that carry this key.
@@ -39,7 +39,7 @@ class Interest:
     unclaimed: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse an interest that contradicts itself.
+        """Reject an interest that contradicts itself.
 
         Raises:
             ValueError: both a key and ``unclaimed`` were given.

@@ -1,4 +1,4 @@
-"""How somebody outside follows questions over the bus, which itself looks at none of them."""
+"""The hook for following questions over the bus, which itself inspects none of them."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ if TYPE_CHECKING:
 
 
 class Observer(Protocol):
-    """What the composer of a program may hand to its bus; it raises nothing."""
+    """A hook that the composer of a program may give its bus; must not raise."""
 
     def begin(self, topic: Topic, key: str | None, body: object) -> tuple[Any, object]:
-        """Take note of a question that is about to be sent, in the task that asks.
+        """Note a question that is about to be sent, in the task that asks.
 
-        Gives what `finish` shall be told, and what travels with the message as its ``trace``.
-        It keeps no ``body``: that may hold a reply, which only its receiver may keep alive.
+        Returns the mark to pass to `finish`, and the ``trace`` that travels with the message.
+        Must not keep ``body``: it may hold a reply, which only its receiver may keep alive.
         """
         ...
 
     def finish(self, mark: Any, error: BaseException | None) -> None:
-        """Take note of the outcome, an answer or whatever was raised, in the task that asked.
+        """Note the outcome, an answer or the error raised, in the task that asked.
 
-        ``mark`` is what `begin` gave for it.
+        ``mark`` is what `begin` returned for it.
         """
         ...

@@ -1,10 +1,9 @@
 """One-shot replies: a memory channel for a single value, and exactly one outcome per question.
 
 The outcome is a value, the actor's error, `ActorStopped`, or `ReplyTimeout`. The sending half
-travels with the message; the receiving half stays with the asker and is closed by it, so that
-an answer that comes too late is noticed, dropped and counted. Two halves in Trio's manner, with
-room for one value and for one use: an ask makes one of these, and a channel for many values
-would cost it twice as much.
+travels with the message; the receiving half stays with the caller, who closes it, so that a late
+answer is noticed, dropped and counted. Like Trio's channels it has two halves, but holds one
+value and serves once: every ask makes one, and a channel for many values would cost twice as much.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ T = TypeVar("T")
 
 
 class _Outcome(Enum):
-    """What has become of a question."""
+    """The outcome of a question."""
 
     NONE = auto()
     VALUE = auto()
@@ -31,12 +30,12 @@ class _Outcome(Enum):
     GIVEN_UP = auto()
 
 
-# Looked up as members of the class they would cost several times as much.
+# Module names: a lookup as class members would cost several times as much.
 _NONE, _VALUE, _ERROR, _STOPPED, _GIVEN_UP = _Outcome
 
 
 class Replies:
-    """What the questions over one bus share: how they came out, and by when they must."""
+    """The state that questions over one bus share: counts of outcomes, and deadlines."""
 
     __slots__ = ("answered", "deadlines", "failed", "late", "stopped", "timed_out")
 
@@ -57,10 +56,10 @@ class Replies:
 class Reply(Generic[T]):
     """The sending half: the actor that holds the message answers through it, once.
 
-    A message that reached several subscriptions is held by each; it counts as stopped when the
-    last of them has dropped it. An actor that sends the message on, or its reply in another
-    message, holds it no more: those whom that reaches do. A reply that is garbage-collected
-    unanswered counts as dropped.
+    If a message reached several subscriptions, each holds it; it counts as stopped when the last
+    of them has dropped it. An actor that forwards the message, or its reply in another message,
+    no longer holds it: the new receivers do. A reply garbage-collected unanswered counts as
+    dropped.
     """
 
     __slots__ = ("__weakref__", "_holders", "_pending", "_token", "sendings")
@@ -70,47 +69,47 @@ class Reply(Generic[T]):
         self._holders = 1
         self._token = token
         self.sendings = 0
-        """How often it was sent: who holds it from an earlier time holds it no more."""
+        """How often it was sent: only holders from the latest sending count."""
 
     @property
     def settled(self) -> bool:
-        """Whether the question has its outcome already."""
+        """Whether the question already has its outcome."""
         return self._pending is None
 
     @property
     def awaited(self) -> bool:
-        """Whether an answer that is sent now will reach the asker: it is neither settled nor late.
+        """Whether an answer sent now will reach the caller: neither settled nor late.
 
-        Where an answer costs much, or must not be lost, look before.
+        Check this first where an answer is expensive or must not be lost.
         """
         return self._pending is not None and not self._pending.given_up
 
     def send_nowait(self, value: T) -> bool:
-        """Answer with a value; False where the question was settled or given up before."""
+        """Answer with a value; False if the question was already settled or abandoned."""
         pending, self._pending = self._pending, None
         return pending is not None and pending.settle(_VALUE, value)
 
     def fail(self, error: Exception) -> bool:
-        """Answer with an error, which is raised in the asker, its traceback beginning there.
+        """Answer with an error, raised in the caller with a traceback that begins there.
 
-        The same error may be the answer to several. False as for `send_nowait`.
+        One error may answer several questions. False as for `send_nowait`.
         """
         pending, self._pending = self._pending, None
         return pending is not None and pending.settle(_ERROR, error)
 
     def sent_to(self, holders: int) -> int:
-        """Say how many subscriptions hold the message now, and nobody else (called by the bus).
+        """Record how many subscriptions, and nobody else, hold the message now (called by the bus).
 
-        Gives the number of this sending, by which each of them drops it.
+        Returns the number of this sending; each of them passes it to `drop`.
         """
         self._holders = holders
         self.sendings += 1
         return self.sendings
 
     def drop(self, sending: int) -> None:
-        """Give the message up unanswered on behalf of one of its holders (called by the bus).
+        """Give up the message unanswered on behalf of one of its holders (called by the bus).
 
-        Who has it by an earlier sending is no holder, and changes nothing.
+        A drop from an earlier sending has no effect.
         """
         if sending != self.sendings:
             return
@@ -119,23 +118,23 @@ class Reply(Generic[T]):
             self.close()
 
     def close(self) -> None:
-        """Settle as `ActorStopped` unless it is settled; never raises."""
+        """Settle as `ActorStopped` unless already settled; never raises."""
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.stop()
 
     def __del__(self) -> None:
-        """Wake the asker of a message that nobody will ever answer."""
+        """Wake the caller if nobody can answer the message any more."""
         pending, self._pending = self._pending, None
         if pending is not None:
-            # Garbage is collected in any thread, and in the middle of Trio's own loop: only
-            # the token may be used from there. No asker is left where its run is over.
+            # Garbage collection can run in any thread, and in the middle of Trio's own loop:
+            # only the token is safe to use there. Once the run is over, no caller is left.
             with suppress(trio.RunFinishedError):
                 self._token.run_sync_soon(pending.stop)
 
 
 class PendingReply(Generic[T]):
-    """The receiving half: the asker waits on it, once."""
+    """The receiving half: the caller waits on it, once."""
 
     __slots__ = ("_answer", "_outcome", "_replies", "_waiter")
 
@@ -148,14 +147,14 @@ class PendingReply(Generic[T]):
     async def wait(self, timeout_s: float) -> T:
         """Wait for the outcome, at most ``timeout_s`` seconds of Trio's clock.
 
-        Cancellation gives the question up: the answer, if it comes, is dropped and counted.
+        Cancellation abandons the question: the answer, if it comes, is dropped and counted.
 
         Raises:
             ActorStopped: the message was dropped unanswered, or reached nobody.
             ReplyTimeout: no outcome in time.
-            Exception: whatever error the actor answered with.
+            Exception: the error that the actor answered with.
             trio.BusyResourceError: another task is waiting here, and has not been answered yet.
-            trio.ClosedResourceError: it was waited for before, or given up.
+            trio.ClosedResourceError: the outcome was already awaited, or the question abandoned.
         """
         if self._outcome is _GIVEN_UP:
             raise trio.ClosedResourceError
@@ -164,7 +163,7 @@ class PendingReply(Generic[T]):
             raise trio.BusyResourceError(msg)
         if self._outcome is _NONE:
             await self._park(timeout_s)
-            # One that was sent before this task ran is in time: `settle` has told the actor so.
+            # An answer sent before this task ran is in time: `settle` has told the actor so.
             outcome, self._outcome = self._outcome, _GIVEN_UP
         else:
             # This one is in time as well: no cancellation may lose it.
@@ -179,15 +178,15 @@ class PendingReply(Generic[T]):
 
     @property
     def given_up(self) -> bool:
-        """Whether nobody waits for the outcome, nor will."""
+        """Whether nobody waits, or will wait, for the outcome."""
         return self._outcome is _GIVEN_UP
 
     def close(self) -> None:
-        """Give the question up without waiting."""
+        """Abandon the question without waiting."""
         self._outcome = _GIVEN_UP
 
     def settle(self, outcome: _Outcome, answer: object) -> bool:
-        """Take the answer, a value or an error; False where nobody waits for it any more."""
+        """Take the answer, a value or an error; False if the question was abandoned."""
         if self._outcome is _GIVEN_UP:
             self._replies.late += 1
             return False
@@ -197,28 +196,28 @@ class PendingReply(Generic[T]):
         return True
 
     def stop(self) -> None:
-        """Learn that there will be no answer."""
+        """Settle with no answer, since none will come."""
         if self._outcome is _NONE:
             self._outcome = _STOPPED
             self.look_again()
 
     def time_out(self) -> None:
-        """Learn that the deadline has passed: what comes from now on is late."""
+        """Abandon the question at its deadline: any answer from now on is late."""
         if self._outcome is _NONE:
             self._outcome = _GIVEN_UP
             self.look_again()
 
     def look_again(self) -> None:
-        """Wake whoever waits here, to see what there is to see."""
+        """Wake the waiting task, if any, to check for an outcome."""
         task, self._waiter = self._waiter, None
         if task is not None:
             trio.lowlevel.reschedule(task)
 
     async def _park(self, timeout_s: float) -> None:
-        """Wait until there is an outcome, or there can be none in time."""
+        """Wait until there is an outcome, or the deadline has passed."""
         deadlines = self._replies.deadlines
         deadline = trio.current_time() + timeout_s
-        # More than once only where the keeper of the deadlines ends meanwhile.
+        # Loops more than once only if the deadlines' keeper ends meanwhile.
         while self._outcome is _NONE:
             lane = deadlines.enter(self, timeout_s, deadline)
             self._waiter = trio.lowlevel.current_task()
@@ -232,18 +231,18 @@ class PendingReply(Generic[T]):
                 del lane[self]
 
     def _abort(self, _raise_cancel: Any) -> trio.lowlevel.Abort:
-        # Given up now, not when the task runs next: an answer that is sent in between would be
-        # accepted, and lost.
+        # Give up now, not when the task next runs: an answer sent in between would be accepted,
+        # then lost.
         self._outcome = _GIVEN_UP
         self._waiter = None
         return trio.lowlevel.Abort.SUCCEEDED
 
     def _failure(self, outcome: _Outcome, timeout_s: float) -> Exception:
-        """Count an outcome that is no value, and make of it what the asker is to see."""
+        """Count an outcome that is not a value, and return the error to raise in the caller."""
         if outcome is _ERROR:
             self._replies.failed += 1
-            # Kept nowhere: its traceback will hold the asker, who holds this. One error may be
-            # the answer to many: none of them is to carry the tracebacks of all.
+            # Do not keep it: its traceback will refer to the caller, which refers to this. One
+            # error may answer many questions: none should carry the tracebacks of all.
             error, self._answer = cast("Exception", self._answer), None
             return error.with_traceback(None)
         if outcome is _STOPPED:

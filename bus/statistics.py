@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TopicStatistics:
-    """Counts of one topic since the bus was opened."""
+    """Counts for one topic since the bus was opened."""
 
     sent: int
     delivered: int
@@ -45,7 +45,7 @@ class BusStatistics:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionStatistics:
-    """One subscription's buffer; ``in_hand`` messages were taken and are not yet answered."""
+    """One subscription's buffer; ``in_hand`` messages are received but not yet answered."""
 
     current_buffer_used: int
     max_buffer_size: int

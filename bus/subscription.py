@@ -1,7 +1,7 @@
 """The receiving end of the bus: a bounded buffer for one actor.
 
-Trio's memory channels distribute a value to one of their receivers; a broadcast gives a copy to
-each. So every subscription has a buffer of its own, and the bus puts into it directly.
+Trio's memory channels hand each value to one receiver; a broadcast reaches all of them. So every
+subscription has its own buffer, and the bus puts messages into it directly.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 _IN_HAND_PRUNED_FROM = 8
 
 _Waiting = tuple["Message", int]
-"""A message, and which sending of its reply has brought it here."""
+"""A message, and which sending of its reply brought it here."""
 
 _Held = tuple["weakref.ref[Reply[Any]]", int]
-"""A reply of a message that was received, and which sending of it has brought it here."""
+"""The reply of a received message, and which sending of it brought it here."""
 
 
 class Subscription:
     """A bounded buffer of messages, received by one task at a time.
 
-    It outlives the task that reads it: messages that wait in it survive a restart of the actor,
-    and its replacement goes on reading.
+    It outlives the task that reads it: messages waiting in it survive a restart of the actor,
+    and the replacement reads on.
     """
 
     __slots__ = (
@@ -69,28 +69,28 @@ class Subscription:
         self._urgent: _Waiting | None = None
         self._tick: _Waiting | None = None
         self._event: _Waiting | None = None
-        # Whether any of the three is there: one look, and the queue costs no more than that.
+        # Whether any of the three is set, so that the queue's path makes only one check.
         self._overtaken = False
         self._waiter: trio.lowlevel.Task | None = None
-        # Weakly: a reply that the actor lets go of is answered by its own collection.
+        # Weak references: a reply that the actor lets go of settles when it is collected.
         self._in_hand: list[_Held] = []
         self._in_hand_max = _IN_HAND_PRUNED_FROM
         self._peak = 0
         self._closed = False
         self._sending_over = False
         self.replaced = 0
-        """How many messages a later one took the place of before they were received."""
+        """How many messages were replaced by a later one before they were received."""
 
     # ------------------------------------------------------------- the bus's side
 
     def has_room(self) -> bool:
-        """Whether a queued message would be taken now."""
+        """Whether a queued message would be accepted now."""
         return self._queue is None or len(self._queue) < self._max
 
     def put(self, message: Message, delivery: Delivery, sending: int = 0) -> None:
-        """Take a message as its topic's policy says; the caller has checked `has_room`.
+        """Accept a message under its topic's policy; the caller has checked `has_room`.
 
-        ``sending`` is the number that `Reply.sent_to` gave, where it has a reply.
+        ``sending`` is the number that `Reply.sent_to` returned, if the message has a reply.
         """
         if delivery is Delivery.QUEUED:
             queue = self._queue
@@ -103,7 +103,7 @@ class Subscription:
         self._wake()
 
     def end(self) -> None:
-        """Say that nothing more will come: receivers drain the buffer, then see the end."""
+        """Announce that nothing more will come: receivers drain the buffer, then see the end."""
         self._sending_over = True
         self._wake()
 
@@ -123,7 +123,7 @@ class Subscription:
         return message
 
     def receive_some_nowait(self, most: int) -> list[Message]:
-        """Take what waits now, up to ``most`` messages; none where nothing does or ever will."""
+        """Take up to ``most`` messages that wait now; an empty list if none does or ever will."""
         messages: list[Message] = []
         while len(messages) < most and not self.is_empty():
             messages.append(self.receive_nowait())
@@ -141,7 +141,7 @@ class Subscription:
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._queue or self._overtaken:
-            # Before it is taken: until then nobody may think that there is nothing to do here.
+            # Before taking it: until then `is_empty` must not say that nothing waits here.
             await trio.lowlevel.cancel_shielded_checkpoint()
         message = self._pop()
         while message is None:
@@ -158,7 +158,7 @@ class Subscription:
         return self
 
     async def __anext__(self) -> Message:
-        """Give the next message; the iteration ends where `receive` meets the end or a close."""
+        """Return the next message; iteration ends when `receive` meets the end or a close."""
         try:
             return await self.receive()
         except (trio.EndOfChannel, trio.ClosedResourceError):
@@ -166,10 +166,10 @@ class Subscription:
 
     @contextmanager
     def answering(self) -> Generator[None]:
-        """Guard the messages taken inside: leaving drops those that were not answered.
+        """Guard the messages taken inside: leaving drops those not answered.
 
-        An actor's loop runs inside it, so that whoever waits for an actor that fails or ends
-        learns so at once.
+        An actor's loop runs inside it, so that callers learn at once when the actor fails or
+        ends.
         """
         try:
             yield
@@ -181,7 +181,7 @@ class Subscription:
                     reply.drop(sending)
 
     def drop(self, message: Message) -> None:
-        """Give up a message that was received here, unanswered: others may hold it still."""
+        """Give up, unanswered, a message received here: others may still hold it."""
         reply = message.reply
         if reply is None:
             return
@@ -195,7 +195,7 @@ class Subscription:
         return not self._queue and not self._overtaken
 
     def close(self) -> None:
-        """Leave the bus: waiting messages are dropped, and their askers learn so at once."""
+        """Leave the bus: waiting messages are dropped, and their callers learn so at once."""
         if self._closed:
             return
         self._closed = True
@@ -208,12 +208,12 @@ class Subscription:
         self._wake()
 
     async def aclose(self) -> None:
-        """Close, then pass a checkpoint."""
+        """Close, then execute a checkpoint."""
         self.close()
         await trio.lowlevel.checkpoint()
 
     def statistics(self) -> SubscriptionStatistics:
-        """Tell how full the buffer is, has been, and may be."""
+        """Measure how full the buffer is, has been, and may be."""
         return SubscriptionStatistics(
             current_buffer_used=len(self._queue or ()),
             max_buffer_size=self._max,
@@ -237,7 +237,7 @@ class Subscription:
         return message
 
     def _overtake(self, new: _Waiting, delivery: Delivery) -> None:
-        """Put a message into the one place of its topic."""
+        """Put a message into its topic's single slot."""
         self._overtaken = True
         if delivery is Delivery.URGENT:
             old, self._urgent = self._urgent, new
@@ -250,7 +250,7 @@ class Subscription:
             _give_up(old)
 
     def _pop_overtaking(self) -> _Waiting:
-        """Take what comes before the queue; there is something."""
+        """Take the message that overtakes the queue; there is one."""
         if self._urgent is not None:
             taken, self._urgent = self._urgent, None
         elif self._tick is not None:
@@ -261,7 +261,7 @@ class Subscription:
         return taken
 
     def _hold(self, reply: Reply[Any], sending: int) -> None:
-        # Whoever works on one message at a time holds the last one alone.
+        # An actor that works on one message at a time holds only the last one.
         while self._in_hand and self._in_hand[-1][0]() is None:
             self._in_hand.pop()
         self._in_hand.append((weakref.ref(reply), sending))
@@ -282,7 +282,7 @@ class Subscription:
 
 
 def _give_up(waiting: _Waiting | None) -> None:
-    """Drop what nobody here will receive."""
+    """Drop a message that nobody here will receive."""
     if waiting is not None:
         message, sending = waiting
         if message.reply is not None:
@@ -290,7 +290,7 @@ def _give_up(waiting: _Waiting | None) -> None:
 
 
 def _still_held(in_hand: Iterable[_Held]) -> Iterator[Reply[Any]]:
-    """Give the replies that are neither settled, nor let go of, nor sent on."""
+    """Yield the replies that are neither settled, nor let go of, nor sent on."""
     for held, sendings in in_hand:
         reply = held()
         if reply is not None and not reply.settled and reply.sendings == sendings:

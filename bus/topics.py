@@ -1,4 +1,4 @@
-"""Topics, and what each does when a subscription has no room."""
+"""Topics, and how each behaves when a subscription has no room."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import assert_never
 
 
 class Delivery(Enum):
-    """How a subscription's buffer takes a message of a topic."""
+    """How a subscription's buffer accepts a message of a topic."""
 
     URGENT = "urgent"
-    """Never dropped, overtakes everything; a repeated one replaces the one that waits."""
+    """Never dropped, overtakes everything; a repeated one replaces the one still waiting."""
 
     QUEUED = "queued"
-    """In order, bounded; a full buffer refuses the message at its sender."""
+    """In order, bounded; a full buffer refuses the message to its sender."""
 
     LATEST = "latest"
-    """Only the newest of each such topic waits; an older one, not taken yet, is replaced."""
+    """Only the newest message of each topic waits; it replaces an older one not taken yet."""
 
 
 class Topic(Enum):
-    """The topics that travel on the one broadcast channel."""
+    """The topics of the broadcast channel."""
 
     SHUTDOWN = "shutdown"
     AUTH = "auth"
@@ -28,7 +28,7 @@ class Topic(Enum):
     TICK = "tick"
     EVENT = "event"
 
-    # Identity is equality for members, and object's hash is several times as fast as Enum's.
+    # Members are equal only if identical, and object's hash is several times as fast as Enum's.
     __hash__ = object.__hash__
 
     @property
