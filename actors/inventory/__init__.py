@@ -1,4 +1,4 @@
-"""Inventory: one actor per account, the one writer of what that account owns."""
+"""Inventory: one actor per account, the only writer of what that account owns."""
 
 from actors.inventory.courier import COURIER_KEY, Courier
 from actors.inventory.manager import Inventories, InventoriesSettings

@@ -1,4 +1,4 @@
-"""Brings the Inventory of an account to life, and delivers messages to it."""
+"""Activates the Inventory of an account, and delivers messages to it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Activation:
-    """Starts inventories under a supervisor whose failures stay each account's own."""
+    """Starts inventories under a supervisor that keeps each account's failures its own."""
 
     def __init__(
         self,
@@ -41,9 +41,9 @@ class Activation:
         )
 
     def deliver(self, account_id: str, message: Message) -> None:
-        """Hand a message to the account's Inventory, bringing it to life where it is not.
+        """Hand a message to the account's Inventory, activating it if necessary.
 
-        Its reply, if any, fails with `Overloaded` where there is no room for one more.
+        Its reply, if any, fails with `Overloaded` if there is no room for one more.
         """
         if self._residents.get(account_id) is None and not self._activate(account_id):
             if message.reply is not None:
@@ -57,16 +57,16 @@ class Activation:
 
     @property
     def restarts(self) -> int:
-        """How often any of the inventories was restarted."""
+        """How often any inventory was restarted."""
         return self._supervisor.restarts
 
     @property
     def starting(self) -> int:
-        """How many inventories are on their way to life."""
+        """How many inventories are starting."""
         return self._supervisor.starting
 
     def stopping(self) -> None:
-        """Say that shutdown has begun."""
+        """Announce that shutdown has begun."""
         self._supervisor.stopping()
 
     def _activate(self, account_id: str) -> bool:
@@ -75,7 +75,7 @@ class Activation:
         subscription = self._bus.subscribe(
             Interest(Topic.TASK, key=account_id), buffer=self._mailbox_max
         )
-        # Its name is new: one that was passivated just now may still be on its way out.
+        # A new name: one that was just passivated may still be ending.
         resident = self._residents.add(account_id, subscription)
         inventory = Inventory(resident, self._shared)
         self._supervisor.start_soon(resident.name, inventory, Restart.TRANSIENT)

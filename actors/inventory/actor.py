@@ -1,8 +1,8 @@
-"""The Inventory actor: the one writer of an account's assets.
+"""The Inventory actor: the only writer of an account's assets.
 
-It takes what waits in its mailbox, applies it, commits it as one unit and then answers. While a
-unit is on its way new messages gather, and form the next one: under load a commit carries many.
-The state is replaced only after its unit is durable, so a failed unit leaves no trace.
+It takes the messages waiting in its mailbox, applies them, commits them as one unit and then
+answers. While a unit is in flight, new messages gather and form the next one: under load a commit
+carries many. The state is replaced only once its unit is durable: a failed unit leaves no trace.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ if TYPE_CHECKING:
 _BATCH_MAX = 64
 _LOOKS = (GetForecast, ListOrders)
 _LOOKED_MAX = 64
-"""Pending orders that are played through, or shown, in one go: about a millisecond of work."""
+"""Pending orders that are replayed or shown in one go: about a millisecond of work."""
 _KEYS_KEPT = 32
 _TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """What all inventories of a world share."""
+    """The dependencies that all inventories of a world share."""
 
     bus: Bus
     storage: StorageClient
@@ -95,9 +95,9 @@ class Inventory:
         self._sent_day = -1
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve until the subscription is closed; begins and restarts from what is stored.
+        """Serve until the subscription is closed; starts and restarts from the stored state.
 
-        Cancellation drops what is in hand: its askers get `ActorStopped`.
+        Cancellation drops the messages in progress: their callers get `ActorStopped`.
         """
         self._drop_state()
         resident = self._resident
@@ -113,13 +113,13 @@ class Inventory:
                         )
                     finally:
                         resident.rest()
-                    # Accounts are many: what an idle one was asked last is not held on to.
+                    # Accounts are many: do not keep the last message to each idle one alive.
                     del first
         finally:
             resident.peek = None
 
     def _peek(self) -> InventoryView | None:
-        """Show the inventory, where an answer could be given of what is in memory alone."""
+        """Show the inventory if the state in memory suffices to answer; otherwise None."""
         if self._state is None:
             return None
         return look(self._state, self._context, version=self._version, frozen_ms=self._frozen_ms)
@@ -138,11 +138,11 @@ class Inventory:
         try:
             answers = await self._carry_out(messages)
         except (ActorStopped, ReplyTimeout) as error:
-            # The unit's outcome is unknown; what is stored will tell.
+            # The unit's outcome is unknown; reload what is stored.
             self._drop_state()
             fail_all(messages, error)
         except (Overloaded, InventoryError) as error:
-            # Nothing was done: the database is away, or there is no inventory to do it in.
+            # Nothing was done: the database is away, or the account has no inventory.
             fail_all(messages, error)
         else:
             wanted = give(answers, self._shared.bus)
@@ -150,7 +150,7 @@ class Inventory:
                 await look_up(wanted, self._shared.storage)
 
     def _forget(self, messages: Sequence[Message]) -> list[Message]:
-        """Forget what is known where that is asked for, without reading it anew for that alone."""
+        """Drop the cached state if a message asks for it; do not reload it for that alone."""
         self._drop_state()
         left: list[Message] = []
         for message in messages:
@@ -163,13 +163,13 @@ class Inventory:
     # ------------------------------------------------------------- applying, committing
 
     async def _carry_out(self, messages: Sequence[Message]) -> list[Answer]:
-        """Apply and commit; return the answers once they are true.
+        """Apply and commit; return the answers once they are durable.
 
         Raises:
             Overloaded: nothing was done.
-            ActorStopped, ReplyTimeout: Storage failed with the unit in hand.
+            ActorStopped, ReplyTimeout: Storage failed while it had the unit.
             AccountGone: the account was erased.
-            RulesetMismatch: the account owns what the rules have no place for.
+            RulesetMismatch: the account owns something that the rules have no place for.
             Conflict: the record keeps changing under this actor, which must not happen.
         """
         self._forget_old()
@@ -178,22 +178,22 @@ class Inventory:
             if self._sent_is_limited:
                 await self._recall_sent(messages)
             work, answers = await self._apply_all(state, messages)
-            # What is refused now may have been done long ago: then that is the answer.
+            # A request refused now may have succeeded long ago: then that is its answer.
             if work.refused_keys and await self._look_refused_up(work.refused_keys):
                 work, answers = await self._apply_all(state, messages)
             if not work.changed:
                 if attempt > 1:
-                    # It was done meanwhile, perhaps by a unit that was given up as unknown.
+                    # Done meanwhile, perhaps by a unit that was given up as unknown.
                     await self._announce(state)
                 return answers
             try:
                 await self._commit(work.operations())
             except (ActorStopped, ReplyTimeout):
-                # Who follows asks, and finds out what has become of it.
+                # Followers then ask, and learn the outcome.
                 await self._announce(work.state)
                 raise
             except Duplicate as duplicate:
-                # A key of long ago: its first answer has to be looked up.
+                # A key from long ago: look up its first answer.
                 await self._look_keys_up(work.new_keys)
                 unresolved: Exception = duplicate
             except Conflict as conflict:
@@ -210,7 +210,7 @@ class Inventory:
         raise AssertionError  # pragma: no cover - the last try returns or raises
 
     async def _commit(self, operations: Sequence[Operation]) -> None:
-        """Commit a unit; where its outcome stays unknown nobody goes on before that is settled.
+        """Commit a unit; while its outcome is unknown, nobody may proceed until it is settled.
 
         Raises: as `StorageClient.commit`.
         """
@@ -235,12 +235,12 @@ class Inventory:
         for message in messages:
             answers.append(_apply(work, message))
             if isinstance(message.body, _LOOKS):
-                # Nobody else has this work: it goes on as if there had been no pause.
+                # This work is private to the task: a pause changes nothing.
                 await turns.worked(len(work.state.orders))
         return work, answers
 
     def _keep(self, work: Work) -> None:
-        """Take over what is durable now."""
+        """Adopt the state that is now durable."""
         self._state = work.state
         self._frozen_ms = work.frozen_ms
         self._version = work.version
@@ -249,7 +249,7 @@ class Inventory:
             _add(self._context.sent_today, work.sent)
 
     async def _announce(self, state: State, work: Work | None = None) -> None:
-        """Wake whoever follows this account: something has become durable."""
+        """Wake this account's followers: something has become durable."""
         advanced = LedgerAdvanced(state.account_id, state.seq, self._version)
         followed = await announce(self._shared.bus, advanced)
         context = self._context
@@ -262,7 +262,7 @@ class Inventory:
     # ------------------------------------------------------------- reading what is stored
 
     async def _load(self) -> State:
-        """Read what is stored, and bring it up to date; what changes meanwhile is read anew.
+        """Read the stored state and bring it up to date; reread it if it changes meanwhile.
 
         Raises: as `_carry_out`.
         """
@@ -273,7 +273,7 @@ class Inventory:
             try:
                 state = await self._bring_up_to_date(state)
             except (Conflict, Duplicate) as error:
-                # A unit that was given up as unknown has taken effect, or the account is gone.
+                # A unit given up as unknown has taken effect, or the account is gone.
                 self._changed_elsewhere(error)
                 if attempt == _TRIES:
                     raise
@@ -282,7 +282,7 @@ class Inventory:
         return state
 
     async def _read(self) -> State:
-        """Read what is stored, and begin an account that has nothing yet."""
+        """Read the stored state; begin the account if it has none yet."""
         account_id = self._resident.account_id
         storage, rulebook = self._shared.storage, self._shared.rulebook
         row, orders = await self._shared.loader.load(account_id)
@@ -299,7 +299,7 @@ class Inventory:
         return state
 
     async def _bring_up_to_date(self, state: State) -> State:
-        """Hand an account over to the rules that have come into force since."""
+        """Hand an account over to the rules that have since come into force."""
         storage, rulebook = self._shared.storage, self._shared.rulebook
         frozen_ms = self._frozen_ms
         state, events = await rulebook.up_to_date(state, storage, frozen=frozen_ms is not None)
@@ -311,20 +311,20 @@ class Inventory:
         return state
 
     async def _begin(self, account_id: str) -> None:
-        """Store the first state of an account that has none yet."""
+        """Store the first state of an account that has none."""
         ruleset = self._shared.rulebook.current
         state, events = new_state(account_id, ruleset, self._shared.world.now_ms)
         try:
             new = records.new_inventory(state, ruleset)
             await self._commit([new, *records.event_operations(account_id, events)])
         except Orphaned:
-            # Its row refers to the account's: there is none.
+            # The inventory's row refers to the account's, which does not exist.
             raise AccountGone from None
         except Duplicate:
             self._shared.log.warning("inventory_begun_elsewhere", account_id=account_id)
 
     async def _look_keys_up(self, keys: Iterable[str]) -> bool:
-        """Read what idempotency keys stand for; whether any of them was used before."""
+        """Look up idempotency keys; return whether any was used before."""
         read = records.key_read(self._resident.account_id, keys)
         [rows] = await self._shared.storage.read(read)
         self._context.known_keys.update(map(records.key_from_row, rows))
@@ -335,7 +335,7 @@ class Inventory:
         return bool(unknown) and await self._look_keys_up(unknown)
 
     async def _look_transfers_up(self, messages: Sequence[Message]) -> None:
-        """Find out which transfers in hand are settled already."""
+        """Find out which transfers in this batch are already settled."""
         ids = [
             message.body.transfer.id
             for message in messages
@@ -350,7 +350,7 @@ class Inventory:
         )
 
     async def _recall_sent(self, messages: Sequence[Message]) -> None:
-        """Know what was sent today before more is sent."""
+        """Load what was sent today before more is sent."""
         day = self._shared.world.now_ms // DAY_MS
         if day == self._sent_day or not any(
             isinstance(message.body, SendTransfer) for message in messages
@@ -366,7 +366,7 @@ class Inventory:
                 _add(context.sent_today, context.goods(transfer))
 
     def _forget_old(self) -> None:
-        # Never while a batch is in hand: it may stand on any of them.
+        # Never while a batch is in progress: it may depend on any of them.
         keys = self._context.known_keys
         while len(keys) > _KEYS_KEPT:
             del keys[next(iter(keys))]
@@ -382,13 +382,13 @@ class Inventory:
 def _apply(work: Work, message: Message) -> Answer:
     body = message.body
     try:
-        # The manager lets only inventory messages through, and `_serve` has taken each `Forget`.
+        # The manager admits only inventory messages, and `_serve` has taken each `Forget`.
         return message.reply, carry_out(work, body)  # type: ignore[arg-type]
     except InventoryError as refusal:
         if isinstance(body, PlaceOrder | SendTransfer | Grant):
             work.refused_keys.add(body.idempotency_key)
-        # Its traceback would hold the frames above, and one of them holds it among the answers: a
-        # circle for each refusal, which stays until garbage is collected.
+        # Its traceback would hold the frames above, one of which holds it among the answers: a
+        # reference cycle for each refusal, alive until the garbage collector runs.
         return message.reply, refusal.with_traceback(None)
 
 

@@ -1,4 +1,4 @@
-"""How an Inventory answers once all that it did is durable: from memory, or from the tables."""
+"""How an Inventory answers once all its work is durable: from memory, or from the tables."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from actors.storage import StorageClient
     from bus import Bus, Reply
 
-# Every answer has its own type; the gateway of each message says which.
+# Every answer has its own type, which the gateway of each message declares.
 Answer = tuple["Reply[Any] | None", object]
 Wanted = tuple["Reply[Any]", LookUp]
 
 _SLICE: Final = 500
-"""How many rows are shown in one go: a page of the largest, about a millisecond of work."""
+"""How many rows are shown in one go: a page of maximum size, about a millisecond of work."""
 
 
 def give(answers: Sequence[Answer], bus: Bus) -> list[Wanted]:
@@ -43,10 +43,10 @@ def give(answers: Sequence[Answer], bus: Bus) -> list[Wanted]:
 
 
 async def look_up(wanted: Sequence[Wanted], storage: StorageClient) -> None:
-    """Give the answers that are in the tables; a failure of Storage is the answer to all.
+    """Send the answers that are in the tables; if Storage fails, its error answers them all.
 
-    Many clients of one account may each have asked for a large page: I/O may come in between.
-    Cancellation leaves what is not answered yet without an answer.
+    Many clients of one account may each have asked for a large page: I/O may run in between.
+    Cancellation leaves the remaining questions without an answer.
     """
     turns = Turns(_SLICE)
     while wanted:
@@ -59,7 +59,7 @@ async def look_up(wanted: Sequence[Wanted], storage: StorageClient) -> None:
             return
         further: list[Wanted] = []
         for reply, asked in wanted:
-            # Taken out, so that they are not all freed together.
+            # Popped, so that they are not all freed at once.
             found = [rows.popleft() for _ in asked.reads]
             answer = asked.finish(found)
             if isinstance(answer, LookUp):
@@ -83,7 +83,7 @@ def _dispatch(dispatch: Dispatch, reply: Reply[Any] | None, bus: Bus) -> None:
     try:
         reached = bus.send_nowait(Message(Topic.TASK, body, COURIER_KEY, reply))
     except Overloaded:
-        # Nothing is refused any more: it is on record as being on its way, and the courier finds
+        # Too late to refuse: the transfer is on record as in flight, and the courier will find
         # it there later.
         reached = 0
     if not reached and reply is not None:

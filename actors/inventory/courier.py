@@ -1,12 +1,12 @@
 """The courier: carries transfers from the sender's Inventory to the receiver's.
 
-A transfer that was sent stands in a table until the receiver, or else the sender again, has taken
-it in; that and the inventory's own change are one unit. So the courier may ask as often as it
-likes, be killed at any moment, and begin again with what stands there as ``sent``. Neither
+A transfer stands as ``sent`` in a table until the receiver, or failing that the sender, has taken
+it in; its record and the inventory change in one unit. So the courier may ask any number of times,
+be killed at any moment, and start again from the transfers still ``sent`` in the table. Neither
 Inventory ever waits for the other: two accounts that send to each other cannot block.
 
-A receiver that fails holds up nobody else: transfers to one receiver have a small share of the
-places, and give theirs up when those who wait for them have given up.
+A failing receiver holds up nobody else: transfers to one receiver have a small share of the
+places, and give theirs up once their callers have given up.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ COURIER_KEY: Final = "transfers"
 _RESCAN_S: Final = 5.0
 _PAGE: Final = 500
 _SLICE: Final = 32
-"""How many transfers begin to be carried in one go: then I/O may come in."""
+"""How many transfers are started in one go: then I/O may run."""
 _RETRY_S: Final = 0.1
 _RETRY_MAX_S: Final = 5.0
 _RECEIVERS_MIN: Final = 8
-"""To how many receivers at least all places are, where every one of them is taken."""
+"""The least number of receivers that hold places when all places are taken."""
 
 
 class Courier:
-    """Delivers every transfer on its way, at most ``in_flight_max`` of them at a time."""
+    """Delivers every transfer in flight, at most ``in_flight_max`` of them at a time."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Courier:
         self._storage = storage
         self._reply_s = reply_seconds_max
         self._in_flight_max = in_flight_max
-        # The other half is for those that are sent now.
+        # The other half is for newly sent ones.
         self._picked_up_max = -(-in_flight_max // 2)
         self._rng = rng
         self._log = log
@@ -87,7 +87,7 @@ class Courier:
         return len(self._waiting)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Deliver until `Phase.WORLD`; what is on its way then, the next start will deliver."""
+        """Deliver until `Phase.WORLD`; the next start delivers what is then in flight."""
         self._waiting.clear()
         self._receivers = Places(self._receivers.most)
         with self._subscription.answering():
@@ -104,7 +104,7 @@ class Courier:
                         case _:
                             self._log.error("message_not_understood", topic=message.topic.value)
                             self._subscription.drop(message)
-                # Whoever asks from now on learns at once that nobody is here.
+                # From now on callers learn at once that nobody is here.
                 self._subscription.close()
                 nursery.cancel_scope.cancel()
 
@@ -118,13 +118,13 @@ class Courier:
         if taken:
             self._waiting[transfer.id].append((reply, replayed))
         else:
-            # It stands in the table: a later look will find it.
+            # It is in the table: a later look will find it.
             reply.close()
 
     def _take(
         self, nursery: trio.Nursery, transfer: TransferRecord, places: int, *, known: bool
     ) -> bool:
-        """Begin to carry a transfer, if there is a place for it."""
+        """Start carrying a transfer, if there is a place for it."""
         receiver = transfer.receiver_id
         if len(self._waiting) >= places or not self._receivers.take(receiver):
             return False
@@ -143,9 +143,9 @@ class Courier:
             await trio.sleep(_RESCAN_S)
 
     async def _pick_up(self, nursery: trio.Nursery, last: str) -> str:
-        """Take a page of those after ``last``; give after which to look on, "" for the first.
+        """Take a page of those after ``last``; return where to continue, "" for the start.
 
-        Those that fail again and again so hide nobody who comes after them.
+        This way, transfers that fail repeatedly do not hide those after them.
         """
         rows = await self._on_their_way(last)
         turns = Turns(_SLICE)
@@ -154,7 +154,7 @@ class Courier:
                 return last
             last = transfer.id
             if last not in self._waiting:
-                # It may have arrived while the rows were on their way here.
+                # It may have arrived while the rows were being read.
                 self._take(nursery, transfer, self._picked_up_max, known=True)
             await turns.worked()
         return last if len(rows) == _PAGE else ""
@@ -172,9 +172,9 @@ class Courier:
         return rows
 
     async def _carry(self, transfer: TransferRecord, known: bool) -> None:  # noqa: FBT001
-        """Carry one transfer until it is settled, or who waits for it has given up; answer for it.
+        """Carry one transfer until it is settled, or its caller has given up; then answer.
 
-        One that was asked for before (``known``) is likely to have arrived long ago.
+        One picked up again (``known``) is likely to have arrived long ago.
         """
         settled: TransferRecord | None = None
         with trio.move_on_after(self._reply_s):
@@ -189,7 +189,7 @@ class Courier:
                 reply.fail(TransferReturned(transfer.id, replayed=replayed))
 
     async def _persist(self, transfer: TransferRecord, *, look_first: bool) -> TransferRecord:
-        """Settle a transfer, however often it takes, until cancelled."""
+        """Settle a transfer, retrying until it succeeds or is cancelled."""
         retry_s = _RETRY_S
         while True:
             try:
@@ -208,11 +208,11 @@ class Courier:
         return records.transfer_from_row(rows[0]) if rows else replace(transfer, state="lost")
 
     async def _deliver(self, transfer: TransferRecord) -> TransferRecord:
-        """Have the receiver take it in, or else the sender take it back."""
+        """Have the receiver take it in, or failing that the sender take it back."""
         try:
             return await self._ask(ReceiveTransfer(transfer.receiver_id, transfer))
         except (NoRoom, UnknownAsset, InvalidAmount, AccountGone) as refusal:
-            # No amount that may be brought in: two resources that have become one are added up.
+            # Too large to bring in: two resources that became one are added up.
             self._log.info("transfer_refused", transfer=transfer.id, reason=str(refusal))
             receiver_gone = isinstance(refusal, AccountGone)
         try:
@@ -227,7 +227,7 @@ class Courier:
         return settled
 
     async def _write_off(self, transfer: TransferRecord, *, receiver_gone: bool) -> TransferRecord:
-        """Neither account is there any more: what was on its way is nobody's."""
+        """Settle as lost: with neither account left, what was in flight belongs to nobody."""
         erased = records.RECEIVER if receiver_gone else ()
         lost = records.settled_transfer(transfer.id, "lost", transfer.sent_at_ms, erased)
         await self._storage.commit(lost)

@@ -1,7 +1,7 @@
-"""Has the accounts settled for which something has come due, whether or not their owner is there.
+"""Settles the accounts for which something has come due, whether or not their owner is there.
 
-They are found through an index in the database: a tick costs by what is due, never by how many
-accounts exist.
+It finds them through a database index: the cost of a tick depends on what is due, never on how
+many accounts exist.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
     from bus import Bus, PendingReply
 
 _PAGES_LISTED: Final = 8
-"""How many pages one look into the database lists: a row of the list costs little."""
+"""How many pages one query lists: a row of the list costs little."""
 _PAGES_IN_HAND: Final = 2
 """One is applied while the database has the other."""
 _SLICE: Final = 32
-"""How many accounts are addressed in one go: about a millisecond of work, then I/O may come in."""
+"""How many accounts are addressed in one go: about a millisecond of work, then I/O may run."""
 
 
 class DueAccounts:
-    """Looks for due accounts at every tick; the live ones are settled by their Inventories.
+    """Looks for due accounts at every tick; their Inventories settle the live ones.
 
-    Two pages of them are in hand at a time, so that the commands of players do not wait for all
-    that came due together, and the database is not left waiting between two pages.
+    Two pages are in progress at a time: players' commands need not wait for everything that came
+    due together, and the database does not idle between two pages.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class DueAccounts:
     async def run(self) -> None:
         """Settle what is due, then wait for the next tick unless it has come; until cancelled.
 
-        What could not be settled is due still and comes again with the next tick.
+        What could not be settled stays due and comes again with the next tick.
         """
         while True:
             now_ms = self._world.now_ms
@@ -99,7 +99,7 @@ class DueAccounts:
         self._looks.end(now_ms, begin, first_ms, left=left)
 
     def _note_lag(self, now_ms: int, first_ms: int | None) -> None:
-        """Tell how late the first was found; what is left due is so also where no look finds it."""
+        """Record how late the first was found; what is left due counts even if no look finds it."""
         known = [each for each in (first_ms, self._looks.left_ms) if each is not None]
         self.lag_ms = now_ms - min(known) if known else self.lag_ms
 
@@ -117,7 +117,7 @@ class DueAccounts:
         return rows
 
     async def _settle_each(self, account_ids: Sequence[str]) -> int:
-        """Have accounts settled, page by page; return how many were."""
+        """Settle accounts page by page; return how many were settled."""
         page = self._page
         pages = (account_ids[start : start + page] for start in range(0, len(account_ids), page))
         settled = [0] * _PAGES_IN_HAND
@@ -129,13 +129,13 @@ class DueAccounts:
     async def _settle_pages(
         self, pages: Iterator[Sequence[str]], settled: list[int], hand: int
     ) -> None:
-        """Settle one page after another, counting in the place of this hand."""
+        """Settle one page after another, counting under this hand's index."""
         for page in pages:
             in_place = await self._passive.settle(page)
             settled[hand] += in_place.settled + await self._settle_there(in_place.left)
 
     async def _settle_there(self, account_ids: Sequence[str]) -> int:
-        """Have accounts settled by their Inventories; return how many were."""
+        """Have the accounts' Inventories settle them; return how many were settled."""
         asked: list[tuple[str, PendingReply[None]]] = []
         turns = Turns(_SLICE)
         for account_id in account_ids:
@@ -147,7 +147,7 @@ class DueAccounts:
         return await self._count_settled(asked)
 
     async def _count_settled(self, asked: Iterable[tuple[str, PendingReply[None]]]) -> int:
-        """Wait for all of them together, as long as for one; return how many were settled."""
+        """Wait for all of them together, with one shared timeout; return how many were settled."""
         settled = 0
         deadline = trio.current_time() + self._reply_s
         for account_id, pending in asked:
@@ -155,7 +155,7 @@ class DueAccounts:
                 await pending.wait(max(0.0, deadline - trio.current_time()))
                 settled += 1
             except ReplyTimeout:
-                # Of itself it would tell what was left of the wait for all of them.
+                # The error itself would only mention the remainder of the shared wait.
                 self._not_settled(account_id, ReplyTimeout(f"no answer within {self._reply_s:g} s"))
             except (BusError, StorageError, InventoryError) as error:
                 self._not_settled(account_id, error)

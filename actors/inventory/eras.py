@@ -1,7 +1,7 @@
-"""Under which rules a world has run, one after another, and what each calls by another name; pure.
+"""The rules that a world has run under, in order, and what each renamed; pure.
 
-The same rules may come into force again: a version alone does not tell an era, only a version and
-a moment do.
+The same rules may come into force again: a version alone does not identify an era, only a version
+and a moment do.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Era:
-    """From when on a set of rules was in force, and what it calls by another name."""
+    """When a set of rules came into force, and what it renamed."""
 
     version: str
     from_ms: int
@@ -27,12 +27,12 @@ class Era:
 
     @classmethod
     def of(cls, row: Row) -> Era:
-        """Give the era of a row of the history."""
+        """Return the era of a row of the history."""
         renamed = msgspec.json.decode(row["renamed"], type=dict[str, str])
         return cls(row["version"], row["from_ms"], renamed)
 
     def goods(self, carried: Mapping[str, int]) -> dict[str, int]:
-        """Give resources of the era before by this one's names; what has become one is added."""
+        """Rename the previous era's resources to this one's names; merged ones are added up."""
         merged: dict[str, int] = {}
         for old, units in carried.items():
             name = self.renamed.get(old, old)
@@ -41,12 +41,12 @@ class Era:
 
 
 def eras_after(eras: Sequence[Era], version: str, at_ms: int) -> Sequence[Era]:
-    """Give the eras that began after the one of this version that was in force then."""
+    """Return the eras that began after the one of this version that was in force then."""
     own = -1
     for index in range(len(eras) - 1, -1, -1):
         if eras[index].version == version:
             own = index
             if eras[index].from_ms <= at_ms:
                 break
-    # Where none had begun by then it stood still before its own era was entered: the first.
+    # If none had begun by then, it stood still before its own era was entered: the first.
     return eras[own + 1 :]

@@ -11,10 +11,10 @@
     ├── QueueFull                  (queue)
     ├── MaxLevel                   (asset, level)
     ├── InvalidCount               (message says why)
-    ├── ForecastTooFar             (at_ms: the moment up to which all can be foreseen)
+    ├── ForecastTooFar             (at_ms: the moment up to which a forecast is possible)
     ├── InvalidAmount              (an amount of no known shape or beyond its bounds)
     ├── NoRoom                     (room: resource -> whole units that would fit)
-    ├── RulesetMismatch            (removed: what is owned and the new ruleset does not have)
+    ├── RulesetMismatch            (removed: what is owned but missing from the new ruleset)
     ├── TransfersDisabled
     ├── UnknownReceiver
     ├── UnknownTransfer            (transfer_id)
@@ -24,7 +24,7 @@
     ├── IdempotencyKeyReused
     └── AccountGone                (erased while its inventory was live)
 
-and what ends all of them at once: `ChangedElsewhere`.
+and `ChangedElsewhere`, which ends all inventories at once.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ if TYPE_CHECKING:
 
 
 class ChangedElsewhere(Exception):
-    """Another server writes, or has written, what inventories know by heart: they begin anew."""
+    """Another server writes, or has written, what inventories have cached: they begin anew."""
 
     def __init__(self) -> None:
         super().__init__("another server may have written to the database meanwhile")
 
 
 class InventoryError(Exception):
-    """Whatever an Inventory refuses."""
+    """Base class of an Inventory's refusals."""
 
 
 class UnknownAsset(InventoryError):
     """The ruleset has no asset of this name that can be ordered; perhaps instances of it.
 
-    ``what`` it has none of where that is not to be ordered, but sent or granted.
+    ``what`` names the kind it lacks if the asset was to be sent or granted, not ordered.
     """
 
     def __init__(self, asset: str, instances: Sequence[str] = (), *, what: str = "") -> None:
@@ -68,7 +68,7 @@ class UnknownOrder(InventoryError):
 
 
 class OrderNotPending(InventoryError):
-    """The order is completed or cancelled already."""
+    """The order is already completed or cancelled."""
 
     def __init__(self, order_id: str, state: str) -> None:
         super().__init__(f"order {order_id} is {state}")
@@ -101,7 +101,7 @@ class QueueFull(InventoryError):
 
 
 class MaxLevel(InventoryError):
-    """The asset cannot rise above this level; ``because`` says why if it is not the last."""
+    """The asset cannot rise above this level; ``because`` gives the reason if not the last."""
 
     def __init__(self, asset: str, level: int, because: str = "") -> None:
         super().__init__(f"{asset} cannot rise above level {level}{because}")
@@ -114,9 +114,9 @@ class InvalidCount(InventoryError):
 
 
 class ForecastTooFar(InventoryError):
-    """So much changes until the moment asked for that no one forecast follows it.
+    """Too much changes before the requested moment for one forecast to follow.
 
-    ``at_ms`` is the moment until which it does; the message says it in seconds from ``now_ms``.
+    ``at_ms`` is the moment up to which one can; the message gives it in seconds from ``now_ms``.
     """
 
     def __init__(self, at_ms: int, now_ms: int) -> None:
@@ -134,7 +134,7 @@ class AccountGone(InventoryError):
 
 
 class TransfersDisabled(InventoryError):
-    """The ruleset lets nobody send anything."""
+    """The ruleset does not allow transfers."""
 
     def __init__(self) -> None:
         super().__init__("this world has no transfers")
@@ -163,7 +163,7 @@ class TransferToSelf(InventoryError):
 
 
 class TransferLimit(InventoryError):
-    """More than may be sent in a day; ``left`` says how much of each may still be sent today."""
+    """More than may be sent in a day; ``left`` gives how much of each may still be sent today."""
 
     def __init__(self, left: Mapping[str, int]) -> None:
         super().__init__("today only " + ", ".join(f"{n} {name}" for name, n in left.items()))
@@ -173,7 +173,7 @@ class TransferLimit(InventoryError):
 class TransferReturned(InventoryError):
     """The receiver had no room, or is gone: the sender has everything back.
 
-    ``replayed`` where the same key had sent it before.
+    ``replayed`` if the same key had sent it before.
     """
 
     def __init__(self, transfer_id: str, *, replayed: bool = False) -> None:
@@ -183,9 +183,9 @@ class TransferReturned(InventoryError):
 
 
 class InvalidAmount(InventoryError):
-    """An amount is no strict integer, or out of bounds; the message says which.
+    """An amount is not a strict integer, or is out of bounds; the message says which.
 
-    ``name`` is the one whose amount it is, empty where there is none at all.
+    ``name`` is the asset concerned, empty if no asset was given at all.
     """
 
     def __init__(self, message: str, name: str = "") -> None:
@@ -202,7 +202,7 @@ class NoRoom(InventoryError):
 
 
 class RulesetMismatch(InventoryError):
-    """What this account owns or has ordered, and the new ruleset does not have."""
+    """This account owns or has ordered something that the new ruleset does not have."""
 
     def __init__(self, removed: tuple[str, ...]) -> None:
         super().__init__("the new ruleset has no place for " + ", ".join(removed))

@@ -1,8 +1,8 @@
 """How others follow an inventory: a wake-up after each commit, and pages of what has happened.
 
-The wake-up carries no data, so that it may be lost or merged with the next: whoever follows reads
-the ledger from where it stands. What happened is told by the ledger alone, one event at most for
-an entry; that is what makes following resumable by the number of an entry.
+The wake-up carries no data, so it may be lost or merged with the next: a follower reads the ledger
+from its own position. Events come from the ledger alone, at most one per entry; that is what makes
+following resumable by an entry's number.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class LedgerAdvanced(msgspec.Struct, frozen=True, gc=False):
 
 
 async def announce(bus: Bus, advanced: LedgerAdvanced) -> bool:
-    """Wake whoever follows the account; whether anybody does.
+    """Wake the account's followers; return whether there are any.
 
-    Where nobody does this costs a look into a dictionary.
+    Without followers this costs one dictionary lookup.
     """
     if not bus.reaches(Topic.EVENT, advanced.account_id):
         return False
@@ -59,25 +59,25 @@ async def announce(bus: Bus, advanced: LedgerAdvanced) -> bool:
 
 
 class Recent(msgspec.Struct, frozen=True, gc=False):
-    """The last entries of an account that somebody follows, with the orders that they tell of.
+    """The last entries of an account that somebody follows, with the orders they refer to.
 
-    Those who wake for a commit all ask for the same few entries: they need not be read back.
+    Followers woken by a commit all ask for the same few entries: they need not be read back.
     """
 
     entries: tuple[LedgerEntry, ...] = ()
     orders: Mapping[str, OrderView] = msgspec.field(default_factory=dict[str, OrderView])
 
     def and_then(self, entries: Sequence[LedgerEntry], orders: Iterable[Order]) -> Recent:
-        """Give these and the entries after them, as many as are kept."""
+        """Return these and the entries after them, as many as are kept."""
         kept = (*self.entries, *entries)[-RECENT_MAX:]
         views = {**self.orders, **{order.id: order_view(order) for order in orders}}
         wanted = {entry.order_id for entry in kept}
         return Recent(kept, {id_: view for id_, view in views.items() if id_ in wanted})
 
     def after(self, seq: int, last: int, limit: int) -> tuple[LedgerEntry, ...] | None:
-        """Give the entries above ``seq`` up to ``last``, at most ``limit``.
+        """Return the entries above ``seq`` up to ``last``, at most ``limit``.
 
-        None where one is not kept, or tells of a transfer, whose record is not kept.
+        None if one is not kept, or refers to a transfer, whose record is not kept.
         """
         if not self.entries or self.entries[0].seq > seq + 1 or self.entries[-1].seq != last:
             return None
@@ -86,10 +86,10 @@ class Recent(msgspec.Struct, frozen=True, gc=False):
 
 
 def read_events(work: Work, message: GetEvents) -> EventPage | LookUp:
-    """Give what has happened after an entry, with the inventory as it is then.
+    """Return what has happened after an entry, with the inventory as it is then.
 
     What is due is settled first, and so is a stock that has filled up since: that is when the
-    entry is made which says so. Nothing else is entered, so that following changes nothing.
+    entry that says so is made. Nothing else is entered, so that following changes nothing.
     """
     work.settle_if_due()
     if _has_filled(work.state, work.now_ms):
@@ -107,7 +107,7 @@ def read_events(work: Work, message: GetEvents) -> EventPage | LookUp:
             return EventPage(now, seq, entries, recent.orders)
 
     def entries_read(rows: Sequence[Sequence[Row]]) -> LookUp | EventPage:
-        # What the unit's later messages have entered is told with the inventory after them.
+        # Entries of the unit's later messages come with the inventory after them.
         entries = tuple(records.entry_from_row(row) for row in rows[0][:limit] if row["seq"] <= seq)
         return _with_subjects(now, seq, entries)
 
@@ -117,7 +117,7 @@ def read_events(work: Work, message: GetEvents) -> EventPage | LookUp:
 def _with_subjects(
     now: InventoryView, seq: int, entries: tuple[LedgerEntry, ...]
 ) -> LookUp | EventPage:
-    """Look up the orders and transfers that entries tell of."""
+    """Look up the orders and transfers that entries refer to."""
     orders = {entry.order_id for entry in entries if entry.order_id is not None}
     transfers = {entry.transfer_id for entry in entries if entry.transfer_id is not None}
     if not orders and not transfers:

@@ -1,4 +1,4 @@
-"""What an Inventory does for each message: applied to a unit of work, without any I/O."""
+"""How an Inventory handles each message: applied to a unit of work, without any I/O."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def carry_out(work: Work, body: WorkMessage) -> object:
         InventoryError: it is refused and has changed nothing.
     """
     match body:
-        # What is asked most comes first.
+        # The most frequent first.
         case PlaceOrder():
             return _place(work, body)
         case GetInventory():
@@ -169,7 +169,7 @@ def _not_pending(order_id: str, rows: Sequence[Row]) -> OrderNotPending | Unknow
 def look(
     state: State, context: Context, *, version: int, frozen_ms: int | None
 ) -> InventoryView | None:
-    """Show the inventory as `GetInventory` would, if nothing has to be stored before."""
+    """Show the inventory as `GetInventory` would, unless something has to be stored first."""
     ruleset, world = context.ruleset, context.world
     now_ms = max(world.now_ms, state.at_ms) if frozen_ms is None else state.at_ms
     due_ms = next_due_ms(state, ruleset)
@@ -221,7 +221,7 @@ def _pending(work: Work) -> tuple[OrderView, ...]:
 
 
 def _ledger(work: Work, after: int, limit: int) -> LookUp:
-    # Whoever reads the ledger sees it complete: what was produced so far is entered first.
+    # A reader sees a complete ledger: what was produced so far is entered first.
     work.settle()
 
     def page(rows: Sequence[Sequence[Row]]) -> LedgerPage:

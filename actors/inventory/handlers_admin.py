@@ -1,4 +1,4 @@
-"""What an Inventory does at an operator's word: grants, and standing still."""
+"""How an Inventory handles an operator's requests: grants, and freezing."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def grant_assets(work: Work, command: Grant) -> Granted:
 
 
 def freeze(work: Work) -> None:
-    """Stand still from now on; what is due by now is done first."""
+    """Stand still from now on; what is already due is settled first."""
     if work.frozen_ms is None:
         now_ms = work.now_ms
         work.move(*advance(work.state, work.ruleset, now_ms))
@@ -54,7 +54,7 @@ def freeze(work: Work) -> None:
 
 
 def unfreeze(work: Work) -> None:
-    """Go on from where it stood still."""
+    """Resume from where it stood still."""
     if work.frozen_ms is not None:
         work.frozen_ms = None
         work.move(*thaw(work.state, work.now_ms))

@@ -1,9 +1,9 @@
 """The sender's and the receiver's part in a transfer.
 
 The sender's unit takes the goods out and records the transfer as ``sent``; the receiver's unit
-brings them in and turns the record into ``delivered``. In between they are in the record, and
-nowhere else, so that a crash at any point loses and doubles nothing. Neither actor waits for the
-other: the courier carries the transfer between them.
+brings them in and turns the record into ``delivered``. In between the goods exist only in the
+record, so that a crash at any point neither loses nor doubles anything. Neither actor waits for
+the other: the courier carries the transfer between them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ DAY_MS: Final = 86_400_000
 
 
 def send_transfer(work: Work, command: SendTransfer) -> Dispatch:
-    """Take the goods out of the stocks and put them on their way.
+    """Take the goods out of the stocks and send them on their way.
 
     Raises:
         UnknownReceiver, TransfersDisabled, TransferToSelf, TransferLimit, UnknownAsset,
@@ -78,7 +78,7 @@ def send_transfer(work: Work, command: SendTransfer) -> Dispatch:
         ruleset=work.ruleset.version,
     )
     work.store(records.transfer_operation(transfer))
-    # An erasure finds names and notes in the transfers; asked again, the answer is read from there.
+    # An erasure finds names and notes in the transfers; a replayed answer is read from there.
     bare = replace(transfer, sender_name="", receiver_name="", note="")
     work.remember(command.idempotency_key, command.fingerprint, Answered(transfer=bare))
     _count_sent(work, command.resources, 1)
@@ -86,10 +86,10 @@ def send_transfer(work: Work, command: SendTransfer) -> Dispatch:
 
 
 def receive_transfer(work: Work, transfer: TransferRecord) -> TransferRecord:
-    """Bring a transfer in, once; return its record as it is then.
+    """Bring a transfer in, once; return the resulting record.
 
     Raises:
-        NoRoom: the ruleset's policy is to refuse what does not fit, and it does not.
+        NoRoom: it does not fit, and the ruleset's policy is to refuse what does not.
     """
     settled = work.settled_before(transfer.id)
     if settled is not None:
@@ -112,9 +112,9 @@ def take_back_transfer(
 ) -> TransferRecord:
     """Bring back what the receiver could not take, over the capacity if need be.
 
-    What has come back on the day that it was sent was not sent, as far as the day's limit goes.
-    The erasure of a receiver who is gone does not see a transfer that is committed at the end of
-    it: what it would have taken from the record is taken here.
+    A transfer that comes back on the day it was sent does not count towards that day's limit.
+    The erasure of the receiver does not see a transfer committed at the end of that erasure: what
+    it would have removed from the record is removed here.
     """
     settled = work.settled_before(transfer.id)
     if settled is not None:
@@ -135,7 +135,7 @@ def take_back_transfer(
 
 
 def get_transfer(work: Work, transfer_id: str) -> LookUp:
-    """Look up a transfer; to who neither sent nor received it there is none."""
+    """Look up a transfer, visible only to its sender and receiver."""
     account_id = work.account_id
 
     def found(rows: Sequence[Sequence[Row]]) -> TransferRecord | UnknownTransfer:

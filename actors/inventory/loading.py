@@ -1,7 +1,7 @@
-"""Reads the records of accounts that come to life: those that wait together, in one query.
+"""Reads the records of accounts being activated: those that wait together, in one query.
 
-Clocked by itself, like the group commit: the accounts that are activated while a query is on its
-way form the next one. A lone account is read at once, a burst costs a few queries in all.
+Self-clocked, like the group commit: accounts activated while a query is in flight form the next
+one. A lone account is read at once, a burst costs a few queries in all.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 _BATCH_MAX: Final = 256
 _SLICE: Final = 32
-"""How many inventories begin in one go: about three milliseconds of work, then I/O may come in."""
+"""How many inventories begin in one go: about three milliseconds of work, then I/O may run."""
 _SLICE_ORDERS: Final = 500
-"""The same where they have many pending orders."""
+"""The same for inventories with many pending orders."""
 _SLICE_ROWS: Final = 1000
-"""How many orders are told apart in one go: about half a millisecond of work."""
+"""How many orders are grouped in one go: about half a millisecond of work."""
 
 
 class Stored(NamedTuple):
-    """What is stored of an account: its inventory's row, None where it has none, and its orders."""
+    """The stored data of an account: its inventory's row, None if it has none, and its orders."""
 
     row: Row | None
     pending: Sequence[Row]
@@ -40,8 +40,8 @@ class Stored(NamedTuple):
 class Loader:
     """Answers `load` while `run` runs; see the module.
 
-    ``wait_seconds_max`` bounds each wait. Every Inventory waits for one record at a time, so
-    there wait no more than may be live, and those that gave up since the last batch was read.
+    ``wait_seconds_max`` bounds each wait. Every Inventory waits for one record at a time, so at
+    most as many wait as may be live, plus those that gave up since the last batch was read.
     """
 
     def __init__(self, bus: Bus, storage: StorageClient, *, wait_seconds_max: float) -> None:
@@ -58,11 +58,11 @@ class Loader:
     async def load(self, account_id: str) -> Stored:
         """Read what is stored of an account, once nobody holds it; cancellation gives up.
 
-        Where there is a `doubt` about it, not before that is settled.
+        If there is a `doubt` about it, wait until that is settled.
 
         Raises:
             ReplyTimeout: it is held, or the answer does not come, for too long.
-            Exception: else, as `StorageClient.read` and `StorageClient.wait_settled`.
+            Exception: otherwise, as `StorageClient.read` and `StorageClient.wait_settled`.
         """
         if account_id in self._held:
             await self._wait_released(account_id)
@@ -76,7 +76,7 @@ class Loader:
     def holding(self, account_ids: Collection[str]) -> Generator[None]:
         """Let nobody load these accounts for the length of the block, which must come to an end.
 
-        They must not be live: who holds them is their one writer.
+        They must not be live: the holder is their only writer.
         """
         self._held.update(account_ids)
         try:
@@ -86,10 +86,10 @@ class Loader:
             self._released.unpark_all()
 
     def doubt(self, account_id: str) -> None:
-        """Take note that nobody knows what became of a unit with this account's inventory.
+        """Record that the outcome of a unit with this account's inventory is unknown.
 
-        It may take effect yet, behind the back of whoever goes on from what is stored now: he would
-        show, until he writes, what is not true any more.
+        It may still take effect after an Inventory has loaded what is stored now, which would
+        then show outdated state until it writes.
         """
         self._unsettled.add(account_id)
 
@@ -111,7 +111,7 @@ class Loader:
         }
 
     async def run(self) -> None:
-        """Read for all who wait, until cancelled, once; who waits then gets `ActorStopped`."""
+        """Read for all that wait, until cancelled, once; those waiting then get `ActorStopped`."""
         try:
             while True:
                 while not self._waiting:
@@ -130,10 +130,10 @@ class Loader:
         msg = "what is due for the account was not settled in time"
         raise ReplyTimeout(msg)
 
-    # Not part of load(): while that waits, only the queue may hold the reply.
+    # Not inlined in load(): while that waits, only the queue may hold the reply.
     def _enter(self, account_id: str) -> PendingReply[Stored]:
         reply, pending = self._bus.open_reply()
-        # Let go of at the end of this where nobody reads any more: the asker learns so at once.
+        # If nobody reads any more, returning lets go of it: the caller learns so at once.
         if not self._ended:
             self._waiting.append((account_id, reply))
             self._came.unpark()
@@ -146,7 +146,7 @@ class Loader:
         try:
             found = await self.read(tuple(askers))
         except Refused as refusal:
-            # One of them names no account at all: it must not speak for the others.
+            # One of them names no valid account: it must not fail the others.
             if len(batch) == 1:
                 batch[0][1].fail(refusal)
             else:
@@ -154,7 +154,7 @@ class Loader:
                     await self._answer([asked])
             return
         except (BusError, StorageError) as error:
-            # Whoever came meanwhile would fare no better.
+            # Accounts that arrived meanwhile would fare no better.
             batch = (*batch, *self._waiting)
             self._waiting.clear()
             for _, reply in batch:
@@ -166,7 +166,7 @@ class Loader:
 async def _hand_out(
     found: dict[str, Stored], askers: Mapping[str, Sequence[Reply[Stored]]]
 ) -> None:
-    """Give each what it asked for, and take it out, so that not all is freed together."""
+    """Give each caller what it asked for, popping it, so that not all is freed at once."""
     for account_ids in parted(found, accounts_max=_SLICE, orders_max=_SLICE_ORDERS):
         for account_id in account_ids:
             stored = found.pop(account_id)
@@ -176,7 +176,7 @@ async def _hand_out(
 
 
 def parted(stored: Mapping[str, Stored], *, accounts_max: int, orders_max: int) -> list[list[str]]:
-    """Part accounts, in their order; a part ends with the one that brings it to either bound."""
+    """Split accounts, in order; a part ends with the one that brings it to either bound."""
     parts: list[list[str]] = []
     accounts = orders = 0
     for account_id, (_, pending) in stored.items():

@@ -1,9 +1,9 @@
-"""Inventories: brings an account's Inventory to life when it is addressed or due.
+"""Inventories: activates an account's Inventory when the account is addressed or due.
 
-It subscribes to the messages whose account nobody has claimed. For such a message it opens a
-subscription with the account as key, starts the Inventory under it and sends the message on; from
-then on the bus finds the Inventory without it. An idle Inventory is passivated: everything it
-knows is stored, so nothing has to be saved, and a passive account costs no memory.
+It subscribes to messages whose account nobody has claimed. For such a message it opens a
+subscription keyed by the account, starts the Inventory on it and forwards the message; from then
+on the bus reaches the Inventory directly. An idle Inventory is passivated: all its state is
+already stored, so nothing has to be saved, and a passive account costs no memory.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ _SLICE = 32
 class InventoriesSettings:
     """Bounds of the live inventories.
 
-    An inventory idle for ``idle_seconds`` is passivated, sooner where there would be more than
-    ``live_max``; ``mailbox_max`` messages may wait for each. Due accounts are settled in pages
-    of ``due_page``; ``reply_seconds_max`` bounds each wait for another actor.
+    An inventory idle for ``idle_seconds`` is passivated, or sooner if more than ``live_max`` would
+    be live; ``mailbox_max`` messages may wait for each. Due accounts are settled in pages of
+    ``due_page``; ``reply_seconds_max`` bounds each wait for another actor.
     """
 
     idle_seconds: float = 60.0
@@ -64,7 +64,7 @@ class InventoriesSettings:
 
 @dataclass(frozen=True, slots=True)
 class InventoriesStatistics:
-    """The live inventories, how many came and went, and how late the due ones are settled."""
+    """The live inventories, how many came and went, and how late due ones are settled."""
 
     live: int
     activations: int
@@ -106,15 +106,15 @@ class Inventories:
         self._changed_elsewhere = trio.Event()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve until `Phase.WORLD`, then let every mailbox be finished, and end them all.
+        """Serve until `Phase.WORLD`, then let every mailbox drain, and end all inventories.
 
-        To end them takes the longer the more are live; see `wait_finished`. Begun again it waits
-        for Storage to be able to write, and drops between two tries what has come meanwhile; an end
-        that comes within a try is heard after it, which may be later than its phase lasts.
-        Cancelling it ends every live inventory; what was in hand gets `ActorStopped`.
+        Ending them takes longer the more are live; see `wait_finished`. After a restart it waits
+        until Storage can write, dropping what arrives between two tries; a shutdown during a try
+        is noticed only after it, possibly after its phase is over. Cancellation ends every live
+        inventory; messages in progress get `ActorStopped`.
 
         Raises:
-            ChangedElsewhere: as `begin_anew` asks.
+            ChangedElsewhere: on request of `begin_anew`.
         """
         residents = self._residents = Residents(self._settings.live_max)
         with self._subscription.answering():
@@ -144,7 +144,7 @@ class Inventories:
                         await residents.wait_quiet()
                         background.cancel_scope.cancel()
                     self._finished.set()
-                    # With its mailbox closed each of them returns, for less than being cancelled.
+                    # With its mailbox closed each one returns, which is cheaper than cancelling it.
                     while residents:
                         residents.remove_some(_SLICE)
                         await trio.lowlevel.checkpoint()
@@ -152,26 +152,26 @@ class Inventories:
                 residents.remove_all()
 
     async def wait_finished(self) -> None:
-        """Wait until, at the shutdown, all that was asked of any inventory is done.
+        """Wait until, at shutdown, everything asked of any inventory is done.
 
-        Those that are live from then on only have to go, and hold nothing that anybody waits for.
+        Inventories still live then only have to end; nobody waits for anything they hold.
         """
         await self._finished.wait()
 
     def begin_anew(self) -> None:
-        """Have `run` fail, so that all of it begins again with what is stored; never waits.
+        """Make `run` fail, so that everything restarts from what is stored; never waits.
 
-        For when another server writes there or has written: of what is known by heart nothing is
-        true. It begins when Storage can write, which nobody else can then.
+        For when another server writes there or has written: nothing cached is valid any more. The
+        restart waits until Storage can write, which nobody else then can.
         """
         self._changed_elsewhere.set()
 
     def peek(self, account_id: str) -> InventoryView | None:
-        """Show at once what an account owns now, if that is known by heart; None: ask over the bus.
+        """Show at once what an account owns now, if it is cached; None: ask over the bus.
 
-        It reads what `GetInventory` would be answered from, where nothing of the account's is in
-        hand or waiting and nothing has come due, so that no answer over the bus could be another.
-        It changes nothing but who was used last. Never waits.
+        It reads the state that `GetInventory` would be answered from, and only while the account
+        has nothing in progress, waiting or due, so that an answer over the bus would be the same.
+        It changes nothing but the order of use. Never waits.
         """
         resident = self._residents.get(account_id)
         if resident is None or resident.peek is None or not resident.is_idle:
@@ -180,7 +180,7 @@ class Inventories:
         return resident.peek()
 
     def statistics(self) -> InventoriesStatistics:
-        """Tell how many are live, and how late the last due account was settled."""
+        """Count the live inventories, and say how late the last due account was settled."""
         residents = self._residents
         return InventoriesStatistics(
             live=len(residents),
@@ -194,7 +194,7 @@ class Inventories:
     async def _serve(self, activation: Activation, world: WorldTime) -> None:
         ends = False
         async for first in self._subscription:
-            # Not one in each turn of Trio's loop, of which there are few while it has much to do.
+            # Not one message per turn of Trio's loop: under load there are few turns.
             for message in (first, *self._subscription.receive_some_nowait(_SLICE - 1)):
                 match message.body:
                     case Tick() as tick:
@@ -221,7 +221,7 @@ class Inventories:
             for message in rest:
                 if not isinstance(message.body, Tick | Shutdown):
                     self._deliver(activation, message)
-        # Whoever asks from now on learns at once that nobody is here.
+        # From now on callers learn at once that nobody is here.
         self._subscription.close()
 
     async def _fail_when_changed_elsewhere(self) -> None:
@@ -229,21 +229,21 @@ class Inventories:
         raise ChangedElsewhere
 
     async def _sweep(self, residents: Residents) -> None:
-        """Passivate what has been idle long enough, again and again until cancelled."""
+        """Passivate inventories idle for long enough, repeatedly until cancelled."""
         while True:
             await trio.sleep(min(_SWEEP_S, self._settings.idle_seconds))
             moment = trio.current_time() - self._settings.idle_seconds
-            # In slices: what came to life together falls idle together.
+            # In slices: inventories activated together fall idle together.
             while idle := residents.idle_since(moment, _SLICE):
                 for resident in idle:
                     residents.remove(resident)
                 await trio.lowlevel.checkpoint()
 
     async def _begin(self) -> WorldTime | None:
-        """Learn the time and the rules; a restart waits until nobody else changes what is stored.
+        """Learn the time and the rules; after a restart, wait until nobody else changes the store.
 
-        Another server that has the lock may, and so may what an earlier run has handed to Storage.
-        A database that is away at a restart must not use the restarts up. None: the world ends.
+        Another server that holds the lock may change it, and so may what an earlier run handed to
+        Storage. An absent database at a restart must not use up the restarts. None: shutdown.
         """
         is_restart = self._activated is not None
         while True:
@@ -259,7 +259,7 @@ class Inventories:
                 return None
 
     async def _world_ends(self) -> bool:
-        """Drop for a moment whatever comes; whether it was the end."""
+        """Drop whatever arrives for a moment; return whether the shutdown was among it."""
         with trio.move_on_after(_RETRY_S):
             async for message in self._subscription:
                 match message.body:

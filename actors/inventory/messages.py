@@ -1,4 +1,4 @@
-"""What an Inventory is asked: a closed union, sent on topic ``task`` with the account as key.
+"""The requests to an Inventory: a closed union, sent on topic ``task`` with the account as key.
 
 The answers are the types of `actors.inventory.views`; refusals are the errors of
 `actors.inventory.errors`.
@@ -24,7 +24,7 @@ class PlaceOrder(msgspec.Struct, frozen=True, gc=False):
     """Order ``count`` units, or the next level of a building or technology (count None).
 
     Answers `Placed` once the order is durable. ``fingerprint`` is a digest of the request's
-    body: the same key with the same fingerprint gives the first answer again.
+    body: the same key with the same fingerprint returns the first answer again.
     """
 
     account_id: str
@@ -65,7 +65,7 @@ class GetLedger(msgspec.Struct, frozen=True, gc=False):
 class GetEvents(msgspec.Struct, frozen=True, gc=False):
     """Answers an `EventPage`: up to ``limit`` entries with a sequence above ``after``.
 
-    With ``after`` None it is the inventory alone, as the beginning of what follows.
+    With ``after`` None it is the inventory alone, as the starting point for following.
     """
 
     account_id: str
@@ -74,14 +74,14 @@ class GetEvents(msgspec.Struct, frozen=True, gc=False):
 
 
 class GetForecast(msgspec.Struct, frozen=True, gc=False):
-    """Answers the `InventoryView` of ``seconds`` from now if nothing more is ordered."""
+    """Answers the `InventoryView` ``seconds`` from now if nothing more is ordered."""
 
     account_id: str
     seconds: int
 
 
 class GetQuote(msgspec.Struct, frozen=True, gc=False):
-    """Answers a `Quote` of an order that would be placed now."""
+    """Answers a `Quote` for an order as if placed now."""
 
     account_id: str
     asset: str
@@ -91,9 +91,9 @@ class GetQuote(msgspec.Struct, frozen=True, gc=False):
 class SendTransfer(msgspec.Struct, frozen=True, gc=False):
     """Send resources to another account; answers `Sent` once they have arrived there.
 
-    Both accounts' names are kept with the transfer, as they are shown to the two of them. Where
-    nobody has the receiver's name, or nobody any more, ``receiver_id`` is None: then all that the
-    key can give is the first answer.
+    Both accounts' names are kept with the transfer, as shown to both of them. ``receiver_id`` is
+    None if nobody has the receiver's name, or nobody has it any more: then the key can yield only
+    the first answer.
     """
 
     account_id: str
@@ -116,7 +116,7 @@ class GetTransfer(msgspec.Struct, frozen=True, gc=False):
 class ListTransfers(msgspec.Struct, frozen=True, gc=False):
     """Answers a `TransferPage`: up to ``limit`` transfers sent or received, newest first.
 
-    They are those older than the transfer ``before``, or the latest ones where that is None.
+    They are those older than the transfer ``before``, or the latest ones if that is None.
     """
 
     account_id: str
@@ -125,16 +125,16 @@ class ListTransfers(msgspec.Struct, frozen=True, gc=False):
 
 
 class ReceiveTransfer(msgspec.Struct, frozen=True, gc=False):
-    """Take in a transfer that was sent to this account; from the courier. Answers its state."""
+    """Take in a transfer sent to this account; from the courier. Answers its record."""
 
     account_id: str
     transfer: TransferRecord
 
 
 class TakeBackTransfer(msgspec.Struct, frozen=True, gc=False):
-    """Take back what the receiver could not take in; from the courier. Answers its state.
+    """Take back what the receiver could not take in; from the courier. Answers its record.
 
-    Where the receiver's account was erased (``receiver_gone``), the record keeps neither its name
+    If the receiver's account was erased (``receiver_gone``), the record keeps neither its name
     nor the note.
     """
 
@@ -144,7 +144,7 @@ class TakeBackTransfer(msgspec.Struct, frozen=True, gc=False):
 
 
 class Grant(msgspec.Struct, frozen=True, gc=False):
-    """The operator's hand: change assets, all or none, with a reason; answers `Granted`."""
+    """An operator's change of assets, all or none, with a reason; answers `Granted`."""
 
     account_id: str
     changes: Mapping[str, int]
@@ -155,13 +155,13 @@ class Grant(msgspec.Struct, frozen=True, gc=False):
 
 
 class Freeze(msgspec.Struct, frozen=True, gc=False):
-    """Let the account's world stand still, because it is suspended; answers None."""
+    """Freeze the account's world, because the account is suspended; answers None."""
 
     account_id: str
 
 
 class Thaw(msgspec.Struct, frozen=True, gc=False):
-    """Let the account's world go on from where it stood still; answers None."""
+    """Let the account's world resume from where it was frozen; answers None."""
 
     account_id: str
 
@@ -198,13 +198,13 @@ WorkMessage: TypeAlias = (
     | Thaw
     | Settle
 )
-"""What is carried out on an inventory's state."""
+"""The messages carried out on an inventory's state."""
 
 InventoryMessage: TypeAlias = WorkMessage | Forget
 
 
 class Deliver(msgspec.Struct, frozen=True, gc=False):
-    """Bring a transfer that is on its way to its receiver; answers `Sent`.
+    """Bring a transfer in flight to its receiver; answers `Sent`.
 
     Sent on topic ``task`` with the key ``transfers``, to the courier.
     """

@@ -1,10 +1,10 @@
-"""Settles passive accounts where they are stored, without bringing them to life.
+"""Settles passive accounts in the database, without activating them.
 
-What comes due together belongs mostly to players who are away. An Inventory each would be made
-for one step, would stay until it is idle, and could push those out that are played. As long as
-accounts are held here the loader gives them to nobody: each has one writer at any time.
+Accounts that come due together belong mostly to absent players. An Inventory for each would be
+created for one step, would stay until idle, and could push out those in play. While accounts are
+held here the loader gives them to nobody: each account has one writer at any time.
 
-Whatever is out of the ordinary is left to the account's own Inventory, whose failures are its own.
+Anything out of the ordinary is left to the account's own Inventory, which fails on its own.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ if TYPE_CHECKING:
     from bus import Bus, PendingReply
 
 _UNIT: Final = 16
-"""How many accounts are settled in one go and stored as one unit: about a millisecond of work where
-each has an order or two; then I/O may come in."""
+"""How many accounts are settled in one go and stored as one unit: about a millisecond of work if
+each has an order or two; then I/O may run."""
 _UNIT_ORDERS: Final = 64
-"""A unit ends with the account that brings it to so many pending orders."""
+"""A unit ends with the account that brings it to this many pending orders."""
 
 
 class Outcome(NamedTuple):
-    """How many accounts are settled, durably, and which are left to their own Inventories.
+    """How many accounts are durably settled, and which are left to their own Inventories.
 
-    The others could not be stored now, or nobody knows whether they are: they are due still, or
-    not, at the next look.
+    The rest could not be stored now, or their outcome is unknown: at the next look they are still
+    due, or not.
     """
 
     settled: int
@@ -53,14 +53,14 @@ class Outcome(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """One account, settled, and the operations that make it durable."""
+    """One settled account, and the operations that make it durable."""
 
     work: Work
     operations: Sequence[Operation]
 
 
 class _Unit(NamedTuple):
-    """What was handed to Storage in one piece."""
+    """What was handed to Storage as one unit."""
 
     works: Sequence[Work]
     pending: PendingReply[None]
@@ -69,7 +69,7 @@ class _Unit(NamedTuple):
 class PassiveAccounts:
     """Settles what is due for accounts that are not live.
 
-    ``reply_seconds_max`` bounds the wait for what was handed to Storage.
+    ``reply_seconds_max`` bounds the wait for the units handed to Storage.
     """
 
     def __init__(
@@ -94,10 +94,10 @@ class PassiveAccounts:
         self._context = Context(rulebook.current, world, rulebook.goods)
 
     async def settle(self, account_ids: Sequence[str]) -> Outcome:
-        """Settle those that are passive; the live ones, and what is out of the ordinary, are left.
+        """Settle those that are passive; live ones, and anything out of the ordinary, are left.
 
-        What fails for all of them together is logged, and leaves them as they are. Cancellation
-        leaves what was handed to Storage to its fate: it is stored, or due still.
+        A failure common to all of them is logged and leaves them as they are. Cancellation does
+        not recall what was handed to Storage: it becomes stored, or stays due.
         """
         left = [id_ for id_ in account_ids if self._residents.get(id_) is not None]
         live = set(left)
@@ -116,9 +116,9 @@ class PassiveAccounts:
         return Outcome(settled, left)
 
     async def _hand_over(self, stored: dict[str, Stored], left: list[str]) -> deque[_Unit]:
-        """Settle unit by unit, and give each to Storage, as many as it has room for.
+        """Settle unit by unit, handing each to Storage, as many as it has room for.
 
-        What is settled is taken out of ``stored``, so that not all is freed together.
+        Settled accounts are taken out of ``stored``, so that they are not all freed at once.
         """
         units: deque[_Unit] = deque()
         for account_ids in parted(stored, accounts_max=_UNIT, orders_max=_UNIT_ORDERS):
@@ -139,7 +139,7 @@ class PassiveAccounts:
         return units
 
     def _settled(self, stored: Stored) -> _Step | None:
-        """Settle one account; None where that is for its Inventory to do."""
+        """Settle one account; None if its Inventory has to do it."""
         row, orders = stored
         if row is None or not self._rulebook.is_current(row["ruleset"], row["at_ms"]):
             return None
@@ -159,7 +159,7 @@ class PassiveAccounts:
         return _Unit([step.work for step in steps], replies[1])
 
     async def _wait_durable(self, units: deque[_Unit], left: list[str]) -> int:
-        """Wait for what came of each unit, taking it out; return how many accounts are settled."""
+        """Wait for the outcome of each unit, popping it; return how many accounts are settled."""
         settled = 0
         deadline = trio.current_time() + self._reply_s
         while units:
@@ -170,12 +170,12 @@ class PassiveAccounts:
             except StorageError:
                 left.extend(work.account_id for work in works)
             except ReplyTimeout:
-                # Of itself it would tell what was left of the wait for all of them.
+                # The error itself would only mention the remainder of the shared wait.
                 silence = ReplyTimeout(f"no answer within {self._reply_s:g} s")
                 self._not_settled(len(works), silence)
             except BusError as error:
                 self._not_settled(len(works), error)
-            # Also where it is not known whether it is durable: who follows asks, and finds out.
+            # Even if durability is unknown: followers then ask, and find out.
             for work in works:
                 await self._announce(work)
         return settled

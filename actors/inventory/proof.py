@@ -2,10 +2,10 @@
 
 For each account: replaying its ledger gives what its inventory says, entry by entry and whole unit
 by whole unit. For the world: what came from sources, less what went into sinks, is what accounts
-hold and what is on its way between them. The first thing that does not fit is named.
+hold plus what is in transit between them. The first discrepancy is named.
 
-What was on its way while the rules changed arrives by other names than it was sent by: that uses it
-up by the old and makes it by the new, as a change of rules does with what is owned.
+Goods in transit while the rules changed may arrive under other names than they were sent by: that
+uses up the old and makes the new, as a change of rules does with what is owned.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class Effect(Enum):
-    """What a cause of ledger entries does to the amount of things in the world."""
+    """How a cause of ledger entries changes the amount of things in the world."""
 
     SOURCE = "source"
     """It makes."""
@@ -39,16 +39,16 @@ class Effect(Enum):
     """It uses up."""
 
     EITHER = "either"
-    """It makes what it adds and uses up what it takes."""
+    """It makes what it adds, and uses up what it takes."""
 
     SENDING = "sending"
-    """It puts goods on their way to another account."""
+    """It sends goods on their way to another account."""
 
     ARRIVAL = "arrival"
-    """It takes in what was on its way."""
+    """It takes in goods in transit."""
 
     NOTHING = "nothing"
-    """It changes nothing and tells of something."""
+    """It changes no amount; the entry is a record only."""
 
 
 EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(
@@ -69,7 +69,7 @@ EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(
         "ruleset-changed": Effect.EITHER,
     }
 )
-"""Every cause of a ledger entry, and what it does."""
+"""Every cause of a ledger entry, and its effect."""
 
 _CARRYING: Final = frozenset({Effect.SENDING, Effect.ARRIVAL})
 _MAKING: Final = frozenset({Effect.SOURCE, Effect.EITHER})
@@ -77,7 +77,7 @@ _USING: Final = frozenset({Effect.SINK, Effect.EITHER})
 
 
 class LedgerDiffers(Exception):
-    """The books are wrong; says where, what was to be expected and what was found."""
+    """The books are wrong; says where, what was expected and what was found."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class LedgerDiffers(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """One resource in the whole world, in whole units: sources - sinks = held + on the way."""
+    """One resource in the whole world, in whole units: sources - sinks = held + in transit."""
 
     name: str
     sources: int
@@ -118,20 +118,20 @@ class Totals:
 
 @dataclass(slots=True)
 class _Sums:
-    """What happened to one asset in the world."""
+    """The sums of one asset in the world."""
 
     sources: int = 0
     sinks: int = 0
     holdings: int = 0
     on_the_way: int = 0
     from_gone: int = 0
-    """What came from accounts that were erased since."""
+    """What came from accounts that have since been erased."""
     to_gone: int = 0
-    """What went to accounts that were erased since, or was lost."""
+    """What went to accounts that have since been erased, or was lost."""
 
 
 class _Holdings(msgspec.Struct, frozen=True):
-    """The part of a stored state that says what there is; amounts are [units, grains beyond]."""
+    """The part of a stored state that holds amounts, each as [units, grains beyond]."""
 
     seq: int
     amounts: dict[str, tuple[int, int]]
@@ -140,7 +140,7 @@ class _Holdings(msgspec.Struct, frozen=True):
     held: dict[str, tuple[int, int]] = {}
 
     def balances(self) -> dict[str, int]:
-        """Give the balance of everything, by the names that the ledger uses."""
+        """Return the balance of everything, by the names that the ledger uses."""
         return {
             **{name: whole for name, (whole, _) in self.amounts.items()},
             **{HELD_PREFIX + name: whole for name, (whole, _) in self.held.items()},
@@ -170,7 +170,7 @@ class _Account:
         )
 
     def expect(self, seq: int) -> None:
-        """Go on to the next entry, which is to have this sequence."""
+        """Advance to the next entry, which must have this sequence number."""
         self.seq += 1
         if seq != self.seq:
             raise self.differs("an entry is missing", self.seq, seq)
@@ -191,8 +191,8 @@ class Proof:
     """Takes in a world page by page; raises `LedgerDiffers` at the first difference.
 
     A page is `begin`, any number of `enter`, `close`. Rows are those of the tables, as Storage's
-    snapshot gives them; memory is needed for one page of accounts alone. ``eras`` are all the
-    rules that the world has run under, oldest first.
+    snapshot returns them; memory holds only one page of accounts. ``eras`` are all the rules that
+    the world has run under, oldest first.
     """
 
     def __init__(self, eras: Sequence[Era] = ()) -> None:
@@ -228,7 +228,7 @@ class Proof:
             self._count(account, row, changes)
 
     def close(self) -> None:
-        """Compare the page's inventories with what their ledgers have come to."""
+        """Compare the page's inventories with the results of their ledgers."""
         for row in self._inventories:
             account = self._page[row["account_id"]]
             self.accounts += 1
@@ -251,7 +251,7 @@ class Proof:
             self._of(name).holdings += found
 
     def _count(self, account: _Account, row: Row, changes: Mapping[str, tuple[int, int]]) -> None:
-        """Count an entry in the sums of the world."""
+        """Count an entry in the world's sums."""
         effect = EFFECTS.get(row["cause"])
         if effect is None:
             raise account.differs("an unknown cause", "one of " + ", ".join(EFFECTS), row["cause"])
@@ -260,7 +260,7 @@ class Proof:
             plain = name.removeprefix(HELD_PREFIX)
             totals[plain] = totals.get(plain, 0) + delta
         if effect in _CARRYING:
-            # That nothing gets lost between accounts, the sums of the world will show.
+            # The world's sums will show that nothing gets lost between accounts.
             self._carry(account, row, totals)
             return
         for name, delta in totals.items():
@@ -271,7 +271,7 @@ class Proof:
             self._make(name, delta)
 
     def _carry(self, account: _Account, row: Row, totals: Mapping[str, int]) -> None:
-        """Compare an entry of a transfer with the record of the transfer."""
+        """Compare a transfer's entry with the transfer's record."""
         cause, transfer_id = row["cause"], row["transfer_id"]
         _check_record(account, row)
         sent = _decoded(_RESOURCES, row["resources"], account, f"transfer {transfer_id}")
@@ -290,7 +290,7 @@ class Proof:
     def _named(
         self, row: Row, sent: Mapping[str, int], found: Mapping[str, int]
     ) -> Mapping[str, int]:
-        """Give what was sent by the names that it was found by, if any rules since called it so."""
+        """Rename what was sent to the names it was found by, if any later rules used those."""
         named = sent
         for era in eras_after(self._eras, row["ruleset"], row["sent_ms"]):
             if named == found:
@@ -299,7 +299,7 @@ class Proof:
         return named if named == found else sent
 
     def _make(self, name: str, delta: int) -> None:
-        """Count what was made, or below zero what was used up."""
+        """Count what was made or, if negative, used up."""
         sums = self._of(name)
         sums.sources += max(0, delta)
         sums.sinks -= min(0, delta)
@@ -312,7 +312,7 @@ class Proof:
         return sums
 
     def count_transfers(self, transfers: Iterable[Row]) -> None:
-        """Take in transfers, with ``sender_here`` and ``receiver_here``: who has an inventory."""
+        """Take in transfers; ``sender_here`` and ``receiver_here`` say who has an inventory."""
         for row in transfers:
             state, sender_here = row["state"], row["sender_here"]
             for name, units in _RESOURCES.decode(row["resources"]).items():
@@ -330,7 +330,7 @@ class Proof:
     def world(self) -> list[Totals]:
         """Compare what all accounts hold with all that was made and used up.
 
-        Returns the totals of the resources. To be called once everything has been taken in.
+        Returns the totals of the resources. Call it once everything has been taken in.
         """
         for name, sums in self._sums.items():
             made = sums.sources + sums.from_gone - sums.sinks - sums.to_gone
@@ -352,7 +352,7 @@ class Proof:
 
 
 def _check_record(account: _Account, row: Row) -> None:
-    """Refuse an entry of a transfer that is not on record as this account's, or ended otherwise."""
+    """Refuse a transfer's entry if the record is missing, another account's, or ended otherwise."""
     cause, transfer_id = row["cause"], row["transfer_id"]
     if row["state"] is None:
         raise account.differs(f"{cause}, but the transfer is not on record", transfer_id, "none")

@@ -1,4 +1,4 @@
-"""How an inventory is kept in the tables: rows from and to the engine's types; pure."""
+"""How an inventory is stored: table rows to and from the engine's types; pure."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ _PENDING = ("queued", "running")
 
 _CHANGING = ("level", "delivered", "state", "starts_ms", "finishes_ms")
 _RENAMED = (*_CHANGING, "asset", "kind", "queue", "cost")
-"""What a change of rules may change beside: what things are called, and where they are done."""
+"""The columns that a change of rules may also change: what things are called, and their queue."""
 
 RECEIVER = ("receiver_name", "note")
-"""What a transfer tells of its receiver, and what goes with the erasure of either side."""
+"""The fields that describe the receiver, removed when either side is erased."""
 
 
 class Answered(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """The first answer to an idempotency key: one of these, the others None."""
+    """The first answer to an idempotency key: one of these is set, the others are None."""
 
     order: OrderView | None = None
     transfer: TransferRecord | None = None
     grant: GrantRecord | None = None
 
     def the(self, kind: type[A]) -> A:
-        """Give the answer of a kind.
+        """Return the answer, which must be of this kind.
 
         Raises:
             IdempotencyKeyReused: the key was used for something else.
@@ -57,17 +57,17 @@ class Answered(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class KeyRecord(msgspec.Struct, frozen=True, gc=False):
-    """What an idempotency key stands for: the request's digest, and the first answer."""
+    """An idempotency key's record: the request's digest, and the first answer."""
 
     fingerprint: bytes
     answer: Answered
 
 
 def reads_of(account_ids: tuple[str, ...]) -> tuple[Read, Read]:
-    """Give the reads that activate inventories: their records, and their pending orders.
+    """Return the reads that activate inventories: their records, and their pending orders.
 
-    In this order: where a unit comes in between, the record is the older one, and whatever is
-    made of both meets a `Conflict`. The other way round older orders would pass unnoticed.
+    The order matters: if a unit commits in between, the record is the older one, and any change
+    made from both meets a `Conflict`. The other way round, older orders would pass unnoticed.
     """
     return (
         Read("inventories", within={"account_id": account_ids}),
@@ -76,22 +76,22 @@ def reads_of(account_ids: tuple[str, ...]) -> tuple[Read, Read]:
 
 
 def key_read(account_id: str, keys: Iterable[str]) -> Read:
-    """Give the read that looks idempotency keys up."""
+    """Return the read that looks up idempotency keys."""
     return Read("idempotency", where={"account_id": account_id}, within={"key": tuple(keys)})
 
 
 def order_read(account_id: str, order_id: str) -> Read:
-    """Give the read that looks one order up; another account's is not found."""
+    """Return the read that looks up one order; another account's is not found."""
     return Read("orders", where={"order_id": order_id, "account_id": account_id})
 
 
 def orders_read(account_id: str, order_ids: Iterable[str]) -> Read:
-    """Give the read of some of an account's orders by their ids."""
+    """Return the read of some of an account's orders by their ids."""
     return Read("orders", where={"account_id": account_id}, within={"order_id": tuple(order_ids)})
 
 
 def ledger_read(account_id: str, after: int, limit: int) -> Read:
-    """Give the read of a page of the ledger, and one entry more, to see whether it is the last."""
+    """Return the read of a page of the ledger, plus one entry to see whether it is the last."""
     return Read(
         "ledger",
         where={"account_id": account_id},
@@ -102,7 +102,7 @@ def ledger_read(account_id: str, after: int, limit: int) -> Read:
 
 
 def new_inventory(state: State, ruleset: Ruleset) -> Create:
-    """Give the operation that begins an inventory's record."""
+    """Return the operation that begins an inventory's record."""
     return Create(
         "inventories",
         {"account_id": state.account_id, "frozen_ms": None, **_state_values(state, ruleset)},
@@ -112,11 +112,11 @@ def new_inventory(state: State, ruleset: Ruleset) -> Create:
 def changed_inventory(
     state: State, ruleset: Ruleset, version: int, frozen_ms: int | None
 ) -> Update:
-    """Give the operation that replaces an inventory's record of this ``version``."""
+    """Return the operation that replaces an inventory's record of this ``version``."""
     values = _state_values(state, ruleset)
     values["frozen_ms"] = frozen_ms
     if frozen_ms is not None:
-        # What stands still is never due.
+        # A frozen account is never due.
         values["next_due_ms"] = None
     return Update("inventories", {"account_id": state.account_id}, values, version)
 
@@ -124,9 +124,9 @@ def changed_inventory(
 def event_operations(
     account_id: str, events: Events, new_orders: Collection[str] = (), *, renamed: bool = False
 ) -> Iterator[Operation]:
-    """Give the operations that keep what happened: the entries, and orders in their last form.
+    """Yield the operations that store what happened: the entries, and orders in their last form.
 
-    ``renamed`` where a change of rules may have given things other names.
+    ``renamed`` if a change of rules may have given things other names.
     """
     for entry in events.entries:
         yield Create("ledger", _ledger_values(account_id, entry))
@@ -140,7 +140,7 @@ def event_operations(
 
 
 def key_operation(account_id: str, key: str, record: KeyRecord, at_ms: int) -> Create:
-    """Give the operation that keeps an idempotency key with its answer."""
+    """Return the operation that stores an idempotency key with its answer."""
     return Create(
         "idempotency",
         {
@@ -154,13 +154,13 @@ def key_operation(account_id: str, key: str, record: KeyRecord, at_ms: int) -> C
 
 
 def key_from_row(row: Row) -> tuple[str, KeyRecord]:
-    """Give the idempotency key and record of a row."""
+    """Return the idempotency key and record of a row."""
     answer = msgspec.json.decode(row["response"], type=Answered)
     return row["key"], KeyRecord(row["fingerprint"], answer)
 
 
 def order_from_row(row: Row) -> Order:
-    """Give the order of a row."""
+    """Return the order of a row."""
     return Order(
         id=row["order_id"],
         seq=row["seq"],
@@ -181,12 +181,12 @@ def order_from_row(row: Row) -> Order:
 
 
 def order_view_from_row(row: Row) -> OrderView:
-    """Give a stored order as its owner sees it."""
+    """Return a stored order as its owner sees it."""
     return order_view(order_from_row(row))
 
 
 def entry_from_row(row: Row) -> LedgerEntry:
-    """Give the ledger entry of a row."""
+    """Return the ledger entry of a row."""
     changes = msgspec.json.decode(row["changes"], type=dict[str, tuple[int, int]])
     return LedgerEntry(
         row["seq"],
@@ -199,9 +199,9 @@ def entry_from_row(row: Row) -> LedgerEntry:
 
 
 def transfer_reads(account_id: str, before: str | None, limit: int) -> tuple[Read, Read]:
-    """Give the reads of the transfers older than ``before`` that an account sent, and received.
+    """Return the reads of the transfers older than ``before`` that an account sent and received.
 
-    Each is of one more than the page has, to see whether it is the last.
+    Each reads one more than fits the page, to see whether it is the last.
     """
     sent, received = (
         Read(
@@ -218,22 +218,22 @@ def transfer_reads(account_id: str, before: str | None, limit: int) -> tuple[Rea
 
 
 def _uuid_below(uuid: str) -> str:
-    # Below the lowest there is none; no transfer has the lowest for its id either.
+    # Nothing is below the lowest, and no transfer has the lowest for its id.
     return str(UUID(int=max(0, UUID(uuid).int - 1)))
 
 
 def sent_since_read(account_id: str, after_ms: int) -> Read:
-    """Give the read of what an account has sent after a moment."""
+    """Return the read of what an account has sent after a moment."""
     return Read("transfers", where={"sender": account_id}, above=("sent_ms", after_ms))
 
 
 def transfers_read(transfer_ids: Iterable[str]) -> Read:
-    """Give the read of some transfers by their ids."""
+    """Return the read of some transfers by their ids."""
     return Read("transfers", within={"transfer_id": tuple(transfer_ids)})
 
 
 def transfer_operation(transfer: TransferRecord) -> Create:
-    """Give the operation that records a transfer as being on its way."""
+    """Return the operation that records a transfer as in flight."""
     return Create(
         "transfers",
         {
@@ -255,16 +255,16 @@ def transfer_operation(transfer: TransferRecord) -> Create:
 def settled_transfer(
     transfer_id: str, state: str, at_ms: int, erased: Sequence[str] = ()
 ) -> Update:
-    """Give the operation that settles a transfer; a `Conflict` where it is settled already.
+    """Return the operation that settles a transfer; a `Conflict` if it is already settled.
 
-    ``erased`` names what of it is not kept: `RECEIVER`, where that account was erased.
+    ``erased`` names the fields to clear: `RECEIVER` if that account was erased.
     """
     values = {"state": state, "settled_ms": at_ms, **dict.fromkeys(erased, "")}
     return Update("transfers", {"transfer_id": transfer_id}, values, version=1)
 
 
 def transfer_from_row(row: Row) -> TransferRecord:
-    """Give the transfer of a row."""
+    """Return the transfer of a row."""
     return TransferRecord(
         id=row["transfer_id"],
         sender_id=row["sender"],
@@ -281,7 +281,7 @@ def transfer_from_row(row: Row) -> TransferRecord:
 
 
 def audit_operation(grant: GrantRecord) -> Create:
-    """Give the operation that records who changed an account's assets, and why."""
+    """Return the operation that records who changed an account's assets, and why."""
     return Create(
         "audit",
         {
@@ -297,7 +297,7 @@ def audit_operation(grant: GrantRecord) -> Create:
 
 
 def _made_at(uuid7: str) -> datetime:
-    """Read the wall-clock time out of a UUIDv7 (RFC 9562, 5.7: its first 48 bits are ms)."""
+    """Read the wall-clock time from a UUIDv7 (RFC 9562, 5.7: its first 48 bits are ms)."""
     return datetime.fromtimestamp(int(uuid7[:8] + uuid7[9:13], 16) / 1000, UTC)
 
 

@@ -1,4 +1,4 @@
-"""Which inventories are live: least recently used first, and whether each has work in hand."""
+"""The live inventories: least recently used first, and whether each has work in progress."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 _PREFIX: Final = "inventory/"
 _LOOK_AT_MOST: Final = 64
-"""How many residents are looked at to find one that is idle."""
+"""How many residents to check for an idle one."""
 
 
 class Resident:
     """A live inventory's place: its subscription, and when it last had something to do.
 
-    ``name`` is that of its actor, which no other life of the account has. ``peek`` is the
-    inventory's own, while it runs.
+    ``name`` is its actor's, unique to this life of the account. ``peek`` belongs to the inventory
+    while that runs.
     """
 
     __slots__ = (
@@ -49,11 +49,11 @@ class Resident:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is in hand and nothing waits."""
+        """Whether nothing is in progress and nothing waits."""
         return not self.is_busy and self.subscription.is_empty()
 
     def begin(self) -> None:
-        """Mark the resident as busy, and the most recently used, until it may `rest`."""
+        """Mark the resident as busy and most recently used, until it may `rest`."""
         self.is_busy = True
         self.touch()
 
@@ -62,7 +62,7 @@ class Resident:
         self._residents.touch(self)
 
     def rest(self) -> None:
-        """Say that nothing is in hand any more."""
+        """Mark the resident as having nothing in progress."""
         self.is_busy = False
         self._residents.rest()
 
@@ -85,7 +85,7 @@ class Residents:
         return self._live.get(account_id)
 
     def named(self, actor: str) -> Resident | None:
-        """Find the live inventory whose actor has this name, if it still is the account's."""
+        """Find the live inventory whose actor has this name, if it is still the account's."""
         resident = self._live.get(actor.removeprefix(_PREFIX).partition(".")[0])
         return resident if resident is not None and resident.name == actor else None
 
@@ -115,7 +115,7 @@ class Residents:
             self._live.move_to_end(resident.account_id)
 
     def rest(self) -> None:
-        """Tell whoever waits for quiet to look again."""
+        """Have tasks that wait for quiet check again."""
         if self._resting:
             self._resting.unpark_all()
 
@@ -124,12 +124,12 @@ class Residents:
         self.remove_some(len(self._live))
 
     def remove_some(self, most: int) -> None:
-        """End up to ``most`` residences, those that were used longest ago."""
+        """End up to ``most`` residences, least recently used first."""
         for resident in tuple(islice(self._live.values(), most)):
             self.remove(resident)
 
     def idle_since(self, moment: float, most: int) -> list[Resident]:
-        """Give up to ``most`` that had nothing to do since ``moment`` of Trio's clock."""
+        """Return up to ``most`` that have been idle since ``moment`` on Trio's clock."""
         found: list[Resident] = []
         for resident in self._live.values():
             if resident.active_at > moment or len(found) >= most:
@@ -139,7 +139,7 @@ class Residents:
         return found
 
     def evict_one(self) -> bool:
-        """Make room: passivate the longest idle resident; False where none is idle."""
+        """Make room by passivating the longest idle resident; False if none is idle."""
         for position, resident in enumerate(self._live.values()):
             if resident.is_idle:
                 self.remove(resident)
@@ -149,11 +149,11 @@ class Residents:
         return False
 
     async def wait_quiet(self) -> None:
-        """Wait until no resident has anything in hand or waiting."""
+        """Wait until no resident has anything in progress or waiting."""
         await trio.lowlevel.checkpoint()
         while self._restless():
             await self._resting.park()
 
     def _restless(self) -> bool:
-        # From the most recently used on, where the busy ones are.
+        # Start at the most recently used, where the busy ones are.
         return any(not resident.is_idle for resident in reversed(self._live.values()))

@@ -1,8 +1,8 @@
-"""The rules in force, and all those before: an old account is settled under each in its time.
+"""The rules in force and all earlier ones: an old account is settled under each in its time.
 
-Which rules a world has run under, and from which moment of world time, is stored. An account that
-nobody has touched since is brought up to date when it is activated: under each set of rules up
-to the moment when the next came into force.
+The rules that a world has run under are stored, each with the moment of world time when it began.
+An account untouched since is brought up to date on activation: it is settled under each set of
+rules up to the moment when the next came into force.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Rulebook:
     """The current ruleset and the history; `open` it before use.
 
-    ``renamed`` maps names of the ruleset before to names of the current one.
+    ``renamed`` maps names of the previous ruleset to names of the current one.
     """
 
     def __init__(self, current: Ruleset, renamed: Mapping[str, str]) -> None:
@@ -37,14 +37,14 @@ class Rulebook:
         self._rulesets = {current.version: current}
 
     async def open(self, storage: StorageClient, now_ms: int) -> bool:
-        """Read the history; where the current rules are new, enter them from ``now_ms`` on.
+        """Read the history; if the current rules are new, enter them from ``now_ms`` on.
 
         Returns whether the rules have changed.
 
         Raises:
-            LookupError: they were in force already, and others have come since: that is for a start
-                to decide, which looks whether everything owned has a place in them.
-            Exception: else, as `StorageClient.read` and `StorageClient.commit`.
+            LookupError: they were in force already, and others have since replaced them: returning
+                to them takes a start, which checks that everything owned has a place in them.
+            Exception: otherwise, as `StorageClient.read` and `StorageClient.commit`.
         """
         [rows] = await storage.read(Read("ruleset_history", order_by="seq"))
         eras = [Era.of(row) for row in rows]
@@ -61,11 +61,11 @@ class Rulebook:
         return changed and len(eras) > 1
 
     async def ruleset(self, version: str, storage: StorageClient) -> Ruleset:
-        """Give a ruleset of the past by its version.
+        """Return a past ruleset by its version.
 
         Raises:
             LookupError: this world has never run under it.
-            RulesetError: this version of the program cannot run it any more.
+            RulesetError: this version of the program can no longer run it.
         """
         known = self._rulesets.get(version)
         if known is None:
@@ -73,14 +73,14 @@ class Rulebook:
             if not rows:
                 msg = f"ruleset {version} is not in the archive"
                 raise LookupError(msg)
-            # Whole pages of accounts ask at once: who was first has compiled it for all.
+            # Whole pages of accounts ask at once: the first has compiled it for all.
             known = self._rulesets.get(version)
             if known is None:
                 known = self._rulesets[version] = restore_ruleset(rows[0]["content"])
         return known
 
     def goods(self, transfer: TransferRecord) -> Mapping[str, int]:
-        """Give what a transfer carries, in whole units, by the names of the current rules.
+        """Return what a transfer carries, in whole units, by the names of the current rules.
 
         Two resources that have become one are added up.
         """
@@ -90,9 +90,9 @@ class Rulebook:
         return carried
 
     def is_current(self, version: str, at_ms: int) -> bool:
-        """Whether what was settled then, under this version, goes on under the current rules.
+        """Whether what was settled then, under this version, continues under the current rules.
 
-        Not where others were in force in between, even if the current ones are the same again.
+        Not if others were in force in between, even if the current ones are the same again.
         """
         return version == self.current.version and not eras_after(self._eras, version, at_ms)
 
@@ -101,10 +101,10 @@ class Rulebook:
     ) -> tuple[State, Events]:
         """Settle a state under every set of rules in its time, and hand it to the current one.
 
-        A frozen state is handed over at the same moments as if no time had passed until then.
+        A frozen state is handed over at the same moments, but as if no time had passed.
 
         Raises:
-            RulesetMismatch: it owns something for which there is no place any more.
+            RulesetMismatch: it owns something for which there is no longer a place.
         """
         entries: list[LedgerEntry] = []
         orders: dict[str, Order] = {}

@@ -1,4 +1,4 @@
-"""What an Inventory answers with: amounts are whole units, times are world time in ms."""
+"""An Inventory's answers: amounts are whole units, times are world time in ms."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import msgspec
 
 
 class StockView(msgspec.Struct, frozen=True, gc=False):
-    """One resource: what is there, how fast it changes, and when it is full.
+    """One resource: how much there is, how fast it changes, and when it is full.
 
-    ``held`` waits outside for want of room, and is no part of ``amount``.
+    ``held`` waits outside for lack of room, and is not part of ``amount``.
     """
 
     amount: int
@@ -21,7 +21,7 @@ class StockView(msgspec.Struct, frozen=True, gc=False):
 
 
 class BalanceView(msgspec.Struct, frozen=True, gc=False):
-    """One balance: ``factor_percent`` scales what draws on it, 100 where there is enough."""
+    """One balance: ``factor_percent`` scales what draws on it, 100 if there is enough."""
 
     produced: int
     used: int
@@ -59,28 +59,28 @@ class InventoryView(msgspec.Struct, frozen=True, gc=False):
 
 
 class Placed(msgspec.Struct, frozen=True, gc=False):
-    """A placed order; ``replayed`` where the same key had placed it before."""
+    """A placed order; ``replayed`` if the same key had placed it before."""
 
     order: OrderView
     replayed: bool
 
 
 class Cancelled(msgspec.Struct, frozen=True, gc=False):
-    """A cancelled order and what came back for it."""
+    """A cancelled order and what was refunded for it."""
 
     order: OrderView
     refund: Mapping[str, int]
 
 
 class ChangeView(msgspec.Struct, frozen=True, gc=False):
-    """What a ledger entry did to one asset."""
+    """The effect of a ledger entry on one asset."""
 
     delta: int
     balance: int
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, gc=False):
-    """One line of the ledger; ``seq`` counts from 1 without a gap in each account."""
+    """One line of the ledger; ``seq`` counts from 1 without gaps in each account."""
 
     seq: int
     at_ms: int
@@ -98,11 +98,11 @@ class LedgerPage(msgspec.Struct, frozen=True, gc=False):
 
 
 class TransferRecord(msgspec.Struct, frozen=True, gc=False):
-    """One transfer: what is on its way, or has arrived, from one account to another.
+    """One transfer: goods in flight, or arrived, from one account to another.
 
-    ``state`` is ``sent`` while it is on its way, then ``delivered``, or ``returned`` to a sender
-    whose receiver could not take it; ``lost`` where neither account is there any more.
-    ``ruleset`` is the version of the rules by whose names ``resources`` are called.
+    ``state`` is ``sent`` while in flight, then ``delivered``, or ``returned`` to a sender whose
+    receiver could not take it; ``lost`` if neither account exists any more.
+    ``ruleset`` is the version of the rules that define the names in ``resources``.
     """
 
     id: str
@@ -126,10 +126,10 @@ class TransferPage(msgspec.Struct, frozen=True, gc=False):
 
 
 class EventPage(msgspec.Struct, frozen=True, gc=False):
-    """A page of what happened: entries, the orders and transfers that they tell of, by id.
+    """A page of what happened: entries, and the orders and transfers they refer to, by id.
 
-    ``now`` is the inventory as it is after the entry ``seq``; where the page ends before it there
-    is more to read. Orders and transfers are as they are when the page is made.
+    ``now`` is the inventory as of the entry ``seq``; if the page ends before it, there is more to
+    read. Orders and transfers are as they are when the page is made.
     """
 
     now: InventoryView
@@ -142,14 +142,14 @@ class EventPage(msgspec.Struct, frozen=True, gc=False):
 
 
 class Sent(msgspec.Struct, frozen=True, gc=False):
-    """A transfer that has arrived; ``replayed`` where the same key had sent it before."""
+    """A transfer that has arrived; ``replayed`` if the same key had sent it before."""
 
     transfer: TransferRecord
     replayed: bool
 
 
 class GrantRecord(msgspec.Struct, frozen=True, gc=False):
-    """What an operator did to an account's assets, and the balances after."""
+    """What an operator changed in an account's assets, and the balances afterwards."""
 
     id: str
     account_id: str
@@ -160,7 +160,7 @@ class GrantRecord(msgspec.Struct, frozen=True, gc=False):
 
 
 class Granted(msgspec.Struct, frozen=True, gc=False):
-    """A grant that is durable; ``replayed`` where the same key had made it before."""
+    """A durable grant; ``replayed`` if the same key had made it before."""
 
     grant: GrantRecord
     replayed: bool

@@ -1,7 +1,7 @@
-"""The unit of work: a state, what has happened to it, and what must be stored for that; no I/O.
+"""The unit of work: a state, what has happened to it, and what must be stored; no I/O.
 
-The commands of a batch are applied to one work, one after another. A command that is refused
-changes nothing, and the next goes on from there. Nothing is answered before all of it is durable.
+A batch's commands are applied to one unit of work, one after another. A refused command changes
+nothing, and the next continues from there. Nothing is answered before all of it is durable.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LookUp:
-    """An answer that has to be looked up in the tables once the unit is durable.
+    """An answer to look up in the tables once the unit is durable.
 
-    ``finish`` makes the answer, an `InventoryError`, or another `LookUp`, of the rows of ``reads``.
+    ``finish`` makes the answer, an `InventoryError` or another `LookUp` from the rows of ``reads``.
     """
 
     reads: tuple[Read, ...]
@@ -40,7 +40,7 @@ class LookUp:
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """The answer is the courier's to give, once the transfer has arrived."""
+    """The courier gives the answer once the transfer has arrived."""
 
     transfer: TransferRecord
     replayed: bool = False
@@ -48,12 +48,12 @@ class Dispatch:
 
 @dataclass(slots=True)
 class Context:
-    """What an account's work is done in: the rules, the time, and what is known beside the state.
+    """The context of an account's work: the rules, the time, and what is known beside the state.
 
-    The Inventory keeps it; a unit of work only reads it. ``goods`` gives what a transfer carries
-    by the names of these rules; ``settled_transfers`` are the records of those in hand that are
-    settled already; ``sent_today`` is what was sent since the day of world time began; ``recent``
-    are the last entries, where somebody follows the account.
+    The Inventory maintains it; a unit of work only reads it. ``goods`` gives what a transfer
+    carries by the names of these rules; ``settled_transfers`` are the records of those in this
+    batch that are already settled; ``sent_today`` is what was sent since the day of world time
+    began; ``recent`` are the last entries if somebody follows the account.
     """
 
     ruleset: Ruleset
@@ -105,17 +105,17 @@ class Work:
 
     @property
     def account_id(self) -> str:
-        """Whose inventory it is."""
+        """The account whose inventory it is."""
         return self.state.account_id
 
     @property
     def now_ms(self) -> int:
-        """The account's own world time: it stands still while the account is frozen."""
+        """The account's own world time, which stands still while the account is frozen."""
         return self.world_ms if self.frozen_ms is None else self.state.at_ms
 
     @property
     def world_ms(self) -> int:
-        """The time of the world, whether or not the account's own stands still."""
+        """The time of the world, even while the account's own stands still."""
         return max(self.context.world.now_ms, self.state.at_ms)
 
     @property
@@ -129,30 +129,30 @@ class Work:
 
     @property
     def version(self) -> int:
-        """The version that the record will have once this is durable."""
+        """The version that the record will have once this work is durable."""
         return self._version + self.changed
 
     @property
     def entries(self) -> Sequence[LedgerEntry]:
-        """What this work has entered into the ledger."""
+        """The entries that this work has added to the ledger."""
         return self._entries
 
     @property
     def orders(self) -> Collection[Order]:
-        """The orders that this work has touched, in their last form."""
+        """The orders that this work has touched, in their latest form."""
         return self._orders.values()
 
     def order(self, order_id: str) -> Order:
-        """Give an order that this work has touched, in its last form."""
+        """Return an order that this work has touched, in its latest form."""
         return self._orders[order_id]
 
     def take(self, state: State, events: Events, *, new_order: str | None = None) -> None:
-        """Go on from ``state``; where nothing but time has passed nothing is stored."""
+        """Continue from ``state``; if nothing but time has passed, nothing is stored."""
         if events.entries or events.orders:
             self.move(state, events, new_order=new_order)
 
     def move(self, state: State, events: Events, *, new_order: str | None = None) -> None:
-        """Go on from ``state``, and store it even where nothing but time has passed."""
+        """Continue from ``state``, and store it even if nothing but time has passed."""
         self.state = state
         self._entries.extend(events.entries)
         for order in events.orders:
@@ -165,11 +165,11 @@ class Work:
         self._more.append(operation)
 
     def settled_before(self, transfer_id: str) -> TransferRecord | None:
-        """Find the record of a transfer that is settled, by this work or already."""
+        """Find the record of a transfer that is settled, by this work or before it."""
         return self.settled.get(transfer_id) or self.context.settled_transfers.get(transfer_id)
 
     def settle(self) -> None:
-        """Settle to this moment, entering what was produced."""
+        """Settle to this moment, entering what was produced in the ledger."""
         self.take(*advance(self.state, self.ruleset, self.now_ms))
 
     @property
@@ -179,7 +179,7 @@ class Work:
         return due_ms is not None and due_ms <= self.now_ms
 
     def settle_if_due(self) -> None:
-        """Settle where something has come due."""
+        """Settle if something has come due."""
         if self.is_due:
             self.settle()
 
@@ -187,7 +187,7 @@ class Work:
         """Find the first answer to an idempotency key, if it was used before.
 
         Raises:
-            IdempotencyKeyReused: for another request.
+            IdempotencyKeyReused: it was used for another request.
         """
         known = self.new_keys.get(key) or self.context.known_keys.get(key)
         if known is None:
@@ -197,12 +197,12 @@ class Work:
         return known.answer
 
     def remember(self, key: str, fingerprint: bytes, answer: Answered) -> None:
-        """Keep an idempotency key with its first answer, in the same unit as its effect."""
+        """Store an idempotency key with its first answer, in the same unit as its effect."""
         record = self.new_keys[key] = KeyRecord(fingerprint, answer)
         self.store(records.key_operation(self.account_id, key, record, self.world_ms))
 
     def operations(self) -> list[Operation]:
-        """Give the unit that makes all of it durable."""
+        """Return the operations of the unit that makes all of it durable."""
         events = Events(tuple(self._entries), tuple(self._orders.values()))
         return [
             records.changed_inventory(self.state, self.ruleset, self._version, self.frozen_ms),

@@ -1,4 +1,4 @@
-"""World time as the inventories know it: what the last tick said."""
+"""World time as the inventories know it: the content of the last tick."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class WorldTime:
-    """The latest tick; one object is shared by the manager, who sets it, and the inventories."""
+    """The latest tick: one object, set by the manager and shared with the inventories."""
 
     __slots__ = ("_changed", "now_ms", "tick")
 
@@ -21,12 +21,12 @@ class WorldTime:
         self._changed = trio.lowlevel.ParkingLot()
 
     def set(self, tick: Tick) -> None:
-        """Take over a tick; the clock never goes back."""
+        """Adopt a tick; the clock never goes back."""
         if tick.tick > self.tick:
             self.tick = tick.tick
             self.now_ms = tick.now_ms
             self._changed.unpark_all()
 
     async def wait_changed(self) -> None:
-        """Wait for the next tick: the next one from now on, whatever came before."""
+        """Wait for the next tick from now on, ignoring any before."""
         await self._changed.park()

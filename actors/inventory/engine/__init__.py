@@ -1,6 +1,6 @@
 """The rules of an inventory: pure functions ``(state, ruleset, command, now) -> (state, events)``.
 
-No await, no clock, no input or output. See ``docs/economy.md`` for what they guarantee.
+No await, no clock, no input or output. See ``docs/economy.md`` for their guarantees.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Closed-form production over a span in which no rate changes.
 
 A stock below its ceiling grows to exactly the ceiling and no further; a stock at or above it does
-not grow and nothing is taken away; a negative rate stops at zero. Each of these steps, taken over
-two parts of a span, gives what it gives over the whole, so the moment of a reading never matters.
+not grow, and nothing is taken away; a negative rate stops at zero. Taken over two parts of a span,
+each of these steps gives the same as over the whole, so the moment of a reading never matters.
 """
 
 from __future__ import annotations

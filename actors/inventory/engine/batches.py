@@ -1,9 +1,9 @@
 """Batches of units that move rates: how far their effect can be foreseen in closed form.
 
 Each delivery of such a unit (a satellite that gives energy, a soldier who eats) may change the
-rates. As long as no factor of a balance changes, all that the units bring is a proportion of
-their number, rounded: a series, so that a batch of a million costs little more than one of ten.
-What cannot be foreseen is walked delivery by delivery.
+rates. While no factor of a balance changes, the effect of the units is proportional to their
+number, rounded: a series, so that a batch of a million costs little more than one of ten. What
+cannot be foreseen is walked delivery by delivery.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PERCENT: Final = 100
 
 _RUN_EFFORT: Final = 4
-"""What a batch adds to the effort of a step in closed form, as `FORESIGHT_MAX` counts it."""
+"""What a batch adds to the effort of a closed-form step, in the unit of `FORESIGHT_MAX`."""
 
 _SERIES_PER_EFFORT: Final = 4
 
@@ -65,8 +65,8 @@ def _effects(ruleset: Ruleset, asset: str) -> Effects:
 def _run(draft: Draft, orders: Sequence[Order]) -> Run | None:
     """Return the run that these batches make together, or None if they make none.
 
-    Two batches of the same unit are two series only if a unit brings whole numbers: otherwise the
-    fractions of the one and the other add up.
+    Two batches of the same unit are two series only if a unit brings whole numbers: otherwise
+    their fractions add up.
     """
     seen: set[str] = set()
     series: list[Series] = []
@@ -84,7 +84,7 @@ def _run(draft: Draft, orders: Sequence[Order]) -> Run | None:
 
 
 def _parts(draft: Draft, asset: str) -> tuple[Part, ...]:
-    """Return what this unit brings under the factors of now, rounded as the ruleset rounds it."""
+    """Return what this unit brings under the current factors, rounded as the ruleset rounds it."""
     effects = _effects(draft.ruleset, asset)
     balances = draft.flows.rates.balances
     percent = min((balances[name].factor_percent for name in effects.draws), default=PERCENT)
@@ -113,8 +113,8 @@ def _first_turn(draft: Draft, run: Run, stream: Stream, end_ms: int) -> int:
 def _first_imbalance(draft: Draft, orders: Sequence[Order], run: Run, end_ms: int) -> int:
     """Return when the batches together may first change a factor, at most ``end_ms``.
 
-    A factor lies between that with all deliveries which ease its balance and none which strain
-    it, and the other way round; while neither differs from the factor of now, it is unchanged.
+    A factor lies between its value with all deliveries that ease its balance and none that strain
+    it, and the reverse; while neither differs from the current factor, it is unchanged.
     """
     pushes: dict[tuple[str, bool], list[tuple[Order, Flow]]] = {}
     for order in orders:
@@ -136,7 +136,7 @@ def _changes_factor(
     produced, used = reading.produced, reading.used
     more: dict[str, int] = {}
     for order, flow in pushing:
-        # Of several batches of a unit the next counts from where the one before it leaves off.
+        # Among several batches of a unit, each counts from where the one before it leaves off.
         before = draft.units.get(order.asset, 0) + more.get(order.asset, 0)
         new = order.delivered_by(at_ms) - order.delivered
         more[order.asset] = more.get(order.asset, 0) + new
@@ -152,10 +152,10 @@ def _changes_factor(
 
 
 def _first_moment(draft: Draft, run: Run, end_ms: int, happened: Callable[[int], bool]) -> int:
-    """Return when something that stays so once it ``happened`` first has, at most ``end_ms``.
+    """Return the first moment when something has ``happened``, at most ``end_ms``.
 
-    It can only happen at a delivery. Doubling steps, then bisection down to one delivery of each
-    batch: near moments are found soon.
+    Once it has happened it stays so, and it can only happen at a delivery. Doubling steps, then
+    bisection down to one delivery of each batch, find near moments quickly.
     """
     probe_effort = 1 + len(run.series) // _SERIES_PER_EFFORT
 

@@ -1,7 +1,7 @@
 """The stored form of a state: compact JSON for a jsonb column.
 
-Amounts are pairs ``[whole units, grains beyond]``, so that every number fits 64 bits. Pending
-orders are not part of it (they have a table of their own), nor are the flows, which are derived.
+Amounts are pairs ``[whole units, grains beyond]``, so that every number fits 64 bits. It omits
+pending orders, which have their own table, and flows, which are derived.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ def encode_state(state: State) -> bytes:
 def decode_state(raw: bytes | str, ruleset: Ruleset, orders: Iterable[Order]) -> State:
     """Return the state that `encode_state` wrote, with its pending orders in any sequence.
 
-    ``ruleset`` is the one that the state was settled under; to go on under another, decode under
-    the old one and see `actors.inventory.engine.resettle`. Raises ValueError for anything that no
-    engine function can have produced.
+    ``ruleset`` is the one that the state was settled under; to continue under another, decode
+    under the old one and see `actors.inventory.engine.resettle`. Raises ValueError for anything
+    that no engine function can have produced.
     """
     try:
         record = _DECODER.decode(raw)
@@ -104,7 +104,7 @@ def _from_pairs(pairs: Mapping[str, tuple[int, int]]) -> dict[str, int]:
 
 
 def _check_names(record: _Record, ruleset: Ruleset) -> None:
-    """Refuse names that the ruleset does not have, or has as something else."""
+    """Reject names that the ruleset does not have, or has as something else."""
     if record.amounts.keys() != ruleset.resources.keys():
         raise ValueError("the stored resources are not those of the ruleset")
     if not record.held.keys() <= ruleset.resources.keys():
@@ -117,7 +117,7 @@ def _check_names(record: _Record, ruleset: Ruleset) -> None:
 
 
 def _check_order(order: Order, record: _Record, ruleset: Ruleset) -> None:
-    """Refuse an order that cannot be pending in this state."""
+    """Reject an order that cannot be pending in this state."""
     rules = ruleset.assets.get(order.asset)
     if rules is None or rules.kind != order.kind or order.queue not in ruleset.queues:
         raise ValueError(f"order {order.id} is for nothing in the ruleset")
@@ -128,7 +128,7 @@ def _check_order(order: Order, record: _Record, ruleset: Ruleset) -> None:
 
 
 def _check_target(order: Order) -> None:
-    """Refuse a level for units, a count for a level, or more delivered than can be."""
+    """Reject a level for units, a count for a level, or more delivered than possible."""
     is_unit = order.kind == UNIT
     if (order.count is not None) is not is_unit or (order.level is None) is not is_unit:
         raise ValueError(f"order {order.id} must have a level or, for units, a count")
@@ -138,7 +138,7 @@ def _check_target(order: Order) -> None:
 
 
 def _check_times(order: Order, at_ms: int) -> None:
-    """Refuse a state of the order that does not go with its times."""
+    """Reject an order whose state does not match its times."""
     if order.state == "running":
         if order.starts_ms is None or order.finishes_ms is None:
             raise ValueError(f"order {order.id} runs without a start")

@@ -124,11 +124,11 @@ def cancel_order(
     """Cancel a pending order and give back its receipt times the refund share.
 
     Settles first, so an order due by ``now_ms`` completes and cannot be cancelled. Of a batch
-    only what is not delivered is given back. Orders behind it move up; those of the same asset
-    keep receipt and duration and are for one level less. The refund is whole units for each
+    only the undelivered part is refunded. Orders behind it move up; those of the same asset
+    keep receipt and duration but are for one level less. The refund is whole units for each
     resource and may lift a stock over its capacity.
 
-    Raises UnknownOrder where no such order is pending (any longer).
+    Raises UnknownOrder if no such order is pending (any longer).
     """
     draft = Draft(state, ruleset)
     settle(draft, now_ms)
@@ -161,7 +161,7 @@ def check_count(ruleset: Ruleset, rules: Asset, count: int | None) -> None:
         if count is not None:
             raise InvalidCount(f"{rules.address} is built level by level: leave count out")
         return
-    # What may be walked may be ordered, whatever the unit does.
+    # A count small enough to be walked may be ordered, whatever the unit does.
     if type(count) is int and 1 <= count <= WALKED_COUNT_MAX:
         return
     most = count_max(ruleset, rules.address)
@@ -197,7 +197,7 @@ def price(ruleset: Ruleset, rules: Asset, level: int | None, count: int | None) 
 
 
 def check_time(asset: str, level: int | None, count: int | None, end_ms: int) -> None:
-    """Refuse what could finish beyond the last moment that can be written.
+    """Reject an order that could finish after the last moment that can be written.
 
     Raises MaxLevel; InvalidCount for units.
     """

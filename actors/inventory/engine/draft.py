@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from actors.inventory.ruleset import Ruleset
 
 HELD_PREFIX = "held:"
-"""Ledger name of what is held of a resource: ``held:metal``."""
+"""Ledger name prefix for held resources: ``held:metal``."""
 
 
 class Draft:
-    """A state being changed; mappings are replaced, never altered in place."""
+    """A state being changed; mappings are replaced, never modified in place."""
 
     __slots__ = (
         "_base",
@@ -119,8 +119,8 @@ class Draft:
     ) -> None:
         """Enter what changed in stocks, in whole units, since they were last entered.
 
-        ``also`` are changes of other assets that belong to the same entry. No entry where nothing
-        changed, unless ``always``: a fraction of a unit shows up in a later entry.
+        ``also`` are changes of other assets that belong to the same entry. There is no entry if
+        nothing changed, unless ``always``: a fraction of a unit shows up in a later entry.
         """
         changes = _changes_between(self._base, self.amounts)
         if self.held is not self._base_held:
@@ -135,7 +135,7 @@ class Draft:
     def enter_landed(self) -> None:
         """Enter the units delivered, and the orders started, since the last call, by time.
 
-        The units of an order are one entry. What starts comes after what ended at that moment.
+        The units of an order are one entry. Starts come after what ended at the same moment.
         """
         if not self._landed and not self._started:
             return
@@ -175,12 +175,12 @@ class Draft:
         self.amounts = amounts
 
     def rebase(self, amounts: dict[str, int], held: dict[str, int]) -> None:
-        """Replace the stocks by others that the caller enters itself."""
+        """Replace the stocks with others that the caller enters itself."""
         self.amounts = self._base = amounts
         self.held = self._base_held = held
 
     def release_held(self) -> None:
-        """Let what is held flow into its stock as far as there is room, and enter it."""
+        """Let held goods flow into their stocks as far as there is room, and enter it."""
         if not self.held:
             return
         moved = {
@@ -198,7 +198,7 @@ class Draft:
         self.enter_amounts("held-released")
 
     def reflow(self) -> None:
-        """Derive the flows anew, after levels or units changed."""
+        """Derive the flows again, after levels or units changed."""
         self.flows = flows_of(self.ruleset, self.levels, self.units)
 
     # -- orders --------------------------------------------------------------------------------
@@ -209,7 +209,7 @@ class Draft:
         return self.pending.orders
 
     def put(self, order: Order) -> None:
-        """Record a pending order, new or in a new form."""
+        """Record a pending order, new or changed."""
         self._changed[order.id] = order
         if order.seq > self.order_seq:
             self.order_seq = order.seq
@@ -218,7 +218,7 @@ class Draft:
             self.pending = self.pending.changed(order)
 
     def close_order(self, order: Order) -> None:
-        """Record the last form of an order, which is pending no longer."""
+        """Record the last form of an order that is no longer pending."""
         self._changed[order.id] = order
         self.pending = self.pending.removed(order.seq)
 
@@ -258,7 +258,7 @@ class Draft:
         self._started.append((self.at_ms, order))
 
     def start_waiting(self, queue: str) -> None:
-        """Start what waits in ``queue``, by sequence, while slots are free."""
+        """Start orders waiting in ``queue``, by sequence, while slots are free."""
         running = [order for order in self.pending.running if order.queue == queue]
         free = self.ruleset.queues[queue].slots - len(running)
         rising = {order.asset for order in running if order.kind != UNIT}

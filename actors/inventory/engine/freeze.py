@@ -1,4 +1,4 @@
-"""Standing still: a frozen account's clock does not run, and goes on later from where it stood."""
+"""Freezing: a frozen account's clock stands still, and later resumes from where it stopped."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from actors.inventory.engine.state import Events, State
 def thaw(state: State, now_ms: int) -> tuple[State, Events]:
     """Move a state that stood still since ``state.at_ms`` to ``now_ms`` as if no time had passed.
 
-    Stocks stay as they are; running orders finish as much later as the standstill lasted. What
-    was held, queued or delivered is untouched.
+    Stocks stay as they are; running orders finish later by as long as the freeze lasted. Goods
+    held, orders queued and units delivered are untouched.
     """
     pause_ms = max(0, now_ms - state.at_ms)
     orders = tuple(

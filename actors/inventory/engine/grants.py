@@ -1,4 +1,4 @@
-"""The operator's hand: signed changes to what an account owns, all of them or none."""
+"""An operator's grants: signed changes to what an account owns, all of them or none."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def grant(
     """Settle, then add each change to the resource, unit or level of that name, as one entry.
 
     A change is a strict integer other than 0. Resources may rise above their capacity, up to
-    `AMOUNT_MAX`; of what a refund has lifted over that any part can be taken. Prerequisites are not
-    asked for. Pending orders of a level that moves stay one above it, so none is skipped or built
+    `AMOUNT_MAX`; any part of what a refund lifted beyond that can be taken. Prerequisites are not
+    checked. Pending orders of a level that moves stay one above it, so none is skipped or built
     twice.
 
     Raises UnknownAsset, InvalidAmount (beyond a bound), InsufficientResources (something would

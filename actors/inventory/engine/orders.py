@@ -1,4 +1,4 @@
-"""An order: what was asked, the receipt of what was paid, and how far it has come."""
+"""An order: what was asked, the receipt of what was paid, and its progress."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNIT = "unit"
 class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One order of an account, immutable; a transition makes a new one with the same ``id``.
 
-    ``cost``, ``piece_ms`` and ``refund`` are fixed when the order is placed, whatever becomes of
+    ``cost``, ``piece_ms`` and ``refund`` are fixed when the order is placed, whatever happens to
     the ruleset afterwards. ``level`` is the level that a building or technology will have, None
     for units; ``count`` is the number of units, None for a level. ``delivered`` counts the units
     handed over so far. ``starts_ms`` and ``finishes_ms`` are None while the order waits;
@@ -40,7 +40,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cost: Mapping[str, int]
     """The receipt: whole units of each resource paid for the whole order."""
     refund: tuple[int, int]
-    """Numerator and denominator of the share of the receipt that a cancel gives back."""
+    """Numerator and denominator of the share of the receipt that a cancellation refunds."""
     piece_ms: int
     """Duration of one piece: the level, or a single unit of the batch."""
     state: OrderState
@@ -63,16 +63,15 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         )
 
     def delivered_by(self, at_ms: int) -> int:
-        """Return how many units are finished by ``at_ms``, those delivered before included."""
+        """Return how many units are finished by ``at_ms``, including those delivered before."""
         if self.count is None or self.starts_ms is None:
             return self.delivered
         return min(self.count, (at_ms - self.starts_ms) // self.piece_ms)
 
     def refundable(self) -> dict[str, int]:
-        """Return what a cancel gives back: the receipt of what is undelivered times the share.
+        """Return a cancellation's refund: the receipt of what is undelivered times the share.
 
-        Whole units, floored once for each resource; a resource of which nothing comes back is
-        left out.
+        Whole units, floored once for each resource; a resource with no refund is left out.
         """
         numerator, denominator = self.refund
         if self.count is not None:

@@ -1,7 +1,7 @@
-"""The pending orders of an inventory, with what every step asks of them kept at hand.
+"""The pending orders of an inventory, with the data that every step needs precomputed.
 
-An account may have hundreds of orders waiting and only a few that run. Whoever settles or orders
-needs those that run and how much waits in a queue, never all of them one by one.
+An account may have hundreds of orders waiting and only a few running. Settling and ordering need
+the running ones and the amount waiting in a queue, never all orders one by one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Load(msgspec.Struct, frozen=True, gc=False):
     duration_ms: int = 0
 
     def and_one_of(self, duration_ms: int) -> Load:
-        """Return this load and one order more."""
+        """Return this load with one more order."""
         return Load(self.length + 1, self.duration_ms + duration_ms)
 
 
@@ -39,8 +39,8 @@ NO_LOAD: Final = Load()
 class Pending(msgspec.Struct, frozen=True, gc=False):
     """The pending orders by ``seq``; immutable, a change makes a new one.
 
-    All but ``orders`` is derived from them: ``views`` shows each, in the same places; ``running``
-    are those that run, by ``seq`` too; ``loads`` has every queue in which something is pending.
+    All else is derived from ``orders``: ``views`` shows each, in the same places; ``running``
+    are the running ones, also by ``seq``; ``loads`` has every queue with pending orders.
     """
 
     orders: tuple[Order, ...] = ()
@@ -56,11 +56,11 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
         return cls(orders, views, _running(orders), _loads(orders))
 
     def get(self, seq: int) -> Order:
-        """Return the order of this sequence, which must be pending."""
+        """Return the order with this sequence number, which must be pending."""
         return self.orders[self._place(seq)]
 
     def added(self, order: Order) -> Pending:
-        """Return these and another one, the last by ``seq``."""
+        """Return these plus one more, the last by ``seq``."""
         loads = dict(self.loads)
         loads[order.queue] = loads.get(order.queue, NO_LOAD).and_one_of(order.duration_ms)
         return Pending(
@@ -71,7 +71,7 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
         )
 
     def changed(self, order: Order) -> Pending:
-        """Return these, with ``order`` in the place of that with its sequence."""
+        """Return these with ``order`` replacing the one with its sequence number."""
         place = self._place(order.seq)
         before = self.orders[place]
         orders = (*self.orders[:place], order, *self.orders[place + 1 :])
@@ -86,7 +86,7 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
         return Pending(orders, views, running, loads)
 
     def removed(self, seq: int) -> Pending:
-        """Return these without the one of this sequence."""
+        """Return these without the one with this sequence number."""
         place = self._place(seq)
         gone = self.orders[place]
         loads = dict(self.loads)

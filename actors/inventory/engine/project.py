@@ -1,4 +1,4 @@
-"""What an inventory looks like at a moment, without changing it."""
+"""The view of an inventory at a moment, without changing it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def view(state: State, ruleset: Ruleset, now_ms: int, *, version: int, tick: int) -> InventoryView:
     """Return the inventory at ``now_ms``, with all that is due by then shown as done.
 
-    ``version`` and ``tick`` are handed through. ``full_at_ms`` is None where the stock is full,
+    ``version`` and ``tick`` are passed through. ``full_at_ms`` is None if the stock is full,
     does not grow, has no capacity, or would be full only after the year 9999.
     """
     state = glimpse(state, ruleset, now_ms)
@@ -50,7 +50,7 @@ def forecast(
 ) -> InventoryView:
     """Return the inventory as it will be at ``at_ms`` if nothing more is ordered.
 
-    Raises ForecastTooFar where so much changes until then that following it takes too long: the
+    Raises ForecastTooFar if so much changes until then that following it takes too long: the
     work of one forecast is bounded by `FORESIGHT_MAX`.
     """
     if at_ms > state.at_ms:

@@ -1,4 +1,4 @@
-"""Quotes: what an order would cost, and the first moment at which its price is there."""
+"""Quotes: what an order would cost, and the first moment at which its price is affordable."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """What an order placed now would be.
+    """The terms of an order placed now.
 
-    ``duration_ms`` is that of the whole order. ``affordable`` tells whether the stocks cover
+    ``duration_ms`` is that of the whole order. ``affordable`` says whether the stocks cover
     ``cost`` now, ``affordable_at_ms`` when they first do if nothing else is ordered; None if
-    never, or beyond what can be foreseen. ``missing`` are the prerequisites that are not met
-    now, with the level or count needed.
+    never, or beyond what can be foreseen. ``missing`` are the prerequisites not met now, with
+    the level or count needed.
     """
 
     asset: str
@@ -42,7 +42,7 @@ class Quote:
 def quote(state: State, ruleset: Ruleset, *, asset: str, count: int | None, now_ms: int) -> Quote:
     """Quote the order that `place_order` would place now, changing nothing.
 
-    Raises UnknownAsset, InvalidCount, MaxLevel, also for what could never be finished.
+    Raises UnknownAsset, InvalidCount, or MaxLevel, also for what could never be finished.
     """
     rules = find_asset(ruleset, asset)
     check_count(ruleset, rules, count)
@@ -70,9 +70,9 @@ def quote(state: State, ruleset: Ruleset, *, asset: str, count: int | None, now_
 def _affordable_at_ms(draft: Draft, cost: Mapping[str, int]) -> int | None:
     """Return the first moment at which every stock covers ``cost``; walks ``draft`` there.
 
-    Between two steps every stock rises, falls or rests, so that the moments at which it suffices
-    are one interval; the answer is the start of the first common one. None too where so much
-    changes until then that looking any further would cost more than `FORESIGHT_MAX`.
+    Between two steps every stock rises, falls or rests, so the moments at which it suffices form
+    one interval; the answer is the start of the first common one. Also None if so much changes
+    until then that looking any further would cost more than `FORESIGHT_MAX`.
     """
     while True:
         step = next_step(draft, LATEST_MS)
@@ -97,7 +97,7 @@ def _first_common_ms(draft: Draft, cost: Mapping[str, int], end_ms: int) -> int 
                 return None
             earliest = max(earliest, bisect_left(moments, needed - here, key=gain))
         elif needed and gain(latest) < 0:
-            if needed <= ceiling:  # what is held refills the stock until it is used up
+            if needed <= ceiling:  # held goods refill the stock until they are used up
                 here += draft.held.get(name, 0)
             enough = bisect_right(moments, here - needed, key=lambda after: -gain(after))
             latest = min(latest, enough - 1)

@@ -1,4 +1,4 @@
-"""A change of ruleset: settle under the old one, go on under the new.
+"""A change of ruleset: settle under the old one, continue under the new.
 
 Pending orders keep price, duration and refund; they move to the queue that the new ruleset gives
 their asset. Resources that are new begin at zero.
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 
 class _Names(NamedTuple):
-    """The names of the new ruleset, and what the old ones have become."""
+    """The names of the new ruleset, and what became of the old ones."""
 
     ruleset: Ruleset
     renamed: Mapping[str, str]
 
     def of(self, old: str) -> str:
-        """Return the new name; a renamed building takes its instances along."""
+        """Return the new name; a renamed building keeps its instances."""
         if old in self.renamed:
             return self.renamed[old]
         name, colon, instance = old.partition(":")
@@ -58,7 +58,7 @@ def resettle(
     ``renamed`` maps old names of resources and assets to new ones; two resources or two units may
     become one. The ledger shows the move, cause ``ruleset-changed``.
 
-    Raises RulesetMismatch with what is owned, held or on order and has no place in ``new``.
+    Raises RulesetMismatch naming what is owned, held or on order but has no place in ``new``.
     """
     settled, before = advance(state, old, now_ms)
     names = _Names(new, renamed or {})
@@ -87,7 +87,7 @@ def resettle(
 
 
 def _removed(state: State, names: _Names) -> tuple[str, ...]:
-    """Return what the new ruleset has no place for, by its old name, each once."""
+    """Return, by old name and once each, what the new ruleset has no place for."""
     stocks = [name for name, grains in state.amounts.items() if to_units(grains)]
     stocks += state.held
     levels = list(state.levels)
@@ -103,7 +103,7 @@ def _removed(state: State, names: _Names) -> tuple[str, ...]:
 
 
 def _collisions(levels: Iterable[str], names: _Names) -> list[str]:
-    """Return the buildings and technologies that would become one, so that a level is lost."""
+    """Return the buildings and technologies that would merge, so that a level is lost."""
     sources: dict[str, list[str]] = {}
     for old in levels:
         sources.setdefault(names.of(old), []).append(old)
@@ -135,7 +135,7 @@ def _moved(order: Order, names: _Names) -> Order:
 
 
 def _changes(before: State, draft: Draft) -> dict[str, ChangeView]:
-    """Return what the move did to each name, in whole units, levels and counts."""
+    """Return the move's effect on each name, in whole units, levels and counts."""
     old = _balances(before.amounts, before.held, before.levels, before.units)
     new = _balances(draft.amounts, draft.held, draft.levels, draft.units)
     return {

@@ -1,4 +1,4 @@
-"""Series: what the deliveries of a batch add to the rates, summed in closed form."""
+"""Series: the sum, in closed form, of what a batch's deliveries add to the rates."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Series(NamedTuple):
         for name, sign, top, low in self.parts:
             if name == resource:
                 start = top * self.owned
-                # What the first, second, ... last-but-one delivery adds stays for one piece each.
+                # What each delivery but the last adds stays for one piece each.
                 added = floor_sum(count, low, top, start) - count * (start // low)
                 latest = (start + top * count) // low - start // low
                 gain += sign * (added * self.piece_ms + latest * last_ms)
@@ -62,12 +62,12 @@ class Series(NamedTuple):
 
 
 class Run(NamedTuple):
-    """A time in which rates change by series alone, and none turns from growth to loss."""
+    """A span in which rates change by series alone, and none turns from growth to loss."""
 
     series: tuple[Series, ...]
 
     def bounds(self, stream: Stream, at_ms: int) -> tuple[int, int]:
-        """Return units per hour between which ``stream`` stays until that moment."""
+        """Return the units per hour between which ``stream`` stays until that moment."""
         low = high = stream.per_hour
         for series in self.series:
             for added in series.rates(stream.resource, at_ms):
@@ -81,7 +81,7 @@ class Run(NamedTuple):
         return gain + sum(series.gain(stream.resource, to_ms) for series in self.series)
 
     def totals(self, streams: Iterable[Stream], from_ms: int, to_ms: int) -> tuple[Stream, ...]:
-        """Return the streams that bring in one millisecond what these bring in that time."""
+        """Return streams that bring in one millisecond what these bring in that time."""
         return tuple(
             Stream(stream.resource, self.gain(stream, from_ms, to_ms), stream.ceiling)
             for stream in streams
@@ -91,9 +91,9 @@ class Run(NamedTuple):
 def floor_sum(count: int, low: int, top: int, start: int) -> int:
     """Return the sum of ``(top * i + start) // low`` for i from 0 to ``count`` - 1.
 
-    None may be negative, ``low`` positive. Takes as many turns as Euclid's algorithm, of which it
-    is a variant: the points under a line are counted by columns and by rows in turn (see Graham,
-    Knuth, Patashnik, "Concrete Mathematics", 3.5).
+    None may be negative; ``low`` must be positive. Takes as many turns as Euclid's algorithm, of
+    which it is a variant: the points under a line are counted by columns and by rows in turn (see
+    Graham, Knuth, Patashnik, "Concrete Mathematics", 3.5).
     """
     total = 0
     while True:

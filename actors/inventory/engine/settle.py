@@ -27,10 +27,10 @@ DELIVERIES_PER_SETTLE: Final = 256
 """Deliveries of units that move rates after which a record is touched (bounds one settle)."""
 
 _SIDE_BY_SIDE_MAX: Final = 10
-"""Batches that may each have so many: of more, each delivery is dearer, and there are more."""
+"""Batches that may each have that many: with more, deliveries are both dearer and more numerous."""
 
 FORESIGHT_MAX: Final = 12_000
-"""What one look into the future may cost, in probes of a run; some 3 microseconds each."""
+"""Maximum cost of one forecast, in probes of a run; some 3 microseconds each."""
 
 _STEP_EFFORT: Final = 5
 _ORDERS_PER_EFFORT: Final = 10
@@ -41,9 +41,9 @@ _FINISHES_MS: Final = attrgetter("finishes_ms")
 def advance(state: State, ruleset: Ruleset, now_ms: int) -> tuple[State, Events]:
     """Settle to ``now_ms``, completing all that is due by then, at its due time.
 
-    The result does not depend on the moments at which it is asked for: advancing to t1 and then
-    to t2 gives the state of advancing to t2, but for ``seq``, since a span settled in two parts
-    has its production entered in two parts. A moment before ``state.at_ms`` changes nothing.
+    The result does not depend on the intermediate moments: advancing to t1 and then to t2 gives
+    the same state as advancing to t2, except for ``seq``, since a span settled in two parts has
+    its production entered in two parts. A moment before ``state.at_ms`` changes nothing.
     """
     draft = Draft(state, ruleset)
     settle(draft, now_ms)
@@ -53,7 +53,7 @@ def advance(state: State, ruleset: Ruleset, now_ms: int) -> tuple[State, Events]
 def glimpse(state: State, ruleset: Ruleset, now_ms: int) -> State:
     """Return what `advance` returns, for showing alone: its ``seq`` means nothing.
 
-    What nobody keeps need not be entered.
+    Nobody keeps the result, so not everything is entered in the ledger.
     """
     if now_ms <= state.at_ms:
         return state
@@ -71,7 +71,7 @@ def settle(draft: Draft, now_ms: int) -> None:
 
 
 def _walk(draft: Draft, now_ms: int) -> None:
-    """Bring ``draft`` to ``now_ms``; what happened since the last step is not entered yet."""
+    """Bring ``draft`` to ``now_ms``, without entering what happened since the last step."""
     if draft.pending.running:
         step = next_step(draft, now_ms)
         while step is not None:
@@ -82,10 +82,10 @@ def _walk(draft: Draft, now_ms: int) -> None:
 
 
 def foresee(state: State, ruleset: Ruleset, at_ms: int) -> tuple[State, int]:
-    """Return the state as it will be at ``at_ms``, and the moment until which all was followed.
+    """Return the state as it will be at ``at_ms``, and the moment up to which all was followed.
 
-    That moment is earlier, and the state is of no use, where so much changes until ``at_ms`` that
-    following it all would cost more than `FORESIGHT_MAX`.
+    If following all changes until ``at_ms`` would cost more than `FORESIGHT_MAX`, that moment is
+    earlier, and the state is useless.
     """
     draft = Draft(state, ruleset)
     reached_ms = draft.at_ms
@@ -104,9 +104,9 @@ def next_due_ms(state: State, ruleset: Ruleset) -> int | None:
     """Return when the stored record must next be touched, or None while nothing runs.
 
     That is the next completion of an order. Units of a batch are delivered by any touch in
-    between, so they need none of their own, except that a batch which moves rates is touched
-    every `DELIVERIES_PER_SETTLE` deliveries, to keep each settle short; sooner where many of them
-    run side by side, since each of their deliveries may have to look at all of them.
+    between and need none of their own, except that a batch that moves rates is touched every
+    `DELIVERIES_PER_SETTLE` deliveries, to keep each settle short; sooner if many of them run
+    side by side, since each of their deliveries may have to look at all of them.
     """
     running = state.pending.running
     if not running:
@@ -124,10 +124,10 @@ def next_due_ms(state: State, ruleset: Ruleset) -> int | None:
 def next_step(draft: Draft, limit_ms: int) -> tuple[int, Order | None] | None:
     """Return the next moment by ``limit_ms`` when rates may change or a slot becomes free.
 
-    With it comes the order that completes then; None where it is a delivery in mid-batch.
+    With it comes the order that completes then, or None for a delivery in mid-batch.
     """
     running = draft.pending.running
-    # The first of those that complete at the same moment is that with the lowest sequence.
+    # Of orders that complete at the same moment, the one with the lowest sequence comes first.
     first = min(running, key=_FINISHES_MS, default=None)
     due_ms = limit_ms if first is None or first.finishes_ms is None else first.finishes_ms
     if due_ms > limit_ms:

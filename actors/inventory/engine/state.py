@@ -26,7 +26,7 @@ class Stream(NamedTuple):
 
 
 class Flows(msgspec.Struct, frozen=True, gc=False):
-    """Everything that the levels and units alone decide; derived, never stored."""
+    """Everything determined by levels and units alone; derived, never stored."""
 
     rates: Rates
     streams: tuple[Stream, ...]
@@ -63,7 +63,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Events(msgspec.Struct, frozen=True, gc=False):
     """What a step did: the ledger entries to append and the orders whose record changed.
 
-    Each order appears once, in its last form. All of it belongs into one storage unit together
+    Each order appears once, in its last form. All of it belongs in one storage unit together
     with the state.
     """
 

@@ -1,11 +1,11 @@
 """The two halves of a transfer: what leaves one inventory, what reaches another.
 
-What a credit does with that for which there is no room is the ruleset's choice:
+The ruleset decides what a credit does with goods for which there is no room:
 
 - ``reject``: the whole credit is refused.
-- ``hold``: the rest is held for the account and flows into the stock by itself the moment that
-  there is room: when something is spent, a capacity rises, or consumption lowers the stock. Held
-  goods cannot be spent, are never lost, and appear in the ledger as ``held:<resource>``.
+- ``hold``: the rest is held for the account and flows into the stock by itself as soon as there
+  is room: when something is spent, a capacity rises, or consumption lowers the stock. Held goods
+  cannot be spent, are never lost, and appear in the ledger as ``held:<resource>``.
 - ``spill``: the rest is lost; the ledger shows all of it arriving and the rest leaving again with
   the cause ``spilled``, so that sources minus sinks stay equal to holdings.
 """
@@ -67,10 +67,10 @@ def credit(
     transfer_id: str,
     overflow: Overflow,
 ) -> tuple[State, Events]:
-    """Settle, then bring whole units into the stocks; ``overflow`` says what does not fit.
+    """Settle, then bring whole units into the stocks; ``overflow`` governs what does not fit.
 
-    Raises UnknownAsset, InvalidAmount, and NoRoom: under ``reject`` where the whole does not fit
-    under the capacity, under ``hold`` where more than `AMOUNT_MAX` would be held.
+    Raises UnknownAsset, InvalidAmount, and NoRoom: under ``reject`` if the whole does not fit
+    under the capacity, under ``hold`` if more than `AMOUNT_MAX` would be held.
     """
     check_resources(ruleset, resources)
     draft = Draft(state, ruleset)
@@ -107,8 +107,8 @@ def give_back(
 ) -> tuple[State, Events]:
     """Settle, then return what a debit took, like a refund: over the capacity if need be.
 
-    Raises UnknownAsset where the rules have changed meanwhile and know it no more. What they have
-    added up to more than one transfer may carry comes back all the same.
+    Raises UnknownAsset if the rules have changed meanwhile and no longer know it. An amount that
+    rule changes have merged beyond what one transfer may carry still comes back.
     """
     _check_known(ruleset, resources)
     draft = Draft(state, ruleset)
@@ -119,7 +119,7 @@ def give_back(
 
 
 def held_units(state: State) -> dict[str, int]:
-    """Return the whole units that are held for want of room."""
+    """Return the whole units that are held for lack of room."""
     held = {name: to_units(amount) for name, amount in state.held.items()}
     return {name: units for name, units in held.items() if units}
 
@@ -170,7 +170,7 @@ def _fill(draft: Draft, resources: Mapping[str, int], rooms: Mapping[str, int]) 
 
 
 def _spill(draft: Draft, resources: Mapping[str, int], rooms: Mapping[str, int]) -> None:
-    """Lose what was brought in beyond the room that there was."""
+    """Lose what was brought in beyond the available room."""
     amounts = dict(draft.amounts)
     for name, units in resources.items():
         amounts[name] -= max(0, to_grains(units) - rooms[name])

@@ -1,7 +1,7 @@
 """Rulesets: a game's rules, read from TOML and compiled to tables.
 
 A ruleset is data.  `load_ruleset` turns it into a `Ruleset`, whose answers are look-ups in
-tables and products of exact fractions: no formula is evaluated once a game runs.
+tables and products of exact fractions: no formula is evaluated while a game runs.
 """
 
 from actors.inventory.ruleset.errors import ParameterError, Problem, RulesetError

@@ -1,4 +1,4 @@
-"""Sheets arranged by what they touch, so that rates are computed in one pass over few objects."""
+"""Sheets arranged by what they affect, so that rates are computed in one pass over few objects."""
 
 from __future__ import annotations
 

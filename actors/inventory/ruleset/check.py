@@ -1,9 +1,9 @@
-"""What a designer should look at in a ruleset that loads: warnings.
+"""Warnings: what a designer should look at in a ruleset that loads.
 
-Problems stop a ruleset from loading; warnings do not.  They speak of what is allowed and yet
-seldom meant: levels that nobody can pay for or live to see, room that is smaller than the next
-price, values that fall as levels rise, what acts before it is built, what is free, names that
-nothing uses.
+Problems stop a ruleset from loading; warnings do not.  They concern what is allowed yet seldom
+intended: levels that nobody can pay for or live to see, room that is smaller than the next
+price, values that fall as levels rise, assets that act before they are built, free assets, names
+that nothing uses.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from actors.inventory.ruleset.tables import Ratio
 
 DURATION_MAX_S: Final = 250_000_000_000
-"""Seconds from today to some decades before the year 9999, with which the calendar ends."""
+"""Seconds from today to some decades before the year 9999, when the calendar ends."""
 
 _NO_TRANSFERS: Final = "there are no transfers: enabled is not true"
 
@@ -83,20 +83,20 @@ def _transfers(ruleset: Ruleset) -> Iterator[Problem]:
         return
     if transfers.per_day_max is not None:
         yield Problem("transfers.per_day_max", _NO_TRANSFERS)
-    # What is not stated is `reject` as well.
+    # An unstated policy is `reject` as well.
     if transfers.overflow != "reject":
         yield Problem("transfers.overflow", _NO_TRANSFERS)
 
 
 def _free(where: str, sheet: Sheet) -> Iterator[Problem]:
-    """Name a unit that anybody may have any number of."""
+    """Report a unit that anybody may have any number of."""
     if sheet.kind == "unit" and not any(sheet.costs):
         message = "one costs nothing: no price is above 0 once it is rounded"
         yield Problem(f"{where}.cost", message)
 
 
 def _affordable(ruleset: Ruleset, where: str, sheet: Sheet) -> Iterator[Problem]:
-    """Name the first level that costs more of a resource than there can ever be room for."""
+    """Report the first level that costs more of a resource than there can ever be room for."""
     most = {resource: _most_room(ruleset, resource) for resource in ruleset.resources}
     for level, cost in enumerate(sheet.costs, 1):
         for resource, price in cost.items():
@@ -109,7 +109,7 @@ def _affordable(ruleset: Ruleset, where: str, sheet: Sheet) -> Iterator[Problem]
 
 
 def _endless(where: str, sheet: Sheet) -> Iterator[Problem]:
-    """Name the first level that takes longer than the calendar has time, whatever shortens it."""
+    """Report the first level that takes longer than the calendar lasts, whatever shortens it."""
     shortened = Fraction(1)
     for factor in sheet.duration_factors:
         shortened *= min(Fraction(1), *(Fraction(*value) for value in factor.values))
@@ -126,7 +126,7 @@ def _endless(where: str, sheet: Sheet) -> Iterator[Problem]:
 
 
 def _own_room(ruleset: Ruleset, where: str, sheet: Sheet) -> Iterator[Problem]:
-    """Name the first level of a store that costs more than the store before it has room for."""
+    """Report the first level of a store that costs more than the level before it has room for."""
     for flow in sheet.effects.capacity:
         if _stores(ruleset, flow.name) != [sheet.name]:
             continue
@@ -141,7 +141,7 @@ def _own_room(ruleset: Ruleset, where: str, sheet: Sheet) -> Iterator[Problem]:
 
 
 def _falling(where: str, sheet: Sheet) -> Iterator[Problem]:
-    """Name every table whose values fall somewhere as the level rises."""
+    """Report every table whose values fall somewhere as the level rises."""
     resources = dict.fromkeys(name for cost in sheet.costs for name in cost)
     for name in resources:
         yield from _fall(f"{where}.cost.{name}", [cost.get(name, 0) for cost in sheet.costs], 1)
@@ -164,7 +164,7 @@ def _fall(where: str, values: Sequence[int], first: int) -> Iterator[Problem]:
 
 
 def _unbuilt(where: str, sheet: Sheet) -> Iterator[Problem]:
-    """Name what an asset balances before it is built: nearly always a forgotten level."""
+    """Report what an asset balances before it is built: nearly always a forgotten level."""
     for flow in sheet.effects.balance:
         value = flow.of(0, {}, is_unit=False)
         if value:
@@ -173,7 +173,7 @@ def _unbuilt(where: str, sheet: Sheet) -> Iterator[Problem]:
 
 
 def _unbuilt_modifiers(ruleset: Ruleset, where: str, sheet: Sheet) -> Iterator[Problem]:
-    """Name what an asset changes in others before it is built, as a plain number does."""
+    """Report what an asset changes in others before it is built, as a plain number does."""
     factors = {
         factor.values[0]: None
         for other in ruleset.sheets.values()

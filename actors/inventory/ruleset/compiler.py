@@ -47,9 +47,9 @@ def compile_document(
     archive: str,
     parameters: Mapping[str, int | float],
 ) -> Ruleset:
-    """Return the ruleset; raises RulesetError with all that is wrong with its content.
+    """Return the ruleset; raises RulesetError with everything wrong in its content.
 
-    ``parameters`` are all world parameters, as they are in force.
+    ``parameters`` are all world parameters in force.
     """
     scope = Scope(
         document=document,
@@ -81,7 +81,7 @@ def _addresses(document: Document) -> dict[str, tuple[str, ...]]:
 
 
 class _Build:
-    """One compilation, from costs (they say how many levels there are) to the ruleset."""
+    """One compilation, from costs (which determine how many levels there are) to the ruleset."""
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
@@ -103,7 +103,7 @@ class _Build:
     def ruleset(
         self, *, name: str, version: str, archive: str, parameters: Mapping[str, int | float]
     ) -> Ruleset:
-        """Return the ruleset; what is wrong has been reported to the scope."""
+        """Return the ruleset; faults have been reported to the scope."""
         costs = self._costs()
         factors = duration_factors(self.scope, self.kinds)
         sheets = {name: self._sheet(name, costs[name], factors[name]) for name in self.tables}
@@ -143,7 +143,7 @@ class _Build:
         )
 
     def _costs(self) -> dict[str, Costs]:
-        """Return all prices, and with them note every asset's maximum level."""
+        """Return all prices, noting every asset's maximum level."""
         found: dict[str, Costs] = {}
         document, defaults = self.document, self.document.defaults
         for name, building in document.buildings.items():
@@ -193,7 +193,7 @@ class _Build:
         return Resource(name, table.start, income, room, title, table.description)
 
     def _whole(self, where: str, value: float | str) -> int:
-        """Return the value rounded down, 0 where it is reported."""
+        """Return the value rounded down, or 0 with a report."""
         amount = self.scope.constant(where, value)
         if amount is not None and amount < 0:
             self.scope.report(where, "comes to less than 0")

@@ -1,4 +1,4 @@
-"""How many units of a kind one order may be for."""
+"""How many units of a kind one order may contain."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ if TYPE_CHECKING:
     from actors.inventory.ruleset.ruleset import Ruleset
 
 COUNT_MAX: Final = 1_000_000
-"""The most units in one order."""
+"""The maximum number of units in one order."""
 
 WALKED_COUNT_MAX: Final = 2_000
-"""The most units in one order where every delivery must be walked (bounds one forecast)."""
+"""The same if every delivery must be walked (bounds one forecast)."""
 
 
 def count_max(ruleset: Ruleset, name: str) -> int:
-    """Return the most units of ``name`` that one order may be for."""
+    """Return the maximum number of units of ``name`` in one order."""
     return COUNT_MAX if is_foreseeable(ruleset, name) else WALKED_COUNT_MAX
 
 
 def is_foreseeable(ruleset: Ruleset, name: str) -> bool:
-    """Return whether what this unit does can be a series.
+    """Return whether this unit's effect can be a series.
 
-    Not if it adds room, which a stock that is full follows step by step, and not if a bonus
-    applies to what it makes, which is rounded as a whole together with what others make.
+    Not if it adds room, which a full stock follows step by step, nor if a bonus applies to what
+    it makes, which is rounded together with what others make.
     """
     effects = ruleset.sheets[name].effects
     boosted = any(effects.produces(bonus.resource) for bonus in ruleset.works.bonuses)

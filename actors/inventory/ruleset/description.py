@@ -1,4 +1,4 @@
-"""A ruleset told as plain data: rows per level, and the whole for game clients."""
+"""A ruleset as plain data: rows per level, and the whole for game clients."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def level_row(ruleset: Ruleset, address: str, level: int, levels: Mapping[str, i
     """Return cost, duration and effects of ``level``, with other assets at ``levels``.
 
     The asset itself stands one level below while it is built, unless ``levels`` says otherwise.
-    ``produces`` is its own income per hour with full balances, bonuses on it included;
-    ``balance`` is negative where it uses one; ``capacity`` is the room that results.  What does
-    not apply is left out: level 0 is there without being built.  Raises ValueError for a level
+    ``produces`` is its own income per hour with full balances, including bonuses on it;
+    ``balance`` is negative if it uses one; ``capacity`` is the resulting room.  Whatever does
+    not apply is left out: level 0 exists without being built.  Raises ValueError for a level
     the asset does not have.
     """
     asset = ruleset.assets[address]
@@ -68,7 +68,7 @@ def describe(ruleset: Ruleset) -> dict[str, Any]:
 
 
 def seconds(duration_ms: int) -> int | float:
-    """Return milliseconds as seconds: an integer where they are whole."""
+    """Return milliseconds as seconds: an integer if they are whole."""
     return duration_ms // 1000 if duration_ms % 1000 == 0 else duration_ms / 1000
 
 
@@ -99,7 +99,7 @@ def _told_asset(ruleset: Ruleset, name: str, addresses: tuple[str, ...]) -> dict
 
 
 def _modifies(ruleset: Ruleset, name: str) -> list[dict[str, Any]]:
-    """Return what the asset changes in others, by its level from 0."""
+    """Return the asset's effect on others, by its level from 0."""
     changed: dict[Factor, list[str]] = {}
     for other, sheet in ruleset.sheets.items():
         for factor in sheet.duration_factors:

@@ -1,4 +1,4 @@
-"""What changed between two rulesets: names that came and went, and values that differ."""
+"""The difference between two rulesets: names added and removed, and values that differ."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _Path: TypeAlias = tuple[str, ...]
 _TOLD_AS: Final[Mapping[str, str]] = MappingProxyType(
     {"duration": "duration_seconds", "consumes": "produces", "default": "value"}
 )
-"""Keys of the file by which a ruleset does not tell of itself, and those by which it does."""
+"""Keys of the file that a ruleset's description lacks, and those that stand for them there."""
 
 _WITH_OTHERS: Final = frozenset({"duration", "produces", "consumes", "balance", "capacity"})
 """Keys whose formulas may name other assets; the tables show them with none of those built."""
@@ -42,7 +42,7 @@ _LEVELED: Final = frozenset({"buildings", "technologies"})
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A name that one of the two rulesets has: ``section`` is its table, such as ``units``."""
+    """A name that only one of the rulesets has: ``section`` is its table, such as ``units``."""
 
     section: str
     name: str
@@ -50,7 +50,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One value that differs; ``level`` where it is that of a level; None: not there."""
+    """One value that differs; ``level`` if it belongs to a level; None: absent."""
 
     section: str
     name: str
@@ -62,7 +62,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What makes ``new`` out of ``old``, in the order of their tables."""
+    """The changes from ``old`` to ``new``, in the order of their tables."""
 
     added: tuple[Entry, ...]
     removed: tuple[Entry, ...]
@@ -74,9 +74,9 @@ class Difference:
 
 
 def difference(old: Ruleset, new: Ruleset) -> Difference:
-    """Return what differs: in what the two rulesets tell of themselves, and else in their files.
+    """Return what differs: in the descriptions of the two rulesets, and otherwise in their files.
 
-    There is some difference wherever the versions differ.
+    It is never empty if the versions differ.
     """
     before, after = describe(old), describe(new)
     added: list[Entry] = []
@@ -98,7 +98,7 @@ def difference(old: Ruleset, new: Ruleset) -> Difference:
 def _untold(
     was: Mapping[_Path, object], now: Mapping[_Path, object], shown: frozenset[_Path]
 ) -> Iterator[Change]:
-    """Give what differs in the files alone: what acts only together with others, or on nobody."""
+    """Yield what differs in the files alone: what acts only together with others, or on nobody."""
     paths = dict.fromkeys([*was, *now])
     leveled = frozenset(path[1] for path in paths if len(path) > 1 and path[0] in _LEVELED)
     for path in paths:
@@ -107,7 +107,7 @@ def _untold(
             continue
         section, name, *rest = path if len(path) > 1 else ("ruleset", *path)
         head, *members = rest or ["value"]
-        # What others make of it shows where none of them is built: not at all.
+        # The effect of others on it is invisible where none of them is built.
         hidden = head in _WITH_OTHERS and leveled & (_names(old) | _names(new))
         keys = () if hidden else _shown_as(head, members)
         places = [(section, name), *((section, name, each) for each in keys)]
@@ -116,25 +116,25 @@ def _untold(
 
 
 def _shown_as(head: str, members: Sequence[str]) -> list[str]:
-    """Give the keys by which a ruleset would tell of a key of the file."""
+    """Return the keys by which a description would show a key of the file."""
     key = _TOLD_AS.get(head, head)
     return [key, *(f"{key}.{member}" for member in members[:1])]
 
 
 def _place_of(told: Entry | Change) -> _Path:
-    """Say what is told: a name altogether, or a key of it."""
+    """Return the place that is described: a whole name, or a key of it."""
     whole = (told.section, told.name)
     return whole if isinstance(told, Entry) else (*whole, told.key)
 
 
 def _changed_unbuilt(old: Ruleset, new: Ruleset) -> set[_Path]:
-    """Give the keys whose effects at level 0 differ: the tables begin at level 1."""
+    """Return the keys whose effects at level 0 differ: the tables begin at level 1."""
     before, after = _unbuilt(old), _unbuilt(new)
     return {path for path in {**before, **after} if before.get(path) != after.get(path)}
 
 
 def _unbuilt(ruleset: Ruleset) -> dict[_Path, int]:
-    """Give the effects of what has levels while it is not built."""
+    """Return the effects that assets with levels have while not built."""
     found: dict[_Path, int] = {}
     for name, addresses in ruleset.addresses.items():
         section = SECTION_OF[ruleset.sheets[name].kind]
@@ -151,7 +151,7 @@ def _names(value: object) -> set[str]:
 
 
 def _written(ruleset: Ruleset, other: Ruleset) -> dict[_Path, object]:
-    """Return all that stands in a file; an empty table only where the other has nothing in it."""
+    """Return everything written in a file; an empty table only if the other has nothing in it."""
     found, others = (
         dict(_leaves(json.loads(each.archive)["rules"], ())) for each in (ruleset, other)
     )
@@ -160,7 +160,7 @@ def _written(ruleset: Ruleset, other: Ruleset) -> dict[_Path, object]:
 
 
 def _leaves(value: Any, path: _Path) -> Iterator[tuple[_Path, object]]:
-    """Give all values within by their path; an empty table is one."""
+    """Yield all values within by their path; an empty table is one."""
     if not isinstance(value, dict) or not value:
         yield path, value
         return
@@ -169,7 +169,7 @@ def _leaves(value: Any, path: _Path) -> Iterator[tuple[_Path, object]]:
 
 
 def _canonical(value: object) -> str:
-    """Return the text that the version is made of: 1 and 1.0 differ."""
+    """Return the text from which the version is computed: 1 and 1.0 differ."""
     return json.dumps(value, sort_keys=True)
 
 

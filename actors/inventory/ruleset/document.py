@@ -28,7 +28,7 @@ _SEMANTICS = "holdfast ruleset 1"  # goes into the version: equal text, equal me
 
 
 def parse_toml(content: bytes, file: str) -> dict[str, Any]:
-    """Return the tables of a TOML file; raises RulesetError where it is not one."""
+    """Return the tables of a TOML file; raises RulesetError if it is not one."""
     if len(content) > BYTES_MAX:
         message = f"a ruleset has at most {BYTES_MAX} bytes, not {len(content)}"
         raise RulesetError(file, [Problem("", message)])
@@ -47,7 +47,7 @@ def parse_toml(content: bytes, file: str) -> dict[str, Any]:
 
 
 def read_document(data: Mapping[str, Any], file: str) -> Document:
-    """Return the typed document; raises RulesetError with everything that is out of shape."""
+    """Return the typed document; raises RulesetError with every fault of shape."""
     problems: list[Problem] = []
     document: Document | None = _read(Document, data, "", problems)
     if document is None or problems:
@@ -56,7 +56,7 @@ def read_document(data: Mapping[str, Any], file: str) -> Document:
 
 
 def archive_text(name: str, data: Mapping[str, Any], parameters: Mapping[str, float]) -> str:
-    """Return everything that makes a ruleset, as JSON text in the order of the file."""
+    """Return everything that makes up a ruleset, as JSON text in the order of the file."""
     return json.dumps({"name": name, "parameters": dict(parameters), "rules": data})
 
 
@@ -67,7 +67,7 @@ def version_of(data: Mapping[str, Any], parameters: Mapping[str, float]) -> str:
 
 
 class _Inexact(float):
-    """A number that is not exactly what was written; TOML itself promises no such thing."""
+    """A number that is not exactly what was written; TOML itself promises no exactness."""
 
     written: str
 
@@ -86,7 +86,7 @@ def _number(text: str) -> float:
 
 
 def _inexact(value: Any, where: str) -> Iterator[Problem]:
-    """Find the numbers that cannot be kept, wherever they stand."""
+    """Find the numbers that cannot be kept exactly, wherever they occur."""
     if isinstance(value, dict):
         for key, item in cast("dict[str, Any]", value).items():
             yield from _inexact(item, _under(where, key))
@@ -102,7 +102,7 @@ def _inexact(value: Any, where: str) -> Iterator[Problem]:
 
 
 def _read(kind: Any, value: Any, where: str, problems: list[Problem]) -> Any:
-    """Return ``value`` as ``kind``, going on after a fault so that all of them are reported."""
+    """Return ``value`` as ``kind``, continuing after a fault so that all of them are reported."""
     origin: Any = get_origin(kind)
     if _is_plain_table(kind):
         return _read_struct(kind, value, where, problems)
@@ -124,7 +124,7 @@ def _read(kind: Any, value: Any, where: str, problems: list[Problem]) -> Any:
 def _read_either(
     kind: types.UnionType, table: dict[str, Any], where: str, problems: list[Problem]
 ) -> Any:
-    """Read a table where one of several kinds of value may stand."""
+    """Read a table where one of several kinds of value is allowed."""
     members: tuple[Any, ...] = get_args(kind)
     tables = [member for member in members if _is_plain_table(member)]
     if len(tables) == 1:
@@ -149,7 +149,7 @@ def _read_tagged(
     where: str,
     problems: list[Problem],
 ) -> Any:
-    """Read a table of one of several shapes; one key of it, the tag, says of which."""
+    """Read a table of one of several shapes, selected by one of its keys, the tag."""
     by_tag = {str(kind.__struct_config__.tag): kind for kind in kinds}
     field = str(kinds[0].__struct_config__.tag_field)
     if field not in table:
@@ -200,7 +200,7 @@ def _convert(kind: Any, value: Any, where: str, problems: list[Problem]) -> Any:
 
 
 def _is_plain_table(kind: Any) -> bool:
-    """Return whether this is a table of one shape (modifiers come in several, told by a tag)."""
+    """Return whether this is a table of one shape (modifiers have several, selected by a tag)."""
     return _is_table(kind) and kind.__struct_config__.tag is None
 
 

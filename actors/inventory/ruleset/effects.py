@@ -1,4 +1,4 @@
-"""What an asset does: its duration and its flows, compiled to tables."""
+"""An asset's effects: its duration and its flows, compiled to tables."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def effects_of(scope: Scope, where: str, table: AssetTable, span: Span) -> Effec
 def shares_by_level(
     scope: Scope, where: str, value: float | str, span: Span, *, zero: bool
 ) -> tuple[Ratio, ...]:
-    """Return a modifier's factors or shares from level 0; ``zero`` says whether 0 will do."""
+    """Return a modifier's factors or shares from level 0; ``zero`` says whether 0 is allowed."""
     table = scope.table(where, value, span, alone=True)
     if table is None or not _none_negative(scope, where, table):
         return ((1, 1),)
@@ -122,7 +122,7 @@ def _none_negative(scope: Scope, where: str, table: Table[Number]) -> bool:
 
 
 def _added_room(table: Table[Ratio]) -> Table[Ratio]:
-    """Return what each level adds to the room that there is with nothing built."""
+    """Return what each level adds to the room there is with nothing built."""
     bare = table.values[0][0] // table.values[0][1]
     return replace(table, values=tuple((top // low - bare, 1) for top, low in table.values))
 

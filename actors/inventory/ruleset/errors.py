@@ -1,11 +1,11 @@
-"""What is wrong with a ruleset.
+"""The errors of a ruleset.
 
 ::
 
     RulesetError        (file, problems: every problem found, in the order of the file's tables)
-    └── ParameterError      (the file is sound; what was set for its world parameters is not)
+    └── ParameterError      (the file is sound; the values set for its world parameters are not)
 
-Inside the compiler, where they always become a `Problem`::
+Inside the compiler, which always turns them into a `Problem`::
 
     FormulaError
     └── TooLarge            (a value beyond 10^18, or beyond what can be computed with)
@@ -28,7 +28,7 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        """Return the line that a person reads."""
+        """Return the line shown to people."""
         return f"{self.where}: {self.message}" if self.where else self.message
 
 
@@ -42,7 +42,7 @@ class RulesetError(Exception):
 
 
 class ParameterError(RulesetError):
-    """A world parameter was set that the file does not have, or to what it does not take."""
+    """A world parameter was set that the file does not have, or to a value it does not accept."""
 
 
 class FormulaError(Exception):
@@ -50,4 +50,4 @@ class FormulaError(Exception):
 
 
 class TooLarge(FormulaError):
-    """A value is larger than any that the game can use."""
+    """A value is larger than the game can use."""

@@ -1,4 +1,4 @@
-"""Exact arithmetic: what formulas are computed in, so that no result hangs on float noise.
+"""Exact arithmetic for formulas, so that no result depends on float noise.
 
 A `Number` is an integer or a fraction in lowest terms.  Powers with a fractional exponent and
 ``exp`` are computed to 90 decimal digits and marked inexact; an inexact value that lies within
@@ -16,13 +16,13 @@ from actors.inventory.ruleset.errors import FormulaError, TooLarge
 Number: TypeAlias = int | Fraction
 
 RESULT_MAX = 10**18
-"""No value that a ruleset arrives at may be larger."""
+"""No result of a ruleset may be larger."""
 
 BITS_MAX = 16_384
 DIGITS = 90
 NOISE = Fraction(1, 10**30)
 GRID = 2000
-"""Parts of 1 that noise is told from: the steps that a ruleset rounds to, and their halves."""
+"""Parts of 1 that noise is snapped to: the steps that a ruleset rounds to, and their halves."""
 EXPONENT_MAX = 92  # e^92 is about 10^40: with 90 digits its error is still far below NOISE
 ROOT_MAX = 64
 OUT_OF_BOUNDS = "the value grows beyond all bounds"
@@ -34,19 +34,19 @@ def exact(value: float) -> Number:
 
 
 def checked(value: Number) -> Number:
-    """Return the value; raises TooLarge where it is beyond what a ruleset may arrive at."""
+    """Return the value; raises TooLarge if it exceeds what a ruleset may result in."""
     if not -RESULT_MAX <= value <= RESULT_MAX:
         raise TooLarge("the value is larger than 10^18")
     return value
 
 
 def simplified(value: Number) -> Number:
-    """Return the value as an int where it is whole: int arithmetic is many times faster."""
+    """Return the value as an int if it is whole: int arithmetic is many times faster."""
     return value.numerator if value.denominator == 1 else value
 
 
 def bounded(value: Number) -> Number:
-    """Return the value; raises TooLarge where its digits would slow everything down."""
+    """Return the value; raises TooLarge if its digits would slow everything down."""
     if max(value.numerator.bit_length(), value.denominator.bit_length()) > BITS_MAX:
         raise TooLarge(OUT_OF_BOUNDS)
     return simplified(value)
@@ -85,7 +85,7 @@ def exponential(value: Number) -> tuple[Number, bool]:
 
 
 def without_noise(value: Number) -> Number:
-    """Return the multiple of 0.0005 that an inexact value stands for, or the value if of none."""
+    """Return the multiple of 0.0005 that an inexact value stands for, else the value itself."""
     nearest = simplified(Fraction(half_up(value * GRID), GRID))
     return nearest if -NOISE < value - nearest < NOISE else value
 

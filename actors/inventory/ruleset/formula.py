@@ -76,14 +76,14 @@ FUNCTION_NAMES = frozenset(_FUNCTIONS)
 
 @dataclass(frozen=True, slots=True)
 class Formula:
-    """A formula that was read; ``names`` are the values it needs."""
+    """A parsed formula; ``names`` are the values it needs."""
 
     source: str
     names: frozenset[str]
     step: _Step = field(repr=False)
 
     def value(self, values: Mapping[str, Number]) -> Number:
-        """Return the exact result; raises FormulaError where there is none in bounds."""
+        """Return the exact result; raises FormulaError if there is none within bounds."""
         run = _Run(values)
         return checked(run.settled(self.step(run)))
 
@@ -106,7 +106,7 @@ def parse_formula(source: str) -> Formula:
 
 
 class _Reader:
-    """Turns a syntax tree into steps, and refuses what is not in the language."""
+    """Turns a syntax tree into steps, and rejects anything not in the language."""
 
     def __init__(self, text: str) -> None:
         self.text = text

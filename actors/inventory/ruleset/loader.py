@@ -35,13 +35,13 @@ _SHIPPED = re.compile(r"[a-z][a-z0-9_-]*")
 def load_ruleset(source: str | Path, *, parameters: Mapping[str, float] | None = None) -> Ruleset:
     """Return the ruleset of a shipped name (``tutorial``) or of the TOML file at a path.
 
-    ``parameters`` set world parameters; the others keep the defaults of the file.  Raises
-    RulesetError with every problem that was found: first those of the file's shape, and once
-    that is sound those of its content; ParameterError where ``parameters`` do not suit the file.
+    ``parameters`` set world parameters; the others keep the file's defaults.  Raises
+    RulesetError with every problem found: first those of the file's shape, and once that is
+    sound those of its content; ParameterError if ``parameters`` do not suit the file.
     """
     file, content = _read(source)
     data = parse_toml(content, file)
-    # Not asked of an archive: what a world has run under it can always go on from.
+    # Not checked for an archive: a world can always continue from rules it has run under.
     unfit = [*text_problems(data), *speed_problems(data)]
     if unfit:
         raise RulesetError(file, unfit)
@@ -51,7 +51,7 @@ def load_ruleset(source: str | Path, *, parameters: Mapping[str, float] | None =
 def restore_ruleset(archive: str) -> Ruleset:
     """Return the ruleset whose ``archive`` this is, parameters included.
 
-    Raises RulesetError where this version of the program cannot run it any more.
+    Raises RulesetError if this version of the program can no longer run it.
     """
     stored = json.loads(archive)
     name: str = stored["name"]
@@ -59,13 +59,13 @@ def restore_ruleset(archive: str) -> Ruleset:
 
 
 def shipped_rulesets() -> tuple[str, ...]:
-    """Return the names of the rulesets that come with the program, in order."""
+    """Return the names of the rulesets shipped with the program, in order."""
     files = resources.files(PACKAGE).iterdir()
     return tuple(sorted(Path(file.name).stem for file in files if file.name.endswith(".toml")))
 
 
 def shipped_text(name: str) -> bytes:
-    """Return the file of a ruleset that comes with the program; raises RulesetError: no such."""
+    """Return the file of a ruleset shipped with the program; raises RulesetError: no such."""
     names = shipped_rulesets()
     if name not in names:
         message = f"{unknown('ruleset', name, names)} (shipped: {', '.join(names)}; a file is"
@@ -101,7 +101,7 @@ def _compiled(
 
 
 def _parameters(document: Document, overrides: Mapping[str, float], file: str) -> dict[str, Number]:
-    """Return all world parameters as they are in force; raises RulesetError, ParameterError."""
+    """Return all world parameters in force; raises RulesetError, ParameterError."""
     tables = {
         name: value if isinstance(value, ParameterTable) else ParameterTable(default=value)
         for name, value in ({SPEED: 1} | document.parameters).items()
@@ -130,7 +130,7 @@ def _whole_or_float(value: Number) -> Number:
 
 
 def _table_fault(name: str, table: ParameterTable, *, is_set: bool) -> str | None:
-    """Say what is wrong with a parameter in the file; its default only counts where none is set."""
+    """Describe a parameter's fault in the file; its default only counts if none is set."""
     if table.min is not None and table.max is not None and table.min > table.max:
         return f"min, {table.min}, exceeds max, {table.max}"
     return None if is_set else _value_fault(name, table.default, table)

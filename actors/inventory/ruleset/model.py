@@ -1,4 +1,4 @@
-"""The public face of a compiled ruleset: what it consists of and what it answers."""
+"""The public face of a compiled ruleset: its parts and its answers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Overflow: TypeAlias = Literal["reject", "hold", "spill"]
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A stock: whole units at the start, income per hour and room that nobody has to build.
+    """A stock: whole units at the start, and income per hour and room that need no building.
 
     ``base_capacity`` None: without limit.
     """
@@ -73,8 +73,8 @@ class Asset:
     """What can be ordered: a building (one instance of it), a technology or a unit.
 
     ``address`` is the name, or ``name:n`` (n from 1) for a building of several instances.
-    ``max_level`` is None for a unit alone. ``refund`` is the share of the price that a cancelled
-    order gives back: numerator and denominator of what lies between 0 and 1.
+    ``max_level`` is None for a unit alone. ``refund`` is the share of the price that a
+    cancellation refunds: numerator and denominator of a number between 0 and 1.
     """
 
     address: str
@@ -90,7 +90,7 @@ class Asset:
 
 @dataclass(frozen=True, slots=True)
 class BalanceReading:
-    """A balance now; ``factor_percent`` (0 to 100) scales the work of those that draw on it."""
+    """A balance now; ``factor_percent`` (0 to 100) scales the output of assets that draw on it."""
 
     produced: int
     used: int
@@ -99,7 +99,7 @@ class BalanceReading:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What an account's assets bring: net whole units per hour, room, and the balances."""
+    """The sum of an account's assets: net whole units per hour, room, and the balances."""
 
     per_hour: Mapping[str, int]
     capacity: Mapping[str, int | None]
@@ -110,9 +110,9 @@ class Rates:
 class Transfers:
     """Whether players may send each other resources, and how much.
 
-    ``per_day_max`` is the most whole units of each single resource that one account may send in
-    one day (UTC, in world time); None: no limit. ``overflow`` says what happens to that which the
-    receiver has no room for: the transfer is refused, the rest waits until there is room, or the
+    ``per_day_max`` is the maximum in whole units of each resource that one account may send in
+    one day (UTC, in world time); None: no limit. ``overflow`` governs goods for which the
+    receiver has no room: the transfer is refused, the rest waits until there is room, or the
     rest is lost.
     """
 

@@ -1,4 +1,4 @@
-"""Names: how they may look, and that each stands for one thing."""
+"""Names: their form, and that each stands for one thing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 COST_PREFIX = "cost_"
 SPEED = "speed"
-"""The world parameter that is there whether a file has it or not."""
+"""The world parameter that always exists, whether a file has it or not."""
 OWN_LEVEL = frozenset({"level", "L"})
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -26,8 +26,8 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 def name_problems(document: Document) -> list[Problem]:
     """Return a problem for every name that is malformed, reserved or given twice.
 
-    Whatever formulas or ledgers call by name shares one namespace; queues and balances, which
-    they do not, have one each.
+    Everything that formulas or ledgers refer to by name shares one namespace; queues and
+    balances, which they do not, have one each.
     """
     problems: list[Problem] = []
     taken: dict[str, str] = {}
@@ -53,9 +53,9 @@ def name_problems(document: Document) -> list[Problem]:
 
 
 def speed_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
-    """Give a problem for each name that is the world parameter's, where a file does not state it.
+    """Yield a problem for each name that is the world parameter's, if the file does not state it.
 
-    Where it does, `name_problems` tells. The data may have any shape yet.
+    If it does, `name_problems` reports it. The data may still have any shape.
     """
     if SPEED in _table(data, "parameters"):
         return
@@ -71,13 +71,13 @@ def _table(data: Mapping[str, Any], section: str) -> Mapping[str, Any]:
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
-    """Return the message that there is no such name, with the nearest one that there is."""
+    """Return the message that there is no such name, suggesting the nearest known one."""
     near = nearest(name, known)
     return f"unknown {what} {name!r}" + (f"; did you mean {near!r}?" if near else "")
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the name that was probably meant; None where nothing is near."""
+    """Return the name that was probably meant; None if nothing is near."""
     return next(iter(difflib.get_close_matches(name[:60], list(known), n=1)), None)
 
 
@@ -90,7 +90,7 @@ def _form_problems(name: str, where: str) -> list[Problem]:
 
 
 def _reserved_for(name: str) -> str | None:
-    """Say what a name means in formulas already."""
+    """Return what a name already means in formulas."""
     if name in FUNCTION_NAMES:
         return f"formulas have the function {name}(…)"
     if name in OWN_LEVEL:

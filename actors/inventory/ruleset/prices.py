@@ -1,6 +1,6 @@
 """Costs: from base, growth and rounding, from formulas or from lists, to a price per level.
 
-The number of levels comes out of it: what ``max_level`` says, else the length of the lists, else
+They also determine the number of levels: ``max_level`` if set, else the length of the lists, else
 the default, ending before the first level that would cost more than an account can hold.
 """
 
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
     from actors.inventory.ruleset.scope import Costs, Scope
 
 HOLDING_MAX = 10**15
-"""The most of a resource that an account holds: a level beyond it could never be bought."""
+"""The maximum of a resource in an account: a level that costs more could never be bought."""
 
 LEVELS_MAX = 1000
-"""The most levels of one asset, as `max_level` has it too."""
+"""The maximum number of levels of one asset, as in `max_level`."""
 
 _Price: TypeAlias = Callable[[int], Number]
 
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """How many levels an asset has; ``stated`` by the file, or up to what can be paid."""
+    """How many levels an asset has; ``stated`` by the file, or as many as can be paid for."""
 
     last: int
     stated: bool
@@ -86,7 +86,7 @@ def unit_cost(scope: Scope, where: str, table: UnitTable, defaults: UnitDefaults
 
 
 def list_lengths(table: AssetTable) -> dict[str, int]:
-    """Return, by key, how many levels above 0 each list speaks of."""
+    """Return, by key, how many levels above 0 each list covers."""
     from_one: dict[str, Value] = {f"cost.{name}": value for name, value in table.cost.items()}
     if table.duration is not None:
         from_one["duration"] = table.duration
@@ -108,7 +108,7 @@ def _lengths(values: Mapping[str, Value], unbuilt: int) -> dict[str, int]:
 
 
 def effect_sections(table: AssetTable) -> dict[str, dict[str, Value]]:
-    """Return the tables that say what the asset does, by their key."""
+    """Return the tables of the asset's effects, by their key."""
     return {
         "produces": table.produces,
         "consumes": table.consumes,
@@ -125,7 +125,7 @@ def _levels(scope: Scope, where: str, table: TechnologyTable, defaults: LeveledD
         scope.report(where, f"its lists are for {last} levels; there may be 1 to {LEVELS_MAX}")
     for key, length in lengths.items():
         if length != last:
-            # Which of two lists is wrong nobody can tell: where it is not stated, both are named.
+            # Either list may be wrong: unless the number is stated, name both.
             other = f"not {last}" if table.max_level else f"but {shortest} for {last}"
             named = [key] if table.max_level else [key, shortest]
             paid = all(each.startswith(("cost", "duration")) for each in named)

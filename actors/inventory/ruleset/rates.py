@@ -1,6 +1,6 @@
-"""What an account's assets bring per hour, how much room there is, and how the balances stand.
+"""An account's income per hour from its assets, its room, and the state of its balances.
 
-The parts of an income are rounded down one by one and then added: base income, each asset's own
+Each part of an income is rounded down, then all are added: base income, each asset's own
 production (times the factor of the balances it draws on), each asset's consumption (likewise),
 and the bonus of each modifier.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """One address with the flows it has of one sort; ``draws`` names what can slow it."""
+    """One address with its flows of one sort; ``draws`` names what can slow it."""
 
     address: str
     is_unit: bool
@@ -32,13 +32,13 @@ class Worker:
     flows: tuple[Flow, ...]
 
     def percent(self, short: Mapping[str, int]) -> int:
-        """Return the factor of the scarcest balance that is drawn on; ``short`` has all < 100."""
+        """Return the factor of the scarcest balance drawn on; ``short`` has all < 100."""
         return min([short.get(name, FULL) for name in self.draws], default=FULL)
 
 
 @dataclass(frozen=True, slots=True)
 class Extra:
-    """A bonus with the flows that it is a share of."""
+    """A bonus with the flows it adds a share of."""
 
     bonus: Bonus
     sources: tuple[tuple[Worker, Flow], ...]
@@ -155,10 +155,10 @@ class Works:
 
 
 def bounded_room(added_up: int) -> int:
-    """Return the room there is where stores add up to so much.
+    """Return the room that stores adding up to this much provide.
 
-    What several take of it together may be more than there is; and however much they add, an
-    account holds no more than `HOLDING_MAX`.
+    Stores together may take away more than there is; and however much they add, an account holds
+    no more than `HOLDING_MAX`.
     """
     return min(max(0, added_up), HOLDING_MAX)
 

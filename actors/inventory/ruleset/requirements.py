@@ -1,4 +1,4 @@
-"""Prerequisites: that they name assets, can be met, and do not go in a circle."""
+"""Prerequisites: that they name assets, can be met, and form no cycle."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def requirements_of(
 
 
 def report_circles(scope: Scope, tables: Mapping[str, tuple[str, AssetTable]]) -> None:
-    """Report every circle of prerequisites once; ``tables`` gives place and table by name."""
+    """Report every cycle of prerequisites once; ``tables`` gives place and table by name."""
     done: set[str] = set()
     for start in tables:
         path: list[str] = []
@@ -45,7 +45,7 @@ def _walk(
     path: list[str],
     done: set[str],
 ) -> None:
-    """Go through what ``start`` needs, depth first and without recursion: chains may be long."""
+    """Traverse what ``start`` needs, depth first and without recursion: chains may be long."""
     stack = [(start, iter(tables[start][1].requires))]
     path.append(start)
     while stack:

@@ -79,7 +79,7 @@ class Ruleset:
     ) -> Mapping[str, int]:
         """Return the prerequisites not met: asset name to the level (or count) needed.
 
-        A building of several instances counts by its highest.
+        A building of several instances counts by its highest level.
         """
         return {
             need.asset_name: need.level

@@ -1,6 +1,6 @@
-"""The shape of a ruleset file: which keys there are, and what each may hold.
+"""The shape of a ruleset file: its keys, and what each may hold.
 
-What the names in it mean, and what the formulas come to, is the compiler's business.
+The compiler checks what the names in it mean, and what the formulas evaluate to.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class UnitTable(AssetTable, frozen=True, kw_only=True):
 
 
 class UnitDefaults(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """``[defaults.units]``: what a unit has that does not say otherwise."""
+    """``[defaults.units]``: what a unit has unless it says otherwise."""
 
     queue: str | None = None
     cost_rounding: str = "floor"
@@ -146,7 +146,7 @@ class DefaultsTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class DurationsTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """``[durations]``: how every duration is rounded once all modifiers are in."""
+    """``[durations]``: how every duration is rounded once all modifiers are applied."""
 
     rounding: str = "floor"
     minimum_seconds: Annotated[float, Meta(gt=0, le=10**6)] = 1

@@ -1,4 +1,4 @@
-"""The compiler's workbench: parameters, problems found so far, formulas made into tables."""
+"""The compiler's workbench: parameters, problems found so far, formulas turned into tables."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Costs: TypeAlias = tuple["Mapping[str, int]", ...]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The levels that a table is made for; ``costs`` begin at level 1 where they are needed.
+    """The levels that a table covers; ``costs`` begin at level 1 if they are needed.
 
     A unit has no level: its span is ``leveled`` False, from 1 to 1.
     """
@@ -40,7 +40,7 @@ class Span:
 
 @dataclass(slots=True)
 class Scope:
-    """What the compiling of one document shares: it only ever gathers.
+    """The state shared while one document is compiled: it only accumulates.
 
     ``last_levels`` are the maximum levels of buildings and technologies, known once the costs are.
     """
@@ -54,11 +54,11 @@ class Scope:
     entries: int = 0
 
     def report(self, where: str, message: str) -> None:
-        """Note a problem; compiling goes on, so that all are found."""
+        """Record a problem; compilation continues, so that all are found."""
         self.problems.append(Problem(where, message))
 
     def known(self, where: str, what: str, names: Collection[str], name: str) -> bool:
-        """Return whether ``name`` is among ``names``, and report it where it is not."""
+        """Return whether ``name`` is among ``names``, and report it if it is not."""
         if name not in names:
             self.report(where, unknown(what, name, names))
         return name in names
@@ -91,7 +91,7 @@ class Scope:
     def series(self, where: str, value: list[float] | SeriesTable) -> tuple[Number, ...] | None:
         """Return the values of a list, one per level, or None and a report.
 
-        An empty list is reported where its length is compared with the number of levels.
+        An empty list is reported when its length is compared with the number of levels.
         """
         if isinstance(value, list):
             value = SeriesTable(levels=value)
@@ -129,7 +129,7 @@ class Scope:
     ) -> Table[Number] | None:
         own = range(span.first, span.last + 1)
         if not formula.names - self.parameters.keys() - set(others):
-            own = range(span.first, span.first + 1)  # the same at every level of its own
+            own = range(span.first, span.first + 1)  # the same at each of its own levels
         ranges = [range(self.last_levels[name] + 1) for name in others]
         axes: list[Axis] = []
         size = len(own)

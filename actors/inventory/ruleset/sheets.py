@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from actors.inventory.ruleset.tables import Ratio, Table
 
 FULL = 100
-"""Per cent at which an asset works whose balances suffice."""
+"""Percentage at which an asset works when its balances suffice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """An asset that shortens or lengthens durations: exact factors by its level, from 0."""
+    """An asset that scales durations: exact factors by its level, from 0."""
 
     name: str
     addresses: tuple[str, ...]
@@ -28,7 +28,7 @@ class Factor:
 
 @dataclass(frozen=True, slots=True)
 class Bonus:
-    """An asset that adds a share of what ``producers`` make of ``resource``, by its level."""
+    """An asset that adds a share of ``producers``' output of ``resource``, by its level."""
 
     name: str
     addresses: tuple[str, ...]
@@ -40,7 +40,7 @@ class Bonus:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """What an asset adds to one resource, balance or room; begins at level 0.
+    """An asset's contribution to one resource, balance or room; begins at level 0.
 
     ``whole`` is ``exact`` rounded down, and then signed: ``sign`` is -1 for consumption, whose
     ``exact`` values are positive.  A unit's tables hold one value, for one unit.
@@ -66,7 +66,7 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """What an asset does: units per hour, signed use of balances, and the room that it adds.
+    """An asset's effects: units per hour, signed use of balances, and the room that it adds.
 
     ``draws`` names the balances that it uses: a shortage of one slows all that it ``makes``.
     """
@@ -103,7 +103,7 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True)
 class DurationRule:
-    """How a duration is rounded once all factors are in: to steps of ``step_ms``, at the end."""
+    """How a duration is rounded once all factors are applied: to steps of ``step_ms``."""
 
     mode: Mode
     step_ms: int

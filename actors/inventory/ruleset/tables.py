@@ -1,7 +1,7 @@
-"""Tables: what every formula has become by the time that a player acts.
+"""Tables: the compiled form of every formula, complete before any player acts.
 
-Values that are rounded only after they were multiplied (production by a balance's factor,
-durations by modifiers) stay exact, as a `Ratio`; all others are whole numbers.
+Values that are rounded only after multiplication (production by a balance's factor, durations by
+modifiers) stay exact, as a `Ratio`; all others are whole numbers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 def highest(addresses: tuple[str, ...], levels: Mapping[str, int]) -> int:
-    """Return the highest level among the instances of a building; 0 where none is built."""
+    """Return the highest level among the instances of a building; 0 if none is built."""
     if len(addresses) == 1:
         return levels.get(addresses[0], 0)
     return max([levels.get(address, 0) for address in addresses])

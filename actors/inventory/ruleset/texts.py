@@ -1,4 +1,4 @@
-"""What may stand in the texts of a file: they are shown to people, and pass through terminals."""
+"""The rules for a file's texts, which are shown to people and pass through terminals."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _LINES: Final = frozenset("\n\t")
 
 
 def text_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
-    """Give a problem for each text with control characters; in all but titles lines may end."""
-    # Not recursive: what nobody has looked at yet may nest deeply.
+    """Yield a problem for each text with control characters; all but titles may have line ends."""
+    # Not recursive: unchecked data may nest deeply.
     left: list[tuple[str, Any]] = [("", data)]
     while left:
         where, value = left.pop()
