@@ -1,4 +1,4 @@
-"""A database that is away: asked again at growing pauses, and told of once."""
+"""An absent database: retried at growing intervals, and reported once."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 _BACKOFF_FIRST_S: Final = 0.05
 _BACKOFF_MAX_S: Final = 1.0
 _ANOTHER_S: Final = 60.0
-"""More than a pause and the time that a statement is given."""
+"""More than a pause plus a statement's time limit."""
 
 
 class Absence:
     """The database as one worker knows it: away from a failure until it answers again.
 
-    The first failure is a warning; what follows it, at pauses that grow to a second, is no news. A
-    worker that has nothing to do does not ask: a failure long after the last is another first one.
+    The first failure is logged as a warning; those that follow, at pauses that grow to a second,
+    are not. An idle worker does not ask: a failure long after the last counts as a new first one.
     """
 
     __slots__ = ("_began", "_failed", "_log", "_pause_s", "_rng")
@@ -36,7 +36,7 @@ class Absence:
         self._failed = 0.0
 
     async def wait(self, error: EngineUnavailable) -> None:
-        """Wait before the database is asked again, twice as long as before, about."""
+        """Wait before the database is asked again, about twice as long as the last time."""
         now = trio.current_time()
         if self._began is None or now - self._failed > _ANOTHER_S:
             self._began = now
@@ -49,7 +49,7 @@ class Absence:
         await trio.sleep(pause_s * self._rng.uniform(0.5, 1.0))
 
     def end(self) -> None:
-        """Take note of an answer; how long it was away is known to the last failure."""
+        """Record an answer; the duration of the absence runs to the last failure."""
         if self._began is not None:
             seconds = self._failed - self._began
             self._log.info("database_back", seconds=round(seconds, 1))

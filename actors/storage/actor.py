@@ -1,9 +1,9 @@
 """The Storage actor: takes work from the bus, acknowledges it, commits it in groups.
 
-Group commit is clocked by itself: units that arrive while a commit is in flight form the next
-one. As a commit costs most by itself, it also waits for units that are on their way, for as long
-as they come, turn after turn of Trio's loop: that costs a lone unit two turns of an idle loop. To
-wait longer does not pay: the database works on one commit while the next gathers.
+Group commit is self-clocked: units that arrive while a commit is in flight form the next one. As
+most of a commit's cost is fixed, it also waits for units already sent, for as long as they keep
+arriving, turn after turn of Trio's loop: a lone unit waits two turns of an idle loop. Waiting
+longer does not pay: the database works on one commit while the next gathers.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ if TYPE_CHECKING:
 W = TypeVar("W", Write | Barrier, Query)
 
 _QUIET_TURNS = 2
-"""What is sent in one turn is here in the next, or in that after it."""
+"""What is sent in one turn arrives in the next, or the one after."""
 _TAKEN_MAX = 32
 """Messages taken in one turn: checking them takes well under a millisecond."""
 _BATCH_READS_MAX = 512
 _ANSWERED_MAX = 500
-"""Rows that are given to their askers in one turn: each has work to do with its own next."""
+"""Rows handed to their callers in one turn: each caller then has work to do with its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,8 @@ class StorageSettings:
 
     ``queue_max`` units (and as many queries) may wait; a commit takes up to
     ``batch_units_max``, and waits for them at most ``gather_seconds_max``. While the database is
-    away, a unit that has waited ``wait_seconds_max`` is given up at the next attempt that fails;
-    one whose commit is in doubt is not.
+    away, a unit that has waited ``wait_seconds_max`` is abandoned at the next failed attempt; one
+    whose commit is in doubt is not.
     """
 
     queue_max: int = 4096
@@ -68,9 +68,9 @@ class StorageSettings:
 
 @dataclass(frozen=True, slots=True)
 class StorageStatistics:
-    """What Storage has done since it started and what waits now.
+    """What Storage has done since it started, and what is waiting now.
 
-    ``setbacks`` counts the times that it found the database away.
+    ``setbacks`` counts how often it found the database away.
     """
 
     commits: int
@@ -82,7 +82,7 @@ class StorageStatistics:
 
 
 class _Pending(Generic[W]):
-    """A message that was acknowledged and waits for its turn."""
+    """An acknowledged message waiting for its turn."""
 
     __slots__ = ("body", "reply", "since", "trace")
 
@@ -102,7 +102,7 @@ class _Pending(Generic[W]):
 
 
 class Storage:
-    """The only way to the game's tables for the other actors."""
+    """The other actors' only way to the game's tables."""
 
     def __init__(
         self,
@@ -136,11 +136,11 @@ class Storage:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `Phase.STORAGE`, then finish what was acknowledged and return.
 
-        Cancelling it drops what waits (its askers learn so at once) and never a commit that is
-        under way: that one ends within the engine's own deadline.
+        Cancellation drops what waits (its callers learn so at once) but never a commit in
+        progress: that one ends within the engine's own deadline.
         """
         self._draining = False
-        # What an earlier run left behind: its askers know that it had no outcome.
+        # Left behind by an earlier run: its callers know that it had no outcome.
         self._writes.clear()
         self._queries.clear()
         try:
@@ -162,7 +162,7 @@ class Storage:
     async def _begin(self) -> None:
         """Connect before the first work; a restart connects when there is something to do.
 
-        A database that is away at a restart must not use the restarts up.
+        An absent database at a restart must not use up the restarts.
         """
         if self._has_begun:
             self._engine.forget()
@@ -171,7 +171,7 @@ class Storage:
             self._has_begun = True
 
     def statistics(self) -> StorageStatistics:
-        """Tell what has been done and what waits."""
+        """Count what has been done and what waits."""
         return StorageStatistics(
             commits=self._commits,
             units_committed=self._committed,
@@ -186,24 +186,24 @@ class Storage:
     async def _receive(self) -> None:
         subscription = self._subscription
         async for first in subscription:
-            # What waits is taken in one turn: a turn costs more than to take a message.
+            # Take all that waits in one turn: a turn costs more than taking a message.
             if self._take_all([first, *subscription.receive_some_nowait(_TAKEN_MAX - 1)]):
                 break
         # The shutdown overtook these: they were sent before it.
         while rest := subscription.receive_some_nowait(_TAKEN_MAX):
             self._take_all(rest)
-        # Whoever asks from now on learns at once that nobody is here.
+        # From now on callers learn at once that nobody is here.
         subscription.close()
 
     def _take_all(self, messages: Sequence[Message]) -> bool:
-        """Take messages; True where one of them says that no more are to be taken."""
+        """Take messages; True if one of them says to take no more."""
         units = [each.body.operations for each in messages if isinstance(each.body, Write)]
         sound = are_sound(units, self._tables)
         now = trio.current_time()
         ended = False
         for message in messages:
             match message.body:
-                # What is sent most comes first.
+                # The most frequent first.
                 case Write() as write:
                     faults = () if sound else unit_faults(write.operations, self._tables)
                     self._take_write(write, message, faults, now)
@@ -243,7 +243,7 @@ class Storage:
         reply: Reply[Any] | None,
         waiting: int,
     ) -> bool:
-        """Send the instant reply; False where the message was refused."""
+        """Send the instant reply; False if the message was refused."""
         error: Exception | None = None
         if faults:
             error = Refused(faults)
@@ -269,7 +269,7 @@ class Storage:
                 await self._commit(batch, absence)
 
     async def _gather(self) -> None:
-        """Let the units come that are on their way, until none has come for two turns."""
+        """Let units already sent arrive, until none has come for two turns."""
         until = trio.current_time() + self._settings.gather_seconds_max
         quiet = 0
         while quiet < _QUIET_TURNS and len(self._writes) < self._settings.batch_units_max:
@@ -280,10 +280,10 @@ class Storage:
                 break
 
     async def _commit(self, batch: deque[_Pending[Write | Barrier]], absence: Absence) -> None:
-        """Commit a batch, however often the database has to be asked, and answer it.
+        """Commit a batch, retrying as often as necessary, and answer it.
 
-        Even where it has nothing but barriers the engine is asked: it may have to find out first
-        what has become of a commit.
+        The engine is asked even if the batch has only barriers: it may first have to find out
+        the outcome of a commit.
         """
         while batch:
             begun = trio.current_time()
@@ -295,7 +295,7 @@ class Storage:
                 self._setbacks += 1
                 await absence.wait(error)
                 self._expire(self._writes)
-                # What may have been committed already is not given up: its outcome will be known.
+                # What may have been committed is not abandoned: its outcome will be known.
                 if not error.in_doubt:
                     self._expire(batch)
             else:
@@ -330,7 +330,7 @@ class Storage:
                 await self._answer(batch, absence)
 
     async def _answer(self, batch: deque[_Pending[Query]], absence: Absence) -> None:
-        """Answer a batch of queries, or pause, and leave in it what is to be tried again."""
+        """Answer a batch of queries, or pause, leaving in it what must be retried."""
         begun = trio.current_time()
         try:
             rows = await self._engine.read([read for item in batch for read in item.body.reads])
@@ -345,7 +345,7 @@ class Storage:
         await _hand_out(batch, rows)
 
     async def _some(self, waiting: deque[_Pending[W]], came: trio.lowlevel.ParkingLot) -> bool:
-        """Wait until something waits; False when nothing does and nothing will come."""
+        """Wait until something waits; False if nothing does and nothing will come."""
         while not waiting:
             if self._draining:
                 return False
@@ -353,7 +353,7 @@ class Storage:
         return True
 
     def _expire(self, waiting: deque[_Pending[W]]) -> None:
-        """Fail what has waited too long for a database that is away."""
+        """Fail what has waited too long for an absent database."""
         oldest = trio.current_time() - self._settings.wait_seconds_max
         while waiting and waiting[0].since <= oldest:
             waiting.popleft().fail(Overloaded("the database is away"))
@@ -364,9 +364,9 @@ def _first(waiting: deque[_Pending[W]], most: int) -> deque[_Pending[W]]:
 
 
 async def _hand_out(batch: deque[_Pending[Query]], rows: Sequence[list[Row]]) -> None:
-    """Give each its answer and take it out, until none is left.
+    """Give each query its answer, popping it, until none is left.
 
-    All that wake in one turn keep I/O waiting until the last is done.
+    All tasks that wake in one turn keep I/O waiting until the last is done.
     """
     position = 0
     turns = Turns(_ANSWERED_MAX)

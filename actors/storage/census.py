@@ -1,4 +1,4 @@
-"""Counts who owns what across the whole world: asked once, when the rules have changed."""
+"""Counts who owns what across the whole world: run once, when the rules have changed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RESOURCE: Final = "resource"
 LEVEL: Final = "level"
 UNIT: Final = "unit"
 
-# The last era of the version that had begun at the moment; before all of them it is the first.
+# The last era of the version that had begun at that moment; before all of them, the first.
 _ERAS: Final = """
 eras as (
     select seq, version as ruleset,
@@ -102,9 +102,9 @@ from ruleset_history join ruleset_archive using (version) order by seq
 class Ownership:
     """How many accounts own something of this kind and name, under the rules they were left with.
 
-    ``era`` is the entry of the history, counted from 1; 0 where it has none. ``kind`` is
-    `RESOURCE`, `LEVEL` (a building or technology) or `UNIT`. What is on its way counts for its
-    sender, under the rules that it was sent under.
+    ``era`` is the entry of the history, counted from 1; 0 if it has none. ``kind`` is `RESOURCE`,
+    `LEVEL` (a building or technology) or `UNIT`. Goods in flight count for their sender, under
+    the rules that they were sent under.
     """
 
     era: int
@@ -114,7 +114,7 @@ class Ownership:
 
 
 class Move(msgspec.Struct, frozen=True):
-    """What a building or technology of an era becomes."""
+    """The new name of an era's building or technology."""
 
     era: int
     name: str
@@ -123,7 +123,7 @@ class Move(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class PastRules:
-    """One entry of the history; ``renamed`` is as JSON what it calls otherwise than before."""
+    """One entry of the history; ``renamed`` is the JSON of what it renamed."""
 
     version: str
     renamed: str
@@ -131,13 +131,13 @@ class PastRules:
 
 
 async def past_rules(session: Session) -> tuple[PastRules, ...]:
-    """Read which rules the world has run under, oldest first; raises as `Session`."""
+    """Read the rules that the world has run under, oldest first; raises as `Session`."""
     rows = await session.fetch(_HISTORY)
     return tuple(PastRules(row["version"], row["renamed"], row["content"]) for row in rows)
 
 
 async def population(session: Session) -> dict[int, int]:
-    """Count the accounts that each era was the last of, as in `Ownership`; raises as `Session`."""
+    """Count the accounts last settled under each era, as in `Ownership`; raises as `Session`."""
     rows = await session.fetch(_POPULATION)
     return {row["era"]: row["accounts"] for row in rows}
 
@@ -149,7 +149,7 @@ async def census(session: Session) -> tuple[Ownership, ...]:
 
 
 async def clashes(session: Session, moves: Iterable[Move]) -> dict[str, int]:
-    """Count, by what they would become, the accounts of which two levels would become one.
+    """Count, by new name, the accounts in which two levels would become one.
 
     Raises: as `Session`.
     """

@@ -1,4 +1,4 @@
-"""How another actor speaks to Storage: through the bus, like everyone."""
+"""How another actor talks to Storage: over the bus, like everyone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STORAGE_KEY: Final = "storage"
 
 
 class StorageClient:
-    """Asks Storage and waits; ``timeout_s`` is a backstop for what Storage cannot tell in time."""
+    """Asks Storage and waits; ``timeout_s`` is a backstop if Storage cannot answer in time."""
 
     __slots__ = ("_bus", "_timeout_s")
 
@@ -29,7 +29,7 @@ class StorageClient:
         Raises:
             StorageError: the unit changed nothing; see `actors.storage.errors`.
             Overloaded: the queue is full or the database is away; nothing was done.
-            ActorStopped: Storage failed with the unit in hand: its outcome is unknown.
+            ActorStopped: Storage failed while it had the unit: its outcome is unknown.
             ReplyTimeout: likewise.
         """
         await self._bus.ask(
@@ -37,19 +37,19 @@ class StorageClient:
         )
 
     async def wait_settled(self) -> None:
-        """Wait until no unit that was handed over before can take effect any more.
+        """Wait until no unit handed over before can take effect any more.
 
-        For who was told of one that its outcome is unknown, and goes on from what is stored.
+        For a caller that was told a unit's outcome is unknown, and continues from what is stored.
 
         Raises:
-            Overloaded: the queue is full or the database is away: they may be under way yet.
+            Overloaded: the queue is full or the database is away: they may still be in flight.
             ActorStopped: Storage failed meanwhile: likewise.
             ReplyTimeout: likewise.
         """
         await self._bus.ask(Topic.TASK, Barrier(), key=STORAGE_KEY, timeout_s=self._timeout_s)
 
     async def read(self, *reads: Read) -> list[list[Row]]:
-        """Read; one list of rows for each read.
+        """Read; returns one list of rows for each read.
 
         Raises:
             Refused: a read is malformed.

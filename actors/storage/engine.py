@@ -1,4 +1,4 @@
-"""What carries out Storage's work: PostgreSQL, or its in-memory twin."""
+"""The engine of Storage: PostgreSQL, or its in-memory twin."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Unit = tuple["Operation", ...]
 
 
 class EngineUnavailable(Exception):
-    """The database cannot be reached now; ``in_doubt`` where a commit's outcome is unknown.
+    """The database cannot be reached now; ``in_doubt`` if a commit's outcome is unknown.
 
-    A batch in doubt must be given again as it was, until its outcome is known: what was committed
+    A batch in doubt must be passed again unchanged until its outcome is known: what was committed
     is not done twice. Otherwise nothing was done, and any batch may follow.
     """
 
@@ -29,13 +29,13 @@ class Engine(Protocol):
     """Carries out validated units and reads."""
 
     async def open(self) -> None:
-        """Connect, so that the first commit need not; raises what keeps it from that."""
+        """Connect, so that the first commit need not; raises whatever prevents that."""
 
     def forget(self) -> None:
-        """Give a commit in doubt up: an earlier run of Storage left it, and its askers know."""
+        """Forget a commit in doubt: an earlier run of Storage left it, and its callers know."""
 
     async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
-        """Make the units durable, each whole or not at all; one outcome for each.
+        """Make the units durable, each entirely or not at all; return one outcome for each.
 
         Raises:
             EngineUnavailable: nothing is known to have been done.
@@ -51,4 +51,4 @@ class Engine(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Disconnect; bounded, and never raises for a database that is away."""
+        """Disconnect; bounded, and never raises if the database is away."""

@@ -1,13 +1,13 @@
-"""What Storage answers when it does not do what it was asked.
+"""Storage's answers when it does not do what was asked.
 
 ::
 
     StorageError
     ├── Refused      malformed: (where, message) for each fault, before any I/O
     ├── Conflict     the row is not there in the expected version; the unit changed nothing
-    ├── Duplicate    a row with this key is there already; the unit changed nothing
+    ├── Duplicate    a row with this key already exists; the unit changed nothing
     └── Rejected     the database refuses the unit (a check, a right); it changed nothing
-        └── Orphaned     for a row that refers to one that is not there
+        └── Orphaned     because a row refers to one that does not exist
 
 A database that is away is `bus.Overloaded`: try again later.
 """
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 
 class StorageError(Exception):
-    """Whatever Storage answers instead of a result."""
+    """Base class of Storage's answers other than a result."""
 
 
 class Refused(StorageError):
@@ -36,7 +36,7 @@ class Conflict(StorageError):
 
 
 class Duplicate(StorageError):
-    """A row to be created exists already."""
+    """A row to be created already exists."""
 
     def __init__(self, table: str) -> None:
         super().__init__(f"a row of {table} with this key exists already")
@@ -48,4 +48,4 @@ class Rejected(StorageError):
 
 
 class Orphaned(Rejected):
-    """The database refuses the unit for a row that refers to one that is not there."""
+    """The database refuses the unit because a row refers to one that does not exist."""

@@ -1,8 +1,8 @@
-"""The forms of operations: what all operations alike have in common, worked out once; pure.
+"""The forms of operations: what similar operations have in common, computed once; pure.
 
-Operations of one kind on one table with the same columns are of one form, and one statement with
-an ``UNNEST`` carries out any number of them. Forms come about by code, not by players, so there
-are few of them.
+Operations of one kind on one table with the same columns share a form, and one statement with an
+``UNNEST`` carries out any number of them. Forms arise from code, not from players, so there are
+few of them.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     Shape = tuple[type[Operation], str, tuple[str, ...], bool]
 
 FORMS_MAX: Final = 256
-"""How many are remembered; before one more, all are forgotten, to be worked out again."""
+"""How many are cached; when full, the cache is cleared and rebuilt."""
 
 _NO_VALUES: Final[Mapping[str, object]] = MappingProxyType({})
 _EXPECTED: Final = "expected"
-"""What an operation's expected version is called; no column is."""
+"""The name of an operation's expected version; no column has it."""
 _PARAMETER: Final = re.compile(r"\$(\d+)")
 
 
 class Form:
     """One form of operation; the cells of each begin with the values of the row's key.
 
-    ``sql`` has a parameter for each cell, an array of that of every operation, and with
-    ``returning`` added it gives the keys of the rows that it touched.
+    ``sql`` has a parameter for each cell, an array with that of every operation; with
+    ``returning`` appended it returns the keys of the rows that it touched.
     """
 
     __slots__ = ("_writers", "key_width", "kind", "returning", "sql", "table")
@@ -55,7 +55,7 @@ class Form:
         self._writers = tuple(ARRAY_LITERALS.get(_type(table, name)) for name in cells)
 
     def arguments(self, rows: Iterable[Sequence[object]]) -> list[object]:
-        """Give the parameters of the cells of one operation or more."""
+        """Return the parameters of the cells of one operation or more."""
         columns = zip(*rows, strict=True)
         return [
             list(column) if write is None else write(column)
@@ -64,7 +64,7 @@ class Form:
 
 
 class Forms:
-    """Every form that was met, and the statements that carry out several of them at once."""
+    """Every form seen so far, and the statements that carry out several of them at once."""
 
     __slots__ = ("_by_shape", "_creating", "_tables", "_together")
 
@@ -77,7 +77,7 @@ class Forms:
         self._together: dict[tuple[Form, ...], str] = {}
 
     def cells(self, operation: Operation) -> tuple[Form, tuple[object, ...]]:
-        """Give the form of an operation that is sound, and its cells."""
+        """Return the form of a sound operation, and its cells."""
         if isinstance(operation, Create):
             form = self._creating[operation.table]
             return form, tuple(map(operation.values.get, form.table.given))
@@ -91,12 +91,12 @@ class Forms:
         return form, (*key, *values.values(), *expected)
 
     def together(self, forms: tuple[Form, ...]) -> str:
-        """Give one statement for several forms: it carries out all of them, or fails.
+        """Return one statement for several forms: it carries out all of them, or fails.
 
-        It takes the parameters of one form after another, then, for each, how many rows it is to
-        touch (where it does not, the statement fails with `sqlstates.DIVISION_BY_ZERO`), and at
-        last the mark that is left behind and the place of the row that takes it, as which it
-        counts too; the second column that it gives is where that row is then.
+        Its parameters are those of one form after another; then, for each, how many rows it must
+        touch (if it does not, the statement fails with `sqlstates.DIVISION_BY_ZERO`); last, the
+        mark to leave behind and the place of the row that takes it, which counts as a form too.
+        The second column that it returns is where that row then is.
         """
         text = self._together.get(forms)
         if text is None:
@@ -123,8 +123,8 @@ def _together(forms: Sequence[Form]) -> str:
         # Only numbers and declared names reach the text; every value is a parameter.
         touched = f"select count(*) from s{number}"  # noqa: S608
         conditions.append(f"({touched}) = ${next(parameters)}::bigint")
-    # By its place, not by its key: under that its earlier versions would be gone through as well,
-    # one for each commit since the beginning of the oldest transaction, such as a backup.
+    # By its place, not its key: the key would also go through its earlier versions, one for each
+    # commit since the oldest transaction, such as a backup, began.
     mark = f"update last_commit set mark = ${next(parameters)}::bigint"  # noqa: S608 - see above
     parts.append(f"marked as ({mark} where ctid = ${next(parameters)}::tid returning ctid)")
     conditions.append("exists (select from marked)")
@@ -176,7 +176,7 @@ def _unnest(table: Table, cells: tuple[str, ...]) -> str:
 def _array(table: Table, name: str, number: int) -> str:
     type_ = _type(table, name)
     given = "::text" if type_ in ARRAY_LITERALS else ""
-    # An array of jsonb would have to be quoted twice: the cast stands in the select list.
+    # An array of jsonb would need quoting twice, so the cast is in the select list.
     element = "text" if type_ is ColumnType.JSON else type_.value
     return f"${number}{given}::{element}[]"
 

@@ -1,8 +1,8 @@
-"""Columns of values as the text of PostgreSQL's arrays; pure.
+"""Columns of values as the text of PostgreSQL arrays; pure.
 
-A driver that encodes an array looks at its every element several times. One text for all of them
-is made at a fraction of that, and the server reads it as quickly. The values must have been
-checked: text holds no NUL, an integer is none of its subclasses.
+A driver that encodes an array inspects each element several times. Building one text for all of
+them costs a fraction of that, and the server reads it as quickly. The values must have been
+checked: text holds no NUL, an integer is not of a subclass.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def _bigints(values: Sequence[int | None]) -> str:
 
 
 def _uuids(values: Sequence[str | None]) -> str:
-    # There is nothing to be quoted in a canonical one.
+    # A canonical UUID needs no quoting.
     return "{" + ",".join([value or "NULL" for value in values]) + "}"
 
 
@@ -30,7 +30,7 @@ def _texts(values: Sequence[str | None]) -> str:
     if len(present) < len(values):
         quoted = ["NULL" if value is None else f'"{_escaped(value)}"' for value in values]
         return "{" + ",".join(quoted) + "}"
-    # NUL is in no value, so it stands between them while all are escaped at once.
+    # No value has a NUL, so it can separate them while all are escaped at once.
     return '{"' + _escaped("\0".join(present)).replace("\0", '","') + '"}'
 
 
@@ -52,4 +52,4 @@ ARRAY_LITERALS: Final[Mapping[ColumnType, Callable[[Sequence[Any]], str]]] = Map
         ColumnType.JSON: _texts,
     }
 )
-"""What makes the text of an array of one value or more (null is None), by their type."""
+"""What makes the array text of one value or more (null is None), by type."""

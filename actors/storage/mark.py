@@ -1,4 +1,4 @@
-"""The mark that each commit leaves in the one row of ``last_commit``, and how that row is found."""
+"""The mark that each commit leaves in the one row of ``last_commit``, and how to find that row."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ _BITS: Final = 63
 
 
 class Mark(NamedTuple):
-    """The mark of a commit, and the place in the table of the row that has it, or is to take it.
+    """A commit's mark, and the place in the table of the row that has it, or is to take it.
 
     By its place the row is found at once. By its key its earlier versions are gone through as well:
-    one for each commit since the oldest transaction began, such as a backup, for until that ends
-    none of them can be removed. Each commit moves the row, and next to nothing else does: where it
-    is not at its place, it is found by its key.
+    one for each commit since the oldest transaction, such as a backup, began, as none of them can
+    be removed until that ends. Each commit moves the row, and next to nothing else does: if it is
+    not at its place, it is found by its key.
     """
 
     value: int
     place: object
 
     def next(self) -> Mark:
-        """Give the mark of the commit that comes next, for the same row."""
+        """Return the mark of the next commit, for the same row."""
         return Mark(secrets.randbits(_BITS), self.place)
 
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """A commit that was asked for and not confirmed, and the outcomes if it took effect.
+    """A commit that was requested but not confirmed, and the outcomes if it took effect.
 
-    ``mark`` is what it leaves, ``before`` what the one before it has left.
+    ``mark`` is the mark it leaves, ``before`` the mark of the commit before it.
     """
 
     mark: int
@@ -45,7 +45,7 @@ class Doubt:
 
 
 async def read_mark(session: Session) -> Mark:
-    """Read what the last commit has left; raises as `Session`, and `LookupError` for nothing."""
+    """Read the last commit's mark; raises as `Session`, and `LookupError` if there is none."""
     row = await session.fetchrow(_GET)
     if row is None:
         raise LookupError("last_commit is empty: its one row was removed")
@@ -53,5 +53,5 @@ async def read_mark(session: Session) -> Mark:
 
 
 async def set_mark(session: Session, mark: Mark) -> Mark:
-    """Leave a mark wherever the row is, and give it with that place; raises as `Session`."""
+    """Leave a mark wherever the row is, and return it with that place; raises as `Session`."""
     return Mark(mark.value, await session.fetchval(_SET, mark.value))

@@ -1,4 +1,4 @@
-"""What Storage can be asked to do: create, read, update, delete on declared tables."""
+"""The operations of Storage: create, read, update, delete on declared tables."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import msgspec
 from bus import Reply
 
 Row: TypeAlias = "Mapping[str, Any]"
-"""A row as Storage gives it: column name to value; JSON columns are text."""
+"""A row as Storage returns it: column name to value; JSON columns are text."""
 
 
 class Create(msgspec.Struct, frozen=True, gc=False):
-    """Insert one row; `Duplicate` where its key exists. A versioned row begins at version 1."""
+    """Insert one row; `Duplicate` if its key exists. A versioned row begins at version 1."""
 
     table: str
     values: Mapping[str, object]
 
 
 class Update(msgspec.Struct, frozen=True, gc=False):
-    """Change one row by key; `Conflict` where it is absent or not in the expected ``version``."""
+    """Change one row by key; `Conflict` if it is absent or not in the expected ``version``."""
 
     table: str
     key: Mapping[str, object]
@@ -30,7 +30,7 @@ class Update(msgspec.Struct, frozen=True, gc=False):
 
 
 class Delete(msgspec.Struct, frozen=True, gc=False):
-    """Remove one row by key; `Conflict` where it is absent or not in the expected ``version``."""
+    """Remove one row by key; `Conflict` if it is absent or not in the expected ``version``."""
 
     table: str
     key: Mapping[str, object]
@@ -45,8 +45,8 @@ class Read(msgspec.Struct, frozen=True, gc=False):
 
     ``where`` compares for equality (None: the column is null), ``within`` for membership,
     ``above`` and ``at_most`` bound one column each (exclusive and inclusive); all must hold.
-    Rows come in the order of ``order_by`` (text by code point, nulls last; ``descending`` turns
-    it round), at most ``limit`` of them, with ``columns``, or all where none is named. JSON
+    Rows come in the order of ``order_by`` (text by code point, nulls last; ``descending``
+    reverses it), at most ``limit`` of them, with ``columns``, or all if none is named. JSON
     columns cannot be compared.
     """
 
@@ -64,13 +64,13 @@ class Read(msgspec.Struct, frozen=True, gc=False):
 
 
 class Acknowledged(msgspec.Struct, frozen=True, gc=False):
-    """The instant reply: the operations are well formed and have their place in the queue."""
+    """The instant reply: the operations are well formed and have a place in the queue."""
 
 
 class Write(msgspec.Struct, frozen=True, gc=False):
     """A unit: operations that commit together or not at all; answers None once durable.
 
-    Sent on topic ``task`` with the key ``storage``. ``ack`` is the way of the instant reply:
+    Sent on topic ``task`` with the key ``storage``. ``ack`` carries the instant reply:
     `Acknowledged`, or `Refused` raised. The result goes to the message's own reply, if any.
     """
 
@@ -79,16 +79,16 @@ class Write(msgspec.Struct, frozen=True, gc=False):
 
 
 class Barrier(msgspec.Struct, frozen=True, gc=False):
-    """Asks to be answered, with None, once every unit that was handed over before has its outcome.
+    """Asks to be answered, with None, once every unit handed over before has its outcome.
 
-    That goes for those of an earlier run of Storage as well: none of them takes effect any more.
+    That includes units of an earlier run of Storage: none of them can still take effect.
     """
 
 
 class Query(msgspec.Struct, frozen=True, gc=False):
     """Reads that are answered together: a list of rows for each, in order.
 
-    A query needs the message's reply to send its values: without one it is refused in the ack.
+    A query needs the message's reply to return its values: without one it is refused in the ack.
     """
 
     reads: tuple[Read, ...]

@@ -1,7 +1,7 @@
-"""All that is kept on one person, as plain data, as it is at one moment.
+"""All that is kept about one person, as plain data, at one moment.
 
-What would let somebody in is left out (hashes of the password, of refresh tokens and of requests),
-and so is what only tells how rows are stored.
+It omits anything that would let somebody in (hashes of the password, of refresh tokens and of
+requests), and details of how rows are stored.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ _SECTIONS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 
-# What an operator did stands under the operator's name. Somebody who is erased may have had it
-# before: ids begin with the time, and what was done by him was done before this account was made.
+# An operator's actions are recorded under the operator's name, which an erased person may have had
+# before. Ids begin with the time, and that person acted before this account was made.
 _AUDIT_BY: Final = """
 select audit_id, at, action, subject, reason, detail from audit
 where actor = $1 and audit_id > $2 order by at, audit_id
@@ -77,10 +77,10 @@ _LAST_MS: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milli
 
 
 async def personal_data(connection: Connection, username_key: str) -> Json | None:
-    """Give what is kept on the account of a username (in its key form); None where there is none.
+    """Return what is kept on the account of a username (in its key form); None if there is none.
 
-    Times of the world are aware datetimes like all others. The inventory's ``holdings``
-    give amounts in pairs: whole units, and grains (3,600,000 to the unit) beyond them.
+    Times of the world are aware datetimes like all others. The inventory's ``holdings`` give
+    amounts in pairs: whole units, and grains (3,600,000 to the unit) beyond them.
 
     Raises:
         DatabaseError: the database is away or fails.
@@ -108,7 +108,7 @@ async def _collect(session: Session, username_key: str) -> Json | None:
 
 
 def _plain(row: Record) -> Json:
-    """Tell a row in plain data: JSON as what it holds, world time as a time."""
+    """Convert a row to plain data: JSON to its content, world time to a datetime."""
     told: Json = {}
     for name, value in row.items():
         if name in _JSON:
@@ -121,7 +121,7 @@ def _plain(row: Record) -> Json:
 
 
 def _renamed(name: str) -> str:
-    """Name a time without its unit: ``at_ms`` becomes ``at``, ``sent_ms`` becomes ``sent_at``."""
+    """Drop the unit from a time's name: ``at_ms`` becomes ``at``, ``sent_ms`` ``sent_at``."""
     stem = name.removesuffix("_ms")
     return stem if stem == "at" else f"{stem}_at"
 

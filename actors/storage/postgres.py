@@ -1,12 +1,12 @@
 """The PostgreSQL engine: one writer connection that commits batches, a few that read.
 
-A batch is one transaction, and where no two units touch the same row it is one statement, sent and
-answered once. It is tried optimistically; where a statement touches fewer rows than it should, the
-transaction is rolled back, the units to blame are found, and the rest is tried again; where that
-does not help, each unit of the batch gets a savepoint of its own. Whichever way, a batch has one
-commit, and leaves its mark in ``last_commit``. When the connection is lost around it the mark
-answers whether it took effect: whoever has the server lock reads it, and the lock is free only
-when the lost session, and its transaction, have ended, which it is told to.
+A batch is one transaction, and if no two units touch the same row it is one statement, sent and
+answered once. It is tried optimistically; if a statement touches fewer rows than it should, the
+transaction is rolled back, the units to blame are identified, and the rest is retried; if that
+does not help, each unit of the batch gets its own savepoint. Either way, a batch has one commit,
+and leaves its mark in ``last_commit``. If the connection is lost around the commit, the mark shows
+whether it took effect: only the holder of the server lock reads it, and the lock is free only once
+the lost session, which is told to end, and its transaction have ended.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ _REFUSALS = (UniqueViolation, ForeignKeyViolation, CheckViolation, StatementErro
 _ROUNDS_MAX = 2
 """Attempts to commit a batch as a whole before its units are taken one by one."""
 _PATIENCE_S = 2.0
-"""How long to wait for the lock: the session of a killed server may outlive it by a second, but one
-that is alive will not let go. After the start it is half the query timeout at most."""
+"""How long to wait for the lock: the session of a killed server may outlive it by a second, but a
+live one does not let go. After the start it is half the query timeout at most."""
 _KEEP_PLANS = """
 select set_config(name, value, false) from (values
     ('plan_cache_mode', 'force_generic_plan'),
@@ -61,17 +61,17 @@ select set_config(name, value, false) from (values
     ('jit', 'off')
 ) as setting(name, value)
 """
-"""Plans each of the writer's statements once, not again and again, which takes longer than to carry
-it out. Each finds its rows by their keys, however many there are: the plan says so even if it was
-made while its tables were empty. Nothing of it is worth compiling."""
+"""Plans each of the writer's statements once, since planning takes longer than execution. Each
+finds its rows by their keys, however many there are: the plan does so even if it was made while
+its tables were empty. None of it is worth compiling."""
 
 
 class PostgresEngine:
-    """Carries out units and reads on a PostgreSQL that it alone writes game tables of.
+    """Carries out units and reads on a PostgreSQL of whose game tables it is the only writer.
 
-    The writer's connection holds the server lock: whoever cannot take it cannot write. Where it was
-    lost, and another server has it or has written meanwhile, ``on_elsewhere`` is called: what
-    anybody remembers of the tables may be of the past. It must not fail.
+    The writer's connection holds the server lock: no writing without it. If it was lost, and
+    another server has it or has written meanwhile, ``on_elsewhere`` is called: anything cached
+    from the tables may be outdated. It must not fail.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class PostgresEngine:
         await self._connected_writer(_PATIENCE_S, _PATIENCE_S + self._timeout_s)
 
     def forget(self) -> None:
-        """See `Engine.forget`: the transaction in doubt was that of another batch."""
+        """See `Engine.forget`: the transaction in doubt belonged to another batch."""
         self._doubt = None
 
     async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
@@ -122,7 +122,7 @@ class PostgresEngine:
             raise EngineUnavailable(str(error), in_doubt=self._doubt is not None) from error
 
     async def read(self, reads: Sequence[Read]) -> list[list[Row]]:
-        """See `Engine.read`: reads that differ in one value are one statement."""
+        """See `Engine.read`: reads that differ in one value become one statement."""
         reading = Reading(reads, self._tables)
         async with self._reader_slots:
             reader = self._idle_readers.pop()
@@ -144,7 +144,7 @@ class PostgresEngine:
         self._writer = None
 
     async def _connected_writer(self, patience_s: float, timeout_s: float) -> Connection:
-        """Give the writer's connection; a new one takes the server lock, and knows no mark."""
+        """Return the writer's connection; a new one takes the server lock, and knows no mark."""
         if self._writer is None or self._writer.closed:
             connection = await self._database.connect(name="storage-writer")
             try:
@@ -161,16 +161,16 @@ class PostgresEngine:
         return self._writer
 
     async def _take_lock(self, session: Session, patience_s: float) -> None:
-        # Known before it waits for the lock: it may get that after it was given up.
+        # Recorded before waiting for the lock: it may be granted after the wait was given up.
         lost = await end_backends(session, self._sessions)
         self._sessions = {*lost, await own_backend(session)}
         await acquire_server_lock(session, patience_ms=int(patience_s * 1000), lost=lost)
         await session.execute(_KEEP_PLANS)
 
     async def _known_mark(self, writer: Connection) -> Mark:
-        """Give what the last commit has left, reading it after a new connection.
+        """Return the last commit's mark, reading it after a new connection.
 
-        Only another server leaves what this one has not: it had the lock in between.
+        Only another server, which held the lock in between, leaves a mark that this one has not.
         """
         if self._mark is None:
             self._mark = await writer.run(read_mark, timeout_s=self._timeout_s)
@@ -181,7 +181,7 @@ class PostgresEngine:
         return self._mark
 
     async def _settled(self, writer: Connection) -> list[StorageError | None] | None:
-        """Give the outcomes of the commit in doubt if it took effect; None: there is none."""
+        """Return the outcomes of the commit in doubt if it took effect; otherwise None."""
         mark = await self._known_mark(writer)
         doubt = self._doubt
         if doubt is None:
@@ -190,7 +190,7 @@ class PostgresEngine:
         if not took_effect and mark.value != doubt.before:
             raise LookupError("another server has written since the commit in doubt")
         if took_effect:
-            # What waited for a standby when its session ended is there without it: wait anew.
+            # A commit that lost its session waiting for a standby is there without it: wait again.
             self._mark = await writer.run(
                 lambda session: set_mark(session, mark), timeout_s=self._timeout_s
             )
@@ -201,7 +201,7 @@ class PostgresEngine:
     async def _commit_all(
         self, writer: Connection, units: Sequence[Unit]
     ) -> list[StorageError | None]:
-        """Commit what can be, all in one transaction; a round that fails tells who must go."""
+        """Commit what can be, all in one transaction; a failed round shows which must go."""
         outcomes: list[StorageError | None] = [None] * len(units)
         left = list(range(len(units)))
         for _ in range(_ROUNDS_MAX):
@@ -226,7 +226,7 @@ class PostgresEngine:
         statements: Sequence[sql.Statement],
         outcomes: list[StorageError | None],
     ) -> bool:
-        """Commit all at once; False where that cannot be, for what is in the database."""
+        """Commit all at once; False if the database's content prevents it."""
         try:
             await self._transact(writer, _Together(statements, self._forms), outcomes)
         except StatementError as refusal:
@@ -240,8 +240,8 @@ class PostgresEngine:
     ) -> None:
         """Run a transaction.
 
-        From when it may commit until that is confirmed it is in doubt: ``outcomes`` are what is
-        true if it took effect.
+        It is in doubt from the moment it may commit until that is confirmed; ``outcomes`` hold if
+        it took effect.
         """
         before = await self._known_mark(writer)
         mark = before.next()
@@ -264,7 +264,7 @@ class PostgresEngine:
 class _Work(Protocol):
     """A transaction: it leaves ``mark``, and calls ``commits_next`` before what may commit it.
 
-    It gives the mark with the place that its row has then.
+    It returns the mark with the place that its row then has.
     """
 
     async def __call__(
@@ -273,7 +273,7 @@ class _Work(Protocol):
 
 
 class _Together:
-    """Carries out all units at once, or fails; one wave is a transaction by itself."""
+    """Carries out all units at once, or fails; a single wave needs no explicit transaction."""
 
     __slots__ = ("_forms", "_statements")
 
@@ -303,7 +303,7 @@ async def _carry_out(session: Session, text: str, arguments: Sequence[object], m
 
 
 class _OneByOne:
-    """Carries out unit after unit, each behind a savepoint, and notes what became of it."""
+    """Carries out unit after unit, each behind a savepoint, and records its outcome."""
 
     __slots__ = ("_outcomes", "_plans")
 
@@ -363,9 +363,9 @@ def _failure(statement: sql.Statement) -> StorageError:
 class _Blame:
     """Runs the statements again, asking which rows they touch, and rolls back.
 
-    Gives the units that are to blame, of the first wave that fails only: what fails in a later
-    one may do so for what such a unit left behind. Gives none where another writer (the erasure
-    of an account) came between the two looks.
+    Returns the units to blame, from the first failing wave only: a later wave may fail because
+    of what such a unit left behind. Returns none if another writer (the erasure of an account)
+    came between the two looks.
     """
 
     __slots__ = ("_statements",)

@@ -1,9 +1,9 @@
-"""The removal of what only tells of long ago: old idempotency keys, and orders that are over.
+"""The removal of old records: idempotency keys past their use, and finished orders.
 
-No row of either is written again, and a live server remembers none that it could not do without;
-what proves what everybody owns, the ledger and the transfers, is not touched. It goes by the blocks
-of a table, so that no index is needed for it, a piece of them in each transaction. A row that
-somebody else is about to remove, with its account, is left to them.
+Rows of neither are ever written again, and a live server caches none that it depends on; the
+ledger and the transfers, which prove what everybody owns, are not touched. It goes by the blocks of
+a table, which needs no index, some of them in each transaction. A row that somebody else is about
+to remove, with its account, is left to them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ select (pg_relation_size($1::text::regclass) + size - 1) / size
 from (select current_setting('block_size')::bigint as size) as block
 """
 
-# From $2 on, before $3: blocks of the table. Older than $1.
+# Blocks of the table from $2 on, before $3. Older than $1.
 _OLD: Final = """
 ctid >= format('(%s,0)', $2::bigint)::tid and ctid < format('(%s,0)', $3::bigint)::tid and {old}
 """
@@ -50,7 +50,7 @@ class Prunable:
     old: str
 
     def sql(self, *, remove: bool) -> str:
-        """Give the statement that removes (or only counts) what is older, of some blocks."""
+        """Return the statement that removes (or only counts) older rows in some blocks."""
         old = _OLD.format(old=self.old)
         return (_DELETE if remove else _COUNT).format(table=self.table, old=old)
 
@@ -59,9 +59,9 @@ KEYS: Final = Prunable(
     "idempotency",
     "at_ms < $1 and coalesce((response #>> '{grant,at_ms}')::bigint, at_ms) < $1",
 )
-"""Idempotency keys by when they were used first: a command that comes again is a new one then.
+"""Idempotency keys by first use: a command that repeats a removed key counts as a new one.
 
-The key of a grant to an account that stood still may have the moment at which that stopped.
+The key of a grant to a frozen account may carry the moment at which the freeze began.
 """
 
 ORDERS: Final = Prunable(
@@ -71,7 +71,7 @@ ORDERS: Final = Prunable(
     and greatest(placed_ms, coalesce(finishes_ms, placed_ms)) < $1
     """,
 )
-"""Orders that are over, by the last moment that they name; a cancelled one has only its first."""
+"""Finished orders, by the last moment that they name; a cancelled one has only its first."""
 
 
 async def prune(
@@ -84,11 +84,11 @@ async def prune(
     piece_blocks: int = PIECE_BLOCKS,
     timeout_s: float = 60.0,
 ) -> int:
-    """Remove what is older than ``days`` of the world's time; give how many rows that were.
+    """Remove what is older than ``days`` of the world's time; return how many rows that were.
 
-    Where it is not to ``remove`` them it only counts them. ``on_piece`` is told how many blocks of
-    the table are done, and of how many. ``timeout_s`` is for each piece. Cancelled or failed, it
-    has removed what the pieces before had, and may be begun again.
+    Without ``remove`` it only counts them. ``on_piece`` receives how many blocks of the table are
+    done, and of how many. ``timeout_s`` is for each piece. If cancelled or failed, it has removed
+    what the earlier pieces had, and may be run again.
 
     Raises:
         DatabaseError: the database is away or fails.

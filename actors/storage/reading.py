@@ -1,4 +1,4 @@
-"""Reads that wait together are answered in one go, and by few statements."""
+"""Answers reads that wait together in one go, with few statements."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from actors.storage.tables import Table
 
 _SLICE: Final = 500
-"""How many rows are made in one go: about a millisecond of work, then I/O may come in."""
+"""How many rows are made in one go: about a millisecond of work, then I/O may run."""
 
 
 class _Fetched(NamedTuple):
-    """What a statement gave, and whose it is: all that of one read, or told by a column."""
+    """A statement's result, and whose it is: all of one read's, or assigned by a column."""
 
     records: deque[Record]
     column: str | None
@@ -33,7 +33,7 @@ class Reading:
     """Answers many reads in one go, merging those that differ in one value.
 
     First `fetch`, on a connection, then `rows`, which needs none: however long the loop takes to
-    come round, a connection is neither kept waiting for that nor given up as late.
+    come round, no connection is kept waiting or abandoned as late.
     """
 
     __slots__ = ("_fetched", "_reads", "_tables")
@@ -59,12 +59,12 @@ class Reading:
             await self._many(session, column, indexes)
 
     async def rows(self) -> list[list[Row]]:
-        """Give the rows of each read; holds nothing, and may be cancelled at any time."""
+        """Return the rows of each read; holds nothing, and may be cancelled at any time."""
         answers: list[list[Row]] = [[] for _ in self._reads]
         made = 0
         for records, column, by_value in self._fetched:
             while records:
-                # Taken out, so that they are not all freed together.
+                # Popped, so that they are not all freed at once.
                 row = dict(records.popleft())
                 for index in by_value[None if column is None else row[column]]:
                     answers[index].append(row)

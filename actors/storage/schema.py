@@ -146,7 +146,7 @@ RULESET_HISTORY: Final = Table(
 
 
 def declared_tables() -> Mapping[str, Table]:
-    """Give every declared table by its name."""
+    """Return every declared table by its name."""
     tables = (
         WORLD,
         INVENTORIES,

@@ -63,7 +63,7 @@ _HISTORY = "select version, from_ms, renamed from ruleset_history order by seq"
 
 
 class Snapshot:
-    """The tables at one moment; made by `open_snapshot`. Pages go by key, in its order."""
+    """The tables at one moment; made by `open_snapshot`. Pages are ordered by key."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -74,27 +74,27 @@ class Snapshot:
         return int(row["count"])
 
     async def history(self) -> list[Row]:
-        """Give the rules that the world has run under, oldest first."""
+        """Return the rules that the world has run under, oldest first."""
         return await self._fetch(_HISTORY)
 
     async def inventory(self, account_id: str) -> list[Row]:
-        """Give one account's inventory, if it has one."""
+        """Return one account's inventory, if it has one."""
         return await self._fetch(_INVENTORY, account_id)
 
     async def inventories(self, after: str, limit: int) -> list[Row]:
-        """Give inventories with an account above ``after``."""
+        """Return inventories with an account above ``after``."""
         return await self._fetch(_INVENTORIES, after, limit)
 
     async def entries(self, after: tuple[str, int], upto: str, limit: int) -> list[Row]:
-        """Give ledger entries above an account and sequence, of accounts up to ``upto``.
+        """Return ledger entries above an account and sequence, of accounts up to ``upto``.
 
-        Those of a transfer come with the transfer's sender, receiver, state and resources, and
-        the rules and the moment that it was sent under and at.
+        A transfer's entries come with its sender, receiver, state and resources, and the rules
+        and the moment of its sending.
         """
         return await self._fetch(_ENTRIES, *after, upto, limit)
 
     async def transfers(self, after: str, limit: int) -> list[Row]:
-        """Give transfers above ``after``, and whether sender and receiver have inventories."""
+        """Return transfers above ``after``, and whether sender and receiver have inventories."""
         return await self._fetch(_TRANSFERS, after, limit)
 
     async def _fetch(self, sql: str, *arguments: object) -> list[Row]:
@@ -106,7 +106,7 @@ class Snapshot:
 
 @asynccontextmanager
 async def open_snapshot(connection: Connection) -> AsyncGenerator[Snapshot]:
-    """Take a snapshot that lasts as long as the block; ``connection`` is for it alone meanwhile.
+    """Take a snapshot for the length of the block, which has ``connection`` to itself meanwhile.
 
     Raises:
         DatabaseError: the database is away or fails, here or in any of the snapshot's methods.
@@ -115,6 +115,6 @@ async def open_snapshot(connection: Connection) -> AsyncGenerator[Snapshot]:
     try:
         yield Snapshot(connection)
     finally:
-        # A connection that is gone has rolled back already.
+        # A lost connection has rolled back already.
         with suppress(DatabaseError):
             await connection.run(lambda session: session.execute("rollback"))

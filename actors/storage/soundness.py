@@ -1,8 +1,8 @@
-"""Tells of many units at once whether anything is wrong with any of them; pure.
+"""Checks many units at once for faults; pure.
 
-Nearly always nothing is. Rows of the same columns are looked at column by column, so that a value
-costs a small part of what it costs to look at it alone, as `validation` does, which says what is
-wrong, and where.
+Nearly always there are none. Rows with the same columns are checked column by column, so that a
+value costs a small part of what it costs alone in `validation`, which says what is wrong, and
+where.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from actors.storage.tables import Table
 
 Rows: TypeAlias = "defaultdict[tuple[str, ...], list[Iterable[object]]]"
-"""The values of rows, by their table and the names of their columns."""
+"""The values of rows, by table and column names."""
 
 
 def are_sound(units: Sequence[Sequence[Operation]], tables: Mapping[str, Table]) -> bool:
-    """Tell whether no unit has a fault that `validation.unit_faults` would name. Never raises."""
+    """Whether no unit has a fault that `validation.unit_faults` would name. Never raises."""
     try:
         return _are_sound(units, tables)
-    # One holds what is no operation.
+    # One holds something that is not an operation.
     except Exception:  # noqa: BLE001
         return False
 

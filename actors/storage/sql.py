@@ -1,7 +1,7 @@
 """Turns many units into few statements, one for each form of operation, and reads into SQL; pure.
 
-Two units that touch the same row go into successive *waves*, so that the second sees what the
-first did.
+Two units that touch the same row go into successive *waves*, so that the second sees the effect of
+the first.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 class Statement:
     """One statement for several operations of a form.
 
-    ``rows`` holds the cells of each, and ``owners`` the index of its unit, so that a row that was
-    not touched can be traced to its unit. Units whose statements are in the same ``wave`` touch
-    no row in common.
+    ``rows`` holds the cells of each, and ``owners`` the index of its unit, so that an untouched
+    row can be traced to its unit. Units whose statements are in the same ``wave`` touch no row in
+    common.
     """
 
     wave: int
@@ -37,7 +37,7 @@ class Statement:
     rows: list[tuple[object, ...]] = field(default_factory=list[tuple[object, ...]])
 
     def arguments(self) -> list[object]:
-        """Give the parameters of the form's SQL."""
+        """Return the parameters of the form's SQL."""
         return self.form.arguments(self.rows)
 
 
@@ -65,11 +65,11 @@ def plan(units: Sequence[tuple[Operation, ...]], forms: Forms) -> list[Statement
 
 
 def together(statements: Sequence[Statement], forms: Forms, mark: int) -> tuple[str, list[object]]:
-    """Build the one statement that carries out those of a wave; give it and its arguments.
+    """Build the one statement that carries out those of a wave; return it and its arguments.
 
-    Last, one more argument is to be added: the place of the row that takes the mark. The statement
-    does so wholly or fails, as `Forms.together` says. All see the same snapshot, and touch no row
-    in common.
+    The caller must append one argument: the place of the row that takes the mark. The statement
+    succeeds entirely or fails, as `Forms.together` says. All see the same snapshot, and touch no
+    row in common.
     """
     text = forms.together(tuple(statement.form for statement in statements))
     cells = [argument for statement in statements for argument in statement.arguments()]
@@ -77,7 +77,7 @@ def together(statements: Sequence[Statement], forms: Forms, mark: int) -> tuple[
 
 
 def waves(statements: Sequence[Statement]) -> Iterator[list[Statement]]:
-    """Give the statements of each wave, always in the same order, so that few texts come about."""
+    """Yield the statements of each wave, always in the same order, so that few texts arise."""
     for _, wave in groupby(statements, attrgetter("wave")):
         yield sorted(wave, key=attrgetter("form.sql"))
 
@@ -153,7 +153,7 @@ def _quoted(name: str) -> str:
 
 
 def untouched(statement: Statement, touched: Sequence[Sequence[object]]) -> Iterator[int]:
-    """Give the unit of every row that the statement was to touch and did not."""
+    """Yield the unit of every row that the statement should have touched but did not."""
     left: dict[tuple[object, ...], int] = {}
     for key in touched:
         left[tuple(key)] = left.get(tuple(key), 0) + 1

@@ -1,4 +1,4 @@
-"""Declared tables: what Storage may touch, and with values of which types."""
+"""Declared tables: what Storage may touch, and the types of its values."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ class ColumnType(Enum):
 
 
 Check: TypeAlias = "Callable[[object], str | None]"
-"""Looks at a value of a type; gives None for a sound one, otherwise what is wrong with it."""
+"""Checks a value of a type; returns None if it is sound, otherwise what is wrong with it."""
 
 
 def _bigint_fault(value: object) -> str | None:
-    # bool is an int to Python; to a database it is not.
+    # To Python a bool is an int; to a database it is not.
     if type(value) is not int:
         return "must be an integer"
     return None if -_BIGINT_MAX <= value <= _BIGINT_MAX else "is out of range"
 
 
 def _uuid_fault(value: object) -> str | None:
-    # Canonical only: what is read back is compared with what was asked for.
+    # Canonical only: values read back are compared with those asked for.
     ok = type(value) is str and _UUID.fullmatch(value)
     return None if ok else "must be a UUID as lower-case text"
 
@@ -88,7 +88,7 @@ def _are_bigints(values: Sequence[int]) -> bool:
 
 def _are_uuids(values: Sequence[str]) -> bool:
     text = ",".join(values)
-    # No comma but those between them: a value is one.
+    # Only the commas between them: each value is one UUID.
     return _UUIDS.fullmatch(text) is not None and text.count(",") < len(values)
 
 
@@ -110,8 +110,8 @@ _SOUND: Final[Mapping[ColumnType, tuple[type, Callable[[Sequence[Any]], bool]]]]
         ColumnType.TIMESTAMP: (datetime, _are_times),
     }
 )
-"""Of what type the values of a column are, and what tells whether some of that type, one at least,
-are all sound."""
+"""For each column type, the Python type of its values, and a check that some of them, one at
+least, are all sound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +123,13 @@ class Column:
     nullable: bool = False
 
     def fault(self, value: object) -> str | None:
-        """Say what keeps ``value`` out of this column, or None where nothing does."""
+        """Say why ``value`` may not be in this column, or None if it may."""
         if value is None:
             return None if self.nullable else "must not be null"
         return _FAULTS[self.type](value)
 
     def takes(self, values: Sequence[object]) -> bool:
-        """Tell of all of these in one go whether `fault` finds nothing wrong with them."""
+        """Check at once whether `fault` finds nothing wrong with any of these."""
         types = set(map(type, values))
         if NoneType in types:
             if not self.nullable:
@@ -153,10 +153,10 @@ class Table:
     versioned: bool = False
     by_name: Mapping[str, Column] = field(init=False, repr=False)
     given: tuple[str, ...] = field(init=False, repr=False)
-    """What a new row is given: the columns of the key, then all others but Storage's own."""
+    """The columns given for a new row: those of the key, then all others but Storage's own."""
 
     def __post_init__(self) -> None:
-        """Find by name what every operation needs."""
+        """Precompute by name what every operation needs."""
         own = {*self.key, "version"} if self.versioned else {*self.key}
         by_name = {column.name: column for column in self.columns}
         object.__setattr__(self, "by_name", by_name)

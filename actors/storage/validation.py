@@ -1,7 +1,7 @@
 """Checks every operation against the declared tables, before any I/O; pure.
 
-What is no operation at all is refused as well, to whoever sent it: raised, it would end Storage
-with all that others have in hand there.
+Anything that is not an operation is refused as well, to its sender: raised, it would end Storage
+with all that others have in progress there.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from actors.storage.tables import Table
 
 Fault = tuple[str, str]
-"""Where (``inventories.state``) and what is wrong there."""
+"""Where (``inventories.state``), and what is wrong there."""
 
 READ_LIMIT_MAX = 10_000
 
 
 def unit_faults(operations: Iterable[Operation], tables: Mapping[str, Table]) -> tuple[Fault, ...]:
-    """Find and name every fault of a unit; empty where there is none. Never raises."""
+    """Find and name every fault of a unit; empty if there is none. Never raises."""
     try:
         return tuple(_unit_faults(operations, tables))
     except Exception as error:  # noqa: BLE001
@@ -31,7 +31,7 @@ def unit_faults(operations: Iterable[Operation], tables: Mapping[str, Table]) ->
 
 
 def query_faults(reads: Sequence[Read], tables: Mapping[str, Table]) -> tuple[Fault, ...]:
-    """Find and name every fault of a query; empty where there is none. Never raises."""
+    """Find and name every fault of a query; empty if there is none. Never raises."""
     try:
         return tuple(fault for read in reads for fault in _read_faults(read, tables))
     except Exception as error:  # noqa: BLE001
@@ -55,7 +55,7 @@ def _unit_faults(operations: Iterable[Operation], tables: Mapping[str, Table]) -
         before = len(faults)
         _check_operation(operation, table, faults)
         if len(faults) > before:
-            # What is wrong with it may be its key, which then names no row.
+            # Its key may be what is wrong with it, and then names no row.
             continue
         row = row_of(operation, table)
         if row in rows:

@@ -1,9 +1,9 @@
 """The Ticker actor: counts ticks since the world began, one by one, each durable first.
 
 The pace comes from Trio's monotonic clock, never from the wall clock. A tick is published only
-after it is stored, so that a world that was seen is never unseen. A clock that fell behind (a
-slow disk, a database that was away) catches up tick by tick and skips none. While the server is
-down the world stands still.
+after it is stored, so that no tick that was seen can be undone. A clock that fell behind (a slow
+disk, an absent database) catches up tick by tick and skips none. While the server is down the
+world stands still.
 """
 
 from __future__ import annotations
@@ -64,14 +64,14 @@ class Ticker:
         self._due: float | None = None
 
     def statistics(self) -> TickerStatistics:
-        """Tell where the world clock stands, and how late its next tick is at this moment."""
+        """Report where the world clock stands, and how late its next tick is at this moment."""
         lag_s = 0.0 if self._due is None else max(0.0, trio.current_time() - self._due)
         if self._clock is None:
             return TickerStatistics(0, 0, lag_s)
         return TickerStatistics(self._clock.tick, self._clock.now_ms, lag_s)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Tick until `Phase.WORLD`; cancelling it between two ticks loses nothing."""
+        """Tick until `Phase.WORLD`; cancellation between two ticks loses nothing."""
         with self._subscription.answering():
             clock = self._clock = _Clock(await self._load(), self._tick_ms)
             await self._publish(clock)
@@ -93,7 +93,7 @@ class Ticker:
                 case _:
                     self._log.error("message_not_understood", topic=message.topic.value)
                     self._subscription.drop(message)
-        # Whoever asks from now on learns at once that nobody is here.
+        # From now on callers learn at once that nobody is here.
         self._subscription.close()
 
     async def _tick(self, clock: _Clock) -> None:
@@ -105,7 +105,7 @@ class Ticker:
             try:
                 await self._store(clock)
             except (BusError, StorageError) as error:
-                # Whether it was stored is unknown: what the database says is the truth.
+                # Whether it was stored is unknown: the database has the truth.
                 self._log.warning("tick_delayed", tick=clock.tick + 1, error=str(error))
                 await trio.sleep(_RETRY_S)
                 due += tick_s * await self._reload(clock)
@@ -120,7 +120,7 @@ class Ticker:
         await self._storage.commit(Update("world", {"name": clock.name}, values, clock.version))
 
     async def _reload(self, clock: _Clock) -> int:
-        """Take the clock from the database; return how many ticks it had gone on there."""
+        """Take the clock from the database; return how many ticks it had advanced there."""
         before = clock.tick
         try:
             row = await self._find()
@@ -161,8 +161,8 @@ class Ticker:
     async def _find(self) -> Row | None:
         """Find the clock: a database has one world, whatever it was called when it was made.
 
-        A version before this made another for each name: of several the one that is furthest on
-        counts, so that time never goes back.
+        If there is a clock for each of several names, the one furthest ahead counts, so that time
+        never goes back.
         """
         [rows] = await self._storage.read(Read("world"))
         return max(rows, key=itemgetter("now_ms"), default=None)

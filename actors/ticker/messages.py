@@ -1,4 +1,4 @@
-"""What the Ticker publishes and answers."""
+"""The Ticker's messages and answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class GetWorld:
 
 @dataclass(frozen=True, slots=True)
 class TickerStatistics:
-    """The world clock as last stored, and how many seconds of real time it is behind its pace."""
+    """The world clock as last stored, and how many seconds of real time it lags behind its pace."""
 
     tick: int
     now_ms: int
