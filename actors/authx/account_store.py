@@ -1,8 +1,8 @@
 """The SQL of accounts.
 
-Each function makes a *script*: what is to be done with a database session. A script of the actor
-may be run twice in a row (a connection can be lost after the commit and before its answer): it
-recognizes its own earlier work and answers as the first time.
+Each function returns a *script*: the work to do with a database session. The actor may run a
+script twice in a row (a connection can be lost after the commit but before its answer): the script
+recognizes its own earlier work and answers as it did the first time.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ _END_SESSIONS = "delete from sessions where account_id = $1"
 
 @dataclass(frozen=True, slots=True)
 class NewAccount:
-    """An account to be made; its id is new, and so tells this attempt from any other."""
+    """An account to create; its id is new, which distinguishes this attempt from any other."""
 
     account_id: str
     username: Username
@@ -121,7 +121,7 @@ class NewAccount:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a password is checked against."""
+    """The data that a password is checked against."""
 
     account_id: str
     password_hash: str = field(repr=False)
@@ -130,7 +130,7 @@ class Credentials:
 
 
 def insert_account(new: NewAccount, *, audit: AuditEntry | None = None) -> Script[Account]:
-    """Make an account; the script raises `UsernameTaken`."""
+    """Create an account; the script raises `UsernameTaken`."""
 
     async def script(session: Session) -> Account:
         async with session.transaction():
@@ -173,7 +173,7 @@ def find_account(username_key: str) -> Script[Account]:
 
 
 def find_accounts(username_keys: Sequence[str]) -> Script[list[NamedAccount]]:
-    """Read those of the given usernames' keys that somebody has."""
+    """Read which of the given usernames' keys are taken, with their accounts."""
 
     async def script(session: Session) -> list[NamedAccount]:
         rows = await session.fetch(_BY_USERNAMES, list(username_keys))
@@ -183,7 +183,7 @@ def find_accounts(username_keys: Sequence[str]) -> Script[list[NamedAccount]]:
 
 
 def list_accounts() -> Script[list[Account]]:
-    """Read all accounts in the order of their making."""
+    """Read all accounts in order of creation."""
 
     async def script(session: Session) -> list[Account]:
         return [_account(row) for row in await session.fetch(_ALL)]
@@ -192,7 +192,7 @@ def list_accounts() -> Script[list[Account]]:
 
 
 def list_admins() -> Script[list[Account]]:
-    """Read the admins that are not suspended, in the order of their making."""
+    """Read the admins that are not suspended, in order of creation."""
 
     async def script(session: Session) -> list[Account]:
         return [_account(row) for row in await session.fetch(_ADMINS)]
@@ -201,7 +201,7 @@ def list_admins() -> Script[list[Account]]:
 
 
 def get_credentials(account_id: str) -> Script[Credentials | None]:
-    """Read what a password is checked against by someone who is logged in already."""
+    """Read what the password of somebody already logged in is checked against."""
 
     async def script(session: Session) -> Credentials | None:
         return _credentials(await session.fetchrow(_CREDENTIALS_BY_ID, account_id))
@@ -223,7 +223,7 @@ def replace_password(
 ) -> Script[None]:
     """Replace a password hash, end every session but one, and announce it.
 
-    Announced even to the server that does it: it may be done after it was given up there. The
+    It is announced even to the server that does it, which may have given up before it happens. The
     script raises `InvalidCredentials` if the verified hash was replaced meanwhile.
     """
 
@@ -243,8 +243,8 @@ async def erase_verified(
 ) -> None:
     """Remove an account in the caller's transaction, and announce it.
 
-    With it goes what the schema takes along. An operator who did something leaves the entry, under
-    his name: it is free from then on, and what stands under it before is his.
+    The schema's cascades go with it. An operator who has acted leaves this entry under their own
+    name: the name is free from then on, and entries under it before this one are theirs.
 
     Raises:
         InvalidCredentials: the verified hash was replaced meanwhile.
@@ -261,7 +261,7 @@ async def erase_verified(
 async def erase_known(session: Session, account_id: str, *, audit: AuditEntry) -> Account:
     """Remove an account in the caller's transaction, and announce it; raises `UnknownAccount`.
 
-    The entry's detail names an operator who did something, as in `erase_verified`.
+    The entry's detail names an operator who has acted, as in `erase_verified`.
     """
     account = _known(await session.fetchrow(_ERASE_KNOWN, account_id))
     if await has_acted(session, account.username, account_id):
@@ -284,7 +284,7 @@ def set_role(username_key: str, role: str, *, audit: AuditEntry) -> Script[Accou
 
 
 def search_accounts(prefix: str, after: str, limit: int) -> Script[list[Account]]:
-    """Find accounts whose username begins so, in the order of their names."""
+    """Find accounts whose username has this prefix, in the order of their names."""
 
     async def script(session: Session) -> list[Account]:
         rows = await session.fetch(_SEARCH, prefix, prefix + _LAST_CHARACTER, after, limit)
@@ -300,9 +300,9 @@ def set_suspended(
     suspended: bool,
     audit: AuditEntry,
 ) -> Script[Account]:
-    """Suspend an account and end its sessions, or let it in again, and announce it.
+    """Suspend an account and end its sessions, or reinstate it, and announce it.
 
-    The account is named by its username or by its id. The script raises `UnknownAccount`.
+    The account is identified by username or id. The script raises `UnknownAccount`.
     """
 
     async def script(session: Session) -> Account:

@@ -1,8 +1,8 @@
-"""Authx, the actor: takes messages of topic ``auth`` and answers each exactly once.
+"""The Authx actor: takes messages of topic ``auth`` and answers each exactly once.
 
-What the cache can answer is answered on the spot. Everything else runs as a task of its own, a
-bounded number at a time; what needs hashing has a bound of its own, so that a flood of logins
-takes no place from those who are logged in.
+Cache hits are answered on the spot. Everything else runs as its own task, a bounded number at a
+time; hashing has a separate bound, so that a flood of logins takes no place from users who are
+logged in.
 """
 
 from __future__ import annotations
@@ -48,17 +48,17 @@ if TYPE_CHECKING:
 
 
 _AT_ONCE_MAX: Final = 64
-"""How many messages are handed on before others have their turn."""
+"""How many messages are dispatched before other tasks have their turn."""
 
 
 class Authx:
     """Authentication and authorization, with direct access to the database.
 
-    The subscription is to the topics ``auth`` and ``shutdown``; on ``bus`` it tells the inventories
-    of suspended accounts to stand still. ``wall_clock`` gives aware UTC
-    times. ``passwords`` is for tests that count hash operations; by default it follows from the
-    settings. Attempts that were counted, and next tokens that nobody was given, survive a restart
-    of the actor; cached sessions do not.
+    The subscription is to the topics ``auth`` and ``shutdown``; over ``bus`` it tells the
+    inventories of suspended accounts to freeze. ``wall_clock`` returns aware UTC times.
+    ``passwords`` is for tests that count hash operations; by default it follows from the
+    settings. Counted attempts, and next tokens not yet handed out, survive a restart of the
+    actor; cached sessions do not.
     """
 
     def __init__(
@@ -89,29 +89,29 @@ class Authx:
         self._unsure: set[str] = set()
 
     def peek(self, token: str) -> Identity | None:
-        """Tell at once whose access token it is, if that is known by heart; None: ask over the bus.
+        """Return at once whose access token this is, if cached; None: ask over the bus.
 
-        It reads what `Authorize` would be answered from, and changes nothing: a token of a session
-        that has ended is refused here from the same moment on. While the actor is not running
-        nothing is known. Never waits.
+        It reads what `Authorize` would be answered from, and changes nothing: it refuses the token
+        of an ended session from the same moment on. While the actor is not running, nothing is
+        cached. Never waits.
 
         Raises:
-            InvalidToken: it is not one that is accepted now.
+            InvalidToken: the token is not accepted now.
         """
         dispatcher = self._dispatcher_now
         return None if dispatcher is None else dispatcher.peek(token)
 
     def logins(self) -> LoginStatistics:
-        """Tell how many logins there were, by how they came out."""
+        """Count the logins by outcome."""
         return self._logins.statistics()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Answer messages until `Phase.STORAGE`, then finish what is in hand and return.
+        """Answer messages until `Phase.STORAGE`, then finish what is in progress and return.
 
-        Ready at once: while the database is away, what needs it is answered with a
-        `DatabaseError`. Finishing takes at most ``shutdown_ms`` beside the driver's own deadlines.
-        Under cancellation, or when something unforeseen is raised, whoever waits for an answer
-        gets `ActorStopped`.
+        Ready at once: while the database is away, requests that need it are answered with a
+        `DatabaseError`. Finishing takes at most ``shutdown_ms`` plus the driver's own deadlines.
+        On cancellation, or when something unforeseen is raised, waiting callers get
+        `ActorStopped`.
         """
         announcer = Announcer(self._bus)
         memory = Memory(
@@ -209,10 +209,10 @@ class Authx:
         )
 
     async def _receive(self, dispatcher: Dispatcher) -> None:
-        """Hand messages on until the shutdown, and then those that were waiting already."""
+        """Dispatch messages until the shutdown, and then those that were already waiting."""
         ends = False
         async for first in self._subscription:
-            # Not one in each turn of Trio's loop, of which there are few while it has much to do.
+            # Not one message per turn of Trio's loop: under load there are few turns.
             for message in (first, *self._subscription.receive_some_nowait(_AT_ONCE_MAX - 1)):
                 if isinstance(message.body, Shutdown):
                     ends |= message.body.phase >= Phase.STORAGE
@@ -222,11 +222,11 @@ class Authx:
                 break
         while not self._subscription.is_empty():
             _hand_on(self._subscription.receive_nowait(), dispatcher)
-        # Whoever asks from now on learns at once that nobody is here.
+        # From now on callers learn at once that nobody is here.
         self._subscription.close()
 
     async def _keep_house(self, service: AccountService) -> None:
-        """Delete sessions that have run out, now and then, a bounded batch at a time."""
+        """Delete expired sessions periodically, a bounded batch at a time."""
         while True:
             await trio.sleep(self._settings.housekeeping_seconds)
             try:
@@ -238,5 +238,5 @@ class Authx:
 
 
 def _hand_on(message: Message, dispatcher: Dispatcher) -> None:
-    # A body that is none of these would fail loudly in the dispatcher.
+    # A body of any other type fails loudly in the dispatcher.
     dispatcher.take(cast("AuthMessage", message.body), message.reply)

@@ -1,4 +1,4 @@
-"""Says on the bus that sessions may have ended, so that whoever serves one looks again."""
+"""Announces on the bus that sessions may have ended, so that those serving one check again."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Announcer:
     def changed(self, subject_id: str) -> None:
         """Announce a change of the session or account of this id; never waits, never raises.
 
-        It may be missed, where more follow it than one send reaches or the bus is closing: who
-        serves a session for long checks it now and then in any case.
+        It may be missed if more follow it than one send reaches, or if the bus is closing: anyone
+        serving a long-lived session rechecks it periodically anyway.
         """
         message = Message(Topic.EVENT, SessionsChanged(), subject_id)
         with suppress(trio.WouldBlock, trio.ClosedResourceError, trio.BrokenResourceError):

@@ -1,24 +1,24 @@
-"""How soon a password may be tried again after failures: by whom, from where, and both together.
+"""How soon a password may be tried again after failures: per user, per address, and per pair.
 
-Pure: the caller brings the time. Three counts are kept, each within a window that begins with its
-first failure and ends on its own. After a few failures that cost nothing each further attempt
-waits 1 s, 2 s, 4 s, … from the last one, up to a longest delay:
+Pure: the caller supplies the time. Three counts are kept, each within a window that begins with
+its first failure and ends on its own. After a few free failures each further attempt waits 1 s,
+2 s, 4 s, … from the last one, up to a maximum delay:
 
-- **a user from an address**: who guesses one password from one place;
-- **an address**: who tries one password on many users from one place;
-- **a user from anywhere**: who guesses one password from many places. This count alone refuses
-  nobody: it makes each address that has failed at the user wait as long as the count says, from
-  its own last failure on.
+- **a user from an address**: somebody guessing one password from one place;
+- **an address**: somebody trying one password on many users from one place;
+- **a user from anywhere**: somebody guessing one password from many places. This count alone
+  refuses nobody: it makes each address that has failed for the user wait as long as it says,
+  from its own last failure on.
 
-So nobody locks a user out from elsewhere: an address that has not failed is always heard once, and
-after a mistake it waits at most the longest delay, which nobody else's attempts prolong. Only who
-comes from the attacker's own address waits as he does, and sessions that are open are not touched.
+So nobody can lock a user out from elsewhere: an address that has not failed is always heard once,
+and after a mistake it waits at most the maximum delay, which nobody else's attempts prolong. Only
+users at the attacker's own address wait as the attacker does, and open sessions are not affected.
 
-Registrations have a count of their own, by address: each of them costs a hash as a login does, so
-all are counted, also those of a name that is taken, and delayed in the same way.
+Registrations have their own count, by address: each costs a hash as a login does, so all are
+counted, including those for a taken name, and delayed in the same way.
 
-What came to no verdict, such as by a lost database, is taken back, and prolongs no delay either,
-unless another attempt has come in between.
+An attempt without a verdict, for example after a lost connection, is taken back and prolongs no
+delay either, unless another attempt has come in between.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 K = TypeVar("K", bound="Hashable")
 
 _EXPONENT_MAX = 30
-"""Beyond it a doubled delay is longer than any window."""
+"""Beyond this a doubled delay is longer than any window."""
 
 
 @dataclass(slots=True)
@@ -52,9 +52,9 @@ class _Window:
 
 
 class _Failures(Generic[K]):
-    """Failures by key, of which ``free`` cost no delay.
+    """Failures by key, of which the first ``free`` cause no delay.
 
-    Memory is bounded: of more than ``keys_max`` keys, the window that began first is given up.
+    Memory is bounded: beyond ``keys_max`` keys, the window that began first is dropped.
     """
 
     __slots__ = ("_delay_s_max", "_free", "_keys_max", "_window_s", "_windows")
@@ -64,13 +64,13 @@ class _Failures(Generic[K]):
         self._delay_s_max = settings.attempt_delay_max_seconds
         self._window_s = settings.attempt_window_seconds
         self._keys_max = settings.attempt_keys_max
-        self._windows: OrderedDict[K, _Window] = OrderedDict()  # in the order of their beginnings
+        self._windows: OrderedDict[K, _Window] = OrderedDict()  # in the order they began
 
     def __len__(self) -> int:
         return len(self._windows)
 
     def delay_s(self, key: K) -> float:
-        """Give how long an attempt has to be after the last one; 0 where that does not matter."""
+        """Return how long an attempt must come after the last one; 0 if it does not matter."""
         window = self._windows.get(key)
         if window is None or window.failures < self._free:
             return 0.0
@@ -78,12 +78,12 @@ class _Failures(Generic[K]):
         return min(float(2**doublings), self._delay_s_max)
 
     def wait_s(self, key: K, now_s: float, delay_s: float) -> float:
-        """Give how long it is until ``delay_s`` after the last failure, or the window's end."""
+        """Return the time until ``delay_s`` after the last failure, or until the window's end."""
         window = self._windows.get(key)
         if window is None:
             return 0.0
         wait_s = min(window.last_s + delay_s, window.started_s + self._window_s) - now_s
-        # A sum of floats may have been rounded up, and the caller rounds to whole seconds.
+        # A sum of floats may have been rounded up, and the caller rounds up to whole seconds.
         return min(wait_s, delay_s)
 
     def add(self, key: K, now_s: float) -> None:
@@ -97,7 +97,7 @@ class _Failures(Generic[K]):
         window.before_s, window.last_s = window.last_s, now_s
 
     def take_back(self, key: K, failures: int = 1, *, begun_s: float | None = None) -> None:
-        """Count some failures no more; the one of ``begun_s`` is the last one no more either."""
+        """Uncount some failures; the one of ``begun_s`` also ceases to be the last one."""
         window = self._windows.get(key)
         if window is None:
             return
@@ -108,7 +108,7 @@ class _Failures(Generic[K]):
             del self._windows[key]
 
     def count(self, key: K) -> int:
-        """Tell how many failures are counted."""
+        """Return how many failures are counted."""
         window = self._windows.get(key)
         return 0 if window is None else window.failures
 
@@ -122,10 +122,10 @@ class _Failures(Generic[K]):
 
 
 class AttemptLimit:
-    """Says whether a password may be tried now; see the module.
+    """Decides whether a password may be tried now; see the module.
 
-    An address is whatever text stands for one; the empty one is of no address, or of one that no
-    limit per address holds for: it is not counted by itself, only with the user.
+    An address is any text that stands for one. The empty one means no address, or one without a
+    limit per address: it is counted only together with the user, not by itself.
     """
 
     __slots__ = ("_addresses", "_both", "_registrations", "_users")
@@ -139,12 +139,12 @@ class AttemptLimit:
         )
 
     def begin(self, user: str, address: str, now_s: float) -> None:
-        """Count an attempt as failed before it is made, so that no burst of them slips through.
+        """Count an attempt as failed before it is made, so that no burst slips through.
 
-        What is refused is not counted, and prolongs nothing.
+        Refused attempts are not counted, and prolong nothing.
 
         Raises:
-            TooManyAttempts: it is too soon; says when it will not be.
+            TooManyAttempts: it is too soon; says when to try again.
         """
         for failures in (self._both, self._users, self._addresses):
             failures.drop_ended(now_s)
@@ -162,10 +162,10 @@ class AttemptLimit:
             self._addresses.add(address, now_s)
 
     def succeeded(self, user: str, address: str) -> None:
-        """Forget the failures of a user from an address where he has proved to know the password.
+        """Forget a user's failures from an address after a correct password from there.
 
-        Failures elsewhere, and at other users, still count: a right password of one's own is no
-        way to go on guessing others'.
+        Failures from elsewhere, and for other users, still count: knowing one's own password is
+        no way to go on guessing others'.
         """
         failures = max(1, self._both.count((user, address)))
         self._both.take_back((user, address), failures)
@@ -173,7 +173,7 @@ class AttemptLimit:
         self._addresses.take_back(address, failures)
 
     def withdraw(self, user: str, address: str, begun_s: float) -> None:
-        """Take back an attempt that came to no verdict, such as by a lost database.
+        """Take back an attempt without a verdict, for example after a lost connection.
 
         ``begun_s`` is the time that `begin` was called with.
         """
@@ -182,10 +182,10 @@ class AttemptLimit:
         self._addresses.take_back(address, begun_s=begun_s)
 
     def begin_registration(self, address: str, now_s: float) -> None:
-        """Count a registration before it is made; what is refused is not counted.
+        """Count a registration before it is made; refused ones are not counted.
 
         Raises:
-            TooManyAttempts: it is too soon after others; says when it will not be.
+            TooManyAttempts: it is too soon after others; says when to try again.
         """
         if not address:
             return
@@ -197,10 +197,10 @@ class AttemptLimit:
         registrations.add(address, now_s)
 
     def withdraw_registration(self, address: str, begun_s: float) -> None:
-        """Take back a registration that came to no verdict, as `withdraw` does an attempt."""
+        """Take back a registration without a verdict, as `withdraw` does an attempt."""
         self._registrations.take_back(address, begun_s=begun_s)
 
     def __len__(self) -> int:
-        """Tell how many windows are kept, of all counts."""
+        """Return how many windows are kept, over all counts."""
         counts = (self._both, self._users, self._addresses, self._registrations)
         return sum(len(windows) for windows in counts)

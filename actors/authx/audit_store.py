@@ -1,6 +1,6 @@
-"""The SQL of the audit log, and of what operators look at and end.
+"""The SQL of the audit log, and of what operators inspect and end.
 
-Scripts as in `account_store`: each may be run twice in a row and answers as the first time.
+Scripts as in `account_store`: each may be run twice in a row and answers as it did at first.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ SESSIONS_ENDED = "sessions-ended"
 """The action of an operator who ended an account's sessions."""
 
 ACCOUNT_ERASED = "account-erased"
-"""The action of an operator who erased an account, or his own."""
+"""The action of an operator who erased an account, be it their own."""
 
-# An attempt whose answer was lost has written its entry, under the same id, already.
+# An attempt whose answer was lost has already written its entry, under the same id.
 _RECORD = """
 insert into audit (audit_id, at, actor, action, subject, reason, detail)
 values ($1, $2, $3, $4, $5, $6, $7)
@@ -34,7 +34,7 @@ on conflict (audit_id) do nothing
 
 _DETAIL = "select detail from audit where audit_id = $1"
 
-# Ids begin with the time: what is older than the account was done by who had the name before.
+# Ids begin with the time: entries older than the account belong to an earlier holder of the name.
 _HAS_ACTED = "select exists (select from audit where actor = $1 and audit_id > $2)"
 
 _PAGE = """
@@ -73,7 +73,7 @@ _NOTIFY = "select pg_notify($1, $2)"
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """What an operator did, for the record; ``detail`` is JSON text."""
+    """An operator's action, for the record; ``detail`` is JSON text."""
 
     audit_id: str
     at: datetime
@@ -85,7 +85,7 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """The end of one session, or of all that an account has, at an operator's word."""
+    """The end of one or all of an account's sessions, on an operator's request."""
 
     audit_id: str
     at: datetime
@@ -123,18 +123,18 @@ async def announce(session: Session, entry: AuditEntry, subject: str) -> None:
 
 
 async def has_acted(session: Session, username: str, account_id: str) -> bool:
-    """Tell whether an account's username stands in the log as that of who did something."""
+    """Whether the log has entries by the holder of this account's username."""
     found: bool = await session.fetchval(_HAS_ACTED, username, account_id)
     return found
 
 
 async def notify(session: Session, account_id: str) -> None:
-    """Tell live servers, once the caller's transaction is committed, to forget an account."""
+    """Tell live servers to forget an account, once the caller's transaction is committed."""
     await session.execute(_NOTIFY, ACCOUNTS_CHANNEL, account_id)
 
 
 def read_audit(before: str | None, limit: int) -> Script[tuple[AuditRecord, ...]]:
-    """Read up to ``limit`` entries, newest first: those older than ``before``, or the last."""
+    """Read up to ``limit`` entries, newest first: those older than ``before``, or the latest."""
 
     async def script(session: Session) -> tuple[AuditRecord, ...]:
         return tuple(_audit_record(row) for row in await session.fetch(_PAGE, before, limit))
@@ -143,7 +143,7 @@ def read_audit(before: str | None, limit: int) -> Script[tuple[AuditRecord, ...]
 
 
 def account_overview(account_id: str, *, now: datetime) -> Script[AccountOverview]:
-    """Read what an operator is shown of an account; the script raises `UnknownAccount`."""
+    """Read an operator's view of an account; the script raises `UnknownAccount`."""
 
     async def script(session: Session) -> AccountOverview:
         row = await session.fetchrow(_OVERVIEW, account_id, now)
@@ -164,7 +164,7 @@ def account_overview(account_id: str, *, now: datetime) -> Script[AccountOvervie
 
 
 def end_sessions(ending: Ending) -> Script[int]:
-    """End sessions, write down who did it and why, and tell how many live ones there were.
+    """End sessions, record who did it and why, and return how many live ones there were.
 
     The script raises `UnknownAccount`.
     """

@@ -1,4 +1,4 @@
-"""How long to leave a database alone that could not be reached."""
+"""How long to leave an unreachable database alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Backoff:
-    """A pause that doubles with each failure in a row, up to a longest one."""
+    """A pause that doubles with each consecutive failure, up to a maximum."""
 
     __slots__ = ("_first_s", "_longest_s", "_retry_at", "failures")
 
@@ -34,5 +34,5 @@ class Backoff:
 
     @property
     def remaining_s(self) -> float:
-        """How many seconds are left of the pause; 0 if it is over."""
+        """The seconds left of the pause; 0 if it is over."""
         return max(0.0, self._retry_at - trio.current_time())

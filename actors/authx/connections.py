@@ -1,4 +1,4 @@
-"""Authx's own few database connections, opened when wanted, with a pause after a failure."""
+"""Authx's own few database connections, opened on demand, with a pause after a failure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Connections:
-    """At most ``database_connections`` connections for whoever comes first.
+    """At most ``database_connections`` connections, first come, first served.
 
     An async context: leaving closes them.
     """
@@ -38,12 +38,12 @@ class Connections:
     async def run(
         self, script: Script[T], *, may_be_long: bool = False, wait_s: float = math.inf
     ) -> T:
-        """Run a script on a connection, again on a new one if the first is lost on the way.
+        """Run a script on a connection, again on a new one if the first is lost meanwhile.
 
-        Therefore a script must be such that running it twice is as good as once. While the
-        database is away this fails at once, but for one attempt after each pause. A script that
-        ``may_be_long`` says nothing about the database when it takes too long. One that has not
-        had its turn after ``wait_s`` seconds is not run.
+        Therefore running a script twice must have the same effect as once. While the database is
+        away this fails at once, except for one attempt after each pause. A timeout of a script
+        that ``may_be_long`` says nothing about the database. A script that has not had its turn
+        after ``wait_s`` seconds is not run.
 
         Raises:
             Overloaded: it has not had its turn; nothing was done.
@@ -57,7 +57,7 @@ class Connections:
                 self._backoff.failed()
             raise
         except ConnectionLost:
-            # What ended one has most likely ended them all; of some the end may not be read yet.
+            # Most likely the others have ended as well, though that may not be noticed yet.
             for connection in self._idle:
                 connection.terminate()
             return await self._run_once(script, math.inf)

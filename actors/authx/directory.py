@@ -1,4 +1,4 @@
-"""Accounts by name in memory: whom a username speaks of."""
+"""Accounts by name in memory: the account that a username refers to."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class NamedAccount(NamedTuple):
 
 
 class AccountCache(Remembered[NamedAccount]):
-    """At most ``accounts_max`` accounts by the keys of their usernames, the ones used last.
+    """At most ``accounts_max`` accounts by the keys of their usernames, most recently used.
 
-    That nobody has a name is not remembered: somebody may take it at any moment.
+    An unused name is not cached: somebody may take it at any moment.
     """
 
     __slots__ = ()

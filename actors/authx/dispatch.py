@@ -1,4 +1,4 @@
-"""Which message is answered how, and how many at a time."""
+"""How each message is answered, and how many at a time."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 class Dispatcher:
     """Answers what it can on the spot and starts a task of ``nursery`` for everything else.
 
-    Nothing waits here: beyond the bounds a message is refused at once.
+    Nothing waits here: a message beyond the bounds is refused at once.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Dispatcher:
         self._wall_clock = wall_clock
 
     def take(self, message: messages.AuthMessage, reply: AnyReply) -> None:
-        """Answer a message, or see to it that it will be answered."""
+        """Answer a message, or arrange for it to be answered."""
         try:
             self._admit(message, reply)
         except (AuthxError, Overloaded) as refusal:
@@ -84,7 +84,7 @@ class Dispatcher:
             case messages.Authorize():
                 self._authorize(message.token, reply)
             case messages.Refresh():
-                # Made-up tokens are refused here, before they cost a task and a query.
+                # Forged tokens are refused here, before they cost a task and a query.
                 presented = service.read_refresh_token(message.refresh_token)
                 self._start(reply, partial(service.refresh, presented, _is_awaited(reply)))
             case messages.ListSessions():
@@ -133,15 +133,15 @@ class Dispatcher:
                 assert_never(unreachable)
 
     def peek(self, token: str) -> messages.Identity | None:
-        """Tell whose token it is where that is known by heart; None: ask.
+        """Return whose token this is, if cached; None: ask.
 
         Raises:
-            InvalidToken: it is not one that is accepted now.
+            InvalidToken: the token is not accepted now.
         """
         return self._known(self._tokens.verify(token))
 
     def _known(self, claims: Claims) -> messages.Identity | None:
-        # What changes in the database is heard of only by listening.
+        # Changes in the database are noticed only while listening.
         state = self._memory.sessions.get(claims.sid) if self._listener.listening else None
         return None if state is None else self._identified(claims, state)
 
@@ -164,7 +164,7 @@ class Dispatcher:
         try:
             key = parse_username(username).key
         except InvalidUsername:
-            # A name that nobody can have is unknown too.
+            # A name that nobody can have is unknown as well.
             raise UnknownAccount from None
         if reply is None:
             return
@@ -190,7 +190,7 @@ class Dispatcher:
         try:
             self._start_hashing(reply, partial(self._log_in, message), message.address)
         except Overloaded:
-            # Not this user's: every place for him among those who hash is taken.
+            # Not this user's fault: every place for them among those that hash is taken.
             self._logins.overloaded()
             raise
 
@@ -210,12 +210,12 @@ class Dispatcher:
 
 
 def _is_awaited(reply: AnyReply) -> Callable[[], bool]:
-    """Give what tells whether an answer sent now would reach somebody."""
+    """Return a check of whether an answer sent now would reach anybody."""
     return lambda: reply is not None and reply.awaited
 
 
 async def _answer(reply: AnyReply, work: Work) -> None:
-    """Do the work and answer with what comes of it; what is not foreseen goes up."""
+    """Do the work and answer with its result; unforeseen errors propagate."""
     try:
         value = await work()
     except (AuthxError, DatabaseError, Overloaded) as refusal:

@@ -1,9 +1,9 @@
-"""The erasure of an account however much it owns: what is settled first, the account itself last.
+"""The erasure of an account, whatever its size: settled records first, the account itself last.
 
-What can be millions of rows is deleted before the account, in pieces where one statement would take
-too long. Those rows are never written again, so that a live server waits for none of them. What it
-does write goes with the account, whose inventory is locked from then on. Where nothing was written
-meanwhile, that is only what was left on purpose: orders that are not done, and transfers.
+What can be millions of rows is deleted before the account, in pieces if one statement would take
+too long. Those rows are never written again, so a live server waits for none of them. The rows it
+does write go with the account, whose inventory is locked from then on. If nothing was written
+meanwhile, those are only what was left on purpose: unfinished orders, and transfers.
 
 One account is erased at a time: two with transfers in common would wait for each other.
 """
@@ -72,7 +72,7 @@ where {side} = $1 and transfer_id > $2 and transfer_id <= $3 and state <> 'sent'
 
 
 def _keyed() -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Give what comes before all keys, what finds the last of a piece, and what is done to it."""
+    """Yield the value before all keys, the query for a piece's last, and the work on the piece."""
     yield "", _LAST_KEY, (_DELETE_KEYS,)
     for side, other in (("sender", "receiver"), ("receiver", "sender")):
         found = _LAST_TRANSFER.format(side=side)
@@ -88,7 +88,7 @@ _KEYED: Final = tuple(_keyed())
 _TAKE_TURN: Final = f"select pg_try_advisory_xact_lock({ERASURE_LOCK})"
 _TURN_POLL_S: Final = 0.05
 
-# Whatever is written of an account's own comes with another version of its inventory.
+# Any write to what an account owns also changes its inventory's version.
 _VERSION: Final = "select version from inventories where account_id = $1"
 _LOCK_ACCOUNT: Final = "select account_id from accounts where account_id = $1 for update"
 _LOCK_INVENTORY: Final = f"{_VERSION} for update"
@@ -97,21 +97,21 @@ delete from orders where account_id = $1 and state in ('queued', 'running')
 """
 _SETTLED: Final = "select set_config('holdfast.settled', $1, true)"
 
-_BY_KEYS: Final = "set local enable_seqscan = off"  # whatever the planner takes the tables for
+_BY_KEYS: Final = "set local enable_seqscan = off"  # whatever the planner thinks of the tables
 
 
 class Fetch(Protocol):
-    """Runs a statement in the transaction of the erasure, and gives its first value."""
+    """Runs a statement in the transaction of the erasure, and returns its first value."""
 
     async def __call__(self, sql: str, /, *arguments: object) -> Any:
         """Run it."""
 
 
 async def erase_settled(fetch: Fetch, account_id: str, *, piece_rows: int) -> int | None:
-    """Delete what an account owns and nobody writes any more, ``piece_rows`` a statement at most.
+    """Delete an account's rows that nobody writes any more, up to ``piece_rows`` a statement.
 
-    The records of transfers stay with the other side, where there is one, without name and note.
-    Gives the version that the inventory had before; None where there was none.
+    Transfer records stay with the other side, if there is one, without name and note. Returns the
+    version that the inventory had before; None if there was none.
     """
     version: int | None = await fetch(_VERSION, account_id)
     for last_sql, delete_sql in _NUMBERED:
@@ -128,9 +128,9 @@ async def erase_settled(fetch: Fetch, account_id: str, *, piece_rows: int) -> in
 
 
 async def _lock(session: Session, account_id: str, version: int | None) -> None:
-    """Lock an account, whose inventory had this version before what is settled was deleted.
+    """Lock an account whose inventory had this version before settled rows were deleted.
 
-    If it has it still there is nothing more to look for, and the account's end will not.
+    If it still has it, there is nothing more to look for, and the account's deletion will not.
     """
     await session.execute(_LOCK_ACCOUNT, account_id)
     if await session.fetchval(_LOCK_INVENTORY, account_id) == version:
@@ -139,12 +139,12 @@ async def _lock(session: Session, account_id: str, version: int | None) -> None:
 
 
 def erase_account(account_id: str, *, verified_hash: str, audit: AuditEntry) -> Script[None]:
-    """Remove an account and everything that it owns, and announce it, by its owner's wish.
+    """Remove an account and everything that it owns, and announce it, at its owner's request.
 
-    ``audit`` is for who was an operator, whose name it gets: see `account_store.erase_verified`.
+    ``audit`` is for an operator's account, and gets its name: see `account_store.erase_verified`.
     The script raises `InvalidCredentials` if the verified hash was replaced meanwhile, and
-    `Overloaded` at once while another account is being erased. Given up for its size, it has kept
-    nobody else from their accounts or inventories, but its connection.
+    `Overloaded` at once while another account is being erased. If abandoned for its size, it has
+    kept nobody else from their accounts or inventories, only from its connection.
     """
 
     async def script(session: Session) -> None:
@@ -168,15 +168,15 @@ async def erase_in_pieces(
     timeout_s: float,
     waiting: Callable[[], None] = lambda: None,
 ) -> Account:
-    """Remove an account and everything that it owns, and announce it; give what it was.
+    """Remove an account and everything that it owns, and announce it; return what it was.
 
-    ``timeout_s`` is for each statement. While another account is being erased this waits, and
-    tells by calling ``waiting`` once. Cancelled before the last of them, which makes it so, it
-    removes nothing; what was removed is given, cancelled or not.
+    ``timeout_s`` is for each statement. While another account is being erased this waits, calling
+    ``waiting`` once. Cancelled before the last statement, which commits, it removes nothing; once
+    it has removed the account it returns it, cancelled or not.
 
     Raises:
         UnknownAccount: there is no such account.
-        ConnectionLost: ``started`` only where it may be removed all the same.
+        ConnectionLost: with ``started`` only if it may have been removed all the same.
         DatabaseError: the database is away or fails.
     """
 
@@ -212,6 +212,6 @@ async def erase_in_pieces(
         return account
     finally:
         if not erased:
-            # A connection that is gone has rolled back already.
+            # A lost connection has rolled back already.
             with trio.CancelScope(shield=True), suppress(DatabaseError):
                 await connection.run(lambda session: session.execute("rollback"))

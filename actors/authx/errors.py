@@ -3,12 +3,12 @@
 ::
 
     AuthxError
-    ├── RegistrationClosed     (the operator makes the accounts)
+    ├── RegistrationClosed     (the operator creates the accounts)
     ├── UsernameTaken
     ├── InvalidUsername        (message says what is wrong)
     ├── InvalidPassword        (too short or too long)
-    ├── InvalidCredentials     (unknown user or wrong password: never told apart)
-    ├── InvalidToken           (every reason alike)
+    ├── InvalidCredentials     (unknown user or wrong password: never distinguished)
+    ├── InvalidToken           (for every reason)
     ├── TooManyAttempts        (retry_after_s)
     └── UnknownAccount
 """
@@ -17,11 +17,11 @@ from __future__ import annotations
 
 
 class AuthxError(Exception):
-    """Whatever Authx refuses."""
+    """Base class of Authx's refusals."""
 
 
 class RegistrationClosed(AuthxError):
-    """Nobody may register here; the operator makes the accounts."""
+    """Nobody may register here; the operator creates the accounts."""
 
 
 class UsernameTaken(AuthxError):
@@ -39,8 +39,8 @@ class InvalidPassword(AuthxError):
 class InvalidCredentials(AuthxError):
     """Unknown user or wrong password; nobody is told which.
 
-    ``account_id`` is whose password was tried, for the log alone; None where nobody has the name,
-    or it is not known here.
+    ``account_id`` is the account whose password was tried, for the log alone; None if nobody has
+    the name, or it is not known here.
     """
 
     def __init__(self, *, account_id: str | None = None) -> None:
@@ -49,11 +49,11 @@ class InvalidCredentials(AuthxError):
 
 
 class InvalidToken(AuthxError):
-    """The token is not one that this server would accept now, for whatever reason."""
+    """This server would not accept the token now, for whatever reason."""
 
 
 class TooManyAttempts(AuthxError):
-    """Too many logins for this user or from there, or registrations from there.
+    """Too many logins for this user or from this address, or registrations from it.
 
     ``retry_after_s`` says when to try again.
     """

@@ -1,4 +1,4 @@
-"""The next refresh token of each refresh, kept until somebody has been given it."""
+"""The next refresh token of each refresh, kept until it has been handed out."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from actors.authx.refresh import RefreshToken
 
 KEPT_MAX: Final = 10_000
-"""How many next tokens are kept for those who were not told of their last refresh.
+"""How many next tokens are kept for clients that did not receive the answer to their last refresh.
 
-Who never comes again has his kept until so many others have come: about half a kilobyte each.
+The token of a client that never returns is kept until this many others: about half a kilobyte each.
 """
 
 
 @dataclass(slots=True)
 class NextToken:
-    """What a refresh is to hand out: its text for the client, the rest for the database.
+    """The token that a refresh hands out: its text for the client, the rest for the database.
 
-    ``is_awaited`` tells whether whoever asked for it last still waits.
+    ``is_awaited`` says whether its last requester still waits.
     """
 
     text: str = field(repr=False)
@@ -32,10 +32,10 @@ class NextToken:
 
 
 class Handovers:
-    """Says which next token a refresh is to give: the one that was not given, if there is one.
+    """Chooses the next token of a refresh: the one not yet handed out, if there is one.
 
-    What nobody was given cannot have been stolen. Two who wait for the refresh of one token at
-    the same time each have a next one of their own: one of the two is a thief.
+    A token that nobody received cannot have been stolen. Two callers that wait for the refresh of
+    one token at the same time each get their own next one: one of the two is a thief.
     """
 
     __slots__ = ("_kept",)
@@ -49,7 +49,7 @@ class Handovers:
         is_awaited: Callable[[], bool],
         issue: Callable[[], tuple[str, RefreshToken]],
     ) -> NextToken:
-        """Give the next token for the one presented; ``issue`` makes one where there is none."""
+        """Return the next token for the one presented; ``issue`` makes one if there is none."""
         kept = self._kept.get(presented.digest)
         if kept is not None and not kept.is_awaited():
             kept.is_awaited = is_awaited
@@ -60,9 +60,9 @@ class Handovers:
         return following
 
     def settle(self, presented: RefreshToken, following: NextToken) -> None:
-        """Forget a next token that whoever waits is about to get, or that was refused.
+        """Forget a next token that a waiting caller is about to get, or that was refused.
 
-        One that was made for another asker is left alone.
+        One made for another caller is left alone.
         """
         if self._kept.get(presented.digest) is following:
             self._kept.pop(presented.digest)

@@ -1,11 +1,10 @@
-"""The keys that tokens are made with: a ring of v4.local keys, in a file or in the environment.
+"""The keys for making tokens: a ring of v4.local keys, in a file or in the environment.
 
 The text has one key per line in PASERK form (``k4.local.`` and 32 bytes in base64url); empty
-lines and lines that begin with ``#`` are passed over. The first key makes new tokens, all of them
+lines and lines that begin with ``#`` are skipped. The first key makes new tokens, all of them
 verify: to rotate, put a new key on top (`rotate_key_file`), and remove the old one when its tokens
-have run out
-(access tokens after ``token_seconds``, refresh tokens that were not used since after
-``refresh_seconds``). Removing a key at once ends whatever was made with it.
+have expired (access tokens after ``token_seconds``, refresh tokens not used since after
+``refresh_seconds``). Removing a key at once invalidates everything made with it.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _DRAFT_BYTES = 8
 _PATIENCE_S = 5.0
 _POLL_S = 0.02
 _UNTIL_RESTARTED = timedelta(days=1)
-"""How long after a rotation a server may go on making tokens with the key that was on top."""
+"""How long after a rotation a server may continue making tokens with the previous top key."""
 
 _HEADER = """\
 # Holdfast's token keys. Who reads them can act as any account: keep this file to its owner.
@@ -50,12 +49,12 @@ _HEADER = """\
 
 
 class KeyRingError(Exception):
-    """The keys cannot be used; the message says why and never holds any part of a key."""
+    """The keys cannot be used; the message says why and never contains any part of a key."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenKey:
-    """One v4.local key with what is derived from it."""
+    """One v4.local key with the values derived from it."""
 
     key_id: str
     footer: bytes
@@ -100,22 +99,22 @@ class KeyRing:
         return self.keys[0]
 
     def find(self, footer_text: str) -> TokenKey | None:
-        """Look a key up by a token's whole footer, as spelled; None where it is no own key's."""
+        """Look up a key by a token's whole footer, as spelled; None if no key of ours has it."""
         return self._by_footer.get(footer_text)
 
     @classmethod
     def generate(cls) -> KeyRing:
-        """Make a ring of one new random key."""
+        """Create a ring of one new random key."""
         return cls((TokenKey.from_bytes(secrets.token_bytes(KEY_BYTES)),))
 
     @classmethod
     def parse(cls, text: str) -> KeyRing:
-        """Read a ring from a key file's text; in place of line ends it may have commas.
+        """Read a ring from a key file's text; commas may replace line ends.
 
-        A line that begins with ``#`` is passed over whole, with the commas that it has.
+        A line that begins with ``#`` is skipped whole, including any commas in it.
 
         Raises:
-            KeyRingError: a line is no key, a key is there twice, or there is none.
+            KeyRingError: a line is not a key, a key occurs twice, or there is none.
         """
         return cls(
             tuple(
@@ -129,7 +128,7 @@ class KeyRing:
 
 
 def load_or_create_keyring(path: Path, *, environment_value: str | None = None) -> KeyRing:
-    """Give the ring of the environment's value, else of the file, which is made if it is missing.
+    """Return the ring of the environment's value, else of the file, created if it is missing.
 
     Blocking file I/O: for the start of the program.
 
@@ -157,11 +156,11 @@ def read_keyring(path: Path) -> KeyRing:
 
 
 def create_key_file(path: Path) -> bool:
-    """Make a key file with one new key; return False where another process was first.
+    """Create a key file with one new key; return False if another process was first.
 
-    The file appears at once, whole, synced and with permissions 0600: it is written beside its
-    place under another name and then linked there, which never replaces anything. Made by root, it
-    belongs to the owner of the folder.
+    The file appears at once, whole, synced and with permissions 0600: it is written next to its
+    place under another name and then linked there, which never replaces anything. Created by root,
+    it belongs to the owner of the folder.
 
     Raises:
         KeyRingError: it cannot be written.
@@ -178,12 +177,12 @@ def create_key_file(path: Path) -> bool:
 
 
 def rotate_key_file(path: Path, *, now: datetime, refresh_s: int) -> date:
-    """Put a new key on top of those in a key file, which stay; give the day they may go.
+    """Put a new key on top of those in a key file, which stay; return the day they may go.
 
-    That day, from which on nobody has a token of theirs if the server is restarted within a day, is
-    noted beside the one that was on top. ``now`` is in UTC.
-    The file is replaced whole, with its owner and permissions; it may be a link. Of two that
-    rotate at once each adds a key.
+    From that day on no token of theirs is valid, if the server is restarted within a day; the day
+    is noted beside the previous top key. ``now`` is in UTC.
+    The file is replaced whole, keeping its owner and permissions; it may be a link. Of two
+    concurrent rotations, each adds a key.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -191,7 +190,7 @@ def rotate_key_file(path: Path, *, now: datetime, refresh_s: int) -> date:
     """
     path = path.resolve()
     last = now + _UNTIL_RESTARTED + timedelta(seconds=refresh_s)
-    # The last token runs out in the course of a day: the next one is the first without any.
+    # The last token expires in the course of a day: the next day is the first without any.
     removable = (last + timedelta(days=1)).date()
     note = (
         f"# This one was on top until {now:%Y-%m-%d %H:%M} UTC."
@@ -214,7 +213,7 @@ def rotate_key_file(path: Path, *, now: datetime, refresh_s: int) -> date:
 
 
 class _Opened(NamedTuple):
-    """What a private file said, and the status of the very file that was read."""
+    """The content of a private file, and the status of the very file that was read."""
 
     text: str
     status: os.stat_result
@@ -222,7 +221,7 @@ class _Opened(NamedTuple):
 
 @contextmanager
 def _naming(path: Path) -> Generator[None]:
-    """Make of whatever is wrong a `KeyRingError` with the file's path; let a missing file pass."""
+    """Turn any error into a `KeyRingError` with the file's path; let a missing file pass."""
     try:
         yield
     except UnicodeDecodeError:
@@ -246,11 +245,11 @@ def _parse_key(line: str, number: int) -> TokenKey:
 
 
 def _read_private(path: Path | str, *, folder: int | None = None) -> _Opened:
-    """Read a small text file that is its owner's alone, judging the file that was opened.
+    """Read a small text file private to its owner, judging the file that was opened.
 
     In ``folder``, which is open, ``path`` must not be a link.
     """
-    # Without O_NONBLOCK a FIFO in the file's place would hold the program up for ever.
+    # Without O_NONBLOCK a FIFO in the file's place would block the program for ever.
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
     if folder is not None:
         flags |= os.O_NOFOLLOW
@@ -273,9 +272,9 @@ def _read_private(path: Path | str, *, folder: int | None = None) -> _Opened:
 def _drafted(
     name: str, content: bytes, *, folder: int, like: os.stat_result | None = None
 ) -> Generator[str]:
-    """Write what shall get a name in a folder under another name; safe on disk at the end.
+    """Write a file's content under a temporary name in its folder; safe on disk at the end.
 
-    The lock of `_alone_in` is held: whatever draft lies there is of a process that was killed.
+    The lock of `_alone_in` is held: any draft found there is left by a process that was killed.
     """
     for left_over in os.listdir(folder):
         # Another user's, in a sticky folder, is not ours to remove.
@@ -299,7 +298,7 @@ def _is_draft_of(name: str, other: str, folder: int) -> bool:
 
 
 def _write_new(name: str, content: bytes, *, like: os.stat_result | None, folder: int) -> None:
-    """Write a new private file, with the owner and permissions of another where it is given."""
+    """Write a new private file, with the owner and permissions of another if given."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     descriptor = os.open(name, flags, 0o600, dir_fd=folder)
     with open(descriptor, "wb") as file:  # noqa: PTH123 - Path cannot open a descriptor
@@ -325,7 +324,7 @@ def _has_key(line: str) -> bool:
 
 @contextmanager
 def _alone_in(path: Path) -> Generator[int]:
-    """Open a folder, and keep others that make or rotate a key file in it waiting.
+    """Open a folder, making others that create or rotate a key file in it wait.
 
     Raises:
         OSError: it cannot be opened, or somebody has held it for longer than either takes.
@@ -345,10 +344,10 @@ def _alone_in(path: Path) -> Generator[int]:
 
 
 def _replace(name: str, folder: int, content: bytes, *, like: os.stat_result) -> None:
-    """Put a new file in another's place, with its owner: root rotates for a server's user.
+    """Replace a file with a new one, keeping its owner: root rotates for a server's user.
 
-    The folder may be that user's, who must get nothing by it that he does not have: all happens
-    in the folder that was opened, whatever stands at its path by now.
+    The folder may be that user's, who must gain nothing from it: everything happens in the folder
+    that was opened, whatever is now at its path.
     """
     with _drafted(name, content, folder=folder, like=like) as draft:
         os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)

@@ -1,6 +1,6 @@
-"""Hears from the database that an account was changed: by another process, or by this one, late.
+"""Learns from the database that an account was changed: by another process, or by this one, late.
 
-Only while this listens may what is remembered be believed: see `AccountListener.listening`.
+Cached data is valid only while this listens: see `AccountListener.listening`.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from actors.database.session import Session
 
 ACCOUNTS_CHANNEL = "holdfast_accounts"
-"""Whoever changes an account from outside the server, or its password, notifies this channel."""
+"""Anything outside the server that changes an account, or its password, notifies this channel."""
 
 SESSIONS_CHANNEL = "holdfast_sessions"
-"""Whoever ends sessions of an account, and changes nothing else, notifies this one with its id."""
+"""Anything that ends an account's sessions, and changes nothing else, notifies this with its id."""
 
 
 class AccountListener:
-    """Drops what is remembered of every account that is announced on `ACCOUNTS_CHANNEL`.
+    """Drops what is cached of every account announced on `ACCOUNTS_CHANNEL`.
 
-    ``on_change`` is called after each of these announcements, and after the start of listening,
-    when some may have been missed. Of an account on `SESSIONS_CHANNEL` only the sessions are
-    dropped: that happens with every logout, and calls for no look at all accounts.
+    ``on_change`` is called after each of these announcements, and when listening starts, as some
+    may have been missed. For an account on `SESSIONS_CHANNEL` only the sessions are dropped: that
+    happens with every logout, and is no reason to examine all accounts.
     """
 
     def __init__(
@@ -57,18 +57,18 @@ class AccountListener:
     def listening(self) -> bool:
         """Whether announcements arrive now.
 
-        A connection that broke is noticed at once, one that fell silent at the next probe.
+        A broken connection is noticed at once, a silent one at the next probe.
         """
         return self._connection is not None and not self._connection.closed
 
     async def run(self) -> None:
-        """Listen until cancelled, connecting anew with a pause whenever the database is away."""
+        """Listen until cancelled, reconnecting after a pause whenever the database is away."""
         backoff = Backoff(self._settings)
         while True:
             try:
                 await self._listen(backoff)
             except DatabaseError as error:
-                # One line for each time that the database goes away, not for each attempt.
+                # One line for each time the database goes away, not for each attempt.
                 log = self._log.warning if backoff.failures == 0 else self._log.debug
                 log("authx_listener_lost", error=str(error))
             backoff.failed()
@@ -79,7 +79,7 @@ class AccountListener:
         try:
             await connection.listen(ACCOUNTS_CHANNEL, self._forget)
             await connection.listen(SESSIONS_CHANNEL, self._memory.sessions.drop_account)
-            # What was announced while nobody listened is lost: forget everything from then.
+            # Announcements made while nobody listened are lost: forget everything from then.
             self._memory.clear()
             self._on_change()
             self._connection = connection

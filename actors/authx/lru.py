@@ -1,4 +1,4 @@
-"""A bounded mapping that forgets what was used longest ago."""
+"""A bounded mapping that evicts the least recently used item."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Lru(Generic[K, V]):
         self._items_max = items_max
 
     def get(self, key: K) -> V | None:
-        """Look an item up and count it as used now."""
+        """Look up an item and count it as used now."""
         value = self._items.get(key)
         if value is not None:
             self._items.move_to_end(key)
         return value
 
     def put(self, key: K, value: V) -> V | None:
-        """Keep an item as the one used last; return the item that had to make room, if any."""
+        """Keep an item as the most recently used; return the one evicted, if any."""
         self._items[key] = value
         self._items.move_to_end(key)
         if len(self._items) > self._items_max:
@@ -45,5 +45,5 @@ class Lru(Generic[K, V]):
         self._items.clear()
 
     def __len__(self) -> int:
-        """Tell how many items are kept."""
+        """Return how many items are kept."""
         return len(self._items)

@@ -1,4 +1,4 @@
-"""All that Authx remembers of accounts, and what has to be forgotten together."""
+"""All that Authx caches of accounts, and what must be forgotten together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """The sessions and the accounts that are remembered; to be believed only while listening."""
+    """The cached sessions and accounts; valid only while listening."""
 
     sessions: SessionCache
     accounts: AccountCache

@@ -1,4 +1,4 @@
-"""What Authx is asked, and what it answers: a closed union, sent on topic ``auth``."""
+"""Authx's requests and answers: a closed union, sent on topic ``auth``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class AccountOverview:
-    """An account as an operator looks at it.
+    """An account as an operator sees it.
 
     ``sessions`` counts the live ones; ``last_seen_at`` is the latest login or refresh that is
     still known.
@@ -39,9 +39,9 @@ class AccountOverview:
 
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
-    """What an operator did to an account, who and why; ``detail`` is JSON text.
+    """An operator's action on an account, who and why; ``detail`` is JSON text.
 
-    ``username`` is None where the account is gone.
+    ``username`` is None if the account is gone.
     """
 
     audit_id: str
@@ -56,7 +56,7 @@ class AuditRecord:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """A session's credentials, as handed out at login and at each refresh.
+    """A session's credentials, as issued at login and at each refresh.
 
     With ``must_change_password`` they are good for little else: see `Identity`.
     """
@@ -82,9 +82,9 @@ class SessionInfo:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a verified token speaks for.
+    """The identity behind a verified token.
 
-    With ``must_change_password`` somebody else chose the account's password: whoever serves the
+    With ``must_change_password`` somebody else chose the account's password: a server of the
     token lets its holder choose another, and nothing more.
     """
 
@@ -112,8 +112,8 @@ class Register:
 class Login:
     """Open a session; answers `Tokens`, or raises `InvalidCredentials` or `TooManyAttempts`.
 
-    ``address``, here and where else a password is tried, is where the attempt comes from, as those
-    are told apart who are limited per address; empty where no such limit holds.
+    ``address``, here and in every message with a password, is where the attempt comes from, at
+    the granularity of the limits per address; empty if no such limit applies.
     """
 
     username: str
@@ -144,7 +144,7 @@ class ListSessions:
 
 @dataclass(frozen=True, slots=True)
 class EndSessions:
-    """End one session, or all of an account's where ``session_id`` is None; answers None."""
+    """End one session, or all of an account's if ``session_id`` is None; answers None."""
 
     account_id: str
     session_id: str | None = None
@@ -198,7 +198,7 @@ class SearchAccounts:
 
 @dataclass(frozen=True, slots=True)
 class SetSuspended:
-    """Suspend an account or let it in again; answers `Account`, or raises `UnknownAccount`."""
+    """Suspend or reinstate an account; answers `Account`, or raises `UnknownAccount`."""
 
     account_id: str
     suspended: bool
@@ -215,7 +215,7 @@ class GetAccountOverview:
 
 @dataclass(frozen=True, slots=True)
 class RevokeSessions:
-    """End one session of an account, or all where ``session_id`` is None, at an operator's word.
+    """End one session of an account, or all if ``session_id`` is None, for an operator.
 
     Answers how many live ones were ended; raises `UnknownAccount`.
     """
@@ -230,7 +230,7 @@ class RevokeSessions:
 class ReadAudit:
     """Answers up to ``limit`` entries of the audit log, newest first, as `AuditRecord`.
 
-    They are those older than the entry ``before``, or the last ones where that is None.
+    They are those older than the entry ``before``, or the latest ones if that is None.
     """
 
     before: str | None

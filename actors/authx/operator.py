@@ -1,7 +1,7 @@
-"""What an operator does to accounts from the command line, with or without a live server.
+"""An operator's actions on accounts from the command line, with or without a live server.
 
 Plain functions on a database connection. Each change is recorded in table ``audit`` and announced
-to a live server in the transaction that makes it; the server forgets what it knew of the account.
+to a live server in the same transaction; the server forgets what it has cached of the account.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ async def create_account(
     one_time: bool = False,
     now: datetime,
 ) -> Account:
-    """Make an account with a role; a ``one_time`` password must be changed before anything else.
+    """Create an account with a role; a ``one_time`` password must be changed first of all.
 
     Raises:
         InvalidUsername: the username breaks the rules.
@@ -62,12 +62,12 @@ async def create_account(
 
 
 async def find_admins(connection: Connection) -> list[Account]:
-    """Tell who may log in and has the role admin, oldest first; raises `DatabaseError`."""
+    """List the admins who may log in, oldest first; raises `DatabaseError`."""
     return await connection.run(account_store.list_admins(), timeout_s=_TIMEOUT_S)
 
 
 async def set_role(connection: Connection, username: str, role: Role, *, now: datetime) -> Account:
-    """Give an account a role; its open sessions have it from then on.
+    """Give an account a role, effective at once in its open sessions.
 
     Raises:
         UnknownAccount: nobody has this username.
@@ -112,7 +112,7 @@ async def set_suspended(
 
 
 async def find_account(connection: Connection, username: str) -> Account:
-    """Tell about an account; raises as `set_role`."""
+    """Read an account; raises as `set_role`."""
     script = account_store.find_account(parse_username(username).key)
     return await connection.run(script, timeout_s=_TIMEOUT_S)
 
@@ -124,11 +124,11 @@ async def erase_account(
     now: datetime,
     waiting: Callable[[], None] = lambda: None,
 ) -> Account:
-    """Remove an account and everything that it owns, for good; give what it was.
+    """Remove an account and everything that it owns, for good; return what it was.
 
-    The audit log keeps its id, not its name, but for an operator's who did something. What is much
-    takes a while; cancelled meanwhile it removes nothing. ``waiting`` is called if another account
-    is being erased: this waits for it.
+    The audit log keeps its id but not its name, except for an operator who has acted. A large
+    account takes a while; cancelled meanwhile it removes nothing. While another account is being
+    erased this waits, and calls ``waiting``.
 
     Raises:
         UnknownAccount: there is no such account.
@@ -141,7 +141,7 @@ async def erase_account(
 
 
 async def list_accounts(connection: Connection) -> list[Account]:
-    """Tell all accounts, oldest first; raises `DatabaseError`."""
+    """List all accounts, oldest first; raises `DatabaseError`."""
     return await connection.run(account_store.list_accounts(), timeout_s=_TIMEOUT_S)
 
 

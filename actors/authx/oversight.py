@@ -1,4 +1,4 @@
-"""What Authx does for operators: find accounts, look at them, suspend them, end their sessions."""
+"""Authx's service to operators: find accounts, view them, suspend them, end their sessions."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ OversightMessage: TypeAlias = (
     | messages.RevokeSessions
     | messages.ReadAudit
 )
-"""What operators ask."""
+"""Operators' requests."""
 
 
 class Oversight:
-    """Answers operators; whether somebody is one is for whoever asks to know."""
+    """Answers operators; callers must check that somebody is one."""
 
     def __init__(
         self,
@@ -46,9 +46,9 @@ class Oversight:
         self._log = log
 
     async def answer(self, message: OversightMessage) -> object:
-        """Do what a message asks, and give its answer.
+        """Carry out a message, and return its answer.
 
-        Raises the errors that it names, and `DatabaseError` where the database is away or fails.
+        Raises the errors that it names, and `DatabaseError` if the database is away or fails.
         """
         match message:
             case messages.SearchAccounts():
@@ -67,13 +67,13 @@ class Oversight:
     async def search_accounts(
         self, request: messages.SearchAccounts
     ) -> tuple[messages.Account, ...]:
-        """Find accounts by the beginning of their names."""
+        """Find accounts by name prefix."""
         prefix, after = (fold_username(text) for text in (request.query, request.after))
         script = account_store.search_accounts(prefix, after, request.limit)
         return tuple(await self._connections.run(script))
 
     async def set_suspended(self, request: messages.SetSuspended) -> messages.Account:
-        """Suspend an account, which ends its sessions at once, or let it in again."""
+        """Suspend an account, which ends its sessions at once, or reinstate it."""
         audit = suspension_audit(
             suspended=request.suspended,
             now=self._wall_clock(),
@@ -91,12 +91,12 @@ class Oversight:
     async def account_overview(
         self, request: messages.GetAccountOverview
     ) -> messages.AccountOverview:
-        """Look at an account."""
+        """Read an operator's view of an account."""
         script = audit_store.account_overview(request.account_id, now=self._wall_clock())
         return await self._connections.run(script)
 
     async def revoke_sessions(self, request: messages.RevokeSessions) -> int:
-        """End one session or all; at return no token of theirs counts any more."""
+        """End one session or all; on return none of their tokens is valid any more."""
         ending = audit_store.Ending(
             audit_id=str(uuid7()),
             at=self._wall_clock(),

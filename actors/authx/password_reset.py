@@ -1,4 +1,4 @@
-"""The SQL of giving an account another password in its owner's place."""
+"""The SQL of resetting an account's password on its owner's behalf."""
 
 from __future__ import annotations
 

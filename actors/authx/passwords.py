@@ -1,11 +1,11 @@
 """Passwords: argon2id in worker threads, bounded, and the same work for every answer.
 
 argon2-cffi releases the interpreter's lock while it hashes, so a worker thread leaves the event
-loop alone. Hashing is what a flood of logins would make the server drown in; therefore it needs
-a `HashSlot`, and there are only as many as workers and waiting places together.
+loop alone. In a flood of logins, hashing is what would overwhelm the server; therefore it needs a
+`HashSlot`, and there are only as many as workers and waiting places together.
 
-Whoever has waited so long that his answer would come too late is turned away and not hashed for:
-else, where hashing is slow, the threads would be busy only with those who have gone.
+A caller that has waited too long for its answer to be in time is refused, not hashed for:
+otherwise slow hashing would keep the threads busy only with callers that have gone.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ _SALT_BYTES = 16
 _HASH_BYTES = 32
 
 ADDRESS_SHARE: Final = 4
-"""One address takes this part of all places at most: one in so many."""
+"""One address may take at most one in this many of all places."""
 
 
 class HashEngine(Protocol):
-    """What does the hashing: `argon2.PasswordHasher` is one."""
+    """The hash implementation: `argon2.PasswordHasher` is one."""
 
     def hash(self, password: str | bytes) -> str:
         """Hash a password with a fresh salt; takes long, and may be called in any thread."""
         ...
 
     def verify(self, hash: str | bytes, password: str | bytes) -> bool:  # noqa: A002 - argon2's
-        """Tell whether the password is the hashed one; raises `VerificationError` if not."""
+        """Return True if the password matches the hash; raises `VerificationError` if not."""
         ...
 
     def check_needs_rehash(self, hash: str | bytes) -> bool:  # noqa: A002 - argon2's own name
-        """Tell whether a hash was made with other parameters than the present ones."""
+        """Whether a hash was made with other parameters than the current ones."""
         ...
 
 
@@ -72,10 +72,10 @@ class Passwords:
         )
         self._limiter = trio.CapacityLimiter(settings.hash_workers)
         self._slots_free = settings.hash_workers + settings.hash_queue
-        # Whoever comes for the first time leaves room for those who are there already.
+        # Newcomers leave room for users who already have an account.
         self._newcomers_free = max(1, self._slots_free // 2)
-        # A right password is no failure, which would make its address wait: without this bound who
-        # logs in to a few accounts of his own again and again would keep everybody else out.
+        # A correct password is not a failure, which would make its address wait: without this bound
+        # repeated logins to a few accounts of one's own would keep everybody else out.
         self._addresses = Places(max(1, self._slots_free // ADDRESS_SHARE))
         self._nobodys_hash = _unmatched_hash(settings)
 
@@ -94,13 +94,13 @@ class Passwords:
             raise InvalidPassword("must be proper Unicode text")
 
     def reserve(self, address: str = "", *, newcomer: bool = False) -> HashSlot:
-        """Take a place among those who hash or wait for it; leaving the slot gives it back.
+        """Take a place among those that hash or wait to; leaving the slot gives it back.
 
-        Newcomers, who have no account yet, take half of all places at most, and one ``address`` a
-        quarter; the empty one stands for all that no limit per address holds for.
+        Newcomers, who have no account yet, take at most half of all places, and one ``address`` a
+        quarter; the empty one stands for all addresses without a limit.
 
         Raises:
-            Overloaded: all places are taken, or all that are for this one.
+            Overloaded: all places are taken, or all that this caller may take.
         """
         if self._slots_free == 0 or (newcomer and self._newcomers_free == 0):
             raise Overloaded("as many passwords wait to be hashed as may wait")
@@ -113,16 +113,16 @@ class Passwords:
 
     @property
     def slots_free(self) -> int:
-        """How many more may hash or wait for it now."""
+        """How many more callers may hash or wait to now."""
         return self._slots_free
 
     @property
     def turns(self) -> trio.CapacityLimiter:
-        """What lets as many hash at once as there are threads for it."""
+        """The limiter that lets as many hash at once as there are threads for it."""
         return self._limiter
 
     def is_outdated(self, stored_hash: str) -> bool:
-        """Whether a hash that has just been verified should be made anew."""
+        """Whether a hash that has just been verified should be renewed."""
         return self._engine.check_needs_rehash(stored_hash)
 
     def give_back(self, address: str, *, newcomer: bool) -> None:
@@ -132,7 +132,7 @@ class Passwords:
         self._addresses.give_back(address)
 
     async def hash_in_thread(self, password: str, *, begin_by: float) -> str:
-        """Do what `HashSlot.hash` promises."""
+        """Fulfil the contract of `HashSlot.hash`."""
         secret = _encoded(password)
         if secret is None:
             raise InvalidPassword("must be proper Unicode text")
@@ -141,14 +141,14 @@ class Passwords:
     async def verify_in_thread(
         self, stored_hash: str | None, password: str, *, begin_by: float
     ) -> bool:
-        """Do what `HashSlot.matches` promises."""
+        """Fulfil the contract of `HashSlot.matches`."""
         secret = None if len(password) > PASSWORD_LENGTH_CEILING else _encoded(password)
         hashed = self._nobodys_hash if stored_hash is None or secret is None else stored_hash
         matches = await self._in_thread(self._verify, hashed, secret or b"", begin_by=begin_by)
         return matches and hashed is stored_hash
 
     async def _in_thread(self, work: Callable[..., T], *args: Any, begin_by: float) -> T:
-        # A thread that is abandoned gives its turn back when it has ended, and not before.
+        # An abandoned thread gives its turn back only when it has ended.
         turns = cast("trio.CapacityLimiter", _Turns(self._limiter, begin_by))
         return await trio.to_thread.run_sync(work, *args, limiter=turns, abandon_on_cancel=True)
 
@@ -160,7 +160,7 @@ class Passwords:
 
 
 class _Turns:
-    """Lets work begin in its turn, or not at all: what `trio.to_thread.run_sync` asks first."""
+    """Lets work begin in its turn, or not at all: `trio.to_thread.run_sync` asks it first."""
 
     __slots__ = ("_begin_by", "_limiter")
 
@@ -169,7 +169,7 @@ class _Turns:
         self._begin_by = begin_by
 
     async def acquire_on_behalf_of(self, borrower: object) -> None:
-        """Wait for a turn; raises `Overloaded` where it does not come in time."""
+        """Wait for a turn; raises `Overloaded` if it does not come in time."""
         with trio.move_on_at(self._begin_by):
             await self._limiter.acquire_on_behalf_of(borrower)
             return
@@ -181,9 +181,9 @@ class _Turns:
 
 
 class HashSlot:
-    """A place among those who hash; a context manager that gives the place back.
+    """A place among those that hash; a context manager that gives the place back.
 
-    What does not begin until ``begin_by``, on Trio's clock, is not done.
+    Work that has not begun by ``begin_by``, on Trio's clock, is not done.
     """
 
     __slots__ = ("_address", "_begin_by", "_newcomer", "_passwords")
@@ -208,10 +208,10 @@ class HashSlot:
         return await self._passwords.hash_in_thread(password, begin_by=self._begin_by)
 
     async def matches(self, stored_hash: str | None, password: str) -> bool:
-        """Verify a password in a worker thread: one argon2 operation whatever comes out.
+        """Verify a password in a worker thread: one argon2 operation whatever the outcome.
 
-        Without a stored hash, that is for an unknown user, a hash that nothing matches is
-        verified instead, so that the answer takes as long. Cancellation as for `hash`.
+        Without a stored hash, as for an unknown user, a hash that nothing matches is verified
+        instead, so that the answer takes as long. Cancellation as for `hash`.
 
         Raises:
             Overloaded: its turn has not come in time; nothing was verified.
@@ -242,7 +242,7 @@ def _encoded(password: str) -> bytes | None:
 
 
 def _unmatched_hash(settings: AuthxSettings) -> str:
-    """Make a hash as argon2 would write it, of random bytes: verifying it fails in full time."""
+    """Build a hash as argon2 would write it, of random bytes: verifying it fails in full time."""
     salt, digest = (
         base64.b64encode(secrets.token_bytes(size)).decode().rstrip("=")
         for size in (_SALT_BYTES, _HASH_BYTES)

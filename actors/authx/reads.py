@@ -1,4 +1,4 @@
-"""Reads of what is not remembered: all that is wanted at one time in one query."""
+"""Reads of what is not cached: everything wanted at one time in one query."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 READ_BATCH = 500
-"""The most keys in one query."""
+"""The maximum number of keys in one query."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Question(Generic[T]):
-    """A key that waits to be read, with the way back to whoever asks."""
+    """A key waiting to be read, with its caller's reply."""
 
     key: str
     finish: Callable[[T | None], object]
@@ -34,11 +34,11 @@ class _Question(Generic[T]):
 
 
 class BatchedReads(Generic[T]):
-    """Reads what ``remembered`` does not know and answers those who wait for it.
+    """Reads what ``remembered`` does not hold and answers the callers waiting for it.
 
-    One read is under way at a time, as a task of ``nursery``; what is asked meanwhile forms the
-    next one. ``fetch`` gives what there is of some keys, or raises `DatabaseError`, which goes to
-    those who waited for that read.
+    One read is in flight at a time, as a task of ``nursery``; keys asked for meanwhile form the
+    next one. ``fetch`` returns what exists of some keys, or raises `DatabaseError`, which goes to
+    the callers of that read.
     """
 
     def __init__(
@@ -57,12 +57,12 @@ class BatchedReads(Generic[T]):
         self._is_reading = False
 
     def ask(self, key: str, finish: Callable[[T | None], object], reply: Reply[Any]) -> None:
-        """Let a key wait for the next read; ``finish`` makes the answer of what it brings.
+        """Let a key wait for the next read; ``finish`` turns its result into the answer.
 
         ``finish`` may refuse with an `AuthxError` instead.
 
         Raises:
-            Overloaded: too many wait already.
+            Overloaded: too many are waiting already.
         """
         if len(self._waiting) >= self._waiting_max:
             raise Overloaded("too many accounts and sessions wait to be read")

@@ -1,9 +1,8 @@
 """Refresh tokens: opaque, random, used once; only their hash is kept.
 
-A token is its session's id, 32 random bytes and a tag under an own key. The tag is what lets the
-server tell a token that it once gave out from one that somebody made up: the reuse of an old one
-ends its session, and nobody can end a session, or make the database look for one, by inventing
-tokens.
+A token is its session's id, 32 random bytes and a tag under a key of ours. By the tag the server
+can tell a token that it once issued from a forged one: reusing an old one ends its session, and
+nobody can end a session, or make the database look for one, by inventing tokens.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ _TEXT_LENGTH = 88
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """A genuine refresh token, taken apart; whether it is still the last one, it does not tell."""
+    """A genuine refresh token, taken apart; it does not say whether it is still the last one."""
 
     session_id: str
     digest: bytes
 
 
 def issue_refresh_token(keyring: KeyRing, session_id: str) -> tuple[str, RefreshToken]:
-    """Make a session's next refresh token: its text for the client, the rest for the database."""
+    """Issue a session's next refresh token: its text for the client, the rest for the database."""
     body = UUID(session_id).bytes + secrets.token_bytes(_SECRET_BYTES)
     text = base64url.encode(body + _tag(keyring.first, body))
     return text, RefreshToken(session_id, sha256(body).digest())

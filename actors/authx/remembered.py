@@ -1,7 +1,7 @@
-"""What was read from the database, remembered within bounds and never longer than it is so.
+"""A bounded cache of what was read from the database, never kept longer than it is true.
 
-The database has the truth. What is remembered of an account is forgotten at once when the account
-changes, and a read that was under way meanwhile is not kept.
+The database has the truth. What is cached of an account is dropped at once when the account
+changes, and a read in flight at that time is not kept.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Reading(Generic[T]):
-    """A read of the database under way; what is dropped meanwhile is not kept from it."""
+    """A database read in flight; it records what is dropped meanwhile, and does not keep that."""
 
     __slots__ = ("_remembered", "dropped", "dropped_all")
 
@@ -28,15 +28,15 @@ class Reading(Generic[T]):
         self.dropped_all = False
 
     def keep(self, item: T) -> None:
-        """Remember what was read unless it may be out of date already."""
+        """Cache what was read unless it may already be out of date."""
         if not self.dropped_all and self.dropped.isdisjoint(self._remembered.names_of(item)):
             self._remembered.put(item)
 
 
 class Remembered(Generic[T]):
-    """At most ``items_max`` items, the ones used last.
+    """At most ``items_max`` items, most recently used.
 
-    ``names_of`` gives an item's own key, and the id of the account that it is of.
+    ``names_of`` returns an item's own key, and the id of the account it belongs to.
     """
 
     __slots__ = ("_by_account", "_items", "_readings", "names_of")
@@ -48,11 +48,11 @@ class Remembered(Generic[T]):
         self._readings: set[Reading[T]] = set()
 
     def get(self, key: str) -> T | None:
-        """Look an item up; None says only that it is not known here."""
+        """Look up an item; None means only that it is not cached."""
         return self._items.get(key)
 
     def put(self, item: T) -> None:
-        """Remember an item; what comes from the database goes through `reading`."""
+        """Cache an item; what comes from the database goes through `reading`."""
         key, account_id = self.names_of(item)
         replaced = self._items.pop(key)
         if replaced is not None:
@@ -95,7 +95,7 @@ class Remembered(Generic[T]):
         self._by_account.clear()
 
     def __len__(self) -> int:
-        """Tell how many items are remembered."""
+        """Return how many items are cached."""
         return len(self._items)
 
     def _unlist(self, item: T) -> None:

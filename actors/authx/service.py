@@ -1,4 +1,4 @@
-"""What Authx does for each message that takes more than a look at the cache."""
+"""Authx's handling of each message that takes more than a cache lookup."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _NOBODY = ""
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """A password that is tried for a user from an address; see `AttemptLimit`."""
+    """A password tried for a user from an address; see `AttemptLimit`."""
 
     user: str
     address: str
@@ -65,9 +65,9 @@ class _Attempt:
 class AccountService:
     """Registration, logins, sessions and passwords of one Authx.
 
-    Every method raises `DatabaseError` where the database is away or fails, and the errors that
-    its message names. Where a method takes a `HashSlot`, hashing happens in it, and where its turn
-    does not come in time the method raises `Overloaded`, and nothing was counted or done.
+    Every method raises `DatabaseError` if the database is away or fails, and the errors that its
+    message names. A method that takes a `HashSlot` hashes in it; if its turn does not come in
+    time the method raises `Overloaded`, and nothing was counted or done.
     """
 
     def __init__(
@@ -96,12 +96,12 @@ class AccountService:
         self._handovers = handovers
 
     def check_open(self) -> None:
-        """Refuse a registration where nobody may register; raises `RegistrationClosed`."""
+        """Refuse a registration if nobody may register; raises `RegistrationClosed`."""
         if not self._settings.registration_open:
             raise RegistrationClosed
 
     async def register(self, request: messages.Register, slot: HashSlot) -> messages.Account:
-        """Create a player's account; what is refused has cost no hash, but for a lost race."""
+        """Create a player's account; a refusal costs no hash, except for a lost race."""
         username = parse_new_username(request.username)
         self._passwords.check(request.password)
         begun_s = trio.current_time()
@@ -119,7 +119,7 @@ class AccountService:
     ) -> messages.Account:
         if await self._connections.run(account_store.find_credentials(username.key)) is not None:
             raise UsernameTaken
-        # Until it is written down another may still take the name: then writing tells.
+        # Until the account is stored another may still take the name: then the write fails.
         new = account_store.NewAccount(
             account_id=str(uuid7()),
             username=username,
@@ -138,7 +138,7 @@ class AccountService:
         try:
             username = parse_username(request.username)
         except InvalidUsername:
-            # All names that nobody can have are one user who is never let in.
+            # All names that nobody can have count as one user who is never let in.
             begun_s = trio.current_time()
             self._attempts.begin(_NOBODY, request.address, begun_s)
             try:
@@ -152,7 +152,7 @@ class AccountService:
         async def open_session(credentials: account_store.Credentials) -> Tokens:
             renewed_hash = None
             if self._passwords.is_outdated(credentials.password_hash):
-                # Where there is no time for it now, there will be at another login.
+                # If there is no time for it now, there will be at another login.
                 with suppress(Overloaded):
                     renewed_hash = await slot.hash(request.password)
             return await self._open_session(credentials, renewed_hash)
@@ -167,12 +167,12 @@ class AccountService:
     async def refresh(self, presented: RefreshToken, is_awaited: Callable[[], bool]) -> Tokens:
         """Exchange a session's last refresh token for new tokens; any older one ends it.
 
-        Where that may have taken effect, or may yet, but was not confirmed, or where nobody waits
-        for the answer any more, which ``is_awaited`` tells, nobody has the next token: the same is
-        given to whoever comes again, who is the same client and no thief.
+        If the exchange may have taken effect, or may yet, without confirmation, or if nobody waits
+        for the answer any more (``is_awaited``), nobody has the next token: the next request, from
+        the same client and not a thief, is given the same one.
 
         Raises:
-            InvalidToken: the token is a used one, or the session has run out.
+            InvalidToken: the token is a used one, or the session has expired.
             Overloaded: too many wait for the database; the token is as good as before.
         """
         session_id = presented.session_id
@@ -188,13 +188,13 @@ class AccountService:
             expires_at=now + timedelta(seconds=self._settings.refresh_seconds),
         )
         try:
-            # Also where there is no connection one may have been lost just before, under way.
+            # Even with no connection now: one may just have been lost with this in flight.
             outcome = await self._connections.run(
                 session_store.rotate_session(rotation),
                 wait_s=self._settings.refresh_wait_ms / 1000,
             )
         finally:
-            # Whatever became of it, what is remembered of this session is no longer so.
+            # Whatever the outcome, the cached session is outdated.
             self._memory.drop_session(session_id)
         if isinstance(outcome, session_store.NotRotated):
             self._handovers.settle(presented, following)
@@ -208,13 +208,13 @@ class AccountService:
     async def list_sessions(
         self, request: messages.ListSessions
     ) -> tuple[messages.SessionInfo, ...]:
-        """Tell an account's live sessions, newest first."""
+        """List an account's live sessions, newest first."""
         return await self._connections.run(
             session_store.list_sessions(request.account_id, now=self._wall_clock())
         )
 
     async def end_sessions(self, request: messages.EndSessions) -> None:
-        """End one session or all; at return no token of theirs counts any more."""
+        """End one session or all; on return none of their tokens is valid any more."""
         try:
             await self._connections.run(
                 session_store.end_sessions(request.account_id, request.session_id)
@@ -227,7 +227,7 @@ class AccountService:
         return await self._connections.run(account_store.get_account(request.account_id))
 
     async def change_password(self, request: messages.ChangePassword, slot: HashSlot) -> None:
-        """Replace a password; at return only the session that asked is left."""
+        """Replace a password; on return only the requesting session is left."""
         self._passwords.check(request.new_password)
         account_id, password = request.account_id, request.current_password
 
@@ -250,7 +250,7 @@ class AccountService:
         self._log.info("password_changed", account_id=account_id)
 
     async def erase_account(self, request: messages.EraseAccount, slot: HashSlot) -> None:
-        """Remove an account and everything of it; at return none of its tokens counts.
+        """Remove an account and everything of it; on return none of its tokens is valid.
 
         Raises `Overloaded` while another account is being erased.
         """
@@ -269,7 +269,7 @@ class AccountService:
         self._log.info("account_erased", account_id=account_id)
 
     async def delete_expired_sessions(self) -> int:
-        """Remove a batch of sessions that have run out; answers how many."""
+        """Delete a batch of expired sessions; returns how many."""
         return await self._connections.run(
             session_store.delete_expired_sessions(
                 now=self._wall_clock(), batch=self._settings.housekeeping_batch
@@ -279,20 +279,20 @@ class AccountService:
     async def _as_owner(
         self, account_id: str, password: str, address: str, slot: HashSlot, act: _Act[None]
     ) -> None:
-        """Act for someone who is logged in: a stolen token must not guess the password."""
+        """Act for somebody who is logged in: a stolen token must not help guess the password."""
         # No username has a colon.
         attempt = _Attempt(f"account:{account_id}", address, password)
         find = account_store.get_credentials(account_id)
         await self._as_verified(find, attempt, slot, act)
 
     async def _as_verified(self, find: _Find, attempt: _Attempt, slot: HashSlot, act: _Act[T]) -> T:
-        """Verify a password, and act with what it was verified against.
+        """Verify a password, and act with the credentials it was verified against.
 
-        Where that was replaced meanwhile it is verified once more: another login with the same
-        password may only have hashed it anew.
+        If those were replaced meanwhile it is verified once more: another login with the same
+        password may only have rehashed it.
 
         Raises:
-            InvalidCredentials: as `_verified`, or the password is another by now.
+            InvalidCredentials: as `_verified`, or the password has been changed.
         """
         credentials = await self._verified(find, attempt, slot)
         try:

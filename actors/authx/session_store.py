@@ -1,6 +1,6 @@
 """The SQL of sessions.
 
-Scripts as in `account_store`: each may be run twice in a row and answers as the first time.
+Scripts as in `account_store`: each may be run twice in a row and answers as it did at first.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from actors.database.session import Record, Script, Session
 
-# Both lock the account's row: a change of password or a suspension that is under way at the same
-# time comes before (and is seen here) or after (and ends the new session). Nobody else opens one
-# of the same account meanwhile: two that did not see each other's would both leave room for one.
+# Both lock the account's row: a concurrent change of password or suspension comes before (and is
+# seen here) or after (and ends the new session). Nobody else opens a session of the same account
+# meanwhile: two that did not see each other's would both leave room for one.
 _STILL_VERIFIED = """
 select role, must_change_password from accounts
 where account_id = $1 and password_hash = $2 and suspended_at is null
@@ -40,10 +40,10 @@ values ($1, $2, $3, $4, $4, $5)
 on conflict (session_id) do nothing
 """
 
-# Where sessions end the listener is told, in the same transaction: it may take effect long after it
-# was given up here, and after such a session was read, and remembered, once more.
+# Ending sessions notifies the listener in the same transaction: it may take effect long after it
+# was given up here, and after such a session was read, and cached, once more.
 
-# Not the one that was just opened, which is the oldest where the clock has been set back.
+# Not the one just opened, which is the oldest if the clock has been set back.
 _END_OLDEST = """
 with ended as (
     delete from sessions where session_id in (
@@ -105,7 +105,7 @@ returning session_id
 class NewSession:
     """A session to be opened for someone whose password matched ``verified_hash``.
 
-    ``renewed_hash`` takes its place where the hash was made with other parameters.
+    ``renewed_hash`` replaces it if the hash was made with other parameters.
     """
 
     session_id: str
@@ -120,7 +120,7 @@ class NewSession:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What an account may do at this moment."""
+    """What an account may do now."""
 
     role: str
     must_change_password: bool
@@ -128,7 +128,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class OpenedSession:
-    """A session that was opened, and those of the same account that had to make room."""
+    """An opened session, and those of the same account that had to make room."""
 
     standing: Standing
     ended: tuple[str, ...]
@@ -155,7 +155,7 @@ class Rotated:
 
 @dataclass(frozen=True, slots=True)
 class NotRotated:
-    """The token was not the session's last one, or the session had run out; it has now ended."""
+    """The token was not the session's last one, or the session had expired; it has now ended."""
 
     was_live: bool
 
@@ -190,10 +190,10 @@ def open_session(new: NewSession) -> Script[OpenedSession]:
 
 
 def rotate_session(rotation: Rotation) -> Script[Rotated | NotRotated]:
-    """Exchange a refresh token for the next one, or end the session where it is not the last one.
+    """Exchange a refresh token for the next one, or end the session if it is not the last one.
 
-    Compare and swap are one statement: of two that present the same token, the second waits for
-    the first, finds its token used, and ends the session.
+    Compare and swap are one statement: if two present the same token, the second waits for the
+    first, finds its token used, and ends the session.
     """
 
     async def script(session: Session) -> Rotated | NotRotated:
@@ -214,7 +214,7 @@ def rotate_session(rotation: Rotation) -> Script[Rotated | NotRotated]:
 
 
 def read_sessions(session_ids: Sequence[str], *, now: datetime) -> Script[list[SessionState]]:
-    """Read those of the given sessions that live."""
+    """Read those of the given sessions that are live."""
 
     async def script(session: Session) -> list[SessionState]:
         return [
@@ -258,7 +258,7 @@ def end_sessions(account_id: str, session_id: str | None) -> Script[None]:
 
 
 def delete_expired_sessions(*, now: datetime, batch: int) -> Script[int]:
-    """Delete up to ``batch`` sessions that have run out; answers how many there were."""
+    """Delete up to ``batch`` expired sessions; answers how many there were."""
 
     async def script(session: Session) -> int:
         return len(await session.fetch(_DELETE_EXPIRED, now, batch))
@@ -267,7 +267,7 @@ def delete_expired_sessions(*, now: datetime, batch: int) -> Script[int]:
 
 
 async def _still_verified(session: Session, new: NewSession) -> Standing | None:
-    """Give the account's standing if it may still log in with what was verified."""
+    """Return the account's standing if it may still log in with what was verified."""
     if new.renewed_hash is None:
         row = await session.fetchrow(_STILL_VERIFIED, new.account_id, new.verified_hash)
     else:

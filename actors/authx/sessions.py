@@ -1,4 +1,4 @@
-"""Live sessions in memory: what an access token still needs to count."""
+"""Live sessions in memory: what an access token needs besides itself to be valid."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SessionState:
-    """A session that lives: whose it is, with the account's present role, and until when."""
+    """A live session: whose it is, with the account's current role, and until when."""
 
     identity: Identity
     expires_at: datetime
 
     def identify(self, claims: Claims, now: datetime) -> Identity:
-        """Tell who a verified token of this session speaks for.
+        """Return the identity behind a verified token of this session.
 
         Raises:
-            InvalidToken: the session has run out, or is another account's.
+            InvalidToken: the session has expired, or is another account's.
         """
         if now >= self.expires_at or claims.sub != self.identity.account_id:
             raise InvalidToken
@@ -35,10 +35,10 @@ class SessionState:
 
 
 class SessionCache(Remembered[SessionState]):
-    """At most ``sessions_max`` session states by the session's id, the ones used last.
+    """At most ``sessions_max`` session states by the session's id, most recently used.
 
     ``on_drop`` is called with the id of each session or account that was dropped because it
-    changed, whether or not anything of it was remembered.
+    changed, whether or not anything of it was cached.
     """
 
     __slots__ = ("_on_drop",)

@@ -1,11 +1,11 @@
-"""What Authx can be told; the application layer fills it from the configuration."""
+"""Authx's settings; the application layer fills them from the configuration."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
 PASSWORD_LENGTH_FLOOR = 8
-"""No configuration may allow passwords that are shorter than this many characters."""
+"""No configuration may allow passwords shorter than this many characters."""
 
 PASSWORD_LENGTH_CEILING = 1024
 """A password longer than this many characters is never hashed, whatever is configured."""
@@ -63,7 +63,7 @@ class AuthxSettings:
     shutdown_ms: int = 1_000
 
     def __post_init__(self) -> None:
-        """Refuse settings that no Authx could work under."""
+        """Reject settings that no Authx could work with."""
         for field in fields(self):
             value = getattr(self, field.name)
             if value == "" or (type(value) is int and value < 1 and field.name != "hash_queue"):

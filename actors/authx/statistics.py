@@ -1,4 +1,4 @@
-"""How many logins there were, and how they came out."""
+"""How many logins there were, by outcome."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class LoginStatistics:
     """Outcomes of logins since Authx was made.
 
     ``accepted``: a session was opened. ``refused``: unknown user, wrong password or a suspended
-    account. ``throttled``: too many attempts. ``overloaded``: too many wait for a thread that
-    hashes, in all or from one address, or its turn came too late. ``failed``: the database was
-    away or failed.
+    account. ``throttled``: too many attempts. ``overloaded``: too many wait for a hash thread, in
+    all or from one address, or its turn came too late. ``failed``: the database was away or
+    failed.
     """
 
     accepted: int
@@ -41,9 +41,9 @@ class LoginCounters:
 
     @contextmanager
     def counted(self) -> Generator[None]:
-        """Count the login that is carried out inside by how it comes out; raises what that does.
+        """Count the login carried out inside by its outcome; propagates its errors.
 
-        One that is cancelled, or fails in a way that nobody foresaw, is not counted.
+        A cancelled one, or one that fails in an unforeseen way, is not counted.
         """
         try:
             yield
@@ -62,11 +62,11 @@ class LoginCounters:
         self._accepted += 1
 
     def overloaded(self) -> None:
-        """Count a login that was turned away before it began."""
+        """Count a login that was refused before it began."""
         self._overloaded += 1
 
     def statistics(self) -> LoginStatistics:
-        """Tell the counts."""
+        """Return the counts."""
         return LoginStatistics(
             accepted=self._accepted,
             refused=self._refused,

@@ -1,8 +1,8 @@
-"""The world of a suspended account stands still, and goes on when it is let in again.
+"""Freezes the world of a suspended account, and resumes it when the account is reinstated.
 
-Whether an account is suspended is Authx's to know; its inventory is told over the bus. Both are
-stored, so that comparing them finds what is still to be said, whoever suspended the account and
-whether or not a server was there to hear of it.
+Authx knows whether an account is suspended; its inventory is told over the bus. Both facts are
+stored, so that comparing them finds what is still to be told, no matter who suspended the account
+or whether a server was there to hear of it.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from actors.database.session import Script, Session
     from bus import Bus
 
-# What differs is found through small partial indexes: only accounts that are, or were, suspended.
-# One that has no inventory yet is told as well, which begins it: else whatever is sent to it would
-# begin one that goes on. What was said and not answered may be heeded yet, so that it is not told
-# by what differs now.
+# Differences are found through small partial indexes: only accounts that are, or were, suspended.
+# One without an inventory is told as well, which begins one: otherwise the next message would begin
+# one that is not frozen. A request without an answer may still take effect, which a comparison of
+# what is stored now does not show.
 _DIFFERENCES: Final = """
 (select account_id, true as suspended
  from accounts left join inventories using (account_id)
@@ -54,15 +54,15 @@ _PAGE: Final = 200
 _REPLY_S: Final = 10.0
 _RETRY_S: Final = 1.0
 _RETRY_MAX_S: Final = 16.0
-"""Between looks at what could not be said: longer each time, as it may be for good."""
+"""Between retries of failed requests: longer each time, as they may fail for good."""
 
 
 class Suspensions:
     """Brings inventories in line with the suspensions of their accounts.
 
     ``unsure`` are the accounts whose inventories were told something and have not answered for
-    certain. What they were told may wait with them, or be on its way to the database, and take
-    effect when it is not so any more. Who keeps it from one run to the next loses none of them.
+    certain. The request may still wait with them, or be in flight to the database, and take effect
+    when it no longer applies. Keeping the set from one run to the next loses none of them.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Suspensions:
         self._changed = trio.Event()
 
     def look_again(self) -> None:
-        """Say that an account may have been suspended or let in."""
+        """Announce that an account may have been suspended or reinstated."""
         self._changed.set()
 
     async def run(self) -> None:
@@ -96,9 +96,9 @@ class Suspensions:
                 retry_s = _RETRY_S if retry_s == math.inf else min(2 * retry_s, _RETRY_MAX_S)
 
     async def _work_off(self) -> bool:
-        """Tell every inventory that has to know; False where some could not be told yet.
+        """Tell every inventory that has to know; False if some could not be told yet.
 
-        One that fails keeps nobody else from standing still, or from going on.
+        One that fails keeps no other from freezing or resuming.
         """
         unsure, last, all_told = sorted(self._unsure), NIL_ID, True
         erased = set(unsure)
@@ -117,7 +117,7 @@ class Suspensions:
                 return all_told and not self._unsure
 
     async def _tell(self, account_id: str, *, suspended: bool) -> bool:
-        """Tell one inventory; False where that has to be tried again."""
+        """Tell one inventory; False if that must be retried."""
         body = Freeze(account_id) if suspended else Thaw(account_id)
         was_unsure = account_id in self._unsure
         self._unsure.add(account_id)
@@ -128,7 +128,7 @@ class Suspensions:
             return True
         except (BusError, InventoryError, StorageError) as error:
             if not was_unsure and not isinstance(error, ActorStopped | ReplyTimeout):
-                # It has refused: nothing of this can be heeded later.
+                # It has refused: nothing of this request can take effect later.
                 self._unsure.discard(account_id)
             self._log.warning("suspension_delayed", account_id=account_id, error=str(error))
             return False

@@ -1,8 +1,8 @@
 """Access tokens: PASETO v4.local, made in one place and verified in one place.
 
-The library leaves much open (a token without expiry passes, several spellings of one token pass,
-``kid`` is ignored, time is the process's own), so nothing here is left to it but the cipher:
-`AccessTokens.verify` demands the canonical spelling, an own key, and every claim, and answers
+The library leaves much open (it accepts a token without expiry and several spellings of one token,
+ignores ``kid``, and takes the process's own time), so only the cipher is left to it:
+`AccessTokens.verify` demands the canonical spelling, a key of ours, and every claim, and answers
 anything else with the one `InvalidToken`.
 """
 
@@ -38,7 +38,7 @@ Instant: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class Claims(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a token says: all of it, and nothing else. Names as in the PASETO registry."""
+    """The content of a token: all of it, and nothing else. Names as in the PASETO registry."""
 
     iss: str
     aud: str
@@ -54,8 +54,8 @@ class Claims(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class AccessTokens:
     """Issues and verifies the access tokens of one server.
 
-    What has been deciphered once is remembered by the whole token text, bounded; its times are
-    checked at every use all the same.
+    Deciphered tokens are cached by their whole text, bounded; their times are still checked at
+    every use.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class AccessTokens:
         return pyseto.encode(key.local, self._encoder.encode(claims), footer=key.footer).decode()
 
     def verify(self, text: str) -> Claims:
-        """Read a token that this server would accept now, but for its session.
+        """Read a token that this server would accept now, apart from its session.
 
         Raises:
             InvalidToken: every other text, for whatever reason.

@@ -11,22 +11,22 @@ LENGTH_MIN = 3
 LENGTH_MAX = 32
 
 # Four code points can compose into one (a letter and three marks), so hardly anything longer than
-# this can come out short enough; refusing it first keeps the work bounded.
+# this can end up short enough; refusing it first keeps the work bounded.
 RAW_LENGTH_MAX = 8 * LENGTH_MAX
 _PUNCTUATION = frozenset("_-.")
 _FOLDS_MAX = 4
 _DOTTED_I = "i\u0307"
-"""What the Turkish capital İ is folded to. The mark draws nothing over an i, which has its dot:
-by eye a name with it is the name without, and whoever types it in small letters leaves it out."""
+"""What the Turkish capital İ folds to. The mark is invisible over an i, which has its own dot: a
+name with it looks like the name without, and its owner would leave it out in small letters."""
 _DRAWN_AS_NOTHING = frozenset("\u115f\u1160\U00013441\U00013442")
-"""Letters by their category that leave no mark: Hangul fillers (U+3164 and U+FFA0 become U+1160)
-and the blanks of Egyptian hieroglyphs. By eye, a name with one is another name, or none."""
+"""Letters by category that leave no mark: Hangul fillers (U+3164 and U+FFA0 become U+1160) and
+the blanks of Egyptian hieroglyphs. A name with one looks like another name, or like none."""
 _TOO_LONG = f"must have at most {LENGTH_MAX} characters, counted as names are compared (ß as ss)"
 
 
 @dataclass(frozen=True, slots=True)
 class Username:
-    """A username as it is shown, and the key in which it is unique."""
+    """A username as displayed, and the key in which it is unique."""
 
     shown: str
     key: str
@@ -37,8 +37,8 @@ def parse_username(text: str) -> Username:
 
     The key is NFKC and casefold (Unicode Standard, section 3.13, D146), repeated until nothing
     changes, since folding can undo composition; an i keeps no second dot. It has
-    3 to 32 characters: letters, decimal digits, ``_``, ``-`` and ``.``. What is shown is the NFKC
-    form with its own capitals, or the key where only folding made the characters allowed ones.
+    3 to 32 characters: letters, decimal digits, ``_``, ``-`` and ``.``. The displayed name is the
+    NFKC form with its own capitals, or the key if only folding made the characters allowed.
 
     Raises:
         InvalidUsername: it is too short or too long, or holds another character.
@@ -57,9 +57,9 @@ def parse_username(text: str) -> Username:
 
 
 def parse_new_username(text: str) -> Username:
-    """Read a username that somebody wants to have; no letter in it may draw nothing.
+    """Read a username that somebody wants to take; no letter in it may be invisible.
 
-    Names from before that rule are still read by `parse_username`, so that who has one can log in.
+    Names taken without that rule are read by `parse_username`, so that their users can log in.
 
     Raises:
         InvalidUsername: as `parse_username`, or it holds such a letter.
@@ -71,7 +71,7 @@ def parse_new_username(text: str) -> Username:
 
 
 def fold_username(text: str) -> str:
-    """Bring a part of a username to the form of the key, however long it is, to search by."""
+    """Fold a part of a username to the form of the key, whatever its length, for searching."""
     return _folded_once(unicodedata.normalize("NFKC", text))
 
 
