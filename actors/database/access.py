@@ -1,7 +1,7 @@
-"""One user's permission to search a directory: by its mode, or by an entry of its own in its ACL.
+"""One user's permission to search a directory: by its mode, or by that user's own ACL entry.
 
-Such an entry (POSIX.1e, as Linux keeps it in an extended attribute; see acl(5)) lets that user
-through and nobody else, where the mode could only let through everybody.
+Such an entry (POSIX.1e, which Linux keeps in an extended attribute; see acl(5)) lets that user
+through and nobody else, whereas the mode could only let everybody through.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _VERSION: Final = struct.pack("<I", 2)
 _ENTRY: Final = struct.Struct("<HHI")
 _NO_ID: Final = 0xFFFFFFFF
 
-# Tags of entries, in the order that the kernel wants (include/uapi/linux/posix_acl.h).
+# Tags of entries, in the order that the kernel requires (include/uapi/linux/posix_acl.h).
 _OWNER, _USER, _OWN_GROUP, _GROUP, _MASK, _OTHER = 1, 2, 4, 8, 16, 32
 _MASKED: Final = frozenset({_USER, _OWN_GROUP, _GROUP})
 _SEARCH: Final = 1
@@ -38,7 +38,7 @@ class Entry(NamedTuple):
 
 
 def may_search(directory: Path, uid: int, gid: int) -> bool:
-    """Tell whether a user of one group may search a directory (the order is that of acl(5))."""
+    """Whether a user of one group may search a directory (the order is that of acl(5))."""
     status = directory.stat()
     if status.st_uid == uid:
         return bool(status.st_mode & stat.S_IXUSR)
@@ -57,7 +57,7 @@ def may_search(directory: Path, uid: int, gid: int) -> bool:
 def let_search(directory: Path, uid: int) -> bool:
     """Let a user search a directory, and change nothing for anybody else.
 
-    Gives False where file system, platform or permissions allow no entry for a single user.
+    Returns False if file system, platform or permissions allow no entry for a single user.
     """
     entries = _effective(_read(directory) or _of_mode(directory.stat().st_mode))
     had = next((each.allowed for each in entries if (each.tag, each.id) == (_USER, uid)), 0)
@@ -70,7 +70,7 @@ def let_search(directory: Path, uid: int) -> bool:
 
 
 def _effective(entries: Iterable[Entry]) -> list[Entry]:
-    """Give the entries with what the mask leaves of them, and without it."""
+    """Return the entries with what the mask leaves of them, and without the mask itself."""
     entries = list(entries)
     mask = next((each.allowed for each in entries if each.tag == _MASK), 7)
     return [

@@ -1,4 +1,4 @@
-"""Backups: a whole world in one file, of one moment, however much is written meanwhile.
+"""Backups: a whole world in one file, as of one moment, however much is written meanwhile.
 
 The file is in ``pg_dump``'s custom format, with a seal behind it.
 """
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAGIC: Final = b"PGDMP"
-"""What a file in ``pg_dump``'s custom format begins with."""
+"""The first bytes of a file in ``pg_dump``'s custom format."""
 
 STALL_S: Final = 120.0
-"""A dump that makes no progress for so long is given up: its server does not answer any more."""
+"""A dump without progress for this long is abandoned: its server no longer answers."""
 
 _LOCK_WAIT: Final = "30s"
 _POLL_S: Final = 0.25
@@ -41,7 +41,7 @@ _DUMPING: Final = re.compile(r'dumping contents of table "(?:public\.)?(?P<table
 
 @dataclass(frozen=True, slots=True)
 class BackupInfo:
-    """What a backup says of itself: its schema's version, and its size."""
+    """A backup's description of itself: its schema's version, and its size."""
 
     schema_version: int
     file_bytes: int
@@ -57,27 +57,27 @@ async def back_up(
     connect_timeout_s: float = 5.0,
     stall_s: float = STALL_S,
 ) -> BackupInfo:
-    """Write a backup of a database, also one that a server works on.
+    """Write a backup of a database, even of one that a server is using.
 
-    The file is complete and safe on disk when it gets its name; cancelled or failed, nothing is
-    left. Made by root, it is given to the owner of its folder where ``for_folder_owner`` says so.
-    ``on_progress`` is told the table that is being written, and the bytes so far.
+    The file is complete and safe on disk when it gets its name; on cancellation or failure,
+    nothing is left. If root creates it and ``for_folder_owner`` is set, it is given to the owner
+    of its folder. ``on_progress`` receives the table being written, and the bytes so far.
 
     Raises:
-        BackupError: it cannot be made, or the file is there already and shall not be replaced.
-        SchemaTooNew, SchemaMismatch: the database is not of this program.
+        BackupError: it cannot be made, or the file already exists and must not be replaced.
+        SchemaTooNew, SchemaMismatch: the database does not belong to this program.
         OSError: the file cannot be written.
     """
     target = Target.of(dsn, connect_timeout_s=connect_timeout_s)
     with new_file(file, overwrite=overwrite, for_folder_owner=for_folder_owner) as unfinished:
         await _dump(target, unfinished.descriptor, on_progress, stall_s)
-        # Read back, so that nobody relies on what cannot be read.
+        # Read back, so that nobody relies on an unreadable backup.
         seen = await _versions_in(unfinished.path)
         if not seen:
             raise BackupError("the database holds nothing of Holdfast's to back up")
         await trio.to_thread.run_sync(seal, unfinished.descriptor)
         size = os.fstat(unfinished.descriptor).st_size
-        # Nothing behind it can be cancelled: what is kept is told.
+        # Nothing after this can be cancelled: a file that was kept is reported.
         await trio.to_thread.run_sync(unfinished.keep)
     return BackupInfo(max(seen), size)
 
@@ -91,7 +91,7 @@ async def _dump(
     watch = _Watch(descriptor, on_progress, stall_s)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch.run, nursery.cancel_scope)
-        # Cancelled by the watch, there is no outcome.
+        # If the watch cancels it, there is no outcome.
         outcome = await run_tool(
             "pg_dump",
             "--format=custom",
@@ -115,11 +115,11 @@ async def _dump(
 
 
 async def inspect_backup(file: Path) -> BackupInfo:
-    """Read what a backup is, and whether this program can restore it.
+    """Read a backup's description, and check that this program can restore it.
 
     Raises:
         BackupError: the file is not a backup of Holdfast.
-        SchemaTooNew, SchemaMismatch: another program has written it.
+        SchemaTooNew, SchemaMismatch: another program wrote it.
         OSError: the file cannot be read.
     """
     await trio.to_thread.run_sync(_check_magic, file)
@@ -133,7 +133,7 @@ async def inspect_backup(file: Path) -> BackupInfo:
 
 
 async def _versions_in(file: Path) -> dict[int, str]:
-    """Give the checksums of the migrations that a backup has seen, by version."""
+    """Return the checksums of the migrations that a backup has had, by version."""
     with tempfile.TemporaryFile() as out:
         outcome = await run_tool(
             "pg_restore",
@@ -151,7 +151,7 @@ async def _versions_in(file: Path) -> dict[int, str]:
 
 
 def _check_magic(file: Path) -> None:
-    """Look at the beginning of a file."""
+    """Check the beginning of a file."""
     with file.open("rb") as opened:
         if opened.read(len(MAGIC)) != MAGIC:
             raise BackupError(f"{file} is no backup")
@@ -162,7 +162,7 @@ def _size(file: Path) -> int:
 
 
 def absolute(file: Path) -> Path:
-    """Give the path from the root: PostgreSQL's programs do not run where we do."""
+    """Return the path from the root: PostgreSQL's programs run in another directory than ours."""
     return file.absolute()
 
 
@@ -179,7 +179,7 @@ def _read_versions(lines: Sequence[str]) -> dict[int, str]:
 
 
 class _Watch:
-    """Follows a dump: tells how far it is, and gives it up when it goes no further."""
+    """Follows a dump: reports its progress, and abandons it when there is none."""
 
     def __init__(
         self, descriptor: int, on_progress: Callable[[str, int], None] | None, stall_s: float
@@ -192,14 +192,14 @@ class _Watch:
         self.stalled = False
 
     def take(self, line: str) -> None:
-        """Take a line that ``pg_dump`` says."""
+        """Take a line of ``pg_dump``'s output."""
         self._moved_at = trio.current_time()
         found = _DUMPING.search(line)
         if found is not None:
             self._table = found["table"]
 
     async def run(self, scope: trio.CancelScope) -> None:
-        """Look at the file again and again; cancel ``scope`` when nothing happens for too long."""
+        """Check the file repeatedly; cancel ``scope`` when nothing happens for too long."""
         size = -1
         while True:
             now_size = os.fstat(self._descriptor).st_size

@@ -1,12 +1,12 @@
-"""A PostgreSQL cluster in a data directory: where its parts lie, and how it is made.
+"""A PostgreSQL cluster in a data directory: where its parts are, and how it is created.
 
 ::
 
     data_dir/
     ├── holdfast.lock     held by the one process that serves this directory
-    ├── postgres/         the cluster, owned by the user whom the server runs as
-    ├── postgres.log      what the server says
-    └── run/              its socket (elsewhere where the path would be too long)
+    ├── postgres/         the cluster, owned by the user that the server runs as
+    ├── postgres.log      the server's output
+    └── run/              its socket (elsewhere if the path would be too long)
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ _INITDB = (
     "--locale-provider=builtin",
     "--builtin-locale=C.UTF-8",
     "--locale=C",
-    # Whoever can reach the socket is trusted; its directory lets nobody else in.
+    # Anything that can reach the socket is trusted; its directory lets nobody else in.
     "--auth-local=trust",
     "--auth-host=reject",
 )
 _COMPLAINT: Final = re.compile(
     r"(?:FATAL|PANIC|ERROR|initdb: error): .*|child process was terminated.*"
 )
-"""What initdb, or a server that it has started, says of what keeps it from going on."""
+"""How initdb, or a server that it started, reports what keeps it from continuing."""
 
 _INITDB_TIMEOUT_S = 60.0
 _SCARCE_BYTES = 2 * 16 * 1024 * 1024  # two files of the write-ahead log
@@ -64,7 +64,7 @@ _LOG_BYTES_MAX = 8 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Postmaster:
-    """What a running server says of itself in ``postmaster.pid``, and when that was written."""
+    """A running server's ``postmaster.pid``, and when it was written."""
 
     pid: int
     socket_dir: Path
@@ -80,27 +80,27 @@ class Cluster:
 
     @classmethod
     def at(cls, data_dir: Path) -> Cluster:
-        """Give the cluster of a data directory, which need not be there yet."""
+        """Return the cluster of a data directory, which need not exist yet."""
         return cls(data_dir.expanduser().resolve())
 
     @property
     def path(self) -> Path:
-        """The cluster itself."""
+        """The directory of the cluster itself."""
         return self.data_dir / "postgres"
 
     @property
     def lock_path(self) -> Path:
-        """The file that tells who serves this directory."""
+        """The file that shows who serves this directory."""
         return self.data_dir / "holdfast.lock"
 
     @property
     def log_path(self) -> Path:
-        """What the server says."""
+        """The server's log."""
         return self.data_dir / "postgres.log"
 
     @property
     def socket_dir(self) -> Path:
-        """Where the socket lies: in the data directory, or in the temporary one if too long."""
+        """Where the socket is: in the data directory, or in the temporary one if too long."""
         beside = self.data_dir / "run"
         if can_be_socket(f"{beside}/.s.PGSQL.{PORT}"):
             return beside
@@ -113,10 +113,10 @@ class Cluster:
         return socket_dsn(self.socket_dir, user=SUPERUSER, database=DATABASE, port=PORT)
 
     def make_data_dir(self) -> None:
-        """Make the data directory if it is not there, for its owner alone.
+        """Create the data directory, for its owner alone, if it does not exist.
 
         Raises:
-            DataDirectoryError: it cannot be made.
+            DataDirectoryError: it cannot be created.
         """
         try:
             self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -124,19 +124,19 @@ class Cluster:
             raise DataDirectoryError(self.data_dir, error.strerror or str(error)) from error
 
     def make_socket_dir(self, user: ServerUser) -> None:
-        """Make the directory of the socket, private to the server's user, and clear it.
+        """Create the socket's directory, private to the server's user, and clear it.
 
-        No server of this cluster may be running. One that was ended while it started may have left
-        a lock on the socket with nothing in it, which would keep out every later one.
+        No server of this cluster may be running. One that was killed while starting may have left
+        an empty lock file on the socket, which would keep every later one out.
 
         Raises:
-            DataDirectoryError: it cannot be made, or somebody else's is there.
+            DataDirectoryError: it cannot be created, or somebody else's is there.
         """
         path = self.socket_dir
         try:
             path.mkdir(mode=0o700, exist_ok=True)
             status = path.lstat()
-            # In the data directory it may be an earlier cluster's, of another user.
+            # In the data directory it may belong to an earlier cluster of another user.
             own = status.st_uid in {user.uid, os.geteuid()} or path.parent == self.data_dir
             if not stat.S_ISDIR(status.st_mode) or not own:
                 raise DataDirectoryError(path, "it belongs to somebody else")
@@ -148,14 +148,14 @@ class Cluster:
             raise DataDirectoryError(path, error.strerror or str(error)) from error
 
     def remove_socket_dir(self) -> None:
-        """Remove the directory of the socket where it lies outside the data directory."""
+        """Remove the socket's directory if it is outside the data directory."""
         if self.socket_dir.parent != self.data_dir:
             shutil.rmtree(self.socket_dir, ignore_errors=True)
 
     def scarce_room(self) -> str:
-        """Tell how much of the disk is free where a start may fail for that; else nothing.
+        """Report how much of the disk is free if that may make a start fail; else return nothing.
 
-        The log of a server that met a full disk may say nothing of it, for want of room.
+        The log of a server that met a full disk may not mention it, for lack of room.
         """
         try:
             disk = os.statvfs(self.data_dir)
@@ -165,9 +165,9 @@ class Cluster:
         return f"; {free // 1024} KiB are free on its disk" if free < _SCARCE_BYTES else ""
 
     def open_log(self, user: ServerUser) -> int:
-        """Open the server's log to append to it; a long one is set aside first (one is kept).
+        """Open the server's log for appending; a long one is set aside first (one is kept).
 
-        A new one is given to the server's user: no other can start this cluster without root.
+        A new one is given to the server's user: nobody else can start this cluster without root.
 
         Raises:
             DataDirectoryError: it cannot be opened.
@@ -185,7 +185,7 @@ class Cluster:
             made = os.open(self.log_path, flags | os.O_EXCL, 0o600)
         except FileExistsError:
             if user.switch and self.data_dir.stat().st_uid != 0:
-                # Whoever owns the folder could lead root to any file.
+                # The folder's owner could lead root to any file.
                 flags |= os.O_NOFOLLOW
             return os.open(self.log_path, flags, 0o600)
         if user.switch:
@@ -193,20 +193,20 @@ class Cluster:
         return made
 
     def postmaster(self) -> Postmaster | None:
-        """Read what the server last said of itself; it may have died since."""
+        """Read the server's last status report; it may have died since."""
         try:
             with (self.path / "postmaster.pid").open(encoding="utf-8") as file:
                 lines = file.read().splitlines()
                 written_ns = os.fstat(file.fileno()).st_mtime_ns
             pid, socket_dir = int(lines[0]), Path(lines[4])
         except (OSError, ValueError, IndexError):
-            return None  # no server, or one that is only beginning to write
+            return None  # no server, or one that has only begun to write
         # The eighth line is the status (PostgreSQL's source, src/include/utils/pidfile.h).
         ready = [*map(str.strip, lines[7:8])] == ["ready"]
         return Postmaster(pid, socket_dir, ready, written_ns)
 
     def forget_postmaster(self) -> None:
-        """Remove what a dead server said of itself.
+        """Remove a dead server's status file.
 
         Raises:
             DataDirectoryError: it cannot be removed.
@@ -217,10 +217,10 @@ class Cluster:
             raise DataDirectoryError(self.path, error.strerror or str(error)) from error
 
     def check_version(self) -> None:
-        """Check that this is a cluster of the version that the binaries can run.
+        """Check that the binaries can run this cluster's version.
 
         Raises:
-            DataDirectoryError: it is not.
+            DataDirectoryError: they cannot.
         """
         try:
             version = (self.path / "PG_VERSION").read_text(encoding="ascii").strip()
@@ -235,16 +235,16 @@ class Cluster:
 async def create_cluster(
     cluster: Cluster, user: ServerUser, *, log: FilteringBoundLogger, sync: bool = True
 ) -> None:
-    """Make the cluster: all of it or, killed in the middle, nothing that counts.
+    """Create the cluster: all of it or, if killed halfway, nothing that counts.
 
-    It is made beside its place and moved there when complete and, unless told otherwise, safe on
-    disk. What an earlier attempt left behind, at work or not, is ended and removed. Cancelled, it
-    ends what it has started at once.
+    It is created beside its place and moved there once complete and, unless told otherwise, safe
+    on disk. Remains of an earlier attempt, running or not, are ended and removed. On cancellation
+    it ends at once what it has started.
 
     Raises:
         DataDirectoryError: the directory cannot be written to.
-        EmbeddedPostgresError: ``initdb`` failed; the message has its last line. Or one that was
-            left behind cannot be ended.
+        EmbeddedPostgresError: ``initdb`` failed (the message has its last line), or an earlier
+            one that was left behind cannot be ended.
     """
     log.info("postgres_cluster_creating", path=str(cluster.path))
     unfinished = cluster.path.with_name("postgres.new")
@@ -262,7 +262,7 @@ async def create_cluster(
 
 
 async def _end_unfinished(path: Path) -> None:
-    """End what a killed Holdfast left at work on a cluster: it would go on, or clean up, here."""
+    """End what a killed Holdfast left working on a cluster: it would go on, or clean up, here."""
     # Twice: it may have started another program just before it was ended.
     for _ in range(2):
         await stop_cluster(path, None, timeout_s=0)
@@ -277,7 +277,7 @@ async def _initdb(path: Path, user: ServerUser, *, sync: bool) -> None:
             capture_stdout=True,
             stderr=subprocess.STDOUT,
             check=False,
-            # There whoever comes after a killed Holdfast finds it.
+            # A successor of a killed Holdfast finds it there.
             cwd=path,
             env=server_environment(),
             start_new_session=True,
@@ -291,7 +291,7 @@ async def _initdb(path: Path, user: ServerUser, *, sync: bool) -> None:
 
 
 def _reason(said: bytes) -> str:
-    """Give what of initdb's words tells why it failed; the last tell only that it cleans up."""
+    """Return the part of initdb's output that gives the reason; the end is only its cleanup."""
     lines = said.decode("utf-8", "replace").strip().splitlines()
     for line in lines:
         if found := _COMPLAINT.search(line):
@@ -300,7 +300,7 @@ def _reason(said: bytes) -> str:
 
 
 async def _kill_session(process: trio.Process) -> None:
-    """End a program with all that it has started; asked, it would finish what it is at first."""
+    """Kill a program with all that it has started; if asked, it would first finish its work."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     await trio.lowlevel.checkpoint()
@@ -328,5 +328,5 @@ def binary(name: str) -> Path:
 
 
 def server_environment() -> dict[str, str]:
-    """Give the environment of the server's programs: nothing of ours reaches them."""
+    """Return the environment of the server's programs: nothing of ours reaches them."""
     return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}

@@ -1,4 +1,4 @@
-"""How values of PostgreSQL's types come out of asyncpg, where not as it does it by itself."""
+"""Conversions of PostgreSQL's types that differ from asyncpg's defaults."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 
 async def set_codecs(raw: Any) -> None:
-    """Tell a connection of asyncpg's."""
-    # The text of a uuid passes through as it is; jsonb is text to asyncpg already.
+    """Set them on an asyncpg connection."""
+    # The text of a uuid passes through unchanged; jsonb is already text to asyncpg.
     await raw.set_builtin_type_codec("uuid", schema="pg_catalog", codec_name="text", format="text")
     await raw.set_type_codec(
         "numeric", schema="pg_catalog", encoder=str, decoder=_number, format="text"

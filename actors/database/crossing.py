@@ -18,7 +18,7 @@ _GIVE_UP_S = 0.1
 class Crossing(Generic[T]):
     """Work on the asyncio side as Trio sees it: an event, and then a result or an error.
 
-    A result that comes after the work was given up is handed to ``unwanted``.
+    A result that arrives after the work was given up is handed to ``unwanted``.
     """
 
     __slots__ = ("_given_up", "_task", "_unwanted", "_value", "done", "error")
@@ -38,15 +38,15 @@ class Crossing(Generic[T]):
         self._task = loop.create_task(self._main(work))
 
     async def wait(self, *, deadline: float) -> bool:
-        """Wait for the end of the work until ``deadline``, shielded; say whether it has come."""
+        """Wait for the end of the work until ``deadline``, shielded; return whether it came."""
         with trio.CancelScope(deadline=deadline, shield=True):
             await self.done.wait()
         return self.done.is_set()
 
     async def finish(self, *, timeout_s: float) -> bool:
-        """Wait for the end of the work, or give it up after ``timeout_s``; say whether it has come.
+        """Wait for the end of the work, or give up after ``timeout_s``; return whether it came.
 
-        Who is cancelled meanwhile gives it up too.
+        Cancellation gives it up too.
         """
         ended = False
         try:
@@ -59,7 +59,7 @@ class Crossing(Generic[T]):
         return ended
 
     def result(self) -> T:
-        """Give what the work returned, or raise what it raised."""
+        """Return what the work returned, or raise what it raised."""
         if self.error is not None:
             raise self.error
         return cast("T", self._value)
@@ -74,7 +74,7 @@ class Crossing(Generic[T]):
             await self.wait(deadline=trio.current_time() + _GIVE_UP_S)
 
     async def _main(self, work: Callable[[], Awaitable[T]]) -> None:
-        # Setting the event here saves a turn of the loop against waiting for the task itself.
+        # Setting the event here saves a turn of the loop compared with waiting for the task itself.
         try:
             self._value = await work()
             if self._given_up:

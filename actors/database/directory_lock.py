@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class DirectoryLock:
     """An exclusive lock on a data directory, held until `release` or the end of the process.
 
-    The lock belongs to the open file, which is closed in child processes: it outlives neither
-    the process nor, unlike a pid file, means anything after a ``kill -9``.
+    The lock belongs to the open file, which is closed in child processes: it does not outlive
+    the process and, unlike a pid file, means nothing after a ``kill -9``.
     """
 
     __slots__ = ("_descriptor",)
@@ -27,11 +27,11 @@ class DirectoryLock:
 
     @classmethod
     def acquire(cls, path: Path) -> DirectoryLock:
-        """Take the lock in the file ``path``, made if it is not there, for the folder's owner.
+        """Take the lock in the file ``path``, created if missing, for the folder's owner.
 
         Raises:
             AlreadyServed: another process holds it; the message names its pid.
-            DataDirectoryError: the file cannot be made, opened or written.
+            DataDirectoryError: the file cannot be created, opened or written.
         """
         try:
             descriptor = _open(path)
@@ -50,19 +50,19 @@ class DirectoryLock:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         except OSError as error:
-            # The disk is full, say.
+            # For example, the disk is full.
             os.close(descriptor)
             raise DataDirectoryError(path.parent, error.strerror or str(error)) from error
         return cls(descriptor)
 
     def release(self) -> None:
-        """Give the lock up; the file stays, empty."""
+        """Release the lock; the file stays, empty."""
         os.ftruncate(self._descriptor, 0)
         os.close(self._descriptor)
 
 
 def _open(path: Path) -> int:
-    # Whoever owns the folder could lead root to any file, which would be emptied.
+    # The folder's owner could lead root to any file, which would be emptied.
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     with open_folder(path.parent) as folder:
         try:
@@ -74,7 +74,7 @@ def _open(path: Path) -> int:
 
 
 def is_locked(path: Path) -> bool:
-    """Say whether a process holds the lock in the file ``path``."""
+    """Whether a process holds the lock in the file ``path``."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

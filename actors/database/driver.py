@@ -2,7 +2,7 @@
 
 The island opens and closes connections, and reads and writes their sockets. Scripts do not cross
 over to it: they run in Trio's own tasks, which wait for the server's answers themselves
-(`actors.database.waiter`). Nothing here waits without a deadline: a script that is late loses its
+(`actors.database.waiter`). Nothing here waits without a deadline. A late script loses its
 connection (`Connection.terminate` needs no server), as asking a frozen server to cancel is no use.
 """
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection", "Database", "Record", "Script", "Session", "open_database"]
 
-# asyncpg ships no annotations, nor does the loop of its island: this is where Any enters, and
+# Neither asyncpg nor the loop of its island ships annotations: this is where Any enters, and
 # `Session`, `Connection` and `Database` are where it ends.
 _asyncpg: Any = asyncpg
 
@@ -53,14 +53,14 @@ _DRIVER_ERRORS: tuple[type[Exception], ...] = (
     OSError,  # of the socket; asyncio's timeout is one too
 )
 
-# ValueError: of a DSN whose port is no number; OverflowError: is none of those there are.
+# ValueError: a DSN whose port is not a number; OverflowError: its port is out of range.
 _CONNECT_ERRORS: tuple[type[Exception], ...] = (*_DRIVER_ERRORS, ValueError, OverflowError)
 _STATEMENT_CACHE_SIZE = 512
-_NO_TIMEOUT_S = 86_400.0  # for asyncpg, whose own timeouts ask the server; ours do not
+_NO_TIMEOUT_S = 86_400.0  # for asyncpg, whose own timeouts need the server; ours do not
 
 
 class Database:
-    """A way to one database; made by `open_database`."""
+    """Access to one database; made by `open_database`."""
 
     def __init__(
         self, loop: Any, dsn: str, *, connect_timeout_s: float, log: FilteringBoundLogger
@@ -71,16 +71,16 @@ class Database:
         self._connections: set[Connection] = set()
         loop.set_default_executor(_AbandoningExecutor())
         loop.set_exception_handler(self._log_loop_error)
-        # Beyond what asyncio's loop does trio-asyncio checks each callback, and runs all that are
-        # scheduled after each read, which yields by itself: a third of a statement.
+        # Beyond what asyncio's loop does, trio-asyncio checks each callback, and runs all scheduled
+        # ones after each read, which yields by itself: a third of a statement's cost.
         loop._check_callback = _unchecked  # noqa: SLF001
         loop.synchronize = trio.lowlevel.checkpoint_if_cancelled
 
     async def connect(self, *, name: str, settings: Mapping[str, str] | None = None) -> Connection:
         """Open a connection; ``name`` shows in the server's views, ``settings`` are PostgreSQL's.
 
-        Takes at most the connect timeout, which the hosts of the DSN share, and half a second; may
-        be cancelled at any time.
+        Takes at most the connect timeout, which the hosts of the DSN share, plus half a second;
+        may be cancelled at any time.
 
         Raises:
             DatabaseUnavailable: wrong DSN, no server, one that is too old, refused, no answer in
@@ -113,7 +113,7 @@ class Database:
             raise NotReached(_reason(error)) from error
 
     def terminate(self) -> None:
-        """Give up every connection at once."""
+        """Terminate every connection at once."""
         for connection in self._connections:
             connection.terminate()
         self._connections.clear()
@@ -123,7 +123,7 @@ class Database:
         return DatabaseUnavailable(f"cannot connect to PostgreSQL ({where}): {reason}")
 
     def _log_loop_error(self, _loop: Any, context: Mapping[str, Any]) -> None:
-        # trio-asyncio's own handler would end the whole program for one library's complaint.
+        # trio-asyncio's own handler would end the whole program over one library's complaint.
         message, failure = context.get("message"), context.get("exception")
         self._log.error("database_loop_error", message=message, exc_info=failure)
 
@@ -141,29 +141,29 @@ class Connection:
 
     @property
     def closed(self) -> bool:
-        """Whether the connection is gone, by whatever cause."""
+        """Whether the connection is gone, for whatever reason."""
         return bool(self._raw.is_closed())
 
     def line(self) -> Line | None:
-        """Tell how it reached the server; None where it is not encrypted."""
+        """Return how it reached the server; None if it is not encrypted."""
         return Line.of(self._raw)
 
     async def wait_closed(self) -> None:
-        """Wait until the connection is gone, by whatever cause."""
+        """Wait until the connection is gone, for whatever reason."""
         await self._gone.wait()
 
     async def run(self, script: Script[T], *, timeout_s: float = 5.0) -> T:
-        """Run a script on this connection, and give what it returns.
+        """Run a script on this connection, and return what it returns.
 
-        A caller who is cancelled before the script's turn has come never starts it. From then on
-        the caller is shielded until the script ends or ``timeout_s`` (counted from the call) has
+        A caller cancelled before the script's turn comes never starts it. From then on the
+        caller is shielded until the script ends or ``timeout_s`` (counted from the call) has
         passed, and gets the result even if cancelled meanwhile. At the timeout the connection
         is terminated and the script cancelled, whatever the server does. Scripts of several tasks
         run in the order of their calls.
 
         Raises:
-            ConnectionLost: the connection is gone (``started`` says whether it was before).
-            TransientError: the server cannot do it now; the connection is given up.
+            ConnectionLost: the connection is gone (``started`` says whether the script had begun).
+            TransientError: the server cannot do it now; the connection is terminated.
             DatabaseTimeout: ``timeout_s`` has passed.
             DatabaseError: whatever the script's statements raised.
             Exception: whatever else the script raised.
@@ -187,7 +187,7 @@ class Connection:
                 # asyncpg's objects fail in assorted ways once their connection is gone.
                 raise ConnectionLost(f"connection {self._name!r} was lost") from failure
             if isinstance(failure, ConnectionLost):
-                # As `TransientError` says; of all others the server's end may not be read yet.
+                # As `TransientError` says; for all others the server's close may still be unread.
                 self.terminate()
                 self._log.warning("database_lost", connection=self._name, reason=str(failure))
             raise failure
@@ -209,7 +209,7 @@ class Connection:
         def deliver(payload: str) -> None:
             try:
                 callback(payload)
-            except Exception:  # noqa: BLE001 - out of here it would end Trio's whole run
+            except Exception:  # noqa: BLE001 - escaping from here it would end Trio's whole run
                 self._log.exception("notification_failed", channel=channel)
 
         def relay(_raw: object, _pid: int, _channel: str, payload: object) -> None:
@@ -221,18 +221,18 @@ class Connection:
         await self.run(script, timeout_s=timeout_s)
 
     def terminate(self) -> None:
-        """Drop the connection at once, without the server; a script under way ends in error."""
+        """Drop the connection at once, without the server; a running script ends in error."""
         self._raw.terminate()
         self._gone.set()
 
     async def aclose(self, *, timeout_s: float = 0.5) -> None:
-        """Take leave of the server, or drop the connection after ``timeout_s``.
+        """Say goodbye to the server, or drop the connection after ``timeout_s``.
 
-        Cancelled or not, the connection is closed when this returns; a script under way is
-        not waited for.
+        Cancelled or not, the connection is closed when this returns; it does not wait for a
+        running script.
         """
         if not self.closed and not self._turn.locked():
-            self._turn.acquire_nowait()  # Whose turn comes next finds it closed.
+            self._turn.acquire_nowait()  # The next to have a turn finds it closed.
             try:
                 self._loop.give_up = None
                 crossing = Crossing(self._loop, self._raw.close)
@@ -329,7 +329,7 @@ async def open_database(
     """Open the asyncio island for one database; connects to nothing yet.
 
     At the end every connection is terminated, without waiting for the server. What the body
-    raises comes out as it is, not in a group.
+    raises propagates unchanged, not in a group.
     """
     failure: BaseException | None = None
     async with open_loop() as loop:
@@ -377,14 +377,14 @@ async def _translating(raw: Any, awaitable: Awaitable[Any]) -> Any:
 
 
 def _translated(raw: Any, error: Exception) -> DatabaseError:
-    """Find the error of ours for one of asyncpg's or the socket's."""
+    """Return our error for one of asyncpg's or the socket's."""
     reason = _reason(error)
     if isinstance(error, _asyncpg.PostgresError):
         sqlstate: str | None = getattr(error, "sqlstate", None)
         constraint: str | None = getattr(error, "constraint_name", None)
         return error_of(sqlstate or CLIENT_USAGE_ERROR, reason, constraint=constraint)
     if raw.is_closed() or not isinstance(error, _asyncpg.InterfaceError):
-        # The server's farewell may have been read, and its end not: nobody is to come back to it.
+        # The server's farewell may have been read but not its close: nobody may use it again.
         raw.terminate()
         is_internal = isinstance(error, _asyncpg.InternalClientError)
         return ConnectionLost("the server ended the connection" if is_internal else reason)
@@ -393,7 +393,7 @@ def _translated(raw: Any, error: Exception) -> DatabaseError:
 
 
 def _reason(error: Exception) -> str:
-    """Give the first line: what follows may quote the values of a row, or a DSN's password."""
+    """Return the first line: the rest may quote a row's values, or a DSN's password."""
     if isinstance(error, ValueError) and not isinstance(error, _asyncpg.InterfaceError):
         no_text = isinstance(error, UnicodeDecodeError)
         return "PGPASSFILE or ~/.pgpass cannot be decoded" if no_text else "the DSN is malformed"

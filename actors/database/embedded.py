@@ -1,7 +1,7 @@
 """The embedded PostgreSQL: a child process in the data directory, run like an actor.
 
 The server listens on a socket only and has its own session, so that Ctrl-C in a terminal reaches
-Holdfast alone, which then stops it in order. A lock on the data directory proves that a server
+only Holdfast, which then stops it in order. A lock on the data directory proves that a server
 found running there is an orphan of a killed Holdfast: it is stopped and replaced.
 """
 
@@ -59,14 +59,14 @@ SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
         "log_timezone": "UTC",
         "log_line_prefix": "%m [%p] %a ",
         "cluster_name": "holdfast",
-        # Only Linux lets a working backend notice that its client has gone.
+        # Only on Linux does a working backend notice that its client has gone.
         **({"client_connection_check_interval": "1s"} if sys.platform == "linux" else {}),
     }
 )
-"""What the server is told unless the composer says otherwise (PostgreSQL's own names)."""
+"""The server's settings unless the composer overrides them (PostgreSQL's own names)."""
 
 START_TIMEOUT_S: Final = 3600.0
-"""A recovery of the 2 GB that `SETTINGS` allow takes minutes, on a slow disk a good many."""
+"""Recovering the 2 GB that `SETTINGS` allow takes minutes, on a slow disk a good many."""
 
 _READY_POLL_S = 0.005
 _READY_REPORT_S = 2.0
@@ -79,8 +79,8 @@ _ORPHAN_STOP_S = 10.0
 class EmbeddedPostgres:
     """One server on one data directory.
 
-    ``settings`` are PostgreSQL's, over `SETTINGS`; ``start_timeout_s`` is for all of a recovery
-    from the write-ahead log, which begins anew where it is broken off.
+    ``settings`` are PostgreSQL's, over `SETTINGS`; ``start_timeout_s`` covers a complete recovery
+    from the write-ahead log, which starts over if interrupted.
     """
 
     def __init__(
@@ -102,19 +102,19 @@ class EmbeddedPostgres:
 
     @property
     def dsn(self) -> str:
-        """How to connect; the same before, during and after every run."""
+        """The DSN to connect with; the same before, during and after every run."""
         return self._cluster.dsn
 
     @property
     def pid(self) -> int | None:
-        """The server's process, None where none is running."""
+        """The server's process, None if none is running."""
         process = self._process
         return process.pid if process is not None and process.returncode is None else None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve until `stop`; ready when the server accepts connections. Nothing after `end`.
+        """Serve until `stop`; ready when the server accepts connections. Does nothing after `end`.
 
-        Cancelled, it ends as by `stop`, in the time that this takes by default.
+        On cancellation it ends as by `stop`, within the latter's default time.
 
         Raises:
             EmbeddedPostgresDied: the server ended on its own; run again to restart it.
@@ -122,7 +122,7 @@ class EmbeddedPostgres:
         """
         if self._ended:
             return
-        # An earlier run whose server has died has left us the lock.
+        # If an earlier run's server has died, the lock is still ours.
         was_ready = self._lock is not None
         failed = False
         try:
@@ -148,12 +148,12 @@ class EmbeddedPostgres:
     async def start(self) -> None:
         """Start the server and wait until it accepts connections; `stop` must follow.
 
-        A new cluster is made complete or not at all, and none in the place of one that was served:
-        its disk may come back. A server that a killed Holdfast left behind is stopped first.
+        A new cluster is created complete or not at all, and never in place of one that was served:
+        its disk may come back. A server left behind by a killed Holdfast is stopped first.
 
         Raises:
             AlreadyServed: another process serves the data directory.
-            DataDirectoryError: the data directory cannot be used, or what was served is gone.
+            DataDirectoryError: the data directory cannot be used, or its former cluster is gone.
             EmbeddedPostgresError: the server cannot be started; the message says why.
         """
         cluster = self._cluster
@@ -178,11 +178,11 @@ class EmbeddedPostgres:
         self._log.info("postgres_ready", pid=self._process.pid, data_dir=str(cluster.data_dir))
 
     async def stop(self, *, timeout_s: float = 2.0) -> None:
-        """Stop the server and release the data directory; harmless where nothing runs.
+        """Stop the server and release the data directory; harmless if nothing runs.
 
-        A run ends with it, also one whose server is only starting. Takes ``timeout_s`` and a
-        second at the most, even if the server is frozen, cancelled or not: past the deadline its
-        processes are killed, and the next start recovers from the write-ahead log.
+        This ends a run, even one whose server is still starting. Takes at most ``timeout_s`` plus
+        a second, even if the server is frozen, cancelled or not: past the deadline its processes
+        are killed, and the next start recovers from the write-ahead log.
         """
         self._stopping = True
         self._starting.cancel()
@@ -201,12 +201,12 @@ class EmbeddedPostgres:
             self._lock = None
 
     async def end(self, *, timeout_s: float = 2.0) -> None:
-        """Stop the server as `stop` does, for good: a supervisor may be about to run it again."""
+        """Stop the server as `stop` does, for good, even if a supervisor is about to rerun it."""
         self._ended = True
         await self.stop(timeout_s=timeout_s)
 
     async def _bury(self) -> None:
-        """Remove what a dead postmaster left: its processes hold the shared memory."""
+        """End what a dead postmaster left: its processes hold the shared memory."""
         await self._reap()
         await stop_cluster(self._cluster.path, None, timeout_s=1.0)
 
@@ -223,7 +223,7 @@ class EmbeddedPostgres:
         user.let_read(program.parent.parent, sample=program, log=self._log)
 
     async def _clear_up(self) -> None:
-        """End what a killed Holdfast left running, and forget what would look like a server."""
+        """End what a killed Holdfast left running, and remove what would look like a server."""
         cluster = self._cluster
         said = cluster.postmaster()
         orphans = await trio.to_thread.run_sync(cluster_processes, cluster.path)
@@ -234,9 +234,9 @@ class EmbeddedPostgres:
             if await trio.to_thread.run_sync(cluster_processes, cluster.path):
                 raise EmbeddedPostgresError(f"a server left over in {cluster.path} cannot be ended")
         if said is None or _is_alive(said.pid):
-            # A server that was ended while it started may have written nothing; or by now the pid
-            # is another program's, or a zombie's that nobody reaps. PostgreSQL would take each for
-            # a server. What else it says is left: it tells which shared memory to look for.
+            # A server that was killed while starting may have written nothing; or the pid now
+            # belongs to another program, or an unreaped zombie. PostgreSQL would take either for
+            # a server. Otherwise the file stays: it says which shared memory to look for.
             cluster.forget_postmaster()
 
     async def _spawn(self, user: ServerUser) -> trio.Process:
@@ -267,10 +267,10 @@ class EmbeddedPostgres:
             os.close(log_file)
 
     async def _wait_ready(self, process: trio.Process, left: Postmaster | None) -> None:
-        """Wait until the server says that it is ready.
+        """Wait until the server reports that it is ready.
 
-        ``left`` is what an earlier one had said, perhaps under the same pid: in a container each
-        start gives the same ones.
+        ``left`` is an earlier server's report, perhaps with the same pid: in a container each
+        start gets the same ones.
         """
         started = trio.current_time()
         report_s = _READY_REPORT_S
@@ -294,7 +294,7 @@ class EmbeddedPostgres:
 
 
 def running_dsn(data_dir: Path) -> str | None:
-    """Give the DSN of the server that a living Holdfast runs in this data directory, if any."""
+    """Return the DSN of the server that a living Holdfast runs in this data directory, if any."""
     cluster = Cluster.at(data_dir)
     said = cluster.postmaster()
     if said is None or not said.ready or not is_locked(cluster.lock_path):
@@ -318,7 +318,7 @@ async def embedded_postgres(
     log: FilteringBoundLogger,
     settings: Mapping[str, str] | None = None,
 ) -> AsyncGenerator[str, None]:
-    """Give the DSN of the embedded server of a data directory; as `reach_postgres`."""
+    """Yield the DSN of the embedded server of a data directory; as `reach_postgres`."""
     async with reach_postgres(data_dir, log=log, settings=settings) as reached:
         yield reached.dsn
 
@@ -330,14 +330,14 @@ async def reach_postgres(
     log: FilteringBoundLogger,
     settings: Mapping[str, str] | None = None,
 ) -> AsyncGenerator[Reached, None]:
-    """Give the embedded server of a data directory, for as long as the block lasts.
+    """Provide the embedded server of a data directory for the length of the block.
 
-    A server that runs there already is used, and left running; otherwise one is started, and
-    stopped at the end. For tools of the operator that may run beside a server or without it.
+    A server already running there is used, and left running; otherwise one is started, and
+    stopped at the end. For operator's tools that may run with or without a server.
 
     Raises:
-        AlreadyServed: the directory is in use, and no server has become ready in 10 s.
-        EmbeddedPostgresError: one that is starting there has not, or as `EmbeddedPostgres.start`.
+        AlreadyServed: the directory is in use, and no server became ready within 10 s.
+        EmbeddedPostgresError: one starting there did not, or as `EmbeddedPostgres.start`.
         DataDirectoryError: as `EmbeddedPostgres.start`.
     """
     server = EmbeddedPostgres(data_dir, log=log, settings=settings)
@@ -353,7 +353,7 @@ async def _start_or_attach(server: EmbeddedPostgres, data_dir: Path) -> Reached:
         try:
             await server.start()
         except AlreadyServed:
-            # Its server may be about to be ready, or it may be about to leave.
+            # Its server may be about to be ready, or about to stop.
             dsn = await trio.to_thread.run_sync(running_dsn, data_dir)
             if dsn is not None:
                 return Reached(dsn, anothers=True)
@@ -371,7 +371,7 @@ async def _start_or_attach(server: EmbeddedPostgres, data_dir: Path) -> Reached:
 
 
 async def _lock_patiently(cluster: Cluster) -> DirectoryLock:
-    """Take the lock; who only looks whether it is held has it for a moment."""
+    """Take the lock; a process that only checks whether it is held has it for a moment."""
     for _ in range(_LOCK_ATTEMPTS - 1):
         try:
             return DirectoryLock.acquire(cluster.lock_path)

@@ -4,20 +4,20 @@
 
     DatabaseError
     ├── DatabaseUnavailable      cannot connect
-    ├── ConnectionLost           the connection went away (started: whether in the middle of work)
-    │   ├── DatabaseTimeout      no answer in time; the connection was given up
-    │   └── TransientError       the server cannot do it now (sqlstate); the same
+    ├── ConnectionLost           the connection went away (started: whether work had begun)
+    │   ├── DatabaseTimeout      no answer in time; the connection was terminated
+    │   └── TransientError       the server cannot do it now (sqlstate); likewise
     ├── UniqueViolation          (constraint)
     ├── ForeignKeyViolation      (constraint)
     ├── CheckViolation           (constraint)
     ├── StatementError           any other refusal of the server (sqlstate)
     ├── SchemaTooNew             the database was written by a newer program
     ├── SchemaTooOld             the database was written by an older program, and is not upgraded
-    ├── SchemaElsewhere          the database has a world in a schema where none is looked for
-    ├── SchemaMismatch           a migration in the database is not the one of this program
+    ├── SchemaElsewhere          the database has a world in a schema that is not searched
+    ├── SchemaMismatch           a migration in the database differs from this program's
     ├── AlreadyServed            another server holds this database or data directory
     ├── BackupError              a backup cannot be made, read or restored; the message says why
-    │   └── DatabaseInUse        a backup would replace a world that is there
+    │   └── DatabaseInUse        a backup would replace an existing world
     └── EmbeddedPostgresError    the embedded PostgreSQL cannot be run; the message says why
         ├── DataDirectoryError   (path)
         └── EmbeddedPostgresDied (status)
@@ -32,24 +32,24 @@ if TYPE_CHECKING:
 
 
 class DatabaseError(Exception):
-    """Whatever goes wrong with the database.
+    """Base class of whatever goes wrong with the database.
 
-    ``place`` says which one it was (name and host, nothing secret), where a connection to it was
-    at work; it is not in the message.
+    ``place`` names the database (name and host, nothing secret) if a connection to it was in use;
+    it is not in the message.
     """
 
     place: str | None = None
 
 
 class DatabaseUnavailable(DatabaseError):
-    """No connection can be had; the message is one line that says where and why."""
+    """No connection is possible; the message is one line that says where and why."""
 
 
 class ConnectionLost(DatabaseError):
     """The connection went away.
 
-    Where ``started`` is false nothing was sent; otherwise the work may or may not have been done,
-    and a commit that was under way has an unknown outcome.
+    If ``started`` is false nothing was sent; otherwise the work may or may not have been done,
+    and a commit in flight has an unknown outcome.
     """
 
     def __init__(self, message: str, *, started: bool = True) -> None:
@@ -60,17 +60,17 @@ class ConnectionLost(DatabaseError):
 class DatabaseTimeout(ConnectionLost):
     """The work took too long.
 
-    Work that had ``started`` lost its connection. Work that was still waiting for its turn did
-    not: `Connection.closed` tells.
+    Work that had ``started`` lost its connection. Work still waiting for its turn did not:
+    `Connection.closed` says so.
     """
 
 
 class TransientError(ConnectionLost):
     """The server cannot do this now: it is read-only or full, or others were in the way.
 
-    Nothing of the statement, nor of the transaction that it was in, was done. The connection is
-    given up when the script ends, for another one may lead to another server: after a failover the
-    one that was the first can only be read. ``sqlstate`` as of `StatementError`.
+    Nothing of the statement, nor of its transaction, was done. The connection is terminated when
+    the script ends, since another one may lead to another server: after a failover the former
+    primary is read-only. ``sqlstate`` as in `StatementError`.
     """
 
     def __init__(self, message: str, *, sqlstate: str) -> None:
@@ -79,7 +79,7 @@ class TransientError(ConnectionLost):
 
 
 class _ConstraintViolation(DatabaseError):
-    """The server refused a row for the sake of ``constraint``, named as in the schema."""
+    """The server refused a row because of ``constraint``, named as in the schema."""
 
     def __init__(self, message: str, *, constraint: str) -> None:
         super().__init__(message)
@@ -87,11 +87,11 @@ class _ConstraintViolation(DatabaseError):
 
 
 class UniqueViolation(_ConstraintViolation):
-    """A row with this key is there already."""
+    """A row with this key already exists."""
 
 
 class ForeignKeyViolation(_ConstraintViolation):
-    """The row refers to one that is not there, or is referred to."""
+    """The row refers to one that does not exist, or is referred to."""
 
 
 class CheckViolation(_ConstraintViolation):
@@ -101,7 +101,7 @@ class CheckViolation(_ConstraintViolation):
 class StatementError(DatabaseError):
     """The server, or the driver before it, refused a statement.
 
-    ``sqlstate`` is the five-character code of PostgreSQL (its manual, appendix A).
+    ``sqlstate`` is PostgreSQL's five-character code (its manual, appendix A).
     """
 
     def __init__(self, message: str, *, sqlstate: str) -> None:
@@ -114,19 +114,19 @@ class SchemaTooNew(DatabaseError):
 
 
 class SchemaTooOld(DatabaseError):
-    """An older program has left this database, and who asks must not migrate it."""
+    """An older program left this database, and the caller must not migrate it."""
 
 
 class SchemaElsewhere(DatabaseError):
-    """The database has Holdfast's tables in a schema where none are looked for; it is named."""
+    """The database has Holdfast's tables in a schema that is not searched; the message names it."""
 
 
 class SchemaMismatch(DatabaseError):
-    """A migration that the database has seen differs from this program's of the same number."""
+    """A migration applied to the database differs from this program's of the same number."""
 
 
 class AlreadyServed(DatabaseError):
-    """Another server is at work on this database or data directory; the message names it."""
+    """Another server is using this database or data directory; the message names it."""
 
 
 class BackupError(DatabaseError):
@@ -134,7 +134,7 @@ class BackupError(DatabaseError):
 
 
 class DatabaseInUse(BackupError):
-    """A backup would replace what is there; the message says what that is."""
+    """A backup would replace existing data; the message says what that is."""
 
 
 class EmbeddedPostgresError(DatabaseError):

@@ -1,4 +1,4 @@
-"""How large a database is, and what keeps it from using its space again: looked at now and then."""
+"""A database's size, and what keeps it from reusing its space: measured periodically."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 PERIOD_S: Final = 60.0
 
 _TIMEOUT_S: Final = 10.0
-# What autovacuum does keeps nobody's rows. Of others' sessions a role may see nothing.
+# Autovacuum keeps no rows alive. A role may be unable to see others' sessions.
 _EXTENT: Final = """
 select pg_database_size(current_database()) as bytes, (
     select coalesce(extract(epoch from max(clock_timestamp() - xact_start)), 0)::float8
@@ -32,7 +32,7 @@ select pg_database_size(current_database()) as bytes, (
 class Extent:
     """The size of a database on its disk, and how long its oldest transaction has been open.
 
-    No version of a row that was replaced or deleted since that began can be removed.
+    No row version replaced or deleted since then can be removed.
     """
 
     size_bytes: int
@@ -40,7 +40,7 @@ class Extent:
 
 
 class ExtentMeter:
-    """Keeps what was seen last; None before the first look, and while the database is away."""
+    """Keeps the last measurement; None before the first, and while the database is away."""
 
     def __init__(self) -> None:
         self.latest: Extent | None = None
@@ -48,9 +48,9 @@ class ExtentMeter:
     async def follow(
         self, database: Database, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Look every `PERIOD_S` until cancelled; ready after the first look.
+        """Measure every `PERIOD_S` until cancelled; ready after the first measurement.
 
-        A connection is open during a look only. A database that is away is asked again next time.
+        A connection is open only during a measurement. An absent database is tried again next time.
         """
         while True:
             try:

@@ -1,7 +1,7 @@
-"""The hosts of a DSN that names several: asked one after the other, each for its share of the time.
+"""The hosts of a DSN that names several: tried one after the other, each for its share of the time.
 
-Of several hosts one may have lost its power or its network, and says nothing: left to the driver,
-the first of that kind takes all the time there is, and the next is never asked.
+Of several hosts one may have lost its power or its network, and be silent: left to the driver,
+the first such host would use up all the time, and the next would never be tried.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 
 
 class NotReached(Exception):
-    """A host gave no connection, or not one that was asked for; the text says why."""
+    """A host gave no connection, or not a suitable one; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One of several hosts; without a ``port``, the default one."""
+    """One of several hosts; without a ``port``, on the default one."""
 
     name: str
     port: int | None
 
     def __str__(self) -> str:
-        """Tell it as a DSN does."""
+        """Format it as in a DSN."""
         name = f"[{self.name}]" if ":" in self.name and not self.name.startswith("/") else self.name
         return name if self.port is None else f"{name}:{self.port}"
 
 
 class Hosts:
-    """The hosts of one DSN, beginning with the one that was reached last."""
+    """The hosts of one DSN, starting with the one reached last."""
 
     def __init__(self, dsn: str) -> None:
         self._hosts = several_hosts(dsn)
@@ -47,12 +47,12 @@ class Hosts:
     async def first(
         self, reach: Callable[[Host | None, float], Awaitable[T]], *, timeout_s: float
     ) -> T:
-        """Give what ``reach`` gives of the first host that it reaches, in ``timeout_s`` altogether.
+        """Return ``reach``'s result for the first host it reaches, within ``timeout_s`` in total.
 
         ``reach`` gets the host, None for whatever the DSN says, and how long it may take.
 
         Raises:
-            NotReached: none was; the text tells why of each.
+            NotReached: none was reached; the text gives each one's reason.
         """
         if not self._hosts:
             return await reach(None, timeout_s)
@@ -71,18 +71,18 @@ class Hosts:
 
 
 def several_hosts(dsn: str) -> tuple[Host, ...]:
-    """Take the hosts out of a DSN; none where it names fewer than two, or what they are is open."""
+    """Parse the hosts of a DSN; empty if it names fewer than two, or they are ambiguous."""
     named = _named_hosts(dsn) if is_dsn(dsn) else []
     if not named[1:] or not all(name and _is_port(port) for name, port in named):
         return ()
     if "," in os.environ.get("PGPORT", "") and not all(port for _, port in named):
-        # A default port for each of them, which one alone could not take.
+        # A separate default port for each of them, which no single one could take.
         return ()
     return tuple(Host(name, int(port) if port else None) for name, port in named)
 
 
 def _named_hosts(dsn: str) -> list[tuple[str, str]]:
-    """Give each host and its port as a DSN names them in its place or in its query, not in both."""
+    """Return each host and port that a DSN names, in the usual place or in its query, not both."""
     parts = urlsplit(dsn)
     query = parse_qs(parts.query)
     place = parts.netloc.rpartition("@")[2]
@@ -94,18 +94,18 @@ def _named_hosts(dsn: str) -> list[tuple[str, str]]:
 
 
 def _queried_hosts(hosts: str, ports: str) -> list[tuple[str, str]]:
-    """Give them as a query names them: one port for all, or one for each."""
+    """Return the hosts named in a query: one port for all, or one for each."""
     named = [*map(_named, hosts.split(","))]
     told = ports.split(",")
     if len(told) not in {1, len(named)}:
         return []
-    # Told for all of them, they go before what a host has behind its name.
+    # Ports in the query take precedence over a port after a host's name.
     each = told * (len(named) // len(told))
     return [(name, port or own) for (name, own), port in zip(named, each, strict=True)]
 
 
 def _named(text: str) -> tuple[str, str]:
-    """Tell a host's name from its port; the path of a socket has none, nor a bare IPv6 address."""
+    """Split a host's name from its port; a socket's path and a bare IPv6 address have none."""
     bracketed = text.startswith("[")
     if text.startswith("/") or text.endswith("]") or (text.count(":") > 1 and not bracketed):
         name, port = text, ""

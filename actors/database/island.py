@@ -1,8 +1,8 @@
 """The asyncio island: trio-asyncio's loop, on every Python that Holdfast runs on.
 
-trio-asyncio 0.16 was made for Python 3.13 at most
-(https://github.com/python-trio/trio-asyncio/issues/160). What later ones want is here, all of it,
-and can go with the first release of trio-asyncio that has it.
+trio-asyncio 0.16 supports Python up to 3.13
+(https://github.com/python-trio/trio-asyncio/issues/160). All that later versions need is here, and
+can go with the first release of trio-asyncio that has it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _IS_LATE: Final = sys.version_info[:2] >= (3, 14)
 
 
 def _import() -> Any:
-    # Two base classes are asked for that Python 3.14 has no more, or under another name: that of
-    # event loop policies, and that of watchers of child processes, which nothing here starts.
-    # They are where they are looked for while it is imported, and no longer.
+    # It needs two base classes that Python 3.14 removed or renamed: that of event loop policies,
+    # and that of watchers of child processes, which nothing here starts. They are provided where
+    # it looks for them during its import, and no longer.
     with ExitStack() as later:
         for module, name, instead in (
             (asyncio.events, "BaseDefaultEventLoopPolicy", "_BaseDefaultEventLoopPolicy"),
@@ -35,16 +35,16 @@ def _import() -> Any:
         return trio_asyncio
 
 
-# The library ships no annotations: where Any enters.
+# The library ships no annotations: this is where Any enters.
 _trio_asyncio: Any = _import()
 
 Executor: Any = _trio_asyncio.TrioExecutor
-"""What runs a loop's blocking calls in threads of Trio's."""
+"""Runs a loop's blocking calls in Trio's threads."""
 
 
 @asynccontextmanager
 async def open_loop() -> AsyncGenerator[Any, None]:
-    """Open an event loop of asyncio's that runs inside Trio, for as long as the body.
+    """Open an asyncio event loop that runs inside Trio, for the length of the body.
 
     At the end its tasks are cancelled and waited for. What the body raises may come in a group.
     """
@@ -55,9 +55,9 @@ async def open_loop() -> AsyncGenerator[Any, None]:
 
 
 def _run_as_running_loop(loop: Any) -> None:
-    """Have callbacks run while asyncio knows the loop as its thread's running one.
+    """Run callbacks with asyncio seeing the loop as its thread's running one.
 
-    From Python 3.14 on a task takes no step otherwise, and only asyncio itself can be told.
+    From Python 3.14 on a task takes no step otherwise, and only asyncio itself can set that.
     """
     call_soon = loop.call_soon
 

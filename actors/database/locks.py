@@ -22,7 +22,7 @@ SERVER_LOCK: Final = 0x486F_6C64_6661_7374  # "Holdfast"
 MIGRATION_LOCK: Final = SERVER_LOCK + 1
 ERASURE_LOCK: Final = SERVER_LOCK + 2
 RESTORE_LOCK: Final = SERVER_LOCK + 3
-"""Held by the transaction that restores, which may outlive the command: its commit may wait."""
+"""Held by a restore's transaction, which may outlive the command: its commit may wait."""
 
 _LOCK_NOT_AVAILABLE = "55P03"
 _SERVER, _RESTORE = "another Holdfast server is", "a restore is"
@@ -45,43 +45,43 @@ using (pid, backend_start)
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """One session as the server knows it: its process, and since when, for numbers come again."""
+    """One session as the server knows it: its process and start time, as process ids recur."""
 
     pid: int
     since: datetime
 
     @classmethod
     def of(cls, row: Record) -> Backend:
-        """Take it from a row of the server's view."""
+        """Return the session of a row of the server's view."""
         return cls(row["pid"], row["backend_start"])
 
 
 async def own_backend(session: Session) -> Backend:
-    """Tell which session this one is."""
+    """Return which session this one is."""
     [row] = await session.fetch(_MYSELF)
     return Backend.of(row)
 
 
 async def end_backends(session: Session, backends: AbstractSet[Backend]) -> AbstractSet[Backend]:
-    """Ask sessions of one's own to end; give those that may be there still."""
+    """Ask sessions of our own to end; return those that may still exist."""
     if not backends:
         return backends
     lost = list(backends)
     try:
         rows = await session.fetch(_END, [each.pid for each in lost], [each.since for each in lost])
     except StatementError:
-        return backends  # Somebody has taken the right from all. They end by themselves, later.
+        return backends  # The right was revoked from everyone. They end by themselves, later.
     return {Backend.of(row) for row in rows}
 
 
 async def acquire_server_lock(
     session: Session, *, patience_ms: int = 1_000, lost: AbstractSet[Backend] = frozenset()
 ) -> None:
-    """Make this session's server the only one on its database, for as long as the session lives.
+    """Make this session's server the only one on its database for the life of the session.
 
-    The session of a server that was killed, or of a connection that was given up, may outlive it
-    for a moment: ``patience_ms`` (milliseconds, more than 0) is how long to wait for its end.
-    ``lost`` are such sessions of this server itself.
+    The session of a killed server, or of a terminated connection, may outlive it for a moment:
+    ``patience_ms`` (milliseconds, more than 0) is how long to wait for its end. ``lost`` are such
+    sessions of this server itself.
 
     Raises:
         AlreadyServed: another session holds the lock, or as `check_not_restoring`.
@@ -108,10 +108,10 @@ async def acquire_server_lock(
 
 
 async def check_not_restoring(session: Session) -> None:
-    """Check that no restore is at work on the database: whatever it is asked would wait for that.
+    """Check that no restore is running on the database: any query would wait for it.
 
     Raises:
-        AlreadyServed: there is one, perhaps of a command that has ended.
+        AlreadyServed: one is, perhaps of a command that has already ended.
     """
     holder = await session.fetchrow(_HOLDER, RESTORE_LOCK)
     if holder is not None:
@@ -125,7 +125,7 @@ async def _describe(who_is: str, holder: Record | None, session: Session) -> str
         return message
     who = f"{holder['application_name']}, backend {holder['pid']}"
     since: datetime | None = holder["backend_start"]
-    # Another role's is told to nobody.
+    # Not visible for another role's session.
     when = "" if since is None else f", since {since.isoformat(timespec='seconds')}"
     # It has done all else, and does not notice that its client has gone.
     waiting = ", waiting for a standby" if holder["wait_event"] == "SyncRep" else ""

@@ -1,11 +1,11 @@
 """Brings a database to the schema of this program: numbered SQL files, forward only.
 
-Each migration is one transaction, which also records it in ``schema_migrations`` with the
-checksum of its text and the names of what it made. An advisory lock held by each transaction
-keeps two servers that start at once from racing: the second finds the work done.
+Each migration is one transaction, which also records it in ``schema_migrations`` with the checksum
+of its text and the names of the objects it made. An advisory lock held by each transaction keeps
+two servers that start at once from racing: the second finds the work done.
 
-The program's own count from 0001. Those of who extends it count from 9001, so that the next of the
-program's own never has a number that a world has had already: it is applied after them.
+The program's own migrations are numbered from 0001, those of an extension from 9001: the program's
+next one never has a number that a world has already used, and is applied after them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from actors.database.session import Session
 
 MIGRATION_S: Final = 14_400.0
-"""How long one migration may take: rows are rewritten at some 250,000 a second, or far fewer."""
+"""Time limit of one migration: rows are rewritten at some 250,000 a second, or far fewer."""
 
 _FILE_NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 
@@ -45,9 +45,9 @@ create table if not exists schema_migrations (
     applied_at timestamptz not null default now()
 )
 """
-# Programs up to schema version 5 did not record it.
+# Schema versions up to 5 do not record it.
 _ADD_RECORD = "alter table schema_migrations add column if not exists made text[]"
-# Others call a table schema_migrations too.
+# Other programs too have a table called schema_migrations.
 _ELSEWHERE = """
 select n.nspname from pg_namespace as n
 where n.nspname <> $1 and 2 = (
@@ -74,7 +74,7 @@ class Migration:
 
 
 def shipped_migrations() -> tuple[Migration, ...]:
-    """Read the migrations that come with the program, in order."""
+    """Read the migrations shipped with the program, in order."""
     found: list[Migration] = []
     for file in (resources.files("actors.database") / "migrations").iterdir():
         match = _FILE_NAME.fullmatch(file.name)
@@ -91,14 +91,14 @@ async def migrate(
     on_start: Callable[[Migration], None] = lambda _: None,
     on_applied: Callable[[Migration], None] = lambda _: None,
 ) -> tuple[int, ...]:
-    """Apply what the database lacks, and give the versions applied (none if it was up to date).
+    """Apply what the database lacks, and return the versions applied (none if it was up to date).
 
-    ``on_start`` and ``on_applied`` are told of each migration. A failure leaves the database at the
-    last one that was committed, and notes the one that it was at.
+    ``on_start`` and ``on_applied`` are called with each migration. A failure leaves the database
+    at the last one committed, and carries a note naming the one that failed.
 
     Raises:
         SchemaTooNew: the database has migrations that this program does not know.
-        SchemaMismatch: a migration differs from the one that the database has seen.
+        SchemaMismatch: a migration differs from the one applied to the database.
         DatabaseError: as `Connection.run`.
     """
     known = shipped_migrations() if migrations is None else tuple(migrations)
@@ -112,10 +112,10 @@ async def migrate(
 
 
 async def seen_versions(session: Session) -> tuple[int, ...]:
-    """Give the versions of the migrations that a database has had; none for an empty one.
+    """Return the versions of the migrations applied to a database; none for an empty one.
 
     Raises:
-        SchemaElsewhere: there are tables of Holdfast's, in another schema.
+        SchemaElsewhere: Holdfast's tables are in another schema.
     """
     if await session.fetchval("select to_regclass('schema_migrations')") is None:
         elsewhere = await session.fetchval(_ELSEWHERE, SCHEMA)
@@ -131,17 +131,17 @@ async def seen_versions(session: Session) -> tuple[int, ...]:
 
 
 def check_known(seen: Mapping[int, str], *, whose: str) -> None:
-    """Check that this program knows what a database has had: checksums by version.
+    """Check that this program knows the migrations applied to a database: checksums by version.
 
     Raises:
         SchemaTooNew: a newer program has written it.
-        SchemaMismatch: a migration differs from the one that it has seen.
+        SchemaMismatch: a migration differs from the one applied.
     """
     _check(seen, shipped_migrations(), whose)
 
 
 async def check_current(session: Session) -> None:
-    """Check that a database that has had migrations has had all of this program's.
+    """Check that a database with any migrations has all of this program's.
 
     Raises:
         SchemaTooOld: it lacks some.
@@ -153,7 +153,7 @@ async def check_current(session: Session) -> None:
     lacking = [migration.version for migration in known if migration.version not in seen]
     if lacking:
         newest = max(seen, default=0)
-        # Beside those of who extends the program the highest number tells nothing.
+        # With extensions' migrations the highest number proves nothing.
         old = (
             f"the database has schema version {newest}, this program works on {known[-1].version}"
             if newest < known[-1].version
@@ -169,7 +169,7 @@ async def _apply_next(
     known: Sequence[Migration],
     on_start: Callable[[Migration], None],
 ) -> Migration | None:
-    """Apply the first migration that is missing, and give it; None where there is none."""
+    """Apply the first missing migration, and return it; None if there is none."""
     started: Migration | None = None
 
     async def script(session: Session) -> None:
@@ -204,7 +204,7 @@ async def _apply(session: Session, migration: Migration) -> None:
 
 
 async def _seen(session: Session) -> dict[int, str]:
-    """Give the checksum of every migration that the database has had."""
+    """Return the checksum of every migration applied to the database."""
     if await session.fetchval("select to_regclass('schema_migrations')") is None:
         await session.execute(_CREATE_TABLE)
     return await _checksums(session)

@@ -1,7 +1,7 @@
 """A file that appears whole or not at all, and stays after a power cut.
 
-It is written beside its place, under a name that nobody else has, and locked: what is not locked
-has been left over by a process that was killed. A pid would not tell: every container has its own.
+It is written beside its place, under a unique name, and locked: an unlocked one was left over by a
+process that was killed. A pid would not do: every container has its own.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ class NewFile:
         """Make it safe on disk and give it its name.
 
         Raises:
-            BackupError: there is a file of that name by now.
+            BackupError: a file of that name now exists.
         """
         os.fsync(self.descriptor)
         if self.overwrite:
             self.path.replace(self.file)
         else:
             try:
-                # Unlike a renaming this fails where the name is taken.
+                # Unlike a rename this fails if the name is taken.
                 self.file.hardlink_to(self.path)
             except FileExistsError:
                 raise _exists(self.file) from None
@@ -56,13 +56,13 @@ class NewFile:
 
 @contextmanager
 def new_file(file: Path, *, overwrite: bool, for_folder_owner: bool = False) -> Generator[NewFile]:
-    """Open a file beside its place, for its owner alone; remove it where it was not kept.
+    """Open a file beside its place, for its owner alone; remove it if it was not kept.
 
-    ``for_folder_owner`` gives what root makes to the owner of the folder.
+    ``for_folder_owner`` gives a file made by root to the owner of the folder.
 
     Raises:
-        BackupError: there is a file of that name, and it is not to be replaced, or no folder.
-        OSError: it cannot be made.
+        BackupError: a file of that name exists and must not be replaced, or there is no folder.
+        OSError: it cannot be created.
     """
     if not file.parent.is_dir():
         raise BackupError(f"{file.parent} is no folder: make it first")
@@ -73,7 +73,7 @@ def new_file(file: Path, *, overwrite: bool, for_folder_owner: bool = False) -> 
     try:
         yield NewFile(descriptor, path, file, overwrite)
     except OSError as error:
-        # What is written by descriptor fails without a name.
+        # Errors of writes by descriptor carry no file name.
         if error.filename is None:
             raise OSError(error.errno, error.strerror, str(file)) from error
         raise
@@ -84,7 +84,7 @@ def new_file(file: Path, *, overwrite: bool, for_folder_owner: bool = False) -> 
 
 
 def _open_part(file: Path, *, for_folder_owner: bool) -> tuple[Path, int]:
-    """Make what shall become this file, and lock it."""
+    """Create the file that will become this one, and lock it."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     while True:
         path = file.with_name(f".{file.name}.{secrets.token_hex(_ENDING_BYTES)}.part")
@@ -92,17 +92,17 @@ def _open_part(file: Path, *, for_folder_owner: bool) -> tuple[Path, int]:
             descriptor = os.open(path.name, flags, 0o600, dir_fd=folder)
             if for_folder_owner:
                 give_to_owner(descriptor, folder)
-        # Where the file system knows no locks, nothing is ever taken for left over.
+        # If the file system has no locks, nothing is ever taken for left over.
         with suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.fstat(descriptor).st_nlink:
             return path, descriptor
-        # Somebody who removes what is left over came before the lock.
+        # A removal of left-over files came before the lock.
         os.close(descriptor)
 
 
 def remove_left_over(folder: Path, names: str) -> None:
-    """Remove what processes that were killed have left of files, where that is allowed.
+    """Remove what killed processes have left of files, where permitted.
 
     ``names`` is the pattern of the names that the files would have had.
     """

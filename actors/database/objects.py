@@ -1,8 +1,8 @@
-"""What of a database's schema is Holdfast's, and what is somebody else's.
+"""What in a database's schema is Holdfast's, and what is somebody else's.
 
-Each migration's record in ``schema_migrations`` names what it made, so that a program tells the
-tables of a later one from a stranger's as well. The first migrations did not: what they made is
-listed here.
+Each migration's record in ``schema_migrations`` names the objects it made, so that a program can
+tell even the tables of a later version from a stranger's. The first migrations have no such
+record: their objects are listed here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from actors.database.session import Session
 
 SCHEMA: Final = "public"
-"""Where Holdfast's tables are; what else is in a database is none of its business."""
+"""Where Holdfast's tables are; everything else in a database is none of its business."""
 
 UNRECORDED: Final = (
     "table public.accounts",
@@ -33,9 +33,9 @@ UNRECORDED: Final = (
     "table public.world",
     "function public.erase_account_rows()",
 )
-"""What the migrations up to 0005 made, of which databases may have no record."""
+"""The objects of the migrations up to 0005, of which a database may have no record."""
 
-# What stands on its own: not the type of a table, nor the sequence of a column, nor an extension's.
+# Independent objects: not the type of a table, nor the sequence of a column, nor an extension's.
 _OBJECTS: Final = """
 with found as (
     select 'pg_class'::regclass as catalog, oid from pg_class
@@ -53,7 +53,7 @@ where not exists (select from pg_depend as d
 order by 1
 """
 
-# Without a column of that name, as an earlier program left the table, there is no record.
+# If an older table lacks a column of that name, there is no record.
 _RECORDED: Final = """
 select jsonb_array_elements_text(to_jsonb(m) -> 'made') as name from schema_migrations as m
 where jsonb_typeof(to_jsonb(m) -> 'made') = 'array'
@@ -70,22 +70,22 @@ _DROPPED_TOGETHER: Final = (
     "aggregate",
     "type",
 )
-"""Kinds in the order in which they can go: what uses others before what is used."""
+"""Kinds in the order in which they can be dropped: users before what they use."""
 
 
 async def objects(session: Session) -> tuple[str, ...]:
-    """Name every table, view, sequence, routine and type of the schema, each with its kind."""
+    """Return every table, view, sequence, routine and type of the schema, each with its kind."""
     return tuple(row["name"] for row in await session.fetch(_OBJECTS))
 
 
 async def ours(session: Session) -> frozenset[str]:
-    """Name what Holdfast's migrations made, this program's and those of a later one."""
+    """Return the names of what Holdfast's migrations made, including those of a later version."""
     recorded = await session.fetch(_RECORDED)
     return frozenset((*UNRECORDED, *(row["name"] for row in recorded)))
 
 
 def dropping(names: Collection[str]) -> tuple[str, ...]:
-    """Give the statements that drop these objects and nothing else, even what depends on them."""
+    """Return statements that drop these objects and nothing else, not even what depends on them."""
     statements: list[str] = []
     for kind in _DROPPED_TOGETHER:
         found = [name.removeprefix(f"{kind} ") for name in names if name.startswith(f"{kind} ")]

@@ -1,8 +1,8 @@
-"""Finds out whether a session is one's own, or a pooler lends its server to others in between.
+"""Finds out whether a session is ours alone, or a pooler lends its server to others in between.
 
-Hosted databases often give the address of such a pooler first (``pool_mode = transaction`` of
-PgBouncer and its like). Locks, settings and prepared statements, which belong to a session, are
-then now there and now gone.
+Hosted databases often offer the address of such a pooler first (``pool_mode = transaction`` of
+PgBouncer and the like). Locks, settings and prepared statements, which belong to a session, then
+come and go.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from actors.database.sqlstates import DIVISION_BY_ZERO
 if TYPE_CHECKING:
     from actors.database.driver import Connection, Database
 
-# Without arguments, so that nothing is prepared: that would fail before it could be explained.
+# Without arguments, so that nothing is prepared: that would fail before the cause is known.
 _MARK: Final = "set holdfast.session = '{mark}'"
 _FAIL_UNLESS_MARKED: Final = """
 select 1 / (coalesce(current_setting('holdfast.session', true), '') = '{mark}')::int
@@ -30,10 +30,10 @@ _SHARED: Final = (
 
 
 async def check_pooling(database: Database) -> None:
-    """Refuse a pooler in transaction mode; takes two connections for a moment.
+    """Refuse a pooler in transaction mode; briefly takes two connections.
 
     Raises:
-        DatabaseUnavailable: the way to PostgreSQL leads through one; or there is none.
+        DatabaseUnavailable: there is one on the way to PostgreSQL; or no connection is possible.
         DatabaseError: the database fails.
     """
     first = await database.connect(name="check")
@@ -48,14 +48,14 @@ async def check_pooling(database: Database) -> None:
 
 
 async def check_own_session(connection: Connection, other: Connection) -> None:
-    """Refuse a pooler that gives a server to another connection between two transactions.
+    """Refuse a pooler that lends a server to another connection between two transactions.
 
     ``other`` is a second connection to the same database. It begins a transaction, for which such
-    a pooler lends it the server that was used last, and ``connection`` meets another one. One
-    that lends them in turn may pass unnoticed.
+    a pooler lends it the most recently used server, so that ``connection`` meets another one. A
+    pooler that lends them in rotation may go unnoticed.
 
     Raises:
-        DatabaseUnavailable: it is one.
+        DatabaseUnavailable: there is such a pooler.
         DatabaseError: the database is away or fails.
     """
     mark = secrets.token_hex(8)

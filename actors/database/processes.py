@@ -1,7 +1,7 @@
 """The PostgreSQL processes of one cluster: found by where they run, stopped within a deadline.
 
-A server process works in its cluster's directory, and so does the ``initdb`` that makes one. A pid
-in a file may belong to somebody else by now; a process of that name in that directory does not.
+A server process works in its cluster's directory, and so does the ``initdb`` that creates one. A
+pid from a file may by now be somebody else's; a process of that name in that directory is not.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _KILL_S = 0.5
 
 
 def cluster_processes(cluster: Path) -> frozenset[int]:
-    """Give the pids of what runs the cluster in this directory, or makes it."""
+    """Return the pids of the processes that run, or create, the cluster in this directory."""
     home = str(cluster)
     return frozenset(pid for pid in _psutil.pids() if _works_in(pid, home))
 
@@ -39,12 +39,12 @@ def _works_in(pid: int, home: str) -> bool:
 
 
 async def stop_cluster(cluster: Path, postmaster: int | None, *, timeout_s: float) -> bool:
-    """End every server process of a cluster; say whether the server shut down in order.
+    """End every server process of a cluster; return whether the server shut down in order.
 
     The postmaster is asked to disconnect its clients and write a checkpoint (SIGINT) for most of
-    ``timeout_s``, then to stop as it is (SIGQUIT), then all its processes are killed. Whatever a
-    kill loses is in the write-ahead log. Without a postmaster its processes get ``timeout_s`` to
-    notice. Takes ``timeout_s`` and a second at the most, cancelled or not.
+    ``timeout_s``, then to stop immediately (SIGQUIT), then all its processes are killed. Whatever
+    a kill loses is in the write-ahead log. Without a postmaster its processes get ``timeout_s``
+    to notice. Takes at most ``timeout_s`` plus a second, cancelled or not.
     """
     deadline = trio.current_time() + timeout_s
     if postmaster is None:
@@ -66,7 +66,7 @@ async def stop_cluster(cluster: Path, postmaster: int | None, *, timeout_s: floa
 async def _wait_ended(cluster: Path, pids: frozenset[int] | set[int], deadline: float) -> bool:
     home = str(cluster)
     with trio.CancelScope(shield=True, deadline=deadline):
-        # An orphan's end cannot be waited for, only looked for.
+        # An orphan's end cannot be waited for, only polled.
         while any(_works_in(pid, home) for pid in pids):  # noqa: ASYNC110
             await trio.sleep(_POLL_S)
         return True

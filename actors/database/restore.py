@@ -33,17 +33,17 @@ _ANALYZE_S: Final = 600.0
 _LOCK_WAIT: Final = "30s"
 _PROBE_S: Final = 0.5
 _ENDING_S: Final = 2.0
-"""How long a commit under way is waited for where the restore is cancelled: mostly it is done."""
+"""How long a cancelled restore waits for a commit in flight: mostly it is done."""
 _LOADING: Final = re.compile(r'processing data for table "(?:public\.)?(?P<table>[^"]+)"')
 
-# What psql gets behind a backup: it says so on standard error when all before that is done, and
+# Sent to psql after the backup: psql echoes it on standard error once all before it is done, and
 # without the end nothing of it counts.
 _READ: Final = "holdfast: all of the backup is read"
 _SAY_READ: Final = f"\n\\warn '{_READ}'\n"
 _COMMIT: Final = "commit;\n"
 
 _REFUSED: Final = 3
-"""How psql ends after an error that the server has answered with: the transaction is undone."""
+"""How psql exits after an error from the server: the transaction is rolled back."""
 
 _OURS: Final = ("table public.schema_migrations", "table public.accounts", "table public.world")
 _USED: Final = "select exists (select from accounts) or exists (select from world)"
@@ -61,20 +61,20 @@ async def restore(
     stall_s: float = STALL_S,
     log: FilteringBoundLogger,
 ) -> BackupInfo:
-    """Bring a backup into a database, by a ``connection`` to it and by its ``dsn``.
+    """Load a backup into a database, using a ``connection`` to it and its ``dsn``.
 
-    No server may be at work there, and none can begin to until the end. With ``replace`` the world
-    that is there goes, in the same transaction in which the other comes. ``on_progress`` is told
-    the table that is being read, and the bytes of the file. Cancelled or failed, also because the
-    database has not answered for ``stall_s``, it is what it was; where that happens while it
-    commits nobody knows, and an error says so, or the log if it was cancelled. What is committed is
-    no failure any more: cancelled then it returns, or the log says that it is done.
+    No server may be using it, and none can start until the end. With ``replace`` the existing
+    world is removed in the same transaction that loads the new one. ``on_progress`` receives the
+    table being read, and the bytes of the file. On cancellation or failure, which includes no
+    answer for ``stall_s``, the database stays as it was; if that happens during the commit the
+    outcome is unknown, and an error says so, or the log if it was cancelled. A committed restore
+    counts as done: if cancelled then, it returns, or the log says that it is done.
 
     Raises:
-        AlreadyServed: a server is at work on the database.
-        DatabaseInUse: there is something in it that is not to be replaced, or not Holdfast's.
+        AlreadyServed: a server is using the database.
+        DatabaseInUse: something in it must not be replaced, or is not Holdfast's.
         BackupError: the file cannot be restored.
-        SchemaTooNew, SchemaMismatch: another program has written it.
+        SchemaTooNew, SchemaMismatch: another program wrote it.
         DatabaseError, OSError: the database or the file fails.
     """
     info = await inspect_backup(file)
@@ -96,7 +96,7 @@ async def restore(
             try:
                 outcomes += await _load(file, target, clearing, take, commit)
             except BaseException:
-                # A probe under way would be waited for.
+                # Leaving would wait for a probe in flight.
                 connection.terminate()
                 raise
             nursery.cancel_scope.cancel()
@@ -125,7 +125,7 @@ async def _analyze(connection: Connection, log: FilteringBoundLogger) -> None:
 
 @dataclass(slots=True)
 class _Commit:
-    """How far the end of the transaction is: sent, and confirmed."""
+    """The progress of the transaction's end: sent, and confirmed."""
 
     asked: bool = False
     done: bool = False
@@ -147,10 +147,10 @@ async def _load(
     take: Callable[[str], None],
     commit: _Commit,
 ) -> list[Outcome]:
-    """Turn a backup into SQL and have it run, in a transaction that only its end commits.
+    """Turn a backup into SQL and run it, in a transaction that only its end commits.
 
-    Gives how the programs ended, first that which is the reason where both failed. Cancelled behind
-    the end, it gives psql a moment yet.
+    Returns the programs' outcomes, the one that is the cause first if both failed. If cancelled
+    after the end was sent, it allows psql a moment more.
     """
     patience = f"set local lock_timeout = '{_LOCK_WAIT}'"
     lock = f"select pg_advisory_xact_lock({RESTORE_LOCK})"
@@ -197,14 +197,14 @@ async def _load(
                     await read_or_ended.wait()
                     if not loaded:
                         commit.asked = ending.shield = True
-                        # All before it is read: there is room for it.
+                        # Everything before it has been read: there is room for it.
                         writing.write(_COMMIT.encode())
             writing.close()
             try:
                 await ended.wait()
             finally:
                 ending.deadline = trio.current_time() + _ENDING_S
-    # Who reads ends whom it reads from: then its reason is the reason.
+    # A failing reader ends the program that feeds it: then the reader's reason counts.
     return [*loaded, read] if read.status == -signal.SIGPIPE else [read, *loaded]
 
 
@@ -214,7 +214,7 @@ async def _psql(
     on_line: Callable[[str], None],
     task_status: trio.TaskStatus[None],
 ) -> Outcome:
-    """Run what comes by a descriptor, until it ends or a statement fails."""
+    """Run the SQL from a descriptor, until it ends or a statement fails."""
     return await run_tool(
         "psql",
         "--no-psqlrc",
@@ -231,9 +231,9 @@ async def _psql(
 
 
 class _Watch:
-    """Asks a database again and again whether it still answers, beside the work on it.
+    """Asks a database repeatedly whether it still answers, alongside the work on it.
 
-    How far that is nobody can tell: a large index is made without a sign of life.
+    The work's progress cannot be seen: building a large index gives no sign of life.
     """
 
     def __init__(self, connection: Connection, stall_s: float) -> None:
@@ -242,7 +242,7 @@ class _Watch:
         self.lost: str | None = None
 
     async def run(self, scope: trio.CancelScope) -> None:
-        """Ask until cancelled; cancel ``scope`` where no answer comes in time."""
+        """Ask until cancelled; cancel ``scope`` if no answer comes in time."""
         while self.lost is None:
             await trio.sleep(_PROBE_S)
             try:
@@ -257,7 +257,7 @@ async def _probe(session: Session) -> None:
 
 
 async def _clearing(connection: Connection, where: str, *, replace: bool) -> tuple[str, ...]:
-    """Give the statements that make room; refuse where something must not go."""
+    """Return the statements that make room; refuse if something must not go."""
     there, others, used = await connection.run(_look)
     if others:
         raise DatabaseInUse(
@@ -269,12 +269,12 @@ async def _clearing(connection: Connection, where: str, *, replace: bool) -> tup
 
 
 async def _look(session: Session) -> tuple[tuple[str, ...], list[str], bool]:
-    """Tell what is there, what of it is not Holdfast's, and whether anybody has lived there."""
+    """Return what is there, what of it is not Holdfast's, and whether anybody has lived there."""
     there = await objects(session)
     if not there:
         return (), [], False
     if not {*_OURS} <= {*there}:
-        # Whatever it is called, it is another program's.
+        # Whatever the names, it belongs to another program.
         return there, [*there], False
     known = await ours(session)
     used: bool = await session.fetchval(_USED)

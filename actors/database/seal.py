@@ -1,7 +1,7 @@
-"""A digest at the end of a file, which tells a whole file from a damaged one.
+"""A digest at the end of a file, which distinguishes a whole file from a damaged one.
 
-``pg_dump``'s format protects the rows by a checksum, but neither the schema nor its own end. What
-stands behind that end ``pg_restore`` does not read, so that a sealed backup is still its own.
+``pg_dump``'s format protects the rows by a checksum, but neither the schema nor its own end.
+``pg_restore`` does not read beyond that end, so it can still read a sealed backup.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def seal(descriptor: int) -> None:
 
 
 def is_whole(file: Path) -> bool:
-    """Tell whether a file is as it was when it was sealed; raises `OSError`."""
+    """Whether a file is as it was when it was sealed; raises `OSError`."""
     with file.open("rb") as opened:
         descriptor = opened.fileno()
         length = os.fstat(descriptor).st_size - _LENGTH

@@ -1,11 +1,11 @@
-"""Whom the embedded PostgreSQL runs as: it refuses to run as root.
+"""The user that the embedded PostgreSQL, which refuses to run as root, runs as.
 
-Started by root, the server runs as the owner of its cluster, and a new cluster is given to a user
-of its own, made where it is not there; where none can be made, to the one that another PostgreSQL
-of the system may run as. That user must be able to reach the data and the binaries: where a
-directory on the way lacks the permission to be searched, that permission alone is added, for that
-user alone, and logged. A file system that knows no permissions of single users can only give it to
-all: of that the log warns.
+Started by root, the server runs as the owner of its cluster. A new cluster is given to a dedicated
+user, created if missing; if none can be created, to the one that another PostgreSQL on the system
+may run as. That user must be able to reach the data and the binaries: if a directory on the way
+lacks search permission, that permission alone is added, for that user alone, and logged. A file
+system without permissions for single users can only give it to everybody: the log then has a
+warning.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MAKE_USER_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class ServerUser:
-    """The user of the server process; ``switch`` where that is not the one who starts it."""
+    """The user of the server process; ``switch`` if it is not the user that starts it."""
 
     name: str
     uid: int
@@ -42,18 +42,18 @@ class ServerUser:
 
     @property
     def process_options(self) -> dict[str, Any]:
-        """What a child process must be started with to run as this user."""
+        """The options that make a child process run as this user."""
         if not self.switch:
             return {}
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
 
     def own(self, path: Path) -> None:
-        """Give this user a file or directory that was just made for the server."""
+        """Give this user a file or directory just made for the server."""
         if self.switch:
             os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
     def let_reach(self, path: Path, *, log: FilteringBoundLogger) -> None:
-        """See to it that this user can search ``path`` and every directory above it.
+        """Ensure that this user can search ``path`` and every directory above it.
 
         Raises:
             DataDirectoryError: the permission is missing and cannot be added.
@@ -61,7 +61,7 @@ class ServerUser:
         for directory in (path, *path.parents) if self.switch else ():
             if may_search(directory, self.uid, self.gid):
                 continue
-            # Nothing is searched by permissions of single users for whoever owns it.
+            # The owner of a directory cannot search it by a single user's entry.
             owned = directory.stat().st_uid == self.uid
             if not owned and let_search(directory, self.uid):
                 log.info("search_permission_added", path=str(directory), user=self.name)
@@ -73,9 +73,9 @@ class ServerUser:
                 log.warning("directory_opened_to_all", path=str(directory), user=self.name)
 
     def let_read(self, tree: Path, *, sample: Path, log: FilteringBoundLogger) -> None:
-        """See to it that this user can read, and run, what lies in ``tree``.
+        """Ensure that this user can read and run the contents of ``tree``.
 
-        A whole tree is installed alike, so one file, ``sample``, tells whether anything is needed.
+        A tree is installed uniformly, so one file, ``sample``, shows whether anything is needed.
 
         Raises:
             DataDirectoryError: the permission is missing and cannot be added.
@@ -90,12 +90,12 @@ class ServerUser:
 
 
 def server_user(cluster: Path) -> ServerUser:
-    """Choose whom the server of this cluster runs as.
+    """Choose the user that the server of this cluster runs as.
 
     Raises:
         DataDirectoryError: the cluster belongs to a user that cannot or must not run it.
-        EmbeddedPostgresError: there is no unprivileged user and none can be made, or whoever is to
-            make a new cluster has no name, as in containers that are given any number.
+        EmbeddedPostgresError: no unprivileged user exists or can be created, or the user that
+            creates a new cluster has no name, as in containers run under an arbitrary id.
     """
     owner = cluster.stat().st_uid if cluster.exists() else None
     me = os.geteuid()
@@ -116,17 +116,17 @@ def server_user(cluster: Path) -> ServerUser:
 
 
 def _unprivileged() -> pwd.struct_passwd:
-    """Find or make the user for a new cluster."""
+    """Find or create the user for a new cluster."""
     found = _find(_OWN_USER)
     if found is not None:
         return found
     command = ["useradd", "--system", "--no-create-home", "--shell", "/bin/false", _OWN_USER]
     failure: Exception | None = None
     try:
-        subprocess.run(command, check=True, capture_output=True, timeout=_MAKE_USER_TIMEOUT_S)  # noqa: S603 - no input of anybody's
+        subprocess.run(command, check=True, capture_output=True, timeout=_MAKE_USER_TIMEOUT_S)  # noqa: S603 - no outside input
     except (OSError, subprocess.SubprocessError) as error:
         failure = error
-    # Another process may have made it meanwhile.
+    # Another process may have created it meanwhile.
     found = _find(_OWN_USER) or _find(_SHARED_USER)
     if found is None:
         raise EmbeddedPostgresError(

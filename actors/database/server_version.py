@@ -1,4 +1,4 @@
-"""Which PostgreSQL this program works with, the embedded one or an operator's own."""
+"""The PostgreSQL servers that this program works with, the embedded one or an operator's own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from actors.database.session import Session
 
 OLDEST: Final = 17
-"""Restoring a backup makes use of a setting that older versions do not know."""
+"""Restoring a backup uses a setting that older versions do not know."""
 
 
 ENCODING: Final = "UTF8"
@@ -18,10 +18,10 @@ ENCODING: Final = "UTF8"
 
 
 def check_server(major: int, encoding: str) -> None:
-    """Refuse a server that is too old, and a database of another encoding.
+    """Refuse a server that is too old, or a database with another encoding.
 
     Raises:
-        DatabaseUnavailable: it is.
+        DatabaseUnavailable: it is one of these.
     """
     if major < OLDEST:
         raise DatabaseUnavailable(
@@ -37,11 +37,11 @@ def check_server(major: int, encoding: str) -> None:
 async def check_writable(session: Session) -> None:
     """Refuse a database in which nothing can be changed.
 
-    A standby has locks of its own: beside the server of the primary one would begin there, call
-    itself ready, and answer from a world that it cannot move.
+    A standby has its own locks: besides the primary's server another would start there, report
+    itself ready, and answer from a world that it cannot advance.
 
     Raises:
-        DatabaseUnavailable: it is one, or set to be read-only.
+        DatabaseUnavailable: it is a standby, or set to read-only.
         DatabaseError: the database is away or fails.
     """
     if await session.fetchval("select current_setting('transaction_read_only')::boolean"):

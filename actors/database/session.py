@@ -1,4 +1,4 @@
-"""What a script may do inside the database: the face of one connection."""
+"""A script's interface to the database: one connection."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 
 class Record(Protocol):
-    """One row of a result: values by column name or position, read only."""
+    """One row of a result: values by column name or position, read-only."""
 
     def __getitem__(self, key: str | int, /) -> Any:
-        """Give the value of a column."""
+        """Return the value of a column."""
         ...
 
     def __len__(self) -> int:
@@ -44,23 +44,23 @@ class Session(Protocol):
 
     Raises (each method): `ConnectionLost`, `TransientError`, `UniqueViolation`,
     `ForeignKeyViolation`, `CheckViolation`, `StatementError`. After one of the last five an open
-    transaction can only be rolled back, to the last savepoint where there is one.
+    transaction can only be rolled back, to the last savepoint if there is one.
     """
 
     async def fetch(self, sql: str, *args: object) -> list[Record]:
-        """Run a statement and give all its rows."""
+        """Run a statement and return all its rows."""
         ...
 
     async def fetchrow(self, sql: str, *args: object) -> Record | None:
-        """Run a statement and give its first row, None where it has none."""
+        """Run a statement and return its first row, None if there is none."""
         ...
 
     async def fetchval(self, sql: str, *args: object) -> Any:
-        """Run a statement and give the first value of its first row, None where it has none."""
+        """Run a statement and return the first value of its first row, None if there is none."""
         ...
 
     async def execute(self, sql: str, *args: object) -> str:
-        """Run a statement and give its command tag (``INSERT 0 3``); several, without arguments."""
+        """Run a statement, or several without arguments; return its tag (``INSERT 0 3``)."""
         ...
 
     def transaction(self) -> AbstractAsyncContextManager[None]:
@@ -69,4 +69,4 @@ class Session(Protocol):
 
 
 Script: TypeAlias = Callable[[Session], Awaitable[T]]
-"""Work on one connection; what it awaits beside its session holds the connection up."""
+"""Work on one connection; awaiting anything but its session holds up the connection."""

@@ -16,10 +16,10 @@ from actors.database.errors import (
 )
 
 CLIENT_DATA_ERROR: Final = "22000"
-"""What the driver itself found wrong with an argument."""
+"""The driver itself found an argument wrong."""
 
 CLIENT_USAGE_ERROR: Final = "XX000"
-"""What the driver itself found wrong with a call."""
+"""The driver itself found a call wrong."""
 
 DIVISION_BY_ZERO: Final = "22012"
 
@@ -32,20 +32,20 @@ _VIOLATIONS: Final = MappingProxyType(
 )
 _LOST: Final = ("08", "25P03", "25P04", "57P01", "57P02", "57P03", "57P05", "57014")
 """Codes, and a class of codes, that come with the end of the connection, and one (57014: a
-statement that was ended from outside) that may come when the work was done already."""
+statement cancelled from outside) that may come when the work was already done."""
 
 _TRANSIENT: Final = ("25006", "40001", "40P01", "53", "55P03", "58")
-"""Codes, and classes of codes, of what may well be done later: the server is read-only, or cannot
-bring what runs at once into an order; a deadlock; no disk or memory is left; others hold a lock;
-the system beneath the server fails."""
+"""Codes, and classes of codes, of errors that may not recur: the server is read-only, or cannot
+serialize concurrent transactions; a deadlock; no disk or memory is left; others hold a lock; the
+system beneath the server fails."""
 
 
 _NOT_PREPARED_HERE: Final = frozenset({"26000", "42P05"})
-"""A prepared statement is gone, or is there, of which its session knows otherwise."""
+"""A prepared statement is missing, or present, contrary to what its session knows."""
 
 
 def error_of(sqlstate: str, message: str, *, constraint: str | None) -> DatabaseError:
-    """Give the error that a code of the server's stands for."""
+    """Return the error that a code of the server's stands for."""
     if sqlstate.startswith(_LOST):
         return ConnectionLost(message)
     if sqlstate.startswith(_TRANSIENT):

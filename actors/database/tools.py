@@ -24,20 +24,20 @@ _KILL_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A database as PostgreSQL's programs are told of it: by arguments and by environment."""
+    """A database as PostgreSQL's programs are given it: by arguments and by environment."""
 
     dsn: str
     environment: Mapping[str, str]
 
     @classmethod
     def of(cls, dsn: str, *, connect_timeout_s: float = 5.0) -> Target:
-        """Take the password out of a DSN, into the environment that a program gets.
+        """Move the password from a DSN into the environment for a program.
 
-        Variables of PostgreSQL's own (``PGPASSFILE``, ``PGSSLROOTCERT``) reach the program, as
-        they reach the driver.
+        PostgreSQL's own variables (``PGPASSFILE``, ``PGSSLROOTCERT``) reach the program, as they
+        reach the driver.
 
         Raises:
-            DatabaseUnavailable: it is no DSN.
+            DatabaseUnavailable: it is not a DSN.
         """
         check_dsn(dsn)
         parts = urlsplit(dsn)
@@ -51,7 +51,7 @@ class Target:
             **{name: value for name, value in os.environ.items() if name.startswith("PG")},
             **{name: os.environ[name] for name in _HANDED_ON if name in os.environ},
             "PGAPPNAME": "holdfast backup",
-            # libpq takes 1 for 2, and 0 for ever.
+            # To libpq 1 means 2, and 0 means for ever.
             "PGCONNECT_TIMEOUT": str(max(2, round(connect_timeout_s))),
             **({"PGPASSWORD": password} if password else {}),
         }
@@ -61,7 +61,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a program ended: its status as of a child process, and why where that is not 0."""
+    """How a program ended: its status as of a child process, and the reason if that is not 0."""
 
     status: int
     complaint: str
@@ -76,9 +76,9 @@ async def run_tool(
     on_line: Callable[[str], None] | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> Outcome:
-    """Run one of PostgreSQL's programs to its end; cancelled, it is killed.
+    """Run one of PostgreSQL's programs to its end; on cancellation, kill it.
 
-    ``on_line`` is told each line that it writes to standard error; ``task_status`` that it runs.
+    ``on_line`` receives each line of its standard error; ``task_status`` reports that it runs.
 
     Raises:
         EmbeddedPostgresError: the program is not installed.
@@ -92,7 +92,7 @@ async def run_tool(
             stderr=subprocess.PIPE,
             cwd="/",
             env=server_environment() if environment is None else environment,
-            # Ctrl-C in a terminal reaches Holdfast alone, which then ends the program.
+            # Ctrl-C in a terminal reaches only Holdfast, which then ends the program.
             start_new_session=True,
         )
     except OSError as error:
@@ -108,7 +108,7 @@ async def run_tool(
 
 
 async def _end(process: trio.Process) -> None:
-    """See to it that nothing of a program is left, cancelled or not."""
+    """Ensure that nothing of a program is left, cancelled or not."""
     if process.poll() is None:
         process.kill()
     with trio.move_on_after(_KILL_S, shield=True):
@@ -117,12 +117,12 @@ async def _end(process: trio.Process) -> None:
 
 
 def _stderr(process: trio.Process) -> trio.abc.ReceiveStream:
-    """Give the pipe that the program was started with."""
+    """Return the pipe that the program was started with."""
     return cast("trio.abc.ReceiveStream", process.stderr)
 
 
 class _Said:
-    """What a program says, line by line."""
+    """A program's messages, line by line."""
 
     def __init__(self, on_line: Callable[[str], None] | None) -> None:
         self._on_line = on_line
@@ -130,7 +130,7 @@ class _Said:
         self._last = ""
 
     async def listen(self, stream: trio.abc.ReceiveStream) -> None:
-        """Read until it says no more."""
+        """Read until the stream ends."""
         rest = b""
         async for piece in stream:
             *lines, rest = (rest + piece).split(b"\n")
@@ -140,7 +140,7 @@ class _Said:
         self._take(rest)
 
     def complaint(self) -> str:
-        """Give what it said of an error first, else last."""
+        """Return its first error message, else its last line."""
         return self._error or self._last or "it did not say why"
 
     def _take(self, raw: bytes) -> None:

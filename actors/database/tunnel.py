@@ -1,7 +1,7 @@
 """A way over TLS for PostgreSQL's own programs, which are built without it.
 
-They speak to a socket that nobody else may open, and what they say goes on to the server encrypted
-and checked exactly as a connection of the driver's is that was made before.
+They talk to a socket that nobody else may open, and their traffic goes on to the server encrypted
+and verified exactly as on a connection that the driver made before.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _TO_THE_SOCKET: Final = MappingProxyType(
         "gssencmode": "disable",
     }
 )
-"""What the environment may say of the way to the server, and is not true of the socket."""
+"""Overrides settings in the environment that suit the way to the server but not the socket."""
 
 _ASK_FOR_TLS: Final = bytes((0, 0, 0, 8, 0x04, 0xD2, 0x16, 0x2F))
 _SHORT: Final = "/tmp"  # noqa: S108 - a directory of our own is made in it
@@ -46,7 +46,7 @@ _PIECE_BYTES: Final = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """How an encrypted connection reached its server, and as whom."""
+    """How an encrypted connection reached its server, and as which user."""
 
     host: str
     port: int
@@ -58,8 +58,8 @@ class Line:
 
     @classmethod
     def of(cls, raw: Any) -> Line | None:
-        """Take it from a connection of asyncpg's; None where that is not encrypted."""
-        if raw._transport.get_extra_info("ssl_object") is None:  # noqa: SLF001 - told nowhere else
+        """Read it from an asyncpg connection; None if that is not encrypted."""
+        if raw._transport.get_extra_info("ssl_object") is None:  # noqa: SLF001 - no public way
             return None
         told = raw._params  # noqa: SLF001
         host, port = raw._addr  # noqa: SLF001
@@ -67,7 +67,7 @@ class Line:
         return cls(host, port, told.ssl, direct, told.user, told.password or "", told.database)
 
     def dsn(self, directory: str, options: str = "") -> str:
-        """Give the DSN of a socket in ``directory`` that leads there."""
+        """Return the DSN of a socket in ``directory`` that leads there."""
         user, password, database = (
             quote(each, safe="") for each in (self.user, self.password, self.database)
         )
@@ -78,13 +78,13 @@ class Line:
 
 @asynccontextmanager
 async def dsn_for_programs(connection: Connection, dsn: str) -> AsyncGenerator[str]:
-    """Give the DSN by which PostgreSQL's programs reach what ``connection`` reaches by ``dsn``.
+    """Yield the DSN by which PostgreSQL's programs reach what ``connection`` reaches by ``dsn``.
 
-    It holds for as long as the block lasts; where it is another one, what is under way on it ends
-    with the block. The connection may be closed meanwhile.
+    It is valid for the length of the block; if it is another DSN, the block's end also ends what is
+    in progress on it. The connection may be closed meanwhile.
 
     Raises:
-        OSError: no socket can be made for it.
+        OSError: no socket can be created for it.
     """
     line = connection.line()
     if line is None:
@@ -104,7 +104,7 @@ async def dsn_for_programs(connection: Connection, dsn: str) -> AsyncGenerator[s
 
 
 def _place() -> str:
-    """Give where the socket's directory is made: mostly where temporary files are."""
+    """Return where to create the socket's directory: usually where temporary files are."""
     usual = tempfile.gettempdir()
     longest = f"{usual}/holdfast-12345678/.s.PGSQL.{_PORT}"
     return usual if can_be_socket(longest) else _SHORT
@@ -118,7 +118,7 @@ async def _serve(line: Line, socket: trio.socket.SocketType) -> None:
 
 
 async def _carry(line: Line, near: trio.SocketStream) -> None:
-    """Carry one connection; where the server is not to be had it ends, and its program says so."""
+    """Carry one connection; if the server is unreachable it ends, and its program says so."""
     far: trio.abc.Stream | None = None
     try:
         with suppress(OSError, trio.BrokenResourceError):
@@ -127,7 +127,7 @@ async def _carry(line: Line, near: trio.SocketStream) -> None:
                 nursery.start_soon(_pump, near, far, nursery.cancel_scope)
                 nursery.start_soon(_pump, far, near, nursery.cancel_scope)
     finally:
-        # Who is cancelled as well would not come to the second.
+        # With a pending cancellation the second close would never be reached.
         with trio.CancelScope(shield=True):
             for stream in (near, far):
                 if stream is not None:
@@ -135,13 +135,13 @@ async def _carry(line: Line, near: trio.SocketStream) -> None:
 
 
 async def _encrypted(line: Line) -> trio.SSLStream[trio.SocketStream]:
-    """Connect, and speak TLS; a server that will not gets nothing that it could not read either."""
+    """Connect with TLS; a server that refuses gets nothing that it could not read anyway."""
     tcp = await trio.open_tcp_stream(line.host, line.port)
     far = trio.SSLStream(tcp, line.context, server_hostname=line.host, https_compatible=True)
     try:
         if not line.direct:
             await tcp.send_all(_ASK_FOR_TLS)
-            # Whatever else it says is no handshake.
+            # Any other answer is not a handshake.
             await tcp.receive_some(1)
         await far.do_handshake()
     except BaseException:
@@ -153,7 +153,7 @@ async def _encrypted(line: Line) -> trio.SSLStream[trio.SocketStream]:
 async def _pump(
     source: trio.abc.ReceiveStream, sink: trio.abc.SendStream, both: trio.CancelScope
 ) -> None:
-    """Carry what comes, until one side ends: then all of it has been handed on."""
+    """Copy data until one side ends: then all of it has been passed on."""
     with suppress(trio.BrokenResourceError):
         while piece := await source.receive_some(_PIECE_BYTES):
             await sink.send_all(piece)

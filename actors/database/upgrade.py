@@ -1,4 +1,4 @@
-"""Brings a database to this program's schema; an embedded one is backed up before."""
+"""Brings a database to this program's schema; an embedded one is backed up first."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from actors.database.migrate import Migration
 
 KEPT: Final = 3
-"""Of how many automatic backups, and of how many schema versions, the latest are kept."""
+"""How many of the latest automatic backups, and of the latest schema versions, are kept."""
 
 _PATTERN: Final = "*-schema-*.dump"
 _VERSION: Final = re.compile(r"-schema-(\d+)\.dump$")
@@ -30,7 +30,7 @@ _VERSION: Final = re.compile(r"-schema-(\d+)\.dump$")
 
 @dataclass(frozen=True, slots=True)
 class AutomaticBackups:
-    """Where the automatic backups of a data directory are kept, and of which database they are."""
+    """Where a data directory's automatic backups are kept, and which database they are of."""
 
     directory: Path
     dsn: str
@@ -41,12 +41,12 @@ class AutomaticBackups:
         return cls(data_dir / "backups", dsn)
 
     async def make(self, version: int, *, now: datetime, log: FilteringBoundLogger) -> Path:
-        """Make one, and remove others: the latest stay, by their names, `KEPT` with the new one.
+        """Make one, and remove others: the latest by name stay, `KEPT` including the new one.
 
         So does the latest of each of the `KEPT` latest schema versions: starts that fail again and
-        again leave what the version before can be restored from. What killed ones have left is
-        removed before. Made by root, it belongs to the owner of the
-        data directory, whose server makes the next one.
+        again leave a backup to restore the version before from. Remains of killed attempts are
+        removed first. Made by root, it belongs to the owner of the data directory, whose server
+        makes the next one.
 
         Raises: as `back_up`.
         """
@@ -55,7 +55,7 @@ class AutomaticBackups:
         file = self.directory / f"{now:%Y%m%dT%H%M%SZ}-schema-{version}.dump"
         info = await back_up(self.dsn, file, overwrite=True, for_folder_owner=True)
         log.info("database_backed_up", path=str(file), bytes=info.file_bytes)
-        # Where the clock has been set back the new one has not the latest name.
+        # If the clock has been set back the new one does not have the latest name.
         others = sorted(other for other in self.directory.glob(_PATTERN) if other != file)
         for old in _superseded([*others, file]):
             old.unlink()
@@ -64,7 +64,7 @@ class AutomaticBackups:
 
 
 def _superseded(files: Sequence[Path]) -> list[Path]:
-    """Give those of the automatic backups, the latest last, that need not be kept."""
+    """Return those automatic backups, given latest last, that need not be kept."""
     latest = {int(found[1]): file for file in files if (found := _VERSION.search(file.name))}
     kept = {*files[-KEPT:], *(latest[version] for version in sorted(latest)[-KEPT:])}
     return [file for file in files if file not in kept]
@@ -72,10 +72,10 @@ def _superseded(files: Sequence[Path]) -> list[Path]:
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """What an upgrade has done to a database.
+    """What an upgrade did to a database.
 
-    ``before`` is the schema version that it had, 0 for an empty one; ``applied`` are those that it
-    was given, ``newest`` is the program's.
+    ``before`` is the schema version that it had, 0 for an empty one; ``applied`` are the versions
+    applied, ``newest`` is the program's.
     """
 
     before: int
@@ -85,7 +85,7 @@ class Upgrade:
 
     @property
     def after(self) -> int:
-        """The schema version that it has now; not the newest one where a migration has failed."""
+        """The schema version that it has now; not the newest if a migration failed."""
         return max(self.before, *self.applied) if self.applied else self.before
 
 
@@ -98,10 +98,10 @@ async def upgrade(
     migrations: Sequence[Migration] | None = None,
     tell: Callable[[Upgrade], None] = lambda _: None,
 ) -> Upgrade:
-    """Apply what the database lacks, after a backup where there is something to lose.
+    """Apply what the database lacks, after a backup if there is something to lose.
 
-    Without ``backups`` (a server that is its operator's own) none is made. ``now`` is the time of
-    the wall clock. Where anything was applied, it is told at once, failed and cancelled or not.
+    Without ``backups`` (the operator's own server) none is made. ``now`` is wall-clock time. If
+    anything was applied, ``tell`` is called at once, even on failure or cancellation.
 
     Raises:
         BackupError: the backup cannot be made; nothing was changed.
@@ -114,7 +114,7 @@ async def upgrade(
     before = max(seen, default=0)
     missing = [each.version for each in known if each.version not in seen]
     backup = None
-    # A newer database is refused by `migrate`, not backed up.
+    # `migrate` refuses a newer database; do not back it up.
     if backups is not None and seen and before <= newest and missing:
         backup = await backups.make(before, now=now, log=log)
     applied: list[int] = []

@@ -1,8 +1,8 @@
-"""What asyncpg waits on for the server's answer, as a task of Trio's can wait on it.
+"""A future for the server's answer that asyncpg can use and a Trio task can wait on.
 
 asyncpg asks its loop for a future with each statement, and awaits nothing else while it runs one.
-With asyncio's futures that takes a task of asyncio's, and several turns of both schedulers, for
-each. With these it is Trio's own task that waits, and the answer wakes it at once.
+With asyncio's futures each takes an asyncio task, and several turns of both schedulers. With these
+Trio's own task waits, and the answer wakes it at once.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
 
 _NEXT_ADDRESS_S: Final = 0.25
-"""How long one address of a name is waited for before the next is tried as well (RFC 8305, 5)."""
+"""How long to wait for one address of a name before trying the next as well (RFC 8305, 5)."""
 
 
 class Waiter:
-    """An outcome that comes later, for one task of Trio's; the part of a future asyncpg uses.
+    """A future outcome, for one Trio task; the part of a future that asyncpg uses.
 
-    Who waits and is cancelled gives up by ``give_up``. If that brings an outcome about, as the
-    loss of the connection does, then this is what comes out, and else the cancellation.
+    A cancelled waiter calls ``give_up``. If that produces an outcome, as the loss of the
+    connection does, then that is what the waiter gets, otherwise the cancellation.
     """
 
     __slots__ = ("_callbacks", "_done", "_error", "_give_up", "_result", "_task")
@@ -49,25 +49,25 @@ class Waiter:
         return self._done
 
     def cancelled(self) -> bool:
-        """Whether it was cancelled: Trio cancels who waits, never what is waited for."""
+        """Whether it was cancelled: Trio cancels the waiting task, never the future."""
         return False
 
     def set_result(self, result: object) -> None:
-        """Give it its outcome, and wake who waits."""
+        """Set the result, and wake the waiting task."""
         self._result = result
         self._settle()
 
     def set_exception(self, error: BaseException) -> None:
-        """Give it its outcome, and wake who waits."""
+        """Set the error, and wake the waiting task."""
         self._error = error
         self._settle()
 
     def exception(self) -> BaseException | None:
-        """Give the error that it came to, if it did."""
+        """Return the error, if that is its outcome."""
         return self._error
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        """Wait for the outcome; give it or raise it."""
+        """Wait for the outcome; return it or raise it."""
         return self._wait().__await__()
 
     async def _wait(self) -> object:
@@ -77,7 +77,7 @@ class Waiter:
             self._task = trio.lowlevel.current_task()
             await trio.lowlevel.wait_task_rescheduled(self._abort)
         if self._error is not None:
-            # Kept nowhere: its traceback will hold the task, which holds this.
+            # Do not keep it: its traceback will refer to the task, which refers to this.
             error, self._error = self._error, None
             raise error
         return self._result
@@ -94,7 +94,7 @@ class Waiter:
             trio.lowlevel.reschedule(task)
 
     def _abort(self, _raise_cancel: object) -> trio.lowlevel.Abort:
-        # An error out of here would end Trio's whole run; then the cancellation is what comes out.
+        # An error escaping from here would end Trio's whole run; the cancellation prevails instead.
         with suppress(Exception):
             self._give_up()
         if self._done:
@@ -104,10 +104,10 @@ class Waiter:
 
 
 class WaiterLoop:
-    """asyncio's loop as one connection of asyncpg sees it.
+    """asyncio's loop as one asyncpg connection sees it.
 
-    What asyncpg waits for is asyncio's, as in a `Crossing`, unless there is a ``give_up`` for
-    Trio's tasks: what a `Waiter` does when its task is cancelled.
+    asyncpg's futures are asyncio's, as in a `Crossing`, unless there is a ``give_up`` for Trio's
+    tasks: what a `Waiter` calls when its task is cancelled.
     """
 
     def __init__(self, loop: Any) -> None:
@@ -115,16 +115,16 @@ class WaiterLoop:
         self.give_up: Callable[[], object] | None = None
 
     def create_future(self) -> Any:
-        """Make what the next statement is waited for on."""
+        """Create the future that the next statement waits on."""
         return self._loop.create_future() if self.give_up is None else Waiter(self.give_up)
 
     def create_connection(
         self, factory: Callable[[], Any], host: str, port: int, **options: Any
     ) -> Awaitable[Any]:
-        """Connect to whichever address of a name answers first, beginning with the first of them.
+        """Connect to whichever address of a name answers first, starting with the first of them.
 
-        asyncio's way is one after the other, each for as long as the system tries, which is longer
-        than there is: of a name whose IPv6 leads nowhere the IPv4 would never be tried.
+        asyncio tries them one after the other, each for as long as the system does, which is longer
+        than the time available: if a name's IPv6 leads nowhere, its IPv4 would never be tried.
         """
         if not _is_address(host):
             options["happy_eyeballs_delay"] = _NEXT_ADDRESS_S
@@ -132,12 +132,12 @@ class WaiterLoop:
         return connecting
 
     def __getattr__(self, name: str) -> Any:
-        """Be the loop otherwise."""
+        """Delegate everything else to the loop."""
         return getattr(self._loop, name)
 
 
 def _is_address(host: str) -> bool:
-    """Whether it is no name: of several addresses asyncio tells not all errors that one may."""
+    """Whether it is not a name: with several addresses asyncio may not report every error."""
     try:
         ip_address(host)
     except ValueError:
