@@ -1,4 +1,4 @@
-"""What something failed with: the exceptions in a group, and one line that tells of them."""
+"""What caused a failure: the exceptions in a group, and one line that describes them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def leaves(failure: BaseException) -> Iterator[BaseException]:
-    """Give the exceptions of a group, however nested; a lone exception gives itself."""
+    """Yield the exceptions of a group, however nested; a lone exception yields itself."""
     if isinstance(failure, BaseExceptionGroup):
         for part in cast("BaseExceptionGroup[BaseException]", failure).exceptions:
             yield from leaves(part)
@@ -18,7 +18,7 @@ def leaves(failure: BaseException) -> Iterator[BaseException]:
 
 
 def unwrapped(failure: Exception) -> Exception:
-    """Take a lone exception out of the groups that nurseries put around it."""
+    """Unwrap a lone exception from the groups that nurseries put around it."""
     if not isinstance(failure, ExceptionGroup):
         return failure
     group = cast("ExceptionGroup[Exception]", failure)
@@ -26,6 +26,6 @@ def unwrapped(failure: Exception) -> Exception:
 
 
 def one_line(failure: BaseException) -> str:
-    """Tell the first exception of a failure by its type and text."""
+    """Describe the first exception of a failure by its type and text."""
     first = next(leaves(failure))
     return f"{type(first).__name__}: {first}"

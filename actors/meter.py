@@ -1,4 +1,4 @@
-"""What actors tell of the time that their work takes, to whoever measures it."""
+"""How actors report the time that their work takes, to be measured."""
 
 from __future__ import annotations
 
@@ -6,40 +6,40 @@ from typing import Final, Protocol
 
 
 class Meter(Protocol):
-    """Told of each piece of work as it ends; raises nothing and takes next to no time."""
+    """Receives each piece of work as it ends; must not raise, and takes next to no time."""
 
     def committed(self, units: int, seconds: float) -> None:
-        """Take note of a commit of ``units`` units, tried together, that took so long."""
+        """Record a commit of ``units`` units, tried together, that took this long."""
         ...
 
     def read(self, queries: int, seconds: float) -> None:
-        """Take note of ``queries`` queries answered together, which took so long."""
+        """Record ``queries`` queries answered together, which took this long."""
         ...
 
 
 class ClockMeter(Protocol):
-    """Told of each tick of the world clock; raises nothing and takes next to no time."""
+    """Receives each tick of the world clock; must not raise, and takes next to no time."""
 
     def ticked(self, late_seconds: float) -> None:
-        """Take note of a tick that was published so long after it was due."""
+        """Record a tick published this long after it was due."""
         ...
 
 
 class _NoMeter:
-    """Lets everything pass unmeasured."""
+    """Measures nothing."""
 
     def committed(self, units: int, seconds: float) -> None:
-        """Forget it."""
+        """Ignore it."""
 
     def read(self, queries: int, seconds: float) -> None:
-        """Forget it."""
+        """Ignore it."""
 
 
 class _NoClockMeter:
-    """Lets every tick pass unmeasured."""
+    """Measures no tick."""
 
     def ticked(self, late_seconds: float) -> None:
-        """Forget it."""
+        """Ignore it."""
 
 
 NO_METER: Final[Meter] = _NoMeter()

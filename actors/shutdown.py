@@ -7,13 +7,13 @@ from enum import IntEnum
 
 
 class Phase(IntEnum):
-    """The phases of a shutdown, in order; a part stops when its phase, or a later one, comes."""
+    """The phases of a shutdown, in order; a part stops at its phase, or a later one."""
 
     EDGE = 1
     """HTTP stops accepting; requests in flight are finished."""
 
     WORLD = 2
-    """The clock stops; inventories finish what is in their mailboxes."""
+    """The clock stops; inventories finish the messages in their mailboxes."""
 
     STORAGE = 3
     """Storage commits what was handed to it; Authx ends."""

@@ -1,9 +1,9 @@
 """Supervision: a child nursery per actor, restarted by policy, escalating when that fails.
 
 An actor's `Exception` ends here, in a restart or as its policy says. A `Cancelled` passes, alone or
-in a group; what an actor raises once it has been cancelled is logged and restarts nothing, so that
-a cancellation is never mistaken for a crash. Many actors at once (one Inventory per account) run
-under a supervisor of their own, whose failures do not escalate.
+in a group; what an actor raises after it has been cancelled is logged and restarts nothing, so a
+cancellation is never mistaken for a crash. Large sets of actors (one Inventory per account) run
+under their own supervisor, whose failures do not escalate.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 
 class Restart(Enum):
-    """When an actor that ended is started again."""
+    """When to restart an actor that has ended."""
 
     PERMANENT = "permanent"
-    """Always, also when it returned without being told to shut down."""
+    """Always, even if it returned without being told to shut down."""
 
     TRANSIENT = "transient"
     """After a failure; an actor that returns has finished."""
@@ -50,7 +50,7 @@ class ActorState(Enum):
 
 
 class Actor(Protocol):
-    """What the supervisor runs: it says when it is ready, and returns when it is done."""
+    """What the supervisor runs: it reports when it is ready, and returns when it is done."""
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Work until told to stop; call ``task_status.started()`` when ready."""
@@ -79,8 +79,8 @@ class RestartLimits:
 class ActorStatus:
     """One actor as its supervisor sees it.
 
-    ``since_s`` is when it entered its state, on Trio's clock; ``failure`` tells in one line what
-    it last failed with.
+    ``since_s`` is when it entered its state, on Trio's clock; ``failure`` describes in one line
+    what it last failed with.
     """
 
     state: ActorState
@@ -108,7 +108,7 @@ class Escalation(Exception):
 
 
 class _Tally:
-    """How many of a supervisor's actors are in a state that is worth counting."""
+    """Counts of a supervisor's actors in states that are worth counting."""
 
     __slots__ = ("starting",)
 
@@ -170,15 +170,15 @@ class _Child:
 
     @property
     def awaited(self) -> bool:
-        """Whether somebody still waits for the first readiness."""
+        """Whether the first readiness is still being awaited."""
         return self._starter is not None
 
     def report_to(self, starter: trio.TaskStatus[None]) -> None:
-        """Remember who waits for the first readiness."""
+        """Remember the task that waits for the first readiness."""
         self._starter = starter
 
     def started(self, value: None = None) -> None:
-        """Take the actor's word that it is ready: this is its ``task_status``."""
+        """Mark the actor as ready, on its own report: this is its ``task_status``."""
         self.state = ActorState.READY
         self._log("actor_started", actor=self.name, restarts=self.restarts)
         starter, self._starter = self._starter, None
@@ -186,7 +186,7 @@ class _Child:
             starter.started(value)
 
     def may_restart(self, limits: RestartLimits, now: float) -> bool:
-        """Enter a restart at ``now`` (seconds) unless the window is full."""
+        """Record a restart at ``now`` (seconds) unless the window is full."""
         window = self.window = self.window or deque()
         while window and window[0] <= now - limits.window_seconds:
             window.popleft()
@@ -201,10 +201,10 @@ class Supervisor:
     """Runs actors in child nurseries under the nursery that it is given.
 
     The nursery is the composer's. When an actor fails beyond its limits, `Escalation` is raised
-    into that nursery, which cancels the siblings and reaches the root; with ``on_failed`` given,
-    that is called instead and the failure stays the actor's own. ``own_limits`` are by name, of
-    actors that have others than ``limits``. ``quiet`` keeps the ordinary starts and stops of very
-    many actors out of the log's level ``info``.
+    into that nursery, which cancels the siblings and reaches the root; if ``on_failed`` is given,
+    it is called instead and the failure stays the actor's own. ``own_limits``, by name, override
+    ``limits`` for some actors. ``quiet`` keeps the ordinary starts and stops of large sets of
+    actors out of the log's level ``info``.
     """
 
     def __init__(
@@ -232,12 +232,12 @@ class Supervisor:
 
     @property
     def restarts(self) -> int:
-        """How often any of its actors was restarted, those that are gone included."""
+        """How often any of its actors was restarted, including actors that are gone."""
         return self._restarts
 
     @property
     def starting(self) -> int:
-        """How many of its actors have not been ready yet."""
+        """How many of its actors have not yet become ready."""
         return self._tally.starting
 
     async def start(self, name: str, actor: Actor, policy: Restart = Restart.PERMANENT) -> None:
@@ -246,7 +246,7 @@ class Supervisor:
         A failure before that is not retried: a program that cannot start should say why.
 
         Raises:
-            ValueError: an actor of this name is there already.
+            ValueError: an actor of this name already exists.
             ActorNotReady: it returned without being ready.
             Exception: whatever kept the actor from becoming ready.
         """
@@ -256,19 +256,19 @@ class Supervisor:
         """Start an actor without waiting; a failure at the start counts like any other.
 
         Raises:
-            ValueError: an actor of this name is there already.
+            ValueError: an actor of this name already exists.
         """
         self._nursery.start_soon(self._supervise, self._adopt(name, actor, policy))
 
     def stopping(self) -> None:
-        """Say that shutdown has begun: from now on an actor that ends has finished.
+        """Announce that shutdown has begun: from now on an actor that ends has finished.
 
-        One that waits for its restart is started at once, to finish what waits for it.
+        One that waits for its restart is started at once, to finish its pending work.
         """
         self._stop_begun.set()
 
     def states(self) -> Mapping[str, ActorStatus]:
-        """Tell the state of every actor by its name."""
+        """Return the state of every actor by its name."""
         return {
             child.name: ActorStatus(
                 child.state, child.restarts, child.policy, child.since_s, child.failure
@@ -334,14 +334,14 @@ class Supervisor:
         else:
             return None
         if trio.current_effective_deadline() == -math.inf:
-            # It was told to end, and failed at that.
+            # It was told to end, and failed while ending.
             child.failure = _reason(failure)
             self._log.error("actor_failed", actor=child.name, exc_info=failure)
             await trio.lowlevel.checkpoint_if_cancelled()
         return failure
 
     def _goes_on(self, child: _Child, failure: Exception | None) -> bool:
-        """Decide by policy and limits whether an actor that ended is started again."""
+        """Decide by policy and limits whether to restart an actor that has ended."""
         if child.awaited:
             raise failure or ActorNotReady(child.name)
         if failure is not None:
@@ -356,7 +356,7 @@ class Supervisor:
         return True
 
     def _comes_back(self, child: _Child, failure: Exception | None) -> bool:
-        """Decide by policy whether an actor that ended is started again."""
+        """Decide by policy whether to restart an actor that has ended."""
         if failure is None and (self._stop_begun.is_set() or child.policy is not Restart.PERMANENT):
             self._log_life("actor_stopped", actor=child.name)
             return False

@@ -1,4 +1,4 @@
-"""How actors say what they are working on, to whoever traces a request through the program."""
+"""How actors report what they are working on, so that a request can be traced."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ if TYPE_CHECKING:
 
 
 class Traced(Protocol):
-    """What carries a trace: a `bus.Message`, or what an actor keeps of one."""
+    """A carrier of a trace: a `bus.Message`, or what an actor keeps of one."""
 
     @property
     def trace(self) -> object:
-        """What the bus's observer sent along; None where nobody traces it."""
+        """What the bus's observer sent along; None if nobody traces it."""
         ...
 
 
 class Tracer(Protocol):
-    """Told of the work that an actor does on messages, one or many at once."""
+    """Follows an actor's work on messages, one or many at once."""
 
     def work(
         self, name: str, carriers: Sequence[Traced], **attributes: str | int
@@ -29,11 +29,11 @@ class Tracer(Protocol):
 
 
 class _NoTracer:
-    """Follows nothing."""
+    """Traces nothing."""
 
     def work(
         self,
-        name: str,  # noqa: ARG002 - as whoever does trace
+        name: str,  # noqa: ARG002 - as in `Tracer`
         carriers: Sequence[Traced],  # noqa: ARG002
         **attributes: str | int,  # noqa: ARG002
     ) -> AbstractContextManager[object]:
@@ -41,7 +41,7 @@ class _NoTracer:
         return _NOTHING
 
 
-# It keeps nothing, so that one is enough for all who enter it at once.
+# It holds no state, so one instance serves all concurrent users.
 _NOTHING: Final = nullcontext()
 
 NO_TRACER: Final[Tracer] = _NoTracer()
