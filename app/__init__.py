@@ -1,3 +1,3 @@
-"""The program: composition, configuration, command line, HTTP. It alone knows them all."""
+"""The program: composition, configuration, command line, HTTP. Only it knows all the layers."""
 
 __version__ = "0.1.0"

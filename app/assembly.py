@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from bus import Bus, Subscription
 
 STORAGE_REPLY_S: Final = 15.0
-"""A backstop for whoever asks Storage.
+"""A backstop for callers of Storage.
 
-It answers by itself before, unless a commit is in doubt or the database's own timeouts are longer.
+Storage answers sooner, unless a commit is in doubt or the database's own timeouts are longer.
 """
 
 _SHUTDOWN: Final = Interest(Topic.SHUTDOWN)
@@ -64,7 +64,7 @@ class Assembly:
 
     @property
     def mailboxes(self) -> Mapping[str, Subscription]:
-        """The subscriptions of the actors that were built, by the names that they run under."""
+        """The subscriptions of the actors built so far, by the names they run under."""
         return self._mailboxes
 
     def engine(self) -> PostgresEngine:
@@ -137,7 +137,7 @@ class Assembly:
     def inventories(
         self, bus: Bus, storage: StorageClient, renamed: Mapping[str, str]
     ) -> Inventories:
-        """Build the manager of the inventories; ``renamed`` is for a change of rules just now."""
+        """Build the manager of the inventories; ``renamed`` is for a rules change at this start."""
         subscription = self._subscribe(
             "inventories",
             bus,
@@ -186,5 +186,5 @@ class Assembly:
 
 
 def wall_clock() -> datetime:
-    """Give the time of the wall clock, with its zone: UTC."""
+    """Return the wall-clock time as an aware UTC datetime."""
     return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Brings the database of a world up to date at a start, and lets the rules in."""
+"""Migrates a world's database at startup, and admits the rules."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ async def prepare_database(
     postgres: EmbeddedPostgres | None,
     log: FilteringBoundLogger,
 ) -> Mapping[str, str]:
-    """Bring it up to date and let the rules in; give what they call by another name.
+    """Migrate the database and admit the rules; return the renamings that these apply.
 
-    Cancelled, it waits for the query that is under way, unless its connection is terminated.
+    When cancelled, it waits for the query in progress, unless its connection is terminated.
 
     Raises:
         RulesChangeRefused: as `check_rules_change`.

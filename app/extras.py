@@ -1,7 +1,7 @@
-"""Packages that only some of what the program can do needs: what is missing, and the way to it.
+"""Optional packages, which only some features need, and how to install them.
 
-They are named themselves, never as an extra of ``holdfast``: on the public index that name is
-another project's.
+They are named directly, never as an extra of ``holdfast``: on the public index that name belongs
+to another project.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ OTEL: Final = ("opentelemetry-exporter-otlp-proto-http>=1.40,<2", "opentelemetry
 
 
 def way_to(packages: tuple[str, ...]) -> str:
-    """Say how to get packages that are missing; into the one-file program nothing can come."""
+    """Say how to install missing packages; nothing can be added to the one-file program."""
     if getattr(sys, "frozen", False):
         return "this program in one file is without them; install Holdfast with Python"
     return "pip install " + " ".join(f"'{package}'" for package in packages)

@@ -1,8 +1,8 @@
-"""How often Python looks for garbage that goes in circles, while a server or a simulation runs.
+"""How often Python collects cyclic garbage while a server or a simulation runs.
 
-Hardly anything here does: messages, orders and views are freed by counting their references, and
-the structs among them are not looked through at all. What lives as long as the program is left
-out of every collection by a freeze.
+There are hardly any cycles: reference counting frees messages, orders and views, and the
+collector does not traverse the structs among them at all. A freeze excludes objects that live as
+long as the program from every collection.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 _ALLOCATIONS: Final = 50_000
-"""Objects made and not freed since the last collection that bring about the next one.
+"""Objects allocated and not freed since the last collection that trigger the next one.
 
-It looks through those of them that may be part of a circle, and everybody waits for it, up to
-some tens of milliseconds: seldom enough that it is not what the slowest request in a hundred waits
-for. What goes in circles meanwhile is some megabytes.
+A collection traverses those that may be part of a cycle and stops everything else, for up to some
+tens of milliseconds: rarely enough that it does not determine the p99 latency. Cyclic garbage
+amounts to some megabytes in between.
 """
 _YOUNG, _OLD = 5, 100
-"""So many collections of the young bring about one that looks through all that survived them, and
-so many of those one of everything."""
+"""How many collections of the young generation trigger one of the middle generation, and how many
+of those trigger a full one."""
 
 
 @contextmanager
 def rare_collections() -> Generator[None]:
-    """Freeze what is there, and collect seldom, until the context is left.
+    """Freeze all live objects and collect rarely until the context exits.
 
-    Where something was frozen before, all of it stays so: there is no telling it apart.
+    If anything was frozen before, everything stays frozen: the two cannot be told apart.
     """
     thresholds, frozen = gc.get_threshold(), gc.get_freeze_count()
     gc.collect()

@@ -1,7 +1,7 @@
-"""What a front asks of the world: typed questions to the actors, each waiting a bounded time.
+"""The fronts' way to the world: typed questions to the actors, each with a bounded wait.
 
-A front (the HTTP layer, a test, another protocol) sees the actors only through here. Nothing is
-owned by the asker: a message once sent takes effect whether or not anybody still waits for it.
+A front (the HTTP layer, a test, another protocol) sees the actors only through this module. The
+caller owns nothing: a message once sent takes effect whether or not anybody still waits for it.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ if TYPE_CHECKING:
 
 
 class PublishedRuleset(Protocol):
-    """The part of a compiled ruleset that clients are shown."""
+    """The part of a compiled ruleset that is shown to clients."""
 
     @property
     def name(self) -> str:
@@ -96,34 +96,34 @@ class PublishedRuleset(Protocol):
         ...
 
     def describe(self) -> Mapping[str, Any]:
-        """Give the whole ruleset as plain JSON data."""
+        """Return the whole ruleset as plain JSON data."""
         ...
 
 
 class Operations(Protocol):
-    """What operators are told of the program itself, at once."""
+    """What operators can see of the program itself, without waiting."""
 
     def status(self) -> Status:
-        """Tell how everything is now."""
+        """Return the current state of every part."""
         ...
 
     def events(self, after: int | None, *, level: str, limit: int) -> LoggedEvents:
-        """Tell what was logged lately."""
+        """Return recently logged events."""
         ...
 
 
 class Gateway:
     """Asks the actors over the bus and waits for the answer or the timeout.
 
-    Every question raises, beside the errors that its message names:
+    Besides the errors that its message names, every question raises:
 
     - `bus.Overloaded`: the actor's buffer is full; nothing was delivered,
-    - `bus.ActorStopped`: nobody was there, or the actor dropped the message,
+    - `bus.ActorStopped`: no actor was there, or it dropped the message,
     - `bus.ReplyTimeout`: no answer within ``reply_timeout_s`` seconds.
 
-    Cancellation gives the question up; the message is not taken back. ``peek`` is
+    Cancellation abandons the wait; the message is not withdrawn. ``peek`` is
     `actors.authx.actor.Authx.peek`, and ``peek_inventory``
-    `actors.inventory.manager.Inventories.peek`, where there is one to look at.
+    `actors.inventory.manager.Inventories.peek`, if there is one.
     """
 
     def __init__(
@@ -172,18 +172,18 @@ class Gateway:
     @overload
     async def auth(self, message: EndSessions | ChangePassword | EraseAccount) -> None: ...
 
-    # The overloads say what each message is answered with; the bus carries every type.
+    # The overloads give each message's reply type; the bus carries any type.
     def auth(self, message: AuthMessage) -> Coroutine[Any, Any, Any]:
         """Ask Authx; raises the errors of `actors.authx.errors` that the message names."""
         return self._ask(Topic.AUTH, message, None)
 
     async def authorize(self, token: str) -> Identity:
-        """Tell who an access token speaks for.
+        """Return the identity that an access token stands for.
 
-        Almost always Authx knows it by heart, and is not asked but looked at.
+        Authx almost always has it cached; it is then read directly, without a message.
 
         Raises:
-            InvalidToken: it is not one that is accepted now.
+            InvalidToken: the token is not accepted now.
         """
         known = None if self._peek is None else self._peek(token)
         return await self.auth(Authorize(token)) if known is None else known
@@ -220,9 +220,9 @@ class Gateway:
         return self._ask(Topic.TASK, message, message.account_id)
 
     async def look(self, account_id: str) -> InventoryView:
-        """Tell what an account owns now.
+        """Return what an account owns now.
 
-        While nothing else is asked of its Inventory it is not asked either, but looked at.
+        While nothing else is pending there, the Inventory is read directly, without a message.
 
         Raises: as `inventory`.
         """
@@ -232,7 +232,7 @@ class Gateway:
     def follow(self, *keys: str) -> Subscription:
         """Subscribe to what is published under these accounts and sessions on topic ``event``.
 
-        Of what was not received yet only the latest is kept; closing it is the caller's part.
+        Only the latest message not yet received is kept; the caller closes the subscription.
 
         Raises:
             ActorStopped: the bus is closing down.
@@ -243,10 +243,9 @@ class Gateway:
             raise ActorStopped from error
 
     def ask(self, message: object, *, key: str) -> Coroutine[Any, Any, Any]:
-        """Ask the actor that takes the messages of a key on topic ``task``, one that was added.
+        """Ask an added actor, the one that takes the messages of a key on topic ``task``.
 
-        The bus carries every type: what the message is answered with says the message. Raises the
-        errors that it names.
+        The bus carries any type: the message defines its reply. Raises the errors that it names.
         """
         return self._ask(Topic.TASK, message, key)
 
@@ -257,17 +256,17 @@ class Gateway:
 
     @property
     def operations(self) -> Operations:
-        """What tells of the program itself.
+        """The source of operators' information on the program itself.
 
         Raises:
-            ActorStopped: nothing does.
+            ActorStopped: there is none.
         """
         if self._operations is None:
             raise ActorStopped
         return self._operations
 
     def actor_states(self) -> Mapping[str, str]:
-        """Tell the state of every supervised actor by its name."""
+        """Return the state of every supervised actor by name."""
         return self._actor_states()
 
     def ready(self) -> bool:
@@ -275,17 +274,17 @@ class Gateway:
         return self._ready()
 
     def speed(self) -> int | float:
-        """Tell how many times as fast as its ruleset's own pace this world runs."""
+        """Return how many times faster than its ruleset's own pace this world runs."""
         return self.ruleset.parameters.get("speed", 1)
 
     def ruleset_json(self) -> bytes:
-        """Give the ruleset's description as JSON, encoded once."""
+        """Return the ruleset's description as JSON, encoded once."""
         if self._ruleset_json is None:
             self._ruleset_json = msgspec.json.encode(self.ruleset.describe())
         return self._ruleset_json
 
     def ruleset_etag(self) -> bytes:
-        """Give the tag of `ruleset_json`: it depends on the rules in force and on nothing else."""
+        """Return the entity tag of `ruleset_json`; it depends only on the rules in force."""
         if self._ruleset_etag is None:
             self._ruleset_etag = etag_of(self.ruleset_json())
         return self._ruleset_etag

@@ -1,7 +1,7 @@
 """A histogram that costs next to nothing to fill: one search in a few bounds, two additions.
 
-The client library's own takes a lock and several dictionary look-ups for each value; everything
-here happens in one thread, and what scrapes it puts it into the library's form.
+The client library's own takes a lock and several dictionary look-ups for each value. This one is
+used from one thread only, and converted to the library's form when it is scraped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Histogram:
-    """Counts values by the first of ``bounds`` that they do not exceed, and sums them up."""
+    """Counts values by the first of ``bounds`` that they do not exceed, and sums them."""
 
     __slots__ = ("_bounds", "_counts", "_sum")
 
@@ -26,10 +26,10 @@ class Histogram:
 
     @classmethod
     def total(cls, bounds: Sequence[float], parts: Iterable[Histogram]) -> Histogram:
-        """Add up histograms, all of these bounds.
+        """Add up histograms that all have these bounds.
 
         Raises:
-            ValueError: one has others.
+            ValueError: one has other bounds.
         """
         total = cls(bounds)
         for part in parts:
@@ -39,12 +39,12 @@ class Histogram:
         return total
 
     def include(self, counts: Sequence[int], values_sum: float) -> None:
-        """Take in what another histogram of the same bounds has."""
+        """Add the counts and the sum of another histogram with the same bounds."""
         self._counts = [mine + theirs for mine, theirs in zip(self._counts, counts, strict=True)]
         self._sum += values_sum
 
     def observe(self, value: float) -> None:
-        """Take in one value."""
+        """Add one value."""
         self._counts[bisect_left(self._bounds, value)] += 1
         self._sum += value
 
@@ -55,20 +55,20 @@ class Histogram:
 
     @property
     def counts(self) -> Sequence[int]:
-        """How many values there were up to each bound and above the one before; the rest last."""
+        """How many values fell within each bound and above the one before; the rest last."""
         return self._counts
 
     @property
     def count(self) -> int:
-        """How many values it has taken in."""
+        """How many values were added."""
         return sum(self._counts)
 
     @property
     def sum(self) -> float:
-        """What they add up to."""
+        """The sum of all values."""
         return self._sum
 
     def buckets(self) -> list[tuple[str, float]]:
-        """Give for each bound, and then ``+Inf``, how many values were at most that."""
+        """Return the cumulative count for each bound, and then for ``+Inf``."""
         names = (*(f"{bound:g}" for bound in self._bounds), "+Inf")
         return list(zip(names, accumulate(self._counts), strict=True))

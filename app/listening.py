@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Where a server that has become ready can be reached."""
+    """The address of a server that is ready."""
 
     host: str
     port: int
@@ -15,6 +15,6 @@ class Listening:
 
     @property
     def url(self) -> str:
-        """The address for a client."""
+        """The base URL for clients."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"

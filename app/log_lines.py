@@ -1,8 +1,7 @@
-"""Writes the log from a thread of its own, so that nobody waits for whoever reads it.
+"""Writes the log from a thread of its own, so that nothing waits for the log's reader.
 
-A pipe that nobody reads, as where a log collector hangs, costs a bounded amount of memory here, and
-then events. Were it written to by the one thread of the server, it would hold up every player, and
-the shutdown too.
+A pipe that nobody reads, as when a log collector hangs, costs a bounded amount of memory, and then
+events. If the server's one thread wrote to it, it would hold up every player, and the shutdown too.
 """
 
 from __future__ import annotations
@@ -18,17 +17,17 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 WAITING_MAX: Final = 4_000_000
-"""How many characters wait to be written; lines that come beyond them are lost, and counted."""
+"""How many characters may wait to be written; lines beyond that are lost, and counted."""
 
 _DRAIN_S: Final = 0.3
-"""How long an end waits for a reader."""
+"""How long `drain` and `close` wait for a reader."""
 
 
 class LineWriter:
     """A stream for `app.logs.open_logs`: `write` never waits, and never fails.
 
-    What the lines are written to may be a descriptor (then without its stream's own buffer, which
-    a thread that hangs would keep locked) or any text stream.
+    Lines go to the stream's file descriptor where it has one (bypassing the stream's buffer, which
+    a hung thread would keep locked), or else to the text stream itself.
     """
 
     def __init__(self, stream: TextIO, *, waiting_max: int = WAITING_MAX) -> None:
@@ -39,7 +38,7 @@ class LineWriter:
         self._waiting = 0
         self._lost = 0
         self._lost_reported: Callable[[int], object] = _nobody
-        # Held for as long as it takes to look at the fields above, never while writing.
+        # Held only to access the fields above, never while writing.
         self._changed = threading.Condition()
         self._ended = False
         self._idle = True
@@ -47,7 +46,7 @@ class LineWriter:
         self._thread.start()
 
     def report_lost_to(self, report: Callable[[int], object]) -> None:
-        """Have ``report`` called with the number of lines that were lost, once there is room."""
+        """Call ``report`` with the number of lost lines, once there is room."""
         self._lost_reported = report
 
     def isatty(self) -> bool:
@@ -55,8 +54,8 @@ class LineWriter:
         return self._stream.isatty()
 
     def write(self, text: str) -> int:
-        """Take some lines to be written soon; beyond the bound they are lost."""
-        # What the thread itself reports is a line for each time that it has taken all there was.
+        """Queue lines to be written soon; beyond the bound they are lost."""
+        # The thread itself reports at most once each time it empties the queue.
         reported = threading.current_thread() is self._thread
         with self._changed:
             fits = self._waiting + len(text) <= self._waiting_max
@@ -70,15 +69,15 @@ class LineWriter:
         return len(text)
 
     def flush(self) -> None:
-        """Do nothing: each line is written as soon as the reader lets it."""
+        """Do nothing: each line is written as soon as the reader permits."""
 
     def drain(self, timeout_s: float = _DRAIN_S) -> bool:
-        """Wait until all is written, for ``timeout_s`` at most; return whether it was."""
+        """Wait up to ``timeout_s`` until everything is written; return whether it was."""
         with self._changed:
             return self._changed.wait_for(lambda: self._idle, timeout_s)
 
     def close(self) -> None:
-        """Take nothing more, and write what there is, and what was lost, unless nobody reads it."""
+        """Accept nothing more; write what is queued and what was lost, if the log is being read."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
@@ -88,14 +87,14 @@ class LineWriter:
         while (taken := self._next()) is not None:
             text, lost = taken
             if lost:
-                # There is room for that now: all that waited was taken.
+                # There is room for the report now: the queue was just emptied.
                 with suppress(Exception):  # Without this thread nothing is ever written again.
                     self._lost_reported(lost)
             with suppress(OSError, ValueError):
                 self._write(text)
 
     def _next(self) -> tuple[str, int] | None:
-        """Take all that waits, and how many were lost; None where nothing waits or will."""
+        """Take everything queued and the number of lost lines; None once ended and empty."""
         with self._changed:
             if not self._lines and not self._lost:
                 self._idle = True
@@ -117,13 +116,13 @@ class LineWriter:
             try:
                 left = left[os.write(self._file, left) :]
             except BlockingIOError:
-                # Whoever shares the descriptor has made it so.
+                # Another process that shares the descriptor has made it non-blocking.
                 select.select((), (self._file,), ())
 
 
 @contextmanager
 def writing_behind(stream: TextIO) -> Generator[LineWriter]:
-    """Write to ``stream`` from a thread for the length of the block, at its end what is left."""
+    """Write to ``stream`` from a thread while the block runs, and what is left at its end."""
     writer = LineWriter(stream)
     try:
         yield writer
@@ -132,7 +131,7 @@ def writing_behind(stream: TextIO) -> Generator[LineWriter]:
 
 
 def _descriptor(stream: TextIO) -> int | None:
-    """Give the file that a stream writes to, with nothing left in its buffer; None for others."""
+    """Flush a stream and return its file descriptor, or None if it has none."""
     with suppress(OSError, ValueError):
         stream.flush()
         return stream.fileno()
@@ -140,4 +139,4 @@ def _descriptor(stream: TextIO) -> int | None:
 
 
 def _nobody(_lost: int) -> None:
-    """Be told of lost lines where nobody else is."""
+    """Ignore lost lines; the default where no report is set."""

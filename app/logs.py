@@ -1,8 +1,8 @@
 """Logs: structured events on standard error, for a person on a terminal or as JSON lines.
 
-`open_logs` builds one logger, which is handed to whoever logs, and routes `logging` (hypercorn,
-quart, asyncio) into it while it is open. Global are what the standard library makes so, and the
-context variable that tells of each task what it works on.
+`open_logs` builds one logger, which is passed to every part that logs, and routes `logging`
+(hypercorn, quart, asyncio) into it while it is open. The only globals are the standard library's
+own, and the context variable that holds what each task is handling.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ SECRET_FIELDS: Final = frozenset(
         "token",
     }
 )
-"""Fields whose values are never written, should one ever be logged by mistake."""
+"""Fields whose values are never written, even if one is logged by mistake."""
 
 
 class LogStream(Protocol):
@@ -67,7 +67,7 @@ class LogStream(Protocol):
         ...
 
     def flush(self) -> None:
-        """Let nothing wait."""
+        """Write out what is buffered."""
         ...
 
     def isatty(self) -> bool:
@@ -79,16 +79,16 @@ class Handled(Protocol):
     """What a task is working on, where that is one request."""
 
     def log_fields(self) -> Mapping[str, object]:
-        """Give the fields that each event logged meanwhile is bound to."""
+        """Return the fields to bind to each event logged meanwhile."""
         ...
 
 
-# One for each task and those that it starts, so that requests served at once are never mixed up.
+# One for each task and those it starts, so that concurrent requests are never mixed up.
 _HANDLED: ContextVar[Handled | None] = ContextVar("handled", default=None)
 
 
 class handling:  # noqa: N801 - used as a function would be
-    """Bind what is logged inside, by this task and those that it starts, to ``subject``."""
+    """Bind what this task, and those it starts, log inside the block to ``subject``."""
 
     # A class because every request is handled inside one: a generator costs twice as much.
     __slots__ = ("_subject", "_token")
@@ -97,11 +97,11 @@ class handling:  # noqa: N801 - used as a function would be
         self._subject = subject
 
     def __enter__(self) -> None:
-        """Begin to bind."""
+        """Start binding."""
         self._token = _HANDLED.set(self._subject)
 
     def __exit__(self, *_: object) -> None:
-        """Bind as before again."""
+        """Restore the previous binding."""
         _HANDLED.reset(self._token)
 
 
@@ -109,17 +109,17 @@ class handling:  # noqa: N801 - used as a function would be
 def open_logs(
     settings: Log, stream: LogStream, *, recent: Processor | None = None
 ) -> Generator[Logger]:
-    """Give the logger, and route the standard library's `logging` into it until the end.
+    """Yield the logger, and route the standard library's `logging` into it until the end.
 
-    ``recent`` as for `make_logger`. A stream that cannot be written to loses events; it never fails
-    the one who logs.
+    ``recent`` as for `make_logger`. If the stream cannot be written to, events are lost; logging
+    never fails the caller.
     """
     logger = make_logger(settings, stream, recent=recent)
     handler = _Bridge(logger)
     root = logging.getLogger()
     before = root.level
     root.addHandler(handler)
-    # Libraries are chatty below warnings, and what they say at `debug` may hold secrets.
+    # Libraries are chatty below warnings, and their `debug` messages may hold secrets.
     root.setLevel(max(LEVELS[settings.level], logging.INFO))
     try:
         yield logger
@@ -131,7 +131,7 @@ def open_logs(
 def make_logger(settings: Log, stream: LogStream, *, recent: Processor | None = None) -> Logger:
     """Return a logger that writes one event per line to ``stream`` (UTC times, ISO 8601).
 
-    ``recent`` is shown each event before it is written, secrets blotted out.
+    ``recent`` receives each event before it is written, with secrets redacted.
     """
     terminal = stream.isatty()
     console = settings.format == "console" or (settings.format == "auto" and terminal)
@@ -162,12 +162,12 @@ def make_logger(settings: Log, stream: LogStream, *, recent: Processor | None = 
 class _Lines:
     """Writes each event whole, whichever thread it comes from.
 
-    A finalizer may log in the middle of it, in the same thread: that one does not wait for itself.
+    A finalizer in the same thread may log halfway through a write; it does not deadlock.
     """
 
     def __init__(self, stream: LogStream) -> None:
         self._stream = stream
-        # A `LineWriter` has a lock, and its thread may hold that where a finalizer wants ours.
+        # A `LineWriter` has its own lock, which its thread may hold while a finalizer wants ours.
         self._lock = nullcontext() if isinstance(stream, LineWriter) else RLock()
 
     def msg(self, line: str) -> None:
@@ -180,19 +180,19 @@ class _Lines:
 
 
 class _Bridge(logging.Handler):
-    """Hands the records of `logging` to the logger, as events named for their logger."""
+    """Passes the records of `logging` to the logger, as events that name their logger."""
 
     def __init__(self, logger: Logger) -> None:
         super().__init__()
         self._logger = logger
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Pass a record on without the lock of handlers, for the reason that `_Lines` has none."""
+        """Pass a record on without the handler's lock, for the reason that `_Lines` has none."""
         self.emit(record)
         return True
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Pass a record on; one that cannot be formatted is told as it stands."""
+        """Pass a record on; one that cannot be formatted is logged as it stands."""
         try:
             message = record.getMessage()
         except (TypeError, ValueError):
@@ -207,7 +207,7 @@ class _Bridge(logging.Handler):
 
 
 def bind_handled(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Add the fields of what is being handled (see `handling`); what an event says itself stays."""
+    """Add the fields of what is being handled (see `handling`); an event's own fields win."""
     handled = _HANDLED.get()
     if handled is not None:
         for name, value in handled.log_fields().items():
@@ -216,25 +216,25 @@ def bind_handled(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
 
 
 def _hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Blot out fields that may hold a secret."""
+    """Redact fields that may hold a secret."""
     for name in SECRET_FIELDS.intersection(event):
         event[name] = "***"
     return event
 
 
 def _render_json(logger: WrappedLogger, method: str, event: EventDict) -> str:
-    """Write an event as one line of JSON; what JSON does not know as its text."""
+    """Write an event as one line of JSON; values that JSON cannot represent become text."""
     head = {name: event[name] for name in ("timestamp", "level", "event")}
     try:
         line = msgspec.json.encode({**head, **event}, enc_hook=str)
     except UnicodeEncodeError:
-        # Half of a pair, as in a path that is not UTF-8: JSON cannot have it.
+        # A lone surrogate, as in a path that is not UTF-8, cannot be encoded.
         line = msgspec.json.encode(make_printable(logger, method, {**head, **event}), enc_hook=str)
     return printable_json(line.decode())
 
 
 def _write_traceback(stream: TextIO, exc_info: ExcInfo) -> None:
-    """Write a plain traceback: the pretty ones show local variables, and with them secrets."""
+    """Write a plain traceback: the pretty ones show local variables, and so secrets."""
     plain = StringIO()
     structlog.dev.plain_traceback(plain, exc_info)
     stream.write("\n" + printable_lines(plain.getvalue().strip("\n")))

@@ -1,4 +1,4 @@
-"""How many files the process may have open: a connection is one, and three with TLS."""
+"""How many files the process may have open: one for each connection, three with TLS."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from app.http.settings import HttpSettings
 
 RESERVE: Final = 200
-"""For all that is no connection served: the database, the log, listening, refusing."""
+"""For everything but served connections: the database, the log, listening, refusing."""
 
 _WITH_TLS: Final = 3
 """The client's socket and a pair of the process's own; see `app.http.tls`."""
 
 
 def files_needed(settings: HttpSettings) -> int:
-    """Tell how many files are open when as many connections are as may be."""
+    """Return how many files are open at the maximum number of connections."""
     return settings.connections_max * _files_each(settings) + RESERVE
 
 
@@ -29,10 +29,10 @@ def _files_each(settings: HttpSettings) -> int:
 
 
 def within_open_files(settings: HttpSettings) -> HttpSettings:
-    """Give settings under which no more connections are served than there are files for.
+    """Return settings that serve no more connections than there are files for.
 
-    Connections that took the last file would keep the server from its database, once it had to
-    connect to that anew, for as long as they stay; event streams stay for days.
+    Connections that held the last files would keep the server from reconnecting to its database
+    for as long as they stay open; event streams stay for days.
     """
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY or limit >= files_needed(settings):
@@ -42,15 +42,15 @@ def within_open_files(settings: HttpSettings) -> HttpSettings:
 
 
 def allow_open_files(settings: HttpSettings, *, log: FilteringBoundLogger) -> None:
-    """Raise the process's limit of open files as far as the system lets it.
+    """Raise the process's limit of open files as far as the system allows.
 
-    The usual soft limit is there for programs that use ``select``, which this one does not. Where
-    what is allowed is too little for ``http.connections_max``, a warning says so, and how many
-    connections will be served: see `within_open_files`.
+    The usual soft limit protects programs that use ``select``; this one does not. If the limit is
+    too low for ``http.connections_max``, a warning says so and gives the number of connections
+    that will be served: see `within_open_files`.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
-        with suppress(ValueError, OSError):  # Not every system lets it be as much as it says.
+        with suppress(ValueError, OSError):  # Not every system grants the hard limit it reports.
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = files_needed(settings)

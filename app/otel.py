@@ -1,8 +1,8 @@
-"""Traces by OpenTelemetry: a request, its questions over the bus, and the work that they cause.
+"""OpenTelemetry traces: a request, its questions over the bus, and the work that they cause.
 
-A trace begins with a request; what nobody asked for (ticks, due accounts) is not traced. A span's
+A trace begins with a request; unsolicited work (ticks, due accounts) is not traced. A span's
 context travels with the message as its opaque ``trace``. Where an actor works on several messages
-at once, the work is a part of the first one's trace and links to the others.
+at once, the work is part of the first one's trace and links to the others.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from bus import Observer, Topic
 
     _Mark: TypeAlias = tuple[Any, AbstractContextManager[Span] | None]
-    """The inner observer's own, and the question's span until it ends."""
+    """The inner observer's own mark, and the question's span until it ends."""
 
 _PROPAGATED: Final = frozenset({b"traceparent", b"tracestate"})
 _FAILED_FROM = 500
 
 
 def open_provider(endpoint: str, sample_every: int) -> TracerProvider:
-    """Make what samples spans and sends them to ``endpoint`` from a thread of its own."""
+    """Make a provider that samples spans and sends them to ``endpoint`` from its own thread."""
     provider = TracerProvider(
         sampler=ParentBased(TraceIdRatioBased(1 / sample_every)),
         resource=Resource.create({"service.name": "holdfast", "service.version": __version__}),
@@ -60,12 +60,12 @@ class OpenTelemetry:
         self.actors = WorkSpans(tracer)
 
     def bus(self, observer: Observer | None) -> Observer:
-        """Trace what is asked over the bus, and let ``observer`` see it too."""
+        """Trace the questions over the bus, and pass them on to ``observer``."""
         return QuestionSpans(self._tracer, observer)
 
 
 class RequestSpans:
-    """A span for each request, as a part of the client's trace if it sends one (W3C)."""
+    """A span for each request, part of the client's trace if it sends one (W3C)."""
 
     def __init__(self, tracer: trace.Tracer) -> None:
         self._tracer = tracer
@@ -98,7 +98,7 @@ class QuestionSpans:
         self._inner = inner
 
     def begin(self, topic: Topic, key: str | None, body: object) -> tuple[_Mark, object]:
-        """Take note of a question; its span's context travels along, for whoever answers."""
+        """Record a question; its span's context travels along, for the actor that answers."""
         inner_mark = None
         if self._inner is not None:
             inner_mark, _ = self._inner.begin(topic, key, body)
@@ -121,7 +121,7 @@ class QuestionSpans:
 
 
 class WorkSpans:
-    """A span for each piece of work that an actor does on behalf of a request, or of many."""
+    """A span for each piece of work that an actor does on behalf of one request or more."""
 
     def __init__(self, tracer: trace.Tracer) -> None:
         self._tracer = tracer
@@ -143,7 +143,7 @@ class WorkSpans:
 
 
 def _tell(span: Span, trail: Trail) -> None:
-    """Say on a request's span what has become known of it."""
+    """Set the name, attributes and status of a request's span at its end."""
     span.update_name(f"{trail.method} {trail.route}")
     span.set_attribute("http.route", trail.route)
     span.set_attribute("holdfast.request_id", trail.request_id)

@@ -1,4 +1,4 @@
-"""The whole program at one moment, for operators: read from its parts, without waiting for any."""
+"""A snapshot of the whole program for operators, read from its parts without waiting for any."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ _HUNDRED: Final = 100
 
 
 class Overview:
-    """What operators are told of one program; reading costs no question and no query.
+    """What operators can see of one program; reading it costs no bus message and no query.
 
-    ``streams`` tells of the event streams. ``wall_clock`` gives aware UTC times.
+    ``streams`` reads the counts of event streams. ``wall_clock`` returns aware UTC times.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Overview:
         self._started_s = trio.current_time()
 
     def status(self) -> Status:
-        """Tell how everything is now."""
+        """Return the current state of every part."""
         sources, meters = self._sources, self._meters
         return Status(
             version=self._version,
@@ -98,7 +98,7 @@ class Overview:
         )
 
     def events(self, after: int | None, *, level: str, limit: int) -> LoggedEvents:
-        """Tell what was logged lately; see `RecentEvents.read`."""
+        """Return recently logged events; see `RecentEvents.read`."""
         page = self._recent.read(after, level=level, limit=limit)
         entries = [
             LoggedEvent(
@@ -129,7 +129,7 @@ class Overview:
     def _tree(self) -> ActorNode:
         states = self._sources.supervisor.states()
         children = [self._actor(name, status) for name, status in states.items()]
-        # This is read over HTTP: the front is there.
+        # This is read over HTTP, so the front is up.
         front = ActorNode(
             name="http",
             kind="front",
@@ -241,10 +241,10 @@ class Overview:
         )
 
     def _wall_time(self, moment_s: float) -> datetime:
-        """Give the wall-clock time of a moment of Trio's clock."""
+        """Convert a time of Trio's clock to wall-clock time."""
         return self._started_at + timedelta(seconds=moment_s - self._started_s)
 
 
 def distribution(filled: Histogram) -> Distribution:
-    """Show a histogram."""
+    """Convert a histogram to its HTTP representation."""
     return Distribution(list(filled.bounds), list(filled.counts), filled.sum, filled.count)

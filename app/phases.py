@@ -1,4 +1,4 @@
-"""What each phase of a server's shutdown waits for, and how long; see `app.stopping`."""
+"""What each phase of a server's shutdown waits for, and for how long; see `app.stopping`."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from app.config.sections import Shutdown
 
 _ENDED_OTHERWISE: Final = frozenset({"inventories", "authx", "storage", "postgres"})
-"""The actors that do not have to end in `Phase.WORLD`: they are done by then, or end after it."""
+"""The actors that need not end in `Phase.WORLD`: they have finished by then, or end later."""
 
 _KILL_S: Final = 0.5
-"""What an embedded database may take beyond its own deadline to be killed."""
+"""How long killing an embedded database may take after its own deadline."""
 
 
 @dataclass(frozen=True, slots=True)
 class Phases:
-    """The phases of a server that may have started in part only: what is None is not waited for."""
+    """The phases of a server that may have started only in part: None is not waited for."""
 
     limits: Shutdown
     supervisor: Supervisor
@@ -38,7 +38,7 @@ class Phases:
     inventories: Inventories | None
 
     def steps(self) -> tuple[Step, ...]:
-        """Give the phases in order."""
+        """Return the phases in order."""
         limits = self.limits
         cut_off = self.database.terminate
         return (
@@ -54,11 +54,11 @@ class Phases:
 
     async def _world_ended(self) -> None:
         if self.inventories is not None:
-            # To end them would take the longer the more are live: that they are done is enough.
+            # Ending them takes longer the more are live: it is enough that they have finished.
             await _first_of(
                 self.inventories.wait_finished, lambda: self.supervisor.wait_ended("inventories")
             )
-        # Whatever else there is asks Storage, which goes next.
+        # All other actors use Storage, which stops next.
         for name in self.supervisor.states():
             if name not in _ENDED_OTHERWISE:
                 await self.supervisor.wait_ended(name)
@@ -75,12 +75,12 @@ class Phases:
 
 
 def phases_s(limits: Shutdown) -> float:
-    """Give how many seconds all phases may take together."""
+    """Return how many seconds all phases together may take."""
     return (limits.http_ms + limits.inventories_ms + limits.storage_ms + limits.database_ms) / 1000
 
 
 async def _first_of(*waits: Callable[[], Awaitable[None]]) -> None:
-    """Wait for the first of these to come to an end."""
+    """Wait until the first of these returns."""
     async with trio.open_nursery() as nursery:
 
         async def wait_for(wait: Callable[[], Awaitable[None]]) -> None:

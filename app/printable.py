@@ -1,8 +1,8 @@
-r"""Text for a person at a terminal: what others wrote into it neither draws, moves nor forges.
+r"""Text that is safe to show on a terminal, whatever others put into it.
 
 A path, a name or a message may hold whatever a client sent: escape sequences that a terminal obeys,
-ends of lines, marks that turn the direction of what follows. All that Python calls not printable
-is written as an escape of it (``\x1b``, ``\u202e``).
+line ends, marks that change the direction of what follows. Every character that Python calls not
+printable is written as an escape (``\x1b``, ``\u202e``).
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ _INDENT = "  "
 
 
 class Shown(str):
-    """A text that is to be written as it stands: a renderer that quotes texts finds it quoted."""
+    """A string that is already quoted: a renderer that quotes strings writes it as it stands."""
 
     __slots__ = ()
     __repr__ = str.__str__
 
 
 def printable(text: str) -> str:
-    """Return the text with an escape in the place of each character that is not printable."""
+    """Return the text with each unprintable character replaced by an escape."""
     if text.isprintable():
         return text
     return "".join(
@@ -32,20 +32,20 @@ def printable(text: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """Return a text of several lines so, indented, so that none of them begins as an event does."""
+    """Make several lines printable, and indent them so that none can pass for an event."""
     return "\n".join(f"{_INDENT}{printable(line)}" for line in text.split("\n"))
 
 
 def printable_json(text: str) -> str:
-    """Return a line of JSON that says the same and has no character that is not printable."""
+    """Return an equivalent line of JSON without unprintable characters."""
     if text.isprintable():
         return text
-    # Outside of its texts JSON has nothing but ASCII, and within them this is an escape of its own.
+    # Outside its strings JSON is all ASCII, and inside them these are JSON's own escapes.
     return "".join(each if each.isprintable() else _json_escape(each) for each in text)
 
 
 def make_printable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Make the names and values of an event printable, those within others too (a processor)."""
+    """Make an event's names and values printable, nested ones included (a processor)."""
     return {
         printable(name): value if name == "exc_info" else _shown(value)
         for name, value in event.items()
@@ -53,7 +53,7 @@ def make_printable(_logger: WrappedLogger, _method: str, event: EventDict) -> Ev
 
 
 def _shown(value: object) -> object:
-    """Return a value that a renderer will write in one printable line."""
+    """Return a value that a renderer writes as one printable line."""
     if type(value) in {int, float, bool, type(None)}:
         return value
     if isinstance(value, str):

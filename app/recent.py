@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from structlog.typing import EventDict, WrappedLogger
 
 TEXT_MAX: Final = 300
-"""Characters of a value that are kept."""
+"""Characters kept of a value."""
 
 FIELDS_MAX: Final = 16
-"""Fields of an event that are kept."""
+"""Fields kept of an event."""
 
 SEVERITY: Final = MappingProxyType(
     {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
@@ -32,7 +32,7 @@ SEVERITY: Final = MappingProxyType(
 Plain: TypeAlias = str | int | float | bool | None
 
 _NUMBERS: Final = frozenset({int, float, bool, type(None)})
-"""What is kept as it is: writing it as text can wait until somebody reads it."""
+"""Types kept as they are: converting them to text can wait until somebody reads them."""
 
 _OWN: Final = frozenset({"timestamp", "level", "event", "exc_info"})
 
@@ -49,9 +49,9 @@ class RecentEvent(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RecentPage:
-    """Events, oldest first; ``last`` is the sequence up to which nothing is left out.
+    """Events, oldest first; ``last`` is the sequence number up to which the page is complete.
 
-    ``dropped`` is how many after the one that was asked for were let go of before.
+    ``dropped`` is how many events after the requested position had already left the ring.
     """
 
     entries: Sequence[RecentEvent]
@@ -60,20 +60,20 @@ class RecentPage:
 
 
 class RecentEvents:
-    """A structlog processor that keeps the last ``events_max`` events that pass it.
+    """A structlog processor that keeps the last ``events_max`` events that pass through it.
 
-    It stands behind what hides secrets and changes nothing. Any thread may log and read.
+    It follows the processor that hides secrets, and changes nothing. Any thread may log and read.
     """
 
     def __init__(self, events_max: int) -> None:
         self._events: deque[RecentEvent] = deque(maxlen=events_max)
         self._seq = 0
-        # A finalizer that logs may come in between, in the thread that holds it: then the ring is a
-        # little out of order.
+        # A finalizer may log in the thread that holds the lock: then the ring is slightly out of
+        # order.
         self._lock = RLock()
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        """Keep an event, and pass it on as it is."""
+        """Keep an event, and pass it on unchanged."""
         fields: dict[str, Plain] = {
             name: value if type(value) in _NUMBERS else _text(value)
             for name, value in islice(event.items(), FIELDS_MAX + len(_OWN))
@@ -88,10 +88,10 @@ class RecentEvents:
         return event
 
     def read(self, after: int | None, *, level: str, limit: int) -> RecentPage:
-        """Give up to ``limit`` events of at least ``level``, those that follow ``after`` first.
+        """Return up to ``limit`` events of at least ``level``, starting with those after ``after``.
 
-        Without ``after`` they are the latest. One that is beyond the last event is of an earlier
-        process: then all are given from the first.
+        Without ``after`` they are the latest. An ``after`` beyond the last event stems from an
+        earlier process: reading then starts from the first event.
 
         Raises:
             KeyError: there is no such level.
@@ -114,13 +114,13 @@ class RecentEvents:
 def _text(value: object) -> str:
     text = value if isinstance(value, str) else str(value)
     if not text.isascii():
-        # Whoever reads it is told in UTF-8, which has no half of a pair.
+        # It is sent as UTF-8, which has no lone surrogates.
         text = text.encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= TEXT_MAX else f"{text[: TEXT_MAX - 1]}…"
 
 
 def _failure(exc_info: object) -> str:
-    """Tell an exception in one line, in whichever way it was handed to the log."""
+    """Describe an exception in one line, in whichever form it was passed to the log."""
     error = exc_info if isinstance(exc_info, BaseException) else sys.exc_info()[1]
     if isinstance(exc_info, tuple):
         error = cast("tuple[object, BaseException | None, object]", exc_info)[1]

@@ -1,8 +1,8 @@
 """The composition root: builds every part from the configuration and runs them under one nursery.
 
-Nothing here is global: a test can compose another program beside this one. The order of starting
-is the order of need (database, Storage, Authx, Ticker, Inventories, HTTP), after all that can be
-found wrong without a database (`app.start_checks`); the order of stopping is in `app.phases`.
+Nothing here is global: a test can compose another program beside this one. Parts start in order of
+dependency (database, Storage, Authx, Ticker, Inventories, HTTP), after every check that needs no
+database (`app.start_checks`); `app.phases` has the order of stopping.
 """
 
 from __future__ import annotations
@@ -70,18 +70,18 @@ if TYPE_CHECKING:
     from bus import Bus
 
 ROOM_S = 0.2
-"""What may pass beyond all phases of the shutdown until the process is ended from outside."""
+"""Seconds beyond all phases of the shutdown after which `HardLimit` ends the process."""
 
 
 def serve(config: Config, *, announce: Callable[[Listening], None] | None = None) -> int:
     """Run a server until a signal or a failure ends it; return the process's exit status.
 
-    ``announce`` is called once it can be used. 0: everything was flushed; 1: an actor failed for
-    good; 3: something was cut off.
+    ``announce`` is called once the server is ready. 0: everything was flushed; 1: an actor failed
+    for good; 3: something was cut off.
 
     Raises:
-        ConfigError, RulesetError, DatabaseError, KeyRingError, HttpBindError, TlsError: what kept
-            it from starting, alone or in a group.
+        ConfigError, RulesetError, DatabaseError, KeyRingError, HttpBindError, TlsError: it could
+            not start; alone or in a group.
     """
     recent = RecentEvents(config.log.recent_max)
     with writing_behind(sys.stderr) as lines, open_logs(config.log, lines, recent=recent) as log:
@@ -116,8 +116,8 @@ async def run_server(
 ) -> int:
     """Compose and run a server in the calling task until ``request`` is asked to stop.
 
-    ``announce`` is called when it is ready; ``hard_limit`` is started with that request;
-    ``recent`` holds what was logged lately.
+    ``announce`` is called when it is ready; ``hard_limit`` starts with that request; ``recent``
+    holds recently logged events.
     Cancellation ends it at once, without the phases of a shutdown.
 
     Raises: as `serve`.
@@ -147,7 +147,7 @@ async def run_server(
 
 
 class _Program:
-    """One composed server: its bus, its actors, and their beginning and end."""
+    """One composed server: its bus and actors, their start and stop."""
 
     def __init__(
         self,
@@ -168,7 +168,7 @@ class _Program:
         self._request = request
         self._log = log
         self._watch = watch
-        # Jitter must differ between servers; nothing secret is drawn from it.
+        # Jitter must differ between servers; no secret is drawn from it.
         self._rng = random.Random(secrets.randbits(64))  # noqa: S311
         self._assembly = Assembly(
             config,
@@ -190,9 +190,9 @@ class _Program:
         with_signals: bool,
     ) -> int:
         """Start everything, wait for the request to stop, stop everything in order."""
-        # What stays true where a second signal ends everything before the phases are over.
+        # The status if a second signal ends everything before the phases are over.
         status = EXIT_CUT_OFF
-        # Signals are heard until nothing is left that one could end.
+        # Signals are handled until nothing is left for one to end.
         async with trio.open_nursery() as watching:
             async with trio.open_nursery() as root:
                 if with_signals:
@@ -216,7 +216,7 @@ class _Program:
 
     def _end_at_once(self, everything: trio.CancelScope) -> None:
         everything.cancel()
-        # A query that is under way is shielded, and would be waited for.
+        # A query in progress is shielded, and would be waited for.
         self._database.terminate()
 
     async def _serve_until_asked(
@@ -228,7 +228,7 @@ class _Program:
         await self._request.wait()
 
     async def _stop(self, supervisor: Supervisor, bus: Bus) -> int:
-        """Go through the phases of the shutdown; give the exit status that comes of them."""
+        """Run the phases of the shutdown; return the resulting exit status."""
         supervisor.stopping()
         self._log.info("shutdown_started", reason=self._request.reason)
         phases = Phases(
@@ -245,7 +245,7 @@ class _Program:
     async def _start_unless_stopped(
         self, root: trio.Nursery, supervisor: Supervisor, bus: Bus
     ) -> Listening | None:
-        """Start everything; None where a request to stop came first."""
+        """Start everything; return None if a request to stop came first."""
         listening: Listening | None = None
         try:
             async with trio.open_nursery() as nursery:
@@ -257,8 +257,8 @@ class _Program:
         except* ConnectionLost:
             if not self._request.asked:
                 raise
-        # What a server begins with lives as long as it does: leaving that out makes every later
-        # collection shorter.
+        # Objects made during startup live as long as the server: freezing them shortens every
+        # later collection.
         gc.collect()
         gc.freeze()
         return listening
@@ -267,7 +267,7 @@ class _Program:
         await self._request.wait()
         starting.cancel()
         if self._inventories is None:
-            # Nobody was promised anything yet, and a query that is under way may take minutes.
+            # Nothing has been promised to anyone yet, and a query in progress may take minutes.
             self._database.terminate()
 
     def _supervisor(self, root: trio.Nursery) -> Supervisor:
@@ -289,7 +289,7 @@ class _Program:
         engine = self._assembly.engine()
         if self._postgres is None:
             await check_pooling(self._database)
-        # The server lock first: whoever does not hold it changes nothing, not even the schema.
+        # The server lock first: a process without it changes nothing, not even the schema.
         await engine.open()
         renamed = await prepare_database(
             self._config, self._ruleset, self._database, self._postgres, self._log

@@ -1,4 +1,4 @@
-"""Refuses a change of rules that would leave somebody with something that no rule speaks of."""
+"""Refuses a rules change that would leave an account with something the new rules do not define."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NAMED_MAX: Final = 5
 
 
 class RulesChangeRefused(Exception):
-    """The rules, or a new name, do not fit what accounts own; the message tells the way out."""
+    """The rules, or a new name, do not fit what accounts own; the message gives the remedy."""
 
 
 async def check_rules_change(
@@ -37,14 +37,14 @@ async def check_rules_change(
 ) -> Renaming:
     """Let the rules change only if everything that is owned has a place under the new ones.
 
-    ``renamed`` are the new names of what the rules before called otherwise, as the operator has set
-    them; the answer tells which of them are for this change. Where the rules are those of the last
-    run, or the first, none is.
+    ``renamed`` maps old names to new ones, as the operator has set them; the result says which of
+    them apply to this change. If the rules are those of the last run, or the world's first, none
+    does.
 
     Raises:
         RulesChangeRefused: something has no place, two levels of an account would become one, or
-            what is called by a new name is not there, or is there as before.
-        DatabaseError: the database is away or fails.
+            an old name is unknown, or still has its place in the new rules.
+        DatabaseError: the database is unavailable or fails.
     """
     history = await connection.run(past_rules, timeout_s=_CENSUS_S)
     steps = [msgspec.json.decode(past.renamed, type=dict[str, str]) for past in history]
@@ -71,7 +71,7 @@ async def check_rules_change(
 
 
 def _homeless(owned: Iterable[Ownership], past: RulesPast, ruleset: Ruleset) -> dict[str, int]:
-    """Count the owners of what the rules do not have, or have as something of another kind."""
+    """Count the owners of what the rules do not have, or have as another kind."""
     found: dict[str, int] = {}
     kinds = kinds_of(ruleset)
     for each in owned:
@@ -82,7 +82,7 @@ def _homeless(owned: Iterable[Ownership], past: RulesPast, ruleset: Ruleset) -> 
 
 
 def _meeting(owned: Iterable[Ownership], past: RulesPast) -> list[Move]:
-    """Give the buildings and technologies of which several would become one."""
+    """Return the buildings and technologies of which several would become one."""
     sources: dict[tuple[int, str], list[Move]] = {}
     for each in owned:
         if each.kind == LEVEL:
@@ -92,7 +92,7 @@ def _meeting(owned: Iterable[Ownership], past: RulesPast) -> list[Move]:
 
 
 def _no_renaming(renaming: Renaming, ruleset: Ruleset) -> str:
-    """Say which entries of ``world.renamed`` make no sense at this change."""
+    """Describe the entries of ``world.renamed`` that make no sense at this change."""
     if renaming.unknown:
         return (
             f"world.renamed gives a new name to {_some(renaming.unknown)}, which the rules that "
@@ -124,7 +124,7 @@ def _no_place(homeless: Mapping[str, int], ruleset: Ruleset, renaming: Renaming)
 
 
 def _in_place(name: str, accounts: int, ruleset: Ruleset) -> str:
-    """Name what has no place, and of which kind that is what goes by its name."""
+    """Name what has no place, and the kind that its name has now, if any."""
     kind = kinds_of(ruleset).get(name)
     return f"{name} ({accounts})" if kind is None else f"{name} ({accounts}), now a {kind}"
 

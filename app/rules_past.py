@@ -1,7 +1,7 @@
-"""The rules that a world has run under: what they called things, and what they let accounts make.
+"""A world's past rules: what they called things, and what accounts could produce under them.
 
-An account is settled under each of them in its time when it is next looked at: what it will have
-made by then is not written down anywhere yet.
+When an account is next read, it is settled under each past ruleset for its time: what it will
+have produced by then is not stored anywhere yet.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class RulesPast:
-    """The history of a world, and as its last step ``renamed``, into the rules to come.
+    """A world's history, with ``renamed`` as its last step, into the new rules.
 
     An era is an entry of the history, counted from 1; 0 is before all of them.
     """
@@ -32,7 +32,7 @@ class RulesPast:
         self._steps: list[Mapping[str, str]] = [*steps, renamed]
 
     def name(self, old: str, era: int, until: int | None = None) -> str:
-        """Give the name in another era, or under the rules to come, of what an era calls so."""
+        """Translate a name of ``era`` into era ``until``, or into the new rules."""
         for step in self._steps[era:until]:
             old = _renamed(old, step)
         return old
@@ -40,9 +40,9 @@ class RulesPast:
     def made(
         self, owned: Sequence[Ownership], population: Mapping[int, int]
     ) -> Iterator[tuple[str, int]]:
-        """Give the new names of what accounts may have made, and how many accounts at least.
+        """Yield the new names of what accounts may have produced, with a minimum of accounts.
 
-        Whatever they need for it, and whether they have stood still: that is not looked into.
+        The inputs that production needs, and whether it stood still, are not considered.
         """
         read = cache(restored)
         first = max(1, min(population, default=1))
@@ -59,7 +59,7 @@ class RulesPast:
                     yield self.name(resource.name, era), accounts
 
     def _owners_of(self, assets: frozenset[str], era: int, owned: Iterable[Ownership]) -> int:
-        """Count the owners of whatever of these most have, in an era, by its names."""
+        """Count the owners of the most widely owned of these assets, by their names in ``era``."""
         return max(
             (
                 each.accounts
@@ -79,7 +79,7 @@ def _renamed(name: str, step: Mapping[str, str]) -> str:
 
 
 def restored(archive: str) -> Ruleset | None:
-    """Restore rules, where this program still can."""
+    """Restore archived rules; None if this program no longer can."""
     try:
         return restore_ruleset(archive)
     except RulesetError:
@@ -87,7 +87,7 @@ def restored(archive: str) -> Ruleset | None:
 
 
 def _makers(rules: Ruleset, resource: str) -> frozenset[str]:
-    """Give the assets that produce a resource."""
+    """Return the assets that produce a resource."""
     return frozenset(
         maker.address
         for maker in rules.works.makers

@@ -1,4 +1,4 @@
-"""Fills each part's settings from the configuration; here, and only here, the two meet."""
+"""Fills each part's settings from the configuration; the two meet only here."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _ORIGIN: Final = re.compile(
     r"\*|null|(?!http://.*:80\Z|https://.*:443\Z)"
     r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?"
 )
-"""What browsers name a page's site with: a scheme, a host, and a port that is not the usual one."""
+"""An origin as browsers send it: a scheme, a host, and a port unless it is the default one."""
 
 
 def check_settings(config: Config) -> None:
-    """Refuse what no part could be made with, before any of them is.
+    """Reject values that a part could not be built with, before any part is built.
 
     Raises:
-        ConfigError: a value that is a text has not the form that its key needs.
+        ConfigError: a text value does not have the form that its key needs.
     """
     http_settings(config)
     renamed(config)
@@ -44,8 +44,8 @@ def http_settings(config: Config) -> HttpSettings:
     """Fill the settings of the HTTP front.
 
     Raises:
-        ConfigError: ``http.exempt_addresses`` or ``http.trusted_proxies`` are no addresses,
-            ``http.cors_origins`` no sites, or of certificate and key only one is there.
+        ConfigError: ``http.exempt_addresses`` or ``http.trusted_proxies`` are not addresses,
+            ``http.cors_origins`` are not sites, or only one of certificate and key is set.
     """
     http = config.http
     return HttpSettings(
@@ -131,7 +131,7 @@ def stream_settings(config: Config) -> StreamSettings:
 def authx_settings(config: Config) -> AuthxSettings:
     """Fill the settings of Authx."""
     auth = config.auth
-    # The other half of the time for an answer is for what comes after the wait.
+    # The other half of the reply timeout is for the work after the wait.
     wait_ms = max(1, config.http.reply_timeout_ms // 2)
     return AuthxSettings(
         issuer=auth.issuer,
@@ -192,15 +192,15 @@ def restart_limits(config: Config) -> RestartLimits:
 
 
 def postgres_limits(config: Config) -> RestartLimits:
-    """Fill the limits of the embedded PostgreSQL, which is started again as long as it takes.
+    """Fill the limits of the embedded PostgreSQL, which is restarted without limit.
 
-    What ends it again and again, as a full disk does, a restart of the server would not mend.
+    Restarting the server would not fix what keeps ending it, such as a full disk.
     """
     return replace(restart_limits(config), restarts_max=sys.maxsize)
 
 
 def renamed(config: Config) -> dict[str, str]:
-    """Read which names a changed ruleset calls otherwise.
+    """Parse ``world.renamed``, the new names of what a changed ruleset has renamed.
 
     Raises:
         ConfigError: ``world.renamed`` is not a list of ``old=new``, each old name once.

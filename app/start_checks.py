@@ -1,8 +1,8 @@
-"""What is tried before anything is made or changed: whether the server could be reached at all.
+"""Checks made before anything is created or changed: whether the server can be reached at all.
 
-The files of TLS are loaded and the address is listened on for a moment, so that a start which must
-fail does so before the database is opened. Nothing listens until the world is ready: a client that
-comes before is refused by the system, and knows at once that it has to try again.
+They load the TLS files and listen on the address for a moment, so that a start that must fail does
+so before the database is opened. Nothing listens until the world is ready: the system refuses
+earlier connections, so a client knows at once that it has to retry.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 def check_serving(config: Config) -> None:
-    """Refuse what no server could be made with.
+    """Reject a configuration that no server could be built with.
 
     Raises:
-        ConfigError: a value has not the form that its key needs, or the files of TLS are of no use.
+        ConfigError: a value has the wrong form for its key, or the TLS files are unusable.
         DatabaseUnavailable: ``database.dsn`` is malformed.
     """
     check_settings(config)
@@ -35,7 +35,7 @@ def check_serving(config: Config) -> None:
 
 
 async def check_address(config: Config) -> None:
-    """Listen where the server will, and let go at once.
+    """Listen on the server's address, and stop at once.
 
     Raises:
         HttpBindError: the address cannot be listened on.
@@ -54,7 +54,7 @@ def _check_tls(certificate: Path, key: Path) -> None:
             problem = f"{file.absolute()} cannot be read: {error.strerror}"
             raise _refusal(name, problem) from None
 
-    # Asked of a key with a passphrase alone; otherwise OpenSSL would ask on the terminal.
+    # Called only for a key with a passphrase; without it OpenSSL would prompt on the terminal.
     def refuse_passphrase() -> str:
         problem = f"{key} has a passphrase: write it without one, with openssl pkey"
         raise _refusal("http.tls_key", problem)

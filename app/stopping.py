@@ -1,7 +1,7 @@
-"""The end of the program: who asks for it, and the phases in which it comes.
+"""The program's shutdown: its request, and its phases.
 
 Shutdown is a message on the bus, sent once for each phase, and ends in a cancel scope. Each phase
-has a deadline; what a part has not finished by then is cut off, and the exit status tells.
+has a deadline; unfinished work is then cut off, and the exit status says so.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ FAREWELL_S: Final = 0.2
 
 
 class StopRequest:
-    """Where a wish to stop arrives: from a signal, a failure, or whoever composed the program."""
+    """A request to stop: from a signal, a failure, or the code that composed the program."""
 
     def __init__(self) -> None:
         self._asked = trio.Event()
@@ -47,7 +47,7 @@ class StopRequest:
         self.failed = False
 
     def ask(self, reason: str, *, failed: bool = False) -> None:
-        """Ask for the shutdown; the first reason is kept, a failure is never forgotten."""
+        """Request the shutdown; the first reason is kept, and a failure is never forgotten."""
         self.failed = self.failed or failed
         if not self._asked.is_set():
             self.reason = reason
@@ -55,17 +55,17 @@ class StopRequest:
 
     @property
     def asked(self) -> bool:
-        """Whether somebody has asked."""
+        """Whether a shutdown was requested."""
         return self._asked.is_set()
 
     async def wait(self) -> None:
-        """Wait until somebody asks."""
+        """Wait until a shutdown is requested."""
         await self._asked.wait()
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One phase: whom it waits for, how long, and what cuts it off when that was not enough."""
+    """One phase: what it waits for, for how long, and what cuts it off after that."""
 
     phase: Phase
     timeout_s: float
@@ -79,7 +79,7 @@ async def stop_in_phases(
     """Publish each phase and wait for its parts; return whether all finished in time."""
     complete = True
     for step in steps:
-        # Stopped while it starts, or with every actor gone: there is nobody to tell.
+        # Stopped during startup, or with every actor gone: there is no receiver.
         with suppress(trio.BrokenResourceError):
             await bus.send(Message(Topic.SHUTDOWN, Shutdown(step.phase, reason)))
         with trio.move_on_after(step.timeout_s) as scope:
@@ -101,8 +101,8 @@ async def watch_signals(
 ) -> None:
     """Turn SIGTERM, SIGINT and SIGHUP into a request; a second one calls ``at_once``.
 
-    SIGHUP, of a terminal that goes, may come twice by itself and is never the second one; where it
-    is ignored, as under nohup, it stays so.
+    SIGHUP, from a terminal that closes, may come twice by itself and never counts as the second;
+    where it is ignored, as under nohup, it stays ignored.
     """
     numbers = [signal.SIGTERM, signal.SIGINT]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
@@ -121,7 +121,7 @@ async def watch_signals(
 
 
 def exit_status(*, failed: bool, complete: bool) -> int:
-    """Tell by the exit status how the program ended."""
+    """Return the exit status for how the program ended."""
     if failed:
         return EXIT_FAILED
     return EXIT_FLUSHED if complete else EXIT_CUT_OFF
@@ -130,9 +130,9 @@ def exit_status(*, failed: bool, complete: bool) -> int:
 class HardLimit:
     """Ends the process from a thread of its own if a shutdown takes too long, whatever Trio does.
 
-    ``limit_s`` counts from `start`. The exit status is then `EXIT_CUT_OFF`, unless it is known what
-    came of the shutdown, and all that is left are tasks that end one after another. ``farewell`` is
-    called last; `FAREWELL_S` beyond the limit the process ends, whether or not the log hangs.
+    ``limit_s`` counts from `start`. The exit status is then `EXIT_CUT_OFF`, unless the outcome of
+    the shutdown is already known (see `concluded`). ``farewell`` is called last; `FAREWELL_S`
+    beyond the limit the process ends, whether or not the log hangs.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class HardLimit:
     def start(self) -> None:
         """Start counting.
 
-        Where the system gives no thread for it the shutdown goes on without a limit, and says so.
+        If the system provides no thread, the shutdown goes on without a limit and logs a warning.
         """
         try:
             self._timer.start()
@@ -159,12 +159,12 @@ class HardLimit:
             self._log.warning("shutdown_unlimited", reason=str(error))
 
     async def start_when_asked(self, request: StopRequest) -> None:
-        """Start counting when the request comes, whatever the program is doing then."""
+        """Start counting when the request arrives, whatever the program is doing then."""
         await request.wait()
         self.start()
 
     def concluded(self, status: int) -> None:
-        """Say that every phase is over, and with which exit status the process is to end."""
+        """Record that every phase is over, and the exit status for the process."""
         self._status = status
 
     def cancel(self) -> None:
@@ -174,7 +174,7 @@ class HardLimit:
     def _end(self) -> None:
         status = EXIT_CUT_OFF if self._status is None else self._status
         try:
-            # Whoever holds the process up may hold a lock of the log.
+            # The thread that holds up the process may hold a lock of the log.
             last_words = threading.Thread(target=self._tell, args=(status,), daemon=True)
             last_words.start()
             last_words.join(FAREWELL_S)

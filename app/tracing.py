@@ -1,7 +1,7 @@
 """Traces of requests through the program: off, and costing nothing, unless configured.
 
-What traces with OpenTelemetry is in `app.otel`, which is imported only where it is wanted: its
-packages are an extra.
+The OpenTelemetry code is in `app.otel`, imported only if tracing is configured: its packages are
+an extra.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bus import Observer
 
 FLUSH_S = 0.3
-"""How long the last spans may take to be sent when the server ends."""
+"""How long sending the last spans may take when the server stops."""
 
 
 class Tracing(Protocol):
@@ -42,12 +42,12 @@ class Tracing(Protocol):
         ...
 
     def bus(self, observer: Observer | None) -> Observer | None:
-        """Give what observes the bus, with ``observer`` inside it."""
+        """Return the bus observer, with ``observer`` inside it."""
         ...
 
 
 class Untraced:
-    """Nothing is traced."""
+    """A `Tracing` that traces nothing."""
 
     def __init__(self) -> None:
         self.requests: RequestTracer = NoRequestTracer()
@@ -60,10 +60,10 @@ class Untraced:
 
 @asynccontextmanager
 async def open_tracing(settings: TracingSettings) -> AsyncGenerator[Tracing]:
-    """Trace as configured until the end, then send what is left for at most `FLUSH_S`.
+    """Trace as configured until the end, then send remaining spans for at most `FLUSH_S`.
 
     Raises:
-        ConfigError: traces are wanted, and the packages that make them are not installed.
+        ConfigError: traces are configured, but their packages are not installed.
     """
     if not settings.endpoint:
         yield Untraced()
@@ -77,6 +77,6 @@ async def open_tracing(settings: TracingSettings) -> AsyncGenerator[Tracing]:
     try:
         yield OpenTelemetry(provider)
     finally:
-        # In a thread that is left alone at the deadline: whoever collects traces may be away.
+        # In a thread that is abandoned at the deadline: the trace collector may be down.
         with trio.move_on_after(FLUSH_S, shield=True):
             await trio.to_thread.run_sync(provider.shutdown, abandon_on_cancel=True)

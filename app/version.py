@@ -1,4 +1,4 @@
-"""Which Holdfast this is, to the commit where that is known."""
+"""The version of Holdfast, with the commit where it is known."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def full_version(folder: Traversable | None = None) -> str:
-    """Give the version, and the commit that a packed program was built from.
+    """Return the version, and the commit that a packed program was built from.
 
-    ``folder`` is where the build writes ``commit.txt``: this package, unless told otherwise.
+    ``folder`` is where the build writes ``commit.txt``; by default this package.
     """
     file = (folder or resources.files("app")) / "commit.txt"
     if not file.is_file():

@@ -1,4 +1,4 @@
-"""Everything that watches one program: what is measured, logged and traced of it, and how."""
+"""Everything that observes one program: its metrics, logs and traces."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 
 class Watch:
-    """What the composer hands to the parts of the program that it puts together.
+    """The instruments that the composition root passes to the parts of the program.
 
     ``observer`` is for the bus, ``meter`` and ``tracer`` for the actors, ``traffic``, the
-    `instruments` and the `overview` for the HTTP front. ``recent`` holds what was logged lately.
+    `instruments` and the `overview` for the HTTP front. ``recent`` holds recently logged events.
     """
 
     def __init__(self, config: Config, tracing: Tracing, recent: RecentEvents) -> None:
@@ -45,7 +45,7 @@ class Watch:
 
     @property
     def observer(self) -> Observer | None:
-        """What observes the bus: operators want to know also where nobody reads the metrics."""
+        """What observes the bus: operators need this even where nobody reads the metrics."""
         return self._tracing.bus(self._meters.bus)
 
     @property
@@ -69,9 +69,9 @@ class Watch:
         return self._meters.traffic
 
     async def follow(self, database: Database) -> None:
-        """Look at the database now and then until cancelled, if anybody may read the metrics.
+        """Poll the database until cancelled, if anybody may read the metrics.
 
-        Nobody is to wait for it: where the database is slow, a look takes until its deadline.
+        Nothing may wait for this: if the database is slow, a poll takes until its deadline.
         """
         if self._access is Access.OFF:
             await trio.lowlevel.checkpoint()
@@ -79,7 +79,7 @@ class Watch:
             await self._meters.database.follow(database)
 
     def instruments(self, sources: Sources) -> Instruments:
-        """Give the HTTP front what it is watched with, and the page that tells of all this."""
+        """Return the HTTP front's instruments, with the page of metrics."""
         page = None if self._access is Access.OFF else Page(self._access, sources, self._meters)
         return Instruments(
             self.traffic,
@@ -96,7 +96,7 @@ class Watch:
         streams: Callable[[], StreamsStatistics],
         wall_clock: Callable[[], datetime],
     ) -> Overview:
-        """Give what operators are told of the program; ``streams`` tells of the event streams."""
+        """Return the operators' overview; ``streams`` reads the counts of event streams."""
         return Overview(
             self._config,
             ruleset,

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 def load_world_rules(config: Config) -> Ruleset:
-    """Load the ruleset with the world parameters that are set; the others keep its defaults.
+    """Load the ruleset with the configured world parameters; the others keep its defaults.
 
     Raises:
         RulesetError: it cannot be used.
-        ConfigError: it does not take a parameter that is set.
+        ConfigError: it does not accept a configured parameter.
     """
     world = config.world
     speed = {} if world.speed is None else {"speed": world.speed}
