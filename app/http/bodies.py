@@ -1,4 +1,4 @@
-"""How much of the memory requests' bodies may take, all together, on their way and in hand."""
+"""Bounds the memory of all request bodies together, while arriving and in flight."""
 
 from __future__ import annotations
 
@@ -7,34 +7,35 @@ from typing import Final
 from app.http.errors import TooManyBodyBytes
 
 FREE_BYTES: Final = 1024
-"""What a body may have without being counted: commands have less, and are never refused for it."""
+"""The size up to which a body is not counted: commands are smaller, and never refused for it."""
 
 
 class BodyRoom:
-    """The room that there is for the bodies of one HTTP front, in either lane.
+    """The room for the bodies of one HTTP front, in either lane.
 
-    A body larger than `FREE_BYTES` is counted as it arrives, and until its request is over.
+    A body larger than `FREE_BYTES` is counted as it arrives and until its request is over.
     """
 
     __slots__ = ("_bytes", "_bytes_max")
 
     def __init__(self, bytes_max: int) -> None:
-        """Have room for ``bytes_max`` bytes."""
+        """Make room for ``bytes_max`` bytes."""
         self._bytes = 0
         self._bytes_max = bytes_max
 
     @property
     def bytes(self) -> int:
-        """How many bytes are counted."""
+        """How many bytes are counted now."""
         return self._bytes
 
     def take(self, taken: int, size: int) -> int:
-        """Count a body of which ``size`` bytes have come; give how many of it are counted now.
+        """Count a body of which ``size`` bytes have arrived; return how many are counted now.
 
-        ``taken`` are counted so far; whoever takes gives back what is counted, whatever happens.
+        ``taken`` bytes of it were counted before. The caller must give back what is counted,
+        whatever happens.
 
         Raises:
-            TooManyBodyBytes: there is no room; what was counted still is.
+            TooManyBodyBytes: there is no room; ``taken`` bytes remain counted.
         """
         if size <= FREE_BYTES:
             return taken
@@ -44,5 +45,5 @@ class BodyRoom:
         return size
 
     def give_back(self, taken: int) -> None:
-        """Count ``taken`` bytes no more."""
+        """Stop counting ``taken`` bytes."""
         self._bytes -= taken

@@ -1,7 +1,7 @@
 """Token buckets: how many requests each key may make, at a steady rate and in a burst.
 
-Pure: the caller brings the time. Of each bucket one number is kept, the moment at which it will
-be full again; that says as much as its level (the generic cell rate algorithm, ITU-T I.371).
+Pure: the caller passes the time. Each bucket is stored as one number, the time at which it will
+be full again, which is equivalent to its level (the generic cell rate algorithm, ITU-T I.371).
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ from collections import OrderedDict
 from typing import Final
 
 _ROUNDING_S: Final = 1e-6
-"""A token that is due but for what a burst of additions has rounded is there."""
+"""Tolerance for the rounding of many additions: a token due within it is available."""
 
 _SWEPT: Final = 2
-"""How many full buckets each new one may push out: more than come, so that none pile up."""
+"""How many full buckets each new one may evict: more than are added, so that none pile up."""
 
 
 class Buckets:
     """A bucket of ``burst`` tokens for each key, each refilled with ``per_second`` tokens.
 
-    Memory is bounded: of more than ``keys_max`` keys, the one that was asked for longest ago is
-    forgotten, which is the same as giving it a full bucket.
+    Memory is bounded: beyond ``keys_max`` keys, the least recently used one is forgotten, which
+    amounts to giving it a full bucket.
     """
 
     __slots__ = ("_depth_s", "_full_at", "_keys_max", "_token_s")
 
     def __init__(self, *, per_second: float, burst: int, keys_max: int) -> None:
-        """Begin with every bucket full.
+        """Start with every bucket full.
 
         Raises:
             ValueError: one of the numbers is not positive.
@@ -36,13 +36,13 @@ class Buckets:
         self._token_s = 1 / per_second
         self._depth_s = burst / per_second
         self._keys_max = keys_max
-        # The one asked for longest ago first; a plain dictionary would look for it among the holes.
+        # Least recently used first; a plain dictionary would search for it among deleted slots.
         self._full_at: OrderedDict[str, float] = OrderedDict()
 
     def take(self, key: str, now_s: float) -> float:
-        """Take a token at the time ``now_s``; give 0, or the seconds until there is one.
+        """Take a token at the time ``now_s``; return 0, or the seconds until there is one.
 
-        What is refused takes nothing.
+        A refusal takes no token.
         """
         held = self._full_at.get(key)
         if held is None:
@@ -59,7 +59,7 @@ class Buckets:
         return 0.0
 
     def __len__(self) -> int:
-        """Tell how many keys are remembered."""
+        """Return how many keys are remembered."""
         return len(self._full_at)
 
     def _make_room(self, now_s: float) -> None:

@@ -1,4 +1,4 @@
-"""Telling failures from cancellations where a nursery has put both into one group."""
+"""Separates failures from cancellations in an exception group raised by a nursery."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import trio
 def split_failure(
     group: BaseExceptionGroup[BaseException],
 ) -> tuple[ExceptionGroup[Exception], BaseExceptionGroup[trio.Cancelled]]:
-    """Split a group into what failed, to be logged, and what was cancelled, to be raised.
+    """Split a group into failures, to be logged, and cancellations, to be raised.
 
     Raises:
-        BaseExceptionGroup: the group itself, where it is not made of these two.
+        BaseExceptionGroup: the group itself, if it does not consist of these two.
     """
     cancelled, others = group.split(trio.Cancelled)
     failed, interrupts = (None, None) if others is None else others.split(Exception)

@@ -1,4 +1,4 @@
-"""The problems that the API answers with: for each slug its title, its status and what it means."""
+"""The problems that the API answers with: for each slug its title, status and meaning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bodies of commands, each read once: players send the same few orders again and again."""
+"""Parses the bodies of commands, with a cache: players send the same few orders repeatedly."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from app.http.exchange import HttpRequest
 
 COMMANDS_MAX: Final = 1_024
-"""How many bodies are remembered for each kind; for one more, the oldest is forgotten."""
+"""How many bodies are cached for each kind; beyond that the oldest is evicted."""
 
 BODY_BYTES_MAX: Final = 256
-"""How large a body may be that is remembered."""
+"""The size up to which a body is cached."""
 
 _encode_canonical = msgspec.json.Encoder(order="deterministic").encode
 
 
 class Command(NamedTuple):
-    """A command as it was sent: what it says, and a digest of it for its idempotency key."""
+    """A parsed command, and its digest, which is stored with its idempotency key."""
 
     body: object
     fingerprint: bytes
@@ -39,7 +39,7 @@ class Commands:
         self._known: OrderedDict[tuple[str, bytes], Command] = OrderedDict()
 
     def read(self, request: HttpRequest) -> Command:
-        """Read a request's body; None where this kind has none.
+        """Parse a request's body; its value is None if this kind has no body.
 
         Raises: as `decode_body`.
         """
@@ -57,14 +57,14 @@ class Commands:
 
 
 def fingerprint(method: str, path: str, body: object) -> bytes:
-    """Digest a request so that the same request in another spelling has the same digest."""
+    """Digest a request so that equivalent spellings have the same digest."""
     digest = blake2b(f"{method} {path}\n".encode(), digest_size=16)
     digest.update(_encode_canonical(body))
     return digest.digest()
 
 
 def _never_changes(body: object) -> bool:
-    """Whether a frozen struct holds nothing that could be altered by whom it is given to."""
+    """Whether a frozen struct holds nothing that a recipient could mutate."""
     try:
         hash(body)
     except TypeError:

@@ -1,4 +1,4 @@
-"""What every request passes, in either lane: its id, its limits, its route, and the books on it."""
+"""What every request passes, in either lane: its id, limits, route, metrics and log."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 def new_request_id() -> str:
-    """Make an id for a request that came without a usable one; it is a name and no secret."""
+    """Make an id for a request without a usable one; it is a name, not a secret."""
     return urandom(8).hex()
 
 
 def request_id_of(headers: Headers) -> str:
-    """Give the client's own id of a request if it is fit for a log, else a new one."""
+    """Return the client's own request id if it is fit for a log, otherwise a new one."""
     for value in headers.all(REQUEST_ID):
         if _REQUEST_ID.fullmatch(value):
             return value.decode("ascii")
@@ -49,7 +49,7 @@ def request_id_of(headers: Headers) -> str:
 
 
 class Edge:
-    """What lanes have in common: who is let in, what answers, what is counted and logged."""
+    """What the lanes share: admission, routing, metrics and logging."""
 
     def __init__(
         self,
@@ -68,11 +68,11 @@ class Edge:
         self._traced = not isinstance(self.instruments.tracer, NoRequestTracer)
 
     def arrive(self, trail: Trail) -> tuple[Route, Mapping[str, str]]:
-        """Find a request's route and let it in, before its body has come.
+        """Find a request's route and admit the request, before its body has arrived.
 
         Raises:
-            NotFound, MethodNotAllowed: there is none; that is limited as what there is.
-            TooManyRequests, TooManyInHand: what it is to be refused with.
+            NotFound, MethodNotAllowed: there is no route; such requests are rate-limited too.
+            TooManyRequests, TooManyInHand: the request is refused.
         """
         try:
             found = self.router.find(trail.method, trail.path)
@@ -88,9 +88,9 @@ class Edge:
     async def answer(
         self, route: Route, request: HttpRequest, path: Mapping[str, str], begun: float
     ) -> HttpResponse:
-        """Answer a request that has arrived; raises nothing but cancellations.
+        """Answer a request that has arrived; raises only cancellations.
 
-        It came at the time ``begun`` of Trio's clock.
+        It began at the time ``begun`` of Trio's clock.
         """
         trail = request.trail
         with handling(trail):
@@ -109,13 +109,13 @@ class Edge:
     def refuse(
         self, error: HttpError, headers: Headers, trail: Trail, begun: float
     ) -> HttpResponse:
-        """Answer a request that no route is asked for; it came at the time ``begun``."""
+        """Refuse a request without calling its route; it began at the time ``begun``."""
         return self.respond(problem_of(error).response(), headers, trail, begun)
 
     def respond(
         self, response: HttpResponse, headers: Headers, trail: Trail, begun: float
     ) -> HttpResponse:
-        """Count and log an answer that was ready, to a request of the time ``begun``."""
+        """Count and log a ready-made answer to a request that began at the time ``begun``."""
         with handling(trail):
             if self._traced:
                 with self.instruments.tracer.request(headers.items(), trail):
@@ -132,11 +132,11 @@ class Edge:
         return response
 
     def failed(self, request_id: str, error: BaseException) -> None:
-        """Log what nobody foresaw, under the id of the request that met it."""
+        """Log an unexpected error under the id of the request that met it."""
         self._log.error("request_failed", request_id=request_id, exc_info=error)
 
     def ended(self, trail: Trail) -> None:
-        """Log a request that is over, if it is one of those that are logged."""
+        """Log a finished request, if it is one of those to be logged."""
         if not trail.status:
             self.instruments.traffic.abandoned()
         self.instruments.log_request(self._log, trail)
@@ -151,7 +151,7 @@ def make_edge(
     log: FilteringBoundLogger,
     instruments: Instruments | None = None,
 ) -> Edge:
-    """Make the edge of a server that answers by a table of endpoints, and the files of its pages.
+    """Make the edge of a server that serves a table of endpoints, and the files of its pages.
 
     Raises:
         ValueError: a row of the table contradicts itself or another.

@@ -1,7 +1,7 @@
-"""What an endpoint is: a row of the declarative table, and the call that its handler gets.
+"""Endpoints: the rows of the declarative table, and the call that a handler receives.
 
 A handler is a plain async function from a typed `Call` to a typed answer. It knows neither Quart
-nor headers, so that any front can serve the same table.
+nor headers, so any front can serve the same table.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ QueryT = TypeVar("QueryT")
 AnswerT = TypeVar("AnswerT")
 
 ACTORS: Final = ("unavailable", "actor-stopped", "reply-timeout")
-"""The problems of whatever has to be asked of an actor, beside those of any call."""
+"""The problems of any call that asks an actor, besides those of every call."""
 
 _PARAMETER = re.compile(r"\{(?P<name>[a-z_]+):(?P<kind>[a-z]+)\}")
 
@@ -43,25 +43,24 @@ class Auth(Enum):
 
 
 class PathKind(Enum):
-    """What a parameter in a path may be; anything else is not found."""
+    """The form of a path parameter; anything else is not found."""
 
     UUID = "uuid"
     TEXT = "text"
 
 
 class Idempotency(msgspec.Struct, frozen=True, gc=False):
-    """What makes a command sent twice take effect once: its key, and a digest of the request."""
+    """What makes a command sent twice take effect once: its key and a digest of the request."""
 
     key: str
     fingerprint: bytes
 
 
 class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True, gc=False):
-    """One request as its handler sees it; a part that the endpoint does not declare is None.
+    """One request as its handler sees it; parts that the endpoint does not declare are None.
 
-    ``address`` is what the limits per address know its client under, where the endpoint
-    ``tries_password``; empty where none holds. ``orders_shown`` is the server's memory of orders as
-    they were shown, encoded.
+    If the endpoint ``tries_password``, ``address`` is the key of its client in the limits per
+    address; empty if no limit applies. ``orders_shown`` is the server's cache of encoded orders.
     """
 
     gateway: Gateway
@@ -78,10 +77,10 @@ class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True, gc=False):
 
     @property
     def caller(self) -> Identity:
-        """Who calls.
+        """The identity of the caller.
 
         Raises:
-            InvalidToken: the endpoint lets anybody call.
+            InvalidToken: the endpoint requires no token.
         """
         if self.identity is None:
             raise InvalidToken("nobody is logged in")
@@ -100,14 +99,14 @@ class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True, gc=False):
 
 
 class Answer(msgspec.Struct, Generic[AnswerT], frozen=True, gc=False):
-    """An answer that is not the endpoint's usual one: another status, or headers of its own."""
+    """An answer other than the endpoint's usual one: another status, or its own headers."""
 
     body: AnswerT
     status: int | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-# The table holds handlers of every type; what each takes and gives stands beside it in its row.
+# The table holds handlers of every type; the row declares what each takes and returns.
 Handler: TypeAlias = "Callable[[Call[Any, Any]], Awaitable[Any]]"
 
 
@@ -116,19 +115,19 @@ class Endpoint:
     """One row of the table.
 
     - ``path``: a template; ``{order_id:uuid}`` is a parameter of a `PathKind`.
-    - ``auth``: who may call it. Everybody is said so, too: nothing is open by omission.
+    - ``auth``: who may call it. Public access is explicit, too: nothing is open by omission.
     - ``request``, ``query``, ``response``: the types of body, query string and answer; None
       where there is none.
-    - ``status``: of the usual answer; ``also`` describes others that are no problems.
-    - ``errors``: slugs of the problems beside those that follow from the other columns.
+    - ``status``: of the usual answer; ``also`` describes others that are not problems.
+    - ``errors``: slugs of the problems besides those that follow from the other columns.
     - ``absent``: slug of the 404 for a path parameter that cannot name anything.
-    - ``before_password_change``: whoever has a one-time password may call it all the same.
+    - ``before_password_change``: callers with a one-time password may call it too.
     - ``idempotent``: the request must carry an ``Idempotency-Key``.
-    - ``limited``: who asks too often, or when too much is in hand, is held back.
-    - ``tries_password``: the request carries a password that is checked, or a new account's;
-      where it comes from counts.
-    - ``etag``: gives the tag of the answer as it is now, which a client may keep and then ask
-      whether it still is so; None where it is never to be kept.
+    - ``limited``: subject to the rate limits and to the limit of requests in flight.
+    - ``tries_password``: the request carries a password to check, or a new account's, and its
+      client's address is limited.
+    - ``etag``: returns the current entity tag of an answer that clients may cache and revalidate;
+      None if it must never be cached.
     """
 
     method: str
@@ -156,10 +155,10 @@ class Endpoint:
         return str(getattr(self.handler, "__name__", self.handler))
 
     def parameters(self) -> dict[str, PathKind]:
-        """Give the parameters of the path, in order.
+        """Return the parameters of the path, in order.
 
         Raises:
-            ValueError: one is of no known kind.
+            ValueError: one is of an unknown kind.
         """
         found = _PARAMETER.finditer(self.path)
         return {match["name"]: PathKind(match["kind"]) for match in found}

@@ -1,33 +1,33 @@
-"""What the HTTP front itself refuses, before or beside any actor.
+"""The HTTP front's own refusals, before or beside any actor.
 
 ::
 
     HttpError
-    ├── MalformedRequest          400: the request is not one that this server can read
+    ├── MalformedRequest          400: this server cannot read the request
     ├── MalformedJson             400: the body is not JSON, or breaks its limits
     ├── IdempotencyKeyRequired    400
-    ├── NoToken                   401: no access token came
+    ├── NoToken                   401: there is no access token
     ├── Forbidden                 403: the account's role does not allow it
     ├── PasswordChangeRequired    403: the password is a one-time password
-    ├── NotFound                  404 (slug: which kind of thing is not there)
-    ├── MethodNotAllowed          405 (allow: the methods that are)
+    ├── NotFound                  404 (slug: what kind of thing is missing)
+    ├── MethodNotAllowed          405 (allow: the methods that are allowed)
     ├── BodyTimeout               408: the body did not arrive in time
     ├── PayloadTooLarge           413
     ├── TargetTooLong             414
     ├── UnsupportedMediaType      415
-    ├── UpgradeRequired           426: the path speaks WebSocket alone
-    ├── InvalidRequest            422 (errors: field and message of what was found)
-    ├── TooManyStreams            429: the account or the address has as many streams as it may
-    ├── TooManyRequests           429 (retry_after_s): the account or the address asks too often
+    ├── UpgradeRequired           426: the path speaks only WebSocket
+    ├── InvalidRequest            422 (errors: the field and message of each fault)
+    ├── TooManyStreams            429: the account or the address has its maximum of streams
+    ├── TooManyRequests           429 (retry_after_s): the account or the address is over its rate
     ├── HeadersTooLarge           431
-    ├── NotImplementedByServer    501: a transfer coding that this server does not know
+    ├── NotImplementedByServer    501: an unknown transfer coding
     ├── TooManyConnections        503
-    ├── TooManyInHand             503: as many requests are in hand as the server takes
-    ├── TooManyBodyBytes          503: bodies take as much memory as they may
+    ├── TooManyInHand             503: the server has its maximum of requests in flight
+    ├── TooManyBodyBytes          503: bodies take their maximum of memory
     ├── ServerStopping            503
     └── HttpVersionNotSupported   505
 
-`HttpBindError` and `TlsError` stand beside them: the server could not begin at all.
+`HttpBindError` and `TlsError` are separate: the server could not start at all.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class FieldError(msgspec.Struct, frozen=True):
 
 
 class HttpError(Exception):
-    """Whatever the HTTP front refuses; the message becomes the problem's detail."""
+    """A refusal by the HTTP front; the message becomes the problem's detail."""
 
 
 class MalformedRequest(HttpError):
@@ -51,7 +51,7 @@ class MalformedRequest(HttpError):
 
 
 class MalformedJson(HttpError):
-    """The body is not JSON, or breaks a limit that every body must keep."""
+    """The body is not JSON, or exceeds a limit that applies to every body."""
 
 
 class IdempotencyKeyRequired(HttpError):
@@ -59,7 +59,7 @@ class IdempotencyKeyRequired(HttpError):
 
 
 class NoToken(HttpError):
-    """The request has to carry an access token, and carries none."""
+    """The request needs an access token and carries none."""
 
 
 class Forbidden(HttpError):
@@ -67,7 +67,7 @@ class Forbidden(HttpError):
 
 
 class PasswordChangeRequired(HttpError):
-    """The account has a one-time password: nothing may be done before it is changed."""
+    """The account has a one-time password, which must be changed before anything else."""
 
 
 class NotFound(HttpError):
@@ -79,7 +79,7 @@ class NotFound(HttpError):
 
 
 class MethodNotAllowed(HttpError):
-    """The path is there, but not with this method; ``allow`` names those that are."""
+    """The path exists, but not with this method; ``allow`` names its methods."""
 
     def __init__(self, allow: tuple[str, ...]) -> None:
         super().__init__("this path answers to " + ", ".join(allow))
@@ -91,7 +91,7 @@ class BodyTimeout(HttpError):
 
 
 class PayloadTooLarge(HttpError):
-    """The body is larger than the server takes."""
+    """The body is larger than the server accepts."""
 
 
 class UnsupportedMediaType(HttpError):
@@ -99,7 +99,7 @@ class UnsupportedMediaType(HttpError):
 
 
 class InvalidRequest(HttpError):
-    """The request is well-formed, but not what the endpoint takes."""
+    """The request is well-formed, but not what the endpoint accepts."""
 
     def __init__(self, *errors: FieldError) -> None:
         super().__init__("; ".join(f"{e.field}: {e.message}" for e in errors))
@@ -107,18 +107,18 @@ class InvalidRequest(HttpError):
 
 
 class UpgradeRequired(HttpError):
-    """The request is no WebSocket handshake, and nothing else is answered here."""
+    """The request is not a WebSocket handshake, and this path serves nothing else."""
 
 
 class TooManyStreams(HttpError):
-    """An account, or an address behind a proxy, has as many event streams open as it may."""
+    """An account, or an address behind a proxy, has its maximum of event streams open."""
 
     def __init__(self, streams_max: int, whose: str = "an account") -> None:
         super().__init__(f"{whose} may have {streams_max} event streams open")
 
 
 class TooManyRequests(HttpError):
-    """An account or an address asks more often than it may; nothing was done."""
+    """An account or an address exceeds its request rate; nothing was done."""
 
     def __init__(self, retry_after_s: int) -> None:
         super().__init__("too many requests in a short time; nothing was done")
@@ -126,39 +126,39 @@ class TooManyRequests(HttpError):
 
 
 class TargetTooLong(HttpError):
-    """The path and query are longer than the server takes."""
+    """The path and query are longer than the server accepts."""
 
 
 class HeadersTooLarge(HttpError):
-    """The request line and headers are larger than the server takes."""
+    """The request line and headers are larger than the server accepts."""
 
 
 class NotImplementedByServer(HttpError):
-    """The request asks for a transfer coding that the server does not know."""
+    """The request uses a transfer coding that the server does not know."""
 
 
 class TooManyConnections(HttpError):
-    """As many connections are open as the server takes."""
+    """The server has its maximum of connections open."""
 
 
 class TooManyInHand(HttpError):
-    """As many requests are in hand as the server takes; nothing was done."""
+    """The server has its maximum of requests in flight; nothing was done."""
 
 
 class TooManyBodyBytes(HttpError):
-    """The bodies of all requests take as much memory as they may; nothing was done."""
+    """The bodies of all requests take their maximum of memory; nothing was done."""
 
 
 class ServerStopping(HttpError):
-    """The server stops before the request was answered."""
+    """The server is stopping before the request was answered."""
 
 
 class HttpVersionNotSupported(HttpError):
-    """The request is of an HTTP version other than 1.0 and 1.1."""
+    """The request uses an HTTP version other than 1.0 and 1.1."""
 
 
 class HttpBindError(Exception):
-    """The server cannot listen on its address; the message is one clear line."""
+    """The server cannot listen on its address; the message is one line."""
 
     def __init__(self, host: str, port: int, reason: str) -> None:
         shown = f"[{host}]" if ":" in host else host
@@ -169,4 +169,4 @@ class HttpBindError(Exception):
 
 
 class TlsError(Exception):
-    """The certificate and the key cannot be used; the message is one clear line."""
+    """The certificate and the key cannot be used; the message is one line."""

@@ -1,4 +1,4 @@
-"""A request and a response as any front can make them: no Quart, no ASGI, no socket."""
+"""Requests and responses independent of any front: no Quart, no ASGI, no socket."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ PROBLEM_TYPE = b"application/problem+json"
 """The media type of every problem (RFC 9457)."""
 
 NO_CONTENT = 204
-"""The status of an answer without a body, and without a word of its length."""
+"""The status of an answer without a body, and without ``Content-Length``."""
 
 NOT_MODIFIED = 304
-"""The status of an answer to who has it already: its body is told the length of, and not sent."""
+"""The status if the client's copy is current: the body is not sent, only its length."""
 
 
 _UNREAD = ""
-"""Stands for a token that nobody has asked for yet; none is empty."""
+"""Marks a token that was not read yet; no token is empty."""
 
 
 class Headers:
@@ -44,24 +44,24 @@ class Headers:
         self._token: str | None = _UNREAD
 
     def items(self) -> list[tuple[bytes, bytes]]:
-        """Give every header, those of one name together."""
+        """Return every header, those of one name together."""
         return [(name, value) for name, values in self._values.items() for value in values]
 
     def with_one(self, name: bytes, value: bytes) -> Headers:
-        """Give the same headers but for one, which is not that of the token, given once."""
+        """Return the headers with one replaced by a single value; it must not be the token's."""
         other: Headers = Headers.__new__(Headers)
         other._values = {**self._values, name: [value]}
         other._token = self._token
         return other
 
     def all(self, name: bytes) -> list[bytes]:
-        """Give every value of a header, in order; none if it is absent."""
+        """Return every value of a header, in order; empty if it is absent."""
         return self._values.get(name, [])
 
     def bearer_token(self) -> str | None:
-        """Give the token of the one ``Authorization`` header, if it is a bearer token.
+        """Return the token of the one ``Authorization`` header, if it is a bearer token.
 
-        It is read once: who plays sends the same headers again and again (`heads.HeadReader`).
+        The result is cached: players send the same headers repeatedly (`heads.HeadReader`).
         """
         if self._token == _UNREAD:
             self._token = _bearer_token(self.all(b"authorization"))
@@ -80,7 +80,7 @@ def _bearer_token(values: list[bytes]) -> str | None:
 class HttpRequest(msgspec.Struct, frozen=True, gc=False):
     """One request with its whole body; ``query`` is what follows ``?``, still encoded.
 
-    ``trail`` is where those who handle it leave word of what they learn.
+    ``trail`` collects what each part learns while handling it.
     """
 
     method: str

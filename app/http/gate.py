@@ -1,7 +1,7 @@
-"""What holds back a client that asks too often, and everybody while too much is in hand.
+"""Rate limits for each client, and backpressure for all while too much is in flight.
 
-Both lanes pass here, first when a request's head is known and then when its caller is. What is
-turned away has reached no actor and has had no effect.
+Both lanes pass here, first when a request's head is known and then when its caller is. A refused
+request has reached no actor and has had no effect.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ KEYS_MAX: Final = 100_000
 """How many accounts, and how many addresses, are remembered."""
 
 _KNOWN_MAX: Final = 10_000
-"""How many addresses are remembered as they are limited; for one more, the oldest is forgotten."""
+"""How many addresses have their limit key cached; beyond that the oldest is evicted."""
 
 _IPV6_PREFIX: Final = 64
-"""What one subscriber of IPv6 has to himself at least (RFC 6177): one address of many."""
+"""The smallest prefix that one IPv6 subscriber gets (RFC 6177): many addresses."""
 
 _WITH_PORT: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
-"""An address as some proxies write it; one of IPv6 with a port stands in brackets (RFC 3986)."""
+"""An address as some proxies write it; IPv6 with a port is in brackets (RFC 3986)."""
 
 _TOLD_CHARACTERS_MAX: Final = 64
 
@@ -63,9 +63,9 @@ class Gate:
     def __init__(
         self, settings: HttpSettings | None = None, *, log: FilteringBoundLogger | None = None
     ) -> None:
-        """Take the limits from the settings; the settings' own defaults hold nobody back.
+        """Take the limits from the settings, whose own defaults limit nothing.
 
-        ``log`` is told, once each, what keeps clients behind a proxy from being told apart.
+        ``log`` gets, once each, warnings of why clients behind a proxy cannot be told apart.
         """
         settings = settings or HttpSettings()
         self._accounts = _buckets(
@@ -79,17 +79,17 @@ class Gate:
         self._in_hand = 0
         self._in_hand_max = settings.in_flight_max
         self.bodies = BodyRoom(settings.bodies_in_flight_max_bytes)
-        # Event streams last, and behind a proxy no count of connections tells whose they are.
+        # Event streams last, and behind a proxy counting connections does not bound a client's.
         self._streams = Places(settings.connections_per_address_max)
         self._once = _Once(log)
-        # What an address is limited under, so that it is read once and not with every request.
+        # The limit key of each address, so that it is not parsed with every request.
         self._known: OrderedDict[str, str] = OrderedDict()
 
     def client_of(self, peer: str, headers: Headers) -> str:
-        """Give the address that a request comes from, whose connection comes from ``peer``.
+        """Return the client's address of a request whose connection comes from ``peer``.
 
-        Where that is a trusted proxy it is the last address in ``X-Forwarded-For`` that is none:
-        what stands before that was said by the client itself.
+        If ``peer`` is a trusted proxy, it is the last address in ``X-Forwarded-For`` that is not
+        one: anything before that was supplied by the client itself.
         """
         passed_on = headers.all(b"x-forwarded-for")
         if not passed_on:
@@ -100,11 +100,11 @@ class Gate:
         return self._passed_on(peer, passed_on)
 
     def arrive(self, client: str) -> None:
-        """Let a request in whose head is known, or not.
+        """Admit a request whose head is known, or refuse it.
 
         Raises:
-            TooManyInHand: the server has as many requests in hand as it takes.
-            TooManyRequests: its address has used up what it may ask.
+            TooManyInHand: the server has its maximum of requests in flight.
+            TooManyRequests: its address has exhausted its rate.
         """
         if self._in_hand >= self._in_hand_max:
             raise TooManyInHand
@@ -112,16 +112,16 @@ class Gate:
             self.take(self.limited_as(client))
 
     def take(self, limited_as: str) -> None:
-        """Count one request for what an address is limited under.
+        """Count one request for a limit key (see `limited_as`).
 
         Raises:
-            TooManyRequests: it has used up what it may ask.
+            TooManyRequests: the key has exhausted its rate.
         """
         if self._addresses is not None and limited_as:
             _take(self._addresses, limited_as)
 
     def limited_as(self, client: str) -> str:
-        """Give what a client's address is limited under; empty where no such limit holds."""
+        """Return the limit key of a client's address; empty if no limit applies to it."""
         key = self._known.get(client)
         if key is None:
             key = self._known[client] = _limited_as(client, self._exempt)
@@ -130,19 +130,19 @@ class Gate:
         return key
 
     def authorized(self, account_id: str) -> None:
-        """Let a request in whose caller is known, or not.
+        """Admit a request whose caller is known, or refuse it.
 
         Raises:
-            TooManyRequests: the account has used up what it may ask.
+            TooManyRequests: the account has exhausted its rate.
         """
         if self._accounts is not None:
             _take(self._accounts, account_id)
 
     def begin(self) -> None:
-        """Count a request as in hand until `end`.
+        """Count a request as in flight until `end`.
 
         Raises:
-            TooManyInHand: there are as many as the server takes; then it is not counted.
+            TooManyInHand: the maximum is reached; the request is not counted.
         """
         if self._in_hand >= self._in_hand_max:
             raise TooManyInHand
@@ -154,12 +154,12 @@ class Gate:
 
     @property
     def in_hand_now(self) -> int:
-        """How many requests are counted as in hand."""
+        """How many requests are counted as in flight."""
         return self._in_hand
 
     @contextmanager
     def in_hand(self) -> Generator[None, None, None]:
-        """Count a request as in hand while the context lasts.
+        """Count a request as in flight while the context lasts.
 
         Raises:
             TooManyInHand: as `begin`.
@@ -171,13 +171,13 @@ class Gate:
             self.end()
 
     def begin_stream(self, client: str) -> str:
-        """Count an event stream of a client's address; give what `end_stream` is to be told.
+        """Count an event stream of a client's address; return the key for `end_stream`.
 
-        Of an address that connects by itself there are never more than it may have connections.
+        An address that connects directly can never have more streams than connections.
 
         Raises:
-            TooManyStreams: there are as many of one address, which a proxy passes on, as it
-                may have connections; then it is not counted.
+            TooManyStreams: an address behind a proxy has as many streams as it may have
+                connections; this one is not counted.
         """
         key = "" if client in self._proxies else self.limited_as(client)
         if not self._streams.take(key):
@@ -195,7 +195,7 @@ class Gate:
             try:
                 address = _address(text)
             except ValueError:
-                # Whoever wrote this knew no address: the proxy before is all that is known.
+                # Not an address: the proxy that sent this value is all that is known.
                 shown = text[:_TOLD_CHARACTERS_MAX]
                 self._once.warning("forwarded_address_unreadable", proxy=client, value=shown)
                 break
@@ -206,7 +206,7 @@ class Gate:
 
 
 class _Once:
-    """Logs each event the first time alone: every request may be another."""
+    """Logs each event only the first time: every request might bring another."""
 
     __slots__ = ("_log", "_told")
 
@@ -215,7 +215,7 @@ class _Once:
         self._told: set[str] = set()
 
     def warning(self, event: str, **fields: str) -> None:
-        """Log a warning, unless this event was logged."""
+        """Log a warning, unless this event was logged before."""
         if self._log is not None and event not in self._told:
             self._told.add(event)
             self._log.warning(event, **fields)
@@ -234,9 +234,9 @@ def _take(buckets: Buckets, key: str) -> None:
 
 
 def _address(text: str) -> str:
-    """Read an address, with or without a port; raises ValueError where it is none.
+    """Parse an address, with or without a port; raises ValueError if it is not one.
 
-    One of IPv4 in the form of IPv6, as a proxy that listens on both may write it, is one of IPv4.
+    An IPv4-mapped IPv6 address, as a proxy that listens on both may write it, becomes IPv4.
     """
     with_port = _WITH_PORT.fullmatch(text)
     address = ip_address(text if with_port is None else with_port[1] or with_port[2])
@@ -244,7 +244,7 @@ def _address(text: str) -> str:
 
 
 def _limited_as(client: str, exempt: Addresses) -> str:
-    """Give what an address is limited under: itself, or its network of IPv6; empty if exempt."""
+    """Return the limit key of an address: itself, or its IPv6 network; empty if exempt."""
     if client in exempt:
         return ""
     try:

@@ -1,7 +1,7 @@
-"""The head of a request, read strictly: what two servers could take for two things is refused.
+"""Parses request heads strictly: anything that two servers could read differently is refused.
 
-Both lanes ask here before anything else, so that they refuse the same. llhttp (Node's parser, by
-`httptools`) reads the head; what it is known to let pass is refused beside it: a second empty
+Both lanes come here first, so that they refuse the same requests. llhttp (Node's parser, through
+`httptools`) reads the head; what it is known to let pass is refused in addition: a second empty
 line or space, an absolute target, other protocols' names, a length given twice.
 """
 
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 
 HEAD_END: Final = b"\r\n\r\n"
 NEVER_SERVED: Final = frozenset({"CONNECT", "TRACE"})
-"""Methods that no path has and after which a connection is closed: tunnels and echoes."""
+"""Methods that no path has, and after which the connection is closed: tunnels and echoes."""
 
 TOO_SHORT: Final = "the request ends before it is whole"
-"""What is wrong with a request whose client sends no more."""
+"""The fault of a request whose client stopped sending too early."""
 
 _LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Z]{1,32}) ([\x21-\x7e]+) HTTP/1\.([01])\r\n")
 _ANY_VERSION = re.compile(rb"[^\x00-\x20]+ [\x21-\x7e]+ HTTP/[0-9]\.[0-9]\r\n")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
-# RFC 9110, 4.2 and RFC 3986, 3.2.2: a name or an address, and perhaps a port; it may be empty.
+# RFC 9110, 4.2 and RFC 3986, 3.2.2: a name or an address, optionally a port; it may be empty.
 _HOST = re.compile(
     rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?", re.ASCII
 )
@@ -50,9 +50,9 @@ _CONTROLS = 0x21
 
 @dataclass(frozen=True, slots=True)
 class HeadLimits:
-    """How large a head may be: all its bytes, those of its target, and its header lines.
+    """The limits of a head: all its bytes, those of its target, and its header lines.
 
-    And how large the body that it announces; trailers may be as large as a head.
+    Also the limit of the body that it announces; trailers may be as large as a head.
     """
 
     bytes_max: int
@@ -62,7 +62,7 @@ class HeadLimits:
 
     @classmethod
     def of(cls, settings: HttpSettings) -> HeadLimits:
-        """Give those of the settings."""
+        """Return the limits in the settings."""
         return cls(
             settings.max_header_bytes,
             settings.max_target_bytes,
@@ -74,9 +74,8 @@ class HeadLimits:
 class Head:
     """The head of one request.
 
-    ``length`` is of the body in bytes, None where it comes in chunks. ``path`` is what stands
-    before the ``?`` of the target, as `path_of` gives it, and ``query`` what follows it, not
-    decoded.
+    ``length`` is that of the body in bytes, None if it is chunked. ``path`` is the target before
+    the ``?``, decoded by `path_of`; ``query`` is what follows, not decoded.
     """
 
     __slots__ = (
@@ -108,7 +107,7 @@ class Head:
             self.keep_alive = not _has_token(connection, b"close")
 
     def with_one(self, name: bytes, value: bytes) -> Head:
-        """Give the same head with one header's only value replaced; none that is read here."""
+        """Return the head with one header's only value replaced; not a header that is read here."""
         other: Head = Head.__new__(Head)
         other.method = self.method
         other.target = self.target
@@ -123,17 +122,17 @@ class Head:
 
 
 def path_of(raw: bytes) -> str:
-    """Decode a path for finding its route.
+    """Decode a path for routing.
 
-    One with an encoded slash is left as it came, and so found nowhere: such a slash separates
-    nothing (RFC 3986, 2.2), but whoever stands in front may take it for one, or not.
+    A path with an encoded slash is left as it is, and so matches no route: such a slash is not a
+    separator (RFC 3986, 2.2), but a proxy in front may or may not take it for one.
     """
     path = raw.decode("ascii")
     return path if _ENCODED_SLASH.search(raw) is not None else unquote(path)
 
 
 class _Collector:
-    """Takes down the headers that llhttp finds."""
+    """Collects the headers that llhttp finds."""
 
     __slots__ = ("headers",)
 
@@ -145,10 +144,10 @@ class _Collector:
 
 
 def check_begun(raw: bytes, limits: HeadLimits) -> None:
-    """Check a head of which a part has come; what is wrong already is not waited for.
+    """Check a partly received head, so that a fault is refused without waiting for the rest.
 
     Raises:
-        MalformedRequest, HeadersTooLarge: it cannot become one that is served.
+        MalformedRequest, HeadersTooLarge: it cannot become a head that is served.
     """
     if raw[0] < _CONTROLS or _BARE_LF.search(raw) is not None:
         raise MalformedRequest("this is not HTTP/1.1")
@@ -157,10 +156,10 @@ def check_begun(raw: bytes, limits: HeadLimits) -> None:
 
 
 def parse_head(raw: bytes, limits: HeadLimits) -> Head:
-    """Read a whole head, from the request line to the empty line at its end.
+    """Parse a whole head, from the request line to the empty line at its end.
 
     Raises:
-        HttpError: it is not to be served; the connection is of no use any more.
+        HttpError: it must not be served; the connection cannot be used any more.
     """
     if len(raw) > limits.bytes_max:
         raise _too_large(limits)
@@ -188,14 +187,14 @@ def _collect(raw: bytes, method: bytes) -> _Collector:
     try:
         httptools.HttpRequestParser(collector).feed_data(raw)
     except httptools.HttpParserUpgrade:
-        pass  # It would hand over to another protocol here; nobody speaks any.
+        pass  # An upgrade to another protocol, which is never made here.
     except httptools.HttpParserInvalidMethodError:
         if method == b"GET":
             raise MalformedRequest("this is not HTTP/1.1") from None
-        # It knows some methods only. Whether the path has this one is the router's to say.
+        # llhttp knows only some methods. Whether the path has this one is up to the router.
         return _collect(b"GET" + raw[len(method) :], b"GET")
     except httptools.HttpParserError:
-        # A coding that it does not know is an error like any other for it.
+        # llhttp does not tell an unknown coding from other errors.
         _check_codings([value for name, value in collector.headers if name == _CODING])
         raise MalformedRequest("this is not HTTP/1.1") from None
     return collector
@@ -210,7 +209,7 @@ def _check_host(head: Head) -> None:
 
 
 def _frame(head: Head) -> None:
-    """Work out how the body is framed, in the one way that nobody can read otherwise."""
+    """Determine the framing of the body; refuse whatever is ambiguous."""
     lengths = head.fields.all(b"content-length")
     codings = head.fields.all(_CODING)
     if codings:
@@ -237,12 +236,12 @@ def _check_codings(codings: list[bytes]) -> None:
 
 
 def _has_token(values: list[bytes], token: bytes) -> bool:
-    """Whether a header that is a list has an element, in whatever case."""
+    """Whether a list header has an element, in any case."""
     return any(part.strip().lower() == token for value in values for part in value.split(b","))
 
 
 def _as_1_1(raw: bytes) -> bytes:
-    """Give a request line as it would be in HTTP/1.1."""
+    """Return a request line as it would be in HTTP/1.1."""
     line, _, _ = raw.partition(b"\r\n")
     return line[:-3] + b"1.1\r\n"
 

@@ -1,7 +1,7 @@
-"""Reads the heads of requests, and knows again what comes again and again, as from who plays.
+"""Parses the heads of requests, and caches those that players send repeatedly.
 
-A client that asks for the same sends the same bytes each time, and one that orders sends the same
-but for the key of its command: to read them anew is a twentieth of its request.
+A client that repeats a query sends the same bytes each time, and one that repeats a command sends
+the same except for its key: parsing them again takes a twentieth of the request.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ if TYPE_CHECKING:
     from app.http.settings import HttpSettings
 
 HEADS_MAX: Final = 4_096
-"""How many heads are kept; for one more, the oldest is forgotten."""
+"""How many heads are cached; beyond that the oldest is evicted."""
 
 HEAD_BYTES_MAX: Final = 1_024
 HEADERS_MAX: Final = 16
-"""How large a head may be that is kept, and how many headers it may have: what is kept in all then
-takes some megabytes, twenty-five at most, with the tokens read from them."""
+"""The largest head that is cached, and its maximum of headers: the whole cache then takes some
+megabytes, twenty-five at most, with the tokens read from the heads."""
 
 _KEY_NAME: Final = b"idempotency-key"
 _KEY = re.compile(rb"\r\n(?i:idempotency-key):[ \t]*([\x21-\x7e]{1,255})[ \t]*\r\n")
 
 
 class HeadReader:
-    """Reads heads within the limits of ``settings``; one for each server."""
+    """Parses heads within the limits of ``settings``; one for each server."""
 
     __slots__ = ("_bytes_max", "_known", "limits")
 
     def __init__(self, settings: HttpSettings) -> None:
         self.limits = HeadLimits.of(settings)
         self._bytes_max = min(HEAD_BYTES_MAX, self.limits.bytes_max)
-        # By all its bytes, or by those before and after its key.
+        # Keyed by all bytes, or by those before and after the idempotency key.
         self._known: OrderedDict[bytes | tuple[bytes, bytes], Head] = OrderedDict()
 
     def read(self, raw: bytes) -> Head:
-        """Read a whole head; nobody may change what this gives.
+        """Parse a whole head; the result must not be mutated.
 
         Raises: as `parse_head`.
         """
@@ -57,10 +57,10 @@ class HeadReader:
     def _parse(
         self, raw: bytes, name: bytes | tuple[bytes, bytes], *, has_key: bool = False
     ) -> Head:
-        """Read a head, and keep it by this name if it can be known again by it."""
+        """Parse a head, and cache it under this name if the name identifies it."""
         head = parse_head(raw, self.limits)
-        # Given twice, keys are two values, of which one was cut out; and a body without any is no
-        # command that is sent again and again.
+        # With two keys, only one was cut out of the name; and a request with a body but without a
+        # key is not a command that is sent repeatedly.
         comes_again = len(head.fields.all(_KEY_NAME)) == 1 if has_key else head.length == 0
         if comes_again and len(head.fields.items()) <= HEADERS_MAX:
             self._known[name] = head

@@ -1,4 +1,4 @@
-"""What the HTTP front is watched with; each part is off unless the composer hands it in."""
+"""Observability of the HTTP front; each part is off unless the composition root supplies it."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class AccessLog(Enum):
     ALL = "all"
 
     def wants(self, status: int) -> bool:
-        """Whether a request that was answered so is logged; 0 stands for one without an answer.
+        """Whether a request answered with this status is logged; 0 means without an answer.
 
-        Among the errors is what the server failed to do, but not what it turned away for want
-        of room (503): under overload a line for each would be one more load.
+        Errors are the server's failures, but not its refusals under overload (503): a line for
+        each would add to the load.
         """
         if self is AccessLog.ERRORS:
             return status >= 500 and status != 503  # noqa: PLR2004 - statuses are their own names
@@ -40,10 +40,10 @@ class AccessLog(Enum):
 
 
 class RequestTracer(Protocol):
-    """Follows requests from here through the program."""
+    """Traces requests from here through the program."""
 
     def request(self, headers: RawHeaders, trail: Trail) -> AbstractContextManager[object]:
-        """Surround a request; ``headers`` may say whose part it is."""
+        """Surround a request; ``headers`` may name the trace that it belongs to."""
         ...
 
 
@@ -51,16 +51,16 @@ class MetricsPage(Protocol):
     """Answers ``GET /metrics``."""
 
     async def respond(self, client: str, headers: Headers) -> HttpResponse:
-        """Give the metrics to a client.
+        """Return the metrics for a client.
 
         Raises:
-            NotFound: this client may not have them.
+            NotFound: this client may not read them.
         """
         ...
 
 
 class NoRequestTracer:
-    """Follows no request."""
+    """Traces no request."""
 
     def request(
         self,
@@ -73,9 +73,10 @@ class NoRequestTracer:
 
 @dataclass(frozen=True, slots=True)
 class Instruments:
-    """All that watches one HTTP front.
+    """All instruments of one HTTP front.
 
-    One in ``access_sample_every`` is logged of those that `AccessLog.ALL` adds to the errors.
+    Of the requests that `AccessLog.ALL` adds to the errors, one in ``access_sample_every`` is
+    logged.
     """
 
     traffic: Traffic = field(default_factory=Traffic)
@@ -85,7 +86,7 @@ class Instruments:
     metrics: MetricsPage | None = None
 
     def log_request(self, log: FilteringBoundLogger, trail: Trail) -> None:
-        """Log a request that is over, if it is one of those that are logged."""
+        """Log a finished request, if it is one of those to be logged."""
         if self._wants(trail.status):
             log.info(
                 "http_request",
@@ -101,5 +102,5 @@ class Instruments:
         if not self.access_log.wants(status):
             return False
         every = self.access_sample_every
-        # By chance: every n-th would be the same one of what a client sends over and over.
+        # At random: every n-th could always pick the same one of a client's repeating sequence.
         return every == 1 or AccessLog.ERRORS.wants(status) or random() * every < 1  # noqa: S311

@@ -1,8 +1,8 @@
-"""Strict JSON: bytes in, a typed value out, nothing let through that JSON does not allow.
+"""Strict JSON: bytes in, a typed value out; nothing passes that JSON does not allow.
 
-The standard library accepts NaN, Infinity, duplicate members and lone surrogates and dies of
+The standard library accepts NaN, Infinity, duplicate members and lone surrogates, and fails on
 deep nesting; msgspec's decoder keeps the last of duplicate members. So the standard library's
-scanner reads (with hooks that refuse), and msgspec then checks the value against the type
+scanner parses (with hooks that refuse), and msgspec then checks the value against the type
 without converting anything: ``true``, ``1.0`` and ``"5"`` are not the integer 5.
 """
 
@@ -25,13 +25,13 @@ DEPTH_MAX = 32
 """How deep objects and arrays may be nested."""
 
 _DIGITS_MAX = 64
-# Any whole number longer than `_DIGITS_MAX` is out of every range; its value is never used.
+# An integer longer than `_DIGITS_MAX` is out of every range; its value is never used.
 _OUT_OF_RANGE = int("9" * _DIGITS_MAX)
 
-# A string, also one that never ends, is one token, so that the scan is linear in every input.
+# A string, even an unterminated one, is one token, so that the scan is linear for every input.
 _STRUCTURE = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
-# Where msgspec says the fault is: `$.a.b[0]`; `[...]` is any value of a map, and "`key` in" stands
-# before the map where one of its names is at fault.
+# Where msgspec reports the fault: `$.a.b[0]`; `[...]` is any value of a map, and "`key` in"
+# precedes the map if one of its names is at fault.
 _PLACE = re.compile(r" - at (`key` in )?`\$?\.?([^`]*)`\Z")
 _UNKNOWN = "Object contains unknown field `"
 _NAMED_FIELD = re.compile(r"^Object (?:missing required|contains unknown) field `(.*)`", re.DOTALL)
@@ -51,7 +51,7 @@ def convert(value: object, type_: type[T]) -> T:
     """Check plain data against a type without converting any value.
 
     Raises:
-        InvalidRequest: it is not of this type; the error names the first field at fault.
+        InvalidRequest: it is not of this type; the error names the first faulty field.
     """
     try:
         return msgspec.convert(value, type_, strict=True)
@@ -61,13 +61,13 @@ def convert(value: object, type_: type[T]) -> T:
 
 
 def parse(body: bytes) -> object:
-    """Read JSON text (RFC 8259) as plain data.
+    """Parse JSON text (RFC 8259) into plain data.
 
-    Refused beyond what the grammar refuses: duplicate members, lone surrogates, NUL in a
+    Beyond what the grammar forbids, it refuses duplicate members, lone surrogates, NUL in a
     string, nesting beyond `DEPTH_MAX`, and a byte order mark.
 
     Raises:
-        MalformedJson: as said; the message says which.
+        MalformedJson: the text is refused; the message says why.
     """
     if not body:
         raise MalformedJson("the body is empty; a JSON object is expected")
@@ -88,10 +88,10 @@ def parse(body: bytes) -> object:
 
 
 def field_error(message: str, members: Container[str] = ()) -> FieldError:
-    """Take msgspec's message apart into the field at fault and what is wrong with it.
+    """Split msgspec's message into the faulty field and its fault.
 
-    It does not say which value of a map is at fault: that is ``map.*``. ``members`` are the names
-    in the value itself: an unknown one of them may look as if a place stood behind it.
+    The message does not say which value of a map is faulty: that becomes ``map.*``. ``members``
+    are the names in the value itself: an unknown one may look as if a place followed it.
     """
     place = _PLACE.search(message)
     if message.startswith(_UNKNOWN) and message[len(_UNKNOWN) : -1] in members:
@@ -107,9 +107,9 @@ def field_error(message: str, members: Container[str] = ()) -> FieldError:
 
 
 def _named_in_map(fault: FieldError, value: object, type_: type) -> FieldError:
-    """Put the name of the first value of a map that is at fault in the place of ``*``.
+    """Replace ``*`` by the name of the first faulty value of a map.
 
-    Of a map that is a member of ``value`` itself; others keep it.
+    Only for a map that is a member of ``value`` itself; others keep the ``*``.
     """
     field, star, rest = fault.field.partition(".*")
     if star:
@@ -123,7 +123,7 @@ def _named_in_map(fault: FieldError, value: object, type_: type) -> FieldError:
 
 
 def _members_of(value: object) -> dict[str, object]:
-    """Give an object's members; what is none has none."""
+    """Return an object's members; a value that is not an object has none."""
     return cast("dict[str, object]", value) if isinstance(value, dict) else {}
 
 
@@ -143,7 +143,7 @@ def _too_deep(body: bytes) -> bool:
 
 
 def _check_strings(value: object) -> None:
-    """Refuse what only an escape can bring into a string: NUL and lone surrogates."""
+    """Refuse what only an escape can put into a string: NUL and lone surrogates."""
     if isinstance(value, str):
         if "\0" in value:
             raise MalformedJson("a string contains NUL")

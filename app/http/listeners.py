@@ -1,4 +1,4 @@
-"""Opens the listening sockets, or says in one line why that cannot be."""
+"""Opens the listening sockets, or says in one line why it cannot."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from app.http.errors import HttpBindError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-# An address family or address that this machine does not have is passed over if another binds.
+# An address family or address that this machine lacks is skipped if another one binds.
 _ABSENT = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 
 EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
-"""What a socket fails with for want of files or memory; it will pass when connections end."""
+"""The errors of a socket when files or memory run out; this passes when connections end."""
 
 _EXHAUSTED_S = 0.1
 _ACCEPTED_MAX = 64
-"""How many connections are accepted before others have their turn."""
+"""How many connections are accepted before other tasks have their turn."""
 
 
 UNACKNOWLEDGED_MS: Final = 45_000
-"""How long a client may acknowledge nothing of what it was sent before its connection is dead.
+"""How long sent data may stay unacknowledged before the connection counts as dead.
 
-One that has lost its network says no goodbye, and what a stream tells it never fills the buffer.
-Left to itself, Linux tries for a quarter of an hour. It is how long a client hears nothing before
-it takes a stream for dead.
+A client that has lost its network does not close, and a stream's events never fill the buffer; by
+default Linux retries for a quarter of an hour. A client takes a silent stream for dead after the
+same time.
 """
 
 
@@ -81,8 +81,8 @@ async def accept_connections(
 ) -> None:
     """Accept on all listeners until cancelled, then close them.
 
-    ``handle`` gets each connection, not blocking, and its client's address, in a task of
-    ``nursery``. ``tell_exhausted`` is called each time that the system has no file left for one.
+    ``handle`` runs for each connection, a non-blocking socket and its client's address, in a task
+    of ``nursery``. ``tell_exhausted`` is called each time the system has no file left for one.
     """
     async with trio.open_nursery() as accepting:
         for listener in listeners:
@@ -106,7 +106,7 @@ async def _accept(
                     break
                 except OSError as error:
                     if error.errno not in EXHAUSTED:
-                        continue  # It was gone before it was accepted.
+                        continue  # The client left before it was accepted.
                     tell_exhausted(error)
                     await trio.sleep(_EXHAUSTED_S)
                     break
@@ -123,7 +123,7 @@ async def _listen(
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
-            # Each connection has it from its listener.
+            # Each connection inherits it from its listener.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
         if family == socket.AF_INET6:
             # The IPv4 side of the same port has a socket of its own.

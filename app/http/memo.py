@@ -1,7 +1,7 @@
-"""What was made of things that never change, so that it is made once: orders as they are shown.
+"""A cache of what was derived from immutable things: orders, encoded for an answer.
 
-An account that is read again shows mostly the orders that it showed before, and making them costs
-more than the rest of the answer.
+An account that is read again mostly has the same orders as before, and encoding them costs more
+than the rest of the answer.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ S = TypeVar("S")
 M = TypeVar("M")
 
 ITEMS_MAX: Final = 32_768
-"""How many things are remembered: an order takes half a kilobyte as it is shown, and up to one and
-a quarter with itself, where its account is not in memory any more."""
+"""How many things are cached: an encoded order takes half a kilobyte, and up to one and a quarter
+together with the order, if its account is not in memory any more."""
 
 
 class _Made(msgspec.Struct, Generic[S, M], frozen=True, gc=False):
-    """What was made of the things of one name, in the same places."""
+    """The things of one name, and what was made of each, in the same order."""
 
     sources: tuple[S, ...]
     made: Sequence[M]
 
 
 class Memo(Generic[S, M]):
-    """Remembers what was made of each of the things that go by a name, as an account's orders.
+    """Caches what was made of each thing under a name, such as an account's orders.
 
-    Where they are too many in all, the names are forgotten that were asked for longest ago: few
-    at a time, for to forget everything at once would stop the server for milliseconds.
+    Beyond the maximum the least recently used names are evicted, a few at a time: evicting
+    everything at once would stop the server for milliseconds.
     """
 
     __slots__ = ("_items", "_items_max", "_known")
@@ -45,9 +45,9 @@ class Memo(Generic[S, M]):
         self._known: OrderedDict[str, _Made[S, M]] = OrderedDict()
 
     def made_of(self, name: str, sources: tuple[S, ...], make: Callable[[S], M]) -> Sequence[M]:
-        """Give what ``make`` makes of each source; of those that were there before, the same.
+        """Return what ``make`` makes of each source, reusing the cached results.
 
-        Sources must not change, and nobody may change what this gives.
+        Neither the sources nor the results may be mutated.
         """
         known = self._known.get(name)
         if known is None:
@@ -74,16 +74,16 @@ class Memo(Generic[S, M]):
             self._forget(next(iter(self._known)))
 
     def __len__(self) -> int:
-        """Tell how many things are remembered."""
+        """Return how many things are cached."""
         return self._items
 
 
 def _made_anew(known: _Made[S, M], sources: tuple[S, ...], make: Callable[[S], M]) -> Sequence[M]:
-    """Make what is not known yet: mostly what was added at the end."""
+    """Make what is not cached yet: mostly what was appended."""
     count = len(known.sources)
     if sources[:count] == known.sources:
         return [*known.made, *map(make, sources[count:])]
-    # They are alive, so that no other has the identity of one of them.
+    # The cached sources are alive, so no other object can have their ids.
     before = dict(zip(map(id, known.sources), known.made, strict=True))
     return [
         make(source) if (made := before.get(id(source))) is None else made for source in sources

@@ -29,7 +29,7 @@ def with_openapi(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
     document, etag = b"", b""
 
     async def get_openapi(call: Call[None, None]) -> msgspec.Raw:  # noqa: ARG001
-        """Give this document."""
+        """Return this document."""
         return msgspec.Raw(document)
 
     handler: Callable[[Call[Any, Any]], Awaitable[msgspec.Raw]] = get_openapi
@@ -50,7 +50,7 @@ def with_openapi(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
 
 
 def describe(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
-    """Describe a table, and the event streams beside it, as an OpenAPI 3.1 document."""
+    """Describe a table, and the event streams, as an OpenAPI 3.1 document."""
     schema_of, components = schemas_of(_types(endpoints))
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in endpoints:
@@ -79,7 +79,7 @@ def describe(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
 
 
 def _types(endpoints: Iterable[Endpoint]) -> list[Any]:
-    """Give every type of the table once, in the table's order."""
+    """Return every type of the table once, in the table's order."""
     types: list[Any] = [ProblemDetails, *STREAM_TYPES]
     for endpoint in endpoints:
         for type_ in (endpoint.request, endpoint.response):

@@ -1,7 +1,7 @@
-"""From a request to a response: who calls, what for, the handler, its answer or its refusal.
+"""From a request to a response: authentication, parsing, the handler, its answer or refusal.
 
-Nothing here belongs to Quart: a front hands over an `HttpRequest` with its whole body and gets
-an `HttpResponse` back, whatever happens.
+Nothing here depends on Quart: a front passes an `HttpRequest` with its whole body and gets an
+`HttpResponse` back, whatever happens.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _NO_STORE = (b"cache-control", b"no-store")
 _CURL_DEFAULT = b"application/x-www-form-urlencoded"
 _JSON_HEADERS = ((b"content-type", JSON_TYPE), _NO_STORE)
 _EMPTY_HEADERS = (_NO_STORE,)
-# It may be kept, and is asked for again before it is used.
+# Clients may store the answer, and must revalidate it before use.
 _KEPT_HEADERS = ((b"content-type", JSON_TYPE), (b"cache-control", b"no-cache"))
 
 _encode = msgspec.json.Encoder().encode
@@ -62,7 +62,7 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """An endpoint with everything about it worked out that does not depend on the request.
+    """An endpoint with everything precomputed that does not depend on the request.
 
     ``commands`` reads the bodies of those that carry an ``Idempotency-Key``.
     """
@@ -77,7 +77,7 @@ def bind(endpoint: Endpoint) -> Bound:
     """Prepare an endpoint for `Pipeline.respond`.
 
     Raises:
-        ValueError: a path parameter is of no known kind.
+        ValueError: a path parameter is of an unknown kind.
         TypeError: the query type is not a struct.
     """
     query = None if endpoint.query is None else QueryDecoder(endpoint.query)
@@ -86,7 +86,7 @@ def bind(endpoint: Endpoint) -> Bound:
 
 
 class Pipeline:
-    """Answers requests by the table's handlers; every error becomes a problem."""
+    """Answers requests with the table's handlers; every error becomes a problem."""
 
     def __init__(
         self, gateway: Gateway, *, log: FilteringBoundLogger, gate: Gate | None = None
@@ -99,7 +99,7 @@ class Pipeline:
     async def respond(
         self, bound: Bound, request: HttpRequest, path: Mapping[str, str]
     ) -> HttpResponse:
-        """Answer a request; raises nothing but a cancellation."""
+        """Answer a request; raises only cancellations."""
         in_hand = False
         try:
             if bound.endpoint.limited:
@@ -120,9 +120,9 @@ class Pipeline:
                 self._gate.end()
 
     def _tell_refused(self, refusal: InvalidCredentials, request: HttpRequest) -> None:
-        """Log a wrong password: never the name that was tried, which may be a password itself.
+        """Log a wrong password, never the username tried, which may be a password itself.
 
-        Each has cost a hash, and so there are never many of them at a time.
+        Each has cost a hash, so there are never many of them at a time.
         """
         trail = request.trail
         self._log.info(
@@ -133,7 +133,7 @@ class Pipeline:
         )
 
     def refuse(self, error: Exception, request_id: str) -> HttpResponse:
-        """Render an error as a problem, and log it where nobody foresaw it."""
+        """Render an error as a problem, and log it if it is unexpected."""
         problem = problem_of(error)
         if problem.unforeseen:
             self._log.error("request_failed", request_id=request_id, exc_info=error)
@@ -144,8 +144,8 @@ class Pipeline:
     ) -> Call[Any, Any]:
         """Check everything about a request in the order in which a client would fix it.
 
-        For `respond`, and for who answers it otherwise than at once. Raises whatever it is to be
-        refused with; see `refuse`.
+        For `respond`, and for event streams. Raises the error to refuse the request with; see
+        `refuse`.
         """
         endpoint = bound.endpoint
         identity = None
@@ -213,10 +213,10 @@ def _query(bound: Bound, query: bytes) -> object:
 
 
 def _check_media_type(headers: Headers) -> None:
-    """Let JSON in, and what does not say what it is.
+    """Accept JSON, and bodies without a meaningful media type.
 
-    ``curl -d`` calls whatever it sends a form: that says nothing either. No cookie speaks for a
-    caller, so that a form on another site's page can do nothing in anybody's name.
+    ``curl -d`` labels anything it sends a form, which means nothing either. Cookies do not
+    authenticate here, so a form on another site's page cannot act for anybody.
     """
     for coding in headers.all(b"content-encoding"):
         if coding.strip().lower() != b"identity":
@@ -241,7 +241,7 @@ def _idempotency_key(headers: Headers) -> str:
 
 
 def _kept(etag: bytes, answer: object, request: HttpRequest) -> HttpResponse:
-    """Render an answer that clients may keep; who has it is told that it still is so."""
+    """Render an answer that clients may cache; 304 if the client's copy is current."""
     held = is_held(etag, request.headers.all(b"if-none-match"))
     status = NOT_MODIFIED if held else OK
     return HttpResponse(status, (*_KEPT_HEADERS, (b"etag", etag)), _encode(answer))

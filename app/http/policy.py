@@ -1,7 +1,7 @@
-"""What every answer says to browsers: how to treat it, and which other sites may read it.
+"""The headers for browsers on every answer: how to treat it, and which sites may read it.
 
-No cookie speaks for a caller here, so that another site can do nothing in anybody's name; which
-sites' scripts may use the API all the same is the operator's to say (CORS, Fetch Standard).
+Cookies do not authenticate here, so another site cannot act for anybody; which sites' scripts may
+use the API is up to the operator (CORS, Fetch Standard).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ ALWAYS: Final = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
 )
-"""Said with every answer that does not say it itself."""
+"""Added to every answer that does not set them itself."""
 
 TRANSPORT_SECURITY: Final = (b"strict-transport-security", b"max-age=31536000")
-"""Said where the server speaks TLS itself (RFC 6797): come back with TLS alone, for a year."""
+"""Added if the server itself speaks TLS (RFC 6797): use only TLS for a year."""
 
 ANY: Final = "*"
 _MAX_AGE_S: Final = 600
@@ -46,24 +46,24 @@ _VARY: Final = (b"vary", b"origin")
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What is said beside an answer; ``origins`` are sites as browsers name them, or ``*``."""
+    """The headers added to an answer; ``origins`` are sites as browsers name them, or ``*``."""
 
     always: tuple[tuple[bytes, bytes], ...] = ()
     origins: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, *, security_headers: bool, tls: bool, origins: frozenset[str]) -> Policy:
-        """Make one of what is configured."""
+        """Make the policy that is configured."""
         always = ALWAYS if security_headers else ()
         return cls((*always, TRANSPORT_SECURITY) if security_headers and tls else always, origins)
 
     def added(self, headers: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[bytes, bytes], ...]:
-        """Give what is always said and not among ``headers``."""
+        """Return the standard headers that are not among ``headers``."""
         said = {name for name, _ in headers}
         return tuple(header for header in self.always if header[0] not in said)
 
     def sharing(self, request: Headers) -> tuple[tuple[bytes, bytes], ...]:
-        """Give the headers that let a site's script read the answer to its request."""
+        """Return the headers that let a site's script read the answer to its request."""
         if not self.origins:
             return ()
         origin = self._allowed(request)
@@ -72,13 +72,13 @@ class Policy:
         return (_VARY, (b"access-control-allow-origin", origin), _EXPOSED)
 
     def sharing_unread(self) -> tuple[tuple[bytes, bytes], ...]:
-        """Give the same for a request that nobody reads; which site it is from is not known."""
+        """Return the same for a request that was not read, so that its site is unknown."""
         if ANY not in self.origins:
             return ()
         return (_VARY, (b"access-control-allow-origin", ANY.encode()), _EXPOSED)
 
     def preflight(self, method: str, request: Headers) -> HttpResponse | None:
-        """Answer a browser that asks what it may send; None where it does not ask, or may not."""
+        """Answer a CORS preflight; None if the request is not one, or its site is not allowed."""
         if method != "OPTIONS" or not self.origins:
             return None
         if not request.all(b"access-control-request-method") or self._allowed(request) is None:

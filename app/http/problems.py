@@ -1,7 +1,7 @@
 """The one module that maps errors to HTTP: every refusal becomes an RFC 9457 problem here.
 
-What is not listed is unforeseen: it becomes a 500 without any detail, and `Problem.unforeseen`
-tells the caller to log it.
+An error that is not listed is unforeseen: it becomes a 500 without details, and
+`Problem.unforeseen` makes the caller log it.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 RETRY_AFTER_S = 1
-"""What a client that was refused for overload is told to wait."""
+"""The ``Retry-After`` of a client that was refused for overload."""
 
 _CHALLENGE = b'Bearer realm="holdfast"'
-"""What a 401 asks for (RFC 6750, 3); where a token was refused, an error is added."""
+"""The challenge of a 401 (RFC 6750, 3); if a token was refused, an error is added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Problem:
 
 
 def problem_of(error: BaseException) -> Problem:
-    """Say what an error is to a client; an error that is not listed is an internal one."""
+    """Map an error to its problem; an error that is not listed is an internal one."""
     for type_ in type(error).__mro__:
         mapper = _MAPPERS.get(type_)
         if mapper is not None:
@@ -90,12 +90,12 @@ def _plain(slug: str) -> Callable[[Exception], Problem]:
 
 
 def _fixed(slug: str, detail: str) -> Callable[[Exception], Problem]:
-    """Map to ``slug`` whatever the error says: its message is not for clients."""
+    """Map to ``slug`` with a fixed detail: the error's message is not for clients."""
     return lambda _: problem(slug, detail)
 
 
 def _later(slug: str, detail: str, *, unforeseen: bool = False) -> Callable[[Exception], Problem]:
-    """Map to a 503 that says when to try again."""
+    """Map to a 503 that says when to retry."""
     headers = ((b"retry-after", str(RETRY_AFTER_S).encode()),)
     always = Problem(PROBLEM_KINDS[slug], detail, headers=headers, unforeseen=unforeseen)
     return lambda _: always
@@ -115,7 +115,7 @@ def _invalid_field(name: str) -> Callable[[Exception], Problem]:
 
 
 def _invalid_amount(error: inventory.InvalidAmount) -> Problem:
-    """Map to a 422 about what a transfer carries; the endpoint of grants says its own."""
+    """Map to a 422 about what a transfer carries; the endpoint of grants has its own."""
     name = f"resources.{error.name}" if error.name else "resources"
     return _invalid_field(name)(error)
 
@@ -136,7 +136,7 @@ def _method_not_allowed(error: http.MethodNotAllowed) -> Problem:
 
 
 def _too_many(slug: str) -> Callable[[Any], Problem]:
-    """Map to a 429 that says when to try again, as the error does."""
+    """Map to a 429 that says when to retry, as the error does."""
     return lambda error: problem(
         slug,
         str(error),
@@ -145,13 +145,13 @@ def _too_many(slug: str) -> Callable[[Any], Problem]:
 
 
 def _retry_later(slug: str) -> Callable[[Exception], Problem]:
-    """Map to ``slug`` with the error's own message, and say when to try again."""
+    """Map to ``slug`` with the error's own message, and say when to retry."""
     headers = ((b"retry-after", str(RETRY_AFTER_S).encode()),)
     return lambda error: problem(slug, str(error), headers=headers)
 
 
 def _upgrade_required(error: http.UpgradeRequired) -> Problem:
-    # Also which version, for who speaks another (RFC 6455, 4.4).
+    # With the version, for clients that speak another (RFC 6455, 4.4).
     version = (b"sec-websocket-version", b"13")
     headers = ((b"upgrade", b"websocket"), (b"connection", b"upgrade"), version)
     return problem("upgrade-required", str(error), headers=headers)
@@ -228,7 +228,7 @@ _MAPPERS: Mapping[type[BaseException], Callable[[Any], Problem]] = MappingProxyT
         authx.InvalidToken: _INVALID_TOKEN,
         authx.TooManyAttempts: _too_many("too-many-attempts"),
         authx.UnknownAccount: _fixed("unknown-account", "there is no such account"),
-        # Inventory. Its NoRoom is the courier's to deal with: the sender hears TransferReturned.
+        # Inventory. The courier handles NoRoom: the sender gets TransferReturned.
         inventory.UnknownAsset: _plain("unknown-asset"),
         inventory.UnknownOrder: _plain("unknown-order"),
         inventory.OrderNotPending: _order_not_pending,
@@ -251,7 +251,7 @@ _MAPPERS: Mapping[type[BaseException], Callable[[Any], Problem]] = MappingProxyT
         ),
         # The account behind the token is gone, and its sessions with it.
         inventory.AccountGone: _INVALID_TOKEN,
-        # Storage and the database. A statement that the database refuses is the server's fault.
+        # Storage and the database. A statement that the database rejects is the server's fault.
         storage.Conflict: _fixed("conflict", "it was changed by somebody else meanwhile"),
         database.DatabaseUnavailable: _later("unavailable", _DATABASE_AWAY),
         database.ConnectionLost: _later("unavailable", _DATABASE_AWAY),

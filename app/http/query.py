@@ -1,4 +1,4 @@
-"""Query strings as strictly typed as bodies: unknown, repeated and odd parameters are refused."""
+"""Query strings, typed as strictly as bodies: unknown, repeated and odd parameters are refused."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ T = TypeVar("T")
 PARAMETERS_MAX = 32
 """How many parameters a query string may have."""
 
-# Wider than any bound, so that a number out of range is told so and not that it is no number.
+# Wider than any bound, so that a number out of range is reported as such, not as no number.
 _WHOLE_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,39})")
 
 
 def parameters(query: bytes) -> dict[str, str]:
-    """Take a query string apart.
+    """Split a query string into its parameters.
 
     Raises:
         InvalidRequest: a parameter is repeated or contains NUL, or there are too many.

@@ -1,4 +1,4 @@
-"""What stands beside a status in the first line of an answer: the words of RFC 9110."""
+"""The reason phrases of RFC 9110, for the status line of an answer."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Until 3.13 Python says here what older RFCs said.
+# Before 3.13, Python has the phrases of older RFCs for these.
 _RENAMED: Final[Mapping[int, bytes]] = MappingProxyType(
     {413: b"Content Too Large", 414: b"URI Too Long", 422: b"Unprocessable Content"}
 )
 
 
 def reason_of(status: int) -> bytes:
-    """Give the reason phrase of a status.
+    """Return the reason phrase of a status.
 
     Raises:
         ValueError: there is no such status.

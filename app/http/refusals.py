@@ -1,7 +1,7 @@
-"""Answers what is refused by its head, in either lane: nothing but the connection has seen it.
+"""Answers requests refused for their head, in either lane: only the connection has seen them.
 
-What can be read of such a head is good for an answer and for a line in the log, and for nothing
-else: whose request it was, from which site, and whether the answer may have a body.
+What can be read of such a head serves only the answer and the log line: the client, the site, and
+whether the answer may have a body.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from app.http.errors import HttpError
     from app.http.settings import HttpSettings
 
-# Neither the query nor another's address is for the log: either may hold a secret.
+# Neither the query nor a foreign URL may reach the log: either may hold a secret.
 _LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}) (/[\x21-\x3e\x40-\x7e]*)?")
 _FIELD = re.compile(rb"\r\n([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\r\n]*)(?=\r\n)")
 
@@ -39,15 +39,15 @@ class Refusals:
         self._proxies = settings.trusted_proxies
 
     def answer(self, error: HttpError, raw: bytes, client: str) -> bytes:
-        """Give the answer to a head, or to the part of one that has come; the connection's last.
+        """Return the answer to a head, whole or partial; it is the connection's last.
 
-        ``client`` is the address that the connection comes from. It counts as a request.
+        ``client`` is the address that the connection comes from. This counts as a request.
         """
         method, path, headers = _read(raw, self._path_bytes_max)
         trail = Trail(request_id_of(headers), method, path, client)
         edge = self._edge
         trail.client = edge.gate.client_of(client, headers)
-        # Of one that ends before its proxy says whose it is, nobody knows.
+        # If the head ends before the proxy names the client, the client is unknown.
         if trail.client not in self._proxies:
             try:
                 edge.gate.take(edge.gate.limited_as(trail.client))
@@ -62,10 +62,10 @@ class Refusals:
 
 
 def _read(raw: bytes, path_bytes_max: int) -> tuple[str, str, Headers]:
-    """Give the method, the path and the headers, as far as there are any that can be read."""
+    """Return the method, the path and the headers, as far as they can be read."""
     head, end, _ = raw.partition(HEAD_END)
     if end:
-        head += b"\r\n"  # Of what has no end, the last line may be half of one.
+        head += b"\r\n"  # In an unfinished head, the last line may be incomplete.
     headers = Headers([(name.lower(), value.strip()) for name, value in _FIELD.findall(head)])
     line = _LINE.match(head)
     if line is None:

@@ -1,7 +1,7 @@
-"""How answers and problems stand in ``/openapi.json``.
+"""How answers and problems appear in ``/openapi.json``.
 
-A status that stands for one problem alone is told once, among the document's components, as the
-problems' examples and the headers are; one that stands for several is told where it is given.
+A status with only one problem is described once, among the document's components, like the
+problems' examples and the headers; a status with several is described in place.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _HEADERS: Final = MappingProxyType(
         "Sec-WebSocket-Version": "The version of WebSocket that is spoken.",
     }
 )
-"""What each header says."""
+"""The description of each header."""
 
 _NOT_TEXT: Final[Mapping[str, Json]] = MappingProxyType(
     {
@@ -46,7 +46,7 @@ _NOT_TEXT: Final[Mapping[str, Json]] = MappingProxyType(
         "Idempotency-Replayed": {"type": "string", "enum": ["true"]},
     }
 )
-"""What a header may be that is not any text."""
+"""The schema of each header that is not free text."""
 
 _OF_PROBLEM: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -63,7 +63,7 @@ _OF_PROBLEM: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "actor-stopped": ("Retry-After",),
     }
 )
-"""The headers that come with a problem, some of them only at times."""
+"""The headers that come with a problem, some of them only sometimes."""
 
 
 def describe_responses(endpoint: Endpoint, schema_of: Mapping[Any, Any]) -> Json:
@@ -81,7 +81,7 @@ def describe_responses(endpoint: Endpoint, schema_of: Mapping[Any, Any]) -> Json
 
 
 def shared(endpoints: Iterable[Endpoint], schema_of: Mapping[Any, Any]) -> Json:
-    """Give the components that the responses of some endpoints refer to."""
+    """Return the components that the responses of some endpoints refer to."""
     alone: set[str] = set()
     used: set[str] = set()
     for endpoint in endpoints:
@@ -137,7 +137,7 @@ def _status(kind: ProblemKind) -> int:
 
 
 def _add(answer: Json, problems: Json) -> None:
-    """Say of an answer that its status stands for problems as well."""
+    """Add problems to an answer whose status also stands for them."""
     answer["description"] += f"; {problems['description']}"
     answer["headers"] |= problems["headers"]
     answer.setdefault("content", {}).update(problems["content"])

@@ -1,4 +1,4 @@
-"""What answers which path: one set of routes, made from the table, for every lane."""
+"""Routing: one set of routes, made from the table, for every lane."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 OK = 200
 METRICS_PATH = "/metrics"
 PAGES = "pages"
-"""The one route of all files of pages: their paths change with every version."""
+"""The one route label of all page files: their paths change with every version."""
 
 PARAMETER = re.compile(r"\{(?P<name>[a-z_]+):[a-z]+\}")
 """A parameter in the template of a path."""
@@ -38,9 +38,9 @@ class Route:
     """What answers one method of one path.
 
     - ``path``: a template with its parameters as the table writes them.
-    - ``label``: what the route is counted under.
-    - ``limited``: it is for `Gate` to let its requests in.
-    - ``respond``: answers a request and what the parameters stand for; raises cancellations only.
+    - ``label``: the name under which the route is counted.
+    - ``limited``: `Gate` must admit its requests.
+    - ``respond``: answers a request, given its parameters' values; raises only cancellations.
     """
 
     method: str
@@ -63,14 +63,13 @@ class Router:
     """Finds the route of a request: as many steps as the path has segments."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
-        """Take in every route; GET answers HEAD as well.
+        """Add every route; GET answers HEAD as well.
 
         Raises:
-            ValueError: two routes are for the same, or call the parameter at one place by two
-                names.
+            ValueError: two routes conflict, or name the same parameter differently.
         """
         self._root = _Node()
-        # Paths without parameters, which most requests are for, are found in one step.
+        # Paths without parameters, which most requests have, are found in one step.
         self._fixed: dict[str, Mapping[str, Route]] = {}
         for route in routes:
             node = self._place(route.path)
@@ -83,7 +82,7 @@ class Router:
                 self._fixed[route.path] = node.methods
 
     def find(self, method: str, path: str) -> tuple[Route, Mapping[str, str]]:
-        """Give the route, and what the parameters of its path stand for.
+        """Return the route and the values of its path parameters.
 
         Raises:
             NotFound: nothing answers this path.
@@ -138,7 +137,7 @@ def make_router(
     """Make the routes of a table of endpoints, of the files of pages by path, and of the metrics.
 
     Raises:
-        ValueError: a row of the table contradicts itself or another, or names what is not there.
+        ValueError: a row of the table contradicts itself or another, or names something unknown.
         TypeError: the type of a row's query is not a struct.
     """
     check_table(endpoints)
@@ -169,7 +168,7 @@ def _metrics_response(pipeline: Pipeline, page: MetricsPage) -> Respond:
     async def respond(request: HttpRequest, _: Mapping[str, str]) -> HttpResponse:
         try:
             return await page.respond(request.trail.client, request.headers)
-        # As where the pipeline answers: whatever is raised, the client gets a problem.
+        # As in the pipeline: whatever is raised, the client gets a problem.
         except Exception as error:  # noqa: BLE001
             return pipeline.refuse(error, request.request_id)
 

@@ -1,12 +1,12 @@
-"""The types' JSON schemas as they stand in ``/openapi.json``: true, and plain to generators.
+"""The types' JSON schemas in ``/openapi.json``: true, and suited to client generators.
 
-A member with a default is taken by generators of clients for one that is always there. It is told
+Client generators take a member with a default for one that is always present. It is described
 here as what it is: one that may be absent.
 
-Most generators make 32 bits of a number of which nothing else is said, and a type of its own,
-often an empty one, of a choice between integers and numbers. So integers say ``int64`` unless
-their bounds are narrower, numbers ``double``, and what may have a fraction is a number. What a
-member tells apart is one of its types (``oneOf``): any of them would have the members of all.
+Most generators use 32 bits for a number without a format, and a separate, often empty type for a
+choice between integers and numbers. So integers are ``int64`` unless their bounds are narrower,
+numbers ``double``, and anything that may have a fraction is a number. Types distinguished by a
+member are ``oneOf``: with ``anyOf`` a generator would merge the members of all.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _INT32_MAX: Final = (1 << 31) - 1
 
 
 def schemas_of(types: Sequence[Any]) -> tuple[dict[Any, Any], dict[str, Any]]:
-    """Give the schema of each type, and the components that they refer to."""
+    """Return the schema of each type, and the components that they refer to."""
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
     for component in components.values():
         _tell_absence(component)
         if "description" in component:
-            # Markdown takes what is indented, as a docstring is, for code.
+            # Markdown takes indented text, as in a docstring, for code.
             component["description"] = cleandoc(component["description"])
     for shape in (*schemas, *components.values()):
         _make_plain(shape)
@@ -40,14 +40,14 @@ def schemas_of(types: Sequence[Any]) -> tuple[dict[Any, Any], dict[str, Any]]:
 
 
 def query_parameters(type_: type[Any]) -> list[dict[str, Any]]:
-    """Describe a query string's parameters; the default of one is kept where it says something."""
+    """Describe a query string's parameters; a default is kept if it is informative."""
     _, components = msgspec.json.schema_components([type_])
     schema: dict[str, Any] = components[type_.__name__]
     parameters: list[dict[str, Any]] = []
     for name, shape in schema["properties"].items():
         if _says_nothing(shape.get("default")):
             shape.pop("default", None)
-        # No query string can say null.
+        # A query string cannot express null.
         _exclude_null(shape)
         _make_plain(shape)
         required = name in schema["required"]
@@ -58,8 +58,8 @@ def query_parameters(type_: type[Any]) -> list[dict[str, Any]]:
 def _tell_absence(component: dict[str, Any]) -> None:
     """Turn the defaults of a type's members into words."""
     members: Mapping[str, dict[str, Any]] = component.get("properties", {})
-    # Requests alone refuse unknown members. In an answer what has a default is left out, so that
-    # it is never null; a request may say either.
+    # Only requests refuse unknown members. An answer omits members that have their default, so
+    # they are never null; a request may do either.
     is_request = component.get("additionalProperties") is False
     for shape in members.values():
         if "default" not in shape:
@@ -72,12 +72,12 @@ def _tell_absence(component: dict[str, Any]) -> None:
 
 
 def _make_plain(shape: dict[str, Any]) -> None:
-    """Say the same as generators of clients read it best, all the way down."""
+    """Rewrite a schema, recursively, into the form that client generators read best."""
     _plain_numbers(shape)
     if "discriminator" in shape:
         shape["oneOf"] = shape.pop("anyOf")
     if "pattern" in shape:
-        # What keeps Python's `$` from a line feed other languages need not, and mostly lack.
+        # Other languages need no guard of `$` against a line feed, and mostly lack this one.
         shape["pattern"] = shape["pattern"].replace(r"(?!\n)$", "$")
     if shape.get("type") == "object" and shape.keys().isdisjoint(_MEMBERS):
         shape["additionalProperties"] = {}
@@ -108,7 +108,7 @@ def _fits_int32(shape: Mapping[str, Any]) -> bool:
 
 
 def _says_nothing(default: object) -> bool:
-    # What is absent would be nothing anyway.
+    # Absence means the same as these.
     return default in (None, "", [], {})
 
 
@@ -119,6 +119,6 @@ def _exclude_null(shape: dict[str, Any]) -> None:
 
 
 def _unwrap(shape: dict[str, Any]) -> None:
-    """Say without a choice what is left of one."""
+    """Replace a choice of one by that one."""
     if len(shape["anyOf"]) == 1:
         shape.update(shape.pop("anyOf")[0])

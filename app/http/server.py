@@ -1,4 +1,4 @@
-"""Serves clients: accepts, bounds, and at shutdown lets go within a deadline."""
+"""Serves clients: accepts and bounds connections, and at shutdown ends them within a deadline."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ if TYPE_CHECKING:
     from app.http.streams import Streams
 
 TOO_MANY = HTTPStatus.SERVICE_UNAVAILABLE.value
-"""The status of the answer where all connections are taken."""
+"""The status of the answer when all connections are taken."""
 
 REFUSALS_MAX = 64
-"""How many clients beyond the limit are told so at a time; more are closed without a word."""
+"""How many clients beyond the limit get a refusal at a time; more are closed without one."""
 
 REFUSAL_S = 0.5
-"""How long telling one may take."""
+"""How long one refusal may take."""
 
 EXHAUSTED_LOG_S = 1.0
-"""How often at most the log is told that the system gives no more files."""
+"""The shortest interval between log events that the system has no more files."""
 
 PERIOD_MIN_S, PERIOD_MAX_S = 0.005, 0.25
-"""How often it is looked for connections that are overdue: so late one may be ended."""
+"""The bounds of the interval between checks for overdue connections: one may end that late."""
 
 
 async def serve_http(
@@ -63,9 +63,9 @@ async def serve_http(
     """Serve until ``shutdown()`` returns, then finish what is in flight and return.
 
     ``task_status`` is started with the port once connections are accepted; ``streams`` serves
-    those that ask for events. At shutdown the server stops accepting, closes idle connections,
-    ends event streams, and gives requests in flight ``shutdown_timeout_ms``; what is left then is
-    aborted. Cancellation aborts at once: no client can hold it up.
+    requests for event streams. At shutdown the server stops accepting, closes idle connections,
+    ends event streams, and gives requests in flight ``shutdown_timeout_ms``; it then aborts what
+    is left. Cancellation aborts at once: no client can hold it up.
 
     Raises:
         HttpBindError: the address cannot be listened on.
@@ -90,13 +90,13 @@ async def serve_http(
             accepting.cancel()
             await server.drain()
         finally:
-            # Sends are shielded against cancellation, so that their sockets must go first.
+            # Sends are shielded from cancellation, so their sockets must be closed first.
             server.abort()
         nursery.cancel_scope.cancel()
 
 
 class _Server:
-    """The connections that are open, and what they have in common."""
+    """The open connections, and what they share."""
 
     def __init__(
         self,
@@ -116,14 +116,14 @@ class _Server:
         self._lane = Lane(edge, settings, refusals=refusals, streams=streams, log=log)
         self._hypercorn: HypercornLane | None = None
         if not settings.fast_lane:
-            # The fast lane does without, and starts sooner and in less memory.
+            # The fast lane does not need it, and so starts sooner and in less memory.
             from app.http.asgi import lane  # noqa: PLC0415
 
             self._hypercorn = lane.HypercornLane(
                 edge, settings, refusals=refusals, streams=streams, log=log
             )
         self._connections: set[Connection | DirectConnection] = set()
-        # Of the connections by TLS, whether or not they have shaken hands yet.
+        # Of the TLS connections, whether or not their handshake is over.
         self._handshakes: set[trio.CancelScope] = set()
         self._addresses = Places(settings.connections_per_address_max)
         self._refusals = 0
@@ -131,7 +131,7 @@ class _Server:
         self._told_exhausted = -math.inf
 
     async def handle(self, sock: socket.socket, address: str) -> None:
-        """Serve one client, or tell it that there are too many."""
+        """Serve one client, or refuse it if there are too many."""
         limited_as = self._limited_as(address)
         if not self._may_connect(limited_as):
             with sock:
@@ -149,14 +149,14 @@ class _Server:
                 self._none_left.set()
 
     def _limited_as(self, address: str) -> str:
-        """Give what an address's connections are counted under; empty where they are not limited.
+        """Return the key that counts an address's connections; empty if they are not limited.
 
         A proxy's connections are those of many clients.
         """
         return "" if address in self._settings.trusted_proxies else self._gate.limited_as(address)
 
     def _may_connect(self, limited_as: str) -> bool:
-        """Whether there is room, and with TLS, whose handshake costs most, a request to spare."""
+        """Whether there is room, and with TLS, whose handshake costs most, a request is allowed."""
         if self._addresses.total >= self._settings.connections_max:
             return False
         if not self._addresses.has_room(limited_as):
@@ -188,7 +188,7 @@ class _Server:
                 send_s=self._settings.send_timeout_ms / 1000,
                 log=self._log,
             )
-        # One connection's failure is its own.
+        # One connection's failure affects no other.
         except Exception as error:  # noqa: BLE001
             if isinstance(error, OSError) and error.errno in EXHAUSTED:
                 self.tell_exhausted(error)
@@ -198,9 +198,10 @@ class _Server:
             self._handshakes.discard(handshake)
 
     def tell_exhausted(self, error: OSError) -> None:
-        """Log that a connection was not accepted, or with TLS closed, which takes more files.
+        """Log that a connection was not accepted, or with TLS, which takes more files, was closed.
 
-        It is tried again and again, clients come back at once, and each try would write a line.
+        At a bounded rate: accepting is retried, clients come back at once, and each attempt would
+        write a line.
         """
         now = trio.current_time()
         if now - self._told_exhausted >= EXHAUSTED_LOG_S:
@@ -208,7 +209,7 @@ class _Server:
             self._log.warning("accept_failed", reason=error.strerror)
 
     async def _serve_plain(self, address: str, begin_by: float, sock: socket.socket) -> bool:
-        """Serve what is or was decrypted; tell whether the client was cut off."""
+        """Serve a plain or decrypted connection; return whether the client was cut off."""
         connection: Connection | DirectConnection
         if self._hypercorn is None:
             connection = DirectConnection(sock, self._lane, address, begin_by)
@@ -223,7 +224,7 @@ class _Server:
         return connection.cut_off
 
     async def keep_time(self) -> None:
-        """End what is overdue in the fast lane, until cancelled."""
+        """End overdue connections of the fast lane, until cancelled."""
         if self._hypercorn is not None:
             return
         period_s = _period_s(self._settings)
@@ -235,9 +236,9 @@ class _Server:
                     connection.check(now)
 
     async def drain(self) -> None:
-        """Let requests in flight finish, within the deadline; close what is idle."""
-        # Thousands of connections may end in one moment: what is left of them, and of what was
-        # there before, is not worth looking through again and again.
+        """Let requests in flight finish, within the deadline; close idle connections."""
+        # Thousands of connections may end at once: collecting their garbage, and traversing older
+        # objects, again and again is not worth it.
         gc.freeze()
         self._lane.stopping = True
         if self._hypercorn is not None:
@@ -260,7 +261,7 @@ class _Server:
 
     async def _refuse(self, stream: trio.SocketStream, address: str) -> None:
         self._traffic.refused()
-        # A client that expects TLS could not read it, and a handshake is not worth it.
+        # A client that expects TLS could not read a refusal, and a handshake is not worth it.
         if self._tls is not None or self._refusals >= REFUSALS_MAX:
             return
         self._refusals += 1
@@ -271,7 +272,7 @@ class _Server:
             with trio.move_on_after(REFUSAL_S):
                 await stream.send_all(_refusal(self._edge.policy, trail.request_id))
                 await stream.send_eof()
-                # Until the client has read it; what it sends is not looked at.
+                # Until the client has read it; what the client sends is ignored.
                 while await stream.receive_some():
                     pass
         except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -281,7 +282,7 @@ class _Server:
 
 
 def _period_s(settings: HttpSettings) -> float:
-    """Give how often it is looked for what is overdue: a tenth of the shortest time allowed."""
+    """Return the interval between checks for overdue connections: a tenth of the least timeout."""
     shortest_ms = min(
         settings.first_byte_timeout_ms,
         settings.read_timeout_ms,
@@ -292,7 +293,7 @@ def _period_s(settings: HttpSettings) -> float:
 
 
 def _refusal(policy: Policy, request_id: str) -> bytes:
-    """Spell out the answer of a server whose connections are all taken."""
+    """Render the answer of a server whose connections are all taken."""
     response = problem_of(TooManyConnections()).response()
     headers = [
         *response.headers,

@@ -1,4 +1,4 @@
-"""What the HTTP front can be told; the root fills it from the configuration, ``http.<name>``."""
+"""The settings of the HTTP front, filled from the configuration, ``http.<name>``."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class HttpSettings:
     """Address, limits and timeouts of the HTTP front, each with its unit in its name.
 
     - ``port``: 0 lets the system pick a free one.
-    - ``fast_lane``: answer by the table itself; off, Hypercorn and Quart do.
+    - ``fast_lane``: serve connections directly; off, Hypercorn and Quart do.
     - ``tls``: the files of a certificate and its key; without them nothing is encrypted.
-    - ``security_headers``: tell browsers to trust nothing that they are not told.
+    - ``security_headers``: tell browsers to trust nothing that is not allowed explicitly.
     - ``cors_origins``: the sites whose scripts may use the API; ``*`` is every site.
     - ``reply_timeout_ms``: how long a request waits for its actor before 504.
     - ``max_header_bytes``, ``max_target_bytes``, ``headers_max``: of a request line with its
@@ -43,14 +43,14 @@ class HttpSettings:
     - ``pipelined_max``: how many requests a client may send without waiting for an answer; after
       so many answers its connection is closed.
     - ``connections_max``, ``connections_per_address_max``: open at once, in all and from one
-      address; ``exempt_addresses`` may open as many as there are, and so may trusted proxies,
-      but of one address that they pass on no more event streams than that.
-    - ``trusted_proxies``: whose ``X-Forwarded-For`` is believed to say where a request comes from.
-    - ``requests_per_second_per_account``, ``burst_per_account``: what one account may ask, steadily
-      and at once; likewise one address, unless it is one of ``exempt_addresses``; 0: any amount.
-    - ``in_flight_max``: how many requests are in hand at once, in all, before 503.
-    - ``bodies_in_flight_max_bytes``: how much bodies take, on their way and in hand, before 503.
-    - ``send_timeout_ms``: how long a client may take to accept one piece of an answer; then its
+      address; ``exempt_addresses`` and trusted proxies may open as many as there are, but each
+      address behind a proxy has no more event streams than the second.
+    - ``trusted_proxies``: whose ``X-Forwarded-For`` is trusted to name a request's client.
+    - ``requests_per_second_per_account``, ``burst_per_account``: one account's rate and burst;
+      likewise for one address, except ``exempt_addresses``; 0: unlimited.
+    - ``in_flight_max``: how many requests are in flight at once, in all, before 503.
+    - ``bodies_in_flight_max_bytes``: how much memory arriving and in-flight bodies take before 503.
+    - ``send_timeout_ms``: how long a client may take to accept one piece of an answer before its
       connection is aborted.
     - ``shutdown_timeout_ms``: how long requests in flight may take to finish at shutdown.
 
@@ -89,7 +89,7 @@ class HttpSettings:
     shutdown_timeout_ms: int = 2_000
 
     def __post_init__(self) -> None:
-        """Refuse settings under which nothing could be served."""
+        """Reject settings under which nothing could be served."""
         if not self.host:
             raise ValueError("host must not be empty")
         if not 0 <= self.port <= PORT_MAX:

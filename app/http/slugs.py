@@ -1,4 +1,4 @@
-"""Which problems an endpoint can answer with, as far as its row tells."""
+"""The problems that an endpoint can answer with, as far as its row determines them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ OF_ANY_CALL: Final = (
     "overloaded",
     "http-version-not-supported",
 )
-"""What a request can be refused with whatever it asks for: a GET may have a body, or a query."""
+"""The problems of any request, whatever its route: a GET may have a body, or a query."""
 
 _BY_AUTH = MappingProxyType(
     {
@@ -57,11 +57,11 @@ _OF_INVENTORIES = frozenset(
         TransferList,
     }
 )
-"""What an account's Inventory alone can tell: whoever answers so has it loaded."""
+"""Answers that only an account's Inventory can give: such an endpoint has it loaded."""
 
 
 def slugs(endpoint: Endpoint) -> tuple[str, ...]:
-    """Give every problem that an endpoint can answer with, in the catalogue's order."""
+    """Return every problem that an endpoint can answer with, in the catalogue's order."""
     possible = {*OF_ANY_CALL, *_BY_AUTH[endpoint.auth], *endpoint.errors}
     if endpoint.request is not None:
         possible.update(_WITH_BODY)
@@ -72,7 +72,7 @@ def slugs(endpoint: Endpoint) -> tuple[str, ...]:
     if endpoint.response in _OF_INVENTORIES:
         possible.add("ruleset-mismatch")
     if endpoint.parameters():
-        # A name with a slash in it, or none at all, makes another path.
+        # A parameter that contains a slash or is empty makes another path.
         possible.update({endpoint.absent, "not-found"})
     if endpoint.auth is not Auth.NONE and not endpoint.before_password_change:
         possible.add("password-change-required")

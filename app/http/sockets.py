@@ -1,4 +1,4 @@
-"""How every socket that a client holds is used, whoever speaks on it."""
+"""How every client's socket is used, whichever lane or stream owns it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SEND_BYTES_MAX: Final = 64 * 1024
 
 LINGER_S: Final = 1.0
 LINGER_BYTES_MAX: Final = 256 * 1024
-"""How long, and for how many bytes, a client that was refused may go on sending.
+"""How long, and for how many bytes, a refused client may go on sending.
 
 Closing a socket with unread input resets the connection, and the reset may destroy the refusal
 before the client reads it (RFC 9112, 9.6).
@@ -24,7 +24,7 @@ _RESET: Final = struct.pack("ii", 1, 0)
 
 
 def reset_on_close(sock: socket.socket | trio.socket.SocketType) -> None:
-    """Have the socket's end be a reset, which drops what was not sent.
+    """Make closing the socket a reset, which drops unsent data.
 
     Raises:
         OSError: the client has reset it already.

@@ -1,4 +1,4 @@
-"""Whether a table of endpoints says what can be: a slip in a row ends the start, not a request."""
+"""Checks a table of endpoints: a mistake in a row fails the start, not a request."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _STATUSES: Final = frozenset(status.value for status in HTTPStatus)
 
 
 def check_table(endpoints: Sequence[Endpoint]) -> None:
-    """Look every row over, and all of them together.
+    """Check every row, and all of them together.
 
     Raises:
-        ValueError: some are at fault; it names each of them with what is wrong.
+        ValueError: some are faulty; the message names each with its fault.
     """
     faults = [
         f"{endpoint.method} {endpoint.path}: {fault}"
@@ -60,7 +60,7 @@ def _row_faults(endpoint: Endpoint) -> Iterator[str]:
 
 
 def _lax_types(type_: type) -> Iterator[str]:
-    """Tell which structs in what a client sends would take members that they do not know."""
+    """Yield the structs in a client's input that would accept unknown members."""
     _, components = msgspec.json.schema_components([type_])
     for name, schema in components.items():
         if "properties" in schema and schema.get("additionalProperties") is not False:

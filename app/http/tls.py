@@ -1,10 +1,10 @@
-"""TLS in front of every lane: a connection is decrypted here and served as one in the clear.
+"""TLS in front of every lane: a connection is decrypted here and served like a plain one.
 
-Between the two stands a pair of sockets of this process, so that lanes and event streams need not
-know. What a lane does to its end is done to the client: bytes, an end after which it lingers, a
-close, a reset. A pair cannot carry a reset, so that the lane says it; that of a client who had sent
-far ahead is seen when its request is answered. That costs two more tasks and
-two more files for each connection: a proxy in front is cheaper where there are many.
+A socket pair within this process connects the two sides, so lanes and event streams are unaware
+of TLS. What a lane does to its end is done to the client: bytes, a half-close with lingering, a
+close, a reset. A pair cannot carry a reset, so the lane reports it; the reset of a client that had
+sent far ahead is noticed when its request is answered. TLS costs two more tasks and two more files
+for each connection: if there are many, a proxy in front is cheaper.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 PIECE_BYTES_MAX: Final = 16 * 1024
-"""How much is passed on at once: one record of TLS."""
+"""How much is passed on at once: one TLS record."""
 
 
 def tls_context(certificate: Path, key: Path, *, log: FilteringBoundLogger) -> ssl.SSLContext:
-    """Make the server's side of TLS from a certificate with its chain, and its key, as PEM.
+    """Make the server's TLS context from a certificate with its chain, and its key, as PEM.
 
-    A key that is open to everybody is warned of: some systems mount secrets so, and a group that
-    may read keys is usual.
+    A world-readable key only causes a warning, because some systems mount secrets that way; a
+    group that may read keys is usual.
 
     Raises:
         TlsError: they cannot be read, or do not belong together.
@@ -61,15 +61,15 @@ async def serve_decrypted(
     send_s: float,
     log: FilteringBoundLogger,
 ) -> None:
-    """Shake hands, then ``serve`` what comes out, until either side ends it.
+    """Shake hands, then ``serve`` the decrypted connection until either side ends it.
 
-    ``serve`` owns the socket that it gets, and tells whether it has cut the client off. A handshake
+    ``serve`` owns the socket that it gets, and returns whether it cut the client off. A handshake
     that fails, or is cancelled by the scope ``handshake``, and a client that does not take a piece
-    within ``send_s``, end this connection and nothing else. One that was not ended in order, by
-    whomever, is reset, so that nothing of it is left with the system.
+    within ``send_s``, end only this connection. If either side ends it out of order, it is reset,
+    so that the system keeps nothing of it.
 
     Raises:
-        OSError: the system gives no more sockets; the connection is closed.
+        OSError: the system has no more sockets; the connection is closed.
     """
     in_order = False
     with sock:
@@ -95,14 +95,14 @@ async def serve_decrypted(
 
 
 def _bound_what_is_not_sent(sock: socket.socket) -> None:
-    """Have the system take no more of a client who takes nothing than it would in the clear."""
+    """Bound what the system buffers for a stalled client, as for a plain connection."""
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
         with suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, PIECE_BYTES_MAX)
 
 
 class _Client:
-    """A client's socket with the TLS on it. One task may receive while another sends."""
+    """A client's socket with its TLS. One task may receive while another sends."""
 
     __slots__ = ("_ended", "_incoming", "_outgoing", "_sock", "_tls")
 
@@ -113,7 +113,7 @@ class _Client:
         self._ended = False
 
     async def shake_hands(self) -> None:
-        """Shake hands; raises OSError where that fails, and has told the client why."""
+        """Shake hands; on failure tells the client why and raises OSError."""
         while not await self._shake():
             if not await self._take_in():
                 raise ConnectionResetError
@@ -128,40 +128,40 @@ class _Client:
         return True
 
     async def receive(self) -> bytes:
-        """Receive a piece; empty where nothing will come any more.
+        """Receive a piece; empty at the end of input.
 
-        After `end` it is what came over the wire, which nobody reads but to drop it.
+        After `end` it returns raw bytes from the wire, only for dropping them.
 
         Raises:
-            OSError: the client has reset the connection, or what it sends is not TLS.
+            OSError: the client has reset the connection, or does not send TLS.
         """
         while not self._ended:
             try:
                 return self._tls.read(PIECE_BYTES_MAX)
             except ssl.SSLWantReadError:
-                # TLS answers some of what comes by itself. It goes out with the next piece.
+                # TLS itself answers some input. Such answers go out with the next piece.
                 if self._outgoing.pending > PIECE_BYTES_MAX:
                     raise
-                # An end without a word of TLS will do: HTTP says where a message ends.
+                # An end without TLS's close_notify will do: HTTP says where a message ends.
                 if not await self._take_in():
                     return b""
         return await _receive(self._sock)
 
     async def send(self, data: bytes) -> None:
-        """Send a piece; raises OSError where the client is gone."""
+        """Send a piece; raises OSError if the client is gone."""
         self._tls.write(data)
         await self._flush()
 
     async def end(self) -> None:
-        """Say that nothing follows; raises OSError where the client is gone."""
+        """Signal the end of output; raises OSError if the client is gone."""
         self._ended = True
-        with suppress(ssl.SSLError):  # It would wait until the client says so too.
+        with suppress(ssl.SSLError):  # It would wait for the client's close_notify.
             self._tls.unwrap()
         await self._flush()
         self._sock.shutdown(socket.SHUT_WR)
 
     async def _take_in(self) -> bool:
-        """Receive more; False where nothing will come any more."""
+        """Receive more; False at the end of input."""
         data = await _receive(self._sock)
         self._incoming.write(data)
         return data != b""
@@ -190,7 +190,7 @@ class _Front:
     async def run(
         self, serve: Callable[[socket.socket], Awaitable[bool]], theirs: socket.socket
     ) -> bool:
-        """Pass on what either side sends until both are done; whether they ended in order."""
+        """Pass on what either side sends until both are done; return whether both ended cleanly."""
         cut_off = True
         async with trio.open_nursery() as nursery:
             self._scope = nursery.cancel_scope
@@ -203,7 +203,7 @@ class _Front:
         return self._in_order and not cut_off
 
     async def _pass_in(self) -> None:
-        """Pass on what the client sends, and that it ends."""
+        """Pass on the client's input, and its end."""
         data = b" "
         while data:
             try:
@@ -217,10 +217,10 @@ class _Front:
                 else:
                     self._ours.shutdown(socket.SHUT_WR)
             except OSError:
-                return  # The lane reads no more: how that ends is seen by what it sends.
+                return  # The lane reads no more: its output shows how the connection ends.
 
     async def _pass_out(self) -> None:
-        """Pass on what the client is answered, and that it ends."""
+        """Pass on the answers to the client, and their end."""
         data = b" "
         try:
             while data:
@@ -243,9 +243,9 @@ class _Front:
             return b""  # Closed by a lane that had more to read.
 
     def _cut_off(self) -> None:
-        """Have the lane end: what it still serves has nobody to be sent to."""
+        """Make the lane end: nobody is left to receive its answers."""
         with suppress(OSError):
-            # What it sends is shielded against cancellation.
+            # Its sends are shielded from cancellation.
             self._ours.shutdown(socket.SHUT_RDWR)
         self._scope.cancel()
 

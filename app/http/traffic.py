@@ -1,4 +1,4 @@
-"""Counts what goes through the HTTP front: connections, requests, and how long answers took."""
+"""Counts the HTTP front's connections and requests, and measures its latency."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _OTHER = "other"
 
 
 class Traffic:
-    """Counters that the front writes and whoever measures it reads.
+    """Counters that the front writes and the metrics and the overview read.
 
-    There are as many series as there are routes, methods and statuses: what a client makes up
-    (a path, a method) never becomes one.
+    The series are bounded by routes, methods and statuses: a path or method that a client makes up
+    never becomes one.
     """
 
     __slots__ = (
@@ -50,30 +50,30 @@ class Traffic:
 
     @property
     def latencies(self) -> Mapping[tuple[str, str], Histogram]:
-        """How many seconds it took until their answers began, by method and route."""
+        """Seconds until the answers began, by method and route."""
         return self._latencies
 
     @property
     def in_hand(self) -> int:
-        """How many requests are in hand now, of as many as there may be at once."""
+        """How many requests are in flight now, of those that ``in_flight_max`` bounds."""
         return 0 if self._gate is None else self._gate.in_hand_now
 
     @property
     def bodies_bytes(self) -> int:
-        """How many bytes the large bodies take that are on their way and in hand now."""
+        """How many bytes the large bodies that are arriving or in flight take now."""
         return 0 if self._gate is None else self._gate.bodies.bytes
 
     def comes_through(self, gate: Gate) -> None:
-        """Look at this gate for what is there now: it counts that itself."""
+        """Read current values from this gate, which counts them itself."""
         self._gate = gate
 
     def opened(self) -> None:
-        """Count a connection that is served from now on."""
+        """Count a connection as being served from now on."""
         self.connections_open += 1
         self.connections_accepted += 1
 
     def closed(self) -> None:
-        """Count a connection that was served."""
+        """Count a served connection as closed."""
         self.connections_open -= 1
 
     def refused(self) -> None:

@@ -1,20 +1,20 @@
-"""What one request leaves behind: who asked for what, and what became of it."""
+"""The record of one request: who asked for what, and the outcome."""
 
 from __future__ import annotations
 
 import msgspec
 
 UNMATCHED = "unmatched"
-"""The route of a request that no endpoint is there for."""
+"""The route of a request that matches no endpoint."""
 
 
 class Trail(msgspec.Struct, gc=False):
     """One request on its way through the server; each part fills in what it learns.
 
-    - ``client``: the address that the connection came from; empty where it is not known.
+    - ``client``: the address that the request comes from; empty if it is unknown.
     - ``route``: the template of the path, ``/v1/inventory/orders/{order_id}``.
-    - ``account_id``: who asks, once that is known.
-    - ``status``, ``seconds``: of the answer, and until it began; 0 as long as there is none.
+    - ``account_id``: the caller's, once it is known.
+    - ``status``, ``seconds``: of the answer, and until it began; 0 before there is one.
     """
 
     request_id: str = ""
@@ -27,7 +27,7 @@ class Trail(msgspec.Struct, gc=False):
     seconds: float = 0.0
 
     def log_fields(self) -> dict[str, object]:
-        """Give what every event that is logged on behalf of this request is bound to."""
+        """Return the fields to bind to every event logged on behalf of this request."""
         if self.account_id is None:
             return {"request_id": self.request_id}
         return {"request_id": self.request_id, "account_id": self.account_id}

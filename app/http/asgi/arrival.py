@@ -1,4 +1,4 @@
-"""A request's body on its way, as far as ASGI does not tell an application of it."""
+"""The state of an arriving body that ASGI does not expose to an application."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What a connection hands over with a request, under ``arrival`` in its state.
+    """What a connection passes with a request, under ``arrival`` in its state.
 
-    - ``go_on``: to be called before the body is waited for; tells a client that waits for it.
+    - ``go_on``: call it before waiting for the body; it sends 100 Continue if the client waits.
     - ``fault``: what is wrong with the body, once it has ended; None if nothing is.
     """
 

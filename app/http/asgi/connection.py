@@ -1,9 +1,8 @@
 """Drives one client's connection: bytes in, bytes out, deadlines on both.
 
-It stands where Hypercorn's own ``TCPServer`` stands between a socket and the protocol, and
-closes what that leaves open: an error ends this connection and no other; every send has a
-deadline, after which the socket is aborted; nothing waits for a client that is gone; what ends
-a connection wakes every task of it.
+It replaces Hypercorn's own ``TCPServer`` between a socket and the protocol, and closes its gaps:
+an error ends only this connection; every send has a deadline, after which the socket is aborted;
+nothing waits for a client that is gone; whatever ends a connection wakes all its tasks.
 """
 
 from __future__ import annotations
@@ -61,8 +60,8 @@ class Connection:
     ) -> None:
         """Serve ``stream``.
 
-        ``client`` is the client's address, where the socket does not know it. It may be silent
-        until ``begin_by``, a time of Trio's clock.
+        ``client`` is the client's address, if the socket does not know it. The client may stay
+        silent until ``begin_by``, a time of Trio's clock.
         """
         self._client = client
         self._streams = streams
@@ -86,10 +85,10 @@ class Connection:
         self._stream_input_left = False
 
     async def serve(self) -> None:
-        """Serve the connection until either side closes it; raises nothing but cancellations."""
+        """Serve the connection until either side closes it; raises only cancellations."""
         try:
             await self._serve()
-        # One connection's failure is its own.
+        # One connection's failure affects no other.
         except Exception as error:  # noqa: BLE001
             self._failed(error)
         except BaseExceptionGroup as group:
@@ -102,7 +101,7 @@ class Connection:
             await self._close()
 
     def drain(self) -> None:
-        """Finish the request in hand, if there is one, then close (the server shuts down)."""
+        """Finish the request in flight, if there is one, then close (the server shuts down)."""
         self._lingering.cancel()
         if self._idle:
             self._reading.cancel()
@@ -110,7 +109,7 @@ class Connection:
             self._events.drain()
 
     def abort(self) -> None:
-        """Close at once with a reset, whatever is under way; wakes every task of it."""
+        """Close at once with a reset, whatever is in progress; wakes all its tasks."""
         if self._aborted:
             return
         self._aborted = True
@@ -132,7 +131,7 @@ class Connection:
         try:
             client, server = sock.getpeername()[:2], sock.getsockname()[:2]
         except OSError:
-            return  # It is gone before it was served.
+            return  # The client left before it was served.
         if self._client is not None:
             client = (self._client, 0)
         async with TaskGroup() as group:
@@ -159,7 +158,7 @@ class Connection:
             await protocol.handle(Closed())
             handover = protocol.handover
         if handover is not None and self._streams is not None and not self._aborted:
-            # A stream lasts: what served the request until here is not kept for it, nor its body.
+            # A stream lasts: release what served the request so far, and its body.
             protocol.give_back()
             self._protocol = None
             del protocol, group
@@ -201,7 +200,7 @@ class Connection:
             await self._quiet.wait()
 
     async def _send(self, event: Event) -> None:
-        """Take what the protocol has to say to the client or about the connection."""
+        """Handle the protocol's output to the client or about the connection."""
         if isinstance(event, RawData):
             if event.data and not self._aborted:
                 async with self._send_lock:
@@ -214,7 +213,7 @@ class Connection:
     async def _send_all(self, data: bytes) -> None:
         timeout_s = self._settings.send_timeout_ms / 1000
         try:
-            # Shielded: half an answer would garble what follows. Never longer than the deadline.
+            # Shielded: half an answer would garble what follows. The deadline bounds it.
             with trio.CancelScope(shield=True) as deadline:
                 for start in range(0, len(data), SEND_BYTES_MAX):
                     deadline.deadline = trio.current_time() + timeout_s
@@ -231,9 +230,9 @@ class Connection:
             self.abort()
 
     async def _end(self) -> None:
-        """Tell the application that its client is gone, then stop reading.
+        """Notify the application that its client is gone, then stop reading.
 
-        In this order: the reading task itself may be the one that tells.
+        In this order, because the reading task itself may be running this.
         """
         try:
             if self._protocol is not None:  # pragma: no branch - only the protocol ends itself
@@ -262,7 +261,7 @@ class Connection:
             self._stream.socket.close()
 
     async def _linger(self) -> None:
-        """Say that nothing follows, and let the client finish sending, within bounds."""
+        """Signal the end of output, and let the client finish sending, within bounds."""
         left = LINGER_BYTES_MAX
         self._lingering.deadline = trio.current_time() + LINGER_S
         try:

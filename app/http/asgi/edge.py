@@ -1,7 +1,7 @@
 """The outermost ASGI application: gives every request its id, and lets no error out.
 
-Quart-Trio drops an exception that comes together with a cancellation, and a framework may fail
-where no handler is in charge: here both are logged, and the client gets a problem.
+Quart-Trio drops an exception that is raised together with a cancellation, and a framework may fail
+outside any handler: here both are logged, and the client gets a problem.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class AsgiEdge:
         self._edge = edge
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one ASGI scope; raises nothing but cancellations."""
+        """Serve one ASGI scope; raises only cancellations."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -74,7 +74,7 @@ class AsgiEdge:
                 await answer.send_response(problem_of(error).response())
 
     def _limited(self, trail: Trail, response: HttpResponse) -> HttpResponse:
-        """Give an answer that needs nobody behind the edge, unless its client asks too often."""
+        """Return an answer that the edge gives itself, unless its client is over its rate."""
         try:
             self._edge.gate.arrive(trail.client)
         except HttpError as refusal:
@@ -85,7 +85,7 @@ class AsgiEdge:
         """Run the application; return what it failed with, raise what cancelled it."""
         try:
             await self._app(scope, receive, answer.send)
-        # The edge of the program: nothing that a request causes may pass.
+        # The edge of the program: no error of a request may escape.
         except Exception as error:  # noqa: BLE001
             return error
         except BaseExceptionGroup as group:
@@ -108,7 +108,7 @@ class AsgiEdge:
 class _Answer:
     """The way back to the client: knows whether an answer has begun, and adds the id to it.
 
-    An answer is counted before it is sent, so that whoever has it finds it counted.
+    An answer is counted before it is sent, so that a client that has it finds it counted.
     """
 
     __slots__ = (

@@ -1,4 +1,4 @@
-"""What the connections that Hypercorn drives have in common."""
+"""What the connections driven by Hypercorn share."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from app.http.settings import HttpSettings
     from app.http.streams import Streams
 
-# A connection is closed when it is idle or wrong, not because it has served many requests.
+# A connection is closed when it is idle or faulty, not because it has served many requests.
 _REQUESTS_PER_CONNECTION_MAX = 2**62
 
 
 class HypercornLane:
-    """Serves by Quart what an edge has routes for."""
+    """Serves an edge's routes with Quart."""
 
     def __init__(
         self,
@@ -48,9 +48,9 @@ class HypercornLane:
         self._log = log
 
     def connect(self, stream: trio.SocketStream, client: str, begin_by: float) -> Connection:
-        """Make what serves ``stream``, a client's of this address.
+        """Make the connection that serves ``stream``, from a client with this address.
 
-        It may be silent until ``begin_by``, a time of Trio's clock.
+        The client may stay silent until ``begin_by``, a time of Trio's clock.
         """
         return Connection(
             stream,
@@ -67,12 +67,12 @@ class HypercornLane:
         )
 
     async def stop(self) -> None:
-        """Have every connection's next answer be its last."""
+        """Make every connection's next answer its last."""
         await self._context.terminated.set()
 
 
 class _HypercornLog(Logger):
-    """Carries what Hypercorn's own machinery reports into the program's log."""
+    """Passes what Hypercorn itself reports to the program's log."""
 
     def __init__(self, config: Config, log: FilteringBoundLogger) -> None:
         super().__init__(config)

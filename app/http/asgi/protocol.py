@@ -1,8 +1,8 @@
-"""HTTP/1.1 by Hypercorn and h11, without the doors that this server does not need.
+"""HTTP/1.1 with Hypercorn and h11, without the features that this server does not need.
 
-Closed are Hypercorn's own upgrades to WebSocket and HTTP/2 (a failed WebSocket handshake raises
-through its connection), and whatever would let two servers disagree on where a request ends.
-What Hypercorn refuses by itself is a problem with a request id, as everything else is.
+It disables Hypercorn's own upgrades to WebSocket and HTTP/2 (a failed WebSocket handshake raises
+through its connection), and anything that would let two servers disagree on where a request ends.
+What Hypercorn itself refuses becomes a problem with a request id, like everything else.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _CLOSE = (b"connection", b"close")
 
 
 class _StrictConnection(h11.Connection):
-    """h11, which asks before it takes a request whether the head is one that is served."""
+    """h11 that checks, before it accepts a request, whether its head may be served."""
 
     def __init__(self, limits: HeadLimits, room: BodyRoom) -> None:
         super().__init__(h11.SERVER, max_incomplete_event_size=limits.bytes_max)
@@ -49,36 +49,36 @@ class _StrictConnection(h11.Connection):
         self._room = room
         self._body_size = self._body_bytes = 0
         self.head: Head | None = None
-        """The head of the request in hand."""
+        """The head of the current request."""
         self.fault: HttpError | None = None
-        """Why it cannot go on."""
+        """Why the connection cannot go on."""
         self.body_fault: HttpError | None = None
-        """The same, where it is the body of the request in hand that cannot be read."""
+        """The same, if the fault is in the body of the current request."""
         self._in_body = False
         self._chunks: ChunkedBody | None = None
 
     @property
     def they_are_waiting_for_100_continue(self) -> bool:
-        """Never, as far as Hypercorn knows: it would not wait until a body is asked for."""
+        """Always False for Hypercorn, which would not wait until the body is requested."""
         return False
 
     @property
     def waits_to_continue(self) -> bool:
-        """Whether the client has sent nothing of a body that may come, until it is told to."""
+        """Whether the client waits for 100 Continue before it sends a body that may come."""
         if self.head is None or (self.head.length or 0) > self._limits.body_bytes_max:
             return False
         return super().they_are_waiting_for_100_continue and not self.trailing_data[0]
 
     def next_event(self) -> type[h11.NEED_DATA | h11.PAUSED] | h11.Event:
-        """Give what comes next, as h11 does; raises what it raises, if it is the head's fault.
+        """Return the next event like h11; raises like h11 if the head is at fault.
 
-        A body that cannot be read ends, and nothing follows it: see `body_fault`.
+        A body that cannot be read ends early, and nothing follows it: see `body_fault`.
         """
         if self.fault is None:
             try:
                 return self._next_event()
             except HttpError as fault:
-                # Its traceback would hold what had come, in a circle.
+                # Its traceback would keep the received data alive, in a cycle.
                 self.fault = fault.with_traceback(None)
             except h11.RemoteProtocolError:
                 text = TOO_SHORT if self.trailing_data[1] else "this is not HTTP/1.1"
@@ -94,7 +94,7 @@ class _StrictConnection(h11.Connection):
         if self.their_state is h11.IDLE:
             self._check(self.trailing_data[0])
         if self.their_state is h11.MUST_CLOSE and self.trailing_data[0]:
-            # What follows a last request is nobody's; h11 would refuse that request for it.
+            # Data after a last request is ignored; h11 would refuse that request because of it.
             return h11.PAUSED
         event = super().next_event()
         if isinstance(event, h11.Data):
@@ -104,7 +104,7 @@ class _StrictConnection(h11.Connection):
             self._in_body = True
             self._body_size = 0
             if self.head is not None and self.head.length is None:
-                # h11 takes line feeds alone for the ends of lines: somebody stricter reads along.
+                # h11 accepts bare line feeds as line ends: a stricter parser reads along.
                 limits = self._limits
                 self._chunks = ChunkedBody(limits.body_bytes_max, limits.bytes_max)
                 self._read_along(self.trailing_data[0])
@@ -113,12 +113,12 @@ class _StrictConnection(h11.Connection):
         return event
 
     def give_back(self) -> None:
-        """Give back the room that the body of the request in hand takes."""
+        """Give back the room that the body of the current request takes."""
         self._room.give_back(self._body_bytes)
         self._body_bytes = 0
 
     def receive_data(self, data: bytes) -> None:
-        """Take what has come."""
+        """Process received data."""
         super().receive_data(data)
         self._read_along(data)
 
@@ -142,8 +142,8 @@ class _StrictConnection(h11.Connection):
 class HttpProtocol(H11Protocol):
     """One connection's HTTP, driven by `app.http.asgi.connection`.
 
-    A request for an event stream is not served here, where there are ``streams``: it is left in
-    ``handover`` for whoever owns the connection, and nothing more is read.
+    If there are ``streams``, a request for an event stream is not served here: it is left in
+    ``handover`` for the owner of the connection, and nothing more is read.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class HttpProtocol(H11Protocol):
 
     @property
     def input_left(self) -> bool:
-        """Whether the client may still be sending what nobody will read."""
+        """Whether the client may still be sending data that will not be read."""
         return (
             self._cut_short
             or self._strict.fault is not None
@@ -178,18 +178,18 @@ class HttpProtocol(H11Protocol):
 
     @property
     def head_begun(self) -> bool:
-        """Whether a part of a request's head has come, but not all of it."""
+        """Whether a request's head has arrived in part."""
         return self.connection.their_state is h11.IDLE and self.connection.trailing_data[0] != b""
 
     async def handle(self, event: ConnectionEvent) -> None:
-        """Take what has come: all of it is answered before this is called with more."""
+        """Process received data; it is answered before this is called with more."""
         self._answered_in_a_row = 0
         await super().handle(event)
 
     async def stream_send(self, event: Event) -> None:
-        """Send what the application answers, and say so where it is the last answer.
+        """Send what the application answers, and mark the connection's last answer.
 
-        One that was cut off while it began stays cut off: Hypercorn would begin another.
+        An answer that was cut off while it began stays cut off: Hypercorn would begin another.
         """
         if isinstance(event, Response):
             if self.connection.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
@@ -201,11 +201,11 @@ class HttpProtocol(H11Protocol):
         await super().stream_send(event)
 
     def _answers_last(self) -> bool:
-        """Whether an answer is the last one.
+        """Whether an answer is the connection's last one.
 
-        It is at shutdown, after a method that is never served, after as many as a client may send
-        requests ahead, and where the request's body was not awaited: the rest of it cannot be told
-        from a next request.
+        It is at shutdown, after a method that is never served, after as many answers as a client
+        may pipeline requests, and if the request's body was not awaited: the rest of it cannot be
+        told from a next request.
         """
         return (
             self.connection.their_state in {h11.SEND_BODY, h11.ERROR}
@@ -215,7 +215,7 @@ class HttpProtocol(H11Protocol):
         )
 
     def give_back(self) -> None:
-        """Give back what the request in hand takes of the room for bodies."""
+        """Give back the room for bodies that the current request takes."""
         self._strict.give_back()
 
     async def _maybe_recycle(self) -> None:
@@ -223,7 +223,7 @@ class HttpProtocol(H11Protocol):
         await super()._maybe_recycle()
 
     async def _check_protocol(self, event: h11.Request) -> None:
-        """Upgrade to nothing."""
+        """Never upgrade."""
 
     async def _create_stream(self, request: h11.Request) -> None:
         self._method = request.method.decode("ascii")
@@ -276,7 +276,7 @@ class HttpProtocol(H11Protocol):
         self.handover = (front, stream_request)
 
     async def _send_error_response(self, status_code: int) -> None:  # noqa: ARG002 - as Hypercorn has it
-        """Answer a head that is refused; Hypercorn closes the connection after it."""
+        """Answer a refused head; Hypercorn then closes the connection."""
         fault = self._strict.fault or MalformedRequest("this is not HTTP/1.1")
         client = self.client[0] if self.client else ""
         head = self.connection.trailing_data[0]

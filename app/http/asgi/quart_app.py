@@ -1,4 +1,4 @@
-"""Quart, answering by the routes of the edge; the only module that knows it."""
+"""Quart, serving the routes of the edge; no other module depends on it."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
 
 class _App(QuartTrio):
-    """Answers by the routes of an edge: Quart's own would be a second table of them."""
+    """Serves the routes of an edge: Quart's own would be a second routing table."""
 
     def __init__(self, edge: Edge) -> None:
         super().__init__(__name__, static_folder=None, template_folder=None)
         self._edge = edge
 
     def create_url_adapter(self, request: BaseRequestWebsocket | None) -> None:  # noqa: ARG002 - as Quart calls it
-        """Give nothing to match by: `dispatch_request` asks the edge."""
+        """Return no adapter: `dispatch_request` gets the route from the edge."""
         return
 
     async def dispatch_request(self, request_context: RequestContext | None = None) -> Response:  # noqa: ARG002 - as Quart calls it
-        """Answer a request; raises what it is to be refused with before its route is asked."""
+        """Answer a request; raises its refusal if that comes before its route is called."""
         trail = _trail()
         route, path = self._edge.arrive(trail)
         headers = Headers(request.scope["headers"])
@@ -56,14 +56,14 @@ class _App(QuartTrio):
 
 
 def create_app(edge: Edge, settings: HttpSettings) -> AsgiEdge:
-    """Make the ASGI application that answers by the routes of an edge.
+    """Make the ASGI application that serves the routes of an edge.
 
     It needs no lifespan: no actor lives in it.
     """
     app = _App(edge)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["BODY_TIMEOUT"] = settings.body_timeout_ms / 1000
-    # A send has its deadline in the connection.
+    # The connection sets the deadline of a send.
     app.config["RESPONSE_TIMEOUT"] = None
 
     async def refuse(error: Exception) -> Response:
@@ -78,7 +78,7 @@ def create_app(edge: Edge, settings: HttpSettings) -> AsgiEdge:
 
 
 async def _body() -> bytes:
-    """Receive a request's body; raises what it is to be refused with."""
+    """Receive a request's body; raises the request's refusal."""
     arrival = cast("dict[str, Arrival]", request.scope["state"])["arrival"]
     await arrival.go_on()
     body = await request.get_data(cache=False, as_text=False, parse_form_data=False)
@@ -89,7 +89,7 @@ async def _body() -> bytes:
 
 
 def _trail() -> Trail:
-    # The edge has put it there; Hypercorn's type of a scope does not know it.
+    # Set by the edge; Hypercorn's type of a scope does not have it.
     state = cast("dict[str, Trail]", request.scope["state"])
     return state["trail"]
 
@@ -107,7 +107,7 @@ def _quart_response(response: HttpResponse) -> Response:
 
 
 def _own_error(error: Exception, settings: HttpSettings) -> Exception:
-    """Translate what Quart and Werkzeug raise before any handler of ours is in charge."""
+    """Translate what Quart and Werkzeug raise before any of our handlers runs."""
     match error:
         case RequestEntityTooLarge():
             return PayloadTooLarge(f"a body may have {settings.max_body_bytes} bytes")

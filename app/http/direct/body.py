@@ -1,4 +1,4 @@
-"""A request's body out of the bytes that follow its head; pure: bytes in, bytes out."""
+"""Extracts a request's body from the bytes after its head; pure: bytes in, bytes out."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from app.http.settings import HttpSettings
 
 LINE_BYTES_MAX: Final = 256
-"""How long the line before a chunk may be, with whatever extensions it carries."""
+"""How long the line before a chunk may be, with its extensions."""
 
 DATA_PER_FRAMING: Final = 16
-"""How many bytes of data let the lines before the chunks be one byte longer."""
+"""How many bytes of data allow the lines before the chunks one more byte."""
 
-# A space before an extension is allowed (RFC 9112, 7.1.1), and h11 takes none for all that.
+# A space before an extension is allowed (RFC 9112, 7.1.1), but h11 does not accept one.
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*|;[\t\x20-\x7e\x80-\xff]*)\r\n")
 _TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n")
 
-# Too late to say how the request is framed, or whom it is for (RFC 9110, 6.5.1).
+# In a trailer, too late for the request's framing or its host (RFC 9110, 6.5.1).
 _FRAMING = re.compile(rb"(?:transfer-encoding|content-length|host):", re.IGNORECASE)
 
 
@@ -42,11 +42,11 @@ class LengthBody:
 
     @property
     def size(self) -> int:
-        """How many bytes of it have come."""
+        """How many bytes of it have arrived."""
         return self._length - self._left
 
     def feed(self, data: bytes) -> bytes | None:
-        """Take what has come; give what follows the body once that is whole, else None."""
+        """Take received data; return what follows the body once it is complete, otherwise None."""
         if len(data) < self._left:
             self._left -= len(data)
             self._parts.append(data)
@@ -96,7 +96,7 @@ class ChunkedBody:
         return len(self._data)
 
     def feed(self, data: bytes) -> bytes | None:
-        """Take what has come; give what follows the body once that is whole, else None.
+        """Take received data; return what follows the body once it is complete, otherwise None.
 
         Raises:
             MalformedRequest: the chunks are not what they say they are.

@@ -1,8 +1,8 @@
 """One connection of the fast lane: requests in, answers out, in the connection's own task.
 
-There is one cancel scope for the whole connection, one more while a body is waited for, and no
-timer: whoever keeps the connections calls `check` now and then, which ends what is overdue. Sockets
-are used as they are: a request costs one wait, one receive and one send.
+There is one cancel scope for the whole connection, one more while it waits for a body, and no
+timer: the server calls `check` periodically, which ends an overdue connection. Sockets are used
+directly: a request costs one wait, one receive and one send.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ if TYPE_CHECKING:
     from app.http.streams.front import StreamFront
 
 GONE_AFTER_S: Final = 0.1
-"""After how long in hand it is asked whether a request's client has reset its connection."""
+"""How long a request is in flight before `check` looks for a reset by its client."""
 
 TURNS_MAX: Final = 4
-"""How many pipelined requests are answered before other connections have their turn."""
+"""How many pipelined requests are answered before other connections get their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +75,9 @@ class DirectConnection:
     )
 
     def __init__(self, sock: socket.socket, lane: Lane, client: str, begin_by: float) -> None:
-        """Serve a connected, non-blocking socket, whose owner this becomes.
+        """Serve a connected, non-blocking socket, and own it.
 
-        It may be silent until ``begin_by``, a time of Trio's clock.
+        The client may stay silent until ``begin_by``, a time of Trio's clock.
         """
         self._wire = ClientSocket(sock, lane.send_s, lane.log)
         self._lane = lane
@@ -96,16 +96,16 @@ class DirectConnection:
     # ------------------------------------------------- called from elsewhere
 
     def check(self, now: float) -> None:
-        """End what is overdue at the time ``now`` of Trio's clock; never waits."""
+        """End the connection if it is overdue at the time ``now`` of Trio's clock; never waits."""
         if now >= self._due:
             (self._body_scope or self._scope).cancel()
         elif now - self._in_hand_since > GONE_AFTER_S and self._wire.was_reset():
-            # The answer has no reader. What the request has handed to an actor takes effect.
+            # The answer has no reader. What the request has sent to an actor still takes effect.
             self._aborted = True
             self._scope.cancel()
 
     def drain(self) -> None:
-        """Finish the request in hand, if there is one, then close (the server shuts down)."""
+        """Finish the request in flight, if there is one, then close (the server shuts down)."""
         lingered = self._wire.hurry()
         if self._events is not None:
             self._events.drain()
@@ -113,7 +113,7 @@ class DirectConnection:
             self._scope.cancel()
 
     def abort(self) -> None:
-        """Close at once with a reset, whatever is under way."""
+        """Close at once with a reset, whatever is in progress."""
         self._aborted = True
         if self._events is not None:
             self._events.cut()
@@ -128,10 +128,10 @@ class DirectConnection:
     # ----------------------------------------------------------- from inside
 
     async def serve(self) -> None:
-        """Serve the connection until either side closes it; raises nothing but cancellations."""
+        """Serve the connection until either side closes it; raises only cancellations."""
         try:
             await self._serve()
-        # One connection's failure is its own.
+        # One connection's failure affects no other.
         except Exception as error:  # noqa: BLE001
             self._failed(error)
         except BaseExceptionGroup as group:
@@ -152,7 +152,7 @@ class DirectConnection:
             await self._follow(following)
 
     async def _answer_requests(self) -> _Stream | None:
-        """Answer one request after another; give the stream that one of them asks for."""
+        """Answer one request after another; return the stream that one of them requests."""
         lane = self._lane
         data = b""
         while not lane.stopping:
@@ -183,7 +183,7 @@ class DirectConnection:
                     early=rest,
                 )
                 return _Stream(front, request)
-            data = b""  # Not to be held twice while the rest of a body is awaited.
+            data = b""  # So as not to hold it twice while waiting for the rest of a body.
             left = await self._answer(lane.edge, head, rest)
             if left is None:
                 return None
@@ -192,7 +192,7 @@ class DirectConnection:
         return None
 
     async def _receive_head(self, begun: bytes) -> bytes:
-        """Receive more of a head, of which ``begun`` has come; empty where nothing will come."""
+        """Receive more of a head, of which ``begun`` has arrived; empty at the end of input."""
         if begun:
             if not self._head_begun:
                 self._head_begun = True
@@ -209,7 +209,7 @@ class DirectConnection:
         return more
 
     async def _answer(self, edge: Edge, head: Head, rest: bytes) -> bytes | None:
-        """Answer one request; give what came after it, None where the connection ends with it."""
+        """Answer one request; return what follows it, or None if the connection ends with it."""
         begun = trio.current_time()
         client = edge.gate.client_of(self._client, head.fields)
         trail = Trail(request_id_of(head.fields), head.method, head.path, client)
@@ -256,9 +256,9 @@ class DirectConnection:
         *,
         now: float,
     ) -> bytes | None:
-        """Send an answer; give ``left``, None where the connection ends.
+        """Send an answer; return ``left``, or None if the connection ends.
 
-        ``left`` is what came after the request, None where a part of its body has not come.
+        ``left`` is what follows the request, None if a part of its body has not arrived.
         """
         lane = self._lane
         self._answered_in_a_row += 1
@@ -273,7 +273,7 @@ class DirectConnection:
             lane.renderer.render(response, request_id, close=close, with_body=head.method != "HEAD")
         )
         if close or not sent:
-            # Who means to go on may have sent more already, which is not here yet.
+            # A client that means to go on may have sent more already, which is not here yet.
             if sent and (left != b"" or (head.keep_alive and not lane.stopping)):
                 await self._wire.linger()
             return None
@@ -284,9 +284,9 @@ class DirectConnection:
         return left
 
     def _skip_body(self, head: Head, data: bytes) -> bytes | None:
-        """Pass over the body of a request that is answered without it; give what follows.
+        """Skip the body of a request that is answered without it; return what follows.
 
-        None where it has not come whole: then nothing after it can be told apart.
+        None if it has not arrived completely: then what follows cannot be told apart.
         """
         try:
             return new_body(head.length, self._lane.settings).feed(data)
@@ -294,17 +294,17 @@ class DirectConnection:
             return None
 
     async def _receive_body(self, room: BodyRoom, head: Head, data: bytes) -> tuple[bytes, bytes]:
-        """Receive a request's body; give it, and what follows it.
+        """Receive a request's body; return it and what follows it.
 
         Raises:
-            PayloadTooLarge, MalformedRequest, HeadersTooLarge: it is not to be read, or ends
-                before it is whole.
+            PayloadTooLarge, MalformedRequest, HeadersTooLarge: it is refused, or ends before it
+                is complete.
             BodyTimeout: it does not arrive in time.
             TooManyBodyBytes: there is no room for it.
         """
         length = head.length
         if length is not None and length <= min(len(data), self._lane.uncounted_bytes):
-            # As nearly every command does, it came with its head.
+            # It came with its head, as for nearly every command.
             return data[:length], data[length:]
         body = new_body(head.length, self._lane.settings)
         rest = body.feed(data)
@@ -368,8 +368,8 @@ class DirectConnection:
             await self._wire.linger()
 
     def _send(self, data: bytes) -> Awaitable[bool]:
-        """Send all of it; False where the client is gone or did not take it in time."""
-        # Sending has deadlines of its own.
+        """Send all of it; False if the client is gone or did not take it in time."""
+        # Sending has its own deadlines.
         self._due = math.inf
         return self._wire.send(data)
 

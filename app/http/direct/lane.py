@@ -1,4 +1,4 @@
-"""What the connections of the fast lane have in common."""
+"""What the connections of the fast lane share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Lane:
-    """What answers, how heads are read and answers written, and how long each part may take."""
+    """The edge that answers, how heads are parsed and answers rendered, and all timeouts."""
 
     def __init__(
         self,
@@ -41,5 +41,5 @@ class Lane:
         self.keep_alive_s = settings.keep_alive_timeout_ms / 1000
         self.send_s = settings.send_timeout_ms / 1000
         self.uncounted_bytes = min(FREE_BYTES, settings.max_body_bytes)
-        """How large a body may be that is neither counted nor too large."""
+        """The size up to which a body is neither counted nor too large."""
         self.stopping = False

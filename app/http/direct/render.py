@@ -1,4 +1,4 @@
-"""Responses as bytes, with what is the same in many of them spelled out once."""
+"""Renders responses as bytes, caching what many of them share."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _HEADS_MAX: Final = 512
-"""How many combinations of status and headers are kept; what varies for ever is not worth it."""
+"""How many combinations of status and headers are cached; endless variation is not worth it."""
 
 
 class Renderer:
-    """Spells responses out; one for each server."""
+    """Renders responses; one for each server."""
 
     __slots__ = ("_clock", "_date", "_date_s", "_heads", "_policy")
 
     def __init__(self, policy: Policy, clock: Callable[[], float] = time.time) -> None:
-        """Say what ``policy`` says beside every answer; ``clock`` gives the Unix time."""
+        """Add the headers of ``policy`` to every answer; ``clock`` returns the Unix time."""
         self._policy = policy
         self._clock = clock
         self._date = b""
@@ -36,7 +36,7 @@ class Renderer:
     def render(
         self, response: HttpResponse, request_id: str, *, close: bool, with_body: bool = True
     ) -> bytes:
-        """Give a response's bytes; ``close`` says that it is the connection's last."""
+        """Return a response's bytes; ``close`` marks it as the connection's last."""
         now_s = int(self._clock())
         if now_s != self._date_s:
             self._date_s = now_s

@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 HURRIED_LINGER_S: Final = 0.1
-"""How long a client may take to read the answer that it was owed when the server stopped.
+"""How long a client may take to read its last answer when the server stops.
 
-Much less than a phase of the shutdown, which one that stays would use up: see `LINGER_S`.
+Much less than a phase of the shutdown, which a client that stays would use up: see `LINGER_S`.
 """
 
 RECEIVE_BYTES_MAX: Final = 16 * 1024
-"""How much is read from a socket at once: also all that is held of pipelined requests."""
+"""How much is read from a socket at once; also the maximum held of pipelined requests."""
 
 
 class ClientSocket:
-    """A connected, non-blocking socket, used by one task; `reset` and `hurry` are for others."""
+    """A connected, non-blocking socket for one task; others may call `reset` and `hurry`."""
 
     __slots__ = (
         "_aborted",
@@ -49,7 +49,7 @@ class ClientSocket:
         self._linger_s = LINGER_S
 
     def stream(self) -> trio.SocketStream:
-        """Give the socket as those expect it who are written for Trio's streams."""
+        """Return the socket as a Trio stream, for code that needs one."""
         return trio.SocketStream(trio.socket.from_stdlib_socket(self._sock))
 
     def close(self) -> None:
@@ -57,7 +57,7 @@ class ClientSocket:
         self._sock.close()
 
     def hurry(self) -> bool:
-        """Linger no more; whether it did. Whoever has yet to will do so for a moment only."""
+        """Stop lingering; return whether it was. A later linger lasts only `HURRIED_LINGER_S`."""
         self._linger_s = HURRIED_LINGER_S
         if self._lingering is None:
             return False
@@ -65,7 +65,7 @@ class ClientSocket:
         return True
 
     def abort(self) -> None:
-        """Reset it, and wake who waits for it in here."""
+        """Reset it, and wake the task that waits for it in here."""
         self._aborted = True
         for scope in (self._sending, self._lingering):
             if scope is not None:
@@ -73,7 +73,7 @@ class ClientSocket:
         self.reset()
 
     async def receive(self) -> bytes:
-        """Receive what has come, or wait for it; empty where nothing will come any more."""
+        """Wait for data and receive it; empty at the end of input."""
         while True:
             await trio.lowlevel.wait_readable(self._sock)
             try:
@@ -84,7 +84,7 @@ class ClientSocket:
                 return b""
 
     async def send(self, data: bytes) -> bool:
-        """Send all of it; False where the client is gone or did not take it in time."""
+        """Send all of it; False if the client is gone or did not take it in time."""
         try:
             sent = self._sock.send(data)
         except BlockingIOError:
@@ -97,7 +97,7 @@ class ClientSocket:
 
     async def _send_rest(self, data: memoryview) -> bool:
         try:
-            # Shielded: half an answer would be worse than none. Never longer than the deadline.
+            # Shielded: half an answer would be worse than none. The deadline bounds it.
             with trio.CancelScope(shield=True) as deadline:
                 self._sending = deadline
                 while data:
@@ -120,7 +120,7 @@ class ClientSocket:
         return True
 
     async def linger(self) -> None:
-        """Say that nothing follows, and let the client finish sending, within bounds."""
+        """Signal the end of output, and let the client finish sending, within bounds."""
         left = LINGER_BYTES_MAX
         with trio.CancelScope(deadline=trio.current_time() + self._linger_s) as lingering:
             self._lingering = lingering
@@ -140,7 +140,7 @@ class ClientSocket:
         return True
 
     def reset(self) -> None:
-        """Close at once with a reset; nothing where it is closed."""
+        """Close at once with a reset; do nothing if it is closed."""
         self.was_cut_off = True
         if self._sock.fileno() < 0:
             return

@@ -1,4 +1,4 @@
-"""The table of endpoints: all that the API offers, one row each.
+"""The table of endpoints: everything that the API offers, one row each.
 
 A new endpoint is a row in its subject's module; its route and ``/openapi.json`` follow.
 """

@@ -1,4 +1,4 @@
-"""Registering, and what an account may do with itself."""
+"""Registration, and what users can do with their own account."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def register_account(call: Call[RegisterRequest, None]) -> RegisteredAccou
 
 
 async def get_account(call: Call[None, None]) -> AccountDetails:
-    """Give the caller's own account."""
+    """Return the caller's own account."""
     account = await own_account(call)
     return AccountDetails(
         account.account_id,
@@ -44,14 +44,14 @@ async def get_account(call: Call[None, None]) -> AccountDetails:
 
 
 async def erase_account(call: Call[EraseAccountRequest, None]) -> None:
-    """Remove everything of the caller's account."""
+    """Erase the caller's account and everything in it."""
     account_id = call.caller.account_id
     await call.gateway.auth(EraseAccount(account_id, call.body.password, call.address))
     try:
         await call.gateway.inventory(Forget(account_id))
     except (BusError, InventoryError):
-        # The account is erased. An Inventory that did not hear of it meets that at its next
-        # write, which Storage refuses.
+        # The account is erased. An Inventory that missed this notices at its next write, which
+        # Storage refuses.
         return
 
 

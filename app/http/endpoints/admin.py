@@ -1,4 +1,4 @@
-"""The operators' endpoints, for role ``admin``; what they change is kept in the audit log."""
+"""The operators' endpoints, for role ``admin``; the audit log records what they change."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 OK = 200
 _REPLAYED = ((b"idempotency-replayed", b"true"),)
 _OPERATORS: Final = "operator "
-"""What operators' keys begin with where they are kept: with a space in it none is a player's."""
+"""The prefix of operators' stored idempotency keys; with its space, none can be a player's."""
 
 
 async def search_accounts(call: Call[None, AccountsQuery]) -> AccountPage:
@@ -45,8 +45,8 @@ async def search_accounts(call: Call[None, AccountsQuery]) -> AccountPage:
 
 
 async def get_any_inventory(call: Call[None, None]) -> InventoryDetails:
-    """Give what any account owns now."""
-    # Its Inventory need not have heard that the account was erased: it would show what there was.
+    """Return what any account owns now."""
+    # The Inventory may have missed that the account was erased: it would show what there was.
     await call.gateway.auth(GetAccount(call.path["account_id"]))
     try:
         view = await call.gateway.look(call.path["account_id"])
@@ -77,12 +77,12 @@ async def grant_assets(call: Call[GrantRequest, None]) -> Answer[GrantDetails]:
 
 
 async def suspend_account(call: Call[ReasonRequest, None]) -> AccountRecord:
-    """Suspend an account: its sessions end at once, and its world stands still."""
+    """Suspend an account: its sessions end at once, and its world stops."""
     return await _set_suspended(call, suspended=True)
 
 
 async def resume_account(call: Call[ReasonRequest, None]) -> AccountRecord:
-    """Let a suspended account in again: its world goes on from where it stood still."""
+    """Resume a suspended account: its world continues where it stopped."""
     return await _set_suspended(call, suspended=False)
 
 

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 async def own_account(call: Call[Any, Any]) -> Account:
-    """Give the caller's account.
+    """Return the caller's account.
 
     Raises:
-        InvalidToken: it was erased between the check of the token and now: so was the token.
+        InvalidToken: the account, and so its token, was erased after the token was checked.
     """
     try:
         return await call.gateway.auth(GetAccount(call.caller.account_id))

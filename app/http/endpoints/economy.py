@@ -40,13 +40,13 @@ _SECOND_MS = 1000
 
 
 async def get_forecast(call: Call[None, ForecastQuery]) -> InventoryDetails:
-    """Give what the caller will own if nothing more is ordered."""
+    """Return what the caller will own if nothing more is ordered."""
     message = GetForecast(call.caller.account_id, call.query.seconds)
     return inventory_details(await call.gateway.inventory(message))
 
 
 async def get_quote(call: Call[None, QuoteQuery]) -> QuoteDetails:
-    """Give what an order placed now would cost, and when its price will be there."""
+    """Return what an order placed now would cost, and when it will be affordable."""
     message = GetQuote(call.caller.account_id, call.path["asset"], call.query.count)
     quote = await call.gateway.inventory(message)
     whole, rest_ms = divmod(quote.duration_ms, _SECOND_MS)
@@ -64,12 +64,12 @@ async def get_quote(call: Call[None, QuoteQuery]) -> QuoteDetails:
 
 
 async def send_transfer(call: Call[SendTransferRequest, None]) -> Answer[TransferDetails]:
-    """Send resources to another account; they have arrived when the answer leaves."""
+    """Send resources to another account; they have arrived when the answer is sent."""
     try:
         receiver = await call.gateway.auth(FindAccount(call.body.to))
         receiver_id, receiver_name = receiver.account_id, receiver.username
     except (InvalidUsername, UnknownAccount):
-        # It may have been there when the same key was sent first.
+        # It may have existed when the same key was first sent.
         receiver_id, receiver_name = None, ""
     message = SendTransfer(
         account_id=call.caller.account_id,
@@ -87,13 +87,13 @@ async def send_transfer(call: Call[SendTransferRequest, None]) -> Answer[Transfe
 
 
 async def get_transfer(call: Call[None, None]) -> TransferDetails:
-    """Give any transfer that the caller sent or received."""
+    """Return any transfer that the caller sent or received."""
     message = GetTransfer(call.caller.account_id, call.path["transfer_id"])
     return transfer_details(await call.gateway.inventory(message))
 
 
 async def list_transfers(call: Call[None, TransfersQuery]) -> TransferList:
-    """Give a page of the transfers that the caller sent or received."""
+    """Return a page of the transfers that the caller sent or received."""
     query = call.query
     message = ListTransfers(call.caller.account_id, query.limit, query.before or None)
     page = await call.gateway.inventory(message)
@@ -101,7 +101,7 @@ async def list_transfers(call: Call[None, TransfersQuery]) -> TransferList:
 
 
 def transfer_details(transfer: TransferRecord) -> TransferDetails:
-    """Show a transfer."""
+    """Convert a transfer to its API form."""
     return TransferDetails(
         id=transfer.id,
         sender=transfer.sender_name,

@@ -1,4 +1,4 @@
-"""What an account owns, orders, and has had happen to it."""
+"""What an account owns and orders, and its history."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ _REPLAYED = ((b"idempotency-replayed", b"true"),)
 
 
 async def get_inventory(call: Call[None, None]) -> InventoryDetails:
-    """Give what the caller owns now."""
+    """Return what the caller owns now."""
     view = await call.gateway.look(call.caller.account_id)
     return inventory_details(view, call.orders_shown)
 
 
 async def place_order(call: Call[PlaceOrderRequest, None]) -> Answer[OrderDetails]:
-    """Order an asset; the order is durable when the answer leaves."""
+    """Order an asset; the order is durable when the answer is sent."""
     message = PlaceOrder(
         account_id=call.caller.account_id,
         asset=call.body.asset,
@@ -56,13 +56,13 @@ async def place_order(call: Call[PlaceOrderRequest, None]) -> Answer[OrderDetail
 
 
 async def list_orders(call: Call[None, None]) -> OrderList:
-    """Give the caller's pending orders."""
+    """Return the caller's pending orders."""
     orders = await call.gateway.inventory(ListOrders(call.caller.account_id))
     return OrderList([order_details(order) for order in orders])
 
 
 async def get_order(call: Call[None, None]) -> OrderDetails:
-    """Give any order of the caller's, pending or not."""
+    """Return any of the caller's orders, pending or not."""
     message = GetOrder(call.caller.account_id, call.path["order_id"])
     return order_details(await call.gateway.inventory(message))
 
@@ -74,7 +74,7 @@ async def cancel_order(call: Call[None, None]) -> CancelledOrder:
 
 
 async def get_ledger(call: Call[None, LedgerQuery]) -> LedgerPageDetails:
-    """Give a page of the caller's ledger."""
+    """Return a page of the caller's ledger."""
     message = GetLedger(call.caller.account_id, call.query.after, call.query.limit)
     return ledger_page(await call.gateway.inventory(message))
 

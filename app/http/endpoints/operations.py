@@ -1,4 +1,4 @@
-"""The program itself as operators watch it: its state, its audit log, its recent events."""
+"""The operators' view of the program: its state, its audit log, its recent events."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 async def get_status(call: Call[None, None]) -> Status:
-    """Give the state of the whole program now; no actor is asked."""
+    """Return the current state of the whole program; asks no actor."""
     return call.gateway.operations.status()
 
 
 async def read_audit(call: Call[None, AuditQuery]) -> AuditPage:
-    """Give what operators did, newest first."""
+    """Return what operators did, newest first."""
     limit = call.query.limit
     found = await call.gateway.auth(ReadAudit(call.query.before or None, limit + 1))
     entries = [_audit_entry(record) for record in found[:limit]]
@@ -36,7 +36,7 @@ async def read_audit(call: Call[None, AuditQuery]) -> AuditPage:
 
 
 async def read_events(call: Call[None, EventsQuery]) -> LoggedEvents:
-    """Give what was logged lately, oldest first."""
+    """Return recently logged events, oldest first."""
     query = call.query
     return call.gateway.operations.events(query.after, level=query.level, limit=query.limit)
 
@@ -85,4 +85,4 @@ OPERATIONS = (
         response=LoggedEvents,
     ),
 )
-"""What operators watch of the program."""
+"""The endpoints of the operators' view of the program."""

@@ -1,4 +1,4 @@
-"""One account as an operator looks at it: its ledger, its sessions, and their end."""
+"""One account as operators see it: its ledger, its sessions, and ending them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ACCOUNT = "/v1/admin/accounts/{account_id:uuid}"
 
 
 async def get_any_account(call: Call[None, None]) -> AccountOverviewDetails:
-    """Give any account, with what is known of its sessions."""
+    """Return any account, with what is known of its sessions."""
     found = await call.gateway.auth(GetAccountOverview(call.path["account_id"]))
     return AccountOverviewDetails(
         account_id=found.account_id,
@@ -37,7 +37,7 @@ async def get_any_account(call: Call[None, None]) -> AccountOverviewDetails:
 
 
 async def get_any_ledger(call: Call[None, LedgerQuery]) -> LedgerPageDetails:
-    """Give a page of any account's ledger."""
+    """Return a page of any account's ledger."""
     message = GetLedger(call.path["account_id"], call.query.after, call.query.limit)
     try:
         return ledger_page(await call.gateway.inventory(message))
@@ -46,7 +46,7 @@ async def get_any_ledger(call: Call[None, LedgerQuery]) -> LedgerPageDetails:
 
 
 async def list_any_sessions(call: Call[None, None]) -> SessionList:
-    """Give the live sessions of any account."""
+    """Return the live sessions of any account."""
     account = await call.gateway.auth(GetAccount(call.path["account_id"]))
     sessions = await call.gateway.auth(ListSessions(account.account_id))
     return session_list(sessions, call.caller.session_id)
@@ -123,4 +123,4 @@ OVERSIGHT = (
         absent="unknown-account",
     ),
 )
-"""What operators see of one account, beside what it owns."""
+"""What operators see of one account, besides what it owns."""

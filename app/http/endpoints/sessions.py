@@ -33,7 +33,7 @@ async def refresh_session(call: Call[RefreshRequest, None]) -> SessionTokens:
 
 
 async def list_sessions(call: Call[None, None]) -> SessionList:
-    """Give the caller's live sessions."""
+    """Return the caller's live sessions."""
     caller = call.caller
     sessions = await call.gateway.auth(ListSessions(caller.account_id))
     return session_list(sessions, caller.session_id)
@@ -50,7 +50,7 @@ async def end_all_sessions(call: Call[None, None]) -> None:
 
 
 def session_list(sessions: Iterable[SessionInfo], current_id: str) -> SessionList:
-    """Show sessions; ``current_id`` is the one that asks."""
+    """Convert sessions to their API form; ``current_id`` is the caller's."""
     return SessionList(
         [
             SessionDetails(

@@ -27,19 +27,19 @@ SERVICE_UNAVAILABLE = 503
 
 
 async def get_health(call: Call[None, None]) -> Health:  # noqa: ARG001 - as every handler
-    """Say that the process lives."""
+    """Report that the process is alive."""
     return Health("ok")
 
 
 async def get_readiness(call: Call[None, None]) -> Answer[Readiness]:
-    """Say whether every permanent actor is ready."""
+    """Report whether every permanent actor is ready."""
     ready = call.gateway.ready()
     readiness = Readiness("ready" if ready else "not-ready", dict(call.gateway.actor_states()))
     return Answer(readiness, None if ready else SERVICE_UNAVAILABLE)
 
 
 async def get_world(call: Call[None, None]) -> WorldDetails:
-    """Give the world's name, rules and clock."""
+    """Return the world's name, rules and clock."""
     gateway = call.gateway
     world = await gateway.world()
     return WorldDetails(
@@ -53,12 +53,12 @@ async def get_world(call: Call[None, None]) -> WorldDetails:
 
 
 async def get_ruleset(call: Call[None, None]) -> msgspec.Raw:
-    """Give the whole ruleset as data."""
+    """Return the whole ruleset as data."""
     return msgspec.Raw(call.gateway.ruleset_json())
 
 
 async def get_problem(call: Call[None, None]) -> ProblemDescription:
-    """Say what a type of problem means."""
+    """Describe a type of problem."""
     kind = PROBLEM_KINDS.get(call.path["slug"])
     if kind is None:
         raise NotFound("there is no such type of problem")

@@ -1,4 +1,4 @@
-"""From what an Inventory answers to what the API shows: milliseconds become RFC 3339 times."""
+"""Converts an Inventory's answers to their API form: milliseconds become RFC 3339 times."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ _encode = Encoder().encode
 
 
 def in_order(named: Mapping[str, Value]) -> Mapping[str, Value]:
-    """Give what is named by the names' order: the database keeps none of its own.
+    """Sort a mapping by name, because the database keeps no order.
 
-    So an answer that is given again is the same to the byte.
+    So a repeated answer is the same to the byte.
     """
     return named if len(named) <= 1 else dict(sorted(named.items()))
 
@@ -48,12 +48,12 @@ def in_order(named: Mapping[str, Value]) -> Mapping[str, Value]:
 def inventory_details(
     view: InventoryView, shown: Memo[OrderView, Raw] | None = None
 ) -> InventoryDetails:
-    """Show an inventory; ``shown`` remembers its orders as they are shown, encoded."""
+    """Convert an inventory; ``shown`` caches its orders, encoded."""
     if shown is None:
         orders = [order_details(order) for order in view.orders]
     else:
         encoded = shown.made_of(view.account_id, view.orders, _encoded_order)
-        # Where it is encoded what is encoded already is put in as it is.
+        # The encoder inserts what is already encoded as it is.
         orders = cast("list[OrderDetails]", encoded)
     return InventoryDetails(
         account_id=view.account_id,
@@ -73,7 +73,7 @@ def inventory_details(
 
 
 def stocks(view: InventoryView) -> dict[str, Stock]:
-    """Show the resources of an inventory."""
+    """Convert the resources of an inventory."""
     return {
         name: Stock(
             stock.amount,
@@ -91,7 +91,7 @@ def _encoded_order(view: OrderView) -> Raw:
 
 
 def order_details(view: OrderView) -> OrderDetails:
-    """Show an order."""
+    """Convert an order."""
     return OrderDetails(
         id=view.id,
         asset=view.asset,
@@ -107,17 +107,17 @@ def order_details(view: OrderView) -> OrderDetails:
 
 
 def cancelled_order(cancelled: Cancelled) -> CancelledOrder:
-    """Show a cancelled order with its refund."""
+    """Convert a cancelled order with its refund."""
     return CancelledOrder(order_details(cancelled.order), cancelled.refund)
 
 
 def ledger_page(page: LedgerPage) -> LedgerPageDetails:
-    """Show a page of the ledger."""
+    """Convert a page of the ledger."""
     return LedgerPageDetails([ledger_entry(entry) for entry in page.entries], page.next)
 
 
 def ledger_entry(entry: LedgerEntry) -> LedgerEntryDetails:
-    """Show a ledger entry."""
+    """Convert a ledger entry."""
     return LedgerEntryDetails(
         seq=entry.seq,
         at=world_time(entry.at_ms),

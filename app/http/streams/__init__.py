@@ -1,9 +1,9 @@
 """Event streams: one account's events, as Server-Sent Events and over WebSocket.
 
-`follow` decides what is told and when, and knows no wire; `translate` gives the events their form;
-`front` is a stream from its request to its end, of which `sse` and `websocket` are the two kinds;
+`follow` decides what to send and when, independent of the wire; `translate` gives the events their
+form; `front` is a stream from its request to its end, with the two kinds `sse` and `websocket`;
 `registry` admits and counts. A connection of either lane hands its socket over (`takeover`,
-`wire`), and one task for all (`readiness`) watches what their clients send.
+`wire`), and one task for all streams (`readiness`) watches for data from their clients.
 """
 
 from app.http.streams.registry import Streams, StreamsStatistics

@@ -1,4 +1,4 @@
-"""How the event streams stand in ``/openapi.json``, which knows requests and answers only."""
+"""How the event streams appear in ``/openapi.json``, which knows only requests and answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STREAMS: Final = (SSE, WEBSOCKET)
 """The rows of the streams."""
 
 STREAM_TYPES: Final = (EventDetails, SnapshotDetails, StreamEnd, StreamLogin)
-"""What the streams' messages are made of."""
+"""The types of the streams' messages."""
 
 _EVENTS: Final = (
     "Each event has a name, its data as JSON, and, where it is an entry of the ledger, the"
@@ -32,7 +32,7 @@ _EVENTS: Final = (
 def describe_stream(
     endpoint: Endpoint, operation: dict[str, Any], schema_of: Mapping[Any, Any]
 ) -> dict[str, Any]:
-    """Add to a stream's operation what it has beside an ordinary one."""
+    """Add to a stream's operation what an ordinary one does not have."""
     operation["description"] = _EVENTS
     operation["parameters"].append(_last_event_id())
     answer = operation["responses"][str(endpoint.status)]

@@ -1,8 +1,8 @@
-"""Follows one account for one session: what is told, when, and until when; knows no wire.
+"""Follows one account for one session: what to send, when, and for how long; knows no wire.
 
 It sleeps until something is published under its account or session, until a stock is full, or
-until the next heartbeat. It then asks whether its token still counts, reads the ledger from where
-it stands, and tells what is new. It keeps no events: a client that reads slowly holds up itself.
+until the next heartbeat. It then checks whether its token is still valid, reads the ledger from its
+position, and sends what is new. It buffers no events: a slow client holds up only itself.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from app.http.streams.translate import WireEvent
 
 RETRY_S = 1.0
-"""How long to wait before asking again what could not be answered."""
+"""How long to wait before retrying a question that could not be answered."""
 
 _LOOK_S_MIN = 0.25
 _NOTE = Message(Topic.EVENT, object())
@@ -40,25 +40,25 @@ _PASSING = (BusError, DatabaseError, StorageError)
 
 
 class Outlet(Protocol):
-    """Where a follower's events go; sending waits until the client has taken what is sent."""
+    """Where a follower's events go; sending waits until the client has taken them."""
 
     async def tell(self, events: Sequence[WireEvent]) -> None:
         """Send some events."""
         ...
 
     async def beat(self) -> None:
-        """Send a sign of life."""
+        """Send a heartbeat."""
         ...
 
     async def heed(self) -> None:
-        """Look what the follower was interrupted for."""
+        """Handle what the follower was interrupted for."""
         ...
 
 
 class Follower:
-    """One account's events, from ``after`` on, for as long as ``token`` counts.
+    """One account's events, from ``after`` on, for as long as ``token`` is valid.
 
-    As a context it holds the subscription to the wake-ups. `begin` comes first, then `follow`.
+    As a context manager it holds the subscription to the wake-ups. Call `begin`, then `follow`.
     """
 
     __slots__ = (
@@ -100,27 +100,27 @@ class Follower:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave the bus."""
+        """Unsubscribe from the bus."""
         self._subscription.close()
 
     async def begin(self) -> list[WireEvent]:
         """Read the first page: a snapshot, or what has happened after the given id.
 
-        Raises what `Gateway.inventory` does: nothing has been told yet.
+        Raises what `Gateway.inventory` does: nothing has been sent yet.
         """
         return await self._read()
 
     def interrupt(self) -> None:
-        """Have the outlet heed something, as soon as nothing else is in hand."""
-        # A note to itself wakes as what the bus delivers does, and displaces none of that.
+        """Make the outlet heed something, as soon as nothing else is in progress."""
+        # A note to itself wakes it like a message from the bus, and displaces none.
         self._subscription.put(_NOTE, Delivery.URGENT)
 
     async def follow(self, outlet: Outlet) -> str:
-        """Tell what happens until the session ends or the token runs out; return which.
+        """Send what happens until the session ends or the token expires; return which.
 
         Raises:
             InventoryError: the inventory cannot be read any more.
-            Exception: whatever the outlet raises, which ends the stream.
+            Exception: anything that the outlet raises, which ends the stream.
         """
         while True:
             body = await self._wait()
@@ -146,24 +146,24 @@ class Follower:
                 self._look_at = trio.current_time() + RETRY_S * self._rng.uniform(0.5, 1.0)
 
     async def _wait(self) -> object:
-        """Wait for the next moment at which there is something to do, or for a message's body."""
+        """Wait until there is something to do; return the body of a message, if one came."""
         with trio.move_on_at(min(self._beat_at, self._look_at)):
             return (await self._subscription.receive()).body
         return None
 
     def _is_news(self, body: object) -> bool:
-        """Whether there was a wake-up, and one for more than what was told already."""
+        """Whether there was a wake-up for more than was sent already."""
         if isinstance(body, LedgerAdvanced):
             return body.seq > (self._last or 0)
         return body is not None
 
     def _missed_some(self) -> bool:
-        """Whether a wake-up, perhaps for a session that ended, gave way to another one unseen."""
+        """Whether another wake-up replaced one, perhaps for a session's end, before it was seen."""
         before, self._replaced = self._replaced, self._subscription.replaced
         return before != self._replaced
 
     async def _ending(self) -> str | None:
-        """Check whether the token still counts; otherwise say why it does not."""
+        """Return why the token is no longer valid; None while it is."""
         try:
             await self._gateway.auth(Authorize(self._token))
         except InvalidToken:
@@ -179,11 +179,11 @@ class Follower:
             self._beat_at = self._next_beat()
 
     async def _read(self) -> list[WireEvent]:
-        """Read the next page and go on to its end."""
+        """Read the next page and advance to its end."""
         message = GetEvents(self._identity.account_id, self._last, self._settings.page)
         page = await self._gateway.inventory(message)
         if self._last is None or self._last > page.seq:
-            # An id from a ledger that this one does not continue: begin anew.
+            # An id from a ledger that this one does not continue: start over.
             self._last = page.seq
             events = [snapshot_of(page)]
         else:
@@ -194,7 +194,7 @@ class Follower:
         return events
 
     def _next_look(self, page: EventPage) -> float:
-        """Say when to read again without being woken: at once if there is more, or when full."""
+        """Return when to read again without a wake-up: now if there is more, or at a full stock."""
         now = trio.current_time()
         if page.entries and page.entries[-1].seq < page.seq:
             return now
@@ -208,5 +208,5 @@ class Follower:
         return now + max(_LOOK_S_MIN, (min(full_at_ms) - page.now.at_ms) / 1000)
 
     def _next_beat(self) -> float:
-        # Apart, so that streams that began together do not all beat in one moment.
+        # With jitter, so that streams that began together do not all beat at once.
         return trio.current_time() + self._settings.heartbeat_seconds * self._rng.uniform(0.8, 1.0)

@@ -1,8 +1,8 @@
-"""One open stream on one connection, from the checks to the end; the format is a subclass's.
+"""One open stream on one connection, from the checks to the end; subclasses define the format.
 
 A connection hands its socket over when a request is for a stream: what served the request until
-then is let go, and the stream runs in the connection's own task, with nothing beside it. That is
-what makes thousands of them cheap.
+then is released, and the stream runs in the connection's own task, with nothing beside it. That
+makes thousands of them cheap.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _EVENT_ID = re.compile(rb"0|[1-9][0-9]{0,15}")
 
 @dataclass(frozen=True, slots=True)
 class StreamRequest:
-    """A request for a stream, and what the client has sent after it."""
+    """A request for a stream, and the data that the client has sent after it."""
 
     method: str
     target: bytes
@@ -69,14 +69,14 @@ class Admission:
 
 
 class StreamOver(Exception):
-    """The stream is to end without another word."""
+    """The stream must end without sending anything more."""
 
 
 class StreamFront(ABC):
     """Serves one request for a stream; see the module.
 
-    Once `run` has returned ``input_left`` says whether the client may still be sending, and has to
-    be let finish before the socket is closed: a reset could destroy what it was told last.
+    Once `run` has returned, ``input_left`` says whether the client may still be sending. Let it
+    finish before closing the socket: a reset could destroy what it was sent last.
     """
 
     __slots__ = (
@@ -114,7 +114,7 @@ class StreamFront(ABC):
         """Serve, once, until the session, the client or the server ends it.
 
         Raises:
-            ClientGone: the client does not read: what it has not taken should be thrown away.
+            ClientGone: the client does not read: discard what it has not taken.
         """
         try:
             await self._serve()
@@ -122,7 +122,7 @@ class StreamFront(ABC):
             pass
         except ClientGone:
             raise
-        # The edge of the program: nothing that a request causes may pass.
+        # The edge of the program: no error of a request may escape.
         except Exception as error:  # noqa: BLE001
             await self.fail(self.streams.pipeline.refuse(error, self._trail.request_id))
         finally:
@@ -135,17 +135,17 @@ class StreamFront(ABC):
         self.cut()
 
     def cut(self) -> None:
-        """End the stream at once, whose socket is about to be closed; never waits."""
+        """End the stream at once, before its socket is closed; never waits."""
         self._draining = True
         self.input_left = False
         self.wire.forget()
         self._ring()
 
     async def heed(self) -> None:
-        """End where the server stops or the client has gone; take what the client has sent.
+        """End if the server stops or the client is gone; process what the client has sent.
 
         Raises:
-            StreamOver, ClientGone: the stream is to end.
+            StreamOver, ClientGone: the stream must end.
         """
         if self._draining:
             raise StreamOver
@@ -176,7 +176,7 @@ class StreamFront(ABC):
             gate.end_stream(counted_as)
 
     async def _was_preflight(self) -> bool:
-        """Tell whether the request only asked what it may ask, and was answered."""
+        """Return whether the request was a CORS preflight, which is then answered."""
         request = cast("StreamRequest", self._request)
         preflight = self.streams.policy.preflight(request.method, request.headers)
         if preflight is None:
@@ -186,12 +186,12 @@ class StreamFront(ABC):
         return True
 
     async def _admit(self) -> Admission:
-        # The request's headers are not kept for as long as the stream is.
+        # Do not keep the request's headers for the life of the stream.
         request, self._request = cast("StreamRequest", self._request), None
         return await self.admit(request)
 
     async def _tell_first(self, follower: Follower) -> None:
-        # Apart from the rest, so that what was told first is not kept as long as the stream is.
+        # A separate method, so that the first events are not kept for the life of the stream.
         with self.streams.gate.in_hand():
             events = await follower.begin()
         if self._draining:
@@ -200,7 +200,7 @@ class StreamFront(ABC):
         await self.tell(events)
 
     def _ring(self) -> None:
-        """Say that there is something to heed."""
+        """Signal that there is something to heed."""
         if self._follower is not None:
             self._follower.interrupt()
         elif self._bell is None:
@@ -210,7 +210,7 @@ class StreamFront(ABC):
             self._bell.set()
 
     async def wait_for_client(self) -> None:
-        """Wait until there is something to heed, before there is a follower, and heed it."""
+        """Wait until there is something to heed, and heed it; for while there is no follower."""
         if self._bell is None:
             self._bell = trio.Event()
         await self._bell.wait()
@@ -220,10 +220,10 @@ class StreamFront(ABC):
     # ------------------------------------------------------------- checking
 
     def check_form(self, request: StreamRequest) -> None:
-        """Check what can be checked before anybody asks whose request it is.
+        """Check what can be checked before the caller is authenticated.
 
         Raises:
-            HttpError: what it is to be refused with.
+            HttpError: the request is refused.
         """
         if request.method != self.endpoint.method:
             raise MethodNotAllowed((self.endpoint.method,))
@@ -234,9 +234,9 @@ class StreamFront(ABC):
     async def check(
         self, request: StreamRequest, headers: Headers, after: int | None = None
     ) -> Admission:
-        """Check a request as any other; ``after`` goes before what the request says.
+        """Check a request like any other; ``after`` takes precedence over the request's own.
 
-        Raises whatever it is to be refused with.
+        Raises the error to refuse it with.
         """
         path, _, query = request.target.partition(b"?")
         http_request = HttpRequest(
@@ -282,7 +282,7 @@ class StreamFront(ABC):
         await self.wire.send(b"\r\n".join([*lines, b"", b""]))
 
     async def fail(self, problem: HttpResponse) -> None:
-        """Answer with a problem where nothing was answered yet; otherwise just end."""
+        """Answer with a problem if nothing was answered yet; otherwise only end."""
         if not self._begun:
             await self._answer(problem)
 
@@ -299,15 +299,15 @@ class StreamFront(ABC):
 
     @abstractmethod
     async def admit(self, request: StreamRequest) -> Admission:
-        """Check who it is; raises whatever the request is to be refused with."""
+        """Authenticate the caller; raises the error to refuse the request with."""
 
     @abstractmethod
     async def take(self, data: bytes) -> None:
-        """Take what the client has sent."""
+        """Process what the client has sent."""
 
     @abstractmethod
     async def begin(self) -> None:
-        """Say that the stream begins."""
+        """Start the stream on the wire."""
 
     @abstractmethod
     async def tell(self, events: Sequence[WireEvent]) -> None:
@@ -315,22 +315,22 @@ class StreamFront(ABC):
 
     @abstractmethod
     async def beat(self) -> None:
-        """Send a sign of life."""
+        """Send a heartbeat."""
 
     @abstractmethod
     async def end(self, last: WireEvent) -> None:
-        """Send what comes last, and end the stream."""
+        """Send the last event, and end the stream."""
 
     @abstractmethod
     def say_goodbye(self) -> None:
-        """Say that the server stops, and end the stream, without waiting for anybody."""
+        """Announce that the server stops, and end the stream, without waiting."""
 
 
 def last_event_id(headers: Headers) -> int | None:
-    """Read the ``Last-Event-ID`` header; an empty one says nothing.
+    """Parse the ``Last-Event-ID`` header; an empty one is ignored.
 
     Raises:
-        InvalidRequest: it is not one that this server has given.
+        InvalidRequest: it cannot be an id from this server.
     """
     values = [value for value in headers.all(b"last-event-id") if value]
     if not values:

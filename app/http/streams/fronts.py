@@ -1,4 +1,4 @@
-"""Which requests are for a stream, and what serves them."""
+"""Selects the requests for a stream, and what serves them."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ _FRONTS: Mapping[str, type[StreamFront]] = MappingProxyType(
 
 
 def front_of(path: str) -> type[StreamFront] | None:
-    """Say what serves a path, decoded as for any route; None where it is not for a stream."""
+    """Return what serves a decoded path; None if it is not for a stream."""
     return _FRONTS.get(path)

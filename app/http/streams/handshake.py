@@ -1,6 +1,6 @@
 """The opening handshake of a WebSocket (RFC 6455, section 4.2), checked strictly.
 
-What is wrong with one must be an answer to its client, and nothing else.
+A fault in one must become an answer to its client, and nothing else.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from app.http.exchange import Headers
 
 SUBPROTOCOL: Final = b"holdfast.events"
-"""What a client may offer; the server then says that it speaks it."""
+"""The subprotocol that a client may offer; the server then confirms it."""
 
 TOKEN_SUBPROTOCOL: Final = b"bearer."
-"""What begins an offered subprotocol that carries the token: browsers can set no header."""
+"""The prefix of an offered subprotocol that carries the token: browsers cannot set headers."""
 
 VERSION: Final = b"13"
 _KEY_BYTES = 16
 
 
 def check_handshake(headers: Headers, http_version: bytes) -> None:
-    """Check everything about an opening handshake but who it is.
+    """Check everything about an opening handshake except the caller.
 
     Raises:
-        UpgradeRequired: it is none.
-        MalformedRequest: it is one, but not as it must be.
+        UpgradeRequired: it is not a handshake.
+        MalformedRequest: it is a handshake, but not a valid one.
     """
     if b"websocket" not in _tokens(headers, b"upgrade"):
         raise UpgradeRequired("open a WebSocket here: send Upgrade: websocket")
@@ -47,7 +47,7 @@ def check_handshake(headers: Headers, http_version: bytes) -> None:
 
 
 def offered_subprotocols(headers: Headers) -> list[bytes]:
-    """Give the subprotocols that a client offers, in its order."""
+    """Return the subprotocols that a client offers, in its order."""
     values = headers.all(b"sec-websocket-protocol")
     return [token.strip() for value in values for token in value.split(b",")]
 
@@ -61,7 +61,7 @@ def offered_token(offered: Sequence[bytes]) -> bytes | None:
 
 
 def accepting_headers(headers: Headers) -> list[tuple[bytes, bytes]]:
-    """Give the headers that accept a checked handshake; an offered token is never repeated."""
+    """Return the headers that accept a checked handshake; an offered token is never repeated."""
     [key] = headers.all(b"sec-websocket-key")
     accepting = [
         (b"upgrade", b"websocket"),
@@ -81,5 +81,5 @@ def _is_key(text: bytes) -> bool:
 
 
 def _tokens(headers: Headers, name: bytes) -> set[bytes]:
-    """Give the elements of a header that is a list, in lower case."""
+    """Return the elements of a list header, in lower case."""
     return {token.strip().lower() for value in headers.all(name) for token in value.split(b",")}

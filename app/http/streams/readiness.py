@@ -1,7 +1,7 @@
-"""Tells many sleeping tasks when their clients have sent something, with one task for all of them.
+"""Notifies many sleeping tasks when their clients have sent something, with one task for all.
 
-Trio's way is a task that waits for each socket. A client of an event stream sends next to
-nothing, so that such a task would cost about as much memory as all the rest of its stream.
+Trio's way is one waiting task for each socket. A client of an event stream sends next to nothing,
+and such a task would cost about as much memory as all the rest of its stream.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
 
 
 _CALLED_MAX: Final = 64
-"""So many are called back in one turn of Trio's loop: a proxy that ends loses all its streams."""
+"""How many callbacks run in one turn of Trio's loop: a proxy that ends loses all its streams."""
 
 
 class Readiness:
-    """Watches sockets; each `watch` is told of once, when there is something to read."""
+    """Watches sockets; each `watch` is notified once, when there is something to read."""
 
     def __init__(self) -> None:
-        # A selector of the system's best kind is itself a file that Trio can wait for.
+        # The system's best selector is itself a file that Trio can wait for.
         self._selector = selectors.DefaultSelector()
         self._closed = False
 
     async def run(self) -> None:
-        """Call back whoever's socket has become readable, until cancelled."""
+        """Call back for each socket that becomes readable, until cancelled."""
         try:
             while True:
                 await trio.lowlevel.wait_readable(self._selector.fileno())
                 watched = self._selector.get_map()
                 turns = Turns(_CALLED_MAX)
                 for key, _ in self._selector.select(0):
-                    # In a turn before it may have been forgotten, and its number be another's.
+                    # An earlier turn may have forgotten it, and its number may have been reused.
                     if watched.get(key.fd) is key:
                         self.forget(key.fd)
                         callback: Callable[[], None] = key.data
@@ -50,13 +50,12 @@ class Readiness:
     def watch(self, fd: int, callback: Callable[[], None]) -> None:
         """Call ``callback`` once when ``fd`` can be read or its peer is gone; must not raise.
 
-        Nothing changes where ``fd`` is watched already. At the end of the server, when nobody
-        watches any more, nothing is called.
+        If ``fd`` is already watched, nothing changes. Once `run` has ended, nothing is called.
         """
         if not self._closed and fd not in self._selector.get_map():
             self._selector.register(fd, selectors.EVENT_READ, callback)
 
     def forget(self, fd: int) -> None:
-        """Watch ``fd`` no more, before it is closed; nothing where it is not watched."""
+        """Stop watching ``fd``, before it is closed; do nothing if it is not watched."""
         if not self._closed and fd in self._selector.get_map():
             self._selector.unregister(fd)

@@ -1,4 +1,4 @@
-"""The open streams: who may open one, how many there are, and what they share."""
+"""The open streams: their admission, their counts, and what they share."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StreamsStatistics:
-    """Streams now, and since the start: opened, refused, and events told."""
+    """Streams open now, and since the start: opened, refused, and events sent."""
 
     open: int
     opened: int
@@ -35,9 +35,9 @@ class StreamsStatistics:
 
 
 class Streams:
-    """What every stream of one server is served with.
+    """What the streams of one server share.
 
-    A request for one is let in, answered, counted and logged as any other of ``edge`` is.
+    A request for one is admitted, answered, counted and logged like any other of ``edge``.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Streams:
         """Count a stream of an account as open while it is followed.
 
         Raises:
-            TooManyStreams: the account has as many as it may.
+            TooManyStreams: the account has its maximum.
             ActorStopped: the server is closing down.
         """
         account_id = identity.account_id
@@ -89,5 +89,5 @@ class Streams:
         self._events += events
 
     def statistics(self) -> StreamsStatistics:
-        """Tell how many streams there are and have been."""
+        """Return how many streams there are and have been."""
         return StreamsStatistics(self._open.total, self._opened, self._refused, self._events)

@@ -18,12 +18,12 @@ _PROBLEMS: Final = ("malformed-request", "too-many-streams", "ruleset-mismatch")
 
 
 async def follow_events(call: Call[None, EventsQuery]) -> int | None:
-    """Say after which event a stream begins."""
+    """Return the id of the event after which a stream begins."""
     return call.query.after
 
 
 async def follow_events_ws(call: Call[None, EventsQuery]) -> int | None:
-    """Say after which event a stream over WebSocket begins."""
+    """Return the id of the event after which a stream over WebSocket begins."""
     return call.query.after
 
 

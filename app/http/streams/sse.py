@@ -17,25 +17,25 @@ if TYPE_CHECKING:
     from app.http.streams.wire import Wire
 
 RETRY_MS: Final = 1_000
-"""How long a client is told to wait before it reconnects."""
+"""How long clients are asked to wait before they reconnect."""
 
 _HEADERS: Final = (
     (b"content-type", EVENT_STREAM),
     (b"cache-control", b"no-store"),
-    # Proxies that gather an answer before they pass it on are asked not to.
+    # Asks buffering proxies not to buffer this answer.
     (b"x-accel-buffering", b"no"),
     (b"connection", b"close"),
 )
 _CHUNKED: Final = (b"transfer-encoding", b"chunked")
 _LAST_CHUNK: Final = b"0\r\n\r\n"
-# A blank line ends an event, and to some clients (httpx-sse) also one without data, with which
-# theirs ends. So there is none but after data: these lines stand before the next event.
+# A blank line ends an event, and in some clients (httpx-sse) even one without data, which ends
+# their stream. So only data is followed by one: these lines precede the next event.
 _BEAT: Final = b":\n"
 _RETRY: Final = b"retry: %d\n" % RETRY_MS
 
 
 class SseStream(StreamFront):
-    """One account's events on one HTTP response that does not end by itself."""
+    """One account's events on one endless HTTP response."""
 
     __slots__ = ("_chunked",)
 
@@ -47,12 +47,12 @@ class SseStream(StreamFront):
 
     async def admit(self, request: StreamRequest) -> Admission:
         """Check the request."""
-        # HTTP/1.0 knows no chunks: there the end of the connection is the end of the answer.
+        # HTTP/1.0 has no chunks: there the end of the connection is the end of the answer.
         self._chunked = request.http_version == b"1.1"
         return await self.check(request, request.headers)
 
     async def take(self, data: bytes) -> None:
-        """Pass over what follows the request: the connection will answer nothing else."""
+        """Ignore what follows the request: the connection will answer nothing else."""
 
     async def begin(self) -> None:
         """Start the response."""
@@ -60,7 +60,7 @@ class SseStream(StreamFront):
         await self._write(_RETRY)
 
     async def tell(self, events: Sequence[WireEvent]) -> None:
-        """Send events, as many as there are in one piece."""
+        """Send events, all in one piece."""
         if events:
             await self._write(b"".join(map(encode, events)))
             self.streams.told(len(events))
@@ -88,6 +88,6 @@ class SseStream(StreamFront):
 
 
 def encode(event: WireEvent) -> bytes:
-    """Spell an event out; JSON has no line breaks of its own."""
+    """Encode an event; its JSON contains no line breaks."""
     head = b"" if event.id is None else b"id: %d\n" % event.id
     return b"%sevent: %s\ndata: %s\n\n" % (head, event.name.encode("utf-8"), event.data)

@@ -1,4 +1,4 @@
-"""How an event stream takes over what was an HTTP connection; the same for every lane."""
+"""How an event stream takes over an HTTP connection; the same for every lane."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from app.http.streams.registry import Streams
 
 STREAM_BUFFER_BYTES: Final = 64 * 1024
-"""How much of an event stream the system may hold for a client."""
+"""How much of an event stream the system may buffer for a client."""
 
 
 def take_over(
@@ -29,7 +29,7 @@ def take_over(
     settings: HttpSettings,
     log: FilteringBoundLogger,
 ) -> StreamFront:
-    """Make what serves an event stream on a connection; its `run` serves it."""
+    """Make the front that serves an event stream on a connection; call its `run`."""
     wire = Wire(stream, streams.readiness, send_timeout_s=settings.send_timeout_ms / 1000, log=log)
     with suppress(OSError):  # The peer has reset it already.
         stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, STREAM_BUFFER_BYTES)

@@ -1,8 +1,8 @@
-"""From pages of the ledger to events as they are sent; pure.
+"""Translates pages of the ledger to the events that are sent; pure.
 
-An entry of the ledger is one event or none, never two: its number is the event's id, and whoever
-resumes after an id has lost nothing and gets nothing twice. The event is named for the entry's
-cause; what was merely produced is left out unless it filled a stock.
+A ledger entry becomes one event or none, never two: its number is the event's id, and a client
+that resumes after an id misses nothing and gets nothing twice. The event is named after the entry's
+cause; mere production is left out unless it filled a stock.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ class WireEvent:
 
 
 def snapshot_of(page: EventPage) -> WireEvent:
-    """Give the event that begins a stream."""
+    """Return the event that begins a stream."""
     inventory = inventory_details(page.now)
     details = SnapshotDetails(inventory.at, inventory.tick, inventory.resources, inventory)
     return WireEvent(page.seq, SNAPSHOT, _encode(details))
 
 
 def events_of(page: EventPage) -> Iterator[WireEvent]:
-    """Give the events of a page, in order."""
+    """Yield the events of a page, in order."""
     at, rates = world_time(page.now.at_ms), stocks(page.now)
     for entry in page.entries:
         full = _filled(entry, page.now)
@@ -72,7 +72,7 @@ def events_of(page: EventPage) -> Iterator[WireEvent]:
 
 
 def end_of(reason: str) -> WireEvent:
-    """Give the event that ends a stream."""
+    """Return the event that ends a stream."""
     match reason:
         case "session-ended":
             end = StreamEnd(SESSION_ENDED, "the session has ended, or the account may not use it")
@@ -84,7 +84,7 @@ def end_of(reason: str) -> WireEvent:
 
 
 def _filled(entry: LedgerEntry, now: InventoryView) -> list[str]:
-    """Name the resources that came up to their capacity with an entry."""
+    """Return the resources that reached their capacity with an entry."""
     filled: list[str] = []
     for name, change in entry.changes.items():
         stock = now.resources.get(name)

@@ -1,7 +1,7 @@
 """The same stream over WebSocket (RFC 6455), one JSON message for each event.
 
-The framing is wsproto's. Compression is not offered: its state would cost many times what a
-stream costs.
+wsproto does the framing. Compression is not offered: its state would cost many times as much as a
+stream.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ if TYPE_CHECKING:
     from app.http.streams.wire import Wire
 
 LOGIN_BYTES_MAX: Final = 16 * 1024
-"""How long the message may be with which a client logs in."""
+"""How long a client's login message may be."""
 
 FRAMES_MAX: Final = 64
 """How many frames a client may send between two messages of the server.
 
-It has few to send: a login, pings, an answer to each of the server's. A flood of them would take
-the processor from everybody, for no limit of requests holds for what comes on a stream.
+It has few to send: a login, pings, an answer to each of the server's pings. A flood would take the
+CPU from everybody, because the rate limits do not apply to data on a stream.
 """
 
 CLOSE_S: Final = 1.0
@@ -86,7 +86,7 @@ class WebSocketStream(StreamFront):
         self._frames = Connection(ConnectionType.SERVER)
         self._frames_left = FRAMES_MAX
         self._accepted = False
-        # What has come of the message that logs in; None where nothing is expected.
+        # The login message received so far; None while none is expected.
         self._login: bytearray | None = None
         self._login_whole = False
 
@@ -98,7 +98,7 @@ class WebSocketStream(StreamFront):
         check_handshake(request.headers, request.http_version)
 
     async def admit(self, request: StreamRequest) -> Admission:
-        """Check the request, or let the client in and wait for its first message."""
+        """Check the request, or accept the client and wait for its first message."""
         headers = request.headers
         self._accepting = accepting_headers(headers)
         self._early = request.early
@@ -135,7 +135,7 @@ class WebSocketStream(StreamFront):
     # ------------------------------------------------------------- what the client sends
 
     async def take(self, data: bytes) -> None:
-        """Take frames."""
+        """Process frames."""
         self._frames.receive_data(data)
         for event in self._frames.events():
             part = isinstance(event, TextMessage | BytesMessage) and not event.frame_finished
@@ -150,14 +150,14 @@ class WebSocketStream(StreamFront):
                     await self._take_message(event)
                 case CloseConnection():
                     await self._send(event.response())
-                    # One that comes of a frame that is none is ours: the client goes on sending.
+                    # A close caused by an invalid frame is ours: the client goes on sending.
                     self.input_left = self._frames.state is not ConnectionState.CLOSED
                     raise StreamOver
                 case _:
                     pass
 
     async def _take_message(self, message: TextMessage | BytesMessage) -> None:
-        """Take a piece of the login; nothing else is asked of a client."""
+        """Process a piece of the login; nothing else is expected from a client."""
         if self._login is None or self._login_whole:
             await self._close(_POLICY, "nothing is expected from the client")
             raise StreamOver
@@ -171,7 +171,7 @@ class WebSocketStream(StreamFront):
     # ------------------------------------------------------------- what is told
 
     async def tell(self, events: Sequence[WireEvent]) -> None:
-        """Send events, each as a message of its own, as many as there are in one piece."""
+        """Send events, each as its own message, all in one piece."""
         early, self._early = self._early, b""
         if early:
             await self.take(early)
@@ -186,23 +186,23 @@ class WebSocketStream(StreamFront):
         await self._send(Ping())
 
     async def end(self, last: WireEvent) -> None:
-        """Say why, close, and give the client a moment to do the same."""
+        """Send the reason, close, and give the client a moment to do the same."""
         await self.wire.send(self._message(last))
         await self._close(_POLICY, last.name)
         with trio.move_on_after(CLOSE_S):
-            # What came before has rung for the follower, who follows no more.
+            # Earlier data has woken the follower, which does not follow any more.
             await self.heed()
             while True:
                 await self.wait_for_client()
         self.input_left = False
 
     def say_goodbye(self) -> None:
-        """Say that the server stops, and close, without waiting."""
+        """Announce that the server stops, and close, without waiting."""
         closing = self._message(end_of(BYE)) + self._framed(CloseConnection(_GOING_AWAY, BYE))
         self.wire.send_last(closing)
 
     async def fail(self, problem: HttpResponse) -> None:
-        """Refuse the request, or once it was granted, say in the close frame what is wrong."""
+        """Refuse the request, or once it was accepted, put the problem into the close frame."""
         if not self._accepted:
             await super().fail(problem)
             return
@@ -218,7 +218,7 @@ class WebSocketStream(StreamFront):
         try:
             return self._frames.send(event)
         except LocalProtocolError:
-            return b""  # It is closed: there is nobody to tell.
+            return b""  # It is closed: there is no receiver.
 
     async def _send(self, event: FrameEvent) -> None:
         await self.wire.send(self._framed(event))
@@ -229,7 +229,7 @@ class WebSocketStream(StreamFront):
 
 
 def _with_token(headers: Headers, token: bytes) -> Headers:
-    """Give the headers that matter as if they had carried the token."""
+    """Return the relevant headers, as if they had carried the token."""
     return Headers(
         [
             *((b"last-event-id", value) for value in headers.all(b"last-event-id")),

@@ -1,4 +1,4 @@
-"""A connection that an event stream has taken over: bytes out with a deadline, bytes in if any."""
+"""A connection taken over by an event stream: bytes out with a deadline, bytes in if any."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ RECEIVE_BYTES_MAX = 16 * 1024
 
 
 class ClientGone(Exception):
-    """The client has closed the connection, or does not read what it is sent."""
+    """The client has closed the connection, or does not read."""
 
 
 class Wire:
-    """One client's connection. Only `send` waits; `forget` comes before the socket is closed."""
+    """One client's connection. Only `send` waits; call `forget` before closing the socket."""
 
     __slots__ = ("_fd", "_log", "_readiness", "_send_timeout_s", "_sending", "_stream")
 
@@ -38,7 +38,7 @@ class Wire:
         log: FilteringBoundLogger,
     ) -> None:
         self._stream = stream
-        # Once the socket is closed the number may be another connection's.
+        # Once the socket is closed, its number may be another connection's.
         self._fd = stream.socket.fileno()
         self._readiness = readiness
         self._send_timeout_s = send_timeout_s
@@ -64,16 +64,16 @@ class Wire:
         self._sending = False
 
     def send_last(self, data: bytes) -> None:
-        """Send what comes last without waiting; lost where the client has not read the rest."""
+        """Send the last data without waiting; lost if the client has not read the rest."""
         if not self._sending:
             with suppress(OSError):
                 os.write(self._stream.socket.fileno(), data)
 
     def receive_nowait(self) -> bytes:
-        """Take what the client has sent; empty where there is nothing.
+        """Receive what the client has sent; empty if there is nothing.
 
         Raises:
-            ClientGone: there will be nothing any more.
+            ClientGone: nothing more will come.
         """
         try:
             data = os.read(self._stream.socket.fileno(), RECEIVE_BYTES_MAX)
@@ -86,9 +86,9 @@ class Wire:
         return data
 
     def watch(self, callback: Callable[[], None]) -> None:
-        """Have ``callback`` called once when there is something to receive."""
+        """Call ``callback`` once when there is something to receive."""
         self._readiness.watch(self._fd, callback)
 
     def forget(self) -> None:
-        """Have it called no more; to be called before the socket is closed."""
+        """Cancel the callback; call this before the socket is closed."""
         self._readiness.forget(self._fd)

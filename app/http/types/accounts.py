@@ -29,14 +29,14 @@ NewPassword = Annotated[
         },
     ),
 ]
-# Authx checks these, and says better why: here they are only described, by bounds that hold for
-# every spelling of a name (one character can become three) and under every configuration.
+# Authx checks these and gives better reasons: here they are only described, by bounds that hold for
+# every spelling of a name (one character can become three) and every configuration.
 
 
 class RegisterRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A username of 3 to 32 characters, and a password that is never altered.
+    """A username of 3 to 32 characters, and a password, which is used exactly as given.
 
-    The username is counted in NFKC with its case folded, and kept in NFKC: the answer gives it.
+    The username is counted in NFKC with its case folded, and stored in NFKC, as in the answer.
     """
 
     username: NewName
@@ -50,7 +50,7 @@ class EraseAccountRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 
 
 class ChangePasswordRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The password in force and the one to come."""
+    """The current password and the new one."""
 
     current_password: str
     new_password: NewPassword
@@ -67,7 +67,7 @@ class RegisteredAccount(msgspec.Struct, frozen=True):
 class AccountDetails(msgspec.Struct, frozen=True):
     """An account as its owner sees it.
 
-    With ``must_change_password`` it has a one-time password: nothing else may be done before.
+    With ``must_change_password`` it has a one-time password, which must be changed first.
     """
 
     account_id: Id

@@ -15,7 +15,7 @@ Reason = Annotated[str, Meta(min_length=1, max_length=500)]
 
 
 class AccountsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Accounts whose username begins with ``query``; ``after`` is a page's ``next``."""
+    """Accounts whose username begins with ``query``; ``after`` is the ``next`` of a page."""
 
     query: Annotated[str, Meta(max_length=200)] = ""
     after: Annotated[str, Meta(max_length=200)] = ""
@@ -62,7 +62,7 @@ class AccountPage(msgspec.Struct, frozen=True):
 
 
 class ReasonRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Why; it is kept in the audit log."""
+    """The reason, which is kept in the audit log."""
 
     reason: Reason
 
@@ -78,7 +78,7 @@ class GrantRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class GrantDetails(msgspec.Struct, frozen=True):
-    """A grant that was made, with the balances after it."""
+    """A completed grant, with the balances after it."""
 
     id: Id
     account_id: Id

@@ -1,4 +1,4 @@
-"""The ids of the API as answers have them."""
+"""The form of ids in answers."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ from typing import Annotated
 from msgspec import Meta
 
 Id = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
-"""The id of an account, session, order, transfer or entry, in the form that paths take it in."""
+"""The id of an account, session, order, transfer or entry, in the form that paths accept."""

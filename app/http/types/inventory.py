@@ -22,12 +22,12 @@ ORDER_STATES = ("queued", "running", "completed", "cancelled")
 
 AssetName = Annotated[str, Meta(min_length=1, max_length=200)]
 
-# Python's `$` also stands before a line break at the end.
+# Python's `$` also matches before a line break at the end.
 Cursor = Annotated[
     str,
     Meta(pattern=r"^([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})?(?!\n)$"),
 ]
-"""The id of what a page begins after, of a list that is newest first; empty: the beginning."""
+"""In a list that is newest first, the id after which a page begins; empty: the beginning."""
 
 
 class PlaceOrderRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,8 +47,8 @@ class LedgerQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Stock(msgspec.Struct, frozen=True, gc=False):
     """One resource; ``full_at`` is null when it is full or its rate is not positive.
 
-    ``held`` waits outside until there is room, and is no part of ``amount``; left out where
-    nothing does.
+    ``held`` waits outside until there is room, and is not part of ``amount``; omitted if nothing
+    waits.
     """
 
     amount: int
@@ -59,7 +59,7 @@ class Stock(msgspec.Struct, frozen=True, gc=False):
 
 
 class Balance(msgspec.Struct, frozen=True, gc=False):
-    """One balance; ``factor`` scales what draws on it, 1.0 where there is enough."""
+    """One balance; ``factor`` scales what draws on it, and is 1.0 if there is enough."""
 
     produced: int
     used: int
@@ -103,7 +103,7 @@ class OrderList(msgspec.Struct, frozen=True, gc=False):
 
 
 class CancelledOrder(msgspec.Struct, frozen=True, gc=False):
-    """A cancelled order and what came back for it."""
+    """A cancelled order and its refund."""
 
     order: OrderDetails
     refund: Mapping[str, int]

@@ -1,7 +1,7 @@
 """What operators watch: the state of the whole program, its audit log and its recent events.
 
-Counts and histograms run from the start of the process: whoever wants a rate, or the percentiles
-of the last minute, reads twice and subtracts.
+Counts and histograms run from the start of the process: to get a rate, or the percentiles of the
+last minute, read twice and subtract.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ EVENTS_PAGE_MAX = 1000
 class Distribution(msgspec.Struct, frozen=True):
     """How many values were at most each of ``bounds`` and above the one before it.
 
-    The last of ``counts`` is of those beyond the last bound.
+    The last of ``counts`` is for values beyond the last bound.
     """
 
     bounds: list[float]
@@ -33,7 +33,7 @@ class Distribution(msgspec.Struct, frozen=True):
 
 
 class MailboxState(msgspec.Struct, frozen=True):
-    """An actor's mailbox; ``in_hand`` messages were taken and are not answered yet."""
+    """An actor's mailbox; ``in_hand`` messages were received and are not answered yet."""
 
     waiting: int
     capacity: int
@@ -52,7 +52,7 @@ class GroupState(msgspec.Struct, frozen=True):
 
 
 class ActorNode(msgspec.Struct, frozen=True):
-    """One part of the program, with those that it looks after.
+    """One part of the program, with the parts that it supervises.
 
     ``since`` is when it entered its state; ``failure`` is what it last failed with.
     """
@@ -72,7 +72,7 @@ class ActorNode(msgspec.Struct, frozen=True):
 class WorldState(msgspec.Struct, frozen=True):
     """The world clock; ``lag_ms`` is how late its next tick is, ``now`` is world time.
 
-    ``due_lag_ms`` is how late, in world time, what came due last was found.
+    ``due_lag_ms`` is how late, in world time, the latest due account was found.
     """
 
     name: str
@@ -96,7 +96,7 @@ class TopicCounts(msgspec.Struct, frozen=True):
 
 
 class AskCounts(msgspec.Struct, frozen=True):
-    """Questions over the bus, by how they came out; ``in_flight`` wait for their answer now."""
+    """Questions over the bus, by outcome; ``in_flight`` ones wait for their answer now."""
 
     answered: int
     failed: int
@@ -107,14 +107,14 @@ class AskCounts(msgspec.Struct, frozen=True):
 
 
 class BusState(msgspec.Struct, frozen=True):
-    """What went over the bus, by topic, and what was asked."""
+    """Messages over the bus, by topic, and its questions."""
 
     topics: dict[str, TopicCounts]
     asks: AskCounts
 
 
 class ConnectionCounts(msgspec.Struct, frozen=True):
-    """Connections: those open now, and since the start those served and turned away."""
+    """Connections: those open now, and since the start those served and refused."""
 
     open: int
     accepted: int
@@ -124,8 +124,8 @@ class ConnectionCounts(msgspec.Struct, frozen=True):
 class HttpState(msgspec.Struct, frozen=True):
     """Requests by class of status (``2xx``) and by method.
 
-    ``in_flight`` wait for Authx or an account's actor now; ``abandoned`` ended before an answer
-    began. ``duration`` is in seconds, from a request's head to the beginning of its answer.
+    ``in_flight`` ones wait for Authx or an account's actor now; ``abandoned`` ones ended before an
+    answer began. ``duration`` is in seconds, from a request's head to the start of its answer.
     """
 
     statuses: dict[str, int]
@@ -137,7 +137,7 @@ class HttpState(msgspec.Struct, frozen=True):
 
 
 class StreamCounts(msgspec.Struct, frozen=True):
-    """Event streams: open now, and since the start opened, refused, and events told."""
+    """Event streams: open now, and since the start opened, refused, and events sent."""
 
     open: int
     opened: int
@@ -146,7 +146,7 @@ class StreamCounts(msgspec.Struct, frozen=True):
 
 
 class LoginCounts(msgspec.Struct, frozen=True):
-    """Logins by how they came out."""
+    """Logins by outcome."""
 
     accepted: int
     refused: int
@@ -158,7 +158,7 @@ class LoginCounts(msgspec.Struct, frozen=True):
 class StorageState(msgspec.Struct, frozen=True):
     """Commits and what waits for one; durations are in seconds, ``batch_units`` in units.
 
-    ``setbacks`` counts the times that the database was found away.
+    ``setbacks`` counts the times that the database was found unavailable.
     """
 
     commits: int
@@ -191,14 +191,14 @@ class Status(msgspec.Struct, frozen=True):
 
 
 class AuditQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The entries before another one; ``before`` is a page's ``next``."""
+    """The entries before another one; ``before`` is the ``next`` of a page."""
 
     before: Cursor = ""
     limit: Annotated[int, Meta(ge=1, le=500)] = 50
 
 
 class AuditEntryDetails(msgspec.Struct, frozen=True):
-    """What an operator did; ``username`` is null where the account is gone."""
+    """What an operator did; ``username`` is null if the account is gone."""
 
     audit_id: Id
     at: Time
@@ -238,7 +238,7 @@ class LoggedEvent(msgspec.Struct, frozen=True):
 class LoggedEvents(msgspec.Struct, frozen=True):
     """Events, oldest first; ``next`` is the ``after`` of what follows.
 
-    ``dropped`` events after the one asked for are not kept any more.
+    ``dropped`` events after the requested one are not kept any more.
     """
 
     entries: list[LoggedEvent]

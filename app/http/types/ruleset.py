@@ -1,6 +1,6 @@
-"""The whole ruleset as clients are given it; see `actors.inventory.ruleset.description`.
+"""The whole ruleset as clients get it; see `actors.inventory.ruleset.description`.
 
-Prices and rates are whole units, durations seconds, with nothing else built.
+Prices and rates are whole units, durations seconds, as if nothing else were built.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 
 class ResourceRules(msgspec.Struct, frozen=True):
-    """A resource: what there is of it at the start, comes in by itself, and fits by itself."""
+    """A resource: its amount at the start, and its own rate and capacity without any asset."""
 
     name: str
     title: str
@@ -35,7 +35,7 @@ class BalanceRules(msgspec.Struct, frozen=True):
 
 
 class QueueRules(msgspec.Struct, frozen=True):
-    """A queue: ``slots`` orders are carried out at a time, ``length`` more may wait."""
+    """A queue: ``slots`` orders run at a time, ``length`` more may wait."""
 
     name: str
     title: str
@@ -45,9 +45,9 @@ class QueueRules(msgspec.Struct, frozen=True):
 
 
 class TransferRules(msgspec.Struct, frozen=True):
-    """Whether players may send each other resources, how much of each in a day, null: any amount.
+    """Whether players may send each other resources, and how much of each a day (null: unlimited).
 
-    ``overflow`` says what happens to that for which a receiver has no room.
+    ``overflow`` says what happens to resources for which a receiver has no room.
     """
 
     enabled: bool
@@ -56,23 +56,23 @@ class TransferRules(msgspec.Struct, frozen=True):
 
 
 class DurationChange(msgspec.Struct, frozen=True, tag_field="what", tag="duration"):
-    """What an asset makes of the durations of others: ``factors`` by its own level, from 0."""
+    """How an asset scales the durations of others: ``factors`` by its own level, from 0."""
 
     assets: list[str]
     factors: list[float]
 
 
 class ProductionChange(msgspec.Struct, frozen=True, tag_field="what", tag="production"):
-    """What share an asset adds to the production of a resource: ``shares`` by its level, from 0."""
+    """The share that an asset adds to a resource's production: ``shares`` by its level, from 0."""
 
     resource: str
     shares: list[float]
 
 
 class LevelRules(msgspec.Struct, frozen=True, kw_only=True):
-    """One level: its price, how long it takes, and what stands with it; the rest is left out.
+    """One level: its price, its duration, and its effects; effects that it lacks are omitted.
 
-    ``produces`` is per hour, ``balance`` negative where it uses one, ``capacity`` the whole room.
+    ``produces`` is per hour, ``balance`` is negative if it uses one, ``capacity`` is the total.
     """
 
     level: int
@@ -84,7 +84,7 @@ class LevelRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _AssetRules(msgspec.Struct, frozen=True, kw_only=True):
-    """What any asset has; told in the description of `RulesetDocument`."""
+    """What any asset has; see the description of `RulesetDocument`."""
 
     name: str
     title: str
@@ -113,11 +113,11 @@ class BuildingRules(_AssetRules, frozen=True, kw_only=True):
 
 
 class UnitRules(_AssetRules, frozen=True, kw_only=True):
-    """A unit: the price of one, how long one takes, and what stands with one.
+    """A unit: the price, duration and effects of one.
 
-    ``count_max`` is the most that one order may be for. ``produces``, ``balance`` and ``capacity``
-    are rounded: where one brings a fraction, many bring their number times the exact fraction, and
-    only that is rounded.
+    ``count_max`` is the maximum of one order. ``produces``, ``balance`` and ``capacity`` are
+    rounded: if one unit yields a fraction, many yield their number times the exact fraction, and
+    only the result is rounded.
     """
 
     kind: Literal["unit"]
@@ -132,8 +132,8 @@ class UnitRules(_AssetRules, frozen=True, kw_only=True):
 class RulesetDocument(msgspec.Struct, frozen=True):
     """The whole ruleset as data; ``version`` changes with every rule and parameter.
 
-    Of each asset ``refund`` is the share of the price that a cancelled order gives back, and
-    ``requires`` the level (of a unit: the count) that must be there first of others.
+    For each asset, ``refund`` is the share of the price that a cancelled order returns, and
+    ``requires`` is the level (of a unit: the count) that it needs of other assets first.
     """
 
     name: str

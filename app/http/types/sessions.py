@@ -18,7 +18,7 @@ class LoginRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RefreshRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The refresh token of the session, usable once."""
+    """The session's refresh token, usable once."""
 
     refresh_token: str
 
@@ -26,8 +26,7 @@ class RefreshRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class SessionTokens(msgspec.Struct, frozen=True, omit_defaults=True):
     """A session's credentials; ``expires_in`` and ``refresh_expires_in`` are seconds.
 
-    With ``must_change_password`` nothing may be done with them before that; it is left out where
-    it is false.
+    With ``must_change_password`` they allow nothing else before that; it is omitted if false.
     """
 
     account_id: Id
@@ -41,7 +40,7 @@ class SessionTokens(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class SessionDetails(msgspec.Struct, frozen=True):
-    """One live session; ``current`` is the one that asks."""
+    """One live session; ``current`` marks the caller's own."""
 
     session_id: Id
     created_at: Time

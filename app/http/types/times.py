@@ -8,20 +8,20 @@ from typing import Annotated
 from msgspec import Meta
 
 Time = Annotated[datetime, Meta(tz=True)]
-"""A time as answers have it; so the API's description says that it is one, and in which form."""
+"""A time in answers; this makes the API's description declare it as a time, with its form."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MS = (datetime.max.replace(microsecond=999_000, tzinfo=UTC) - _EPOCH) // timedelta(
     milliseconds=1
 )
 _EXACT_MS = 1 << 42
-"""Up to here, in the year 2109, a float of seconds is nearest to one microsecond only."""
+"""Up to here, in the year 2109, a float of seconds is nearest to exactly one microsecond."""
 
 
 def world_time(ms: int) -> datetime:
-    """Give a world time, in milliseconds since the Unix epoch, as the API shows it.
+    """Convert a world time, in milliseconds since the Unix epoch, to its API form.
 
-    RFC 3339 ends with the year 9999: what is later is shown as its last millisecond.
+    RFC 3339 ends with the year 9999: a later time becomes its last millisecond.
     """
     if 0 <= ms < _EXACT_MS:
         return datetime.fromtimestamp(ms / 1000, UTC)
@@ -29,5 +29,5 @@ def world_time(ms: int) -> datetime:
 
 
 def optional_world_time(ms: int | None) -> datetime | None:
-    """Give a world time, or None where there is none."""
+    """Convert a world time; None if there is none."""
     return None if ms is None else world_time(ms)

@@ -12,24 +12,24 @@ from app.http.types.ids import Id
 from app.http.types.times import Time
 
 HttpStatus = Annotated[int, Meta(ge=100, le=599)]
-"""A status as HTTP has them."""
+"""An HTTP status."""
 
 
 class Health(msgspec.Struct, frozen=True):
-    """The process lives."""
+    """The process is alive."""
 
     status: Literal["ok"]
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """Whether every permanent actor is ready, and the state of each actor by its name."""
+    """Whether every permanent actor is ready, and the state of each actor by name."""
 
     status: Literal["ready", "not-ready"]
     actors: dict[str, str]
 
 
 class RulesetName(msgspec.Struct, frozen=True):
-    """Which rules are in force: ``version`` changes with every rule and parameter."""
+    """The rules in force: ``version`` changes with every rule and parameter."""
 
     name: str
     version: str
@@ -47,7 +47,7 @@ class WorldDetails(msgspec.Struct, frozen=True):
 
 
 class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An error (RFC 9457); which members come beside the first four depends on its type."""
+    """An error (RFC 9457); its type determines the members besides the first four."""
 
     type: str
     title: str
