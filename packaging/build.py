@@ -1,7 +1,7 @@
 """Make ``dist/holdfast``, the whole program in one file for this platform; ``make binary``.
 
-Needs Linux, a C compiler (``$CC``, else cc, gcc, clang) and what ``make run`` needs. All that it
-makes on the way is in ``build/binary``. Only the standard library is at hand here.
+Needs Linux, a C compiler (``$CC``, else cc, gcc, clang) and what ``make run`` needs. Intermediate
+files are in ``build/binary``. This script can use only the standard library.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _C_FLAGS: Final = ("-std=c11", "-Os", "-s", "-Wall", "-Wextra")
 
 
 class BuildError(Exception):
-    """The program cannot be built; the text says why in one line."""
+    """The program cannot be built; the message says why in one line."""
 
 
 def main() -> int:
@@ -42,7 +42,7 @@ def main() -> int:
 
 
 def build() -> None:
-    """Collect the program, compile what unpacks it, and make one file of both."""
+    """Collect the program, compile its launcher, and make one file of both."""
     if sys.platform != "linux":
         raise BuildError("one-file programs are built for Linux only")
     BUILD.mkdir(parents=True, exist_ok=True)
@@ -71,7 +71,7 @@ def find_compiler() -> list[str]:
 
 
 def make_environment() -> Path:
-    """Bring the environment of the build in line with its lock; return its Python."""
+    """Sync the build environment with its lock; return its Python."""
     say("holdfast: building dist/holdfast")
     venv = BUILD / "venv"
     sync = ROOT / "requirements" / "sync.py"
@@ -80,9 +80,9 @@ def make_environment() -> Path:
 
 
 def commit() -> str:
-    """Name the commit that is built; ``-dirty`` where files of the tree have changed since.
+    """Return the commit that is built, with ``-dirty`` if files of the tree have changed since.
 
-    ``$HOLDFAST_COMMIT`` names it where there is no repository, as in an image being built.
+    ``$HOLDFAST_COMMIT`` names it if there is no repository, as in a container build.
     """
     given = os.environ.get("HOLDFAST_COMMIT")
     if given:
@@ -109,7 +109,7 @@ def collect(python: Path) -> Path:
             f"--workpath={BUILD / 'work'}",
             str(ROOT / "packaging" / "holdfast.spec"),
         ],
-        # Sets in bytecode are written in the order of their hashes.
+        # Bytecode has sets in the order of their hashes.
         PYTHONHASHSEED="0",
         PYINSTALLER_CONFIG_DIR=str(BUILD / "cache"),
     )
@@ -117,10 +117,10 @@ def collect(python: Path) -> Path:
 
 
 def strip_interpreter(collected: Path) -> None:
-    """Remove what only debuggers read from the interpreter, where this machine can.
+    """Strip debugging data from the interpreter, if this machine can.
 
-    Other libraries come stripped, or were rewritten by who packed them in ways that ``strip``
-    does not always survive.
+    Other libraries come stripped, or their packagers rewrote them in ways that do not always
+    survive ``strip``.
     """
     strip = shutil.which("strip")
     if strip is not None:
@@ -130,7 +130,7 @@ def strip_interpreter(collected: Path) -> None:
 
 
 def run(command: list[str], **environ: str) -> None:
-    """Run a step, with its words on standard error."""
+    """Run a step, with its output on standard error."""
     environment: Mapping[str, str] = {**os.environ, **environ}
     done = subprocess.run(command, cwd=ROOT, env=environment, stdout=sys.stderr, check=False)
     if done.returncode != 0:
@@ -138,7 +138,7 @@ def run(command: list[str], **environ: str) -> None:
 
 
 def say(text: str) -> None:
-    """Tell the user, on standard error."""
+    """Write a line for the user to standard error."""
     sys.stderr.write(f"{text}\n")
 
 

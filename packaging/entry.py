@@ -1,4 +1,4 @@
-"""Where the packed program begins; the rest is what an installed ``holdfast`` runs."""
+"""The entry point of the packed program, the same as that of an installed ``holdfast``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Make one file of the collected program: launcher, index, contents, trailer (``launcher.c``).
 
-Run as ``python packaging/pack.py COLLECTED LAUNCHER TARGET`` in the environment of the build.
+Run as ``python packaging/pack.py COLLECTED LAUNCHER TARGET`` in the build environment.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _TRAILER: Final = struct.Struct(f"<8sQQ{KEY_CHARACTERS}s")
 
 
 def pack(collected: Path, launcher: Path, target: Path) -> None:
-    """Write ``target``, executable; what was there is replaced in one step."""
-    # Folders come before what is in them.
+    """Write ``target`` as an executable, replacing any old one atomically."""
+    # Folders come before their contents.
     entries = [_entry(path, collected) for path in sorted(collected.rglob("*"))]
     index = b"".join(entry for entry, _ in entries)
     key = hashlib.sha256(index)
@@ -43,7 +43,7 @@ def pack(collected: Path, launcher: Path, target: Path) -> None:
 
 
 def _entry(path: Path, collected: Path) -> tuple[bytes, bytes]:
-    """Give the part of the index, and the packed content, of a folder, file or link."""
+    """Return the index entry and the packed content of a folder, file or link."""
     mode = path.lstat().st_mode
     name = os.fsencode(path.relative_to(collected))
     if stat.S_ISLNK(mode):
@@ -51,7 +51,7 @@ def _entry(path: Path, collected: Path) -> tuple[bytes, bytes]:
     else:
         content = path.read_bytes() if stat.S_ISREG(mode) else b""
     packed = _compress(content)
-    # Whoever may run the file may run what is in it; nobody may change it.
+    # Anybody who may run the file may run its contents; nobody may change them.
     permissions = 0o755 if mode & stat.S_IXUSR else 0o644
     sizes = (len(name), len(content), len(packed))
     entry = _ENTRY.pack(stat.S_IFMT(mode) | permissions, *sizes, zlib.adler32(content))
@@ -59,7 +59,7 @@ def _entry(path: Path, collected: Path) -> tuple[bytes, bytes]:
 
 
 def _compress(content: bytes) -> bytes:
-    """Compress as one LZ4 block; what does not become smaller stays as it is."""
+    """Compress as one LZ4 block; content that does not shrink stays as it is."""
     packed: bytes = lz4.block.compress(
         content, mode="high_compression", compression=12, store_size=False
     )

@@ -1,7 +1,7 @@
-"""Which files of the PostgreSQL wheel go into the program: what a server needs, and no more.
+"""Selects the files of the PostgreSQL wheel for the program: what a server needs, and no more.
 
-The wheel brings two versions, every client program, headers, static libraries and the build
-system for extensions. Its conversions between encodings stay: ``initdb`` looks for each of them.
+The wheel has two versions, every client program, headers, static libraries and the build system
+for extensions. Its encoding conversions stay: ``initdb`` looks for each of them.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _LEFT_OUT_FOLDERS: Final = frozenset({"include", "pgxs", "pkgconfig", "locale", 
 
 
 def data_files(site_packages: Path) -> Iterator[tuple[str, str]]:
-    """Give each file to take and the folder to put it in, as PyInstaller's ``datas`` has them.
+    """Yield each file to take and its target folder, in the form of PyInstaller's ``datas``.
 
-    As data, not as binaries: PyInstaller would move the libraries of binaries elsewhere, and
-    ``initdb`` would no longer find ``postgres``, nor that its own.
+    As data, not as binaries: PyInstaller would move the binaries' libraries elsewhere, and
+    ``initdb`` would no longer find ``postgres``, nor ``postgres`` its own files.
     """
     tree = site_packages / PACKAGE / TREE
-    # What the wheel's repair put beside it is what the client programs link to.
+    # The client programs link to the libraries that the wheel's repair put beside it.
     for path in (*tree.rglob("*"), *(site_packages / f"{PACKAGE}.libs").glob("*")):
         if path.is_file() and _is_needed(path.relative_to(site_packages).parts):
             yield str(path), str(path.parent.relative_to(site_packages))
@@ -38,8 +38,8 @@ def _is_needed(parts: tuple[str, ...]) -> bool:
     if folders[-1] == "bin":
         return name in PROGRAMS
     if folders[-1] == f"{PACKAGE}.libs":
-        # libpq of the other version (.16), and what only the preprocessor of C needs.
+        # Not libpq of the other version (.16), nor what only the preprocessor for C needs.
         return not name.endswith(".16") and not name.startswith(("libecpg", "libpgtypes"))
     if folders[-1] == "lib":
-        return False  # libpq once more, under three names, and libraries to build against
+        return False  # libpq again, under three names, and libraries to build against
     return not name.endswith(".a")

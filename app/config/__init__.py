@@ -1,6 +1,6 @@
 """The configuration: typed, parsed once at start, never read again.
 
-Precedence, the later wins: defaults, the file, the environment, the command line.
+Precedence, where later ones win: defaults, the file, the environment, the command line.
 """
 
 from app.config.environment import ignored_variables

@@ -1,7 +1,7 @@
 """Settings from the environment: ``HOLDFAST_SECTION__KEY=value``, typed by the key.
 
-A table takes a variable for each of its members: ``HOLDFAST_WORLD__PARAMETERS__TEMPERATURE=20``
-sets ``temperature`` in ``[world.parameters]``.
+A table has a variable for each member: ``HOLDFAST_WORLD__PARAMETERS__TEMPERATURE=20`` sets
+``temperature`` in ``[world.parameters]``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PREFIX = "HOLDFAST_"
 
 NO_KEYS: Final = frozenset({"HOLDFAST_CONFIG", "HOLDFAST_UNPACK_DIR"})
-"""Variables that say where the file is, and where the one-file program unpacks itself."""
+"""Variables that locate the file, and the folder where the one-file program unpacks itself."""
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,30}")
 _OF_SERVICE: Final = re.compile(
@@ -34,7 +34,7 @@ _BROKEN = re.compile(r"[+-]?([0-9]{1,30}\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})
 def read_environment(
     environ: Mapping[str, str], keys: Mapping[str, Key]
 ) -> dict[str, tuple[object, str]]:
-    """Return what the environment sets: values and the variables they came from, by key path.
+    """Return the settings in the environment: values and their variables, by key path.
 
     Raises:
         ConfigError: a variable names no key, or its value does not fit the key.
@@ -61,9 +61,9 @@ def read_environment(
 
 
 def ignored_variables(environ: Mapping[str, str]) -> list[str]:
-    """Name the variables that begin like settings and are none, with what may have been meant.
+    """Return the variables that look like settings but are not, each with a suggestion.
 
-    They are no errors: others set such variables too, as Kubernetes does for services so named.
+    They are not errors: others set such variables too, as Kubernetes does for services so named.
     """
     keys = all_keys()
     by_variable = {key.variable: key for key in keys.values()}
@@ -77,7 +77,7 @@ def ignored_variables(environ: Mapping[str, str]) -> list[str]:
 
 
 def _is_setting(variable: str, text: str, keys: Mapping[str, Key]) -> bool:
-    """Tell settings, also misspelt ones, from other variables that begin alike."""
+    """Tell settings, misspelt ones included, from other variables with the same prefix."""
     if not variable.startswith(PREFIX) or _is_of_kubernetes(variable, text):
         return False
     sections = {key.section.upper() for key in keys.values()}
@@ -86,7 +86,7 @@ def _is_setting(variable: str, text: str, keys: Mapping[str, Key]) -> bool:
 
 
 def _is_of_kubernetes(variable: str, text: str) -> bool:
-    """Tell what Kubernetes sets for a service, perhaps one that is called like a section."""
+    """Whether Kubernetes sets this variable for a service, perhaps one named like a section."""
     if "__" in variable:
         return False
     is_address = _SERVICE_ADDRESS.match(text) is not None
@@ -94,21 +94,21 @@ def _is_of_kubernetes(variable: str, text: str) -> bool:
 
 
 def _split_member(variable: str, by_variable: Mapping[str, Key]) -> tuple[Key | None, str]:
-    """Find the table that a variable sets a member of, and the member's name."""
+    """Find the table in which a variable sets a member, and the member's name."""
     head, _, member = variable.rpartition("__")
     key = by_variable.get(head)
     return (key, member.lower()) if key is not None and key.table and member else (None, "")
 
 
 def _typed(key: Key, text: str) -> object:
-    """Read a text as the kind of value that the key takes."""
+    """Parse a text as the type that the key takes."""
     if key.switch:
         return {"true": True, "false": False}.get(text.strip().lower(), text)
     return text if key.text else _number(text)
 
 
 def _number(text: str) -> object:
-    """Read a number as TOML would; anything else stays text, for the key to refuse."""
+    """Parse a number as TOML would; anything else stays text, for the key to refuse."""
     if _WHOLE.fullmatch(text):
         return int(text)
     if _BROKEN.fullmatch(text):
@@ -117,14 +117,14 @@ def _number(text: str) -> object:
 
 
 def _unknown(variable: str, by_variable: Mapping[str, Key]) -> ConfigError:
-    """Refuse a variable, naming the one that may have been meant."""
+    """Make the error for an unknown variable, with a suggestion."""
     near = get_close_matches(variable, by_variable, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
     return ConfigError(variable, None, f"no such setting{hint}")
 
 
 def _hint(variable: str, by_variable: Mapping[str, Key]) -> str:
-    """Name the variable that may have been meant, also by the key's last part alone."""
+    """Suggest the variable that may have been meant, even by the key's last part alone."""
     ends = [each for each in by_variable if each.endswith(f"__{variable.removeprefix(PREFIX)}")]
     near = ends or get_close_matches(variable, by_variable, n=1)
     return f" (did you mean {near[0]}?)" if near else ""

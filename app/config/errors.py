@@ -1,4 +1,4 @@
-"""What is wrong with a configuration.
+"""The errors of a configuration.
 
 ::
 
@@ -11,8 +11,8 @@ from __future__ import annotations
 class ConfigError(Exception):
     """A configuration that cannot be used; the text is one line that names source and key.
 
-    ``source`` is the file, the environment variable or the option that the value came from;
-    ``key`` is ``section.key``, or None where the source as a whole cannot be read.
+    ``source`` is the file, environment variable or option that the value came from; ``key`` is
+    ``section.key``, or None if the source as a whole cannot be read.
     """
 
     def __init__(self, source: str, key: str | None, problem: str) -> None:

@@ -1,4 +1,4 @@
-"""The keys of the configuration as data: what the loader and the renderer work from."""
+"""The keys of the configuration as data, for the loader and the renderer."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from app.config.secret import Secret
 from app.config.sections import Config
 
 SHOWN_MAX = 60
-"""Characters of a refused value that an error repeats."""
+"""How many characters of a refused value an error quotes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key: where it stands, what it takes, what it means."""
+    """One key: its place, its type, its meaning."""
 
     section: str
     name: str
@@ -31,7 +31,7 @@ class Key:
 
     @property
     def path(self) -> str:
-        """The key as messages name it: ``http.port``."""
+        """The key's name in messages: ``http.port``."""
         return f"{self.section}.{self.name}"
 
     @property
@@ -41,7 +41,7 @@ class Key:
 
     @property
     def secret(self) -> bool:
-        """Whether its value may neither stand in the file nor be shown."""
+        """Whether its value may neither be in the file nor be shown."""
         return isinstance(self.shape, inspect.CustomType)
 
     @property
@@ -51,7 +51,7 @@ class Key:
 
     @property
     def text(self) -> bool:
-        """Whether it is a text."""
+        """Whether it is a string."""
         return self.secret or isinstance(self.shape, inspect.StrType | inspect.LiteralType)
 
     @property
@@ -63,8 +63,8 @@ class Key:
         """Return ``value`` as this key's type.
 
         Raises:
-            ConfigError: it is of another type (strictly: true, 5.0 and "5" are not 5), out of
-                range, or a path with a NUL in it, which no file can have.
+            ConfigError: it has another type (strictly: true, 5.0 and "5" are not 5), is out of
+                range, or is a path that contains NUL, which no file can have.
         """
         if self.table:
             _check_members(self.path, value, source)
@@ -82,7 +82,7 @@ class Key:
 
 
 def all_keys() -> dict[str, Key]:
-    """List every key by its path, in the order of the file."""
+    """Return every key by its path, in the order of the file."""
     found: dict[str, Key] = {}
     for section in msgspec.structs.fields(Config):
         for field in msgspec.structs.fields(section.type):
@@ -92,14 +92,14 @@ def all_keys() -> dict[str, Key]:
 
 
 def number_of(shape: inspect.Type) -> inspect.Type:
-    """Give the widest kind of number that a type takes: of several the last that is one."""
+    """Return the widest number type in a type: of several, the last one."""
     if not isinstance(shape, inspect.UnionType):
         return shape
     return [each for each in shape.types if not isinstance(each, inspect.NoneType)][-1]
 
 
 def expectation(shape: inspect.Type) -> str:
-    """Say in words which values a type takes."""
+    """Describe in words the values that a type takes."""
     match shape:
         case inspect.IntType() | inspect.FloatType():
             kind = "a whole number" if isinstance(shape, inspect.IntType) else "a number"
@@ -120,7 +120,7 @@ def expectation(shape: inspect.Type) -> str:
 
 
 def show(value: object) -> str:
-    """Write a value as TOML would, shortened to fit into a line."""
+    """Write a value as TOML would, shortened to fit on a line."""
     match value:
         case bool():
             written = "true" if value else "false"
@@ -136,12 +136,12 @@ def show(value: object) -> str:
 
 
 def describe(section: str, field: msgspec.structs.FieldInfo, default: object) -> Key:
-    """Read a key off its field; raises TypeError where the field does not say what it means."""
+    """Make a key from its field; raises TypeError if the field has no description."""
     meta = next((each for each in get_args(field.type) if isinstance(each, Meta)), Meta())
     if not meta.description:
         raise TypeError(f"{section}.{field.name} has no description")
     info = inspect.type_info(field.type)
-    # msgspec leaves the members of `extra` open; sections.py gives texts alone.
+    # msgspec leaves the members of `extra` open; sections.py uses only strings.
     extra = cast("dict[str, str]", meta.extra or {})
     return Key(
         section=section,
@@ -155,14 +155,14 @@ def describe(section: str, field: msgspec.structs.FieldInfo, default: object) ->
 
 
 def _make_secret(kind: type, value: object) -> Secret:
-    """Convert to the one type that msgspec does not know."""
+    """Convert to the only type that msgspec does not know."""
     if kind is not Secret or not isinstance(value, str):
         raise TypeError
     return Secret(value)
 
 
 def _check_members(path: str, table: object, source: str) -> None:
-    """Refuse a member of a table that is not a finite number, by its name."""
+    """Refuse a member of a table that is not a finite number; the error names it."""
     members = cast("dict[str, object]", table) if isinstance(table, dict) else {}
     for name, value in members.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):

@@ -1,4 +1,4 @@
-"""Reading the configuration, from all of its sources, once."""
+"""Loads the configuration from all of its sources, once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from app.config.keys import Key
 
 SHUTDOWN_MS_MAX = 4_500
-"""What the phases of the shutdown may take together; the whole of it may take 5 s."""
+"""How long the phases of the shutdown may take together; the whole shutdown may take 5 s."""
 
 
 def load_config(
@@ -32,17 +32,17 @@ def load_config(
 ) -> Config:
     """Return the configuration: defaults, then ``file``, then ``environ``, then ``options``.
 
-    ``check`` may refuse, by a `ConfigError`, what only the parts that are configured can judge; the
-    source that set the key is named in its place.
+    ``check`` may refuse, with a `ConfigError`, what only the configured parts can judge; the error
+    is raised again with the source that set the key.
 
-    ``options`` are values of the command line by key path (``http.port``). Relative paths are
-    relative to the folder of ``file`` where they stand in it or are defaults, and to the working
-    directory where they come from the environment or the command line. Without ``file`` and
-    ``environ`` there are only the defaults: nothing is read behind the caller's back.
+    ``options`` are command-line values by key path (``http.port``). Relative paths in ``file`` or
+    in the defaults are relative to the folder of ``file``; those from the environment or the
+    command line, to the working directory. Without ``file`` and ``environ`` there are only the
+    defaults: nothing is read implicitly.
 
     Raises:
-        ConfigError: a source cannot be read, names an unknown key, or has a value that is of
-            the wrong type or out of range, or that ``check`` refuses.
+        ConfigError: a source cannot be read, names an unknown key, or has a value that has the
+            wrong type, is out of range or is refused by ``check``.
     """
     keys = all_keys()
     folder = Path() if file is None else file.parent
@@ -64,7 +64,7 @@ def load_config(
 
 
 def _read_file(file: Path, keys: Mapping[str, Key]) -> dict[str, tuple[object, str]]:
-    """Read what a file sets: values and the file's name, by key path."""
+    """Return the settings in a file: values and the file's name, by key path."""
     source = str(file)
     found: dict[str, tuple[object, str]] = {}
     sections = list(dict.fromkeys(key.section for key in keys.values()))
@@ -87,7 +87,7 @@ def _read_file(file: Path, keys: Mapping[str, Key]) -> dict[str, tuple[object, s
 def _parse(file: Path) -> dict[str, Any]:
     """Read a file as TOML."""
     try:
-        # Some editors put a byte order mark at the beginning.
+        # Some editors write a byte order mark.
         return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise unreadable(file, error) from None
@@ -98,12 +98,12 @@ def _parse(file: Path) -> dict[str, Any]:
 
 
 def unreadable(file: Path, error: OSError) -> ConfigError:
-    """Say why a file cannot be read, with the folder that it was looked for in."""
+    """Make the error for a file that cannot be read, with the folder where it was expected."""
     return ConfigError(str(file.absolute()), None, f"cannot be read: {error.strerror}")
 
 
 def _resolve(key: Key, value: object, folder: Path) -> object:
-    """Make a relative path start at ``folder``; leave everything else as it is."""
+    """Resolve a relative path against ``folder``; leave everything else as it is."""
     if key.path_kind is None or not isinstance(value, str) or not value:
         return value
     if key.path_kind == "toml" and "/" not in value and not value.endswith(".toml"):
@@ -124,7 +124,7 @@ def _build(values: Mapping[str, object]) -> Config:
 def _check_by(
     check: Callable[[Config], object], config: Config, sources: Mapping[str, str]
 ) -> None:
-    """Let ``check`` judge; name the source of what it refuses."""
+    """Call ``check``; add the source to its refusal."""
     try:
         check(config)
     except ConfigError as error:
@@ -135,7 +135,7 @@ def _check_by(
 
 
 def _check_together(config: Config, sources: Mapping[str, str]) -> None:
-    """Check what holds between keys."""
+    """Check constraints between keys."""
     phases = config.shutdown
     together = phases.http_ms + phases.inventories_ms + phases.storage_ms + phases.database_ms
     if together > SHUTDOWN_MS_MAX:
@@ -157,14 +157,14 @@ def _check_together(config: Config, sources: Mapping[str, str]) -> None:
 
 
 def _refuse(path: str, sources: Mapping[str, str], problem: str) -> None:
-    """Refuse what keys say together, naming one of the sources that set them."""
+    """Refuse a combination of keys, naming one of the sources that set them."""
     section = path.partition(".")[0]
     set_by = [source for key, source in sources.items() if source and key.startswith(section)]
     raise ConfigError(sources[path] or next(iter(set_by), "defaults"), path, problem)
 
 
 def _unknown(source: str, path: str, known: Iterable[str]) -> ConfigError:
-    """Refuse a key, naming the one that may have been meant."""
+    """Make the error for an unknown key, with a suggestion."""
     near = get_close_matches(path, known, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
     return ConfigError(source, path, f"no such key{hint}")

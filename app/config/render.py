@@ -1,4 +1,4 @@
-"""The configuration file, written from the definitions of its keys."""
+"""Renders the configuration file from the definitions of its keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WIDTH = 96
 UNITS: Final = MappingProxyType(
     {"bytes": "bytes", "kib": "KiB", "ms": "milliseconds", "seconds": "seconds"}
 )
-"""What the last part of a key's name says its unit is."""
+"""The units, by the last part of a key's name."""
 
 HEAD = """\
 # The configuration of a Holdfast server: every key, with its default.
@@ -42,12 +42,12 @@ def render_config() -> str:
 
 
 def _purpose(section: str) -> str:
-    """Say what a section is for: the docstring of its type."""
+    """Return a section's purpose: the docstring of its type."""
     return (type(getattr(Config(), section)).__doc__ or "").strip()
 
 
 def _render_key(key: Key) -> str:
-    """Write one key, or for a secret where to set it."""
+    """Write one key; for a secret, write where to set it."""
     if key.secret:
         return _comment(f"{key.description} Only in the environment: {key.variable}.") + "\n"
     meaning = key.description
@@ -59,8 +59,8 @@ def _render_key(key: Key) -> str:
 
 
 def _limits(key: Key) -> str:
-    """Say in which unit a number is and from where to where it goes: ``In ms, 1 to 600000``."""
-    # What is no text, switch or table is a number.
+    """Write a number's unit and range: ``In ms, 1 to 600000``."""
+    # Anything but a string, switch or table is a number.
     shape = cast("inspect.IntType | inspect.FloatType", number_of(key.shape))
     unit = UNITS.get(key.name.rpartition("_")[2], "")
     least = f"{shape.ge} to" if shape.ge is not None else f"above {shape.gt}, at most"
@@ -69,7 +69,7 @@ def _limits(key: Key) -> str:
 
 
 def _render_table(key: Key) -> str:
-    """Write the head of a table of numbers, empty."""
+    """Write the head of an empty table of numbers."""
     meaning = f"{key.description} In the environment: {key.variable}__NAME."
     return f"\n{_comment(meaning)}\n[{key.section}.{key.name}]\n"
 

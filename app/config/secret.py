@@ -1,4 +1,4 @@
-"""A text that is never shown."""
+"""A string that is never shown."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hmac
 
 
 class Secret:
-    """Holds a secret text; only `reveal` gives it away, never ``str``, ``repr`` or a log line."""
+    """Holds a secret; only `reveal` returns it, never ``str``, ``repr`` or a log line."""
 
     __slots__ = ("_text",)
 
@@ -18,7 +18,7 @@ class Secret:
         return self._text
 
     def __bool__(self) -> bool:
-        """Tell whether there is a secret at all."""
+        """Return whether the secret is non-empty."""
         return bool(self._text)
 
     def __eq__(self, other: object) -> bool:
@@ -28,9 +28,9 @@ class Secret:
         return hmac.compare_digest(self._text.encode(), other._text.encode())
 
     def __hash__(self) -> int:
-        """Agree with equality."""
+        """Hash consistently with equality."""
         return hash((Secret, self._text))
 
     def __repr__(self) -> str:
-        """Say that there is one, not which."""
+        """Show that there is a secret, not which."""
         return "Secret('***')" if self else "Secret('')"

@@ -1,4 +1,4 @@
-"""What every section of the configuration is made of."""
+"""The base of every section of the configuration."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PATH: Final = "always"
 """Marks a key that holds a path; an empty one stays empty."""
 
 PATH_TO_TOML: Final = "toml"
-"""Marks a key that holds a name, or a path where it ends in ``.toml`` or has a ``/``."""
+"""Marks a key that holds a name, or a path if it ends in ``.toml`` or contains a ``/``."""
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,6 +1,6 @@
 """Every key of the configuration: its type, range, default and meaning.
 
-``config.toml`` is rendered from these definitions. Units stand last in the names.
+``config.toml`` is rendered from these definitions. Names end with their unit.
 """
 
 from __future__ import annotations
@@ -236,7 +236,7 @@ class Inventory(Section, frozen=True):
 
 
 class BusBuffers(Section, frozen=True):
-    """How many messages may wait for an actor; beyond it the sender gets 503."""
+    """How many messages may wait for an actor; beyond that the sender gets 503."""
 
     authx_buffer: Annotated[
         int, Meta(ge=1, le=1_000_000, description="Messages waiting for Authx.")
@@ -300,7 +300,7 @@ class Shutdown(Section, frozen=True):
 
 
 class Events(Section, frozen=True):
-    """The streams on which clients are told what happens."""
+    """The event streams to clients."""
 
     heartbeat_seconds: Annotated[
         Annotated[int, Meta(gt=0, le=20)] | Annotated[float, Meta(gt=0, le=20)],
@@ -333,7 +333,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def key_path(self) -> Path:
-        """Where the token key lies."""
+        """Where the token key is stored."""
         if self.auth.key_file:
             return Path(self.auth.key_file)
         return Path(self.storage.data_dir) / "token.key"

@@ -1,4 +1,4 @@
-"""The sections of what the program tells of itself: the log, the metrics and the traces."""
+"""The sections of observability: the log, the metrics and the traces."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.config.section import Section
 
 
 class Log(Section, frozen=True):
-    """What is told on standard error."""
+    """The log on standard error."""
 
     format: Annotated[
         Literal["auto", "console", "json"],
@@ -43,7 +43,7 @@ class Log(Section, frozen=True):
 
 
 class Metrics(Section, frozen=True):
-    """What /metrics tells, for Prometheus."""
+    """What /metrics exposes, for Prometheus."""
 
     access: Annotated[
         Literal["off", "loopback", "public"],

@@ -1,6 +1,6 @@
-"""What a running server tells of itself to Prometheus.
+"""The metrics of a running server, for Prometheus.
 
-Nothing here is global: each program has its meters and its page. What the parts of the program
-count for themselves is read when somebody asks (`sources`, `collector`); what has to be measured
-where it happens, the length of things, goes through `meters`. `page` writes it all down.
+Nothing here is global: each program has its meters and its page. Counts that the parts keep
+themselves are read at scrape time (`sources`, `collector`); durations and sizes, which must be
+measured where they occur, go through `meters`. `page` renders it all.
 """

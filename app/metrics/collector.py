@@ -1,4 +1,4 @@
-"""Reads the metrics of a program from its parts, when somebody asks and not before."""
+"""Reads the metrics of a program from its parts, only when they are scraped."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _TOPIC_COUNTERS: Final = (
     ("unclaimed", "unclaimed", "Messages for an account that was not live."),
     ("unheard", "unheard", "Messages that reached nobody."),
 )
-"""For each counter of a topic its name, the bus's own name for it, and what it counts."""
+"""Each counter of a topic: its name, the bus's own name for it, and what it counts."""
 
 
 class ProgramCollector(Collector):
-    """Gives every family that is named ``holdfast_…``; others may work between one and the next."""
+    """Yields every family named ``holdfast_…``; other tasks may run between two of them."""
 
     def __init__(self, sources: Sources, meters: Meters) -> None:
         self._sources = sources
@@ -43,7 +43,7 @@ class ProgramCollector(Collector):
         self._version = full_version()
 
     def collect(self) -> Iterator[Metric]:
-        """Read the parts one by one, all families of a part at one moment, so that they agree."""
+        """Read part by part, all families of a part at one moment, so that they are consistent."""
         sources, meters = self._sources, self._meters
         yield _build(self._version)
         yield from tuple(_bus(sources.bus, meters.bus))

@@ -1,4 +1,4 @@
-"""Families of metrics in the client library's form, from what our parts count in theirs."""
+"""Converts what our parts count to metric families of the client library."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def gauge(name: str, meaning: str, value: float) -> Metric:
 
 
 def gauges(name: str, meaning: str, labels: Labels, values: Mapping[KeyT, float]) -> Metric:
-    """Make a gauge with labels, as `counters`."""
+    """Make a gauge with labels, like `counters`."""
     family = GaugeMetricFamily(name, meaning, labels=_each(labels))
     for key, value in values.items():
         family.add_metric(_each(key), value)
@@ -54,7 +54,7 @@ def histogram(name: str, meaning: str, filled: Histogram) -> Metric:
 
 
 def histograms(name: str, meaning: str, labels: Labels, filled: Mapping[KeyT, Histogram]) -> Metric:
-    """Make a histogram with labels, as `counters`."""
+    """Make a histogram with labels, like `counters`."""
     family = HistogramMetricFamily(name, meaning, labels=_each(labels))
     for key, each in filled.items():
         family.add_metric(_each(key), each.buckets(), each.sum)

@@ -1,4 +1,4 @@
-"""Histograms that are filled where things happen: replies over the bus, commits, reads."""
+"""Histograms filled at the source: replies over the bus, commits, reads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     _Mark: TypeAlias = tuple[Histogram, float]
-    """Where a question's duration belongs, and when it began by the meter's clock."""
+    """The histogram for a question's duration, and its start by the meter's clock."""
 
 BATCH_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 """Units; the last is the default of ``storage.batch_units_max``."""
@@ -42,7 +42,7 @@ DURATION_BOUNDS_S: Final = (
 AUTHX: Final = "authx"
 INVENTORY: Final = "inventory"
 OTHER: Final = "other"
-"""An actor that was added, and is not named below."""
+"""An added actor, not one of those named below."""
 
 _KEYED: Final[Mapping[str | None, str]] = MappingProxyType(
     {STORAGE_KEY: "storage", TICKER_KEY: "ticker", COURIER_KEY: "transfers"}
@@ -75,7 +75,7 @@ class BusMeter:
         return {actor: asked - self._replies[actor].count for actor, asked in self._asked.items()}
 
     def begin(self, topic: Topic, key: str | None, body: object) -> tuple[_Mark, None]:  # noqa: ARG002 - as every observer
-        """Take note of a question; nothing travels with it."""
+        """Record a question; nothing travels with it."""
         if topic is Topic.AUTH:
             actor = AUTHX
         elif key is None or len(key) == _ACCOUNT_KEY_LENGTH:
@@ -86,7 +86,7 @@ class BusMeter:
         return (self._replies[actor], self._clock()), None
 
     def finish(self, mark: _Mark, error: BaseException | None) -> None:  # noqa: ARG002 - as every observer
-        """Take note of an outcome, whatever it is."""
+        """Record an outcome, whatever it is."""
         replies, begun = mark
         replies.observe(self._clock() - begun)
 
@@ -102,12 +102,12 @@ class StorageMeter:
         self.reads = Histogram(DURATION_BOUNDS_S)
 
     def committed(self, units: int, seconds: float) -> None:
-        """Take note of a commit."""
+        """Record a commit."""
         self.batches.observe(units)
         self.commits.observe(seconds)
 
     def read(self, queries: int, seconds: float) -> None:  # noqa: ARG002 - as every meter
-        """Take note of a read."""
+        """Record a read."""
         self.reads.observe(seconds)
 
 
@@ -120,5 +120,5 @@ class WorldMeter:
         self.ticks = Histogram(DURATION_BOUNDS_S)
 
     def ticked(self, late_seconds: float) -> None:
-        """Take note of a tick."""
+        """Record a tick."""
         self.ticks.observe(late_seconds)

@@ -1,4 +1,4 @@
-"""``GET /metrics``: who may read it, and the text that they get."""
+"""``GET /metrics``: who may read it, and its text."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class Access(Enum):
     def allows(self, client: str, headers: Headers) -> bool:
         """Decide by the address that the connection comes from.
 
-        A proxy on the same machine connects from loopback whoever stands behind it: a request
-        that says it was passed on is not from here.
+        A proxy on the same machine connects from loopback for any client: a request that says it
+        was forwarded does not count as local.
         """
         if self is Access.LOOPBACK:
             return _is_loopback(client) and not any(headers.all(name) for name in _FORWARDED)
@@ -63,10 +63,10 @@ class Page:
         GCCollector(registry=self.registry)
 
     async def respond(self, client: str, headers: Headers) -> HttpResponse:
-        """Give the metrics, in slices that let others work in between.
+        """Return the metrics, rendered in slices that let other tasks run in between.
 
         Raises:
-            NotFound: this client may not read them; that they are there is not told either.
+            NotFound: this client may not read them; this also hides that they exist.
         """
         if not self._access.allows(client, headers):
             raise NotFound("there is nothing under this path")
@@ -79,18 +79,18 @@ class Page:
 
 
 class _Alone(Collector):
-    """One family, for the library to write down by itself."""
+    """One family, for the library to render on its own."""
 
     def __init__(self, family: Metric) -> None:
         self._family = family
 
     def collect(self) -> Iterable[Metric]:
-        """Give the family."""
+        """Return the family."""
         return (self._family,)
 
 
 def _written(family: Metric) -> Iterator[bytes]:
-    """Write a family down, `SLICE` samples at a time; what it is called stands before the first."""
+    """Render a family, `SLICE` samples at a time; its header precedes the first."""
     samples = family.samples
     family.samples = samples[:SLICE]
     yield generate_latest(_Alone(family))

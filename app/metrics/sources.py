@@ -1,4 +1,4 @@
-"""What the metrics of one program are read from."""
+"""The sources of one program's metrics."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The parts of a program that count for themselves; ``mailboxes`` by the actor's name."""
+    """The parts of a program that keep their own counts; ``mailboxes`` by the actor's name."""
 
     bus: Bus
     supervisor: Supervisor
@@ -36,7 +36,7 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class Meters:
-    """What is measured where it happens."""
+    """The meters for what is measured at its source."""
 
     bus: BusMeter = field(default_factory=BusMeter)
     storage: StorageMeter = field(default_factory=StorageMeter)

@@ -1,1 +1,1 @@
-"""What makes pages of the documentation out of the program itself, so that they cannot go stale."""
+"""Generates pages of the documentation from the program itself, so that they cannot go stale."""

@@ -1,4 +1,4 @@
-"""The page of every command of the program, from the commands themselves."""
+"""Generates the page of every command from the commands themselves."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ usage, 130 after Ctrl-C; `holdfast serve` has its own, told in
 
 
 def commands() -> Iterator[tuple[str, click.Context]]:
-    """Give every command with the words that call it, those of groups after their group."""
+    """Yield every command with the words that call it, those of a group after it."""
     yield from _below(main, "holdfast", None)
 
 
 def commands_page() -> str:
-    """Write the page."""
+    """Return the page."""
     parts = [_HEAD]
     for name, context in commands():
         if isinstance(context.command, click.Group) and context.parent is None:

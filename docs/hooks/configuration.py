@@ -1,4 +1,4 @@
-"""The page of every key of the configuration, from the definitions of the keys."""
+"""Generates the page of every configuration key from the definitions of the keys."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ writes a `config.toml` with all of them at their defaults; so does the one in th
 
 
 def configuration_page() -> str:
-    """Write the page."""
+    """Return the page."""
     sections = groupby(all_keys().values(), key=lambda key: key.section)
     tables = [_section(name, list(keys)) for name, keys in sections]
     return _HEAD + "\n".join(tables)
@@ -44,7 +44,7 @@ def _section(name: str, keys: list[Key]) -> str:
 
 def _row(key: Key) -> str:
     anchor = f'<span id="{key.section}.{key.name}"></span>'
-    # On a phone a long name is broken between its words.
+    # On a phone a long name may break between its words.
     name = f'{anchor}<code class="key">{key.name.replace("_", "_<wbr>")}</code>'
     meaning = key.description.replace("|", "\\|")
     if key.secret:

@@ -1,4 +1,4 @@
-"""Puts the diagrams' SVG into the pages that show them: there they follow light and dark."""
+"""Inlines the diagrams' SVG into their pages, where they follow the light or dark theme."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _STYLE = re.compile(r"<(style|title)>.*?</\1>\s*", re.DOTALL)
 
 
 def inlined(markdown: str) -> str:
-    """Replace each image of a diagram that stands alone on its line by the diagram itself."""
+    """Replace each diagram's image that is alone on its line by the diagram itself."""
     return _IMAGE.sub(_inline, markdown)
 
 
 def _inline(found: re.Match[str]) -> str:
     svg = (DIAGRAMS / f"{found['name']}.svg").read_text(encoding="utf-8")
     svg = _STYLE.sub("", svg)
-    # Markdown ends a block of HTML at an empty line, and takes an indented one for code.
+    # Markdown ends a block of HTML at an empty line, and takes indented lines for code.
     lines = [line.strip() for line in svg.splitlines() if line.strip()]
     alt = html.escape(found["alt"], quote=True)
     return (

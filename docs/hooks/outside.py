@@ -1,4 +1,4 @@
-"""Pages out of texts that stand at the top of the project, with their links brought in line."""
+"""Makes pages of the texts at the top of the project, with their links adapted."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _LINK = re.compile(r"(?<!!)\[(?P<text>[^\]]+)\]\((?P<target>[^)#\s]+)(?P<anchor>
 
 
 def outside_page(name: str) -> str:
-    """Give a text from the top of the project as a page of the site.
+    """Return a text from the top of the project as a page of the site.
 
-    Links into ``docs/`` and to other such texts lead to their pages; those to other files of the
+    Links into ``docs/`` and to other such texts lead to their pages; links to other files of the
     project, which the site does not have, become plain text.
     """
     return relinked((ROOT / name).read_text(encoding="utf-8"))
 
 
 def relinked(text: str) -> str:
-    """Bring the links of such a text in line, as `outside_page` says."""
+    """Adapt the links of such a text; see `outside_page`."""
     return _LINK.sub(_relink, text)
 
 

@@ -1,4 +1,4 @@
-"""The reference of the API: every endpoint, type and problem, from the tables that serve them."""
+"""Generates the API reference: every endpoint, type and problem, from the tables behind them."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ _WHO: Final = MappingProxyType(
 _PROBLEM: Final = PROBLEM_TYPE.decode()
 
 _SHOWN_MAX: Final = 6
-"""Calls that are listed openly."""
+"""How many calls are listed outright."""
 
 _SERVER_FAULT: Final = 500
 
@@ -84,16 +84,16 @@ _RETRY: Final = MappingProxyType(
         "invalid-token": "Refresh the session, then send it again.",
     }
 )
-"""What a client does about problems that pass."""
+"""What a client does about transient problems."""
 
 
 def endpoints() -> tuple[Endpoint, ...]:
-    """Give every endpoint, event streams and ``/openapi.json`` included."""
+    """Return every endpoint, event streams and ``/openapi.json`` included."""
     return (*with_openapi(ENDPOINTS), *STREAMS)
 
 
 def api_page() -> str:
-    """Write the page of every endpoint and type."""
+    """Return the page of every endpoint and type."""
     document = describe(with_openapi(ENDPOINTS))
     rows = sorted(endpoints(), key=lambda each: _place(each.tag))
     parts = [_HEAD, "| any call | |", "|---|---|", *_refusals(OF_ANY_CALL), "", *_overview(rows)]
@@ -109,7 +109,7 @@ def api_page() -> str:
 
 
 def problems_page() -> str:
-    """Write the page of every problem."""
+    """Return the page of every problem."""
     users: dict[str, list[Endpoint]] = {slug: [] for slug in PROBLEM_KINDS}
     everyone = endpoints()
     for endpoint in everyone:
@@ -184,7 +184,7 @@ def _endpoint(endpoint: Endpoint, operation: Mapping[str, Any]) -> Iterator[str]
 
 
 def _refusals(found: Iterable[str]) -> Iterator[str]:
-    """Give a row for each status of the client's faults, and one for all of the server's."""
+    """Yield a row for each 4xx status, and one for all 5xx."""
     by_status: dict[str, list[str]] = {}
     for slug in sorted(found, key=lambda each: PROBLEM_KINDS[each].status):
         status = PROBLEM_KINDS[slug].status
@@ -228,7 +228,7 @@ def _default(shape: Mapping[str, Any]) -> str:
 
 
 def _type_of(shape: Mapping[str, Any]) -> str:
-    """Say in words which values a JSON schema takes."""
+    """Describe in words the values that a JSON schema allows."""
     if "$ref" in shape:
         name = shape["$ref"].rpartition("/")[2]
         return f"[{name}](#type-{name.lower()})"
@@ -262,7 +262,7 @@ def _kind_of(shape: Mapping[str, Any]) -> str:
 
 def _bounded(kind: str, shape: Mapping[str, Any]) -> str:
     least, most = shape.get("minimum"), shape.get("maximum")
-    # A bound that only says which integers JavaScript can tell apart says nothing here.
+    # The largest integer that JavaScript represents exactly is not worth showing.
     most = None if most == 2**53 - 1 else most
     if least is not None and most is not None:
         return f"{kind}, {least} to {most}"
@@ -284,5 +284,5 @@ def _text(text: str) -> str:
 
 
 def _cell(text: str) -> str:
-    """As `_text`, for a cell of a table."""
+    """Write like `_text`, for a cell of a table."""
     return _text(text).replace("|", "\\|")

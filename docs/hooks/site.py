@@ -29,7 +29,7 @@ MADE = {
     "changelog.md": lambda: outside_page("CHANGELOG.md"),
     "contributing.md": lambda: outside_page("CONTRIBUTING.md"),
 }
-"""Pages that are made while the site is built."""
+"""Pages that are generated while the site is built."""
 
 OPTIONAL = ("performance.md",)
 """Pages that may be missing."""
@@ -41,7 +41,7 @@ _ELSEWHERE = re.compile(
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Leave optional pages out of the navigation where they are missing."""
+    """Leave missing optional pages out of the navigation."""
     config.nav = _present(config.nav, Path(config.docs_dir))
     return config
 
@@ -58,25 +58,25 @@ def _present(nav: Any, docs: Path) -> Any:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that are made from the program and from the top of the project."""
+    """Add the pages generated from the program and from the top of the project."""
     for path, make in MADE.items():
         files.append(File.generated(config, path, content=make()))
     return files
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put diagrams into the page itself, so that they follow its light and dark."""
+    """Inline diagrams into the page, so that they follow its light or dark theme."""
     return inlined(markdown)
 
 
 def on_post_page(output: str, page: Page, **_: Any) -> str:
-    """Refuse a page that would load anything from another place.
+    """Reject a page that would load anything from another site.
 
     Raises:
         PluginError: it does.
     """
     found = _ELSEWHERE.search(output)
-    # A link of kind `canonical` or the like loads nothing; there is none of those either.
+    # A link such as `canonical` loads nothing, but there are none of those either.
     if found is not None:
         raise PluginError(f"{page.file.src_uri} loads {found[0]}")
     return output

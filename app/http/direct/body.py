@@ -62,7 +62,7 @@ class LengthBody:
 
 
 class ChunkedBody:
-    """A body in chunks (RFC 9112, 7.1), its extensions and trailers thrown away.
+    """A chunked body (RFC 9112, 7.1), without its extensions and trailers.
 
     The lines before the chunks may have ``framing_bytes_max`` bytes together, and a byte more for
     each `DATA_PER_FRAMING` bytes of data: many small chunks cost more work than they are worth.
@@ -80,7 +80,7 @@ class ChunkedBody:
     )
 
     def __init__(self, bytes_max: int, framing_bytes_max: int) -> None:
-        """Take up to ``bytes_max`` bytes of data, and trailers of up to ``framing_bytes_max``."""
+        """Accept up to ``bytes_max`` bytes of data, and trailers of up to ``framing_bytes_max``."""
         self._bytes_max = bytes_max
         self._framing_left = framing_bytes_max
         self._trailers_left = framing_bytes_max
@@ -92,7 +92,7 @@ class ChunkedBody:
 
     @property
     def size(self) -> int:
-        """How many bytes of data have come."""
+        """How many bytes of data have arrived."""
         return len(self._data)
 
     def feed(self, data: bytes) -> bytes | None:
@@ -100,12 +100,12 @@ class ChunkedBody:
 
         Raises:
             MalformedRequest: the chunks are not what they say they are.
-            PayloadTooLarge, HeadersTooLarge: there is too much in them, between or after them.
+            PayloadTooLarge, HeadersTooLarge: the data, the framing or the trailers are too large.
         """
         self._held += data
         while self._state():
             pass
-        # Once, not with each chunk: there may be thousands in what has come.
+        # Once, not with each chunk: the data may contain thousands.
         self._held = self._held[self._at :]
         self._at = 0
         return self._held if self._state == self._over else None
@@ -165,7 +165,7 @@ class ChunkedBody:
         return False
 
     def _line(self, bytes_max: int) -> bytes | None:
-        """Take a line from what is held; None as long as there is no whole one."""
+        """Take a line from the buffer; None while there is no complete one."""
         end = self._held.find(b"\n", self._at) + 1
         if (end or len(self._held)) - self._at > bytes_max:
             raise HeadersTooLarge("the lines between the chunks are too long")
@@ -180,7 +180,7 @@ Body: TypeAlias = LengthBody | ChunkedBody
 
 
 def new_body(length: int | None, settings: HttpSettings) -> Body:
-    """Expect a body of a length, or in chunks where it has none.
+    """Expect a body of this length, or a chunked one if it is None.
 
     Raises:
         PayloadTooLarge: it is too long.
