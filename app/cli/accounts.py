@@ -1,4 +1,4 @@
-"""``holdfast accounts``: what an operator does to accounts, beside a running server or without."""
+"""``holdfast accounts``: manage accounts, with or without a running server."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _WAITS = "holdfast: another account is being erased: waiting for its end"
 def accounts() -> None:
     """Make, promote, suspend, erase and list accounts, and reset their passwords.
 
-    Works beside a running server, which hears of each change at once, and without one.
+    Works with or without a running server, which learns of each change at once.
     """
 
 
@@ -62,7 +62,7 @@ def create(
     password_stdin: bool,
     one_time: bool,
 ) -> None:
-    """Make an account; asks for its password, or reads a line of it where there is no terminal."""
+    """Make an account; asks for its password, or without a terminal reads it from one line."""
     if one_time and password_stdin:
         raise click.UsageError("--one-time makes up a password: none can be given")
     given = "" if one_time else _read_password(from_stdin=password_stdin)
@@ -113,7 +113,7 @@ def demote(username: str, config_file: Path | None) -> None:
 @click.argument("username")
 @config_option
 def reset_password(username: str, config_file: Path | None) -> None:
-    """Replace a forgotten password by a one-time password, and end the account's sessions.
+    """Replace a forgotten password with a one-time password, and end the account's sessions.
 
     It is shown here and nowhere else, and must be changed at the next login.
     """
@@ -157,7 +157,7 @@ def resume(username: str, config_file: Path | None) -> None:
 def erase(username: str, config_file: Path | None, *, yes: bool) -> None:
     """Remove an account and everything that it owns, for good.
 
-    Nobody can bring it back, but from a backup. `holdfast export --account` keeps what is there.
+    Only a backup can bring it back. `holdfast export --account` saves its data beforehand.
     """
 
     async def find(connection: Connection, progress: Progress) -> Account:
@@ -175,7 +175,7 @@ def erase(username: str, config_file: Path | None, *, yes: bool) -> None:
 
     with expected_failures():
         config = read_config(config_file)
-        # The database is not kept waiting for the answer.
+        # No connection is held while waiting for the answer.
         meant = None if yes else ask(_run(config, username, find))
 
         async def work(connection: Connection, progress: Progress) -> None:
@@ -204,7 +204,7 @@ def list_(config_file: Path | None) -> None:
         made = account.created_at.strftime("%Y-%m-%d %H:%M")
         name = escape(account.username)
         table.add_row(name, account.role, state, made, account.account_id)
-    # A pipe has no width: leave every row on its line.
+    # A pipe has no width: keep every row on one line.
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
@@ -213,7 +213,7 @@ async def _list(connection: Connection, _progress: Progress) -> list[Account]:
 
 
 def _set_role(username: str, role: Literal["player", "admin"], config_file: Path | None) -> None:
-    """Give an account a role and tell of it."""
+    """Give an account a role and report it."""
 
     async def work(connection: Connection, progress: Progress) -> None:
         with perhaps_done():
@@ -225,7 +225,7 @@ def _set_role(username: str, role: Literal["player", "admin"], config_file: Path
 
 
 def _set_suspended(username: str, config_file: Path | None, *, suspended: bool) -> None:
-    """Suspend an account or let it in again, and tell of it."""
+    """Suspend or resume an account and report it."""
 
     async def work(connection: Connection, progress: Progress) -> None:
         with perhaps_done():
@@ -239,7 +239,7 @@ def _set_suspended(username: str, config_file: Path | None, *, suspended: bool) 
 
 
 def _tell_password(progress: Progress, done: str, account: Account, password: str) -> None:
-    """Tell what is done, and the one-time password, the only time."""
+    """Report what was done, and show the one-time password, this once."""
     shown = f"one-time password: {password}"
     progress.tell_done(done, shown, lost=password_lost(account.username))
 
@@ -251,11 +251,11 @@ def _run(
     may: May = May.USE,
     doing: str = "reaching the database",
 ) -> T:
-    """Do ``work`` on the configured database; it tells by itself what it has done.
+    """Do ``work`` on the configured database; it reports what it has done.
 
     Raises:
-        Failure: the account is not as it would have to be; names ``username``.
-        DatabaseError: there is no way to the database.
+        Failure: the account does not permit it; the message names ``username``.
+        DatabaseError: the database cannot be reached.
     """
 
     async def connected(progress: Progress) -> T:
@@ -276,9 +276,9 @@ def _run(
 
 
 def _read_password(*, from_stdin: bool) -> str:
-    """Ask for a password twice without showing it, or read a line of standard input.
+    """Ask for a password twice without showing it, or read one line of standard input.
 
-    Without a terminal there is nobody to ask.
+    Without a terminal it never asks.
 
     Raises:
         Failure: standard input holds no text.
@@ -295,7 +295,7 @@ def _read_line() -> str:
     except UnicodeDecodeError:
         encoding = sys.stdin.encoding
         raise Failure(f"the password on standard input is not {encoding} text") from None
-    # What Windows hands on may begin with a byte order mark, and its lines end with two characters.
+    # Input from Windows may begin with a byte order mark, and its lines end with two characters.
     return line.removeprefix("\ufeff").removesuffix("\n").removesuffix("\r")
 
 

@@ -33,10 +33,10 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--force", is_flag=True, help="Replace the file if it is there.")
 @config_option
 def backup(file: Path, config_file: Path | None, *, force: bool) -> None:
-    """Write the whole world to FILE, beside a running server or without one.
+    """Write the whole world to FILE, with or without a running server.
 
-    The backup is of one moment, and FILE is complete when it appears. The token key, in
-    token.key, is not part of it: keep that as you keep passwords.
+    The backup is of one moment, and FILE is complete when it appears. It does not include the
+    token key, in token.key: keep that as you keep passwords.
     """
     with expected_failures():
         config = read_config(config_file)
@@ -49,12 +49,12 @@ def backup(file: Path, config_file: Path | None, *, force: bool) -> None:
 @click.option("--force", is_flag=True, help="Replace the world that is there.")
 @config_option
 def restore(file: Path, config_file: Path | None, *, force: bool) -> None:
-    """Bring the world of a backup into the configured database.
+    """Restore the world of a backup into the configured database.
 
-    That is the embedded one, made where there is none, or the PostgreSQL of database.dsn. No server
-    may be running on it. All of the backup is there in the end, or, after a failure, what was there
-    before; where the line breaks in the moment of the commit, or Ctrl-C comes then, it says what is
-    known of that. A backup of an older version is brought up to date when the server starts.
+    That is the embedded one, made if there is none, or the PostgreSQL of database.dsn. No server
+    may be running on it. It then holds all of the backup, or, after a failure, what it held before;
+    if the connection is lost or Ctrl-C comes during the commit, the command says what is known of
+    the outcome. A backup of an older version is migrated when the server starts.
     """
     with expected_failures():
         config = read_config(config_file)
@@ -90,14 +90,14 @@ async def _back_up(config: Config, file: Path, progress: Progress, *, overwrite:
 
 
 async def _restore(config: Config, file: Path, progress: Progress, *, replace: bool) -> None:
-    # Before a database is made for it.
+    # Before making a database for it.
     await inspect_backup(file)
     timeout_s = config.database.connect_timeout_ms / 1000
     log = operator_log()
     async with AsyncExitStack() as stack:
         dsn = config.database.dsn
         if not dsn:
-            # Not a server that runs there: this one must be the only one.
+            # Never use a PostgreSQL that runs there already: this one must be the only one.
             server = EmbeddedPostgres(Path(config.storage.data_dir), log=log)
             stack.push_async_callback(server.stop)
             await server.start()
@@ -126,7 +126,7 @@ def _told(info: BackupInfo) -> str:
 
 
 def _size(size: int) -> str:
-    """Write a number of bytes as people say it."""
+    """Write a number of bytes in readable form."""
     for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if size >= scale:
             return f"{size / scale:.1f} {unit}"

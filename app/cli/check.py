@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 @click.option("--host", help="Address to listen on, instead of http.host.")
 @click.option("--port", type=int, help="Port instead of http.port; 0 where a server has that one.")
 def check(config_file: Path | None, host: str | None, port: int | None) -> None:
-    """Check what a server would start with, without a start.
+    """Check what a server would start with, without starting one.
 
-    Looks at the configuration, the certificate, the ruleset, the token key where there is one, and
-    whether the address is free; with --port 0 also beside a running server. The database is not
+    Checks the configuration, the certificate, the ruleset, the token key if there is one, and
+    whether the address is free; use --port 0 while a server is running. The database is not
     opened, and nothing is made or changed.
     """
     with expected_failures(HttpBindError):

@@ -1,4 +1,4 @@
-"""The database as an operator's command meets it: found or started, looked at, closed."""
+"""Access to the database for operators' commands: find or start it, check it, close it."""
 
 from __future__ import annotations
 
@@ -37,27 +37,27 @@ class May(Enum):
     """What a command may do to the database before it works on it."""
 
     USE = auto()
-    """Nothing: it is there, and of this program's schema, or the command refuses."""
+    """Nothing: it must exist and have this program's schema, or the command refuses."""
     MAKE = auto()
-    """Make one where there is none."""
+    """Make one if there is none."""
     UPGRADE = auto()
-    """That, and bring an older one up to date, unless a server is at work on it."""
+    """The same, and migrate an older one, unless a server is using it."""
 
 
 @asynccontextmanager
 async def operator_connection(
     config: Config, may: May = May.USE, *, tell: Callable[[Upgrade], None] = lambda _: None
 ) -> AsyncGenerator[Connection]:
-    """Give a connection to the configured database; ``tell`` hears what was done to its schema.
+    """Open a connection to the configured database; ``tell`` gets what was done to its schema.
 
-    The embedded server is started for as long as the block lasts, unless one runs there already:
-    then that one is used, and stays.
+    The embedded server runs while the block lasts. If one runs there already, that one is used and
+    left running.
 
     Raises:
         Failure: there is no world, and the command may not make one.
-        SchemaTooOld: it is an earlier program's, and the command may not change that.
-        AlreadyServed: it is to be brought up to date, and a server is at work on it; or a restore.
-        DatabaseError: there is no way to the database.
+        SchemaTooOld: it is an earlier program's, and the command may not migrate it.
+        AlreadyServed: it needs migrating while a server is using it, or a restore is running.
+        DatabaseError: the database cannot be reached.
     """
     log = operator_log()
     timeout_s = config.database.connect_timeout_ms / 1000
@@ -91,7 +91,7 @@ async def _prepare(
     *,
     served: bool,
 ) -> None:
-    """Do to the database what the command may, and check that it can be worked on."""
+    """Do what the command may do to the database, and check that it is usable."""
     await connection.run(check_not_restoring)
     seen = await connection.run(seen_versions)
     if may is May.USE and not seen:
@@ -102,8 +102,8 @@ async def _prepare(
         except SchemaTooOld:
             if may is not May.UPGRADE:
                 raise
-            # A server of the earlier program could not start again. One that has just lost its
-            # connection holds no lock, but its data directory.
+            # A server of the earlier program could not restart. One that has just lost its
+            # connection does not hold the lock, but still holds its data directory.
             if served:
                 raise AlreadyServed(
                     f"another Holdfast server is at work in the {place(config)}"
@@ -115,13 +115,13 @@ async def _prepare(
 
 
 def place(config: Config) -> str:
-    """Name the database that is configured, without user and password."""
+    """Name the configured database, without user and password."""
     dsn = config.database.dsn
     return f"database {describe_dsn(dsn)}" if dsn else f"data directory {config.storage.data_dir}"
 
 
 def require_cluster(config: Config) -> None:
-    """Check that there is an embedded database, so that none is made only to be looked at.
+    """Check that there is an embedded database, so that none is made only to be read.
 
     Raises:
         Failure: there is none.
@@ -131,7 +131,7 @@ def require_cluster(config: Config) -> None:
 
 
 def nothing_there(config: Config) -> Failure:
-    """Say that there is no world, as somebody needs to hear it who is in the wrong folder."""
+    """Make the failure for a missing world, with help for running in the wrong folder."""
     return Failure(
         f"there is no world in the {place(config)}: is that the right one? (see --config,"
         " storage.data_dir and database.dsn; holdfast init makes a new world)"
@@ -139,5 +139,5 @@ def nothing_there(config: Config) -> Failure:
 
 
 def operator_log() -> FilteringBoundLogger:
-    """Make the log of a command: it tells on standard error what the operator should see."""
+    """Make the log of a command: what the operator should see, on standard error."""
     return make_logger(Log(level="warning"), sys.stderr)

@@ -1,4 +1,4 @@
-"""``holdfast export``: all that is kept on a person, for that person to read and take along."""
+"""``holdfast export``: all data stored about a person, for that person to read and keep."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 @click.option("--account", "username", metavar="NAME", required=True, help="Whose data.")
 @config_option
 def export(username: str, config_file: Path | None) -> None:
-    """Write all that is kept on a person to standard output, as JSON.
+    """Write all data stored about a person to standard output, as JSON.
 
     The account, its sessions without their secrets, its inventory, orders, ledger, transfers and
-    the answers to its commands, and what the audit log says of it. Works beside a running server;
-    everything is of one moment. To erase the account there is `holdfast accounts erase`; its owner
+    the answers to its commands, and its entries in the audit log. Works while a server is running;
+    everything is of one moment. To erase the account, use `holdfast accounts erase`; its owner
     calls DELETE /v1/accounts/me.
     """
     with expected_failures():
@@ -39,7 +39,7 @@ def export(username: str, config_file: Path | None) -> None:
         with working(f"collecting what is kept on {username}"):
             told = run_interruptible(lambda: _collect(config, username))
         encoded = msgspec.json.format(msgspec.json.encode(told), indent=2)
-        # As bytes: JSON is UTF-8 (RFC 8259, section 8.1), whatever the terminal's encoding is.
+        # As bytes: JSON is UTF-8 (RFC 8259, section 8.1), whatever the terminal's encoding.
         click.echo(encoded)
 
 

@@ -1,4 +1,4 @@
-"""Failures that are to be expected become one line on standard error, never a traceback."""
+"""Turns expected failures into one line on standard error, never a traceback."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _PERHAPS = "it may have been done all the same: look before you repeat it"
 
 _NAMED = (AuthxError, KeyRingError, DatabaseError, Escalation, ConfigError, RulesChangeRefused)
-"""Errors whose own text says what is wrong, and where."""
+"""Errors whose own message says what is wrong, and where."""
 
 
 class Failure(click.ClickException):
@@ -38,16 +38,16 @@ class Failure(click.ClickException):
     exit_code = 1
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Write the line to standard error; it may quote what a terminal would obey."""
+        """Write the line to standard error, with terminal control sequences escaped."""
         click.echo(f"holdfast: {printable(self.message)}", err=file is None, file=file)
 
 
 @contextmanager
 def expected_failures(*also: type[Exception]) -> Generator[None]:
-    """Turn expected errors, also from within a group, into a `Failure`; let all others through.
+    """Turn expected errors, also in a group, into a `Failure`; let all others through.
 
-    ``also`` are a command's own errors whose text says what is wrong. A group counts as expected
-    where every error in it is: the first one is told.
+    ``also`` are a command's own errors whose message says what is wrong. A group is expected if
+    every error in it is: the first one is reported.
     """
     try:
         yield
@@ -59,7 +59,7 @@ def expected_failures(*also: type[Exception]) -> Generator[None]:
             raise
         raise Failure(lines[0] or type(error).__name__) from error
     except BaseExceptionGroup as group:
-        # Ctrl-C reaches whichever task runs at that moment, and comes out through its nurseries.
+        # Ctrl-C reaches the task that runs at that moment, and propagates through its nurseries.
         if not any(isinstance(each, KeyboardInterrupt) for each in leaves(group)):
             raise
         raise _interrupted(group) from None
@@ -67,9 +67,9 @@ def expected_failures(*also: type[Exception]) -> Generator[None]:
 
 @contextmanager
 def perhaps_done() -> Generator[None]:
-    """Note, on what breaks off the block, which changes something, what that leaves open.
+    """Add a note to an error that interrupts the block: its change may have taken effect.
 
-    The answer to a commit may be all that was lost, with the connection, or because a second
+    Only the answer to a commit may have been lost, with the connection, or because a second
     Ctrl-C did not wait for it.
     """
     try:
@@ -84,9 +84,9 @@ def perhaps_done() -> Generator[None]:
 
 
 def _interrupted(error: BaseException) -> click.exceptions.Exit:
-    """Give the end after Ctrl-C, and tell what may have been done, where that is open."""
+    """Return the exit after Ctrl-C; say so if the change may have taken effect."""
     for each in leaves(error):
-        # The connection that is given up for it may come out first, and Ctrl-C behind it.
+        # The loss of the abandoned connection may be raised first, with Ctrl-C as its context.
         cause: BaseException | None = each
         while cause is not None:
             if _PERHAPS in _notes(cause):
@@ -97,17 +97,17 @@ def _interrupted(error: BaseException) -> click.exceptions.Exit:
 
 
 def _explain(error: BaseException, also: tuple[type[Exception], ...]) -> str | None:
-    """Say in one line what an expected error means; None where it is not expected."""
+    """Describe an expected error in one line; None if it is unexpected."""
     match error:
         case ParameterError():
-            # A check of the file would not show them.
+            # `holdfast rules check` on the file would not show them.
             text = f"{error.file}: {'; '.join(map(str, error.problems))}"
         case RulesetError():
             more = len(error.problems) - 1
             rest = f" (and {more} more: holdfast rules check {error.file})" if more else ""
             text = f"{error.file}: {error.problems[0]}{rest}"
         case StatementError() | ConnectionLost() if error.place is not None:
-            # PostgreSQL's own words, which name no place.
+            # PostgreSQL's own message, which does not name the database.
             text = f"database {error.place}: {error}"
         case OSError():
             text = _explain_os_error(error)
@@ -123,6 +123,6 @@ def _notes(error: BaseException) -> list[str]:
 
 
 def _explain_os_error(error: OSError) -> str:
-    """Say what the system refused, and of which file."""
+    """Describe what the system refused, and for which file."""
     reason = error.strerror or str(error)
     return reason if error.filename is None else f"{error.filename}: {reason}"

@@ -1,4 +1,4 @@
-"""``holdfast init``: make what a server needs, and tell what was made and what was there."""
+"""``holdfast init``: make what a server needs, and report what was made and what was found."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ if TYPE_CHECKING:
 def init(config_file: Path | None, admin_name: str, *, no_admin: bool) -> None:
     """Make configuration, keys, database and the first operator's account, where missing.
 
-    Changes nothing that is there, so that it can be run again at any time, but for the database of
-    an earlier version: that is brought up to date, as at a start, after which the earlier version
-    does not start on it any more. `holdfast serve` makes keys and database by itself; this makes
-    them beforehand, and shows whether all is well.
+    Changes nothing that exists, so you can run it again at any time, with one exception: it
+    migrates the database of an earlier version, as a start does, after which the earlier version no
+    longer starts on it. `holdfast serve` makes keys and database by itself; this makes them
+    beforehand, and shows whether all is well.
 
     The first operator gets a one-time password. It is shown here and nowhere else, and must be
     changed at the first login.
@@ -69,9 +69,9 @@ def init(config_file: Path | None, admin_name: str, *, no_admin: bool) -> None:
 
 
 def write_config(file: Path) -> bool:
-    """Write the configuration with every default, unless it is there; tell whether it was.
+    """Write the configuration with every default, unless it exists; return whether it did so.
 
-    It is its user's alone: the password of a database may come to stand in it.
+    Only its user may read it: it may come to hold the password of a database.
     """
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -83,18 +83,18 @@ def write_config(file: Path) -> bool:
 
 
 def check_rules(config: Config) -> None:
-    """Load the ruleset, so that a broken one is told of now and not by the server.
+    """Load the ruleset, so that a broken one is reported now and not by the server.
 
     Raises:
         RulesetError: it cannot be used.
-        ConfigError: it does not take a world parameter that is set.
+        ConfigError: it does not accept a configured world parameter.
     """
     ruleset = load_world_rules(config)
     tell_done(said("checked", "ruleset", f"{ruleset.name} ({ruleset.title})"))
 
 
 def make_directory(path: Path) -> bool:
-    """Make a directory for its user alone, unless it is there; tell whether it was."""
+    """Make a directory for its user alone, unless it exists; return whether it did so."""
     if path.is_dir():
         return False
     path.mkdir(mode=0o700, parents=True)
@@ -102,10 +102,10 @@ def make_directory(path: Path) -> bool:
 
 
 def init_keys(config: Config) -> None:
-    """Make the token key, or check the one that is there.
+    """Make the token key, or check the existing one.
 
     Raises:
-        KeyRingError: the one that is there cannot be used, or none can be made.
+        KeyRingError: the existing one cannot be used, or none can be made.
     """
     if config.auth.key:
         KeyRing.parse(config.auth.key.reveal())
@@ -119,12 +119,12 @@ def init_keys(config: Config) -> None:
 
 
 def init_database(config: Config, admin_name: str | None) -> None:
-    """Make the database, or bring the one that is there up to date, and see to an operator.
+    """Make the database, or migrate the existing one, and ensure that there is an operator.
 
     Without ``admin_name`` no account is made.
 
     Raises:
-        Failure: an operator's account is wanted, and the name cannot be had.
+        Failure: an operator's account is wanted, and the name is not available.
         DatabaseError: it cannot be reached or made.
     """
     where = "at database.dsn" if config.database.dsn else f"in {config.storage.data_dir}"
@@ -152,7 +152,7 @@ def init_database(config: Config, admin_name: str | None) -> None:
 
 
 def _schema(upgrade: Upgrade) -> str:
-    """Tell what has become of the schema, where there was one or there is not all of it."""
+    """Describe the schema's change, if there was one before or it is still incomplete."""
     complete = upgrade.after == upgrade.newest
     if complete and not upgrade.before:
         return ""
@@ -164,11 +164,11 @@ def _schema(upgrade: Upgrade) -> str:
 async def make_admin(
     config: Config, connection: Connection, progress: Progress, username: str
 ) -> None:
-    """Make an operator's account with a one-time password, and show that, the only time.
+    """Make an operator's account with a one-time password, and show that, this once.
 
     Raises:
-        Failure: the name cannot be had.
-        DatabaseError: the database is away or fails.
+        Failure: the name is not available.
+        DatabaseError: the database is unavailable or fails.
     """
     settings = authx_settings(config)
     password = one_time_password(settings)
@@ -199,5 +199,5 @@ async def make_admin(
 
 
 def said(done: str, what: str, where: object) -> str:
-    """Put what was done to one thing into its line."""
+    """Format the line that says what was done to one thing."""
     return f"{done:<8} {what:<14} {where}"

@@ -1,7 +1,7 @@
-"""Ctrl-C in a command: what it does is cancelled in order, and leaves nothing half-done.
+"""Handles Ctrl-C in a command: its work is cancelled in order, and leaves nothing half-done.
 
-Without this Python raises `KeyboardInterrupt` wherever the program is just then, also between
-making a file and seeing to its removal, or in the middle of starting a task.
+Otherwise Python raises `KeyboardInterrupt` wherever the program is at that moment, even between
+making a file and arranging its removal, or halfway through starting a task.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ T = TypeVar("T")
 
 
 def run_interruptible(work: Callable[[], Awaitable[T]]) -> T:
-    """Run ``work`` under Trio, for as long as nobody interrupts it, and give what it gives.
+    """Run ``work`` under Trio until it ends or is interrupted, and return its result.
 
-    The first Ctrl-C cancels it; a second one is Python's own `KeyboardInterrupt`, for what takes
-    too long to end. Where SIGINT is ignored, as a shell has it for what it runs in the background,
-    it stays so.
+    The first Ctrl-C cancels it; a second one is Python's own `KeyboardInterrupt`, in case it takes
+    too long to end. If SIGINT is ignored, as for a shell's background jobs, it stays ignored.
 
     Raises:
-        KeyboardInterrupt: it was interrupted before it had come to its end.
+        KeyboardInterrupt: it was interrupted before it had finished.
     """
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         return trio.run(work)
@@ -34,7 +33,7 @@ def run_interruptible(work: Callable[[], Awaitable[T]]) -> T:
 
 async def _run(work: Callable[[], Awaitable[T]]) -> T:
     token = trio.lowlevel.current_trio_token()
-    # Trio's own, which raises KeyboardInterrupt.
+    # Trio's own handler, which raises KeyboardInterrupt.
     before = signal.getsignal(signal.SIGINT)
     with trio.CancelScope() as scope:
 

@@ -1,4 +1,4 @@
-"""``holdfast keys``: what an operator does to the keys that tokens are made with."""
+"""``holdfast keys``: rotate the keys that tokens are made with."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def keys() -> None:
 def rotate(config_file: Path | None) -> None:
     """Put a new token key on top of the old ones, which stay.
 
-    From the next start of the server on the new key makes tokens. Those of the old keys are still
-    good, so nobody has to log in again; the key file says beside each old key from which day on it
-    may be removed, if the server is restarted within a day. After a theft that is not enough:
+    From the server's next start, tokens are made with the new key. Those of the old keys stay
+    valid, so nobody has to log in again; the key file says beside each old key from which day it
+    may be removed, if the server is restarted within a day. After a theft this is not enough:
     delete the file instead, and everybody has to log in again.
     """
     with expected_failures():

@@ -1,4 +1,4 @@
-"""``holdfast ledger``: proves that the books of a world are right."""
+"""``holdfast ledger``: prove that the books of a world are right."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ _ID_LENGTH: Final = 36
 
 @click.group()
 def ledger() -> None:
-    """Look after the ledger, in which every change of every asset is entered."""
+    """Verify the ledger, which records every change of every asset."""
 
 
 @ledger.command()
 @click.option("--account", "wanted", metavar="NAME_OR_ID", help="Verify one account alone.")
 @config_option
 def verify(wanted: str | None, config_file: Path | None) -> None:
-    """Prove that every inventory is what its ledger comes to.
+    """Prove that every inventory is the sum of its ledger.
 
     For each account: the ledger has no gap, each balance follows from the one before, and the
-    last are those of the inventory. For the world: sources less sinks are what accounts hold
-    and what is on its way between them. Works beside a running server, on the world as it was
-    at one moment, and changes nothing.
+    last ones equal those of the inventory. For the world: sources less sinks equal what accounts
+    hold plus what is in transit between them. Works while a server is running, on the world as it
+    was at one moment, and changes nothing.
 
-    Exit status: 0 when everything fits, 1 at the first difference, which is named.
+    Exit status: 0 if everything matches, 1 at the first difference, which is named.
     """
     with expected_failures(LedgerDiffers):
         config = read_config(config_file)
@@ -105,11 +105,11 @@ async def prove(
 ) -> tuple[Proof, list[Totals]]:
     """Prove one account, or all of them and the world; return the proof and the world's totals.
 
-    ``on_progress`` is told how many accounts are done, and of how many.
+    ``on_progress`` is called with how many accounts are done, and of how many.
 
     Raises:
         LedgerDiffers: at the first difference.
-        DatabaseError: the database is away or fails.
+        DatabaseError: the database is unavailable or fails.
     """
     async with open_snapshot(connection) as snapshot:
         proof = Proof([Era.of(row) for row in await snapshot.history()])

@@ -1,4 +1,4 @@
-"""The command group, and what leaves it: an exit status and at most one line of complaint."""
+"""The command group, and its outcome: an exit status and at most one line of error."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ COMMANDS: Final = MappingProxyType(
         "version": "app.cli.version:version",
     }
 )
-"""Where each command lies; it is imported only when it is asked for, as some take a while."""
+"""Where each command is defined; it is imported only when called, because some take a while."""
 
 
 INTERRUPTED: Final = 130
-"""The exit status of a program that was ended by Ctrl-C, as shells count."""
+"""The exit status after Ctrl-C, by the convention of shells."""
 
 
 class LazyGroup(click.Group):
     """A group that imports a command when it is called."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the program, as `click.Group.main`, which itself writes to the standard streams."""
+        """Run the program like `click.Group.main`, which itself writes to the standard streams."""
         open_closed_streams()
         escape_unwritable()
         try:
@@ -54,20 +54,20 @@ class LazyGroup(click.Group):
             drop_unwritable()
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        """Read the arguments; ``--help`` and ``--version`` are answered, and end the program, here.
+        """Parse the arguments; this answers ``--help`` and ``--version``, and ends the program.
 
         Raises:
-            ClickException: standard output takes no more.
+            ClickException: standard output cannot be written.
         """
         with _told_output():
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; raises what `click.Group.main` ends with, whatever it was doing.
+        """Run a command; raises what makes `click.Group.main` exit.
 
         Raises:
-            Exit: with 130 after Ctrl-C, at a question and while it is loaded too.
-            ClickException: standard output takes no more.
+            Exit: with 130 after Ctrl-C, even at a prompt or while the command is loading.
+            ClickException: standard output cannot be written.
         """
         try:
             with _told_output():
@@ -75,18 +75,18 @@ class LazyGroup(click.Group):
         except KeyboardInterrupt:
             raise click.exceptions.Exit(INTERRUPTED) from None
         except click.Abort as abort:
-            # The end of what is typed at a question ends so too, with status 1.
+            # End of input at a prompt also raises Abort; that exits with status 1.
             if isinstance(abort.__context__, KeyboardInterrupt):
                 raise click.exceptions.Exit(INTERRUPTED) from None
             raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name every command, in order."""
+        """Return the name of every command, in order."""
         del ctx
         return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command; None where there is none of this name."""
+        """Import a command; None if there is none of this name."""
         if cmd_name not in COMMANDS:
             return super().get_command(ctx, cmd_name)
         module, _, name = COMMANDS[cmd_name].partition(":")
@@ -96,20 +96,20 @@ class LazyGroup(click.Group):
 
 @contextmanager
 def _told_output() -> Generator[None]:
-    """Say in one line that standard output takes no more; who has left it is no failure."""
+    """Report in one line that standard output cannot be written; a closed pipe passes through."""
     try:
         yield
     except OSError as error:
         if error.filename is not None or error.errno == errno.EPIPE:
             raise
-        # To load it takes longer than many a command does.
+        # Loading it takes longer than many commands.
         from app.cli.failures import Failure  # noqa: PLC0415
 
         raise Failure(f"standard output cannot be written: {error.strerror}") from error
 
 
 def tell_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click passes the value of a flag
-    """Tell the version, and end."""
+    """Print the version, and exit."""
     if wanted and not ctx.resilient_parsing:
         click.echo(f"holdfast, version {full_version()}")
         ctx.exit()
@@ -127,7 +127,7 @@ def tell_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> 
 def main() -> None:
     """Holdfast, a persistent-world game server.
 
-    `holdfast serve` starts a server, `holdfast demo` plays against one. Exit status: 0 when all
-    went well, 1 when something failed (one line on standard error says what), 2 for wrong usage,
-    130 after Ctrl-C.
+    `holdfast serve` starts a server, `holdfast demo` plays against one. Exit status: 0 on success,
+    1 if something failed (one line on standard error says what), 2 for wrong usage, 130 after
+    Ctrl-C.
     """

@@ -1,4 +1,4 @@
-"""The options that several commands take, and the configuration that they lead to."""
+"""Options that several commands share, and the resulting configuration."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., Any]")
 
 DEFAULT_FILE: Final = Path("config.toml")
-"""The file that is read where none is named and this one is there."""
+"""The file that is read if none is named and this one exists."""
 
 
 class Decimals(click.FloatRange):
-    """A number within bounds; what is no number (``nan``) lies within none, which click lets by."""
+    """A number within bounds; unlike in click, ``nan`` is within none."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Read a number; fails as every type of click's."""
+        """Parse a number; fails like any type of click's."""
         number: float = super().convert(value, param, ctx)
         if isnan(number):
             self.fail(f"{value!r} is not a valid float.", param, ctx)
@@ -54,9 +54,8 @@ def read_config(
 ) -> Config:
     """Load the configuration that a command line asks for.
 
-    ``options`` are by key path; those that are None were not given. A file that is named must be
-    there; ``config.toml`` need not. ``check`` judges what was read, and its refusals name the
-    source.
+    ``options`` are by key path; those that are None were not given. A named file must exist;
+    ``config.toml`` need not. ``check`` may refuse what was read; its refusals name the source.
 
     Raises:
         ConfigError: it cannot be used.
@@ -71,7 +70,7 @@ def read_config(
 
 
 def _is_there(file: Path) -> bool:
-    """Tell whether a file is there; raises ConfigError where that cannot be known."""
+    """Return whether a file exists; raises ConfigError if that cannot be determined."""
     try:
         file.stat()
     except FileNotFoundError:

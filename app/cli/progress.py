@@ -1,4 +1,4 @@
-"""What a command shows while it works, on a terminal only, and how it tells what it has done."""
+"""A command's progress, shown only on a terminal, and the report of what it has done."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """The sign of life of a command; made by `working`."""
+    """A command's progress indicator; made by `working`."""
 
     def __init__(self, text: str, status: Status | None) -> None:
         self._text = text
         self._status = status
 
     def step(self, step: str) -> None:
-        """Say behind the text how far it is."""
+        """Show the current step after the text."""
         if self._status is not None:
             self._status.update(f"{self._text}: {escape(step)}")
 
     def note(self, line: str) -> None:
-        """Write a line to standard error, above the spinner, which goes on."""
+        """Write a line to standard error, above the running spinner."""
         self._stop()
         click.echo(line, err=True)
         if self._status is not None:
             self._status.start()
 
     def tell_done(self, done: str, more: str = "", *, lost: str = "") -> None:
-        """End the spinner; then as `tell_done`."""
+        """Stop the spinner, then call `tell_done`."""
         self._stop()
         tell_done(done, more, lost=lost)
 
     def _stop(self) -> None:
-        # A terminal that is gone does not keep from standard output what is for that.
+        # A terminal that is gone must not prevent the report on standard output.
         with suppress(OSError):
             if self._status is not None:
                 self._status.stop()
@@ -60,13 +60,13 @@ def working(text: str) -> Generator[Progress]:
 
 
 def tell_done(done: str, more: str = "", *, lost: str = "") -> None:
-    """Write to standard output what a command has done, and ``more`` of it below.
+    """Write to standard output what a command has done, with ``more`` below.
 
-    To be called as soon as it is done, for Ctrl-C may have come too late, and is heeded next.
+    Call it as soon as it is done: Ctrl-C may have come too late, and takes effect next.
 
     Raises:
-        Failure: it cannot be written; says that it is done all the same, and of ``more`` that it
-            is ``lost``.
+        Failure: it cannot be written; the message says that it is done all the same, and for
+            ``more``, that it is ``lost``.
     """
     try:
         click.echo(f"{done}\n{more}" if more else done)

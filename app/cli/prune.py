@@ -1,4 +1,4 @@
-"""``holdfast prune``: keeps a database from growing for ever with what tells only of long ago."""
+"""``holdfast prune``: remove old records, so that a database does not grow for ever."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ _DAYS = click.IntRange(min=1, max=100_000)
 @click.option("--dry-run", is_flag=True, help="Count them only, and change nothing.")
 @config_option
 def prune(keys: int | None, orders: int | None, config_file: Path | None, *, dry_run: bool) -> None:
-    """Remove idempotency keys and finished orders of long ago, for good.
+    """Remove old idempotency keys and finished orders, for good.
 
-    Days are those of the world's clock, which stands still while no server runs. A command that
-    is sent again with a key that was removed takes effect once more: keep keys for longer than
-    any client would wait with it. Orders that were removed are no longer shown; what they
-    cost and brought stays in the ledger, which is never shortened.
+    Days are those of the world's clock, which stops while no server runs. A command that is sent
+    again with a removed key takes effect again: keep keys for longer than any client may wait
+    before it retries. Removed orders are no longer shown; what they cost and brought stays in the
+    ledger, which is never shortened.
 
-    Works beside a running server, in small pieces; Ctrl-C leaves what is not removed yet.
-    PostgreSQL then uses the space again.
+    Works while a server is running, in small pieces; Ctrl-C leaves what is not removed yet.
+    PostgreSQL then reuses the space.
     """
     wanted = [(pruning.KEYS, "idempotency key", keys), (pruning.ORDERS, "order", orders)]
     chosen = [(what, name, days) for what, name, days in wanted if days is not None]

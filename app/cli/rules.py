@@ -43,15 +43,15 @@ set_option = click.option(
 def rules() -> None:
     """Show rulesets, check them, print their tables, compare them.
 
-    A RULESET is the name of one that is shipped (tutorial, ogame, travian) or the path of a TOML
-    file. docs/rulesets.md tells how to write one.
+    A RULESET is the name of a shipped one (tutorial, ogame, travian) or the path of a TOML file.
+    docs/rulesets.md describes how to write one.
     """
 
 
 @rules.command()
 @click.argument("name")
 def show(name: str) -> None:
-    """Print the file of a shipped ruleset, as a beginning for one of your own.
+    """Print the file of a shipped ruleset, as a start for your own.
 
     holdfast rules show tutorial > mygame.toml
     """
@@ -65,9 +65,9 @@ def show(name: str) -> None:
 @set_option
 @json_option
 def check(file: str, settings: Sequence[str], *, as_json: bool) -> None:
-    """Report what is wrong with a ruleset, and what is allowed but seldom meant.
+    """Report what is wrong with a ruleset, and what is allowed but rarely intended.
 
-    Exit status: 0 when it can be used (there may be warnings), 1 when it cannot.
+    Exit status: 0 if it can be used (there may be warnings), 1 if it cannot.
     """
     parameters = parameters_of(settings)
     ruleset: Ruleset | None = None
@@ -118,8 +118,8 @@ def table_command(
 ) -> None:
     """Print cost, duration and effects of an asset, level by level.
 
-    What it produces is its own income per hour with full balances; capacity is the room that
-    results. Nothing else is taken to be built but what --have says.
+    Production is the asset's own income per hour with full balances; capacity is the resulting
+    total. Only what --have lists counts as built.
     """
     parameters = parameters_of(settings)
     with expected_failures():
@@ -146,7 +146,7 @@ def diff_command(old: str, new: str, *, as_json: bool) -> None:
 
 
 def parameters_of(settings: Sequence[str]) -> dict[str, float]:
-    """Read ``--set``: whole numbers stay whole."""
+    """Parse ``--set``: integers stay integers."""
 
     def number(text: str) -> float:
         return int(text) if re.fullmatch("[-+]?[0-9]+", text) else float(text)
@@ -181,7 +181,7 @@ def _pairs(option: str, texts: Sequence[str], read: Callable[[str], T]) -> dict[
 
 
 def _address(ruleset: Ruleset, asset: str, option: str = "ASSET") -> str:
-    """Return the address: of a building with several instances the first, if only named."""
+    """Return the address: a building's bare name means the first of its instances."""
     if asset in ruleset.assets:
         return asset
     if asset in ruleset.addresses:
@@ -232,7 +232,7 @@ def _print_report(
 
 
 def _shown(text: object) -> str:
-    """Return a text for the console: it marks nothing up, and may quote what a file holds."""
+    """Return a text for the console, safe even if it quotes a file: markup is escaped."""
     return escape(printable(str(text)))
 
 
@@ -240,7 +240,7 @@ def _print_rows(ruleset: Ruleset, asset: str, rows: Sequence[Mapping[str, Any]])
     """Print a column for everything that any row has."""
     table = Table(title=escape(f"{asset} ({ruleset.title})"), title_justify="left")
     flat = [_flat_row(row) for row in rows]
-    # The last row has every column, in order: a first row of level 0 lacks the cost.
+    # The last row has every column, in order: a first row for level 0 lacks the cost.
     headings = list(dict.fromkeys(heading for row in reversed(flat) for heading in row))
     for heading in headings:
         table.add_column(heading, justify="right")
@@ -265,7 +265,7 @@ def _flat_row(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _duration(seconds: float) -> str:
-    """Return ``1d 02:03:04`` for people."""
+    """Format a duration for people: ``1d 02:03:04``."""
     whole = int(seconds)
     rest = f"{seconds - whole:.3f}"[1:].rstrip("0").rstrip(".")
     days, clock = divmod(whole, 86_400)

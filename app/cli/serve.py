@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 def serve(ctx: click.Context, config_file: Path | None, host: str | None, port: int | None) -> None:
     """Run a server until SIGTERM, SIGHUP or Ctrl-C.
 
-    Exit status: 0 everything was flushed, 1 it could not start or an actor failed for good, 3
-    something was cut off. A second signal stops the server at once.
+    Exit status: 0 if everything was flushed, 1 if it could not start or an actor failed for good,
+    3 if something was cut off. A second signal stops the server at once.
     """
     with expected_failures(HttpBindError, TlsError):
         given = {"http.host": host, "http.port": port}
@@ -39,7 +39,7 @@ def serve(ctx: click.Context, config_file: Path | None, host: str | None, port: 
 
 
 def announce(listening: Listening) -> None:
-    """Tell on standard output where the server is, and what to try first."""
+    """Print the server's address and what to try first to standard output."""
     demo = f"{_this_program()} demo"
     if listening.url != "http://127.0.0.1:8470":
         demo += f" --url {listening.url}"
@@ -52,12 +52,12 @@ def announce(listening: Listening) -> None:
     try:
         click.echo(greeting)
     except OSError:
-        # Nobody hears it, and the server runs all the same. Python would try again at its end.
+        # Nobody reads it; the server runs all the same. Python would try again at exit.
         silence(sys.stdout)
 
 
 def _this_program() -> str:
-    """Name this program as the user can call it: by name where it is on the PATH."""
+    """Return how the user can call this program: by name if it is on the PATH."""
     here = Path(sys.argv[0])
     if shutil.which("holdfast") is not None or here.name != "holdfast":
         return "holdfast"

@@ -1,4 +1,4 @@
-"""``holdfast simulate``: let bots play a ruleset, and see what becomes of them."""
+"""``holdfast simulate``: let bots play a ruleset, and see how they develop."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ HEADINGS: Final[Mapping[Kind, str]] = MappingProxyType(
         "count": "units",
     }
 )
-"""The kinds of figures in the order of the table, and what it calls them."""
+"""The kinds of figures in the order of the table, with their headings."""
 
 
 @click.command()
@@ -130,7 +130,7 @@ def simulate(
 
     RULESET is a shipped name or the path of a TOML file. The bots play as clients of a server
     would, through its own actors and rules, in virtual time. The same options give the same
-    figures. docs/balancing.md tells what the policies do and how to read the figures.
+    figures. docs/balancing.md describes the policies and how to read the figures.
     """
     if chart_file is not None and chart_file.suffix not in SUFFIXES:
         raise click.BadParameter(f"must end in {' or '.join(SUFFIXES)}", param_hint="--chart")
@@ -165,7 +165,7 @@ def _play(ruleset: Ruleset, setup: Setup) -> Played:
 
 @contextmanager
 def _shown(setup: Setup) -> Generator[Callable[[Moment], None] | None]:
-    """Show how far the play is, on a terminal."""
+    """Show the simulation's progress on a terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield None
@@ -204,7 +204,7 @@ def _print(ruleset: Ruleset, played: Played, seconds: float) -> None:
 
 
 def _shown_of(kind: Kind, samples: Sequence[Sample]) -> list[tuple[Figure, ...]]:
-    """Give the figures of a kind at each moment; what was nothing all the time is left out."""
+    """Return the figures of a kind at each moment, without those that are always zero."""
     return [
         figures
         for figures in zip(*(sample.figures for sample in samples), strict=True)

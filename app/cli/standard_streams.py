@@ -1,4 +1,4 @@
-"""The standard streams of a program: some closed at its start, some of no use at its end."""
+"""The standard streams of a program: closed ones at its start, unwritable ones at its end."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _LAST = 2
 
 
 def open_closed_streams() -> None:
-    """Give the null device to each standard stream that is closed, and to its descriptor.
+    """Open the null device for each closed standard stream, on its descriptor.
 
-    Else the next file or socket would get the descriptor, and what libraries and children write to
-    standard error with it. Nobody hears what is written there, and nothing is read.
+    Otherwise the next file or socket would get the descriptor, and receive what libraries and
+    children write to standard error. Output to the null device is lost; reading yields nothing.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _LAST:
         os.set_inheritable(descriptor, True)  # noqa: FBT003 - as a standard stream is
     os.close(descriptor)
-    # None is Python's way to say that the descriptor was closed at its start.
+    # Python sets a stream to None if its descriptor was closed at startup.
     if sys.stdin is None:
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - until the end
     if sys.stdout is None:
@@ -35,12 +35,13 @@ def open_closed_streams() -> None:
 
 
 def escape_unwritable() -> None:
-    """Have standard output take every text: what its encoding lacks is written as an escape.
+    """Make standard output accept every text: characters that its encoding lacks are escaped.
 
-    A terminal of another encoding than UTF-8 has few of the characters that names and titles are
-    of, and not all that the program draws. Standard error is so from the start.
+    A terminal with an encoding other than UTF-8 lacks many characters of names and titles, and
+    some that the program draws with. Standard error does this by default.
     """
-    # In the locale C it is UTF-8 and lets the bytes of a path through, or ASCII and does only that.
+    # In the C locale it is UTF-8 and passes the bytes of a path through, or ASCII and does only
+    # the latter.
     limited = codecs.lookup(sys.stdout.encoding or "utf-8").name != "utf-8"
     reconfigure: Callable[..., None] | None = getattr(sys.stdout, "reconfigure", None)
     handler = sys.stdout.errors
@@ -49,10 +50,10 @@ def escape_unwritable() -> None:
 
 
 def drop_unwritable() -> None:
-    """Drop what a standard stream still holds and cannot be written.
+    """Drop what a standard stream has buffered and cannot write.
 
-    To be called at the end, when it has been told. Python tries again on its way out, complains in
-    its own words, and makes the exit status 120.
+    Call it at the end, after reporting the error. Otherwise Python tries again at exit, prints its
+    own error, and sets the exit status to 120.
     """
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -64,6 +65,6 @@ def drop_unwritable() -> None:
 
 
 def silence(stream: TextIO) -> None:
-    """Send what is and will be written to ``stream`` to the null device."""
+    """Redirect ``stream``, with what it has buffered, to the null device."""
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), stream.fileno())

@@ -1,4 +1,4 @@
-"""What a player could order, by the published ruleset and what is owned; nothing is asked here."""
+"""What a player could order, from the published ruleset and the inventory; sends no request."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from holdfast_client.types import Inventory, Ruleset, Tiered, Unit
 
 CROWD_COUNT = 2_000
-"""The most units that one order may be for, where the server does not tell."""
+"""The maximum of units in one order, if the server does not publish it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One thing to order, what it costs and how long it takes; a unit has a count."""
+    """One thing to order, with its price and duration; a unit has a count."""
 
     asset: str
     cost: Mapping[str, int]
@@ -34,38 +34,38 @@ class Choice:
         return OrderBody(self.asset, self.count)
 
     def is_affordable(self, inventory: Inventory) -> bool:
-        """Tell whether the stock covers the price."""
+        """Return whether the stock covers the price."""
         stocks = inventory.resources
         return all(
             name in stocks and stocks[name].amount >= price for name, price in self.cost.items()
         )
 
     def finds_place(self, ruleset: Ruleset, inventory: Inventory) -> bool:
-        """Tell whether one more order has room in the queue."""
+        """Return whether the queue has room for one more order."""
         queue = ruleset.queues.get(self.queue)
         there = [_queue_of(order.asset, ruleset) for order in inventory.orders]
         return queue is None or there.count(self.queue) < queue.slots + queue.length
 
 
 def quickest_affordable(ruleset: Ruleset, inventory: Inventory) -> Choice | None:
-    """Choose what is paid for and allowed now, and done first."""
+    """Choose the quickest of what is affordable and allowed now."""
     affordable = [each for each in choices(ruleset, inventory) if each.is_affordable(inventory)]
     return min(affordable, key=lambda choice: choice.seconds, default=None)
 
 
 def slowest_affordable(ruleset: Ruleset, inventory: Inventory) -> Choice | None:
-    """Choose what is paid for and allowed now, and done last."""
+    """Choose the slowest of what is affordable and allowed now."""
     affordable = [each for each in choices(ruleset, inventory) if each.is_affordable(inventory)]
     return max(affordable, key=lambda choice: choice.seconds, default=None)
 
 
 def anything_else(ruleset: Ruleset, inventory: Inventory, than: Choice) -> Choice | None:
-    """Choose another asset than this one, whether it is affordable or not."""
+    """Choose an asset other than this one, whether affordable or not."""
     return next((each for each in choices(ruleset, inventory) if each.asset != than.asset), None)
 
 
 def too_dear(ruleset: Ruleset, inventory: Inventory) -> Choice | None:
-    """Choose something that is allowed and has room in its queue, but is not paid for."""
+    """Choose something that is allowed and has room in its queue, but is not affordable."""
     crowds = _units(ruleset, inventory.owned(), in_crowds=True)
     return next(
         (
@@ -78,7 +78,7 @@ def too_dear(ruleset: Ruleset, inventory: Inventory) -> Choice | None:
 
 
 def choices(ruleset: Ruleset, inventory: Inventory) -> Iterator[Choice]:
-    """List what could be ordered next: the next level of each asset, or one of each unit."""
+    """Yield what could be ordered next: the next level of each asset, or one of each unit."""
     owned = inventory.owned()
     pending = [order.asset for order in inventory.orders]
     for name, tiered in chain(ruleset.buildings.items(), ruleset.technologies.items()):
@@ -100,7 +100,7 @@ def _level_choice(address: str, tiered: Tiered, level: int) -> Choice:
 def _units(
     ruleset: Ruleset, owned: Mapping[str, int], *, in_crowds: bool = False
 ) -> Iterator[Choice]:
-    """Offer one of each unit that is allowed, or as many as one order may be for."""
+    """Offer one of each unit that is allowed, or the maximum of one order."""
     for name, unit in ruleset.units.items():
         count = (unit.count_max or CROWD_COUNT) if in_crowds else 1
         if unit.cost and _allows(unit.requires, ruleset, owned):
@@ -110,7 +110,7 @@ def _units(
 
 
 def _queue_of(address: str, ruleset: Ruleset) -> str:
-    """Give the queue in which an asset is ordered."""
+    """Return the queue in which an asset is ordered."""
     name = address.partition(":")[0]
     assets: dict[str, Tiered | Unit] = {
         **ruleset.buildings,
@@ -121,12 +121,12 @@ def _queue_of(address: str, ruleset: Ruleset) -> str:
 
 
 def _allows(requires: Mapping[str, int], ruleset: Ruleset, owned: Mapping[str, int]) -> bool:
-    """Tell whether what is required is there; of several instances the highest counts."""
+    """Return whether the requirements are met; of several instances the highest counts."""
     return all(_highest(name, ruleset, owned) >= level for name, level in requires.items())
 
 
 def _highest(name: str, ruleset: Ruleset, owned: Mapping[str, int]) -> int:
-    """Give the highest level of an asset's instances."""
+    """Return the highest level of an asset's instances."""
     building = ruleset.buildings.get(name)
     addresses = (building.instances if building is not None else []) or [name]
     return max(owned.get(address, 0) for address in addresses)

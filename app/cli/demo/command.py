@@ -41,7 +41,7 @@ def demo(url: str, patience_s: float, authority: Path | None) -> None:
     """Play against a running server, as a client would.
 
     Makes two accounts, orders, waits, cancels, tries what must be refused, and checks that each
-    ledger replays to what is owned. Whatever is not as promised ends it with one line and status 1.
+    ledger replays to what is owned. Any broken promise ends it with one line and status 1.
     """
     narrator = Narrator(Console())
     with expected_failures():
@@ -53,13 +53,13 @@ def demo(url: str, patience_s: float, authority: Path | None) -> None:
 
 
 def trusting(authority: Path) -> ssl.SSLContext:
-    """Believe those that an authority of one's own has signed, and nobody else.
+    """Trust only certificates that this authority has signed.
 
     Raises:
         BrokenPromise: the file holds no certificate.
         OSError: it cannot be read.
     """
-    # What is no file fails here, by its name.
+    # Anything that is not a file fails here, with its name.
     authority.read_bytes()
     try:
         return ssl.create_default_context(cafile=authority)
@@ -70,9 +70,9 @@ def trusting(authority: Path) -> ssl.SSLContext:
 async def play(
     url: str, narrator: Narrator, patience_s: float, tls: ssl.SSLContext | None = None
 ) -> None:
-    """Play the story against ``url`` and tell its end; raises `BrokenPromise`."""
+    """Play the story against ``url`` and report its end; raises `BrokenPromise`."""
     try:
-        # Each answer counts: what goes wrong once is told, not tried again.
+        # Every answer counts: a failure is reported, not retried.
         client = Client(url, timeout_s=TIMEOUT_S, retries=RetryPolicy(attempts_max=1), tls=tls)
     except ValueError as error:
         raise BrokenPromise(str(error)) from None

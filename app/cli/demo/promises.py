@@ -1,4 +1,4 @@
-"""What the demo holds a server to: a refusal is as much of a promise as an answer."""
+"""What the demo expects of a server: a refusal is as much a promise as an answer."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 class BrokenPromise(Exception):
-    """The server did something else than its API promises; the text is one line."""
+    """The server did not do what its API promises; the message is one line."""
 
 
 @contextmanager
 def kept_promises(url: str) -> Generator[None]:
-    """Turn whatever a server does that the block does not expect into a `BrokenPromise`."""
+    """Turn anything that the block does not expect of the server into a `BrokenPromise`."""
     try:
         yield
     except CannotConnect as error:
@@ -27,7 +27,7 @@ def kept_promises(url: str) -> Generator[None]:
 
 
 def _way_out(reason: str, url: str) -> str:
-    """Say what usually helps where there is no way to a server."""
+    """Suggest what usually helps if a server cannot be reached."""
     if "CERTIFICATE_VERIFY_FAILED" in reason:
         return "name who signed its certificate with --cacert FILE"
     if url.startswith("https:"):
@@ -36,10 +36,10 @@ def _way_out(reason: str, url: str) -> str:
 
 
 async def refused(attempt: Awaitable[object], status: int, slug: str) -> Problem:
-    """Make an attempt that must be refused, with this status and problem; give the problem.
+    """Await an attempt that must be refused with this status and problem; return the problem.
 
     Raises:
-        BrokenPromise: it is let through, or refused otherwise.
+        BrokenPromise: it succeeds, or is refused differently.
     """
     try:
         await attempt

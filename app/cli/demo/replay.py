@@ -1,4 +1,4 @@
-"""Replaying a ledger: what it adds up to, and whether that is what the inventory shows."""
+"""Replays a ledger and compares its sums with the inventory."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ MS_PER_HOUR = 3_600_000
 
 
 def replay(entries: Sequence[LedgerEntry]) -> dict[str, int]:
-    """Add the entries up; give the balance of every asset that they name.
+    """Add up the entries; return the balance of every asset that they name.
 
     Raises:
-        BrokenPromise: a number is missing in the sequence, or a balance is not the sum of the
-            changes up to it.
+        BrokenPromise: the sequence has a gap, or a balance is not the sum of its changes so far.
     """
     balances: dict[str, int] = {}
     for number, entry in enumerate(entries, start=1):
@@ -39,9 +38,9 @@ def replay(entries: Sequence[LedgerEntry]) -> dict[str, int]:
 def check_replay(entries: Sequence[LedgerEntry], inventory: Inventory) -> None:
     """Check that a ledger replays to an inventory that was read after it.
 
-    Levels and units must be equal. A stock may have produced since the last entry, at a rate that
-    has been the same since then (whatever changes a rate is an entry): the difference must be
-    that, rounded down from a fraction that the whole units of the ledger leave open.
+    Levels and units must be equal. A stock may have grown since the last entry, at a constant rate
+    (anything that changes a rate is an entry): the difference must be that growth, rounded down
+    from a fraction that the ledger's whole units leave open.
 
     Raises:
         BrokenPromise: it does not.
@@ -62,11 +61,11 @@ def check_replay(entries: Sequence[LedgerEntry], inventory: Inventory) -> None:
 
 
 def grown(balance: int, stock: Stock, since: timedelta) -> range:
-    """Give the amounts that ``balance`` can have grown to: one or two neighbouring integers."""
+    """Return the amounts that ``balance`` can have grown to: one or two neighbouring integers."""
     elapsed_ms = round(since.total_seconds() * 1000)
     grown_by, rest = divmod(stock.per_hour * elapsed_ms, MS_PER_HOUR)
     low = balance + grown_by
-    # Any fraction of a unit may have been there before; with another one it may make a whole.
+    # Any fraction of a unit may have been there before; two fractions may make a whole unit.
     high = low + 1 if rest else low
     ceiling = high if stock.capacity is None else max(balance, stock.capacity)
     return range(max(0, min(low, ceiling)), max(0, min(high, ceiling)) + 1)

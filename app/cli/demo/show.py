@@ -1,4 +1,4 @@
-"""How the demo tells what happens, on a terminal or into a file."""
+"""The demo's output, to a terminal or a file."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ class Narrator:
         self._line(f"\n[bold]{escape(title)}[/]")
 
     def done(self, text: str) -> None:
-        """Tell what went as promised."""
+        """Report what went as promised."""
         self._line(f"  [green]ok[/]       {escape(text)}")
 
     def refused(self, what: str, problem: Problem) -> None:
-        """Tell what was refused, as promised."""
+        """Report what was refused, as promised."""
         short = self.amounts("; short of", problem.missing) if problem.missing else ""
         self._line(f"  [yellow]refused[/]  {escape(f'{what}: {problem.slug}{short}')}")
 
     def note(self, text: str) -> None:
-        """Tell what was left out, and why."""
+        """Report what was skipped, and why."""
         self._line(f"  [dim]note[/]     {escape(text)}")
 
     def order(self, verb: str, order: Order) -> None:
-        """Tell of an order."""
+        """Report an order."""
         what = f"{order.count} {order.asset}" if order.count else f"{order.asset} {order.level}"
         cost = self.amounts("for", order.cost)
         self.done(f"{verb} {what} {cost} ({order.state})")
@@ -69,7 +69,7 @@ class Narrator:
             self._line(f"  [dim]owned[/]    {escape(told)}")
 
     def ledger(self, entries: Sequence[LedgerEntry]) -> None:
-        """Show the entries of a ledger, the first and the last where there are many."""
+        """Show the entries of a ledger, or the first and the last if there are many."""
         table = Table("seq", "cause", "changes", box=None, padding=(0, 2))
         hidden = max(0, len(entries) - LEDGER_LINES_MAX)
         head = (LEDGER_LINES_MAX + 1) // 2 if hidden else len(entries)
@@ -83,7 +83,7 @@ class Narrator:
 
     @contextmanager
     def waiting(self, order: Order) -> Generator[Callable[[float], None]]:
-        """Show a bar, on a terminal, while an order runs; yield what moves it, from 0 to 1."""
+        """Show a progress bar on a terminal while an order runs; yield its setter, from 0 to 1."""
         self.note(f"waiting for {order.asset}")
         if not self._console.is_terminal:
             yield lambda _share: None
@@ -94,7 +94,7 @@ class Narrator:
             yield lambda share: progress.update(task, completed=share)
 
     def _line(self, text: str) -> None:
-        """Print one line, however narrow the terminal: a pipe must not get it broken up."""
+        """Print one line, however narrow the terminal: in a pipe it must not be wrapped."""
         self._console.print(text, soft_wrap=True, highlight=False)
 
 

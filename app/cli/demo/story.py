@@ -1,4 +1,4 @@
-"""What the demo plays, scene by scene: every line that it tells has been checked."""
+"""The demo's story, scene by scene: it checks every line that it prints."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 POLL_S = 0.25
 SETTLING_S = 10.0
-"""How much later than it is due a completion may be seen."""
+"""How long after it is due a completion may be seen."""
 
 TAKE_BACK_S = 2.0
-"""How long an order must run at least for the demo to be in time to cancel it."""
+"""The shortest order that the demo can cancel in time."""
 
 LEDGER_ATTEMPTS = 5
 
@@ -41,7 +41,7 @@ UNKEYED = replace(operations.PLACE_ORDER, repeat=Repeat.ONCE)
 """An order without an idempotency key, which the client would never send."""
 
 FORGED = SessionTokens("", "", "v4.local.Zm9yZ2Vk", 0, "", 0)
-"""Tokens that no server has made."""
+"""Tokens that no server has issued."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +61,10 @@ class Story:
         self._patience_s = patience_s
 
     async def play(self) -> None:
-        """Play it all.
+        """Play the whole story.
 
         Raises:
-            BrokenPromise, HoldfastError: the server did something else than its API promises.
+            BrokenPromise, HoldfastError: the server did not do what its API promises.
         """
         ruleset = await self._look_around()
         ada, bob = await self._register("ada"), await self._register("bob")
@@ -80,7 +80,7 @@ class Story:
         await self._leave(bob)
 
     async def _look_around(self) -> Ruleset:
-        """Ask what anybody may know."""
+        """Read what is public."""
         self._tell.scene("The world")
         world = await self._client.world()
         ruleset = await self._client.ruleset()
@@ -89,7 +89,7 @@ class Story:
         return ruleset
 
     async def _register(self, name: str) -> Player:
-        """Make an account with a name that is surely free, and log in."""
+        """Make an account with a name that is certainly free, and log in."""
         self._tell.scene(f"A new player, {name}")
         unique, password = f"{name}-{secrets.token_hex(4)}", secrets.token_urlsafe(12)
         await self._client.register(unique, password)
@@ -100,7 +100,7 @@ class Story:
         return Player(unique, session)
 
     async def _refuse_strangers(self, ada: Player) -> None:
-        """See that nobody passes for somebody else."""
+        """Check that nobody can pass for somebody else."""
         self._tell.scene("Nobody comes in by the window")
         client, name = self._client, ada.name
         again = client.register(name.upper(), "another password")
@@ -115,7 +115,7 @@ class Story:
         self._tell.refused("a forged token", problem)
 
     async def _order(self, ada: Player, ruleset: Ruleset) -> Order | None:
-        """Order something, once, however often it is sent."""
+        """Order something, once, however often the order is sent."""
         self._tell.scene("An order, sent twice, takes effect once")
         choice = quickest_affordable(ruleset, await ada.session.inventory())
         if choice is None:
@@ -140,7 +140,7 @@ class Story:
         return order
 
     async def _refuse_orders(self, ada: Player, ruleset: Ruleset) -> None:
-        """See that what cannot be is refused."""
+        """Check that impossible orders are refused."""
         self._tell.scene("What cannot be is refused")
         session = ada.session
         choice = too_dear(ruleset, await session.inventory())
@@ -159,7 +159,7 @@ class Story:
         self._tell.refused("an order without a key", problem)
 
     async def _cancel(self, bob: Player, ruleset: Ruleset) -> None:
-        """Order, think better of it, and get the price back, once."""
+        """Order, cancel, and get the price back, once."""
         self._tell.scene("An order is taken back")
         session = bob.session
         choice = slowest_affordable(ruleset, await session.inventory())
@@ -178,7 +178,7 @@ class Story:
         self._tell.refused("taking it back again", problem)
 
     async def _refuse_foreign(self, bob: Player, foreign: Order) -> None:
-        """See that nobody's order is anybody else's."""
+        """Check that an account cannot touch another's order."""
         session = bob.session
         problem = await refused(session.find_order(foreign.id), 404, "unknown-order")
         self._tell.refused("looking at somebody else's order", problem)
@@ -186,7 +186,7 @@ class Story:
         self._tell.refused("taking back somebody else's order", problem)
 
     async def _await_completion(self, ada: Player, order: Order) -> None:
-        """Wait until an order is done, and see what it made."""
+        """Wait until an order is done, and check its result."""
         self._tell.scene("Time passes")
         inventory = await ada.session.inventory()
         before = next((each for each in inventory.orders if each.id == order.id), None)
@@ -204,7 +204,7 @@ class Story:
         self._tell.inventory(after)
 
     async def _poll_until_done(self, ada: Player, order: Order) -> Order:
-        """Ask for an order until it is completed."""
+        """Poll an order until it is completed."""
         with trio.move_on_after(self._patience_s + SETTLING_S), self._tell.waiting(order) as wait:
             while True:
                 now = await ada.session.find_order(order.id)
@@ -217,7 +217,7 @@ class Story:
         raise BrokenPromise(f"the order of {order.asset} was not completed when it was due")
 
     async def _share_done(self, ada: Player, order: Order) -> float:
-        """Tell how much of an order's time is over, from 0 to 1."""
+        """Return how much of an order's time has passed, from 0 to 1."""
         if order.starts_at is None or order.finishes_at is None:
             return 0.0
         whole = (order.finishes_at - order.starts_at).total_seconds()
@@ -230,7 +230,7 @@ class Story:
         for _ in range(LEDGER_ATTEMPTS):
             entries: list[LedgerEntry] = await player.session.ledger(page=100).all()
             inventory = await player.session.inventory()
-            # An entry that came in between would make the two tell of different moments.
+            # With an entry in between, the two would be of different moments.
             if entries and not await player.session.ledger(after=entries[-1].seq).all():
                 self._tell.ledger(entries)
                 check_replay(entries, inventory)
@@ -239,7 +239,7 @@ class Story:
         raise BrokenPromise(f"the ledger of {player.name} is empty or never comes to rest")
 
     async def _leave(self, bob: Player) -> None:
-        """Log out; the token is worth nothing from then on."""
+        """Log out; the token is invalid from then on."""
         self._tell.scene(f"{bob.name} leaves")
         await bob.session.log_out()
         self._tell.done("logged out")
@@ -251,6 +251,6 @@ def check_refund(choice: Choice, order: Order, cancelled: CancelledOrder) -> Non
     """Check that a refund is the promised share of the price paid."""
     for name, paid in order.cost.items():
         back = cancelled.refund.get(name, 0)
-        # Whichever way a fraction is rounded, it is less than one unit.
+        # However a fraction is rounded, the difference is less than one unit.
         if abs(back - paid * choice.refund) >= 1 or back > paid:
             raise BrokenPromise(f"{paid} {name} were paid, {back} came back")
