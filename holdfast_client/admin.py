@@ -1,4 +1,4 @@
-"""What operators may do; all of it is kept in the server's audit log, with the reason."""
+"""What operators may do; the server's audit log records every change, with its reason."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Admin:
         return Pages(fetch, "")
 
     async def inventory(self, account_id: str) -> Inventory:
-        """Give what any account owns now.
+        """Return what any account owns now.
 
         Raises:
             NotFound: ``unknown-account``.
@@ -47,7 +47,7 @@ class Admin:
         return (await self._session.exchange(operations.ANY_INVENTORY, account_id)).value
 
     async def account(self, account_id: str) -> AccountOverview:
-        """Give any account, with what is known of its sessions.
+        """Return any account, with what is known of its sessions.
 
         Raises:
             NotFound: ``unknown-account``.
@@ -67,7 +67,7 @@ class Admin:
         return Pages(fetch, after)
 
     async def sessions(self, account_id: str) -> Sequence[LiveSession]:
-        """Give any account's open sessions, newest first.
+        """Return any account's open sessions, newest first.
 
         Raises:
             NotFound: ``unknown-account``.
@@ -77,7 +77,7 @@ class Admin:
     async def end_sessions(
         self, account_id: str, reason: str, *, session_id: str | None = None
     ) -> int:
-        """End every session of an account at once, or one; tell how many there were.
+        """End every session of an account at once, or only one; return how many there were.
 
         Raises:
             NotFound: ``unknown-account``.
@@ -104,7 +104,7 @@ class Admin:
     async def grant(
         self, account_id: str, changes: Mapping[str, int], reason: str, *, key: str | None = None
     ) -> GrantRecord:
-        """Change an account's assets by so much each, together or not at all.
+        """Change an account's assets by these amounts, together or not at all.
 
         Raises:
             NotFound: ``unknown-account``, ``unknown-asset``.
@@ -115,11 +115,11 @@ class Admin:
         return answer.value
 
     async def suspend(self, account_id: str, reason: str) -> AccountRecord:
-        """End an account's sessions, refuse its logins, and let its world stand still."""
+        """End an account's sessions, refuse its logins, and stop its world."""
         body = requests.ReasonBody(reason)
         return (await self._session.exchange(operations.SUSPEND, account_id, body=body)).value
 
     async def resume(self, account_id: str, reason: str) -> AccountRecord:
-        """Let a suspended account in again."""
+        """Let a suspended account log in again."""
         body = requests.ReasonBody(reason)
         return (await self._session.exchange(operations.RESUME, account_id, body=body)).value

@@ -1,4 +1,4 @@
-"""The client itself: the way in, and what anybody may ask."""
+"""The client itself: login, and the public calls."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ T = TypeVar("T")
 class Client:
     """A client of the Holdfast server at ``url``; an async context manager.
 
-    ``timeout_s`` bounds each call with all its attempts, ``attempt_timeout_s`` each attempt. What
-    is safe to send again is sent again as ``retries`` says. ``tls`` says whose certificates to
-    believe, in place of the usual authorities. ``transport`` replaces how httpx
-    connects (a proxy, certificates of one's own, or a test's server); without it nothing is taken
-    from the environment.
+    ``timeout_s`` bounds each call with all its attempts, ``attempt_timeout_s`` each attempt.
+    Requests that are safe to repeat are retried according to ``retries``. ``tls`` sets the trusted
+    certificates, in place of the usual authorities. ``transport`` replaces how httpx connects (a
+    proxy, your own certificates, or a test's server); without it nothing is taken from the
+    environment.
 
-    Works under Trio and asyncio. Any call can be cancelled; a command that was cancelled may have
-    taken effect, and gives its answer again under the same key.
+    Works under Trio and asyncio. Any call can be cancelled; a cancelled command may have taken
+    effect, and returns its answer again under the same key.
 
     Raises:
         ValueError: ``url`` is not that of a server.
@@ -71,7 +71,7 @@ class Client:
             self._http,
             policy=retries or RetryPolicy(),
             deadlines=Deadlines(timeout_s, attempt_timeout_s),
-            # Waits must differ between clients; nothing secret is drawn.
+            # Waits must differ between clients; no secret is drawn.
             rng=rng or random.Random(secrets.randbits(64)),  # noqa: S311
         )
 
@@ -108,8 +108,8 @@ class Client:
         Raises:
             Refused: ``username-taken``.
             Forbidden: ``registration-closed``; the operator makes the accounts.
-            TooManyAttempts: too many were made from here; says how long to wait.
-            InvalidRequest: the name or the password will not do.
+            TooManyAttempts: too many were made from here; it says how long to wait.
+            InvalidRequest: the name or the password is not acceptable.
         """
         body = requests.Credentials(username, password)
         return (await self.exchange(operations.REGISTER, body=body)).value
@@ -119,7 +119,7 @@ class Client:
 
         Raises:
             Unauthorized: ``invalid-credentials``.
-            TooManyAttempts: too many failed logins; ``retry_after_s`` tells the wait.
+            TooManyAttempts: too many failed logins; ``retry_after_s`` is the wait.
         """
         began = anyio.current_time()
         body = requests.Credentials(username, password)
@@ -128,19 +128,19 @@ class Client:
         return Session(self._connection, credentials)
 
     def resume(self, tokens: SessionTokens) -> Session:
-        """Go on with a session by its latest tokens (`Session.tokens`); nothing is sent yet."""
+        """Resume a session with its latest tokens (`Session.tokens`); nothing is sent yet."""
         return Session(self._connection, Credentials(self._connection, tokens))
 
     async def world(self) -> World:
-        """Give the world's name, rules and clock."""
+        """Return the world's name, rules and clock."""
         return (await self.exchange(operations.WORLD)).value
 
     async def ruleset(self) -> Ruleset:
-        """Give the whole ruleset."""
+        """Return the whole ruleset."""
         return (await self.exchange(operations.RULESET)).value
 
     async def readiness(self) -> Readiness:
-        """Tell whether the server is ready, and the state of each of its parts."""
+        """Return whether the server is ready, and the state of each of its parts."""
         return (await self.exchange(operations.READINESS)).value
 
 

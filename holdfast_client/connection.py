@@ -1,4 +1,4 @@
-"""Sends requests until there is an answer, a refusal that will stay, or no time left."""
+"""Sends requests until there is an answer, a permanent refusal, or no time left."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _TEXT_MAX: Final = 200
-"""How much of an unexpected answer is told."""
+"""How much of an unexpected answer an error quotes."""
 
 _KEY: Final = re.compile(r"[!-~]{1,255}")
 _TOKEN: Final = re.compile(r"[!-~]+")
@@ -45,7 +45,7 @@ _TOKEN: Final = re.compile(r"[!-~]+")
 
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[T]):
-    """A usual answer; ``replayed`` where a command with this key had taken effect before."""
+    """A usual answer; ``replayed`` if a command with this key had taken effect before."""
 
     value: T
     status: int
@@ -55,14 +55,14 @@ class Answer(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """Seconds that a whole call may take, all attempts together, and each attempt."""
+    """The seconds for a whole call, with all its attempts, and for each attempt."""
 
     call_s: float
     attempt_s: float
 
 
 class Connection:
-    """The way to one server, shared by all sessions of a client."""
+    """The connection to one server, shared by all sessions of a client."""
 
     def __init__(
         self,
@@ -87,16 +87,16 @@ class Connection:
         token: str | None = None,
         call_s: float | None = None,
     ) -> Answer[T]:
-        """Make a call; ``values`` fill in its path, ``key`` is made up where it needs one.
+        """Make a call; ``values`` fill in its path; a missing ``key`` is generated if needed.
 
         Every attempt of a command carries the same key. A call takes no longer than ``call_s``
-        (seconds; else the client's): when the next attempt would come too late, it ends with the
-        last failure. Cancelled, it leaves nothing behind; a command may have taken effect.
+        (seconds; default: the client's): if the next attempt would come too late, it ends with the
+        last failure. When cancelled, it leaves nothing behind; a command may have taken effect.
 
         Raises:
-            InvalidArgument: there is no request for this; nothing was sent.
+            InvalidArgument: these arguments make no request; nothing was sent.
             Problem: the server refuses.
-            NoAnswer, UnexpectedAnswer: it cannot be had.
+            NoAnswer, UnexpectedAnswer: there is no usable answer.
         """
         headers = {} if token is None else bearer(token)
         if operation.repeat is Repeat.KEYED:
@@ -133,7 +133,7 @@ class Connection:
     async def _insist(
         self, request: httpx.Request, operation: Operation[Any], call_s: float
     ) -> httpx.Response:
-        """Send a request, again where that is harmless, and give its usual answer."""
+        """Send a request, retry if that is harmless, and return its usual answer."""
         deadline = anyio.current_time() + call_s
         for attempt in count(1):
             try:
@@ -147,7 +147,7 @@ class Connection:
                 ):
                     raise
             await anyio.sleep(wait_s)
-        raise AssertionError  # pragma: no cover - the loop has no end of its own
+        raise AssertionError  # pragma: no cover - the loop never ends by itself
 
     async def _attempt(
         self, request: httpx.Request, operation: Operation[Any], deadline: float
@@ -163,15 +163,15 @@ class Connection:
         return response
 
     def wait_s(self, attempt: int, failure: HoldfastError) -> float:
-        """Give the wait, in seconds, before the attempt after ``attempt``."""
+        """Return the wait, in seconds, before the attempt after ``attempt``."""
         return self._policy.wait_s(attempt, failure, self._rng)
 
     async def open_stream(
         self, operation: Operation[Any], headers: dict[str, str]
     ) -> httpx.Response:
-        """Begin to read an answer that has no end: give it when its head is there; to be closed.
+        """Open an endless answer: return it once its head has arrived; the caller closes it.
 
-        It is tried once.
+        There is only one attempt.
 
         Raises:
             Problem, NoAnswer, UnexpectedAnswer: as `exchange`.
@@ -198,10 +198,10 @@ class Connection:
 
 
 def bearer(token: str) -> dict[str, str]:
-    """Give the header that says who asks.
+    """Return the header that authenticates the caller.
 
     Raises:
-        InvalidArgument: no server can have given this token.
+        InvalidArgument: no server can have issued this token.
     """
     if _TOKEN.fullmatch(token) is None:
         raise InvalidArgument("an access token has 1 or more visible ASCII characters")
@@ -234,7 +234,7 @@ async def send(
 
 
 def failure_of(response: httpx.Response) -> Problem | UnexpectedAnswer:
-    """Say what an answer is that was not hoped for."""
+    """Make the error for an answer other than the usual one."""
     request = told(response.request)
     status = response.status_code
     wait_s = retry_after_s(response.headers.get("Retry-After"))
@@ -245,7 +245,7 @@ def failure_of(response: httpx.Response) -> Problem | UnexpectedAnswer:
     except (ValueError, KeyError):
         type_, detail, members = None, "", {}
     if not isinstance(type_, str) or status < httpx.codes.BAD_REQUEST:
-        # Not httpx's text: the charset that a proxy names may be no encoding of texts.
+        # Not httpx's text: the charset that a proxy names may not be a text encoding.
         said = " ".join(response.content.decode(errors="replace").split())[:_TEXT_MAX]
         text = f"{request} was answered {status}: {said}"
         return UnexpectedAnswer(text, status=status, retry_after_s=wait_s)
@@ -261,7 +261,7 @@ def failure_of(response: httpx.Response) -> Problem | UnexpectedAnswer:
 
 
 def _read(response: httpx.Response, operation: Operation[T]) -> Answer[T]:
-    """Read the body of a usual answer as the type that the call promises."""
+    """Decode the body of a usual answer as the type that the call promises."""
     try:
         value = decoded(response.content or b"{}", operation.answer)
     except ValueError as error:
@@ -283,7 +283,7 @@ def told(request: httpx.Request) -> str:
 
 
 def reason(error: httpx.HTTPError) -> str:
-    """Say what httpx met, in one line: a failed handshake stands in what caused its error."""
+    """Describe an error of httpx in one line: for a failed handshake, its cause has the text."""
     cause: BaseException | None = error
     while cause is not None:
         if text := " ".join(str(cause).split()):

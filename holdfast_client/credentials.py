@@ -1,4 +1,4 @@
-"""A session's tokens: sent with each call, renewed before they expire or when they are refused."""
+"""A session's tokens: sent with each call, renewed before they expire or once they are refused."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 _AHEAD_S: Final = 30.0
 _AHEAD_SHARE: Final = 0.1
-"""A token is renewed before its end: by this share of its life, at most by so many seconds."""
+"""A token is renewed before it expires, by this share of its life or `_AHEAD_S`, if less."""
 
 _REFRESH_S: Final = 5.0
-"""How long a refresh may take, also for a caller that was cancelled meanwhile."""
+"""How long a refresh may take, even if its caller was cancelled meanwhile."""
 
 
 class Credentials:
     """The tokens of one session; ``tokens`` are the latest.
 
     However many calls find the token expired, one of them renews it and the others wait for that.
-    A refresh that is under way is not cancelled with its caller: the old refresh token is spent
-    by it, and without the new one the session would be lost.
+    A refresh in progress is not cancelled with its caller: it spends the old refresh token, and
+    without the new one the session would be lost.
     """
 
     def __init__(
@@ -41,16 +41,16 @@ class Credentials:
 
     @property
     def renewable(self) -> bool:
-        """Whether there is a way to another token."""
+        """Whether another token can be obtained."""
         return bool(self.tokens.refresh_token)
 
     def close(self) -> None:
-        """Forget the refresh token: the session has been ended."""
+        """Forget the refresh token: the session has ended."""
         self.tokens = msgspec.structs.replace(self.tokens, refresh_token="")
         self._renew_at = float("inf")
 
     async def access_token(self) -> str:
-        """Give a token that is valid for a while yet.
+        """Return a token that stays valid for a while.
 
         Raises:
             Unauthorized: the session has ended.
@@ -61,7 +61,7 @@ class Credentials:
         return self.tokens.access_token
 
     async def renew(self, used: str) -> None:
-        """Get a new token in place of ``used``, unless somebody else has done so meanwhile.
+        """Get a new token in place of ``used``, unless another call has done so meanwhile.
 
         Raises: as `access_token`.
         """
@@ -74,7 +74,7 @@ class Credentials:
                 with anyio.CancelScope(shield=True):
                     await self._refresh()
             except HoldfastError:
-                # Who was cancelled meanwhile learns that, not what came of the refresh.
+                # A caller cancelled meanwhile gets its cancellation, not the refresh's failure.
                 await anyio.lowlevel.checkpoint_if_cancelled()
                 raise
 
@@ -89,7 +89,7 @@ class Credentials:
 
 
 def _renew_at(tokens: SessionTokens, obtained_at: float | None) -> float:
-    """Give the time on the loop's clock from which on a token is renewed before it is used.
+    """Return the time on the loop's clock from which a token is renewed before use.
 
     Tokens of unknown age are used until they are refused.
     """

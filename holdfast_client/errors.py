@@ -1,11 +1,11 @@
-"""What a call can end with instead of its result.
+"""The errors that a call can raise.
 
 ::
 
     HoldfastError
-    ├── InvalidArgument          what was given cannot be sent, and was not; also a ValueError
+    ├── InvalidArgument          an argument cannot be sent, and was not; also a ValueError
     ├── NoAnswer                 nothing came back (sent: whether the server may have acted)
-    │   ├── CannotConnect        nobody listens, or no connection in time: nothing was done
+    │   ├── CannotConnect        nothing listens, or no connection in time: nothing was done
     │   └── DeadlineExceeded     the answer did not come in time
     ├── UnexpectedAnswer         an answer that the API does not promise (status, retry_after_s)
     └── Problem                  the server refused (slug, status, detail, members)
@@ -15,10 +15,10 @@
         ├── Refused              409: the rules or the state of the world forbid it
         ├── InvalidRequest       422 (errors: field and message of each)
         ├── TooManyAttempts      429: too many passwords or registrations (retry_after_s)
-        ├── TooManyRequests      429 else: requests, or event streams (retry_after_s)
-        └── ServerBusy           503 and 504: overloaded, or its database is away
+        ├── TooManyRequests      any other 429: requests, or event streams (retry_after_s)
+        └── ServerBusy           503 and 504: overloaded, or its database is unavailable
 
-``slug`` names the reason exactly (``insufficient-resources``); each server lists its own under
+``slug`` names the exact reason (``insufficient-resources``); each server describes its own under
 ``/problems/<slug>``.
 """
 
@@ -42,22 +42,22 @@ class _Fault(msgspec.Struct, frozen=True):
 
 
 class HoldfastError(Exception):
-    """Whatever keeps a call from giving its result; the text is one line."""
+    """Any reason why a call has no result; the message is one line."""
 
     def __str__(self) -> str:
-        """Give the text; what a proxy has put into it may have more lines."""
+        """Return the message; text from a proxy may contain more lines."""
         return " ".join(super().__str__().split())
 
 
 class InvalidArgument(HoldfastError, ValueError):
-    """An argument is nothing that can be sent: nothing was."""
+    """An argument cannot be sent; nothing was sent."""
 
 
 class NoAnswer(HoldfastError):
     """Nothing came back.
 
-    Where ``sent`` is true the server may have done what it was asked, or not: a command with an
-    idempotency key can be sent again under the same key.
+    If ``sent`` is true, the server may or may not have acted: a command with an idempotency key
+    can be sent again under the same key.
     """
 
     def __init__(self, message: str, *, sent: bool) -> None:
@@ -66,7 +66,7 @@ class NoAnswer(HoldfastError):
 
 
 class CannotConnect(NoAnswer):
-    """There is no way to the server; nothing was sent."""
+    """The server cannot be reached; nothing was sent."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, sent=False)
@@ -80,9 +80,9 @@ class DeadlineExceeded(NoAnswer):
 
 
 class UnexpectedAnswer(HoldfastError):
-    """The answer is not one of a Holdfast server of this version, but perhaps of a proxy.
+    """The answer is not from a Holdfast server of this version, but perhaps from a proxy.
 
-    ``retry_after_s`` is what it asks to wait, where it says so.
+    ``retry_after_s`` is the wait that it asks for, if any.
     """
 
     def __init__(self, message: str, *, status: int, retry_after_s: float | None = None) -> None:
@@ -94,8 +94,8 @@ class UnexpectedAnswer(HoldfastError):
 class Problem(HoldfastError):
     """A refusal (RFC 9457).
 
-    ``members`` are those beside the standard ones, such as ``missing``; ``retry_after_s`` is what
-    the server asks to wait, where it says so.
+    ``members`` are those besides the standard ones, such as ``missing``; ``retry_after_s`` is the
+    wait that the server asks for, if any.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Problem(HoldfastError):
 
     @property
     def missing(self) -> Mapping[str, int]:
-        """What is short of a price, or the levels that are missing; empty where that is not it."""
+        """What is missing of a price, or the missing levels; empty for other problems."""
         return converted(self.members.get("missing"), dict[str, int], {})
 
 
@@ -137,10 +137,10 @@ class Refused(Problem):
 
 
 class InvalidRequest(Problem):
-    """A field is missing, of the wrong type or out of its bounds; the text tells of the first."""
+    """A field is missing, has the wrong type or is out of bounds; the message names the first."""
 
     def __str__(self) -> str:
-        """Add the first field and what is wrong with it."""
+        """Add the first faulty field and its fault."""
         told = [": ".join(filter(None, fault)) for fault in self.errors[:1]]
         return " ".join([super().__str__(), *(f"({' '.join(each.split())})" for each in told)])
 
@@ -154,26 +154,26 @@ class InvalidRequest(Problem):
 class TooManyAttempts(Problem):
     """Too many passwords were tried, or accounts registered.
 
-    ``retry_after_s`` says when to try again, and grows with each of them. The last one was not
-    looked at, and the client does not try it again by itself.
+    ``retry_after_s`` says when to try again, and grows with each attempt. The last attempt was not
+    checked, and the client does not retry it by itself.
     """
 
 
 class TooManyRequests(Problem):
-    """The account or its address asks too often, or has too many event streams open.
+    """The account or its address is over its rate, or has too many event streams open.
 
-    Nothing was done; the client has tried again already, after what ``retry_after_s`` says.
+    Nothing was done; the client has already retried, after waiting ``retry_after_s``.
     """
 
 
 class ServerBusy(Problem):
-    """The server is overloaded, or its database is away; the client has tried again already."""
+    """The server is overloaded, or its database is unavailable; the client has already retried."""
 
 
 def problem(
     slug: str, *, status: int, detail: str, members: Members, retry_after_s: float | None
 ) -> Problem:
-    """Make the problem of the class that its status has, and its slug where that says more."""
+    """Make a problem of the class for its status, or for its slug if that is more specific."""
     class_: type[Problem]
     match status:
         case 401:

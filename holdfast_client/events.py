@@ -1,4 +1,4 @@
-"""The events of an account as they happen: reconnected, and resumed without loss or double."""
+"""The events of an account as they happen: reconnects and resumes without loss or duplicates."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from holdfast_client.sse import Message
 
 SILENCE_S: Final = 45.0
-"""A server gives a sign of life every 20 s at least: after so long without any it is gone."""
+"""A server sends a heartbeat at least every 20 s: after this much silence it counts as gone."""
 
 LASTING_S: Final = 1.0
-"""A connection that brought something and lasted so long was none that failed."""
+"""A connection that delivered something and lasted this long does not count as failed."""
 
 _CLOSE_S: Final = 1.0
 _CONTENT_TYPE: Final = "text/event-stream"
@@ -55,10 +55,10 @@ class End(Enum):
 class EventStream:
     """An account's events (`Session.events`): an async context manager, and an async iterator.
 
-    A connection that ends, fails or is silent for ``silence_s`` is made anew, and goes on after
-    the last event that was given; so does one whose token has expired. After ``patience_s``
-    (seconds) without a connection, or with none that brought an event or lasted, it gives up. Not
-    to be read by two tasks at once. A cancelled read loses nothing: the stream can be read on.
+    If a connection ends, fails or is silent for ``silence_s``, or its token expires, the stream
+    reconnects and resumes after the last event returned. It gives up after ``patience_s`` (seconds)
+    without a connection, or with none that delivered an event or lasted. Two tasks must not read it
+    at once. A cancelled read loses nothing: the stream can still be read.
     """
 
     def __init__(
@@ -84,15 +84,15 @@ class EventStream:
 
     @property
     def last_id(self) -> int | None:
-        """The number of the last event that was given, for another stream to go on after."""
+        """The id of the last event returned, from which another stream can resume."""
         return self._given
 
     async def __aenter__(self) -> Self:
-        """Connect once, so that it is known whether it can be had.
+        """Connect once, to find out whether the stream is available.
 
         Raises:
             Unauthorized: the session has ended.
-            NoAnswer, Problem, UnexpectedAnswer: it cannot be had now.
+            NoAnswer, Problem, UnexpectedAnswer: it is not available now.
         """
         self._wire = await self._connect()
         return self
@@ -107,15 +107,15 @@ class EventStream:
         await self._hang_up()
 
     def __aiter__(self) -> EventStream:
-        """Give the stream itself."""
+        """Return the stream itself."""
         return self
 
     async def __anext__(self) -> Event:
-        """Give the next event, however long it takes.
+        """Return the next event, however long it takes.
 
         Raises:
             StopAsyncIteration: the session has ended.
-            NoAnswer, Problem, UnexpectedAnswer: there was no way to the server for
+            NoAnswer, Problem, UnexpectedAnswer: the server could not be reached for
                 ``patience_s``, or it refuses for good.
         """
         while not self._waiting:
@@ -133,7 +133,7 @@ class EventStream:
         return event
 
     async def _receive(self) -> None:
-        """Wait for a piece of the stream and take its events."""
+        """Wait for a piece of the stream and collect its events."""
         if self._wire is not None and self._wire.interrupted:
             await self._hang_up()
         if self._wire is None:
@@ -141,7 +141,7 @@ class EventStream:
         for message in await self._wire.read(self._silence_s):
             end = _END.get(message.name)
             if end is None and message.last_id in {"", str(self._received)}:
-                continue  # no entry of the ledger: something that later servers tell
+                continue  # not a ledger entry: something that later servers send
             if end is None:
                 event = _event(message)
                 self._received = event.id
@@ -183,7 +183,7 @@ class EventStream:
         return response
 
     async def _pause(self, failure: HoldfastError) -> None:
-        """Wait before the next attempt; raise ``failure`` where there shall be none."""
+        """Wait before the next attempt; raise ``failure`` if there must be none."""
         now = anyio.current_time()
         if self._failures == 0:
             self._failing_since = now
@@ -214,19 +214,19 @@ class _Wire:
         self._opened_at = anyio.current_time()
         self._brought = False
         self.interrupted = False
-        """Whether a read was cancelled, which is the end of it, and no failure of the server's."""
+        """Whether a read was cancelled, which ends the connection, but is no server failure."""
 
     @property
     def lasted(self) -> bool:
-        """Whether it brought something, and was not cut off at once: some proxies do that."""
+        """Whether it delivered something and was not cut off at once, as some proxies do."""
         return self._brought and anyio.current_time() - self._opened_at >= LASTING_S
 
     async def read(self, silence_s: float) -> list[Message]:
-        """Give the messages that the next piece completes, perhaps none.
+        """Return the messages that the next piece completes, perhaps none.
 
         Raises:
             NoAnswer: the connection has ended, failed or fallen silent.
-            UnexpectedAnswer: it is no event stream.
+            UnexpectedAnswer: it is not an event stream.
         """
         piece: bytes | None = None
         try:
@@ -247,8 +247,8 @@ class _Wire:
 
     async def aclose(self) -> None:
         """Close it, cancelled or not."""
-        # httpx reads through a chain of generators. An exception from the innermost, which a
-        # cancelled read is, ends all of them; left to the garbage collector Trio complains.
+        # httpx reads through a chain of generators. An exception from the innermost, such as a
+        # cancelled read, ends them all; if they are left to the garbage collector, Trio complains.
         with anyio.CancelScope() as scope, suppress(httpx.HTTPError, httpx.StreamError):
             scope.cancel()
             async for _ in self._pieces:
@@ -261,10 +261,10 @@ _END: Final = MappingProxyType({end.value: end for end in End})
 
 
 def _event(message: Message) -> Event:
-    """Read an event.
+    """Decode an event.
 
     Raises:
-        UnexpectedAnswer: it has no number or not the shape that the API promises.
+        UnexpectedAnswer: it has no id or not the shape that the API promises.
     """
     try:
         data = decoded(message.data, EventData)

@@ -1,6 +1,6 @@
-"""Every call of the API that the client makes: method, path, what it sends and what it gets.
+"""Every call of the API that the client makes: method, path, request and answer.
 
-The whole table is compared with ``/openapi.json`` by a test.
+A test compares the whole table with ``/openapi.json``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NO_CONTENT: Final = 204
 class Operation(Generic[T]):
     """One call; ``path`` is a template, ``status`` that of the first usual answer.
 
-    ``body`` and ``query`` are the types of what is sent, None where nothing is.
+    ``body`` and ``query`` are the types of what is sent, None if nothing is.
     """
 
     method: str
@@ -43,7 +43,7 @@ class Operation(Generic[T]):
     query: type[requests.Sent] | None = None
 
     def target(self, *values: str) -> str:
-        """Give the path with its parameters filled in.
+        """Return the path with its parameters filled in.
 
         Raises:
             InvalidArgument: a value would lead to another path (empty, ``.``, ``..``).
@@ -56,7 +56,7 @@ class Operation(Generic[T]):
 
 
 def _step(value: str) -> str:
-    # Points are nothing to escape: whatever reads the path resolves them.
+    # Dots cannot be escaped: anything that reads the path resolves them.
     if value in {"", ".", ".."}:
         raise InvalidArgument(f"no address can be made of {value!r}")
     return quote(value, safe="")
@@ -67,12 +67,12 @@ class Nothing(msgspec.Struct, frozen=True):
 
 
 def query_string(query: requests.Sent | None) -> dict[str, str]:
-    """Give the members of a query that are set."""
+    """Return the members of a query that are set."""
     members = {} if query is None else msgspec.structs.asdict(query)
     return {name: str(value) for name, value in members.items() if value not in {None, ""}}
 
 
-# --- what anybody may ask --------------------------------------------------------------------
+# --- public calls ----------------------------------------------------------------------------
 
 READINESS = Operation(method="GET", path="/readyz", answer=types.Readiness, also=(503,))
 WORLD = Operation(method="GET", path="/v1/world", answer=types.World)
@@ -173,7 +173,7 @@ LEDGER = Operation(
 )
 
 EVENTS = Operation(method="GET", path="/v1/events", answer=types.EventData)
-"""The stream; resumed by the header ``Last-Event-ID``."""
+"""The stream; resumed with the header ``Last-Event-ID``."""
 
 # --- transfers -------------------------------------------------------------------------------
 

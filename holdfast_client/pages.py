@@ -1,4 +1,4 @@
-"""Lists that the server gives in pages, read one item after the other."""
+"""Lists that the server sends in pages, read item by item."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ C = TypeVar("C")
 
 
 class Pages(Generic[T, C]):
-    """An async iterator over items; asks for a page when the one before is used up.
+    """An async iterator over items; fetches a page when the previous one is used up.
 
-    ``fetch`` gives the items after a cursor, and the cursor of the next page or None.
+    ``fetch`` returns the items after a cursor, and the cursor of the next page or None.
     """
 
     def __init__(
@@ -26,11 +26,11 @@ class Pages(Generic[T, C]):
         self._items: deque[T] = deque()
 
     def __aiter__(self) -> Pages[T, C]:
-        """Give the iterator itself: it can be read once."""
+        """Return the iterator itself: it can be read once."""
         return self
 
     async def __anext__(self) -> T:
-        """Give the next item; raises what ``fetch`` raises, and can then be asked again."""
+        """Return the next item; raises what ``fetch`` raises, and can then be called again."""
         while not self._items:
             if self._cursor is None:
                 raise StopAsyncIteration

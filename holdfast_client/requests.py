@@ -1,4 +1,4 @@
-"""The bodies and query strings that the client sends; a member left at its default is left out."""
+"""The bodies and query strings that the client sends; members at their default are omitted."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ class Sent(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Credentials(Sent, frozen=True):
-    """Who wants in."""
+    """A username and its password."""
 
     username: str
     password: str
 
 
 class RefreshBody(Sent, frozen=True):
-    """What keeps a session going."""
+    """The refresh token of a session."""
 
     refresh_token: str
 
@@ -31,7 +31,7 @@ class PasswordBody(Sent, frozen=True):
 
 
 class PasswordChangeBody(Sent, frozen=True):
-    """The password in force and the one to come."""
+    """The current password and the new one."""
 
     current_password: str
     new_password: str
@@ -45,7 +45,7 @@ class OrderBody(Sent, frozen=True):
 
 
 class TransferBody(Sent, frozen=True):
-    """Whom to send how much of what."""
+    """The receiver, and how much of what to send."""
 
     to: str
     resources: Mapping[str, int]
@@ -60,7 +60,7 @@ class GrantBody(Sent, frozen=True):
 
 
 class ReasonBody(Sent, frozen=True):
-    """Why."""
+    """The reason."""
 
     reason: str
 

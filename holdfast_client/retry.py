@@ -1,4 +1,4 @@
-"""When to try again, and after how long; nothing is sent or awaited here."""
+"""When to retry, and after how long; nothing is sent or awaited here."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from holdfast_client.errors import HoldfastError
 
 NOTHING_DONE: Final = frozenset({"overloaded", "request-timeout", "too-many-requests"})
-"""Problems after which the server has surely not acted."""
+"""Problems after which the server has certainly not acted."""
 
 PASSING: Final = frozenset(
     {"unavailable", "actor-stopped", "reply-timeout", "conflict", "too-many-streams"}
 )
-"""Problems that may be over a moment later, after which it may have acted."""
+"""Transient problems, after which the server may have acted."""
 
 GATEWAY: Final = frozenset({429, 502, 503, 504})
-"""What a proxy answers while there is no server behind it, or too much is asked of it."""
+"""The statuses of a proxy that has no server behind it, or is overloaded."""
 
 
 class Repeat(Enum):
@@ -34,19 +34,19 @@ class Repeat(Enum):
     """Nothing: it only reads."""
 
     KEYED = "keyed"
-    """Nothing more than once: the server knows it by its idempotency key."""
+    """It takes effect once: the server recognizes it by its idempotency key."""
 
     ONCE = "once"
-    """It may take effect twice, so it is sent again only if it surely had none."""
+    """It may take effect twice, so it is sent again only if it certainly had no effect."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """How often to try, and how long to wait in between.
 
-    Waits are drawn evenly from 0 to a bound that doubles (*full jitter*: M. Brooker, "Exponential
-    Backoff And Jitter", AWS Architecture Blog, 2015), after whatever the server asks for.
-    ``attempts_max`` counts the first; 1 never tries again.
+    Waits are drawn uniformly from 0 to a bound that doubles (*full jitter*: M. Brooker,
+    "Exponential Backoff And Jitter", AWS Architecture Blog, 2015), in addition to any wait that the
+    server asks for. ``attempts_max`` includes the first attempt; 1 never retries.
     """
 
     attempts_max: int = 6
@@ -54,7 +54,7 @@ class RetryPolicy:
     backoff_max_s: float = 5.0
 
     def wait_s(self, attempt: int, failure: HoldfastError | None, rng: random.Random) -> float:
-        """Give the wait in seconds after ``attempt`` (counted from 1) failed."""
+        """Return the wait in seconds after ``attempt`` (counted from 1) has failed."""
         bound = min(self.backoff_max_s, self.backoff_s * 2 ** (min(attempt, 32) - 1))
         asked_for = None
         if isinstance(failure, Problem | UnexpectedAnswer):
@@ -63,7 +63,7 @@ class RetryPolicy:
 
 
 def may_repeat(failure: HoldfastError, repeat: Repeat) -> bool:
-    """Tell whether a request that failed so may be sent again."""
+    """Return whether a request may be sent again after this failure."""
     harmless = repeat is not Repeat.ONCE
     match failure:
         case NoAnswer():
@@ -79,7 +79,7 @@ def may_repeat(failure: HoldfastError, repeat: Repeat) -> bool:
 
 
 def retry_after_s(header: str | None, *, now: datetime | None = None) -> float | None:
-    """Read a ``Retry-After`` (RFC 9110, 10.2.3): seconds or a date; None where it says nothing."""
+    """Parse a ``Retry-After`` (RFC 9110, 10.2.3), seconds or a date; None if absent or invalid."""
     if header is None:
         return None
     text = header.strip()

@@ -1,4 +1,4 @@
-"""A session: what an account may ask and command."""
+"""A session: the queries and commands of an account."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LEDGER_PAGE: Final = 500
-"""How many ledger entries the server gives at once at most."""
+"""The maximum of ledger entries that the server returns at once."""
 
 
 class Session:
     """One session of one account, made by `Client.log_in`.
 
     Its token is renewed when it is about to expire. A command takes effect once, however often it
-    has to be sent: its idempotency key is made up, or given as ``key`` by whoever wants to send it
-    again later (after a restart, say). Every call raises `Unauthorized` when the session has
-    ended, `ServerBusy` or `NoAnswer` when the server cannot do it now, and `InvalidArgument` when
-    what it is given cannot be sent.
+    has to be sent: its idempotency key is generated, or passed as ``key`` if you want to send it
+    again later (after a restart, say). Every call raises `Unauthorized` if the session has ended,
+    `ServerBusy` or `NoAnswer` if the server cannot do it now, and `InvalidArgument` if an argument
+    cannot be sent.
     """
 
     def __init__(self, connection: Connection, credentials: Credentials) -> None:
@@ -52,7 +52,7 @@ class Session:
 
     @property
     def tokens(self) -> SessionTokens:
-        """The latest tokens, to go on with the session later (`Client.resume`)."""
+        """The latest tokens, to resume the session later (`Client.resume`)."""
         return self._credentials.tokens
 
     @property
@@ -82,7 +82,7 @@ class Session:
         except Unauthorized as refusal:
             if refusal.slug != "invalid-token" or not self._credentials.renewable:
                 raise
-        # Nothing was done: a refused token is refused before anything else is looked at.
+        # Nothing was done: a token is refused before anything else is checked.
         await self._credentials.renew(token)
         token = self._credentials.tokens.access_token
         return await self._connection.exchange(
@@ -92,17 +92,17 @@ class Session:
     # --- the inventory -----------------------------------------------------------------------
 
     async def inventory(self) -> Inventory:
-        """Give what the account owns now."""
+        """Return what the account owns now."""
         return (await self.exchange(operations.INVENTORY)).value
 
     async def forecast(self, ahead: timedelta | int) -> Inventory:
-        """Give what it will own if nothing more is ordered; ``ahead`` in world time (seconds)."""
+        """Return what it will own if nothing more is ordered; ``ahead`` in world time (seconds)."""
         seconds = int(ahead.total_seconds()) if isinstance(ahead, timedelta) else ahead
         query = requests.ForecastQuery(seconds)
         return (await self.exchange(operations.FORECAST, query=query)).value
 
     async def quote(self, asset: str, count: int | None = None) -> Quote:
-        """Give what an order placed now would cost, and when its price will be there.
+        """Return what an order placed now would cost, and when it will be affordable.
 
         Raises:
             NotFound: ``unknown-asset``.
@@ -123,11 +123,11 @@ class Session:
         return (await self.exchange(operations.PLACE_ORDER, body=body, key=key)).value
 
     async def orders(self) -> Sequence[Order]:
-        """Give the pending orders, first to finish first."""
+        """Return the pending orders, first to finish first."""
         return (await self.exchange(operations.ORDERS)).value.orders
 
     async def find_order(self, order_id: str) -> Order:
-        """Give any order, pending or not.
+        """Return any order, pending or not.
 
         Raises:
             NotFound: ``unknown-order``.
@@ -135,9 +135,9 @@ class Session:
         return (await self.exchange(operations.ORDER, order_id)).value
 
     async def cancel(self, order_id: str) -> CancelledOrder:
-        """Cancel a pending order; give it and what came back for it.
+        """Cancel a pending order; return it and its refund.
 
-        It is not sent again where it may have taken effect: look with `find_order`.
+        It is not retried if it may have taken effect: check with `find_order`.
 
         Raises:
             Refused: ``order-not-pending``.
@@ -146,7 +146,7 @@ class Session:
         return (await self.exchange(operations.CANCEL_ORDER, order_id)).value
 
     def ledger(self, *, after: int = 0, page: int = LEDGER_PAGE) -> Pages[LedgerEntry, int]:
-        """Read the ledger from the entry behind ``after``, by pages: an async iterator."""
+        """Read the ledger from the entry following ``after``, by pages: an async iterator."""
 
         async def fetch(cursor: int) -> tuple[Sequence[LedgerEntry], int | None]:
             query = requests.LedgerQuery(cursor, page)
@@ -181,7 +181,7 @@ class Session:
     def transfers(self, *, before: str = "", page: int = 100) -> Pages[Transfer, str]:
         """Read the transfers sent and received, newest first, by pages: an async iterator.
 
-        ``before`` is the id of a transfer: those older than it, without it all of them.
+        ``before`` is the id of a transfer: only older ones are read; without it, all of them.
         """
 
         async def fetch(cursor: str) -> tuple[Sequence[Transfer], str | None]:
@@ -192,7 +192,7 @@ class Session:
         return Pages(fetch, before)
 
     async def find_transfer(self, transfer_id: str) -> Transfer:
-        """Give any transfer that this account has sent or received.
+        """Return any transfer that this account has sent or received.
 
         Raises:
             NotFound: ``unknown-transfer``.
@@ -202,7 +202,7 @@ class Session:
     # --- the account -------------------------------------------------------------------------
 
     async def account(self) -> Account:
-        """Give the account."""
+        """Return the account."""
         return (await self.exchange(operations.ACCOUNT)).value
 
     async def change_password(self, current: str, new: str) -> None:
@@ -210,7 +210,7 @@ class Session:
 
         Raises:
             Unauthorized: ``invalid-credentials``.
-            InvalidRequest: the new one will not do.
+            InvalidRequest: the new password is not acceptable.
         """
         await self.exchange(
             operations.CHANGE_PASSWORD, body=requests.PasswordChangeBody(current, new)
@@ -226,7 +226,7 @@ class Session:
         self._credentials.close()
 
     async def sessions(self) -> Sequence[LiveSession]:
-        """Give the open sessions of the account, newest first."""
+        """Return the open sessions of the account, newest first."""
         return (await self.exchange(operations.SESSIONS)).value.sessions
 
     async def log_out(self) -> None:

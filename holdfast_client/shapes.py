@@ -1,4 +1,4 @@
-"""What arrives, read as the types of the API; nothing is awaited."""
+"""Decodes received data as the types of the API; nothing is awaited."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ T = TypeVar("T")
 
 
 def decoded(content: bytes | str, shape: type[T]) -> T:
-    """Read JSON as a value of the type ``shape``.
+    """Decode JSON as a value of the type ``shape``.
 
     Raises:
-        ValueError: it is none, whatever is wrong with it.
+        ValueError: it is not one, for whatever reason.
     """
     try:
         return msgspec.json.decode(content, type=shape)
@@ -22,7 +22,7 @@ def decoded(content: bytes | str, shape: type[T]) -> T:
 
 
 def converted(value: object, shape: type[T], otherwise: T) -> T:
-    """Give what was read without a type as a value of ``shape``; ``otherwise`` where it is none."""
+    """Convert plain data to a value of ``shape``; return ``otherwise`` if it is not one."""
     try:
         return msgspec.convert(value, shape)
     except msgspec.ValidationError:

@@ -1,4 +1,4 @@
-"""Server-sent events taken apart (WHATWG HTML, "Server-sent events", 9.2.6); nothing is awaited."""
+"""Parses server-sent events (WHATWG HTML, "Server-sent events", 9.2.6); nothing is awaited."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 EVENT_CHARACTERS_MAX: Final = 1_048_576
-"""How long an event may be until it is taken for something else than an event."""
+"""How long an event may be before it counts as something else."""
 
 
 class TooLong(ValueError):
-    """What arrives has no end."""
+    """The event does not end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One event as it came; ``last_id`` is the last id that the stream has named, or empty."""
+    """One event as received; ``last_id`` is the latest id in the stream, or empty."""
 
     name: str
     data: str
@@ -27,7 +27,7 @@ class Message:
 
 
 class Parser:
-    """Takes pieces of a stream as they arrive, gives the messages that they complete."""
+    """Takes pieces of a stream as they arrive, and yields the messages that they complete."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
@@ -37,7 +37,7 @@ class Parser:
         self._last_id = ""
 
     def feed(self, piece: bytes) -> Iterator[Message]:
-        """Take a piece and give what it completes.
+        """Take a piece and yield the messages that it completes.
 
         Raises:
             TooLong: an event exceeds `EVENT_CHARACTERS_MAX`.
@@ -68,7 +68,7 @@ class Parser:
             case "id" if "\0" not in value:
                 self._last_id = value
             case _:
-                pass  # a comment, or a field that is of no use here
+                pass  # a comment, or a field that is not used here
         return None
 
     def _dispatch(self) -> Message | None:

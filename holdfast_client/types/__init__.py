@@ -1,6 +1,6 @@
-"""What the server answers, as typed and immutable values; members that it adds are passed over.
+"""The server's answers, as typed and immutable values; unknown members are ignored.
 
-Amounts are whole units, times are world time unless said otherwise, in UTC.
+Amounts are whole units; times are in UTC, and world time unless stated otherwise.
 """
 
 from holdfast_client.types.accounts import (

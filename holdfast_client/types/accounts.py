@@ -1,4 +1,4 @@
-"""Accounts and their sessions; the times are those of the wall clock."""
+"""Accounts and their sessions; times are wall-clock times."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class RegisteredAccount(msgspec.Struct, frozen=True):
 class Account(msgspec.Struct, frozen=True):
     """The caller's account; ``role`` is ``player`` or ``admin``.
 
-    With ``must_change_password`` nothing else may be done before that.
+    With ``must_change_password``, that must be done before anything else.
     """
 
     account_id: str
@@ -29,10 +29,10 @@ class Account(msgspec.Struct, frozen=True):
 
 
 class SessionTokens(msgspec.Struct, frozen=True):
-    """A session's credentials, to be kept like a password; the lives are in seconds.
+    """A session's credentials, to be kept like a password; lifetimes are in seconds.
 
-    The refresh token works once: whoever keeps tokens over a restart keeps the latest. With
-    ``must_change_password`` nothing may be done before that.
+    The refresh token works once: to keep tokens over a restart, keep the latest. With
+    ``must_change_password``, that must be done before anything else.
     """
 
     account_id: str
@@ -44,12 +44,12 @@ class SessionTokens(msgspec.Struct, frozen=True):
     must_change_password: bool = False
 
     def __repr__(self) -> str:
-        """Tell whose session it is, and no secret."""
+        """Show whose session it is, but no secret."""
         return f"SessionTokens(account_id={self.account_id!r}, session_id={self.session_id!r})"
 
 
 class LiveSession(msgspec.Struct, frozen=True):
-    """A session that is open; ``current`` is the one that asks."""
+    """An open session; ``current`` marks the caller's own."""
 
     session_id: str
     created_at: datetime

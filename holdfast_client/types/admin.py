@@ -47,7 +47,7 @@ class EndedSessions(msgspec.Struct, frozen=True):
 
 
 class AuditEntry(msgspec.Struct, frozen=True):
-    """What an operator did, and why; ``username`` is None where the account is gone."""
+    """What an operator did, and why; ``username`` is None if the account is gone."""
 
     audit_id: str
     at: datetime
@@ -67,7 +67,7 @@ class AuditPage(msgspec.Struct, frozen=True):
 
 
 class GrantRecord(msgspec.Struct, frozen=True):
-    """A grant that was made, with the balances after it."""
+    """A completed grant, with the balances after it."""
 
     id: str
     account_id: str

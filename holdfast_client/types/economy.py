@@ -8,7 +8,7 @@ import msgspec
 
 
 class Prerequisite(msgspec.Struct, frozen=True):
-    """An asset that is not there yet, and the level (of a unit: the count) needed of it."""
+    """A missing asset, and the required level (of a unit: the count)."""
 
     asset: str
     level: int
@@ -17,8 +17,8 @@ class Prerequisite(msgspec.Struct, frozen=True):
 class Quote(msgspec.Struct, frozen=True):
     """What an order placed now would be.
 
-    ``affordable_at`` is None if its price never is there; a building or technology has ``level``,
-    a unit has ``count``.
+    ``affordable_at`` is None if it is never affordable; a building or technology has ``level``, a
+    unit has ``count``.
     """
 
     asset: str
@@ -33,7 +33,7 @@ class Quote(msgspec.Struct, frozen=True):
 
 
 class Transfer(msgspec.Struct, frozen=True):
-    """What one account has sent another; a name is empty where the account was erased.
+    """What one account has sent another; a name is empty if the account was erased.
 
     ``state`` is ``sent``, ``delivered``, ``returned`` or ``lost``.
     """

@@ -1,4 +1,4 @@
-"""What happens to an account, as it is told."""
+"""The events of an account."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from holdfast_client.types.inventory import Inventory, LedgerEntry, Order, Stock
 
 
 class EventData(msgspec.Struct, frozen=True, kw_only=True):
-    """What every event tells: the stocks at ``at`` with their rates, and what has changed.
+    """What every event contains: the stocks at ``at`` with their rates, and what has changed.
 
-    A ``snapshot``, with which a stream begins, has the whole ``inventory``; any other event has
-    the ledger ``entry`` that it is of, with the ``order`` or ``transfer`` that the entry is about,
-    and in ``full`` the resources that have reached their capacity with it.
+    A ``snapshot``, which begins a stream, has the whole ``inventory``; any other event has its
+    ledger ``entry``, with the ``order`` or ``transfer`` that the entry is about, and in ``full``
+    the resources that have reached their capacity with it.
     """
 
     at: datetime
@@ -32,7 +32,7 @@ class Event(EventData, frozen=True, kw_only=True):
     """Something that has happened.
 
     ``name`` is ``snapshot``, ``resource-full`` or the cause of the entry (``order-completed``).
-    ``id`` is the entry's sequence number: a stream can go on after it.
+    ``id`` is the entry's sequence number: a stream can resume after it.
     """
 
     id: int

@@ -10,7 +10,7 @@ import msgspec
 class Stock(msgspec.Struct, frozen=True):
     """One resource; ``full_at`` is None when it is full or its rate is not positive.
 
-    ``held`` waits outside until there is room, and is no part of ``amount``.
+    ``held`` waits outside until there is room, and is not part of ``amount``.
     """
 
     amount: int
@@ -21,7 +21,7 @@ class Stock(msgspec.Struct, frozen=True):
 
 
 class Balance(msgspec.Struct, frozen=True):
-    """One balance; ``factor`` scales what draws on it, 1.0 where there is enough."""
+    """One balance; ``factor`` scales what draws on it, and is 1.0 if there is enough."""
 
     produced: int
     used: int
@@ -67,12 +67,12 @@ class Inventory(msgspec.Struct, frozen=True):
     orders: list[Order]
 
     def owned(self) -> dict[str, int]:
-        """Give the level or number of every building, technology and unit."""
+        """Return the level or number of every building, technology and unit."""
         return {**self.buildings, **self.technologies, **self.units}
 
 
 class CancelledOrder(msgspec.Struct, frozen=True):
-    """A cancelled order and what came back for it."""
+    """A cancelled order and its refund."""
 
     order: Order
     refund: dict[str, int]

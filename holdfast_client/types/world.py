@@ -1,4 +1,4 @@
-"""The world, its rules, and whether its server is well."""
+"""The world, its rules, and its server's readiness."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class RulesetName(msgspec.Struct, frozen=True):
-    """Which rules are in force: ``version`` changes with every rule and parameter."""
+    """The rules in force: ``version`` changes with every rule and parameter."""
 
     name: str
     version: str
@@ -26,7 +26,7 @@ class World(msgspec.Struct, frozen=True):
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """Whether the server can do its work (``ready``), and the state of each of its actors."""
+    """Whether the server is ready (``ready``), and the state of each of its actors."""
 
     status: str
     actors: dict[str, str]
@@ -38,7 +38,7 @@ class Readiness(msgspec.Struct, frozen=True):
 
 
 class Level(msgspec.Struct, frozen=True):
-    """One level of a building or technology: its price, how long it takes, and what it gives."""
+    """One level of a building or technology: its price, duration and effects."""
 
     cost: dict[str, int]
     duration_seconds: float
@@ -50,7 +50,7 @@ class Level(msgspec.Struct, frozen=True):
 class Tiered(msgspec.Struct, frozen=True):
     """A building or technology; ``levels`` begin with 1.
 
-    A building that there may be several of has ``instances``, the names to order it by.
+    A building that can exist more than once has ``instances``, the names to order it by.
     """
 
     levels: list[Level]
@@ -63,10 +63,10 @@ class Tiered(msgspec.Struct, frozen=True):
 
 
 class Unit(Level, frozen=True):
-    """A unit: the price of one, how long one takes, and what one gives, rounded.
+    """A unit: the price, duration and effects of one, rounded.
 
-    Where one gives a fraction, many give their number times the exact fraction, and only that is
-    rounded. ``count_max`` is the most that one order may be for; None: the server does not tell.
+    If one unit yields a fraction, many yield their number times the exact fraction, and only the
+    result is rounded. ``count_max`` is the maximum of one order; None if the server does not say.
     """
 
     title: str = ""
@@ -78,7 +78,7 @@ class Unit(Level, frozen=True):
 
 
 class Queue(msgspec.Struct, frozen=True):
-    """Where orders are carried out: ``slots`` at a time, ``length`` more may wait."""
+    """Where orders run: ``slots`` at a time, ``length`` more may wait."""
 
     slots: int
     length: int
