@@ -1,4 +1,4 @@
-"""A bot that always builds what it can afford first: bot.py URL USERNAME PASSWORD."""
+"""A bot that always builds what it can afford soonest: bot.py URL USERNAME PASSWORD."""
 
 import sys
 from contextlib import suppress
@@ -9,7 +9,7 @@ from holdfast_client import Client, Refused, Session
 
 
 async def choose(session: Session, assets: list[str]) -> tuple[float, str | None]:
-    """Find what can be afforded first: in how many seconds, and what."""
+    """Find what can be afforded soonest: in how many seconds, and what."""
     now = (await session.inventory()).at
     waits: list[tuple[float, str | None]] = [(60.0, None)]
     for asset in assets:
@@ -23,7 +23,7 @@ async def choose(session: Session, assets: list[str]) -> tuple[float, str | None
 async def play(url: str, username: str, password: str) -> None:
     """Build for as long as the session lasts."""
     async with Client(url) as client:
-        with suppress(Refused):  # the account is there already
+        with suppress(Refused):  # the account exists already
             await client.register(username, password)
         session = await client.log_in(username, password)
         buildings = (await client.ruleset()).buildings

@@ -1,1 +1,1 @@
-"""A chest that all players pay into: assets that leave an account for a table of an actor's own."""
+"""A chest that all players pay into: assets move from an account to a table of the actor's own."""

@@ -1,4 +1,4 @@
-"""The Chest actor: takes what players pay into it, each payment once."""
+"""The Chest actor: accepts players' payments, each of them once."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CHEST_KEY: Final = "chest"
 """The key of the Chest's messages on topic ``task``."""
 
 RESUME_MS: Final = 5_000
-"""How often payments are looked for that were begun and not made, in world time."""
+"""How often the Chest looks for payments begun but not made, in world time."""
 
 _NAME: Final = "common"
 _PAGE: Final = 100
@@ -44,7 +44,7 @@ _REPLY_S: Final = 5.0
 
 
 class Chest:
-    """Answers `Pay` and `GetChest`, one after another; it keeps nothing in memory."""
+    """Answers `Pay` and `GetChest`, one after another; keeps nothing in memory."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Chest:
         self._resources = resources
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve until `Phase.WORLD`; a payment that is cut off is gone on with by the next run."""
+        """Serve until `Phase.WORLD`; the next run resumes a payment that is cut off."""
         with self._subscription.answering():
             task_status.started()
             resume_ms, after = 0, None
@@ -106,7 +106,7 @@ class Chest:
     # --8<-- [start:pay]
     async def _pay(self, pay: Pay) -> Paid:
         for name in pay.resources:
-            # A grant moves units and levels as well.
+            # A grant could also move units and levels.
             if name not in self._resources:
                 raise UnknownAsset(name, what="resource")
         key = {"account_id": pay.account_id, "key": pay.idempotency_key}
@@ -129,7 +129,7 @@ class Chest:
         try:
             await (self._make_again(payment) if found else self._make(payment, version=1))
         except Overloaded as error:
-            # That would say that nothing was done: it is begun, and will be made.
+            # Overloaded would mean that nothing was done, but it is begun, and will be made.
             raise ActorStopped from error
         return Paid(pay.resources, replayed=False)
 
@@ -139,11 +139,11 @@ class Chest:
         except Orphaned as error:
             raise AccountGone from error
         except Duplicate as error:
-            # An earlier try was still under way: the next look finds what it began.
+            # An earlier attempt was still in progress: the next look finds what it began.
             raise ActorStopped from error
 
     async def _make_again(self, payment: Row) -> None:
-        """Make one that is there; what an earlier try may still have under way then fails."""
+        """Make an existing payment; an earlier attempt that is still in progress then fails."""
         key = {"account_id": payment["account_id"], "key": payment["key"]}
         version = payment["version"]
         await self._storage.commit(
@@ -152,7 +152,7 @@ class Chest:
         await self._make(payment, version=version + 1)
 
     async def _make(self, payment: Row, *, version: int) -> None:
-        """Take what is paid from its owner, then put it in: each of them once, however often."""
+        """Debit the owner, then credit the chest: each once, however often this is called."""
         account_id = payment["account_id"]
         key = {"account_id": account_id, "key": payment["key"]}
         resources = msgspec.json.decode(payment["resources"], type=dict[str, int])
@@ -161,14 +161,14 @@ class Chest:
             {name: -amount for name, amount in resources.items()},
             reason="paid into the chest",
             operator="chest",
-            # No player's key has a space in it.
+            # No player's key contains a space.
             idempotency_key=f"chest {payment['payment_id']}",
             fingerprint=b"",
         )
         try:
             await self._bus.ask(Topic.TASK, take, key=account_id, timeout_s=_REPLY_S)
         except (AccountGone, InsufficientResources, InvalidAmount, UnknownAsset):
-            # These alone say that nothing was taken; an erased account has no payments left.
+            # Only these mean that nothing was taken; an erased account has no payments left.
             with suppress(Conflict):
                 await self._storage.commit(Delete("chest_payments", key, version))
             raise
@@ -183,10 +183,10 @@ class Chest:
         )
 
     async def _resume(self, after: str | None) -> str | None:
-        """Go on with what was begun: its asker gave up, or this server or the last one stopped.
+        """Resume what was begun: its caller gave up, or this server or the last one stopped.
 
-        Begins behind payment ``after``; gives the one that it came to, None at the end of them. So
-        one that cannot be made now holds up no others.
+        Starts after payment ``after``; returns the last one reached, None at the end. So a payment
+        that cannot be made now does not hold up the others.
         """
         begun = Read(
             "chest_payments",

@@ -30,7 +30,7 @@ class ChestDetails(msgspec.Struct, frozen=True):
 
 
 async def pay_into_chest(call: Call[PayRequest, None]) -> Answer[ChestDetails]:
-    """Pay into the chest; what was paid."""
+    """Pay into the chest; return what was paid."""
     command = call.command
     message = Pay(call.caller.account_id, call.body.resources, command.key, command.fingerprint)
     paid: Paid = await call.gateway.ask(message, key=CHEST_KEY)
@@ -41,7 +41,7 @@ async def pay_into_chest(call: Call[PayRequest, None]) -> Answer[ChestDetails]:
 
 
 async def get_chest(call: Call[None, None]) -> ChestDetails:
-    """Give what is in the chest."""
+    """Return what is in the chest."""
     return ChestDetails(await call.gateway.ask(GetChest(), key=CHEST_KEY))
 
 

@@ -1,4 +1,4 @@
-"""What a Chest is asked, and what it answers."""
+"""The messages of a Chest, and its answers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import msgspec
 class Pay(msgspec.Struct, frozen=True):
     """Move resources of an account into the chest; answers `Paid` once that is durable.
 
-    Sent on topic ``task`` with the key ``chest``, as `GetChest` is. The same key with the same
-    fingerprint is the same payment. Refused with `IdempotencyKeyReused`, and as a `Grant` is.
+    Sent on topic ``task`` with the key ``chest``, like `GetChest`. The same key with the same
+    fingerprint is the same payment. Refused with `IdempotencyKeyReused`, and like a `Grant`.
     """
 
     account_id: str
@@ -22,7 +22,7 @@ class Pay(msgspec.Struct, frozen=True):
 
 
 class Paid(msgspec.Struct, frozen=True):
-    """A payment that was made; ``replayed`` where it had been before."""
+    """A payment that was made; ``replayed`` if that was earlier."""
 
     resources: Mapping[str, int]
     replayed: bool

@@ -1,4 +1,4 @@
-"""The tables of a Chest, as its migration made them."""
+"""The tables of a Chest, as its migration creates them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small world with a leaderboard, in this process alone: python -m examples.leaderboard.
+"""A small world with a leaderboard, all in this process: python -m examples.leaderboard.
 
 Three players build as fast as they can afford it, and the board is printed every two seconds.
 """
@@ -43,7 +43,7 @@ SHOWN_EVERY_S: Final = 2.0
 
 
 class Names:
-    """In the place of Authx: knows what the players are called."""
+    """A stand-in for Authx that knows the players' names."""
 
     def __init__(self, subscription: Subscription, names: Mapping[str, str]) -> None:
         self._subscription = subscription
@@ -125,7 +125,7 @@ def _ticker(bus: Bus, client: StorageClient, rules: Ruleset) -> Ticker:
 
 
 async def play(bus: Bus, account_id: str, rng: random.Random) -> None:
-    """Order whatever the rules allow, for ever."""
+    """Order anything that the rules allow, for ever."""
     for number in range(sys.maxsize):
         order = PlaceOrder(account_id, rng.choice(BUILDINGS), None, f"order-{number}", b"")
         try:

@@ -1,4 +1,4 @@
-"""The Leaderboard actor: ranks all accounts, and tells the best to whoever asks."""
+"""The Leaderboard actor: ranks all accounts, and returns the best on request."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ LEADERBOARD_KEY: Final = "leaderboard"
 """The key of the Leaderboard's messages on topic ``task``."""
 
 OVERLAP_MS: Final = 60_000
-"""How far back each look goes: longer than a commit can be on its way."""
+"""How far back each look goes: longer than a commit can be in flight."""
 
 _REPLY_S: Final = 5.0
 
 
 # --8<-- [start:class]
 class Leaderboard:
-    """Answers `GetLeaderboard`; what it knows is at most ``refresh_ms`` of world time old.
+    """Answers `GetLeaderboard`; its data is at most ``refresh_ms`` of world time old.
 
-    It owns nothing: whatever it knows it has read from Storage, and reads again after a restart.
+    It owns nothing: all its data is read from Storage, and read again after a restart.
     """
 
     def __init__(
@@ -56,10 +56,10 @@ class Leaderboard:
         self._log = log
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Rank until `Phase.WORLD`; cancelling it loses nothing, for it writes nothing.
+        """Rank until `Phase.WORLD`; cancelling it loses nothing, because it writes nothing.
 
         Raises:
-            BusError, StorageError: the first look failed; later ones are tried again.
+            BusError, StorageError: the first look failed; later ones are retried.
         """
         with self._subscription.answering():
             board = _Board()
@@ -87,7 +87,7 @@ class Leaderboard:
                         message.reply.send_nowait(board.standings[:limit])
                 case _:
                     self._refuse(message)
-        # Whoever asks from now on learns at once that nobody is here.
+        # From now on callers learn at once that nobody is here.
         self._subscription.close()
 
     # --8<-- [end:answer]
@@ -101,7 +101,7 @@ class Leaderboard:
         try:
             await self._refresh(board)
         except (BusError, StorageError) as error:
-            # The old board stands; the next look begins where the last good one did.
+            # The old board stays; the next look starts where the last good one did.
             self._log.warning("leaderboard_delayed", error=str(error))
 
     async def _refresh(self, board: _Board) -> None:
@@ -115,7 +115,7 @@ class Leaderboard:
         board.standings = await self._named(board.ranking)
 
     async def _named(self, ranking: Ranking) -> tuple[Standing, ...]:
-        """Give the best with their names; who was erased makes room for the next."""
+        """Return the best with their names; an erased account makes room for the next."""
         while True:
             standings: list[Standing] = []
             for rank, account_id, score in ranking.best(self._size):
@@ -140,7 +140,7 @@ class Leaderboard:
 
 
 class _Board:
-    """What one run of the actor knows; a restarted one begins with an empty one."""
+    """The state of one run of the actor; a restarted one begins empty."""
 
     def __init__(self) -> None:
         self.ranking = Ranking()

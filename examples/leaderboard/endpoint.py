@@ -31,13 +31,13 @@ class LeaderboardDetails(msgspec.Struct, frozen=True):
 
 
 class LeaderboardQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How many lines are wanted."""
+    """How many lines to return."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 10
 
 
 async def get_leaderboard(call: Call[None, LeaderboardQuery]) -> LeaderboardDetails:
-    """Give the best accounts."""
+    """Return the best accounts."""
     message = GetLeaderboard(call.query.limit)
     standings: tuple[Standing, ...] = await call.gateway.ask(message, key=LEADERBOARD_KEY)
     return LeaderboardDetails(

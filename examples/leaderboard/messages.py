@@ -1,4 +1,4 @@
-"""What a Leaderboard is asked, and what it answers."""
+"""The messages of a Leaderboard, and its answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a score is, and who has the most of it: pure, without Trio, clock or I/O."""
+"""Scores, and who has the highest: pure, without Trio, clock or I/O."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import msgspec
 
 # --8<-- [start:ranking]
 class Levels(msgspec.Struct, frozen=True):
-    """The part of a stored inventory that counts: built levels; the rest is passed over."""
+    """The part of a stored inventory that counts: built levels; the rest is ignored."""
 
     levels: dict[str, int] = {}
 
 
 def score_of(state: str) -> int:
-    """Give the score of a stored inventory: the sum of all its levels.
+    """Return the score of a stored inventory: the sum of all its levels.
 
     Raises:
-        msgspec.DecodeError: it is no stored inventory.
+        msgspec.DecodeError: it is not a stored inventory.
     """
     return sum(msgspec.json.decode(state, type=Levels).levels.values())
 
@@ -30,7 +30,7 @@ class Ranking:
         self._scores: dict[str, int] = {}
 
     def set(self, account_id: str, score: int) -> None:
-        """Note an account's score."""
+        """Set an account's score."""
         self._scores[account_id] = score
 
     def remove(self, account_id: str) -> None:
@@ -38,7 +38,7 @@ class Ranking:
         self._scores.pop(account_id, None)
 
     def best(self, count: int) -> list[tuple[int, str, int]]:
-        """Give rank, account and score of the best; ids begin with a time, so the older first."""
+        """Return rank, account and score of the best; ids begin with a time: older first."""
         found = nsmallest(count, self._scores.items(), key=lambda each: (-each[1], each[0]))
         ranked: list[tuple[int, str, int]] = []
         for place, (account_id, score) in enumerate(found, start=1):
