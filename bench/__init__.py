@@ -1,1 +1,1 @@
-"""Scripts that put a real server under load, kill it, and measure it; see README.md."""
+"""Scripts that load, kill and measure a real server; see README.md."""

@@ -20,7 +20,7 @@ OWN_COLOUR, PEER_COLOUR, VOID_COLOUR = "#1f6f5c", "#9aa5b1", "#b91c1c"
 
 
 def draw(result: Result) -> str:
-    """Give the drawing: a group of bars for each mix, with the outermost rounds as a line."""
+    """Return the drawing: a group of bars for each mix, with the range of the rounds as a line."""
     names = result.names()
     group = HEAD + len(names) * (BAR + GAP) + GAP
     height = len(MIXES) * group + 30

@@ -1,4 +1,4 @@
-"""What the clients of load.py do, and what the contract lets the server answer to each of it."""
+"""What the clients of load.py do, and which answers the contract allows for each action."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Unexpected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """How a call was answered; ``order_id`` where an order was placed."""
+    """How a call was answered; ``order_id`` if an order was placed."""
 
     outcome: str
     order_id: str | None = None
 
 
 def declared(answer: Response, *outcomes: tuple[int, str]) -> Answered:
-    """Check that an answer is one of those that are declared.
+    """Check that an answer is one of the declared ones.
 
     Raises:
         Unexpected: it is not.
@@ -51,7 +51,7 @@ def declared(answer: Response, *outcomes: tuple[int, str]) -> Answered:
 
 @dataclass
 class Player:
-    """One account; ``assets`` are all names that may be ordered, and whether by count."""
+    """One account; ``assets`` are all names that can be ordered, and whether by count."""
 
     name: str
     assets: list[tuple[str, bool]]
@@ -65,7 +65,7 @@ class Player:
         """Register and log in.
 
         Raises:
-            Unexpected: the server does not let it.
+            Unexpected: the server refuses.
         """
         credentials = {"username": self.name, "password": PASSWORD}
         declared(await client.post("/v1/accounts", json=credentials), (201, ""))
@@ -81,7 +81,7 @@ class Player:
         return {"asset": asset, "count": self.rng.randint(1, 3)} if by_count else {"asset": asset}
 
     def command(self) -> dict[str, str]:
-        """Say who commands, with a key that nobody has used."""
+        """Return a command's headers: the token, and an unused key."""
         return {**self.bearer, "Idempotency-Key": uuid.uuid4().hex}
 
 
@@ -99,7 +99,7 @@ async def read_orders(player: Player, client: Client) -> Answered:
 
 
 async def order(player: Player, client: Client) -> Answered:
-    """Order something, whether it can be had or not."""
+    """Order something, whether it is possible or not."""
     body, headers = player.order_body(), player.command()
     answer = await client.post("/v1/inventory/orders", json=body, headers=headers)
     outcome = declared(answer, (201, ""), *_ORDER_REFUSALS)
@@ -116,7 +116,7 @@ async def order(player: Player, client: Client) -> Answered:
 
 
 async def cancel(player: Player, client: Client) -> Answered:
-    """Cancel an order that was pending not long ago."""
+    """Cancel an order that was pending recently."""
     if not player.pending:
         return await read_orders(player, client)
     order_id = player.pending.pop(player.rng.randrange(len(player.pending)))
@@ -126,7 +126,7 @@ async def cancel(player: Player, client: Client) -> Answered:
 
 
 async def transfer(player: Player, client: Client) -> Answered:
-    """Send somebody a little of something."""
+    """Send another account a little of something."""
     body = {
         "to": player.rng.choice(player.others),
         "resources": {player.rng.choice(player.resources): player.rng.randint(1, 9)},
@@ -158,7 +158,7 @@ async def quote(player: Player, client: Client) -> Answered:
 
 
 async def forecast(player: Player, client: Client) -> Answered:
-    """Ask what there will be."""
+    """Ask for a forecast."""
     path = f"/v1/inventory/forecast?seconds={player.rng.choice((1, 60, 3600))}"
     return declared(await client.get(path, player.bearer), (200, ""))
 
@@ -192,7 +192,7 @@ async def nonsense(player: Player, client: Client) -> Answered:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One thing that a client does, and how often compared to the others."""
+    """One thing that a client does, and its weight among the others."""
 
     name: str
     weight: int

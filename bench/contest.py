@@ -4,8 +4,8 @@
     make bench-full     longer, with more rounds
 
 The server under test has one core to itself. The load generator and PostgreSQL have the others;
-where there are only two, they share the second, for every contestant alike, and the table tells
-what each used. See bench/README.md for what is done and how to read it. Writes JSON and a chart
+if there are only two, they share the second, for every contestant alike, and the table shows what
+each used. bench/README.md describes the work and how to read the results. Writes JSON and a chart
 to build/bench/.
 """
 
@@ -56,25 +56,25 @@ MIXES: dict[str, tuple[float, float, float]] = {
     "mixed": (0.70, 0.25, 0.05),
 }
 WARM_ORDERS = 800
-"""So many of the warm-up's requests are orders, of whoever has more of them too: what is pending
-is shown by every read."""
+"""How many of the warm-up's requests are orders, even for contestants with a longer warm-up: every
+read shows the pending orders."""
 STEPS = (
     *((mix, mix, 0.0) for mix in MIXES),
     (results.OPEN, "mixed", 0.5),
 )
-"""What is measured of each start of a contestant: label, mix, share of its most (0: closed)."""
+"""What is measured in each start of a contestant: label, mix, share of its maximum (0: closed)."""
 WARM_UP_S_MAX = 25.0
-"""How long a start is warmed up at most, before anything is measured."""
+"""The longest warm-up of a start, before anything is measured."""
 ACCOUNTS = 1_000
 CONNECTIONS = 64
 GENERATOR_START_S = 0.3
-"""CPU time that a generator uses outside of what it measures, about."""
+"""Roughly the CPU time that a generator uses outside its measurement."""
 SETTINGS = ("fsync", "synchronous_commit", "full_page_writes")
 TEMPLATE = "postgres"
 LOG_FILES = 32
 LOG_KEPT = {"min_wal_size": f"{16 * LOG_FILES}MB"}
-"""So much of the write-ahead log is there to be written again, as where a server has run for hours:
-PostgreSQL makes each of its first files within a commit, of whoever happens to need it."""
+"""How much of the write-ahead log is kept for reuse, as when a server has run for hours: otherwise
+PostgreSQL creates each of its first files within the commit that happens to need it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +91,11 @@ class Arena:
 
     @property
     def tokens_file(self) -> Path:
-        """Who is logged in."""
+        """The file of the sessions' tokens."""
         return self.cluster.data_dir / "tokens.txt"
 
     def dsn(self, database: str) -> str:
-        """How to connect to a database."""
+        """Return the DSN of a database."""
         return socket_dsn(self.cluster.socket_dir, user="postgres", database=database, port=5432)
 
     def generate(self, plan: Plan) -> Outcome:
@@ -133,7 +133,7 @@ def contest(arena: Arena, names: Sequence[Contestant], rounds: int) -> results.R
 
 
 def measure(arena: Arena, contestant: Contestant, number: int) -> Run:
-    """Run one contestant on a database of its own through all mixes, and recount."""
+    """Run one contestant on its own database through all mixes, and recount."""
     database = f"run_{contestant.name.replace('-', '_')}_{number}"
     with (
         fresh_database(arena, database) as dsn,
@@ -157,7 +157,7 @@ def measure(arena: Arena, contestant: Contestant, number: int) -> Run:
 def planned(
     arena: Arena, contestant: Contestant, directory: Path, port: int, number: int
 ) -> dict[str, Plan]:
-    """Give what is asked of a start of a contestant, the warm-up first; rates are not known yet."""
+    """Return the plans for a start of a contestant, the warm-up first; rates are not known yet."""
     first = Plan(
         port=port,
         tokens_file=str(arena.tokens_file),
@@ -185,7 +185,7 @@ def planned(
 
 
 def phase(arena: Arena, label: str, plan: Plan, server_pid: int) -> Phase:
-    """Run the generator once, and take note of who used how much CPU time."""
+    """Run the generator once, and record how much CPU time each process used."""
     postgres = cluster_processes(arena.cluster.path)
     before = cpu_seconds({server_pid}), cpu_seconds(postgres), *machine_seconds()
     outcome = arena.generate(plan)
@@ -199,7 +199,7 @@ def phase(arena: Arena, label: str, plan: Plan, server_pid: int) -> Phase:
 
 @contextmanager
 def fresh_database(arena: Arena, database: str) -> Iterator[str]:
-    """Give a database like the one that was seeded, with durable commits; remove it after."""
+    """Yield a copy of the seeded database, with durable commits; remove it afterwards."""
     _command(arena.dsn("template1"), f'create database "{database}" template "{TEMPLATE}"')
     try:
         asyncio.run(_check_durable(arena.dsn(database)))
@@ -209,7 +209,7 @@ def fresh_database(arena: Arena, database: str) -> Iterator[str]:
 
 
 def make_log(arena: Arena) -> None:
-    """Let PostgreSQL make the files of its write-ahead log before anything is measured."""
+    """Make PostgreSQL create the files of its write-ahead log before anything is measured."""
     fill = "select pg_logical_emit_message(true, 'bench', 'next'), pg_switch_wal()"
     _command(arena.dsn("template1"), *[fill] * LOG_FILES, "checkpoint")
 
@@ -240,7 +240,7 @@ async def _check_durable(dsn: str) -> None:
 
 @asynccontextmanager
 async def opened(seconds: float, warm_up_s: float) -> AsyncGenerator[Arena]:
-    """Seed a world, run its PostgreSQL, and give each who takes part its cores."""
+    """Seed a world, run its PostgreSQL, and assign the cores."""
     cores = sorted(os.sched_getaffinity(0))
     server_cores, other_cores = {cores[0]}, set(cores[1:]) or set(cores)
     with scratch("bench") as directory:
@@ -258,7 +258,7 @@ async def opened(seconds: float, warm_up_s: float) -> AsyncGenerator[Arena]:
 
 
 async def run(options: argparse.Namespace) -> int:
-    """Seed, measure, tell."""
+    """Seed, measure, report."""
     names = [each for each in ALL if not options.only or each.name in options.only]
     if not contestants.prepare_node():
         print("no Node here: Fastify is left out", file=sys.stderr)
@@ -269,13 +269,13 @@ async def run(options: argparse.Namespace) -> int:
 
 
 def token_key(data_dir: Path) -> str:
-    """Give the key that the tokens of a data directory are made with."""
+    """Return the token key of a data directory."""
     lines = (data_dir / "token.key").read_text(encoding="ascii").splitlines()
     return next(line for line in lines if line.startswith("k4.local."))
 
 
 def tell(result: results.Result, out: Path) -> int:
-    """Print the table; write JSON and chart; give an exit status."""
+    """Print the table; write JSON and chart; return an exit status."""
     result = msgspec.structs.replace(result, void=results.generator_fault(result))
     out.mkdir(parents=True, exist_ok=True)
     (out / "contest.json").write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
@@ -288,7 +288,7 @@ def tell(result: results.Result, out: Path) -> int:
 
 
 def bounded(options: argparse.Namespace) -> argparse.Namespace:
-    """Keep a run from lasting for hours, whatever it was told."""
+    """Keep a run from lasting for hours, whatever its options."""
     options.seconds = min(options.seconds, 60.0)
     options.rounds = min(options.rounds, 20)
     return options

@@ -1,4 +1,4 @@
-"""The servers that are measured against each other, each started and stopped the same way."""
+"""The servers that are compared, each started and stopped the same way."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """One that takes part; ``label`` is for people.
+    """One server under comparison; ``label`` is for people.
 
     ``warm_up`` requests are answered before anything is measured: every account is touched, every
-    token seen, and what a program makes of its code while it runs is made. Python does that within
-    some hundred; Node compiles in steps, and an answer costs it less and less for thousands.
+    token seen, and run-time optimization of the code is done. Python needs a few hundred; Node
+    compiles in stages, and its cost per answer falls over thousands.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Running:
 
 @contextmanager
 def on_cores(cores: set[int]) -> Iterator[None]:
-    """Let what is started inside run on some cores only, for as long as it lives."""
+    """Restrict the processes started inside to some cores, for as long as they live."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
     try:
@@ -137,7 +137,7 @@ def _peer(contestant: Contestant, place: Place) -> Iterator[Running]:
 def program(
     command: list[str], settings: Mapping[str, str], cores: set[int], directory: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program whose words go into a file; end it by SIGTERM, or by force."""
+    """Run a program with its output in a file; end it with SIGTERM, or by force."""
     with (directory / "peer.log").open("wb") as log, on_cores(cores):
         process = subprocess.Popen(
             command,
@@ -159,7 +159,7 @@ def program(
 
 
 def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Wait until somebody listens; raises RuntimeError where the process has ended."""
+    """Wait until the port is listened on; raises RuntimeError if the process has ended."""
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and process.poll() is None:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
@@ -169,14 +169,14 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 def free_port() -> int:
-    """Give a port that nobody listens on now."""
+    """Return a port that is free now."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     return port
 
 
 def node() -> str:
-    """Give the Node that runs the Node peer; raises FileNotFoundError where there is none."""
+    """Return the Node that runs the Node peer; raises FileNotFoundError if there is none."""
     found = shutil.which("node")
     if found is None:
         raise FileNotFoundError("node is not installed")
@@ -184,7 +184,7 @@ def node() -> str:
 
 
 def prepare_node() -> bool:
-    """Install the Node peer's locked packages under build/; False where there is no Node."""
+    """Install the Node peer's locked packages under build/; False if there is no Node."""
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         return False
@@ -204,7 +204,7 @@ def prepare_node() -> bool:
 
 
 def cpu_seconds(pids: set[int] | frozenset[int]) -> float:
-    """Give the CPU time that processes have used, with that of their children that have ended."""
+    """Return the CPU time that processes have used, with that of their ended children."""
     ticks = 0
     for pid in pids:
         try:
@@ -217,9 +217,9 @@ def cpu_seconds(pids: set[int] | frozenset[int]) -> float:
 
 
 def machine_seconds() -> tuple[float, float]:
-    """Give the CPU time that everything has used, and that with the time spent idle."""
+    """Return the CPU time that everything has used, and the same plus idle time."""
     first = Path("/proc/stat").read_text(encoding="ascii").partition("\n")[0]
-    # user nice system idle iowait irq softirq steal; a guest's time is in user already.
+    # user nice system idle iowait irq softirq steal; user already includes guest time.
     times = [int(each) / _TICKS for each in first.split()[1:9]]
     idle = times[3] + times[4]
     return sum(times) - idle, sum(times)

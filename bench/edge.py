@@ -1,14 +1,14 @@
-"""What the HTTP edge costs: the server's CPU time per request, lane by lane, and what idling costs.
+"""The cost of the HTTP edge: the server's CPU time per request, lane by lane, and idle connections.
 
-The lanes are the fast one, in the clear and over TLS, and Hypercorn's. 32 connections ask for the
-same thing again and again; the server's own CPU time, user and system, is divided by the answers.
-All lanes are measured in turn, so that whatever else the machine does falls on all, and the median
-of the rounds is told. With --idle so many more connections are open that each have asked once:
-their memory is told, and the time with them.
+The lanes are the fast one, plain and over TLS, and Hypercorn's. 32 connections repeat the same
+request; the server's own CPU time, user and system, is divided by the answers. All lanes are
+measured in turn, so that other load on the machine affects all of them, and the median of the
+rounds is reported. With --idle, that many more connections are open that have each asked once:
+their memory is reported, and the CPU time with them.
 
     python bench/edge.py
     python bench/edge.py --rounds 5 --seconds 3 --idle 10000
-    python bench/edge.py --lanes fast --idle 10000    where fewer files than TLS needs may be open
+    python bench/edge.py --lanes fast --idle 10000    if the file limit is too low for TLS
 
 Loopback only. Prints a JSON summary.
 """
@@ -47,7 +47,7 @@ _LENGTH = re.compile(rb"content-length: ([0-9]+)")
 
 
 class Asking:
-    """Connections that ask for one path again and again, each as soon as it has its answer."""
+    """Connections that request one path repeatedly, each as soon as it has its answer."""
 
     def __init__(self, url: str, path: str) -> None:
         parts = urlsplit(url)
@@ -55,7 +55,7 @@ class Asking:
         self._tls: ssl.SSLContext | None = None
         if parts.scheme == "https":
             self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            # The server is a child of this process; whether it is who it says is not measured.
+            # The server is a child of this process: verifying its identity is not measured.
             self._tls.check_hostname = False
             self._tls.verify_mode = ssl.CERT_NONE
         self._request = (
@@ -64,7 +64,7 @@ class Asking:
         ).encode()
 
     def connect(self) -> socket.socket:
-        """Open a connection, and have one answer on it."""
+        """Open a connection, and get one answer on it."""
         sock = socket.create_connection(self._address, timeout=ANSWER_S)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._tls is not None:
@@ -79,7 +79,7 @@ class Asking:
         return sock
 
     def run(self, seconds: float, connections: int) -> int:
-        """Ask for so long; give how many answers came."""
+        """Send requests for ``seconds``; return the number of answers."""
         answers = 0
         begun: dict[socket.socket, bytes] = {}
         with ExitStack() as stack, selectors.DefaultSelector() as selector:
@@ -101,7 +101,7 @@ class Asking:
 
     @staticmethod
     def _whole(answer: bytes) -> bool:
-        """Whether an answer is there to its end; its body has a stated length."""
+        """Whether an answer is complete; its body has a stated length."""
         head, end, body = answer.partition(b"\r\n\r\n")
         if not end:
             return False
@@ -112,13 +112,13 @@ class Asking:
 
 
 def cpu_us(process: psutil.Process) -> float:
-    """Give a process's CPU time so far, in microseconds."""
+    """Return a process's CPU time so far, in microseconds."""
     times = process.cpu_times()
     return 1e6 * (times.user + times.system)
 
 
 def measure(server: Server, path: str, seconds: float) -> tuple[float, float]:
-    """Give the CPU time per request in microseconds, and the requests per second."""
+    """Return the CPU time per request in microseconds, and the requests per second."""
     process = psutil.Process(server.process.pid)
     asking = Asking(server.url, path)
     asking.run(0.2, CONNECTIONS)
@@ -128,7 +128,7 @@ def measure(server: Server, path: str, seconds: float) -> tuple[float, float]:
 
 
 def idle(server: Server, count: int, seconds: float) -> dict[str, float]:
-    """Give what idle connections take of the server's memory, and what requests cost with them."""
+    """Return the server's memory for idle connections, and the cost of requests with them."""
     process = psutil.Process(server.process.pid)
     asking = Asking(server.url, PATHS[0])
     without = statistics.median(measure(server, PATHS[0], seconds)[0] for _ in range(3))
@@ -150,7 +150,7 @@ def start(directory: Path, lane: str) -> Server:
     """Start a server that serves through one lane."""
     server = Server(directory, {**CHEAP, "HOLDFAST_HTTP__CONNECTIONS_MAX": str(2 * IDLE_MAX)})
     server.settings["HOLDFAST_HTTP__FAST_LANE"] = "false" if lane == "hypercorn" else "true"
-    # Idle connections stay for as long as the measurement takes.
+    # Idle connections must survive the measurement.
     server.settings["HOLDFAST_HTTP__KEEP_ALIVE_TIMEOUT_MS"] = "600000"
     directory.mkdir()
     if lane == TLS:
@@ -174,7 +174,7 @@ def issue(directory: Path) -> tuple[Path, Path]:
 
 
 def compare(servers: dict[str, Server], rounds: int, seconds: float) -> dict[str, Any]:
-    """Measure every path through every lane, in turn; give the medians."""
+    """Measure every path through every lane, in turn; return the medians."""
     found: dict[str, dict[str, list[tuple[float, float]]]] = {
         path: {lane: [] for lane in servers} for path in PATHS
     }
@@ -195,7 +195,7 @@ def compare(servers: dict[str, Server], rounds: int, seconds: float) -> dict[str
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure and print; give an exit status."""
+    """Measure and print; return an exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2.0)
@@ -204,7 +204,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     count = min(options.idle, IDLE_MAX)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    # Over TLS a connection is three files to the server.
+    # Over TLS a connection takes three files of the server.
     files_each = 3 if TLS in options.lanes else 1
     if files_each * count + SPARE_FILES > hard:
         parser.error(f"--idle {count} needs more open files than the {hard} that there may be")

@@ -1,4 +1,4 @@
-"""What no contestant can go below: PostgreSQL with the same statements, HTTP without any work."""
+"""The limits of every contestant: PostgreSQL with the same statements, HTTP without any work."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bench.contest import Arena
 
 CLIENTS = 16
-"""As many as the peers have connections to the database."""
+"""Equal to the peers' database connections."""
 
 # The id of an account follows from its number: see bench/seed.py.
 ORDER = """\
@@ -57,7 +57,7 @@ commit;
 def measure(
     arena: Arena, fresh_database: Callable[[str], AbstractContextManager[str]]
 ) -> dict[str, float]:
-    """Take the floors, in things per second."""
+    """Measure the floors, in operations per second."""
     told = {
         NULL: _answers(arena, "null"),
         "HTTP echo on bare Trio": _answers(arena, "trio_echo"),
@@ -86,7 +86,7 @@ def _answers(arena: Arena, module: str) -> float:
 
 
 def _pgbench(arena: Arena, dsn: str) -> float:
-    """Send the statements of an order from C, with prepared statements; pgbench has the core."""
+    """Send an order's statements from C, as prepared statements; pgbench has the core."""
     with tempfile.NamedTemporaryFile("w", suffix=".sql", dir=arena.directory) as script:
         script.write(ORDER)
         script.flush()

@@ -1,11 +1,10 @@
-"""Throws damaged requests at both lanes of one world, and holds them to the same answers.
+"""Throws damaged requests at both lanes of one world, and requires the same answers.
 
 Good requests, for event streams too, are cut, doubled, spliced and sprinkled with what parsers trip
-over, and sent in pieces to a server of each lane, in the clear and over TLS, with the same scripted
-actors behind. For each it must hold that
-no answer is a 500, that the connection is closed after a refusal that says so, that nothing hangs,
-that both lanes give the same statuses, and at the end that no connection is left and nothing was
-logged as an error.
+over, and sent in pieces to a server of each lane, plain and over TLS, with the same scripted actors
+behind it. For each request, no answer may be a 500, the connection must close after a refusal that
+says so, nothing may hang, and both lanes must give the same statuses; at the end, no connection may
+be left and no error logged.
 
     python bench/fuzz_http.py
     python bench/fuzz_http.py --seconds 60 --seed 7
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
 SECONDS_MAX = 3_600
 REFUSED = 400
 TLS_SHARE = 0.1
-"""How many requests go over TLS as well, where one that is cut off takes as long as a deadline."""
+"""The share of requests that also go over TLS, where one that is cut off takes a whole deadline."""
 HANG_S = 5.0
 """Longer than every deadline of the settings below."""
 
@@ -58,12 +57,12 @@ _CHUNKS = b"5;a=b\r\n%b\r\n%x\r\n%b\r\n0\r\nA: b\r\n\r\n" % (LOGIN[:5], len(LOGI
 
 
 def post(*headers: str, body: bytes) -> bytes:
-    """Spell out a login."""
+    """Build a login request."""
     return get("/v1/sessions", *headers).replace(b"GET", b"POST", 1) + body
 
 
 def masked(text: bytes) -> bytes:
-    """Put a text into a WebSocket frame, as a client does."""
+    """Put a text into a masked WebSocket frame, as clients do."""
     return b"\x81" + bytes([0x80 | len(text)]) + bytes(4) + text
 
 
@@ -81,7 +80,7 @@ SAMPLES = (
     get("/v1/events", AUTHORIZED, "Accept: text/event-stream"),
     get("/v1/events?after=0", AUTHORIZED, "Last-Event-ID: 3"),
     get("/v1/events/ws", *HANDSHAKE, AUTHORIZED),
-    # The first message of who has no such header: masked, as a client's are.
+    # The first message of a client without that header: masked, as clients' are.
     get("/v1/events/ws?after=0", *HANDSHAKE) + masked(b'{"token":"v4.local.good","after":0}'),
 )
 TRIPS = (
@@ -96,7 +95,7 @@ TRIPS = (
 
 
 class Broken(Exception):
-    """A request broke a promise; the text tells which, and the request."""
+    """A request broke a promise; the message names both."""
 
 
 def damaged(rng: random.Random) -> bytes:
@@ -120,14 +119,14 @@ def damaged(rng: random.Random) -> bytes:
 
 @dataclass(frozen=True)
 class Lane:
-    """One server, with what counts its connections; ``tls`` where it speaks that."""
+    """One server, with the counter of its connections; ``tls`` if it speaks that."""
 
     server: Streaming
     traffic: Traffic
     tls: ssl.SSLContext | None
 
     async def connect(self) -> tuple[trio.SocketStream, trio.abc.Stream]:
-        """Open a connection; give its socket, and what to speak through."""
+        """Open a connection; return its socket, and the stream to speak through."""
         plain = await trio.open_tcp_stream("127.0.0.1", self.server.port)
         if self.tls is None:
             return plain, plain
@@ -137,10 +136,10 @@ class Lane:
 
 
 async def ask(lane: Lane, request: bytes, pieces: list[int], expected: int) -> bytes:
-    """Send a request in pieces, then nothing more; give all that came.
+    """Send a request in pieces, then nothing more; return everything received.
 
-    In the clear the client then ends its side, and reads to the end. TLS knows no such half of an
-    end: there it reads until it has as many answers as are expected, or the server closes.
+    On a plain connection the client then closes its side, and reads to the end. TLS has no
+    half-close: there it reads until it has the expected number of answers, or the server closes.
     """
     answer = b""
     plain, stream = await lane.connect()
@@ -153,7 +152,7 @@ async def ask(lane: Lane, request: bytes, pieces: list[int], expected: int) -> b
                 if stream is plain:
                     await plain.send_eof()
             except trio.BrokenResourceError:
-                pass  # It was refused before it was whole.
+                pass  # It was refused before it was complete.
             with suppress(trio.BrokenResourceError):
                 while stream is plain or len(statuses_of(answer)) < expected:
                     data = await stream.receive_some()
@@ -168,16 +167,16 @@ async def ask(lane: Lane, request: bytes, pieces: list[int], expected: int) -> b
 
 
 def statuses_of(answer: bytes) -> list[int]:
-    """Give the statuses of an answer, but for those that only tell a client to go on."""
+    """Return the statuses of an answer, except those that only tell a client to continue."""
     return [int(status) for status in _STATUS.findall(answer) if status != b"100"]
 
 
 def alike(one: list[int], other: list[int]) -> bool:
-    """Whether two lanes have answered the same, but for what is a matter of time.
+    """Whether two lanes have answered the same, except for differences in timing.
 
-    A body that had not come when its request was refused ends the connection, and what is refused
-    for its path may be refused for its body, if that has come; a request that is cut off is told
-    so where its client still listens. What one lane has served, the other has.
+    A body that had not arrived when its request was refused ends the connection, and a request
+    refused for its path may be refused for its body instead, if that has arrived; a request that is
+    cut off gets a refusal if its client still listens. What one lane has served, the other has.
     """
     same = 0
     while same < min(len(one), len(other)) and one[same] == other[same]:
@@ -192,10 +191,10 @@ def alike(one: list[int], other: list[int]) -> bool:
 async def compare(
     lanes: dict[str, Lane], rng: random.Random, seconds: float
 ) -> tuple[int, Counter[str]]:
-    """Ask all lanes the same for so long; give how many requests, and what was answered.
+    """Ask all lanes the same for ``seconds``; return the number of requests, and the answers.
 
     Raises:
-        Broken: a promise was.
+        Broken: a promise was broken.
     """
     seen: Counter[str] = Counter()
     count = 0
@@ -238,7 +237,7 @@ async def open_lane(settings: HttpSettings, tls: ssl.SSLContext | None) -> Async
 
 @asynccontextmanager
 async def open_lanes() -> AsyncIterator[dict[str, Lane]]:
-    """Serve through both lanes, in the clear and over TLS."""
+    """Serve through both lanes, plain and over TLS."""
     plain = replace(
         SETTINGS, body_timeout_ms=1_000, read_timeout_ms=1_000, keep_alive_timeout_ms=2_000,
         max_header_bytes=4_096, headers_max=32,
@@ -263,10 +262,10 @@ async def open_lanes() -> AsyncIterator[dict[str, Lane]]:
 
 
 async def fuzz(seed: int, seconds: float) -> dict[str, object]:
-    """Serve through both lanes and compare them; give a summary.
+    """Serve through both lanes and compare them; return a summary.
 
     Raises:
-        Broken: a promise was.
+        Broken: a promise was broken.
     """
     harness.WAIT_S = seconds + 60
     async with open_lanes() as lanes:
@@ -284,7 +283,7 @@ async def fuzz(seed: int, seconds: float) -> dict[str, object]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run; give an exit status."""
+    """Run; return an exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--seed", type=int, default=None)

@@ -1,13 +1,13 @@
-"""The load generator: a process of its own that costs as little as Python can.
+"""The load generator: a separate process that costs as little as Python can.
 
-It reads a plan (`Plan`, JSON) from standard input and prints what came of it (`Outcome`, JSON).
-Requests are bytes that were made beforehand; one thread drives all connections through epoll.
+It reads a plan (`Plan`, JSON) from standard input and prints the result (`Outcome`, JSON).
+Requests are bytes made beforehand; one thread drives all connections through epoll.
 
-Closed loop: each connection sends its next request when it has its answer; that finds the
-throughput. Open loop: requests come due at random moments that were fixed beforehand, whether or
-not the server keeps up, and a request that finds no connection free waits; its latency counts
-from the moment at which it was due, so that no stall of the server hides what it did to those
-who would have asked meanwhile (coordinated omission).
+Closed loop: each connection sends its next request when it has its answer; that measures the
+throughput. Open loop: requests come due at random moments fixed beforehand, whether or not the
+server keeps up, and a request that finds no free connection waits; its latency counts from the
+moment it was due, so that a stall of the server does not hide its effect on the requests that
+would have come meanwhile (coordinated omission).
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _ANSWER_BYTES = 262_144
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What to ask of whom.
+    """The requests to send.
 
-    ``mix`` are the shares of orders, reads, and orders for the one hot account. ``rate`` requests
-    per second in an open loop; 0: a closed loop. With ``requests`` a closed loop ends as soon as
-    so many were sent, to one account after another, and lasts ``seconds`` at most.
-    ``answered_file`` takes a line "account key" for each order that was answered with 2xx.
+    ``mix`` has the shares of orders, reads, and orders for the one hot account. ``rate`` is in
+    requests per second in an open loop; 0: a closed loop. With ``requests`` a closed loop ends once
+    that many were sent, to one account after another, and lasts at most ``seconds``.
+    ``answered_file`` gets a line "account key" for each order that was answered with 2xx.
     """
 
     port: int
@@ -54,10 +54,10 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What came of a plan: of the time after the warm-up, but for ``statuses`` and ``lost``.
+    """The result of a plan, for the time after the warm-up, except ``statuses`` and ``lost``.
 
-    ``latency_ms`` by kind and percentile; ``lost`` connections broke; ``unsent`` requests were due
-    and found no connection, not even in the `DRAIN_S` after the end.
+    ``latency_ms`` is by kind and percentile; ``lost`` connections broke; ``unsent`` requests were
+    due and found no connection, not even in the `DRAIN_S` after the end.
     """
 
     answered: int
@@ -72,7 +72,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Requests:
-    """Gives the bytes of one request after another, in the plan's mix."""
+    """Yields the bytes of one request after another, in the plan's mix."""
 
     def __init__(self, plan: Plan) -> None:
         lines = Path(plan.tokens_file).read_text(encoding="ascii").split("\n")
@@ -93,11 +93,11 @@ class Requests:
 
     @property
     def made(self) -> int:
-        """How many there were so far."""
+        """How many requests were made so far."""
         return self._number
 
     def next(self) -> tuple[int, int, str, bytes]:
-        """Give kind, index of the account, idempotency key, and the request."""
+        """Return kind, index of the account, idempotency key, and the request."""
         number = self._number
         self._number = number + 1
         kind = self._kinds[number & 65_535]
@@ -130,7 +130,7 @@ def _order_tail(asset: str) -> bytes:
 
 
 class Connection:
-    """One connection with at most one request under way."""
+    """One connection with at most one request in flight."""
 
     __slots__ = ("buffer", "busy", "due", "key", "kind", "socket", "whose")
 
@@ -171,7 +171,7 @@ class Driver:
         self._end = 0.0
 
     def run(self) -> Outcome:
-        """Carry the plan out."""
+        """Execute the plan."""
         gc.collect()
         gc.disable()
         began = time.perf_counter()
@@ -206,7 +206,7 @@ class Driver:
     def _open_loop(self, began: float) -> None:
         end = self._end = began + self._plan.seconds
         rng = random.Random(self._plan.seed + 1)
-        # Each in its turn: none is idle for so long that a server closes it.
+        # In turn, so that none is idle long enough for a server to close it.
         free = deque(self._connections.values())
         waiting: deque[float] = deque()
         due = began + rng.expovariate(self._plan.rate)
@@ -234,9 +234,9 @@ class Driver:
         self._drain(waiting)
 
     def _drain(self, waiting: deque[float]) -> None:
-        """Send what was due and still waits, and wait for all answers that are still to come.
+        """Send the due requests that still wait, and wait for all outstanding answers.
 
-        The recount is to be exact, and a stall at the end to show like one before.
+        So the recount is exact, and a stall at the end shows like an earlier one.
         """
         patience = time.perf_counter() + DRAIN_S
         while self._under_way and self._connections and time.perf_counter() < patience:
@@ -262,7 +262,7 @@ class Driver:
         assert sent == len(request), "a request fits a socket's buffer"
 
     def _receive(self, connection: Connection) -> bool:
-        """Take in what has come; True where the answer is complete."""
+        """Process received data; True if the answer is complete."""
         try:
             piece = connection.socket.recv(_ANSWER_BYTES)
         except BlockingIOError:
@@ -298,14 +298,14 @@ class Driver:
             self._answered.append((connection.whose, connection.key))
 
     def _lose(self, connection: Connection) -> None:
-        """Give up a connection that broke with a request under way."""
+        """Abandon a connection that broke with a request in flight."""
         self._lost += 1
         self._under_way -= 1
         connection.busy = False
         self._close(connection)
 
     def _reopen(self, connection: Connection) -> None:
-        """Replace what the server closed while it was idle, as servers may."""
+        """Replace a connection that the server closed while it was idle, as servers may."""
         self._close(connection)
         connection.socket = _connected(self._plan.port)
         self._watch(connection)
@@ -321,7 +321,7 @@ class Driver:
         del self._connections[descriptor]
         connection.socket.close()
 
-    # ------------------------------------------------------------------ telling
+    # ------------------------------------------------------------------ reporting
 
     def _write_answered(self) -> None:
         accounts = self._requests.accounts
@@ -331,7 +331,7 @@ class Driver:
     def _outcome(self, began: float, cpu_s: float) -> Outcome:
         plan = self._plan
         first, last = began + plan.warm_up_s, self._end
-        # What was due within the window counts, also where its answer came after it.
+        # Requests due within the window count, even if their answers came after it.
         counted = [each for each in self._samples if first <= each[0] - each[1] < last]
         in_time = sum(first <= each[0] < last for each in self._samples)
         latency: dict[str, dict[str, float]] = {"all": percentiles([each[1] for each in counted])}
@@ -356,7 +356,7 @@ class Driver:
 
 
 def percentiles(seconds: list[float]) -> dict[str, float]:
-    """Give median, 99th and 99.9th percentile and the maximum, in milliseconds."""
+    """Return median, 99th and 99.9th percentile and the maximum, in milliseconds."""
     ordered = sorted(seconds)
     shares = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
     if not ordered:
@@ -368,7 +368,7 @@ def percentiles(seconds: list[float]) -> dict[str, float]:
 
 
 def _length_header(port: int) -> bytes:
-    """Find out how the server spells the header that is looked for in every answer."""
+    """Find out how the server spells the length header, to search for it in every answer."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as probe:
         probe.sendall(b"GET /v1/inventory HTTP/1.1\r\nHost: bench\r\n\r\n")
         found = re.search(rb"\r\n(content-length: ?)\d", probe.recv(65_536), re.IGNORECASE)
@@ -378,7 +378,7 @@ def _length_header(port: int) -> bytes:
 
 
 def main() -> None:
-    """Carry out the plan on standard input."""
+    """Execute the plan on standard input."""
     plan = msgspec.json.decode(sys.stdin.buffer.read(), type=Plan)
     sys.stdout.buffer.write(msgspec.json.encode(Driver(plan).run()))
 

@@ -1,14 +1,14 @@
-"""Kills the server (SIGKILL) again and again under load, and counts the world after each time.
+"""Kills the server (SIGKILL) repeatedly under load, and counts the world after each kill.
 
 Ten accounts in a ring send each other gold and order units. Gold is never produced, so at any
-moment what the accounts hold, what is on its way between them and what orders have cost add up to
-what there was at the start. After each kill the server is started again, every command that got no
-answer is sent again with its key, and the tables are counted. At the end every answered command is
-there once, no refused one is, there is nothing else, and each ledger replays to its inventory.
+moment what the accounts hold, what is in transit between them and what orders have cost add up to
+the initial amount. After each kill the server is restarted, every unanswered command is sent again
+with its key, and the tables are counted. At the end every answered command is there once, no
+refused one is, there is nothing else, and each ledger replays to its inventory.
 
     python bench/kill.py --kills 200
 
-Prints a JSON summary; exits with 1 at the first promise that was broken.
+Prints a JSON summary; exits with 1 at the first broken promise.
 """
 
 from __future__ import annotations
@@ -71,18 +71,18 @@ select
 
 
 class PromiseBroken(Exception):
-    """The world is not what it must be; the text says how."""
+    """The world is not what it must be; the message says how."""
 
 
 def require(condition: object, promise: str) -> None:
-    """Stop at the first promise that was broken."""
+    """Stop at the first broken promise."""
     if not condition:
         raise PromiseBroken(promise)
 
 
 @dataclass(frozen=True)
 class Command:
-    """Something an account was told to do, with its key."""
+    """A command of an account, with its key."""
 
     account: int
     path: str
@@ -92,7 +92,7 @@ class Command:
 
 @dataclass
 class Ring:
-    """The accounts, and all that they were told and answered."""
+    """The accounts, and all their commands and answers."""
 
     accounts: int
     rng: random.Random
@@ -104,7 +104,7 @@ class Ring:
     counts: Counter[str] = field(default_factory=Counter[str])
 
     def bearer(self, account: int) -> dict[str, str]:
-        """Say who asks."""
+        """Return the header that authenticates an account."""
         return {"Authorization": f"Bearer {self.tokens[account]}"}
 
     async def join(self, client: Client) -> None:
@@ -128,7 +128,7 @@ class Ring:
                 await self._cancel(client, account, answer.json()["id"])
 
     async def tell(self, client: Client, command: Command) -> Response | None:
-        """Send a command and keep its outcome; None where there was no answer."""
+        """Send a command and keep its outcome; None if there was no answer."""
         headers = {**self.bearer(command.account), "Idempotency-Key": command.key}
         try:
             answer = await client.post(command.path, json=command.body, headers=headers)
@@ -157,7 +157,7 @@ class Ring:
         return answer
 
     async def tell_again(self, client: Client) -> None:
-        """Send what got no answer again, with the same keys, until all of it has one."""
+        """Send unanswered commands again, with the same keys, until all have an answer."""
         with trio.fail_after(30):
             while self.unanswered:
                 self.counts["sent again"] += 1
@@ -184,7 +184,7 @@ class Ring:
 
 
 class Campaign:
-    """One run: a server, a ring, and as many kills as were asked for."""
+    """One run: a server, a ring, and the requested number of kills."""
 
     def __init__(self, directory: Path, options: argparse.Namespace) -> None:
         settings = {
@@ -201,7 +201,7 @@ class Campaign:
         self.postgres_kills = 0
 
     async def run(self) -> dict[str, object]:
-        """Do all of it; give the summary.
+        """Run the whole campaign; return the summary.
 
         Raises:
             PromiseBroken: the world is not what it must be.
@@ -257,7 +257,7 @@ class Campaign:
             await trio.to_thread.run_sync(self.server.kill)
 
     def _kill_postgres(self) -> None:
-        """Kill the database that the server left behind, as a machine does that loses power."""
+        """Kill the database that the server left behind, as in a power failure."""
         for pid in self.server.postgres_pids():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -304,7 +304,7 @@ class Campaign:
         """Check that every answered command is there once, and that nothing else is."""
         row = await self._row(_EFFECTS)
         with trio.fail_after(30):
-            # What was under way at the last kill is carried on by itself.
+            # The server resumes by itself what was in progress at the last kill.
             while row["undelivered"]:
                 await trio.sleep(0.1)
                 row = await self._row(_EFFECTS)
@@ -329,8 +329,8 @@ class Campaign:
         """Check that a ledger is gap-free and replays to the inventory."""
         bearer = self.ring.bearer(account)
         with trio.fail_after(60):
-            # Between reading the ledger and the inventory no guard is to arrive. In time two
-            # statues stand before those that wait.
+            # No guard may arrive between reading the ledger and the inventory. In time, two
+            # statues are ahead of those that wait.
             while await _guards_to_come(client, bearer):  # noqa: ASYNC110 - it is another process
                 await trio.sleep(0.1)
         balances: dict[str, int] = {}
@@ -360,7 +360,7 @@ async def _guards_to_come(client: Client, bearer: Mapping[str, str]) -> bool:
 
 
 def first_of(group: BaseExceptionGroup[PromiseBroken]) -> BaseException:
-    """Find the first error that a group holds, however deep."""
+    """Find the first error in a group, however deep."""
     first = group.exceptions[0]
     return first_of(first) if isinstance(first, BaseExceptionGroup) else first
 

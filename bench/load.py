@@ -1,17 +1,17 @@
 """Mixed load from many clients, for minutes, ended by SIGTERM under that load.
 
-Every client is an account of its own and does one thing after another: reads, orders, cancels,
+Every client is a separate account and does one thing after another: reads, orders, cancels,
 transfers, pages of its ledger, quotes, forecasts, and requests that must be refused. Each answer
-is checked against what the contract declares for that call; anything else fails the run, a 503 or
-504 as well. The memory of the server is sampled, the shutdown is timed, and what was answered last
-is looked for after a restart.
+is checked against what the contract declares for that call; anything else fails the run, even a 503
+or 504. The server's memory is sampled, the shutdown is timed, and after a restart the last answered
+orders must be there.
 
     python bench/load.py --clients 200 --seconds 300
     python bench/load.py --share 0.7 --seconds 1800
     python bench/load.py --url http://127.0.0.1:8470 --clients 20 --seconds 30
 
-With --share the clients find out first what they can do without a pause, and then ask at random
-moments for that share of it: a soak. Without --url a server is started in a temporary directory.
+With --share the clients first measure their maximum without pauses, and then send that share of it
+at random moments: a soak test. Without --url a server is started in a temporary directory.
 Loopback only. Prints a JSON summary; exits with 1 if anything was not as declared.
 """
 
@@ -45,13 +45,13 @@ if TYPE_CHECKING:
 CLIENTS_MAX = 2_000
 SECONDS_MAX = 3_600
 JOINING = 16
-"""Accounts that are made at once."""
+"""How many accounts are made at once."""
 LAST_KEPT = 2_000
-"""Answered orders that are looked for after the restart."""
+"""How many answered orders are checked after the restart."""
 SAMPLE_S = 1.0
 SERVICE_UNAVAILABLE = 503
 FINDING_S = 30.0
-"""How long the clients play without a pause to find the most that they can do."""
+"""How long the clients play without pauses to find their maximum."""
 GROWTH_MAX = 1.15
 GROWTH_MAX_MB = 8.0
 TWELFTHS = 12
@@ -60,7 +60,7 @@ MB = 1_048_576
 
 @dataclass
 class Load:
-    """One run against ``url``: what its clients did, and what came of it."""
+    """One run against ``url``: what its clients did, and the outcome."""
 
     url: str
     clients: int
@@ -73,9 +73,9 @@ class Load:
     last: deque[tuple[Player, str]] = field(default_factory=lambda: deque(maxlen=LAST_KEPT))
     stopping: bool = False
     most: float = 0.0
-    """Requests per second without a pause, once that was measured."""
+    """Requests per second without pauses, once measured."""
     rate: float = 0.0
-    """Requests per second that all clients together ask for; 0: as many as they can."""
+    """Target requests per second of all clients together; 0: as many as possible."""
 
     async def join(self, client: Client) -> None:
         """Make an account for every client."""
@@ -102,7 +102,7 @@ class Load:
         due = 0.0
         while True:
             if self.rate:
-                # Who is late goes on at once, and makes up for a minute at most.
+                # A late client continues at once, and catches up on at most a minute.
                 now = trio.current_time()
                 due = max(due, now - 60.0) if due else now
                 due += player.rng.expovariate(self.rate / self.clients)
@@ -115,7 +115,7 @@ class Load:
                 self._fail(f"{action.name}: {broken}", excused=self.stopping)
                 return
             except Unexpected as unexpected:
-                # Once the shutdown has begun, a server may say that it has no time any more.
+                # Once the shutdown has begun, a server may refuse with a 503.
                 excused = self.stopping and unexpected.status == SERVICE_UNAVAILABLE
                 self._fail(f"{action.name}: {unexpected}", excused=excused)
                 continue
@@ -137,14 +137,14 @@ class Load:
             print(f"\n{told}", file=sys.stderr, flush=True)
 
     def pace(self, share: float, seconds: float) -> None:
-        """From now on ask for a share of what was done in ``seconds``; count from here."""
+        """From now on send a share of what was done in ``seconds``; restart the counts."""
         self.most = self.outcomes.total() / seconds
         self.rate = share * self.most
         self.outcomes.clear()
         self.latencies_ms.clear()
 
     async def lost(self, client: Client) -> int:
-        """Count the answered orders that are not there."""
+        """Count the answered orders that are missing."""
         missing = 0
         for player, order_id in self.last:
             answer = await client.get(f"/v1/inventory/orders/{order_id}", player.bearer)
@@ -153,7 +153,7 @@ class Load:
 
 
 def list_assets(ruleset: dict[str, Any]) -> list[tuple[str, bool]]:
-    """Give every asset of a ruleset, and whether it is ordered by count."""
+    """Return every asset of a ruleset, and whether it is ordered by count."""
     leveled = [*ruleset["buildings"], *ruleset["technologies"]]
     return [(name, False) for name in leveled] + [(name, True) for name in ruleset["units"]]
 
@@ -175,9 +175,9 @@ class Memory:
             await trio.sleep(SAMPLE_S)
 
     def summary(self) -> dict[str, float | bool | list[float]]:
-        """Tell the memory in the second quarter of the time and in the last one, and at most.
+        """Return the memory in the second and in the last quarter of the time, and its maximum.
 
-        And in each twelfth, so that one sees whether it levels off.
+        Also in each twelfth, to show whether it levels off.
         """
         quarter = max(1, len(self.samples_mb) // 4)
         ends = [number * len(self.samples_mb) // TWELFTHS for number in range(TWELFTHS + 1)]
@@ -193,18 +193,18 @@ class Memory:
 
 
 def mean(values: Sequence[float]) -> float:
-    """Give the mean, 0 of nothing."""
+    """Return the mean; 0 if there are no values."""
     return sum(values) / len(values) if values else 0.0
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Give the value below which ``share`` of all lie."""
+    """Return the value below which ``share`` of all lie."""
     ordered = sorted(values)
     return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 1) if ordered else 0.0
 
 
 def latencies(by_action: Mapping[str, list[float]]) -> dict[str, dict[str, float]]:
-    """Give median, 99th percentile and maximum of each action, and of all."""
+    """Return median, 99th percentile and maximum of each action, and of all."""
     every = {"all": [each for taken in by_action.values() for each in taken], **by_action}
     shares = {"p50": 0.5, "p99": 0.99, "max": 1.0}
     return {
@@ -216,7 +216,7 @@ def latencies(by_action: Mapping[str, list[float]]) -> dict[str, dict[str, float
 async def run(
     load: Load, seconds: float, server: Server | None, share: float = 1.0
 ) -> dict[str, Any]:
-    """Join, play for ``seconds``, and stop the server under load if it is ours."""
+    """Join, play for ``seconds``, and stop our own server under load, if there is one."""
     memory = None if server is None else Memory(server.process.pid)
     shutdown: dict[str, Any] = {}
     async with Client(load.url) as client:
@@ -243,7 +243,7 @@ async def run(
 
 
 async def show_progress(load: Load, seconds: float) -> None:
-    """Wait for the time to pass, and tell how far it is."""
+    """Wait for the time to pass, and show the progress."""
     end = trio.current_time() + seconds
     while (left := end - trio.current_time()) > 0 and not load.unexpected_count > 1000:
         done, failed = load.outcomes.total(), load.unexpected_count
@@ -254,7 +254,7 @@ async def show_progress(load: Load, seconds: float) -> None:
 
 
 async def stop_under_load(server: Server) -> dict[str, Any]:
-    """Send SIGTERM while all clients go on; tell how it ended."""
+    """Send SIGTERM while all clients continue; return how it ended."""
     began = time.monotonic()
     server.signal(signal.SIGTERM)
     status = await trio.to_thread.run_sync(server.wait)
@@ -262,7 +262,7 @@ async def stop_under_load(server: Server) -> dict[str, Any]:
 
 
 async def lost_after_restart(load: Load, server: Server) -> int:
-    """Start the server once more and look for what it had answered last."""
+    """Start the server again and check for the last orders that it had answered."""
     await trio.to_thread.run_sync(server.start)
     async with Client(server.url) as client:
         lost = await load.lost(client)
@@ -273,7 +273,7 @@ async def lost_after_restart(load: Load, server: Server) -> int:
 def summary(
     load: Load, played_s: float, memory: Memory | None, shutdown: dict[str, Any]
 ) -> dict[str, Any]:
-    """Put together what is to be told."""
+    """Build the summary."""
     told: dict[str, Any] = {
         "clients": load.clients,
         "seconds": round(played_s, 1),
@@ -296,7 +296,7 @@ def summary(
 
 
 def loopback(url: str) -> str:
-    """Accept the URL of a server on this machine only."""
+    """Accept only the URL of a server on this machine."""
     host = urlsplit(url).hostname or ""
     if host != "localhost" and not ip_address(host).is_loopback:
         raise argparse.ArgumentTypeError("only a server on this machine is put under load")
@@ -304,7 +304,7 @@ def loopback(url: str) -> str:
 
 
 def share_of(text: str) -> float:
-    """Read a share, more than 0 and at most 1."""
+    """Parse a share, more than 0 and at most 1."""
     share = float(text)
     if not 0 < share <= 1:
         raise argparse.ArgumentTypeError("a share is more than 0 and at most 1")
@@ -312,7 +312,7 @@ def share_of(text: str) -> float:
 
 
 def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=300.0)
@@ -342,7 +342,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run_own(directory: Path, options: argparse.Namespace, rng: random.Random) -> dict[str, Any]:
-    """Run against a server of our own."""
+    """Run against our own server."""
     directory.chmod(0o711)
     settings = {
         **CHEAP,

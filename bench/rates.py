@@ -1,11 +1,11 @@
-"""What a request costs, by how many come: the same server from idle to all that it can do.
+"""The cost of a request by load: the same server from idle to its maximum.
 
     .venv/bin/python bench/rates.py
 
-Few requests at a time cost more CPU time each than many: less is shared by them, from a commit to
-the processor's caches. This tells by how much, so that nobody takes a server that is half busy for
-one that can do twice as much. The world, the work, the generator and who has which core are the
-contest's; requests come due at random moments (open loop), but for the first line (closed loop).
+Few requests at a time cost more CPU time each than many: they share less, from a commit to the
+CPU caches. This shows by how much, so that nobody takes a half-busy server for one that can do
+twice as much. The world, the work, the generator and the assignment of cores are the contest's;
+requests come due at random moments (open loop), except for the first line (closed loop).
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SHARES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4)
-"""What is asked of the server, as shares of its most."""
+"""The loads, as shares of the server's maximum."""
 TOLD = ("p50", "p99")
 
 
 def measure(arena: Arena, mix: str, number: int) -> Iterator[Phase]:
-    """Start the server, and let more and more come; in every second round less and less."""
+    """Start the server, and raise the load step by step; in every second round lower it."""
     with (
         fresh_database(arena, f"rates_{number}") as dsn,
         tempfile.TemporaryDirectory(dir=arena.directory) as name,
@@ -54,7 +54,7 @@ def measure(arena: Arena, mix: str, number: int) -> Iterator[Phase]:
 
 
 def line(phases: list[Phase], seconds: float) -> str:
-    """Write the medians of one share's measurements for people."""
+    """Format the medians of one share's measurements for people."""
     asked = median(each.rate for each in phases)
     cells = (
         f"{asked:,.0f}" if asked else "all",
@@ -71,7 +71,7 @@ def _row(cells: tuple[str, ...]) -> str:
 
 
 async def run(options: argparse.Namespace) -> int:
-    """Measure, and tell."""
+    """Measure and report."""
     found: dict[str, list[Phase]] = {}
 
     def rounds() -> None:

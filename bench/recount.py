@@ -1,7 +1,7 @@
-"""Counts the database of a run against what its clients were answered.
+"""Compares the database of a run with the answers that its clients received.
 
-Every order that was answered with 2xx is there once, nothing else is there, what was paid adds
-up to the unit, and every ledger is without a gap and ends where its inventory stands.
+Every order that was answered with 2xx is there once, nothing else is there, payments add up to
+the unit, and every ledger has no gap and ends at its inventory's state.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from inventories left join placed using (account_id) left join entered using (ac
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One account as it stands in the tables after a run."""
+    """One account as it is in the tables after a run."""
 
     account: str
     orders: int
@@ -64,7 +64,7 @@ Key = tuple[str, str]
 
 
 def read_answered(files: Iterable[Path]) -> list[Key]:
-    """Read what the generator wrote: the orders that were answered."""
+    """Read the generator's record of answered orders."""
     answered: list[Key] = []
     for file in files:
         for line in file.read_text(encoding="ascii").splitlines():
@@ -74,7 +74,7 @@ def read_answered(files: Iterable[Path]) -> list[Key]:
 
 
 async def recount(dsn: str, answered: list[Key]) -> list[str]:
-    """Count; give what is wrong, nothing where all is right. For asyncio."""
+    """Count; return the faults, none if all is right. For asyncio."""
     connection: Any = await asyncpg.connect(dsn)
     try:
         keys = [(row["account"], row["key"]) for row in await connection.fetch(_KEYS)]
@@ -85,7 +85,7 @@ async def recount(dsn: str, answered: list[Key]) -> list[str]:
 
 
 def key_faults(answered: list[Key], stored: list[Key]) -> list[str]:
-    """Compare the keys that were answered with those that are stored."""
+    """Compare the answered keys with the stored ones."""
     there, told = Counter(stored), Counter(answered)
     faults = _named("answered and not there", told.keys() - there.keys())
     faults += _named("there and not answered", there.keys() - told.keys())
@@ -94,7 +94,7 @@ def key_faults(answered: list[Key], stored: list[Key]) -> list[str]:
 
 
 def account_faults(answered: list[Key], accounts: Iterable[Account]) -> list[str]:
-    """Check each account's sums against the orders that were answered for it."""
+    """Check each account's sums against its answered orders."""
     expected = Counter(account for account, _ in answered)
     faults: list[str] = []
     seen: set[str] = set()

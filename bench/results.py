@@ -19,16 +19,16 @@ OPEN = "mixed-open"
 WARM = "warm-up"
 NULL = "generator on a server that does nothing"
 MARGIN = 3.0
-"""How many times as much as the fastest contestant the generator must be able to drive."""
+"""How many times the rate of the fastest contestant the generator must be able to drive."""
 OWN = "holdfast"
 PERCENTILES = ("p50", "p99", "p99.9")
 DISTURBED = 0.05
-"""What others may use of the cores without being mentioned."""
+"""The share of the cores that other processes may use without being mentioned."""
 _GOOD = ("order 201", "read 200", "hot 201")
 
 
 class Phase(msgspec.Struct, frozen=True):
-    """One measurement: what was asked, what came of it, and what the others used meanwhile."""
+    """One measurement: the plan, its outcome, and what other processes used meanwhile."""
 
     label: str
     rate: float
@@ -36,18 +36,18 @@ class Phase(msgspec.Struct, frozen=True):
     server_cpu_s: float
     postgres_cpu_s: float
     others_share: float = 0.0
-    """How much of all cores' time went to processes that have no part in this."""
+    """The share of all cores' time that unrelated processes used."""
 
     def cpu_us(self) -> tuple[float, float]:
-        """Give the CPU time of one answer in microseconds: the server's, and PostgreSQL's."""
+        """Return the CPU time of one answer in microseconds: the server's, and PostgreSQL's."""
         answers = max(1, sum(self.outcome.statuses.values()))
         return self.server_cpu_s / answers * 1e6, self.postgres_cpu_s / answers * 1e6
 
 
 class Run(msgspec.Struct, frozen=True):
-    """One start of one contestant; void where there are faults.
+    """One start of one contestant; void if there are faults.
 
-    Before it counted it was to answer ``warm_up`` requests.
+    Before the measurement it had to answer ``warm_up`` requests.
     """
 
     name: str
@@ -58,12 +58,12 @@ class Run(msgspec.Struct, frozen=True):
     warm_up: int = 0
 
     def phase(self, label: str) -> Phase:
-        """Give one of its measurements."""
+        """Return one of its measurements."""
         return next(each for each in self.phases if each.label == label)
 
 
 class Result(msgspec.Struct, frozen=True):
-    """A whole contest; ``floors`` in things per second; ``void`` tells why nothing of it counts."""
+    """A whole contest; ``floors`` in operations per second; ``void`` says why nothing counts."""
 
     at: str
     machine: str
@@ -75,16 +75,16 @@ class Result(msgspec.Struct, frozen=True):
     void: str = ""
 
     def valid(self, name: str) -> list[Run]:
-        """Give a contestant's runs that count."""
+        """Return a contestant's valid runs."""
         return [run for run in self.runs if run.name == name and not run.faults]
 
     def names(self) -> list[str]:
-        """Give the contestants with a run that counts, Holdfast first."""
+        """Return the contestants with a valid run, Holdfast first."""
         found = dict.fromkeys(run.name for run in self.runs if not run.faults)
         return sorted(found, key=lambda name: name != OWN)
 
     def label(self, name: str) -> str:
-        """Give a contestant's name for people."""
+        """Return a contestant's name for people."""
         return next(run.label for run in self.runs if run.name == name)
 
 
@@ -97,12 +97,12 @@ class Middle(msgspec.Struct, frozen=True):
 
     @property
     def spread(self) -> float:
-        """How far they are apart, as a share of the median."""
+        """Their range, as a share of the median."""
         return (self.most - self.least) / self.median if self.median else 0.0
 
 
 def middle(values: Iterable[float]) -> Middle:
-    """Give the median of some values and the outermost of them; zeros where there are none."""
+    """Return the median of some values, with minimum and maximum; zeros if there are none."""
     found = list(values)
     if not found:
         return Middle(0.0, 0.0, 0.0)
@@ -110,10 +110,10 @@ def middle(values: Iterable[float]) -> Middle:
 
 
 def faults_of(phase: Phase) -> list[str]:
-    """Tell what makes a measurement worth nothing: refusals, lost connections, unsent requests."""
+    """Return what voids a measurement: refusals, lost connections, unsent requests."""
     outcome = phase.outcome
     bad = {name: n for name, n in outcome.statuses.items() if name not in _GOOD}
-    # The one request without a token, by which the generator looks at the server, is not counted.
+    # The generator's one probe of the server, without a token, is not counted.
     faults = [f"{phase.label}: {n} answers {name}" for name, n in bad.items()]
     if outcome.lost:
         faults.append(f"{phase.label}: {outcome.lost} requests without an answer")
@@ -123,7 +123,7 @@ def faults_of(phase: Phase) -> list[str]:
 
 
 def generator_fault(result: Result) -> str:
-    """Tell where the generator may have been what was measured; nothing where it was not."""
+    """Say where the generator may have been the bottleneck; empty if it was not."""
     closed = [each for run in result.runs for each in run.phases if not each.rate]
     fastest = max((each.outcome.per_second for each in closed), default=0.0)
     null = result.floors[NULL]
@@ -136,26 +136,26 @@ def generator_fault(result: Result) -> str:
 
 
 def rates(result: Result, name: str, mix: str) -> Middle:
-    """Give a contestant's requests per second in a closed loop."""
+    """Return a contestant's requests per second in a closed loop."""
     return middle(run.phase(mix).outcome.per_second for run in result.valid(name))
 
 
 def latencies(result: Result, name: str, percentile: str) -> Middle:
-    """Give a contestant's latency, in milliseconds, at half its own most."""
+    """Return a contestant's latency, in milliseconds, at half its own maximum."""
     return middle(
         run.phase(OPEN).outcome.latency_ms["all"][percentile] for run in result.valid(name)
     )
 
 
 def cpu_us(result: Result, name: str, mix: str) -> tuple[float, float]:
-    """Give the medians of what `Phase.cpu_us` tells of a contestant's runs."""
+    """Return the medians of `Phase.cpu_us` over a contestant's runs."""
     used = [run.phase(mix).cpu_us() for run in result.valid(name)]
     server, postgres = zip(*used, strict=True)
     return statistics.median(server), statistics.median(postgres)
 
 
 def ratio(result: Result, name: str, mix: str) -> Middle:
-    """Give how many times as fast as a peer Holdfast is: each round against the same round."""
+    """Return how many times as fast as a peer Holdfast is, comparing round by round."""
     own = {run.number: run for run in result.valid(OWN)}
     return middle(
         own[run.number].phase(mix).outcome.per_second / run.phase(mix).outcome.per_second
@@ -165,7 +165,7 @@ def ratio(result: Result, name: str, mix: str) -> Middle:
 
 
 def losses(result: Result) -> list[str]:
-    """Tell where a peer is ahead of Holdfast."""
+    """Say where a peer is ahead of Holdfast."""
     peers = [name for name in result.names() if name != OWN]
     told: list[str] = []
     if OWN not in result.names():
@@ -187,13 +187,13 @@ def losses(result: Result) -> list[str]:
 
 
 def disturbance(result: Result) -> float:
-    """Give how much of the cores others used, on average."""
+    """Return the share of the cores that other processes used, on average."""
     shares = [each.others_share for run in result.runs for each in run.phases]
     return statistics.mean(shares) if shares else 0.0
 
 
 def table(result: Result) -> str:
-    """Write everything for people."""
+    """Format everything for people."""
     sections = (_throughput, _latency, _cpu, _floors, _disturbed, _cold, _lost)
     lines = [f"VOID: {result.void}", ""] if result.void else []
     lines += [result.machine, _extent(result)]
@@ -274,7 +274,7 @@ def _lost(result: Result) -> list[str]:
 
 
 def _peers(result: Result) -> list[str]:
-    """Name the contestants that Holdfast is compared with: none where it did not run itself."""
+    """Return the contestants that Holdfast is compared with: none if it did not run itself."""
     names = result.names()
     return [name for name in names if name != OWN] if OWN in names else []
 
@@ -297,7 +297,7 @@ def _row(name: str, cells: Sequence[str]) -> str:
 
 
 def show_progress(run: Run) -> None:
-    """Tell on standard error what a run came to."""
+    """Print the results of a run to standard error."""
     rates_of = ", ".join(f"{each.label} {each.outcome.per_second:,.0f}/s" for each in run.phases)
     void = f" VOID: {run.faults[0]}" if run.faults else ""
     print(f"round {run.number + 1}, {run.label}: {rates_of}{void}", file=sys.stderr, flush=True)

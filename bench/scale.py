@@ -1,12 +1,12 @@
-"""A world of a million accounts beside one of a thousand: the cold start, and what a request takes.
+"""A world of a million accounts and one of a thousand: cold start, and the cost of a request.
 
     .venv/bin/python bench/scale.py [--accounts 1000 1000000] [--seconds 5]
 
-Each world is seeded into a data directory of its own. Then `holdfast serve` is started on it, with
-its embedded PostgreSQL, and asked for an inventory until it answers: that is the cold start (the
+Each world is seeded into its own data directory. Then `holdfast serve` is started on it, with its
+embedded PostgreSQL, and asked for an inventory until it answers: that is the cold start (the
 server's and the database's own memory is empty; the system's file cache is not). Then requests
 come at a fixed rate, each for a random one of the first thousand accounts; latencies count from
-the moment at which a request was due.
+the moment a request was due.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def measure(accounts: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Seed a world, start it some times, and ask."""
+    """Seed a world, start it several times, and send requests."""
     with scratch("scale") as directory:
         data_dir = directory / "data"
 
@@ -63,7 +63,7 @@ def measure(accounts: int, options: argparse.Namespace) -> dict[str, Any]:
 
         seeded_s = trio.run(seed)
         print(f"{accounts:,} accounts seeded in {seeded_s:.1f} s", file=sys.stderr)
-        # What was seeded is on its way to the disk still, and would be in the way of commits.
+        # The seeded data is still being written to disk, and would delay commits.
         os.sync()
         starts: list[dict[str, Any]] = []
         for number in range(options.starts):
@@ -77,7 +77,7 @@ def measure(accounts: int, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def settings(port: int) -> dict[str, str]:
-    """Give the settings of a server."""
+    """Return the settings of a server."""
     return {
         "HOLDFAST_HTTP__PORT": str(port),
         "HOLDFAST_HTTP__REQUESTS_PER_SECOND_PER_ACCOUNT": "0",
@@ -88,7 +88,7 @@ def settings(port: int) -> dict[str, str]:
 
 
 def cold_start(server: Server, data_dir: Path) -> dict[str, float]:
-    """Start a server; tell how long it is until an inventory is answered."""
+    """Start a server; return how long it takes until it answers with an inventory."""
     port = int(server.settings["HOLDFAST_HTTP__PORT"])
     _, token = (data_dir / "tokens.txt").read_text(encoding="ascii").splitlines()[-1].split(" ")
     request = (
@@ -109,7 +109,7 @@ def cold_start(server: Server, data_dir: Path) -> dict[str, float]:
 
 
 def ask(server: Server, data_dir: Path, options: argparse.Namespace, number: int) -> dict[str, Any]:
-    """Ask at a fixed rate; tell how long it took, and what it cost."""
+    """Send requests at a fixed rate; return their latency and cost."""
     plan = Plan(
         port=int(server.settings["HOLDFAST_HTTP__PORT"]),
         tokens_file=str(data_dir / "tokens.txt"),
@@ -147,7 +147,7 @@ def ask(server: Server, data_dir: Path, options: argparse.Namespace, number: int
 
 
 def resident_mb(pid: int) -> float:
-    """Give the resident memory of a process."""
+    """Return the resident memory of a process."""
     pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
     return round(pages * os.sysconf("SC_PAGE_SIZE") / KB / KB, 1)
 

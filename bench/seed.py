@@ -1,12 +1,12 @@
-"""Fills a database with accounts that a server can serve, as many as a large world has.
+"""Fills a database with accounts for a server, as many as in a large world.
 
     .venv/bin/python bench/seed.py --data-dir DIRECTORY --accounts 1000000 [--sessions 1000]
 
-Everything goes in through ``COPY`` into the real schema: an account, its inventory as the ruleset
+Everything goes through ``COPY`` into the real schema: an account, its inventory as the ruleset
 begins it, and the first entry of its ledger. The accounts share one password (`PASSWORD`) and its
-one hash. The first ``--sessions`` of them are logged in: their access tokens, made with the
-server's own key, are written to ``tokens.txt`` in the data directory, one line "account token"
-each. The server must not run meanwhile.
+hash. The first ``--sessions`` of them are logged in: their access tokens, made with the server's
+own key, are written to ``tokens.txt`` in the data directory, one line "account token" each. The
+server must not run meanwhile.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ PASSWORD = "correct horse battery"  # noqa: S105 - nobody's
 ACCOUNTS_MAX = 1_000_000
 TOKEN_SECONDS = 86_400
 DUE_ASSET = "cart1"
-"""What is on order where something is to come due."""
+"""The asset of the orders that come due."""
 
 _ID_BASE_MS = 1_700_000_000_000
 _CHUNK = 5_000
@@ -61,7 +61,7 @@ _NULL = "\\N"
 
 @dataclass(frozen=True, slots=True)
 class Seeded:
-    """What was made: how many accounts, how long it took, and who is logged in."""
+    """The result: how many accounts, how long it took, and the sessions."""
 
     accounts: int
     seconds: float
@@ -70,12 +70,12 @@ class Seeded:
 
 
 def account_id(number: int) -> str:
-    """Give the id of the account of a number: a UUIDv7 that later numbers follow."""
+    """Return the id of a numbered account: a UUIDv7 that increases with the number."""
     return _uuid7(number, 0xACC)
 
 
 def session_id(number: int) -> str:
-    """Give the id of the session of the account of a number."""
+    """Return the id of a numbered account's session."""
     return _uuid7(number, 0x5E5)
 
 
@@ -84,7 +84,7 @@ def _order_id(number: int) -> str:
 
 
 def username(number: int) -> str:
-    """Give the name of the account of a number."""
+    """Return the name of a numbered account."""
     return f"player-{number:07d}"
 
 
@@ -104,8 +104,8 @@ async def seed(
 ) -> Seeded:
     """Put accounts into an empty, migrated database; for asyncio.
 
-    ``sessions`` of them, from the first on, are logged in for `TOKEN_SECONDS`. With ``due_at``
-    every account has an order that is finished at that moment (`DUE_ASSET`).
+    The first ``sessions`` of them are logged in for `TOKEN_SECONDS`. With ``due_at`` every account
+    has an order that finishes at that moment (`DUE_ASSET`).
     """
     began = time.perf_counter()
     connection: Any = await asyncpg.connect(dsn)
@@ -141,7 +141,7 @@ def issue_tokens(keyring: KeyRing, sessions: int) -> tuple[tuple[str, str], ...]
 def _plans(
     ruleset: Ruleset, sessions: int, due_at: datetime | None
 ) -> Iterator[tuple[str, list[str], Callable[[int], str]]]:
-    """Give for each table its columns, and what makes its line for an account's number."""
+    """Yield each table with its columns, and a function that makes a numbered account's line."""
     now = datetime.now(UTC)
     hashed = argon2.PasswordHasher(memory_cost=8, time_cost=1, parallelism=1).hash(PASSWORD)
     moment = now.isoformat()
@@ -165,7 +165,7 @@ def _plans(
 def _first_rows(
     ruleset: Ruleset, now: datetime, due_at: datetime | None
 ) -> Iterator[tuple[str, Mapping[str, object]]]:
-    """Give the game's rows of the first account, of which all others are copies."""
+    """Yield the game's rows of the first account, of which all others are copies."""
     now_ms = int(now.timestamp() * 1000)
     state, events = new_state(account_id(0), ruleset, now_ms)
     happened = list(records.event_operations(state.account_id, events, frozenset()))
@@ -189,7 +189,7 @@ def _first_rows(
 
 
 def _line_of(values: Mapping[str, object]) -> Callable[[int], str]:
-    """Give what makes the line of COPY's text format for any account, from that of the first."""
+    """Return a function that makes any account's line of COPY text from that of the first."""
     cells = [_NULL if value is None else str(value) for value in values.values()]
     first = "\t".join(cell if cell == _NULL else cell.replace("\\", "\\\\") for cell in cells)
     parts = [part.split(_order_id(0)) for part in f"{first}\n".split(account_id(0))]
@@ -206,7 +206,7 @@ async def _chunks(line: Callable[[int], str], count: int) -> AsyncIterator[bytes
 
 
 def quiet_log() -> FilteringBoundLogger:
-    """Give a logger that tells warnings and errors alone."""
+    """Return a logger for warnings and errors only."""
     wrapper = structlog.make_filtering_bound_logger(logging.WARNING)
     log: FilteringBoundLogger = structlog.wrap_logger(
         structlog.PrintLogger(), wrapper_class=wrapper
@@ -216,7 +216,7 @@ def quiet_log() -> FilteringBoundLogger:
 
 @contextmanager
 def scratch(purpose: str) -> Iterator[Path]:
-    """Give a temporary directory that PostgreSQL's own user may pass through."""
+    """Yield a temporary directory that PostgreSQL's own user may traverse."""
     with tempfile.TemporaryDirectory(prefix=f"holdfast-{purpose}-") as name:
         directory = Path(name)
         directory.chmod(0o711)

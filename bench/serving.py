@@ -1,4 +1,4 @@
-"""A server process on a data directory of its own: started, watched, killed, started again."""
+"""A server process with its own data directory: started, watched, killed, restarted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PROGRAM = "from app.cli import main; main(prog_name='holdfast')"
 START_TIMEOUT_S = 60.0
 EXIT_TIMEOUT_S = 30.0
 SHUTDOWN_MAX_S = 5.0
-"""What the design allows a shutdown, whatever the clients and the database do."""
+"""The design's limit for a shutdown, whatever the clients and the database do."""
 
 CHEAP = {
     "HOLDFAST_HTTP__PORT": "0",
@@ -37,22 +37,22 @@ CHEAP = {
     "HOLDFAST_HTTP__REQUESTS_PER_SECOND_PER_ACCOUNT": "0",
     "HOLDFAST_LOG__FORMAT": "json",
 }
-"""Settings under which players join quickly and stay; nobody's secrets are safe with them."""
+"""Settings with which players join quickly and stay; they are not secure."""
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """Give the environment of a run: ours, without settings of whoever runs this."""
+    """Return the environment of a run: ours, without the user's own settings."""
     clean = {name: value for name, value in os.environ.items() if "HOLDFAST" not in name}
     return {**clean, "PYTHONPATH": str(TREE), **settings}
 
 
 def data_dir_setting(directory: Path) -> dict[str, str]:
-    """Give the setting that lets a server keep its data in ``directory``."""
+    """Return the setting that makes a server keep its data in ``directory``."""
     return {"HOLDFAST_STORAGE__DATA_DIR": str(directory / "data")}
 
 
 class Process(Protocol):
-    """What is asked of a process; a `subprocess.Popen` has it."""
+    """The interface of a process; a `subprocess.Popen` has it."""
 
     pid: int
 
@@ -61,7 +61,7 @@ class Process(Protocol):
         """What it writes to its standard output."""
 
     def poll(self) -> int | None:
-        """Give its status, None while it runs."""
+        """Return its status, None while it runs."""
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its status, or raise `subprocess.TimeoutExpired`."""
@@ -78,11 +78,11 @@ class Process(Protocol):
 
 
 class ServerDidNotStart(Exception):
-    """The server ended, or said nothing for too long; the text is its log."""
+    """The server ended, or was silent for too long; the message is its log."""
 
 
 class Server:
-    """One server whose data is in ``directory``, with its settings as environment variables."""
+    """One server with its data in ``directory`` and its settings as environment variables."""
 
     def __init__(self, directory: Path, settings: Mapping[str, str]) -> None:
         self.directory = directory
@@ -100,7 +100,7 @@ class Server:
 
     @property
     def cluster(self) -> Cluster:
-        """The embedded PostgreSQL's place."""
+        """The embedded PostgreSQL's cluster."""
         return Cluster.at(self.directory / "data")
 
     @property
@@ -108,7 +108,7 @@ class Server:
         return self.directory / f"server-{self._runs}.log"
 
     def start(self, **settings: str) -> None:
-        """Start it and wait until it says where it is; ``settings`` replace earlier ones.
+        """Start it and wait until it announces its address; ``settings`` replace earlier ones.
 
         Raises:
             ServerDidNotStart: it does not.
@@ -151,19 +151,19 @@ class Server:
         raise ServerDidNotStart(self.log())
 
     def log(self) -> str:
-        """Give all that the latest run has written to standard error."""
+        """Return everything that the latest run has written to standard error."""
         return self._log_path.read_text()
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """Give the events of one name that the latest run has logged."""
+        """Return the events of one name that the latest run has logged."""
         return [event for event in self._events() if event["event"] == name]
 
     def failures(self) -> list[dict[str, Any]]:
-        """Give what the latest run has logged as an error: what it did not foresee."""
+        """Return the errors that the latest run has logged: unforeseen failures."""
         return [event for event in self._events() if event["level"] == "error"]
 
     def complaints(self) -> dict[str, int]:
-        """Count what the latest run has logged as a warning or an error, by event."""
+        """Count the warnings and errors that the latest run has logged, by event."""
         levels = ("warning", "error")
         return dict(Counter(e["event"] for e in self._events() if e["level"] in levels))
 
@@ -181,23 +181,23 @@ class Server:
         self.wait()
 
     def stop(self) -> int:
-        """Ask it to stop (SIGTERM); give its exit status."""
+        """Ask it to stop (SIGTERM); return its exit status."""
         self.signal(signal.SIGTERM)
         return self.wait()
 
     def wait(self, timeout_s: float = EXIT_TIMEOUT_S) -> int:
-        """Wait for its end; give its exit status."""
+        """Wait for its end; return its exit status."""
         status = self.process.wait(timeout_s)
         if self.process.stdout is not None:
             self.process.stdout.close()
         return status
 
     def postgres_pids(self) -> frozenset[int]:
-        """Give the processes of the embedded PostgreSQL."""
+        """Return the processes of the embedded PostgreSQL."""
         return cluster_processes(self.cluster.path)
 
     def end(self) -> None:
-        """End whatever still runs of it, and the PostgreSQL that it left behind."""
+        """End it if it still runs, and the PostgreSQL that it left behind."""
         if self._process is not None:
             if self._process.poll() is None:
                 self._process.terminate()

@@ -1,14 +1,14 @@
-"""Thousands of open event streams: what each costs in memory, to wake, and at shutdown.
+"""Thousands of open event streams: the cost of each in memory, to wake, and at shutdown.
 
-Accounts are made, their inventories are read once and leave the memory again; then streams are
-opened, a bounded number at a time, and held. Measured are the resident memory of the server per
-stream, the time from an order to its event on every stream of the account, the processor time
-that idle streams take (heartbeats), and how long the server takes to stop with all of them open.
+Accounts are made, their inventories are read once and leave memory again; then streams are opened,
+a bounded number at a time, and held. The figures are the server's resident memory per stream, the
+time from an order to its event on every stream of the account, the CPU time of idle streams
+(heartbeats), and how long the server takes to stop with all of them open.
 
     python bench/streams.py --streams 5000 --accounts 500
     python bench/streams.py --streams 5000 --accounts 5000 --websocket
 
-Loopback only. Prints a JSON summary; exits with 1 if a stream was not told what it should be.
+Loopback only. Prints a JSON summary; exits with 1 if a stream did not get what it should.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Account:
 
 @dataclass
 class Run:
-    """One run against a server of its own."""
+    """One run against its own server."""
 
     server: Server
     websocket: bool
@@ -129,7 +129,7 @@ class Run:
         return stream
 
     async def idle(self, seconds: float) -> None:
-        """Measure the processor time that streams take on which nothing happens."""
+        """Measure the CPU time of streams on which nothing happens."""
         process = psutil.Process(self.server.process.pid)
         before = sum(process.cpu_times()[:2])
         await trio.sleep(seconds)
@@ -137,7 +137,7 @@ class Run:
         self.report["idle_cpu_percent"] = round(100 * used / seconds, 1)
 
     async def wake(self, client: Client) -> None:
-        """Place orders; time each from its sending until its last stream has the event."""
+        """Place orders; time each from sending until its last stream has the event."""
         ruleset = (await client.get("/v1/ruleset")).json()
         times_ms: list[float] = []
         for number, account in enumerate(self.accounts[:WAKES]):
@@ -169,7 +169,7 @@ class Run:
         raise AssertionError("a new account can build nothing")
 
     def memory(self) -> int:
-        """Give the server's resident memory in bytes, without its database's."""
+        """Return the server's resident memory in bytes, without its database's."""
         return int(psutil.Process(self.server.process.pid).memory_info().rss)
 
     def stop(self) -> None:
@@ -181,12 +181,12 @@ class Run:
 
 
 def bearer(account: Account) -> dict[str, str]:
-    """Give the header that says who asks."""
+    """Return the header that authenticates an account."""
     return {"Authorization": f"Bearer {account.token}"}
 
 
 async def read_until(stream: trio.SocketStream, words: bytes) -> None:
-    """Read until these words have come."""
+    """Read until these words have arrived."""
     kept = b""
     while words not in kept:
         piece = await stream.receive_some(65_536)
@@ -195,7 +195,7 @@ async def read_until(stream: trio.SocketStream, words: bytes) -> None:
 
 
 def main() -> int:
-    """Run it as the command line says."""
+    """Run it as a command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--streams", type=int, default=5_000)
     parser.add_argument("--accounts", type=int, default=500)

@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 client on Trio's own sockets: what drives a server hard must cost little itself.
+"""A small HTTP/1.1 client on Trio's own sockets, cheap enough to drive a server hard.
 
 It reads what Holdfast sends: a status, headers, and a body of a stated length.
 """
@@ -25,12 +25,12 @@ _PIECE = 65_536
 
 
 class Broken(Exception):
-    """The connection broke before the answer was there: whether it took effect is unknown."""
+    """The connection broke before the answer: whether the request took effect is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer; the names of ``headers`` are in lower case."""
+    """An answer; names in ``headers`` are in lower case."""
 
     status_code: int
     headers: Mapping[str, str]
@@ -42,12 +42,12 @@ class Response:
         return self.content.decode("utf-8", "replace")
 
     def json(self) -> Any:
-        """Read the body as JSON."""
+        """Decode the body as JSON."""
         return json.loads(self.content)
 
     @property
     def slug(self) -> str:
-        """The kind of problem that it is; empty for any other answer."""
+        """The kind of problem; empty for any other answer."""
         if not self.headers.get("content-type", "").startswith("application/problem+json"):
             return ""
         slug: str = self.json()["type"]
@@ -62,12 +62,12 @@ class Connection:
         self._buffer = bytearray()
 
     async def exchange(self, request: bytes) -> tuple[Response, bool]:
-        """Send a request; give the answer, and whether the connection can be used again.
+        """Send a request; return the answer, and whether the connection can be used again.
 
         Raises:
             Broken: it was closed before the answer was complete.
         """
-        # Where the server has closed its side, the answer may have been sent before.
+        # If the server has closed its side, it may have sent the answer before.
         with suppress(trio.BrokenResourceError):
             await self._stream.send_all(request)
         try:
@@ -108,19 +108,19 @@ class Connection:
         self._buffer += piece
 
     async def aclose(self) -> None:
-        """Close it, without waiting for anybody."""
+        """Close it without waiting."""
         await trio.aclose_forcefully(self._stream)
 
 
 def _accept(_response: Response) -> None:
-    """Take any answer."""
+    """Accept any answer."""
 
 
 @dataclass
 class Client:
-    """A client of the server at ``url`` with as many connections as it has requests at a time.
+    """A client of the server at ``url`` with as many connections as concurrent requests.
 
-    ``check`` is called with every answer and raises for what must never be answered.
+    ``check`` is called with every answer and raises if it must never be sent.
     """
 
     url: str
@@ -129,7 +129,7 @@ class Client:
     _idle: deque[Connection] = field(default_factory=deque[Connection])
 
     async def __aenter__(self) -> Self:
-        """Give the client itself."""
+        """Return the client itself."""
         return self
 
     async def __aexit__(
@@ -170,7 +170,7 @@ class Client:
         """Send one request and wait for its answer; it is never sent twice.
 
         Raises:
-            Broken: there was no connection, no answer within ``timeout_s``, or it ended early.
+            Broken: no connection, no answer within ``timeout_s``, or an incomplete one.
         """
         request = _encode(method, path, _body(json, content), headers or {})
         with trio.move_on_after(self.timeout_s):
@@ -180,7 +180,7 @@ class Client:
         raise Broken(f"no answer within {self.timeout_s:g} s")
 
     async def _exchange(self, request: bytes) -> Response:
-        # Each in its turn: none is idle for so long that the server closes it.
+        # In turn, so that none is idle long enough for the server to close it.
         connection = self._idle.popleft() if self._idle else await self._connect()
         again = False
         try:

@@ -2,8 +2,8 @@
 
     .venv/bin/python bench/core/commit.py
 
-A unit is one whole order. The engine commits so many at a time; the floor is asyncpg alone with
-one transaction for each order, statement by statement, as code without group commit has it.
+A unit is one whole order. The engine commits that many at a time; the floor is asyncpg alone with
+one transaction for each order, statement by statement, like code without group commit.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ ACCOUNTS = 2_048
 
 @asynccontextmanager
 async def engine() -> AsyncIterator[tuple[PostgresEngine, Connection]]:
-    """Give Storage's engine, and a connection beside it, on a seeded database."""
+    """Open Storage's engine, and a connection beside it, on a seeded database."""
     own, others = split_cores()
     with scratch("core") as directory:
         data_dir = directory / "data"
@@ -67,7 +67,7 @@ async def engine() -> AsyncIterator[tuple[PostgresEngine, Connection]]:
 
 
 async def measure(rounds: int) -> Report:
-    """Take the figures."""
+    """Measure the figures."""
     report = Report("group commit, in orders")
     ruleset = load_ruleset(str(MARKET), parameters={})
     orders = Orders(ruleset, ACCOUNTS, time.time_ns() // 1_000_000)
@@ -93,7 +93,7 @@ async def measure(rounds: int) -> Report:
 
 
 async def _commit(made: PostgresEngine, orders: Orders, group: int, count: int) -> Watch:
-    """Commit ``count`` units that were made before, so many at a time."""
+    """Commit ``count`` units made beforehand, ``group`` at a time."""
     batches = [[orders.next() for _ in range(group)] for _ in range(count // group)]
     with watch() as taken:
         for batch in batches:

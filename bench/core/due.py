@@ -1,9 +1,9 @@
-"""Ten thousand orders that are finished at the same moment, of accounts whose owners are away.
+"""Ten thousand orders that finish at the same moment, of accounts whose owners are away.
 
     .venv/bin/python bench/core/due.py [--orders 10000]
 
-Every account has one running order; all are due at one moment of world time. What is told is how
-long after it the last of them was completed in the database. The floor is PostgreSQL completing
+Every account has one running order; all are due at one moment of world time. The figure is how
+long after that the last of them was completed in the database. The floor is PostgreSQL completing
 the same rows in one statement each for orders, ledger and inventories.
 """
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     import argparse
 
 LEAD_S = 8.0
-"""How long before they are due the seeding begins; it and the start must be done by then."""
+"""How long before the orders are due seeding begins; seeding and the start must fit into it."""
 GIVE_UP_S = 120.0
 POLL_S = 0.05
 _LEFT = "select count(*) from orders where state = 'running'"
 
 
 async def measure(options: argparse.Namespace) -> Report:
-    """Take the figures."""
+    """Measure the figures."""
     report = Report(f"{options.orders:,} orders due at the same moment")
     lead = timedelta(seconds=LEAD_S + options.orders / 5_000)
     due_at = datetime.now(UTC) + lead
@@ -40,7 +40,7 @@ async def measure(options: argparse.Namespace) -> Report:
         ahead_s = due_at.timestamp() - world.now_ms / 1000
         if ahead_s < 0.5:
             raise SystemExit("the machine was too slow to have everything ready in time")
-        # World time goes at the pace of the clock on the wall, a tick at a time.
+        # World time advances with the wall clock, one tick at a time.
         due = time.monotonic() + ahead_s
         await trio.sleep(ahead_s - 0.1)
         with watch() as taken:
@@ -67,7 +67,7 @@ async def _wait(dsn: str) -> float:
 
 
 async def _floor(dsn: str) -> float:
-    """Do to copies of the rows what a completion does, as statements over all of them."""
+    """Do what a completion does to copies of the rows, in statements over all of them."""
     connection: Any = await asyncpg.connect(dsn)
     try:
         await connection.execute(

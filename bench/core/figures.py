@@ -1,4 +1,4 @@
-"""How the core's measurements are taken and told: wall time, CPU time, medians of rounds."""
+"""How the core's measurements are taken and reported: wall time, CPU time, medians of rounds."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Watch:
-    """What a stretch of work took, in seconds: on the wall, and of this process's CPU time.
+    """What some work took, in seconds: wall time, and this process's CPU time.
 
-    ``gc_s`` is the part of the CPU time that the garbage collector took.
+    ``gc_s`` is the garbage collector's part of the CPU time.
     """
 
     wall_s: float = 0.0
@@ -30,7 +30,7 @@ class Watch:
 
 @contextmanager
 def watch() -> Iterator[Watch]:
-    """Time what is inside; the watch is filled when it is left."""
+    """Time the block; the watch is filled when it ends."""
     taken = Watch()
     began = 0.0
 
@@ -53,17 +53,17 @@ def watch() -> Iterator[Watch]:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured value; where other work runs beside, CPU time is the one to compare."""
+    """One measured value; if other work runs at the same time, compare CPU time."""
 
     name: str
     value: float
     unit: str
     cpu: float | None = None
-    """The same by CPU time instead of wall time, where that has a meaning."""
+    """The same by CPU time instead of wall time, if that is meaningful."""
     spread: float | None = None
-    """How far the rounds were apart: (largest - smallest) / median."""
+    """The spread of the rounds: (largest - smallest) / median."""
     gc_share: float | None = None
-    """How much of the CPU time went into the garbage collector."""
+    """The garbage collector's share of the CPU time."""
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ class Report:
     figures: list[Figure] = field(default_factory=list[Figure])
 
     def add(self, figure: Figure) -> Figure:
-        """Take a figure in and print it."""
+        """Add a figure and print it."""
         if not self.figures:
             print(f"== {self.title}")
         self.figures.append(figure)
@@ -86,12 +86,12 @@ class Report:
         return figure
 
     def ratio(self, name: str, above: Figure, below: Figure) -> None:
-        """Add how many times as much one figure is as another, by CPU time where both have it."""
+        """Add the ratio of two figures, by CPU time if both have it."""
         cpu = None if not (above.cpu and below.cpu) else above.cpu / below.cpu
         self.add(Figure(name, above.value / below.value, "x", cpu))
 
     def write(self, file: Path | None) -> None:
-        """Write the figures as JSON, where a file is wanted."""
+        """Write the figures as JSON, if a file is named."""
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
             told = {"title": self.title, "figures": [asdict(each) for each in self.figures]}
@@ -99,25 +99,25 @@ class Report:
 
 
 def number(value: float) -> str:
-    """Write a number with the digits that tell something."""
+    """Write a number with its significant digits."""
     digits = 0 if abs(value) >= 1000 else 1 if abs(value) >= 100 else 2
     return f"{value:10,.{digits}f}"
 
 
 def per_second(name: str, count: int, rounds: list[Watch]) -> Figure:
-    """Give the median rate of rounds that did ``count`` things each."""
+    """Return the median rate of rounds that did ``count`` things each."""
     wall_s, cpu_s, spread, gc_share = _middle(rounds)
     return Figure(name, count / wall_s, "/s", count / cpu_s, spread, gc_share)
 
 
 def each_us(name: str, count: int, rounds: list[Watch]) -> Figure:
-    """Give the median time in microseconds of one of ``count`` things."""
+    """Return the median time in microseconds of one of ``count`` things."""
     wall_s, cpu_s, spread, gc_share = _middle(rounds)
     return Figure(name, wall_s / count * 1e6, "us", cpu_s / count * 1e6, spread, gc_share)
 
 
 def _middle(rounds: list[Watch]) -> tuple[float, float, float, float]:
-    """Give median wall and CPU time, the spread, and the garbage collector's share."""
+    """Return median wall and CPU time, the spread, and the garbage collector's share."""
     walls = [each.wall_s for each in rounds]
     wall_s = statistics.median(walls)
     cpu_s = statistics.median(each.cpu_s for each in rounds)
@@ -126,7 +126,7 @@ def _middle(rounds: list[Watch]) -> tuple[float, float, float, float]:
 
 
 async def rounds_of(run: Callable[[], Awaitable[object]], rounds: int) -> list[Watch]:
-    """Time some rounds, each after a collection of the garbage of the one before."""
+    """Time some rounds, each after collecting the garbage of the previous one."""
     taken: list[Watch] = []
     for _ in range(rounds):
         gc.collect()
@@ -137,13 +137,13 @@ async def rounds_of(run: Callable[[], Awaitable[object]], rounds: int) -> list[W
 
 
 def percentile(values: list[float], share: float) -> float:
-    """Give the value below which ``share`` of all lie; 0 of nothing."""
+    """Return the value below which ``share`` of all lie; 0 if there are none."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """Give a command line with the options that every script has."""
+    """Return an argument parser with the options that every script has."""
     made = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
     made.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     made.add_argument("--rounds", type=int, default=5)

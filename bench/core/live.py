@@ -2,11 +2,11 @@
 
     .venv/bin/python bench/core/live.py [--accounts 20000]
 
-All accounts are brought to life by reads, so many at a time. Then a task that sleeps a
-millisecond again and again tells how long the loop keeps it waiting, while the clock ticks for
-all of them. Then all are sent away, as the sweep for idle ones does it. The floor of an activation
-is asyncpg reading the same rows in batches of 512, that of a passivation as many bare Trio tasks
-that end because the channel that each waits for was closed.
+All accounts are activated by reads, a bounded number at a time. Then a task that repeatedly sleeps
+a millisecond measures how late the loop wakes it, while the clock ticks for all of them. Then all
+are passivated, as the sweep for idle ones does it. The floor of an activation is asyncpg reading
+the same rows in batches of 512, that of a passivation as many bare Trio tasks that end because the
+channel that each waits on was closed.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ if TYPE_CHECKING:
 IN_FLIGHT = 512
 BATCH = 512
 SLICE = 32
-"""How many the sweep for idle accounts sends away before it lets others run."""
+"""How many accounts the idle sweep passivates before it lets other tasks run."""
 TICKING_S = 5.0
 RESTLESS = 1_000
-"""How many may be live where every activation is to send another away."""
+"""How many may be live if every activation is to passivate another account."""
 
 
 async def measure(options: argparse.Namespace) -> Report:
-    """Take the figures."""
+    """Measure the figures."""
     accounts: int = options.accounts
     report = Report(f"{accounts:,} live accounts")
     async with _stage_and_residents(accounts) as (stage, made):
@@ -99,7 +99,7 @@ async def read_all(stage: Stage, accounts: int) -> Watch:
 
 @asynccontextmanager
 async def _stage_and_residents(accounts: int) -> AsyncIterator[tuple[Stage, list[Residents]]]:
-    """Run a program that sends no account away; beside it, its live accounts, those in use last."""
+    """Run a program that passivates no account; yield it with its live accounts, busy ones last."""
     made: list[Residents] = []
 
     def make(live_max: int) -> Residents:
@@ -113,7 +113,7 @@ async def _stage_and_residents(accounts: int) -> AsyncIterator[tuple[Stage, list
 
 
 async def passivate_all(residents: Residents) -> Watch:
-    """Send every live account away, in slices as `actors.inventory.manager` does, to its end."""
+    """Passivate every live account completely, in slices as `actors.inventory.manager` does."""
     gc.collect()
     with watch() as taken:
         while len(residents):
@@ -124,7 +124,7 @@ async def passivate_all(residents: Residents) -> Watch:
 
 
 async def end_tasks(count: int) -> Watch:
-    """End as many tasks that wait for something to come through a channel of their own."""
+    """End ``count`` tasks that each wait on their own channel."""
 
     async def wait(receive: trio.MemoryReceiveChannel[None]) -> None:
         async for _ in receive:
@@ -148,10 +148,10 @@ async def end_tasks(count: int) -> Watch:
 
 
 async def _loop_stall(report: Report, label: str) -> None:
-    """Tell how late a sleeping task was woken; by CPU time: how long this process was busy.
+    """Report how late a sleeping task was woken; by CPU time: how long this process was busy.
 
-    What the kernel let this thread wait for a core, because others had it, is told apart: that
-    much of it says nothing about this program.
+    The time that the kernel kept this thread waiting for a busy core is also reported separately,
+    because it says nothing about this program.
     """
     late: list[float] = []
     own: list[float] = []
@@ -171,7 +171,7 @@ async def _loop_stall(report: Report, label: str) -> None:
 
 
 def _waited_for_core_s() -> float:
-    """Give how long this thread was ready to run and did not, since it began."""
+    """Return how long this thread has been runnable but not running, since it began."""
     told = Path("/proc/thread-self/schedstat").read_text(encoding="ascii")
     return int(told.split()[1]) / 1e9
 
@@ -196,7 +196,7 @@ async def _floor(dsn: str, accounts: int) -> Watch:
 
 
 def resident_kb() -> float:
-    """Give the resident memory of this process."""
+    """Return the resident memory of this process."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1024
 

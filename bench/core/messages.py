@@ -1,4 +1,4 @@
-"""What the bus costs: a publish to one of N keyed subscriptions, an ask, a large fan-out.
+"""The costs of the bus: a publish to one of N keyed subscriptions, an ask, a large fan-out.
 
     .venv/bin/python bench/core/messages.py
 
@@ -28,7 +28,7 @@ WIDE = 100_000
 
 
 async def measure(rounds: int) -> Report:
-    """Take all figures."""
+    """Measure all figures."""
     report = Report("the bus")
     publishing = [
         report.add(each_us(f"publish to 1 of {count:,}", SENDS, publish(count, rounds)))
@@ -94,7 +94,7 @@ def bare_sends(count: int, rounds: int) -> list[Watch]:
 
 
 def keyed(bus: Bus, count: int) -> list[Subscription]:
-    """Open ``count`` subscriptions, each with a key of its own."""
+    """Open ``count`` subscriptions, each with its own key."""
     return [
         bus.subscribe(Interest(Topic.TASK, key=str(number)), buffer=SENDS + 1)
         for number in range(count)
@@ -138,7 +138,7 @@ async def asks() -> None:
 
 
 async def fan_out_stall_ms(count: int) -> float:
-    """Take the longest time for which another task is kept from running by a large fan-out."""
+    """Measure the longest time for which a large fan-out keeps another task from running."""
     bus = open_broadcast_channel()
     inboxes = [bus.subscribe(Interest(Topic.TICK), buffer=1) for _ in range(count)]
     gc.collect()
@@ -162,7 +162,7 @@ async def fan_out_stall_ms(count: int) -> float:
 
 
 def bare_fan_out_ms(count: int) -> float:
-    """Take the time to put one value into each of ``count`` memory channels, in one go."""
+    """Measure the time to put one value into each of ``count`` memory channels, in one go."""
     channels = [trio.open_memory_channel[object](1) for _ in range(count)]
     with watch() as taken:
         for send, _ in channels:

@@ -3,11 +3,11 @@
     .venv/bin/python bench/core/order.py [--in-flight 256] [--each 16] [--profile]
 
 Each of ``--in-flight`` tasks asks for one thing after another, as the HTTP front would: the token
-is verified, then the account's Inventory is asked. What is reported as CPU time is this process's,
+is verified, then the account's Inventory is asked. The reported CPU time is this process's,
 without PostgreSQL's. The floors: for a read, bare Trio tasks that look into two dictionaries; for
-an order, bare Trio tasks that each ask two others in turn, and on the wall PostgreSQL alone,
-writing the rows of as many orders as are in flight in one transaction. At last, what an order
-leaves in the database.
+an order, bare Trio tasks that each ask two others in turn, and for wall time, PostgreSQL alone,
+writing the rows of as many orders as are in flight in one transaction. The last figure is what an
+order leaves in the database.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ async def ask_all(
 
 
 async def bare_reads(stage: Stage, in_flight: int, each: int) -> None:
-    """Find an account by a token and something by the account, in as many tasks."""
+    """Look up an account by token and a value by account, in ``in_flight`` tasks."""
     accounts = {token: account for account, token in stage.tokens}
     kept = {account: object() for account in accounts.values()}
     tokens = [token for _, token in stage.tokens]
@@ -85,7 +85,7 @@ async def bare_reads(stage: Stage, in_flight: int, each: int) -> None:
 
 
 async def bare_orders(in_flight: int, each: int) -> None:
-    """Ask two tasks in turn, through memory channels, in as many tasks."""
+    """Ask two tasks in turn, through memory channels, in ``in_flight`` tasks."""
 
     async def actor(receive: trio.MemoryReceiveChannel[trio.MemorySendChannel[None]]) -> None:
         async for back in receive:
@@ -142,7 +142,7 @@ where relname in ('orders', 'ledger', 'idempotency') order by relname
 
 
 async def stored_alone(dsn: str, in_flight: int, each: int) -> float:
-    """Give the seconds that PostgreSQL takes to store as many orders, ``in_flight`` in a commit."""
+    """Return how long PostgreSQL takes to store these orders, ``in_flight`` in a commit."""
     connection: Any = await asyncpg.connect(dsn)
     try:
         for table in ("orders", "ledger", "idempotency", "inventories"):
@@ -161,7 +161,7 @@ async def stored_alone(dsn: str, in_flight: int, each: int) -> float:
 
 
 async def database_sizes(dsn: str) -> dict[str, int]:
-    """Give the bytes of the tables that an order fills, with their indexes."""
+    """Return the bytes of the tables that an order fills, with their indexes."""
     connection: Any = await asyncpg.connect(dsn)
     try:
         return dict(await connection.fetch(SIZES))
@@ -170,7 +170,7 @@ async def database_sizes(dsn: str) -> dict[str, int]:
 
 
 async def on_disk(report: Report, stage: Stage, options: argparse.Namespace, each: int) -> None:
-    """Add what an order leaves in the database, of one round more."""
+    """Add what an order leaves in the database, from one more round."""
 
     async def sizes() -> dict[str, int]:
         return await trio.to_thread.run_sync(lambda: asyncio.run(database_sizes(stage.dsn)))
@@ -183,12 +183,12 @@ async def on_disk(report: Report, stage: Stage, options: argparse.Namespace, eac
 
 
 async def measure(options: argparse.Namespace) -> Report:
-    """Take the figures."""
+    """Measure the figures."""
     report = Report("an order and a read inside the process")
     told: dict[Ask, Figure] = {}
     numbers = itertools.count()
     async with open_stage(accounts=options.accounts, sessions=options.accounts) as stage:
-        # Every account is brought to life first, and every token seen once.
+        # Every account is activated first, and every token seen once.
         warm = -(-options.accounts // options.in_flight)
         await ask_all(stage, order, options.in_flight, warm, numbers)
         for name, ask, each in (
@@ -212,7 +212,7 @@ async def measure(options: argparse.Namespace) -> Report:
 async def floors(
     report: Report, stage: Stage, options: argparse.Namespace, told: Mapping[Ask, Figure]
 ) -> None:
-    """Add what bare Trio and PostgreSQL alone make of it."""
+    """Add the figures of bare Trio and of PostgreSQL alone."""
     in_flight, each = options.in_flight, options.each
     bare = await rounds_of(lambda: bare_reads(stage, in_flight, 2 * each), options.rounds)
     floor = report.add(
@@ -230,7 +230,7 @@ async def floors(
 
 
 async def profile(run: Callable[[], Awaitable[None]]) -> None:
-    """Run it once more under the profiler, which makes everything slower, and print."""
+    """Run it once more under the profiler, which slows everything down, and print."""
     profiler = cProfile.Profile()
     profiler.enable()
     await run()

@@ -1,11 +1,11 @@
-"""What one order costs before it is stored, and what the check of a token costs.
+"""The cost of one order before it is stored, and of checking a token.
 
     .venv/bin/python bench/core/rules.py
 
 Pure code, one thing after another: the order through the rules (settled, priced, applied, its
-answer made), with the operations that store it, and the statements planned of them. The floors are
-the same rules by hand on a plain dictionary (what the peers of the contest do, for this one world),
-and for a token the cipher alone.
+answer made), with the operations that store it, and the statements planned from them. The floors
+are the same rules by hand on a plain dictionary (as the peers of the contest do, for this one
+world), and for a token the cipher alone.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ ACCOUNTS = 500
 
 
 def timed(run: Callable[[int], object], rounds: int, times: int = TIMES) -> list[Watch]:
-    """Time ``times`` repetitions in each of some rounds."""
+    """Time ``times`` repetitions in each of ``rounds`` rounds."""
     taken: list[Watch] = []
     for _ in range(rounds):
         gc.collect()
@@ -55,7 +55,7 @@ def timed(run: Callable[[int], object], rounds: int, times: int = TIMES) -> list
 
 
 def measure(rounds: int) -> Report:
-    """Take the figures."""
+    """Measure the figures."""
     report = Report("an order through the rules, and a token")
     ruleset = load_ruleset(str(MARKET), parameters={})
     now_ms = time.time_ns() // 1_000_000
@@ -107,7 +107,7 @@ def measure(rounds: int) -> Report:
 
 
 def _stored(report: Report, works: Sequence[Work], rounds: int) -> None:
-    """Take what it costs to store them."""
+    """Measure the cost of preparing them for storage."""
     report.add(
         each_us(
             "the operations that store it",
@@ -135,7 +135,7 @@ def _stored(report: Report, works: Sequence[Work], rounds: int) -> None:
 
 
 def _by_hand(row: dict[str, Any], number: int, now_ms: int) -> None:
-    """Settle, check, debit and queue an order of this one world, and nothing else."""
+    """Settle, check, debit and queue an order of this one world only."""
     market.accrue(row, now_ms)
     gold = row["amounts"]["gold"]
     if gold[0] < market.PRICE:
@@ -146,7 +146,7 @@ def _by_hand(row: dict[str, Any], number: int, now_ms: int) -> None:
 
 
 def _command_by_hand(row: dict[str, Any], number: int, now_ms: int) -> None:
-    """Place an order as the peers of the contest do: with its answer, and the key's digest."""
+    """Place an order like the peers of the contest: with its answer, and the key's digest."""
     market.fingerprint("cart1", 1)
     market.place(row, account_id(number), "cart1", 1, now_ms)
 
@@ -180,7 +180,7 @@ def _tokens(report: Report, rounds: int) -> None:
 
 
 def _verifier(keyring: KeyRing, tokens: list[str]) -> Callable[[int], object]:
-    """Give what verifies the token of a number, having seen none yet."""
+    """Return a function that verifies the token of a number, with a cold cache."""
     verify = AccessTokens(keyring, AuthxSettings(), wall_clock=lambda: datetime.now(UTC)).verify
     return lambda number: verify(tokens[number])
 

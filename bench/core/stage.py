@@ -1,6 +1,6 @@
-"""The real program in this process, asked through its gateway as the HTTP front asks it.
+"""The real program in this process, used through its gateway like the HTTP front.
 
-The process is pinned to one core and PostgreSQL to another, where there are two.
+The process is pinned to one core and PostgreSQL to another, if there are two.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A program that runs, and who is logged in: pairs of account and access token."""
+    """A running program, and its sessions: pairs of account and access token."""
 
     bus: Bus
     gateway: Gateway
@@ -40,13 +40,13 @@ class Stage:
 
 
 def split_cores() -> tuple[set[int], set[int]]:
-    """Give the core of the program and those of the rest; the same where there is only one."""
+    """Return the program's core and the cores for the rest; the same if there is only one."""
     cores = sorted(os.sched_getaffinity(0))
     return {cores[0]}, set(cores[1:]) or set(cores)
 
 
 def pin(pids: Iterable[int], cores: set[int]) -> None:
-    """Keep processes on some cores; their children will be there too."""
+    """Pin processes to some cores; their children inherit that."""
     for pid in pids:
         os.sched_setaffinity(pid, cores)
 
@@ -62,7 +62,7 @@ async def open_stage(
 ) -> AsyncIterator[Stage]:
     """Run the program on a database of accounts in a temporary directory.
 
-    ``options`` are of the configuration, by key path; ``due_at`` as in `bench.seed.seed`.
+    ``options`` are configuration values by key path; ``due_at`` as in `bench.seed.seed`.
     """
     own, others = split_cores()
     with scratch("core") as directory:

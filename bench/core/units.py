@@ -1,4 +1,4 @@
-"""Orders as units of Storage, made by the same code as the Inventory's, for other scripts."""
+"""Orders as units of Storage, made by the Inventory's own code, for other scripts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FINGERPRINT = b"\x00" * 16
 
 
 class Orders:
-    """Makes one order after another for seeded accounts, without anybody storing them."""
+    """Makes one order after another for seeded accounts, without storing them."""
 
     def __init__(self, ruleset: Ruleset, accounts: int, now_ms: int) -> None:
         self._context = Context(ruleset, WorldTime(1, now_ms), attrgetter("resources"))
@@ -31,19 +31,19 @@ class Orders:
         self._number = 0
 
     def command(self, number: int) -> PlaceOrder:
-        """Give the command of a number."""
+        """Return the command of a number."""
         whose = account_id(number % len(self._states))
         return PlaceOrder(whose, f"cart{1 + number % 8}", 1, f"unit-{number:012d}", FINGERPRINT)
 
     def apply(self, command: PlaceOrder, number: int) -> Work:
-        """Carry a command out on the account as it was seeded, in memory."""
+        """Execute a command on the account as it was seeded, in memory."""
         state, version = self._states[number % len(self._states)]
         work = Work(state, version, None, self._context)
         carry_out(work, command)
         return work
 
     def next(self) -> tuple[Operation, ...]:
-        """Give the unit of the next order; the account goes on from it."""
+        """Return the unit of the next order; the account continues from it."""
         number = self._number
         self._number = number + 1
         work = self.apply(self.command(number), number)

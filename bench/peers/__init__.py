@@ -1,1 +1,1 @@
-"""What Holdfast is measured against: the same work, written the way others write it."""
+"""The servers compared with Holdfast: the same work, written the usual way."""

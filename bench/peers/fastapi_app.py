@@ -1,6 +1,6 @@
 """FastAPI on uvicorn (uvloop, httptools) with asyncpg: a transaction for each order.
 
-The way most people write it: a pool, a dependency for the caller, a pydantic model for the body,
+Written the usual way: a pool, a dependency for the caller, a pydantic model for the body,
 ``SELECT ... FOR UPDATE``. With PEER_COMMIT=group orders are committed in groups instead; see
 group_commit.py. Run by bench/contest.py.
 """
@@ -39,7 +39,7 @@ class PlaceOrder(BaseModel):
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Hold the pool while the application lives."""
+    """Keep the pool open while the application lives."""
     size = int(market.setting("POOL"))
     async with asyncpg.create_pool(market.setting("DSN"), min_size=size, max_size=size) as pool:
         app.state.pool = pool
@@ -57,13 +57,13 @@ app = FastAPI(lifespan=lifespan)
 
 @app.exception_handler(market.Refused)
 async def refused(_request: Request, error: Exception) -> JSONResponse:
-    """Tell a refusal as a problem."""
+    """Render a refusal as a problem."""
     assert isinstance(error, market.Refused)
     return JSONResponse({"status": error.status, "detail": error.reason}, error.status)
 
 
 async def caller(authorization: Annotated[str, Header()] = "") -> str:
-    """Verify the bearer token; give the account."""
+    """Verify the bearer token; return the account."""
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer":
         raise market.Refused(401, "no bearer token")
@@ -72,7 +72,7 @@ async def caller(authorization: Annotated[str, Header()] = "") -> str:
 
 @app.get("/v1/inventory")
 async def get_inventory(request: Request, account: Annotated[str, Depends(caller)]) -> Response:
-    """Give what the caller owns now."""
+    """Return what the caller owns now."""
     async with request.app.state.pool.acquire() as connection:
         row = await connection.fetchrow(sql.INVENTORY, account)
         orders = await connection.fetch(sql.PENDING, account)
@@ -87,7 +87,7 @@ async def place_order(
     account: Annotated[str, Depends(caller)],
     idempotency_key: Annotated[str, Header(min_length=1, max_length=255)],
 ) -> JSONResponse:
-    """Place an order; durable when the answer leaves."""
+    """Place an order; it is durable when the answer is sent."""
     if request.app.state.group is not None:
         shown, replayed = await request.app.state.group.place(
             account, idempotency_key, body.asset, body.count
@@ -101,7 +101,7 @@ async def place_order(
 async def place(
     connection: Any, account: str, key: str, body: PlaceOrder
 ) -> tuple[dict[str, Any], bool]:
-    """Place an order in the transaction that was begun; tell whether it had been before."""
+    """Place an order in the open transaction; return whether it had been placed before."""
     row = await connection.fetchrow(sql.LOCK, account)
     digest = market.fingerprint(body.asset, body.count)
     known = await connection.fetchrow(sql.KEY, account, key)

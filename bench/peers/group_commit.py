@@ -1,6 +1,6 @@
-"""Orders of many requests in one transaction, for the FastAPI peer.
+"""Group commit for the FastAPI peer: orders of many requests in one transaction.
 
-What arrives while a transaction is under way forms the next one; there is no timer.
+Orders that arrive during a transaction form the next one; there is no timer.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Wanted:
 
 
 class GroupCommit:
-    """Places orders in groups, in a task of its own."""
+    """Places orders in groups, in its own task."""
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
@@ -53,7 +53,7 @@ class GroupCommit:
     async def place(
         self, account: str, key: str, asset: str, count: int
     ) -> tuple[dict[str, Any], bool]:
-        """Place an order; returns once it is durable, with whether it had been before."""
+        """Place an order; returns once it is durable, with whether it had been placed before."""
         answer = asyncio.get_running_loop().create_future()
         digest = market.fingerprint(asset, count)
         self._waiting.append(Wanted(account, key, asset, count, digest, answer))
@@ -70,7 +70,7 @@ class GroupCommit:
             try:
                 async with self._pool.acquire() as connection, connection.transaction():
                     settled = await _place_all(connection, batch)
-            except Exception as error:  # noqa: BLE001 - whatever it is, those who wait are told
+            except Exception as error:  # noqa: BLE001 - any error goes to the waiting requests
                 for wanted in batch:
                     wanted.answer.set_exception(error)
             else:

@@ -1,8 +1,8 @@
 """What the Python peers share: the market's rules, its rows, and the check of a token.
 
-They work on Holdfast's own tables, so that the same recount holds for all, and take Holdfast's
-tokens. A token that was deciphered once is remembered, as Holdfast does; whether its session
-still lives is not looked up, which spares the peers something.
+They work on Holdfast's own tables, so that the same recount applies to all, and accept Holdfast's
+tokens. Decrypted tokens are cached, as in Holdfast; whether the session is still live is not
+checked, which saves the peers some work.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TOKENS_MAX = 10_000
 
 
 class Refused(Exception):
-    """The request cannot be carried out; with the status and the reason."""
+    """The request cannot be served; with the status and the reason."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -44,7 +44,7 @@ class Tokens:
         self._known: dict[bytes, tuple[str, float]] = {}
 
     def verify(self, text: str) -> str:
-        """Give the account that a token speaks for; raises `Refused`."""
+        """Return the account that a token stands for; raises `Refused`."""
         digest = blake2b(text.encode(), digest_size=32).digest()
         known = self._known.get(digest)
         if known is None:
@@ -67,7 +67,7 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order that was placed, in every form that is stored or shown of it."""
+    """A placed order, in every form in which it is stored or shown."""
 
     id: str
     seq: int
@@ -81,12 +81,12 @@ class Order:
 
 
 def fingerprint(asset: str, count: int) -> bytes:
-    """Digest a request's body, so that a key used for another is noticed."""
+    """Digest a request's body, to detect a key reused for another request."""
     return blake2b(f"{asset} {count}".encode(), digest_size=16).digest()
 
 
 def place(state: dict[str, Any], order_id: str, asset: str, count: int, now_ms: int) -> Order:
-    """Apply an order to a state, in place; raises `Refused` where it cannot be paid."""
+    """Apply an order to a state, in place; raises `Refused` if it cannot be paid."""
     if asset not in YARDS:
         raise Refused(404, "unknown asset")
     accrue(state, now_ms)
@@ -122,7 +122,7 @@ def place(state: dict[str, Any], order_id: str, asset: str, count: int, now_ms: 
 
 
 def accrue(state: dict[str, Any], now_ms: int) -> None:
-    """Bring what is produced up to a moment."""
+    """Add the production up to a moment."""
     elapsed = max(0, now_ms - state["at_ms"])
     for name, pair in state["amounts"].items():
         grains = pair[0] * GRAINS + pair[1]
@@ -133,7 +133,7 @@ def accrue(state: dict[str, Any], now_ms: int) -> None:
 
 
 def inventory(state: dict[str, Any], version: int, orders: list[Any], now_ms: int) -> bytes:
-    """Show an inventory as Holdfast does."""
+    """Render an inventory like Holdfast."""
     accrue(state, now_ms)
     resources: dict[str, object] = {}
     for name, (whole, rest) in state["amounts"].items():
@@ -176,15 +176,15 @@ def inventory(state: dict[str, Any], version: int, orders: list[Any], now_ms: in
 
 
 def moment(at_ms: int) -> str:
-    """Write world time as RFC 3339 has it."""
+    """Format world time as RFC 3339."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat().replace("+00:00", "Z")
 
 
 def now() -> int:
-    """Give the time in milliseconds."""
+    """Return the time in milliseconds."""
     return time.time_ns() // 1_000_000
 
 
 def setting(name: str) -> str:
-    """Give a setting of the environment that must be there."""
+    """Return a required setting from the environment."""
     return os.environ[f"PEER_{name}"]

@@ -1,4 +1,4 @@
-"""A server that answers everything with the same bytes: what the generator is measured against.
+"""A server that answers everything with the same bytes, to measure the generator itself.
 
 python bench/peers/null.py: prints its port, and ends when its standard input does.
 """

@@ -1,4 +1,4 @@
-"""The statements of the Python peers: one row at a time, and many at a time."""
+"""The statements of the Python peers, for one row and for many at a time."""
 
 from __future__ import annotations
 

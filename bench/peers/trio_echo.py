@@ -1,7 +1,7 @@
-"""A floor: the least that an HTTP server on Trio can be, on its own sockets and httptools.
+"""A floor: a minimal HTTP server on Trio's own sockets and httptools.
 
 python bench/peers/trio_echo.py: prints its port, and ends when its standard input does. Every
-request is parsed whole and answered with the same inventory.
+request is parsed completely and answered with the same inventory.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from bench.peers.null import ANSWER
 
 
 class Reader:
-    """Counts the requests that are complete."""
+    """Counts complete requests."""
 
     def __init__(self) -> None:
         self.complete = 0
 
     def on_message_complete(self) -> None:
-        """Take note of one more."""
+        """Count one more."""
         self.complete += 1
 
 
