@@ -75,7 +75,7 @@ export function accountDetail(context, id) {
     record.replaceChildren(...Object.entries(rows).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
   }
 
-  /** The world of whoever is suspended stands still, and tells nothing of the clock. */
+  /** The world of a suspended account stands still, and says nothing of the clock. */
   function showInventory() {
     const still = Boolean(account?.suspended);
     clock.update(still ? Date.now() : Date.parse(owned.at));
@@ -87,7 +87,7 @@ export function accountDetail(context, id) {
     sessions.replaceChildren(rows.length > 0 ? sessionTable(rows, end) : h("p", { class: "idle" }, "There is no live session."));
   }
 
-  /** Do what a dialog asks for; where it was done, say so and show what it changed. */
+  /** Open a dialog; once its action is done, say so and show what it changed. */
   async function perform(act) {
     const result = await act();
     if (!result) return;

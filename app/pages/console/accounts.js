@@ -1,4 +1,4 @@
-// Finding accounts; one of them in detail is a page of its own.
+// Searching accounts; each has its own page with the details.
 
 import { call } from "../shared/api.js";
 import { h, moment, setAttr, setText } from "../shared/dom.js";
@@ -12,7 +12,7 @@ export function accounts(context, [id]) {
   return id ? accountDetail(context, id) : search();
 }
 
-// What was searched for last, so that the way back from an account leads to it.
+// The last search, so that going back from an account returns to it.
 const last = { query: "" };
 
 function search() {
@@ -42,7 +42,7 @@ function search() {
     timer = setTimeout(() => read(null), PAUSE_MS);
   }
 
-  /** Read a page; a search that was typed over is called off. */
+  /** Read a page; a search that was typed over is aborted. */
   async function read(after) {
     reading.abort();
     reading = new AbortController();

@@ -1,4 +1,4 @@
-// What an operator may do to an account; each is asked about first, and each says why.
+// What an operator may do to an account; each action asks for confirmation and a reason.
 
 import { call, command } from "../shared/api.js";
 import { Missing, ask } from "../shared/dialog.js";
@@ -20,7 +20,7 @@ function reasonOf(reason) {
   return text;
 }
 
-/** Ask for a reason, and do what is told. */
+/** Ask for a reason, then act. */
 function withReason({ title, words, action, danger, act }) {
   const reason = reasonField();
   const content = [h("p", {}, words), reason.node];
@@ -104,7 +104,7 @@ export function grant(context, account, inventory) {
     return found;
   }
 
-  /** What there will be, as far as is known here: production goes on meanwhile. */
+  /** The amount after it, as far as is known here: production continues meanwhile. */
   function foresee() {
     changesField.refuse("");
     try {

@@ -1,4 +1,4 @@
-// What operators did, to whom and why; the latest first.
+// What operators did, to whom and why; latest first.
 
 import { call } from "../shared/api.js";
 import { h, moment, number, setText, signed } from "../shared/dom.js";
@@ -29,7 +29,7 @@ export function audit(context) {
   let next = null;
   let reading = new AbortController();
 
-  /** Read a page; one that was asked for before is called off, so that none is shown twice. */
+  /** Read a page; an earlier request is aborted, so that none is shown twice. */
   async function read(before) {
     reading.abort();
     reading = new AbortController();

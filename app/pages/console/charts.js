@@ -18,7 +18,7 @@ const CHARTS = [
   { title: "Open connections", kind: COUNT, lines: { connections: "all", streams: "event streams" } },
 ];
 
-/** All charts of `history`; they share the moment that is pointed at. */
+/** All charts of `history`; they share the selected moment. */
 export function charts(history) {
   const made = CHARTS.map((chart) => makeChart(chart, history, (index) => mark(index)));
   const when = h("span", { class: "hint moment" }, "the last minute");
@@ -32,7 +32,7 @@ export function charts(history) {
     grid,
     table,
   );
-  // A point by its time: indices move as old points leave.
+  // A point by its time: indices shift as old points leave.
   let marked = null;
 
   function mark(index) {
@@ -56,7 +56,7 @@ export function charts(history) {
 
   function update() {
     if (!table.hidden) {
-      // A table that changed each second could not be read.
+      // A table that changes every second is unreadable.
       setChildren(table, String(Math.floor((history.points.at(-1)?.at ?? 0) / ROW_MS)), () => [asTable(history.points)]);
       return;
     }
@@ -102,7 +102,7 @@ function makeChart({ title, kind, lines }, history, pick) {
   return { node, draw, show };
 }
 
-/** The last value of every ten seconds, the latest first. */
+/** The last value of every ten seconds, latest first. */
 function asTable(points) {
   const rows = new Map();
   for (const point of points) rows.set(Math.floor(point.at / ROW_MS), point);

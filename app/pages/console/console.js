@@ -1,4 +1,4 @@
-// The sections, and the status that is asked for as long as somebody looks.
+// The sections, and the status, which is polled while the page is visible.
 
 import { ask, call } from "../shared/api.js";
 import { showLive } from "../shared/chrome.js";
@@ -24,7 +24,7 @@ const SECTIONS = [
   { id: "events", title: "Events", make: events },
 ];
 
-/** What a part of the hash says; as it is, if it says nothing. */
+/** Decode a part of the hash; if it is malformed, leave it as it is. */
 function decoded(part) {
   try {
     return decodeURIComponent(part);
@@ -88,7 +88,7 @@ export class Console {
     if (this.#shown === "overview") this.#section.update();
   }
 
-  /** The server runs by other rules: what is drawn from the rules alone is drawn anew. */
+  /** The server has other rules: redraw what depends on the rules alone. */
   async #takeRules() {
     this.#context.ruleset = await ask("GET", "/v1/ruleset");
     if (this.#shown !== "rules") return;
@@ -105,7 +105,7 @@ export class Console {
     setText(this.#alert, error === null || away ? "" : explain(error));
   }
 
-  /** `#/accounts/ID` is the section "accounts" with ID as what to show in it. */
+  /** `#/accounts/ID` is the section "accounts", showing ID. */
   #open(moved) {
     const [wanted, ...rest] = location.hash.slice(2).split("/").map(decoded);
     const chosen = SECTIONS.find(({ id }) => id === wanted) ?? SECTIONS[0];

@@ -1,4 +1,4 @@
-// What the server logged lately, the latest first.
+// Recently logged events, latest first.
 
 import { call } from "../shared/api.js";
 import { h, number, setAttr, setText } from "../shared/dom.js";
@@ -56,7 +56,7 @@ export function events(context) {
   }
 
   async function read(signal) {
-    // The server that was started anew counts anew.
+    // A restarted server counts from the start.
     const now = context.status()?.started_at ?? null;
     if (started && now !== started) after = null;
     started = now;

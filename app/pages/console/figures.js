@@ -1,11 +1,11 @@
-// How measured values are written.
+// Formats measured values.
 
 const FINE = new Intl.NumberFormat("en", { maximumSignificantDigits: 2 });
 const WHOLE = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const SHORT = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 const CLOCK = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 
-/** A measured value in two or more digits; a dash where there is none. */
+/** A measured value in two or more digits; a dash if there is none. */
 export function figure(value) {
   if (value === null || value === undefined) return "–";
   const size = Math.abs(value);
@@ -20,7 +20,7 @@ export const MILLISECONDS = { write: (value) => (value === null ? "–" : figure
 export const withUnit = ({ write, unit }, value) => (unit && value !== null ? `${write(value)}\u202f${unit}` : write(value));
 export const clock = (ms) => CLOCK.format(ms);
 
-/** The least of 1, 2, 5, 10, 20, … that is not below a value. */
+/** The smallest of 1, 2, 5, 10, 20, … that is not below a value. */
 export function ceiling(value) {
   if (value <= 0) return 1;
   const step = 10 ** Math.floor(Math.log10(value));

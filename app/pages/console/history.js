@@ -1,16 +1,16 @@
-// The last minutes of the server, worked out of counts that only grow.
+// The server's last minutes, derived from counters.
 
 const SPAN_MS = 300_000;
 const SPANS_MS = [60_000, 120_000, SPAN_MS];
 const WINDOW_MS = 5_000;
-/** Longer without an answer than this, and the line is broken. */
+/** After this long without an answer, the line is broken. */
 const GAP_MS = 8_000;
 const READS = new Set(["GET", "HEAD", "OPTIONS"]);
 
 const total = (counts) => Object.values(counts).reduce((sum, n) => sum + n, 0);
 const commands = ({ methods }) => total(Object.fromEntries(Object.entries(methods).filter(([name]) => !READS.has(name))));
 
-/** Rates, per second, since the answer before. */
+/** Rates, per second, since the previous answer. */
 const RATES = {
   requests: (status) => total(status.http.methods),
   commands: (status) => commands(status.http),
@@ -43,7 +43,7 @@ export class History {
   points = [];
   #statuses = [];
 
-  /** Take a status; tells whether the server is another than the one before. */
+  /** Take a status; return whether the server is another one than before. */
   take(status) {
     const at = Date.parse(status.now);
     const before = this.#statuses.at(-1);
@@ -91,8 +91,8 @@ function mean(before, after) {
 }
 
 /**
- * The value that a share of all is at most, taking the values of a bucket to lie evenly in it, as
- * Prometheus' `histogram_quantile` does; null of nothing.
+ * The quantile `share`, assuming that the values of a bucket are distributed evenly, like
+ * Prometheus' `histogram_quantile`; null if there are none.
  */
 export function quantile({ bounds, counts }, share) {
   const rank = share * counts.reduce((sum, n) => sum + n, 0);

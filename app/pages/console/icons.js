@@ -1,4 +1,4 @@
-// The signs of the sections.
+// The sections' icons.
 
 import { glyph } from "../shared/dom.js";
 

@@ -23,7 +23,7 @@ function showEntry(message = "") {
   form.focus();
 }
 
-/** With a session: on to what it may see. */
+/** With a session: show what it may see. */
 async function entered() {
   const who = account();
   if (who.role !== "admin") {
@@ -33,7 +33,7 @@ async function entered() {
   else await tryConsole();
 }
 
-/** Open the console. Where that fails it is tried again, and nobody has to sign in anew. */
+/** Open the console; on failure retry, without signing in again. */
 async function tryConsole() {
   try {
     await showConsole();
@@ -42,7 +42,7 @@ async function tryConsole() {
   }
 }
 
-/** A password that somebody else chose holds for nothing but choosing another. */
+/** A one-time password is good only for choosing another. */
 function showNewPassword() {
   document.title = "Choose a password · Holdfast console";
   const heading = h("h1", { tabindex: "-1" }, "Choose your own password");
@@ -69,7 +69,7 @@ async function begin() {
 }
 
 function fail(error) {
-  // The session ended meanwhile, and signing in is there already.
+  // The session ended meanwhile, and the sign-in page is already shown.
   if (error instanceof SignedOut) return;
   open?.stop();
   open = null;

@@ -1,4 +1,4 @@
-// How the server is, at a glance: vital signs, load, parts, and what was counted.
+// The server at a glance: vital signs, load, parts and counters.
 
 import { duration, h, number, plural, setAttr, setChildren, setText } from "../shared/dom.js";
 import { charts } from "./charts.js";
@@ -64,7 +64,7 @@ function vital(title) {
   return { node, update };
 }
 
-/** What was counted since the start, in small tables. */
+/** The counters since the start, in small tables. */
 function counters() {
   const place = h("div", { class: "counters" });
   const node = h("section", { class: "block", "aria-labelledby": "counts" }, h("div", { class: "block-head" }, h("h2", { id: "counts" }, "Counted since the start")), place);

@@ -1,4 +1,4 @@
-// Lines over a common axis, and a moment on it that is chosen by pointer or keys.
+// Lines over a common axis, and a moment on it selected by pointer or keys.
 
 import { h, s, setAttr, setChildren } from "../shared/dom.js";
 
@@ -7,8 +7,8 @@ const HEIGHT = 100;
 const STEPS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10, Home: -Infinity, End: Infinity };
 
 /**
- * A plot of `lines` lines. `pick(index)` is called with the point that is pointed at, or null;
- * `tell(index)` gives the words for it.
+ * A plot of `lines` lines. `pick(index)` is called with the selected point, or null;
+ * `tell(index)` returns its text.
  */
 export class Plot {
   #xs = [];
@@ -50,7 +50,7 @@ export class Plot {
 
   /**
    * Draw: `xs` from 0 to 1 in order, `lines` of as many values from 0 to 1, null where there is
-   * none; `broken` tells where a line starts anew; `ticks` are `[value, text]` with at most one
+   * none; `broken` says where a line restarts; `ticks` are `[value, text]` with at most one
    * between top and bottom.
    */
   draw({ xs, lines, ticks, broken = () => false }) {
@@ -78,7 +78,7 @@ export class Plot {
   }
 
   #focused() {
-    // A press of the mouse focuses as well, and points by itself.
+    // A mouse press also focuses, and selects a point itself.
     if (this.node.matches(":focus-visible") && this.#xs.length > 0) this.#pick(this.#xs.length - 1);
   }
 
@@ -105,7 +105,7 @@ export class Plot {
 
 const at = (xs, values, index) => `${(xs[index] * WIDTH).toFixed(1)} ${((1 - values[index]) * HEIGHT).toFixed(2)}`;
 
-/** A line; a value alone between gaps is a short dash, so that it is seen. */
+/** A line; a lone value between gaps is a short dash, to be visible. */
 function trace(xs, values, broken) {
   let text = "";
   let joined = false;

@@ -1,4 +1,4 @@
-// Asks again and again while somebody looks, less often while nobody answers.
+// Polls while the page is visible, less often while there is no answer.
 
 import { SignedOut, Unreachable } from "../shared/api.js";
 
@@ -15,7 +15,7 @@ export class Poll {
 
   /**
    * `ask(signal)` is called every `every` ms, never twice at once, and not while the page is
-   * hidden; `report` is told null after an answer and the error after a failure.
+   * hidden; `report` gets null after an answer and the error after a failure.
    */
   constructor({ every, ask, report }) {
     this.#every = every;
@@ -27,7 +27,7 @@ export class Poll {
     window.addEventListener("online", wake, { signal });
   }
 
-  /** Ask for the first time; settles with the outcome of that. */
+  /** Ask for the first time; settles with the outcome. */
   start() {
     return this.#run();
   }
@@ -64,5 +64,5 @@ export class Poll {
   }
 }
 
-/** Whether a failure means that the server is away, rather than that it refused. */
+/** Whether a failure means that the server is unavailable, rather than a refusal. */
 export const isAway = (error) => error instanceof Unreachable || error.status >= 500;

@@ -1,4 +1,4 @@
-// The rules that are in force: what each level costs, takes and gives, as a curve and a table.
+// The rules in force: each level's price, duration and effects, as a curve and a table.
 
 import { duration, h, number, plural, setAttr, setText, short, signed, token } from "../shared/dom.js";
 import { requiredIn } from "../shared/names.js";
@@ -8,7 +8,7 @@ import { Plot } from "./plot.js";
 const KINDS = { buildings: "Buildings", technologies: "Research", units: "Units" };
 const YEAR_S = 365 * 86_400;
 
-/** What can be drawn per level: `[title, names of the lines, value of one in a level, how it is written]`. */
+/** What can be drawn per level: `[title, names of the lines, value of one in a level, its format]`. */
 const CURVES = {
   cost: { title: "Cost", read: (level) => level.cost, write: short, tick: figure },
   time: { title: "Time", read: (level) => ({ seconds: level.duration_seconds }), write: (seconds) => (seconds > YEAR_S ? `${short(Math.round(seconds / YEAR_S))} years` : duration(seconds * 1000)) },

@@ -1,4 +1,4 @@
-// The parts of the server, each under the one that looks after it.
+// The parts of the server, each under its supervisor.
 
 import { arrange, duration, h, number, plural, setAttr, setText } from "../shared/dom.js";
 import { figure } from "./figures.js";

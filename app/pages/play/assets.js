@@ -1,4 +1,4 @@
-// Buildings, technologies or units: what is at hand first, then what needs something else.
+// Buildings, technologies or units: available ones first, then those with unmet requirements.
 
 import { arrange, h } from "../shared/dom.js";
 import { card } from "./card.js";

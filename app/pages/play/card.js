@@ -16,7 +16,7 @@ export function card(context, asset) {
   const several = addresses.length > 1;
   let visible = false;
   let address = addresses[0];
-  /** Gives the order of the last press, if that was lost, once it has been seen to arrive. */
+  /** Returns the order of the last press, if its answer was lost, once it was seen to arrive. */
   let lost = null;
 
   const badge = isUnit ? h("span", { class: "count" }) : dial(asset.max_level);
@@ -193,7 +193,7 @@ export function card(context, asset) {
     }
   }
 
-  /** The order stands: as the server answered, or as it was seen to arrive. */
+  /** The order is placed: as the server answered, or as it was seen to arrive. */
   function placed({ earlier, ...made }) {
     lost = null;
     setText(refusal, "");

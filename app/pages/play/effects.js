@@ -1,4 +1,4 @@
-// What the next level changes, in words, from the tables of the ruleset.
+// What the next level changes, in words, from the ruleset's tables.
 
 import { h, short, signed, token } from "../shared/dom.js";
 
@@ -17,7 +17,7 @@ export function effects(model, asset, level) {
   return items.map(({ lack, parts }) => h("li", { "data-lack": lack }, ...parts, lack ? h("span", { class: "sr" }, ", more than is free") : null));
 }
 
-/** A draw on a balance that is larger than what is free makes everything that draws on it slower. */
+/** Drawing more from a balance than is free slows down everything that draws on it. */
 function draws(model, next, before) {
   return flows(next, before, (name, n) => {
     const { produced, used } = model.inventory.balances[name] ?? { produced: 0, used: 0 };
@@ -51,7 +51,7 @@ function modification(model, change, level) {
 
 const pair = (values, level) => [level - 1, level].map((at) => values[Math.min(at, values.length - 1)]);
 
-/** All of a kind by the kind, few by their names. */
+/** Name all of a kind by the kind, a few by their names. */
 function whose(model, names) {
   if (names.length <= 2) return names.map((name) => model.title(name)).join(" and ");
   const words = { building: "buildings", technology: "research", unit: "units" };

@@ -1,4 +1,4 @@
-// The game: stocks on top, sections to choose from, what is under way beside them.
+// The game: stocks on top, sections to choose from, queues beside them.
 
 import { username } from "../shared/api.js";
 import { h, say, setAttr } from "../shared/dom.js";
@@ -22,7 +22,7 @@ const SECTIONS = [
   { id: "units", title: "Units", make: (context) => assets(context, "units"), there: has("units") },
   { id: "transfers", title: "Transfers", make: transfers, there: (ruleset) => ruleset.transfers.enabled },
   { id: "ledger", title: "Ledger", make: ledger, there: () => true },
-  // The way to it is the name in the header.
+  // It is reached by the name in the header.
   { id: "account", title: "Account", make: accountView, there: () => true, apart: true },
 ];
 
@@ -43,7 +43,7 @@ export class Game {
   #timer = 0;
   #stopped = new AbortController();
 
-  /** `report` is told how it is connected, `left` that the player has gone for good. */
+  /** `report` gets the state of the connection, `left` is called if the player erased the account. */
   constructor(root, world, ruleset, { report, left }) {
     this.#root = root;
     this.#ruleset = ruleset;
@@ -54,7 +54,7 @@ export class Game {
     this.#context = { model: this.#model, quotes, refresh, left: this.#leave(left) };
   }
 
-  /** Draw everything as soon as the first inventory is there. */
+  /** Draw everything once the first inventory has arrived. */
   async start() {
     await this.#live.start();
     if (this.#stopped.signal.aborted) return;

@@ -9,7 +9,7 @@ const MODES = {
   in: { tab: "Sign in", action: "Sign in", password: "current-password" },
 };
 
-/** Make the page for whoever is not signed in; `entered` is called with a session. */
+/** Make the page for signed-out users; `entered` is called with a session. */
 export function gate(world, ruleset, { message, mode, entered }) {
   return h(
     "div",
@@ -96,7 +96,7 @@ function form(message, entered, start) {
     try {
       await signIn(...who);
     } catch (error) {
-      // The account is there by now: the next attempt is to sign in to it.
+      // The account exists by now: the next attempt signs in to it.
       if (made) turn("in");
       throw error;
     }

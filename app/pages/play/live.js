@@ -1,4 +1,4 @@
-// Keeps the inventory fresh: by the stream of events, and by asking where there is none.
+// Keeps the inventory fresh: by the event stream, or by polling without one.
 
 import { Problem, SignedOut, Unreachable, ask, call, openStream } from "../shared/api.js";
 
@@ -18,7 +18,7 @@ export class Live {
   #timer = 0;
   #failures = 0;
 
-  /** `report` is told "live", "polling" or "lost" whenever that changes. */
+  /** `report` gets "live", "polling" or "lost" whenever that changes. */
   constructor(model, report) {
     this.#model = model;
     this.#report = report;
@@ -29,7 +29,7 @@ export class Live {
     }
   }
 
-  /** Follow until stopped; returns once the first inventory is there. */
+  /** Follow until stopped; returns once the first inventory has arrived. */
   async start() {
     await this.refresh();
     this.#follow();
@@ -41,7 +41,7 @@ export class Live {
     clearTimeout(this.#timer);
   }
 
-  /** Ask for the inventory; calls that come together share one answer that is younger than each. */
+  /** Read the inventory; concurrent calls share one answer that is newer than each call. */
   async refresh() {
     if (this.#fetching) {
       this.#again = true;
@@ -78,7 +78,7 @@ export class Live {
     if (error instanceof Unreachable || error.status >= 500) this.#report("lost");
   }
 
-  /** The server may have come back with other rules: then this page is drawn anew. */
+  /** The server may have come back with other rules: then redraw this page. */
   async #returned() {
     const world = await ask("GET", "/v1/world").catch(() => null);
     if (world && world.ruleset.version !== this.#model.ruleset.version) location.reload();
@@ -100,7 +100,7 @@ export class Live {
     const due = this.#model.inventory.orders
       .filter((order) => order.finishes_at)
       .map((order) => this.#model.until(order.finishes_at));
-    // With the stream, asking is only for the case that something was missed.
+    // With the stream, polling only guards against missed events.
     const [late, idle] = this.#streaming ? [2_500, SILENCE_MS] : [150, POLL_MS];
     return Math.max(250, Math.min(idle, ...due.map((ms) => ms + late)));
   }
@@ -120,11 +120,11 @@ export class Live {
         await this.#read(response.body, silence);
       } catch (error) {
         if (error instanceof SignedOut || this.#stop.signal.aborted) return;
-        // A server without the stream: asking will do.
+        // A server without the stream: polling will do.
         if (error instanceof Problem && NO_STREAM.has(error.status)) return;
       }
       this.#streaming = false;
-      // Tells whether only the stream is gone, or the server.
+      // Finds out whether only the stream is gone, or the server.
       await this.refresh().catch(() => {});
       this.#schedule();
       const pause = Math.min(RETRY_MS_MAX, 500 * 2 ** failures);
@@ -145,7 +145,7 @@ export class Live {
     }
   }
 
-  /** Take one event (WHATWG HTML, 9.2.6); comments are heartbeats and carry nothing. */
+  /** Handle one event (WHATWG HTML, 9.2.6); comments are heartbeats and carry nothing. */
   #event(block) {
     const fields = { data: [] };
     for (const line of block.split("\n")) {

@@ -1,4 +1,4 @@
-// Opens the world: signing in or the game, and what stands around both.
+// Opens the world: signing in or the game, and their surroundings.
 
 import { SignedOut, account, ask, resume, signOut, username, whenSessionEnds } from "../shared/api.js";
 import { dressHeader, showLive, showWho } from "../shared/chrome.js";
@@ -16,7 +16,7 @@ let world = null;
 let ruleset = null;
 let game = null;
 
-/** Go to signing in; whoever was in comes back rather than anew. */
+/** Show the gate: signing in for a returning user, otherwise signing up. */
 function showGate(message = "", back = message !== "") {
   game?.stop();
   game = null;
@@ -27,7 +27,7 @@ function showGate(message = "", back = message !== "") {
   if (back) byId("username").focus();
 }
 
-/** With a session: into the game. Where that fails it is tried again, and nobody has to sign in anew. */
+/** With a session: into the game; on failure retry, without signing in again. */
 async function entered() {
   try {
     await showGame();
@@ -46,7 +46,7 @@ async function showGame() {
   await game.start();
 }
 
-/** A password that somebody else chose holds for nothing but choosing another. */
+/** A one-time password is good only for choosing another. */
 function showNewPassword() {
   const heading = h("h1", { tabindex: "-1" }, "Choose your own password");
   const words = "The password you signed in with was made for you, and works only once.";
@@ -73,7 +73,7 @@ async function enter() {
 }
 
 function fail(error) {
-  // The session ended meanwhile, and signing in is there already.
+  // The session ended meanwhile, and the sign-in page is already shown.
   if (error instanceof SignedOut) return;
   game?.stop();
   game = null;

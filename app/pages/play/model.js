@@ -1,4 +1,4 @@
-// What the page knows: the rules, the inventory as last told, and what follows from both by now.
+// The page's state: the rules, the last inventory, and what follows from both by now.
 
 import { titleIn } from "../shared/names.js";
 
@@ -11,10 +11,10 @@ export class Model extends EventTarget {
     this.world = world;
     this.ruleset = ruleset;
     this.inventory = null;
-    /** Rises with every change that is not mere production: what was worked out before is stale. */
+    /** Rises with every change beyond mere production: earlier results are then stale. */
     this.epoch = 0;
     this.assets = new Map();
-    /** Every order that was seen, by its id: the ledger tells only the id. */
+    /** Every order seen, by id: the ledger has only the id. */
     this.orders = new Map();
     for (const section of SECTIONS) {
       for (const asset of Object.values(ruleset[section])) this.assets.set(asset.name, asset);
@@ -22,11 +22,11 @@ export class Model extends EventTarget {
     this.resourceNames = Object.keys(ruleset.resources);
   }
 
-  /** Take over an inventory that the server told; `received` is when, by `performance.now()`. */
+  /** Take over an inventory from the server; `received` is when, by `performance.now()`. */
   take(inventory, received = performance.now()) {
     const before = this.inventory;
     const told = Date.parse(inventory.at);
-    // An answer that was overtaken by a later one on the way.
+    // An answer that a later one has overtaken.
     if (before && (inventory.version < before.version || told < this.told)) return;
     this.inventory = inventory;
     for (const order of inventory.orders) this.orders.set(order.id, order);
@@ -40,38 +40,38 @@ export class Model extends EventTarget {
     this.dispatchEvent(new CustomEvent("change", { detail: { finished, first: !before } }));
   }
 
-  /** Remember an order that was told of by itself: it may be over before any inventory has it. */
+  /** Remember an order received on its own: it may be over before any inventory has it. */
   note(order) {
     const known = this.orders.has(order.id);
     this.orders.set(order.id, order);
     if (!known) this.dispatchEvent(new CustomEvent("change", { detail: { finished: [], first: false } }));
   }
 
-  /** Pass on what the stream told of a transfer. */
+  /** Pass on a transfer from the stream. */
   tell(name, transfer) {
     this.dispatchEvent(new CustomEvent("transfer", { detail: { name, transfer } }));
   }
 
-  /** World time now, in ms: as last told, and what has passed here since. */
+  /** World time now, in ms: as last received, plus what has passed here since. */
   now() {
     return this.told + performance.now() - this.received;
   }
 
-  /** Milliseconds of world time from now to a moment that the server told. */
+  /** Milliseconds of world time from now to a moment from the server. */
   until(text) {
     return Date.parse(text) - this.now();
   }
 
-  /** How much of a resource there is now, whole units; as the server counts, never more. */
+  /** How much of a resource there is now, in whole units; never more than the server counts. */
   amount(name) {
     const { amount, per_hour: rate, capacity, held = 0 } = this.inventory.resources[name];
     const grown = this.#grown(name);
-    // What is held flows in as consumption makes room for it.
+    // Held units flow in as consumption makes room.
     if (rate < 0) return Math.max(0, grown, Math.min(grown + held, capacity ?? amount));
     return capacity === null ? grown : Math.max(amount, Math.min(capacity, grown));
   }
 
-  /** How much of a resource waits for room by now, whole units. */
+  /** How much of a resource waits for room now, in whole units. */
   held(name) {
     const { per_hour: rate, held = 0 } = this.inventory.resources[name];
     return rate < 0 ? Math.max(0, this.#grown(name) + held - this.amount(name)) : held;
@@ -115,13 +115,13 @@ export class Model extends EventTarget {
     return this.level(address) + this.pending(address).length + 1;
   }
 
-  /** The price of the next level, or of `count` units; null where there is no further level. */
+  /** The price of the next level, or of `count` units; null if there is no further level. */
   cost(asset, address, count) {
     if (asset.kind !== "unit") return asset.levels[this.nextLevel(address) - 1]?.cost ?? null;
     return Object.fromEntries(Object.entries(asset.cost).map(([name, n]) => [name, n * count]));
   }
 
-  /** About how long it takes, until a quote says exactly. */
+  /** An estimate of how long it takes, until a quote gives the exact time. */
   durationMs(asset, address, count) {
     let seconds = asset.duration_seconds ?? asset.levels[this.nextLevel(address) - 1].duration_seconds;
     for (const other of this.assets.values()) {
@@ -133,13 +133,13 @@ export class Model extends EventTarget {
     return seconds * 1000 * (count ?? 1);
   }
 
-  /** What is short of a price: `{wood: 20}`, empty if it is covered. */
+  /** What is missing of a price: `{wood: 20}`, empty if it is covered. */
   short(cost) {
     const lacking = Object.entries(cost).map(([name, n]) => [name, n - this.amount(name)]);
     return Object.fromEntries(lacking.filter(([, n]) => n > 0));
   }
 
-  /** In how many ms a price is covered at the rates of now; Infinity for never. */
+  /** In how many ms a price is covered at current rates; Infinity for never. */
   coveredInMs(cost) {
     let longest = 0;
     for (const [name, missing] of Object.entries(this.short(cost))) {
@@ -150,13 +150,13 @@ export class Model extends EventTarget {
     return longest;
   }
 
-  /** The largest count of a unit that can be paid now, and that one order may be for. */
+  /** The largest count of a unit that is affordable now and allowed in one order. */
   affordableCount(asset) {
     const counts = Object.entries(asset.cost).map(([name, n]) => Math.floor(this.amount(name) / n));
     return Math.max(0, Math.min(asset.count_max, ...counts));
   }
 
-  /** Prerequisites with what is there of each. */
+  /** Prerequisites, with what is owned of each. */
   needs(asset) {
     return Object.entries(asset.requires).map(([name, level]) => {
       const has = this.has(name);
@@ -172,7 +172,7 @@ function fingerprint(inventory) {
   return JSON.stringify([inventory.version, buildings, technologies, units, queue, balances, flows]);
 }
 
-/** The orders that were pending before and came due: cancelled ones went before their time. */
+/** The orders that were pending before and came due: cancelled ones left before that. */
 function ended(before, after, now) {
   const left = new Set(after.orders.map((order) => order.id));
   return before.orders.filter(

@@ -1,11 +1,11 @@
-// What is under way and what waits, queue by queue.
+// Running and waiting orders, queue by queue.
 
 import { call } from "../shared/api.js";
 import { onTheWall } from "../shared/clocks.js";
 import { arrange, duration, h, moment, number, plural, say, setAttr, setText, token } from "../shared/dom.js";
 import { explain, orderName } from "./words.js";
 
-// As many as parts.css leaves in sight.
+// As many as parts.css leaves visible.
 const FOLDED_ROWS = 5;
 
 export function queues(context) {
@@ -48,7 +48,7 @@ function part(context, queue) {
     if (orders.length === 0) setText(alert, "");
   }
 
-  /** Where the queues stand above the content, they leave room for it: see `.fold` in parts.css. */
+  /** If the queues are above the content, they leave room for it: see `.fold` in parts.css. */
   function unfold() {
     setAttr(list, "data-folded", !list.hasAttribute("data-folded"));
     showFold();
@@ -62,7 +62,7 @@ function part(context, queue) {
   }
 
   function drop(id) {
-    // Whoever stood on what goes stands on the heading then, not nowhere.
+    // If the focused element goes, the heading gets the focus.
     const had = rows.get(id).node.contains(document.activeElement);
     rows.delete(id);
     if (had) heading.focus({ preventScroll: true });

@@ -1,4 +1,4 @@
-// Quotes of the server for what is in sight: exact time, and when the price will be there.
+// The server's quotes for what is visible: exact duration, and when it will be affordable.
 
 import { call } from "../shared/api.js";
 
@@ -15,14 +15,14 @@ export class Quotes {
   constructor(model, changed) {
     this.#model = model;
     this.#changed = changed;
-    // What was worked out before is stale, and what waits may be out of sight by now.
+    // Earlier quotes are stale, and waiting requests may be out of sight by now.
     model.addEventListener("change", () => {
       this.#known.clear();
       this.#waiting.clear();
     });
   }
 
-  /** The quote if it is known; if not, it is asked for. */
+  /** The quote if it is known; otherwise request it. */
   want(address, count) {
     const key = `${address} ${count ?? ""}`;
     if (!this.#known.has(key)) {
@@ -52,7 +52,7 @@ export class Quotes {
         this.#changed();
       }
     } catch {
-      // Without a quote the page goes by its own estimate; an order would say what is wrong.
+      // Without a quote the page uses its own estimate; an order would show what is wrong.
     } finally {
       this.#running -= 1;
       this.#next();

@@ -1,4 +1,4 @@
-// What is in store, counting on between what the server tells.
+// The stocks, extrapolated between updates from the server.
 
 import { duration, h, number, setAttr, setText, short, signed, token } from "../shared/dom.js";
 

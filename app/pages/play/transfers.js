@@ -1,4 +1,4 @@
-// Sending resources to others, and what was sent and received.
+// Sending resources to others, and the transfers sent and received.
 
 import { arrival, call, command, mayHaveArrived, username } from "../shared/api.js";
 import { clockHint } from "../shared/clocks.js";
@@ -20,7 +20,7 @@ export function transfers(context) {
   const empty = h("p", { class: "idle" }, "Nothing has been sent or received yet.");
   const rest = h("p", { class: "hint", hidden: true }, `These are the latest ${SHOWN}.`);
   const alert = h("p", { class: "refusal", role: "alert" });
-  /** All that the list has shown, by id; nothing before it was read. */
+  /** Everything that the list has shown, by id; nothing before it was read. */
   let seen = null;
   const { node: form, tick, look } = sendForm(context, { known: () => seen, sent: update });
   const node = h(
@@ -66,7 +66,7 @@ function line(model, transfer) {
   );
 }
 
-/** `known` gives what the list has shown, and `sent` reads it anew; `look` is to be called then. */
+/** `known` returns what the list has shown, and `sent` reads it again; call `look` after that. */
 function sendForm({ model, refresh }, { known, sent }) {
   const { per_day_max: limit, overflow } = model.ruleset.transfers;
   const to = h("input", { id: "to", autocomplete: "off", spellcheck: "false", autocapitalize: "none", maxlength: 64, "aria-describedby": "to-error" });
@@ -80,7 +80,7 @@ function sendForm({ model, refresh }, { known, sent }) {
     const label = h("label", { for: `send-${name}` }, token(index), model.title(name));
     return { name, input, stock, node: h("div", { class: "field" }, h("div", { class: "field-head" }, label, stock), input) };
   });
-  /** What was sent last and lost, and what tells whether it has been seen to arrive. */
+  /** The last transfer whose answer was lost, and what says whether it was seen to arrive. */
   let lost = null;
   const rules = [OVERFLOW[overflow], limit ? `At most ${number(limit)} of each resource a day.` : ""];
   const node = h(
@@ -108,7 +108,7 @@ function sendForm({ model, refresh }, { known, sent }) {
     refuseName(body.to ? "" : "Whom shall it go to?");
     setText(alert, "");
     if (!body.to) return;
-    // What is no number at all has no value, and would be left out.
+    // Input that is not a number has no value, and would be left out.
     const wrong = goods.find(({ input }) => !input.validity.valid);
     if (wrong) {
       setText(alert, `${model.title(wrong.name)}: only whole numbers can be sent.`);
@@ -152,7 +152,7 @@ function sendForm({ model, refresh }, { known, sent }) {
     lost = null;
     setText(alert, "");
     say(transfer.earlier ? `It was sent to ${transfer.to} before, and not again now.` : `Sent to ${transfer.to}.`);
-    // Unless something else was filled in meanwhile.
+    // Unless the form was changed meanwhile.
     if (JSON.stringify(filled()) === JSON.stringify(body)) [...goods.map((each) => each.input), note].forEach((input) => (input.value = ""));
   }
 
@@ -166,9 +166,9 @@ function sendForm({ model, refresh }, { known, sent }) {
   return { node, tick, look };
 }
 
-/** Whether a transfer is what `body` asks for; one that came back has not arrived. */
+/** Whether a transfer is the one that `body` requests; a returned one has not arrived. */
 function isLike(transfer, body) {
-  // The server tells a name as its owner writes it, and folds more than the case to compare it.
+  // The server returns a name as its owner writes it, and folds more than case to compare it.
   const name = (text) => text.normalize("NFKC").toLowerCase().replaceAll("i\u0307", "i").replaceAll("ß", "ss").replaceAll("ς", "σ");
   const names = new Set([...Object.keys(transfer.resources), ...Object.keys(body.resources)]);
   const same = [...names].every((each) => transfer.resources[each] === body.resources[each]);

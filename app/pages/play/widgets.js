@@ -1,10 +1,10 @@
-// Parts of a card: the dial of a level, the choice of an instance, a count, and the table of levels.
+// Parts of a card: a level's dial, the choice of an instance, a count, the table of levels.
 
 import { duration, h, number, s, setAttr, setChildren, setText, short, token } from "../shared/dom.js";
 
 const ROUND = 100;
 
-/** A ring that fills with the level; the next level under way is a second arc. */
+/** A ring that fills with the level; a running order for the next is a second arc. */
 export function dial(maxLevel) {
   const arc = s("circle", { class: "dial-arc", cx: 24, cy: 24, r: 20, pathLength: ROUND });
   const rim = s("circle", { class: "dial-rim", cx: 24, cy: 24, r: 20 });
@@ -21,7 +21,7 @@ export function dial(maxLevel) {
   return { node, update };
 }
 
-/** One dial for each instance of a building, as radio buttons; the lowest is chosen at first. */
+/** One dial for each instance of a building, as radio buttons; initially the lowest is selected. */
 export function instancePicker(model, asset, pick) {
   const choices = asset.instances.map((address) => {
     const ring = dial(asset.max_level);
@@ -55,7 +55,7 @@ export function instancePicker(model, asset, pick) {
   return { node, update };
 }
 
-/** A count with buttons for less, more, and as many as can be paid. */
+/** A count with buttons for less, more, and the affordable maximum. */
 export function stepper(asset, affordable, changed) {
   const id = `count-${asset.name}`;
   const limit = asset.count_max;
@@ -81,7 +81,7 @@ export function stepper(asset, affordable, changed) {
     changed();
   }
 
-  /** What is typed, brought within bounds: 1 to what one order may be for. */
+  /** The input, clamped to 1 and the maximum of one order. */
   function value() {
     return Math.min(limit, Math.max(1, Math.floor(Number(input.value)) || 1));
   }
@@ -89,7 +89,7 @@ export function stepper(asset, affordable, changed) {
   return { node, value, tick: () => setText(most, `Max ${short(affordable())}`) };
 }
 
-/** The next levels with price and time, drawn when it is opened. */
+/** The next levels with price and duration, drawn when it is opened. */
 export function levelTable(model, asset, level) {
   const place = h("div", { class: "level-table", tabindex: 0, role: "region", "aria-label": `Levels of ${asset.title}` });
   const node = h("details", { class: "levels", ontoggle: () => node.update() }, h("summary", {}, "Levels ahead"), place);

@@ -23,13 +23,13 @@ const KNOWN = {
   "transfer-returned": () => "The receiver had no room for it: everything came back.",
 };
 
-/** Say in a sentence what went wrong, by the names that the ruleset gives. */
+/** Say in a sentence what went wrong, with the ruleset's names. */
 export function explain(error, model) {
   const own = Object.entries(KNOWN).map(([slug, words]) => [slug, (body) => words(body, model)]);
   return explainPlainly(error, Object.fromEntries(own));
 }
 
-/** How an order is called: "Woodcutter, level 3" or "5 × Scout". */
+/** The name of an order: "Woodcutter, level 3" or "5 × Scout". */
 export function orderName(order, model) {
   const title = model.title(order.asset);
   return order.count === undefined ? `${title}, level ${order.level}` : `${number(order.count)} × ${title}`;

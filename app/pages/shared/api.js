@@ -1,11 +1,11 @@
 // The HTTP API as functions: tokens, refusals, and commands that take effect once.
 //
-// The tokens lie in sessionStorage: they survive a reload, so that a reload does not sign out, but
-// end with the tab, are not shared with other tabs (each has a session of its own, and a refresh
-// token works once), and never reach a disk that outlives the browser as localStorage would. A
-// cookie would be sent without being asked for. The access token lies beside the refresh token, which
-// is worth more than it: a page that is loaded goes on with it and refreshes nothing, so that whoever
-// reloads again before the first answer came has no refresh token on the way that is used already.
+// The tokens are in sessionStorage: they survive a reload, so that a reload does not sign out, but
+// end with the tab, are not shared with other tabs (each has its own session, and a refresh token
+// works once), and never reach a disk that outlives the browser, as in localStorage. A cookie would
+// be sent unasked. The access token is beside the more valuable refresh token: a reloaded page
+// continues with it and refreshes nothing, so that reloading again before the first answer cannot
+// lose a refresh that has already spent its token.
 
 const TIMEOUT_MS = 15_000;
 const ATTEMPTS_MAX = 5;
@@ -30,7 +30,7 @@ export class Unreachable extends Error {
   }
 }
 
-/** The session is over; the page has gone back to signing in. */
+/** The session is over; the page has returned to signing in. */
 export class SignedOut extends Error {
   constructor(message = "Your session has ended. Please sign in again.") {
     super(message);
@@ -43,19 +43,19 @@ let refreshing = null;
 let renewal = 0;
 let onEnd = () => {};
 
-/** Name what is called when a session ends that was not signed out of. */
+/** Set what is called when a session ends without signing out. */
 export function whenSessionEnds(callback) {
   onEnd = callback;
 }
 
-/** Keep the session under a name of its own: in one tab, the game and the console are two. */
+/** Keep the session under its own name: in one tab, the game and the console have two. */
 export function keepSessionAs(name) {
   stored = name;
 }
 
 export const username = () => session?.username ?? "";
 
-/** The account as `GET /v1/accounts/me` told it when the session began. */
+/** The account from `GET /v1/accounts/me` when the session began. */
 export const account = () => session?.account ?? null;
 
 /** A fresh UUIDv4. `crypto.randomUUID` is there only over HTTPS and on localhost. */
@@ -101,12 +101,12 @@ async function answer(response) {
   }
 }
 
-/** Call what needs no account. */
+/** Make a call that needs no account. */
 export async function ask(method, path, options = {}) {
   return answer(await reach(path, { ...requestOf(method, options), signal: options.signal }));
 }
 
-/** Send a request of the session `id`, and in no later one; on a 401 refresh once, then it is over. */
+/** Send a request in the session `id` only; on a 401 refresh once, then the session is over. */
 async function authorized(path, init, { id = session?.id, ...options } = {}) {
   for (let attempt = 0; ; attempt += 1) {
     const token = await accessToken(id);
@@ -114,7 +114,7 @@ async function authorized(path, init, { id = session?.id, ...options } = {}) {
     const response = await reach(path, { ...init, ...options });
     if (response.status !== 401) return response;
     const problem = await problemOf(response);
-    // A wrong password in the body of a request is no verdict on the session.
+    // A wrong password in a request's body does not end the session.
     if (problem.slug === "invalid-credentials") throw problem;
     mustGoOn(id);
     if (attempt > 0) throw end();
@@ -122,13 +122,13 @@ async function authorized(path, init, { id = session?.id, ...options } = {}) {
   }
 }
 
-/** Call what belongs to the account. */
+/** Make a call for the account. */
 export async function call(method, path, options = {}) {
   const init = requestOf(method, options);
   return answer(await authorized(path, init, { signal: options.signal }));
 }
 
-/** Open the stream of events after `lastId`; it ends when `signal` says so. */
+/** Open the stream of events after `lastId`; `signal` ends it. */
 export async function openStream(path, lastId, signal) {
   const headers = { Accept: "text/event-stream" };
   if (lastId) headers["Last-Event-ID"] = lastId;
@@ -137,19 +137,20 @@ export async function openStream(path, lastId, signal) {
   return response;
 }
 
-/** The commands that were given and are not answered, by what they are: each its key and `arrived`. */
+/** The unanswered commands, by content: the key and `arrived` of each. */
 const unanswered = new Map();
 
-/** After these a key is of no more use; any other refusal leaves it as it was (docs/api.md). */
+/** After these a key is useless; any other refusal leaves it as it was (docs/api.md). */
 const SPENT = new Set(["transfer-returned", "idempotency-key-reused"]);
 
 /**
- * Give a command; it takes effect once. Whatever is lost on the way is sent again with the same key,
- * and after this gave up the command keeps its key, in whatever form it is given again, so that no
- * second one is made of it; `earlier` of the answer tells that it had been made before.
+ * Send a command; it takes effect once. If it is lost on the way, it is sent again with the same key,
+ * and after this gives up, the command keeps its key however it is given again, so that it does not
+ * take effect twice; `earlier` in the answer says that it had been made before.
  *
- * It is answered by the server or, where the answers are lost, by `arrived`, which gives what the page
- * has seen to be made of it, if it has. Then its key is forgotten: given again, it is another command.
+ * The answer comes from the server or, if its answers are lost, from `arrived`, which returns what
+ * the page has seen of the outcome, if anything. Then the key is forgotten: the same again is a new
+ * command.
  */
 export async function command(path, body, arrived = () => undefined) {
   const what = JSON.stringify([username(), path, body]);
@@ -169,15 +170,15 @@ export async function command(path, body, arrived = () => undefined) {
   }
 }
 
-/** Forget the key of a command; the same one may have been given anew meanwhile, with another key. */
+/** Forget the key of a command; the same one may meanwhile have been sent with another key. */
 function answered(what, key) {
   if (unanswered.get(what)?.key === key) unanswered.delete(what);
 }
 
-/** Tell whether a command that failed so may have been made; a conflict is said of this very one. */
+/** Whether a command that failed like this may have been made; a conflict is about this very one. */
 export const mayHaveArrived = (error) => error.status !== 409;
 
-/** Make the `arrived` of a command: it finds in `seen`, a map by id, what is like it and new since. */
+/** Make the `arrived` of a command: it finds a new match in `seen`, a map by id. */
 export function arrival(seen, isLike) {
   const before = new Set(seen.keys());
   return () => [...seen.values()].find((each) => !before.has(each.id) && isLike(each));
@@ -202,7 +203,7 @@ async function deliver(path, body, key) {
 
 // --- the session ---------------------------------------------------------------------------
 
-/** Make an account, which can be signed in to then. */
+/** Make an account, for signing in afterwards. */
 export async function signUp(name, password) {
   await ask("POST", "/v1/accounts", { body: { username: name, password } });
 }
@@ -214,8 +215,8 @@ export async function signIn(name, password) {
 }
 
 /**
- * Go on with the session of this tab: "live" where it does, "none" where there is none, and "over"
- * where there was one, of which the callback of `whenSessionEnds` has been told.
+ * Resume the session of this tab: "live" on success, "none" if there is none, and "over" if there
+ * was one, which was reported to the callback of `whenSessionEnds`.
  */
 export async function resume() {
   const kept = read();
@@ -235,20 +236,20 @@ export async function resume() {
   }
 }
 
-/** Sign out, also where the server cannot be told. */
+/** Sign out, even if the server cannot be reached. */
 export const signOut = () => leave(call("DELETE", "/v1/sessions/current").catch(() => {}));
 
 async function learnName() {
   const { id } = session;
   const told = await call("GET", "/v1/accounts/me");
   mustGoOn(id);
-  // Whoever was refreshed meanwhile has another object.
+  // A refresh meanwhile has replaced the object.
   session.account = told;
   session.username = session.account.username;
   write();
 }
 
-/** Change the password of this account: its other sessions end, this one goes on. */
+/** Change the password of this account: its other sessions end, this one continues. */
 export async function changePassword(current, next) {
   const id = session?.id;
   const body = { current_password: current, new_password: next };
@@ -259,7 +260,7 @@ export async function changePassword(current, next) {
 /** Erase this account and everything it owns, for good. */
 export const eraseAccount = (password) => leave(call("DELETE", "/v1/accounts/me", { body: { password } }));
 
-/** End every session of this account, this one as well. */
+/** End every session of this account, including this one. */
 export const signOutEverywhere = () => leave(call("DELETE", "/v1/sessions"));
 
 function begin(tokens, name) {
@@ -277,14 +278,14 @@ function begin(tokens, name) {
   renewIn(life);
 }
 
-/** Renew well before `life` is over; where the machine slept meanwhile, the next request does it. */
+/** Renew well before `life` is over; if the machine slept meanwhile, the next request does it. */
 function renewIn(life) {
   clearTimeout(renewal);
   const wait = Math.max(life - Math.max(30_000, life / 10), life / 2);
   renewal = setTimeout(() => refresh(session?.access).catch(() => {}), Math.min(wait, 2 ** 31 - 1));
 }
 
-/** What was begun in a session is over with it, whoever has signed in meanwhile. */
+/** Work begun in a session ends with it, even if somebody has signed in meanwhile. */
 function mustGoOn(id) {
   if (!session || session.id !== id) throw new SignedOut();
 }
@@ -296,7 +297,7 @@ async function accessToken(id) {
   return session.access;
 }
 
-/** Renew the tokens, unless that happened since `used` was the access token. */
+/** Renew the tokens, unless that has happened since `used` was the access token. */
 function refresh(used) {
   if (!session) return Promise.reject(new SignedOut());
   if (used && used !== session.access) return Promise.resolve();
@@ -330,7 +331,7 @@ function end() {
   return over;
 }
 
-/** Forget the session that `told` ends, not one that somebody else has begun since. */
+/** Forget the session that `told` ends, not one begun since. */
 async function leave(told) {
   const id = session?.id;
   await told;
@@ -369,8 +370,8 @@ function write() {
 const held = new Set();
 
 /**
- * Tell whether this tab alone has the session. A duplicated tab starts with a copy of the storage,
- * and using its refresh token a second time would end the session of both: it signs in anew.
+ * Whether this tab alone has the session. A duplicated tab starts with a copy of the storage, and
+ * using its refresh token a second time would end the session of both: it signs in again.
  */
 function alone(id) {
   if (!navigator.locks || held.has(id)) return true;

@@ -1,4 +1,4 @@
-// What stands around every page: the choice of colours, the way past the header, the connection.
+// The frame of every page: the colour scheme, the skip link, the connection.
 
 import { say, setAttr, setText } from "./dom.js";
 
@@ -10,9 +10,9 @@ const LIVE = {
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const byId = (id) => document.getElementById(id);
 
-/** Make the header work, and have a key that is held press once. */
+/** Make the header work, and make a held key press only once. */
 export function dressHeader() {
-  // Repeated, Enter would order again, confirm what it has only asked for, and try a password on and on.
+  // Repeated, Enter would order again, confirm its own question, and keep trying a password.
   document.addEventListener("keydown", (event) => {
     if (event.repeat && event.key === "Enter") event.preventDefault();
   });
@@ -40,7 +40,7 @@ function showTheme() {
   setAttr(byId("theme"), "aria-pressed", String(chosen ? chosen === "dark" : dark.matches));
 }
 
-/** Show how the page is connected: "live", "polling" or "lost". */
+/** Show the state of the connection: "live", "polling" or "lost". */
 export function showLive(state) {
   const live = byId("live");
   live.hidden = false;
@@ -51,7 +51,7 @@ export function showLive(state) {
   setText(byId("live-text"), LIVE[state]);
 }
 
-/** Show in the header who is signed in; nobody, if there is no name. */
+/** Show in the header who is signed in; without a name, nobody. */
 export function showWho(name) {
   for (const id of ["who", "sign-out"]) byId(id).hidden = !name;
   setText(byId("who-name"), name);

@@ -1,13 +1,13 @@
-// Two clocks: that of the world, which stands still whenever the server does, and that on the wall.
+// Two clocks: the world's, which stops whenever the server does, and the wall clock.
 
 import { duration, h, setText } from "./dom.js";
 
 const SAME_MS = 60_000;
 
-/** When a moment of world time will be by the clock on the wall; `now` is world time now, in ms. */
+/** Convert a moment of world time to wall-clock time; `now` is world time now, in ms. */
 export const onTheWall = (text, now) => Date.now() + Date.parse(text) - now;
 
-/** A line beside times that the world's clock told: how far from the wall's it is, if it is. */
+/** A note beside world times: how far they are from the wall clock, if they are. */
 export function clockHint() {
   const node = h("p", { class: "hint", hidden: true });
 

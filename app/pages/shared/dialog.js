@@ -1,4 +1,4 @@
-// A question that stands before the page until it is answered.
+// A modal question.
 
 import { SignedOut } from "./api.js";
 import { h, say, setAttr, setText } from "./dom.js";
@@ -6,7 +6,7 @@ import { explain, fieldErrors } from "./problems.js";
 
 let count = 0;
 
-/** Call off every question: what it was asked about is no longer there. */
+/** Cancel every question: its subject is gone. */
 export function callOff() {
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
 }
@@ -14,10 +14,10 @@ export function callOff() {
 window.addEventListener("hashchange", callOff);
 
 /**
- * Ask before something is done. `content` stands between title and buttons; `act` does it, and
- * while it fails the dialog stays and says why, at a field of `fields` where it is about one.
- * Resolves to what `act` gave, or undefined if it was called off; then the focus is back where it
- * came from. What was under way when it was called off is waited for.
+ * Ask before acting. `content` is between title and buttons; `act` does the work, and if it fails,
+ * the dialog stays and says why, at a field of `fields` if it concerns one. Resolves to the result of
+ * `act`, or undefined if cancelled; then the focus returns to where it came from. Work in progress
+ * when it is cancelled is awaited.
  */
 export function ask({ title, content, action, danger = false, act, fields = {}, own }) {
   const id = `dialog-${(count += 1)}`;
@@ -47,7 +47,7 @@ export function ask({ title, content, action, danger = false, act, fields = {}, 
   });
 
   function refuse(error) {
-    // What the form itself found missing is told where it is missing.
+    // The form itself reports missing fields in place.
     const errors = error instanceof Missing ? { [error.field]: error.message } : fieldErrors(error);
     const name = Object.keys(errors).find((each) => fields[each]);
     if (name) {

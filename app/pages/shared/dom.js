@@ -1,4 +1,4 @@
-// Elements without a framework, and how numbers and times are written.
+// Elements without a framework, and the formats of numbers and times.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -7,7 +7,7 @@ export function h(tag, properties, ...children) {
   return fill(document.createElement(tag), properties, children);
 }
 
-/** Make an element of SVG. */
+/** Make an SVG element. */
 export function s(tag, properties, ...children) {
   return fill(document.createElementNS(SVG, tag), properties, children);
 }
@@ -22,7 +22,7 @@ function fill(node, properties, children) {
   return node;
 }
 
-/** Change a text only where it differs: an unchanged node costs no layout. */
+/** Change a text only if it differs: an unchanged node costs no layout. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
@@ -34,14 +34,14 @@ export function setAttr(node, name, value) {
   } else if (node.getAttribute(name) !== String(text)) node.setAttribute(name, text);
 }
 
-/** Replace children only where the key differs. */
+/** Replace children only if the key differs. */
 export function setChildren(node, key, make) {
   if (node.dataset.key === key) return;
   node.dataset.key = key;
   node.replaceChildren(...make().filter(Boolean));
 }
 
-/** Put nodes into the given order without touching those that stand right. */
+/** Put nodes into the given order without touching those already in place. */
 export function arrange(parent, nodes) {
   nodes.forEach((node, index) => {
     if (parent.children[index] !== node) parent.insertBefore(node, parent.children[index] ?? null);
@@ -74,7 +74,7 @@ export function duration(ms) {
   return told.map(([value, unit]) => `${value} ${unit}`).join(" ");
 }
 
-/** A moment: the time of day, with the date where it is not today. */
+/** A moment: the time of day, with the date if it is not today. */
 export function moment(text) {
   const date = new Date(text);
   const today = date.toDateString() === new Date().toDateString();
@@ -85,7 +85,7 @@ export const plural = (count, one, many = `${one}s`) =>
   `${number(count)} ${count === 1 ? one : many}`;
 
 let fading = 0;
-/** Say something in passing, to the eye and to a screen reader. */
+/** Show a brief message, also to screen readers. */
 export function say(text) {
   const status = document.getElementById("status");
   status.textContent = text;
@@ -97,12 +97,12 @@ export function say(text) {
   }, 4_000);
 }
 
-/** A sign drawn by one line; what it says is said beside it. */
+/** An icon drawn by one line; its meaning is in the text beside it. */
 export function glyph(d) {
   return s("svg", { class: "icon", viewBox: "0 0 20 20", "aria-hidden": "true" }, s("path", { d }));
 }
 
-// Each resource has a shape and a hue of its own, so that neither has to be told by colour alone.
+// Each resource has its own shape and hue, so that colour alone never distinguishes them.
 const SHAPES = [
   "M10 2.5 17.5 10 10 17.5 2.5 10z",
   "M4 4h12v12H4z",
@@ -114,7 +114,7 @@ const SHAPES = [
   "M3 7h14l-3 10H6zM7 7a3 3 0 0 1 6 0z",
 ];
 
-/** The sign of the resource that stands at `index` in the ruleset. */
+/** The icon of the resource at `index` in the ruleset. */
 export function token(index) {
   const path = s("path", { d: SHAPES[index % SHAPES.length], "stroke-linejoin": "round" });
   const hue = `token hue-${index % SHAPES.length}`;

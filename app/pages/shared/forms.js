@@ -1,9 +1,9 @@
-// Fields with their hints and refusals, and forms that are sent once at a time.
+// Fields with their hints and errors, and forms that are sent once at a time.
 
 import { h, setAttr, setText } from "./dom.js";
 import { explain, fieldErrors } from "./problems.js";
 
-/** Make a field: an input with its label, a hint, and room for a refusal. */
+/** Make a field: an input with its label, a hint, and room for an error. */
 export function field(id, title, attributes) {
   const input = h("input", { id, name: id, required: true, "aria-describedby": `${id}-hint ${id}-error`, ...attributes });
   const hint = h("span", { id: `${id}-hint`, class: "hint" });
@@ -38,9 +38,9 @@ export function passwordField(id, title, attributes) {
 }
 
 /**
- * Send a form: every field must be filled in, and whatever is refused is told at its field, or in
- * `alert`. `fields` maps the names that the API has for them; `task` does the work; `blame` may name
- * the field to go back to after a refusal that is about none of them.
+ * Send a form: every field must be filled in, and errors are shown at their field, or in `alert`.
+ * `fields` maps the API's names for them; `task` does the work; `blame` may name the field to return
+ * to after an error that concerns none of them.
  */
 export async function submit({ button, fields, alert, task, own, blame }) {
   if (button.getAttribute("aria-busy") === "true") return;

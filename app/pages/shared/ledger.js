@@ -1,4 +1,4 @@
-// Every change of every asset, the latest first.
+// Every change of every asset, latest first.
 
 import { call } from "./api.js";
 import { h, moment, number, setText, signed } from "./dom.js";
@@ -25,7 +25,7 @@ const CAUSES = {
   "ruleset-changed": "The rules changed",
 };
 
-/** What a ledger entry was made for. */
+/** The reason for a ledger entry. */
 function cause(name) {
   return CAUSES[name] ?? name.charAt(0).toUpperCase() + name.slice(1).replaceAll("-", " ");
 }
@@ -46,8 +46,8 @@ async function last(read) {
 }
 
 /**
- * Make the ledger that is read under `path`. `title` names an asset, `subject` gives more about an
- * entry; `update` reads what is new.
+ * Make the ledger that is read from `path`. `title` names an asset, `subject` adds to an entry;
+ * `update` reads what is new.
  */
 export function ledgerTable({ path, title, subject = () => null }) {
   const read = (after, limit) => call("GET", `${path}?after=${after}&limit=${limit}`);
@@ -61,7 +61,7 @@ export function ledgerTable({ path, title, subject = () => null }) {
   let latest = 0;
   let busy = Promise.resolve();
 
-  /** One reading after the other. */
+  /** Reads run one after another. */
   function attempt(task) {
     busy = busy.then(task).catch((error) => setText(alert, explain(error)));
     return busy;
@@ -85,7 +85,7 @@ export function ledgerTable({ path, title, subject = () => null }) {
     setText(alert, "");
   }
 
-  /** Read what is new, to its end; where that is far, begin anew from there. */
+  /** Read what is new, to its end; if that is far, restart from there. */
   async function forward() {
     for (let pages = 0; pages < NEW_PAGES_MAX; pages += 1) {
       const { entries, next } = await read(latest, NEW_PAGE);

@@ -1,13 +1,13 @@
-// How the things of a ruleset are called.
+// The names of a ruleset's items.
 
 import { number } from "./dom.js";
 
 const KINDS = ["resources", "balances", "buildings", "technologies", "units"];
 
-// Letters that are written from right to left, and marks that change the direction.
+// Right-to-left letters, and marks that change the direction.
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufeff\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
 
-/** A text that leaves the numbers and signs behind it where they are: they would join its direction. */
+/** Isolate a text, so that numbers and signs after it do not join its direction. */
 const isolated = (text) => (RIGHT_TO_LEFT.test(text) ? `\u2068${text}\u2069` : text);
 
 /** The title of an asset, a resource, a balance, or an instance: `woodcutter:3` is Woodcutter 3. */
@@ -19,7 +19,7 @@ export function titleIn(ruleset, name) {
   return held ? `${isolated(title)} (held)` : isolated(title);
 }
 
-/** How what has to be there first is called: "Woodcutter level 3" or "5 × Scout". */
+/** The name of a prerequisite: "Woodcutter level 3" or "5 × Scout". */
 export function requiredIn(ruleset, name, n) {
   const title = titleIn(ruleset, name);
   return Object.hasOwn(ruleset.units, name) ? `${number(n)} × ${title}` : `${title} level ${number(n)}`;

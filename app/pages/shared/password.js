@@ -6,7 +6,7 @@ import { passwordField, submit } from "./forms.js";
 
 const OWN = { "invalid-credentials": () => "The current password is not right." };
 
-/** Make the form; `changed` is called once the new password holds. */
+/** Make the form; `changed` is called once the new password is valid. */
 export function passwordForm({ heading, words, action, changed, wide = false, current = "" }) {
   const alert = h("p", { class: "refusal", role: "alert" });
   const button = h("button", { type: "submit", class: wide ? "primary wide" : "primary" }, action);

@@ -1,4 +1,4 @@
-// Refusals in words.
+// Error messages for refusals.
 
 import { Problem, SignedOut, Unreachable } from "./api.js";
 import { duration } from "./dom.js";
@@ -15,7 +15,7 @@ const KNOWN = {
   unavailable: "The world is not reachable for a moment. Please try again soon.",
 };
 
-/** Say in a sentence what went wrong; `own` says it for the kinds that a page knows better. */
+/** Say in a sentence what went wrong; `own` has the texts for kinds that a page knows better. */
 export function explain(error, own = {}) {
   if (error instanceof Unreachable || error instanceof SignedOut) return error.message;
   if (!(error instanceof Problem)) {
@@ -33,7 +33,7 @@ export function explain(error, own = {}) {
   return own[error.slug]?.(error.body) ?? KNOWN[error.slug] ?? sentence(error.message);
 }
 
-/** Refusals of single fields, by name; a map's member (`changes.gold`) is told at the map. */
+/** Errors of single fields, by name; a map's member (`changes.gold`) appears at the map. */
 export function fieldErrors(error) {
   const errors = error instanceof Problem ? (error.body.errors ?? []) : [];
   return Object.fromEntries(errors.map(({ field, message }) => [field.split(".")[0], sentence(message)]));

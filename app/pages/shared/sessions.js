@@ -2,7 +2,7 @@
 
 import { h, moment } from "./dom.js";
 
-/** Make a table of sessions; `action` may give a button for each. */
+/** Make a table of sessions; `action` may return a button for each. */
 export function sessionTable(sessions, action) {
   const heads = ["Signed in", "Last seen", "Ends", ""].slice(0, action ? 4 : 3);
   const rows = [...sessions].sort((a, b) => b.current - a.current || b.refreshed_at.localeCompare(a.refreshed_at));
