@@ -77,7 +77,7 @@ class LineWriter:
             return self._changed.wait_for(lambda: self._idle, timeout_s)
 
     def close(self) -> None:
-        """Accept nothing more; write what is queued and what was lost, if the log is being read."""
+        """Accept nothing more; write what is queued, and how much was lost, if anybody reads it."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()

@@ -89,7 +89,7 @@ def commit() -> str:
         return given
     try:
         said = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty"],  # noqa: S607 - the git of whoever builds
+            ["git", "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty"],  # noqa: S607 - the git of the user
             cwd=ROOT,
             check=True,
             capture_output=True,

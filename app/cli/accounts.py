@@ -62,7 +62,7 @@ def create(
     password_stdin: bool,
     one_time: bool,
 ) -> None:
-    """Make an account; asks for its password, or without a terminal reads it from one line."""
+    """Make an account; asks for its password, or without a terminal reads a line of input."""
     if one_time and password_stdin:
         raise click.UsageError("--one-time makes up a password: none can be given")
     given = "" if one_time else _read_password(from_stdin=password_stdin)

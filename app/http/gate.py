@@ -36,7 +36,7 @@ _KNOWN_MAX: Final = 10_000
 """How many addresses have their limit key cached; beyond that the oldest is evicted."""
 
 _IPV6_PREFIX: Final = 64
-"""The smallest prefix that one IPv6 subscriber gets (RFC 6177): many addresses."""
+"""The smallest network that one IPv6 subscriber gets (RFC 6177), as a prefix length."""
 
 _WITH_PORT: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
 """An address as some proxies write it; IPv6 with a port is in brackets (RFC 3986)."""

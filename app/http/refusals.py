@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from app.http.errors import HttpError
     from app.http.settings import HttpSettings
 
-# Neither the query nor a foreign URL may reach the log: either may hold a secret.
+# Neither the query nor an absolute target may reach the log: either may hold a secret.
 _LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}) (/[\x21-\x3e\x40-\x7e]*)?")
 _FIELD = re.compile(rb"\r\n([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\r\n]*)(?=\r\n)")
 

@@ -18,7 +18,7 @@ class RegisteredAccount(msgspec.Struct, frozen=True):
 class Account(msgspec.Struct, frozen=True):
     """The caller's account; ``role`` is ``player`` or ``admin``.
 
-    With ``must_change_password``, that must be done before anything else.
+    With ``must_change_password``, the password must be changed before anything else.
     """
 
     account_id: str
@@ -32,7 +32,7 @@ class SessionTokens(msgspec.Struct, frozen=True):
     """A session's credentials, to be kept like a password; lifetimes are in seconds.
 
     The refresh token works once: to keep tokens over a restart, keep the latest. With
-    ``must_change_password``, that must be done before anything else.
+    ``must_change_password``, the password must be changed before anything else.
     """
 
     account_id: str

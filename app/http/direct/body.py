@@ -57,7 +57,7 @@ class LengthBody:
         return rest
 
     def value(self) -> bytes:
-        """Give the whole body."""
+        """Return the whole body."""
         return b"".join(self._parts)
 
 
@@ -111,7 +111,7 @@ class ChunkedBody:
         return self._held if self._state == self._over else None
 
     def value(self) -> bytes:
-        """Give the whole body."""
+        """Return the whole body."""
         return bytes(self._data)
 
     def _size(self) -> bool:

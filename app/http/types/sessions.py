@@ -26,7 +26,7 @@ class RefreshRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class SessionTokens(msgspec.Struct, frozen=True, omit_defaults=True):
     """A session's credentials; ``expires_in`` and ``refresh_expires_in`` are seconds.
 
-    With ``must_change_password`` they allow nothing else before that; it is omitted if false.
+    With ``must_change_password`` (omitted if false), the password must be changed first.
     """
 
     account_id: Id
