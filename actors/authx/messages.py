@@ -113,12 +113,14 @@ class Login:
     """Open a session; answers `Tokens`, or raises `InvalidCredentials` or `TooManyAttempts`.
 
     ``address``, here and where else a password is tried, is where the attempt comes from, as those
-    are told apart who are limited per address; empty where no such limit holds.
+    are told apart who are limited per address; empty where no such limit holds. ``client`` is the
+    address itself, for the log.
     """
 
     username: str
     password: str
     address: str = ""
+    client: str = ""
 
 
 @dataclass(frozen=True, slots=True)

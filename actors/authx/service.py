@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     _Act: TypeAlias = Callable[[account_store.Credentials], Awaitable[T]]
 
 PLAYER = "player"
+OPERATOR = "admin"
 _NOBODY = ""
 
 
@@ -155,7 +156,15 @@ class AccountService:
                 # Where there is no time for it now, there will be at another login.
                 with suppress(Overloaded):
                     renewed_hash = await slot.hash(request.password)
-            return await self._open_session(credentials, renewed_hash)
+            tokens, role = await self._open_session(credentials, renewed_hash)
+            if role == OPERATOR:
+                self._log.info(
+                    "operator_logged_in",
+                    account_id=tokens.account_id,
+                    session_id=tokens.session_id,
+                    client=request.client,
+                )
+            return tokens
 
         find = account_store.find_credentials(username.key)
         return await self._as_verified(find, attempt, slot, open_session)
@@ -333,7 +342,8 @@ class AccountService:
 
     async def _open_session(
         self, credentials: account_store.Credentials, renewed_hash: str | None
-    ) -> Tokens:
+    ) -> tuple[Tokens, str]:
+        """Open a session; give its tokens, and the role that the account has at this moment."""
         session_id = str(uuid7())
         text, first = issue_refresh_token(self._keyring, session_id)
         now = self._wall_clock()
@@ -353,7 +363,8 @@ class AccountService:
         )
         for ended in opened.ended:
             self._memory.drop_session(ended)
-        return self._tokens_of(credentials.account_id, session_id, opened.standing, text)
+        tokens = self._tokens_of(credentials.account_id, session_id, opened.standing, text)
+        return tokens, opened.standing.role
 
     def _tokens_of(
         self, account_id: str, session_id: str, standing: session_store.Standing, refresh_token: str

@@ -60,7 +60,8 @@ class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True, gc=False):
     """One request as its handler sees it; a part that the endpoint does not declare is None.
 
     ``address`` is what the limits per address know its client under, where the endpoint
-    ``tries_password``; empty where none holds. ``orders_shown`` is the server's memory of orders as
+    ``tries_password``; empty where none holds. ``client`` is the address itself there, for the log.
+    ``orders_shown`` is the server's memory of orders as
     they were shown, encoded.
     """
 
@@ -75,6 +76,7 @@ class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True, gc=False):
     orders_shown: Memo[OrderView, msgspec.Raw] = msgspec.field(
         default_factory=Memo[OrderView, msgspec.Raw]
     )
+    client: str = ""
 
     @property
     def caller(self) -> Identity:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 async def open_session(call: Call[LoginRequest, None]) -> SessionTokens:
     """Log in."""
-    tokens = await call.gateway.auth(Login(call.body.username, call.body.password, call.address))
-    return _session_tokens(tokens)
+    login = Login(call.body.username, call.body.password, call.address, call.client)
+    return _session_tokens(await call.gateway.auth(login))
 
 
 async def refresh_session(call: Call[RefreshRequest, None]) -> SessionTokens:

@@ -106,7 +106,7 @@ PUBLIC = [
     Row(
         "POST",
         "/v1/sessions",
-        (Login("ada", "correct horse", CLIENT),),
+        (Login("ada", "correct horse", CLIENT, CLIENT),),
         201,
         TOKENS_JSON,
         CREDENTIALS,
