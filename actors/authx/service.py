@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import trio
@@ -20,6 +19,7 @@ from actors.authx.errors import (
     RegistrationClosed,
     UsernameTaken,
 )
+from actors.authx.lifetimes import Lifetimes
 from actors.authx.messages import Tokens
 from actors.authx.refresh import RefreshToken, issue_refresh_token, read_refresh_token
 from actors.authx.usernames import parse_new_username, parse_username
@@ -91,6 +91,7 @@ class AccountService:
         self._passwords = passwords
         self._tokens = tokens
         self._settings = settings
+        self._lifetimes = Lifetimes(settings)
         self._wall_clock = wall_clock
         self._log = log
         self._attempts = attempts
@@ -194,7 +195,8 @@ class AccountService:
             presented_digest=presented.digest,
             next_digest=following.token.digest,
             now=now,
-            expires_at=now + timedelta(seconds=self._settings.refresh_seconds),
+            expires_at=self._lifetimes.expires_at(now),
+            session_max_s=self._lifetimes.session_max_s,
         )
         try:
             # Also where there is no connection one may have been lost just before, under way.
@@ -212,15 +214,20 @@ class AccountService:
             raise InvalidToken
         if is_awaited():
             self._handovers.settle(presented, following)
-        return self._tokens_of(outcome.account_id, session_id, outcome.standing, following.text)
+        return self._tokens_of(
+            outcome.account_id, session_id, outcome.begun_at, outcome.standing, following.text
+        )
 
     async def list_sessions(
         self, request: messages.ListSessions
     ) -> tuple[messages.SessionInfo, ...]:
         """Tell an account's live sessions, newest first."""
-        return await self._connections.run(
-            session_store.list_sessions(request.account_id, now=self._wall_clock())
+        script = session_store.list_sessions(
+            request.account_id,
+            now=self._wall_clock(),
+            session_max_s=self._lifetimes.session_max_s,
         )
+        return await self._connections.run(script)
 
     async def end_sessions(self, request: messages.EndSessions) -> None:
         """End one session or all; at return no token of theirs counts any more."""
@@ -356,27 +363,36 @@ class AccountService:
                     renewed_hash=renewed_hash,
                     refresh_digest=first.digest,
                     now=now,
-                    expires_at=now + timedelta(seconds=self._settings.refresh_seconds),
+                    expires_at=self._lifetimes.expires_at(now),
                     sessions_max=self._settings.sessions_per_account_max,
                 )
             )
         )
         for ended in opened.ended:
             self._memory.drop_session(ended)
-        tokens = self._tokens_of(credentials.account_id, session_id, opened.standing, text)
+        tokens = self._tokens_of(credentials.account_id, session_id, now, opened.standing, text)
         return tokens, opened.standing.role
 
     def _tokens_of(
-        self, account_id: str, session_id: str, standing: session_store.Standing, refresh_token: str
+        self,
+        account_id: str,
+        session_id: str,
+        begun_at: datetime,
+        standing: session_store.Standing,
+        refresh_token: str,
     ) -> Tokens:
+        lives = self._lifetimes.of_tokens(begun_at=begun_at, now=self._wall_clock())
         return Tokens(
             account_id=account_id,
             session_id=session_id,
             access_token=self._tokens.issue(
-                account_id=account_id, session_id=session_id, role=standing.role
+                account_id=account_id,
+                session_id=session_id,
+                role=standing.role,
+                ends_at=lives.ends_at,
             ),
-            expires_in=self._settings.token_seconds,
+            expires_in=lives.access_s,
             refresh_token=refresh_token,
-            refresh_expires_in=self._settings.refresh_seconds,
+            refresh_expires_in=lives.refresh_s,
             must_change_password=standing.must_change_password,
         )
