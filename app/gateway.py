@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         AuditRecord,
         AuthMessage,
         ChangePassword,
+        EndSession,
         EndSessions,
         EraseAccount,
         FindAccount,
@@ -170,7 +171,9 @@ class Gateway:
     @overload
     async def auth(self, message: ListSessions) -> tuple[SessionInfo, ...]: ...
     @overload
-    async def auth(self, message: EndSessions | ChangePassword | EraseAccount) -> None: ...
+    async def auth(
+        self, message: EndSessions | EndSession | ChangePassword | EraseAccount
+    ) -> None: ...
 
     # The overloads say what each message is answered with; the bus carries every type.
     def auth(self, message: AuthMessage) -> Coroutine[Any, Any, Any]:

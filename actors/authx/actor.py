@@ -21,6 +21,7 @@ from actors.authx.handover import Handovers
 from actors.authx.listener import AccountListener
 from actors.authx.memory import Memory
 from actors.authx.oversight import Oversight
+from actors.authx.own_sessions import OwnSessions
 from actors.authx.passwords import Passwords
 from actors.authx.reads import BatchedReads
 from actors.authx.service import AccountService
@@ -195,6 +196,9 @@ class Authx:
             nursery,
             waiting_max=self._settings.account_reads_waiting_max,
         )
+        own_sessions = OwnSessions(
+            connections, memory, session_max_s=session_max_s, wall_clock=self._wall_clock
+        )
         oversight = Oversight(
             connections,
             memory,
@@ -205,6 +209,7 @@ class Authx:
         return Dispatcher(
             nursery,
             service,
+            own_sessions,
             oversight,
             tokens=self._tokens,
             passwords=self._passwords,

@@ -153,6 +153,14 @@ class EndSessions:
 
 
 @dataclass(frozen=True, slots=True)
+class EndSession:
+    """End a session that the account has; answers None, or raises `UnknownSession`."""
+
+    account_id: str
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class GetAccount:
     """Answers the `Account`, or raises `UnknownAccount`."""
 
@@ -246,6 +254,7 @@ AuthMessage: TypeAlias = (
     | Authorize
     | ListSessions
     | EndSessions
+    | EndSession
     | GetAccount
     | FindAccount
     | ChangePassword

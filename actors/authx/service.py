@@ -64,7 +64,7 @@ class _Attempt:
 
 
 class AccountService:
-    """Registration, logins, sessions and passwords of one Authx.
+    """Registration, logins, refreshes and passwords of one Authx.
 
     Every method raises `DatabaseError` where the database is away or fails, and the errors that
     its message names. Where a method takes a `HashSlot`, hashing happens in it, and where its turn
@@ -217,26 +217,6 @@ class AccountService:
         return self._tokens_of(
             outcome.account_id, session_id, outcome.begun_at, outcome.standing, following.text
         )
-
-    async def list_sessions(
-        self, request: messages.ListSessions
-    ) -> tuple[messages.SessionInfo, ...]:
-        """Tell an account's live sessions, newest first."""
-        script = session_store.list_sessions(
-            request.account_id,
-            now=self._wall_clock(),
-            session_max_s=self._lifetimes.session_max_s,
-        )
-        return await self._connections.run(script)
-
-    async def end_sessions(self, request: messages.EndSessions) -> None:
-        """End one session or all; at return no token of theirs counts any more."""
-        try:
-            await self._connections.run(
-                session_store.end_sessions(request.account_id, request.session_id)
-            )
-        finally:
-            self._memory.drop_account(request.account_id)
 
     async def get_account(self, request: messages.GetAccount) -> messages.Account:
         """Read an account."""

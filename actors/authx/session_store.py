@@ -98,6 +98,13 @@ where account_id = $1 and least(expires_at, created_at + $3::bigint * interval '
 order by created_at desc, session_id desc
 """
 
+_IS_LIVE = """
+select exists (
+    select from sessions where session_id = $1 and account_id = $2
+        and least(expires_at, created_at + $4::bigint * interval '1 second') > $3
+)
+"""
+
 _END = """
 with ended as (
     delete from sessions where account_id = $1 and ($2::uuid is null or session_id = $2::uuid)
@@ -283,6 +290,26 @@ def end_sessions(account_id: str, session_id: str | None) -> Script[None]:
 
     async def script(session: Session) -> None:
         await session.execute(_END, account_id, session_id, SESSIONS_CHANNEL)
+
+    return script
+
+
+def end_session(
+    account_id: str, session_id: str, *, now: datetime, session_max_s: int | None = None
+) -> Script[bool]:
+    """End a session of an account that lives; answers whether there was one.
+
+    Of two at once both have found it. A second run answers as the first, which may have ended it.
+    """
+    found = False
+
+    async def script(session: Session) -> bool:
+        nonlocal found
+        if not found:
+            found = await session.fetchval(_IS_LIVE, session_id, account_id, now, session_max_s)
+        if found:
+            await session.execute(_END, account_id, session_id, SESSIONS_CHANNEL)
+        return found
 
     return script
 

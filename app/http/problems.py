@@ -228,6 +228,7 @@ _MAPPERS: Mapping[type[BaseException], Callable[[Any], Problem]] = MappingProxyT
         authx.InvalidToken: _INVALID_TOKEN,
         authx.TooManyAttempts: _too_many("too-many-attempts"),
         authx.UnknownAccount: _fixed("unknown-account", "there is no such account"),
+        authx.UnknownSession: _fixed("unknown-session", "the account has no such session"),
         # Inventory. Its NoRoom is the courier's to deal with: the sender hears TransferReturned.
         inventory.UnknownAsset: _plain("unknown-asset"),
         inventory.UnknownOrder: _plain("unknown-order"),
