@@ -40,7 +40,7 @@ class Lifetimes:
         return now + timedelta(seconds=self._refresh_s)
 
     def of_tokens(self, *, begun_at: datetime, now: datetime) -> TokenLives:
-        """Give the lives of tokens that are handed out now, of a session that began so long ago."""
+        """Give the lives of tokens handed out now, of a session that began at ``begun_at``."""
         if self.session_max_s is None:
             return TokenLives(self._token_s, self._refresh_s, None)
         ends_at = begun_at + timedelta(seconds=self.session_max_s)

@@ -55,10 +55,10 @@ with ended as (
 select session_id, pg_notify($4, account_id::text) from ended
 """
 
-# A session ends at `expires_at`, and at the latest so many seconds after it began: any number where
-# that is null, which `least` passes over. The limit is not the one of when it was last refreshed,
-# for another may be configured since. What has less than a second left is not refreshed: its tokens
-# would be good for nothing.
+# A session ends at `expires_at`, and at the latest so many seconds after it began; null is no
+# limit, for `least` passes over it. It holds whenever a session is read, too: it may have been
+# configured since the last refresh. A session with less than a second left is not refreshed: its
+# tokens would be good for nothing, and a client that renews in time would do so again and again.
 
 _ROTATE = """
 update sessions as s
