@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         AuditRecord,
         AuthMessage,
         ChangePassword,
+        EndSession,
         EndSessions,
         EraseAccount,
         FindAccount,
@@ -170,7 +171,9 @@ class Gateway:
     @overload
     async def auth(self, message: ListSessions) -> tuple[SessionInfo, ...]: ...
     @overload
-    async def auth(self, message: EndSessions | ChangePassword | EraseAccount) -> None: ...
+    async def auth(
+        self, message: EndSessions | EndSession | ChangePassword | EraseAccount
+    ) -> None: ...
 
     # The overloads give each message's reply type; the bus carries any type.
     def auth(self, message: AuthMessage) -> Coroutine[Any, Any, Any]:

@@ -138,6 +138,7 @@ def authx_settings(config: Config) -> AuthxSettings:
         audience=auth.issuer,
         token_seconds=auth.token_seconds,
         refresh_seconds=auth.refresh_seconds,
+        session_days_max=auth.session_days_max,
         password_length_min=auth.password_length_min,
         password_length_max=auth.password_length_max,
         argon2_time_cost=auth.argon2_time_cost,

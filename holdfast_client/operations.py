@@ -104,6 +104,13 @@ REFRESH = Operation(
     repeat=Repeat.ONCE,
 )
 SESSIONS = Operation(method="GET", path="/v1/sessions", answer=SessionList)
+END_SESSION = Operation(
+    method="DELETE",
+    path="/v1/sessions/{session_id}",
+    answer=Nothing,
+    status=NO_CONTENT,
+    repeat=Repeat.ONCE,
+)
 LOG_OUT = Operation(
     method="DELETE",
     path="/v1/sessions/current",

@@ -229,6 +229,18 @@ class Session:
         """Return the open sessions of the account, newest first."""
         return (await self.exchange(operations.SESSIONS)).value.sessions
 
+    async def end_session(self, session_id: str) -> None:
+        """End one session of the account: another, or this one.
+
+        It is not sent again where it may have taken effect: look with `sessions`.
+
+        Raises:
+            NotFound: ``unknown-session``; it may have ended already.
+        """
+        await self.exchange(operations.END_SESSION, session_id)
+        if session_id.lower() == self.tokens.session_id:
+            self._credentials.close()
+
     async def log_out(self) -> None:
         """End this session."""
         await self.exchange(operations.LOG_OUT)

@@ -21,6 +21,7 @@ from actors.authx.handover import Handovers
 from actors.authx.listener import AccountListener
 from actors.authx.memory import Memory
 from actors.authx.oversight import Oversight
+from actors.authx.own_sessions import OwnSessions
 from actors.authx.passwords import Passwords
 from actors.authx.reads import BatchedReads
 from actors.authx.service import AccountService
@@ -172,10 +173,13 @@ class Authx:
         memory: Memory,
         listener: AccountListener,
     ) -> Dispatcher:
+        session_max_s = self._settings.session_seconds_max
+
         async def read_sessions(session_ids: Sequence[str]) -> Sequence[SessionState]:
-            return await connections.run(
-                session_store.read_sessions(session_ids, now=self._wall_clock())
+            script = session_store.read_sessions(
+                session_ids, now=self._wall_clock(), session_max_s=session_max_s
             )
+            return await connections.run(script)
 
         async def read_accounts(username_keys: Sequence[str]) -> Sequence[NamedAccount]:
             return await connections.run(account_store.find_accounts(username_keys))
@@ -192,10 +196,20 @@ class Authx:
             nursery,
             waiting_max=self._settings.account_reads_waiting_max,
         )
-        oversight = Oversight(connections, memory, wall_clock=self._wall_clock, log=self._log)
+        own_sessions = OwnSessions(
+            connections, memory, session_max_s=session_max_s, wall_clock=self._wall_clock
+        )
+        oversight = Oversight(
+            connections,
+            memory,
+            session_max_s=session_max_s,
+            wall_clock=self._wall_clock,
+            log=self._log,
+        )
         return Dispatcher(
             nursery,
             service,
+            own_sessions,
             oversight,
             tokens=self._tokens,
             passwords=self._passwords,

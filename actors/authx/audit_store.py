@@ -50,7 +50,8 @@ order by u.audit_id desc
 
 _OVERVIEW = """
 select a.account_id, a.username, a.role, a.suspended_at, a.created_at, a.must_change_password,
-    (select count(*) from sessions as s where s.account_id = a.account_id and s.expires_at > $2)
+    (select count(*) from sessions as s where s.account_id = a.account_id
+        and least(s.expires_at, s.created_at + $3::bigint * interval '1 second') > $2)
         as sessions,
     (select max(s.refreshed_at) from sessions as s where s.account_id = a.account_id)
         as last_seen_at
@@ -63,7 +64,7 @@ _END_LIVE = """
 with ended as (
     delete from sessions
     where account_id = $1 and ($2::uuid is null or session_id = $2::uuid)
-    returning expires_at
+    returning least(expires_at, created_at + $4::bigint * interval '1 second') as expires_at
 )
 select count(*) from ended where expires_at > $3
 """
@@ -93,6 +94,7 @@ class Ending:
     reason: str
     account_id: str
     session_id: str | None
+    session_max_s: int | None = None
 
 
 class _SessionsEnded(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -142,11 +144,13 @@ def read_audit(before: str | None, limit: int) -> Script[tuple[AuditRecord, ...]
     return script
 
 
-def account_overview(account_id: str, *, now: datetime) -> Script[AccountOverview]:
+def account_overview(
+    account_id: str, *, now: datetime, session_max_s: int | None = None
+) -> Script[AccountOverview]:
     """Read an operator's view of an account; the script raises `UnknownAccount`."""
 
     async def script(session: Session) -> AccountOverview:
-        row = await session.fetchrow(_OVERVIEW, account_id, now)
+        row = await session.fetchrow(_OVERVIEW, account_id, now, session_max_s)
         if row is None:
             raise UnknownAccount
         return AccountOverview(
@@ -177,7 +181,11 @@ def end_sessions(ending: Ending) -> Script[int]:
             if await session.fetchval(_LOCK_ACCOUNT, ending.account_id) is None:
                 raise UnknownAccount
             ended: int = await session.fetchval(
-                _END_LIVE, ending.account_id, ending.session_id, ending.at
+                _END_LIVE,
+                ending.account_id,
+                ending.session_id,
+                ending.at,
+                ending.session_max_s,
             )
             detail = msgspec.json.encode(_SessionsEnded(ended, ending.session_id)).decode()
             entry = AuditEntry(

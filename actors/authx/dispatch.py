@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from actors.authx.listener import AccountListener
     from actors.authx.memory import Memory
     from actors.authx.oversight import Oversight
+    from actors.authx.own_sessions import OwnSessions
     from actors.authx.passwords import HashSlot, Passwords
     from actors.authx.reads import BatchedReads
     from actors.authx.service import AccountService
@@ -44,6 +45,7 @@ class Dispatcher:
         self,
         nursery: trio.Nursery,
         service: AccountService,
+        own_sessions: OwnSessions,
         oversight: Oversight,
         *,
         tokens: AccessTokens,
@@ -58,6 +60,7 @@ class Dispatcher:
     ) -> None:
         self._nursery = nursery
         self._service = service
+        self._own_sessions = own_sessions
         self._oversight = oversight
         self._tokens = tokens
         self._passwords = passwords
@@ -88,9 +91,11 @@ class Dispatcher:
                 presented = service.read_refresh_token(message.refresh_token)
                 self._start(reply, partial(service.refresh, presented, _is_awaited(reply)))
             case messages.ListSessions():
-                self._start(reply, partial(service.list_sessions, message))
+                self._start(reply, partial(self._own_sessions.list_sessions, message))
             case messages.EndSessions():
-                self._start(reply, partial(service.end_sessions, message))
+                self._start(reply, partial(self._own_sessions.end_sessions, message))
+            case messages.EndSession():
+                self._start(reply, partial(self._own_sessions.end_session, message))
             case messages.GetAccount():
                 self._start(reply, partial(service.get_account, message))
             case messages.FindAccount():

@@ -10,7 +10,8 @@
     ├── InvalidCredentials     (unknown user or wrong password: never distinguished)
     ├── InvalidToken           (for every reason)
     ├── TooManyAttempts        (retry_after_s)
-    └── UnknownAccount
+    ├── UnknownAccount
+    └── UnknownSession         (another's is as unknown as one that has ended)
 """
 
 from __future__ import annotations
@@ -65,3 +66,7 @@ class TooManyAttempts(AuthxError):
 
 class UnknownAccount(AuthxError):
     """There is no such account."""
+
+
+class UnknownSession(AuthxError):
+    """The account has no such session, or has it no more."""

@@ -113,12 +113,14 @@ class Login:
     """Open a session; answers `Tokens`, or raises `InvalidCredentials` or `TooManyAttempts`.
 
     ``address``, here and in every message with a password, is where the attempt comes from, at
-    the granularity of the limits per address; empty if no such limit applies.
+    the granularity of the limits per address; empty if no such limit applies. ``client`` is the
+    address itself, for the log.
     """
 
     username: str
     password: str
     address: str = ""
+    client: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,14 @@ class EndSessions:
 
     account_id: str
     session_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndSession:
+    """End a session that the account has; answers None, or raises `UnknownSession`."""
+
+    account_id: str
+    session_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +254,7 @@ AuthMessage: TypeAlias = (
     | Authorize
     | ListSessions
     | EndSessions
+    | EndSession
     | GetAccount
     | FindAccount
     | ChangePassword

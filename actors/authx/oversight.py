@@ -37,11 +37,13 @@ class Oversight:
         connections: Connections,
         memory: Memory,
         *,
+        session_max_s: int | None,
         wall_clock: Callable[[], datetime],
         log: FilteringBoundLogger,
     ) -> None:
         self._connections = connections
         self._memory = memory
+        self._session_max_s = session_max_s
         self._wall_clock = wall_clock
         self._log = log
 
@@ -92,7 +94,9 @@ class Oversight:
         self, request: messages.GetAccountOverview
     ) -> messages.AccountOverview:
         """Read an operator's view of an account."""
-        script = audit_store.account_overview(request.account_id, now=self._wall_clock())
+        script = audit_store.account_overview(
+            request.account_id, now=self._wall_clock(), session_max_s=self._session_max_s
+        )
         return await self._connections.run(script)
 
     async def revoke_sessions(self, request: messages.RevokeSessions) -> int:
@@ -104,6 +108,7 @@ class Oversight:
             reason=request.reason,
             account_id=request.account_id,
             session_id=request.session_id,
+            session_max_s=self._session_max_s,
         )
         try:
             ended = await self._connections.run(audit_store.end_sessions(ending))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import trio
@@ -20,6 +19,7 @@ from actors.authx.errors import (
     RegistrationClosed,
     UsernameTaken,
 )
+from actors.authx.lifetimes import Lifetimes
 from actors.authx.messages import Tokens
 from actors.authx.refresh import RefreshToken, issue_refresh_token, read_refresh_token
 from actors.authx.usernames import parse_new_username, parse_username
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     _Act: TypeAlias = Callable[[account_store.Credentials], Awaitable[T]]
 
 PLAYER = "player"
+OPERATOR = "admin"
 _NOBODY = ""
 
 
@@ -63,7 +64,7 @@ class _Attempt:
 
 
 class AccountService:
-    """Registration, logins, sessions and passwords of one Authx.
+    """Registration, logins, refreshes and passwords of one Authx.
 
     Every method raises `DatabaseError` if the database is away or fails, and the errors that its
     message names. A method that takes a `HashSlot` hashes in it; if its turn does not come in
@@ -90,6 +91,7 @@ class AccountService:
         self._passwords = passwords
         self._tokens = tokens
         self._settings = settings
+        self._lifetimes = Lifetimes(settings)
         self._wall_clock = wall_clock
         self._log = log
         self._attempts = attempts
@@ -155,7 +157,15 @@ class AccountService:
                 # If there is no time for it now, there will be at another login.
                 with suppress(Overloaded):
                     renewed_hash = await slot.hash(request.password)
-            return await self._open_session(credentials, renewed_hash)
+            tokens, role = await self._open_session(credentials, renewed_hash)
+            if role == OPERATOR:
+                self._log.info(
+                    "operator_logged_in",
+                    account_id=tokens.account_id,
+                    session_id=tokens.session_id,
+                    client=request.client,
+                )
+            return tokens
 
         find = account_store.find_credentials(username.key)
         return await self._as_verified(find, attempt, slot, open_session)
@@ -185,7 +195,8 @@ class AccountService:
             presented_digest=presented.digest,
             next_digest=following.token.digest,
             now=now,
-            expires_at=now + timedelta(seconds=self._settings.refresh_seconds),
+            expires_at=self._lifetimes.expires_at(now),
+            session_max_s=self._lifetimes.session_max_s,
         )
         try:
             # Even with no connection now: one may just have been lost with this in flight.
@@ -203,24 +214,9 @@ class AccountService:
             raise InvalidToken
         if is_awaited():
             self._handovers.settle(presented, following)
-        return self._tokens_of(outcome.account_id, session_id, outcome.standing, following.text)
-
-    async def list_sessions(
-        self, request: messages.ListSessions
-    ) -> tuple[messages.SessionInfo, ...]:
-        """List an account's live sessions, newest first."""
-        return await self._connections.run(
-            session_store.list_sessions(request.account_id, now=self._wall_clock())
+        return self._tokens_of(
+            outcome.account_id, session_id, outcome.begun_at, outcome.standing, following.text
         )
-
-    async def end_sessions(self, request: messages.EndSessions) -> None:
-        """End one session or all; on return none of their tokens is valid any more."""
-        try:
-            await self._connections.run(
-                session_store.end_sessions(request.account_id, request.session_id)
-            )
-        finally:
-            self._memory.drop_account(request.account_id)
 
     async def get_account(self, request: messages.GetAccount) -> messages.Account:
         """Read an account."""
@@ -333,7 +329,8 @@ class AccountService:
 
     async def _open_session(
         self, credentials: account_store.Credentials, renewed_hash: str | None
-    ) -> Tokens:
+    ) -> tuple[Tokens, str]:
+        """Open a session; give its tokens, and the role that the account has at this moment."""
         session_id = str(uuid7())
         text, first = issue_refresh_token(self._keyring, session_id)
         now = self._wall_clock()
@@ -346,26 +343,36 @@ class AccountService:
                     renewed_hash=renewed_hash,
                     refresh_digest=first.digest,
                     now=now,
-                    expires_at=now + timedelta(seconds=self._settings.refresh_seconds),
+                    expires_at=self._lifetimes.expires_at(now),
                     sessions_max=self._settings.sessions_per_account_max,
                 )
             )
         )
         for ended in opened.ended:
             self._memory.drop_session(ended)
-        return self._tokens_of(credentials.account_id, session_id, opened.standing, text)
+        tokens = self._tokens_of(credentials.account_id, session_id, now, opened.standing, text)
+        return tokens, opened.standing.role
 
     def _tokens_of(
-        self, account_id: str, session_id: str, standing: session_store.Standing, refresh_token: str
+        self,
+        account_id: str,
+        session_id: str,
+        begun_at: datetime,
+        standing: session_store.Standing,
+        refresh_token: str,
     ) -> Tokens:
+        lives = self._lifetimes.of_tokens(begun_at=begun_at, now=self._wall_clock())
         return Tokens(
             account_id=account_id,
             session_id=session_id,
             access_token=self._tokens.issue(
-                account_id=account_id, session_id=session_id, role=standing.role
+                account_id=account_id,
+                session_id=session_id,
+                role=standing.role,
+                ends_at=lives.ends_at,
             ),
-            expires_in=self._settings.token_seconds,
+            expires_in=lives.access_s,
             refresh_token=refresh_token,
-            refresh_expires_in=self._settings.refresh_seconds,
+            refresh_expires_in=lives.refresh_s,
             must_change_password=standing.must_change_password,
         )

@@ -55,33 +55,54 @@ with ended as (
 select session_id, pg_notify($4, account_id::text) from ended
 """
 
+# A session ends at `expires_at`, and at the latest so many seconds after it began; null is no
+# limit, for `least` passes over it. It holds whenever a session is read, too: it may have been
+# configured since the last refresh. A session with less than a second left is not refreshed: its
+# tokens would be good for nothing, and a client that renews in time would do so again and again.
+
 _ROTATE = """
 update sessions as s
 set refresh_hash = $3,
     generation = s.generation + case when s.refresh_hash = $3 then 0 else 1 end,
     refreshed_at = $4,
-    expires_at = $5
+    expires_at = least($5, s.created_at + $6::bigint * interval '1 second')
 from accounts as a
 where s.session_id = $1 and s.refresh_hash in ($2, $3) and s.expires_at > $4
+    and (s.created_at + ($6::bigint - 1) * interval '1 second' >= $4) is not false
     and a.account_id = s.account_id and a.suspended_at is null
-returning s.account_id, a.role, a.must_change_password
+returning s.account_id, s.created_at, a.role, a.must_change_password
 """
 
 _END_ONE = """
-with ended as (delete from sessions where session_id = $1 returning expires_at, account_id)
-select expires_at, pg_notify($2, account_id::text) from ended
+with ended as (
+    delete from sessions where session_id = $1
+    returning account_id, expires_at > $3
+        and (created_at + ($4::bigint - 1) * interval '1 second' >= $3) is not false as was_live
+)
+select was_live, pg_notify($2, account_id::text) from ended
 """
 
 _LIVE = """
-select s.session_id, s.account_id, s.expires_at, a.role, a.username, a.must_change_password
+select s.session_id, s.account_id, a.role, a.username, a.must_change_password,
+    least(s.expires_at, s.created_at + $3::bigint * interval '1 second') as expires_at
 from sessions as s join accounts as a on a.account_id = s.account_id
-where s.session_id = any($1::uuid[]) and s.expires_at > $2 and a.suspended_at is null
+where s.session_id = any($1::uuid[]) and a.suspended_at is null
+    and least(s.expires_at, s.created_at + $3::bigint * interval '1 second') > $2
 """
 
 _LIST = """
-select session_id, created_at, refreshed_at, expires_at from sessions
-where account_id = $1 and expires_at > $2
+select session_id, created_at, refreshed_at,
+    least(expires_at, created_at + $3::bigint * interval '1 second') as expires_at
+from sessions
+where account_id = $1 and least(expires_at, created_at + $3::bigint * interval '1 second') > $2
 order by created_at desc, session_id desc
+"""
+
+_IS_LIVE = """
+select exists (
+    select from sessions where session_id = $1 and account_id = $2
+        and least(expires_at, created_at + $4::bigint * interval '1 second') > $3
+)
 """
 
 _END = """
@@ -136,20 +157,25 @@ class OpenedSession:
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """The exchange of a session's refresh token for the next one."""
+    """The exchange of a session's refresh token for the next one.
+
+    The session then ends at ``expires_at``, and at the latest ``session_max_s`` after it began.
+    """
 
     session_id: str
     presented_digest: bytes = field(repr=False)
     next_digest: bytes = field(repr=False)
     now: datetime
     expires_at: datetime
+    session_max_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """The rotation took place."""
+    """The rotation took place, in a session that began at ``begun_at``."""
 
     account_id: str
+    begun_at: datetime
     standing: Standing
 
 
@@ -204,16 +230,25 @@ def rotate_session(rotation: Rotation) -> Script[Rotated | NotRotated]:
             rotation.next_digest,
             rotation.now,
             rotation.expires_at,
+            rotation.session_max_s,
         )
         if row is not None:
-            return Rotated(row["account_id"], _standing(row))
-        expires_at = await session.fetchval(_END_ONE, rotation.session_id, SESSIONS_CHANNEL)
-        return NotRotated(was_live=expires_at is not None and expires_at > rotation.now)
+            return Rotated(row["account_id"], row["created_at"], _standing(row))
+        was_live: bool | None = await session.fetchval(
+            _END_ONE,
+            rotation.session_id,
+            SESSIONS_CHANNEL,
+            rotation.now,
+            rotation.session_max_s,
+        )
+        return NotRotated(was_live=was_live is True)
 
     return script
 
 
-def read_sessions(session_ids: Sequence[str], *, now: datetime) -> Script[list[SessionState]]:
+def read_sessions(
+    session_ids: Sequence[str], *, now: datetime, session_max_s: int | None = None
+) -> Script[list[SessionState]]:
     """Read those of the given sessions that are live."""
 
     async def script(session: Session) -> list[SessionState]:
@@ -228,13 +263,15 @@ def read_sessions(session_ids: Sequence[str], *, now: datetime) -> Script[list[S
                 ),
                 row["expires_at"],
             )
-            for row in await session.fetch(_LIVE, list(session_ids), now)
+            for row in await session.fetch(_LIVE, list(session_ids), now, session_max_s)
         ]
 
     return script
 
 
-def list_sessions(account_id: str, *, now: datetime) -> Script[tuple[SessionInfo, ...]]:
+def list_sessions(
+    account_id: str, *, now: datetime, session_max_s: int | None = None
+) -> Script[tuple[SessionInfo, ...]]:
     """Read an account's live sessions, newest first."""
 
     async def script(session: Session) -> tuple[SessionInfo, ...]:
@@ -242,7 +279,7 @@ def list_sessions(account_id: str, *, now: datetime) -> Script[tuple[SessionInfo
             SessionInfo(
                 row["session_id"], row["created_at"], row["refreshed_at"], row["expires_at"]
             )
-            for row in await session.fetch(_LIST, account_id, now)
+            for row in await session.fetch(_LIST, account_id, now, session_max_s)
         )
 
     return script
@@ -253,6 +290,26 @@ def end_sessions(account_id: str, session_id: str | None) -> Script[None]:
 
     async def script(session: Session) -> None:
         await session.execute(_END, account_id, session_id, SESSIONS_CHANNEL)
+
+    return script
+
+
+def end_session(
+    account_id: str, session_id: str, *, now: datetime, session_max_s: int | None = None
+) -> Script[bool]:
+    """End a session of an account that lives; answers whether there was one.
+
+    Of two at once both have found it. A second run answers as the first, which may have ended it.
+    """
+    found = False
+
+    async def script(session: Session) -> bool:
+        nonlocal found
+        if not found:
+            found = await session.fetchval(_IS_LIVE, session_id, account_id, now, session_max_s)
+        if found:
+            await session.execute(_END, account_id, session_id, SESSIONS_CHANNEL)
+        return found
 
     return script
 

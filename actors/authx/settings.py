@@ -10,10 +10,15 @@ PASSWORD_LENGTH_FLOOR = 8
 PASSWORD_LENGTH_CEILING = 1024
 """A password longer than this many characters is never hashed, whatever is configured."""
 
+_MAY_BE_NONE = frozenset({"hash_queue", "session_days_max"})
+_DAY_SECONDS = 24 * 3600
+
 
 @dataclass(frozen=True, slots=True)
 class AuthxSettings:
     """Limits and durations of Authx, each with its unit in its name.
+
+    With ``session_days_max`` 0 a session lives for as long as it is refreshed.
 
     Raises:
         ValueError: a limit is not positive, or two of them contradict each other; the message
@@ -24,6 +29,7 @@ class AuthxSettings:
     audience: str = "holdfast"
     token_seconds: int = 900
     refresh_seconds: int = 30 * 24 * 3600
+    session_days_max: int = 0
 
     password_length_min: int = 8
     password_length_max: int = 128
@@ -66,10 +72,11 @@ class AuthxSettings:
         """Reject settings that no Authx could work with."""
         for field in fields(self):
             value = getattr(self, field.name)
-            if value == "" or (type(value) is int and value < 1 and field.name != "hash_queue"):
-                raise ValueError(f"{field.name} must be at least 1 or not empty, not {value!r}")
-        if self.hash_queue < 0:
-            raise ValueError(f"hash_queue must not be negative, not {self.hash_queue}")
+            least = 0 if field.name in _MAY_BE_NONE else 1
+            if value == "" or (type(value) is int and value < least):
+                raise ValueError(
+                    f"{field.name} must be at least {least} or not empty, not {value!r}"
+                )
         if self.password_length_min < PASSWORD_LENGTH_FLOOR:
             raise ValueError(f"password_length_min must be at least {PASSWORD_LENGTH_FLOOR}")
         if not self.password_length_min <= self.password_length_max <= PASSWORD_LENGTH_CEILING:
@@ -81,3 +88,8 @@ class AuthxSettings:
             raise ValueError("argon2_memory_kib must be at least 8 times argon2_parallelism")
         if self.refresh_seconds < self.token_seconds:
             raise ValueError("refresh_seconds must not be less than token_seconds")
+
+    @property
+    def session_seconds_max(self) -> int | None:
+        """How long a session lives at most, however often it is refreshed; None: any time."""
+        return self.session_days_max * _DAY_SECONDS or None

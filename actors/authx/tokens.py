@@ -69,9 +69,17 @@ class AccessTokens:
         self._decoder = msgspec.json.Decoder(Claims, strict=True)
         self._known: Lru[str, Claims] = Lru(settings.token_cache_max)
 
-    def issue(self, *, account_id: str, session_id: str, role: str) -> str:
-        """Make a token that is valid from now, in whole seconds, for ``token_seconds``."""
+    def issue(
+        self, *, account_id: str, session_id: str, role: str, ends_at: datetime | None = None
+    ) -> str:
+        """Make a token that is valid from now, in whole seconds, for ``token_seconds``.
+
+        It is not valid longer than until ``ends_at``, where that is given.
+        """
         now = self._wall_clock().replace(microsecond=0)
+        expires = now + self._lifetime
+        if ends_at is not None:
+            expires = min(expires, ends_at.replace(microsecond=0))
         claims = {
             "iss": self._settings.issuer,
             "aud": self._settings.audience,
@@ -79,7 +87,7 @@ class AccessTokens:
             "sid": session_id,
             "iat": now,
             "nbf": now,
-            "exp": now + self._lifetime,
+            "exp": expires,
             "jti": str(uuid7()),
             "role": role,
         }

@@ -39,6 +39,15 @@ class Auth(Section, frozen=True):
         int,
         Meta(ge=1, le=31_536_000, description="Life of a session that is not refreshed."),
     ] = 2_592_000
+    session_days_max: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=36_500,
+            description="Days after its login when a session ends, however often it is refreshed. "
+            "0: never.",
+        ),
+    ] = 0
     password_length_min: Annotated[
         int, Meta(ge=8, le=1_024, description="Shortest password, in characters.")
     ] = 8

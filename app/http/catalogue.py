@@ -91,6 +91,12 @@ _KINDS = (
         "There is no account of this name or id.",
     ),
     ProblemKind(
+        "unknown-session",
+        HTTPStatus.NOT_FOUND,
+        "No such session",
+        "This account has no session of this id, or it has ended.",
+    ),
+    ProblemKind(
         "unknown-asset",
         HTTPStatus.NOT_FOUND,
         "No such asset",

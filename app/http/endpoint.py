@@ -60,7 +60,8 @@ class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True, gc=False):
     """One request as its handler sees it; parts that the endpoint does not declare are None.
 
     If the endpoint ``tries_password``, ``address`` is the key of its client in the limits per
-    address; empty if no limit applies. ``orders_shown`` is the server's cache of encoded orders.
+    address, empty if no limit applies, and ``client`` is the address itself, for the log.
+    ``orders_shown`` is the server's cache of encoded orders.
     """
 
     gateway: Gateway
@@ -74,6 +75,7 @@ class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True, gc=False):
     orders_shown: Memo[OrderView, msgspec.Raw] = msgspec.field(
         default_factory=Memo[OrderView, msgspec.Raw]
     )
+    client: str = ""
 
     @property
     def caller(self) -> Identity:

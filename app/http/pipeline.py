@@ -15,6 +15,7 @@ import msgspec
 from actors.authx.errors import InvalidCredentials
 from app.etags import is_held
 from app.http.commands import Commands
+from app.http.denials import Denials
 from app.http.endpoint import Answer, Auth, Call, Idempotency, PathKind
 from app.http.errors import (
     FieldError,
@@ -94,6 +95,7 @@ class Pipeline:
         self._gateway = gateway
         self._gate = gate or Gate()
         self._log = log
+        self._denials = Denials(log)
         self._orders_shown: Memo[OrderView, msgspec.Raw] = Memo()
 
     async def respond(
@@ -172,6 +174,7 @@ class Pipeline:
             idempotency,
             address,
             self._orders_shown,
+            request.trail.client if endpoint.tries_password else "",
         )
 
     async def _authorize(self, endpoint: Endpoint, request: HttpRequest) -> Identity:
@@ -181,9 +184,12 @@ class Pipeline:
         identity = await self._gateway.authorize(token)
         request.trail.account_id = identity.account_id
         self._gate.authorized(identity.account_id)
+        is_denied = endpoint.auth is Auth.ADMIN and identity.role != Auth.ADMIN.value
+        if is_denied:
+            self._denials.tell(request.trail, identity.account_id)
         if identity.must_change_password and not endpoint.before_password_change:
             raise PasswordChangeRequired("change the one-time password first")
-        if endpoint.auth is Auth.ADMIN and identity.role != Auth.ADMIN.value:
+        if is_denied:
             raise Forbidden("this needs the role admin")
         return identity
 

@@ -228,6 +228,7 @@ _MAPPERS: Mapping[type[BaseException], Callable[[Any], Problem]] = MappingProxyT
         authx.InvalidToken: _INVALID_TOKEN,
         authx.TooManyAttempts: _too_many("too-many-attempts"),
         authx.UnknownAccount: _fixed("unknown-account", "there is no such account"),
+        authx.UnknownSession: _fixed("unknown-session", "the account has no such session"),
         # Inventory. The courier handles NoRoom: the sender gets TransferReturned.
         inventory.UnknownAsset: _plain("unknown-asset"),
         inventory.UnknownOrder: _plain("unknown-order"),

@@ -107,3 +107,10 @@ def test_settings_refuse_sites_that_no_browser_names(origin: str) -> None:
     with pytest.raises(ConfigError, match="as browsers name them") as caught:
         http_settings(config)
     assert str(caught.value).endswith(f'not "{origin}"')
+
+
+@pytest.mark.parametrize(("said", "seconds"), [("0", None), ("90", 90 * 86_400)])
+def test_settings_limit_sessions_in_days(said: str, seconds: int | None) -> None:
+    """What the operator says in days holds in seconds, and 0 is no limit."""
+    told = authx_settings(load_config(environ={"HOLDFAST_AUTH__SESSION_DAYS_MAX": said}))
+    assert told.session_seconds_max == seconds

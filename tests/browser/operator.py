@@ -75,6 +75,10 @@ class Api:
         headers = {**self._headers, "Idempotency-Key": uuid.uuid4().hex}
         return httpx.post(self._url + path, json=body, headers=headers)
 
+    def delete(self, path: str) -> int:
+        """Give the status of a DELETE without a body."""
+        return httpx.delete(self._url + path, headers=self._headers).status_code
+
     def wait_for_level(self, building: str, level: int) -> None:
         """Wait until a building of the player's has the level."""
         deadline = time.monotonic() + TIMEOUT_MS / 1000

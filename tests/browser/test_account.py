@@ -72,6 +72,29 @@ def test_password_change_ends_every_other_session(visitor: Visitor, server: Serv
     assert login(server, visitor.name, OTHER) == 201
 
 
+@pytest.mark.parametrize("gone", [False, True])
+def test_player_ends_one_session(server: Server, visit: Callable[..., Visitor], gone: bool) -> None:
+    """The session of a lost phone ends, also where it is gone already; this one goes on."""
+    visitor = visit(server.url, size="phone")
+    visitor.sign_up()
+    lost, page = Api(server.url, visitor.name), visitor.page
+    open_account(visitor)
+    expect(page.locator(".sessions tbody tr")).to_have_count(2)
+    if gone:
+        visitor.refusals.add(404)
+        assert lost.delete("/v1/sessions/current") == 204
+    # This session has no such button: it is ended by signing out.
+    page.get_by_role("button", name="End the session of").click()
+    dialog = page.get_by_role("dialog")
+    visitor.check(f"account-end-session-{gone}")
+    dialog.get_by_role("button", name="End session").click()
+    expect(page.get_by_role("status").last).to_have_text("The session has ended.")
+    expect(page.locator(".sessions tbody tr")).to_have_count(1)
+    expect(page.get_by_role("button", name="Sign out everywhere")).to_be_focused()
+    assert lost.status_of("/v1/accounts/me") == 401
+    assert Api(server.url, visitor.name).status_of("/v1/accounts/me") == 200
+
+
 def test_player_signs_out_everywhere(visitor: Visitor, server: Server) -> None:
     """Every session ends, this one as well."""
     other, page = Api(server.url, visitor.name), visitor.page

@@ -135,6 +135,12 @@ async def test_client_keeps_its_account(server: Server) -> None:
         assert (await session.account()).account_id == session.account_id
         other = await client.log_in(name, PASSWORD)
         assert [each.current for each in await session.sessions()] == [False, True]
+        lost = await client.log_in(name, PASSWORD)
+        await session.end_session(lost.tokens.session_id)
+        with pytest.raises(Unauthorized):
+            await lost.inventory()
+        with pytest.raises(NotFound, match="unknown-session"):
+            await session.end_session(lost.tokens.session_id)
         await session.change_password(PASSWORD, "another password")
         with pytest.raises(Unauthorized):
             await other.inventory()
@@ -145,6 +151,9 @@ async def test_client_keeps_its_account(server: Server) -> None:
         await resumed.log_out()
         with pytest.raises(Unauthorized):
             await resumed.inventory()
+        session = await client.log_in(name, "another password")
+        await session.end_session(session.tokens.session_id.upper())
+        assert session.tokens.refresh_token == ""
         session = await client.log_in(name, "another password")
         await session.log_out_everywhere()
         session = await client.log_in(name, "another password")

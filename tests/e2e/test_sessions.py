@@ -133,6 +133,28 @@ async def test_logout_ends_one_session_and_logout_everywhere_all(http: Client) -
         refused(await refresh(http, gone.tokens["refresh_token"]), 401, "invalid-token")
 
 
+async def test_one_session_is_ended_from_another(http: Client) -> None:
+    """Who has lost a phone ends its session alone; nobody else's, and none a second time."""
+    player = await Player.join(http)
+    phone = await Player.login(http, player.name)
+    stranger = await Player.join(http)
+    path = f"/v1/sessions/{phone.tokens['session_id']}"
+    refused(await stranger.send("DELETE", path), 404, "unknown-session")
+    refused(await http.request("DELETE", path), 401, "invalid-token")
+    assert (await phone.send("GET", "/v1/inventory")).status_code == 200
+
+    assert (await player.send("DELETE", path)).status_code == 204
+    refused(await phone.send("GET", "/v1/inventory"), 401, "invalid-token")
+    refused(await refresh(http, phone.tokens["refresh_token"]), 401, "invalid-token")
+    refused(await player.send("DELETE", path), 404, "unknown-session")
+    (left,) = (await player.get("/v1/sessions"))["sessions"]
+    assert left["session_id"] == player.tokens["session_id"]
+
+    own = f"/v1/sessions/{left['session_id'].upper()}"
+    assert (await player.send("DELETE", own)).status_code == 204
+    refused(await player.send("GET", "/v1/inventory"), 401, "invalid-token")
+
+
 async def test_password_change_ends_the_other_sessions(http: Client) -> None:
     """The session that changes it stays, the others end, and the old word is worth nothing."""
     player = await Player.join(http)

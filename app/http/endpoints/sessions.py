@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from actors.authx.messages import EndSessions, ListSessions, Login, Refresh
+from actors.authx.messages import EndSession, EndSessions, ListSessions, Login, Refresh
 from app.http.endpoint import ACTORS, Auth, Endpoint
 from app.http.types.sessions import (
     LoginRequest,
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 async def open_session(call: Call[LoginRequest, None]) -> SessionTokens:
     """Log in."""
-    tokens = await call.gateway.auth(Login(call.body.username, call.body.password, call.address))
-    return _session_tokens(tokens)
+    login = Login(call.body.username, call.body.password, call.address, call.client)
+    return _session_tokens(await call.gateway.auth(login))
 
 
 async def refresh_session(call: Call[RefreshRequest, None]) -> SessionTokens:
@@ -42,6 +42,11 @@ async def list_sessions(call: Call[None, None]) -> SessionList:
 async def end_current_session(call: Call[None, None]) -> None:
     """Log out."""
     await call.gateway.auth(EndSessions(call.caller.account_id, call.caller.session_id))
+
+
+async def end_session(call: Call[None, None]) -> None:
+    """Log out one session of the caller's, this or another."""
+    await call.gateway.auth(EndSession(call.caller.account_id, call.path["session_id"]))
 
 
 async def end_all_sessions(call: Call[None, None]) -> None:
@@ -120,6 +125,16 @@ SESSIONS = (
         tag="sessions",
         auth=Auth.PLAYER,
         status=204,
+    ),
+    Endpoint(
+        method="DELETE",
+        path="/v1/sessions/{session_id:uuid}",
+        handler=end_session,
+        summary="Log out one session of the account",
+        tag="sessions",
+        auth=Auth.PLAYER,
+        status=204,
+        absent="unknown-session",
     ),
     Endpoint(
         method="DELETE",

@@ -18,7 +18,7 @@ export function accountView({ left }) {
   async function update() {
     try {
       const { sessions } = await call("GET", "/v1/sessions");
-      place.replaceChildren(sessionTable(sessions));
+      place.replaceChildren(sessionTable(sessions, endButton));
       setText(alert, "");
     } catch (error) {
       setText(alert, explain(error));
@@ -43,6 +43,23 @@ export function accountView({ left }) {
     alert,
     h("button", { type: "button", class: "quiet", onclick: endAll }, "Sign out everywhere"),
   );
+
+  const endButton = (row) =>
+    row.current ? null : h("button", { type: "button", class: "quiet small", "aria-label": `End the session of ${moment(row.created_at)}`, onclick: () => endOne(row) }, "End…");
+
+  async function endOne({ session_id: id, created_at: began }) {
+    const content = h("p", {}, "Whoever uses it must sign in again. Your other sessions go on.");
+    // One that is not there any more has ended too.
+    const act = async () =>
+      call("DELETE", `/v1/sessions/${id}`).then(() => true, (error) => {
+        if (error.slug !== "unknown-session") throw error;
+        return true;
+      });
+    if (!(await ask({ title: `End the session of ${moment(began)}?`, content, action: "End session", danger: true, act }))) return;
+    say("The session has ended.");
+    await update();
+    sessions.querySelector("button").focus();
+  }
 
   async function endAll() {
     const content = h("p", {}, "Every session of yours ends, this one as well. Your world goes on.");

@@ -17,6 +17,7 @@ from actors.authx.memory import Memory
 from actors.authx.messages import (
     Authorize,
     ChangePassword,
+    EndSession,
     EndSessions,
     EraseAccount,
     FindAccount,
@@ -59,6 +60,7 @@ READING = (
     Refresh("genuine"),
     ListSessions(ACCOUNT),
     EndSessions(ACCOUNT),
+    EndSession(ACCOUNT, SESSION),
     GetAccount(ACCOUNT),
 )
 
@@ -106,6 +108,7 @@ class DispatcherHarness:
         self.logins = LoginCounters()
         self.dispatcher = Dispatcher(
             nursery,
+            cast("Any", self.service),
             cast("Any", self.service),
             cast("Any", self.service),
             tokens=self.tokens,
@@ -280,6 +283,7 @@ async def test_requests_lead_to_the_method_of_their_name() -> None:
         "refresh",
         "list_sessions",
         "end_sessions",
+        "end_session",
         "get_account",
         "login",
         "register",

@@ -18,7 +18,7 @@ from structlog.testing import LogCapture
 from actors.authx import session_store
 from actors.authx.actor import Authx
 from actors.authx.errors import InvalidToken
-from actors.authx.messages import ChangePassword, EndSessions, Login, Refresh, Register
+from actors.authx.messages import ChangePassword, EndSession, EndSessions, Login, Refresh, Register
 from actors.database.driver import open_database
 from actors.database.errors import DatabaseError, DatabaseTimeout, DatabaseUnavailable
 from actors.shutdown import Phase, Shutdown
@@ -107,7 +107,9 @@ def rotate_and_lose() -> Callable[[session_store.Rotation], Script[object]]:
     return rotate
 
 
-@pytest.mark.parametrize("what", ["logout", "logout everywhere", "password", "stolen token"])
+@pytest.mark.parametrize(
+    "what", ["logout", "logout everywhere", "one session", "password", "stolen token"]
+)
 async def test_session_read_again_before_its_end_took_effect_is_not_believed_after_it(
     database_dsn: str, what: str
 ) -> None:
@@ -121,6 +123,7 @@ async def test_session_read_again_before_its_end_took_effect_is_not_believed_aft
         ends: dict[str, AuthMessage] = {
             "logout": EndSessions(account_id, other.session_id),
             "logout everywhere": EndSessions(account_id),
+            "one session": EndSession(account_id, other.session_id),
             "password": ChangePassword(account_id, tokens.session_id, PASSWORD, "another one"),
             "stolen token": Refresh(other.refresh_token),
         }

@@ -18,7 +18,7 @@ from actors.authx.errors import (
     UnknownAccount,
     UsernameTaken,
 )
-from actors.authx.messages import EraseAccount, GetAccount, Refresh, SetSuspended
+from actors.authx.messages import EraseAccount, GetAccount, Login, Refresh, SetSuspended
 from tests.actors.authx.harness import PASSWORD, running_authx
 
 if TYPE_CHECKING:
@@ -310,3 +310,24 @@ async def test_operator_lists_accounts_oldest_first(postgres: PostgresServer) ->
             ("ada", True),
             ("bob", False),
         ]
+
+
+async def test_login_of_an_operator_is_logged_and_no_players(database_dsn: str) -> None:
+    """Which operator, in which session, from where: what an exempt address is told too."""
+    async with running_authx(database_dsn) as running:
+        player, _ = await running.newcomer()
+        assert running.events("operator_logged_in") == []
+        async with connected(running) as connection:
+            await operator.set_role(connection, player.username, "admin", now=running.clock.now)
+        with pytest.raises(InvalidCredentials):
+            await running.ask(Login(player.username, "wrong", "", "192.0.2.1"))
+        tokens = await running.ask(Login(player.username, PASSWORD, "", "192.0.2.1"))
+        await running.ask(Refresh(tokens.refresh_token))
+        (event,) = running.events("operator_logged_in")
+        assert {**event} == {
+            "event": "operator_logged_in",
+            "log_level": "info",
+            "account_id": player.account_id,
+            "session_id": tokens.session_id,
+            "client": "192.0.2.1",
+        }

@@ -15,6 +15,7 @@ from actors.authx.settings import AuthxSettings
         ("token_seconds", {"token_seconds": 0}),
         ("issuer", {"issuer": ""}),
         ("hash_queue", {"hash_queue": -1}),
+        ("session_days_max", {"session_days_max": -1}),
         ("hash_workers", {"hash_workers": 0}),
         ("password_length_min", {"password_length_min": 7}),
         ("password_length_max", {"password_length_max": 7}),

@@ -175,7 +175,7 @@ async def test_store_rotates_a_session_once(connection: Connection) -> None:
     first = Rotation(new.session_id, b"digest 1", b"digest 2", NOW, LATER)
     for _ in range(2):
         assert await connection.run(session_store.rotate_session(first)) == Rotated(
-            account.account_id, Standing("player", must_change_password=False)
+            account.account_id, NOW, Standing("player", must_change_password=False)
         )
     generation = "select generation from sessions where session_id = $1"
     assert await connection.run(lambda s: s.fetchval(generation, new.session_id)) == 2

@@ -7,6 +7,7 @@ from typing import Any
 
 from actors.authx.messages import (
     ChangePassword,
+    EndSession,
     EndSessions,
     EraseAccount,
     GetAccount,
@@ -106,7 +107,7 @@ PUBLIC = [
     Row(
         "POST",
         "/v1/sessions",
-        (Login("ada", "correct horse", CLIENT),),
+        (Login("ada", "correct horse", CLIENT, CLIENT),),
         201,
         TOKENS_JSON,
         CREDENTIALS,
@@ -151,6 +152,10 @@ OWN = [
         },
     ),
     Row("DELETE", "/v1/sessions/current", (EndSessions(ACCOUNT_ID, SESSION_ID),), 204),
+    *(
+        Row("DELETE", f"/v1/sessions/{spelling}", (EndSession(ACCOUNT_ID, ORDER_ID),), 204)
+        for spelling in (ORDER_ID, ORDER_ID.upper())
+    ),
     Row("DELETE", "/v1/sessions", (EndSessions(ACCOUNT_ID),), 204),
     Row(
         "GET",

@@ -7,7 +7,15 @@ from typing import Any, NamedTuple
 import pytest
 
 from actors.authx import errors as authx
-from actors.authx.messages import ChangePassword, EraseAccount, GetAccount, Login, Refresh, Register
+from actors.authx.messages import (
+    ChangePassword,
+    EndSession,
+    EraseAccount,
+    GetAccount,
+    Login,
+    Refresh,
+    Register,
+)
 from actors.inventory import errors as inventory
 from actors.inventory.messages import CancelOrder, Forget, GetInventory, GetOrder, PlaceOrder
 from tests.app.http.harness import BEARER, CHALLENGE, ORDER_ID, REFUSED, FakeWorld, serving
@@ -33,6 +41,7 @@ REGISTER = Call("POST", "/v1/accounts", CREDENTIALS, Register)
 LOGIN = Call("POST", "/v1/sessions", CREDENTIALS, Login)
 REFRESH = Call("POST", "/v1/sessions/refresh", {"refresh_token": "x"}, Refresh)
 GET_ACCOUNT = Call("GET", "/v1/accounts/me", None, GetAccount)
+END_SESSION = Call("DELETE", f"/v1/sessions/{ORDER_ID}", None, EndSession)
 ERASE_ACCOUNT = Call("DELETE", "/v1/accounts/me", {"password": "x"}, EraseAccount)
 CHANGE_PASSWORD = Call(
     "PUT",
@@ -69,6 +78,7 @@ GET_INVENTORY = Call("GET", "/v1/inventory", None, GetInventory)
         (LOGIN, authx.TooManyAttempts(30), 429, "too-many-attempts", {}),
         (REFRESH, authx.InvalidToken(), 401, "invalid-token", {}),
         (GET_ACCOUNT, authx.UnknownAccount(), 401, "invalid-token", {}),
+        (END_SESSION, authx.UnknownSession(), 404, "unknown-session", {}),
         (ERASE_ACCOUNT, authx.InvalidCredentials(), 401, "invalid-credentials", {}),
         (CHANGE_PASSWORD, authx.InvalidCredentials(), 401, "invalid-credentials", {}),
         (

@@ -328,7 +328,8 @@ async def test_login_says_where_it_comes_from_unless_that_is_exempt() -> None:
         async with serving(settings=settings) as server:
             body = {"username": "ada", "password": "correct horse"}
             assert (await server.client.post("/v1/sessions", json=body)).status_code == 201
-            assert server.world.asked_for(Login) == [Login("ada", "correct horse", address)]
+            (login,) = server.world.asked_for(Login)
+            assert login == Login("ada", "correct horse", address, "127.0.0.1")
 
 
 PROXIES = Addresses.parse("10.0.0.0/8, 127.0.0.1")

@@ -126,7 +126,9 @@ def row_of(row: Row) -> Endpoint:
     path = row.path.partition("?")[0]
     for endpoint in ENDPOINTS:
         template = endpoint.template
-        concrete = template.replace("{order_id}", ORDER_ID).replace("{slug}", "queue-full")
+        concrete = template.replace("{slug}", "queue-full")
+        for name in ("{order_id}", "{session_id}"):
+            concrete = concrete.replace(name, ORDER_ID)
         if endpoint.method == row.method and concrete.lower() == path.lower():
             return endpoint
     raise AssertionError(row)

@@ -55,6 +55,7 @@ ROWS: list[tuple[Exception, int, str]] = [
     (authx.InvalidToken("x"), 401, "invalid-token"),
     (authx.TooManyAttempts(7), 429, "too-many-attempts"),
     (authx.UnknownAccount("x"), 404, "unknown-account"),
+    (authx.UnknownSession("x"), 404, "unknown-session"),
     (inventory.UnknownAsset("x"), 404, "unknown-asset"),
     (inventory.UnknownOrder("x"), 404, "unknown-order"),
     (inventory.UnknownTransfer("x"), 404, "unknown-transfer"),

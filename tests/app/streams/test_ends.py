@@ -39,6 +39,7 @@ duration = 1
     ("method", "path", "body"),
     [
         ("DELETE", "/v1/sessions/current", None),
+        ("DELETE", "/v1/sessions/{session_id}", None),
         ("DELETE", "/v1/sessions", None),
         ("DELETE", "/v1/accounts/me", {"password": PASSWORD}),
     ],
@@ -51,6 +52,7 @@ async def test_stream_ends_with_its_session(
     async with sse(server.url, player) as one, websocket(server.url, player) as two:
         await next_named(one, "snapshot")
         await next_named(two, "snapshot")
+        path = path.format(session_id=player.tokens["session_id"])
         assert (await player.send(method, path, body)).status_code == 204
         with trio.fail_after(5):
             await next_named(one, "session-ended")
@@ -58,6 +60,23 @@ async def test_stream_ends_with_its_session(
             await next_named(two, "session-ended")
             assert await two.next() is None
         assert two.closed == (1008, "session-ended")
+
+
+async def test_session_ended_from_another_loses_its_streams_alone(
+    server: Server, http: Client
+) -> None:
+    """A phone that was lost is told at once; the session that ended it goes on."""
+    player = await Player.join(http)
+    phone = await Player.login(http, player.name)
+    async with sse(server.url, player) as kept, sse(server.url, phone) as lost:
+        await next_named(kept, "snapshot")
+        await next_named(lost, "snapshot")
+        ended = await player.send("DELETE", f"/v1/sessions/{phone.tokens['session_id']}")
+        assert ended.status_code == 204
+        with trio.fail_after(5):
+            await next_named(lost, "session-ended")
+        await player.ordered("hut")
+        await next_named(kept, "order-completed")
 
 
 async def test_change_of_password_ends_the_streams_of_other_sessions(
