@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from actors.authx.directory import NamedAccount
     from actors.authx.listener import AccountListener
     from actors.authx.memory import Memory
+    from actors.authx.operators import Operators
     from actors.authx.oversight import Oversight
     from actors.authx.passwords import HashSlot, Passwords
     from actors.authx.reads import BatchedReads
@@ -45,6 +46,7 @@ class Dispatcher:
         nursery: trio.Nursery,
         service: AccountService,
         oversight: Oversight,
+        operators: Operators,
         *,
         tokens: AccessTokens,
         passwords: Passwords,
@@ -59,6 +61,7 @@ class Dispatcher:
         self._nursery = nursery
         self._service = service
         self._oversight = oversight
+        self._operators = operators
         self._tokens = tokens
         self._passwords = passwords
         self._memory = memory
@@ -125,7 +128,8 @@ class Dispatcher:
                 self._start_hashing(reply, work, message.address, newcomer=True)
             case messages.ChangePassword():
                 work = partial(service.change_password, message)
-                self._start_hashing(reply, work, message.address)
+                goes_first = self._operators.may_go_first(message)
+                self._start_hashing(reply, work, message.address, operator=goes_first)
             case messages.EraseAccount():
                 work = partial(service.erase_account, message)
                 self._start_hashing(reply, work, message.address)
@@ -181,14 +185,22 @@ class Dispatcher:
         self._nursery.start_soon(self._run, reply, work)
 
     def _start_hashing(
-        self, reply: AnyReply, work: HashingWork, address: str, *, newcomer: bool = False
+        self,
+        reply: AnyReply,
+        work: HashingWork,
+        address: str,
+        *,
+        newcomer: bool = False,
+        operator: bool = False,
     ) -> None:
-        slot = self._passwords.reserve(address, newcomer=newcomer)
+        slot = self._passwords.reserve(address, newcomer=newcomer, operator=operator)
         self._nursery.start_soon(self._run_hashing, reply, work, slot)
 
     def _start_login(self, message: messages.Login, reply: AnyReply) -> None:
         try:
-            self._start_hashing(reply, partial(self._log_in, message), message.address)
+            goes_first = self._operators.may_go_first(message)
+            work = partial(self._log_in, message)
+            self._start_hashing(reply, work, message.address, operator=goes_first)
         except Overloaded:
             # Not this user's: every place for him among those who hash is taken.
             self._logins.overloaded()

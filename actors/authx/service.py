@@ -11,6 +11,7 @@ import trio
 from uuid_utils import uuid7
 
 from actors.authx import account_store, erasure, session_store
+from actors.authx.attempts import owner
 from actors.authx.audit_store import ACCOUNT_ERASED, AuditEntry
 from actors.authx.errors import (
     InvalidCredentials,
@@ -280,8 +281,7 @@ class AccountService:
         self, account_id: str, password: str, address: str, slot: HashSlot, act: _Act[None]
     ) -> None:
         """Act for someone who is logged in: a stolen token must not guess the password."""
-        # No username has a colon.
-        attempt = _Attempt(f"account:{account_id}", address, password)
+        attempt = _Attempt(owner(account_id), address, password)
         find = account_store.get_credentials(account_id)
         await self._as_verified(find, attempt, slot, act)
 

@@ -164,6 +164,26 @@ async def test_password_slots_of_no_address_are_bounded_together_alone() -> None
     assert passwords.slots_free == 0
 
 
+async def test_password_slots_of_operators_are_their_own() -> None:
+    """Where all others are taken there are four, one for each address, and none for more."""
+    passwords = Passwords(replace(CHEAP, hash_workers=1, hash_queue=1))
+    others = [passwords.reserve() for _ in range(2)]
+    operators = [passwords.reserve(f"192.0.2.{number}", operator=True) for number in range(3)]
+    with pytest.raises(Overloaded):
+        passwords.reserve("192.0.2.0", operator=True)
+    operators.append(passwords.reserve("192.0.2.3", operator=True))
+    with pytest.raises(Overloaded):
+        passwords.reserve("192.0.2.4", operator=True)
+    with operators[0]:
+        pass
+    passwords.reserve("192.0.2.4", operator=True)
+    with others[0]:
+        pass
+    # Where theirs are taken there may be one of the others.
+    passwords.reserve("192.0.2.5", operator=True)
+    assert passwords.slots_free == 0
+
+
 class HeldEngine(argon2.PasswordHasher):
     """An engine whose hashes take until they are let go, and which counts how many are at it."""
 
