@@ -19,7 +19,14 @@ class BusError(Exception):
 
 
 class Overloaded(BusError):
-    """A buffer in reach is full; the sender may try again later."""
+    """A buffer in reach is full; the sender may try again later.
+
+    ``retry_after_s`` says when, in whole seconds, as far as whoever refuses knows.
+    """
+
+    def __init__(self, message: str = "", *, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class ActorStopped(BusError):

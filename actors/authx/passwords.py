@@ -14,6 +14,7 @@ players log in, somebody has to be able to look at it.
 from __future__ import annotations
 
 import base64
+import math
 import secrets
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar, cast
@@ -41,6 +42,9 @@ _HASH_BYTES = 32
 
 ADDRESS_SHARE: Final = 4
 """One address takes this part of all places at most: one in so many."""
+
+RETRY_AFTER_S_MAX: Final = 10
+"""Nobody is told to come again later than that: those who wait now have been answered by then."""
 
 OPERATORS_PLACES: Final = 4
 """How many places operators have to themselves; one address takes one of them at most."""
@@ -119,13 +123,22 @@ class Passwords:
         if operator and operators.total < OPERATORS_PLACES and operators.take(address):
             return HashSlot(self, partial(operators.give_back, address), begin_by, operator=True)
         if self._slots_free == 0 or (newcomer and self._newcomers_free == 0):
-            raise Overloaded("as many passwords wait to be hashed as may wait")
+            raise self.overloaded("as many passwords wait to be hashed as may wait")
         if not self._addresses.take(address):
-            raise Overloaded("as many passwords from this address wait to be hashed as may wait")
+            raise self.overloaded(
+                "as many passwords from this address wait to be hashed as may wait"
+            )
         self._slots_free -= 1
         self._newcomers_free -= newcomer
         give_back = partial(self._give_back, address, newcomer=newcomer)
         return HashSlot(self, give_back, begin_by, operator=False)
+
+    def overloaded(self, why: str) -> Overloaded:
+        """Make what is raised where a password is not hashed: to be tried when those here are."""
+        places = self._settings.hash_workers + self._settings.hash_queue
+        in_hand = places - self._slots_free + self._operators.total
+        seconds = math.ceil(self._turns.seconds_for(in_hand))
+        return Overloaded(why, retry_after_s=min(max(1, seconds), RETRY_AFTER_S_MAX))
 
     @property
     def slots_free(self) -> int:
@@ -175,10 +188,11 @@ class Passwords:
 class Turn:
     """Lets work begin in its turn, or not at all: what `trio.to_thread.run_sync` asks first."""
 
-    __slots__ = ("_began", "_begin_by", "_operator", "_turns")
+    __slots__ = ("_began", "_begin_by", "_operator", "_passwords", "_turns")
 
-    def __init__(self, turns: HashTurns, begin_by: float, *, operator: bool) -> None:
-        self._turns = turns
+    def __init__(self, passwords: Passwords, begin_by: float, *, operator: bool) -> None:
+        self._passwords = passwords
+        self._turns = passwords.turns
         self._begin_by = begin_by
         self._operator = operator
         self._began = 0.0
@@ -190,7 +204,7 @@ class Turn:
             await self._turns.begin(operator=self._operator)
             self._began = trio.current_time()
             return
-        raise Overloaded("passwords wait too long to be hashed")
+        raise self._passwords.overloaded("passwords wait too long to be hashed")
 
     def release_on_behalf_of(self, borrower: object) -> None:
         """End a turn; called in Trio's own thread."""
@@ -242,7 +256,7 @@ class HashSlot:
         return await self._passwords.verify_in_thread(stored_hash, password, self._turn())
 
     def _turn(self) -> Turn:
-        return Turn(self._passwords.turns, self._begin_by, operator=self._operator)
+        return Turn(self._passwords, self._begin_by, operator=self._operator)
 
     def __enter__(self) -> Self:
         """Use the slot as a context."""
