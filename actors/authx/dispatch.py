@@ -89,7 +89,8 @@ class Dispatcher:
             case messages.Refresh():
                 # Made-up tokens are refused here, before they cost a task and a query.
                 presented = service.read_refresh_token(message.refresh_token)
-                self._start(reply, partial(service.refresh, presented, _is_awaited(reply)))
+                is_awaited = _is_awaited(reply, message.has_hung_up)
+                self._start(reply, partial(service.refresh, presented, is_awaited))
             case messages.ListSessions():
                 self._start(reply, partial(service.list_sessions, message))
             case messages.EndSessions():
@@ -221,9 +222,9 @@ class Dispatcher:
             await _answer(reply, partial(work, slot))
 
 
-def _is_awaited(reply: AnyReply) -> Callable[[], bool]:
+def _is_awaited(reply: AnyReply, has_hung_up: Callable[[], bool]) -> Callable[[], bool]:
     """Give what tells whether an answer sent now would reach somebody."""
-    return lambda: reply is not None and reply.awaited
+    return lambda: reply is not None and reply.awaited and not has_hung_up()
 
 
 async def _answer(reply: AnyReply, work: Work) -> None:

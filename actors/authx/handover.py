@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 KEPT_MAX: Final = 10_000
 """How many next tokens are kept for those who were not told of their last refresh.
 
-Who never comes again has his kept until so many others have come: about half a kilobyte each.
+Who never comes again has his kept until so many others have come: about a kilobyte each.
 """
 
 

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
 PLAYER = "player"
 _NOBODY = ""
+_NOBODY_WAITS = "nobody waits for this refresh any more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +171,16 @@ class AccountService:
 
         Where that may have taken effect, or may yet, but was not confirmed, or where nobody waits
         for the answer any more, which ``is_awaited`` tells, nobody has the next token: the same is
-        given to whoever comes again, who is the same client and no thief.
+        given to whoever comes again, who is the same client and no thief. For whoever is gone
+        nothing is begun, nothing ended, and no token given.
 
         Raises:
             InvalidToken: the token is a used one, or the session has run out.
-            Overloaded: too many wait for the database; the token is as good as before.
+            Overloaded: too many wait for the database, or nobody for this; the token is as good as
+                before.
         """
+        if not is_awaited():
+            raise Overloaded(_NOBODY_WAITS)
         session_id = presented.session_id
         following = self._handovers.begin(
             presented, is_awaited, lambda: issue_refresh_token(self._keyring, session_id)
@@ -187,6 +192,7 @@ class AccountService:
             next_digest=following.token.digest,
             now=now,
             expires_at=now + timedelta(seconds=self._settings.refresh_seconds),
+            is_awaited=is_awaited,
         )
         try:
             # Also where there is no connection one may have been lost just before, under way.
@@ -202,8 +208,10 @@ class AccountService:
             if outcome.was_live:
                 self._log.warning("refresh_token_reused", session_id=session_id)
             raise InvalidToken
-        if is_awaited():
-            self._handovers.settle(presented, following)
+        if not is_awaited():
+            # Another may have been promised the same: this one must not read it after all.
+            raise Overloaded(_NOBODY_WAITS)
+        self._handovers.settle(presented, following)
         return self._tokens_of(outcome.account_id, session_id, outcome.standing, following.text)
 
     async def list_sessions(

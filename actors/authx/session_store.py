@@ -14,7 +14,7 @@ from actors.authx.messages import Identity, SessionInfo
 from actors.authx.sessions import SessionState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from actors.database.session import Record, Script, Session
@@ -136,13 +136,17 @@ class OpenedSession:
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """The exchange of a session's refresh token for the next one."""
+    """The exchange of a session's refresh token for the next one.
+
+    ``is_awaited`` tells whether somebody still waits for what comes of it.
+    """
 
     session_id: str
     presented_digest: bytes = field(repr=False)
     next_digest: bytes = field(repr=False)
     now: datetime
     expires_at: datetime
+    is_awaited: Callable[[], bool] = field(default=lambda: True, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +159,10 @@ class Rotated:
 
 @dataclass(frozen=True, slots=True)
 class NotRotated:
-    """The token was not the session's last one, or the session had run out; it has now ended."""
+    """The token was not the session's last one, or the session had run out.
+
+    ``was_live``: it had not, and has now ended.
+    """
 
     was_live: bool
 
@@ -192,8 +199,9 @@ def open_session(new: NewSession) -> Script[OpenedSession]:
 def rotate_session(rotation: Rotation) -> Script[Rotated | NotRotated]:
     """Exchange a refresh token for the next one, or end the session where it is not the last one.
 
-    Compare and swap are one statement: of two that present the same token, the second waits for
-    the first, finds its token used, and ends the session.
+    It is not ended for somebody who is gone: he gets nothing from it, and may have come before
+    those who were given the next one. Compare and swap are one statement: of two that present the
+    same token, the second waits for the first, finds its token used, and ends the session.
     """
 
     async def script(session: Session) -> Rotated | NotRotated:
@@ -207,6 +215,8 @@ def rotate_session(rotation: Rotation) -> Script[Rotated | NotRotated]:
         )
         if row is not None:
             return Rotated(row["account_id"], _standing(row))
+        if not rotation.is_awaited():
+            return NotRotated(was_live=False)
         expires_at = await session.fetchval(_END_ONE, rotation.session_id, SESSIONS_CHANNEL)
         return NotRotated(was_live=expires_at is not None and expires_at > rotation.now)
 

@@ -7,7 +7,7 @@ nor headers, so that any front can serve the same table.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
@@ -18,10 +18,11 @@ from actors.authx.errors import InvalidToken
 from actors.authx.messages import Identity
 from actors.inventory.views import OrderView
 from app.gateway import Gateway
+from app.http.exchange import never
 from app.http.memo import Memo
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable
 
 
 BodyT = TypeVar("BodyT")
@@ -61,7 +62,7 @@ class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True, gc=False):
 
     ``address`` is what the limits per address know its client under, where the endpoint
     ``tries_password``; empty where none holds. ``orders_shown`` is the server's memory of orders as
-    they were shown, encoded.
+    they were shown, encoded. ``has_hung_up`` is that of `HttpRequest`.
     """
 
     gateway: Gateway
@@ -75,6 +76,7 @@ class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True, gc=False):
     orders_shown: Memo[OrderView, msgspec.Raw] = msgspec.field(
         default_factory=Memo[OrderView, msgspec.Raw]
     )
+    has_hung_up: Callable[[], bool] = never
 
     @property
     def caller(self) -> Identity:

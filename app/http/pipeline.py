@@ -172,6 +172,7 @@ class Pipeline:
             idempotency,
             address,
             self._orders_shown,
+            request.has_hung_up,
         )
 
     async def _authorize(self, endpoint: Endpoint, request: HttpRequest) -> Identity:
