@@ -19,7 +19,14 @@ class BusError(Exception):
 
 
 class Overloaded(BusError):
-    """A buffer that the message would reach is full; the sender may try again later."""
+    """A buffer that the message would reach is full; the sender may try again later.
+
+    ``retry_after_s`` is how much later, in whole seconds, as far as the one who refuses knows.
+    """
+
+    def __init__(self, message: str = "", *, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class ActorStopped(BusError):

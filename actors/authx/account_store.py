@@ -130,7 +130,7 @@ class Credentials:
 
 
 def insert_account(new: NewAccount, *, audit: AuditEntry | None = None) -> Script[Account]:
-    """Create an account; the script raises `UsernameTaken`."""
+    """Create an account, and announce it if it is audited; the script raises `UsernameTaken`."""
 
     async def script(session: Session) -> Account:
         async with session.transaction():
@@ -148,7 +148,7 @@ def insert_account(new: NewAccount, *, audit: AuditEntry | None = None) -> Scrip
             if row is None:
                 raise UsernameTaken
             if audit is not None:
-                await record(session, audit, new.account_id)
+                await announce(session, audit, new.account_id)
         return _account(row)
 
     return script

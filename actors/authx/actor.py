@@ -20,6 +20,7 @@ from actors.authx.dispatch import Dispatcher
 from actors.authx.handover import Handovers
 from actors.authx.listener import AccountListener
 from actors.authx.memory import Memory
+from actors.authx.operators import Operators
 from actors.authx.oversight import Oversight
 from actors.authx.own_sessions import OwnSessions
 from actors.authx.passwords import Passwords
@@ -58,8 +59,8 @@ class Authx:
     The subscription is to the topics ``auth`` and ``shutdown``; over ``bus`` it tells the
     inventories of suspended accounts to freeze. ``wall_clock`` returns aware UTC times.
     ``passwords`` is for tests that count hash operations; by default it follows from the
-    settings. Counted attempts, and next tokens not yet handed out, survive a restart of the
-    actor; cached sessions do not.
+    settings. Counted attempts, next tokens not yet handed out and the list of operators survive a
+    restart of the actor; cached sessions do not.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Authx:
         self._passwords = passwords or Passwords(settings)
         self._tokens = AccessTokens(keyring, settings, wall_clock=wall_clock)
         self._attempts = AttemptLimit(settings)
+        self._operators = Operators(self._attempts, log=log)
         self._handovers = Handovers()
         self._logins = LoginCounters()
         self._dispatcher_now: Dispatcher | None = None
@@ -124,17 +126,19 @@ class Authx:
                 suspensions = Suspensions(
                     connections, self._bus, unsure=self._unsure, log=self._log
                 )
+
+                def on_change() -> None:
+                    suspensions.look_again()
+                    self._operators.look_again()
+
                 listener = AccountListener(
-                    self._database,
-                    memory,
-                    self._settings,
-                    on_change=suspensions.look_again,
-                    log=self._log,
+                    self._database, memory, self._settings, on_change=on_change, log=self._log
                 )
                 service = self._service(connections, memory)
                 async with trio.open_nursery() as background:
                     background.start_soon(listener.run)
                     background.start_soon(suspensions.run)
+                    background.start_soon(self._operators.run, connections)
                     background.start_soon(self._keep_house, service)
                     async with trio.open_nursery() as requests:
                         dispatcher = self._dispatcher(
@@ -211,6 +215,7 @@ class Authx:
             service,
             own_sessions,
             oversight,
+            self._operators,
             tokens=self._tokens,
             passwords=self._passwords,
             memory=memory,

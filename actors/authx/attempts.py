@@ -17,6 +17,11 @@ users at the attacker's own address wait as the attacker does, and open sessions
 Registrations have their own count, by address: each costs a hash as a login does, so all are
 counted, including those for a taken name, and delayed in the same way.
 
+An operator who logs in has a reserved place and an earlier turn among the passwords waiting to be
+hashed (`Passwords.reserve`), but only from an address with fewer than `FAILURES_FEW` failures at
+all names together. An address that tries many names to find the operators', or hammers one, soon
+waits with everybody else.
+
 An attempt without a verdict, for example after a lost connection, is taken back and prolongs no
 delay either, unless another attempt has come in between.
 """
@@ -26,7 +31,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from actors.authx.errors import TooManyAttempts
 
@@ -39,6 +44,9 @@ K = TypeVar("K", bound="Hashable")
 
 _EXPONENT_MAX = 30
 """Beyond this a doubled delay is longer than any window."""
+
+FAILURES_FEW: Final = 3
+"""From so many failures of an address on, an operator's name brings no advantage there."""
 
 
 @dataclass(slots=True)
@@ -121,6 +129,11 @@ class _Failures(Generic[K]):
             del self._windows[key]
 
 
+def owner(account_id: str) -> str:
+    """Name who is logged in as the user whose password is tried; no username has a colon."""
+    return f"account:{account_id}"
+
+
 class AttemptLimit:
     """Decides whether a password may be tried now; see the module.
 
@@ -146,20 +159,22 @@ class AttemptLimit:
         Raises:
             TooManyAttempts: it is too soon; says when to try again.
         """
-        for failures in (self._both, self._users, self._addresses):
-            failures.drop_ended(now_s)
-        both = (user, address)
-        delay_s = max(self._both.delay_s(both), self._users.delay_s(user))
-        wait_s = max(
-            self._both.wait_s(both, now_s, delay_s),
-            self._addresses.wait_s(address, now_s, self._addresses.delay_s(address)),
-        )
+        wait_s = self._wait_s(user, address, now_s)
         if wait_s > 0:
             raise TooManyAttempts(math.ceil(wait_s))
-        self._both.add(both, now_s)
+        self._both.add((user, address), now_s)
         self._users.add(user, now_s)
         if address:
             self._addresses.add(address, now_s)
+
+    def may_go_first(self, user: str, address: str, now_s: float) -> bool:
+        """Whether an operator's attempt would be heard, from where few have failed; counts nothing.
+
+        From an address that no limit per address holds for, failures do not matter.
+        """
+        if self._wait_s(user, address, now_s) > 0:
+            return False
+        return self._addresses.count(address) < FAILURES_FEW
 
     def succeeded(self, user: str, address: str) -> None:
         """Forget a user's failures from an address after a correct password from there.
@@ -199,6 +214,16 @@ class AttemptLimit:
     def withdraw_registration(self, address: str, begun_s: float) -> None:
         """Take back a registration without a verdict, as `withdraw` does an attempt."""
         self._registrations.take_back(address, begun_s=begun_s)
+
+    def _wait_s(self, user: str, address: str, now_s: float) -> float:
+        for failures in (self._both, self._users, self._addresses):
+            failures.drop_ended(now_s)
+        both = (user, address)
+        delay_s = max(self._both.delay_s(both), self._users.delay_s(user))
+        return max(
+            self._both.wait_s(both, now_s, delay_s),
+            self._addresses.wait_s(address, now_s, self._addresses.delay_s(address)),
+        )
 
     def __len__(self) -> int:
         """Return how many windows are kept, over all counts."""

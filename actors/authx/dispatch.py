@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from actors.authx.directory import NamedAccount
     from actors.authx.listener import AccountListener
     from actors.authx.memory import Memory
+    from actors.authx.operators import Operators
     from actors.authx.oversight import Oversight
     from actors.authx.own_sessions import OwnSessions
     from actors.authx.passwords import HashSlot, Passwords
@@ -47,6 +48,7 @@ class Dispatcher:
         service: AccountService,
         own_sessions: OwnSessions,
         oversight: Oversight,
+        operators: Operators,
         *,
         tokens: AccessTokens,
         passwords: Passwords,
@@ -62,6 +64,7 @@ class Dispatcher:
         self._service = service
         self._own_sessions = own_sessions
         self._oversight = oversight
+        self._operators = operators
         self._tokens = tokens
         self._passwords = passwords
         self._memory = memory
@@ -89,7 +92,8 @@ class Dispatcher:
             case messages.Refresh():
                 # Forged tokens are refused here, before they cost a task and a query.
                 presented = service.read_refresh_token(message.refresh_token)
-                self._start(reply, partial(service.refresh, presented, _is_awaited(reply)))
+                is_awaited = _is_awaited(reply, message.has_hung_up)
+                self._start(reply, partial(service.refresh, presented, is_awaited))
             case messages.ListSessions():
                 self._start(reply, partial(self._own_sessions.list_sessions, message))
             case messages.EndSessions():
@@ -130,7 +134,8 @@ class Dispatcher:
                 self._start_hashing(reply, work, message.address, newcomer=True)
             case messages.ChangePassword():
                 work = partial(service.change_password, message)
-                self._start_hashing(reply, work, message.address)
+                goes_first = self._operators.may_go_first(message)
+                self._start_hashing(reply, work, message.address, operator=goes_first)
             case messages.EraseAccount():
                 work = partial(service.erase_account, message)
                 self._start_hashing(reply, work, message.address)
@@ -186,14 +191,22 @@ class Dispatcher:
         self._nursery.start_soon(self._run, reply, work)
 
     def _start_hashing(
-        self, reply: AnyReply, work: HashingWork, address: str, *, newcomer: bool = False
+        self,
+        reply: AnyReply,
+        work: HashingWork,
+        address: str,
+        *,
+        newcomer: bool = False,
+        operator: bool = False,
     ) -> None:
-        slot = self._passwords.reserve(address, newcomer=newcomer)
+        slot = self._passwords.reserve(address, newcomer=newcomer, operator=operator)
         self._nursery.start_soon(self._run_hashing, reply, work, slot)
 
     def _start_login(self, message: messages.Login, reply: AnyReply) -> None:
         try:
-            self._start_hashing(reply, partial(self._log_in, message), message.address)
+            goes_first = self._operators.may_go_first(message)
+            work = partial(self._log_in, message)
+            self._start_hashing(reply, work, message.address, operator=goes_first)
         except Overloaded:
             # Not this user's fault: every place for them among those that hash is taken.
             self._logins.overloaded()
@@ -214,9 +227,9 @@ class Dispatcher:
             await _answer(reply, partial(work, slot))
 
 
-def _is_awaited(reply: AnyReply) -> Callable[[], bool]:
+def _is_awaited(reply: AnyReply, has_hung_up: Callable[[], bool]) -> Callable[[], bool]:
     """Return a check of whether an answer sent now would reach anybody."""
-    return lambda: reply is not None and reply.awaited
+    return lambda: reply is not None and reply.awaited and not has_hung_up()
 
 
 async def _answer(reply: AnyReply, work: Work) -> None:

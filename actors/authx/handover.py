@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 KEPT_MAX: Final = 10_000
 """How many next tokens are kept for clients that did not receive the answer to their last refresh.
 
-The token of a client that never returns is kept until this many others: about half a kilobyte each.
+The token of a client that never returns is kept until this many others: about a kilobyte each.
 """
 
 

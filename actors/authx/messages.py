@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable  # noqa: TC003 - read at run time by schema generation
+from dataclasses import dataclass, field
 from datetime import datetime  # noqa: TC003 - read at run time by schema generation
 from typing import TypeAlias
 
@@ -125,9 +126,13 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """Rotate a session's tokens; answers `Tokens`, or raises `InvalidToken`."""
+    """Rotate a session's tokens; answers `Tokens`, or raises `InvalidToken`.
+
+    Where ``has_hung_up`` tells that the asker is gone for good, no token is given to it.
+    """
 
     refresh_token: str
+    has_hung_up: Callable[[], bool] = field(default=lambda: False, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,17 @@ loop alone. In a flood of logins, hashing is what would overwhelm the server; th
 
 A caller that has waited too long for its answer to be in time is refused, not hashed for:
 otherwise slow hashing would keep the threads busy only with callers that have gone.
+
+Operators have a few places of their own and go before others (`HashTurns`): if too many players
+log in, somebody must be able to get in and look.
 """
 
 from __future__ import annotations
 
 import base64
+import math
 import secrets
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar, cast
 
 import argon2
@@ -19,6 +24,7 @@ import trio
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from actors.authx.errors import InvalidPassword
+from actors.authx.hash_turns import HashTurns
 from actors.authx.settings import PASSWORD_LENGTH_CEILING
 from actors.places import Places
 from bus import Overloaded
@@ -36,6 +42,12 @@ _HASH_BYTES = 32
 
 ADDRESS_SHARE: Final = 4
 """One address may take at most one in this many of all places."""
+
+RETRY_AFTER_S_MAX: Final = 10
+"""Nobody is told to come again later than that: those who wait now have been answered by then."""
+
+OPERATORS_PLACES: Final = 4
+"""How many places operators have to themselves; one address takes one of them at most."""
 
 
 class HashEngine(Protocol):
@@ -70,13 +82,14 @@ class Passwords:
             salt_len=_SALT_BYTES,
             type=argon2.Type.ID,
         )
-        self._limiter = trio.CapacityLimiter(settings.hash_workers)
+        self._turns = HashTurns(settings.hash_workers)
         self._slots_free = settings.hash_workers + settings.hash_queue
         # Newcomers leave room for users who already have an account.
         self._newcomers_free = max(1, self._slots_free // 2)
         # A correct password is not a failure, which would make its address wait: without this bound
         # repeated logins to a few accounts of one's own would keep everybody else out.
         self._addresses = Places(max(1, self._slots_free // ADDRESS_SHARE))
+        self._operators = Places(1)
         self._nobodys_hash = _unmatched_hash(settings)
 
     def check(self, password: str) -> None:
@@ -93,64 +106,77 @@ class Passwords:
         if _encoded(password) is None:
             raise InvalidPassword("must be proper Unicode text")
 
-    def reserve(self, address: str = "", *, newcomer: bool = False) -> HashSlot:
+    def reserve(
+        self, address: str = "", *, newcomer: bool = False, operator: bool = False
+    ) -> HashSlot:
         """Take a place among those that hash or wait to; leaving the slot gives it back.
 
         Newcomers, who have no account yet, take at most half of all places, and one ``address`` a
-        quarter; the empty one stands for all addresses without a limit.
+        quarter; the empty one stands for all addresses without a limit. An operator takes one of
+        the operators' places if one is free, and then has a turn before others.
 
         Raises:
             Overloaded: all places are taken, or all that this caller may take.
         """
+        begin_by = trio.current_time() + self._settings.hash_wait_ms / 1000
+        operators = self._operators
+        if operator and operators.total < OPERATORS_PLACES and operators.take(address):
+            return HashSlot(self, partial(operators.give_back, address), begin_by, operator=True)
         if self._slots_free == 0 or (newcomer and self._newcomers_free == 0):
-            raise Overloaded("as many passwords wait to be hashed as may wait")
+            raise self.overloaded("as many passwords wait to be hashed as may wait")
         if not self._addresses.take(address):
-            raise Overloaded("as many passwords from this address wait to be hashed as may wait")
+            raise self.overloaded(
+                "as many passwords from this address wait to be hashed as may wait"
+            )
         self._slots_free -= 1
         self._newcomers_free -= newcomer
-        begin_by = trio.current_time() + self._settings.hash_wait_ms / 1000
-        return HashSlot(self, address, newcomer=newcomer, begin_by=begin_by)
+        give_back = partial(self._give_back, address, newcomer=newcomer)
+        return HashSlot(self, give_back, begin_by, operator=False)
+
+    def overloaded(self, why: str) -> Overloaded:
+        """Make what is raised where a password is not hashed: to be tried when those here are."""
+        places = self._settings.hash_workers + self._settings.hash_queue
+        in_hand = places - self._slots_free + self._operators.total
+        seconds = math.ceil(self._turns.seconds_for(in_hand))
+        return Overloaded(why, retry_after_s=min(max(1, seconds), RETRY_AFTER_S_MAX))
 
     @property
     def slots_free(self) -> int:
-        """How many more callers may hash or wait to now."""
+        """How many more callers, other than operators, may hash or wait to now."""
         return self._slots_free
 
     @property
-    def turns(self) -> trio.CapacityLimiter:
-        """The limiter that lets as many hash at once as there are threads for it."""
-        return self._limiter
+    def turns(self) -> HashTurns:
+        """The turns that let as many hash at once as there are threads for it."""
+        return self._turns
 
     def is_outdated(self, stored_hash: str) -> bool:
         """Whether a hash that has just been verified should be renewed."""
         return self._engine.check_needs_rehash(stored_hash)
 
-    def give_back(self, address: str, *, newcomer: bool) -> None:
-        """Return a place (called by the slot)."""
-        self._slots_free += 1
-        self._newcomers_free += newcomer
-        self._addresses.give_back(address)
-
-    async def hash_in_thread(self, password: str, *, begin_by: float) -> str:
+    async def hash_in_thread(self, password: str, turn: Turn) -> str:
         """Fulfil the contract of `HashSlot.hash`."""
         secret = _encoded(password)
         if secret is None:
             raise InvalidPassword("must be proper Unicode text")
-        return await self._in_thread(self._engine.hash, secret, begin_by=begin_by)
+        return await self._in_thread(turn, self._engine.hash, secret)
 
-    async def verify_in_thread(
-        self, stored_hash: str | None, password: str, *, begin_by: float
-    ) -> bool:
+    async def verify_in_thread(self, stored_hash: str | None, password: str, turn: Turn) -> bool:
         """Fulfil the contract of `HashSlot.matches`."""
         secret = None if len(password) > PASSWORD_LENGTH_CEILING else _encoded(password)
         hashed = self._nobodys_hash if stored_hash is None or secret is None else stored_hash
-        matches = await self._in_thread(self._verify, hashed, secret or b"", begin_by=begin_by)
+        matches = await self._in_thread(turn, self._verify, hashed, secret or b"")
         return matches and hashed is stored_hash
 
-    async def _in_thread(self, work: Callable[..., T], *args: Any, begin_by: float) -> T:
+    async def _in_thread(self, turn: Turn, work: Callable[..., T], *args: Any) -> T:
         # An abandoned thread gives its turn back only when it has ended.
-        turns = cast("trio.CapacityLimiter", _Turns(self._limiter, begin_by))
-        return await trio.to_thread.run_sync(work, *args, limiter=turns, abandon_on_cancel=True)
+        limiter = cast("trio.CapacityLimiter", turn)
+        return await trio.to_thread.run_sync(work, *args, limiter=limiter, abandon_on_cancel=True)
+
+    def _give_back(self, address: str, *, newcomer: bool) -> None:
+        self._slots_free += 1
+        self._newcomers_free += newcomer
+        self._addresses.give_back(address)
 
     def _verify(self, stored_hash: str, secret: bytes) -> bool:
         try:
@@ -159,25 +185,31 @@ class Passwords:
             return False
 
 
-class _Turns:
+class Turn:
     """Lets work begin in its turn, or not at all: `trio.to_thread.run_sync` asks it first."""
 
-    __slots__ = ("_begin_by", "_limiter")
+    __slots__ = ("_began", "_begin_by", "_operator", "_passwords", "_turns")
 
-    def __init__(self, limiter: trio.CapacityLimiter, begin_by: float) -> None:
-        self._limiter = limiter
+    def __init__(self, passwords: Passwords, begin_by: float, *, operator: bool) -> None:
+        self._passwords = passwords
+        self._turns = passwords.turns
         self._begin_by = begin_by
+        self._operator = operator
+        self._began = 0.0
 
     async def acquire_on_behalf_of(self, borrower: object) -> None:
         """Wait for a turn; raises `Overloaded` if it does not come in time."""
+        del borrower
         with trio.move_on_at(self._begin_by):
-            await self._limiter.acquire_on_behalf_of(borrower)
+            await self._turns.begin(operator=self._operator)
+            self._began = trio.current_time()
             return
-        raise Overloaded("passwords wait too long to be hashed")
+        raise self._passwords.overloaded("passwords wait too long to be hashed")
 
     def release_on_behalf_of(self, borrower: object) -> None:
         """End a turn; called in Trio's own thread."""
-        self._limiter.release_on_behalf_of(borrower)
+        del borrower
+        self._turns.end(trio.current_time() - self._began)
 
 
 class HashSlot:
@@ -186,15 +218,20 @@ class HashSlot:
     Work that has not begun by ``begin_by``, on Trio's clock, is not done.
     """
 
-    __slots__ = ("_address", "_begin_by", "_newcomer", "_passwords")
+    __slots__ = ("_begin_by", "_give_back", "_operator", "_passwords")
 
     def __init__(
-        self, passwords: Passwords, address: str, *, newcomer: bool, begin_by: float
+        self,
+        passwords: Passwords,
+        give_back: Callable[[], None],
+        begin_by: float,
+        *,
+        operator: bool,
     ) -> None:
         self._passwords = passwords
-        self._address = address
-        self._newcomer = newcomer
+        self._give_back = give_back
         self._begin_by = begin_by
+        self._operator = operator
 
     async def hash(self, password: str) -> str:
         """Hash a password in a worker thread.
@@ -205,7 +242,7 @@ class HashSlot:
             InvalidPassword: it is not proper Unicode text.
             Overloaded: its turn has not come in time; nothing was done.
         """
-        return await self._passwords.hash_in_thread(password, begin_by=self._begin_by)
+        return await self._passwords.hash_in_thread(password, self._turn())
 
     async def matches(self, stored_hash: str | None, password: str) -> bool:
         """Verify a password in a worker thread: one argon2 operation whatever the outcome.
@@ -216,9 +253,10 @@ class HashSlot:
         Raises:
             Overloaded: its turn has not come in time; nothing was verified.
         """
-        return await self._passwords.verify_in_thread(
-            stored_hash, password, begin_by=self._begin_by
-        )
+        return await self._passwords.verify_in_thread(stored_hash, password, self._turn())
+
+    def _turn(self) -> Turn:
+        return Turn(self._passwords, self._begin_by, operator=self._operator)
 
     def __enter__(self) -> Self:
         """Use the slot as a context."""
@@ -231,7 +269,7 @@ class HashSlot:
         traceback: TracebackType | None,
     ) -> None:
         """Give the place back."""
-        self._passwords.give_back(self._address, newcomer=self._newcomer)
+        self._give_back()
 
 
 def _encoded(password: str) -> bytes | None:

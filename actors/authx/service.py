@@ -10,6 +10,7 @@ import trio
 from uuid_utils import uuid7
 
 from actors.authx import account_store, erasure, session_store
+from actors.authx.attempts import owner
 from actors.authx.audit_store import ACCOUNT_ERASED, AuditEntry
 from actors.authx.errors import (
     InvalidCredentials,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 PLAYER = "player"
 OPERATOR = "admin"
 _NOBODY = ""
+_NOBODY_WAITS = "nobody waits for this refresh any more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,12 +181,16 @@ class AccountService:
 
         If the exchange may have taken effect, or may yet, without confirmation, or if nobody waits
         for the answer any more (``is_awaited``), nobody has the next token: the next request, from
-        the same client and not a thief, is given the same one.
+        the same client and not a thief, is given the same one. For a caller that is gone nothing
+        is begun, nothing ended, and no token handed out.
 
         Raises:
             InvalidToken: the token is a used one, or the session has expired.
-            Overloaded: too many wait for the database; the token is as good as before.
+            Overloaded: too many wait for the database, or nobody for this; the token is as good as
+                before.
         """
+        if not is_awaited():
+            raise Overloaded(_NOBODY_WAITS)
         session_id = presented.session_id
         following = self._handovers.begin(
             presented, is_awaited, lambda: issue_refresh_token(self._keyring, session_id)
@@ -197,6 +203,7 @@ class AccountService:
             now=now,
             expires_at=self._lifetimes.expires_at(now),
             session_max_s=self._lifetimes.session_max_s,
+            is_awaited=is_awaited,
         )
         try:
             # Even with no connection now: one may just have been lost with this in flight.
@@ -212,8 +219,10 @@ class AccountService:
             if outcome.was_live:
                 self._log.warning("refresh_token_reused", session_id=session_id)
             raise InvalidToken
-        if is_awaited():
-            self._handovers.settle(presented, following)
+        if not is_awaited():
+            # Another caller may have been promised the same token: this one must not get it.
+            raise Overloaded(_NOBODY_WAITS)
+        self._handovers.settle(presented, following)
         return self._tokens_of(
             outcome.account_id, session_id, outcome.begun_at, outcome.standing, following.text
         )
@@ -276,8 +285,7 @@ class AccountService:
         self, account_id: str, password: str, address: str, slot: HashSlot, act: _Act[None]
     ) -> None:
         """Act for somebody who is logged in: a stolen token must not help guess the password."""
-        # No username has a colon.
-        attempt = _Attempt(f"account:{account_id}", address, password)
+        attempt = _Attempt(owner(account_id), address, password)
         find = account_store.get_credentials(account_id)
         await self._as_verified(find, attempt, slot, act)
 

@@ -14,7 +14,7 @@ from actors.authx.messages import Identity, SessionInfo
 from actors.authx.sessions import SessionState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from actors.database.session import Record, Script, Session
@@ -160,6 +160,7 @@ class Rotation:
     """The exchange of a session's refresh token for the next one.
 
     The session then ends at ``expires_at``, and at the latest ``session_max_s`` after it began.
+    ``is_awaited`` says whether anybody still waits for the outcome.
     """
 
     session_id: str
@@ -168,6 +169,7 @@ class Rotation:
     now: datetime
     expires_at: datetime
     session_max_s: int | None = None
+    is_awaited: Callable[[], bool] = field(default=lambda: True, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +183,10 @@ class Rotated:
 
 @dataclass(frozen=True, slots=True)
 class NotRotated:
-    """The token was not the session's last one, or the session had expired; it has now ended."""
+    """The token was not the session's last one, or the session had expired.
+
+    ``was_live``: the session had not expired, and has now ended.
+    """
 
     was_live: bool
 
@@ -218,8 +223,9 @@ def open_session(new: NewSession) -> Script[OpenedSession]:
 def rotate_session(rotation: Rotation) -> Script[Rotated | NotRotated]:
     """Exchange a refresh token for the next one, or end the session if it is not the last one.
 
-    Compare and swap are one statement: if two present the same token, the second waits for the
-    first, finds its token used, and ends the session.
+    It is not ended for a caller that is gone: that one gets nothing from it, and may have come
+    before those who were given the next token. Compare and swap are one statement: if two present
+    the same token, the second waits for the first, finds its token used, and ends the session.
     """
 
     async def script(session: Session) -> Rotated | NotRotated:
@@ -234,6 +240,8 @@ def rotate_session(rotation: Rotation) -> Script[Rotated | NotRotated]:
         )
         if row is not None:
             return Rotated(row["account_id"], row["created_at"], _standing(row))
+        if not rotation.is_awaited():
+            return NotRotated(was_live=False)
         was_live: bool | None = await session.fetchval(
             _END_ONE,
             rotation.session_id,

@@ -94,19 +94,25 @@ class Courier:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._rescan, nursery)
                 task_status.started()
-                async for message in self._subscription:
-                    match message.body:
-                        case Shutdown(phase=phase):
-                            if phase >= Phase.WORLD:
-                                break
-                        case Deliver() as delivery:
-                            self._accept(nursery, delivery, message)
-                        case _:
-                            self._log.error("message_not_understood", topic=message.topic.value)
-                            self._subscription.drop(message)
+                await self._receive(nursery)
                 # From now on callers learn at once that nobody is here.
                 self._subscription.close()
                 nursery.cancel_scope.cancel()
+
+    async def _receive(self, nursery: trio.Nursery) -> None:
+        """Begin what is asked for, until the world ends."""
+        async for first in self._subscription:
+            # Not one in each turn of Trio's loop, of which there are few while it has much to do.
+            for message in (first, *self._subscription.receive_some_nowait(_SLICE - 1)):
+                match message.body:
+                    case Shutdown(phase=phase):
+                        if phase >= Phase.WORLD:
+                            return
+                    case Deliver() as delivery:
+                        self._accept(nursery, delivery, message)
+                    case _:
+                        self._log.error("message_not_understood", topic=message.topic.value)
+                        self._subscription.drop(message)
 
     def _accept(self, nursery: trio.Nursery, delivery: Deliver, message: Message) -> None:
         transfer, replayed, reply = delivery.transfer, delivery.replayed, message.reply

@@ -7,7 +7,7 @@ nor headers, so any front can serve the same table.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
@@ -18,10 +18,11 @@ from actors.authx.errors import InvalidToken
 from actors.authx.messages import Identity
 from actors.inventory.views import OrderView
 from app.gateway import Gateway
+from app.http.exchange import never
 from app.http.memo import Memo
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable
 
 
 BodyT = TypeVar("BodyT")
@@ -61,7 +62,8 @@ class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True, gc=False):
 
     If the endpoint ``tries_password``, ``address`` is the key of its client in the limits per
     address, empty if no limit applies, and ``client`` is the address itself, for the log.
-    ``orders_shown`` is the server's cache of encoded orders.
+    ``orders_shown`` is the server's cache of encoded orders. ``has_hung_up`` is that of
+    `HttpRequest`.
     """
 
     gateway: Gateway
@@ -76,6 +78,7 @@ class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True, gc=False):
         default_factory=Memo[OrderView, msgspec.Raw]
     )
     client: str = ""
+    has_hung_up: Callable[[], bool] = never
 
     @property
     def caller(self) -> Identity:

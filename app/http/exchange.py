@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,6 +23,11 @@ NO_CONTENT = 204
 
 NOT_MODIFIED = 304
 """The status if the client's copy is current: the body is not sent, only its length."""
+
+
+def never() -> bool:
+    """Say no: what stands where nothing can tell that a client has hung up."""
+    return False
 
 
 _UNREAD = ""
@@ -80,7 +86,8 @@ def _bearer_token(values: list[bytes]) -> str | None:
 class HttpRequest(msgspec.Struct, frozen=True, gc=False):
     """One request with its whole body; ``query`` is what follows ``?``, still encoded.
 
-    ``trail`` collects what each part learns while handling it.
+    ``trail`` collects what each part learns while handling it. ``has_hung_up`` says whether the
+    client has closed its side of the connection; only the fast lane can tell.
     """
 
     method: str
@@ -90,6 +97,7 @@ class HttpRequest(msgspec.Struct, frozen=True, gc=False):
     body: bytes
     request_id: str
     trail: Trail = msgspec.field(default_factory=Trail)
+    has_hung_up: Callable[[], bool] = never
 
 
 class HttpResponse(msgspec.Struct, frozen=True, gc=False):

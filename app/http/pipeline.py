@@ -175,6 +175,7 @@ class Pipeline:
             address,
             self._orders_shown,
             request.trail.client if endpoint.tries_password else "",
+            request.has_hung_up,
         )
 
     async def _authorize(self, endpoint: Endpoint, request: HttpRequest) -> Identity:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 RETRY_AFTER_S = 1
-"""The ``Retry-After`` of a client that was refused for overload."""
+"""The ``Retry-After`` of a client that was refused, where nobody knows how long it will take."""
 
 _CHALLENGE = b'Bearer realm="holdfast"'
 """The challenge of a 401 (RFC 6750, 3); if a token was refused, an error is added."""
@@ -96,7 +96,7 @@ def _fixed(slug: str, detail: str) -> Callable[[Exception], Problem]:
 
 def _later(slug: str, detail: str, *, unforeseen: bool = False) -> Callable[[Exception], Problem]:
     """Map to a 503 that says when to retry."""
-    headers = ((b"retry-after", str(RETRY_AFTER_S).encode()),)
+    headers = _retry_after(RETRY_AFTER_S)
     always = Problem(PROBLEM_KINDS[slug], detail, headers=headers, unforeseen=unforeseen)
     return lambda _: always
 
@@ -137,17 +137,23 @@ def _method_not_allowed(error: http.MethodNotAllowed) -> Problem:
 
 def _too_many(slug: str) -> Callable[[Any], Problem]:
     """Map to a 429 that says when to retry, as the error does."""
-    return lambda error: problem(
-        slug,
-        str(error),
-        headers=((b"retry-after", str(max(1, error.retry_after_s)).encode()),),
-    )
+    return lambda error: problem(slug, str(error), headers=_retry_after(error.retry_after_s))
 
 
 def _retry_later(slug: str) -> Callable[[Exception], Problem]:
     """Map to ``slug`` with the error's own message, and say when to retry."""
-    headers = ((b"retry-after", str(RETRY_AFTER_S).encode()),)
+    headers = _retry_after(RETRY_AFTER_S)
     return lambda error: problem(slug, str(error), headers=headers)
+
+
+def _overloaded(error: bus.Overloaded) -> Problem:
+    """Say when to try again, as the error does; which buffer is full is not for clients."""
+    detail = "the server has as much to do as it takes"
+    return problem("overloaded", detail, headers=_retry_after(error.retry_after_s))
+
+
+def _retry_after(seconds: int) -> tuple[tuple[bytes, bytes], ...]:
+    return ((b"retry-after", str(max(1, seconds)).encode()),)
 
 
 def _upgrade_required(error: http.UpgradeRequired) -> Problem:
@@ -214,7 +220,7 @@ _MAPPERS: Mapping[type[BaseException], Callable[[Any], Problem]] = MappingProxyT
         http.UpgradeRequired: _upgrade_required,
         http.HttpVersionNotSupported: _plain("http-version-not-supported"),
         # The bus.
-        bus.Overloaded: _later("overloaded", "the server has as much to do as it takes"),
+        bus.Overloaded: _overloaded,
         bus.ActorStopped: _later("actor-stopped", "what worked on the request stopped"),
         bus.ReplyTimeout: _fixed("reply-timeout", "the answer did not come in time"),
         # Authx.

@@ -228,7 +228,14 @@ class DirectConnection:
                 self._due = math.inf
                 self._in_hand_since = begun
                 request = HttpRequest(
-                    head.method, head.path, head.query, head.fields, body, trail.request_id, trail
+                    head.method,
+                    head.path,
+                    head.query,
+                    head.fields,
+                    body,
+                    trail.request_id,
+                    trail,
+                    self._wire.has_hung_up,
                 )
                 response = await edge.answer(route, request, values, begun)
                 self._in_hand_since = math.inf

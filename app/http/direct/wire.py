@@ -133,6 +133,18 @@ class ClientSocket:
                     left -= len(data)
         self._lingering = None
 
+    def has_hung_up(self) -> bool:
+        """Whether the client has closed its side, and so may be gone; it may also still read.
+
+        What it has sent and nobody has received hides that it has.
+        """
+        try:
+            return not self._sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
     def was_reset(self) -> bool:
         """Whether the client has reset the connection, without reading from it."""
         with suppress(OSError):

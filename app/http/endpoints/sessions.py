@@ -29,7 +29,8 @@ async def open_session(call: Call[LoginRequest, None]) -> SessionTokens:
 
 async def refresh_session(call: Call[RefreshRequest, None]) -> SessionTokens:
     """Rotate a session's tokens."""
-    return _session_tokens(await call.gateway.auth(Refresh(call.body.refresh_token)))
+    message = Refresh(call.body.refresh_token, call.has_hung_up)
+    return _session_tokens(await call.gateway.auth(message))
 
 
 async def list_sessions(call: Call[None, None]) -> SessionList:

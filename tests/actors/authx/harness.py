@@ -87,15 +87,13 @@ class Running:
     def every_turn_taken(self) -> Generator[None]:
         """Have all threads that hash passwords be busy until the block is left."""
         # Cheap hashes would be done before anybody can be late.
-        limiter = self.passwords.turns
-        taken = [object() for _ in range(int(limiter.total_tokens))]
-        for borrower in taken:
-            limiter.acquire_on_behalf_of_nowait(borrower)
+        turns = self.passwords.turns
+        taken = [turns.begin_nowait() for _ in range(turns.free)]
         try:
             yield
         finally:
-            for borrower in taken:
-                limiter.release_on_behalf_of(borrower)
+            for _ in taken:
+                turns.end()
 
     async def fetchval(self, sql: str, *args: object) -> Any:
         """Look into the database."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.authx.attempts import AttemptLimit
+from actors.authx.attempts import FAILURES_FEW, AttemptLimit
 from actors.authx.errors import TooManyAttempts
 from tests.actors.authx.support import CHEAP
 
@@ -283,3 +283,39 @@ def test_nobody_waits_longer_than_the_longest_delay_or_in_vain(
             limit.succeeded(user, address)
         elif outcome == "withdraw":
             limit.withdraw(user, address, now)
+
+
+def test_operator_goes_first_from_where_few_have_failed() -> None:
+    """Not after three failures there, at whatever names; a right password takes back its own."""
+    limit = limit_of()
+    for number in range(FAILURES_FEW):
+        assert limit.may_go_first("root", HOME, 0)
+        limit.begin(f"user{number}", HOME, 0)
+    assert not limit.may_go_first("root", HOME, 0)
+    assert limit.may_go_first("root", ELSEWHERE, 0)
+    limit.succeeded("user0", HOME)
+    assert limit.may_go_first("root", HOME, 0)
+    limit.begin("user0", HOME, 1)
+    assert not limit.may_go_first("root", HOME, 1)
+    assert limit.may_go_first("root", HOME, WINDOW)
+
+
+def test_operator_who_has_to_wait_goes_first_no_more() -> None:
+    """What would be refused takes no place from an operator who would be heard."""
+    limit = limit_of(attempts_per_user_anywhere=5)
+    for number in range(10):
+        limit.begin("root", f"203.0.113.{number}", 0)
+    assert not limit.may_go_first("root", "203.0.113.0", 1)
+    assert limit.may_go_first("root", ELSEWHERE, 1)
+    assert refused_for_s(limit, "root", ELSEWHERE, 1) is None
+
+
+def test_operator_without_a_limited_address_goes_first_while_he_is_heard() -> None:
+    """Of exempt addresses failures are counted with the name alone."""
+    limit = limit_of()
+    for number in range(10):
+        limit.begin(f"user{number}", "", 0)
+    assert limit.may_go_first("root", "", 0)
+    for _ in range(FREE):
+        limit.begin("root", "", 0)
+    assert not limit.may_go_first("root", "", 0)

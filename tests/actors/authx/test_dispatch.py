@@ -90,6 +90,14 @@ class PlayedService:
         return method
 
 
+class PlayedOperators:
+    """Nobody is one."""
+
+    def may_go_first(self, _message: object) -> bool:
+        """Let nobody go first."""
+        return False
+
+
 class DispatcherHarness:
     """A dispatcher with everything around it played by the test."""
 
@@ -104,6 +112,7 @@ class DispatcherHarness:
         self.fetching.go.set()
         self.listener = SimpleNamespace(listening=True)
         self.service = PlayedService()
+        self.operators = PlayedOperators()
         self.bus = open_broadcast_channel()
         self.logins = LoginCounters()
         self.dispatcher = Dispatcher(
@@ -111,6 +120,7 @@ class DispatcherHarness:
             cast("Any", self.service),
             cast("Any", self.service),
             cast("Any", self.service),
+            cast("Any", self.operators),
             tokens=self.tokens,
             passwords=self.passwords,
             memory=Memory(self.cache, self.accounts),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +19,15 @@ from structlog.testing import LogCapture
 from actors.authx import session_store
 from actors.authx.actor import Authx
 from actors.authx.errors import InvalidToken
-from actors.authx.messages import ChangePassword, EndSession, EndSessions, Login, Refresh, Register
+from actors.authx.messages import (
+    ChangePassword,
+    EndSession,
+    EndSessions,
+    Login,
+    Refresh,
+    Register,
+    Tokens,
+)
 from actors.database.driver import open_database
 from actors.database.errors import DatabaseError, DatabaseTimeout, DatabaseUnavailable
 from actors.shutdown import Phase, Shutdown
@@ -39,7 +48,7 @@ from tests.postgres import quiet_log, run_script
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from actors.authx.messages import AuthMessage, Tokens
+    from actors.authx.messages import AuthMessage
     from actors.authx.settings import AuthxSettings
     from actors.database.session import Script, Session
     from bus import Bus
@@ -262,6 +271,75 @@ async def test_refresh_that_nobody_waited_for_any_more_ends_no_session(
             await run_script(database_dsn, lambda session: session.execute(_CLEAR_AWAY))
         [again] = given
         await check_used_once(running, tokens, again)
+
+
+async def test_refresh_of_a_client_that_has_hung_up_is_not_begun(database_dsn: str) -> None:
+    """A server that stood still may find it beside the one that was sent again, in any order."""
+    async with running_authx(database_dsn) as running:
+        _, tokens = await running.newcomer()
+        outcomes: list[object] = []
+
+        async def refresh(*, has_hung_up: bool) -> None:
+            try:
+                outcomes.append(
+                    await running.ask(Refresh(tokens.refresh_token, lambda: has_hung_up))
+                )
+            except Overloaded as refusal:
+                outcomes.append(type(refusal))
+
+        async with trio.open_nursery() as nursery:
+            for has_hung_up in (True, False, True):
+                nursery.start_soon(partial(refresh, has_hung_up=has_hung_up))
+        assert outcomes.count(Overloaded) == 2
+        [again] = [outcome for outcome in outcomes if isinstance(outcome, Tokens)]
+        await check_used_once(running, tokens, again)
+
+
+async def test_refresh_of_a_client_that_hangs_up_meanwhile_is_given_to_whoever_comes_again(
+    database_dsn: str,
+) -> None:
+    """And not to the first, should it read after all: two would have one token."""
+    async with running_authx(database_dsn, PATIENT) as running:
+        _, tokens = await running.newcomer()
+        outcomes: list[object] = []
+        hung_up = trio.Event()
+
+        async def refresh(has_hung_up: Callable[[], bool] = lambda: False) -> None:
+            try:
+                outcomes.append(await running.ask(Refresh(tokens.refresh_token, has_hung_up)))
+            except Overloaded as refusal:
+                outcomes.append(type(refusal))
+
+        running.clock.advance(1)
+        try:
+            async with trio.open_nursery() as nursery, commits_hang(running, database_dsn):
+                nursery.start_soon(refresh, hung_up.is_set)
+                await trio.testing.wait_all_tasks_blocked(0.05)
+                hung_up.set()
+                nursery.start_soon(refresh)
+                await trio.testing.wait_all_tasks_blocked(0.05)
+        finally:
+            await run_script(database_dsn, lambda session: session.execute(_CLEAR_AWAY))
+        assert outcomes.count(Overloaded) == 1
+        [again] = [outcome for outcome in outcomes if isinstance(outcome, Tokens)]
+        await check_used_once(running, tokens, again)
+
+
+async def test_refresh_that_comes_late_and_hangs_up_ends_no_session(database_dsn: str) -> None:
+    """One that was sent again and answered is not ended by the first, which nobody waits for."""
+    async with running_authx(database_dsn) as running:
+        _, tokens = await running.newcomer()
+        again: Tokens = await running.ask(Refresh(tokens.refresh_token))
+        looks = iter((False,))
+        with pytest.raises(InvalidToken):
+            await running.ask(Refresh(tokens.refresh_token, lambda: next(looks, True)))
+        assert not running.events("refresh_token_reused")
+        assert (await running.authorize(again)).session_id == again.session_id
+        # Whoever waits is a thief, or was robbed.
+        with pytest.raises(InvalidToken):
+            await running.ask(Refresh(tokens.refresh_token))
+        assert running.events("refresh_token_reused")
+        assert await running.refuses(again)
 
 
 async def test_two_who_wait_for_the_refresh_of_one_token_are_not_given_the_same(

@@ -164,6 +164,26 @@ async def test_password_slots_of_no_address_are_bounded_together_alone() -> None
     assert passwords.slots_free == 0
 
 
+async def test_password_slots_of_operators_are_their_own() -> None:
+    """Where all others are taken there are four, one for each address, and none for more."""
+    passwords = Passwords(replace(CHEAP, hash_workers=1, hash_queue=1))
+    others = [passwords.reserve() for _ in range(2)]
+    operators = [passwords.reserve(f"192.0.2.{number}", operator=True) for number in range(3)]
+    with pytest.raises(Overloaded):
+        passwords.reserve("192.0.2.0", operator=True)
+    operators.append(passwords.reserve("192.0.2.3", operator=True))
+    with pytest.raises(Overloaded):
+        passwords.reserve("192.0.2.4", operator=True)
+    with operators[0]:
+        pass
+    passwords.reserve("192.0.2.4", operator=True)
+    with others[0]:
+        pass
+    # Where theirs are taken there may be one of the others.
+    passwords.reserve("192.0.2.5", operator=True)
+    assert passwords.slots_free == 0
+
+
 class HeldEngine(argon2.PasswordHasher):
     """An engine whose hashes take until they are let go, and which counts how many are at it."""
 
@@ -251,3 +271,49 @@ async def test_password_whose_turn_comes_too_late_is_not_hashed(autojump_clock: 
     assert passwords.slots_free == 3
     with passwords.reserve() as slot:
         await slot.hash("12345678")
+
+
+class TimedEngine(CountingEngine):
+    """A hash engine whose hashes take as long as the test's clock is told to go on meanwhile."""
+
+    def __init__(self, clock: MockClock) -> None:
+        super().__init__()
+        self.seconds = 0.0
+        self._clock = clock
+
+    def hash(self, password: str | bytes) -> str:
+        """Hash, in some time."""
+        trio.from_thread.run_sync(self._clock.jump, self.seconds)
+        return super().hash(password)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "workers", "queue", "told"),
+    [(0.03, 2, 64, 1), (0.1, 1, 64, 7), (0.1, 2, 64, 4), (3.0, 1, 64, 10), (0.0, 1, 64, 1)],
+)
+async def test_password_that_is_turned_away_is_told_when_those_there_will_be_hashed(
+    mock_clock: MockClock, seconds: float, workers: int, queue: int, told: int
+) -> None:
+    """As long as the latest hashes took, for all who are there; in whole seconds, within bounds."""
+    engine = TimedEngine(mock_clock)
+    settings = replace(CHEAP, hash_workers=workers, hash_queue=queue)
+    passwords = Passwords(settings, engine=engine)
+    engine.seconds = seconds
+    for _ in range(40):
+        with passwords.reserve() as slot:
+            await slot.hash("12345678")
+    for _ in range(workers + queue):
+        passwords.reserve()
+    with pytest.raises(Overloaded) as refusal:
+        passwords.reserve()
+    assert refusal.value.retry_after_s == told
+
+
+async def test_password_turned_away_before_any_was_hashed_is_told_to_come_at_once() -> None:
+    """Nothing is known of how long one takes: a second, as for whatever else is too much."""
+    passwords = Passwords(replace(CHEAP, hash_workers=1, hash_queue=1))
+    for _ in range(2):
+        passwords.reserve()
+    with pytest.raises(Overloaded) as refusal:
+        passwords.reserve()
+    assert refusal.value.retry_after_s == 1

@@ -11,6 +11,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from actors.inventory import InventoriesSettings, records
+from actors.inventory.courier import COURIER_KEY
 from actors.inventory.engine import AMOUNT_MAX
 from actors.inventory.errors import (
     IdempotencyKeyReused,
@@ -24,6 +25,7 @@ from actors.inventory.errors import (
     UnknownTransfer,
 )
 from actors.inventory.messages import (
+    Deliver,
     Freeze,
     GetTransfer,
     Grant,
@@ -32,6 +34,7 @@ from actors.inventory.messages import (
     SendTransfer,
     TakeBackTransfer,
 )
+from actors.inventory.views import TransferRecord
 from actors.shutdown import Phase, Shutdown
 from bus import ActorStopped, BusError, Message, ReplyTimeout, Topic
 from tests.actors.inventory.world import TOWN, Tampered, World, a_world, account, ruleset
@@ -42,10 +45,10 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-    from actors.inventory.views import TransferRecord
     from actors.storage import Row
     from actors.storage.engine import Unit
     from actors.storage.errors import StorageError
+    from bus import Reply
 
 ANN, BEN = account(1), account(2)
 LEFT_OVER = 120
@@ -504,6 +507,40 @@ async def test_transfers_left_over_are_taken_up_in_slices(
             await trio.sleep(10)
     assert {row["state"] for row in engine.rows("transfers")} == {"delivered"}
     assert 0 < taken.largest <= LEFT_OVER // 3
+
+
+async def test_many_transfers_are_taken_up_in_one_turn_of_the_loop(
+    autojump_clock: MockClock,
+) -> None:
+    """Where the loop has much to do, a turn takes long, and who sends waits for few of them."""
+    async with a_world() as world:
+        world.engine.close_gate()
+        asked = [world.bus.open_reply() for _ in range(200)]
+        for number, (reply, _) in enumerate(asked):
+            _hand_over(world, number, reply)
+        for _ in range(12):
+            await trio.lowlevel.checkpoint()
+        assert world.courier.in_flight == len(asked)
+        # What the end overtakes is left in its table, and whoever waits learns so at once.
+        asked += [world.bus.open_reply() for _ in range(100)]
+        for number, (reply, _) in enumerate(asked[200:], 200):
+            _hand_over(world, number, reply)
+        world.bus.send_nowait(Message(Topic.SHUTDOWN, Shutdown(Phase.WORLD, "test")))
+        began = trio.current_time()
+        for _, pending in asked:
+            with pytest.raises(ActorStopped):
+                await pending.wait(60)
+        assert trio.current_time() == began
+        world.engine.open_gate()
+
+
+def _hand_over(world: World, number: int, reply: Reply[Any]) -> None:
+    """Give the courier a transfer to carry."""
+    ben = account(100 + number)
+    transfer = TransferRecord(
+        f"many-{number}", ANN, "ann", ben, "ben", {"gold": 1}, "", "sent", 0, None
+    )
+    world.bus.send_nowait(Message(Topic.TASK, Deliver(transfer), COURIER_KEY, reply))
 
 
 async def _send_or_leave(world: World, receiver: str, key: str) -> None:

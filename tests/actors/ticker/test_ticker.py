@@ -460,3 +460,17 @@ async def test_ticker_does_not_start_without_its_world(
         with pytest.raises(Exception, match="the database is away"):
             await nursery.start(watch.ticker.run)
     assert watch.counts == []
+
+
+async def test_ticker_answers_many_in_one_turn_of_the_loop(
+    running: Running, autojump_clock: MockClock
+) -> None:
+    """Where the loop has much to do a turn takes long, and every page that is opened asks."""
+    async with ticking(running) as watch:
+        asked = [running.bus.open_reply() for _ in range(16)]
+        for reply, _ in asked:
+            running.bus.send_nowait(Message(Topic.TASK, GetWorld(), TICKER_KEY, reply))
+        for _ in range(3):
+            await trio.lowlevel.checkpoint()
+        assert all(reply.settled for reply, _ in asked)
+        assert watch.counts == [0]

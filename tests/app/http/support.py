@@ -17,11 +17,10 @@ def flooding(size: int = 64 * 1024 * 1024) -> dict[str, File]:
     return {"/flood": File(bytes(size), b'"flood"', ())}
 
 
-def post(*headers: str, body: bytes = b"") -> bytes:
+def post(*headers: str, body: bytes = b"", path: str = "/v1/accounts") -> bytes:
     """Spell out a request with a body."""
     return (
-        "\r\n".join(["POST /v1/accounts HTTP/1.1", "Host: x", *headers, "", ""]).encode("latin-1")
-        + body
+        "\r\n".join([f"POST {path} HTTP/1.1", "Host: x", *headers, "", ""]).encode("latin-1") + body
     )
 
 

@@ -122,6 +122,7 @@ def test_problem_map_knows_every_error(module: Any) -> None:
     ("error", "header"),
     [
         (bus.Overloaded(), (b"retry-after", b"1")),
+        (bus.Overloaded(retry_after_s=4), (b"retry-after", b"4")),
         (bus.ActorStopped(), (b"retry-after", b"1")),
         (database.DatabaseUnavailable(), (b"retry-after", b"1")),
         (authx.TooManyAttempts(7), (b"retry-after", b"7")),

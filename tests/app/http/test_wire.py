@@ -11,11 +11,20 @@ import trio
 from structlog.testing import LogCapture
 from trio.testing import wait_all_tasks_blocked
 
+from actors.authx.messages import Refresh
 from app.http.direct.wire import ClientSocket
+from bus import Overloaded
+from tests.app.http.harness import SETTINGS, SILENT, FakeWorld, serving
+from tests.app.http.secure import encrypted
+from tests.app.http.support import post
 from tests.postgres import quiet_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import trustme
+
+    from app.http.settings import HttpSettings
 
 
 class Hasty(socket.socket):
@@ -132,3 +141,51 @@ async def test_socket_that_is_aborted_keeps_nobody_waiting(what: str) -> None:
             client.abort()
     assert ended == [False if what == "send" else None]
     assert (client.was_cut_off, ours.fileno(), log.entries) == (True, -1, [])
+
+
+async def test_socket_tells_that_its_client_has_hung_up_and_takes_nothing_from_it(
+    pair: tuple[Hasty, socket.socket],
+) -> None:
+    """Not while it says nothing, nor while something has come; afterwards for good."""
+    hasty, theirs = pair
+    hasty.blocked = 2
+    wire = ClientSocket(hasty, 1.0, quiet_log())
+    assert not wire.has_hung_up()
+    theirs.send(b"request")
+    assert not wire.has_hung_up()
+    assert await wire.receive() == b"request"
+    assert not wire.has_hung_up()
+    theirs.shutdown(socket.SHUT_WR)
+    assert wire.has_hung_up()
+    theirs.close()
+    assert wire.has_hung_up()
+    wire.close()
+    assert wire.has_hung_up()
+
+
+@pytest.mark.parametrize("encrypting", [False, True])
+async def test_refresh_says_whether_its_client_has_hung_up(
+    tls_settings: HttpSettings,
+    authority: trustme.CA,
+    encrypting: bool,
+) -> None:
+    """At any moment until it is answered (fast lane); who closed but its side is answered still."""
+    world = FakeWorld()
+    world.answers[Refresh] = SILENT
+    async with serving(world, tls_settings if encrypting else SETTINGS) as server:
+        client = await server.connect()
+        stream = await encrypted(client.stream, authority) if encrypting else client.stream
+        body = b'{"refresh_token": "x"}'
+        length = f"Content-Length: {len(body)}"
+        await stream.send_all(post(length, body=body, path="/v1/sessions/refresh"))
+        await world.wait_held()
+        [held] = world.held
+        assert isinstance(held.body, Refresh)
+        assert not held.body.has_hung_up()
+        await client.stream.send_eof()
+        with trio.fail_after(5):
+            while not held.body.has_hung_up():
+                await trio.lowlevel.checkpoint()
+        assert held.reply is not None
+        assert held.reply.fail(Overloaded())
+        assert (await stream.receive_some(65_536)).startswith(b"HTTP/1.1 503 ")
