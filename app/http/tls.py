@@ -30,6 +30,28 @@ PIECE_BYTES_MAX: Final = 16 * 1024
 """How much is passed on at once: one record of TLS."""
 
 
+HANDSHAKES_MAX: Final = 8
+"""How many handshakes are computed in one turn of the loop, and as many that were begun before.
+
+After a restart all players come at once. What each takes is milliseconds of the processor, and a
+turn with all of them would stop the world for seconds.
+"""
+
+
+class Handshakes:
+    """The places in which handshakes are computed, for one server.
+
+    Whom a place is handed on to runs in the next turn of the loop. Those that are begun have places
+    of their own: behind all that are not, they would run out of time with half of their work done.
+    """
+
+    __slots__ = ("begun", "new")
+
+    def __init__(self) -> None:
+        self.new = trio.CapacityLimiter(HANDSHAKES_MAX)
+        self.begun = trio.CapacityLimiter(HANDSHAKES_MAX)
+
+
 def tls_context(certificate: Path, key: Path, *, log: FilteringBoundLogger) -> ssl.SSLContext:
     """Make the server's side of TLS from a certificate with its chain, and its key, as PEM.
 
@@ -58,15 +80,17 @@ async def serve_decrypted(
     serve: Callable[[socket.socket], Awaitable[bool]],
     *,
     handshake: trio.CancelScope,
+    at_work: Handshakes,
     send_s: float,
     log: FilteringBoundLogger,
 ) -> None:
     """Shake hands, then ``serve`` what comes out, until either side ends it.
 
-    ``serve`` owns the socket that it gets, and tells whether it has cut the client off. A handshake
-    that fails, or is cancelled by the scope ``handshake``, and a client that does not take a piece
-    within ``send_s``, end this connection and nothing else. One that was not ended in order, by
-    whomever, is reset, so that nothing of it is left with the system.
+    ``serve`` owns the socket that it gets, and tells whether it has cut the client off. A place of
+    ``at_work`` is held while this handshake is computed, never while its client is waited for. A
+    handshake that fails, or is cancelled by the scope ``handshake``, and a client that does not
+    take a piece within ``send_s``, end this connection and nothing else. One that was not ended in
+    order, by whomever, is reset, so that nothing of it is left with the system.
 
     Raises:
         OSError: the system gives no more sockets; the connection is closed.
@@ -78,7 +102,7 @@ async def serve_decrypted(
             client = _Client(sock, context)
             try:
                 with handshake:
-                    await client.shake_hands()
+                    await client.shake_hands(at_work)
             except OSError:
                 in_order = True
                 return
@@ -112,20 +136,20 @@ class _Client:
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._ended = False
 
-    async def shake_hands(self) -> None:
+    async def shake_hands(self, at_work: Handshakes) -> None:
         """Shake hands; raises OSError where that fails, and has told the client why."""
-        while not await self._shake():
+        places, shaken = at_work.new, False
+        while not shaken:
             if not await self._take_in():
                 raise ConnectionResetError
-
-    async def _shake(self) -> bool:
-        try:
-            self._tls.do_handshake()
-        except ssl.SSLWantReadError:
-            return False
-        finally:
-            await self._flush()
-        return True
+            try:
+                async with places:
+                    self._tls.do_handshake()
+                shaken = True
+            except ssl.SSLWantReadError:
+                places = at_work.begun
+            finally:
+                await self._flush()
 
     async def receive(self) -> bytes:
         """Receive a piece; empty where nothing will come any more.
