@@ -38,9 +38,12 @@ _LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Z]{1,32}) ([\x21-\x7e]+) HTTP/1\.([
 _ANY_VERSION = re.compile(rb"[^\x00-\x20]+ [\x21-\x7e]+ HTTP/[0-9]\.[0-9]\r\n")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
-# RFC 9110, 4.2 and RFC 3986, 3.2.2: a name or an address, and perhaps a port; it may be empty.
+# RFC 9110, 4.2 and RFC 3986, 3.2.2: a name or an address, and perhaps a port; it may be empty. Who
+# comes by a link-local address often says through which of his interfaces (RFC 6874).
 _HOST = re.compile(
-    rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?", re.ASCII
+    rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]*|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9\-._~%]+)?\])"
+    rb"(?::[0-9]{0,5})?",
+    re.ASCII,
 )
 _ENCODED_SLASH = re.compile(rb"%2f", re.IGNORECASE)
 _CODING = b"transfer-encoding"
