@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from app.http.listeners import EVERYWHERE
+
 
 @dataclass(frozen=True, slots=True)
 class Listening:
@@ -15,6 +17,7 @@ class Listening:
 
     @property
     def url(self) -> str:
-        """The address for a client."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        """The address for a client, on this machine where the server listens on all that it has."""
+        host = "localhost" if self.host == EVERYWHERE else self.host
+        host = f"[{host}]" if ":" in host else host
         return f"{self.scheme}://{host}:{self.port}"
