@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from app.http.listeners import EVERYWHERE
+
 
 @dataclass(frozen=True, slots=True)
 class Listening:
@@ -15,6 +17,7 @@ class Listening:
 
     @property
     def url(self) -> str:
-        """The base URL for clients."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        """The base URL for clients, on this machine if the server listens everywhere."""
+        host = "localhost" if self.host == EVERYWHERE else self.host
+        host = f"[{host}]" if ":" in host else host
         return f"{self.scheme}://{host}:{self.port}"

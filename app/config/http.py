@@ -12,7 +12,14 @@ from app.config.section import PATH, Section
 class Http(Section, frozen=True):
     """The HTTP front."""
 
-    host: Annotated[str, Meta(min_length=1, description="Address to listen on.")] = "127.0.0.1"
+    host: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description='Address to listen on. "*": every one of this machine, of IPv4 and IPv6; '
+            '"0.0.0.0" is IPv4 alone, "::" IPv6 alone.',
+        ),
+    ] = "127.0.0.1"
     port: Annotated[
         int, Meta(ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
     ] = 8470

@@ -10,7 +10,7 @@ import math
 import re
 from collections import OrderedDict
 from contextlib import contextmanager
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -37,6 +37,9 @@ _KNOWN_MAX: Final = 10_000
 
 _IPV6_PREFIX: Final = 64
 """The smallest network that one IPv6 subscriber gets (RFC 6177), as a prefix length."""
+
+_TRANSLATED: Final = IPv6Network("64:ff9b::/96")
+"""Where addresses of IPv4 are in a network of IPv6 that translates (RFC 6052, RFC 7755)."""
 
 _WITH_PORT: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
 """An address as some proxies write it; IPv6 with a port is in brackets (RFC 3986)."""
@@ -244,7 +247,11 @@ def _address(text: str) -> str:
 
 
 def _limited_as(client: str, exempt: Addresses) -> str:
-    """Return the limit key of an address: itself, or its IPv6 network; empty if exempt."""
+    """Return the limit key of an address: itself, or its IPv6 network; empty if exempt.
+
+    A server that only has IPv6, behind a translator, sees all of IPv4 in one network: those
+    addresses are told apart.
+    """
     if client in exempt:
         return ""
     try:
@@ -253,4 +260,6 @@ def _limited_as(client: str, exempt: Addresses) -> str:
         return client
     if not isinstance(address, IPv6Address) or address.ipv4_mapped is not None:
         return client
+    if address in _TRANSLATED:
+        return str(IPv4Address(address.packed[-4:]))
     return str(ip_network((address, _IPV6_PREFIX), strict=False))

@@ -20,6 +20,9 @@ _ABSENT = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 """The errors of a socket when files or memory run out; this passes when connections end."""
 
+EVERYWHERE: Final = "*"
+"""What ``http.host`` says for every address, of either family."""
+
 _EXHAUSTED_S = 0.1
 _ACCEPTED_MAX = 64
 """How many connections are accepted before other tasks have their turn."""
@@ -39,14 +42,18 @@ async def open_listeners(
 ) -> tuple[list[trio.SocketListener], int]:
     """Listen on every address of ``host``; return the listeners and the port.
 
-    With port 0 the system picks one, the same for every address.
+    `EVERYWHERE` stands for all addresses of this machine, of IPv4 and of IPv6. With port 0 the
+    system picks one, the same for every address.
 
     Raises:
         HttpBindError: no address could be bound, or one is taken; nothing is left open.
     """
     try:
         found = await trio.socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            None if host == EVERYWHERE else host,
+            port,
+            type=socket.SOCK_STREAM,
+            flags=socket.AI_PASSIVE,
         )
     except OSError as error:
         raise HttpBindError(host, port, error.strerror or str(error)) from error

@@ -17,7 +17,7 @@ from app.http.errors import TooManyConnections, TooManyRequests
 from app.http.listeners import EXHAUSTED, accept_connections, open_listeners
 from app.http.problems import problem_of
 from app.http.refusals import Refusals
-from app.http.tls import serve_decrypted, tls_context
+from app.http.tls import Handshakes, serve_decrypted, tls_context
 from app.http.trail import Trail
 from app.logs import handling
 
@@ -125,6 +125,7 @@ class _Server:
         self._connections: set[Connection | DirectConnection] = set()
         # Of the TLS connections, whether or not their handshake is over.
         self._handshakes: set[trio.CancelScope] = set()
+        self._at_work = Handshakes()
         self._addresses = Places(settings.connections_per_address_max)
         self._refusals = 0
         self._none_left = trio.Event()
@@ -185,6 +186,7 @@ class _Server:
                 tls,
                 partial(self._serve_plain, address, begin_by),
                 handshake=handshake,
+                at_work=self._at_work,
                 send_s=self._settings.send_timeout_ms / 1000,
                 log=self._log,
             )

@@ -29,6 +29,27 @@ if TYPE_CHECKING:
 PIECE_BYTES_MAX: Final = 16 * 1024
 """How much is passed on at once: one TLS record."""
 
+HANDSHAKES_MAX: Final = 8
+"""How many new handshakes are computed in one turn of the loop, and how many begun earlier.
+
+After a restart all players connect at once. Each handshake takes milliseconds of the processor, and
+a turn with all of them would stop the world for seconds.
+"""
+
+
+class Handshakes:
+    """The places in which one server computes handshakes.
+
+    A task that is handed a place runs in the next turn of the loop. Handshakes already begun have
+    their own places: queued behind all new ones they would run out of time with half the work done.
+    """
+
+    __slots__ = ("begun", "new")
+
+    def __init__(self) -> None:
+        self.new = trio.CapacityLimiter(HANDSHAKES_MAX)
+        self.begun = trio.CapacityLimiter(HANDSHAKES_MAX)
+
 
 def tls_context(certificate: Path, key: Path, *, log: FilteringBoundLogger) -> ssl.SSLContext:
     """Make the server's TLS context from a certificate with its chain, and its key, as PEM.
@@ -58,15 +79,17 @@ async def serve_decrypted(
     serve: Callable[[socket.socket], Awaitable[bool]],
     *,
     handshake: trio.CancelScope,
+    at_work: Handshakes,
     send_s: float,
     log: FilteringBoundLogger,
 ) -> None:
     """Shake hands, then ``serve`` the decrypted connection until either side ends it.
 
-    ``serve`` owns the socket that it gets, and returns whether it cut the client off. A handshake
-    that fails, or is cancelled by the scope ``handshake``, and a client that does not take a piece
-    within ``send_s``, end only this connection. If either side ends it out of order, it is reset,
-    so that the system keeps nothing of it.
+    ``serve`` owns the socket that it gets, and returns whether it cut the client off. A place of
+    ``at_work`` is held while this handshake is computed, never while its client is awaited. A
+    handshake that fails, or is cancelled by the scope ``handshake``, and a client that does not
+    take a piece within ``send_s``, end only this connection. If either side ends it out of order,
+    it is reset, so that the system keeps nothing of it.
 
     Raises:
         OSError: the system has no more sockets; the connection is closed.
@@ -78,7 +101,7 @@ async def serve_decrypted(
             client = _Client(sock, context)
             try:
                 with handshake:
-                    await client.shake_hands()
+                    await client.shake_hands(at_work)
             except OSError:
                 in_order = True
                 return
@@ -112,20 +135,20 @@ class _Client:
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._ended = False
 
-    async def shake_hands(self) -> None:
+    async def shake_hands(self, at_work: Handshakes) -> None:
         """Shake hands; on failure tells the client why and raises OSError."""
-        while not await self._shake():
+        places, shaken = at_work.new, False
+        while not shaken:
             if not await self._take_in():
                 raise ConnectionResetError
-
-    async def _shake(self) -> bool:
-        try:
-            self._tls.do_handshake()
-        except ssl.SSLWantReadError:
-            return False
-        finally:
-            await self._flush()
-        return True
+            try:
+                async with places:
+                    self._tls.do_handshake()
+                shaken = True
+            except ssl.SSLWantReadError:
+                places = at_work.begun
+            finally:
+                await self._flush()
 
     async def receive(self) -> bytes:
         """Receive a piece; empty at the end of input.

@@ -320,6 +320,14 @@ async def test_addresses_of_one_ipv6_network_are_one(mock_clock: MockClock) -> N
     gate.arrive("2001:db8::2")
 
 
+def test_addresses_of_ipv4_that_were_translated_are_told_apart() -> None:
+    """Where IPv4 comes to a server of IPv6 alone, not all of it has one client's limit."""
+    gate = Gate()
+    assert gate.limited_as("64:ff9b::192.0.2.1") == "192.0.2.1"
+    assert gate.limited_as("64:ff9b::c000:202") == "192.0.2.2"
+    assert gate.limited_as("64:ff9b:0:0:1::192.0.2.1") == "64:ff9b::/64"
+
+
 @pytest.mark.usefixtures("lane")
 async def test_login_says_where_it_comes_from_unless_that_is_exempt() -> None:
     """Attempts count for the address that the limits know, which a proxy's is not."""

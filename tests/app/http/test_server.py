@@ -105,6 +105,28 @@ async def test_every_address_of_a_host_has_the_same_port(
             await listener.aclose()
 
 
+async def test_everywhere_is_no_name_to_be_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every address of this machine is asked for as such: what "*" is as a name is the system's."""
+    asked: list[object] = []
+    found = resolving_to((socket.AF_INET, ("0.0.0.0", 0)), (socket.AF_INET6, ("::", 0, 0, 0)))  # noqa: S104
+
+    async def resolve(host: object, *rest: object, **options: object) -> list[Any]:
+        asked.append(host)
+        return list(await found(host, *rest, **options))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trio.socket, "getaddrinfo", resolve)
+        listeners, port = await open_listeners("*", 0, 10)
+    try:
+        assert asked == [None]
+        for listener in listeners:
+            address = "127.0.0.1" if listener.socket.family == socket.AF_INET else "::1"
+            await (await trio.open_tcp_stream(address, port)).aclose()
+    finally:
+        for listener in listeners:
+            await listener.aclose()
+
+
 def resolving_to(
     *found: tuple[int, tuple[str | int, ...]],
 ) -> Callable[..., Awaitable[list[Any]]]:

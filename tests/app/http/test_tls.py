@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -16,18 +17,25 @@ from app.http import server as server_module
 from app.http.edge import make_edge
 from app.http.errors import TlsError
 from app.http.server import serve_http
+from app.http.tls import HANDSHAKES_MAX, tls_context
 from tests.app.http.harness import PAGES, TABLE, FakeWorld, get, serving
 from tests.app.http.secure import encrypted
 from tests.app.http.support import post
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import trustme
+    from structlog.typing import FilteringBoundLogger
     from trio.testing import MockClock
 
     from app.http.settings import HttpSettings
     from tests.app.http.harness import Serving
 
 pytestmark = pytest.mark.usefixtures("lane")
+
+TOGETHER = 60
+"""Clients that come at once: many times what one turn computes."""
 
 
 async def connect(server: Serving, authority: trustme.CA) -> trio.SSLStream[trio.SocketStream]:
@@ -48,6 +56,49 @@ async def read_until(stream: trio.SSLStream[trio.SocketStream], end: bytes) -> b
 def no_files_left() -> None:
     """Give no sockets."""
     raise OSError(errno.EMFILE, "Too many open files")
+
+
+class LoopTurns(trio.abc.Instrument):
+    """Counts the turns of Trio's loop."""
+
+    now = 0
+
+    def before_io_wait(self, timeout: float) -> None:
+        """Count one: nothing is left to be run."""
+        self.now += 1
+
+
+async def test_of_handshakes_that_come_together_each_turn_computes_few(
+    tls_settings: HttpSettings, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else waits for all of them, and those that are begun not for all that are not."""
+    turns, computed, begun_by_then = LoopTurns(), list[int](), list[int]()
+    begun = set[ssl.SSLObject]()
+
+    class Counted(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            computed.append(turns.now)
+            begun.add(self)
+            super().do_handshake()
+            begun_by_then.append(len(begun))
+
+    def counting_context(*files: Path, log: FilteringBoundLogger) -> ssl.SSLContext:
+        context = tls_context(*files, log=log)
+        context.sslobject_class = Counted
+        return context
+
+    monkeypatch.setattr(server_module, "tls_context", counting_context)
+    trio.lowlevel.add_instrument(turns)
+    async with serving(settings=tls_settings) as server:
+        clients = [await trio.open_tcp_stream("127.0.0.1", server.port) for _ in range(TOGETHER)]
+        async with trio.open_nursery() as nursery:
+            for client in clients:
+                nursery.start_soon(encrypted, client, authority)
+        assert len(begun) == TOGETHER
+        assert max(Counter(computed).values()) <= 2 * HANDSHAKES_MAX
+        assert begun_by_then[HANDSHAKES_MAX - 1] < TOGETHER
+        for client in clients:
+            await client.aclose()
 
 
 async def test_requests_are_answered_over_tls(
