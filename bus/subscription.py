@@ -17,18 +17,13 @@ from bus.statistics import SubscriptionStatistics
 from bus.topics import Delivery, Topic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator
 
     from bus.message import Interest, Message
     from bus.reply import Reply
 
-_IN_HAND_PRUNED_FROM = 8
-
 _Waiting = tuple["Message", int]
 """A message, and which sending of its reply brought it here."""
-
-_Held = tuple["weakref.ref[Reply[Any]]", int]
-"""The reply of a received message, and which sending of it brought it here."""
 
 
 class Subscription:
@@ -42,7 +37,6 @@ class Subscription:
         "_closed",
         "_event",
         "_in_hand",
-        "_in_hand_max",
         "_max",
         "_on_close",
         "_overtaken",
@@ -72,9 +66,9 @@ class Subscription:
         # Whether any of the three is set, so that the queue's path makes only one check.
         self._overtaken = False
         self._waiter: trio.lowlevel.Task | None = None
-        # Weak references: a reply that the actor lets go of settles when it is collected.
-        self._in_hand: list[_Held] = []
-        self._in_hand_max = _IN_HAND_PRUNED_FROM
+        # The replies of received messages, and which sending of each brought it here. Weak
+        # references: a reply that the actor lets go of settles when it is collected, and leaves.
+        self._in_hand: dict[weakref.ref[Reply[Any]], int] = {}
         self._peak = 0
         self._closed = False
         self._sending_over = False
@@ -174,8 +168,9 @@ class Subscription:
         try:
             yield
         finally:
-            in_hand, self._in_hand = self._in_hand, []
-            for held, sending in in_hand:
+            in_hand, self._in_hand = self._in_hand, {}
+            # A copy: each reply that is collected meanwhile leaves.
+            for held, sending in list(in_hand.items()):
                 reply = held()
                 if reply is not None:
                     reply.drop(sending)
@@ -185,9 +180,9 @@ class Subscription:
         reply = message.reply
         if reply is None:
             return
-        held = (weakref.ref(reply), reply.sendings)
-        if held in self._in_hand:
-            self._in_hand.remove(held)
+        held = weakref.ref(reply)
+        if self._in_hand.get(held) == reply.sendings:
+            del self._in_hand[held]
             reply.drop(reply.sendings)
 
     def is_empty(self) -> bool:
@@ -218,7 +213,7 @@ class Subscription:
             current_buffer_used=len(self._queue or ()),
             max_buffer_size=self._max,
             peak_buffer_used=self._peak,
-            in_hand=sum(1 for _ in _still_held(self._in_hand)),
+            in_hand=sum(_is_held(*each) for each in list(self._in_hand.items())),
         )
 
     def _pop(self) -> Message | None:
@@ -233,7 +228,7 @@ class Subscription:
         else:
             return None
         if message.reply is not None:
-            self._hold(message.reply, sending)
+            self._in_hand[weakref.ref(message.reply, self._in_hand.pop)] = sending
         return message
 
     def _overtake(self, new: _Waiting, delivery: Delivery) -> None:
@@ -260,17 +255,6 @@ class Subscription:
         self._overtaken = not (self._urgent is self._tick is self._event is None)
         return taken
 
-    def _hold(self, reply: Reply[Any], sending: int) -> None:
-        # An actor that works on one message at a time holds only the last one.
-        while self._in_hand and self._in_hand[-1][0]() is None:
-            self._in_hand.pop()
-        self._in_hand.append((weakref.ref(reply), sending))
-        if len(self._in_hand) > self._in_hand_max:
-            self._in_hand = [
-                (weakref.ref(reply), reply.sendings) for reply in _still_held(self._in_hand)
-            ]
-            self._in_hand_max = max(_IN_HAND_PRUNED_FROM, 2 * len(self._in_hand))
-
     def _abort(self, _raise_cancel: object) -> trio.lowlevel.Abort:
         self._waiter = None
         return trio.lowlevel.Abort.SUCCEEDED
@@ -289,9 +273,7 @@ def _give_up(waiting: _Waiting | None) -> None:
             message.reply.drop(sending)
 
 
-def _still_held(in_hand: Iterable[_Held]) -> Iterator[Reply[Any]]:
-    """Yield the replies that are neither settled, nor let go of, nor sent on."""
-    for held, sendings in in_hand:
-        reply = held()
-        if reply is not None and not reply.settled and reply.sendings == sendings:
-            yield reply
+def _is_held(held: weakref.ref[Reply[Any]], sending: int) -> bool:
+    """Whether a received reply is neither settled, nor let go of, nor sent on."""
+    reply = held()
+    return reply is not None and not reply.settled and reply.sendings == sending
