@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from bus.message import Interest, Message
     from bus.reply import Reply
 
+# A module name: a lookup as a class member would cost several times as much.
+_QUEUED = Delivery.QUEUED
+
 _Waiting = tuple["Message", int]
 """A message, and which sending of its reply brought it here."""
 
@@ -86,12 +89,14 @@ class Subscription:
 
         ``sending`` is the number that `Reply.sent_to` returned, if the message has a reply.
         """
-        if delivery is Delivery.QUEUED:
+        if delivery is _QUEUED:
             queue = self._queue
             if queue is None:
                 queue = self._queue = deque()
             queue.append((message, sending))
-            self._peak = max(self._peak, len(queue))
+            waiting = len(queue)
+            if waiting > self._peak:  # noqa: PLR1730 - a call of max() costs several times as much
+                self._peak = waiting
         else:
             self._overtake((message, sending), delivery)
         self._wake()
