@@ -16,7 +16,7 @@ from actors.inventory import records
 from actors.inventory.answers import Answer, fail_all, give, look_up
 from actors.inventory.engine import State, decode_state, new_state
 from actors.inventory.errors import AccountGone, InventoryError
-from actors.inventory.events import LedgerAdvanced, Recent, announce
+from actors.inventory.events import Recent, announce
 from actors.inventory.handlers import carry_out, look
 from actors.inventory.handlers_transfers import DAY_MS
 from actors.inventory.messages import (
@@ -250,8 +250,8 @@ class Inventory:
 
     async def _announce(self, state: State, work: Work | None = None) -> None:
         """Wake this account's followers: something has become durable."""
-        advanced = LedgerAdvanced(state.account_id, state.seq, self._version)
-        followed = await announce(self._shared.bus, advanced)
+        bus, account_id = self._shared.bus, state.account_id
+        followed = await announce(bus, account_id, state.seq, self._version)
         context = self._context
         if followed and work is not None:
             recent = context.recent or Recent()
