@@ -128,26 +128,25 @@ class Inventory:
         with self._shared.tracer.work(
             "inventory", messages, account_id=self._resident.account_id, messages=len(messages)
         ):
-            await self._serve(messages)
-
-    async def _serve(self, messages: Sequence[Message]) -> None:
-        if any(isinstance(message.body, Forget) for message in messages):
-            messages = self._forget(messages)
+            for message in messages:
+                if isinstance(message.body, Forget):
+                    messages = self._forget(messages)
+                    break
             if not messages:
                 return
-        try:
-            answers = await self._carry_out(messages)
-        except (ActorStopped, ReplyTimeout) as error:
-            # The unit's outcome is unknown; reload what is stored.
-            self._drop_state()
-            fail_all(messages, error)
-        except (Overloaded, InventoryError) as error:
-            # Nothing was done: the database is away, or the account has no inventory.
-            fail_all(messages, error)
-        else:
-            wanted = give(answers, self._shared.bus)
-            if wanted:
-                await look_up(wanted, self._shared.storage)
+            try:
+                answers = await self._carry_out(messages)
+            except (ActorStopped, ReplyTimeout) as error:
+                # The unit's outcome is unknown; reload what is stored.
+                self._drop_state()
+                fail_all(messages, error)
+            except (Overloaded, InventoryError) as error:
+                # Nothing was done: the database is away, or the account has no inventory.
+                fail_all(messages, error)
+            else:
+                wanted = give(answers, self._shared.bus)
+                if wanted:
+                    await look_up(wanted, self._shared.storage)
 
     def _forget(self, messages: Sequence[Message]) -> list[Message]:
         """Drop the cached state if a message asks for it; do not reload it for that alone."""
@@ -382,7 +381,7 @@ class Inventory:
 def _apply(work: Work, message: Message) -> Answer:
     body = message.body
     try:
-        # The manager admits only inventory messages, and `_serve` has taken each `Forget`.
+        # The manager admits only inventory messages, and `_work` has taken each `Forget`.
         return message.reply, carry_out(work, body)  # type: ignore[arg-type]
     except InventoryError as refusal:
         if isinstance(body, PlaceOrder | SendTransfer | Grant):
