@@ -7,8 +7,8 @@ carries many. The state is replaced only once its unit is durable: a failed unit
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from actors.tracing import Tracer
 
 _BATCH_MAX = 64
-_LOOKS = (GetForecast, ListOrders)
+_LOOKS: Final = frozenset({GetForecast, ListOrders})
 _LOOKED_MAX = 64
 """Pending orders that are replayed or shown in one go: about a millisecond of work."""
 _KEYS_KEPT = 32
@@ -58,7 +58,10 @@ _TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """The dependencies that all inventories of a world share."""
+    """The dependencies that all inventories of a world share.
+
+    ``looks`` counts the pending orders that any of them replays or shows.
+    """
 
     bus: Bus
     storage: StorageClient
@@ -67,6 +70,7 @@ class Dependencies:
     world: WorldTime
     log: FilteringBoundLogger
     tracer: Tracer = NO_TRACER
+    looks: Turns = field(default_factory=lambda: Turns(_LOOKED_MAX))
 
 
 class Inventory:
@@ -230,12 +234,11 @@ class Inventory:
     ) -> tuple[Work, list[Answer]]:
         work = Work(state, self._version, self._frozen_ms, self._context)
         answers: list[Answer] = []
-        turns = Turns(_LOOKED_MAX)
         for message in messages:
             answers.append(_apply(work, message))
-            if isinstance(message.body, _LOOKS):
+            if type(message.body) in _LOOKS:
                 # This work is private to the task: a pause changes nothing.
-                await turns.worked(len(work.state.orders))
+                await self._shared.looks.worked(len(work.state.orders))
         return work, answers
 
     def _keep(self, work: Work) -> None:
