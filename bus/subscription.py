@@ -124,7 +124,7 @@ class Subscription:
     def receive_some_nowait(self, most: int) -> list[Message]:
         """Take up to ``most`` messages that wait now; an empty list if none does or ever will."""
         messages: list[Message] = []
-        while len(messages) < most and not self.is_empty():
+        while len(messages) < most and (self._queue or self._overtaken):
             messages.append(self.receive_nowait())
         return messages
 
@@ -138,10 +138,13 @@ class Subscription:
             trio.EndOfChannel: there is none, and none will come.
             trio.ClosedResourceError: this subscription was closed, before or meanwhile.
         """
-        await trio.lowlevel.checkpoint_if_cancelled()
         if self._queue or self._overtaken:
+            await trio.lowlevel.checkpoint_if_cancelled()
             # Before taking it: until then `is_empty` must not say that nothing waits here.
             await trio.lowlevel.cancel_shielded_checkpoint()
+        elif self._closed or self._sending_over:
+            # Only where nothing is waited for below: waiting notices a cancellation by itself.
+            await trio.lowlevel.checkpoint_if_cancelled()
         message = self._pop()
         while message is None:
             if self._waiter is not None:
