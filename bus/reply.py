@@ -156,12 +156,10 @@ class PendingReply(Generic[T]):
             trio.BusyResourceError: another task is waiting here, and has not been answered yet.
             trio.ClosedResourceError: the outcome was already awaited, or the question abandoned.
         """
-        if self._outcome is _GIVEN_UP:
-            raise trio.ClosedResourceError
-        if self._waiter is not None:
-            msg = "another task is waiting for this reply"
-            raise trio.BusyResourceError(msg)
         if self._outcome is _NONE:
+            if self._waiter is not None:
+                msg = "another task is waiting for this reply"
+                raise trio.BusyResourceError(msg)
             deadline = trio.current_time() + timeout_s
             lane = self._replies.deadlines.enter(self, timeout_s, deadline)
             if lane is not None:
@@ -175,6 +173,8 @@ class PendingReply(Generic[T]):
                 await self._wait_alone(deadline)
             # An answer sent before this task ran is in time: `settle` has told the actor so.
             outcome, self._outcome = self._outcome, _GIVEN_UP
+        elif self._outcome is _GIVEN_UP:
+            raise trio.ClosedResourceError
         else:
             # This one is in time as well: no cancellation may lose it.
             outcome, self._outcome = self._outcome, _GIVEN_UP
