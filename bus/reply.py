@@ -16,6 +16,7 @@ import trio
 
 from bus.deadlines import Deadlines
 from bus.errors import ActorStopped, ReplyTimeout
+from bus.waking import NOTHING
 
 T = TypeVar("T")
 
@@ -221,7 +222,7 @@ class PendingReply(Generic[T]):
         """Wake the waiting task, if any, to check for an outcome."""
         task, self._waiter = self._waiter, None
         if task is not None:
-            trio.lowlevel.reschedule(task)
+            trio.lowlevel.reschedule(task, NOTHING)
 
     async def _wait_alone(self, deadline: float) -> None:
         """Wait until there is an outcome, or the deadline has passed; nobody else keeps it."""

@@ -15,6 +15,7 @@ import trio
 
 from bus.statistics import SubscriptionStatistics
 from bus.topics import Delivery, Topic
+from bus.waking import NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -270,7 +271,7 @@ class Subscription:
     def _wake(self) -> None:
         if self._waiter is not None:
             task, self._waiter = self._waiter, None
-            trio.lowlevel.reschedule(task)
+            trio.lowlevel.reschedule(task, NOTHING)
 
 
 def _give_up(waiting: _Waiting | None) -> None:
