@@ -84,13 +84,13 @@ class _Routes:
             return claimed
         return list(dict.fromkeys(chain(claimed, self.wide)))
 
-    def count(self, key: str | None, delivered: int, refused: int = 0) -> None:
+    def count(self, key: str | None, delivered: int) -> None:
         """Count one relayed message."""
         self.sent += 1
         self.delivered += delivered
-        self.refused += refused
-        self.unheard += not delivered
-        if self.spare and key is not None and key not in self.keyed:
+        if not delivered:
+            self.unheard += 1
+        if key not in self.keyed and key is not None and self.spare:
             self.unclaimed += 1
 
     def statistics(self) -> TopicStatistics:
@@ -339,14 +339,15 @@ class Bus:
                 for subscription in reached[start : start + FAN_OUT_SLICE]:
                     if subscription not in self._state.subscriptions:
                         continue
-                    if routes.delivery is Delivery.QUEUED and not subscription.has_room():
+                    if routes.queued and not subscription.has_room():
                         refused += 1
                         continue
                     subscription.put(message, routes.delivery, sending)
                     delivered += 1
                 await trio.lowlevel.checkpoint()
         finally:
-            routes.count(message.key, delivered, refused)
+            routes.refused += refused
+            routes.count(message.key, delivered)
             if reply is not None:
                 for _ in range(len(reached) - delivered):
                     reply.drop(sending)

@@ -16,6 +16,7 @@ import trio
 
 from bus.deadlines import Deadlines
 from bus.errors import ActorStopped, ReplyTimeout
+from bus.waking import NOTHING
 
 T = TypeVar("T")
 
@@ -156,15 +157,25 @@ class PendingReply(Generic[T]):
             trio.BusyResourceError: another task is waiting here, and has not been answered yet.
             trio.ClosedResourceError: the outcome was already awaited, or the question abandoned.
         """
-        if self._outcome is _GIVEN_UP:
-            raise trio.ClosedResourceError
-        if self._waiter is not None:
-            msg = "another task is waiting for this reply"
-            raise trio.BusyResourceError(msg)
         if self._outcome is _NONE:
-            await self._park(timeout_s)
+            if self._waiter is not None:
+                msg = "another task is waiting for this reply"
+                raise trio.BusyResourceError(msg)
+            deadline = trio.current_time() + timeout_s
+            lane = self._replies.deadlines.enter(self, timeout_s, deadline)
+            if lane is not None:
+                self._waiter = trio.lowlevel.current_task()
+                try:
+                    await trio.lowlevel.wait_task_rescheduled(self._abort)
+                finally:
+                    del lane[self]
+            # There is no keeper of the deadlines, or it has ended meanwhile.
+            if self._outcome is _NONE:
+                await self._wait_alone(deadline)
             # An answer sent before this task ran is in time: `settle` has told the actor so.
             outcome, self._outcome = self._outcome, _GIVEN_UP
+        elif self._outcome is _GIVEN_UP:
+            raise trio.ClosedResourceError
         else:
             # This one is in time as well: no cancellation may lose it.
             outcome, self._outcome = self._outcome, _GIVEN_UP
@@ -211,24 +222,13 @@ class PendingReply(Generic[T]):
         """Wake the waiting task, if any, to check for an outcome."""
         task, self._waiter = self._waiter, None
         if task is not None:
-            trio.lowlevel.reschedule(task)
+            trio.lowlevel.reschedule(task, NOTHING)
 
-    async def _park(self, timeout_s: float) -> None:
-        """Wait until there is an outcome, or the deadline has passed."""
-        deadlines = self._replies.deadlines
-        deadline = trio.current_time() + timeout_s
-        # Loops more than once only if the deadlines' keeper ends meanwhile.
-        while self._outcome is _NONE:
-            lane = deadlines.enter(self, timeout_s, deadline)
-            self._waiter = trio.lowlevel.current_task()
-            if lane is None:
-                with trio.CancelScope(deadline=deadline):
-                    await trio.lowlevel.wait_task_rescheduled(self._abort)
-                return
-            try:
-                await trio.lowlevel.wait_task_rescheduled(self._abort)
-            finally:
-                del lane[self]
+    async def _wait_alone(self, deadline: float) -> None:
+        """Wait until there is an outcome, or the deadline has passed; nobody else keeps it."""
+        self._waiter = trio.lowlevel.current_task()
+        with trio.CancelScope(deadline=deadline):
+            await trio.lowlevel.wait_task_rescheduled(self._abort)
 
     def _abort(self, _raise_cancel: Any) -> trio.lowlevel.Abort:
         # Give up now, not when the task next runs: an answer sent in between would be accepted,

@@ -15,20 +15,19 @@ import trio
 
 from bus.statistics import SubscriptionStatistics
 from bus.topics import Delivery, Topic
+from bus.waking import NOTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator
 
     from bus.message import Interest, Message
     from bus.reply import Reply
 
-_IN_HAND_PRUNED_FROM = 8
+# A module name: a lookup as a class member would cost several times as much.
+_QUEUED = Delivery.QUEUED
 
 _Waiting = tuple["Message", int]
 """A message, and which sending of its reply brought it here."""
-
-_Held = tuple["weakref.ref[Reply[Any]]", int]
-"""The reply of a received message, and which sending of it brought it here."""
 
 
 class Subscription:
@@ -42,7 +41,6 @@ class Subscription:
         "_closed",
         "_event",
         "_in_hand",
-        "_in_hand_max",
         "_max",
         "_on_close",
         "_overtaken",
@@ -72,9 +70,9 @@ class Subscription:
         # Whether any of the three is set, so that the queue's path makes only one check.
         self._overtaken = False
         self._waiter: trio.lowlevel.Task | None = None
-        # Weak references: a reply that the actor lets go of settles when it is collected.
-        self._in_hand: list[_Held] = []
-        self._in_hand_max = _IN_HAND_PRUNED_FROM
+        # The replies of received messages, and which sending of each brought it here. Weak
+        # references: a reply that the actor lets go of settles when it is collected, and leaves.
+        self._in_hand: dict[weakref.ref[Reply[Any]], int] = {}
         self._peak = 0
         self._closed = False
         self._sending_over = False
@@ -92,12 +90,14 @@ class Subscription:
 
         ``sending`` is the number that `Reply.sent_to` returned, if the message has a reply.
         """
-        if delivery is Delivery.QUEUED:
+        if delivery is _QUEUED:
             queue = self._queue
             if queue is None:
                 queue = self._queue = deque()
             queue.append((message, sending))
-            self._peak = max(self._peak, len(queue))
+            waiting = len(queue)
+            if waiting > self._peak:  # noqa: PLR1730 - a call of max() costs several times as much
+                self._peak = waiting
         else:
             self._overtake((message, sending), delivery)
         self._wake()
@@ -125,7 +125,7 @@ class Subscription:
     def receive_some_nowait(self, most: int) -> list[Message]:
         """Take up to ``most`` messages that wait now; an empty list if none does or ever will."""
         messages: list[Message] = []
-        while len(messages) < most and not self.is_empty():
+        while len(messages) < most and (self._queue or self._overtaken):
             messages.append(self.receive_nowait())
         return messages
 
@@ -139,10 +139,13 @@ class Subscription:
             trio.EndOfChannel: there is none, and none will come.
             trio.ClosedResourceError: this subscription was closed, before or meanwhile.
         """
-        await trio.lowlevel.checkpoint_if_cancelled()
         if self._queue or self._overtaken:
+            await trio.lowlevel.checkpoint_if_cancelled()
             # Before taking it: until then `is_empty` must not say that nothing waits here.
             await trio.lowlevel.cancel_shielded_checkpoint()
+        elif self._closed or self._sending_over:
+            # Only where nothing is waited for below: waiting notices a cancellation by itself.
+            await trio.lowlevel.checkpoint_if_cancelled()
         message = self._pop()
         while message is None:
             if self._waiter is not None:
@@ -174,8 +177,9 @@ class Subscription:
         try:
             yield
         finally:
-            in_hand, self._in_hand = self._in_hand, []
-            for held, sending in in_hand:
+            in_hand, self._in_hand = self._in_hand, {}
+            # A copy: each reply that is collected meanwhile leaves.
+            for held, sending in list(in_hand.items()):
                 reply = held()
                 if reply is not None:
                     reply.drop(sending)
@@ -185,9 +189,9 @@ class Subscription:
         reply = message.reply
         if reply is None:
             return
-        held = (weakref.ref(reply), reply.sendings)
-        if held in self._in_hand:
-            self._in_hand.remove(held)
+        held = weakref.ref(reply)
+        if self._in_hand.get(held) == reply.sendings:
+            del self._in_hand[held]
             reply.drop(reply.sendings)
 
     def is_empty(self) -> bool:
@@ -218,7 +222,7 @@ class Subscription:
             current_buffer_used=len(self._queue or ()),
             max_buffer_size=self._max,
             peak_buffer_used=self._peak,
-            in_hand=sum(1 for _ in _still_held(self._in_hand)),
+            in_hand=sum(_is_held(*each) for each in list(self._in_hand.items())),
         )
 
     def _pop(self) -> Message | None:
@@ -233,7 +237,7 @@ class Subscription:
         else:
             return None
         if message.reply is not None:
-            self._hold(message.reply, sending)
+            self._in_hand[weakref.ref(message.reply, self._in_hand.pop)] = sending
         return message
 
     def _overtake(self, new: _Waiting, delivery: Delivery) -> None:
@@ -260,17 +264,6 @@ class Subscription:
         self._overtaken = not (self._urgent is self._tick is self._event is None)
         return taken
 
-    def _hold(self, reply: Reply[Any], sending: int) -> None:
-        # An actor that works on one message at a time holds only the last one.
-        while self._in_hand and self._in_hand[-1][0]() is None:
-            self._in_hand.pop()
-        self._in_hand.append((weakref.ref(reply), sending))
-        if len(self._in_hand) > self._in_hand_max:
-            self._in_hand = [
-                (weakref.ref(reply), reply.sendings) for reply in _still_held(self._in_hand)
-            ]
-            self._in_hand_max = max(_IN_HAND_PRUNED_FROM, 2 * len(self._in_hand))
-
     def _abort(self, _raise_cancel: object) -> trio.lowlevel.Abort:
         self._waiter = None
         return trio.lowlevel.Abort.SUCCEEDED
@@ -278,7 +271,7 @@ class Subscription:
     def _wake(self) -> None:
         if self._waiter is not None:
             task, self._waiter = self._waiter, None
-            trio.lowlevel.reschedule(task)
+            trio.lowlevel.reschedule(task, NOTHING)
 
 
 def _give_up(waiting: _Waiting | None) -> None:
@@ -289,9 +282,7 @@ def _give_up(waiting: _Waiting | None) -> None:
             message.reply.drop(sending)
 
 
-def _still_held(in_hand: Iterable[_Held]) -> Iterator[Reply[Any]]:
-    """Yield the replies that are neither settled, nor let go of, nor sent on."""
-    for held, sendings in in_hand:
-        reply = held()
-        if reply is not None and not reply.settled and reply.sendings == sendings:
-            yield reply
+def _is_held(held: weakref.ref[Reply[Any]], sending: int) -> bool:
+    """Whether a received reply is neither settled, nor let go of, nor sent on."""
+    reply = held()
+    return reply is not None and not reply.settled and reply.sendings == sending

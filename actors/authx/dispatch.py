@@ -153,7 +153,7 @@ class Dispatcher:
     def _known(self, claims: Claims) -> messages.Identity | None:
         # Changes in the database are noticed only while listening.
         state = self._memory.sessions.get(claims.sid) if self._listener.listening else None
-        return None if state is None else self._identified(claims, state)
+        return None if state is None else state.identify(claims, self._wall_clock())
 
     def _identified(self, claims: Claims, state: SessionState | None) -> messages.Identity:
         if state is None:

@@ -7,8 +7,8 @@ carries many. The state is replaced only once its unit is durable: a failed unit
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -16,7 +16,7 @@ from actors.inventory import records
 from actors.inventory.answers import Answer, fail_all, give, look_up
 from actors.inventory.engine import State, decode_state, new_state
 from actors.inventory.errors import AccountGone, InventoryError
-from actors.inventory.events import LedgerAdvanced, Recent, announce
+from actors.inventory.events import Recent, announce
 from actors.inventory.handlers import carry_out, look
 from actors.inventory.handlers_transfers import DAY_MS
 from actors.inventory.messages import (
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from actors.tracing import Tracer
 
 _BATCH_MAX = 64
-_LOOKS = (GetForecast, ListOrders)
+_LOOKS: Final = frozenset({GetForecast, ListOrders})
 _LOOKED_MAX = 64
 """Pending orders that are replayed or shown in one go: about a millisecond of work."""
 _KEYS_KEPT = 32
@@ -58,7 +58,10 @@ _TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """The dependencies that all inventories of a world share."""
+    """The dependencies that all inventories of a world share.
+
+    ``looks`` counts the pending orders that any of them replays or shows.
+    """
 
     bus: Bus
     storage: StorageClient
@@ -67,6 +70,7 @@ class Dependencies:
     world: WorldTime
     log: FilteringBoundLogger
     tracer: Tracer = NO_TRACER
+    looks: Turns = field(default_factory=lambda: Turns(_LOOKED_MAX))
 
 
 class Inventory:
@@ -128,26 +132,25 @@ class Inventory:
         with self._shared.tracer.work(
             "inventory", messages, account_id=self._resident.account_id, messages=len(messages)
         ):
-            await self._serve(messages)
-
-    async def _serve(self, messages: Sequence[Message]) -> None:
-        if any(isinstance(message.body, Forget) for message in messages):
-            messages = self._forget(messages)
+            for message in messages:
+                if isinstance(message.body, Forget):
+                    messages = self._forget(messages)
+                    break
             if not messages:
                 return
-        try:
-            answers = await self._carry_out(messages)
-        except (ActorStopped, ReplyTimeout) as error:
-            # The unit's outcome is unknown; reload what is stored.
-            self._drop_state()
-            fail_all(messages, error)
-        except (Overloaded, InventoryError) as error:
-            # Nothing was done: the database is away, or the account has no inventory.
-            fail_all(messages, error)
-        else:
-            wanted = give(answers, self._shared.bus)
-            if wanted:
-                await look_up(wanted, self._shared.storage)
+            try:
+                answers = await self._carry_out(messages)
+            except (ActorStopped, ReplyTimeout) as error:
+                # The unit's outcome is unknown; reload what is stored.
+                self._drop_state()
+                fail_all(messages, error)
+            except (Overloaded, InventoryError) as error:
+                # Nothing was done: the database is away, or the account has no inventory.
+                fail_all(messages, error)
+            else:
+                wanted = give(answers, self._shared.bus)
+                if wanted:
+                    await look_up(wanted, self._shared.storage)
 
     def _forget(self, messages: Sequence[Message]) -> list[Message]:
         """Drop the cached state if a message asks for it; do not reload it for that alone."""
@@ -231,12 +234,11 @@ class Inventory:
     ) -> tuple[Work, list[Answer]]:
         work = Work(state, self._version, self._frozen_ms, self._context)
         answers: list[Answer] = []
-        turns = Turns(_LOOKED_MAX)
         for message in messages:
             answers.append(_apply(work, message))
-            if isinstance(message.body, _LOOKS):
+            if type(message.body) in _LOOKS:
                 # This work is private to the task: a pause changes nothing.
-                await turns.worked(len(work.state.orders))
+                await self._shared.looks.worked(len(work.state.orders))
         return work, answers
 
     def _keep(self, work: Work) -> None:
@@ -250,8 +252,8 @@ class Inventory:
 
     async def _announce(self, state: State, work: Work | None = None) -> None:
         """Wake this account's followers: something has become durable."""
-        advanced = LedgerAdvanced(state.account_id, state.seq, self._version)
-        followed = await announce(self._shared.bus, advanced)
+        bus, account_id = self._shared.bus, state.account_id
+        followed = await announce(bus, account_id, state.seq, self._version)
         context = self._context
         if followed and work is not None:
             recent = context.recent or Recent()
@@ -382,7 +384,7 @@ class Inventory:
 def _apply(work: Work, message: Message) -> Answer:
     body = message.body
     try:
-        # The manager admits only inventory messages, and `_serve` has taken each `Forget`.
+        # The manager admits only inventory messages, and `_work` has taken each `Forget`.
         return message.reply, carry_out(work, body)  # type: ignore[arg-type]
     except InventoryError as refusal:
         if isinstance(body, PlaceOrder | SendTransfer | Grant):

@@ -44,14 +44,14 @@ class LedgerAdvanced(msgspec.Struct, frozen=True, gc=False):
     version: int
 
 
-async def announce(bus: Bus, advanced: LedgerAdvanced) -> bool:
-    """Wake the account's followers; return whether there are any.
+async def announce(bus: Bus, account_id: str, seq: int, version: int) -> bool:
+    """Wake the account's followers with `LedgerAdvanced`; return whether there are any.
 
     Without followers this costs one dictionary lookup.
     """
-    if not bus.reaches(Topic.EVENT, advanced.account_id):
+    if not bus.reaches(Topic.EVENT, account_id):
         return False
-    message = Message(Topic.EVENT, advanced, advanced.account_id)
+    message = Message(Topic.EVENT, LedgerAdvanced(account_id, seq, version), account_id)
     try:
         return bool(bus.send_nowait(message))
     except trio.WouldBlock:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import trio
 
 from actors.inventory.engine import decode_state
-from actors.inventory.events import LedgerAdvanced, announce
+from actors.inventory.events import announce
 from actors.inventory.loading import parted
 from actors.inventory.records import order_from_row
 from actors.inventory.work import Context, Work
@@ -185,4 +185,4 @@ class PassiveAccounts:
 
     async def _announce(self, work: Work) -> None:
         state = work.state
-        await announce(self._bus, LedgerAdvanced(state.account_id, state.seq, work.version))
+        await announce(self._bus, state.account_id, state.seq, work.version)

@@ -55,7 +55,7 @@ class Resident:
     def begin(self) -> None:
         """Mark the resident as busy and most recently used, until it may `rest`."""
         self.is_busy = True
-        self.touch()
+        self._residents.touch(self)
 
     def touch(self) -> None:
         """Make the resident the most recently used."""

@@ -76,6 +76,7 @@ class Work:
         "_orders",
         "_state_before",
         "_version",
+        "account_id",
         "context",
         "frozen_ms",
         "new_keys",
@@ -87,6 +88,7 @@ class Work:
     )
 
     def __init__(self, state: State, version: int, frozen_ms: int | None, context: Context) -> None:
+        self.account_id = state.account_id
         self.state = state
         self.frozen_ms = frozen_ms
         self.context = context
@@ -102,11 +104,6 @@ class Work:
         self._orders: dict[str, Order] = {}
         self._new_orders: set[str] = set()
         self._more: list[Operation] = []
-
-    @property
-    def account_id(self) -> str:
-        """The account whose inventory it is."""
-        return self.state.account_id
 
     @property
     def now_ms(self) -> int:
@@ -199,7 +196,7 @@ class Work:
     def remember(self, key: str, fingerprint: bytes, answer: Answered) -> None:
         """Store an idempotency key with its first answer, in the same unit as its effect."""
         record = self.new_keys[key] = KeyRecord(fingerprint, answer)
-        self.store(records.key_operation(self.account_id, key, record, self.world_ms))
+        self._more.append(records.key_operation(self.account_id, key, record, self.world_ms))
 
     def operations(self) -> list[Operation]:
         """Return the operations of the unit that makes all of it durable."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from actors.storage.operations import Acknowledged, Barrier, Operation, Query, Read, Row, Write
 from bus import Message, Topic
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from bus import Bus, PendingReply
 
 STORAGE_KEY: Final = "storage"
@@ -15,7 +17,10 @@ STORAGE_KEY: Final = "storage"
 
 
 class StorageClient:
-    """Asks Storage and waits; ``timeout_s`` is a backstop if Storage cannot answer in time."""
+    """Asks Storage and waits; ``timeout_s`` is a backstop if Storage cannot answer in time.
+
+    Except for `submit`, nothing is sent or raised before the result of a method is awaited.
+    """
 
     __slots__ = ("_bus", "_timeout_s")
 
@@ -23,7 +28,7 @@ class StorageClient:
         self._bus = bus
         self._timeout_s = timeout_s
 
-    async def commit(self, *operations: Operation) -> None:
+    def commit(self, *operations: Operation) -> Coroutine[Any, Any, None]:
         """Commit one unit; returns when it is durable.
 
         Raises:
@@ -32,11 +37,11 @@ class StorageClient:
             ActorStopped: Storage failed while it had the unit: its outcome is unknown.
             ReplyTimeout: likewise.
         """
-        await self._bus.ask(
+        return self._bus.ask(
             Topic.TASK, Write(operations), key=STORAGE_KEY, timeout_s=self._timeout_s
         )
 
-    async def wait_settled(self) -> None:
+    def wait_settled(self) -> Coroutine[Any, Any, None]:
         """Wait until no unit handed over before can take effect any more.
 
         For a caller that was told a unit's outcome is unknown, and continues from what is stored.
@@ -46,9 +51,9 @@ class StorageClient:
             ActorStopped: Storage failed meanwhile: likewise.
             ReplyTimeout: likewise.
         """
-        await self._bus.ask(Topic.TASK, Barrier(), key=STORAGE_KEY, timeout_s=self._timeout_s)
+        return self._bus.ask(Topic.TASK, Barrier(), key=STORAGE_KEY, timeout_s=self._timeout_s)
 
-    async def read(self, *reads: Read) -> list[list[Row]]:
+    def read(self, *reads: Read) -> Coroutine[Any, Any, list[list[Row]]]:
         """Read; returns one list of rows for each read.
 
         Raises:
@@ -57,10 +62,7 @@ class StorageClient:
             ActorStopped: Storage failed meanwhile.
             ReplyTimeout: no answer in time.
         """
-        rows: list[list[Row]] = await self._bus.ask(
-            Topic.TASK, Query(reads), key=STORAGE_KEY, timeout_s=self._timeout_s
-        )
-        return rows
+        return self._bus.ask(Topic.TASK, Query(reads), key=STORAGE_KEY, timeout_s=self._timeout_s)
 
     def submit(
         self, *operations: Operation

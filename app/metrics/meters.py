@@ -44,46 +44,66 @@ INVENTORY: Final = "inventory"
 OTHER: Final = "other"
 """An added actor, not one of those named below."""
 
-_KEYED: Final[Mapping[str | None, str]] = MappingProxyType(
+_KEYED: Final[Mapping[str, str]] = MappingProxyType(
     {STORAGE_KEY: "storage", TICKER_KEY: "ticker", COURIER_KEY: "transfers"}
 )
 _ACCOUNT_KEY_LENGTH: Final = 36
 """An Inventory's key is its account's id, a UUID."""
 
 
+# A module name: a lookup as a class member would cost several times as much.
+_AUTH: Final = Topic.AUTH
+
+
+class _Questions:
+    """The questions to one actor: how many were asked, and how long those with an outcome took."""
+
+    __slots__ = ("asked", "replies")
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.replies = Histogram(DURATION_BOUNDS_S)
+
+
 class BusMeter:
     """Measures how long questions over the bus wait for their outcome; a `bus.Observer`."""
 
-    __slots__ = ("_asked", "_clock", "_replies")
+    __slots__ = ("_authx", "_clock", "_inventory", "_keyed", "_other", "_questions")
 
     def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
         self._clock = clock
-        self._replies = {
-            actor: Histogram(DURATION_BOUNDS_S)
-            for actor in (AUTHX, INVENTORY, *_KEYED.values(), OTHER)
+        self._authx, self._inventory, self._other = _Questions(), _Questions(), _Questions()
+        self._keyed = {key: _Questions() for key in _KEYED}
+        self._questions = {
+            AUTHX: self._authx,
+            INVENTORY: self._inventory,
+            **{actor: self._keyed[key] for key, actor in _KEYED.items()},
+            OTHER: self._other,
         }
-        self._asked = dict.fromkeys(self._replies, 0)
 
     @property
     def replies(self) -> Mapping[str, Histogram]:
         """Seconds from question to outcome, by the actor that was asked."""
-        return self._replies
+        return {actor: questions.replies for actor, questions in self._questions.items()}
 
     @property
     def in_flight(self) -> Mapping[str, int]:
         """Questions that wait for their outcome now, by the actor that was asked."""
-        return {actor: asked - self._replies[actor].count for actor, asked in self._asked.items()}
+        return {
+            actor: questions.asked - questions.replies.count
+            for actor, questions in self._questions.items()
+        }
 
     def begin(self, topic: Topic, key: str | None, body: object) -> tuple[_Mark, None]:  # noqa: ARG002 - as every observer
         """Record a question; nothing travels with it."""
-        if topic is Topic.AUTH:
-            actor = AUTHX
+        if topic is _AUTH:
+            questions = self._authx
         elif key is None or len(key) == _ACCOUNT_KEY_LENGTH:
-            actor = INVENTORY
+            questions = self._inventory
         else:
-            actor = _KEYED.get(key, OTHER)
-        self._asked[actor] += 1
-        return (self._replies[actor], self._clock()), None
+            questions = self._keyed.get(key, self._other)
+        questions.asked += 1
+        return (questions.replies, self._clock()), None
 
     def finish(self, mark: _Mark, error: BaseException | None) -> None:  # noqa: ARG002 - as every observer
         """Record an outcome, whatever it is."""

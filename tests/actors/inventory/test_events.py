@@ -271,7 +271,7 @@ async def test_announcement_reaches_more_than_one_slice() -> None:
         many = [
             bus.subscribe(Interest(Topic.EVENT, ANN), buffer=1) for _ in range(FAN_OUT_SLICE + 1)
         ]
-        await announce(bus, LedgerAdvanced(ANN, 1, 1))
+        await announce(bus, ANN, 1, 1)
         assert all(latest(each) == LedgerAdvanced(ANN, 1, 1) for each in many)
 
 
