@@ -285,6 +285,8 @@ def _changes_between(
             delta = balance - earlier // GRAINS_PER_UNIT
             if delta:
                 changes[prefix + name] = ChangeView(delta, balance)
+    if before.keys() <= after.keys():
+        return changes
     for name, earlier in before.items():
         gone = earlier // GRAINS_PER_UNIT
         if gone and name not in after:
