@@ -111,14 +111,16 @@ def next_due_ms(state: State, ruleset: Ruleset) -> int | None:
     running = state.pending.running
     if not running:
         return None
+    finish_ms: int = min(map(_FINISHES_MS, running))
     movers = _movers(running, ruleset)
+    if not movers:
+        return finish_ms
     crowd = max(1, len(movers) / _SIDE_BY_SIDE_MAX)
     pieces = max(1, int(DELIVERIES_PER_SETTLE / crowd**2))
     touches_ms = [
         (order.starts_ms or 0) + (order.delivered + pieces) * order.piece_ms for order in movers
     ]
-    finishes_ms: Iterable[int] = map(_FINISHES_MS, running)
-    return min([*touches_ms, *finishes_ms])
+    return min(finish_ms, *touches_ms)
 
 
 def next_step(draft: Draft, limit_ms: int) -> tuple[int, Order | None] | None:
