@@ -72,11 +72,13 @@ def settle(draft: Draft, now_ms: int) -> None:
 
 def _walk(draft: Draft, now_ms: int) -> None:
     """Bring ``draft`` to ``now_ms``, without entering what happened since the last step."""
-    if draft.pending.running:
+    if now_ms < draft.pending.quiet_until_ms:
+        accrue_until(draft, now_ms)
+        return
+    step = next_step(draft, now_ms)
+    while step is not None:
+        take_step(draft, *step)
         step = next_step(draft, now_ms)
-        while step is not None:
-            take_step(draft, *step)
-            step = next_step(draft, now_ms)
     accrue_until(draft, now_ms)
     deliver_until(draft, now_ms)
 
