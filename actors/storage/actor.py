@@ -42,7 +42,7 @@ W = TypeVar("W", Write | Barrier, Query)
 
 _QUIET_TURNS = 2
 """What is sent in one turn arrives in the next, or the one after."""
-_TAKEN_MAX = 32
+_TAKEN_MAX = 64
 """Messages taken in one turn: checking them takes well under a millisecond."""
 _BATCH_READS_MAX = 512
 _ANSWERED_MAX = 500
