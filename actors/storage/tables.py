@@ -135,7 +135,7 @@ class Column:
             if not self.nullable:
                 return False
             types.remove(NoneType)
-            values = [value for value in values if value is not None]
+            values = [value for value in values if value is not None] if types else ()
         type_, are_sound = _SOUND[self.type]
         return not types or (types == {type_} and are_sound(values))
 
