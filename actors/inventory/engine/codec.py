@@ -57,7 +57,7 @@ def encode_state(state: State) -> bytes:
             amounts=_to_pairs(state.amounts),
             levels=state.levels,
             units=state.units,
-            held=_to_pairs(state.held),
+            held=_to_pairs(state.held) if state.held else {},
         )
     )
 
