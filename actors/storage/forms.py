@@ -88,12 +88,11 @@ class Forms:
             except KeyError:
                 # What may be null may be missing.
                 return form, tuple(map(operation.values.get, form.table.given))
-        table = self._tables[operation.table]
         version = operation.version
         expected = () if version is None else (version,)
         values = operation.values if isinstance(operation, Update) else _NO_VALUES
-        shape: Shape = (type(operation), table.name, tuple(values), version is not None)
-        form = self._by_shape.get(shape) or self._new_form(shape, table)
+        shape: Shape = (type(operation), operation.table, tuple(values), version is not None)
+        form = self._by_shape.get(shape) or self._new_form(shape)
         return form, (*form.pick(operation.key), *values.values(), *expected)
 
     def together(self, forms: tuple[Form, ...]) -> str:
@@ -111,10 +110,10 @@ class Forms:
             text = self._together[forms] = _together(forms)
         return text
 
-    def _new_form(self, shape: Shape, table: Table) -> Form:
+    def _new_form(self, shape: Shape) -> Form:
         if len(self._by_shape) >= FORMS_MAX:
             self._by_shape.clear()
-        form = self._by_shape[shape] = Form(shape, table)
+        form = self._by_shape[shape] = Form(shape, self._tables[shape[1]])
         return form
 
 
