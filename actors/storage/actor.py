@@ -42,7 +42,7 @@ W = TypeVar("W", Write | Barrier, Query)
 
 _QUIET_TURNS = 2
 """What is sent in one turn arrives in the next, or the one after."""
-_TAKEN_MAX = 32
+_TAKEN_MAX = 64
 """Messages taken in one turn: checking them takes well under a millisecond."""
 _BATCH_READS_MAX = 512
 _ANSWERED_MAX = 500
@@ -311,16 +311,14 @@ class Storage:
     ) -> None:
         left = iter(outcomes)
         for item in batch:
-            if isinstance(item.body, Barrier):
-                item.answer(None)
-                continue
-            outcome = next(left)
+            outcome = None if isinstance(item.body, Barrier) else next(left)
             if outcome is None:
-                self._committed += 1
                 item.answer(None)
             else:
-                self._failed += 1
                 item.fail(outcome)
+        committed = outcomes.count(None)
+        self._committed += committed
+        self._failed += len(outcomes) - committed
 
     async def _read(self) -> None:
         absence = Absence(self._rng, self._log)
@@ -360,7 +358,7 @@ class Storage:
 
 
 def _first(waiting: deque[_Pending[W]], most: int) -> deque[_Pending[W]]:
-    return deque(waiting.popleft() for _ in range(min(most, len(waiting))))
+    return deque([waiting.popleft() for _ in range(min(most, len(waiting)))])
 
 
 async def _hand_out(batch: deque[_Pending[Query]], rows: Sequence[list[Row]]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from itertools import count
+from operator import itemgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +18,7 @@ from actors.storage.operations import Create, Operation, Update
 from actors.storage.tables import ColumnType, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     Shape = tuple[type[Operation], str, tuple[str, ...], bool]
 
@@ -33,11 +34,12 @@ _PARAMETER: Final = re.compile(r"\$(\d+)")
 class Form:
     """One form of operation; the cells of each begin with the values of the row's key.
 
+    ``pick`` takes the cells of a new row out of its values, or those of the key out of a key.
     ``sql`` has a parameter for each cell, an array with that of every operation; with
     ``returning`` appended it returns the keys of the rows that it touched.
     """
 
-    __slots__ = ("_writers", "key_width", "kind", "returning", "sql", "table")
+    __slots__ = ("_writers", "key_width", "kind", "pick", "returning", "sql", "table")
 
     def __init__(self, shape: Shape, table: Table) -> None:
         self.kind, _, names, versioned = shape
@@ -52,6 +54,7 @@ class Form:
         else:
             self.sql = _delete(table, cells)
         self.returning = " returning " + ", ".join(f't."{name}"' for name in table.key)
+        self.pick = _picker(table.given if self.kind is Create else table.key)
         self._writers = tuple(ARRAY_LITERALS.get(_type(table, name)) for name in cells)
 
     def arguments(self, rows: Iterable[Sequence[object]]) -> list[object]:
@@ -80,15 +83,17 @@ class Forms:
         """Return the form of a sound operation, and its cells."""
         if isinstance(operation, Create):
             form = self._creating[operation.table]
-            return form, tuple(map(operation.values.get, form.table.given))
-        table = self._tables[operation.table]
+            try:
+                return form, form.pick(operation.values)
+            except KeyError:
+                # What may be null may be missing.
+                return form, tuple(map(operation.values.get, form.table.given))
         version = operation.version
         expected = () if version is None else (version,)
         values = operation.values if isinstance(operation, Update) else _NO_VALUES
-        shape: Shape = (type(operation), table.name, tuple(values), version is not None)
-        key = map(operation.key.__getitem__, table.key)
-        form = self._by_shape.get(shape) or self._new_form(shape, table)
-        return form, (*key, *values.values(), *expected)
+        shape: Shape = (type(operation), operation.table, tuple(values), version is not None)
+        form = self._by_shape.get(shape) or self._new_form(shape)
+        return form, (*form.pick(operation.key), *values.values(), *expected)
 
     def together(self, forms: tuple[Form, ...]) -> str:
         """Return one statement for several forms: it carries out all of them, or fails.
@@ -105,11 +110,17 @@ class Forms:
             text = self._together[forms] = _together(forms)
         return text
 
-    def _new_form(self, shape: Shape, table: Table) -> Form:
+    def _new_form(self, shape: Shape) -> Form:
         if len(self._by_shape) >= FORMS_MAX:
             self._by_shape.clear()
-        form = self._by_shape[shape] = Form(shape, table)
+        form = self._by_shape[shape] = Form(shape, self._tables[shape[1]])
         return form
+
+
+def _picker(names: tuple[str, ...]) -> Callable[[Mapping[str, object]], tuple[object, ...]]:
+    """Return what takes the values of these names; `itemgetter` makes no tuple of a single one."""
+    name = names[0]
+    return itemgetter(*names) if len(names) > 1 else lambda values: (values[name],)
 
 
 def _together(forms: Sequence[Form]) -> str:

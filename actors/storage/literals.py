@@ -8,7 +8,7 @@ checked: text holds no NUL, an integer is not of a subclass.
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from actors.storage.tables import ColumnType
 
@@ -20,18 +20,22 @@ def _bigints(values: Sequence[int | None]) -> str:
     return "{" + str(list(values))[1:-1].replace("None", "NULL") + "}"
 
 
+def _all_present(values: Sequence[str | None]) -> TypeGuard[Sequence[str]]:
+    return None not in values
+
+
 def _uuids(values: Sequence[str | None]) -> str:
     # A canonical UUID needs no quoting.
-    return "{" + ",".join([value or "NULL" for value in values]) + "}"
+    present = values if _all_present(values) else [value or "NULL" for value in values]
+    return "{" + ",".join(present) + "}"
 
 
 def _texts(values: Sequence[str | None]) -> str:
-    present = [value for value in values if value is not None]
-    if len(present) < len(values):
-        quoted = ["NULL" if value is None else f'"{_escaped(value)}"' for value in values]
-        return "{" + ",".join(quoted) + "}"
-    # No value has a NUL, so it can separate them while all are escaped at once.
-    return '{"' + _escaped("\0".join(present)).replace("\0", '","') + '"}'
+    if _all_present(values):
+        # No value has a NUL, so it can separate them while all are escaped at once.
+        return '{"' + _escaped("\0".join(values)).replace("\0", '","') + '"}'
+    quoted = ["NULL" if value is None else f'"{_escaped(value)}"' for value in values]
+    return "{" + ",".join(quoted) + "}"
 
 
 def _escaped(text: str) -> str:

@@ -6,23 +6,28 @@ the first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from itertools import groupby
-from operator import attrgetter
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from dataclasses import dataclass
+from itertools import groupby, repeat
+from operator import attrgetter, itemgetter
+from typing import TYPE_CHECKING, TypeAlias
 
 from actors.storage.operations import Read
 from actors.storage.tables import ColumnType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from actors.storage.forms import Form, Forms
     from actors.storage.operations import Operation
     from actors.storage.tables import Table
 
+Cells: TypeAlias = "tuple[object, ...]"
+Shaped: TypeAlias = "Sequence[tuple[Form, Cells]]"
+"""A unit's operations, each as its form and its cells."""
 
-@dataclass(slots=True)
+
+@dataclass(frozen=True, slots=True)
 class Statement:
     """One statement for several operations of a form.
 
@@ -33,8 +38,8 @@ class Statement:
 
     wave: int
     form: Form
-    owners: list[int] = field(default_factory=list[int])
-    rows: list[tuple[object, ...]] = field(default_factory=list[tuple[object, ...]])
+    owners: Sequence[int]
+    rows: Sequence[Cells]
 
     def arguments(self) -> list[object]:
         """Return the parameters of the form's SQL."""
@@ -43,25 +48,43 @@ class Statement:
 
 def plan(units: Sequence[tuple[Operation, ...]], forms: Forms) -> list[Statement]:
     """Plan the statements, in order, that carry out all units."""
-    waves: list[dict[Form, Statement]] = []
-    last_wave: dict[tuple[str, tuple[object, ...]], int] = {}
-    for owner, operations in enumerate(units):
-        shaped = [forms.cells(operation) for operation in operations]
+    shaped = [[forms.cells(operation) for operation in operations] for operations in units]
+    statements = _statements(0, enumerate(shaped))
+    if _touch_different_rows(statements):
+        return statements
+    waves: defaultdict[int, list[tuple[int, Shaped]]] = defaultdict(list)
+    for owner, (wave, unit) in enumerate(zip(_wave_of_each(shaped), shaped, strict=True)):
+        waves[wave].append((owner, unit))
+    return [each for wave, its_units in waves.items() for each in _statements(wave, its_units)]
+
+
+def _statements(wave: int, units: Iterable[tuple[int, Shaped]]) -> list[Statement]:
+    """Return the statements for units that touch no row in common, given with their indexes."""
+    alike: defaultdict[Form, list[tuple[int, Cells]]] = defaultdict(list)
+    for owner, shaped in units:
+        for form, cells in shaped:
+            alike[form].append((owner, cells))
+    return [Statement(wave, form, *zip(*owned, strict=True)) for form, owned in alike.items()]
+
+
+def _touch_different_rows(statements: Sequence[Statement]) -> bool:
+    """Whether no row is touched twice, as is nearly always so."""
+    rows: set[tuple[str, Cells]] = set()
+    for statement in statements:
+        form = statement.form
+        keys = map(itemgetter(slice(form.key_width)), statement.rows)
+        rows.update(zip(repeat(form.table.name), keys))
+    return len(rows) == sum(len(statement.rows) for statement in statements)
+
+
+def _wave_of_each(units: Iterable[Shaped]) -> Iterator[int]:
+    """Yield the wave of each unit: the first after those of earlier units on any of its rows."""
+    next_wave: dict[tuple[str, Cells], int] = {}
+    for shaped in units:
         rows = [(form.table.name, cells[: form.key_width]) for form, cells in shaped]
-        wave = 0
-        if not last_wave.keys().isdisjoint(rows):
-            wave = max(last_wave[row] + 1 for row in rows if row in last_wave)
-        if wave == len(waves):
-            waves.append({})
-        statements = waves[wave]
-        for row, (form, cells) in zip(rows, shaped, strict=True):
-            last_wave[row] = wave
-            statement = statements.get(form)
-            if statement is None:
-                statement = statements[form] = Statement(wave, form)
-            statement.owners.append(owner)
-            statement.rows.append(cells)
-    return [statement for wave in waves for statement in wave.values()]
+        wave = max([next_wave.get(row, 0) for row in rows], default=0)
+        next_wave.update(dict.fromkeys(rows, wave + 1))
+        yield wave
 
 
 def together(statements: Sequence[Statement], forms: Forms, mark: int) -> tuple[str, list[object]]:

@@ -24,11 +24,9 @@ def accrue(
         amount = amounts[name]
         if per_hour > 0:
             if amount < ceiling:
-                amount += per_hour * elapsed_ms
-                amount = min(amount, ceiling)
+                amount = min(amount + per_hour * elapsed_ms, ceiling)
         elif per_hour < 0:
-            amount += per_hour * elapsed_ms
-            amount = max(amount, 0)
+            amount = max(amount + per_hour * elapsed_ms, 0)
         result[name] = amount
     return result
 

@@ -6,6 +6,7 @@ pending orders, which have their own table, and flows, which are derived.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
@@ -16,7 +17,7 @@ from actors.inventory.engine.pending import Pending
 from actors.inventory.engine.state import State, flows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from actors.inventory.ruleset import Ruleset
 
@@ -35,8 +36,8 @@ class _Record(
     order_seq: _Natural
     ruleset: str
     amounts: dict[str, tuple[_Natural, _Rest]]
-    levels: dict[str, _Positive] = {}
-    units: dict[str, _Positive] = {}
+    levels: Mapping[str, _Positive] = {}
+    units: Mapping[str, _Positive] = {}
     held: dict[str, tuple[_Natural, _Rest]] = {}
 
 
@@ -54,9 +55,9 @@ def encode_state(state: State) -> bytes:
             order_seq=state.order_seq,
             ruleset=state.ruleset,
             amounts=_to_pairs(state.amounts),
-            levels=dict(state.levels),
-            units=dict(state.units),
-            held=_to_pairs(state.held),
+            levels=state.levels,
+            units=state.units,
+            held=_to_pairs(state.held) if state.held else {},
         )
     )
 

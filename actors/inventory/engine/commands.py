@@ -190,9 +190,11 @@ def price(ruleset: Ruleset, rules: Asset, level: int | None, count: int | None) 
     cost = ruleset.cost(rules.address, level or 1)
     if count is None:
         return dict(cost)
-    total = {name: paid * count for name, paid in cost.items()}
-    if max(total.values(), default=0) > AMOUNT_MAX:
-        raise InvalidCount(f"{count} {rules.address} cost more than {AMOUNT_MAX} of a resource")
+    total: dict[str, int] = {}
+    for name, each in cost.items():
+        total[name] = paid = each * count
+        if paid > AMOUNT_MAX:
+            raise InvalidCount(f"{count} {rules.address} cost more than {AMOUNT_MAX} of a resource")
     return total
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from actors.inventory.engine.grains import GRAINS_PER_UNIT, to_grains
+from actors.inventory.engine.grains import GRAINS_PER_UNIT
 from actors.inventory.engine.orders import UNIT, Order
 from actors.inventory.engine.state import NO_EVENTS, Events, State, flows_of
 from actors.inventory.views import ChangeView, LedgerEntry
@@ -171,7 +171,7 @@ class Draft:
         """Add whole units to the stocks, or with ``sign`` -1 take them out; checks nothing."""
         amounts = dict(self.amounts)
         for name, units in changes.items():
-            amounts[name] += sign * to_grains(units)
+            amounts[name] += sign * units * GRAINS_PER_UNIT
         self.amounts = amounts
 
     def rebase(self, amounts: dict[str, int], held: dict[str, int]) -> None:
@@ -285,6 +285,8 @@ def _changes_between(
             delta = balance - earlier // GRAINS_PER_UNIT
             if delta:
                 changes[prefix + name] = ChangeView(delta, balance)
+    if before.keys() <= after.keys():
+        return changes
     for name, earlier in before.items():
         gone = earlier // GRAINS_PER_UNIT
         if gone and name not in after:

@@ -53,6 +53,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """Duration of the whole order from its start, in milliseconds."""
         return self.piece_ms * (1 if self.count is None else self.count)
 
+    @property
+    def next_piece_ms(self) -> int:
+        """When the level, or the next unit of the batch, is finished if the order runs."""
+        return (self.starts_ms or 0) + (self.delivered + 1) * self.piece_ms
+
     def started(self, now_ms: int) -> Order:
         """Return the order, running from ``now_ms`` on."""
         return msgspec.structs.replace(

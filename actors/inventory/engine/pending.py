@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from actors.inventory.engine.grains import LATEST_MS
 from actors.inventory.engine.orders import Order, order_view
 from actors.inventory.views import OrderView
 
@@ -40,20 +41,23 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
     """The pending orders by ``seq``; immutable, a change makes a new one.
 
     All else is derived from ``orders``: ``views`` shows each, in the same places; ``running``
-    are the running ones, also by ``seq``; ``loads`` has every queue with pending orders.
+    are the running ones, also by ``seq``; ``loads`` has every queue with pending orders. No order
+    completes or delivers anything before ``quiet_until_ms``.
     """
 
     orders: tuple[Order, ...] = ()
     views: tuple[OrderView, ...] = ()
     running: tuple[Order, ...] = ()
     loads: Mapping[str, Load] = msgspec.field(default_factory=dict[str, Load])
+    quiet_until_ms: int = LATEST_MS
 
     @classmethod
     def of(cls, orders: Iterable[Order]) -> Pending:
         """Return these orders, given by ``seq``."""
         orders = tuple(orders)
         views = tuple([order_view(order) for order in orders])
-        return cls(orders, views, _running(orders), _loads(orders))
+        running = _running(orders)
+        return cls(orders, views, running, _loads(orders), _quiet_until_ms(running))
 
     def get(self, seq: int) -> Order:
         """Return the order with this sequence number, which must be pending."""
@@ -63,11 +67,16 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
         """Return these plus one more, the last by ``seq``."""
         loads = dict(self.loads)
         loads[order.queue] = loads.get(order.queue, NO_LOAD).and_one_of(order.duration_ms)
+        running, quiet_until_ms = self.running, self.quiet_until_ms
+        if order.starts_ms is not None:
+            running = (*running, order)
+            quiet_until_ms = min(quiet_until_ms, order.next_piece_ms)
         return Pending(
             (*self.orders, order),
             (*self.views, order_view(order)),
-            self.running if order.starts_ms is None else (*self.running, order),
+            running,
             loads,
+            quiet_until_ms,
         )
 
     def changed(self, order: Order) -> Pending:
@@ -83,7 +92,7 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
         loads = self.loads
         if before.queue != order.queue or before.duration_ms != order.duration_ms:
             loads = _loads(orders)
-        return Pending(orders, views, running, loads)
+        return Pending(orders, views, running, loads, _quiet_until_ms(running))
 
     def removed(self, seq: int) -> Pending:
         """Return these without the one with this sequence number."""
@@ -93,11 +102,13 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
         load = loads.pop(gone.queue)
         if load.length > 1:
             loads[gone.queue] = Load(load.length - 1, load.duration_ms - gone.duration_ms)
+        running = tuple([each for each in self.running if each is not gone])
         return Pending(
             (*self.orders[:place], *self.orders[place + 1 :]),
             (*self.views[:place], *self.views[place + 1 :]),
-            tuple([each for each in self.running if each is not gone]),
+            running,
             loads,
+            _quiet_until_ms(running),
         )
 
     def _place(self, seq: int) -> int:
@@ -106,6 +117,10 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
 
 def _running(orders: Iterable[Order]) -> tuple[Order, ...]:
     return tuple([order for order in orders if order.starts_ms is not None])
+
+
+def _quiet_until_ms(running: Iterable[Order]) -> int:
+    return min([order.next_piece_ms for order in running], default=LATEST_MS)
 
 
 def _loads(orders: Iterable[Order]) -> dict[str, Load]:

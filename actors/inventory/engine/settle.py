@@ -72,11 +72,13 @@ def settle(draft: Draft, now_ms: int) -> None:
 
 def _walk(draft: Draft, now_ms: int) -> None:
     """Bring ``draft`` to ``now_ms``, without entering what happened since the last step."""
-    if draft.pending.running:
+    if now_ms < draft.pending.quiet_until_ms:
+        accrue_until(draft, now_ms)
+        return
+    step = next_step(draft, now_ms)
+    while step is not None:
+        take_step(draft, *step)
         step = next_step(draft, now_ms)
-        while step is not None:
-            take_step(draft, *step)
-            step = next_step(draft, now_ms)
     accrue_until(draft, now_ms)
     deliver_until(draft, now_ms)
 
@@ -111,14 +113,16 @@ def next_due_ms(state: State, ruleset: Ruleset) -> int | None:
     running = state.pending.running
     if not running:
         return None
+    finish_ms: int = min(map(_FINISHES_MS, running))
     movers = _movers(running, ruleset)
+    if not movers:
+        return finish_ms
     crowd = max(1, len(movers) / _SIDE_BY_SIDE_MAX)
     pieces = max(1, int(DELIVERIES_PER_SETTLE / crowd**2))
     touches_ms = [
         (order.starts_ms or 0) + (order.delivered + pieces) * order.piece_ms for order in movers
     ]
-    finishes_ms: Iterable[int] = map(_FINISHES_MS, running)
-    return min([*touches_ms, *finishes_ms])
+    return min(finish_ms, *touches_ms)
 
 
 def next_step(draft: Draft, limit_ms: int) -> tuple[int, Order | None] | None:

@@ -46,6 +46,13 @@ def test_cells_begin_with_the_key_whatever_the_order_of_the_values() -> None:
     assert forms.cells(Delete("world", {"name": "w"}, 3))[1] == ("w", 3)
 
 
+def test_cells_of_a_table_of_one_column_are_a_row_like_any_other() -> None:
+    """A single value is not taken for the row itself."""
+    forms = Forms({"t": Table("t", (Column("k", ColumnType.TEXT),), ("k",))})
+    assert forms.cells(Create("t", {"k": "abc"}))[1] == ("abc",)
+    assert forms.cells(Delete("t", {"k": "abc"}))[1] == ("abc",)
+
+
 def test_arguments_are_a_column_of_cells_each() -> None:
     """A type without an array as text goes as it is, for the driver to write."""
     table = Table("t", (Column("k", ColumnType.TEXT), Column("at", ColumnType.TIMESTAMP)), ("k",))

@@ -16,7 +16,7 @@ A, B = new_id(), new_id()
 def planned(*units: list[Operation]) -> list[tuple[int, str, str, list[int]]]:
     """Plan units; give wave, kind, table and owners of each statement."""
     statements = sql.plan([tuple(unit) for unit in units], Forms(TABLES))
-    return [(s.wave, s.form.kind.__name__, s.form.table.name, s.owners) for s in statements]
+    return [(s.wave, s.form.kind.__name__, s.form.table.name, list(s.owners)) for s in statements]
 
 
 def tick(name: str, tick: int = 1, version: int | None = None) -> Update:

@@ -67,6 +67,9 @@ def test_the_parts_are_those_of_the_orders(made: list[Move]) -> None:
     for queue in world().queues:
         durations = [order.duration_ms for order in pending.orders if order.queue == queue]
         assert pending.loads.get(queue, Load()) == Load(len(durations), sum(durations))
+    for order in pending.running:
+        assert order.delivered_by(pending.quiet_until_ms - 1) == order.delivered
+        assert pending.quiet_until_ms <= (order.finishes_ms or 0)
     assert all(pending.get(order.seq) is order for order in pending.orders)
 
 
