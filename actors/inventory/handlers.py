@@ -142,7 +142,7 @@ def _place(work: Work, command: PlaceOrder) -> Placed:
         now_ms=work.now_ms,
     )
     work.take(state, events, new_order=order_id)
-    order = order_view(work.order(order_id))
+    order = state.pending.views[-1]
     work.remember(key, fingerprint, Answered(order=order))
     return Placed(order, replayed=False)
 
