@@ -63,7 +63,7 @@ class NoToken(HttpError):
 
 
 class Forbidden(HttpError):
-    """The account is known, but its role does not allow this."""
+    """The account's role does not allow this."""
 
 
 class PasswordChangeRequired(HttpError):
@@ -82,7 +82,7 @@ class MethodNotAllowed(HttpError):
     """The path is there, but not with this method; ``allow`` names those that are."""
 
     def __init__(self, allow: tuple[str, ...]) -> None:
-        super().__init__("this path answers to " + ", ".join(allow))
+        super().__init__("this path supports only " + ", ".join(allow))
         self.allow = allow
 
 
@@ -91,7 +91,7 @@ class BodyTimeout(HttpError):
 
 
 class PayloadTooLarge(HttpError):
-    """The body is larger than the server takes."""
+    """The body is larger than the server accepts."""
 
 
 class UnsupportedMediaType(HttpError):
@@ -114,7 +114,7 @@ class TooManyStreams(HttpError):
     """An account, or an address behind a proxy, has as many event streams open as it may."""
 
     def __init__(self, streams_max: int, whose: str = "an account") -> None:
-        super().__init__(f"{whose} may have {streams_max} event streams open")
+        super().__init__(f"{whose} may have at most {streams_max} event streams open")
 
 
 class TooManyRequests(HttpError):

@@ -15,7 +15,7 @@ from app.http.types.times import Time
 NewName = Annotated[
     str,
     Meta(
-        description="3 to 32 letters, digits, `_`, `-`, `.`, counted in NFKC with the case folded",
+        description="3 to 32 letters, digits, `_`, `-`, `.`, counted after NFKC and case folding",
         extra_json_schema={"minLength": 1, "maxLength": RAW_LENGTH_MAX},
     ),
 ]
@@ -36,7 +36,7 @@ NewPassword = Annotated[
 class RegisterRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A username of 3 to 32 characters, and a password that is never altered.
 
-    The username is counted in NFKC with its case folded, and kept in NFKC: the answer gives it.
+    The username is counted after NFKC and case folding, and stored in NFKC: the answer shows it.
     """
 
     username: NewName
@@ -50,7 +50,7 @@ class EraseAccountRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 
 
 class ChangePasswordRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The password in force and the one to come."""
+    """The current password and the new one."""
 
     current_password: str
     new_password: NewPassword
@@ -67,7 +67,7 @@ class RegisteredAccount(msgspec.Struct, frozen=True):
 class AccountDetails(msgspec.Struct, frozen=True):
     """An account as its owner sees it.
 
-    With ``must_change_password`` it has a one-time password: nothing else may be done before.
+    With ``must_change_password`` it has a one-time password, which must be changed first.
     """
 
     account_id: Id

@@ -28,20 +28,20 @@ class ForecastQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class QuoteQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How many units; nothing for a building or technology."""
+    """How many units; omit it for a building or technology."""
 
     count: Amount | None = None
 
 
 class Prerequisite(msgspec.Struct, frozen=True):
-    """An asset that is not there yet, and the level (of a unit: the count) needed of it."""
+    """An asset still missing, and the level (for a unit: the count) needed of it."""
 
     asset: str
     level: int
 
 
 class QuoteDetails(msgspec.Struct, frozen=True):
-    """What an order placed now would be; ``affordable_at`` is null if its price never is there."""
+    """What an order placed now would be; ``affordable_at`` is null if it can never be paid."""
 
     asset: str
     kind: str
@@ -55,7 +55,7 @@ class QuoteDetails(msgspec.Struct, frozen=True):
 
 
 class SendTransferRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whom to send how much of which resources."""
+    """The receiver, and how much of which resources to send."""
 
     to: Annotated[str, Meta(min_length=1, max_length=200)]
     resources: Annotated[dict[AssetName, Amount], Meta(min_length=1, max_length=100)]
@@ -63,7 +63,7 @@ class SendTransferRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 
 
 class TransferDetails(msgspec.Struct, frozen=True):
-    """One transfer; a name is empty where the account was erased."""
+    """One transfer; a name is empty if the account was erased."""
 
     id: Id
     sender: str = msgspec.field(name="from")

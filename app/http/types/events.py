@@ -1,4 +1,4 @@
-"""What the event streams tell: amounts are whole units, times are world time."""
+"""What the event streams send: amounts are whole units, times are world time."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ EventId = Annotated[int, Meta(ge=0, le=INTEGER_MAX)]
 
 
 class EventsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """From where: the id of the last event that was received; nothing begins with a snapshot."""
+    """Where to resume: the id of the last event received; none begins with a snapshot."""
 
     after: EventId | None = None
 
 
 class StreamLogin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The first message on a WebSocket that was opened without a token; ``after`` as in the query.
+    """The first message on a WebSocket opened without a token; ``after`` is as in the query.
 
-    Without it the one of the query counts.
+    Without it the query's applies.
     """
 
     access_token: Annotated[str, Meta(min_length=1, max_length=4096)]
@@ -37,7 +37,7 @@ class StreamLogin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EventDetails(msgspec.Struct, frozen=True):
-    """One event: a ledger entry, what it is about, and the rates now, which are of ``at``.
+    """One event: a ledger entry, what it concerns, and the current rates, as of ``at``.
 
     ``order`` and ``transfer`` are as they are when the event is sent; ``full`` names the
     resources that reached their capacity with this entry.
@@ -62,7 +62,7 @@ class SnapshotDetails(msgspec.Struct, frozen=True):
 
 
 class StreamEnd(msgspec.Struct, frozen=True):
-    """Why the server ends a stream; ``bye`` and ``token-expired`` invite to come back."""
+    """Why the server ends a stream; after ``bye`` and ``token-expired`` clients may reconnect."""
 
     reason: Literal["session-ended", "token-expired", "bye"]
     detail: str

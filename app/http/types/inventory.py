@@ -47,8 +47,7 @@ class LedgerQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Stock(msgspec.Struct, frozen=True, gc=False):
     """One resource; ``full_at`` is null when it is full or its rate is not positive.
 
-    ``held`` waits outside until there is room, and is no part of ``amount``; left out where
-    nothing does.
+    ``held`` waits for room and is not part of ``amount``; it is absent if nothing waits.
     """
 
     amount: int
@@ -59,7 +58,7 @@ class Stock(msgspec.Struct, frozen=True, gc=False):
 
 
 class Balance(msgspec.Struct, frozen=True, gc=False):
-    """One balance; ``factor`` scales what draws on it, 1.0 where there is enough."""
+    """One balance; ``factor`` scales what draws on it, and is 1.0 if there is enough."""
 
     produced: int
     used: int
@@ -103,14 +102,14 @@ class OrderList(msgspec.Struct, frozen=True, gc=False):
 
 
 class CancelledOrder(msgspec.Struct, frozen=True, gc=False):
-    """A cancelled order and what came back for it."""
+    """A cancelled order and its refund."""
 
     order: OrderDetails
     refund: Mapping[str, int]
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
-    """What a ledger entry did to one asset, and how much there was after it."""
+    """What a ledger entry did to one asset, and the balance after it."""
 
     delta: int
     balance: int

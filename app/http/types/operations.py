@@ -33,7 +33,7 @@ class Distribution(msgspec.Struct, frozen=True):
 
 
 class MailboxState(msgspec.Struct, frozen=True):
-    """An actor's mailbox; ``in_hand`` messages were taken and are not answered yet."""
+    """An actor's mailbox; ``in_hand`` messages were taken out and are not yet answered."""
 
     waiting: int
     capacity: int
@@ -52,7 +52,7 @@ class GroupState(msgspec.Struct, frozen=True):
 
 
 class ActorNode(msgspec.Struct, frozen=True):
-    """One part of the program, with those that it looks after.
+    """One part of the program, with the parts it supervises.
 
     ``since`` is when it entered its state; ``failure`` is what it last failed with.
     """
@@ -72,7 +72,7 @@ class ActorNode(msgspec.Struct, frozen=True):
 class WorldState(msgspec.Struct, frozen=True):
     """The world clock; ``lag_ms`` is how late its next tick is, ``now`` is world time.
 
-    ``due_lag_ms`` is how late, in world time, what came due last was found.
+    ``due_lag_ms`` is how late, in world time, the latest due account was found.
     """
 
     name: str
@@ -96,7 +96,7 @@ class TopicCounts(msgspec.Struct, frozen=True):
 
 
 class AskCounts(msgspec.Struct, frozen=True):
-    """Questions over the bus, by how they came out; ``in_flight`` wait for their answer now."""
+    """Questions over the bus, by outcome; ``in_flight`` are waiting for their answers now."""
 
     answered: int
     failed: int
@@ -107,14 +107,14 @@ class AskCounts(msgspec.Struct, frozen=True):
 
 
 class BusState(msgspec.Struct, frozen=True):
-    """What went over the bus, by topic, and what was asked."""
+    """Messages on the bus, by topic, and questions."""
 
     topics: dict[str, TopicCounts]
     asks: AskCounts
 
 
 class ConnectionCounts(msgspec.Struct, frozen=True):
-    """Connections: those open now, and since the start those served and turned away."""
+    """Connections: open now, and served and refused since the start."""
 
     open: int
     accepted: int
@@ -124,8 +124,8 @@ class ConnectionCounts(msgspec.Struct, frozen=True):
 class HttpState(msgspec.Struct, frozen=True):
     """Requests by class of status (``2xx``) and by method.
 
-    ``in_flight`` wait for Authx or an account's actor now; ``abandoned`` ended before an answer
-    began. ``duration`` is in seconds, from a request's head to the beginning of its answer.
+    ``in_flight`` are waiting for Authx or an account's actor now; ``abandoned`` ended before an
+    answer began. ``duration`` is in seconds, from a request's head to the start of its answer.
     """
 
     statuses: dict[str, int]
@@ -137,7 +137,7 @@ class HttpState(msgspec.Struct, frozen=True):
 
 
 class StreamCounts(msgspec.Struct, frozen=True):
-    """Event streams: open now, and since the start opened, refused, and events told."""
+    """Event streams: open now, and opened, refused and events sent since the start."""
 
     open: int
     opened: int
@@ -146,7 +146,7 @@ class StreamCounts(msgspec.Struct, frozen=True):
 
 
 class LoginCounts(msgspec.Struct, frozen=True):
-    """Logins by how they came out."""
+    """Logins by outcome."""
 
     accepted: int
     refused: int
@@ -158,7 +158,7 @@ class LoginCounts(msgspec.Struct, frozen=True):
 class StorageState(msgspec.Struct, frozen=True):
     """Commits and what waits for one; durations are in seconds, ``batch_units`` in units.
 
-    ``setbacks`` counts the times that the database was found away.
+    ``setbacks`` counts how often the database was found away.
     """
 
     commits: int
@@ -198,7 +198,7 @@ class AuditQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AuditEntryDetails(msgspec.Struct, frozen=True):
-    """What an operator did; ``username`` is null where the account is gone."""
+    """What an operator did; ``username`` is null if the account no longer exists."""
 
     audit_id: Id
     at: Time
@@ -218,7 +218,7 @@ class AuditPage(msgspec.Struct, frozen=True):
 
 
 class EventsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The events after another one, of at least a level; the latest ones without ``after``."""
+    """The events after another one, of at least a level; without ``after`` the latest ones."""
 
     after: Annotated[int, Meta(ge=0, le=INTEGER_MAX)] | None = None
     level: Literal["debug", "info", "warning", "error", "critical"] = "debug"
@@ -238,7 +238,7 @@ class LoggedEvent(msgspec.Struct, frozen=True):
 class LoggedEvents(msgspec.Struct, frozen=True):
     """Events, oldest first; ``next`` is the ``after`` of what follows.
 
-    ``dropped`` events after the one asked for are not kept any more.
+    ``dropped`` counts events after ``after`` that are no longer kept.
     """
 
     entries: list[LoggedEvent]

@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 
 class ResourceRules(msgspec.Struct, frozen=True):
-    """A resource: what there is of it at the start, comes in by itself, and fits by itself."""
+    """A resource: its starting stock, and its base income and base capacity without any asset."""
 
     name: str
     title: str
@@ -25,7 +25,7 @@ class ResourceRules(msgspec.Struct, frozen=True):
 class BalanceRules(msgspec.Struct, frozen=True):
     """A balance: produced and used at once, never stored.
 
-    ``rounding`` is that of its factor, in whole per cent.
+    ``rounding`` is how its factor is rounded to whole per cent.
     """
 
     name: str
@@ -45,9 +45,9 @@ class QueueRules(msgspec.Struct, frozen=True):
 
 
 class TransferRules(msgspec.Struct, frozen=True):
-    """Whether players may send each other resources, how much of each in a day, null: any amount.
+    """Whether players may send each other resources, and how much of each per day (null: no limit).
 
-    ``overflow`` says what happens to that for which a receiver has no room.
+    ``overflow`` says what happens to resources for which the receiver has no room.
     """
 
     enabled: bool
@@ -56,7 +56,7 @@ class TransferRules(msgspec.Struct, frozen=True):
 
 
 class DurationChange(msgspec.Struct, frozen=True, tag_field="what", tag="duration"):
-    """What an asset makes of the durations of others: ``factors`` by its own level, from 0."""
+    """How an asset changes the durations of others: ``factors`` by its own level, from 0."""
 
     assets: list[str]
     factors: list[float]
@@ -70,9 +70,9 @@ class ProductionChange(msgspec.Struct, frozen=True, tag_field="what", tag="produ
 
 
 class LevelRules(msgspec.Struct, frozen=True, kw_only=True):
-    """One level: its price, how long it takes, and what stands with it; the rest is left out.
+    """One level: its price, its duration and its effects; effects it does not have are absent.
 
-    ``produces`` is per hour, ``balance`` negative where it uses one, ``capacity`` the whole room.
+    ``produces`` is per hour, ``balance`` is negative for use, ``capacity`` is the whole room.
     """
 
     level: int
@@ -96,7 +96,7 @@ class _AssetRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TechnologyRules(_AssetRules, frozen=True, kw_only=True):
-    """A technology; ``levels`` begin with 1."""
+    """A technology; ``levels`` begin at 1."""
 
     kind: Literal["technology"]
     max_level: int
@@ -104,7 +104,7 @@ class TechnologyRules(_AssetRules, frozen=True, kw_only=True):
 
 
 class BuildingRules(_AssetRules, frozen=True, kw_only=True):
-    """A building; ``instances`` are the names to order it by, and ``levels`` begin with 1."""
+    """A building; ``instances`` are the names to order it by, and ``levels`` begin at 1."""
 
     kind: Literal["building"]
     instances: list[str]
@@ -113,11 +113,11 @@ class BuildingRules(_AssetRules, frozen=True, kw_only=True):
 
 
 class UnitRules(_AssetRules, frozen=True, kw_only=True):
-    """A unit: the price of one, how long one takes, and what stands with one.
+    """A unit: the price, duration and effects of one.
 
     ``count_max`` is the most that one order may be for. ``produces``, ``balance`` and ``capacity``
-    are rounded: where one brings a fraction, many bring their number times the exact fraction, and
-    only that is rounded.
+    are rounded: for several units the exact value of one is multiplied by their number, and only
+    the product is rounded.
     """
 
     kind: Literal["unit"]
@@ -132,8 +132,8 @@ class UnitRules(_AssetRules, frozen=True, kw_only=True):
 class RulesetDocument(msgspec.Struct, frozen=True):
     """The whole ruleset as data; ``version`` changes with every rule and parameter.
 
-    Of each asset ``refund`` is the share of the price that a cancelled order gives back, and
-    ``requires`` the level (of a unit: the count) that must be there first of others.
+    For each asset, ``refund`` is the share of the price that a cancelled order gives back, and
+    ``requires`` the level (for a unit: the count) of other assets needed first.
     """
 
     name: str

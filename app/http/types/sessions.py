@@ -26,8 +26,8 @@ class RefreshRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class SessionTokens(msgspec.Struct, frozen=True, omit_defaults=True):
     """A session's credentials; ``expires_in`` and ``refresh_expires_in`` are seconds.
 
-    With ``must_change_password`` nothing may be done with them before that; it is left out where
-    it is false.
+    With ``must_change_password`` the password must be changed before anything else; the member is
+    absent if false.
     """
 
     account_id: Id
@@ -41,7 +41,7 @@ class SessionTokens(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class SessionDetails(msgspec.Struct, frozen=True):
-    """One live session; ``current`` is the one that asks."""
+    """One live session; ``current`` marks the one making the request."""
 
     session_id: Id
     created_at: Time

@@ -16,7 +16,7 @@ HttpStatus = Annotated[int, Meta(ge=100, le=599)]
 
 
 class Health(msgspec.Struct, frozen=True):
-    """The process lives."""
+    """The process is alive."""
 
     status: Literal["ok"]
 
@@ -47,7 +47,7 @@ class WorldDetails(msgspec.Struct, frozen=True):
 
 
 class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An error (RFC 9457); which members come beside the first four depends on its type."""
+    """An error (RFC 9457); which members follow the first four depends on its type."""
 
     type: str
     title: str
@@ -64,7 +64,7 @@ class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ProblemDescription(msgspec.Struct, frozen=True):
-    """What a type of problem means."""
+    """What a problem type means."""
 
     type: str
     title: str
