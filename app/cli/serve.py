@@ -29,7 +29,7 @@ def serve(ctx: click.Context, config_file: Path | None, host: str | None, port: 
     """Run a server until SIGTERM, SIGHUP or Ctrl-C.
 
     Exit status: 0 everything was flushed, 1 it could not start or an actor failed for good, 3
-    something was cut off. A second signal stops the server at once.
+    something was cut off. A second signal stops the server immediately.
     """
     with expected_failures(HttpBindError, TlsError):
         given = {"http.host": host, "http.port": port}
