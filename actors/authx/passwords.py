@@ -91,7 +91,7 @@ class Passwords:
         if len(password) > high:
             raise InvalidPassword(f"must have at most {high} characters")
         if _encoded(password) is None:
-            raise InvalidPassword("must be proper Unicode text")
+            raise InvalidPassword("must be valid Unicode text")
 
     def reserve(self, address: str = "", *, newcomer: bool = False) -> HashSlot:
         """Take a place among those that hash or wait to; leaving the slot gives it back.
@@ -103,9 +103,9 @@ class Passwords:
             Overloaded: all places are taken, or all that this caller may take.
         """
         if self._slots_free == 0 or (newcomer and self._newcomers_free == 0):
-            raise Overloaded("as many passwords wait to be hashed as may wait")
+            raise Overloaded("too many passwords are waiting to be hashed")
         if not self._addresses.take(address):
-            raise Overloaded("as many passwords from this address wait to be hashed as may wait")
+            raise Overloaded("too many passwords from this address are waiting to be hashed")
         self._slots_free -= 1
         self._newcomers_free -= newcomer
         begin_by = trio.current_time() + self._settings.hash_wait_ms / 1000
@@ -135,7 +135,7 @@ class Passwords:
         """Fulfil the contract of `HashSlot.hash`."""
         secret = _encoded(password)
         if secret is None:
-            raise InvalidPassword("must be proper Unicode text")
+            raise InvalidPassword("must be valid Unicode text")
         return await self._in_thread(self._engine.hash, secret, begin_by=begin_by)
 
     async def verify_in_thread(
@@ -173,7 +173,7 @@ class _Turns:
         with trio.move_on_at(self._begin_by):
             await self._limiter.acquire_on_behalf_of(borrower)
             return
-        raise Overloaded("passwords wait too long to be hashed")
+        raise Overloaded("passwords are waiting too long to be hashed")
 
     def release_on_behalf_of(self, borrower: object) -> None:
         """End a turn; called in Trio's own thread."""
