@@ -44,7 +44,7 @@ _UNTIL_RESTARTED = timedelta(days=1)
 
 _HEADER = """\
 # Holdfast's token keys. Anyone who reads them can act as any account: keep this file private.
-# The first key signs new tokens; all of them verify.
+# The first key makes new tokens; all of them verify.
 """
 
 

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @click.group()
 def keys() -> None:
-    """Rotate the keys that sign tokens."""
+    """Rotate the keys that tokens are made with."""
 
 
 @keys.command()
 @config_option
 def rotate(config_file: Path | None) -> None:
-    """Put a new token key on top of the old ones, which stay.
+    """Put a new token key above the old ones, which stay.
 
     The new key makes tokens from the next start of the server on. Tokens of the old keys stay
     valid, so nobody has to log in again; the key file says beside each old key from which day it
@@ -48,7 +48,7 @@ def rotate(config_file: Path | None) -> None:
             ) from None
         tell_done(
             f"made     token key      {config.key_path}",
-            "\nRestart the server within a day, so that it signs tokens with the new key. Tokens of"
-            f"\nthe old key stay valid; it may be removed from the file from {removable} on, or as"
-            "\nmuch later as the restart is.",
+            "\nRestart the server within a day, so that it makes tokens with the new key. Tokens of"
+            f"\nthe old key stay valid; it may be removed from the file from {removable} on."
+            "\nA later restart delays that date.",
         )

@@ -117,7 +117,7 @@ class Auth(Section, frozen=True):
         Meta(
             ge=1,
             le=86_400,
-            description="Failed logins and registrations are forgotten this long after the "
+            description="Registrations and failed logins are forgotten this long after the "
             "first of them.",
         ),
     ] = 3_600
@@ -201,7 +201,7 @@ class World(Section, frozen=True):
         str,
         Meta(
             description="What a changed ruleset renames, so that accounts keep what they own: "
-            'old=new, separated by commas ("copper=iron, hut=cottage"). The world remembers it: '
+            'old=new, separated by commas ("copper=iron, hut=cottage"). The world remembers this: '
             "clear this key after the start with the new rules."
         ),
     ] = ""
