@@ -29,7 +29,7 @@ def kept_promises(url: str) -> Generator[None]:
 def _way_out(reason: str, url: str) -> str:
     """Say what usually helps where there is no way to a server."""
     if "CERTIFICATE_VERIFY_FAILED" in reason:
-        return "name who signed its certificate with --cacert FILE"
+        return "give the authority that signed its certificate with --cacert FILE"
     if url.startswith("https:"):
         return "does it serve HTTPS there?"
     return "start one with 'holdfast serve'"

@@ -101,7 +101,7 @@ class Story:
 
     async def _refuse_strangers(self, ada: Player) -> None:
         """See that nobody passes for somebody else."""
-        self._tell.scene("Nobody comes in by the window")
+        self._tell.scene("Strangers are kept out")
         client, name = self._client, ada.name
         again = client.register(name.upper(), "another password")
         problem = await refused(again, 409, "username-taken")
