@@ -52,9 +52,8 @@ async def prepare_database(
         except RulesChangeRefused as refused:
             if upgraded.before and upgraded.applied:
                 refused.add_note(
-                    f"the database has been brought from schema version {upgraded.before}"
-                    f" to {upgraded.after} all the same:"
-                    " the program before does not start on it any more"
+                    f"the database has been upgraded from schema version {upgraded.before} to "
+                    f"{upgraded.after} all the same: the earlier version no longer starts on it"
                 )
             raise
     finally:

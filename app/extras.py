@@ -16,5 +16,5 @@ OTEL: Final = ("opentelemetry-exporter-otlp-proto-http>=1.40,<2", "opentelemetry
 def way_to(packages: tuple[str, ...]) -> str:
     """Say how to install missing packages; nothing can be added to the one-file program."""
     if getattr(sys, "frozen", False):
-        return "this program in one file is without them; install Holdfast with Python"
+        return "this one-file program does not include them; install Holdfast with Python"
     return "pip install " + " ".join(f"'{package}'" for package in packages)

@@ -34,7 +34,7 @@ class Histogram:
         total = cls(bounds)
         for part in parts:
             if part.bounds != total.bounds:
-                raise ValueError("histograms of different bounds cannot be added up")
+                raise ValueError("histograms with different bounds cannot be added up")
             total.include(part.counts, part.sum)
         return total
 

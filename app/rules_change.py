@@ -95,14 +95,14 @@ def _no_renaming(renaming: Renaming, ruleset: Ruleset) -> str:
     """Describe the entries of ``world.renamed`` that make no sense at this change."""
     if renaming.unknown:
         return (
-            f"world.renamed gives a new name to {_some(renaming.unknown)}, which the rules that "
-            "the world has run under until now do not have; correct the name, or take it out"
+            f"world.renamed renames {_some(renaming.unknown)}, which the world's rules so far do "
+            "not have; correct the name or remove it"
         )
     first = renaming.standing[0]
     return (
-        f"world.renamed gives a new name to {_some(renaming.standing)}, which the ruleset "
-        f"{ruleset.name!r} still has; take it out of world.renamed, or out of the ruleset: what is "
-        f"to be called {first} anew can come with a later change"
+        f"world.renamed renames {_some(renaming.standing)}, which the ruleset {ruleset.name!r} "
+        f"still has; remove it from world.renamed or from the ruleset: a new {first} can be "
+        "added in a later change"
     )
 
 
@@ -117,9 +117,9 @@ def _no_place(homeless: Mapping[str, int], ruleset: Ruleset, renaming: Renaming)
     ]
     first = before.get(most_first[0][0], most_first[0][0])
     return (
-        f"the ruleset {ruleset.name!r} does not have what accounts own, sent or have on order: "
-        f"{_some(named)}; give each a place with world.renamed, "
-        f'as in renamed = "{first}=<its new name>", or put it back into the ruleset'
+        f"the ruleset {ruleset.name!r} lacks what accounts own, sent or have on order: "
+        f"{_some(named)}; map each to a new name with world.renamed, as in renamed = "
+        f'"{first}=<its new name>", or put it back into the ruleset'
     )
 
 
@@ -135,8 +135,8 @@ def _become_one(met: Mapping[str, int], moves: Iterable[Move], ruleset: Ruleset)
         olds = dict.fromkeys(move.name for move in moves if move.becomes == name)
         named.append(f"{' and '.join(olds)} would become {name} ({accounts})")
     return (
-        f"the ruleset {ruleset.name!r} makes one of two levels that accounts have: "
-        f"{_some(named)}; give each a name of its own with world.renamed"
+        f"the ruleset {ruleset.name!r} merges two levels that accounts have: {_some(named)}; "
+        "give each its own name with world.renamed"
     )
 
 

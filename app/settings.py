@@ -104,9 +104,9 @@ def _origins(text: str) -> frozenset[str]:
     for origin in sorted(origins):
         if not _ORIGIN.fullmatch(origin):
             problem = (
-                'must be sites as browsers name them, like "https://play.example.org" or '
-                '"http://localhost:5173": in lower case, without a path or a usual port, '
-                f'not "{origin}"'
+                'must be origins as browsers send them, like "https://play.example.org" or '
+                '"http://localhost:5173": in lower case, without a path or default port, not '
+                f'"{origin}"'
             )
             raise ConfigError("the configuration", "http.cors_origins", problem)
     return origins

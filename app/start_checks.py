@@ -56,7 +56,7 @@ def _check_tls(certificate: Path, key: Path) -> None:
 
     # Called only for a key with a passphrase; without it OpenSSL would prompt on the terminal.
     def refuse_passphrase() -> str:
-        problem = f"{key} has a passphrase: write it without one, with openssl pkey"
+        problem = f"{key} has a passphrase: remove it with openssl pkey"
         raise _refusal("http.tls_key", problem)
 
     try:
@@ -69,11 +69,11 @@ def _check_tls(certificate: Path, key: Path) -> None:
 def _reason(error: ssl.SSLError) -> str:
     match error.reason:
         case "KEY_VALUES_MISMATCH" | "NO_CERTIFICATE_ASSIGNED":
-            return "they do not belong together"
+            return "the two do not belong together"
         case str(reason) if reason:
             return reason.replace("_", " ").lower()
         case _:
-            return "a certificate and a key as PEM are needed"
+            return "both must be PEM files"
 
 
 def _refusal(key: str, problem: str) -> ConfigError:

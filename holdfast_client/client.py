@@ -148,7 +148,7 @@ def _base_url(url: str) -> httpx.URL:
     try:
         base = httpx.URL(url)
     except httpx.InvalidURL as error:
-        raise ValueError(f"{url!r} is no URL: {error}") from None
+        raise ValueError(f"{url!r} is not a URL: {error}") from None
     if base.scheme not in {"http", "https"} or not base.host:
-        raise ValueError(f"{url!r} is no URL of a server, such as http://127.0.0.1:8470")
+        raise ValueError(f"{url!r} is not a URL of a server, such as http://127.0.0.1:8470")
     return base

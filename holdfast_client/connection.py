@@ -104,9 +104,11 @@ class Connection:
         try:
             request = self._request(operation, values, query, body, headers)
         except UnicodeEncodeError:
-            raise InvalidArgument("a text holds a lone surrogate, which is no Unicode") from None
+            raise InvalidArgument(
+                "a string contains a lone surrogate, which is not valid Unicode"
+            ) from None
         except httpx.InvalidURL as error:
-            raise InvalidArgument(f"no address can be made of this: {error}") from None
+            raise InvalidArgument(f"cannot build a URL from this: {error}") from None
         response = await self._insist(request, operation, call_s or self._deadlines.call_s)
         return _read(response, operation)
 
@@ -204,13 +206,13 @@ def bearer(token: str) -> dict[str, str]:
         InvalidArgument: no server can have issued this token.
     """
     if _TOKEN.fullmatch(token) is None:
-        raise InvalidArgument("an access token has 1 or more visible ASCII characters")
+        raise InvalidArgument("an access token must have 1 or more visible ASCII characters")
     return {"Authorization": f"Bearer {token}"}
 
 
 def _checked(key: str) -> str:
     if _KEY.fullmatch(key) is None:
-        raise InvalidArgument("an idempotency key has 1 to 255 visible ASCII characters")
+        raise InvalidArgument("an idempotency key must have 1 to 255 visible ASCII characters")
     return key
 
 
@@ -266,7 +268,7 @@ def _read(response: httpx.Response, operation: Operation[T]) -> Answer[T]:
         value = decoded(response.content or b"{}", operation.answer)
     except ValueError as error:
         raise UnexpectedAnswer(
-            f"{told(response.request)} was answered with another shape: {error}",
+            f"{told(response.request)} was answered in an unexpected shape: {error}",
             status=response.status_code,
         ) from None
     return Answer(

@@ -178,7 +178,7 @@ class EventStream:
         type_ = response.headers.get("Content-Type", "")
         if type_.partition(";")[0].strip().lower() != _CONTENT_TYPE:
             await response.aclose()
-            told = f"was answered with {type_ or 'no type'} in place of {_CONTENT_TYPE}"
+            told = f"was answered with {type_ or 'no type'} instead of {_CONTENT_TYPE}"
             raise UnexpectedAnswer(f"GET {EVENTS.path} {told}", status=response.status_code)
         return response
 
@@ -275,5 +275,5 @@ def _event(message: Message) -> Event:
 
 def _unexpected(error: ValueError) -> UnexpectedAnswer:
     return UnexpectedAnswer(
-        f"GET {EVENTS.path} was answered with another shape: {error}", status=200
+        f"GET {EVENTS.path} was answered in an unexpected shape: {error}", status=200
     )

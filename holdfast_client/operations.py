@@ -58,7 +58,7 @@ class Operation(Generic[T]):
 def _step(value: str) -> str:
     # Dots cannot be escaped: anything that reads the path resolves them.
     if value in {"", ".", ".."}:
-        raise InvalidArgument(f"no address can be made of {value!r}")
+        raise InvalidArgument(f"cannot build a URL from {value!r}")
     return quote(value, safe="")
 
 

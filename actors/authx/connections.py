@@ -82,7 +82,7 @@ class Connections:
         with trio.move_on_at(begin_by) as turn:
             await self._places.acquire()
         if turn.cancelled_caught:
-            raise Overloaded("too many wait for a connection to the database")
+            raise Overloaded("too many requests are waiting for a database connection")
         try:
             connection = await self._connection()
             try:
@@ -102,7 +102,7 @@ class Connections:
                 return connection
             self._all.discard(connection)
         if self._backoff.remaining_s:
-            raise DatabaseUnavailable("the database was away a moment ago")
+            raise DatabaseUnavailable("the database was unreachable a moment ago")
         try:
             connection = await self._database.connect(name="authx")
         except DatabaseUnavailable:

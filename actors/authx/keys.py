@@ -43,7 +43,7 @@ _UNTIL_RESTARTED = timedelta(days=1)
 """How long after a rotation a server may continue making tokens with the previous top key."""
 
 _HEADER = """\
-# Holdfast's token keys. Who reads them can act as any account: keep this file to its owner.
+# Holdfast's token keys. Anyone who reads them can act as any account: keep this file private.
 # The first key makes new tokens; all of them verify.
 """
 
@@ -69,7 +69,7 @@ class TokenKey:
             KeyRingError: it has another length.
         """
         if len(secret) != KEY_BYTES:
-            raise KeyRingError(f"a key must have {KEY_BYTES} bytes, this one has {len(secret)}")
+            raise KeyRingError(f"a key must have {KEY_BYTES} bytes; this one has {len(secret)}")
         local = pyseto.Key.new(4, "local", secret)
         key_id = local.to_paserk_id()
         return cls(
@@ -91,7 +91,7 @@ class KeyRing:
         self.keys = keys
         self._by_footer = {base64url.encode(key.footer): key for key in keys}
         if len(self._by_footer) < len(keys):
-            raise KeyRingError("the same key is there twice")
+            raise KeyRingError("the same key occurs twice")
 
     @property
     def first(self) -> TokenKey:
@@ -173,7 +173,7 @@ def create_key_file(path: Path) -> bool:
         ):
             return _link_new(draft, path.name, folder)
     except OSError as error:
-        raise KeyRingError(f"key file {path}: cannot be made: {error.strerror}") from error
+        raise KeyRingError(f"key file {path}: cannot be created: {error.strerror}") from error
 
 
 def rotate_key_file(path: Path, *, now: datetime, refresh_s: int) -> date:
@@ -204,7 +204,7 @@ def rotate_key_file(path: Path, *, now: datetime, refresh_s: int) -> date:
         lines[top:top] = [_new_key_line(), note]
         content = "".join(f"{line}\n" for line in lines).encode()
         if len(content) > _FILE_BYTES_MAX:
-            raise KeyRingError("no room for one more key: remove old ones")
+            raise KeyRingError("no room for another key: remove old ones")
         try:
             _replace(path.name, folder, content, like=old.status)
         except OSError as error:
@@ -260,7 +260,7 @@ def _read_private(path: Path | str, *, folder: int | None = None) -> _Opened:
             raise KeyRingError("it is not a regular file")
         mode = stat.S_IMODE(status.st_mode)
         if mode & _WIDER_THAN_0600:
-            raise KeyRingError(f"its permissions are {mode:04o}, they must be 0600 at most")
+            raise KeyRingError(f"its permissions are {mode:04o}; they must be 0600 at most")
         if status.st_size > _FILE_BYTES_MAX:
             raise KeyRingError(f"it is larger than {_FILE_BYTES_MAX} bytes")
         return _Opened(os.read(descriptor, _FILE_BYTES_MAX).decode("ascii"), status)

@@ -104,7 +104,7 @@ class Passwords:
         if len(password) > high:
             raise InvalidPassword(f"must have at most {high} characters")
         if _encoded(password) is None:
-            raise InvalidPassword("must be proper Unicode text")
+            raise InvalidPassword("must be valid Unicode text")
 
     def reserve(
         self, address: str = "", *, newcomer: bool = False, operator: bool = False
@@ -123,11 +123,9 @@ class Passwords:
         if operator and operators.total < OPERATORS_PLACES and operators.take(address):
             return HashSlot(self, partial(operators.give_back, address), begin_by, operator=True)
         if self._slots_free == 0 or (newcomer and self._newcomers_free == 0):
-            raise self.overloaded("as many passwords wait to be hashed as may wait")
+            raise self.overloaded("too many passwords are waiting to be hashed")
         if not self._addresses.take(address):
-            raise self.overloaded(
-                "as many passwords from this address wait to be hashed as may wait"
-            )
+            raise self.overloaded("too many passwords from this address are waiting to be hashed")
         self._slots_free -= 1
         self._newcomers_free -= newcomer
         give_back = partial(self._give_back, address, newcomer=newcomer)
@@ -158,7 +156,7 @@ class Passwords:
         """Fulfil the contract of `HashSlot.hash`."""
         secret = _encoded(password)
         if secret is None:
-            raise InvalidPassword("must be proper Unicode text")
+            raise InvalidPassword("must be valid Unicode text")
         return await self._in_thread(turn, self._engine.hash, secret)
 
     async def verify_in_thread(self, stored_hash: str | None, password: str, turn: Turn) -> bool:
@@ -204,7 +202,7 @@ class Turn:
             await self._turns.begin(operator=self._operator)
             self._began = trio.current_time()
             return
-        raise self._passwords.overloaded("passwords wait too long to be hashed")
+        raise self._passwords.overloaded("passwords are waiting too long to be hashed")
 
     def release_on_behalf_of(self, borrower: object) -> None:
         """End a turn; called in Trio's own thread."""

@@ -65,7 +65,7 @@ class BatchedReads(Generic[T]):
             Overloaded: too many are waiting already.
         """
         if len(self._waiting) >= self._waiting_max:
-            raise Overloaded("too many accounts and sessions wait to be read")
+            raise Overloaded("too many reads of accounts and sessions are waiting")
         self._waiting.append(_Question(key, finish, reply))
         if not self._is_reading:
             self._is_reading = True

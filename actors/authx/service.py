@@ -238,7 +238,7 @@ class AccountService:
 
         async def replace(credentials: account_store.Credentials) -> None:
             if credentials.must_change_password and request.new_password == password:
-                raise InvalidPassword("must not be the one-time password itself")
+                raise InvalidPassword("must differ from the one-time password")
             new_hash = await slot.hash(request.new_password)
             script = account_store.replace_password(
                 account_id,

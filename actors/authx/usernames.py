@@ -52,7 +52,7 @@ def parse_username(text: str) -> Username:
     if len(key) > LENGTH_MAX:
         raise InvalidUsername(_TOO_LONG)
     if not all(map(_is_allowed, key)):
-        raise InvalidUsername("may hold only letters, digits, '_', '-' and '.'")
+        raise InvalidUsername("may contain only letters, digits, '_', '-' and '.'")
     return Username(shown=composed if all(map(_is_allowed, composed)) else key, key=key)
 
 
@@ -66,7 +66,7 @@ def parse_new_username(text: str) -> Username:
     """
     username = parse_username(text)
     if not _DRAWN_AS_NOTHING.isdisjoint(username.key):
-        raise InvalidUsername("may hold no letters that draw nothing, such as U+3164")
+        raise InvalidUsername("may not contain invisible letters such as U+3164")
     return username
 
 

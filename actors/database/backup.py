@@ -74,7 +74,7 @@ async def back_up(
         # Read back, so that nobody relies on an unreadable backup.
         seen = await _versions_in(unfinished.path)
         if not seen:
-            raise BackupError("the database holds nothing of Holdfast's to back up")
+            raise BackupError("the database holds no Holdfast world to back up")
         await trio.to_thread.run_sync(seal, unfinished.descriptor)
         size = os.fstat(unfinished.descriptor).st_size
         # Nothing after this can be cancelled: a file that was kept is reported.
@@ -109,7 +109,7 @@ async def _dump(
         )
         nursery.cancel_scope.cancel()
     if watch.stalled:
-        raise BackupError(f"the database did not go on for {stall_s:g} s")
+        raise BackupError(f"the database made no progress for {stall_s:g} s")
     if outcome.status != 0:
         raise BackupError(f"cannot back up: {outcome.complaint}")
 
@@ -124,10 +124,10 @@ async def inspect_backup(file: Path) -> BackupInfo:
     """
     await trio.to_thread.run_sync(_check_magic, file)
     if not await trio.to_thread.run_sync(is_whole, file):
-        raise BackupError(f"{file} is damaged, or not all of it is there")
+        raise BackupError(f"{file} is damaged or incomplete")
     seen = await _versions_in(file)
     if not seen:
-        raise BackupError(f"{file} is no backup of Holdfast")
+        raise BackupError(f"{file} is not a backup of Holdfast")
     check_known(seen, whose=f"the backup {file}")
     return BackupInfo(max(seen), await trio.to_thread.run_sync(_size, file))
 
@@ -146,7 +146,7 @@ async def _versions_in(file: Path) -> dict[int, str]:
         out.seek(0)
         seen = _read_versions(out.read().decode("utf-8", "replace").splitlines())
     if outcome.status != 0:
-        raise BackupError(f"{file} is no backup that can be read: {outcome.complaint}")
+        raise BackupError(f"{file} is not a readable backup: {outcome.complaint}")
     return seen
 
 
@@ -154,7 +154,7 @@ def _check_magic(file: Path) -> None:
     """Check the beginning of a file."""
     with file.open("rb") as opened:
         if opened.read(len(MAGIC)) != MAGIC:
-            raise BackupError(f"{file} is no backup")
+            raise BackupError(f"{file} is not a backup")
 
 
 def _size(file: Path) -> int:

@@ -139,7 +139,7 @@ class Cluster:
             # In the data directory it may belong to an earlier cluster of another user.
             own = status.st_uid in {user.uid, os.geteuid()} or path.parent == self.data_dir
             if not stat.S_ISDIR(status.st_mode) or not own:
-                raise DataDirectoryError(path, "it belongs to somebody else")
+                raise DataDirectoryError(path, "it belongs to another user")
             path.chmod(0o700)
             user.own(path)
             for name in (f".s.PGSQL.{PORT}", f".s.PGSQL.{PORT}.lock"):
@@ -162,7 +162,7 @@ class Cluster:
         except OSError:
             return ""
         free = disk.f_bavail * disk.f_frsize
-        return f"; {free // 1024} KiB are free on its disk" if free < _SCARCE_BYTES else ""
+        return f"; its disk has {free // 1024} KiB free" if free < _SCARCE_BYTES else ""
 
     def open_log(self, user: ServerUser) -> int:
         """Open the server's log for appending; a long one is set aside first (one is kept).
@@ -225,10 +225,10 @@ class Cluster:
         try:
             version = (self.path / "PG_VERSION").read_text(encoding="ascii").strip()
         except OSError as error:
-            reason = f"it is no PostgreSQL cluster ({error.strerror})"
+            reason = f"it is not a PostgreSQL cluster ({error.strerror})"
             raise DataDirectoryError(self.path, reason) from error
         if version != _MAJOR_VERSION:
-            reason = f"it is of PostgreSQL {version}, this program runs {_MAJOR_VERSION}"
+            reason = f"it is from PostgreSQL {version}, but this program runs {_MAJOR_VERSION}"
             raise DataDirectoryError(self.path, reason)
 
 
@@ -267,7 +267,7 @@ async def _end_unfinished(path: Path) -> None:
     for _ in range(2):
         await stop_cluster(path, None, timeout_s=0)
     if await trio.to_thread.run_sync(cluster_processes, path):
-        raise EmbeddedPostgresError(f"an initdb left over in {path} cannot be ended")
+        raise EmbeddedPostgresError(f"an initdb left running in {path} cannot be stopped")
 
 
 async def _initdb(path: Path, user: ServerUser, *, sync: bool) -> None:

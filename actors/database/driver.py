@@ -256,7 +256,7 @@ class Connection:
             with trio.move_on_at(deadline) as waiting:
                 await self._turn.acquire()
             if waiting.cancelled_caught:
-                message = f"connection {self._name!r} was busy all the time"
+                message = f"connection {self._name!r} was busy the whole time"
                 raise DatabaseTimeout(message, started=False) from None
 
     def _give_up(self, timeout_s: float, failure: Exception | None) -> NoReturn:

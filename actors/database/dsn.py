@@ -65,6 +65,6 @@ def check_dsn(dsn: str) -> None:
     """
     if not is_dsn(dsn):
         raise DatabaseUnavailable(
-            "database.dsn is malformed: it must be like postgresql://user:password@host/database,"
-            " with %-escapes for special characters in its parts"
+            "database.dsn is malformed: it must look like "
+            "postgresql://user:password@host/database, with special characters %-escaped"
         )

@@ -232,7 +232,9 @@ class EmbeddedPostgres:
             self._log.warning("postgres_orphan_found", pid=postmaster, processes=len(orphans))
             await stop_cluster(cluster.path, postmaster, timeout_s=_ORPHAN_STOP_S)
             if await trio.to_thread.run_sync(cluster_processes, cluster.path):
-                raise EmbeddedPostgresError(f"a server left over in {cluster.path} cannot be ended")
+                raise EmbeddedPostgresError(
+                    f"a PostgreSQL left running in {cluster.path} cannot be stopped"
+                )
         if said is None or _is_alive(said.pid):
             # A server that was killed while starting may have written nothing; or the pid now
             # belongs to another program, or an unreaped zombie. PostgreSQL would take either for
@@ -361,8 +363,8 @@ async def _start_or_attach(server: EmbeddedPostgres, data_dir: Path) -> Reached:
                 cluster = Cluster.at(data_dir)
                 if await trio.to_thread.run_sync(cluster_processes, cluster.path):
                     raise EmbeddedPostgresError(
-                        f"the PostgreSQL in {cluster.data_dir} is not ready yet; leave it the time"
-                        f" that it needs ({cluster.log_path} tells how far it is)"
+                        f"the PostgreSQL in {cluster.data_dir} is not ready yet; wait for it "
+                        f"({cluster.log_path} shows its progress)"
                     ) from None
                 raise
             await trio.sleep(_LOCK_RETRY_S)

@@ -66,7 +66,7 @@ async def _look(database: Database) -> Extent:
     async def script(session: Session) -> Extent:
         row = await session.fetchrow(_EXTENT)
         if row is None:
-            raise LookupError("one row was asked for")
+            raise LookupError("exactly one row was expected")
         return Extent(row["bytes"], max(0.0, row["oldest_s"]))
 
     connection = await database.connect(name="extent")

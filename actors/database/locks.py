@@ -98,7 +98,9 @@ async def acquire_server_lock(
             raise
         holder = await session.fetchrow(_HOLDER, SERVER_LOCK)
         if lost and (holder is None or Backend.of(holder) in lost):
-            raise DatabaseUnavailable("a lost session of this server holds its lock yet") from None
+            raise DatabaseUnavailable(
+                "a lost connection of this server still holds its lock"
+            ) from None
         raise AlreadyServed(await _describe(_SERVER, holder, session)) from None
     try:
         await check_not_restoring(session)
@@ -120,7 +122,7 @@ async def check_not_restoring(session: Session) -> None:
 
 async def _describe(who_is: str, holder: Record | None, session: Session) -> str:
     name = await session.fetchval("select current_database()")
-    message = f"{who_is} at work on the database {name!r}"
+    message = f"{who_is} running on the database {name!r}"
     if holder is None:
         return message
     who = f"{holder['application_name']}, backend {holder['pid']}"

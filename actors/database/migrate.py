@@ -121,9 +121,9 @@ async def seen_versions(session: Session) -> tuple[int, ...]:
         elsewhere = await session.fetchval(_ELSEWHERE, SCHEMA)
         if elsewhere is not None:
             raise SchemaElsewhere(
-                f"the database has a world in its schema {elsewhere!r}, and Holdfast's is"
-                f" {SCHEMA!r}: where that is empty, drop schema {SCHEMA}; alter schema"
-                f' "{elsewhere}" rename to {SCHEMA}; brings it there'
+                f"the database has a world in the schema {elsewhere!r}, but Holdfast uses "
+                f"{SCHEMA!r}: if that is empty, move the world there with drop schema {SCHEMA}; "
+                f'alter schema "{elsewhere}" rename to {SCHEMA}'
             )
         return ()
     rows = await session.fetch("select version from schema_migrations order by version")
@@ -155,13 +155,11 @@ async def check_current(session: Session) -> None:
         newest = max(seen, default=0)
         # With extensions' migrations the highest number proves nothing.
         old = (
-            f"the database has schema version {newest}, this program works on {known[-1].version}"
+            f"the database has schema version {newest}, but this program needs {known[-1].version}"
             if newest < known[-1].version
             else f"the database lacks migration {lacking[0]:04} of this program"
         )
-        raise SchemaTooOld(
-            f"{old}: holdfast serve brings it up to date when it starts, and so does holdfast init"
-        )
+        raise SchemaTooOld(f"{old}: holdfast init or a start of holdfast serve upgrades it")
 
 
 async def _apply_next(
@@ -189,7 +187,7 @@ async def _apply_next(
         await connection.run(script, timeout_s=MIGRATION_S)
     except DatabaseError as error:
         if started is not None:
-            error.add_note(f"it was at migration {started.version:04} ({started.name})")
+            error.add_note(f"it failed in migration {started.version:04} ({started.name})")
         raise
     return started
 
@@ -222,19 +220,19 @@ def _check(
     in_database = max(seen, default=0)
     if in_database > newest:
         raise SchemaTooNew(
-            f"{whose} has schema version {in_database}, this program knows versions up to "
-            f"{newest}: run the program that wrote it, or a newer one"
+            f"{whose} has schema version {in_database}, but this program knows versions up to "
+            f"{newest} only: run the version that wrote it, or a newer one"
         )
     unknown = seen.keys() - {migration.version for migration in known}
     if unknown:
         raise SchemaTooNew(
-            f"{whose} has had migration {min(unknown):04}, which this program does not know:"
-            " run the program that wrote it, or a newer one"
+            f"{whose} has migration {min(unknown):04}, which this program does not know: run the "
+            "version that wrote it, or a newer one"
         )
     for migration in known:
         checksum = seen.get(migration.version, migration.checksum)
         if checksum != migration.checksum:
             raise SchemaMismatch(
-                f"migration {migration.version:04} of {whose} is not the one of this program:"
-                " run the version that wrote it"
+                f"migration {migration.version:04} of {whose} differs from this program's: run "
+                "the version that wrote it"
             )

@@ -65,7 +65,7 @@ def new_file(file: Path, *, overwrite: bool, for_folder_owner: bool = False) -> 
         OSError: it cannot be created.
     """
     if not file.parent.is_dir():
-        raise BackupError(f"{file.parent} is no folder: make it first")
+        raise BackupError(f"{file.parent} is not a folder: create it first")
     if file.exists() and not overwrite:
         raise _exists(file)
     remove_left_over(file.parent, glob.escape(file.name))
@@ -123,4 +123,4 @@ def _remove_unlocked(part: Path) -> None:
 
 
 def _exists(file: Path) -> BackupError:
-    return BackupError(f"{file} is there already; --force replaces it")
+    return BackupError(f"{file} exists already; --force replaces it")

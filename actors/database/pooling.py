@@ -24,8 +24,8 @@ select 1 / (coalesce(current_setting('holdfast.session', true), '') = '{mark}'):
 """
 
 _SHARED: Final = (
-    "database.dsn leads to a pooler in transaction mode: Holdfast needs PostgreSQL itself, or"
-    " session mode"
+    "database.dsn leads to a pooler in transaction mode: Holdfast needs PostgreSQL itself, or a "
+    "pooler in session mode"
 )
 
 

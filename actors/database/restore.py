@@ -135,8 +135,8 @@ def _failed(file: Path, reason: str, *, in_doubt: bool) -> BackupError:
     if not in_doubt:
         return BackupError(f"cannot restore {file}: {reason}")
     return BackupError(
-        f"it is not known whether the restore of {file} took effect (it was being committed:"
-        f" {reason}); look before you repeat it"
+        f"it is not known whether the restore of {file} took effect (it was being committed: "
+        f"{reason}); check before you repeat it"
     )
 
 
@@ -261,7 +261,8 @@ async def _clearing(connection: Connection, where: str, *, replace: bool) -> tup
     there, others, used = await connection.run(_look)
     if others:
         raise DatabaseInUse(
-            f"the {where} holds what is not Holdfast's ({others[0]}): make one for it alone"
+            f"the {where} holds something that is not Holdfast's ({others[0]}): create one for "
+            "Holdfast alone"
         )
     if used and not replace:
         raise DatabaseInUse(f"there is a world in the {where} already; --force replaces it")

@@ -24,7 +24,7 @@ def seal(descriptor: int) -> None:
     length = os.fstat(descriptor).st_size
     text = b"\nholdfast-backup sha256 %s\n" % _digest(descriptor, length)
     if os.pwrite(descriptor, text, length) != len(text):
-        raise OSError("the end of the backup was not written whole")
+        raise OSError("the end of the backup was only partly written")
 
 
 def is_whole(file: Path) -> bool:

@@ -104,12 +104,12 @@ def server_user(cluster: Path) -> ServerUser:
             raise DataDirectoryError(cluster, f"it belongs to {_name_of(owner)}, not to you")
         if owner is None and not _has_name(me):
             raise EmbeddedPostgresError(
-                f"no new PostgreSQL can be made by user {me}, who has no name in /etc/passwd: "
-                "give it an entry there, run Holdfast as another user, or set database.dsn"
+                f"user {me} cannot create a PostgreSQL cluster without a name in /etc/passwd: "
+                "add an entry there, run Holdfast as another user, or set database.dsn"
             )
         return ServerUser(_name_of(me), me, os.getegid(), switch=False)
     if owner == 0:
-        reason = f"it belongs to root, and PostgreSQL refuses that: chown -R {_OWN_USER}"
+        reason = f"it belongs to root, which PostgreSQL refuses: chown -R {_OWN_USER}"
         raise DataDirectoryError(cluster, reason)
     entry = _unprivileged() if owner is None else _entry_of(cluster, owner)
     return ServerUser(entry.pw_name, entry.pw_uid, entry.pw_gid, switch=True)
@@ -130,8 +130,8 @@ def _unprivileged() -> pwd.struct_passwd:
     found = _find(_OWN_USER) or _find(_SHARED_USER)
     if found is None:
         raise EmbeddedPostgresError(
-            f"PostgreSQL does not run as root, and the user {_OWN_USER!r} cannot be made: "
-            "run Holdfast as another user, or set database.dsn"
+            f"PostgreSQL does not run as root, and the user {_OWN_USER!r} cannot be created: run "
+            "Holdfast as another user, or set database.dsn"
         ) from failure
     return found
 

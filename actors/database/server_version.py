@@ -29,8 +29,8 @@ def check_server(major: int, encoding: str) -> None:
         )
     if encoding != ENCODING:
         raise DatabaseUnavailable(
-            f"the database of database.dsn is {encoding}: Holdfast needs {ENCODING}, as createdb"
-            f" --encoding={ENCODING} --template=template0 makes one"
+            f"the database of database.dsn uses the encoding {encoding}: Holdfast needs "
+            f"{ENCODING} (createdb --encoding={ENCODING} --template=template0)"
         )
 
 

@@ -141,7 +141,7 @@ class _Said:
 
     def complaint(self) -> str:
         """Return its first error message, else its last line."""
-        return self._error or self._last or "it did not say why"
+        return self._error or self._last or "it gave no reason"
 
     def _take(self, raw: bytes) -> None:
         line = raw.decode("utf-8", "replace").strip()

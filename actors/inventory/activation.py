@@ -47,7 +47,7 @@ class Activation:
         """
         if self._residents.get(account_id) is None and not self._activate(account_id):
             if message.reply is not None:
-                message.reply.fail(Overloaded("as many inventories are busy as may be live"))
+                message.reply.fail(Overloaded("too many inventories are busy"))
             return
         try:
             self._bus.send_nowait(message)

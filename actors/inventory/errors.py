@@ -39,7 +39,7 @@ class ChangedElsewhere(Exception):
     """Another server writes, or has written, what inventories have cached: they begin anew."""
 
     def __init__(self) -> None:
-        super().__init__("another server may have written to the database meanwhile")
+        super().__init__("another server may have written to the database in the meantime")
 
 
 class InventoryError(Exception):
@@ -121,7 +121,7 @@ class ForecastTooFar(InventoryError):
 
     def __init__(self, at_ms: int, now_ms: int) -> None:
         seconds = max(0, at_ms - now_ms) // 1000
-        super().__init__(f"more changes until then than a forecast follows: at most {seconds} now")
+        super().__init__(f"too many changes until then to forecast: at most {seconds} seconds now")
         self.at_ms = at_ms
 
 
@@ -159,7 +159,7 @@ class TransferToSelf(InventoryError):
     """Sender and receiver are the same account."""
 
     def __init__(self) -> None:
-        super().__init__("nobody can send anything to themselves")
+        super().__init__("an account cannot send anything to itself")
 
 
 class TransferLimit(InventoryError):

@@ -127,7 +127,7 @@ class Loader:
             while account_id in self._held:
                 await self._released.park()
             return
-        msg = "what is due for the account was not settled in time"
+        msg = "the account's due orders were not settled in time"
         raise ReplyTimeout(msg)
 
     # Not inlined in load(): while that waits, only the queue may hold the reply.

@@ -246,7 +246,7 @@ class Proof:
         for name in {**account.balances, **owned}:
             replayed, found = account.balances.get(name, 0), owned.get(name, 0)
             if replayed != found:
-                what = "the inventory is not what its ledger comes to"
+                what = "the inventory is not what its ledger adds up to"
                 raise account.differs(what, replayed, found, name)
             self._of(name).holdings += found
 
@@ -265,9 +265,13 @@ class Proof:
             return
         for name, delta in totals.items():
             if delta > 0 and effect not in _MAKING:
-                raise account.differs(f"{row['cause']} makes nothing", "0 or less", delta, name)
+                raise account.differs(
+                    f"{row['cause']} must not create anything", "0 or less", delta, name
+                )
             if delta < 0 and effect not in _USING:
-                raise account.differs(f"{row['cause']} uses nothing up", "0 or more", delta, name)
+                raise account.differs(
+                    f"{row['cause']} must not use anything up", "0 or more", delta, name
+                )
             self._make(name, delta)
 
     def _carry(self, account: _Account, row: Row, totals: Mapping[str, int]) -> None:
@@ -336,7 +340,7 @@ class Proof:
             made = sums.sources + sums.from_gone - sums.sinks - sums.to_gone
             found = sums.holdings + sums.on_the_way
             if made != found:
-                what = "what is held and on its way is not sources less sinks"
+                what = "what is held and in transit does not equal sources minus sinks"
                 raise LedgerDiffers(what, made, found, asset=name)
         return [self._totals(name) for name in self._resources]
 

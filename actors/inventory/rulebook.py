@@ -50,7 +50,7 @@ class Rulebook:
         eras = [Era.of(row) for row in rows]
         changed = not eras or eras[-1].version != self.current.version
         if changed and self._eras:
-            msg = "another server has changed the rules of this world meanwhile"
+            msg = "another server has changed the rules of this world in the meantime"
             raise LookupError(msg)
         if changed:
             none: dict[str, str] = {}

@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_WAITS = "holdfast: another account is being erased: waiting for its end"
+_WAITS = "holdfast: another account is being erased: waiting for that to finish"
 
 
 @click.group()
 def accounts() -> None:
-    """Make, promote, suspend, erase and list accounts, and reset their passwords.
+    """Create, promote, suspend, erase and list accounts, and reset their passwords.
 
     Works with or without a running server, which learns of each change at once.
     """
@@ -51,7 +51,7 @@ def accounts() -> None:
 @click.option(
     "--one-time",
     is_flag=True,
-    help="Make up a password and show it; it must be changed at the first login.",
+    help="Generate a password and show it; it must be changed at the first login.",
 )
 @config_option
 def create(
@@ -62,9 +62,9 @@ def create(
     password_stdin: bool,
     one_time: bool,
 ) -> None:
-    """Make an account; asks for its password, or without a terminal reads a line of input."""
+    """Create an account; prompts for its password, or reads a line if there is no terminal."""
     if one_time and password_stdin:
-        raise click.UsageError("--one-time makes up a password: none can be given")
+        raise click.UsageError("--one-time generates a password: do not give one")
     given = "" if one_time else _read_password(from_stdin=password_stdin)
     role: Literal["player", "admin"] = "admin" if admin else "player"
     with expected_failures():
@@ -128,7 +128,7 @@ def reset_password(username: str, config_file: Path | None) -> None:
                 account = await operator.reset_password(
                     connection, passwords, username, password, now=datetime.now(UTC)
                 )
-            done = f"{account.username} has another password now, and is logged out everywhere"
+            done = f"{account.username} has a new password and is logged out everywhere"
             _tell_password(progress, done, account, password)
 
         _run(config, username, work)
@@ -152,24 +152,24 @@ def resume(username: str, config_file: Path | None) -> None:
 
 @accounts.command()
 @click.argument("username")
-@click.option("--yes", is_flag=True, help="Do not ask whether it is meant.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @config_option
 def erase(username: str, config_file: Path | None, *, yes: bool) -> None:
-    """Remove an account and everything that it owns, for good.
+    """Erase an account and everything it owns, for good.
 
-    Only a backup can bring it back. `holdfast export --account` saves its data beforehand.
+    Only a backup can bring it back. `holdfast export --account` saves its data first.
     """
 
     async def find(connection: Connection, progress: Progress) -> Account:
         account = await operator.find_account(connection, username)
         admins = await operator.find_admins(connection)
         if [admin.account_id for admin in admins] == [account.account_id]:
-            progress.note(f"holdfast: {account.username} is the last admin who may log in")
+            progress.note(f"holdfast: {account.username} is the last admin who can log in")
         return account
 
     def ask(account: Account) -> Account:
         what = f"{account.username} ({account.role}, {account.account_id})"
-        question = f"Erase {what} and everything that it owns, for good?"
+        question = f"Erase {what} and everything it owns, for good?"
         click.confirm(question, abort=True, err=True)
         return account
 

@@ -30,13 +30,13 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 @click.command()
 @click.argument("file", type=_FILE)
-@click.option("--force", is_flag=True, help="Replace the file if it is there.")
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @config_option
 def backup(file: Path, config_file: Path | None, *, force: bool) -> None:
     """Write the whole world to FILE, with or without a running server.
 
-    The backup is of one moment, and FILE is complete when it appears. It does not include the
-    token key, in token.key: keep that as you keep passwords.
+    The backup is consistent as of one moment, and FILE is complete when it appears. The token
+    key, in token.key, is not part of it: keep that as you keep passwords.
     """
     with expected_failures():
         config = read_config(config_file)
@@ -46,15 +46,16 @@ def backup(file: Path, config_file: Path | None, *, force: bool) -> None:
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--force", is_flag=True, help="Replace the world that is there.")
+@click.option("--force", is_flag=True, help="Replace the world in the database.")
 @config_option
 def restore(file: Path, config_file: Path | None, *, force: bool) -> None:
     """Restore the world of a backup into the configured database.
 
-    That is the embedded one, made if there is none, or the PostgreSQL of database.dsn. No server
-    may be running on it. It then holds all of the backup, or, after a failure, what it held before;
-    if the connection is lost or Ctrl-C comes during the commit, the command says what is known of
-    the outcome. A backup of an older version is migrated when the server starts.
+    The database is the embedded one, created if missing, or the PostgreSQL of database.dsn. No
+    server may be running on it. Afterwards it holds all of the backup or, after a failure, what
+    it held before; if the connection breaks during the commit, or Ctrl-C comes then, the command
+    says what is known about the outcome. A backup of an older version is upgraded when the server
+    starts.
     """
     with expected_failures():
         config = read_config(config_file)

@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 @click.command()
 @config_option
 @click.option("--host", help="Address to listen on, instead of http.host.")
-@click.option("--port", type=int, help="Port instead of http.port; 0 where a server has that one.")
+@click.option(
+    "--port", type=int, help="Port instead of http.port; 0 if a server is running on that one."
+)
 def check(config_file: Path | None, host: str | None, port: int | None) -> None:
-    """Check what a server would start with, without starting one.
+    """Check what a server would start with, without starting it.
 
     Checks the configuration, the certificate, the ruleset, the token key if there is one, and
-    whether the address is free; use --port 0 while a server is running. The database is not
-    opened, and nothing is made or changed.
+    whether the address is free; with --port 0 it works beside a running server. It does not open
+    the database, and creates and changes nothing.
     """
     with expected_failures(HttpBindError):
         given = {"http.host": host, "http.port": port}

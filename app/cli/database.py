@@ -106,7 +106,7 @@ async def _prepare(
             # connection does not hold the lock, but still holds its data directory.
             if served:
                 raise AlreadyServed(
-                    f"another Holdfast server is at work in the {place(config)}"
+                    f"another Holdfast server is running on the {place(config)}"
                 ) from None
             await connection.run(acquire_server_lock)
         else:
@@ -133,8 +133,8 @@ def require_cluster(config: Config) -> None:
 def nothing_there(config: Config) -> Failure:
     """Make the failure for a missing world, with help for running in the wrong folder."""
     return Failure(
-        f"there is no world in the {place(config)}: is that the right one? (see --config,"
-        " storage.data_dir and database.dsn; holdfast init makes a new world)"
+        f"there is no world in the {place(config)}: is that the right one? (see --config, "
+        "storage.data_dir and database.dsn; holdfast init creates a world)"
     )
 
 

@@ -24,19 +24,21 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--account", "username", metavar="NAME", required=True, help="Whose data.")
+@click.option(
+    "--account", "username", metavar="NAME", required=True, help="Account whose data to write."
+)
 @config_option
 def export(username: str, config_file: Path | None) -> None:
-    """Write all data stored about a person to standard output, as JSON.
+    """Write everything stored about an account to standard output, as JSON.
 
-    The account, its sessions without their secrets, its inventory, orders, ledger, transfers and
-    the answers to its commands, and its entries in the audit log. Works while a server is running;
-    everything is of one moment. To erase the account, use `holdfast accounts erase`; its owner
-    calls DELETE /v1/accounts/me.
+    That is the account, its sessions without their secrets, its inventory, orders, ledger,
+    transfers and the answers to its commands, and what the audit log says about it, all as of one
+    moment. Works beside a running server. To erase the account, use `holdfast accounts erase`;
+    its owner calls DELETE /v1/accounts/me.
     """
     with expected_failures():
         config = read_config(config_file)
-        with working(f"collecting what is kept on {username}"):
+        with working(f"collecting what is stored about {username}"):
             told = run_interruptible(lambda: _collect(config, username))
         encoded = msgspec.json.format(msgspec.json.encode(told), indent=2)
         # As bytes: JSON is UTF-8 (RFC 8259, section 8.1), whatever the terminal's encoding.

@@ -26,7 +26,7 @@ from app.rules_change import RulesChangeRefused
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-_PERHAPS = "it may have been done all the same: look before you repeat it"
+_PERHAPS = "it may have taken effect all the same: check before you repeat it"
 
 _NAMED = (AuthxError, KeyRingError, DatabaseError, Escalation, ConfigError, RulesChangeRefused)
 """Errors whose own message says what is wrong, and where."""

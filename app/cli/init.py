@@ -36,16 +36,16 @@ if TYPE_CHECKING:
     "admin_name",
     default="admin",
     show_default=True,
-    help="The first operator's username, for where there is no operator yet.",
+    help="The first operator's username, if there is no operator yet.",
 )
-@click.option("--no-admin", is_flag=True, help="Make no account.")
+@click.option("--no-admin", is_flag=True, help="Create no account.")
 @config_option
 def init(config_file: Path | None, admin_name: str, *, no_admin: bool) -> None:
-    """Make configuration, keys, database and the first operator's account, where missing.
+    """Create the configuration, keys, database and first operator's account that are missing.
 
-    Changes nothing that exists, so you can run it again at any time, with one exception: it
-    migrates the database of an earlier version, as a start does, after which the earlier version no
-    longer starts on it. `holdfast serve` makes keys and database by itself; this makes them
+    Changes nothing that exists, so it can be run again at any time, with one exception: the
+    database of an earlier version is upgraded, as at a start, after which the earlier version no
+    longer starts on it. `holdfast serve` creates keys and database by itself; this creates them
     beforehand, and shows whether all is well.
 
     The first operator gets a one-time password. It is shown here and nowhere else, and must be
@@ -185,15 +185,15 @@ async def make_admin(
             )
     except UsernameTaken:
         raise Failure(
-            f"no admin may log in, and the username {username!r} is taken: choose another with"
-            f" --admin, or run holdfast accounts promote {username}"
+            f"no admin can log in, and the username {username!r} is taken: choose another with "
+            f"--admin, or run holdfast accounts promote {username}"
         ) from None
     except InvalidUsername as error:
         raise Failure(f"the username {username!r} {error}") from None
     progress.tell_done(
         said("made", "admin", account.username),
-        f"\nLog in as {account.username} with the one-time password {password}\n"
-        "It is shown only now, and must be changed at the first login.",
+        f"\nLog in as {account.username} with the one-time password {password}"
+        "\nIt is shown only once, and must be changed at the first login.",
         lost=password_lost(account.username),
     )
 

@@ -24,19 +24,19 @@ def keys() -> None:
 @keys.command()
 @config_option
 def rotate(config_file: Path | None) -> None:
-    """Put a new token key on top of the old ones, which stay.
+    """Put a new token key above the old ones, which stay.
 
-    From the server's next start, tokens are made with the new key. Those of the old keys stay
+    The new key makes tokens from the next start of the server on. Tokens of the old keys stay
     valid, so nobody has to log in again; the key file says beside each old key from which day it
-    may be removed, if the server is restarted within a day. After a theft this is not enough:
+    may be removed, if the server is restarted within a day. After a theft that is not enough:
     delete the file instead, and everybody has to log in again.
     """
     with expected_failures():
         config = read_config(config_file)
         if config.auth.key:
             raise Failure(
-                "the token key is in the environment: put a new one before it in"
-                " HOLDFAST_AUTH__KEY, with a comma between"
+                "the token key is in the environment: put a new one before it in "
+                "HOLDFAST_AUTH__KEY, separated by a comma"
             )
         try:
             removable = rotate_key_file(
@@ -44,11 +44,11 @@ def rotate(config_file: Path | None) -> None:
             )
         except FileNotFoundError:
             raise Failure(
-                f"there is no token key {config.key_path} yet: holdfast init makes one"
+                f"there is no token key {config.key_path} yet: holdfast init creates one"
             ) from None
         tell_done(
             f"made     token key      {config.key_path}",
-            "\nRestart the server within a day to have it make tokens with it. Those of the old key"
-            f"\nstay good; it may be removed from the file from {removable} on. If the restart"
-            "\ncomes later, so does that day.",
+            "\nRestart the server within a day, so that it makes tokens with the new key. Tokens of"
+            f"\nthe old key stay valid; it may be removed from the file from {removable} on."
+            "\nA later restart delays that date.",
         )

@@ -40,21 +40,21 @@ _ID_LENGTH: Final = 36
 
 @click.group()
 def ledger() -> None:
-    """Verify the ledger, which records every change of every asset."""
+    """Inspect the ledger, which records every change of every asset."""
 
 
 @ledger.command()
-@click.option("--account", "wanted", metavar="NAME_OR_ID", help="Verify one account alone.")
+@click.option("--account", "wanted", metavar="NAME_OR_ID", help="Verify one account only.")
 @config_option
 def verify(wanted: str | None, config_file: Path | None) -> None:
-    """Prove that every inventory is the sum of its ledger.
+    """Prove that every inventory is what its ledger adds up to.
 
     For each account: the ledger has no gap, each balance follows from the one before, and the
-    last ones equal those of the inventory. For the world: sources less sinks equal what accounts
-    hold plus what is in transit between them. Works while a server is running, on the world as it
-    was at one moment, and changes nothing.
+    last balances are those of the inventory. For the world: sources minus sinks equal what
+    accounts hold plus what is in transit between them. Works beside a running server, on the
+    world as of one moment, and changes nothing.
 
-    Exit status: 0 if everything matches, 1 at the first difference, which is named.
+    Exit status: 0 when everything matches, 1 at the first difference, which is reported.
     """
     with expected_failures(LedgerDiffers):
         config = read_config(config_file)

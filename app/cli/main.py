@@ -127,7 +127,7 @@ def tell_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> 
 def main() -> None:
     """Holdfast, a persistent-world game server.
 
-    `holdfast serve` starts a server, `holdfast demo` plays against one. Exit status: 0 on success,
-    1 if something failed (one line on standard error says what), 2 for wrong usage, 130 after
-    Ctrl-C.
+    `holdfast serve` starts a server, `holdfast demo` plays against one. Exit status: 0 on
+    success, 1 when something failed (one line on standard error says what), 2 for wrong usage,
+    130 after Ctrl-C.
     """

@@ -29,4 +29,4 @@ def one_time_password(settings: AuthxSettings) -> str:
 def password_lost(username: str) -> str:
     """Say what to do if a one-time password could not be shown."""
     again = f"holdfast accounts reset-password {username}"
-    return f"the one-time password is lost: {again} makes another"
+    return f"the one-time password is lost: {again} generates another"

@@ -42,7 +42,7 @@ def config_option(function: F) -> F:
         type=click.Path(path_type=Path, dir_okay=False),
         envvar="HOLDFAST_CONFIG",
         show_envvar=True,
-        help="The configuration file; without it config.toml where there is one, else defaults.",
+        help="The configuration file; by default config.toml if it exists, else built-in defaults.",
     )(function)
 
 
@@ -64,7 +64,7 @@ def read_config(
     if file is None and _is_there(DEFAULT_FILE):
         file = DEFAULT_FILE
     if ignored := ignored_variables(os.environ):
-        click.echo(f"holdfast: no setting, and ignored: {', '.join(ignored)}", err=True)
+        click.echo(f"holdfast: not a setting, ignored: {', '.join(ignored)}", err=True)
     given = {path: value for path, value in (options or {}).items() if value is not None}
     return load_config(file, environ=os.environ, options=given, check=check)
 

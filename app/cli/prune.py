@@ -34,18 +34,18 @@ _DAYS = click.IntRange(min=1, max=100_000)
     metavar="DAYS",
     help="Remove orders finished more than DAYS days ago, and cancelled ones placed before that.",
 )
-@click.option("--dry-run", is_flag=True, help="Count them only, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Only count them; change nothing.")
 @config_option
 def prune(keys: int | None, orders: int | None, config_file: Path | None, *, dry_run: bool) -> None:
     """Remove old idempotency keys and finished orders, for good.
 
-    Days are those of the world's clock, which stops while no server runs. A command that is sent
-    again with a removed key takes effect again: keep keys for longer than any client may wait
-    before it retries. Removed orders are no longer shown; what they cost and brought stays in the
-    ledger, which is never shortened.
+    Days are counted on the world's clock, which stands still while no server runs. A command sent
+    again with a removed key takes effect again: keep keys for longer than any client would wait
+    before sending again. Removed orders are no longer shown; what they cost and brought stays in
+    the ledger, which is never shortened.
 
-    Works while a server is running, in small pieces; Ctrl-C leaves what is not removed yet.
-    PostgreSQL then reuses the space.
+    Works beside a running server, in small batches; Ctrl-C leaves what is not yet removed.
+    PostgreSQL reuses the space.
     """
     wanted = [(pruning.KEYS, "idempotency key", keys), (pruning.ORDERS, "order", orders)]
     chosen = [(what, name, days) for what, name, days in wanted if days is not None]
@@ -72,7 +72,7 @@ async def _prune(
                 progress.step(f"{name}s, {done * 100 // of} %")
 
             found = await pruning.prune(connection, what, days, remove=remove, on_piece=on_piece)
-            told.append(f"{_several(found, name)} of more than {_several(days, 'day')} ago")
+            told.append(f"{_several(found, name)} more than {_several(days, 'day')} old")
     verb = "removed" if remove else "found"
     progress.tell_done(f"{verb} {' and '.join(told)}, in the {place(config)}")
 

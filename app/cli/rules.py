@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 _LEVELS = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?")
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 set_option = click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a world parameter."
 )
@@ -41,7 +41,7 @@ set_option = click.option(
 
 @click.group()
 def rules() -> None:
-    """Show rulesets, check them, print their tables, compare them.
+    """Show, check, tabulate and compare rulesets.
 
     A RULESET is the name of a shipped one (tutorial, ogame, travian) or the path of a TOML file.
     docs/rulesets.md describes how to write one.
@@ -51,7 +51,7 @@ def rules() -> None:
 @rules.command()
 @click.argument("name")
 def show(name: str) -> None:
-    """Print the file of a shipped ruleset, as a start for your own.
+    """Print the file of a shipped ruleset, as a start for one of your own.
 
     holdfast rules show tutorial > mygame.toml
     """
@@ -99,11 +99,11 @@ def check(file: str, settings: Sequence[str], *, as_json: bool) -> None:
 @click.argument("asset")
 @click.option("--levels", metavar="A-B", help="The levels of a building or technology.")
 @click.option(
-    "--count", type=click.IntRange(1, COUNT_MAX), metavar="N", help="How many units, together."
+    "--count", type=click.IntRange(1, COUNT_MAX), metavar="N", help="How many units in all."
 )
 @set_option
 @click.option(
-    "--have", "owned", multiple=True, metavar="ASSET=LEVEL", help="Another asset that is built."
+    "--have", "owned", multiple=True, metavar="ASSET=LEVEL", help="Another asset, already built."
 )
 @json_option
 def table_command(
@@ -116,10 +116,10 @@ def table_command(
     owned: Sequence[str],
     as_json: bool,
 ) -> None:
-    """Print cost, duration and effects of an asset, level by level.
+    """Print the cost, duration and effects of an asset, level by level.
 
     Production is the asset's own income per hour with full balances; capacity is the resulting
-    total. Only what --have lists counts as built.
+    room. Nothing else is assumed to be built except what --have says.
     """
     parameters = parameters_of(settings)
     with expected_failures():
@@ -187,7 +187,7 @@ def _address(ruleset: Ruleset, asset: str, option: str = "ASSET") -> str:
     if asset in ruleset.addresses:
         return ruleset.addresses[asset][0]
     known = ", ".join(ruleset.addresses)
-    message = f"{ruleset.name} has no asset {asset!r}; there are {known}"
+    message = f"{ruleset.name} has no asset {asset!r}; known assets: {known}"
     raise click.BadParameter(message, param_hint=option)
 
 
@@ -197,10 +197,10 @@ def _rows(
     last = ruleset.assets[address].max_level
     if last is None:
         if span is not None:
-            raise click.BadParameter(f"{address} is a unit: give --count", param_hint="--levels")
+            raise click.BadParameter(f"{address} is a unit: use --count", param_hint="--levels")
         return [count_row(ruleset, address, count or 1, owned)]
     if count is not None:
-        raise click.BadParameter(f"{address} has levels: give --levels", param_hint="--count")
+        raise click.BadParameter(f"{address} has levels: use --levels", param_hint="--count")
     matched = _LEVELS.fullmatch(span or f"1-{min(SHOWN_LEVELS, last)}")
     if matched is None:
         raise click.BadParameter(f"{span!r} is not A-B", param_hint="--levels")

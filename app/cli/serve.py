@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 def serve(ctx: click.Context, config_file: Path | None, host: str | None, port: int | None) -> None:
     """Run a server until SIGTERM, SIGHUP or Ctrl-C.
 
-    Exit status: 0 if everything was flushed, 1 if it could not start or an actor failed for good,
-    3 if something was cut off. A second signal stops the server at once.
+    Exit status: 0 everything was flushed, 1 it could not start or an actor failed for good, 3
+    something was cut off. A second signal stops the server immediately.
     """
     with expected_failures(HttpBindError, TlsError):
         given = {"http.host": host, "http.port": port}

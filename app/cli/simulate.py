@@ -70,7 +70,7 @@ HEADINGS: Final[Mapping[Kind, str]] = MappingProxyType(
     default=7,
     show_default=True,
     metavar="D",
-    help="How long they play.",
+    help="How many days they play.",
 )
 @click.option(
     "--policy",
@@ -85,7 +85,7 @@ HEADINGS: Final[Mapping[Kind, str]] = MappingProxyType(
     default=1,
     show_default=True,
     metavar="S",
-    help="What their chances are drawn from.",
+    help="Seed of their random choices.",
 )
 @click.option(
     "--visits",
@@ -93,7 +93,7 @@ HEADINGS: Final[Mapping[Kind, str]] = MappingProxyType(
     default=2,
     show_default=True,
     metavar="N",
-    help="How often an average player looks in each day.",
+    help="How often an average player visits per day.",
 )
 @click.option(
     "--samples",
@@ -101,17 +101,20 @@ HEADINGS: Final[Mapping[Kind, str]] = MappingProxyType(
     default=30,
     show_default=True,
     metavar="N",
-    help="At how many moments everything is counted.",
+    help="At how many moments to take the figures.",
 )
 @set_option
 @click.option(
-    "--csv", "csv_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures."
+    "--csv",
+    "csv_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the figures as CSV.",
 )
 @click.option(
     "--chart",
     "chart_file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Draw them, as .svg or .png; needs matplotlib.",
+    help="Draw the figures as .svg or .png; needs matplotlib.",
 )
 def simulate(
     ruleset: str,
@@ -128,9 +131,9 @@ def simulate(
 ) -> None:
     """Let bots play RULESET, and show stocks, incomes and levels over time.
 
-    RULESET is a shipped name or the path of a TOML file. The bots play as clients of a server
-    would, through its own actors and rules, in virtual time. The same options give the same
-    figures. docs/balancing.md describes the policies and how to read the figures.
+    RULESET is the name of a shipped ruleset or the path of a TOML file. The bots play as clients
+    of a server would, through its own actors and rules, in virtual time. The same options give
+    the same figures. docs/balancing.md describes what the policies do and how to read the figures.
     """
     if chart_file is not None and chart_file.suffix not in SUFFIXES:
         raise click.BadParameter(f"must end in {' or '.join(SUFFIXES)}", param_hint="--chart")

@@ -11,6 +11,6 @@ from app.version import full_version
 
 @click.command()
 def version() -> None:
-    """Print the version of Holdfast and of the Python it runs on."""
+    """Show the version of Holdfast and of the Python it runs on."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
     click.echo(f"holdfast {full_version()} ({python}, {platform.system()})")

@@ -26,15 +26,15 @@ class Http(Section, frozen=True):
     fast_lane: Annotated[
         bool,
         Meta(
-            description="Answer requests without Hypercorn and Quart between: the same answers, "
-            "for a fraction of the work."
+            description="Answer requests without going through Hypercorn and Quart: the same "
+            "answers for a fraction of the work."
         ),
     ] = True
     tls_certificate: Annotated[
         str,
         Meta(
             description="File with the certificate and its chain (PEM), to serve HTTPS; empty: "
-            "HTTP.",
+            "plain HTTP.",
             extra={"path": PATH},
         ),
     ] = ""
@@ -45,14 +45,14 @@ class Http(Section, frozen=True):
     security_headers: Annotated[
         bool,
         Meta(
-            description="Send headers that keep browsers from guessing and framing, and over TLS "
-            "from coming without it for a year."
+            description="Send headers that keep browsers from guessing content types and "
+            "framing pages and, over TLS, from using plain HTTP for a year."
         ),
     ] = True
     cors_origins: Annotated[
         str,
         Meta(
-            description="Other sites whose scripts may use the API, with commas between "
+            description="Other sites whose scripts may use the API, separated by commas "
             '("https://play.example.org"); "*": every site; empty: none.'
         ),
     ] = ""
@@ -61,29 +61,31 @@ class Http(Section, frozen=True):
         Meta(
             ge=1,
             le=600_000,
-            description="How long a request waits for its actor; beyond it 504. A password waits "
-            "half of it at most to be hashed, and a refresh for the database; beyond that 503.",
+            description="How long a request waits for its actor before it gets 504. A password "
+            "waits at most half as long to be hashed, and a refresh for the database, before it "
+            "gets 503.",
         ),
     ] = 5_000
     max_body_bytes: Annotated[
-        int, Meta(ge=1_024, le=16_777_216, description="Largest request body; beyond it 413.")
+        int, Meta(ge=1_024, le=16_777_216, description="Largest request body; larger ones get 413.")
     ] = 65_536
     max_header_bytes: Annotated[
-        int, Meta(ge=1_024, le=1_048_576, description="Largest request head; beyond it 431.")
+        int, Meta(ge=1_024, le=1_048_576, description="Largest request head; larger ones get 431.")
     ] = 16_384
     max_target_bytes: Annotated[
-        int, Meta(ge=64, le=1_048_576, description="Longest path with its query; beyond it 414.")
+        int,
+        Meta(ge=64, le=1_048_576, description="Longest path with its query; longer ones get 414."),
     ] = 8_192
     headers_max: Annotated[
-        int, Meta(ge=8, le=10_000, description="Headers of a request; beyond it 431.")
+        int, Meta(ge=8, le=10_000, description="Headers in a request; more get 431.")
     ] = 100
     pipelined_max: Annotated[
         int,
         Meta(
             ge=1,
             le=1_000_000,
-            description="Requests that a client may send without waiting for answers; after so "
-            "many answers its connection is closed.",
+            description="Requests that a client may send without waiting for answers; after "
+            "that many answers its connection is closed.",
         ),
     ] = 256
     first_byte_timeout_ms: Annotated[
@@ -95,14 +97,18 @@ class Http(Section, frozen=True):
     ] = 10_000
     body_timeout_ms: Annotated[
         int,
-        Meta(ge=100, le=600_000, description="How long it may take to send the body; then 408."),
+        Meta(
+            ge=100,
+            le=600_000,
+            description="How long a client may take to send a body before it gets 408.",
+        ),
     ] = 10_000
     send_timeout_ms: Annotated[
         int,
         Meta(
             ge=100,
             le=600_000,
-            description="How long a client may leave a response unread; then it is cut off.",
+            description="How long a client may leave a response unread before it is cut off.",
         ),
     ] = 2_000
     keep_alive_timeout_ms: Annotated[
@@ -113,7 +119,7 @@ class Http(Section, frozen=True):
         Meta(
             ge=1,
             le=1_000_000,
-            description="Connections served at once; fewer where the system allows too few open "
+            description="Connections served at once; fewer if the system allows too few open "
             "files.",
         ),
     ] = 10_000
@@ -122,8 +128,8 @@ class Http(Section, frozen=True):
         Meta(
             ge=1,
             le=1_000_000,
-            description="Connections served at once from one address (of IPv6: one /64 network), "
-            "and its event streams where it comes through a trusted proxy.",
+            description="Connections served at once from one address (or IPv6 /64 network); for "
+            "an address behind a trusted proxy, its event streams.",
         ),
     ] = 1_000
     requests_per_second_per_account: Annotated[
@@ -131,8 +137,8 @@ class Http(Section, frozen=True):
         Meta(
             ge=0,
             le=1_000_000,
-            description="Requests that one account may make, again and again; beyond it 429. 0: "
-            "any number.",
+            description="Sustained request rate of one account; requests beyond it get 429. 0: "
+            "no limit.",
         ),
     ] = 50
     burst_per_account: Annotated[
@@ -140,7 +146,7 @@ class Http(Section, frozen=True):
         Meta(
             ge=0,
             le=1_000_000,
-            description="Requests that it may make at once after a pause. 0: any number.",
+            description="Requests that an account may make at once after a pause. 0: no limit.",
         ),
     ] = 200
     requests_per_second_per_address: Annotated[
@@ -148,8 +154,8 @@ class Http(Section, frozen=True):
         Meta(
             ge=0,
             le=1_000_000,
-            description="Requests from one address (of IPv6: one /64 network), again and again; "
-            "beyond it 429. 0: any number.",
+            description="Sustained request rate of one address (or IPv6 /64 network); requests "
+            "beyond it get 429. 0: no limit.",
         ),
     ] = 500
     burst_per_address: Annotated[
@@ -157,37 +163,42 @@ class Http(Section, frozen=True):
         Meta(
             ge=0,
             le=1_000_000,
-            description="Requests that may come from it at once after a pause. 0: any number.",
+            description="Requests that may come from an address at once after a pause. 0: no "
+            "limit.",
         ),
     ] = 2_000
     in_flight_max: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="Requests in hand at once; beyond it 503.")
+        int, Meta(ge=1, le=1_000_000, description="Requests in flight at once; more get 503.")
     ] = 2_000
     bodies_in_flight_max_bytes: Annotated[
         int,
         Meta(
             ge=1_024,
             le=68_719_476_736,
-            description="Memory for the bodies of all requests that are on their way or in hand, "
-            "without those of up to 1 KiB; beyond it 503. Not less than max_body_bytes.",
+            description="Memory for the bodies of all requests that are arriving or in flight, "
+            "not counting bodies of up to 1 KiB; more get 503. Not less than max_body_bytes.",
         ),
     ] = 67_108_864
     exempt_addresses: Annotated[
         str,
         Meta(
-            description="Addresses and networks that no limit per address holds for, with commas "
-            'between ("127.0.0.1, 10.0.0.0/8").'
+            description="Addresses and networks exempt from the limits per address, separated "
+            'by commas ("127.0.0.1, 10.0.0.0/8").'
         ),
     ] = "127.0.0.0/8, ::1"
     trusted_proxies: Annotated[
         str,
         Meta(
-            description="Addresses and networks of your proxies, which tell in X-Forwarded-For "
-            "whom they pass on, and take nobody's word for it; limits per address then hold for "
-            "each of those. Empty: none."
+            description="Addresses and networks of your proxies, which must themselves write "
+            "the client's address to X-Forwarded-For; limits per address then apply to each "
+            "client. Empty: none."
         ),
     ] = ""
     backlog: Annotated[
         int,
-        Meta(ge=1, le=65_535, description="Connections the system holds until they are accepted."),
+        Meta(
+            ge=1,
+            le=65_535,
+            description="Connections that the system queues until they are accepted.",
+        ),
     ] = 1_024

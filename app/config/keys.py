@@ -114,9 +114,9 @@ def expectation(shape: inspect.Type) -> str:
         case inspect.DictType():
             return "a table of numbers"
         case inspect.StrType(min_length=1):
-            return "a text that is not empty"
+            return "a non-empty string"
         case _:
-            return "a text"
+            return "a string"
 
 
 def show(value: object) -> str:

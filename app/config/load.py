@@ -142,7 +142,7 @@ def _check_together(config: Config, sources: Mapping[str, str]) -> None:
         _refuse(
             "shutdown.http_ms",
             sources,
-            f"the phases make {together} ms, at most {SHUTDOWN_MS_MAX} ms",
+            f"the phases add up to {together} ms; at most {SHUTDOWN_MS_MAX} ms are allowed",
         )
     if config.http.bodies_in_flight_max_bytes < config.http.max_body_bytes:
         _refuse("http.bodies_in_flight_max_bytes", sources, "must not be less than max_body_bytes")

@@ -24,9 +24,9 @@ UNITS: Final = MappingProxyType(
 HEAD = """\
 # The configuration of a Holdfast server: every key, with its default.
 #
-# What is left out keeps its default. Every key can be set in the environment as well, which wins
-# over this file: HOLDFAST_HTTP__PORT=8471 sets port in [http]. Relative paths in this file are
-# relative to the folder it lies in. An unknown key or a value of the wrong type is an error.
+# A key that is left out keeps its default. Every key can also be set in the environment, which
+# wins over this file: HOLDFAST_HTTP__PORT=8471 sets port in [http]. Relative paths in this file
+# are relative to its folder. An unknown key or a value of the wrong type is an error.
 """
 
 

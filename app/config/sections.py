@@ -30,14 +30,14 @@ class Auth(Section, frozen=True):
     """Accounts, sessions and tokens."""
 
     issuer: Annotated[
-        str, Meta(min_length=1, max_length=200, description="Who the tokens say made them.")
+        str, Meta(min_length=1, max_length=200, description="Issuer named in the tokens.")
     ] = "holdfast"
-    token_seconds: Annotated[int, Meta(ge=1, le=86_400, description="Life of an access token.")] = (
-        900
-    )
+    token_seconds: Annotated[
+        int, Meta(ge=1, le=86_400, description="Lifetime of an access token.")
+    ] = 900
     refresh_seconds: Annotated[
         int,
-        Meta(ge=1, le=31_536_000, description="Life of a session that is not refreshed."),
+        Meta(ge=1, le=31_536_000, description="Lifetime of a session that is not refreshed."),
     ] = 2_592_000
     session_days_max: Annotated[
         int,
@@ -71,15 +71,15 @@ class Auth(Section, frozen=True):
         Meta(
             ge=1,
             le=100_000,
-            description="Logins that may wait for a thread; beyond it 503. Registrations take half "
-            "of the places at most, one address (of IPv6: one /64 network) a quarter.",
+            description="Logins that may wait for a thread; more get 503. Registrations take at "
+            "most half of the places, one address (or IPv6 /64 network) a quarter.",
         ),
     ] = 64
     registration: Annotated[
         Literal["open", "closed"],
         Meta(
-            description='Who may make an account: "open": everybody; "closed": the operator alone, '
-            "with holdfast accounts create."
+            description='Who may create an account: "open": anyone; "closed": only the '
+            "operator, with holdfast accounts create."
         ),
     ] = "open"
     registrations_per_address: Annotated[
@@ -87,8 +87,8 @@ class Auth(Section, frozen=True):
         Meta(
             ge=1,
             le=1_000_000,
-            description="Registrations from one address (of IPv6: one /64 network), made or "
-            "refused; after them each from there has to wait as after failed logins.",
+            description="Registrations from one address (or IPv6 /64 network), successful or "
+            "not; after that, each further one waits as after failed logins.",
         ),
     ] = 50
     attempts_per_user: Annotated[
@@ -96,8 +96,8 @@ class Auth(Section, frozen=True):
         Meta(
             ge=1,
             le=1_000_000,
-            description="Failed logins of one username from one address; after them each has to "
-            "wait, 1 s, 2 s, 4 s and so on, and is 429 before.",
+            description="Failed logins for one username from one address; after that, each "
+            "further attempt waits 1 s, 2 s, 4 s and so on, and gets 429 until then.",
         ),
     ] = 10
     attempts_per_user_anywhere: Annotated[
@@ -105,8 +105,8 @@ class Auth(Section, frozen=True):
         Meta(
             ge=1,
             le=1_000_000,
-            description="Failed logins of one username from all addresses; after them whoever "
-            "fails has to wait likewise, but nobody who has not failed.",
+            description="Failed logins for one username from all addresses together; after "
+            "that, addresses that have failed wait likewise, others do not.",
         ),
     ] = 30
     attempts_per_address: Annotated[
@@ -114,32 +114,33 @@ class Auth(Section, frozen=True):
         Meta(
             ge=1,
             le=1_000_000,
-            description="Failed logins of all usernames from one address (of IPv6: one /64 "
-            "network); after them each from there has to wait likewise.",
+            description="Failed logins for all usernames from one address (or IPv6 /64 "
+            "network); after that, each further attempt from there waits likewise.",
         ),
     ] = 100
     attempt_delay_max_seconds: Annotated[
-        int, Meta(ge=1, le=86_400, description="The longest that a login has to wait.")
+        int, Meta(ge=1, le=86_400, description="Longest time that a login has to wait.")
     ] = 300
     attempt_window_seconds: Annotated[
         int,
         Meta(
             ge=1,
             le=86_400,
-            description="How long after the first of them failed logins and registrations are "
-            "forgotten.",
+            description="Registrations and failed logins are forgotten this long after the "
+            "first of them.",
         ),
     ] = 3_600
     sessions_per_account_max: Annotated[
-        int, Meta(ge=1, le=10_000, description="Open sessions of one account; the oldest ends.")
+        int,
+        Meta(ge=1, le=10_000, description="Open sessions per account; one more ends the oldest."),
     ] = 100
     database_connections: Annotated[
-        int, Meta(ge=1, le=100, description="Connections to the database for accounts.")
+        int, Meta(ge=1, le=100, description="Database connections for accounts.")
     ] = 2
     key_file: Annotated[
         str,
         Meta(
-            description="File with the token key; made at first start with mode 0600; "
+            description="File with the token key; created with mode 0600 at the first start; "
             "empty: token.key in storage.data_dir.",
             extra={"path": PATH},
         ),
@@ -151,7 +152,7 @@ class Auth(Section, frozen=True):
 
 
 class Storage(Section, frozen=True):
-    """What is written, and how."""
+    """Where and how the world is stored."""
 
     data_dir: Annotated[
         str,
@@ -162,32 +163,32 @@ class Storage(Section, frozen=True):
         ),
     ] = "var"
     queue_max: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="Units that may wait for a commit; then 503.")
+        int, Meta(ge=1, le=1_000_000, description="Units that may wait for a commit; more get 503.")
     ] = 10_000
     batch_units_max: Annotated[
-        int, Meta(ge=1, le=100_000, description="Units that commit together at most.")
+        int, Meta(ge=1, le=100_000, description="Most units that commit together.")
     ] = 512
     query_timeout_ms: Annotated[
         int, Meta(ge=10, le=600_000, description="How long the database may take for one batch.")
     ] = 5_000
     read_connections: Annotated[
-        int, Meta(ge=1, le=100, description="Connections to the database for reading.")
+        int, Meta(ge=1, le=100, description="Database connections for reading.")
     ] = 2
 
 
 class Database(Section, frozen=True):
-    """Which PostgreSQL is used."""
+    """Which PostgreSQL to use."""
 
     dsn: Annotated[
         str,
         Meta(
-            description="A server of your own (PostgreSQL 17 or newer), as "
-            "postgresql://user:password@host/database; empty: the embedded one, under "
+            description="Your own server (PostgreSQL 17 or newer), as "
+            "postgresql://user:password@host/database; empty: the embedded one, in "
             "storage.data_dir."
         ),
     ] = ""
     connect_timeout_ms: Annotated[
-        int, Meta(ge=10, le=600_000, description="How long a connection may take to be made.")
+        int, Meta(ge=10, le=600_000, description="How long connecting may take.")
     ] = 5_000
 
 
@@ -195,29 +196,29 @@ class World(Section, frozen=True):
     """The game."""
 
     name: Annotated[
-        str, Meta(min_length=1, max_length=200, description="What players see it called.")
+        str, Meta(min_length=1, max_length=200, description="The name that players see.")
     ] = "Holdfast"
     ruleset: Annotated[
         str,
         Meta(
             min_length=1,
-            description="Its rules: a shipped name, or the path of a TOML file.",
+            description="Its rules: the name of a shipped ruleset, or the path of a TOML file.",
             extra={"path": PATH_TO_TOML},
         ),
     ] = "tutorial"
     renamed: Annotated[
         str,
         Meta(
-            description="What a changed ruleset calls by another name, for the accounts that own "
-            'it: old=new, with commas between ("copper=iron, hut=cottage"). The world remembers '
-            "it: remove it after the start with the new rules."
+            description="What a changed ruleset renames, so that accounts keep what they own: "
+            'old=new, separated by commas ("copper=iron, hut=cottage"). The world remembers this: '
+            "clear this key after the start with the new rules."
         ),
     ] = ""
     speed: Annotated[
         Speed | None,
         Meta(
-            description="How fast everything goes: 2 is twice as fast. Unless it is set, the speed "
-            "that the ruleset has of its own, mostly 1."
+            description="How fast everything goes: 2 is twice as fast. If not set, the "
+            "ruleset's own speed, usually 1."
         ),
     ] = None
     tick_ms: Annotated[
@@ -225,22 +226,23 @@ class World(Section, frozen=True):
     ] = 250
     parameters: Annotated[
         Mapping[str, Number],
-        Meta(description="Numbers for the ruleset, by the names of its own parameters."),
+        Meta(description="Values of the ruleset's own parameters, by name."),
     ] = {}
 
 
 class Inventory(Section, frozen=True):
-    """The actors of the accounts."""
+    """The accounts' actors."""
 
     idle_seconds: Annotated[
         Seconds,
-        Meta(description="After how long unused an account leaves the memory."),
+        Meta(description="How long an unused account stays in memory."),
     ] = 60
     live_max: Annotated[
         int, Meta(ge=1, le=1_000_000, description="Accounts in memory at once.")
     ] = 10_000
     mailbox_max: Annotated[
-        int, Meta(ge=1, le=100_000, description="Requests that may wait for one account; then 503.")
+        int,
+        Meta(ge=1, le=100_000, description="Requests that may wait for one account; more get 503."),
     ] = 256
 
 
@@ -273,13 +275,18 @@ class Supervisor(Section, frozen=True):
         Meta(
             ge=0,
             le=1_000,
-            description="Restarts of one actor within the window. The embedded "
-            "PostgreSQL is restarted however often.",
+            description="Restarts of one actor within the window. The embedded PostgreSQL is "
+            "restarted without limit.",
         ),
     ] = 5
     window_seconds: Annotated[Seconds, Meta(description="Length of the window.")] = 60
     backoff_ms: Annotated[
-        int, Meta(ge=1, le=60_000, description="Wait before the first restart; then doubled.")
+        int,
+        Meta(
+            ge=1,
+            le=60_000,
+            description="Wait before the first restart; doubled for each further one.",
+        ),
     ] = 50
     backoff_max_ms: Annotated[
         int, Meta(ge=1, le=600_000, description="Longest wait before a restart.")
@@ -287,7 +294,7 @@ class Supervisor(Section, frozen=True):
 
 
 class Shutdown(Section, frozen=True):
-    """How long each phase of the shutdown may take; 4500 ms together at most."""
+    """How long each phase of the shutdown may take; at most 4500 ms together."""
 
     http_ms: Annotated[
         int, Meta(ge=1, le=4_500, description="For requests in flight to be answered.")
@@ -297,12 +304,12 @@ class Shutdown(Section, frozen=True):
         Meta(
             ge=1,
             le=4_500,
-            description="For accounts and other actors to finish what waits for them.",
+            description="For accounts and other actors to finish their queued work.",
         ),
     ] = 750
-    storage_ms: Annotated[
-        int, Meta(ge=1, le=4_500, description="For what is waiting to be committed.")
-    ] = 1_000
+    storage_ms: Annotated[int, Meta(ge=1, le=4_500, description="For pending units to commit.")] = (
+        1_000
+    )
     database_ms: Annotated[
         int, Meta(ge=1, le=4_500, description="For the embedded database to stop.")
     ] = 1_750
@@ -314,12 +321,12 @@ class Events(Section, frozen=True):
     heartbeat_seconds: Annotated[
         Annotated[int, Meta(gt=0, le=20)] | Annotated[float, Meta(gt=0, le=20)],
         Meta(
-            description="Longest silence on a stream; each sign of life checks its session. Clients"
-            " take one that is silent for 45 seconds for dead."
+            description="Longest silence on a stream; each heartbeat checks its session. "
+            "Clients consider a stream dead after 45 seconds of silence."
         ),
     ] = 15
     streams_per_account_max: Annotated[
-        int, Meta(ge=1, le=200, description="Open streams of one account; beyond it 429.")
+        int, Meta(ge=1, le=200, description="Open streams per account; more get 429.")
     ] = 32
 
 

@@ -18,13 +18,13 @@ class Log(Section, frozen=True):
     ] = "auto"
     level: Annotated[
         Literal["debug", "info", "warning", "error"],
-        Meta(description='Least level told: "debug", "info", "warning" or "error".'),
+        Meta(description='Lowest level logged: "debug", "info", "warning" or "error".'),
     ] = "info"
     access: Annotated[
         Literal["off", "errors", "all"],
         Meta(
-            description='Which requests are told, without query and body: "off", "errors" (those '
-            'the server failed to answer: 5xx but 503), or "all".'
+            description='Which requests are logged, without query and body: "off", "errors" '
+            '(those the server failed to answer: 5xx except 503), or "all".'
         ),
     ] = "errors"
     access_sample_every: Annotated[
@@ -32,13 +32,15 @@ class Log(Section, frozen=True):
         Meta(
             ge=1,
             le=1_000_000,
-            description='Of the requests that "all" adds to "errors", one in so many is told, at '
-            "random.",
+            description='Of the requests that "all" adds to "errors", one in this many is '
+            "logged, at random.",
         ),
     ] = 1
     recent_max: Annotated[
         int,
-        Meta(ge=1, le=100_000, description="Latest events kept in memory, for operators to read."),
+        Meta(
+            ge=1, le=100_000, description="Latest log events kept in memory for operators to read."
+        ),
     ] = 1_000
 
 
@@ -48,21 +50,21 @@ class Metrics(Section, frozen=True):
     access: Annotated[
         Literal["off", "loopback", "public"],
         Meta(
-            description='Who may read it: "off": nobody; "loopback": clients on this machine, but '
-            'none through a proxy that says so; "public": everybody. Others get 404.'
+            description='Who may read them: "off": nobody; "loopback": clients on this machine, '
+            'except through a proxy that says so; "public": everybody. Others get 404.'
         ),
     ] = "loopback"
 
 
 class Tracing(Section, frozen=True):
-    """OpenTelemetry traces; needs more packages: see docs/metrics.md."""
+    """OpenTelemetry traces; they need more packages: see docs/metrics.md."""
 
     endpoint: Annotated[
         str,
         Meta(
-            description="Where traces are sent, as OTLP over HTTP: "
-            "http://localhost:4318/v1/traces; empty: nothing is traced. What OTEL_EXPORTER_OTLP_* "
-            "variables say about headers and certificates holds."
+            description="Where to send traces, as OTLP over HTTP: "
+            "http://localhost:4318/v1/traces; empty: nothing is traced. The "
+            "OTEL_EXPORTER_OTLP_* variables for headers and certificates apply."
         ),
     ] = ""
     sample_every: Annotated[
@@ -70,7 +72,7 @@ class Tracing(Section, frozen=True):
         Meta(
             ge=1,
             le=1_000_000,
-            description="One request in so many is traced; one that comes as a part of a trace "
-            "is traced if that is.",
+            description="One request in this many is traced; one that arrives as part of a "
+            "trace is traced if that trace is.",
         ),
     ] = 1

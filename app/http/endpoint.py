@@ -99,7 +99,7 @@ class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True, gc=False):
             LookupError: the endpoint is not declared idempotent.
         """
         if self.idempotency is None:
-            raise LookupError("this endpoint takes no Idempotency-Key")
+            raise LookupError("this endpoint does not take an Idempotency-Key")
         return self.idempotency
 
 

@@ -63,7 +63,7 @@ class NoToken(HttpError):
 
 
 class Forbidden(HttpError):
-    """The account is known, but its role does not allow this."""
+    """The account's role does not allow this."""
 
 
 class PasswordChangeRequired(HttpError):
@@ -82,7 +82,7 @@ class MethodNotAllowed(HttpError):
     """The path exists, but not with this method; ``allow`` names its methods."""
 
     def __init__(self, allow: tuple[str, ...]) -> None:
-        super().__init__("this path answers to " + ", ".join(allow))
+        super().__init__("this path supports only " + ", ".join(allow))
         self.allow = allow
 
 
@@ -114,7 +114,7 @@ class TooManyStreams(HttpError):
     """An account, or an address behind a proxy, has its maximum of event streams open."""
 
     def __init__(self, streams_max: int, whose: str = "an account") -> None:
-        super().__init__(f"{whose} may have {streams_max} event streams open")
+        super().__init__(f"{whose} may have at most {streams_max} event streams open")
 
 
 class TooManyRequests(HttpError):

@@ -31,7 +31,7 @@ HEAD_END: Final = b"\r\n\r\n"
 NEVER_SERVED: Final = frozenset({"CONNECT", "TRACE"})
 """Methods that no path has, and after which the connection is closed: tunnels and echoes."""
 
-TOO_SHORT: Final = "the request ends before it is whole"
+TOO_SHORT: Final = "the request ended before it was complete"
 """The fault of a request whose client stopped sending too early."""
 
 _LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Z]{1,32}) ([\x21-\x7e]+) HTTP/1\.([01])\r\n")
@@ -173,10 +173,10 @@ def parse_head(raw: bytes, limits: HeadLimits) -> Head:
         raise MalformedRequest("this is not HTTP/1.1")
     method, target, minor = line.groups()
     if len(target) > limits.target_bytes_max:
-        raise TargetTooLong(f"the request target may have {limits.target_bytes_max} bytes")
+        raise TargetTooLong(f"the request target may have at most {limits.target_bytes_max} bytes")
     collector = _collect(raw, method)
     if len(collector.headers) > limits.headers_max:
-        raise HeadersTooLarge(f"a request may have {limits.headers_max} headers")
+        raise HeadersTooLarge(f"a request may have at most {limits.headers_max} headers")
     head = Head(method, target, b"1." + minor, collector.headers)
     _check_host(head)
     if target[0] != 0x2F:  # noqa: PLR2004 - a slash
@@ -206,9 +206,9 @@ def _collect(raw: bytes, method: bytes) -> _Collector:
 def _check_host(head: Head) -> None:
     hosts = head.fields.all(b"host")
     if len(hosts) != 1 and (hosts or head.version == b"1.1"):
-        raise MalformedRequest("a request has one Host header")
+        raise MalformedRequest("a request must have exactly one Host header")
     if hosts and _HOST.fullmatch(hosts[0]) is None:
-        raise MalformedRequest("the Host header is not a host")
+        raise MalformedRequest("the Host header is not a valid host")
 
 
 def _frame(head: Head) -> None:
@@ -219,12 +219,12 @@ def _frame(head: Head) -> None:
         if lengths:
             raise MalformedRequest("Content-Length and Transfer-Encoding exclude each other")
         if head.version == b"1.0":
-            raise MalformedRequest("HTTP/1.0 knows no Transfer-Encoding")
+            raise MalformedRequest("HTTP/1.0 has no Transfer-Encoding")
         _check_codings(codings)
         head.length = None
     elif lengths:
         if len(lengths) > 1 or _LENGTH.fullmatch(lengths[0]) is None:
-            raise MalformedRequest("Content-Length must be one number")
+            raise MalformedRequest("Content-Length must be a single number")
         head.length = int(lengths[0])
     else:
         return
@@ -235,7 +235,7 @@ def _frame(head: Head) -> None:
 
 def _check_codings(codings: list[bytes]) -> None:
     if codings and (len(codings) > 1 or codings[0].lower() != b"chunked"):
-        raise NotImplementedByServer("the one transfer coding is chunked")
+        raise NotImplementedByServer("the only supported transfer coding is chunked")
 
 
 def _has_token(values: list[bytes], token: bytes) -> bool:
@@ -250,4 +250,6 @@ def _as_1_1(raw: bytes) -> bytes:
 
 
 def _too_large(limits: HeadLimits) -> HttpError:
-    return HeadersTooLarge(f"request line and headers may have {limits.bytes_max} bytes")
+    return HeadersTooLarge(
+        f"the request line and headers may have at most {limits.bytes_max} bytes"
+    )

@@ -99,7 +99,7 @@ def field_error(message: str, members: Container[str] = ()) -> FieldError:
     field = place[2].replace("[...]", ".*").removeprefix(".") if place else ""
     text = message[: place.start()] if place else message
     if place and place[1]:
-        text = f"a name in it is wrong: {text}"
+        text = f"a name in it is not valid: {text}"
     named = _NAMED_FIELD.match(text)
     if named:
         field = f"{field}.{named[1]}" if field else named[1]
@@ -163,7 +163,7 @@ def _check_strings(value: object) -> None:
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise MalformedJson("an object has two members of the same name")
+        raise MalformedJson("an object has two members with the same name")
     return members
 
 

@@ -139,7 +139,7 @@ def _header_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
                 "name": "If-None-Match",
                 "in": "header",
                 "required": False,
-                "description": "The ETag of the answer that the client has.",
+                "description": "The ETag of the answer that the client already has.",
                 "schema": {"type": "string"},
             }
         )

@@ -191,7 +191,7 @@ class Pipeline:
         if identity.must_change_password and not endpoint.before_password_change:
             raise PasswordChangeRequired("change the one-time password first")
         if is_denied:
-            raise Forbidden("this needs the role admin")
+            raise Forbidden("this requires the role admin")
         return identity
 
 
@@ -205,7 +205,7 @@ def _path_values(bound: Bound, path: Mapping[str, str]) -> dict[str, str]:
             values[name] = value
             fits = value.isprintable()
         if not fits:
-            raise NotFound("there is nothing of this name", bound.endpoint.absent)
+            raise NotFound("there is nothing with this name", bound.endpoint.absent)
     return values
 
 

@@ -79,7 +79,7 @@ def problem(
 
 _INTERNAL = Problem(
     PROBLEM_KINDS["internal-error"],
-    "the server met something it did not foresee",
+    "the server met an unexpected error",
     unforeseen=True,
 )
 
@@ -148,7 +148,7 @@ def _retry_later(slug: str) -> Callable[[Exception], Problem]:
 
 def _overloaded(error: bus.Overloaded) -> Problem:
     """Say when to try again, as the error does; which buffer is full is not for clients."""
-    detail = "the server has as much to do as it takes"
+    detail = "the server is at capacity"
     return problem("overloaded", detail, headers=_retry_after(error.retry_after_s))
 
 
@@ -213,18 +213,20 @@ _MAPPERS: Mapping[type[BaseException], Callable[[Any], Problem]] = MappingProxyT
         http.NotImplementedByServer: _plain("not-implemented"),
         http.TooManyConnections: _later("overloaded", "too many connections are open"),
         http.ServerStopping: _later("overloaded", "the server is stopping"),
-        http.TooManyInHand: _later("overloaded", "the server has as much to do as it takes"),
-        http.TooManyBodyBytes: _later("overloaded", "the server takes in as much as it can hold"),
+        http.TooManyInHand: _later("overloaded", "the server is at capacity"),
+        http.TooManyBodyBytes: _later(
+            "overloaded", "the request bodies being received take all the memory they may"
+        ),
         http.TooManyStreams: _retry_later("too-many-streams"),
         http.TooManyRequests: _too_many("too-many-requests"),
         http.UpgradeRequired: _upgrade_required,
         http.HttpVersionNotSupported: _plain("http-version-not-supported"),
         # The bus.
         bus.Overloaded: _overloaded,
-        bus.ActorStopped: _later("actor-stopped", "what worked on the request stopped"),
+        bus.ActorStopped: _later("actor-stopped", "the actor handling the request stopped"),
         bus.ReplyTimeout: _fixed("reply-timeout", "the answer did not come in time"),
         # Authx.
-        authx.RegistrationClosed: _fixed("registration-closed", "nobody may register here"),
+        authx.RegistrationClosed: _fixed("registration-closed", "registration is closed here"),
         authx.UsernameTaken: _fixed("username-taken", "another account has this username"),
         authx.InvalidUsername: _invalid_field("username"),
         authx.InvalidPassword: _invalid_field("password"),
@@ -254,12 +256,14 @@ _MAPPERS: Mapping[type[BaseException], Callable[[Any], Problem]] = MappingProxyT
         inventory.TransferReturned: _transfer_returned,
         inventory.RulesetMismatch: _plain("ruleset-mismatch"),
         inventory.IdempotencyKeyReused: _fixed(
-            "idempotency-key-reused", "this key was used before with another request"
+            "idempotency-key-reused", "this key was used before with a different request"
         ),
         # The account behind the token is gone, and its sessions with it.
         inventory.AccountGone: _INVALID_TOKEN,
         # Storage and the database. A statement that the database rejects is the server's fault.
-        storage.Conflict: _fixed("conflict", "it was changed by somebody else meanwhile"),
+        storage.Conflict: _fixed(
+            "conflict", "it has been changed by somebody else in the meantime"
+        ),
         database.DatabaseUnavailable: _later("unavailable", _DATABASE_AWAY),
         database.ConnectionLost: _later("unavailable", _DATABASE_AWAY),
         database.DatabaseError: _later("unavailable", _DATABASE_AWAY, unforeseen=True),

@@ -28,13 +28,13 @@ _REQUEST_ID: Final = "X-Request-Id"
 
 _HEADERS: Final = MappingProxyType(
     {
-        _REQUEST_ID: "The id of the request, under which the server's log has it.",
-        "Retry-After": "After how many seconds to try again.",
-        "Idempotency-Replayed": "The command took effect before: this is its first answer again.",
-        "ETag": "Says, sent as If-None-Match, which answer a client has already.",
-        "Allow": "The methods that the path answers to.",
+        _REQUEST_ID: "The id of the request, as in the server's log.",
+        "Retry-After": "The number of seconds after which to try again.",
+        "Idempotency-Replayed": "The command took effect earlier: this is its first answer again.",
+        "ETag": "Sent back as If-None-Match, it says which answer the client already has.",
+        "Allow": "The methods that the path supports.",
         "WWW-Authenticate": "Bearer (RFC 6750, 3), with an error where a token was refused.",
-        "Upgrade": "The protocol that the path is answered over.",
+        "Upgrade": "The protocol over which the path is served.",
         "Sec-WebSocket-Version": "The version of WebSocket that is spoken.",
     }
 )
@@ -119,7 +119,7 @@ def _answers(endpoint: Endpoint, schema_of: Mapping[Any, Any]) -> dict[str, Json
     if endpoint.etag is not None:
         answers[str(endpoint.status)]["headers"] = _headers("ETag")
         answers[str(NOT_MODIFIED)] = {
-            "description": "The client has it already, as If-None-Match says",
+            "description": "The client already has it, as If-None-Match says",
             "headers": _headers("ETag"),
         }
     return answers

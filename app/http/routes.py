@@ -95,7 +95,7 @@ class Router:
         route = methods.get(method)
         if route is None:
             if not methods:
-                raise NotFound("there is nothing under this path")
+                raise NotFound("nothing exists at this path")
             raise MethodNotAllowed(tuple(sorted(methods)))
         return route, values
 

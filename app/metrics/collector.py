@@ -29,7 +29,7 @@ _TOPIC_COUNTERS: Final = (
     ("deliveries", "delivered", "Copies of messages put into mailboxes."),
     ("refusals", "refused", "Messages refused because a mailbox was full."),
     ("unclaimed", "unclaimed", "Messages for an account that was not live."),
-    ("unheard", "unheard", "Messages that reached nobody."),
+    ("unheard", "unheard", "Messages that reached no receiver."),
 )
 """Each counter of a topic: its name, the bus's own name for it, and what it counts."""
 
@@ -57,7 +57,7 @@ class ProgramCollector(Collector):
 def _build(version: str) -> Metric:
     return gauges(
         "holdfast_build_info",
-        "The program that runs; always 1.",
+        "The running program; always 1.",
         ("version", "python"),
         {(version, platform.python_version()): 1},
     )
@@ -71,15 +71,13 @@ def _bus(bus: Bus, meter: BusMeter) -> Iterator[Metric]:
         yield counters(f"holdfast_bus_{name}", meaning, "topic", values)
     replies = asdict(told.replies)
     late = replies.pop("late")
-    yield counters(
-        "holdfast_bus_asks", "Questions over the bus, by how they came out.", "outcome", replies
-    )
+    yield counters("holdfast_bus_asks", "Questions over the bus, by outcome.", "outcome", replies)
     yield counter(
-        "holdfast_bus_late_replies", "Answers dropped because nobody waited any more.", late
+        "holdfast_bus_late_replies", "Answers dropped because the caller no longer waited.", late
     )
     yield histograms(
         "holdfast_bus_reply_duration_seconds",
-        "Time from a question over the bus to its outcome, by the actor that was asked.",
+        "Time from a question over the bus to its outcome, by the actor asked.",
         "actor",
         meter.replies,
     )
@@ -90,14 +88,14 @@ def _actors(sources: Sources) -> Iterator[Metric]:
     states = sources.supervisor.states()
     yield gauges(
         "holdfast_actor_ready",
-        "Whether the actor is ready: 1, or 0.",
+        "1 if the actor is ready, else 0.",
         "actor",
         {name: status.state is ActorState.READY for name, status in states.items()},
     )
     restarts = {name: status.restarts for name, status in states.items()}
     yield counters(
         "holdfast_actor_restarts",
-        "Restarts after a failure; those of all accounts' actors together as inventory.",
+        "Restarts after a failure; all accounts' actors together count as inventory.",
         "actor",
         {**restarts, "inventory": sources.inventories.statistics().restarts},
     )
@@ -110,19 +108,19 @@ def _actors(sources: Sources) -> Iterator[Metric]:
     )
     yield gauges(
         "holdfast_actor_mailbox_messages_max",
-        "Messages that may wait for the actor; beyond it they are refused.",
+        "Messages that may wait for the actor; more are refused.",
         "actor",
         {name: each.max_buffer_size for name, each in mailboxes.items()},
     )
     yield gauges(
         "holdfast_actor_mailbox_messages_peak",
-        "The most that ever waited for the actor.",
+        "The most messages that ever waited for the actor.",
         "actor",
         {name: each.peak_buffer_used for name, each in mailboxes.items()},
     )
     yield counters(
         "holdfast_logins",
-        "Logins, by how they came out.",
+        "Logins, by outcome.",
         "outcome",
         asdict(sources.authx.logins()),
     )
@@ -130,7 +128,7 @@ def _actors(sources: Sources) -> Iterator[Metric]:
 
 def _storage(storage: Storage, meter: StorageMeter) -> Iterator[Metric]:
     told = storage.statistics()
-    yield counter("holdfast_storage_commits", "Transactions tried to their end.", told.commits)
+    yield counter("holdfast_storage_commits", "Transactions attempted to the end.", told.commits)
     yield counters(
         "holdfast_storage_units",
         "Units that committed, or failed alone.",
@@ -139,7 +137,7 @@ def _storage(storage: Storage, meter: StorageMeter) -> Iterator[Metric]:
     )
     yield counter(
         "holdfast_storage_setbacks",
-        "Commits and reads that found the database away and were tried again.",
+        "Commits and reads that found the database away and were retried.",
         told.setbacks,
     )
     yield gauge("holdfast_storage_units_waiting", "Units waiting for a commit.", told.units_waiting)
@@ -148,17 +146,15 @@ def _storage(storage: Storage, meter: StorageMeter) -> Iterator[Metric]:
         "Queries waiting for a connection.",
         told.queries_waiting,
     )
-    yield histogram(
-        "holdfast_storage_batch_units", "Units that were committed together.", meter.batches
-    )
+    yield histogram("holdfast_storage_batch_units", "Units committed together.", meter.batches)
     yield histogram(
         "holdfast_storage_commit_duration_seconds",
-        "Time that the database took for a commit.",
+        "Time the database took for a commit.",
         meter.commits,
     )
     yield histogram(
         "holdfast_storage_read_duration_seconds",
-        "Time that the database took for a batch of queries.",
+        "Time the database took for a batch of queries.",
         meter.reads,
     )
 
@@ -167,10 +163,10 @@ def _database(meter: ExtentMeter) -> Iterator[Metric]:
     extent = meter.latest
     if extent is None:
         return
-    yield gauge("holdfast_database_bytes", "Size of the database on its disk.", extent.size_bytes)
+    yield gauge("holdfast_database_bytes", "Size of the database on disk.", extent.size_bytes)
     yield gauge(
         "holdfast_database_oldest_transaction_seconds",
-        "How long the oldest transaction has been open; until it ends no space is used again.",
+        "How long the oldest transaction has been open; until it ends, no space is reused.",
         extent.oldest_transaction_s,
     )
 
@@ -188,7 +184,7 @@ def _world(sources: Sources) -> Iterator[Metric]:
     )
     yield gauge(
         "holdfast_world_due_lag_seconds",
-        "How late, in world time, what came due last was found.",
+        "How late, in world time, the latest due account was found.",
         live.due_lag_ms / 1000,
     )
     yield gauge("holdfast_inventories_live", "Accounts in memory.", live.live)
@@ -196,7 +192,7 @@ def _world(sources: Sources) -> Iterator[Metric]:
         "holdfast_inventories_activations", "Accounts brought into memory.", live.activations
     )
     yield counter(
-        "holdfast_inventories_passivations", "Accounts let go from memory.", live.passivations
+        "holdfast_inventories_passivations", "Accounts released from memory.", live.passivations
     )
     yield gauge(
         "holdfast_transfers_in_flight",
@@ -214,22 +210,22 @@ def _http(traffic: Traffic) -> Iterator[Metric]:
     )
     yield histograms(
         "holdfast_http_request_duration_seconds",
-        "Time from a request's head to the beginning of its answer.",
+        "Time from a request's head to the start of its answer.",
         ("method", "route"),
         traffic.latencies,
     )
     yield counter(
         "holdfast_http_requests_abandoned",
-        "Requests whose client was gone, or cut off, before an answer began.",
+        "Requests whose client disconnected, or was cut off, before an answer began.",
         traffic.abandonments,
     )
-    yield gauge("holdfast_http_requests_in_hand", "Requests in hand now.", traffic.in_hand)
+    yield gauge("holdfast_http_requests_in_hand", "Requests in flight.", traffic.in_hand)
     yield gauge(
         "holdfast_http_bodies_bytes",
-        "What bodies of more than 1 KiB take now, on their way and in hand.",
+        "Memory held by bodies of more than 1 KiB, arriving or in flight.",
         traffic.bodies_bytes,
     )
-    yield gauge("holdfast_http_connections_open", "Connections now.", traffic.connections_open)
+    yield gauge("holdfast_http_connections_open", "Open connections.", traffic.connections_open)
     yield counter(
         "holdfast_http_connections_accepted",
         "Connections served.",
@@ -237,6 +233,6 @@ def _http(traffic: Traffic) -> Iterator[Metric]:
     )
     yield counter(
         "holdfast_http_connections_refused",
-        "Connections for which there was no place, or with TLS no request to spare.",
+        "Connections refused for lack of a place or, with TLS, of a request within the limit.",
         traffic.connections_refused,
     )

@@ -69,7 +69,7 @@ class Page:
             NotFound: this client may not read them; this also hides that they exist.
         """
         if not self._access.allows(client, headers):
-            raise NotFound("there is nothing under this path")
+            raise NotFound("nothing exists at this path")
         parts: list[bytes] = []
         for family in self.registry.collect():
             for piece in _written(family):

@@ -14,10 +14,9 @@ if TYPE_CHECKING:
 _HEAD: Final = """\
 # Commands
 
-Every command of `holdfast`, in its own words: what `holdfast COMMAND --help` says. Exit status: 0
-when all went well, 1 when something failed (one line on standard error says what), 2 for wrong
-usage, 130 after Ctrl-C; `holdfast serve` has its own, told in
-[How it works](../how-it-works.md#shutdown).
+Every command of `holdfast`, as `holdfast COMMAND --help` shows it. Exit status: 0 on success, 1
+when something failed (one line on standard error says what), 2 for wrong usage, 130 after Ctrl-C;
+`holdfast serve` has its own, described in [How it works](../how-it-works.md#shutdown).
 
 """
 

@@ -11,19 +11,19 @@ from app.config.keys import Key, all_keys, expectation, show
 _HEAD: Final = """\
 # Configuration
 
-Every key, made from the definitions that the server reads its configuration by. `holdfast init`
-writes a `config.toml` with all of them at their defaults; so does the one in the source.
+Every key, generated from the definitions with which the server reads its configuration. `holdfast
+init` writes a `config.toml` with all of them at their defaults, like the one in the source.
 
-- What is left out keeps its default. A key that does not exist, or a value of the wrong type or out
-  of range, is an error that names file and key; the server does not start.
+- A key that is left out keeps its default. A key that does not exist, or a value of the wrong type
+  or out of range, is an error that names file and key; the server does not start.
 - Each key can be set in the environment, as `HOLDFAST_` + section + `__` + key in capitals, which
-  wins over the file: `HOLDFAST_HTTP__PORT=9000`. The token key itself can be set there alone.
+  wins over the file: `HOLDFAST_HTTP__PORT=9000`. The token key itself can only be set there.
 - A variable that begins with `HOLDFAST_` and a section, or has `__` in it, but names no key is an
-  error as well. Any other that begins with `HOLDFAST_` is passed over, and the start says so.
+  error as well. Any other that begins with `HOLDFAST_` is ignored, and the start says so.
 - The file is `config.toml` in the folder that a command runs in; `--config FILE` or the variable
   `HOLDFAST_CONFIG` names another.
-- Units stand last in the names: `_ms` are milliseconds, `_kib` are KiB.
-- A relative path in the file is relative to the folder that the file lies in.
+- Names end with their unit: `_ms` is milliseconds, `_kib` is KiB.
+- A relative path in the file is relative to the file's folder.
 
 """
 

@@ -22,26 +22,26 @@ if TYPE_CHECKING:
 _HEAD = """\
 # API reference
 
-Every call, made from the same tables that the server routes by; `GET /openapi.json` of a running
-server gives the same as OpenAPI 3.1. How the calls are used together is told in the
-[API guide](../api.md).
+Every call, generated from the tables that the server routes by; `GET /openapi.json` of a running
+server gives the same as OpenAPI 3.1. The [API guide](../api.md) describes how to use the calls
+together.
 
-Bodies are JSON in UTF-8, times RFC 3339 in UTC, amounts integers, ids UUIDs as text. A body with a
-member that is not listed, or of another type, is refused. Answers may get further members in later
-versions: pass over what you do not know.
+Bodies are JSON in UTF-8, times RFC 3339 in UTC, amounts integers, ids UUIDs as text. A body with an
+unlisted member, or one of another type, is refused. Later versions may add members to answers:
+ignore those you do not know.
 
-Every answer has an `X-Request-Id`. Beside what is listed with each, any call can be refused for how
-it is sent, or for the state of the server:
+Every answer has an `X-Request-Id`. Besides the refusals listed with each call, any call can be
+refused for how it is sent, or for the state of the server:
 """
 _PROBLEMS_HEAD = """\
 # Problems
 
-Whatever is refused is answered as `application/problem+json` (RFC 9457): `type` names the problem,
-`title` says it in words, `status` repeats the status, `detail` says what happened this time. Some
-problems have members of their own, which the texts below name. A running server tells the same at
-the problem's own address, `GET /problems/{slug}`.
+Every refusal is an `application/problem+json` (RFC 9457): `type` identifies the problem, `title`
+says it in words, `status` repeats the status, `detail` says what happened this time. Some problems
+have members of their own, named below. A running server gives the same descriptions at
+`GET /problems/{slug}`.
 
-Go by `type`, not by `title` or `detail`: those are for people.
+Programs should use `type`, not `title` or `detail`: those are for people.
 
 """
 _TITLES: Final = MappingProxyType(
@@ -59,8 +59,8 @@ _TITLES: Final = MappingProxyType(
 )
 _WHO: Final = MappingProxyType(
     {
-        Auth.NONE: "Anybody.",
-        Auth.PLAYER: "Whoever is logged in (`Authorization: Bearer …`).",
+        Auth.NONE: "Anyone.",
+        Auth.PLAYER: "Any logged-in account (`Authorization: Bearer …`).",
         Auth.ADMIN: "Operators: accounts of role `admin` (`Authorization: Bearer …`).",
     }
 )
@@ -129,11 +129,11 @@ def problems_page() -> str:
 
 def _users(rows: Sequence[Endpoint], *, of: int) -> str:
     if len(rows) == of:
-        return "*Who answers so:* every call."
+        return "*Returned by:* every call."
     links = ", ".join(f"[`{_call(each)}`](api.md#{each.name})" for each in rows) + "."
     if len(rows) <= _SHOWN_MAX:
-        return f"*Who answers so:* {links}"
-    return f'??? note "Who answers so: {len(rows)} calls"\n\n    {links}'
+        return f"*Returned by:* {links}"
+    return f'??? note "Returned by {len(rows)} calls"\n\n    {links}'
 
 
 def _place(tag: str) -> int:

@@ -73,7 +73,7 @@ async def test_prepare_database_tells_of_an_upgrade_where_it_refuses_the_rules(
         with pytest.raises(RulesChangeRefused) as caught:
             await prepare_database(Config(), OLD, database, None, quiet_log())
     told = (
-        f"the database has been brought from schema version {newest} to {newest + 1} all the same:"
-        " the program before does not start on it any more"
+        f"the database has been upgraded from schema version {newest} to {newest + 1} all the same:"
+        " the earlier version no longer starts on it"
     )
     assert getattr(caught.value, "__notes__", []) == ([told] if upgraded else [])

@@ -27,7 +27,7 @@ def test_extras_cannot_come_into_the_one_file(monkeypatch: pytest.MonkeyPatch) -
     """A packed program names no command that would change nothing."""
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     assert "pip" not in way_to(CHARTS)
-    assert "one file" in way_to(CHARTS)
+    assert "one-file program" in way_to(CHARTS)
 
 
 def test_nothing_installs_holdfast_from_the_index() -> None:

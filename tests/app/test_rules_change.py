@@ -259,7 +259,7 @@ async def test_entry_that_was_carried_out_before_is_named_where_it_gives_no_plac
     asked = {"gold": "wood"}
     said = await refusal(database_dsn, new, asked, owner(3, "gold"), history=history)
     assert said is not None
-    assert "gold (1), which gold=wood renamed before; give each a place" in said
+    assert "gold (1), which gold=wood renamed before; map each to a new name" in said
 
 
 WITHOUT_GOLD: Final = rules(ASSETS, ["wood"])

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
             '[world]\nrenamed = "farm=ranch, farm=depot"\n',
             "world.renamed: gives farm two new names, ranch and depot",
         ),
-        ('[http]\ncors_origins = "foo"\n', "http.cors_origins: must be sites"),
+        ('[http]\ncors_origins = "foo"\n', "http.cors_origins: must be origins"),
     ],
 )
 def test_settings_are_checked_with_the_file(tmp_path: Path, text: str, named: str) -> None:
@@ -104,7 +104,7 @@ def test_settings_take_sites_as_browsers_name_them(origin: str) -> None:
 def test_settings_refuse_sites_that_no_browser_names(origin: str) -> None:
     """What could match nothing is a mistake, and is named."""
     config = load_config(environ={"HOLDFAST_HTTP__CORS_ORIGINS": f"https://b.org, {origin}"})
-    with pytest.raises(ConfigError, match="as browsers name them") as caught:
+    with pytest.raises(ConfigError, match="as browsers send them") as caught:
         http_settings(config)
     assert str(caught.value).endswith(f'not "{origin}"')
 

@@ -62,7 +62,7 @@ def test_password_change_ends_every_other_session(visitor: Visitor, server: Serv
     page.get_by_label("Current password", exact=True).fill(OTHER)
     page.get_by_label("New password", exact=True).fill(OTHER)
     page.get_by_role("button", name="Change password").click()
-    expect(page.get_by_role("alert").last).to_have_text("The current password is not right.")
+    expect(page.get_by_role("alert").last).to_have_text("The current password is wrong.")
     page.get_by_label("Current password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name="Change password").click()
     expect(page.get_by_role("status")).to_contain_text("Your password is changed.")

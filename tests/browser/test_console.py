@@ -205,7 +205,7 @@ def test_console_is_for_operators_alone(
     operator.visitor.refusals.add(401)
     operator.sign_in(player[0])
     alert = operator.visitor.page.get_by_role("alert")
-    expect(alert).to_contain_text("is no operator's account")
+    expect(alert).to_contain_text("is not an operator's account")
     operator.sign_in(player[0], "some other password")
     expect(alert).to_have_text("Unknown name or wrong password.")
 
@@ -261,7 +261,7 @@ def test_refused_grant_is_told_in_its_dialog(operator: Operator, player: tuple[s
     operator.ask_for("Grant")
     dialog = operator.visitor.page.get_by_role("dialog")
     operator.confirm("Grant", "a mistake")
-    expect(dialog).to_contain_text("Choose by how much something changes.")
+    expect(dialog).to_contain_text("Enter how much to change.")
     dialog.get_by_label("Asset 1", exact=True).select_option(label="Gold")
     dialog.get_by_label("Amount 1").fill("-1000000")
     operator.confirm("Grant", " ")
@@ -340,7 +340,7 @@ def test_search_finds_as_one_types_and_pages(operator: Operator, server: Server)
     expect(names).to_have_text([f"{prefix}-{number}" for number in range(3)])
     expect(page.get_by_role("button", name="Show more")).to_be_hidden()
     page.get_by_label("Name begins with").fill("nobody-is-called-so")
-    expect(page.locator("p[role=status]")).to_have_text("Nobody here has a name that begins so.")
+    expect(page.locator("p[role=status]")).to_have_text("No name here begins with that.")
 
 
 def test_audit_log_is_read_page_by_page(
@@ -383,7 +383,7 @@ def test_events_are_followed_paused_and_filtered(operator: Operator, server: Ser
     page.get_by_role("button", name="Follow").click()
     expect(rows.filter(has_text=second.account_id)).to_have_count(1)
     page.get_by_label("Level").select_option("error")
-    expect(page.get_by_text("Nothing of this level was logged lately.")).to_be_visible()
+    expect(page.get_by_text("Nothing at this level was logged recently.")).to_be_visible()
 
 
 # --- what is left behind ----------------------------------------------------

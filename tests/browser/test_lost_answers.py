@@ -131,7 +131,7 @@ class Sending:
 
     def expect_said(self, *, earlier: bool) -> None:
         """Wait until it is said that it was sent: now, or when it was pressed before."""
-        words = f"It was sent to {self._name} before, and not again now."
+        words = f"Sent to {self._name} earlier, not again now."
         expect_said(self._page, words if earlier else f"Sent to {self._name}.")
 
 
@@ -345,7 +345,7 @@ def test_order_that_is_pressed_again_is_placed_once(visitor: Visitor, server: Se
     expect(card.get_by_role("alert")).to_contain_text(LOST)
     way.losing = False
     card.locator("button.primary").click()
-    words = "It was ordered before, and not again now: Storehouse, level 1."
+    words = "Ordered earlier, not again now: Storehouse, level 1."
     expect_said(page, words)
     assert len(set(way.keys)) == 1
     assert orders_of(server, visitor.name) == 1
@@ -481,6 +481,6 @@ def test_grant_that_is_given_again_from_a_new_dialog_is_made_once(
     page.keyboard.press("Escape")
     way.losing = False
     grant()
-    operator.expect_done(f"Granted to {name} before, and not again now: Gold +5, now 25.")
+    operator.expect_done(f"Granted to {name} earlier, not again now: Gold +5, now 25.")
     assert len(set(way.keys)) == 1
     assert theirs.get("/v1/inventory")["resources"]["gold"]["amount"] == 25

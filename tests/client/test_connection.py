@@ -275,15 +275,15 @@ async def test_problem_of_another_program_is_told(members: dict[str, object]) ->
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        (httpx.Response(200, json={"name": 5}), "answered with another shape: .*name"),
-        (httpx.Response(200, text="hello"), "answered with another shape"),
+        (httpx.Response(200, json={"name": 5}), "answered in an unexpected shape: .*name"),
+        (httpx.Response(200, text="hello"), "answered in an unexpected shape"),
         (httpx.Response(204), "was answered 204:$"),
         (httpx.Response(500, text="oops\n  all\nover"), "was answered 500: oops all over$"),
         (httpx.Response(404, json=["not", "a", "problem"]), "was answered 404"),
         (httpx.Response(404, json={"type": 5}), "was answered 404"),
         (httpx.Response(302, json={"type": "/x"}, headers={"Location": "/y"}), "answered 302"),
-        (httpx.Response(200, content=b'{"name": "\xfc"}'), "answered with another shape"),
-        (httpx.Response(200, content=DEEP), "answered with another shape"),
+        (httpx.Response(200, content=b'{"name": "\xfc"}'), "answered in an unexpected shape"),
+        (httpx.Response(200, content=DEEP), "answered in an unexpected shape"),
         (httpx.Response(403, content=b'{"type": "/problems/x", "by": "\xfc"}'), "was answered 403"),
         (httpx.Response(403, content=DEEP), "was answered 403"),
         (httpx.Response(403, content=b"no", headers=CHARSET_UNDEFINED), "was answered 403: no$"),
@@ -373,7 +373,7 @@ async def test_call_refuses_what_would_be_another_address() -> None:
     async with client(script) as opened:
         session = opened.resume(msgspec.convert(tokens(1), SessionTokens))
         for name in ("", ".", ".."):
-            with pytest.raises(InvalidArgument, match="no address"):
+            with pytest.raises(InvalidArgument, match="cannot build a URL"):
                 await session.quote(name)
         with pytest.raises(NotFound):
             await session.quote("...")
@@ -398,5 +398,5 @@ async def test_call_refuses_an_empty_token() -> None:
 @pytest.mark.parametrize("url", ["nonsense", "ftp://server", "http://", "http://[::1"])
 def test_client_refuses_what_is_no_address(url: str) -> None:
     """An address that is none is told at once."""
-    with pytest.raises(ValueError, match="is no URL"):
+    with pytest.raises(ValueError, match="is not a URL"):
         Client(url)

@@ -321,7 +321,9 @@ async def test_events_refuse_another_shape(nonsense: bytes) -> None:
     script = Script(LOGIN, stream(nonsense, None))
     async with client(script) as opened:
         session = await opened.log_in("ann", "password")
-        with pytest.raises(UnexpectedAnswer, match="GET /v1/events was answered with another"):
+        with pytest.raises(
+            UnexpectedAnswer, match="GET /v1/events was answered in an unexpected shape"
+        ):
             await read(session, 1)
 
 

@@ -140,11 +140,11 @@ async def test_setting_that_is_left_in_place_renames_once(place: Path, own_dsn: 
         misspelt = run_to_its_end(
             place, **settings, HOLDFAST_WORLD__RENAMED="hutt=mill", HOLDFAST_WORLD__SPEED="2"
         )
-        assert "world.renamed gives a new name to hutt, which the rules" in complaint(misspelt)
+        assert "world.renamed renames hutt, which the world's rules" in complaint(misspelt)
         gone = run_to_its_end(
             place, **settings, HOLDFAST_WORLD__RENAMED="hut=mill", HOLDFAST_WORLD__SPEED="2"
         )
-        assert "to hut, which the ruleset 'world' still has" in complaint(gone)
+        assert "renames hut, which the ruleset 'world' still has" in complaint(gone)
 
         swap = {"HOLDFAST_WORLD__RENAMED": "hut=mill, mill=hut"}
         for speed, done in (("2", 0), ("2", 1), ("3", 1), ("4", 1)):

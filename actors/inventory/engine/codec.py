@@ -112,16 +112,16 @@ def _check_names(record: _Record, ruleset: Ruleset) -> None:
         raise ValueError("an unknown resource is held")
     units = {address for address, rules in ruleset.assets.items() if rules.kind == UNIT}
     if not record.units.keys() <= units:
-        raise ValueError("what is stored as a unit is none in the ruleset")
+        raise ValueError("something stored as a unit is not a unit in the ruleset")
     if not record.levels.keys() <= ruleset.assets.keys() - units:
-        raise ValueError("what is stored with a level has none in the ruleset")
+        raise ValueError("something stored with a level has no levels in the ruleset")
 
 
 def _check_order(order: Order, record: _Record, ruleset: Ruleset) -> None:
     """Reject an order that cannot be pending in this state."""
     rules = ruleset.assets.get(order.asset)
     if rules is None or rules.kind != order.kind or order.queue not in ruleset.queues:
-        raise ValueError(f"order {order.id} is for nothing in the ruleset")
+        raise ValueError(f"order {order.id} is for something not in the ruleset")
     if not 1 <= order.seq <= record.order_seq or order.piece_ms < 1:
         raise ValueError(f"order {order.id} has an impossible sequence or duration")
     _check_target(order)

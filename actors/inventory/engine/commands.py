@@ -206,6 +206,6 @@ def check_time(asset: str, level: int | None, count: int | None, end_ms: int) ->
     if end_ms <= LATEST_MS:
         return
     if count is not None:
-        raise InvalidCount(f"{count} {asset} would not be finished in this calendar")
+        raise InvalidCount(f"{count} {asset} would not be finished before the year 10000")
     because = ": the next would not be finished before the year 10000"
     raise MaxLevel(asset, (level or 1) - 1, because)

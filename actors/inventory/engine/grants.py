@@ -63,7 +63,7 @@ def grant(
 
 def _check_changes(ruleset: Ruleset, changes: Mapping[str, int]) -> None:
     if not changes:
-        raise InvalidAmount("a grant changes at least one asset")
+        raise InvalidAmount("a grant must change at least one asset")
     for name, delta in changes.items():
         if name not in ruleset.resources and name not in ruleset.assets:
             instances = ruleset.addresses.get(name, ())

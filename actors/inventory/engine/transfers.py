@@ -127,7 +127,7 @@ def held_units(state: State) -> dict[str, int]:
 def check_resources(ruleset: Ruleset, resources: Mapping[str, int]) -> None:
     """Raise UnknownAsset or InvalidAmount unless this is what a transfer may carry."""
     if not resources:
-        raise InvalidAmount("a transfer carries at least one resource")
+        raise InvalidAmount("a transfer must carry at least one resource")
     _check_known(ruleset, resources)
     for name, units in resources.items():
         if type(units) is not int or not 1 <= units <= AMOUNT_MAX:

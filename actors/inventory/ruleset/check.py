@@ -54,7 +54,7 @@ def _stocks(ruleset: Ruleset) -> Iterator[Problem]:
             yield Problem(where, "nothing produces it")
         room = resource.base_capacity
         if room is not None and resource.start > room:
-            yield Problem(where, f"the stock at the start, {resource.start}, exceeds {room}")
+            yield Problem(where, f"the starting stock, {resource.start}, exceeds {room}")
 
 
 def _balances(ruleset: Ruleset) -> Iterator[Problem]:
@@ -66,7 +66,7 @@ def _balances(ruleset: Ruleset) -> Iterator[Problem]:
             for flow in sheet.effects.balance
         )
         if users and not makes:
-            message = f"nothing produces it, so that {users[0]}, which uses it, comes to nothing"
+            message = f"nothing produces it, so {users[0]}, which uses it, produces nothing"
             yield Problem(f"balances.{name}", message)
 
 
@@ -91,7 +91,7 @@ def _transfers(ruleset: Ruleset) -> Iterator[Problem]:
 def _free(where: str, sheet: Sheet) -> Iterator[Problem]:
     """Report a unit that anybody may have any number of."""
     if sheet.kind == "unit" and not any(sheet.costs):
-        message = "one costs nothing: no price is above 0 once it is rounded"
+        message = "one costs nothing: every price rounds to 0"
         yield Problem(f"{where}.cost", message)
 
 
@@ -103,7 +103,7 @@ def _affordable(ruleset: Ruleset, where: str, sheet: Sheet) -> Iterator[Problem]
             room = most[resource]
             if price > room:
                 what = "one" if sheet.kind == "unit" else f"level {level}"
-                message = f"{what} costs {price}, and there is never room for more than {room}"
+                message = f"{what} costs {price}, but there is never room for more than {room}"
                 yield Problem(f"{where}.cost.{resource}", message)
                 return
 
@@ -136,7 +136,7 @@ def _own_room(ruleset: Ruleset, where: str, sheet: Sheet) -> Iterator[Problem]:
             price = cost.get(flow.name, 0)
             if price > room:
                 message = f"level {level} costs {price} {flow.name}, but level {level - 1} has room"
-                yield Problem(f"{where}.capacity.{flow.name}", f"{message} for {room} only")
+                yield Problem(f"{where}.capacity.{flow.name}", f"{message} for only {room}")
                 break
 
 

@@ -196,7 +196,7 @@ class _Build:
         """Return the value rounded down, or 0 with a report."""
         amount = self.scope.constant(where, value)
         if amount is not None and amount < 0:
-            self.scope.report(where, "comes to less than 0")
+            self.scope.report(where, "is less than 0")
         return 0 if amount is None else amount.__floor__()
 
     def _queues(self) -> dict[str, Queue]:

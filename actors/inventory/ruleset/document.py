@@ -95,9 +95,9 @@ def _inexact(value: Any, where: str) -> Iterator[Problem]:
             yield from _inexact(item, f"{where}[{place}]")
     elif isinstance(value, _Inexact):
         if math.isfinite(value):
-            reason = "cannot be kept exactly: write it as a formula, in quotes"
+            reason = "cannot be represented exactly: write it as a formula, in quotes"
         else:
-            reason = "is no number to reckon with"
+            reason = "is not a finite number"
         yield Problem(where, f"{value.written:.60} {reason}")
 
 
@@ -173,8 +173,8 @@ def _read_struct(
     for key in table:
         if key not in known:
             near = nearest(key, known)
-            hint = f"did you mean {near}? There" if near else "there"
-            message = f"unknown key; {hint} are {', '.join(known)}"
+            hint = f"did you mean {near}? Known" if near else "known"
+            message = f"unknown key; {hint} keys: {', '.join(known)}"
             problems.append(Problem(_under(where, key), message))
     for name, field in fields.items():
         if field.required and name not in table:

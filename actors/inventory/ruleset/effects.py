@@ -116,7 +116,7 @@ def _flows(tables: Mapping[str, Table[Ratio]], *, sign: int = 1) -> tuple[Flow, 
 
 def _none_negative(scope: Scope, where: str, table: Table[Number]) -> bool:
     if min(table.values, default=0) < 0:
-        scope.report(where, "comes to less than 0")
+        scope.report(where, "is less than 0")
         return False
     return True
 

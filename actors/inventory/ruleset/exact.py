@@ -25,7 +25,7 @@ GRID = 2000
 """Parts of 1 that noise is snapped to: the steps that a ruleset rounds to, and their halves."""
 EXPONENT_MAX = 92  # e^92 is about 10^40: with 90 digits its error is still far below NOISE
 ROOT_MAX = 64
-OUT_OF_BOUNDS = "the value grows beyond all bounds"
+OUT_OF_BOUNDS = "the value grows without bound"
 
 
 def exact(value: float) -> Number:
@@ -64,7 +64,7 @@ def power(base: Number, exponent: Number) -> tuple[Number, bool]:
     if exponent.denominator == 1:
         return _whole_power(base, exponent.numerator), True
     if base < 0:
-        raise FormulaError("a negative number has no fractional power")
+        raise FormulaError("a negative number cannot be raised to a fractional power")
     if base == 0:
         return _whole_power(0, 1 if exponent > 0 else -1), True
     root = _exact_root(base, exponent.denominator)

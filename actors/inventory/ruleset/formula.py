@@ -96,7 +96,7 @@ def parse_formula(source: str) -> Formula:
     matched = _TOKENS.match(text)
     if matched is None or matched.end() < len(text):
         place = 0 if matched is None else matched.end()
-        raise FormulaError(f"cannot be read from {text[place : place + 20]!r} on")
+        raise FormulaError(f"cannot be parsed from {text[place : place + 20]!r} on")
     try:
         tree = ast.parse(text, mode="eval")
     except (SyntaxError, RecursionError, MemoryError) as error:
@@ -114,7 +114,7 @@ class _Reader:
 
     def step(self, node: ast.expr, depth: int) -> _Step:
         if depth > DEPTH_MAX:
-            raise FormulaError(f"a formula nests at most {DEPTH_MAX} deep")
+            raise FormulaError(f"a formula may nest at most {DEPTH_MAX} levels deep")
         match node:
             case ast.Constant():
                 return self._number(node)
@@ -139,7 +139,7 @@ class _Reader:
         exponent = text.lower().partition("e")[2]
         try:
             if exponent and abs(int(exponent)) > LITERAL_EXPONENT_MAX:
-                raise TooLarge(f"the number {text} is out of bounds")
+                raise TooLarge(f"the number {text} is out of range")
             value = simplified(Fraction(text))
         except ValueError as error:  # True, None: constants to Python, not to us
             raise FormulaError(f"{text!r} is not part of the formula language") from error
@@ -167,7 +167,7 @@ class _Reader:
         name = self._segment(node.func)
         if name not in _FUNCTIONS:
             known = ", ".join(sorted(_FUNCTIONS))
-            raise FormulaError(f"unknown function {name!r}; there are {known}")
+            raise FormulaError(f"unknown function {name!r}; known functions: {known}")
         function, several = _FUNCTIONS[name]
         count = len(node.args)
         if node.keywords or count == 0 or (count == 1) == several:

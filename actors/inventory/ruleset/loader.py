@@ -81,7 +81,7 @@ def _read(source: str | Path) -> tuple[str, bytes]:
         with path.open("rb") as file:
             return str(source), file.read(BYTES_MAX + 1)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "no file can have this name"
+        reason = error.strerror if isinstance(error, OSError) else "it is not a valid file name"
         raise RulesetError(str(source), [Problem("", f"cannot be read: {reason}")]) from error
 
 
@@ -144,7 +144,7 @@ def _override_fault(name: str, value: object, tables: Mapping[str, ParameterTabl
 
 def _value_fault(name: str, value: object, table: ParameterTable) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return f"a number is wanted, not {value!r}"
+        return f"must be a number, not {value!r}"
     if not -RESULT_MAX <= value <= RESULT_MAX:
         return "must lie between -10^18 and 10^18"
     if name == SPEED and value <= 0:

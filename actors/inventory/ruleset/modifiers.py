@@ -27,7 +27,7 @@ def duration_factors(scope: Scope, kinds: Mapping[str, Kind]) -> dict[str, tuple
         values = shares_by_level(scope, f"{where}.factor", modifier.factor, span, zero=False)
         factor = Factor(owner, scope.addresses[owner], values, len(values) - 1)
         if not modifier.kinds and not modifier.assets:
-            scope.report(where, "says neither in kinds nor in assets what it changes")
+            scope.report(where, "names what it changes neither in kinds nor in assets")
         for name in _known_assets(scope, where, modifier, kinds):
             found[name].append(factor)
         for name, kind in kinds.items():

@@ -43,7 +43,7 @@ def name_problems(document: Document) -> list[Problem]:
             where = f"{section}.{name}"
             problems += _form_problems(name, where)
             if name in taken:
-                problems.append(Problem(where, f"the name is taken by {taken[name]}"))
+                problems.append(Problem(where, f"the name is already used by {taken[name]}"))
             taken.setdefault(name, where)
     for name in document.balances:
         problems += _form_problems(name, f"balances.{name}")
@@ -61,7 +61,7 @@ def speed_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
         return
     for section in ("resources", "buildings", "technologies", "units"):
         if SPEED in _table(data, section):
-            message = "the name is taken by the world parameter of every game"
+            message = "the name is already used by the world parameter that every game has"
             yield Problem(f"{section}.{SPEED}", message)
 
 
@@ -83,7 +83,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 def _form_problems(name: str, where: str) -> list[Problem]:
     if not _NAME.fullmatch(name):
-        message = "a name is a lower-case letter and up to 39 letters, digits or _"
+        message = "a name must be a lower-case letter and up to 39 lower-case letters, digits or _"
         return [Problem(where, message)]
     reserved = _reserved_for(name)
     return [Problem(where, f"the name is reserved: {reserved}")] if reserved else []

@@ -122,7 +122,7 @@ def _levels(scope: Scope, where: str, table: TechnologyTable, defaults: LeveledD
     shortest = min(lengths, key=lengths.__getitem__, default="")
     last = table.max_level or lengths.get(shortest, defaults.max_level)
     if not 1 <= last <= LEVELS_MAX:
-        scope.report(where, f"its lists are for {last} levels; there may be 1 to {LEVELS_MAX}")
+        scope.report(where, f"its lists cover {last} levels; 1 to {LEVELS_MAX} are allowed")
     for key, length in lengths.items():
         if length != last:
             # Either list may be wrong: unless the number is stated, name both.
@@ -142,7 +142,7 @@ def _rounding(scope: Scope, where: str, text: str) -> Rounding:
         scope.report(f"{where}.cost_rounding", str(error))
         return Rounding("floor")
     if rounding.step.denominator != 1:
-        scope.report(f"{where}.cost_rounding", "prices are whole: round to whole steps")
+        scope.report(f"{where}.cost_rounding", "prices are whole numbers: round to whole steps")
     return rounding
 
 
@@ -195,5 +195,5 @@ def _whole(amount: Number, rounding: Rounding, most: int) -> int:
         raise FormulaError("a cost cannot be negative")
     result = int(rounding.applied(amount))
     if result > most:
-        raise TooLarge(f"a cost of {result} is more than anybody can pay")
+        raise TooLarge(f"a cost of {result} is more than anyone can pay")
     return result

@@ -54,7 +54,7 @@ def _walk(
             if need in path:
                 circle = [*path[path.index(need) :], need]
                 where = f"{tables[name][0]}.requires.{need}"
-                scope.report(where, "prerequisites in a circle: " + " needs ".join(circle))
+                scope.report(where, "circular prerequisites: " + " needs ".join(circle))
             elif need in tables and need not in done:
                 path.append(need)
                 stack.append((need, iter(tables[need][1].requires)))

@@ -37,6 +37,6 @@ def parse_rounding(text: str) -> Rounding:
     step = Fraction(matched[2] or 1) if matched else Fraction(0)
     if matched is None or step == 0:
         raise ValueError(
-            f"{text!r} is no rounding: write floor, ceil or nearest, with a step if it is not 1"
+            f"{text!r} is not a rounding: write floor, ceil or nearest, with a step unless it is 1"
         )
     return Rounding(cast("Mode", matched[1]), step)

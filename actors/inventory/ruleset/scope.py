@@ -168,12 +168,12 @@ class Scope:
         if size > TABLE_ENTRIES_MAX:
             self.report(
                 where,
-                f"a table of {size} values; at most {TABLE_ENTRIES_MAX} (an asset whose influence"
-                " is a factor belongs in modifiers)",
+                f"a table of {size} values; at most {TABLE_ENTRIES_MAX} (an asset that acts as a "
+                "factor belongs in modifiers)",
             )
             return False
         if self.entries <= ENTRIES_MAX < self.entries + size:
-            self.report(where, f"the ruleset comes to more than {ENTRIES_MAX} values")
+            self.report(where, f"the ruleset has more than {ENTRIES_MAX} values")
         self.entries += size
         return self.entries <= ENTRIES_MAX
 
@@ -187,7 +187,7 @@ class Scope:
     def _strange(self, name: str, known: Collection[str]) -> str:
         document = self.document
         if name in document.units:
-            return f"{name!r} is a unit: a formula names levels, of buildings and technologies"
+            return f"{name!r} is a unit: formulas name only levels of buildings and technologies"
         if name in OWN_LEVEL:
             return "a unit has no level, and neither has the world"
         if name in document.buildings or name in document.technologies:

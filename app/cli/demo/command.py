@@ -21,7 +21,7 @@ TIMEOUT_S = 15.0
 
 @click.command()
 @click.option(
-    "--url", default="http://127.0.0.1:8470", show_default=True, help="Where the server is."
+    "--url", default="http://127.0.0.1:8470", show_default=True, help="URL of the server."
 )
 @click.option(
     "--patience",
@@ -29,19 +29,19 @@ TIMEOUT_S = 15.0
     type=Decimals(min=0, min_open=True),
     default=180.0,
     show_default=True,
-    help="Seconds to wait for an order at most; one that takes longer is left to itself.",
+    help="Longest wait for an order, in seconds; the demo does not wait for one that takes longer.",
 )
 @click.option(
     "--cacert",
     "authority",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="For https://: whom to believe that the server is the one it says, as PEM.",
+    help="For https://: the certificate authority to trust, as PEM.",
 )
 def demo(url: str, patience_s: float, authority: Path | None) -> None:
     """Play against a running server, as a client would.
 
-    Makes two accounts, orders, waits, cancels, tries what must be refused, and checks that each
-    ledger replays to what is owned. Any broken promise ends it with one line and status 1.
+    Creates two accounts, orders, waits, cancels, tries what must be refused, and checks that each
+    ledger replays to what is owned. Anything not as promised ends it with one line and status 1.
     """
     narrator = Narrator(Console())
     with expected_failures():
@@ -64,7 +64,7 @@ def trusting(authority: Path) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=authority)
     except ssl.SSLError:
-        raise BrokenPromise(f"{authority} holds no certificate as PEM") from None
+        raise BrokenPromise(f"{authority} contains no PEM certificate") from None
 
 
 async def play(

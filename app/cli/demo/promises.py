@@ -29,7 +29,7 @@ def kept_promises(url: str) -> Generator[None]:
 def _way_out(reason: str, url: str) -> str:
     """Suggest what usually helps if a server cannot be reached."""
     if "CERTIFICATE_VERIFY_FAILED" in reason:
-        return "name who signed its certificate with --cacert FILE"
+        return "give the authority that signed its certificate with --cacert FILE"
     if url.startswith("https:"):
         return "does it serve HTTPS there?"
     return "start one with 'holdfast serve'"
@@ -46,8 +46,8 @@ async def refused(attempt: Awaitable[object], status: int, slug: str) -> Problem
     except Problem as problem:
         if (problem.status, problem.slug) != (status, slug):
             raise BrokenPromise(
-                f"an attempt was refused as {problem.slug!r} ({problem.status}), "
-                f"not {slug!r} ({status})"
+                f"a request was refused as {problem.slug!r} ({problem.status}), not {slug!r} "
+                f"({status})"
             ) from None
         return problem
-    raise BrokenPromise(f"an attempt that must be refused as {slug!r} was let through")
+    raise BrokenPromise(f"a request that must be refused as {slug!r} was accepted")

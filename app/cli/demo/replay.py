@@ -24,13 +24,13 @@ def replay(entries: Sequence[LedgerEntry]) -> dict[str, int]:
     balances: dict[str, int] = {}
     for number, entry in enumerate(entries, start=1):
         if entry.seq != number:
-            raise BrokenPromise(f"the ledger has entry {entry.seq} where {number} belongs")
+            raise BrokenPromise(f"the ledger has entry {entry.seq} where {number} was expected")
         for asset, change in entry.changes.items():
             balances[asset] = balances.get(asset, 0) + change.delta
             if balances[asset] != change.balance:
                 raise BrokenPromise(
-                    f"entry {number} of the ledger gives {asset} as {change.balance}, "
-                    f"the changes make it {balances[asset]}"
+                    f"entry {number} of the ledger gives {asset} as {change.balance}, its "
+                    f"changes add up to {balances[asset]}"
                 )
     return balances
 

@@ -100,8 +100,8 @@ class Story:
         return Player(unique, session)
 
     async def _refuse_strangers(self, ada: Player) -> None:
-        """Check that nobody can pass for somebody else."""
-        self._tell.scene("Nobody comes in by the window")
+        """See that nobody passes for somebody else."""
+        self._tell.scene("Strangers are kept out")
         client, name = self._client, ada.name
         again = client.register(name.upper(), "another password")
         problem = await refused(again, 409, "username-taken")
@@ -119,7 +119,7 @@ class Story:
         self._tell.scene("An order, sent twice, takes effect once")
         choice = quickest_affordable(ruleset, await ada.session.inventory())
         if choice is None:
-            self._tell.note("a new account can afford nothing under these rules")
+            self._tell.note("under these rules a new account can afford nothing")
             return None
         key, place = str(uuid4()), operations.PLACE_ORDER
         first = await ada.session.exchange(place, body=choice.body, key=key)
@@ -127,8 +127,8 @@ class Story:
         self._tell.order("ordered", order)
         again = await ada.session.exchange(place, body=choice.body, key=key)
         if first.replayed or not again.replayed or again.value != order:
-            raise BrokenPromise("a command sent again got another answer than the first")
-        self._tell.done("sent again with the same key: the same answer, nothing ordered twice")
+            raise BrokenPromise("a command sent again got a different answer from the first")
+        self._tell.done("sent again with the same key: same answer, nothing ordered twice")
         inventory = await ada.session.inventory()
         other = anything_else(ruleset, inventory, choice)
         if other is not None:
@@ -140,16 +140,16 @@ class Story:
         return order
 
     async def _refuse_orders(self, ada: Player, ruleset: Ruleset) -> None:
-        """Check that impossible orders are refused."""
-        self._tell.scene("What cannot be is refused")
+        """See that what cannot be is refused."""
+        self._tell.scene("The impossible is refused")
         session = ada.session
         choice = too_dear(ruleset, await session.inventory())
         if choice is None:
-            self._tell.note("nothing that has room in its queue is too dear")
+            self._tell.note("nothing that has room in its queue is too expensive")
         else:
             attempt = session.order(choice.asset, choice.count)
             problem = await refused(attempt, 409, "insufficient-resources")
-            self._tell.refused(f"{choice.asset}, which is too dear", problem)
+            self._tell.refused(f"{choice.asset}, which is too expensive", problem)
         problem = await refused(session.order("castle_in_the_air"), 404, "unknown-asset")
         self._tell.refused("a castle in the air", problem)
         body = OrderBody("castle_in_the_air")
@@ -159,15 +159,15 @@ class Story:
         self._tell.refused("an order without a key", problem)
 
     async def _cancel(self, bob: Player, ruleset: Ruleset) -> None:
-        """Order, cancel, and get the price back, once."""
-        self._tell.scene("An order is taken back")
+        """Order, think better of it, and get the price back, once."""
+        self._tell.scene("An order is cancelled")
         session = bob.session
         choice = slowest_affordable(ruleset, await session.inventory())
         if choice is None:
-            self._tell.note("a new account can afford nothing under these rules")
+            self._tell.note("under these rules a new account can afford nothing")
             return
         if choice.seconds < TAKE_BACK_S:
-            self._tell.note("whatever can be ordered is done too soon to take it back")
+            self._tell.note("every possible order completes too soon to cancel it")
             return
         order = await session.order(choice.asset, choice.count)
         self._tell.order("ordered", order)
@@ -175,7 +175,7 @@ class Story:
         check_refund(choice, order, cancelled)
         self._tell.done("cancelled; " + self._tell.amounts("came back", cancelled.refund))
         problem = await refused(session.cancel(order.id), 409, "order-not-pending")
-        self._tell.refused("taking it back again", problem)
+        self._tell.refused("cancelling it again", problem)
 
     async def _refuse_foreign(self, bob: Player, foreign: Order) -> None:
         """Check that an account cannot touch another's order."""
@@ -183,7 +183,7 @@ class Story:
         problem = await refused(session.find_order(foreign.id), 404, "unknown-order")
         self._tell.refused("looking at somebody else's order", problem)
         problem = await refused(session.cancel(foreign.id), 404, "unknown-order")
-        self._tell.refused("taking back somebody else's order", problem)
+        self._tell.refused("cancelling somebody else's order", problem)
 
     async def _await_completion(self, ada: Player, order: Order) -> None:
         """Wait until an order is done, and check its result."""
@@ -193,7 +193,7 @@ class Story:
         if before is not None and before.finishes_at is not None:
             left_s = (before.finishes_at - inventory.at).total_seconds()
             if left_s > self._patience_s:
-                self._tell.note(f"{order.asset} takes {left_s:.0f} s more: left to itself")
+                self._tell.note(f"{order.asset} takes {left_s:.0f} s more: not waiting for it")
                 return
         done = await self._poll_until_done(ada, order)
         self._tell.order("completed", done)
@@ -236,7 +236,7 @@ class Story:
                 check_replay(entries, inventory)
                 self._tell.done(f"{len(entries)} entries replay to exactly what is owned")
                 return
-        raise BrokenPromise(f"the ledger of {player.name} is empty or never comes to rest")
+        raise BrokenPromise(f"the ledger of {player.name} is empty or never stops changing")
 
     async def _leave(self, bob: Player) -> None:
         """Log out; the token is invalid from then on."""
@@ -253,4 +253,4 @@ def check_refund(choice: Choice, order: Order, cancelled: CancelledOrder) -> Non
         back = cancelled.refund.get(name, 0)
         # However a fraction is rounded, the difference is less than one unit.
         if abs(back - paid * choice.refund) >= 1 or back > paid:
-            raise BrokenPromise(f"{paid} {name} were paid, {back} came back")
+            raise BrokenPromise(f"{paid} {name} were paid, {back} refunded")

@@ -110,7 +110,7 @@ def _own_error(error: Exception, settings: HttpSettings) -> Exception:
     """Translate what Quart and Werkzeug raise before any of our handlers runs."""
     match error:
         case RequestEntityTooLarge():
-            return PayloadTooLarge(f"a body may have {settings.max_body_bytes} bytes")
+            return PayloadTooLarge(f"a body may have at most {settings.max_body_bytes} bytes")
         case RequestTimeout():
             return BodyTimeout(f"the body did not arrive within {settings.body_timeout_ms} ms")
         case HTTPException() if error.code is not None and error.code < 500:  # noqa: PLR2004

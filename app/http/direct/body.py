@@ -36,7 +36,7 @@ class LengthBody:
             PayloadTooLarge: it is more than ``bytes_max``.
         """
         if length > bytes_max:
-            raise PayloadTooLarge(f"a body may have {bytes_max} bytes")
+            raise PayloadTooLarge(f"a body may have at most {bytes_max} bytes")
         self._left = self._length = length
         self._parts: list[bytes] = []
 
@@ -120,13 +120,13 @@ class ChunkedBody:
             return False
         match = _SIZE_LINE.fullmatch(line)
         if match is None:
-            raise MalformedRequest("a chunk does not say how long it is")
+            raise MalformedRequest("a chunk does not state its length")
         self._framing_left -= len(line)
         if self._framing_left + len(self._data) // DATA_PER_FRAMING < 0:
-            raise PayloadTooLarge("the body comes in too many small chunks")
+            raise PayloadTooLarge("the body consists of too many small chunks")
         self._chunk_left = int(match[1], 16)
         if self._chunk_left > self._bytes_max - len(self._data):
-            raise PayloadTooLarge(f"a body may have {self._bytes_max} bytes")
+            raise PayloadTooLarge(f"a body may have at most {self._bytes_max} bytes")
         self._state = self._chunk if self._chunk_left else self._trailer
         return True
 
@@ -143,7 +143,7 @@ class ChunkedBody:
     def _chunk_end(self) -> bool:
         end = self._held[self._at : self._at + 2]
         if not b"\r\n".startswith(end):
-            raise MalformedRequest("a chunk is longer than it says")
+            raise MalformedRequest("a chunk is longer than stated")
         if len(end) < 2:  # noqa: PLR2004 - CR and LF
             return False
         self._at += 2
@@ -158,7 +158,9 @@ class ChunkedBody:
         if line == b"\r\n":
             self._state = self._over
         elif _TRAILER.fullmatch(line) is None or _FRAMING.match(line) is not None:
-            raise MalformedRequest("what follows the last chunk is no header that may stand there")
+            raise MalformedRequest(
+                "the last chunk is followed by something other than a valid trailer"
+            )
         return True
 
     def _over(self) -> bool:

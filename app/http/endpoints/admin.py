@@ -56,7 +56,7 @@ async def get_any_inventory(call: Call[None, None]) -> InventoryDetails:
 
 
 async def grant_assets(call: Call[GrantRequest, None]) -> Answer[GrantDetails]:
-    """Change an account's assets, for a reason."""
+    """Change an account's assets, giving a reason."""
     message = Grant(
         account_id=call.path["account_id"],
         changes=call.body.changes,
@@ -141,7 +141,7 @@ ADMIN = (
         method="POST",
         path="/v1/admin/accounts/{account_id:uuid}/grants",
         handler=grant_assets,
-        summary="Change an account's assets, for a reason",
+        summary="Change an account's assets, giving a reason",
         tag="admin",
         auth=Auth.ADMIN,
         request=GrantRequest,

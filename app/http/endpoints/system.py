@@ -61,7 +61,7 @@ async def get_problem(call: Call[None, None]) -> ProblemDescription:
     """Describe a type of problem."""
     kind = PROBLEM_KINDS.get(call.path["slug"])
     if kind is None:
-        raise NotFound("there is no such type of problem")
+        raise NotFound("there is no such problem type")
     return ProblemDescription(kind.uri, kind.title, kind.status.value, kind.description)
 
 
@@ -70,7 +70,7 @@ SYSTEM = (
         method="GET",
         path="/healthz",
         handler=get_health,
-        summary="Whether the process lives",
+        summary="Whether the process is alive",
         tag="system",
         auth=Auth.NONE,
         response=Health,
@@ -111,7 +111,7 @@ SYSTEM = (
         method="GET",
         path="/problems/{slug:text}",
         handler=get_problem,
-        summary="What a type of problem means",
+        summary="What a problem type means",
         tag="system",
         auth=Auth.NONE,
         response=ProblemDescription,

@@ -20,12 +20,12 @@ STREAM_TYPES: Final = (EventDetails, SnapshotDetails, StreamEnd, StreamLogin)
 """The types of the streams' messages."""
 
 _EVENTS: Final = (
-    "Each event has a name, its data as JSON, and, where it is an entry of the ledger, the"
-    " entry's number as its id. `snapshot` begins a stream that does not resume."
-    " `order-placed`, `order-started`, `order-completed`, `unit-completed`, `order-cancelled`,"
-    " `transfer-sent`, `transfer-received`, `transfer-returned`, `grant`, `resource-full` and"
-    " the other causes of the ledger tell what happened; what was merely produced is left out."
-    " `session-ended`, `token-expired` and `bye` are the last event of a stream."
+    "Each event has a name, its data as JSON, and, where it is an entry of the ledger, the "
+    "entry's number as its id. `snapshot` begins a stream that does not resume. `order-placed`, "
+    "`order-started`, `order-completed`, `unit-completed`, `order-cancelled`, `transfer-sent`, "
+    "`transfer-received`, `transfer-returned`, `grant`, `resource-full` and the other causes of "
+    "the ledger say what happened; plain production is left out. `session-ended`, "
+    "`token-expired` and `bye` are the last event of a stream."
 )
 
 
@@ -48,9 +48,9 @@ def describe_stream(
         answer["content"] = {EVENT_STREAM.decode(): {"schema": text, "x-event-data": messages}}
     else:
         answer["description"] = (
-            "The connection is a WebSocket from here on: each message is"
-            ' `{"id", "event", "data"}`. Without an Authorization header the token comes as the'
-            " subprotocol `bearer.<token>`, or in the first message."
+            'The connection is now a WebSocket: each message is `{"id", "event", "data"}`. '
+            "Without an Authorization header the token comes as the subprotocol "
+            "`bearer.<token>`, or in the first message."
         )
         answer["x-first-message"] = schema_of[StreamLogin]
         answer["x-event-data"] = messages
@@ -64,6 +64,6 @@ def _last_event_id() -> dict[str, Any]:
         "name": "Last-Event-ID",
         "in": "header",
         "required": False,
-        "description": "The id of the last event received; goes before `after`.",
+        "description": "The id of the last event received; takes precedence over `after`.",
         "schema": {"type": "integer", "minimum": 0, "maximum": INTEGER_MAX, "format": "int64"},
     }

@@ -229,7 +229,7 @@ class StreamFront(ABC):
             raise MethodNotAllowed((self.endpoint.method,))
         headers = request.headers
         if headers.all(b"content-length") not in ([], [b"0"]) or headers.all(b"transfer-encoding"):
-            raise MalformedRequest("a request for a stream has no body")
+            raise MalformedRequest("a request for a stream must not have a body")
 
     async def check(
         self, request: StreamRequest, headers: Headers, after: int | None = None

@@ -38,9 +38,9 @@ def check_handshake(headers: Headers, http_version: bytes) -> None:
     if b"websocket" not in _tokens(headers, b"upgrade"):
         raise UpgradeRequired("open a WebSocket here: send Upgrade: websocket")
     if http_version != b"1.1" or b"upgrade" not in _tokens(headers, b"connection"):
-        raise MalformedRequest("a handshake is an HTTP/1.1 request with Connection: Upgrade")
+        raise MalformedRequest("the handshake must be an HTTP/1.1 request with Connection: Upgrade")
     if headers.all(b"sec-websocket-version") != [VERSION]:
-        raise UpgradeRequired("this server speaks version 13 of WebSocket")
+        raise UpgradeRequired("this server supports only version 13 of WebSocket")
     keys = headers.all(b"sec-websocket-key")
     if len(keys) != 1 or not _is_key(keys[0]):
         raise MalformedRequest("Sec-WebSocket-Key must be 16 bytes in base64, given once")

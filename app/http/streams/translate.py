@@ -79,7 +79,7 @@ def end_of(reason: str) -> WireEvent:
         case "token-expired":
             end = StreamEnd(TOKEN_EXPIRED, "refresh, and resume with the new access token")
         case _:
-            end = StreamEnd(BYE, "the server stops: resume when it is back")
+            end = StreamEnd(BYE, "the server is stopping: resume when it is back")
     return WireEvent(None, end.reason, _encode(end))
 
 

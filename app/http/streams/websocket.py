@@ -127,7 +127,7 @@ class WebSocketStream(StreamFront):
             while not self._login_whole:
                 await self.wait_for_client()
         if not self._login_whole:
-            await self._close(_POLICY, "no access token came in time")
+            await self._close(_POLICY, "no access token arrived in time")
             raise StreamOver
         login, self._login = bytes(self._login), None
         return decode_body(login, StreamLogin)
@@ -159,7 +159,7 @@ class WebSocketStream(StreamFront):
     async def _take_message(self, message: TextMessage | BytesMessage) -> None:
         """Process a piece of the login; nothing else is expected from a client."""
         if self._login is None or self._login_whole:
-            await self._close(_POLICY, "nothing is expected from the client")
+            await self._close(_POLICY, "messages from the client are not expected")
             raise StreamOver
         data = message.data
         self._login += data.encode("utf-8") if isinstance(data, str) else data

@@ -15,7 +15,7 @@ from app.http.types.times import Time
 NewName = Annotated[
     str,
     Meta(
-        description="3 to 32 letters, digits, `_`, `-`, `.`, counted in NFKC with the case folded",
+        description="3 to 32 letters, digits, `_`, `-`, `.`, counted after NFKC and case folding",
         extra_json_schema={"minLength": 1, "maxLength": RAW_LENGTH_MAX},
     ),
 ]

@@ -33,7 +33,7 @@ class AccountRecord(msgspec.Struct, frozen=True):
 
 
 class AccountOverviewDetails(msgspec.Struct, frozen=True):
-    """An account with what is known of its sessions.
+    """An account with a summary of its sessions.
 
     ``sessions`` counts the live ones; ``last_seen_at`` is the latest login or refresh of one.
     """
@@ -68,7 +68,7 @@ class ReasonRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class GrantRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """By how much each asset changes, and why; the changes are made together or not at all."""
+    """By how much each asset changes, and why; either all changes are made or none."""
 
     changes: Annotated[
         dict[AssetName, Annotated[int, Meta(ge=-INTEGER_MAX, le=INTEGER_MAX)]],

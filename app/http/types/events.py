@@ -27,7 +27,7 @@ class EventsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StreamLogin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The first message on a WebSocket that was opened without a token; ``after`` as in the query.
+    """The first message on a WebSocket opened without a token; ``after`` is as in the query.
 
     Without ``after``, that of the query applies.
     """

@@ -110,7 +110,7 @@ class CancelledOrder(msgspec.Struct, frozen=True, gc=False):
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
-    """What a ledger entry did to one asset, and how much there was after it."""
+    """What a ledger entry did to one asset, and the balance after it."""
 
     delta: int
     balance: int

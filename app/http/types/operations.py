@@ -218,7 +218,7 @@ class AuditPage(msgspec.Struct, frozen=True):
 
 
 class EventsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The events after another one, of at least a level; the latest ones without ``after``."""
+    """The events after another one, of at least a level; without ``after`` the latest ones."""
 
     after: Annotated[int, Meta(ge=0, le=INTEGER_MAX)] | None = None
     level: Literal["debug", "info", "warning", "error", "critical"] = "debug"

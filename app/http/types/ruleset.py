@@ -25,7 +25,7 @@ class ResourceRules(msgspec.Struct, frozen=True):
 class BalanceRules(msgspec.Struct, frozen=True):
     """A balance: produced and used at once, never stored.
 
-    ``rounding`` is that of its factor, in whole per cent.
+    ``rounding`` is how its factor is rounded to whole per cent.
     """
 
     name: str
@@ -96,7 +96,7 @@ class _AssetRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TechnologyRules(_AssetRules, frozen=True, kw_only=True):
-    """A technology; ``levels`` begin with 1."""
+    """A technology; ``levels`` begin at 1."""
 
     kind: Literal["technology"]
     max_level: int
@@ -104,7 +104,7 @@ class TechnologyRules(_AssetRules, frozen=True, kw_only=True):
 
 
 class BuildingRules(_AssetRules, frozen=True, kw_only=True):
-    """A building; ``instances`` are the names to order it by, and ``levels`` begin with 1."""
+    """A building; ``instances`` are the names to order it by, and ``levels`` begin at 1."""
 
     kind: Literal["building"]
     instances: list[str]

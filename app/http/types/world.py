@@ -64,7 +64,7 @@ class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ProblemDescription(msgspec.Struct, frozen=True):
-    """What a type of problem means."""
+    """What a problem type means."""
 
     type: str
     title: str

@@ -66,7 +66,7 @@ function search() {
 
   function told() {
     const count = body.children.length;
-    if (count === 0) return input.value.trim() ? "Nobody here has a name that begins so." : "There are no accounts yet.";
+    if (count === 0) return input.value.trim() ? "No name here begins with that." : "There are no accounts yet.";
     return `${count}${next === null ? "" : " and more"} ${count === 1 ? "account" : "accounts"}, by name`;
   }
 

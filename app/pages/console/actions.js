@@ -31,7 +31,7 @@ export function setSuspended(account, suspended) {
   const name = account.username;
   return withReason({
     title: `${suspended ? "Suspend" : "Resume"} ${name}?`,
-    words: suspended ? "Its sessions end at once, nobody can sign in to it, and its world stands still." : "It can be signed in to again, and its world goes on from where it stood still.",
+    words: suspended ? "Its sessions end at once, nobody can sign in to it, and its world stands still." : "It can be signed in to again, and its world resumes where it stopped.",
     action: suspended ? "Suspend" : "Resume",
     danger: suspended,
     act: async (reason) => {
@@ -46,7 +46,7 @@ const ended = (account, n) => (n === 0 ? `${account.username} had no live sessio
 export function endSessions(account) {
   return withReason({
     title: `End every session of ${account.username}?`,
-    words: "Whoever is signed in to it must sign in again. Its world goes on.",
+    words: "Anyone signed in to it must sign in again. Its world goes on.",
     action: "End sessions",
     danger: true,
     act: async (reason) => ended(account, (await call("DELETE", `${path(account)}/sessions`, { body: { reason } })).ended),
@@ -56,7 +56,7 @@ export function endSessions(account) {
 export function endSession(account, session) {
   return withReason({
     title: `End one session of ${account.username}?`,
-    words: session.current ? "It is the very session that you are using now: you will have to sign in again." : "Whoever uses it must sign in again. Other sessions go on.",
+    words: session.current ? "This is the session you are using now: you will have to sign in again." : "Its user must sign in again. Other sessions go on.",
     action: "End session",
     danger: true,
     act: async (reason) => ended(account, (await call("DELETE", `${path(account)}/sessions/${session.session_id}`, { body: { reason } })).ended),
@@ -86,7 +86,7 @@ export function grant(context, account, inventory) {
       picker,
       h("label", { class: "sr", for: amount.id }, `Amount ${count}, negative to take away`),
       amount,
-      count > 1 ? h("button", { type: "button", class: "quiet", "aria-label": `Leave out asset ${count}`, onclick: () => (row.remove(), foresee(), more.focus()) }, "×") : null,
+      count > 1 ? h("button", { type: "button", class: "quiet", "aria-label": `Remove asset ${count}`, onclick: () => (row.remove(), foresee(), more.focus()) }, "×") : null,
     );
     rows.append(row);
     return picker;
@@ -117,15 +117,15 @@ export function grant(context, account, inventory) {
 
   async function act() {
     const body = { changes: changes(), reason: reasonOf(reason) };
-    if (Object.keys(body.changes).length === 0) throw new Missing("changes", "Choose by how much something changes.");
+    if (Object.keys(body.changes).length === 0) throw new Missing("changes", "Enter how much to change.");
     const made = await command(`${path(account)}/grants`, body);
     const told = Object.entries(made.changes).map(([name, { delta, balance }]) => `${context.title(name)} ${signed(delta)}, now ${number(balance)}`);
-    const when = made.earlier ? " before, and not again now" : "";
+    const when = made.earlier ? " earlier, not again now" : "";
     return `Granted to ${account.username}${when}: ${told.join("; ")}.`;
   }
 
   add();
-  const own = { "insufficient-resources": () => "There is less than what you would take away." };
+  const own = { "insufficient-resources": () => "There is less than you would take away." };
   return ask({ title: `Grant to ${account.username}`, content, action: "Grant", act, fields: { reason, changes: changesField }, own });
 }
 

@@ -20,7 +20,7 @@ export function events(context) {
   const state = h("span", { class: "hint", role: "status" }, "following");
   const heads = ["When", "Level", "Event", "With"].map((head) => h("th", { scope: "col" }, head));
   const table = h("table", { class: "list log" }, h("caption", { class: "sr" }, "Recent events, the latest first"), h("thead", {}, h("tr", {}, heads)), body);
-  const empty = h("p", { class: "idle" }, "Nothing of this level was logged lately.");
+  const empty = h("p", { class: "idle" }, "Nothing at this level was logged recently.");
   const bar = h("div", { class: "log-bar" }, h("label", { for: "level", class: "sr" }, "Level"), picker, follow, state);
   const node = h("div", { class: "panel" }, bar, alert, empty, table);
   let after = null;

@@ -28,7 +28,7 @@ async function entered() {
   const who = account();
   if (who.role !== "admin") {
     await signOut().catch(() => {});
-    showEntry(`${who.username} is no operator's account. Ask an operator for one, or play at the start page.`);
+    showEntry(`${who.username} is not an operator's account. Ask an operator for one, or play at the start page.`);
   } else if (who.must_change_password) showNewPassword();
   else await tryConsole();
 }

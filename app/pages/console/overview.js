@@ -76,7 +76,7 @@ function counters() {
       Logins: logins,
       "Questions on the bus": bus.asks,
       Storage: { commits: storage.commits, changes: storage.units_committed, "failed changes": storage.units_failed, setbacks: storage.setbacks },
-      "Event streams": { opened: streams.opened, refused: streams.refused, "events told": streams.events },
+      "Event streams": { opened: streams.opened, refused: streams.refused, "events sent": streams.events },
     };
     const key = JSON.stringify([tables, bus.topics]);
     setChildren(place, key, () => [...Object.entries(tables).map(([title, rows]) => list(title, rows)), topics(bus.topics)]);

@@ -11,12 +11,12 @@ const STATES = {
   stopped: ["bad", "■", "stopped"],
   failed: ["bad", "▲", "failed"],
 };
-const HEADS = ["Part", "State", "Restarts", "Mailbox", "In hand", "Answers in p95", "Since"];
+const HEADS = ["Part", "State", "Restarts", "Mailbox", "In flight", "Answers in p95", "Since"];
 
 export function tree() {
   const body = h("tbody");
   const heads = HEADS.map((title, index) => h("th", { scope: "col", class: index > 1 ? "figure" : null }, title));
-  const table = h("table", { class: "tree" }, h("caption", { class: "sr" }, "Parts of the server, each below the one that looks after it"), h("thead", {}, h("tr", {}, heads)), body);
+  const table = h("table", { class: "tree" }, h("caption", { class: "sr" }, "Parts of the server, each below its supervisor"), h("thead", {}, h("tr", {}, heads)), body);
   const node = h("section", { class: "block", "aria-labelledby": "tree" }, h("div", { class: "block-head" }, h("h2", { id: "tree" }, "Parts")), h("div", { class: "panel" }, table));
   const rows = new Map();
 
@@ -42,7 +42,7 @@ function row(part, depth, parent) {
   const waiting = h("span", {});
   const peak = h("span", { class: "hint" });
   const meter = h("progress", { max: 1, value: 0, "aria-hidden": "true" });
-  const inHand = h("td", { class: "figure", "data-label": "in hand" });
+  const inHand = h("td", { class: "figure", "data-label": "in flight" });
   const answers = h("td", { class: "figure", "data-label": "p95" });
   const since = h("td", { class: "figure since" });
   const group = h("span", { class: "hint group" });

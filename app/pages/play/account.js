@@ -27,7 +27,7 @@ export function accountView({ left }) {
 
   const password = passwordForm({
     heading: h("h2", {}, "Password"),
-    words: "Every other session of yours ends when you change it; this one goes on.",
+    words: "Changing it ends all your other sessions; this one goes on.",
     action: "Change password",
     changed: async () => {
       say("Your password is changed. Every other session has ended.");
@@ -62,7 +62,7 @@ export function accountView({ left }) {
   }
 
   async function endAll() {
-    const content = h("p", {}, "Every session of yours ends, this one as well. Your world goes on.");
+    const content = h("p", {}, "All your sessions end, including this one. Your world goes on.");
     const act = async () => (await signOutEverywhere(), true);
     if (await ask({ title: "Sign out everywhere?", content, action: "Sign out everywhere", act })) left("You are signed out everywhere.");
   }
@@ -70,7 +70,7 @@ export function accountView({ left }) {
   async function erase() {
     const field = passwordField("password", "Your password", { autocomplete: "current-password" });
     const content = [
-      h("p", {}, "All that you own and your name are erased at once. Nobody can bring them back: not you, and no operator."),
+      h("p", {}, "Everything you own and your name are erased at once. Nobody can bring them back, not even an operator."),
       field.node,
     ];
     const act = async () => (await eraseAccount(field.input.value), true);
@@ -83,7 +83,7 @@ export function accountView({ left }) {
     { class: "two account" },
     h("div", { class: "stack" }, sessions, h("section", { class: "panel", "aria-labelledby": "leaving" },
       h("h2", { id: "leaving" }, "Leaving for good"),
-      h("p", { class: "hint" }, `Your account ${username} is there since ${moment(created)}. Erasing it takes everything of it out of this world.`),
+      h("p", { class: "hint" }, `Your account ${username} has existed since ${moment(created)}. Erasing it removes all it has from this world.`),
       h("button", { type: "button", class: "danger", onclick: erase }, "Erase account…"))),
     password.node,
   );

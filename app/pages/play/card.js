@@ -198,7 +198,7 @@ export function card(context, asset) {
     lost = null;
     setText(refusal, "");
     model.note(made);
-    say(`${earlier ? "It was ordered before, and not again now" : "Ordered"}: ${orderName(made, model)}.`);
+    say(`${earlier ? "Ordered earlier, not again now" : "Ordered"}: ${orderName(made, model)}.`);
   }
 
   return {

@@ -49,7 +49,7 @@ async function showGame() {
 /** A one-time password is good only for choosing another. */
 function showNewPassword() {
   const heading = h("h1", { tabindex: "-1" }, "Choose your own password");
-  const words = "The password you signed in with was made for you, and works only once.";
+  const words = "The password you signed in with works only once.";
   const form = passwordForm({ heading, words, action: "Change and begin", changed: entered, wide: true });
   main.replaceChildren(h("div", { class: "alone" }, form.node));
   form.focus();

@@ -18,7 +18,7 @@ function stock(model, name, index) {
   const { title, description } = model.ruleset.resources[name];
   const amount = h("strong", { class: "amount" });
   const room = h("span", { class: "room" });
-  const held = h("span", { class: "held", title: "Waits for room" });
+  const held = h("span", { class: "held", title: "Waiting for room" });
   const rate = h("span", { class: "rate" });
   const state = h("span", { class: "state" });
   const meter = h("progress", { max: "1", value: "0", "aria-hidden": "true", tabindex: "-1" });

@@ -7,9 +7,9 @@ import { fieldErrors } from "../shared/problems.js";
 import { explain } from "./words.js";
 
 const OVERFLOW = {
-  hold: "What a receiver has no room for waits for them.",
-  reject: "A receiver without room for all of it gets nothing, and you have it back.",
-  spill: "What a receiver has no room for is lost.",
+  hold: "What the receiver has no room for waits for them.",
+  reject: "If the receiver lacks room for all of it, all of it comes back.",
+  spill: "What the receiver has no room for is lost.",
 };
 const SHOWN = 50;
 const STATES = { sent: "on its way", returned: "came back", lost: "lost" };
@@ -105,7 +105,7 @@ function sendForm({ model, refresh }, { known, sent }) {
     event.preventDefault();
     if (submit.getAttribute("aria-busy") === "true") return;
     const body = filled();
-    refuseName(body.to ? "" : "Whom shall it go to?");
+    refuseName(body.to ? "" : "Who should receive it?");
     setText(alert, "");
     if (!body.to) return;
     // Input that is not a number has no value, and would be left out.
@@ -116,7 +116,7 @@ function sendForm({ model, refresh }, { known, sent }) {
       return;
     }
     if (Object.keys(body.resources).length === 0) {
-      setText(alert, "Choose how much of what to send.");
+      setText(alert, "Choose what to send, and how much.");
       goods[0].input.focus();
       return;
     }
@@ -151,7 +151,7 @@ function sendForm({ model, refresh }, { known, sent }) {
   function made(transfer, body) {
     lost = null;
     setText(alert, "");
-    say(transfer.earlier ? `It was sent to ${transfer.to} before, and not again now.` : `Sent to ${transfer.to}.`);
+    say(transfer.earlier ? `Sent to ${transfer.to} earlier, not again now.` : `Sent to ${transfer.to}.`);
     // Unless the form was changed meanwhile.
     if (JSON.stringify(filled()) === JSON.stringify(body)) [...goods.map((each) => each.input), note].forEach((input) => (input.value = ""));
   }

@@ -74,7 +74,7 @@ export function stepper(asset, affordable, changed) {
     h("button", { type: "button", class: "quiet", "aria-label": `One ${asset.title} more`, onclick: step(1) }, "+"),
     most,
   );
-  setAttr(most, "aria-label", `As many ${asset.title} as can be paid`);
+  setAttr(most, "aria-label", `As many ${asset.title} as you can afford`);
 
   function set(count) {
     input.value = Math.max(1, count);

@@ -18,7 +18,7 @@ const KNOWN = {
   "queue-full": (body, model) =>
     `${model.ruleset.queues[body.queue]?.title ?? "The queue"} has no free place. Wait for an order to finish, or cancel one.`,
   "max-level": (body, model) => `${model.title(body.asset)} cannot rise above level ${body.level}.`,
-  "order-not-pending": (body) => `It is ${body.state} already.`,
+  "order-not-pending": (body) => `It is already ${body.state}.`,
   "unknown-account": () => "Nobody here has this name.",
   "transfer-returned": () => "The receiver had no room for it: everything came back.",
 };

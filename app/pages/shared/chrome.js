@@ -45,7 +45,7 @@ export function showLive(state) {
   const live = byId("live");
   live.hidden = false;
   if (live.dataset.state === state) return;
-  if (state === "lost") say("The connection is lost. This page goes on trying.");
+  if (state === "lost") say("The connection is lost. This page keeps trying.");
   else if (live.dataset.state === "lost") say("The connection is back.");
   live.dataset.state = state;
   setText(byId("live-text"), LIVE[state]);

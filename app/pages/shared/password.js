@@ -4,7 +4,7 @@ import { changePassword } from "./api.js";
 import { h, setText } from "./dom.js";
 import { passwordField, submit } from "./forms.js";
 
-const OWN = { "invalid-credentials": () => "The current password is not right." };
+const OWN = { "invalid-credentials": () => "The current password is wrong." };
 
 /** Make the form; `changed` is called once the new password is valid. */
 export function passwordForm({ heading, words, action, changed, wide = false, current = "" }) {

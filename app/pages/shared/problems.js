@@ -12,7 +12,7 @@ const KNOWN = {
   overloaded: "The server is busy. Please try again in a moment.",
   "reply-timeout": "The server took too long. Please try again in a moment.",
   "actor-stopped": "The server was interrupted. Please try again in a moment.",
-  unavailable: "The world is not reachable for a moment. Please try again soon.",
+  unavailable: "The world cannot be reached right now. Please try again soon.",
 };
 
 /** Say in a sentence what went wrong; `own` has the texts for kinds that a page knows better. */
@@ -20,7 +20,7 @@ export function explain(error, own = {}) {
   if (error instanceof Unreachable || error instanceof SignedOut) return error.message;
   if (!(error instanceof Problem)) {
     console.error(error);
-    return "This page met something it did not foresee. Please reload it.";
+    return "This page met an unexpected error. Please reload it.";
   }
   if (error.slug === "too-many-attempts") {
     const wait = error.retryAfterMs ? ` in ${duration(error.retryAfterMs)}` : " later";

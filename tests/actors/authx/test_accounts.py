@@ -158,7 +158,7 @@ async def test_account_with_a_name_that_draws_nothing_is_of_old_only(database_ds
     """Nobody gets such a name any more; who has one logs in, and is found, as before."""
     name = "ada\u3164"
     async with running_authx(database_dsn) as running:
-        with pytest.raises(InvalidUsername, match="draw nothing"):
+        with pytest.raises(InvalidUsername, match="invisible letters"):
             await running.ask(Register(name, PASSWORD))
         new = await running.register()
         await running.fetchval(

@@ -81,7 +81,7 @@ def test_keyring_of_a_lost_race_is_the_winners(
 def test_keyring_file_that_cannot_be_made_says_so(tmp_path: Path) -> None:
     """A missing directory is one clear error with the path."""
     path = tmp_path / "nowhere" / "keys"
-    with pytest.raises(KeyRingError, match=r"nowhere/keys: cannot be made: No such file"):
+    with pytest.raises(KeyRingError, match=r"nowhere/keys: cannot be created: No such file"):
         load_or_create_keyring(path)
 
 
@@ -106,13 +106,13 @@ def test_keyring_file_may_be_read_only(tmp_path: Path) -> None:
         (f"# ours, {ONE}\n  # theirs,{TWO}", "there is no key"),
         ("hunter2", "line 1 is not a key"),
         (f"{ONE}\nk4.public.AAAA", "line 2 is not a key"),
-        ("k4.local.AAAA", "line 1: a key must have 32 bytes, this one has 3"),
+        ("k4.local.AAAA", "line 1: a key must have 32 bytes; this one has 3"),
         ("k4.local." + base64url.encode(bytes(33)), "has 33"),
         ("k4.local.", "has 0"),
         (ONE + "=", "line 1 is not a key"),
         (ONE[:-1] + "9", "line 1 is not a key"),  # set trailing bits
         (base64url.encode(bytes(32)), "line 1 is not a key"),
-        (f"{ONE}\n\n{TWO}\n{ONE}", "the same key is there twice"),
+        (f"{ONE}\n\n{TWO}\n{ONE}", "the same key occurs twice"),
         (b"\xff\xfe", "not a text file"),
         (b"#" * 70_000, "larger than"),
     ],

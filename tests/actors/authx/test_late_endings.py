@@ -109,7 +109,7 @@ def rotate_and_lose() -> Callable[[session_store.Rotation], Script[object]]:
     def rotate(rotation: session_store.Rotation) -> Script[object]:
         async def script(session: Session) -> object:
             await rotate_session(rotation)(session)
-            raise DatabaseUnavailable("the database was away a moment ago")
+            raise DatabaseUnavailable("the database was unreachable a moment ago")
 
         return script
 

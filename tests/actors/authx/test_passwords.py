@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize(
     ("password", "says"),
-    [("1234567", "at least 8"), ("x" * 129, "at most 128"), ("1234567\ud800", "proper Unicode")],
+    [("1234567", "at least 8"), ("x" * 129, "at most 128"), ("1234567\ud800", "valid Unicode")],
 )
 def test_password_of_wrong_length_is_refused_with_the_reason(password: str, says: str) -> None:
     """Lengths are counted in characters, and text must be encodable."""

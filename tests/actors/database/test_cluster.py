@@ -98,7 +98,7 @@ def test_make_socket_dir_refuses_a_trap(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     cluster = Cluster(tmp_path)
     cluster.socket_dir.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(DataDirectoryError, match="belongs to somebody else"):
+    with pytest.raises(DataDirectoryError, match="belongs to another user"):
         cluster.make_socket_dir(ME)
     cluster.socket_dir.unlink()
     cluster.socket_dir.touch()
@@ -198,10 +198,10 @@ def test_check_version(tmp_path: Path) -> None:
     """Only a cluster of the version that can be run passes."""
     cluster = Cluster(tmp_path)
     cluster.path.mkdir()
-    with pytest.raises(DataDirectoryError, match="no PostgreSQL cluster"):
+    with pytest.raises(DataDirectoryError, match="not a PostgreSQL cluster"):
         cluster.check_version()
     (cluster.path / "PG_VERSION").write_text("15\n")
-    with pytest.raises(DataDirectoryError, match="of PostgreSQL 15, this program runs 18"):
+    with pytest.raises(DataDirectoryError, match="from PostgreSQL 15, but this program runs 18"):
         cluster.check_version()
     (cluster.path / "PG_VERSION").write_text("18\n")
     cluster.check_version()

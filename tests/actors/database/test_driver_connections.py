@@ -103,7 +103,7 @@ async def test_connect_to_a_database_of_another_encoding(
     make = f"create database {name} template template0 encoding {encoding} locale 'C'"
     await run_script(postgres.dsn, lambda session: session.execute(make))
     async with open_database(with_database(postgres.dsn, name), log=quiet_log()) as database:
-        with pytest.raises(DatabaseUnavailable, match=f"is {encoding}: .*createdb --encoding=UTF8"):
+        with pytest.raises(DatabaseUnavailable, match=f"{encoding}: .*createdb --encoding=UTF8"):
             await database.connect(name="test")
 
 

@@ -83,7 +83,9 @@ async def test_embedded_postgres_leaves_a_recovery_the_time_it_needs(
     server = server_on(data_dir)
     async with trio.open_nursery() as nursery:
         await nursery.start(server.run)
-        with pytest.raises(EmbeddedPostgresError, match=r"not ready yet; leave it.*postgres\.log"):
+        with pytest.raises(
+            EmbeddedPostgresError, match=r"not ready yet; wait for it.*postgres\.log"
+        ):
             async with embedded_postgres(data_dir, log=quiet_log()):
                 pytest.fail("entered")
         await server.stop()

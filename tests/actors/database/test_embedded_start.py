@@ -48,7 +48,7 @@ async def test_start_that_fails_tells_of_a_full_disk(
 
     monkeypatch.setattr(os, "statvfs", no_room)
     server = EmbeddedPostgres(data_dir, log=quiet_log(), settings={"shared_buffers": "nonsense"})
-    told = rf"postgres\.log says why; {3 * real.f_frsize // 1024} KiB are free on its disk"
+    told = rf"postgres\.log says why; its disk has {3 * real.f_frsize // 1024} KiB free"
     with pytest.raises(EmbeddedPostgresError, match=told):
         await server.run()
 
@@ -147,7 +147,7 @@ async def test_start_of_another_version(data_dir: Path) -> None:
     version = data_dir / "postgres" / "PG_VERSION"
     version.write_text("16\n")
     try:
-        with pytest.raises(DataDirectoryError, match="of PostgreSQL 16"):
+        with pytest.raises(DataDirectoryError, match="from PostgreSQL 16"):
             await server_on(data_dir).run()
     finally:
         version.write_text("18\n")
@@ -253,7 +253,7 @@ async def test_start_over_an_orphan_that_cannot_be_ended(
 
     monkeypatch.setattr(module, "cluster_processes", immortal)
     monkeypatch.setattr(module, "stop_cluster", in_vain)
-    with pytest.raises(EmbeddedPostgresError, match="cannot be ended"):
+    with pytest.raises(EmbeddedPostgresError, match="cannot be stopped"):
         await server_on(data_dir).run()
 
 

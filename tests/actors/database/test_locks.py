@@ -84,7 +84,7 @@ async def test_acquire_server_lock_of_an_unknown_holder(
         first = await database.connect(name="first")
         second = await database.connect(name="second")
         await first.run(acquire_server_lock)
-        with pytest.raises(AlreadyServed, match=r"at work on the database '[a-z_0-9]+'$"):
+        with pytest.raises(AlreadyServed, match=r"running on the database '[a-z_0-9]+'$"):
             await second.run(lambda session: acquire_server_lock(session, patience_ms=10))
 
 
@@ -161,7 +161,7 @@ async def test_acquire_server_lock_knows_a_lost_session(database_dsn: str) -> No
         async def acquire(session: Session) -> None:
             await acquire_server_lock(session, patience_ms=10, lost=lost)
 
-        with pytest.raises(DatabaseUnavailable, match="a lost session of this server"):
+        with pytest.raises(DatabaseUnavailable, match="a lost connection of this server"):
             await second.run(acquire)
         lost = {await second.run(own_backend)}
         with pytest.raises(AlreadyServed, match="holdfast first"):

@@ -153,7 +153,7 @@ async def test_migrate_applies_the_program_s_next_after_those_that_were_added(
     added = Migration(ADDED + 1, "alliances", "create table alliances (n int)")
     assert await apply(empty_dsn, [FIRST, added]) == (1, ADDED + 1)
     assert await apply(empty_dsn, [FIRST, SECOND, added]) == (2,)
-    with pytest.raises(SchemaTooNew, match="has had migration 0002, which"):
+    with pytest.raises(SchemaTooNew, match="has migration 0002, which"):
         await apply(empty_dsn, [FIRST, added])
 
 

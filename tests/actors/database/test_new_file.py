@@ -39,7 +39,7 @@ def test_new_file_replaces_only_when_told(tmp_path: Path) -> None:
     """What is there stays, unless it is to be replaced."""
     file = tmp_path / "file"
     file.write_bytes(b"old")
-    with pytest.raises(BackupError, match="is there already; --force replaces it"):
+    with pytest.raises(BackupError, match="exists already; --force replaces it"):
         write(file, b"new")
     assert file.read_bytes() == b"old"
     write(file, b"new", overwrite=True)
@@ -55,7 +55,7 @@ def test_new_file_does_not_replace_what_came_meanwhile(tmp_path: Path) -> None:
             file.write_bytes(b"theirs")
             unfinished.keep()
 
-    with pytest.raises(BackupError, match="is there already"):
+    with pytest.raises(BackupError, match="exists already"):
         write_beside()
     assert file.read_bytes() == b"theirs"
     assert list(tmp_path.iterdir()) == [file]
@@ -66,7 +66,7 @@ def test_new_file_needs_its_folder(tmp_path: Path) -> None:
     folder = tmp_path / "no"
     with pytest.raises(BackupError) as refused:
         write(folder / "file", b"text")
-    assert str(refused.value) == f"{folder} is no folder: make it first"
+    assert str(refused.value) == f"{folder} is not a folder: create it first"
 
 
 def test_new_file_of_two_at_once_is_of_one_of_them(tmp_path: Path) -> None:

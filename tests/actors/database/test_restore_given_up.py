@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from actors.database.tools import Outcome
     from tests.postgres import PostgresServer
 
-STILL = r"^a restore is at work on .* \(holdfast backup, backend \d+, .*, waiting for a standby\)$"
+STILL = r"^a restore is running on .* \(holdfast backup, backend \d+, .*, waiting for a standby\)$"
 
 
 @asynccontextmanager

@@ -68,5 +68,5 @@ def test_seal_that_cannot_be_written_is_told(
         return 3
 
     monkeypatch.setattr(os, "pwrite", write_a_little)
-    with pytest.raises(OSError, match="not written whole"):
+    with pytest.raises(OSError, match="only partly written"):
         sealed(str(tmp_path), b"content")

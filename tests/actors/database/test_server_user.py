@@ -74,7 +74,7 @@ def test_server_user_is_oneself(tmp_path: Path, play: Any) -> None:
 def test_server_user_without_a_name_makes_no_cluster(tmp_path: Path, play: Any) -> None:
     """A number that no entry names, as some containers run under, is told what to do about it."""
     play(STRANGER_UID, Users(entry("root", 0)))
-    with pytest.raises(EmbeddedPostgresError, match=f"by user {STRANGER_UID}, who has no name"):
+    with pytest.raises(EmbeddedPostgresError, match=f"user {STRANGER_UID} cannot create"):
         server_user(tmp_path / "new")
     with pytest.raises(DataDirectoryError):
         server_user(tmp_path)

@@ -90,7 +90,7 @@ async def test_tool_tells_what_it_says(program: Callable[[str], None]) -> None:
         ("tool: error: no way\\ntool: detail: really", "no way"),
         ("psql:<stdin>:7: ERROR:  permission denied", "permission denied"),
         ("something\\nlast words", "last words"),
-        ("", "it did not say why"),
+        ("", "it gave no reason"),
     ],
 )
 async def test_tool_says_why_it_failed(

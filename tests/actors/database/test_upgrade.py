@@ -80,7 +80,7 @@ async def test_upgrade_tells_what_it_has_done_where_it_fails(dsn: str, tmp_path:
         await bring_up_to_date(
             dsn, tmp_path, [*SHIPPED, later(1), broken], capture=capture, tell=told.append
         )
-    assert caught.value.__notes__ == [f"it was at migration {VERSION + 2:04} (broken)"]
+    assert caught.value.__notes__ == [f"it failed in migration {VERSION + 2:04} (broken)"]
     (file,) = listed(tmp_path / "backups")
     assert told == [Upgrade(VERSION, (VERSION + 1,), VERSION + 2, file)]
     assert told[0].after == VERSION + 1

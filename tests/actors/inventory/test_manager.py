@@ -69,7 +69,7 @@ async def test_what_another_server_has_written_is_seen(autojump_clock: MockClock
         assert not world.events("inventory_changed_elsewhere")
         [restart] = world.events("actor_restarted")
         assert restart["error"] == (
-            "ChangedElsewhere: another server may have written to the database meanwhile"
+            "ChangedElsewhere: another server may have written to the database in the meantime"
         )
 
 

@@ -165,7 +165,7 @@ async def test_writer_whose_server_hangs_is_waited_for(database_dsn: str) -> Non
                     await engine.commit([(tick(name, 1),)])
                 assert caught.value.in_doubt
                 said = str(caught.value)
-            assert "a lost session of this server" in said
+            assert "a lost connection of this server" in said
         assert await commit_at_last(engine, [(tick(name, 1),)]) == [None]
     assert await world(database_dsn, name) == (1, 2)
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from tests.postgres import PostgresServer
 
 
-PERHAPS = "it may have been done all the same: look before you repeat it"
+PERHAPS = "it may have taken effect all the same: check before you repeat it"
 _HOLD = "begin; select from accounts where username = 'wenke' for update"
 _WAITING = """
 select exists (select from pg_stat_activity
@@ -149,9 +149,8 @@ def test_accounts_say_what_is_done_where_it_cannot_be_told(tmp_path: Path) -> No
         return told.complaint
 
     why = ", but standard output cannot be written: No space left on device"
-    lost = (
-        "; the one-time password is lost: holdfast accounts reset-password wunibald makes another"
-    )
+    lost = "; the one-time password is lost: holdfast accounts reset-password wunibald"
+    lost += " generates another"
     made = unheard("create", "wunibald", "--one-time")
     account_id = row("wunibald")[-1]
     assert made == f"holdfast: made wunibald (player, {account_id}){why}{lost}"
@@ -261,7 +260,7 @@ def test_accounts_reset_password_shows_another_once() -> None:
     result = accounts("reset-password", "WALDA")
     assert result.exit_code == 0
     said, password = result.output.splitlines()
-    assert said == "walda has another password now, and is logged out everywhere"
+    assert said == "walda has a new password and is logged out everywhere"
     assert len(password.removeprefix("one-time password: ")) == 24
     assert row("walda")[1:3] == ["admin", "active"]
 
@@ -332,7 +331,7 @@ def test_accounts_erase_asks_first() -> None:
     for answer in ("n\n", ""):
         refused = accounts("erase", "wenzel", stdin=answer)
         assert refused.exit_code == 1
-        question = f"Erase wenzel (player, {account_id}) and everything that it owns, for good?"
+        question = f"Erase wenzel (player, {account_id}) and everything it owns, for good?"
         assert question in refused.stderr
     assert row("wenzel")[2] == "active"
     erased = accounts("erase", "WENZEL", stdin="y\n")
@@ -370,7 +369,9 @@ def test_accounts_erase_says_that_it_waits(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(operator, "erase_account", second)
     erased = accounts("erase", "wulf", "--yes")
-    assert erased.stderr == "holdfast: another account is being erased: waiting for its end\n"
+    assert (
+        erased.stderr == "holdfast: another account is being erased: waiting for that to finish\n"
+    )
     assert erased.stdout.startswith("wulf is erased (")
 
 
@@ -383,7 +384,7 @@ def test_accounts_erase_warns_of_the_last_admin(
     create("bert", "--admin")
     assert accounts("erase", "adam", "--yes").stderr == ""
     erased = accounts("erase", "bert", "--yes")
-    assert erased.stderr == "holdfast: bert is the last admin who may log in\n"
+    assert erased.stderr == "holdfast: bert is the last admin who can log in\n"
     assert (erased.exit_code, erased.stdout[:14]) == (0, "bert is erased")
 
 
@@ -399,7 +400,7 @@ def test_accounts_erase_warns_at_a_terminal_on_a_line_of_its_own(
     assert run_at_terminal(*erase, cwd=tmp_path, HOLDFAST_DATABASE__DSN=dsn) == (
         0,
         [
-            "holdfast: carl is the last admin who may log in",
+            "holdfast: carl is the last admin who can log in",
             f"carl is erased ({account_id})",
             "",
         ],

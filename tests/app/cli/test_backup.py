@@ -105,7 +105,7 @@ def test_backup_goes_to_another_machine_and_beyond(
     with running_server(elsewhere, **own) as server:
         assert remember(server.url)[: len(ledger)] == ledger
         refused = run("restore", "grown.dump", "--force", cwd=elsewhere, **own)
-        assert "another Holdfast server is at work" in refused.complaint
+        assert "another Holdfast server is running" in refused.complaint
     done = run("backup", "again.dump", cwd=elsewhere, **own)
     assert (done.status, is_whole(elsewhere / "again.dump")) == (0, True)
 
@@ -130,7 +130,7 @@ def test_backup_does_not_replace_a_file_unasked(place: Path, database_dsn: str) 
     settings = {"HOLDFAST_DATABASE__DSN": database_dsn}
     (place / "world.dump").write_text("precious")
     done = run("backup", "world.dump", cwd=place, **settings)
-    assert done.complaint == "holdfast: world.dump is there already; --force replaces it"
+    assert done.complaint == "holdfast: world.dump exists already; --force replaces it"
     assert run("backup", "world.dump", "--force", cwd=place, **settings).status == 0
     assert is_whole(place / "world.dump")
 
@@ -138,7 +138,7 @@ def test_backup_does_not_replace_a_file_unasked(place: Path, database_dsn: str) 
 def test_backup_into_a_folder_that_is_not_there_is_refused(place: Path, database_dsn: str) -> None:
     """The complaint is one line that names it."""
     done = run("backup", "no/world.dump", cwd=place, HOLDFAST_DATABASE__DSN=database_dsn)
-    assert (done.status, done.complaint) == (1, "holdfast: no is no folder: make it first")
+    assert (done.status, done.complaint) == (1, "holdfast: no is not a folder: create it first")
 
 
 def test_backup_that_is_interrupted_leaves_nothing(place: Path, postgres: PostgresServer) -> None:
@@ -191,7 +191,7 @@ def test_restore_refuses_what_is_no_backup(place: Path) -> None:
     """It is told before a database is made for it."""
     (place / "file").write_text("hello")
     done = run("restore", "file", cwd=place)
-    assert (done.status, done.complaint) == (1, "holdfast: file is no backup")
+    assert (done.status, done.complaint) == (1, "holdfast: file is not a backup")
     assert [file.name for file in place.iterdir()] == ["file"]
 
 

@@ -128,8 +128,8 @@ def test_commands_do_not_migrate(
     status, complaint = invoke(*arguments, dsn=dsn)
     assert status == 1
     assert complaint == (
-        f"holdfast: the database has schema version {newest - 1}, this program works on {newest}:"
-        " holdfast serve brings it up to date when it starts, and so does holdfast init\n"
+        f"holdfast: the database has schema version {newest - 1}, but this program needs {newest}:"
+        " holdfast init or a start of holdfast serve upgrades it\n"
     )
     assert versions(dsn) == tuple(each.version for each in earlier)
 
@@ -150,7 +150,7 @@ def test_commands_tell_of_a_restore_that_has_not_ended(
     status, complaint = trio.run(restore_meanwhile)
     assert status == 1
     assert re.search(
-        "^holdfast: a restore is at work on .*backup, backend", complaint, re.MULTILINE
+        "^holdfast: a restore is running on .*backup, backend", complaint, re.MULTILINE
     )
 
 
@@ -183,7 +183,7 @@ def test_init_leaves_a_served_data_directory_alone_whoever_holds_the_lock(
             return answer
 
     status, complaint = trio.run(serve_without_a_lock)
-    assert (status, "server is at work in the data directory var" in complaint) == (1, True)
+    assert (status, "server is running on the data directory var" in complaint) == (1, True)
 
 
 def test_commands_of_a_later_program_leave_a_running_server_its_database(place: Path) -> None:
@@ -196,9 +196,9 @@ def test_commands_of_a_later_program_leave_a_running_server_its_database(place: 
         with running_server(place):
             for arguments in (("accounts", "list"), CREATE):
                 refused = run(*arguments, cwd=place, **later)
-                assert (refused.status, "works on 9999" in refused.complaint) == (1, True)
+                assert (refused.status, "needs 9999" in refused.complaint) == (1, True)
             refused = run("init", cwd=place, **later)
-            assert (refused.status, "server is at work" in refused.complaint) == (1, True)
+            assert (refused.status, "server is running" in refused.complaint) == (1, True)
         assert not (place / "var" / "backups").exists()
         with running_server(place):
             assert run(*CREATE, cwd=place).status == 0

@@ -88,7 +88,7 @@ def test_failures_that_postgresql_words_name_the_database() -> None:
 @pytest.mark.parametrize(
     ("error", "line"),
     [
-        (ConnectionLost("gone"), "gone; it may have been done all the same: look before you"),
+        (ConnectionLost("gone"), "gone; it may have taken effect all the same: check before you"),
         (ConnectionLost("gone", started=False), "gone"),
         (TransientError("deadlock", sqlstate="40P01"), "deadlock"),
         (DatabaseUnavailable("refused"), "refused"),
@@ -145,7 +145,7 @@ def test_failures_of_patience_say_where_something_may_have_been_done(
         raise BaseExceptionGroup("tasks", [interrupt]) if group else interrupt
     assert caught.value.exit_code == 130
     assert capsys.readouterr().err == (
-        "holdfast: interrupted; it may have been done all the same: look before you repeat it\n"
+        "holdfast: interrupted; it may have taken effect all the same: check before you repeat it\n"
     )
 
 

@@ -181,7 +181,7 @@ def test_init_says_that_the_first_admin_may_have_been_made(fresh: str) -> None:
     with broken_line(fresh, b"COMMIT") as dsn:
         status, _, complaint = initialise(HOLDFAST_DATABASE__DSN=dsn)
     assert status == 1
-    assert "may have been done all the same: look before you repeat it" in complaint
+    assert "may have taken effect all the same: check before you repeat it" in complaint
     status, output, _ = initialise(HOLDFAST_DATABASE__DSN=fresh)
     assert (status, told(output)["admin"]) == (0, "found")
 
@@ -241,7 +241,7 @@ def test_init_tells_of_an_upgrade_that_fails_half_way(
     told_last = output.splitlines()[-1]
     step = f"{newest} to {newest + 1} of {newest + 2}"
     assert told_last == f"upgraded database       at database.dsn (schema {step})"
-    assert complaint.endswith(f"; it was at migration {newest + 2:04} (bad)\n")
+    assert complaint.endswith(f"; it failed in migration {newest + 2:04} (bad)\n")
 
 
 def test_init_tells_at_once_at_a_terminal_and_where_it_cannot_be_written(

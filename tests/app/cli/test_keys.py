@@ -44,7 +44,7 @@ def test_keys_rotate_needs_a_file(place: Path, monkeypatch: pytest.MonkeyPatch) 
     assert (result.exit_code, result.stdout) == (1, "")
     assert (
         result.stderr
-        == "holdfast: there is no token key var/token.key yet: holdfast init makes one\n"
+        == "holdfast: there is no token key var/token.key yet: holdfast init creates one\n"
     )
     assert list(place.iterdir()) == []
     create_key_file(place / "key")
@@ -53,7 +53,7 @@ def test_keys_rotate_needs_a_file(place: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("HOLDFAST_AUTH__KEY", text)
     result = CliRunner().invoke(main, ["keys", "rotate"])
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "HOLDFAST_AUTH__KEY, with a comma between" in result.stderr
+    assert "HOLDFAST_AUTH__KEY, separated by a comma" in result.stderr
     assert text not in result.stderr
 
 

@@ -33,5 +33,5 @@ def test_options_tell_of_variables_that_set_nothing(
     monkeypatch.setenv("HOLDFAST_PORT", "1")
     assert read_config(None).http.port == Config().http.port
     assert capsys.readouterr().err == (
-        "holdfast: no setting, and ignored: HOLDFAST_PORT (did you mean HOLDFAST_HTTP__PORT?)\n"
+        "holdfast: not a setting, ignored: HOLDFAST_PORT (did you mean HOLDFAST_HTTP__PORT?)\n"
     )

@@ -106,7 +106,7 @@ def test_what_is_old_goes_and_the_rest_holds(dsn: str) -> None:
     result = prune("--keys", "30", "--orders", "30")
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith(
-        "removed 1 idempotency key of more than 30 days ago and 1 order of more than 30 days ago,"
+        "removed 1 idempotency key more than 30 days old and 1 order more than 30 days old,"
     )
     assert trio.run(counted, dsn) == (1, 1)
 
@@ -147,9 +147,9 @@ def test_a_grant_to_an_account_that_stands_still_is_as_young_as_it_is(dsn: str) 
 
 def test_each_of_both_goes_alone(dsn: str) -> None:
     """What is not named stays."""
-    assert "removed 1 order of more than 1 day ago, in" in prune("--orders", "1").stdout
+    assert "removed 1 order more than 1 day old, in" in prune("--orders", "1").stdout
     assert trio.run(counted, dsn) == (2, 1)
-    assert "removed 1 idempotency key of more than 49 days ago, in" in prune("--keys", "49").stdout
+    assert "removed 1 idempotency key more than 49 days old, in" in prune("--keys", "49").stdout
     assert trio.run(counted, dsn) == (1, 1)
 
 
@@ -157,7 +157,7 @@ def test_a_dry_run_counts(dsn: str) -> None:
     """It tells what there is, and all of it stays."""
     result = prune("--keys", "30", "--dry-run")
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("found 1 idempotency key of more than 30 days ago, in")
+    assert result.stdout.startswith("found 1 idempotency key more than 30 days old, in")
     assert trio.run(counted, dsn) == (2, 2)
 
 

@@ -67,7 +67,7 @@ def test_rules_check_accepts_what_can_be_used(good: Path) -> None:
     warning, summary = result.stdout.splitlines()
     assert warning.split(maxsplit=1) == [
         "warning",
-        "resources.gold: the stock at the start, 500, exceeds 100",
+        "resources.gold: the starting stock, 500, exceeds 100",
     ]
     assert summary.startswith(f"{good} can be used, version ")
     assert summary.endswith(": 1 assets, 1 warning")
@@ -79,7 +79,7 @@ def test_rules_check_names_all_problems(bad: Path) -> None:
     assert result.exit_code == 1
     assert [line.split(maxsplit=1)[1] for line in result.stdout.splitlines()[:2]] == [
         "buildings.mine.cost.golf: unknown resource 'golf'; did you mean 'gold'?",
-        "buildings.mine.requires.mine: prerequisites in a circle: mine needs mine",
+        "buildings.mine.requires.mine: circular prerequisites: mine needs mine",
     ]
     assert "cannot be used: 2 problems" in result.stdout
 
@@ -188,12 +188,12 @@ def test_rules_table_prints_a_table(good: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["ogame", "metal_min"], "ogame has no asset 'metal_min'; there are metal_mine"),
+        (["ogame", "metal_min"], "ogame has no asset 'metal_min'; known assets: metal_mine"),
         (["ogame", "metal_mine", "--levels", "3-2"], "metal_mine has levels 0 to 50, not 3-2"),
         (["ogame", "metal_mine", "--levels", "9-51"], "metal_mine has levels 0 to 50, not 9-51"),
         (["ogame", "metal_mine", "--levels", "many"], "'many' is not A-B"),
-        (["ogame", "metal_mine", "--count", "3"], "metal_mine has levels: give --levels"),
-        (["ogame", "small_cargo", "--levels", "1"], "small_cargo is a unit: give --count"),
+        (["ogame", "metal_mine", "--count", "3"], "metal_mine has levels: use --levels"),
+        (["ogame", "small_cargo", "--levels", "1"], "small_cargo is a unit: use --count"),
         (["ogame", "small_cargo", "--count", "0"], "0 is not in the range"),
         (["ogame", "metal_mine", "--have", "lab"], "'lab' is not NAME=NUMBER"),
         (["ogame", "metal_mine", "--have", "lab=1"], "ogame has no asset 'lab'"),

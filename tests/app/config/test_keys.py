@@ -49,6 +49,6 @@ def test_keys_show_a_value_as_the_file_has_it(value: object, shown: str) -> None
 
 def test_keys_never_show_a_refused_secret() -> None:
     """A secret of the wrong type is refused without being told."""
-    with pytest.raises(ConfigError, match="must be a text, not this value") as caught:
+    with pytest.raises(ConfigError, match="must be a string, not this value") as caught:
         all_keys()["auth.key"].check(12345, "source")
     assert "12345" not in str(caught.value)

@@ -128,8 +128,8 @@ PUBLIC = [
             "type": "/problems/queue-full",
             "title": "The queue is full",
             "status": 409,
-            "description": "Every place in the asset's `queue` is taken; wait for a completion or"
-            " cancel an order.",
+            "description": "Every place in the asset's `queue` is taken; wait for an order to"
+            " complete or cancel one.",
         },
     ),
 ]

@@ -139,7 +139,7 @@ async def test_forecast_too_far_names_the_seconds_that_can_be_foreseen() -> None
         assert response.status_code == 422
         [error] = response.json()["errors"]
         assert error["field"] == "seconds"
-        assert error["message"].endswith("at most 90 now")
+        assert error["message"].endswith("at most 90 seconds now")
 
 
 async def test_quote_of_a_building_has_a_level() -> None:

@@ -255,7 +255,7 @@ def test_convert_names_one_of_several_faults() -> None:
     with pytest.raises(InvalidRequest) as refusal:
         convert({"asset": 5, "count": "5", "colour": 1}, Order)
     assert len(refusal.value.errors) == 1
-    assert "the first that was found" in PROBLEM_KINDS["invalid-request"].description
+    assert "the first such field found" in PROBLEM_KINDS["invalid-request"].description
 
 
 class Parcel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -271,7 +271,7 @@ class Parcel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         (
             Parcel,
             {"to": "b", "resources": {"": 1}},
-            FieldError("resources", "a name in it is wrong: Expected str of length >= 1"),
+            FieldError("resources", "a name in it is not valid: Expected str of length >= 1"),
         ),
         (
             Parcel,
@@ -294,7 +294,11 @@ class Parcel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             FieldError("resources.*", "Object contains unknown field resources.*"),
         ),
         (dict[str, Order], {"a": {}}, FieldError("*.asset", "Object missing required field asset")),
-        (dict[str, int], {1: 1}, FieldError("", "a name in it is wrong: Expected str, got int")),
+        (
+            dict[str, int],
+            {1: 1},
+            FieldError("", "a name in it is not valid: Expected str, got int"),
+        ),
     ],
 )
 def test_field_error_names_the_map_at_fault(type_: Any, value: Any, error: FieldError) -> None:

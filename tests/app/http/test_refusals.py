@@ -114,7 +114,7 @@ async def test_body_that_ends_too_soon_is_refused_as_any_other_request(framing: 
         await client.send(post(framing, *NAMED, body=b"8\r\n{"))
         await client.stream.send_eof()
         response = await client.read_response()
-        assert b"ends before it is whole" in response.body
+        assert b"ended before it was complete" in response.body
         await check(watched, response, 400)
 
 

@@ -101,7 +101,7 @@ async def test_page_is_not_there_for_those_who_may_not_read_it(
 ) -> None:
     """They are told what is told of any path that is not there."""
     page = _page(monkeypatch, Large(1), Access.LOOPBACK)
-    with pytest.raises(NotFound, match=r"^there is nothing under this path$"):
+    with pytest.raises(NotFound, match=r"^nothing exists at this path$"):
         await page.respond("192.0.2.7", NO_HEADERS)
 
 

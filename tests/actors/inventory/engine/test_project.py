@@ -264,7 +264,7 @@ def test_forecast_too_far_tells_how_far_it_reaches() -> None:
         forecast(state, rules, NOW + YEAR, now_ms=NOW, version=1, tick=1)
     at_ms = refusal.value.at_ms
     assert at_ms > NOW + HOUR
-    assert str(refusal.value).endswith(f"at most {(at_ms - NOW) // 1000} now")
+    assert str(refusal.value).endswith(f"at most {(at_ms - NOW) // 1000} seconds now")
     foretold = forecast(state, rules, at_ms, now_ms=NOW, version=1, tick=1)
     lived = state
     for moment in range(NOW, at_ms, HOUR // 4):

@@ -54,7 +54,7 @@ def test_check_is_content_with_a_sound_ruleset(tmp_path: Path) -> None:
         (
             "[resources.ore]\nstart = 9\nbase_per_hour = 1\nbase_capacity = 5\n" + mine(),
             "resources.ore",
-            "the stock at the start, 9, exceeds 5",
+            "the starting stock, 9, exceeds 5",
         ),
         ("[queues.idle]\n" + mine(queue="'work'"), "queues.idle", "no asset uses it"),
         (
@@ -70,33 +70,33 @@ def test_check_is_content_with_a_sound_ruleset(tmp_path: Path) -> None:
         (
             mine() + "[units.imp]\ncost = { gold = 0.4 }\nduration = 1\n",
             "units.imp.cost",
-            "one costs nothing: no price is above 0 once it is rounded",
+            "one costs nothing: every price rounds to 0",
         ),
         (
             mine() + "[units.imp]\ncost = { gold = 0 }\ncost_rounding = 'ceil'\nduration = 1\n",
             "units.imp.cost",
-            "one costs nothing: no price is above 0 once it is rounded",
+            "one costs nothing: every price rounds to 0",
         ),
         (
             mine()
             + "[units.imp]\ncost = { gold = 4 }\ncost_rounding = 'nearest 10'\nduration = 1\n",
             "units.imp.cost",
-            "one costs nothing: no price is above 0 once it is rounded",
+            "one costs nothing: every price rounds to 0",
         ),
         (
             mine(cost_growth="20"),
             "buildings.mine.cost.gold",
-            "level 3 costs 4000, and there is never room for more than 1000",
+            "level 3 costs 4000, but there is never room for more than 1000",
         ),
         (
             mine() + "[units.ship]\ncost = { gold = 5000 }\nduration = 1\n",
             "units.ship.cost.gold",
-            "one costs 5000, and there is never room for more than 1000",
+            "one costs 5000, but there is never room for more than 1000",
         ),
         (
             mine(cost_growth="31", capacity="{ gold = '1000 * 3 ** level' }"),
             "buildings.mine.capacity.gold",
-            "level 3 costs 9610 gold, but level 2 has room for 9000 only",
+            "level 3 costs 9610 gold, but level 2 has room for only 9000",
         ),
         (
             mine(cost="{ gold = [10, 30, 20] }"),
@@ -121,7 +121,7 @@ def test_check_is_content_with_a_sound_ruleset(tmp_path: Path) -> None:
         (
             SOUND + mine(cost="{ ore = [1, 2, 2000000000000000] }"),
             "buildings.mine.cost.ore",
-            f"level 3 costs {2 * 10**15}, and there is never room for more than {10**15}",
+            f"level 3 costs {2 * 10**15}, but there is never room for more than {10**15}",
         ),
         (
             mine(duration="'1e17 / speed'"),
@@ -146,7 +146,7 @@ def test_check_is_content_with_a_sound_ruleset(tmp_path: Path) -> None:
         (
             "[balances.heat]\n" + mine(balance="{ heat = -1 }"),
             "balances.heat",
-            "nothing produces it, so that mine, which uses it, comes to nothing",
+            "nothing produces it, so mine, which uses it, produces nothing",
         ),
     ],
 )

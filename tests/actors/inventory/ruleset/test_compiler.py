@@ -92,7 +92,7 @@ def test_compiler_levels(tmp_path: Path, keys: dict[str, str], last: int) -> Non
             "cost.gold",
             "at level 19: the value is larger than 10^18",
         ),
-        ({"cost": "{ gold = 10000000000000000 }"}, "cost.gold", "is more than anybody can pay"),
+        ({"cost": "{ gold = 10000000000000000 }"}, "cost.gold", "is more than anyone can pay"),
         (
             {"cost": "{ gold = [1, 2] }", "max_level": "3"},
             "cost.gold",
@@ -103,19 +103,19 @@ def test_compiler_levels(tmp_path: Path, keys: dict[str, str], last: int) -> Non
             "cost.gold.times",
             "not a formula",
         ),
-        ({"cost": "{ gold = [] }"}, "", "its lists are for 0 levels; there may be 1 to 1000"),
-        ({"produces": "{ gold = [] }"}, "", "its lists are for -1 levels"),
+        ({"cost": "{ gold = [] }"}, "", "its lists cover 0 levels; 1 to 1000 are allowed"),
+        ({"produces": "{ gold = [] }"}, "", "its lists cover -1 levels"),
         ({"capacity": "{ gold = [] }", "max_level": "1"}, "capacity.gold", "a list for -1 levels"),
         ({"cost_growth": "0"}, "cost_growth", "must be more than 0"),
-        ({"cost_rounding": "'down'"}, "cost_rounding", "'down' is no rounding: write floor"),
-        ({"cost_rounding": "'floor 0'"}, "cost_rounding", "is no rounding"),
-        ({"cost_rounding": "'floor 0.5'"}, "cost_rounding", "prices are whole"),
-        ({"duration": "-1"}, "duration", "comes to less than 0"),
+        ({"cost_rounding": "'down'"}, "cost_rounding", "'down' is not a rounding: write floor"),
+        ({"cost_rounding": "'floor 0'"}, "cost_rounding", "is not a rounding"),
+        ({"cost_rounding": "'floor 0.5'"}, "cost_rounding", "prices are whole numbers"),
+        ({"duration": "-1"}, "duration", "is less than 0"),
         ({"duration": "'1 / (level - 2)'"}, "duration", "at level 2: division by zero"),
         ({"duration": "'level + cost_good'"}, "duration", "unknown name 'cost_good'; did you mean"),
         ({"duration": "'" + "1+" * 300 + "1'"}, "duration", "at most 500 characters, not 601"),
         ({"produces": "{ ore = 1 }"}, "produces.ore", "unknown resource 'ore'"),
-        ({"produces": "{ gold = -1 }"}, "produces.gold", "comes to less than 0"),
+        ({"produces": "{ gold = -1 }"}, "produces.gold", "is less than 0"),
         ({"produces": "{ gold = '1 / level' }"}, "produces.gold", "at level 0: division by zero"),
         ({"produces": "{ gold = '10 ** level' }"}, "produces.gold", "at level 19: the value is"),
         (
@@ -139,14 +139,14 @@ def test_compiler_levels(tmp_path: Path, keys: dict[str, str], last: int) -> Non
             "cost.gold",
             "a list for 3 levels, but duration for 2",
         ),
-        ({"consumes": "{ gold = -1 }"}, "consumes.gold", "comes to less than 0"),
+        ({"consumes": "{ gold = -1 }"}, "consumes.gold", "is less than 0"),
         ({"balance": "{ energy = 1 }"}, "balance.energy", "unknown balance 'energy'"),
         ({"capacity": "{ stone = 1 }"}, "capacity.stone", "stone has no limit: give it a base_"),
         ({"queue": "'wrok'"}, "queue", "unknown queue 'wrok'; did you mean 'work'?"),
         ({"refund": "1.5"}, "refund", "must lie between 0 and 1"),
         ({"requires": "{ tower = 1 }"}, "requires.tower", "unknown asset 'tower'"),
         ({"requires": "{ hut = 21 }"}, "requires.hut", "cannot be reached: hut has levels 1 to 20"),
-        ({"requires": "{ mine = 1 }"}, "requires.mine", "in a circle: mine needs mine"),
+        ({"requires": "{ mine = 1 }"}, "requires.mine", "circular prerequisites: mine needs mine"),
     ],
 )
 def test_compiler_names_what_is_wrong_with_an_asset(
@@ -163,7 +163,11 @@ def test_compiler_names_what_is_wrong_with_an_asset(
 @pytest.mark.parametrize(
     ("modifier", "where", "message"),
     [
-        ("{ what = 'duration', factor = 2 }", "", "says neither in kinds nor in assets"),
+        (
+            "{ what = 'duration', factor = 2 }",
+            "",
+            "names what it changes neither in kinds nor in assets",
+        ),
         (
             "{ what = 'duration', factor = 2, assets = ['min'] }",
             ".assets",
@@ -226,9 +230,9 @@ def test_compiler_names_what_is_wrong_with_a_modifier(
             "resources.ore.base_capacity",
             "division by zero",
         ),
-        ("[durations]\nrounding = 'up'", "durations.rounding", "'up' is no rounding"),
+        ("[durations]\nrounding = 'up'", "durations.rounding", "'up' is not a rounding"),
         ("[durations]\nminimum_seconds = 0.0001", "durations.minimum_seconds", "milliseconds"),
-        ("[resources.Ore]", "resources.Ore", "a name is a lower-case letter and up to 39"),
+        ("[resources.Ore]", "resources.Ore", "a name must be a lower-case letter and up to 39"),
         (
             "[resources.level]",
             "resources.level",
@@ -249,9 +253,13 @@ def test_compiler_names_what_is_wrong_with_a_modifier(
             "balances.lambda",
             "the name is reserved: formulas cannot name lambda",
         ),
-        ("[queues.2]", "queues.2", "a name is a lower-case letter"),
-        ("[units.gold]\ncost = {}\nduration = 1", "units.gold", "is taken by resources.gold"),
-        ("[parameters]\ngold = 1", "resources.gold", "the name is taken by parameters.gold"),
+        ("[queues.2]", "queues.2", "a name must be a lower-case letter"),
+        (
+            "[units.gold]\ncost = {}\nduration = 1",
+            "units.gold",
+            "is already used by resources.gold",
+        ),
+        ("[parameters]\ngold = 1", "resources.gold", "the name is already used by parameters.gold"),
     ],
 )
 def test_compiler_names_what_is_wrong_elsewhere(
@@ -286,7 +294,7 @@ def test_compiler_names_circles_once_with_their_path(tmp_path: Path) -> None:
         for name, need in [("a", "b"), ("b", "c"), ("c", "b"), ("d", "a")]
     )
     assert problems(tmp_path, chain) == {
-        "buildings.c.requires.b": "prerequisites in a circle: b needs c needs b"
+        "buildings.c.requires.b": "circular prerequisites: b needs c needs b"
     }
 
 
@@ -322,7 +330,7 @@ def test_compiler_bounds_the_size_of_the_ruleset(tmp_path: Path) -> None:
     asset = "[technologies.t{n}]\ncost = {{}}\nduration = 'level + {other}'\nmax_level = 130\n"
     text = "".join(asset.format(n=n, other=f"t{(n + 1) % 40}") for n in range(40))
     found = problems(tmp_path, text)
-    assert list(found.values()) == ["the ruleset comes to more than 500000 values"]
+    assert list(found.values()) == ["the ruleset has more than 500000 values"]
 
 
 def test_compiler_bounds_the_number_of_assets(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_document_reports_all_faults_of_shape_at_once(tmp_path: Path) -> None:
     assert found == {
         "colour": found["colour"],
         "parameters.wind.defalt": "unknown key; did you mean default? "
-        "There are title, description, default, min, max",
+        "Known keys: title, description, default, min, max",
         "parameters.wind.default": "is missing",
         "parameters.rain": "expected int or float or table, got str",
         "resources.ore.start": "expected int, got float",
@@ -71,10 +71,10 @@ def test_document_reports_all_faults_of_shape_at_once(tmp_path: Path) -> None:
         "buildings.mine.modifiers[4].what": "[] is not one of: duration, production",
         "buildings.mine.modifiers[5].kinds[1]": "'unti' is not one of: building, technology, unit",
         "buildings.mine.modifiers[5].asset": "unknown key; did you mean assets? "
-        "There are what, factor, kinds, assets",
+        "Known keys: what, factor, kinds, assets",
         "technologies.drill.cost": "expected table, got date",
     }
-    assert found["colour"].startswith("unknown key; there are title, description, parameters")
+    assert found["colour"].startswith("unknown key; known keys: title, description, parameters")
 
 
 @pytest.mark.parametrize(
@@ -105,12 +105,15 @@ def test_document_names_what_stands_in_place_of_a_table(
         ("[" + "a." * 5000 + "a]", "not TOML: "),  # by depth, or by how many names it has
         ("a = " + "1" * 5000, "not TOML: Exceeds the limit"),
         ("#" * 1_000_000, "at most 1000000 bytes"),
-        ("a = nan", ": a: nan is no number to reckon with"),
-        ("a = -inf", ": a: -inf is no number to reckon with"),
-        ("a = 1e999", ": a: 1e999 is no number to reckon with"),
+        ("a = nan", ": a: nan is not a finite number"),
+        ("a = -inf", ": a: -inf is not a finite number"),
+        ("a = 1e999", ": a: 1e999 is not a finite number"),
         ("[a]\nb = [1, {c = 1.00000000000000000001}]", ": a.b[1].c: 1.00000000000000000001 cannot"),
-        ("a = 1.00000000000000000001", "cannot be kept exactly: write it as a formula, in quotes"),
-        ("a = 1e-99999999999999999999", "cannot be kept exactly"),
+        (
+            "a = 1.00000000000000000001",
+            "cannot be represented exactly: write it as a formula, in quotes",
+        ),
+        ("a = 1e-99999999999999999999", "cannot be represented exactly"),
     ],
 )
 def test_document_refuses_what_is_not_toml(tmp_path: Path, text: str, message: str) -> None:
@@ -145,7 +148,7 @@ def test_document_error_reads_one_line_per_problem(tmp_path: Path) -> None:
     assert caught.value.file == file
     lines = str(caught.value).splitlines()
     assert len(lines) == 2
-    assert lines[0].startswith(f"{file}: buildings.mine.size: unknown key; there are title")
+    assert lines[0].startswith(f"{file}: buildings.mine.size: unknown key; known keys: title")
     assert lines[1] == f"{file}: buildings.mine.cost: is missing"
 
 

@@ -71,8 +71,8 @@ def test_loader_parameters_override_defaults(tmp_path: Path) -> None:
         ("speed", float("nan"), "must lie between -10^18 and 10^18"),
         ("speed", float("inf"), "must lie between -10^18 and 10^18"),
         ("speed", 10**18 + 1, "must lie between -10^18 and 10^18"),
-        ("speed", True, "a number is wanted, not True"),
-        ("speed", "5", "a number is wanted, not '5'"),
+        ("speed", True, "must be a number, not True"),
+        ("speed", "5", "must be a number, not '5'"),
         ("wind", 0.5, "must be at least 1"),
         ("wind", 6, "must be at most 5.5"),
     ],
@@ -106,11 +106,11 @@ def test_loader_lets_nothing_else_be_called_speed(tmp_path: Path, section: str) 
     keys = "" if section == "resources" else "cost = { gold = 1 }\nduration = 1\n"
     text = f"{MINE}[{section}.speed]\n{keys}"
     assert problems(tmp_path, text) == {
-        f"{section}.speed": "the name is taken by the world parameter of every game"
+        f"{section}.speed": "the name is already used by the world parameter that every game has"
     }
     stated = f"[parameters]\nspeed = 1\n{text}"
     assert problems(tmp_path, stated) == {
-        f"{section}.speed": "the name is taken by parameters.speed"
+        f"{section}.speed": "the name is already used by parameters.speed"
     }
 
 

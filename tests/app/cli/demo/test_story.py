@@ -51,19 +51,19 @@ async def test_story_plays_to_its_end(autojump_clock: MockClock, terminal: bool)
 @pytest.mark.parametrize(
     ("lie", "complaint"),
     [
-        ("lets everybody in", "refused as 'invalid-credentials' was let through"),
-        ("answers otherwise", "a command sent again got another answer than the first"),
+        ("lets everybody in", "refused as 'invalid-credentials' was accepted"),
+        ("answers otherwise", "a command sent again got a different answer from the first"),
         ("orders twice", "one order was sent, 2 are pending"),
-        ("keeps the change", "80 gold were paid, 39 came back"),
+        ("keeps the change", "80 gold were paid, 39 refunded"),
         ("never completes", "the order of mine was not completed when it was due"),
         ("cancels by itself", "the order of mine was not completed when it was due"),
         ("completes nothing", "mine was completed, but the inventory has 0"),
         ("shows another stock", "the ledger replays to 40 gold, the inventory has 41"),
-        ("hides the ledger", "is empty or never comes to rest"),
-        ("never rests", "is empty or never comes to rest"),
+        ("hides the ledger", "is empty or never stops changing"),
+        ("never rests", "is empty or never stops changing"),
         ("refuses otherwise", "refused as 'forbidden' (403), not 'unknown-asset' (404)"),
         ("breaks down", "GET /v1/inventory was answered 500: oops"),
-        ("forgets to log out", "refused as 'invalid-token' was let through"),
+        ("forgets to log out", "refused as 'invalid-token' was accepted"),
     ],
 )
 async def test_story_ends_at_a_broken_promise(
@@ -81,22 +81,22 @@ async def test_story_tells_what_the_rules_leave_out(autojump_clock: MockClock) -
     del autojump_clock
     told = await play(FakeServer(rules=rules(palace=building(1_000))))
     assert told.count("can afford nothing") == 2
-    assert "palace, which is too dear" in told
+    assert "palace, which is too expensive" in told
 
 
 async def test_story_goes_on_where_nothing_is_too_dear(autojump_clock: MockClock) -> None:
     """With one cheap thing in the world there is nothing else to order, and nothing too dear."""
     del autojump_clock
     told = await play(FakeServer(rules=rules(hut=building(1))))
-    assert "nothing that has room in its queue is too dear" in told
+    assert "nothing that has room in its queue is too expensive" in told
     assert "under the same key" not in told
 
 
 async def test_story_does_not_wait_longer_than_it_may(autojump_clock: MockClock) -> None:
-    """An order that takes longer than the patience is left to itself."""
+    """An order that takes longer than the patience is not waited for."""
     del autojump_clock
     told = await play(FakeServer(rules=rules(wall=building(1, 500))), patience_s=60)
-    assert "wall takes 500 s more: left to itself" in told
+    assert "wall takes 500 s more: not waiting for it" in told
 
 
 async def test_story_takes_what_is_instant_for_done(autojump_clock: MockClock) -> None:
@@ -104,7 +104,7 @@ async def test_story_takes_what_is_instant_for_done(autojump_clock: MockClock) -
     del autojump_clock
     told = await play(FakeServer(rules=rules(hut=building(1, 0))))
     assert "completed hut 1" in told
-    assert "done too soon to take it back" in told
+    assert "completes too soon to cancel it" in told
 
 
 async def test_story_counts_an_order_that_waits_as_not_begun() -> None:

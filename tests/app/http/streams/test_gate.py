@@ -160,7 +160,7 @@ async def test_one_player_behind_a_proxy_takes_no_more_than_an_address_may(
         assert (refused.status, refused.headers["retry-after"]) == (429, "1")
         told = await refused.body()
         assert told["type"] == "/problems/too-many-streams"
-        assert told["detail"] == "one address may have 2 event streams open"
+        assert told["detail"] == "one address may have at most 2 event streams open"
         for _ in range(2):
             assert (await opened(server, path, *headers, other)).status == held[0].status
         # The proxy's own, which say of nobody whose they are, are many players'.

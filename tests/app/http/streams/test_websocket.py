@@ -141,7 +141,7 @@ async def test_client_that_does_not_log_in_is_let_go() -> None:
     async with streaming(streams=StreamSettings(login_seconds=0.05)) as server:
         client = await server.websocket(PATH, "X-Nothing: 1")
         assert await client.next() is None
-        assert client.closed == (1008, "no access token came in time")
+        assert client.closed == (1008, "no access token arrived in time")
 
 
 async def test_login_has_a_limit() -> None:
@@ -160,7 +160,7 @@ async def test_message_of_a_client_that_is_logged_in_is_refused() -> None:
         await client.next()
         await client.send(TextMessage("hello"))
         assert await client.next() is None
-        assert client.closed == (1008, "nothing is expected from the client")
+        assert client.closed == (1008, "messages from the client are not expected")
 
 
 async def test_ping_of_a_client_is_answered() -> None:
