@@ -134,9 +134,9 @@ class ClientSocket:
         self._lingering = None
 
     def has_hung_up(self) -> bool:
-        """Whether the client has closed its side, and so may be gone; it may also still read.
+        """Whether the client has closed its side, and so may be gone; it may still read.
 
-        What it has sent and nobody has received hides that it has.
+        Data that it sent before, and that was not received yet, hides this.
         """
         try:
             return not self._sock.recv(1, socket.MSG_PEEK)
