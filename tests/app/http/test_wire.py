@@ -146,7 +146,7 @@ async def test_socket_that_is_aborted_keeps_nobody_waiting(what: str) -> None:
 async def test_socket_tells_that_its_client_has_hung_up_and_takes_nothing_from_it(
     pair: tuple[Hasty, socket.socket],
 ) -> None:
-    """Not while it says nothing, nor while something has come; afterwards for good."""
+    """Not while it is silent, nor while data waits; after closing, for good."""
     hasty, theirs = pair
     hasty.blocked = 2
     wire = ClientSocket(hasty, 1.0, quiet_log())
@@ -169,7 +169,7 @@ async def test_refresh_says_whether_its_client_has_hung_up(
     authority: trustme.CA,
     encrypting: bool,
 ) -> None:
-    """At any moment until it is answered (fast lane); who closed but its side is answered still."""
+    """Until it is answered (fast lane); a half-closed client still gets its answer."""
     world = FakeWorld()
     world.answers[Refresh] = SILENT
     async with serving(world, tls_settings if encrypting else SETTINGS) as server:
