@@ -13,6 +13,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from actors.authx.messages import Refresh
 from app.http.direct.wire import ClientSocket
+from app.http.sockets import reset_on_close
 from bus import Overloaded
 from tests.app.http.harness import SETTINGS, SILENT, FakeWorld, serving
 from tests.app.http.secure import encrypted
@@ -161,6 +162,23 @@ async def test_socket_tells_that_its_client_has_hung_up_and_takes_nothing_from_i
     assert wire.has_hung_up()
     wire.close()
     assert wire.has_hung_up()
+
+
+def test_socket_that_was_asked_for_a_hang_up_still_shows_a_reset() -> None:
+    """The system reports a reset only once, and the check of connections comes later."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        theirs = socket.create_connection(listener.getsockname())
+        ours, _ = listener.accept()
+    with ours:
+        ours.setblocking(False)
+        wire = ClientSocket(ours, 1.0, quiet_log())
+        assert not wire.has_hung_up()
+        assert not wire.was_reset()
+        reset_on_close(theirs)
+        theirs.close()
+        while not wire.has_hung_up():
+            pass
+        assert wire.was_reset()
 
 
 @pytest.mark.parametrize("encrypting", [False, True])
