@@ -17,7 +17,7 @@ class Listening:
 
     @property
     def url(self) -> str:
-        """The base URL for clients, on this machine if the server listens everywhere."""
+        """The base URL for clients; if the server listens everywhere, for those on this machine."""
         host = "localhost" if self.host == EVERYWHERE else self.host
         host = f"[{host}]" if ":" in host else host
         return f"{self.scheme}://{host}:{self.port}"

@@ -21,7 +21,7 @@ class BusError(Exception):
 class Overloaded(BusError):
     """A buffer that the message would reach is full; the sender may try again later.
 
-    ``retry_after_s`` is how much later, in whole seconds, as far as the one who refuses knows.
+    ``retry_after_s`` is how much later, in whole seconds, as far as the refuser can tell.
     """
 
     def __init__(self, message: str = "", *, retry_after_s: int = 1) -> None:

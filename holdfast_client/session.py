@@ -230,12 +230,12 @@ class Session:
         return (await self.exchange(operations.SESSIONS)).value.sessions
 
     async def end_session(self, session_id: str) -> None:
-        """End one session of the account: another, or this one.
+        """End one session of the account, this one or another.
 
-        It is not sent again where it may have taken effect: look with `sessions`.
+        The request is not retried if it may have taken effect: check with `sessions`.
 
         Raises:
-            NotFound: ``unknown-session``; it may have ended already.
+            NotFound: ``unknown-session``: it may have ended already.
         """
         await self.exchange(operations.END_SESSION, session_id)
         if session_id.lower() == self.tokens.session_id:

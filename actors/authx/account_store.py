@@ -130,7 +130,7 @@ class Credentials:
 
 
 def insert_account(new: NewAccount, *, audit: AuditEntry | None = None) -> Script[Account]:
-    """Create an account, and announce it if it is audited; the script raises `UsernameTaken`."""
+    """Create an account, and announce it if audited; the script raises `UsernameTaken`."""
 
     async def script(session: Session) -> Account:
         async with session.transaction():

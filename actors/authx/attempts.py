@@ -17,10 +17,10 @@ users at the attacker's own address wait as the attacker does, and open sessions
 Registrations have their own count, by address: each costs a hash as a login does, so all are
 counted, including those for a taken name, and delayed in the same way.
 
-An operator who logs in has a reserved place and an earlier turn among the passwords waiting to be
-hashed (`Passwords.reserve`), but only from an address with fewer than `FAILURES_FEW` failures at
-all names together. An address that tries many names to find the operators', or hammers one, soon
-waits with everybody else.
+An operator logging in gets a reserved place and an earlier turn among the passwords waiting to be
+hashed (`Passwords.reserve`), but only from an address with fewer than `FAILURES_FEW` failures over
+all names. An address that tries many names to find the operators', or hammers one, soon waits with
+everybody else.
 
 An attempt without a verdict, for example after a lost connection, is taken back and prolongs no
 delay either, unless another attempt has come in between.
@@ -46,7 +46,7 @@ _EXPONENT_MAX = 30
 """Beyond this a doubled delay is longer than any window."""
 
 FAILURES_FEW: Final = 3
-"""From so many failures of an address on, an operator's name brings no advantage there."""
+"""With this many failures, an address gains nothing from an operator's name."""
 
 
 @dataclass(slots=True)
@@ -130,7 +130,7 @@ class _Failures(Generic[K]):
 
 
 def owner(account_id: str) -> str:
-    """Name who is logged in as the user whose password is tried; no username has a colon."""
+    """Return the user that a logged-in account's attempts count for; no username has a colon."""
     return f"account:{account_id}"
 
 
@@ -168,9 +168,10 @@ class AttemptLimit:
             self._addresses.add(address, now_s)
 
     def may_go_first(self, user: str, address: str, now_s: float) -> bool:
-        """Whether an operator's attempt would be heard, from where few have failed; counts nothing.
+        """Whether an operator's attempt may go ahead of players'; counts nothing.
 
-        From an address that no limit per address holds for, failures do not matter.
+        It must not be too soon, and its address must have few failures. Without a limit per
+        address, failures do not matter.
         """
         if self._wait_s(user, address, now_s) > 0:
             return False

@@ -11,7 +11,7 @@
     ├── InvalidToken           (for every reason)
     ├── TooManyAttempts        (retry_after_s)
     ├── UnknownAccount
-    └── UnknownSession         (another's is as unknown as one that has ended)
+    └── UnknownSession         (another account's is as unknown as an ended one)
 """
 
 from __future__ import annotations
@@ -69,4 +69,4 @@ class UnknownAccount(AuthxError):
 
 
 class UnknownSession(AuthxError):
-    """The account has no such session, or has it no more."""
+    """The account has no such session, or it has ended."""

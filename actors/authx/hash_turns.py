@@ -1,7 +1,7 @@
-"""Whose turn it is to hash a password: as many at once as there are threads, operators first.
+"""Turns to hash a password: as many at once as there are threads, operators first.
 
-Operators do not wait behind a crowd of players. But whoever knows an operator's name can come
-under it, so that where others wait operators get one turn of four at most.
+Operators do not wait behind a crowd of players. But anybody who knows an operator's name can use
+it, so while others wait, operators get at most one turn in four.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Final
 import trio
 
 OTHERS_BETWEEN: Final = 3
-"""How many others who wait have a turn between two operators."""
+"""How many other waiting tasks get a turn between two operators."""
 
 _WEIGHT: Final = 0.125
-"""What the latest turn counts for in how long one takes."""
+"""The weight of the latest turn in the moving average of how long one takes."""
 
 
 class HashTurns:
-    """So many turns at a time; whoever waits is given one that ends, in the order of coming."""
+    """A fixed number of turns; one that ends passes to a waiting task, first come, first served."""
 
     __slots__ = ("_free", "_operators", "_others", "_others_since", "_seconds", "_workers")
 
@@ -32,16 +32,16 @@ class HashTurns:
 
     @property
     def free(self) -> int:
-        """How many could begin at once; where that is more than 0 nobody waits."""
+        """How many turns are free; if any is, nobody waits."""
         return self._free
 
     async def begin(self, *, operator: bool) -> None:
-        """Wait for a turn; whoever has got one owes `end`, who is cancelled has none."""
+        """Wait for a turn, which the caller must `end`; if cancelled, it has none."""
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._free:
             self.begin_nowait(operator=operator)
             return
-        # Who is woken here has been given a turn, and is not cancelled any more.
+        # A task woken here has its turn: from then on no cancellation reaches it here.
         await (self._operators if operator else self._others).park()
 
     def begin_nowait(self, *, operator: bool = False) -> None:
@@ -50,9 +50,9 @@ class HashTurns:
         self._count(operator=operator)
 
     def end(self, seconds: float | None = None) -> None:
-        """Give a turn back, or to who waits; it has taken so many seconds, if it was one of work.
+        """Pass a turn to a waiting task, or free it; never waits.
 
-        Never waits.
+        ``seconds`` is how long it took, None if no work was done in it.
         """
         if seconds is not None:
             self._seconds += (seconds - self._seconds) * (_WEIGHT if self._seconds else 1.0)
@@ -67,7 +67,7 @@ class HashTurns:
             self._free += 1
 
     def seconds_for(self, turns: int) -> float:
-        """Estimate how long so many turns take, from how long the latest ones took."""
+        """Estimate how long this many turns take, from how long the latest ones took."""
         return turns * self._seconds / self._workers
 
     def _count(self, *, operator: bool) -> None:

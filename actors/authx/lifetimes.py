@@ -1,4 +1,4 @@
-"""How long a session lives, and its tokens with it."""
+"""How long a session and its tokens live."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 class TokenLives(NamedTuple):
-    """For how many whole seconds more the two tokens of a session are good, and its last moment.
+    """How many whole seconds a session's two tokens remain valid, and when the session ends.
 
-    ``ends_at`` is None where a session lives for as long as it is refreshed.
+    ``ends_at`` is None if a session lives for as long as it is refreshed.
     """
 
     access_s: int
@@ -23,7 +23,7 @@ class TokenLives(NamedTuple):
 
 
 class Lifetimes:
-    """The configured lifetimes; ``session_max_s`` is None where a session's has no limit.
+    """The configured lifetimes; ``session_max_s`` is None if a session's has no limit.
 
     A session ends when it has not been refreshed for ``refresh_seconds``, and at the latest
     ``session_max_s`` after it began. Neither token is promised to outlive it.
@@ -36,11 +36,11 @@ class Lifetimes:
         self._refresh_s = min(settings.refresh_seconds, longest_s)
 
     def expires_at(self, now: datetime) -> datetime:
-        """Give when a session ends that begins now and is not refreshed."""
+        """Return when a session that begins now ends if it is not refreshed."""
         return now + timedelta(seconds=self._refresh_s)
 
     def of_tokens(self, *, begun_at: datetime, now: datetime) -> TokenLives:
-        """Give the lives of tokens handed out now, of a session that began at ``begun_at``."""
+        """Return the lifetimes of tokens issued now for a session that began at ``begun_at``."""
         if self.session_max_s is None:
             return TokenLives(self._token_s, self._refresh_s, None)
         ends_at = begun_at + timedelta(seconds=self.session_max_s)

@@ -128,7 +128,7 @@ class Login:
 class Refresh:
     """Rotate a session's tokens; answers `Tokens`, or raises `InvalidToken`.
 
-    Where ``has_hung_up`` tells that the asker is gone for good, no token is given to it.
+    If ``has_hung_up`` says that the requester is gone for good, it is given no token.
     """
 
     refresh_token: str
@@ -159,7 +159,7 @@ class EndSessions:
 
 @dataclass(frozen=True, slots=True)
 class EndSession:
-    """End a session that the account has; answers None, or raises `UnknownSession`."""
+    """End one session of the account; answers None, or raises `UnknownSession`."""
 
     account_id: str
     session_id: str

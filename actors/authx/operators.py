@@ -1,7 +1,7 @@
-"""Which accounts are operators': known by heart, for when there is no time to ask the database.
+"""Which accounts are operators', cached for when there is no time to ask the database.
 
-Read when the listening begins and after every change of an account that is heard of, as with
-suspensions. What is known may be a moment old: all that follows from it is who waits where.
+Read when listening starts and after every announced change of an account, as suspensions are. The
+list may be slightly outdated: it only decides who waits where.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from actors.database.session import Script, Session
 
 OPERATORS_MAX: Final = 1_000
-"""How many are known; any further one waits with the players."""
+"""How many are cached; any further one waits with the players."""
 
 _OPERATORS: Final = """
 select account_id, username_key from accounts
@@ -33,13 +33,13 @@ order by account_id limit $1
 """
 
 RETRY_S: Final = 1.0
-"""How long after the database was away it is asked again."""
+"""How long to wait before retrying after a database error."""
 
 
 class Operators:
     """The accounts of role admin that are not suspended, and whether one of them may go first.
 
-    Who keeps it from one run to the next goes on with those who are known.
+    Keeping it from one run to the next keeps the cached list.
     """
 
     def __init__(self, attempts: AttemptLimit, *, log: FilteringBoundLogger) -> None:
@@ -50,11 +50,11 @@ class Operators:
         self._username_keys: frozenset[str] = frozenset()
 
     def look_again(self) -> None:
-        """Say that an account may have become an operator's, or is none any more."""
+        """Announce that an account may have become an operator's, or ceased to be one."""
         self._changed.set()
 
     async def run(self, connections: Connections) -> None:
-        """Read who they are after every change, until cancelled."""
+        """Read the list after every change, until cancelled."""
         while True:
             await self._changed.wait()
             self._changed = trio.Event()
@@ -69,9 +69,9 @@ class Operators:
                 self._log.debug("operators_read", operators=len(found))
 
     def may_go_first(self, message: messages.Login | messages.ChangePassword) -> bool:
-        """Tell whether a password may be checked before those of players.
+        """Whether a password may be checked before those of players.
 
-        It is tried for an operator, would be heard now, and comes from where few have failed.
+        It must be an operator's, not come too soon, and come from an address with few failures.
         """
         user = self._operator_in(message)
         return user is not None and self._attempts.may_go_first(
@@ -79,9 +79,9 @@ class Operators:
         )
 
     def _operator_in(self, message: messages.Login | messages.ChangePassword) -> str | None:
-        """Name the operator whose password is tried, as attempts are counted; None: no operator."""
+        """Return the operator whose password is tried, as attempts name them; None if a player."""
         if isinstance(message, messages.ChangePassword):
-            # A one-time password has to be changed before anything else.
+            # A one-time password must be changed before anything else.
             known = message.account_id in self._account_ids
             return owner(message.account_id) if known else None
         try:

@@ -1,4 +1,4 @@
-"""What Authx does for whoever looks at the sessions of his own account, or ends them."""
+"""What Authx does for users who list or end the sessions of their own account."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class OwnSessions:
-    """Lists and ends sessions; ``session_max_s`` is how long one lives at most, None for ever.
+    """Lists and ends sessions; ``session_max_s`` is the longest that one lives, None for no limit.
 
-    Every method raises `DatabaseError` where the database is away or fails, and the errors that
-    its message names.
+    Every method raises `DatabaseError` if the database is away or fails, and the errors that its
+    message names.
     """
 
     def __init__(
@@ -39,14 +39,14 @@ class OwnSessions:
     async def list_sessions(
         self, request: messages.ListSessions
     ) -> tuple[messages.SessionInfo, ...]:
-        """Tell an account's live sessions, newest first."""
+        """List an account's live sessions, newest first."""
         script = session_store.list_sessions(
             request.account_id, now=self._wall_clock(), session_max_s=self._session_max_s
         )
         return await self._connections.run(script)
 
     async def end_sessions(self, request: messages.EndSessions) -> None:
-        """End one session or all; at return no token of theirs counts any more."""
+        """End one session or all; on return none of their tokens is valid any more."""
         try:
             await self._connections.run(
                 session_store.end_sessions(request.account_id, request.session_id)
@@ -55,10 +55,10 @@ class OwnSessions:
             self._memory.drop_account(request.account_id)
 
     async def end_session(self, request: messages.EndSession) -> None:
-        """End a session that lives; at return no token of it counts any more.
+        """End a live session; on return none of its tokens is valid any more.
 
         Raises:
-            UnknownSession: it is none of this account's, or has ended.
+            UnknownSession: it is not one of this account's, or has ended.
         """
         script = session_store.end_session(
             request.account_id,
@@ -66,7 +66,7 @@ class OwnSessions:
             now=self._wall_clock(),
             session_max_s=self._session_max_s,
         )
-        # What was not confirmed may have taken effect; a guess at an id has changed nothing.
+        # An unconfirmed ending may have taken effect; a guessed id has changed nothing.
         may_have_ended = True
         try:
             may_have_ended = await self._connections.run(script)

@@ -8,7 +8,7 @@ A caller that has waited too long for its answer to be in time is refused, not h
 otherwise slow hashing would keep the threads busy only with callers that have gone.
 
 Operators have a few places of their own and go before others (`HashTurns`): if too many players
-log in, somebody must be able to get in and look.
+log in, somebody must be able to get in and investigate.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ ADDRESS_SHARE: Final = 4
 """One address may take at most one in this many of all places."""
 
 RETRY_AFTER_S_MAX: Final = 10
-"""Nobody is told to come again later than that: those who wait now have been answered by then."""
+"""The longest ``Retry-After``; by default those waiting have been answered long before."""
 
 OPERATORS_PLACES: Final = 4
-"""How many places operators have to themselves; one address takes one of them at most."""
+"""How many places are reserved for operators; one address takes at most one of them."""
 
 
 class HashEngine(Protocol):
@@ -132,7 +132,7 @@ class Passwords:
         return HashSlot(self, give_back, begin_by, operator=False)
 
     def overloaded(self, why: str) -> Overloaded:
-        """Make what is raised where a password is not hashed: to be tried when those here are."""
+        """Make the refusal of a password; it says to retry when all with a place are hashed."""
         places = self._settings.hash_workers + self._settings.hash_queue
         in_hand = places - self._slots_free + self._operators.total
         seconds = math.ceil(self._turns.seconds_for(in_hand))
@@ -140,12 +140,12 @@ class Passwords:
 
     @property
     def slots_free(self) -> int:
-        """How many more callers, other than operators, may hash or wait to now."""
+        """How many more callers, besides operators, may now hash or wait to."""
         return self._slots_free
 
     @property
     def turns(self) -> HashTurns:
-        """The turns that let as many hash at once as there are threads for it."""
+        """The turns, which let as many hash at once as there are threads for it."""
         return self._turns
 
     def is_outdated(self, stored_hash: str) -> bool:

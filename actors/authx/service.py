@@ -181,13 +181,13 @@ class AccountService:
 
         If the exchange may have taken effect, or may yet, without confirmation, or if nobody waits
         for the answer any more (``is_awaited``), nobody has the next token: the next request, from
-        the same client and not a thief, is given the same one. For a caller that is gone nothing
-        is begun, nothing ended, and no token handed out.
+        the same client and not a thief, is given the same one. For a caller that is gone, no
+        refresh is started, no session ended and no token handed out.
 
         Raises:
             InvalidToken: the token is a used one, or the session has expired.
-            Overloaded: too many wait for the database, or nobody for this; the token is as good as
-                before.
+            Overloaded: too many wait for the database, or nobody waits for this refresh; the token
+                is as good as before.
         """
         if not is_awaited():
             raise Overloaded(_NOBODY_WAITS)
@@ -338,7 +338,7 @@ class AccountService:
     async def _open_session(
         self, credentials: account_store.Credentials, renewed_hash: str | None
     ) -> tuple[Tokens, str]:
-        """Open a session; give its tokens, and the role that the account has at this moment."""
+        """Open a session; return its tokens, and the role that the account has now."""
         session_id = str(uuid7())
         text, first = issue_refresh_token(self._keyring, session_id)
         now = self._wall_clock()

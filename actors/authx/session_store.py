@@ -55,10 +55,10 @@ with ended as (
 select session_id, pg_notify($4, account_id::text) from ended
 """
 
-# A session ends at `expires_at`, and at the latest so many seconds after it began; null is no
-# limit, for `least` passes over it. It holds whenever a session is read, too: it may have been
+# A session ends at `expires_at`, and at the latest a configured number of seconds after it began;
+# null is no limit, since `least` ignores nulls. Reads apply the limit too: it may have been
 # configured since the last refresh. A session with less than a second left is not refreshed: its
-# tokens would be good for nothing, and a client that renews in time would do so again and again.
+# tokens would be useless, and a client that renews ahead of time would do so in a loop.
 
 _ROTATE = """
 update sessions as s
@@ -159,7 +159,7 @@ class OpenedSession:
 class Rotation:
     """The exchange of a session's refresh token for the next one.
 
-    The session then ends at ``expires_at``, and at the latest ``session_max_s`` after it began.
+    The session then ends at ``expires_at``, at the latest ``session_max_s`` after it began.
     ``is_awaited`` says whether anybody still waits for the outcome.
     """
 
@@ -174,7 +174,7 @@ class Rotation:
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """The rotation took place, in a session that began at ``begun_at``."""
+    """The rotation took place; the session began at ``begun_at``."""
 
     account_id: str
     begun_at: datetime
@@ -185,7 +185,7 @@ class Rotated:
 class NotRotated:
     """The token was not the session's last one, or the session had expired.
 
-    ``was_live``: the session had not expired, and has now ended.
+    ``was_live``: it had not expired, and has now been ended.
     """
 
     was_live: bool
@@ -223,9 +223,9 @@ def open_session(new: NewSession) -> Script[OpenedSession]:
 def rotate_session(rotation: Rotation) -> Script[Rotated | NotRotated]:
     """Exchange a refresh token for the next one, or end the session if it is not the last one.
 
-    It is not ended for a caller that is gone: that one gets nothing from it, and may have come
-    before those who were given the next token. Compare and swap are one statement: if two present
-    the same token, the second waits for the first, finds its token used, and ends the session.
+    A caller that is gone ends no session: its request may predate the one that was given the next
+    token. Compare and swap are one statement: if two present the same token, the second waits for
+    the first, finds its token used, and ends the session.
     """
 
     async def script(session: Session) -> Rotated | NotRotated:
@@ -305,9 +305,10 @@ def end_sessions(account_id: str, session_id: str | None) -> Script[None]:
 def end_session(
     account_id: str, session_id: str, *, now: datetime, session_max_s: int | None = None
 ) -> Script[bool]:
-    """End a session of an account that lives; answers whether there was one.
+    """End a live session of an account; answers whether there was one.
 
-    Of two at once both have found it. A second run answers as the first, which may have ended it.
+    Two concurrent calls may both find it. If the script runs again it answers as at first, since
+    the first run may have ended it.
     """
     found = False
 

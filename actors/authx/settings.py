@@ -18,7 +18,7 @@ _DAY_SECONDS = 24 * 3600
 class AuthxSettings:
     """Limits and durations of Authx, each with its unit in its name.
 
-    With ``session_days_max`` 0 a session lives for as long as it is refreshed.
+    If ``session_days_max`` is 0, a session lives for as long as it is refreshed.
 
     Raises:
         ValueError: a limit is not positive, or two of them contradict each other; the message
@@ -91,5 +91,5 @@ class AuthxSettings:
 
     @property
     def session_seconds_max(self) -> int | None:
-        """How long a session lives at most, however often it is refreshed; None: any time."""
+        """The longest that a session lives, however often it is refreshed; None for no limit."""
         return self.session_days_max * _DAY_SECONDS or None

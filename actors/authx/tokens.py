@@ -74,7 +74,7 @@ class AccessTokens:
     ) -> str:
         """Make a token that is valid from now, in whole seconds, for ``token_seconds``.
 
-        It is not valid longer than until ``ends_at``, where that is given.
+        If ``ends_at`` is given, it is not valid beyond that.
         """
         now = self._wall_clock().replace(microsecond=0)
         expires = now + self._lifetime

@@ -100,9 +100,9 @@ class Courier:
                 nursery.cancel_scope.cancel()
 
     async def _receive(self, nursery: trio.Nursery) -> None:
-        """Begin what is asked for, until the world ends."""
+        """Start the requested deliveries until `Phase.WORLD`."""
         async for first in self._subscription:
-            # Not one in each turn of Trio's loop, of which there are few while it has much to do.
+            # Many in each turn of Trio's loop: a busy loop has few turns.
             for message in (first, *self._subscription.receive_some_nowait(_SLICE - 1)):
                 match message.body:
                     case Shutdown(phase=phase):

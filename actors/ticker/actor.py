@@ -34,7 +34,7 @@ TICKER_KEY: Final = "ticker"
 
 _RETRY_S = 0.25
 _AT_ONCE_MAX: Final = 64
-"""How many messages are answered before others have their turn."""
+"""How many messages are answered before other tasks get their turn."""
 
 
 class Ticker:

@@ -16,8 +16,8 @@ class Http(Section, frozen=True):
         str,
         Meta(
             min_length=1,
-            description='Address to listen on. "*": every one of this machine, of IPv4 and IPv6; '
-            '"0.0.0.0" is IPv4 alone, "::" IPv6 alone.',
+            description='Address to listen on. "*" is every IPv4 and IPv6 address of this machine; '
+            '"0.0.0.0" is IPv4 only, "::" IPv6 only.',
         ),
     ] = "127.0.0.1"
     port: Annotated[

@@ -44,8 +44,8 @@ class Auth(Section, frozen=True):
         Meta(
             ge=0,
             le=36_500,
-            description="Days after its login when a session ends, however often it is refreshed. "
-            "0: never.",
+            description="Days after login when a session ends, however often it is refreshed. "
+            "0: no limit.",
         ),
     ] = 0
     password_length_min: Annotated[

@@ -1,4 +1,4 @@
-"""The log of players who ask for what is an operator's, bounded: whoever asks in a loop is not."""
+"""The bounded log of players refused an operator's endpoint: a loop cannot flood it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from app.http.trail import Trail
 
 ACCOUNT_BURST: Final = 20
-"""How many refusals of one account are logged at once: as many as there are endpoints to try."""
+"""How many refusals of one account are logged at once: enough to try every endpoint."""
 
 ACCOUNT_PER_SECOND: Final = 1 / 60
 ALL_BURST: Final = 200
@@ -24,9 +24,9 @@ _ALL: Final = ""
 
 
 class Denials:
-    """Logs who is refused an operator's endpoint; the metrics count what is not logged as well.
+    """Logs who is refused an operator's endpoint; the metrics also count what is not logged.
 
-    Of one account `ACCOUNT_BURST` refusals are logged at once and then one a minute, of all
+    For one account `ACCOUNT_BURST` refusals are logged at once and then one a minute, for all
     accounts together `ALL_BURST` at once and then one a second.
     """
 
@@ -40,7 +40,7 @@ class Denials:
         self._of_all = Buckets(per_second=ALL_PER_SECOND, burst=ALL_BURST, keys_max=1)
 
     def tell(self, trail: Trail, account_id: str) -> None:
-        """Log a refusal, unless this account's, or all together, are too many already."""
+        """Log a refusal, unless this account, or all together, have had too many."""
         now_s = trio.current_time()
         if self._by_account.take(account_id, now_s) or self._of_all.take(_ALL, now_s):
             return

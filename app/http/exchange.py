@@ -26,7 +26,7 @@ NOT_MODIFIED = 304
 
 
 def never() -> bool:
-    """Say no: what stands where nothing can tell that a client has hung up."""
+    """Return False: the default where nothing can detect that a client has hung up."""
     return False
 
 

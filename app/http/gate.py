@@ -39,7 +39,7 @@ _IPV6_PREFIX: Final = 64
 """The smallest network that one IPv6 subscriber gets (RFC 6177), as a prefix length."""
 
 _TRANSLATED: Final = IPv6Network("64:ff9b::/96")
-"""Where addresses of IPv4 are in a network of IPv6 that translates (RFC 6052, RFC 7755)."""
+"""Where a translating IPv6 network puts IPv4 addresses (RFC 6052, RFC 7755)."""
 
 _WITH_PORT: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
 """An address as some proxies write it; IPv6 with a port is in brackets (RFC 3986)."""
@@ -249,8 +249,8 @@ def _address(text: str) -> str:
 def _limited_as(client: str, exempt: Addresses) -> str:
     """Return the limit key of an address: itself, or its IPv6 network; empty if exempt.
 
-    A server that only has IPv6, behind a translator, sees all of IPv4 in one network: those
-    addresses are told apart.
+    An IPv6-only server behind a translator sees all of IPv4 in one network: those addresses have a
+    key each.
     """
     if client in exempt:
         return ""

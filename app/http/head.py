@@ -39,7 +39,7 @@ _ANY_VERSION = re.compile(rb"[^\x00-\x20]+ [\x21-\x7e]+ HTTP/[0-9]\.[0-9]\r\n")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 # RFC 9110, 4.2 and RFC 3986, 3.2.2: a name or an address, optionally a port; it may be empty.
-# Clients that use a link-local address often name their own interface too (RFC 6874).
+# With a link-local address clients often name their own interface too (RFC 6874).
 _HOST = re.compile(
     rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]*|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9\-._~%]+)?\])"
     rb"(?::[0-9]{0,5})?",

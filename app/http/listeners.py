@@ -21,7 +21,7 @@ EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 """The errors of a socket when files or memory run out; this passes when connections end."""
 
 EVERYWHERE: Final = "*"
-"""What ``http.host`` says for every address, of either family."""
+"""The ``http.host`` that means every address of either family."""
 
 _EXHAUSTED_S = 0.1
 _ACCEPTED_MAX = 64
@@ -42,8 +42,8 @@ async def open_listeners(
 ) -> tuple[list[trio.SocketListener], int]:
     """Listen on every address of ``host``; return the listeners and the port.
 
-    `EVERYWHERE` stands for all addresses of this machine, of IPv4 and of IPv6. With port 0 the
-    system picks one, the same for every address.
+    `EVERYWHERE` stands for all IPv4 and IPv6 addresses of this machine. With port 0 the system
+    picks one, the same for every address.
 
     Raises:
         HttpBindError: no address could be bound, or one is taken; nothing is left open.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 RETRY_AFTER_S = 1
-"""The ``Retry-After`` of a client that was refused, where nobody knows how long it will take."""
+"""The ``Retry-After`` of a refused client if nobody knows how long it will take."""
 
 _CHALLENGE = b'Bearer realm="holdfast"'
 """The challenge of a 401 (RFC 6750, 3); if a token was refused, an error is added."""
@@ -147,7 +147,7 @@ def _retry_later(slug: str) -> Callable[[Exception], Problem]:
 
 
 def _overloaded(error: bus.Overloaded) -> Problem:
-    """Say when to try again, as the error does; which buffer is full is not for clients."""
+    """Map to a 503 that says when to retry, as the error does, but not which buffer is full."""
     detail = "the server is at capacity"
     return problem("overloaded", detail, headers=_retry_after(error.retry_after_s))
 

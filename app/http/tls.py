@@ -32,7 +32,7 @@ PIECE_BYTES_MAX: Final = 16 * 1024
 HANDSHAKES_MAX: Final = 8
 """How many new handshakes are computed in one turn of the loop, and how many begun earlier.
 
-After a restart all players connect at once. Each handshake takes milliseconds of the processor, and
+After a restart all players connect at once. Each handshake takes milliseconds of processor time;
 a turn with all of them would stop the world for seconds.
 """
 
@@ -41,7 +41,7 @@ class Handshakes:
     """The places in which one server computes handshakes.
 
     A task that is handed a place runs in the next turn of the loop. Handshakes already begun have
-    their own places: queued behind all new ones they would run out of time with half the work done.
+    their own places: queued behind all new ones, they would time out with half the work done.
     """
 
     __slots__ = ("begun", "new")

@@ -1,4 +1,4 @@
-"""Where a server says that it can be reached."""
+"""The URL at which a server says it can be reached."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ from app.listening import Listening
     ],
 )
 def test_url_is_one_that_a_client_can_use(host: str, url: str) -> None:
-    """An address of IPv6 stands in brackets, and what is no address of any machine is not told."""
+    """An IPv6 address is in brackets, and "*", which is no address, is not shown."""
     assert Listening(host, 8470).url == url

@@ -111,6 +111,6 @@ def test_settings_refuse_sites_that_no_browser_names(origin: str) -> None:
 
 @pytest.mark.parametrize(("said", "seconds"), [("0", None), ("90", 90 * 86_400)])
 def test_settings_limit_sessions_in_days(said: str, seconds: int | None) -> None:
-    """What the operator says in days holds in seconds, and 0 is no limit."""
+    """The limit is configured in days and applied in seconds; 0 is no limit."""
     told = authx_settings(load_config(environ={"HOLDFAST_AUTH__SESSION_DAYS_MAX": said}))
     assert told.session_seconds_max == seconds

@@ -76,7 +76,7 @@ class Api:
         return httpx.post(self._url + path, json=body, headers=headers)
 
     def delete(self, path: str) -> int:
-        """Give the status of a DELETE without a body."""
+        """Return the status of a DELETE without a body."""
         return httpx.delete(self._url + path, headers=self._headers).status_code
 
     def wait_for_level(self, building: str, level: int) -> None:

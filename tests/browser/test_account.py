@@ -74,7 +74,7 @@ def test_password_change_ends_every_other_session(visitor: Visitor, server: Serv
 
 @pytest.mark.parametrize("gone", [False, True])
 def test_player_ends_one_session(server: Server, visit: Callable[..., Visitor], gone: bool) -> None:
-    """The session of a lost phone ends, also where it is gone already; this one goes on."""
+    """A lost phone's session ends, even if it is gone already; this one continues."""
     visitor = visit(server.url, size="phone")
     visitor.sign_up()
     lost, page = Api(server.url, visitor.name), visitor.page
@@ -83,7 +83,7 @@ def test_player_ends_one_session(server: Server, visit: Callable[..., Visitor], 
     if gone:
         visitor.refusals.add(404)
         assert lost.delete("/v1/sessions/current") == 204
-    # This session has no such button: it is ended by signing out.
+    # This session has no such button: signing out ends it.
     page.get_by_role("button", name="End the session of").click()
     dialog = page.get_by_role("dialog")
     visitor.check(f"account-end-session-{gone}")

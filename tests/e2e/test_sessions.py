@@ -134,7 +134,7 @@ async def test_logout_ends_one_session_and_logout_everywhere_all(http: Client) -
 
 
 async def test_one_session_is_ended_from_another(http: Client) -> None:
-    """Who has lost a phone ends its session alone; nobody else's, and none a second time."""
+    """The owner of a lost phone ends its session alone: no stranger's, and none twice."""
     player = await Player.join(http)
     phone = await Player.login(http, player.name)
     stranger = await Player.join(http)

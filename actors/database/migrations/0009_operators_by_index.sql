@@ -1,3 +1,3 @@
--- The server knows by heart which accounts are operators', and reads them again with every change.
+-- The server caches which accounts are operators', and rereads them after every change.
 
 create index accounts_operators on accounts (account_id) where role = 'admin';

@@ -31,6 +31,7 @@ class ClientSocket:
         "_linger_s",
         "_lingering",
         "_log",
+        "_reset_read",
         "_send_s",
         "_sending",
         "_sock",
@@ -43,6 +44,7 @@ class ClientSocket:
         self._send_s = send_s
         self._log = log
         self._aborted = False
+        self._reset_read = False
         self.was_cut_off = False
         self._sending: trio.CancelScope | None = None
         self._lingering: trio.CancelScope | None = None
@@ -134,21 +136,24 @@ class ClientSocket:
         self._lingering = None
 
     def has_hung_up(self) -> bool:
-        """Whether the client has closed its side, and so may be gone; it may also still read.
+        """Whether the client has closed its side, and so may be gone; it may still read.
 
-        What it has sent and nobody has received hides that it has.
+        Data that it sent before, and that was not received yet, hides this.
         """
         try:
             return not self._sock.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
             return False
         except OSError:
+            # The system reports a reset once: keep it for `was_reset`.
+            self._reset_read = True
             return True
 
     def was_reset(self) -> bool:
         """Whether the client has reset the connection, without reading from it."""
         with suppress(OSError):
-            return self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
+            error = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            return self._reset_read or error != 0
         return True
 
     def reset(self) -> None:

@@ -52,7 +52,7 @@ class FakeConnection:
         if self.closed:
             raise ConnectionLost("lost")
         if getattr(script, "__module__", "") in _OF_THE_BACKGROUND:
-            return []  # nobody's world stands still here, and nobody is an operator
+            return []  # here no world stands still, and nobody is an operator
         self._database.ran.append(script)
         return script
 

@@ -85,7 +85,7 @@ class Running:
 
     @contextmanager
     def every_turn_taken(self) -> Generator[None]:
-        """Have all threads that hash passwords be busy until the block is left."""
+        """Keep all threads that hash passwords busy until the block is left."""
         # Cheap hashes would be done before anybody can be late.
         turns = self.passwords.turns
         taken = [turns.begin_nowait() for _ in range(turns.free)]

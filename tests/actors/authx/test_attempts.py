@@ -286,7 +286,7 @@ def test_nobody_waits_longer_than_the_longest_delay_or_in_vain(
 
 
 def test_operator_goes_first_from_where_few_have_failed() -> None:
-    """Not after three failures there, at whatever names; a right password takes back its own."""
+    """Three failures there, for any names, end that; a correct password takes back its own."""
     limit = limit_of()
     for number in range(FAILURES_FEW):
         assert limit.may_go_first("root", HOME, 0)
@@ -301,7 +301,7 @@ def test_operator_goes_first_from_where_few_have_failed() -> None:
 
 
 def test_operator_who_has_to_wait_goes_first_no_more() -> None:
-    """What would be refused takes no place from an operator who would be heard."""
+    """An attempt that would be refused takes no place from an operator who would be heard."""
     limit = limit_of(attempts_per_user_anywhere=5)
     for number in range(10):
         limit.begin("root", f"203.0.113.{number}", 0)
@@ -311,7 +311,7 @@ def test_operator_who_has_to_wait_goes_first_no_more() -> None:
 
 
 def test_operator_without_a_limited_address_goes_first_while_he_is_heard() -> None:
-    """Of exempt addresses failures are counted with the name alone."""
+    """For exempt addresses, failures are counted by name alone."""
     limit = limit_of()
     for number in range(10):
         limit.begin(f"user{number}", "", 0)

@@ -1,4 +1,4 @@
-"""Turns to hash: as many at once as there are workers, operators first, others soon after."""
+"""Turns to hash: as many at once as workers, operators first, others soon after."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from actors.authx.hash_turns import OTHERS_BETWEEN, HashTurns
 
 
 async def order_of(comers: str, workers: int = 1) -> str:
-    """Let some wait in this order, operators as "o", and give the order in which they begin."""
+    """Have tasks wait in this order, operators as "o"; return the order in which they begin."""
     turns = HashTurns(workers)
     begun: list[str] = []
 
@@ -35,18 +35,18 @@ async def order_of(comers: str, workers: int = 1) -> str:
 
 
 async def test_operator_has_the_next_turn_that_is_free() -> None:
-    """However many came before."""
+    """However many players came before."""
     assert await order_of("ppppppo") == "opppppp"
 
 
 async def test_operators_have_one_turn_of_four_where_others_wait() -> None:
-    """Who comes under their names in crowds leaves the others three of four; alone they go on."""
+    """A crowd using their names leaves others three turns in four; alone it takes every turn."""
     assert await order_of("oooo" + "p" * 7) == "opppopppopo"
 
 
 @given(comers=st.text("op", max_size=20), workers=st.integers(1, 3))
 def test_everybody_has_a_turn(comers: str, workers: int) -> None:
-    """None is lost; between two operators come three others, as long as any wait."""
+    """No turn is lost; between two operators come three others, as long as any wait."""
     begun = trio.run(order_of, comers, workers)
     assert sorted(begun) == sorted(comers)
     if workers == 1:
@@ -59,7 +59,7 @@ def test_everybody_has_a_turn(comers: str, workers: int) -> None:
 async def test_who_is_cancelled_has_no_turn_and_keeps_none_from_others(
     operator: bool,
 ) -> None:
-    """Whether he gave up before or in the very moment in which a turn was free."""
+    """Whether cancelled before a turn is free or at that very moment."""
     turns = HashTurns(1)
     turns.begin_nowait()
     begun = trio.Event()

@@ -274,7 +274,7 @@ async def test_refresh_that_nobody_waited_for_any_more_ends_no_session(
 
 
 async def test_refresh_of_a_client_that_has_hung_up_is_not_begun(database_dsn: str) -> None:
-    """A server that stood still may find it beside the one that was sent again, in any order."""
+    """A stalled server may find it beside the retry, in either order."""
     async with running_authx(database_dsn) as running:
         _, tokens = await running.newcomer()
         outcomes: list[object] = []
@@ -298,7 +298,7 @@ async def test_refresh_of_a_client_that_has_hung_up_is_not_begun(database_dsn: s
 async def test_refresh_of_a_client_that_hangs_up_meanwhile_is_given_to_whoever_comes_again(
     database_dsn: str,
 ) -> None:
-    """And not to the first, should it read after all: two would have one token."""
+    """And not to the first, in case it still reads: two would share a token."""
     async with running_authx(database_dsn, PATIENT) as running:
         _, tokens = await running.newcomer()
         outcomes: list[object] = []
@@ -326,7 +326,7 @@ async def test_refresh_of_a_client_that_hangs_up_meanwhile_is_given_to_whoever_c
 
 
 async def test_refresh_that_comes_late_and_hangs_up_ends_no_session(database_dsn: str) -> None:
-    """One that was sent again and answered is not ended by the first, which nobody waits for."""
+    """A retry that was answered keeps its session when the abandoned first request runs."""
     async with running_authx(database_dsn) as running:
         _, tokens = await running.newcomer()
         again: Tokens = await running.ask(Refresh(tokens.refresh_token))
@@ -335,7 +335,7 @@ async def test_refresh_that_comes_late_and_hangs_up_ends_no_session(database_dsn
             await running.ask(Refresh(tokens.refresh_token, lambda: next(looks, True)))
         assert not running.events("refresh_token_reused")
         assert (await running.authorize(again)).session_id == again.session_id
-        # Whoever waits is a thief, or was robbed.
+        # A caller that waits is a thief, or was robbed.
         with pytest.raises(InvalidToken):
             await running.ask(Refresh(tokens.refresh_token))
         assert running.events("refresh_token_reused")

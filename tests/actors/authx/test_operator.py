@@ -313,7 +313,7 @@ async def test_operator_lists_accounts_oldest_first(postgres: PostgresServer) ->
 
 
 async def test_login_of_an_operator_is_logged_and_no_players(database_dsn: str) -> None:
-    """Which operator, in which session, from where: what an exempt address is told too."""
+    """Which operator, in which session, from where; the address is logged even if exempt."""
     async with running_authx(database_dsn) as running:
         player, _ = await running.newcomer()
         assert running.events("operator_logged_in") == []

@@ -1,4 +1,4 @@
-"""Operators get in although more players log in than can be hashed, and nobody in their name."""
+"""Operators get in when more players log in than can be hashed; impostors are limited."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 @pytest.fixture
 async def clean(connection: Connection) -> Connection:
-    """Give a connection to a database without accounts."""
+    """Return a connection to a database without accounts."""
     await connection.run(lambda session: session.execute("delete from accounts"))
     return connection
 
 
 async def make_operator(connection: Connection, name: str, *, one_time: bool = False) -> Account:
-    """Make an operator as the command line does, beside a server that runs."""
+    """Create an operator as the command line does beside a running server."""
     return await operator.create_account(
         connection, Passwords(CHEAP), name, PASSWORD, role="admin", one_time=one_time, now=NOW
     )
 
 
 async def wait_known(running: Running, count: int) -> None:
-    """Wait until the server knows so many operators."""
+    """Wait until the server knows this many operators."""
 
     async def is_so() -> bool:
         read = running.events("operators_read")
@@ -61,7 +61,7 @@ async def wait_known(running: Running, count: int) -> None:
 
 
 async def crowd(running: Running, nursery: trio.Nursery) -> None:
-    """Have players take every place there is; they are answered when threads are free again."""
+    """Have players take every place; they are answered when threads are free again."""
 
     async def log_in(number: int) -> None:
         with pytest.raises(InvalidCredentials):
@@ -74,7 +74,7 @@ async def crowd(running: Running, nursery: trio.Nursery) -> None:
 
 
 async def outcome(running: Running, outcomes: list[object], message: Any) -> None:
-    """Note how a message is answered."""
+    """Record how a message is answered."""
     try:
         await running.ask(message)
     except (InvalidCredentials, Overloaded) as refusal:
@@ -86,7 +86,7 @@ async def outcome(running: Running, outcomes: list[object], message: Any) -> Non
 async def test_operator_gets_in_where_every_place_is_taken(
     clean: Connection, database_dsn: str
 ) -> None:
-    """Also with a one-time password, which he has to change; a player is turned away."""
+    """Also with a one-time password, which must be changed; a player is turned away."""
     async with running_authx(database_dsn, CROWDED) as running:
         await running.register("ann")
         root = await make_operator(clean, "Root", one_time=True)
@@ -111,7 +111,7 @@ async def test_operator_gets_in_where_every_place_is_taken(
 async def test_operators_name_gets_a_crowd_four_places_and_the_operator_one_of_the_others(
     clean: Connection, database_dsn: str
 ) -> None:
-    """Who knows it cannot take what is everybody's; while he goes on the operator waits as all."""
+    """Impostors cannot take everybody's places; meanwhile the operator waits like everybody."""
     async with running_authx(database_dsn, CROWDED) as running:
         await make_operator(clean, "root")
         await wait_known(running, 1)
@@ -134,7 +134,7 @@ async def test_operators_name_gets_a_crowd_four_places_and_the_operator_one_of_t
 async def test_operators_are_told_by_no_more_than_a_few_tries_from_one_address(
     clean: Connection, database_dsn: str
 ) -> None:
-    """Whoever tries names in a crowd to see who gets in learns it of three and of no further."""
+    """An attacker who tries names during a crowd learns of three operators and no more."""
     async with running_authx(database_dsn, CROWDED) as running:
         names = [f"root{number}" for number in range(FAILURES_FEW + 2)]
         for name in names:
@@ -152,7 +152,7 @@ async def test_operators_are_told_by_no_more_than_a_few_tries_from_one_address(
 
 
 async def test_operators_are_known_as_they_change(clean: Connection, database_dsn: str) -> None:
-    """Made, suspended, let in, demoted and promoted by another process: each is heard of."""
+    """Another process creates, suspends, reinstates, demotes and promotes: each is noticed."""
     async with running_authx(database_dsn) as running:
         await make_operator(clean, "root")
         await wait_known(running, 1)
@@ -166,7 +166,7 @@ async def test_operators_are_known_as_they_change(clean: Connection, database_ds
 
 
 async def test_operators_that_could_not_be_read_are_read_later(autojump_clock: MockClock) -> None:
-    """What was known stays so until the database answers; nobody has to say it once more."""
+    """The old list is kept until the database answers; no second announcement is needed."""
     answers: list[list[tuple[str, str]] | None] = [[("1", "root")], None, None, [("2", "ann")]]
 
     class Played:

@@ -1,4 +1,4 @@
-"""One session of several is ended: at once, once, and only by whose it is."""
+"""Ending one session of several: at once, once, and only by its owner."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.actors.authx.support import CHEAP
 
 
 async def end(running: Running, tokens: Tokens, account_id: str | None = None) -> None:
-    """End a session in its own account's name, or another's."""
+    """End a session in the name of its own account, or of another."""
     await running.ask(EndSession(account_id or tokens.account_id, tokens.session_id))
 
 
 async def test_session_is_ended_alone_and_at_once(database_dsn: str) -> None:
-    """From the answer on none of its tokens counts; the account's other sessions go on."""
+    """Once answered, none of its tokens is valid; the account's other sessions continue."""
     async with running_authx(database_dsn) as running:
         await running.wait_listening()
         account, kept = await running.newcomer()
@@ -39,7 +39,7 @@ async def test_session_is_ended_alone_and_at_once(database_dsn: str) -> None:
 
 
 async def test_session_that_is_not_there_for_this_account_is_unknown(database_dsn: str) -> None:
-    """Another's is told as one that never was, has been ended or has run out; nothing happens."""
+    """Another account's, and one that never was, has ended or has expired; nothing happens."""
     settings = replace(CHEAP, session_days_max=1)
     async with running_authx(database_dsn, settings) as running:
         await running.wait_listening()
@@ -60,7 +60,7 @@ async def test_session_that_is_not_there_for_this_account_is_unknown(database_ds
 
 
 async def test_guess_at_a_session_wakes_nobody(database_dsn: str) -> None:
-    """Who tries ids has no session read anew, and no stream look again."""
+    """Guessing ids causes no session to be read again, and no stream to check."""
     async with running_authx(database_dsn) as running:
         await running.wait_listening()
         _, tokens = await running.newcomer()
@@ -72,7 +72,7 @@ async def test_guess_at_a_session_wakes_nobody(database_dsn: str) -> None:
 
 
 async def test_session_ended_by_two_at_once_is_ended_for_both(database_dsn: str) -> None:
-    """Each of two is told that it has ended, or that it is gone; either way it is."""
+    """Each caller learns that it has ended or is unknown; either way it is gone."""
     async with running_authx(database_dsn) as running:
         for _ in range(10):
             account, kept = await running.newcomer()
@@ -96,7 +96,7 @@ async def test_session_ended_by_two_at_once_is_ended_for_both(database_dsn: str)
 
 
 async def test_session_ended_beside_its_refresh_stays_ended(database_dsn: str) -> None:
-    """Whichever comes first, after both no token of the session counts, an old or a new one."""
+    """Whichever comes first, after both no token of the session is valid, old or new."""
     async with running_authx(database_dsn) as running:
         await running.wait_listening()
         for _ in range(10):
@@ -121,7 +121,7 @@ async def test_session_ended_beside_its_refresh_stays_ended(database_dsn: str) -
 
 
 async def test_ending_that_runs_twice_answers_as_the_first_time(database_dsn: str) -> None:
-    """After a lost answer the session is gone, and yet it was there: it was ended by this."""
+    """After a lost answer the session is gone, but this request ended it."""
     async with running_authx(database_dsn) as running:
         account, tokens = await running.newcomer()
         connection = await running.database.connect(name="test")

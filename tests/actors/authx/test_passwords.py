@@ -165,7 +165,7 @@ async def test_password_slots_of_no_address_are_bounded_together_alone() -> None
 
 
 async def test_password_slots_of_operators_are_their_own() -> None:
-    """Where all others are taken there are four, one for each address, and none for more."""
+    """When all others are taken there are four more, at most one for each address."""
     passwords = Passwords(replace(CHEAP, hash_workers=1, hash_queue=1))
     others = [passwords.reserve() for _ in range(2)]
     operators = [passwords.reserve(f"192.0.2.{number}", operator=True) for number in range(3)]
@@ -179,7 +179,7 @@ async def test_password_slots_of_operators_are_their_own() -> None:
     passwords.reserve("192.0.2.4", operator=True)
     with others[0]:
         pass
-    # Where theirs are taken there may be one of the others.
+    # When theirs are taken, one of the others may be free.
     passwords.reserve("192.0.2.5", operator=True)
     assert passwords.slots_free == 0
 
@@ -274,7 +274,7 @@ async def test_password_whose_turn_comes_too_late_is_not_hashed(autojump_clock: 
 
 
 class TimedEngine(CountingEngine):
-    """A hash engine whose hashes take as long as the test's clock is told to go on meanwhile."""
+    """A hash engine whose hashes take ``seconds`` on the test's clock."""
 
     def __init__(self, clock: MockClock) -> None:
         super().__init__()
@@ -282,7 +282,7 @@ class TimedEngine(CountingEngine):
         self._clock = clock
 
     def hash(self, password: str | bytes) -> str:
-        """Hash, in some time."""
+        """Hash, and let the time pass."""
         trio.from_thread.run_sync(self._clock.jump, self.seconds)
         return super().hash(password)
 
@@ -294,7 +294,7 @@ class TimedEngine(CountingEngine):
 async def test_password_that_is_turned_away_is_told_when_those_there_will_be_hashed(
     mock_clock: MockClock, seconds: float, workers: int, queue: int, told: int
 ) -> None:
-    """As long as the latest hashes took, for all who are there; in whole seconds, within bounds."""
+    """In whole seconds, within bounds: as long as the latest hashes took, for all places taken."""
     engine = TimedEngine(mock_clock)
     settings = replace(CHEAP, hash_workers=workers, hash_queue=queue)
     passwords = Passwords(settings, engine=engine)
@@ -310,7 +310,7 @@ async def test_password_that_is_turned_away_is_told_when_those_there_will_be_has
 
 
 async def test_password_turned_away_before_any_was_hashed_is_told_to_come_at_once() -> None:
-    """Nothing is known of how long one takes: a second, as for whatever else is too much."""
+    """How long a hash takes is not known yet: a second, as for any other overload."""
     passwords = Passwords(replace(CHEAP, hash_workers=1, hash_queue=1))
     for _ in range(2):
         passwords.reserve()

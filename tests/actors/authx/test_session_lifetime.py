@@ -1,4 +1,4 @@
-"""The longest that a session lives: not a refresh, an access token or a restart goes beyond it."""
+"""The longest that a session lives: no refresh, access token or restart goes beyond it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _STORED_END = "select expires_at from sessions where session_id = $1"
 
 
 async def test_refresh_never_promises_more_than_is_left(database_dsn: str) -> None:
-    """Both tokens, and the list, say when the session ends; then it is refused as one expired."""
+    """Both tokens and the list say when the session ends; then it is refused as expired."""
     async with running_authx(database_dsn, LIMITED) as running:
         account, tokens = await running.newcomer()
         begun = running.clock.now
@@ -42,7 +42,7 @@ async def test_refresh_never_promises_more_than_is_left(database_dsn: str) -> No
             (session,) = await running.ask(ListSessions(account.account_id))
             ends_at = begun + timedelta(days=2)
             assert session.expires_at == ends_at
-            # By itself, and in the table, for whoever reads them without this limit.
+            # Also in the token itself and in the table, for readers that do not know the limit.
             assert running.authx._tokens.verify(tokens.access_token).exp <= ends_at
             assert await running.fetchval(_STORED_END, tokens.session_id) == ends_at
         running.clock.advance(1)
@@ -55,7 +55,7 @@ async def test_refresh_never_promises_more_than_is_left(database_dsn: str) -> No
 
 
 async def test_refresh_in_the_last_second_is_refused_without_an_alarm(database_dsn: str) -> None:
-    """Tokens that live for less than a second would be refreshed again and again."""
+    """Tokens that live for less than a second would be refreshed in a loop."""
     async with running_authx(database_dsn, LIMITED) as running:
         _, tokens = await running.newcomer()
         running.clock.advance(2 * DAY - 0.5)
@@ -75,7 +75,7 @@ async def test_reused_token_of_a_limited_session_is_told_while_it_lives(database
 
 
 async def test_limit_holds_for_sessions_from_before_it(database_dsn: str) -> None:
-    """After a start with a limit old sessions have it too: refresh, access, list and counts."""
+    """After a start with a limit, old sessions have it too: refresh, access, list and counts."""
     endless = replace(LIMITED, session_days_max=0, token_seconds=DAY)
     limited = replace(LIMITED, token_seconds=DAY)
     clock = WallClock()
@@ -103,7 +103,7 @@ async def test_limit_holds_for_sessions_from_before_it(database_dsn: str) -> Non
 
 
 async def test_limit_counts_from_the_login_over_restarts(database_dsn: str) -> None:
-    """Neither a restart nor a refresh begins it anew; without one a session goes on for ever."""
+    """Neither a restart nor a refresh starts it anew; without a limit a session never ends."""
     clock = WallClock()
     async with running_authx(database_dsn, LIMITED, clock=clock) as running:
         _, limited = await running.newcomer()
@@ -129,7 +129,7 @@ async def test_limit_counts_from_the_login_over_restarts(database_dsn: str) -> N
 
 
 def test_lives_are_none_below_nothing() -> None:
-    """What comes too late, after the database took its time, promises nothing."""
+    """Tokens issued too late, because the database was slow, promise nothing."""
     clock = WallClock()
     begun = clock.now
     clock.advance(2 * DAY + 5)

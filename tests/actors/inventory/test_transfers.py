@@ -512,7 +512,7 @@ async def test_transfers_left_over_are_taken_up_in_slices(
 async def test_many_transfers_are_taken_up_in_one_turn_of_the_loop(
     autojump_clock: MockClock,
 ) -> None:
-    """Where the loop has much to do, a turn takes long, and who sends waits for few of them."""
+    """In a busy loop a turn takes long, so senders wait for few of them."""
     async with a_world() as world:
         world.engine.close_gate()
         asked = [world.bus.open_reply() for _ in range(200)]
@@ -521,7 +521,7 @@ async def test_many_transfers_are_taken_up_in_one_turn_of_the_loop(
         for _ in range(12):
             await trio.lowlevel.checkpoint()
         assert world.courier.in_flight == len(asked)
-        # What the end overtakes is left in its table, and whoever waits learns so at once.
+        # Transfers that the end overtakes stay in their table, and their callers learn so at once.
         asked += [world.bus.open_reply() for _ in range(100)]
         for number, (reply, _) in enumerate(asked[200:], 200):
             _hand_over(world, number, reply)
@@ -535,7 +535,7 @@ async def test_many_transfers_are_taken_up_in_one_turn_of_the_loop(
 
 
 def _hand_over(world: World, number: int, reply: Reply[Any]) -> None:
-    """Give the courier a transfer to carry."""
+    """Hand the courier a transfer to carry."""
     ben = account(100 + number)
     transfer = TransferRecord(
         f"many-{number}", ANN, "ann", ben, "ben", {"gold": 1}, "", "sent", 0, None

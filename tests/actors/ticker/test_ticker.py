@@ -465,7 +465,7 @@ async def test_ticker_does_not_start_without_its_world(
 async def test_ticker_answers_many_in_one_turn_of_the_loop(
     running: Running, autojump_clock: MockClock
 ) -> None:
-    """Where the loop has much to do a turn takes long, and every page that is opened asks."""
+    """In a busy loop a turn takes long, and every page that is opened asks."""
     async with ticking(running) as watch:
         asked = [running.bus.open_reply() for _ in range(16)]
         for reply, _ in asked:

@@ -214,7 +214,7 @@ async def test_order_with_an_unfit_key_is_422(values: list[Any]) -> None:
 
 @pytest.mark.parametrize("name", ["xyz", "0", ORDER_ID[:-1], f"{{{ORDER_ID}}}", "%00", "Current"])
 async def test_session_id_that_is_no_uuid_is_an_unknown_session(name: str) -> None:
-    """What cannot be a session's id ends nothing, and is answered as one that is not there."""
+    """Text that cannot be a session id ends nothing, and is answered like an unknown id."""
     async with serving() as server:
         response = await server.client.delete(f"/v1/sessions/{name}", headers=BEARER)
         assert response.status_code == 404

@@ -1,4 +1,4 @@
-"""The log of refused operators' endpoints: everybody who tries is told of, no loop floods it."""
+"""The log of refusals at operators' endpoints: it names everybody, and no loop floods it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TRAIL = Trail(method="GET", path="/v1/admin/status", route="/v1/admin/status", c
 
 
 def denials() -> tuple[Denials, LogCapture]:
-    """Make a log of refusals, and what sees it."""
+    """Return a log of refusals, and a capture of it."""
     capture = LogCapture()
     log = structlog.wrap_logger(
         None, processors=[capture], wrapper_class=structlog.make_filtering_bound_logger(0)
@@ -33,7 +33,7 @@ def denials() -> tuple[Denials, LogCapture]:
 @pytest.mark.usefixtures("lane")
 @pytest.mark.parametrize("one_time", [False, True])
 async def test_player_on_an_operators_endpoint_is_told_of(one_time: bool) -> None:
-    """Who, from where and what for; also of who has to choose a password first. Never the token."""
+    """Who, from where and for what, even if a new password must come first; never the token."""
     world = FakeWorld()
     world.answers[Authorize] = Identity(ACCOUNT_ID, SESSION_ID, "player", "ada", one_time)
     path = "/v1/admin/accounts/0197f0a0-0000-7000-8000-00000000000b/sessions?secret=1"
@@ -59,7 +59,7 @@ async def test_player_on_an_operators_endpoint_is_told_of(one_time: bool) -> Non
 
 @pytest.mark.usefixtures("lane")
 async def test_operator_is_let_in_without_a_word() -> None:
-    """An operator with a one-time password is refused, but is nobody who tries what is not his."""
+    """An operator with a one-time password is refused, but that is not logged."""
     world = FakeWorld()
     world.answers[Authorize] = Identity(ACCOUNT_ID, SESSION_ID, "admin", "ada", True)
     async with serving(world) as server:
@@ -68,7 +68,7 @@ async def test_operator_is_let_in_without_a_word() -> None:
 
 
 async def test_account_in_a_loop_is_told_of_once_a_minute(autojump_clock: object) -> None:
-    """A loop of one account leaves a line a minute, and keeps nobody else out of the log."""
+    """A loop of one account logs a line a minute, and keeps nobody else out of the log."""
     told, capture = denials()
     for _ in range(1_000):
         told.tell(TRAIL, "loop")
@@ -83,7 +83,7 @@ async def test_account_in_a_loop_is_told_of_once_a_minute(autojump_clock: object
 
 
 async def test_many_accounts_do_not_flood_the_log(autojump_clock: object) -> None:
-    """All accounts together have a bound too, which is there again later."""
+    """All accounts together have a bound too, which frees up over time."""
     told, capture = denials()
     for number in range(10 * ALL_BURST):
         told.tell(TRAIL, f"account{number}")

@@ -321,7 +321,7 @@ async def test_addresses_of_one_ipv6_network_are_one(mock_clock: MockClock) -> N
 
 
 def test_addresses_of_ipv4_that_were_translated_are_told_apart() -> None:
-    """Where IPv4 comes to a server of IPv6 alone, not all of it has one client's limit."""
+    """On an IPv6-only server, IPv4 clients do not share one client's limit."""
     gate = Gate()
     assert gate.limited_as("64:ff9b::192.0.2.1") == "192.0.2.1"
     assert gate.limited_as("64:ff9b::c000:202") == "192.0.2.2"

@@ -106,7 +106,7 @@ async def test_every_address_of_a_host_has_the_same_port(
 
 
 async def test_everywhere_is_no_name_to_be_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every address of this machine is asked for as such: what "*" is as a name is the system's."""
+    """All addresses are requested as such: how "*" resolves as a name depends on the system."""
     asked: list[object] = []
     found = resolving_to((socket.AF_INET, ("0.0.0.0", 0)), (socket.AF_INET6, ("::", 0, 0, 0)))  # noqa: S104
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("lane")
 
 TOGETHER = 60
-"""Clients that come at once: many times what one turn computes."""
+"""Clients that connect at once: many times what one turn computes."""
 
 
 async def connect(server: Serving, authority: trustme.CA) -> trio.SSLStream[trio.SocketStream]:
@@ -64,14 +64,14 @@ class LoopTurns(trio.abc.Instrument):
     now = 0
 
     def before_io_wait(self, timeout: float) -> None:
-        """Count one: nothing is left to be run."""
+        """Count one: no task is left to run."""
         self.now += 1
 
 
 async def test_of_handshakes_that_come_together_each_turn_computes_few(
     tls_settings: HttpSettings, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody else waits for all of them, and those that are begun not for all that are not."""
+    """Other tasks do not wait for all of them, nor do begun handshakes for all new ones."""
     turns, computed, begun_by_then = LoopTurns(), list[int](), list[int]()
     begun = set[ssl.SSLObject]()
 

@@ -13,6 +13,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from actors.authx.messages import Refresh
 from app.http.direct.wire import ClientSocket
+from app.http.sockets import reset_on_close
 from bus import Overloaded
 from tests.app.http.harness import SETTINGS, SILENT, FakeWorld, serving
 from tests.app.http.secure import encrypted
@@ -146,7 +147,7 @@ async def test_socket_that_is_aborted_keeps_nobody_waiting(what: str) -> None:
 async def test_socket_tells_that_its_client_has_hung_up_and_takes_nothing_from_it(
     pair: tuple[Hasty, socket.socket],
 ) -> None:
-    """Not while it says nothing, nor while something has come; afterwards for good."""
+    """Not while it is silent, nor while data waits; after closing, for good."""
     hasty, theirs = pair
     hasty.blocked = 2
     wire = ClientSocket(hasty, 1.0, quiet_log())
@@ -163,13 +164,30 @@ async def test_socket_tells_that_its_client_has_hung_up_and_takes_nothing_from_i
     assert wire.has_hung_up()
 
 
+def test_socket_that_was_asked_for_a_hang_up_still_shows_a_reset() -> None:
+    """The system reports a reset only once, and the check of connections comes later."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        theirs = socket.create_connection(listener.getsockname())
+        ours, _ = listener.accept()
+    with ours:
+        ours.setblocking(False)
+        wire = ClientSocket(ours, 1.0, quiet_log())
+        assert not wire.has_hung_up()
+        assert not wire.was_reset()
+        reset_on_close(theirs)
+        theirs.close()
+        while not wire.has_hung_up():
+            pass
+        assert wire.was_reset()
+
+
 @pytest.mark.parametrize("encrypting", [False, True])
 async def test_refresh_says_whether_its_client_has_hung_up(
     tls_settings: HttpSettings,
     authority: trustme.CA,
     encrypting: bool,
 ) -> None:
-    """At any moment until it is answered (fast lane); who closed but its side is answered still."""
+    """Until it is answered (fast lane); a half-closed client still gets its answer."""
     world = FakeWorld()
     world.answers[Refresh] = SILENT
     async with serving(world, tls_settings if encrypting else SETTINGS) as server:

@@ -65,7 +65,7 @@ async def test_stream_ends_with_its_session(
 async def test_session_ended_from_another_loses_its_streams_alone(
     server: Server, http: Client
 ) -> None:
-    """A phone that was lost is told at once; the session that ended it goes on."""
+    """A lost phone's stream ends at once; the session that ended it continues."""
     player = await Player.join(http)
     phone = await Player.login(http, player.name)
     async with sse(server.url, player) as kept, sse(server.url, phone) as lost:
