@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def drained(subscription: Subscription) -> list[object]:
-    """Take all that waits in a subscription; give the bodies."""
+    """Receive everything that waits in a subscription; return the bodies."""
     bodies: list[object] = []
     while not subscription.is_empty():
         bodies.append(subscription.receive_nowait().body)
@@ -70,7 +70,7 @@ async def test_broadcast_reaches_every_subscription_of_the_topic() -> None:
 
 
 async def test_broadcast_keyed_message_reaches_its_key_and_the_wide_once_each() -> None:
-    """A key narrows a message to those that declared it, beside those that want everything."""
+    """A key narrows a message to those that declared it, plus those that want everything."""
     bus = open_broadcast_channel()
     a = bus.subscribe(Interest(Topic.TASK, "a"), buffer=4)
     also_a = bus.subscribe(Interest(Topic.TASK, "a"), Interest(Topic.TASK, "b"), buffer=4)
@@ -158,9 +158,7 @@ async def test_broadcast_cost_of_a_keyed_send_ignores_how_many_subscriptions_exi
         message = Message(Topic.TASK, "work", "key-7")
         send = partial(bus.send_nowait, message)
         send()  # the first one makes the buffers
-        opcodes_of(
-            send
-        )  # and the first that is counted makes the code ready for it, in Python 3.12
+        opcodes_of(send)  # and the first counted one warms up the code, in Python 3.12
         costs.append(opcodes_of(send))
         assert owners[7].statistics().current_buffer_used == 3
         assert all(owner.is_empty() for owner in owners if owner is not owners[7])
@@ -187,7 +185,7 @@ async def test_bus_closed_handle_refuses_everything_and_its_clone_goes_on() -> N
     clone = bus.clone()
     subscription = bus.subscribe(Interest(Topic.TASK), buffer=1)
     await bus.aclose()
-    bus.close()  # again is no harm
+    bus.close()  # closing again does no harm
 
     for use in (
         bus.clone,
@@ -215,7 +213,7 @@ async def test_bus_as_context_closes_the_handle() -> None:
 
 
 async def test_bus_without_any_subscription_is_broken() -> None:
-    """A send when nobody at all is left raises BrokenResourceError, as Trio's channels do."""
+    """A send with no receiver left raises BrokenResourceError, as Trio's channels do."""
     bus = open_broadcast_channel()
     with pytest.raises(trio.BrokenResourceError):
         bus.send_nowait(Message(Topic.TASK, 1))
@@ -227,14 +225,14 @@ async def test_bus_without_any_subscription_is_broken() -> None:
 
 
 async def test_bus_question_to_nobody_at_all_is_answered_at_once() -> None:
-    """Whoever asks a bus that nobody listens to learns ActorStopped, whatever the timeout."""
+    """A question on a bus without listeners fails with ActorStopped, whatever the timeout."""
     bus = open_broadcast_channel()
     with pytest.raises(ActorStopped):
         await bus.ask(Topic.TASK, 1, timeout_s=5)
 
 
 async def test_bus_end_of_channel_comes_after_the_buffer_is_drained() -> None:
-    """When the last handle closes, what waits is still received; then comes the end."""
+    """When the last handle closes, waiting messages are still received; then comes the end."""
     bus = open_broadcast_channel()
     clone = bus.clone()
     subscription = bus.subscribe(Interest(Topic.TASK), buffer=4)
@@ -260,7 +258,7 @@ async def _received_then_would_block(subscription: Subscription, count: int) -> 
 
 
 async def test_bus_end_wakes_a_waiting_receiver(nursery: trio.Nursery) -> None:
-    """A receiver that waits when the last handle closes sees the end; its iteration ends."""
+    """A receiver that is waiting when the last handle closes sees the end; its iteration ends."""
     bus = open_broadcast_channel()
     subscription = bus.subscribe(Interest(Topic.TASK), buffer=4)
     ended = trio.Event()
@@ -278,7 +276,7 @@ async def test_bus_end_wakes_a_waiting_receiver(nursery: trio.Nursery) -> None:
 
 
 async def test_bus_tells_whether_a_message_would_reach_anybody() -> None:
-    """Whoever would be reached counts, by topic and key; being asked is no message."""
+    """Every recipient in reach counts, by topic and key; the query itself sends no message."""
     bus = open_broadcast_channel()
     follower = bus.subscribe(Interest(Topic.EVENT, "a"), buffer=1)
     assert bus.reaches(Topic.EVENT, "a")
@@ -293,7 +291,7 @@ async def test_bus_tells_whether_a_message_would_reach_anybody() -> None:
 
 
 async def test_bus_statistics_count_what_was_done() -> None:
-    """The bus counts by topic what was sent, delivered, refused, unclaimed and unheard."""
+    """The bus counts messages sent, delivered, refused, unclaimed and unheard, by topic."""
     bus = open_broadcast_channel()
     bus.subscribe(Interest(Topic.TASK), buffer=2)
     bus.subscribe(Interest(Topic.TASK, unclaimed=True), buffer=2)
@@ -313,7 +311,7 @@ async def test_bus_statistics_count_what_was_done() -> None:
 
 
 async def test_bus_statistics_are_a_snapshot() -> None:
-    """Statistics do not change after they were taken."""
+    """Statistics do not change after they are taken."""
     bus = open_broadcast_channel()
     subscription = bus.subscribe(Interest(Topic.TASK), buffer=2)
     before, buffer_before = bus.statistics(), subscription.statistics()

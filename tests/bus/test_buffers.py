@@ -1,4 +1,4 @@
-"""What a buffer does with each topic when it has no room, and what overtakes what."""
+"""What a buffer without room does with each topic, and what overtakes what."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ EVERYTHING = tuple(Interest(topic) for topic in Topic)
     ],
 )
 def test_topic_has_the_policy_of_the_design(topic: Topic, delivery: Delivery) -> None:
-    """Each topic has the buffer policy that the design gives it."""
+    """Each topic has the buffer policy its design gives it."""
     assert topic.delivery is delivery
 
 
 @pytest.mark.parametrize("topic", [Topic.AUTH, Topic.TASK])
 async def test_buffer_full_refuses_at_once_and_delivers_to_nobody(topic: Topic) -> None:
-    """One full buffer in reach makes the send fail at once, and nobody has the message."""
+    """One full buffer in reach makes the send fail at once, and nobody gets the message."""
     bus = open_broadcast_channel()
     before = bus.subscribe(Interest(topic), buffer=9)
     full = bus.subscribe(Interest(topic), buffer=1)
@@ -87,7 +87,7 @@ async def test_buffer_shutdown_is_never_dropped_and_overtakes_everything() -> No
 
 
 async def test_buffer_repeated_shutdown_replaces_the_waiting_one() -> None:
-    """Of two phases of a shutdown that wait, the later one is what the actor obeys."""
+    """Of two shutdown phases that wait, the later one is the one the actor obeys."""
     bus = open_broadcast_channel()
     subscription = bus.subscribe(*EVERYTHING, buffer=1)
     bus.send_nowait(Message(Topic.SHUTDOWN, "phase 1"))
@@ -96,7 +96,7 @@ async def test_buffer_repeated_shutdown_replaces_the_waiting_one() -> None:
 
 
 async def test_buffer_keeps_the_latest_tick_only_and_beside_a_full_queue() -> None:
-    """Ticks take no room in the queue; an actor that is slow sees the newest."""
+    """Ticks take no room in the queue; a slow actor sees the newest."""
     bus = open_broadcast_channel()
     subscription = bus.subscribe(*EVERYTHING, buffer=1)
     bus.send_nowait(Message(Topic.TASK, "task"))
@@ -107,7 +107,7 @@ async def test_buffer_keeps_the_latest_tick_only_and_beside_a_full_queue() -> No
 
 @pytest.mark.parametrize("topic", [Topic.TICK, Topic.SHUTDOWN])
 async def test_buffer_replaced_message_tells_its_asker(topic: Topic) -> None:
-    """Whoever asked with a message that a newer one replaced learns so at once."""
+    """If a newer message replaces one, the older one's caller learns so at once."""
     bus = open_broadcast_channel()
     subscription = bus.subscribe(Interest(topic), buffer=1)
     reply, pending = bus.open_reply()
@@ -128,7 +128,7 @@ async def test_buffer_keeps_the_order_of_sending() -> None:
 
 
 async def test_buffer_statistics_tell_use_limit_peak_and_what_is_in_hand() -> None:
-    """A subscription tells how full it is, was, may be, and what it owes an answer."""
+    """A subscription reports its fill, limit and peak, and how many answers it owes."""
     bus = open_broadcast_channel()
     subscription = bus.subscribe(*EVERYTHING, buffer=5)
     replies = [bus.open_reply() for _ in range(3)]
@@ -150,7 +150,7 @@ async def test_buffer_statistics_tell_use_limit_peak_and_what_is_in_hand() -> No
 
 
 async def test_buffer_keeps_the_latest_of_each_topic() -> None:
-    """A tick and an event wait side by side: neither takes the other's place."""
+    """A tick and an event wait side by side: neither replaces the other."""
     bus = open_broadcast_channel()
     subscription = bus.subscribe(*EVERYTHING, buffer=9)
     for number, topic in enumerate((Topic.TASK, Topic.EVENT, Topic.TICK, Topic.TICK, Topic.EVENT)):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 TOPICS = st.sampled_from(Topic)
 OVERTAKING = (Topic.SHUTDOWN, Topic.TICK, Topic.EVENT)
-"""The topics of which only the latest message waits, in the order in which they are taken."""
+"""The topics of which only the latest message waits, in the order they are taken."""
 KEYS = st.sampled_from(["a", "b", "c"])
 INTERESTS = st.one_of(
     st.builds(Interest, TOPICS),
@@ -35,7 +35,7 @@ INTERESTS = st.one_of(
 
 
 class Question:
-    """A question as the model sees it: who holds it, and how it came out."""
+    """A question as the model sees it: who holds it, and its outcome."""
 
     def __init__(self, reply: Reply[Any], pending: PendingReply[Any]) -> None:
         self.reply = reply
@@ -50,7 +50,7 @@ class Question:
             self.outcome = "stopped"
 
     def seen(self) -> object:
-        """Look how it really came out."""
+        """Check its actual outcome."""
         pending = self.pending
         return {"NONE": None, "STOPPED": "stopped"}.get(pending._outcome.name, pending._answer)
 
@@ -85,12 +85,12 @@ class Mailbox:
         return self.queue.pop(0) if self.queue else None
 
     def waiting(self) -> list[int]:
-        """Give all that waits in it."""
+        """Return everything that waits in it."""
         return [*self.queue, *self.overtaking.values()]
 
 
 class BusMachine(RuleBasedStateMachine):
-    """Uses the bus and its model alike, and compares."""
+    """Uses the bus and its model alike, and compares them."""
 
     mailboxes: Bundle[Mailbox] = Bundle("mailboxes")
     held: Bundle[Question] = Bundle("held")
@@ -109,7 +109,7 @@ class BusMachine(RuleBasedStateMachine):
         room=st.integers(1, 3),
     )
     def subscribe(self, interests: list[Interest], room: int) -> Mailbox:
-        """Subscribe with any interests, also repeated ones."""
+        """Subscribe with any interests, including repeated ones."""
         mailbox = Mailbox(self.bus.subscribe(*interests, buffer=room), interests, room)
         self.open_boxes.append(mailbox)
         return mailbox
@@ -164,7 +164,7 @@ class BusMachine(RuleBasedStateMachine):
 
     @rule(box=consumes(mailboxes))
     def close(self, box: Mailbox) -> None:
-        """Close a subscription: what waits is dropped."""
+        """Close a subscription: its waiting messages are dropped."""
         self.open_boxes.remove(box)
         box.real.close()
         for number in box.waiting():
@@ -172,7 +172,7 @@ class BusMachine(RuleBasedStateMachine):
 
     @rule(question=held)
     def answer(self, question: Question) -> None:
-        """Answer a question that may have its outcome already."""
+        """Answer a question that may already have its outcome."""
         assert question.reply.send_nowait("answer") is (question.outcome is None)
         if question.outcome is None:
             question.outcome = "answer"
@@ -188,7 +188,7 @@ class BusMachine(RuleBasedStateMachine):
             assert question.reply.settled is (question.outcome is not None)
 
     def teardown(self) -> None:
-        """See that every question came out as the model says."""
+        """Check that every question came out as the model says."""
         for question in getattr(self, "questions", {}).values():
             assert question.seen() == question.outcome
 

@@ -1,4 +1,4 @@
-"""One task keeps the deadlines of all who wait for a reply: nobody can tell but by the cost."""
+"""One task keeps the deadlines of everyone awaiting a reply: only the cost shows it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Answer:
-    """An answer that can be seen to be gone."""
+    """An answer whose disappearance can be observed."""
 
 
 @pytest.fixture
@@ -35,14 +35,14 @@ async def bus(nursery: trio.Nursery) -> Bus:
 
 
 async def timed_out_at(pending: PendingReply[object], timeout_s: float, at: list[float]) -> None:
-    """Wait for what does not come, and note when that was over."""
+    """Wait for an answer that does not come, and note when the wait was over."""
     with pytest.raises(ReplyTimeout):
         await pending.wait(timeout_s)
     at.append(trio.current_time())
 
 
 async def answered_once(bus: Bus, timeout_s: float) -> weakref.ref[Answer]:
-    """Wait for an answer that comes; give what tells whether it is gone."""
+    """Wait for an answer that comes; return a reference that shows whether it is gone."""
     reply, pending = bus.open_reply()
     answer = Answer()
     gone = weakref.ref(answer)
@@ -59,7 +59,7 @@ async def answered_once(bus: Bus, timeout_s: float) -> weakref.ref[Answer]:
 async def test_each_timeout_passes_at_its_own_time(
     bus: Bus, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    """Whoever begins later with a shorter timeout is woken earlier; nobody waits for another."""
+    """A later caller with a shorter timeout is woken earlier; nobody waits for another."""
     began, at = trio.current_time(), list[float]()
     kept: list[Reply[object]] = []
     async with trio.open_nursery() as waiting:
@@ -77,7 +77,7 @@ async def test_each_timeout_passes_at_its_own_time(
 async def test_wait_without_an_end_is_never_timed_out(
     bus: Bus, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    """An infinite timeout is one, also beside others that pass."""
+    """An infinite timeout never passes, even beside others that do."""
     reply, pending = bus.open_reply()
     silent, given_up = bus.open_reply()
     at: list[float] = []
@@ -118,7 +118,7 @@ async def test_answer_given_as_the_deadline_passes_is_the_outcome_or_is_late(
 
 @pytest.mark.parametrize("kept", [True, False])
 async def test_answer_given_after_the_cancellation_is_late(bus: Bus, *, kept: bool) -> None:
-    """It is so at once, though the asker has not run since: no answer is taken and then lost."""
+    """It is late at once, even before the caller runs: no answer is taken and then lost."""
     bus = bus if kept else open_broadcast_channel()
     reply, pending = bus.open_reply()
     async with trio.open_nursery() as asking:
@@ -146,7 +146,7 @@ async def test_cancelled_asker_is_forgotten_and_its_answer_late(
 async def test_dropped_question_wakes_its_asker_before_the_deadline(
     bus: Bus, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    """Whoever holds it and stops is ActorStopped for the asker at once."""
+    """If its holder stops, the caller gets ActorStopped at once."""
     mailbox = bus.subscribe(Interest(Topic.TASK), buffer=1)
 
     async def stop() -> None:
@@ -162,7 +162,7 @@ async def test_dropped_question_wakes_its_asker_before_the_deadline(
 async def test_nothing_is_kept_of_a_question_that_is_over(
     bus: Bus, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    """Neither pending replies nor answers pile up until the deadlines that they did not need."""
+    """Neither pending replies nor answers pile up until deadlines they did not need."""
     gc.collect()
     gc.disable()
     try:
@@ -170,7 +170,7 @@ async def test_nothing_is_kept_of_a_question_that_is_over(
         assert not any(each() for each in gone)
         lanes = bus._state.replies.deadlines._lanes
         assert not any(lanes.values())
-        # And of a timeout that nobody uses any more.
+        # Including a timeout that is no longer needed.
         await trio.sleep(2_000)
         assert not lanes
     finally:
@@ -181,7 +181,7 @@ async def test_nothing_is_kept_of_a_question_that_is_over(
 
 
 async def test_deadlines_have_one_keeper_at_a_time(bus: Bus) -> None:
-    """A second one is refused and disturbs nothing; after the first, another may keep them."""
+    """A second one is refused and disturbs nothing; after the first, another may take over."""
     with pytest.raises(trio.BusyResourceError):
         await bus.keep_deadlines()
     other = open_broadcast_channel()
@@ -195,7 +195,7 @@ async def test_deadlines_have_one_keeper_at_a_time(bus: Bus) -> None:
 async def test_keeper_that_ends_leaves_every_deadline_in_force(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    """Whoever waits when it ends waits on: for the answer, or for the deadline that it had."""
+    """Callers waiting when it ends keep waiting: for the answer, or for their own deadline."""
     bus = open_broadcast_channel()
     keeping = trio.CancelScope()
 
@@ -226,7 +226,7 @@ async def test_keeper_that_ends_leaves_every_deadline_in_force(
 async def test_keeper_that_begins_later_disturbs_nobody(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    """Who waits already has a cancel scope of its own, and keeps it."""
+    """A caller that already waits has a cancel scope of its own, and keeps it."""
     bus = open_broadcast_channel()
     first, second = bus.open_reply(), bus.open_reply()
     began, at = trio.current_time(), list[float]()
@@ -243,7 +243,7 @@ async def test_keeper_that_begins_later_disturbs_nobody(
 
 
 class Question(NamedTuple):
-    """A question: asked when, for how long, and when what becomes of it."""
+    """A question: when it is asked, for how long, and when it gets which outcome."""
 
     asked: int
     timeout: int
@@ -266,7 +266,7 @@ QUESTIONS = st.lists(
 
 
 def outcomes(questions: Sequence[Question], kept: tuple[float, float]) -> list[tuple[str, float]]:
-    """Ask them all while the deadlines are kept for a time; tell how and when each came out."""
+    """Ask them all while the deadlines are kept for a time; return how and when each came out."""
     out: list[tuple[str, float]] = [("", 0.0)] * len(questions)
 
     async def ask(bus: Bus, number: int, question: Question) -> None:
@@ -316,7 +316,7 @@ def outcomes(questions: Sequence[Question], kept: tuple[float, float]) -> list[t
 
 
 def expected(question: Question) -> tuple[str, float]:
-    """Tell what must become of a question."""
+    """Return the outcome that a question must have."""
     deadline = question.asked + question.timeout
     if question.asked < question.then < deadline:
         return question.end, question.then

@@ -43,7 +43,7 @@ async def test_fan_out_yields_between_slices() -> None:
 
 
 async def test_fan_out_needs_send_not_send_nowait() -> None:
-    """send_nowait delivers to one slice at most, and to nobody where there are more."""
+    """send_nowait delivers to at most one slice, and to nobody if there are more."""
     bus = open_broadcast_channel()
     crowd = [bus.subscribe(Interest(Topic.TICK), buffer=1) for _ in range(FAN_OUT_SLICE)]
     assert bus.send_nowait(Message(Topic.TICK, 1)) == FAN_OUT_SLICE
@@ -56,7 +56,7 @@ async def test_fan_out_needs_send_not_send_nowait() -> None:
 
 
 async def test_fan_out_passes_over_a_subscription_that_closes_meanwhile() -> None:
-    """One that leaves between two slices gets nothing; all the others get theirs."""
+    """A subscriber that leaves between two slices gets nothing; all the others get theirs."""
     bus = open_broadcast_channel()
     crowd = [bus.subscribe(Interest(Topic.TICK), buffer=1) for _ in range(MANY)]
 
@@ -67,7 +67,7 @@ async def test_fan_out_passes_over_a_subscription_that_closes_meanwhile() -> Non
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(leave)
-        # The checkpoint before the first slice is skipped: the message is on its way already.
+        # The checkpoint before the first slice is skipped: the message is already on its way.
         delivered = await bus._send_in_slices(Message(Topic.TICK, 1))
 
     assert delivered == MANY - 1
@@ -109,7 +109,7 @@ async def test_fan_out_question_is_answered_by_one_of_many() -> None:
 
 
 async def test_fan_out_tells_of_the_buffers_that_were_full() -> None:
-    """Past one slice a full buffer refuses for itself alone, and the sender learns of it."""
+    """Past one slice, a full buffer refuses only for itself, and the sender learns of it."""
     bus = open_broadcast_channel()
     crowd = [bus.subscribe(Interest(Topic.TASK), buffer=1) for _ in range(MANY)]
     crowd[3].put(Message(Topic.TASK, "old"), Topic.TASK.delivery)
@@ -122,7 +122,7 @@ async def test_fan_out_tells_of_the_buffers_that_were_full() -> None:
 
 
 async def test_fan_out_cancelled_leaves_the_rest_and_gives_up_their_share() -> None:
-    """Cancelled between two slices, the rest has nothing, and the question is not held for it."""
+    """Cancelled between two slices, a send skips the rest, and they do not hold the question."""
     bus = open_broadcast_channel()
     crowd = [bus.subscribe(Interest(Topic.TASK), buffer=1) for _ in range(MANY)]
     reply, pending = bus.open_reply()
@@ -140,7 +140,7 @@ async def test_fan_out_cancelled_leaves_the_rest_and_gives_up_their_share() -> N
 
 
 async def test_fan_out_counts_an_unclaimed_key_once() -> None:
-    """A message that goes in slices is one message in the statistics."""
+    """A message sent in slices is one message in the statistics."""
     bus = open_broadcast_channel()
     for _ in range(MANY):
         bus.subscribe(Interest(Topic.TASK, unclaimed=True), buffer=1)
@@ -153,7 +153,7 @@ async def test_fan_out_counts_an_unclaimed_key_once() -> None:
 async def test_fan_out_question_that_is_sent_on_meanwhile_is_held_by_whom_that_reaches(
     *, room: bool
 ) -> None:
-    """What still comes of the first sending, or does not, is no longer anybody's to end."""
+    """Whether or not the rest of the first send arrives, it can no longer end the question."""
     bus = open_broadcast_channel()
     crowd = [bus.subscribe(Interest(Topic.TASK), buffer=1) for _ in range(MANY)]
     last = bus.subscribe(Interest(Topic.AUTH), buffer=1)

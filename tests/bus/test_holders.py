@@ -1,4 +1,4 @@
-"""Whoever has a message may owe its answer: one, several, and those whom it was sent on to."""
+"""Each recipient of a message may owe its answer: one, several, or those it is forwarded to."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def bus() -> Bus:
 
 
 async def test_reply_of_several_holders_stops_with_the_last_of_them(bus: Bus) -> None:
-    """A question that reached three is given up when the third has dropped it, not before."""
+    """A question that reached three is given up when the third drops it, not before."""
     holders = [bus.subscribe(Interest(Topic.TASK), buffer=1) for _ in range(3)]
     reply, pending = bus.open_reply()
     assert bus.send_nowait(Message(Topic.TASK, 0, reply=reply)) == 3
@@ -46,7 +46,7 @@ async def test_reply_of_several_holders_takes_the_first_answer(bus: Bus) -> None
 
 
 async def test_reply_refused_by_a_full_buffer_counts_no_holder(bus: Bus) -> None:
-    """A question that was refused for one full buffer is held by nobody."""
+    """A question refused because of one full buffer is held by nobody."""
     free = bus.subscribe(Interest(Topic.TASK), buffer=2)
     bus.subscribe(Interest(Topic.TASK), buffer=1)
     bus.send_nowait(Message(Topic.TASK, 0))
@@ -58,7 +58,7 @@ async def test_reply_refused_by_a_full_buffer_counts_no_holder(bus: Bus) -> None
 
 
 async def test_reply_of_several_holders_outlives_one_that_drops_it_and_leaves(bus: Bus) -> None:
-    """Who drops a question, and then ends, speaks for itself alone."""
+    """A holder that drops a question, and then ends, speaks only for itself."""
     one, other = (bus.subscribe(Interest(Topic.TASK), buffer=1) for _ in range(2))
     reply, pending = bus.open_reply()
     bus.send_nowait(Message(Topic.TASK, 0, reply=reply))
@@ -73,7 +73,7 @@ async def test_reply_of_several_holders_outlives_one_that_drops_it_and_leaves(bu
 
 
 async def test_reply_that_was_sent_on_is_held_by_those_whom_it_reached(bus: Bus) -> None:
-    """Who hands a question on may end, and owes it no more; who has it then does."""
+    """A holder that forwards a question may end, and no longer owes it; the new holder does."""
     first = bus.subscribe(Interest(Topic.TASK, key="first"), buffer=1)
     second = bus.subscribe(Interest(Topic.TASK, key="second"), buffer=1)
     reply, pending = bus.open_reply()
@@ -91,7 +91,7 @@ async def test_reply_that_was_sent_on_is_held_by_those_whom_it_reached(bus: Bus)
 
 
 async def test_reply_that_was_sent_on_to_nobody_is_still_held(bus: Bus) -> None:
-    """Where a question is handed on in vain, who tried holds it as before."""
+    """If forwarding a question reaches nobody, the forwarder still holds it."""
     mailbox = bus.subscribe(Interest(Topic.TASK, key="here"), buffer=1)
     reply, pending = bus.open_reply()
     bus.send_nowait(Message(Topic.TASK, 0, "here", reply))
@@ -107,7 +107,7 @@ async def test_reply_that_was_sent_on_to_nobody_is_still_held(bus: Bus) -> None:
 async def test_reply_that_was_sent_on_is_not_held_by_who_has_it_from_before(
     bus: Bus, end: str
 ) -> None:
-    """One of several sends a question on; what the others do with theirs ends it no more."""
+    """Once one of several forwards a question, the others' copies can no longer end it."""
     topic = Topic.EVENT if end == "is overtaken" else Topic.TASK
     first, late = (bus.subscribe(Interest(topic, key="all"), buffer=1) for _ in range(2))
     last = bus.subscribe(Interest(topic, key="last"), buffer=1)

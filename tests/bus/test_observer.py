@@ -1,4 +1,4 @@
-"""Whoever observes a bus sees each question from its beginning to its end, and sends word along."""
+"""An observer of a bus sees each question from beginning to end, and sends a trace along."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Notes:
-    """Notes what is asked, and how it comes out."""
+    """Records the questions asked and their outcomes."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[Topic, str | None, object]] = []
@@ -35,12 +35,12 @@ class Notes:
         return number, 100 + number
 
     def finish(self, mark: int, error: BaseException | None) -> None:
-        """Note how the question of that number came out."""
+        """Record the outcome of the question with that number."""
         self.outcomes[mark] = "answered" if error is None else type(error).__name__
 
 
 async def test_observer_sees_question_and_answer_and_its_word_travels_along() -> None:
-    """What it gives for a question is the trace of that question's message, and of no other."""
+    """The value it returns for a question is the trace of that question's message, and no other."""
     notes = Notes()
     with open_broadcast_channel(observer=notes) as bus:
         mailbox = bus.subscribe(Interest(Topic.TASK, "a"), buffer=8)
@@ -66,7 +66,7 @@ async def test_observer_sees_question_and_answer_and_its_word_travels_along() ->
 async def test_observer_sees_every_way_in_which_a_question_fails(
     autojump_clock: MockClock,
 ) -> None:
-    """Nobody there, no room, no answer, given up: the asker's error passes through it."""
+    """Nobody there, no room, no answer, given up: the caller's error passes through it."""
     notes = Notes()
     with open_broadcast_channel(observer=notes) as bus:
         with pytest.raises(ActorStopped):
@@ -103,7 +103,7 @@ async def test_question_on_a_bus_that_nobody_observes_has_no_trace() -> None:
 
 
 async def test_observed_question_lets_go_of_a_dropped_message() -> None:
-    """Being observed keeps no message alive: one that is dropped unanswered ends the wait."""
+    """Being observed keeps no message alive: one dropped unanswered ends the wait."""
     with open_broadcast_channel(observer=Notes()) as bus:
         mailbox = bus.subscribe(Interest(Topic.TASK, "a"), buffer=1)
 

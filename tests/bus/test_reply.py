@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 
 class Refusal(Exception):
-    """What an actor may answer with."""
+    """An error that an actor may answer with."""
 
 
 def replies(bus: Bus) -> ReplyStatistics:
-    """Give the bus's counts of questions."""
+    """Return the bus's counts of questions."""
     return bus.statistics().replies
 
 
@@ -71,7 +71,7 @@ def fail(reply: Reply[Any]) -> bool:
 async def test_ask_returns_the_value(
     bus: Bus, mailbox: Subscription, nursery: trio.Nursery
 ) -> None:
-    """The value that the actor sends is what the asker gets, once."""
+    """The value the actor sends reaches the caller, once."""
     nursery.start_soon(answered_by, mailbox, give_42)
     assert await bus.ask(Topic.TASK, "question", timeout_s=1) == 42
     assert replies(bus).answered == 1
@@ -80,7 +80,7 @@ async def test_ask_returns_the_value(
 async def test_ask_raises_the_actors_error(
     bus: Bus, mailbox: Subscription, nursery: trio.Nursery
 ) -> None:
-    """An error that the actor answers with is raised in the asker."""
+    """An error the actor answers with is raised in the caller."""
     nursery.start_soon(answered_by, mailbox, fail)
     with pytest.raises(LookupError, match="no such thing"):
         await bus.ask(Topic.TASK, "question", timeout_s=1)
@@ -100,7 +100,7 @@ async def test_ask_with_nobody_interested_learns_at_once(
 async def test_ask_times_out_and_the_late_answer_is_counted(
     bus: Bus, mailbox: Subscription, autojump_clock: trio.testing.MockClock
 ) -> None:
-    """After the timeout the asker is gone: the answer is dropped, counted, and told its sender."""
+    """After the timeout the caller is gone: the answer is dropped, counted, and its sender told."""
     began = trio.current_time()
     with pytest.raises(ReplyTimeout, match="2 s"):
         await bus.ask(Topic.TASK, "question", timeout_s=2)
@@ -114,7 +114,7 @@ async def test_ask_times_out_and_the_late_answer_is_counted(
 
 
 async def test_wait_takes_an_answer_that_was_sent_in_time(bus: Bus) -> None:
-    """What the actor could send without being told "late" reaches the asker at any timeout."""
+    """An answer whose sender was not told "late" reaches the caller at any timeout."""
     reply, pending = bus.open_reply()
     assert reply.send_nowait("there") is True
     assert await pending.wait(0) == "there"
@@ -123,7 +123,7 @@ async def test_wait_takes_an_answer_that_was_sent_in_time(bus: Bus) -> None:
 
 
 async def test_wait_at_its_deadline_prefers_the_actors_silence_to_a_timeout(bus: Bus) -> None:
-    """A reply that was closed before the deadline is ActorStopped even if seen at the deadline."""
+    """A reply closed before the deadline is ActorStopped, even if seen at the deadline."""
     reply, pending = bus.open_reply()
     reply.close()
     with pytest.raises(ActorStopped):
@@ -131,7 +131,7 @@ async def test_wait_at_its_deadline_prefers_the_actors_silence_to_a_timeout(bus:
 
 
 async def test_wait_cancelled_gives_the_question_up(bus: Bus, mailbox: Subscription) -> None:
-    """A cancelled asker takes nothing back; the answer is dropped and counted as late."""
+    """A cancelled caller takes nothing back; the answer is dropped and counted as late."""
     with trio.CancelScope() as scope:
         scope.cancel()
         await bus.ask(Topic.TASK, "question", timeout_s=5)
@@ -156,7 +156,7 @@ async def test_reply_takes_only_its_first_outcome(bus: Bus) -> None:
 
 
 async def test_reply_closed_is_actor_stopped_and_takes_no_answer(bus: Bus) -> None:
-    """After close the asker has ActorStopped, and nothing else can come."""
+    """After close the caller has ActorStopped, and nothing else can come."""
     reply, pending = bus.open_reply()
     reply.close()
     assert reply.send_nowait(1) is False
@@ -165,7 +165,7 @@ async def test_reply_closed_is_actor_stopped_and_takes_no_answer(bus: Bus) -> No
 
 
 async def test_pending_closed_makes_every_answer_late(bus: Bus) -> None:
-    """An asker that closes its half gives the question up."""
+    """A caller that closes its half gives the question up."""
     reply, pending = bus.open_reply()
     pending.close()
     assert reply.send_nowait(1) is False
@@ -192,7 +192,7 @@ async def test_pending_is_waited_for_by_one_task_once(bus: Bus, nursery: trio.Nu
 
 
 async def test_answer_that_was_told_to_be_in_time_is_not_lost_to_a_cancellation(bus: Bus) -> None:
-    """Who cancels the asker after that cancels whatever it does next."""
+    """A later cancellation of the caller cancels whatever it does next."""
     reply, pending = bus.open_reply()
     assert reply.send_nowait("in time") is True
     with trio.CancelScope() as scope:
@@ -202,7 +202,7 @@ async def test_answer_that_was_told_to_be_in_time_is_not_lost_to_a_cancellation(
 
 
 async def test_answer_that_is_there_is_taken_once(bus: Bus, nursery: trio.Nursery) -> None:
-    """Of two who come for an answer that was given before, the second is told so."""
+    """Of two takers of an answer that is already there, the second is refused."""
     reply, pending = bus.open_reply()
     reply.send_nowait("there")
     got: list[object] = []
@@ -221,7 +221,7 @@ async def test_answer_that_is_there_is_taken_once(bus: Bus, nursery: trio.Nurser
 
 
 async def test_errors_leave_no_garbage_in_a_circle(bus: Bus) -> None:
-    """An error that was raised in the asker is freed as soon as nobody looks at it."""
+    """An error raised in the caller is freed as soon as nothing refers to it."""
     gc.collect()
     gc.disable()
     try:
@@ -238,7 +238,7 @@ async def test_errors_leave_no_garbage_in_a_circle(bus: Bus) -> None:
 
 
 async def test_error_for_many_has_the_traceback_of_none(bus: Bus, nursery: trio.Nursery) -> None:
-    """One error may answer any number: each asker raises it without the others' frames."""
+    """One error may answer any number of questions: no caller sees the others' frames."""
     frames: list[int] = []
 
     async def ask(pending: PendingReply[Any]) -> None:
@@ -262,7 +262,7 @@ async def test_error_for_many_has_the_traceback_of_none(bus: Bus, nursery: trio.
 async def test_reply_garbage_collected_wakes_its_asker(
     bus: Bus, mailbox: Subscription, nursery: trio.Nursery
 ) -> None:
-    """A message that is dropped and collected is ActorStopped for its asker at once."""
+    """If a message is dropped and collected, its caller gets ActorStopped at once."""
     learned = trio.Event()
 
     async def ask() -> None:
@@ -278,7 +278,7 @@ async def test_reply_garbage_collected_wakes_its_asker(
 
 
 async def test_reply_collected_in_a_cycle_wakes_its_asker(bus: Bus) -> None:
-    """A reply that hangs in a reference cycle is collected by the collector, with the same end."""
+    """A reply in a reference cycle is collected by the collector, with the same outcome."""
     reply, pending = bus.open_reply()
     cycle: list[object] = [reply]
     cycle.append(cycle)
@@ -291,7 +291,7 @@ async def test_reply_collected_in_a_cycle_wakes_its_asker(bus: Bus) -> None:
 async def test_reply_collected_in_another_thread_wakes_its_asker(
     bus: Bus, nursery: trio.Nursery
 ) -> None:
-    """Garbage is collected in any thread; the asker, who waits already, learns all the same."""
+    """Garbage may be collected in any thread; a caller that is already waiting still learns."""
     reply, pending = bus.open_reply()
     garbage: list[Reply[object]] = [reply]
     del reply
@@ -310,7 +310,7 @@ async def test_reply_collected_in_another_thread_wakes_its_asker(
 
 
 def test_reply_collected_after_the_run_is_silent() -> None:
-    """A reply that outlives Trio's run bothers nobody when it is collected."""
+    """A reply that outlives Trio's run does nothing when it is collected."""
     kept: list[object] = []
 
     async def main() -> None:
@@ -324,7 +324,7 @@ def test_reply_collected_after_the_run_is_silent() -> None:
 
 
 async def test_reply_is_settled_by_its_first_outcome_only(bus: Bus) -> None:
-    """`settled` tells whether an outcome was given."""
+    """`settled` says whether an outcome was given."""
     reply, pending = bus.open_reply()
     assert not reply.settled
     reply.fail(ValueError("no"))

@@ -1,4 +1,4 @@
-"""Receiving: waiting, cancelling, closing, and the guard over what is in hand."""
+"""Receiving: waiting, cancelling, closing, and the guard over messages in progress."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 async def receiving(
     nursery: trio.Nursery, subscription: Subscription, scope: trio.CancelScope | None = None
 ) -> list[object]:
-    """Have a task wait for one message; give where its body will be."""
+    """Have a task wait for one message; return where its body will be."""
     received: list[object] = []
 
     async def receive() -> None:
@@ -58,7 +58,7 @@ async def test_receive_refuses_a_second_waiting_task(nursery: trio.Nursery) -> N
 
 
 async def test_receive_when_another_task_took_the_message_waits_on(nursery: trio.Nursery) -> None:
-    """A receiver that was woken for a message that is gone waits for the next one."""
+    """A receiver woken for a message that another has taken waits for the next one."""
     bus = open_broadcast_channel()
     subscription = bus.subscribe(Interest(Topic.TASK), buffer=2)
     received = await receiving(nursery, subscription)
@@ -135,7 +135,7 @@ async def test_receive_never_loses_a_message_to_a_cancellation(order: Sequence[s
 async def test_receive_cancelled_together_with_a_send_returns_the_message(
     nursery: trio.Nursery,
 ) -> None:
-    """A receiver that was woken by a message has it, though a cancellation came meanwhile."""
+    """A receiver woken by a message gets it, even if a cancellation came meanwhile."""
     bus = open_broadcast_channel()
     subscription = bus.subscribe(Interest(Topic.TASK), buffer=1)
     scope = trio.CancelScope()
@@ -151,7 +151,7 @@ async def test_receive_cancelled_together_with_a_send_returns_the_message(
 
 
 async def test_close_wakes_the_receiver_and_leaves_the_bus(nursery: trio.Nursery) -> None:
-    """A closed subscription receives nothing more, and its receiver learns so."""
+    """A closed subscription receives nothing more, and its receiver is told so."""
     bus = open_broadcast_channel()
     subscription = bus.subscribe(
         Interest(Topic.TASK),
@@ -192,7 +192,7 @@ async def test_close_keeps_others_with_the_same_key() -> None:
 
 
 async def test_close_tells_everyone_whose_message_waits() -> None:
-    """Askers of queued, latest and urgent messages that are dropped by a close learn so at once."""
+    """Callers whose queued, latest or urgent messages a close drops learn so at once."""
     bus = open_broadcast_channel()
     topics = (Topic.TASK, Topic.AUTH, Topic.TICK, Topic.SHUTDOWN)
     subscription = bus.subscribe(*map(Interest, topics), buffer=4)
@@ -209,7 +209,7 @@ async def test_close_tells_everyone_whose_message_waits() -> None:
 
 
 async def test_iteration_ends_when_the_subscription_is_closed() -> None:
-    """An actor's loop simply ends when its subscription is closed."""
+    """An actor's loop ends when its subscription is closed."""
     bus = open_broadcast_channel()
     subscription = bus.subscribe(Interest(Topic.TASK), buffer=2)
     bus.send_nowait(Message(Topic.TASK, 1))
@@ -221,7 +221,7 @@ async def test_iteration_ends_when_the_subscription_is_closed() -> None:
 
 
 async def test_what_a_later_message_took_the_place_of_is_counted() -> None:
-    """Of ticks and events only the newest waits; that there were others can be seen."""
+    """Of ticks and events only the newest waits; the count of replaced ones is visible."""
     bus = open_broadcast_channel()
     subscription = bus.subscribe(Interest(Topic.TICK), Interest(Topic.EVENT), buffer=1)
     for number in range(3):
@@ -241,7 +241,7 @@ async def _crash(subscription: Subscription) -> None:
 
 
 async def test_answering_drops_what_a_crash_left_in_hand_and_keeps_what_waits() -> None:
-    """The asker of the message in hand learns of the crash; the next message survives it."""
+    """The caller of the message in progress learns of the crash; the next message survives it."""
     bus = open_broadcast_channel()
     subscription = bus.subscribe(Interest(Topic.TASK), buffer=2)
     (first, first_pending), (second, second_pending) = bus.open_reply(), bus.open_reply()
@@ -261,7 +261,7 @@ async def test_answering_drops_what_a_crash_left_in_hand_and_keeps_what_waits() 
 
 
 async def test_answering_leaves_an_answered_message_alone() -> None:
-    """A message that was answered keeps its answer when the actor ends."""
+    """An answered message keeps its answer when the actor ends."""
     bus = open_broadcast_channel()
     subscription = bus.subscribe(Interest(Topic.TASK), buffer=2)
     reply, pending = bus.open_reply()
@@ -273,7 +273,7 @@ async def test_answering_leaves_an_answered_message_alone() -> None:
 
 
 async def test_answering_remembers_more_than_it_prunes() -> None:
-    """However many were taken and answered, none of those still owed is forgotten."""
+    """However many are taken and answered, none of those still owed is forgotten."""
     bus = open_broadcast_channel()
     subscription = bus.subscribe(Interest(Topic.TASK), buffer=100)
     held = [bus.open_reply() for _ in range(100)]
@@ -296,7 +296,7 @@ async def test_answering_remembers_more_than_it_prunes() -> None:
 
 
 async def test_answering_keeps_no_trace_of_what_was_answered() -> None:
-    """An actor's memory does not grow with its messages, whatever else it has in hand."""
+    """An actor's memory does not grow with its messages, whatever else it holds."""
     bus = open_broadcast_channel()
     subscription = bus.subscribe(Interest(Topic.TASK), buffer=1)
     last = None
@@ -304,7 +304,7 @@ async def test_answering_keeps_no_trace_of_what_was_answered() -> None:
         for number in range(1000):
             reply, pending = bus.open_reply()
             bus.send_nowait(Message(Topic.TASK, number, reply=reply))
-            # A loop has the message before in hand until it has the next.
+            # A loop holds the previous message until it has the next.
             last = subscription.receive_nowait()
             reply.send_nowait(number)
             assert await pending.wait(1) == number
@@ -313,7 +313,7 @@ async def test_answering_keeps_no_trace_of_what_was_answered() -> None:
 
 
 async def test_answering_holds_no_reply_alive() -> None:
-    """A message that the actor lets go of unanswered tells its asker before the actor ends."""
+    """If an actor drops a message unanswered, the caller learns so before the actor ends."""
     bus = open_broadcast_channel()
     subscription = bus.subscribe(Interest(Topic.TASK), buffer=1)
     reply, pending = bus.open_reply()
@@ -326,7 +326,7 @@ async def test_answering_holds_no_reply_alive() -> None:
 
 
 async def test_receive_leaves_the_message_in_sight_until_it_returns_it() -> None:
-    """Nobody who looks meanwhile takes a receiver with a message for one that has nothing to do."""
+    """Meanwhile nobody mistakes a receiver with a message for an idle one."""
     bus = open_broadcast_channel()
     subscription = bus.subscribe(Interest(Topic.TASK), buffer=1)
     received: list[object] = []
@@ -339,7 +339,7 @@ async def test_receive_leaves_the_message_in_sight_until_it_returns_it() -> None
             assert not subscription.is_empty()
             await trio.lowlevel.checkpoint()
 
-    # Who of the two runs first is chance.
+    # Which of the two runs first is chance.
     for _ in range(32):
         received.clear()
         bus.send_nowait(Message(Topic.TASK, "work"))
@@ -349,7 +349,7 @@ async def test_receive_leaves_the_message_in_sight_until_it_returns_it() -> None
 
 
 async def test_receive_some_nowait_takes_what_waits() -> None:
-    """In the order of receiving, up to so many; nothing where nothing waits or ever will."""
+    """Messages come in order, up to a limit; none if none waits or ever will."""
     bus = open_broadcast_channel()
     subscription = bus.subscribe(Interest(Topic.TASK), Interest(Topic.SHUTDOWN), buffer=8)
     assert subscription.receive_some_nowait(4) == []
