@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 async def connection(database_dsn: str) -> AsyncGenerator[Connection]:
-    """Give a connection to this module's database."""
+    """Yield a connection to this module's database."""
     async with open_database(database_dsn, log=quiet_log()) as database:
         connection = await database.connect(name="test")
         yield connection

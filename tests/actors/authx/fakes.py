@@ -1,4 +1,4 @@
-"""A database that the test plays, for what real time or real failures would make slow."""
+"""A database played by the test, where real time or real failures would be slow."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class FakeConnection:
 
 
 class FakeDatabase:
-    """Gives fake connections and keeps count of what was asked of it."""
+    """Returns fake connections and counts the requests for them."""
 
     def __init__(self) -> None:
         self.away = self.frozen = False
@@ -84,7 +84,7 @@ class FakeDatabase:
         self.ran: list[Any] = []
 
     async def connect(self, *, name: str) -> FakeConnection:
-        """Give a connection, unless the database is away."""
+        """Return a connection, unless the database is away."""
         self.attempts.append(trio.current_time())
         await trio.lowlevel.checkpoint()
         if self.away:
@@ -99,5 +99,5 @@ class FakeDatabase:
         return [connection for connection in self.connections if not connection.closed]
 
     def as_database(self) -> Database:
-        """Give it the type that the product expects."""
+        """Return it as the type the product expects."""
         return cast("Database", self)

@@ -37,7 +37,7 @@ _BUFFER = 1000
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A running Authx and everything that a test may want to look at."""
+    """A running Authx and everything a test may want to inspect."""
 
     bus: Bus
     authx: Authx
@@ -48,7 +48,7 @@ class Running:
     logged: LogCapture
 
     async def ask(self, message: AuthMessage, timeout_s: float = 10.0) -> Any:
-        """Ask Authx and give its answer, or raise its error."""
+        """Ask Authx and return its answer, or raise its error."""
         return await self.bus.ask(Topic.AUTH, message, timeout_s=timeout_s)
 
     async def register(self, username: str | None = None) -> Account:
@@ -72,7 +72,7 @@ class Running:
         return identity
 
     async def refuses(self, tokens: Tokens) -> bool:
-        """Tell whether a session's access token counts no more."""
+        """Return whether a session's access token is no longer valid."""
         try:
             await self.authorize(tokens)
         except InvalidToken:
@@ -80,12 +80,12 @@ class Running:
         return False
 
     def events(self, name: str) -> list[Any]:
-        """Give the log entries of one event."""
+        """Return the log entries of one event."""
         return [entry for entry in self.logged.entries if entry["event"] == name]
 
     @contextmanager
     def every_turn_taken(self) -> Generator[None]:
-        """Keep all threads that hash passwords busy until the block is left."""
+        """Keep all hashing threads busy until the block is left."""
         # Cheap hashes would be done before anybody can be late.
         turns = self.passwords.turns
         taken = [turns.begin_nowait() for _ in range(turns.free)]
@@ -96,7 +96,7 @@ class Running:
                 turns.end()
 
     async def fetchval(self, sql: str, *args: object) -> Any:
-        """Look into the database."""
+        """Query the database."""
         connection = await self.database.connect(name="test")
         try:
             return await connection.run(lambda session: session.fetchval(sql, *args))
@@ -104,13 +104,13 @@ class Running:
             await connection.aclose()
 
     async def wait_until(self, condition: Callable[[], Awaitable[object]]) -> None:
-        """Wait until something holds that only the database, or another process, can tell."""
+        """Wait for a condition that only the database, or another process, can report."""
         with trio.fail_after(10):
             while not await condition():
                 await trio.lowlevel.checkpoint()
 
     async def wait_listening(self) -> None:
-        """Wait until changes from outside are heard."""
+        """Wait until changes from outside are noticed."""
 
         async def is_listening() -> bool:
             return bool(self.events("authx_listening"))

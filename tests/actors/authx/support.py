@@ -20,7 +20,7 @@ class WallClock:
         self.now = now
 
     def __call__(self) -> datetime:
-        """Tell the time."""
+        """Return the time."""
         return self.now
 
     def advance(self, seconds: float) -> None:
@@ -29,7 +29,7 @@ class WallClock:
 
 
 class CountingEngine:
-    """A hash engine that counts its operations and keeps the parameters of each."""
+    """A hash engine that counts its operations and records the parameters of each."""
 
     def __init__(self, settings: AuthxSettings = CHEAP) -> None:
         self._engine = argon2.PasswordHasher(
@@ -49,7 +49,7 @@ class CountingEngine:
         return self._engine.verify(hash, password)
 
     def check_needs_rehash(self, hash: str | bytes) -> bool:  # noqa: A002 - argon2's own name
-        """Tell what argon2 tells."""
+        """Return what argon2 returns."""
         return self._engine.check_needs_rehash(hash)
 
 

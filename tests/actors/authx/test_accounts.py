@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 
 async def outcome(running: Running, username: str, password: str) -> type[Exception] | None:
-    """Try to log in; give the kind of refusal, None where there was none."""
+    """Try to log in; return the kind of refusal, or None if there was none."""
     try:
         await running.login(username, password)
     except InvalidCredentials as refusal:
@@ -60,7 +60,7 @@ async def outcome(running: Running, username: str, password: str) -> type[Except
 
 
 async def test_refusal_of_a_password_says_whose_it_was_tried_for(database_dsn: str) -> None:
-    """It is for the log alone, where somebody has the name; right passwords do not let all in."""
+    """It is only for the log, if the name exists; a right password does not let everyone in."""
     async with running_authx(database_dsn) as running:
         account, tokens = await running.newcomer()
         change = ChangePassword(account.account_id, tokens.session_id, "wrong", "new password")
@@ -76,7 +76,7 @@ async def test_refusal_of_a_password_says_whose_it_was_tried_for(database_dsn: s
 
 
 async def test_account_is_registered_and_found(database_dsn: str) -> None:
-    """The answer tells the account, which is found by id and by any spelling of its name."""
+    """The answer shows the account, which is found by id and by any spelling of its name."""
     async with running_authx(database_dsn) as running:
         account = await running.ask(Register("Ada.Lovelace", PASSWORD))
         assert account == Account(
@@ -93,7 +93,7 @@ async def test_account_is_registered_and_found(database_dsn: str) -> None:
 async def test_account_is_registered_once_the_database_can_be_written_again(
     postgres: PostgresServer,
 ) -> None:
-    """While it is read-only, as after a failover, what only reads is answered."""
+    """While the database is read-only, as after a failover, reads are still answered."""
     dsn = await postgres.create_database_async()
     async with running_authx(dsn) as running:
         account = await running.ask(Register("ada", PASSWORD))
@@ -105,7 +105,7 @@ async def test_account_is_registered_once_the_database_can_be_written_again(
                 await running.ask(Register("bob", PASSWORD))
             assert await running.ask(GetAccount(account.account_id)) == account
         await postgres.set_read_only(dsn, whether=False)
-        # A connection that has only read may still be one of before.
+        # A connection that has only read may still be one from before.
         with suppress(TransientError):
             await running.ask(Register("bob", PASSWORD))
         with suppress(UsernameTaken):
@@ -123,7 +123,7 @@ async def test_account_username_is_unique_in_every_spelling(database_dsn: str) -
 
 
 async def test_account_registered_twice_at_once_is_made_once(database_dsn: str) -> None:
-    """Of many who want one name at the same time, exactly one gets it."""
+    """If many want one name at the same time, exactly one gets it."""
     results: list[str] = []
     async with running_authx(database_dsn) as running:
 
@@ -143,7 +143,7 @@ async def test_account_registered_twice_at_once_is_made_once(database_dsn: str) 
 async def test_account_with_bad_name_or_password_is_refused_without_hashing(
     database_dsn: str,
 ) -> None:
-    """What breaks the rules costs no hash."""
+    """A name or password that breaks the rules costs no hash."""
     async with running_authx(database_dsn) as running:
         with pytest.raises(InvalidUsername, match="only letters"):
             await running.ask(Register("no spaces", PASSWORD))
@@ -155,7 +155,7 @@ async def test_account_with_bad_name_or_password_is_refused_without_hashing(
 
 
 async def test_account_with_a_name_that_draws_nothing_is_of_old_only(database_dsn: str) -> None:
-    """Nobody gets such a name any more; who has one logs in, and is found, as before."""
+    """No new account gets such a name; existing ones log in, and are found, as before."""
     name = "ada\u3164"
     async with running_authx(database_dsn) as running:
         with pytest.raises(InvalidUsername, match="invisible letters"):
@@ -171,7 +171,7 @@ async def test_account_with_a_name_that_draws_nothing_is_of_old_only(database_ds
 
 
 async def test_account_that_is_not_there_is_unknown(database_dsn: str) -> None:
-    """Neither an id nor a name, possible or not, finds what is not there."""
+    """Neither an id nor a name, possible or not, finds a missing account."""
     async with running_authx(database_dsn) as running:
         for question in (
             GetAccount("01890a5d-ac96-774b-bcce-b302099a8057"),
@@ -183,7 +183,7 @@ async def test_account_that_is_not_there_is_unknown(database_dsn: str) -> None:
 
 
 async def test_login_opens_a_session_whose_token_is_authorized(database_dsn: str) -> None:
-    """The tokens speak for the account, in any spelling of its name, for as long as they say."""
+    """The tokens are valid for the account, in any spelling of its name, until they expire."""
     async with running_authx(database_dsn) as running:
         account = await running.register("Grace")
         tokens = await running.login("GRACE")
@@ -251,7 +251,7 @@ async def test_login_burst_for_one_user_is_limited_too(database_dsn: str) -> Non
 
 
 async def test_login_that_succeeds_clears_the_attempts(database_dsn: str) -> None:
-    """Who knows the password is not held to earlier mistakes."""
+    """Whoever knows the password is not held to earlier mistakes."""
     settings = replace(CHEAP, attempts_per_user=2)
     async with running_authx(database_dsn, settings) as running:
         account = await running.register()
@@ -261,7 +261,7 @@ async def test_login_that_succeeds_clears_the_attempts(database_dsn: str) -> Non
 
 
 async def test_login_delay_grows_and_ends(database_dsn: str, mock_clock: MockClock) -> None:
-    """Each failure doubles the wait, at which end the right password opens a session."""
+    """Each failure doubles the wait, after which the right password opens a session."""
     settings = replace(CHEAP, attempts_per_user=2)
     async with running_authx(database_dsn, settings) as running:
         account = await running.register()
@@ -277,7 +277,7 @@ async def test_login_delay_grows_and_ends(database_dsn: str, mock_clock: MockClo
 async def test_victim_of_an_attack_logs_in_from_elsewhere(
     database_dsn: str, mock_clock: MockClock
 ) -> None:
-    """However others hammer a user, the right password from a clean address is heard at once."""
+    """However others hammer a user, the right password from a clean address is accepted at once."""
     settings = replace(CHEAP, attempts_per_user=2, attempts_per_user_anywhere=3)
     async with running_authx(database_dsn, settings) as running:
         account = await running.register()
@@ -298,7 +298,7 @@ async def test_victim_of_an_attack_logs_in_from_elsewhere(
 
 
 async def test_address_that_fails_everywhere_waits(database_dsn: str) -> None:
-    """Names that exist, that do not and that cannot count alike; other addresses do not wait."""
+    """Existing, missing and impossible names count alike; other addresses do not wait."""
     settings = replace(CHEAP, attempts_per_address=3)
     async with running_authx(database_dsn, settings) as running:
         account, other = await running.register(), await running.register()
@@ -314,7 +314,7 @@ async def test_address_that_fails_everywhere_waits(database_dsn: str) -> None:
 
 
 async def test_login_renews_a_hash_with_outdated_parameters(database_dsn: str) -> None:
-    """After a change of parameters the first login brings the hash up to date, later ones not."""
+    """After a change of parameters the first login updates the hash, later ones do not."""
     async with running_authx(database_dsn) as running:
         account = await running.register()
     stronger = replace(CHEAP, argon2_time_cost=2)
@@ -335,7 +335,7 @@ async def test_login_renews_a_hash_with_outdated_parameters(database_dsn: str) -
 
 
 async def test_logins_at_once_renew_a_hash_and_are_all_let_in(database_dsn: str) -> None:
-    """The first replaces what the others were verified against: they are verified once more."""
+    """The first replaces the hash the others were verified against: they are verified again."""
     async with running_authx(database_dsn) as running:
         account = await running.register()
     stronger = replace(CHEAP, argon2_time_cost=500, hash_workers=4)
@@ -346,7 +346,7 @@ async def test_logins_at_once_renew_a_hash_and_are_all_let_in(database_dsn: str)
 
 
 async def test_login_beyond_the_sessions_of_an_account_ends_the_oldest(database_dsn: str) -> None:
-    """An account has a bounded number of sessions; the newest ones live."""
+    """An account has a bounded number of sessions; the newest ones survive."""
     async with running_authx(database_dsn, replace(CHEAP, sessions_per_account_max=2)) as running:
         account, first = await running.newcomer()
         await running.authorize(first)
@@ -361,7 +361,7 @@ async def test_login_beyond_the_sessions_of_an_account_ends_the_oldest(database_
 
 
 async def test_password_is_changed_and_other_sessions_end(database_dsn: str) -> None:
-    """Only the session that asked lives on, and only the new password opens another."""
+    """Only the calling session survives, and only the new password opens another."""
     async with running_authx(database_dsn) as running:
         account, mine = await running.newcomer()
         other = await running.login(account.username)
@@ -419,7 +419,7 @@ async def test_password_changed_during_a_login_leaves_no_session_of_the_old_one(
 async def test_account_erased_during_a_login_is_refused_like_a_wrong_password(
     database_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """That it was there when the password was read tells nobody anything, and is no fault."""
+    """The refusal does not reveal that the account was there, and is no fault."""
     async with running_authx(database_dsn) as running:
         account = await running.register()
         verify = running.engine.verify
@@ -457,7 +457,7 @@ async def test_account_is_erased_with_its_sessions(database_dsn: str) -> None:
 
 
 async def test_account_is_not_erased_beside_another(database_dsn: str) -> None:
-    """Whoever erases an account takes one connection: of more at once the others are refused."""
+    """Erasure takes one connection: if there are several at once, the others are refused."""
     async with running_authx(database_dsn) as running:
         account, _ = await running.newcomer()
         erasure = EraseAccount(account.account_id, PASSWORD)

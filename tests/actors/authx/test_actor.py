@@ -56,7 +56,7 @@ def end(bus: Bus, phase: Phase = Phase.STORAGE) -> None:
 async def test_actor_serves_those_who_are_logged_in_through_a_flood_of_logins(
     database_dsn: str,
 ) -> None:
-    """Hundreds of logins at once: few are hashed, the rest refused, and all others are served."""
+    """Hundreds of logins at once: few are hashed, the rest refused, and everyone else is served."""
     settings = replace(CHEAP, hash_workers=1, hash_queue=4, attempts_per_user=1000)
     async with running_authx(database_dsn, settings) as running:
         account, tokens = await running.newcomer()
@@ -82,7 +82,7 @@ async def test_actor_serves_those_who_are_logged_in_through_a_flood_of_logins(
 
 
 async def test_actor_peek_is_what_an_answer_would_be(database_dsn: str) -> None:
-    """Without a question it tells who a token is of, until the session ends or time runs out."""
+    """Without a request it identifies a token's owner, until the session ends or time runs out."""
     async with running_authx(database_dsn) as running:
         await running.wait_listening()
         account, tokens = await running.newcomer()
@@ -105,7 +105,7 @@ async def test_actor_peek_is_what_an_answer_would_be(database_dsn: str) -> None:
 
 
 async def test_actor_answers_what_was_waiting_when_the_shutdown_came(database_dsn: str) -> None:
-    """Messages in the buffer and requests under way are answered before the actor returns."""
+    """Messages in the buffer and requests in progress are answered before the actor returns."""
     results: list[object] = []
     async with running_authx(database_dsn) as running:
         account, tokens = await running.newcomer()
@@ -138,7 +138,7 @@ async def test_actor_works_on_until_its_own_phase_of_the_shutdown(database_dsn: 
 async def test_actor_ends_in_time_although_the_database_is_frozen(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    """What is under way gets ``shutdown_ms`` and is then given up; its asker learns so."""
+    """Requests in progress get ``shutdown_ms`` and are then given up; their callers learn so."""
     database, bus = FakeDatabase(), open_broadcast_channel()
     database.frozen = True
     settings = replace(CHEAP, shutdown_ms=1000, query_timeout_ms=3000)
@@ -161,7 +161,7 @@ async def test_actor_ends_in_time_although_the_database_is_frozen(
 
 
 async def test_actor_keeps_house_now_and_then(autojump_clock: trio.testing.MockClock) -> None:
-    """Expired sessions are looked for at the interval, also after the database was away."""
+    """Expired sessions are looked for at the interval, even after the database was away."""
     database, bus = FakeDatabase(), open_broadcast_channel()
     settings = replace(CHEAP, housekeeping_seconds=60, listen_probe_ms=1_000_000)
     async with trio.open_nursery() as nursery:
@@ -179,7 +179,7 @@ async def test_actor_keeps_house_now_and_then(autojump_clock: trio.testing.MockC
 
 
 async def test_actor_without_a_database_is_ready_and_says_what_is_wrong() -> None:
-    """Who needs the database is told at once; bad tokens are still bad tokens."""
+    """Callers that need the database are told at once; bad tokens are still bad tokens."""
     dsn = "postgresql://postgres@127.0.0.1:1/nowhere"
     bus = open_broadcast_channel()
     async with (
@@ -200,7 +200,7 @@ async def test_actor_without_a_database_is_ready_and_says_what_is_wrong() -> Non
 
 
 async def test_actor_outlives_the_loss_of_its_connections(database_dsn: str) -> None:
-    """Connections that the server ended are replaced; nobody notices but the log."""
+    """Connections that the server ended are replaced; only the log shows it."""
     async with running_authx(database_dsn, replace(CHEAP, listen_probe_ms=10)) as running:
         await running.wait_listening()
         account, tokens = await running.newcomer()
@@ -226,7 +226,7 @@ async def test_actor_outlives_the_loss_of_its_connections(database_dsn: str) -> 
 async def test_actor_that_crashes_drops_what_it_had_in_hand_and_is_restarted(
     database_dsn: str,
 ) -> None:
-    """The unforeseen ends the run: askers learn at once, and the next run serves again."""
+    """An unforeseen error ends the run: callers learn at once, and the next run serves again."""
     bus, clock = open_broadcast_channel(), WallClock()
     settings = replace(CHEAP, attempts_per_user=1)
     subscription = bus.subscribe(Interest(Topic.AUTH), Interest(Topic.SHUTDOWN), buffer=100)
@@ -255,7 +255,7 @@ async def test_actor_that_crashes_drops_what_it_had_in_hand_and_is_restarted(
                 await trio.lowlevel.checkpoint()
                 askers.start_soon(ask, "no message of Authx")
             assert len(stopped) >= 1
-            # The attempts that were counted are still counted.
+            # The attempts that were counted still count.
             with pytest.raises(TooManyAttempts):
                 await bus.ask(Topic.AUTH, Login("survivor", PASSWORD), timeout_s=5)
             assert supervisor.states()["authx"].restarts == 1
@@ -266,7 +266,7 @@ async def test_actor_that_crashes_drops_what_it_had_in_hand_and_is_restarted(
 async def test_actor_crash_in_a_request_gives_everyone_in_hand_an_answer(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    """A request that fails in an unforeseen way ends the run, and no asker waits in vain."""
+    """A request that fails in an unforeseen way ends the run, and no caller waits in vain."""
     database, bus = FakeDatabase(), open_broadcast_channel()
     settings = replace(CHEAP, database_connections=1)
     stopped: list[float] = []
@@ -292,7 +292,7 @@ async def test_actor_crash_in_a_request_gives_everyone_in_hand_an_answer(
 
 
 async def test_actor_takes_many_messages_in_one_turn_of_the_loop(database_dsn: str) -> None:
-    """Where the loop has much to do, a turn takes long, and whoever asks waits for few of them."""
+    """In a busy loop a turn takes long, so a caller waits for few of them."""
     async with running_authx(database_dsn) as running:
         asked = [running.bus.open_reply() for _ in range(200)]
         for reply, _ in asked:
@@ -303,7 +303,7 @@ async def test_actor_takes_many_messages_in_one_turn_of_the_loop(database_dsn: s
 
 
 async def test_actor_drains_its_buffer_when_the_shutdown_overtakes_it(database_dsn: str) -> None:
-    """The shutdown comes out of the buffer first; what was sent before it is answered too."""
+    """The shutdown comes out of the buffer first; messages sent before it are answered too."""
     async with running_authx(database_dsn) as running:
         account, _ = await running.newcomer()
         pending: list[PendingReply[Any]] = []
@@ -320,7 +320,7 @@ async def test_actor_drains_its_buffer_when_the_shutdown_overtakes_it(database_d
 async def test_actor_that_has_ended_lets_nobody_wait(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    """Whoever asks after the shutdown learns at once that there will be no answer."""
+    """A caller after the shutdown learns at once that there will be no answer."""
     database, bus = FakeDatabase(), open_broadcast_channel()
     async with trio.open_nursery() as nursery:
         await nursery.start(authx_on(database, bus).run)
@@ -332,7 +332,7 @@ async def test_actor_that_has_ended_lets_nobody_wait(
 
 
 async def test_actor_returns_when_the_bus_is_gone(autojump_clock: trio.testing.MockClock) -> None:
-    """Where nobody can send any more there is nothing left to do."""
+    """If nobody can send any more, there is nothing left to do."""
     database, bus = FakeDatabase(), open_broadcast_channel()
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:

@@ -11,7 +11,7 @@ from bus import FAN_OUT_SLICE, Interest, Topic, open_broadcast_channel
 
 @pytest.mark.parametrize("subject", ["session", "account"])
 async def test_drop_of_a_session_or_account_is_announced(subject: str) -> None:
-    """Whoever follows the session or the account hears of it, known to the cache or not."""
+    """A follower of the session or the account hears of it, whether or not it is cached."""
     with open_broadcast_channel() as bus:
         cache = SessionCache(10, on_drop=Announcer(bus).changed)
         followed = bus.subscribe(

@@ -1,4 +1,4 @@
-"""The limit on attempts: delays that grow, for whom they hold, and in how much memory."""
+"""The limit on attempts: growing delays, whom they apply to, and the memory they take."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HOME, ELSEWHERE = "192.0.2.1", "198.51.100.7"
 
 
 def limit_of(**changes: int) -> AttemptLimit:
-    """Make a limit; what is not said is out of reach."""
+    """Make a limit; values not given are out of reach."""
     usual = {
         "attempts_per_user": FREE,
         "attempts_per_user_anywhere": 1_000_000,
@@ -33,7 +33,7 @@ def limit_of(**changes: int) -> AttemptLimit:
 
 
 def refused_for_s(limit: AttemptLimit, user: str, address: str, now_s: float) -> int | None:
-    """Try and fail; tell for how long the attempt is refused, None where it is heard."""
+    """Try and fail; return how long the attempt is refused for, or None if it is heard."""
     try:
         limit.begin(user, address, now_s)
     except TooManyAttempts as refusal:
@@ -42,12 +42,12 @@ def refused_for_s(limit: AttemptLimit, user: str, address: str, now_s: float) ->
 
 
 def heard(limit: AttemptLimit, user: str, address: str, until_s: int) -> list[int]:
-    """Try in every second, failing each time; give the seconds in which it was heard."""
+    """Try in every second, failing each time; return the seconds in which it was heard."""
     return [now for now in range(until_s) if refused_for_s(limit, user, address, now) is None]
 
 
 def test_delay_doubles_with_each_failure_up_to_the_longest() -> None:
-    """After the free attempts: 1, 2, 4, … seconds after the last one, and never more than a cap."""
+    """After the free attempts: 1, 2, 4, … seconds after the last one, up to a cap."""
     times = heard(limit_of(), "ada", HOME, WINDOW)
     assert times[:FREE] == [0, 1, 2]
     waits = [after - before for before, after in pairwise(times[FREE - 1 :])]
@@ -56,7 +56,7 @@ def test_delay_doubles_with_each_failure_up_to_the_longest() -> None:
 
 
 def test_longest_delay_is_told_as_such_at_any_moment() -> None:
-    """Seconds since the start are no round numbers; what is told is no second more for that."""
+    """Times since the start are not round; the reported delay is not a second longer for that."""
     limit = limit_of(attempts_per_user=1)
     now_s = 147.10199277177125
     for _ in range(13):
@@ -77,7 +77,7 @@ def test_refusal_says_when_the_next_attempt_is_heard() -> None:
 
 
 def test_failures_are_forgotten_with_their_window() -> None:
-    """However much an attacker tries, a window after the first failure all begins afresh."""
+    """However much an attacker tries, a window after the first failure everything starts afresh."""
     limit = limit_of(attempt_window_seconds=10, attempt_delay_max_seconds=300)
     assert heard(limit, "ada", HOME, 10) == [0, 1, 2, 3, 5, 9]
     assert refused_for_s(limit, "ada", HOME, 9.5) == 1
@@ -86,7 +86,7 @@ def test_failures_are_forgotten_with_their_window() -> None:
 
 
 def test_attempts_on_one_user_do_not_count_for_another() -> None:
-    """Whoever attacks one account holds back nobody else's, not even from his own address."""
+    """An attack on one account delays nobody else's, not even from the attacker's address."""
     limit = limit_of()
     heard(limit, "ada", HOME, 100)
     assert refused_for_s(limit, "bob", HOME, 100) is None
@@ -105,7 +105,7 @@ def test_victim_gets_in_from_elsewhere_while_an_attack_goes_on() -> None:
 
 
 def test_victim_who_mistypes_during_an_attack_waits_for_himself_alone() -> None:
-    """After a failure he waits as long as the attack has made it, from then on, and not again."""
+    """After a failure the victim waits out the attack's delay from then on, and only once."""
     limit = limit_of(attempts_per_user_anywhere=5)
     for number in range(100):
         limit.begin("ada", f"203.0.113.{number}", 0)
@@ -138,7 +138,7 @@ def test_address_that_fails_at_many_users_waits_whoever_it_tries() -> None:
 
 
 def test_own_account_is_no_way_to_go_on_guessing() -> None:
-    """A success forgets the failures at that user; those of the address at others still count."""
+    """A success clears the failures for that user; the address's failures at others still count."""
     limit = limit_of(attempts_per_address=5)
     for now in range(5):
         limit.begin(f"user{now}", HOME, now)
@@ -148,7 +148,7 @@ def test_own_account_is_no_way_to_go_on_guessing() -> None:
 
 
 def test_success_forgets_the_mistakes_before_it() -> None:
-    """Who mistypes and then gets in has left nothing behind, in any of the counts."""
+    """A user who mistypes and then gets in leaves nothing behind, in any of the counts."""
     limit = limit_of()
     for now in range(0, 30, 3):
         limit.begin("ada", HOME, now)
@@ -159,7 +159,7 @@ def test_success_forgets_the_mistakes_before_it() -> None:
 
 
 def test_unknown_address_counts_with_the_user_alone() -> None:
-    """Where no limit per address holds, a proxy's players do not wait for each other."""
+    """If no limit per address applies, a proxy's players do not wait for each other."""
     limit = limit_of(attempts_per_address=1)
     for number in range(50):
         assert refused_for_s(limit, f"user{number}", "", 0) is None
@@ -167,7 +167,7 @@ def test_unknown_address_counts_with_the_user_alone() -> None:
 
 
 def test_attempts_without_a_verdict_are_taken_back() -> None:
-    """A database that was away does not use up anybody's attempts."""
+    """A database outage does not use up anybody's attempts."""
     limit = limit_of(attempts_per_user=1, attempts_per_address=1)
     for now in range(5):
         limit.begin("ada", HOME, now)
@@ -180,7 +180,7 @@ def test_attempts_without_a_verdict_are_taken_back() -> None:
 
 
 def test_attempt_that_was_taken_back_prolongs_nothing() -> None:
-    """The delay runs on from the last attempt that counts, past the free ones as before."""
+    """The delay runs from the last attempt that counts, past the free ones as before."""
     limit = limit_of(attempts_per_user=1, attempts_per_address=1)
     assert heard(limit, "ada", HOME, 4) == [0, 1, 3]
     assert refused_for_s(limit, "ada", HOME, 3.0) == 4
@@ -192,7 +192,7 @@ def test_attempt_that_was_taken_back_prolongs_nothing() -> None:
 
 
 def test_attempt_that_is_taken_back_late_leaves_the_delay_of_a_later_one() -> None:
-    """What was begun meanwhile, and counts, holds back as long as ever."""
+    """A later attempt that counts delays as long as ever."""
     limit = limit_of(attempts_per_user=2)
     limit.begin("ada", HOME, 0.0)
     limit.begin("ada", HOME, 0.5)
@@ -204,7 +204,7 @@ def test_attempt_that_is_taken_back_late_leaves_the_delay_of_a_later_one() -> No
 
 
 def test_registration_that_was_taken_back_prolongs_nothing() -> None:
-    """As with attempts: who was not heard out may come again at once."""
+    """As with attempts, a caller that was not heard out may retry at once."""
     limit = limit_of(registrations_per_address=1)
     for now in (0.0, 1.0, 3.0):
         limit.begin_registration(HOME, now)
@@ -218,7 +218,7 @@ def test_registration_that_was_taken_back_prolongs_nothing() -> None:
 
 
 def test_registrations_are_counted_anew_when_their_window_has_ended() -> None:
-    """In each window as many are free as in the first, and the next one has to wait."""
+    """Each window allows as many as the first, and the next one has to wait."""
     limit = limit_of(registrations_per_address=2)
     for begun in (0.0, float(WINDOW), 2.0 * WINDOW):
         limit.begin_registration(HOME, begun)
@@ -264,7 +264,7 @@ STEPS = st.lists(
 def test_nobody_waits_longer_than_the_longest_delay_or_in_vain(
     steps: list[tuple[str, str, str, float]], free: int
 ) -> None:
-    """Whatever went before: a wait is bounded, is enough, and a clean address has none."""
+    """Whatever happened before, a wait is bounded and sufficient, and a clean address has none."""
     limit = limit_of(
         attempts_per_user=free, attempts_per_user_anywhere=free, attempts_per_address=1_000
     )

@@ -1,4 +1,4 @@
-"""Logins and registrations that were turned away for want of time: nobody has failed."""
+"""Logins and registrations that were turned away for lack of time: nobody has failed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LATE = replace(
 async def test_who_was_turned_away_for_want_of_time_has_not_failed(
     database_dsn: str, message: Login | Register
 ) -> None:
-    """However often he comes again, as a 503 says, he has to wait no longer for it."""
+    """However often a user retries, as a 503 says, the wait does not grow."""
     async with running_authx(database_dsn, LATE) as running:
         with running.every_turn_taken():
             for _ in range(5):

@@ -12,7 +12,7 @@ from actors.authx import base64url
 @settings(deadline=None)
 @given(st.binary(max_size=80))
 def test_base64url_round_trips(data: bytes) -> None:
-    """What was spelled is read again."""
+    """Encoded values decode to themselves."""
     assert base64url.decode(base64url.encode(data)) == data
 
 

@@ -1,4 +1,4 @@
-"""Connections of one's own: few, opened when wanted, left alone for a while after a failure."""
+"""Own connections: few, opened on demand, left alone for a while after a failure."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def test_connections_are_few_and_kept(autojump_clock: trio.testing.MockClo
 async def test_connections_that_were_lost_are_replaced_and_the_script_run_again(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    """A connection lost on the way costs its caller nothing, lost twice is told."""
+    """A connection lost midway costs its caller nothing; lost twice, it is reported."""
     database = FakeDatabase()
     async with Connections(database.as_database(), SETTINGS) as connections:
         await connections.run(script("first"))
@@ -63,7 +63,7 @@ async def test_connections_that_were_lost_are_replaced_and_the_script_run_again(
 async def test_connections_that_one_restart_ended_cost_nobody_anything(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    """Several idle ones whose end nobody has read yet: the script runs again on a new one."""
+    """Several idle ones whose end nobody has read yet: the script is retried on a new one."""
     database = FakeDatabase()
     database.query_s = 1
     async with Connections(database.as_database(), SETTINGS) as connections:
@@ -113,7 +113,7 @@ async def test_connections_leave_a_database_that_is_away_alone_for_a_while(
 async def test_connections_to_a_frozen_database_hold_nobody_for_long(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    """Those under way wait for their timeout, those behind them are refused right after it."""
+    """Scripts in progress wait for their timeout; those behind them are refused right after it."""
     database = FakeDatabase()
     database.frozen = True
     async with Connections(database.as_database(), SETTINGS) as connections:
@@ -135,7 +135,7 @@ async def test_connections_to_a_frozen_database_hold_nobody_for_long(
 async def test_connections_are_opened_at_once_after_a_script_that_may_be_long(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    """That it has taken too long says nothing of the database: the next one need not wait."""
+    """A long script's timeout says nothing about the database: the next one need not wait."""
     database = FakeDatabase()
     async with Connections(database.as_database(), SETTINGS) as connections:
         database.frozen = True
@@ -161,7 +161,7 @@ async def test_connections_are_closed_when_their_user_is_cancelled(
 async def test_backoff_is_bounded_and_forgets_after_a_success(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    """Pauses double to their bound; after a success they begin again."""
+    """Pauses double up to their bound; after a success they start over."""
     backoff = Backoff(SETTINGS)
     assert backoff.remaining_s == 0
     pauses: list[float] = []

@@ -1,4 +1,4 @@
-"""Accounts by name: remembered while they are so, and read together."""
+"""Accounts by name: cached while they are current, and read together."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def found(running: Running, username: str) -> Account | None:
 
 
 def test_account_that_takes_a_name_over_leaves_nothing_of_the_one_before() -> None:
-    """A name is one account's: the other's end does not touch it."""
+    """A name is one account's: the end of its previous owner does not affect it."""
     cache = AccountCache(3)
     cache.put(named("ada", "first"))
     cache.put(named("ada", "second"))
@@ -68,7 +68,7 @@ def test_account_that_takes_a_name_over_leaves_nothing_of_the_one_before() -> No
 async def test_account_that_is_known_costs_no_query(
     database_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many ask for a name at once, it is in two queries at most, and in none after them."""
+    """However many ask for a name at once, it is in at most two queries, and in none after them."""
     counting = Counting(monkeypatch)
     async with running_authx(database_dsn) as running:
         await running.wait_listening()
@@ -83,7 +83,7 @@ async def test_account_that_is_known_costs_no_query(
                 for number in range(200):
                     nursery.start_soon(ask, accounts[number % 8])
             read = read or sum(counting.batches)
-        # Who asks for a name while it is read waits for the query after that one.
+        # A request for a name that is being read waits for the query after that one.
         assert read == sum(counting.batches)
         assert read <= 2 * len(accounts)
         for _ in range(2):
@@ -92,7 +92,7 @@ async def test_account_that_is_known_costs_no_query(
 
 
 async def test_account_that_is_erased_is_unknown_at_once(database_dsn: str) -> None:
-    """At the answer to an erasure its name is nobody's, and whoever takes it is found."""
+    """When an erasure is answered its name is free, and whoever takes it is found."""
     async with running_authx(database_dsn) as running:
         await running.wait_listening()
         account = await running.register()
@@ -108,7 +108,7 @@ async def test_account_that_is_erased_is_unknown_at_once(database_dsn: str) -> N
 async def test_account_that_another_process_changes_is_read_again(
     database_dsn: str, change: str
 ) -> None:
-    """What the command line, or a server before this one, commits is in force here at once."""
+    """Commits by the command line, or by an earlier server, take effect here at once."""
     async with running_authx(database_dsn) as running:
         await running.wait_listening()
         account = await running.register()
@@ -150,7 +150,7 @@ async def test_accounts_are_not_believed_while_nothing_is_heard(database_dsn: st
         account = await running.register()
         name = account.username.upper()
         assert await found(running, name) == account
-        # The listener's connection breaks, and the row goes without a word, in one statement.
+        # The listener's connection breaks, and the row goes unannounced, in one statement.
         await running.fetchval(
             "with gone as (delete from accounts where account_id = $1 returning 1)"
             " select pg_terminate_backend(pid), (select count(*) from gone)"

@@ -66,13 +66,13 @@ READING = (
 
 
 class PlayedService:
-    """Every request waits for the test's word and is answered with its own name."""
+    """Every request waits for the test's permission and is answered with its own name."""
 
     def __init__(self) -> None:
         self.go = trio.Event()
 
     def read_refresh_token(self, text: str) -> str:
-        """Know the one genuine token."""
+        """Know the only genuine token."""
         if text != "genuine":
             raise InvalidToken
         return text
@@ -81,7 +81,7 @@ class PlayedService:
         """Let everybody register."""
 
     def __getattr__(self, name: str) -> Any:
-        """Give the method of any name."""
+        """Return the method of any name."""
 
         async def method(_request: object, _slot: HashSlot | None = None) -> str:
             await self.go.wait()
@@ -91,7 +91,7 @@ class PlayedService:
 
 
 class PlayedOperators:
-    """Nobody is one."""
+    """Treats nobody as an operator."""
 
     def may_go_first(self, _message: object) -> bool:
         """Let nobody go first."""
@@ -99,7 +99,7 @@ class PlayedOperators:
 
 
 class DispatcherHarness:
-    """A dispatcher with everything around it played by the test."""
+    """A dispatcher whose surroundings are played by the test."""
 
     def __init__(self, nursery: trio.Nursery, *, hash_queue: int = 1) -> None:
         self.clock = WallClock()
@@ -143,14 +143,14 @@ class DispatcherHarness:
         return self.tokens.issue(account_id=ACCOUNT, session_id=SESSION, role="player")
 
     def take(self, message: AuthMessage) -> tuple[bool, PendingReply[Any]]:
-        """Hand a message in; tell whether it was answered on the spot."""
+        """Hand a message in; return whether it was answered on the spot."""
         reply, pending = self.bus.open_reply()
         self.dispatcher.take(message, reply)
         return reply.settled, pending
 
 
 async def test_authorize_of_a_cached_session_is_answered_on_the_spot() -> None:
-    """No task, no checkpoint, no database: the answer is there when the message was taken."""
+    """No task, checkpoint or database access: the answer is there once the message is taken."""
     async with trio.open_nursery() as nursery:
         harness = DispatcherHarness(nursery)
         harness.cache.put(state_of(SESSION, ACCOUNT))
@@ -162,7 +162,7 @@ async def test_authorize_of_a_cached_session_is_answered_on_the_spot() -> None:
 
 @pytest.mark.parametrize("token", ["", "nonsense", "v4.local.AAAA.AAAA"])
 async def test_authorize_of_a_bad_token_is_refused_on_the_spot(token: str) -> None:
-    """A made-up token costs no task and no database either."""
+    """A made-up token costs neither a task nor a query."""
     async with trio.open_nursery() as nursery:
         harness = DispatcherHarness(nursery)
         settled, pending = harness.take(Authorize(token))
@@ -187,7 +187,7 @@ async def test_authorize_does_not_believe_the_cache_while_nothing_is_heard() -> 
 
 
 async def test_authorize_without_a_reply_reads_nothing() -> None:
-    """Where nobody waits for the answer, none is looked for."""
+    """If nobody waits for the answer, none is looked for."""
     async with trio.open_nursery() as nursery:
         harness = DispatcherHarness(nursery)
         harness.dispatcher.take(Authorize(harness.token()), None)
@@ -196,7 +196,7 @@ async def test_authorize_without_a_reply_reads_nothing() -> None:
 
 
 async def test_account_that_is_remembered_is_found_on_the_spot() -> None:
-    """In any spelling, without a task; a name that nobody can have is refused as fast."""
+    """In any spelling, without a task; an impossible name is refused as fast."""
     async with trio.open_nursery() as nursery:
         harness = DispatcherHarness(nursery)
         harness.accounts.put(named("ada"))
@@ -224,7 +224,7 @@ async def test_account_is_not_believed_while_nothing_is_heard() -> None:
 
 @pytest.mark.parametrize("message", READING, ids=lambda message: type(message).__name__)
 async def test_requests_in_flight_are_bounded(message: AuthMessage) -> None:
-    """Beyond the bound a request is refused at once; those under way are answered."""
+    """Beyond the bound a request is refused at once; those in progress are answered."""
     async with trio.open_nursery() as nursery:
         harness = DispatcherHarness(nursery)
         waiting = [harness.take(message)[1] for _ in range(2)]
@@ -263,7 +263,7 @@ async def test_requests_that_hash_are_bounded_apart_from_the_others(message: Aut
 
 @pytest.mark.parametrize("message", HASHING, ids=lambda message: type(message).__name__)
 async def test_one_address_takes_a_part_of_the_places_to_hash(message: AuthMessage) -> None:
-    """Whoever logs in without an end, with right passwords too, keeps nobody else out."""
+    """Logging in endlessly, even with right passwords, keeps nobody else out."""
     assert isinstance(message, Login | Register | ChangePassword | EraseAccount)
     here, elsewhere = (replace(message, address=address) for address in ("192.0.2.1", "192.0.2.2"))
     async with trio.open_nursery() as nursery:
@@ -282,7 +282,7 @@ async def test_one_address_takes_a_part_of_the_places_to_hash(message: AuthMessa
 
 
 async def test_requests_lead_to_the_method_of_their_name() -> None:
-    """Every message has its own method, and is answered with what that gives."""
+    """Every message has its own method, and is answered with that method's result."""
     names: list[str] = []
     async with trio.open_nursery() as nursery:
         harness = DispatcherHarness(nursery)
@@ -312,7 +312,7 @@ async def test_refresh_with_a_made_up_token_is_refused_on_the_spot() -> None:
 
 
 async def test_request_that_is_cancelled_leaves_its_place() -> None:
-    """Cancelled work gives its slot and its place back; its reply is left to the actor's guard."""
+    """Cancelled work frees its slot and its place; its reply is left to the actor's guard."""
     async with trio.open_nursery() as nursery:
         harness = DispatcherHarness(nursery)
         pending = [harness.take(message)[1] for message in (READING[1], HASHING[0])]

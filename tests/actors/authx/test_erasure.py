@@ -1,4 +1,4 @@
-"""The erasure of a large account: nothing is left of it, or, where it is interrupted, all."""
+"""The erasure of a large account: nothing is left of it or, if interrupted, everything is."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ async def rows_of(connection: Connection, account_id: str) -> list[int]:
 
 
 async def transfers_of(connection: Connection, account_id: str) -> list[int]:
-    """Count the transfers of an account, those that name it, and those nobody else has."""
+    """Count an account's transfers, those that name it, and those that nobody else has."""
 
     async def count(session: Session) -> list[int]:
         row = await session.fetchrow(
@@ -115,12 +115,12 @@ async def transfers_of(connection: Connection, account_id: str) -> list[int]:
 
 
 async def settled_of(session: Session) -> str:
-    """Tell whose rows the end of the erasure is not to look for."""
+    """Return whose rows the end of the erasure need not look for."""
     return await session.fetchval("select current_setting('holdfast.settled', true)") or ""
 
 
 class Watched:
-    """A connection that does something before a script's turn comes, counted from 1."""
+    """A connection that does something before each script, counted from 1."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -144,7 +144,7 @@ async def erase(connection: Any, account_id: str) -> None:
 
 
 async def test_erasure_leaves_nothing_of_the_account_alone(connection: Connection) -> None:
-    """All that it owns goes, whatever its orders' states; its neighbour keeps everything."""
+    """Everything it owns goes, whatever its orders' states; its neighbour keeps everything."""
     kept = await make_account(connection, "kept")
     erased = await make_account(connection, "erased")
     [transfers, named, alone] = await transfers_of(connection, erased)
@@ -157,7 +157,7 @@ async def test_erasure_leaves_nothing_of_the_account_alone(connection: Connectio
 
 
 async def test_erasure_leaves_little_for_its_end(connection: Connection) -> None:
-    """When the account itself goes, and is locked, nothing is left that nobody writes any more."""
+    """When the account itself is locked and deleted, only rows still being written are left."""
     all_calls = Watched(connection)
     await erase(all_calls, await make_account(connection, "counted-too"))
     account_id = await make_account(connection, "sender")
@@ -172,7 +172,7 @@ async def test_erasure_leaves_little_for_its_end(connection: Connection) -> None
     await erase(Looking(connection), account_id)
     [[ledger, keys, orders, account], [transfers, named, alone]] = left
     assert (ledger, keys, orders, account) == (0, 0, ROWS // 2, 1)
-    # Those on their way are the server's.
+    # Transfers in flight belong to the server.
     assert (named, alone) == (ROWS // 3, 0)
     assert transfers > named
 
@@ -180,7 +180,7 @@ async def test_erasure_leaves_little_for_its_end(connection: Connection) -> None
 async def test_erasure_takes_what_is_written_meanwhile(
     database_dsn: str, connection: Connection
 ) -> None:
-    """A live server waits for no piece, and what it writes beside them goes too."""
+    """A live server waits for no piece, and what it writes meanwhile goes too."""
     account_id = await make_account(connection, "busy")
     all_calls = Watched(connection)
     await erase(all_calls, await make_account(connection, "idle"))
@@ -193,7 +193,7 @@ async def test_erasure_takes_what_is_written_meanwhile(
                 settled.append(await self.connection.run(settled_of))
 
                 async def write(session: Session) -> None:
-                    # From the last call but one on its inventory, which comes first, is locked.
+                    # From the last call but one on, its inventory, which comes first, is locked.
                     if self.calls >= all_calls.calls:
                         return
                     await session.execute(
@@ -223,14 +223,14 @@ async def test_erasure_takes_what_is_written_meanwhile(
         await erase(beside, account_id)
         assert beside.calls > 3 * ROWS // PIECE_ROWS
         assert await rows_of(connection, account_id) == [0, 0, 0, 0]
-        # What came late is looked for with the account locked.
+        # Late rows are looked for with the account locked.
         assert {*settled} == {""}
 
 
 async def test_erasure_beside_which_nothing_is_written_looks_for_nothing(
     connection: Connection,
 ) -> None:
-    """With the account locked, what it has deleted before is not read once more."""
+    """With the account locked, rows it has already deleted are not read once more."""
     account_id = await make_account(connection, "quiet")
     settled: list[str] = []
 
@@ -247,7 +247,7 @@ async def test_erasure_beside_which_nothing_is_written_looks_for_nothing(
 async def test_erasure_lets_no_inventory_begin_at_its_end(
     database_dsn: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of an account that had none there was nothing to look for: nothing may come about then."""
+    """An account without an inventory left nothing to look for, so none may appear then."""
     new = NewAccount(str(uuid7()), parse_username("beginner"), "hash", "player", NOW)
     await connection.run(account_store.insert_account(new))
     erase_known = account_store.erase_known
@@ -284,7 +284,7 @@ async def test_erasure_lets_no_inventory_begin_at_its_end(
 
 
 async def test_erasure_waits_for_another(database_dsn: str, connection: Connection) -> None:
-    """Two that have transfers in common do not stop each other: the second waits, and says so."""
+    """Two with transfers in common do not block each other: the second waits, and says so."""
     first, second = [await make_account(connection, name) for name in ("first", "second")]
     all_calls = Watched(connection)
     await erase(all_calls, await make_account(connection, "counted-first"))
@@ -338,7 +338,7 @@ async def test_erasure_by_its_owner_is_refused_beside_another(
 async def test_erasure_by_its_owner_locks_the_account_last(
     database_dsn: str, connection: Connection
 ) -> None:
-    """As long as there is much to delete a server can write to the account, in either erasure."""
+    """While there is much to delete, a server can write to the account, in either erasure."""
     account_id = await make_account(connection, "owner")
     seen: list[tuple[bool, int, str]] = []
 
@@ -373,12 +373,12 @@ async def test_erasure_by_its_owner_locks_the_account_last(
         await connection.run(lambda session: script(Spied(session)))
     assert {ledger for free, ledger, _ in seen if free} == {ROWS, 0}
     assert {ledger for free, ledger, _ in seen if not free} == {0}
-    # By its keys, whatever the planner takes the tables for.
+    # By its keys, whatever size the planner assumes for the tables.
     assert {scans for _, ledger, scans in seen if not ledger} == {"off"}
 
 
 async def test_erasure_finds_its_pieces_by_their_keys(connection: Connection) -> None:
-    """Each of them would read the whole table otherwise, as long as nobody has counted its rows."""
+    """Each would otherwise read the whole table until its rows have been counted."""
     scans: list[str] = []
 
     class Looking(Watched):
@@ -406,7 +406,7 @@ async def test_erasure_changes_what_fits_into_one_piece_by_one_statement(
 
 
 async def test_erasure_that_is_cancelled_removes_nothing(connection: Connection) -> None:
-    """Wherever it was: the account is whole, and the connection as good as before."""
+    """Wherever it was, the account is whole, and the connection as good as before."""
     account_id = await make_account(connection, "spared")
     all_calls = Watched(connection)
     await erase(all_calls, await make_account(connection, "counted"))

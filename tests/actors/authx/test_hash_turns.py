@@ -35,7 +35,7 @@ async def order_of(comers: str, workers: int = 1) -> str:
 
 
 async def test_operator_has_the_next_turn_that_is_free() -> None:
-    """However many players came before."""
+    """This holds however many players came before."""
     assert await order_of("ppppppo") == "opppppp"
 
 
@@ -59,7 +59,7 @@ def test_everybody_has_a_turn(comers: str, workers: int) -> None:
 async def test_who_is_cancelled_has_no_turn_and_keeps_none_from_others(
     operator: bool,
 ) -> None:
-    """Whether cancelled before a turn is free or at that very moment."""
+    """This holds whether they are cancelled before a turn is free or at that very moment."""
     turns = HashTurns(1)
     turns.begin_nowait()
     begun = trio.Event()
@@ -77,7 +77,7 @@ async def test_who_is_cancelled_has_no_turn_and_keeps_none_from_others(
         scopes[0].cancel()
         await wait_all_tasks_blocked()
         turns.end()
-        scopes[1].cancel()  # It has its turn already.
+        scopes[1].cancel()  # It already has its turn.
         await begun.wait()
         assert turns.free == 0
         turns.end()

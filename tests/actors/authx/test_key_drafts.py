@@ -1,4 +1,4 @@
-"""Key files are written beside their place: what lies there afterwards, and whose it is."""
+"""Key files are written beside their place: what is there afterwards, and who owns it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ keys.create_key_file(path)
 
 
 def leave_draft(path: Path) -> None:
-    """Have a process killed that makes a key file or rotates it, before it has its name."""
+    """Have a process killed while it makes or rotates a key file, before it has its name."""
     before = set(path.parent.iterdir())
     killed = subprocess.run([sys.executable, "-c", _KILLED, str(path)], check=False)
     assert killed.returncode == -signal.SIGKILL
@@ -51,7 +51,7 @@ def leave_draft(path: Path) -> None:
 
 @pytest.mark.parametrize("made", [False, True])
 def test_keyring_leaves_no_keys_of_a_killed_process(tmp_path: Path, made: bool) -> None:
-    """What a killed start or rotation has left goes with the next one, and nothing else."""
+    """Leftovers of a killed start or rotation go with the next one, and nothing else does."""
     path = tmp_path / "keys"
     if made:
         create_key_file(path)
@@ -73,7 +73,7 @@ def test_keyring_leaves_no_keys_of_a_killed_process(tmp_path: Path, made: bool) 
 def test_keyring_of_root_belongs_to_the_owner_of_the_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where root makes it, the server of the folder's owner can read it."""
+    """If root makes it, the server of the folder's owner can read it."""
     given = play_root(monkeypatch, tmp_path)
     create_key_file(tmp_path / "keys")
     assert given.owner(tmp_path / "keys") == owner_of(tmp_path)
@@ -82,7 +82,7 @@ def test_keyring_of_root_belongs_to_the_owner_of_the_folder(
 def test_folder_that_somebody_holds_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who runs a server under a lock on its folder is told so, instead of waiting for ever."""
+    """A server whose folder is locked gets an error instead of waiting forever."""
     monkeypatch.setattr(keys, "_PATIENCE_S", 0.05)
     with open_folder(tmp_path) as folder:
         fcntl.flock(folder, fcntl.LOCK_EX)

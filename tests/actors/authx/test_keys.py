@@ -43,7 +43,7 @@ def key_file(tmp_path: Path, content: str | bytes, mode: int = 0o600) -> Path:
 
 
 def test_keyring_file_is_made_private_at_first_start_and_kept(tmp_path: Path) -> None:
-    """The first start makes a 0600 file whatever the umask, the next one reads the same key."""
+    """The first start makes a 0600 file whatever the umask; the next one reads the same key."""
     path = tmp_path / "keys"
     before = os.umask(0)
     try:
@@ -56,7 +56,7 @@ def test_keyring_file_is_made_private_at_first_start_and_kept(tmp_path: Path) ->
 
 
 def test_keyring_file_is_never_replaced(tmp_path: Path) -> None:
-    """Of two that start at once, the second finds the first one's file and leaves it."""
+    """If two start at once, the second finds the first one's file and leaves it."""
     path = key_file(tmp_path, ONE)
     assert not create_key_file(path)
     assert path.read_text() == ONE
@@ -120,7 +120,7 @@ def test_keyring_file_may_be_read_only(tmp_path: Path) -> None:
 def test_keyring_file_that_is_malformed_is_refused(
     tmp_path: Path, content: str | bytes, says: str
 ) -> None:
-    """What is not a key is refused with the line, and no key is ever quoted."""
+    """An invalid key is refused with its line, and no key is ever quoted."""
     path = key_file(tmp_path, content)
     with pytest.raises(KeyRingError, match=says) as refusal:
         read_keyring(path)
@@ -129,7 +129,7 @@ def test_keyring_file_that_is_malformed_is_refused(
 
 
 def test_keyring_place_that_holds_no_regular_file_is_refused(tmp_path: Path) -> None:
-    """A directory or a FIFO in the file's place neither passes nor holds the program up."""
+    """A directory or a FIFO in the file's place neither passes nor blocks the program."""
     with pytest.raises(KeyRingError, match="not a regular file"):
         read_keyring(tmp_path)
     fifo = tmp_path / "fifo"
@@ -139,7 +139,7 @@ def test_keyring_place_that_holds_no_regular_file_is_refused(tmp_path: Path) -> 
 
 
 def test_keyring_file_that_cannot_be_opened_says_why(tmp_path: Path) -> None:
-    """An error of the system comes out as ours, with the path."""
+    """A system error is raised as the program's own, with the path."""
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
     with pytest.raises(KeyRingError, match="loop: Too many levels"):
@@ -159,7 +159,7 @@ def test_keyring_of_the_environment_needs_no_file(tmp_path: Path) -> None:
 
 
 def test_keyring_finds_own_keys_by_footer_only() -> None:
-    """A footer is looked up whole, as it is spelled; nobody else's is found."""
+    """A footer is looked up whole, as spelled; nobody else's is found."""
     ring = KeyRing.parse(f"{ONE}\n{TWO}")
     for key in ring.keys:
         assert ring.find(base64url.encode(key.footer)) is key
@@ -171,7 +171,7 @@ def test_keyring_finds_own_keys_by_footer_only() -> None:
 
 
 def test_keyring_shows_no_secret() -> None:
-    """Neither the ring's nor a key's representation holds anything of the secret."""
+    """Neither the ring's nor a key's representation contains any of the secret."""
     ring = KeyRing.parse(ONE)
     shown = f"{ring!r} {ring.first!r}"
     assert "refresh" not in shown
@@ -180,7 +180,7 @@ def test_keyring_shows_no_secret() -> None:
 
 
 def test_keyring_rotation_puts_a_new_key_on_top_and_keeps_the_old(tmp_path: Path) -> None:
-    """Tokens from before are still good, new ones are made with the new key."""
+    """Earlier tokens stay valid; new ones are made with the new key."""
     path = tmp_path / "keys"
     before = load_or_create_keyring(path)
     text, token = issue_refresh_token(before, "01890a5d-ac96-774b-bcce-b302099a8057")
@@ -195,7 +195,7 @@ def test_keyring_rotation_puts_a_new_key_on_top_and_keeps_the_old(tmp_path: Path
 
 
 def test_keyring_rotation_notes_when_the_old_key_may_go(tmp_path: Path) -> None:
-    """The note stands above the key that it is about, below the file's own remarks."""
+    """The note stands above the key it is about, below the file's own remarks."""
     path = key_file(tmp_path, f"# mine, and not yours\n\n{ONE},{TWO}\n")
     rotate_key_file(path, now=NOW, refresh_s=MONTH_S)
     remark, empty, new, note, *old = path.read_text().splitlines()
@@ -211,7 +211,7 @@ def test_keyring_rotation_notes_when_the_old_key_may_go(tmp_path: Path) -> None:
 def test_keyring_rotation_names_a_day_without_tokens_of_the_old_key(
     tmp_path: Path, hour: int
 ) -> None:
-    """A server that is restarted a day later made the last ones then: they run out before."""
+    """Tokens from a server that is restarted a day later expire before the day named."""
     path = key_file(tmp_path, ONE)
     now = NOW.replace(hour=hour, minute=59)
     day = rotate_key_file(path, now=now, refresh_s=MONTH_S)
@@ -222,7 +222,7 @@ def test_keyring_rotation_names_a_day_without_tokens_of_the_old_key(
 def test_keyring_rotation_keeps_permissions_owner_and_link(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who could read the file can read the new one, and a link leads to it as before."""
+    """Readers of the old file can read the new one, and a link leads to it as before."""
     path = key_file(tmp_path, ONE, 0o400)
     link = tmp_path / "link"
     link.symlink_to("keys")
@@ -244,7 +244,7 @@ def test_keyring_rotation_keeps_permissions_owner_and_link(
 def test_keyring_rotation_changes_no_file_that_a_link_leads_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who owns the folder may put a link in the draft's place: what it leads to stays as it is."""
+    """The folder's owner may put a link in the draft's place: the link's target is unchanged."""
     folder = tmp_path / "folder"
     folder.mkdir()
     path = key_file(folder, ONE, 0o400)
@@ -281,7 +281,7 @@ def test_keyring_rotation_changes_no_file_that_a_link_leads_to(
 def test_keyring_file_may_be_a_link_but_not_become_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that takes the file's place while it is rotated is not followed to another's keys."""
+    """A link that takes the file's place during rotation is not followed to another's keys."""
     path = key_file(tmp_path, ONE)
     other, link = tmp_path / "other", tmp_path / "link"
     link.symlink_to(path)
@@ -354,7 +354,7 @@ def test_keyring_rotations_at_once_lose_no_key(tmp_path: Path) -> None:
 def test_keyring_rotation_that_fails_leaves_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file that cannot be read, replaced or grow is as it was, and nothing lies beside it."""
+    """A file that cannot be read, replaced or extended stays as it was, alone in its folder."""
 
     def refuse(*_args: object) -> None:
         raise OSError(28, "No space left on device")

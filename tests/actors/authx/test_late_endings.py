@@ -1,4 +1,4 @@
-"""What ends or refreshes sessions, is given up, and takes effect later: then it counts.
+"""Endings and refreshes that are given up but take effect later: then they count.
 
 A commit that hangs (a standby that is away, a disk that stalls) keeps nobody from reading.
 """
@@ -83,7 +83,7 @@ async def commits_hang(running: Running, dsn: str) -> AsyncGenerator[None]:
 
 
 async def wait_refreshed(running: Running, session_id: str) -> None:
-    """Wait until a session has been refreshed, which has to be later than it was made."""
+    """Wait until a session has been refreshed, which must be later than it was created."""
 
     async def is_refreshed() -> bool:
         sql = "select refreshed_at > created_at from sessions where session_id = $1"
@@ -93,7 +93,7 @@ async def wait_refreshed(running: Running, session_id: str) -> None:
 
 
 async def check_used_once(running: Running, tokens: Tokens, again: Tokens) -> None:
-    """Whoever came ``again`` is believed; the token before is a used one then as ever."""
+    """Check that ``again`` is valid; the tokens before then count as used, as ever."""
     assert (await running.authorize(again)).session_id == tokens.session_id
     assert not running.events("refresh_token_reused")
     with pytest.raises(InvalidToken):
@@ -103,7 +103,7 @@ async def check_used_once(running: Running, tokens: Tokens, again: Tokens) -> No
 
 
 def rotate_and_lose() -> Callable[[session_store.Rotation], Script[object]]:
-    """Give a rotation that takes effect, and whose answer the database loses."""
+    """Return a rotation that takes effect, and whose answer the database loses."""
     rotate_session = session_store.rotate_session
 
     def rotate(rotation: session_store.Rotation) -> Script[object]:
@@ -122,7 +122,7 @@ def rotate_and_lose() -> Callable[[session_store.Rotation], Script[object]]:
 async def test_session_read_again_before_its_end_took_effect_is_not_believed_after_it(
     database_dsn: str, what: str
 ) -> None:
-    """Who was told that the database is away may rely on it all the same, once it is so."""
+    """A caller told that the database is away may still rely on the end, once it takes effect."""
     async with running_authx(database_dsn, IMPATIENT) as running:
         await running.wait_listening()
         account, tokens = await running.newcomer()
@@ -162,9 +162,9 @@ async def test_session_read_again_before_its_end_took_effect_is_not_believed_aft
 
 
 async def test_refresh_that_takes_effect_late_ends_no_session(database_dsn: str) -> None:
-    """Who was told that the database is away sends his token again: that is no theft.
+    """A caller told that the database is away sends the token again: that is no theft.
 
-    He gets what he would have got; when he has it the token before is a used one as ever.
+    The retry gets what the first would have got; then the token before is a used one, as ever.
     """
     async with running_authx(database_dsn, IMPATIENT) as running:
         _, tokens = await running.newcomer()
@@ -186,7 +186,7 @@ async def test_refresh_that_takes_effect_late_ends_no_session(database_dsn: str)
 async def test_refresh_whose_answer_was_lost_with_the_database_ends_no_session(
     database_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It took effect, then the database died, and could not be asked again: that is no theft."""
+    """It took effect, then the database died and could not be asked: a retry is no theft."""
     async with running_authx(database_dsn, IMPATIENT) as running:
         _, tokens = await running.newcomer()
         with monkeypatch.context() as patch:
@@ -201,7 +201,7 @@ async def test_refresh_whose_answer_was_lost_with_the_database_ends_no_session(
 async def test_refresh_whose_answer_was_lost_before_a_restart_of_the_actor_ends_no_session(
     database_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The actor failed over something else before the client came again: that is no theft."""
+    """The actor failed over something else before the client's retry: that is no theft."""
     async with supervised_authx(database_dsn) as (bus, logged):
 
         async def ask(message: object) -> Any:
@@ -224,7 +224,7 @@ async def test_refresh_whose_answer_was_lost_before_a_restart_of_the_actor_ends_
 async def supervised_authx(
     dsn: str, settings: AuthxSettings = IMPATIENT
 ) -> AsyncGenerator[tuple[Bus, LogCapture]]:
-    """Run an Authx that is started again when it fails, and keep what it logs."""
+    """Run an Authx that is restarted when it fails, and keep its log."""
     bus, logged = open_broadcast_channel(), LogCapture()
     log = quiet_log(logged)
     subscription = bus.subscribe(Interest(Topic.AUTH), Interest(Topic.SHUTDOWN), buffer=100)
@@ -244,9 +244,9 @@ async def supervised_authx(
 async def test_refresh_that_nobody_waited_for_any_more_ends_no_session(
     database_dsn: str, comes_again: str
 ) -> None:
-    """Who has had no answer in time (504) sends his token again, and gets what he would have got.
+    """Without an answer in time (504), a client sends the token again and gets its new ones.
 
-    When he has it the token before is a used one as ever.
+    Once it has them, the token before is a used one, as ever.
     """
     async with running_authx(database_dsn, PATIENT) as running:
         _, tokens = await running.newcomer()
@@ -298,7 +298,7 @@ async def test_refresh_of_a_client_that_has_hung_up_is_not_begun(database_dsn: s
 async def test_refresh_of_a_client_that_hangs_up_meanwhile_is_given_to_whoever_comes_again(
     database_dsn: str,
 ) -> None:
-    """And not to the first, in case it still reads: two would share a token."""
+    """The first gets none, in case it still reads: two would share a token."""
     async with running_authx(database_dsn, PATIENT) as running:
         _, tokens = await running.newcomer()
         outcomes: list[object] = []
@@ -345,7 +345,7 @@ async def test_refresh_that_comes_late_and_hangs_up_ends_no_session(database_dsn
 async def test_two_who_wait_for_the_refresh_of_one_token_are_not_given_the_same(
     database_dsn: str,
 ) -> None:
-    """One of them has stolen it, and which of them nobody knows: the session ends."""
+    """One of them stole it, and nobody knows which: the session ends."""
     async with running_authx(database_dsn, PATIENT) as running:
         _, tokens = await running.newcomer()
         given: list[Tokens] = []
@@ -370,7 +370,7 @@ async def test_two_who_wait_for_the_refresh_of_one_token_are_not_given_the_same(
 
 
 async def test_refresh_that_waits_too_long_for_its_turn_is_not_made(database_dsn: str) -> None:
-    """Of many at once some would be answered too late: they are told so, and come again."""
+    """If many come at once, those who would be answered too late are told so, and retry."""
     settings = replace(PATIENT, database_connections=1, refresh_wait_ms=100)
     async with running_authx(database_dsn, settings) as running:
         _, slow = await running.newcomer()

@@ -1,4 +1,4 @@
-"""The listener: hears of changes, and knows when it does not."""
+"""The listener: hears of changes, and knows when it cannot."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SETTINGS = replace(
 
 
 def remembering() -> Memory:
-    """Make an empty memory."""
+    """Make an empty cache."""
     return Memory(SessionCache(10), AccountCache(10))
 
 
@@ -89,7 +89,7 @@ async def test_listener_drops_the_sessions_of_an_account_that_is_announced(
 async def test_listener_has_nobody_look_at_all_accounts_where_sessions_ended(
     autojump_clock: MockClock,
 ) -> None:
-    """Players log out all the time; who is suspended has changed only where an account has."""
+    """Players log out all the time; suspensions can change only if an account does."""
     database, memory, looks = FakeDatabase(), remembering(), list[float]()
     async with listening(database, memory, on_change=lambda: looks.append(trio.current_time())):
         await trio.sleep(0.1)
@@ -108,7 +108,7 @@ async def test_listener_has_nobody_look_at_all_accounts_where_sessions_ended(
 async def test_listener_that_lost_its_connection_forgets_everything_when_it_is_back(
     autojump_clock: MockClock,
 ) -> None:
-    """What was announced meanwhile is unknown: not listening is known at once, and cleared."""
+    """Missed announcements are unknown: the loss is known at once, and the caches are cleared."""
     database, memory = FakeDatabase(), remembering()
     cache = memory.sessions
     async with listening(database, memory) as listener:
@@ -124,7 +124,7 @@ async def test_listener_that_lost_its_connection_forgets_everything_when_it_is_b
 
 
 async def test_listener_notices_a_database_that_fell_silent(autojump_clock: MockClock) -> None:
-    """A frozen server is found out by the next probe and its timeout."""
+    """A frozen server is detected by the next probe and its timeout."""
     database = FakeDatabase()
     async with listening(database) as listener:
         await trio.sleep(0.5)
@@ -136,7 +136,7 @@ async def test_listener_notices_a_database_that_fell_silent(autojump_clock: Mock
 async def test_listener_tries_again_with_bounded_pauses_and_tells_once(
     autojump_clock: MockClock,
 ) -> None:
-    """While the database is away the listener knocks now and then, with one warning."""
+    """During an outage the listener retries now and then, with one warning."""
     database, logged = FakeDatabase(), LogCapture()
     database.away = True
     async with listening(database, log=quiet_log(logged)) as listener:

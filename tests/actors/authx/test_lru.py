@@ -6,7 +6,7 @@ from actors.authx.lru import Lru
 
 
 def test_lru_gives_up_what_was_used_longest_ago() -> None:
-    """Reading an item counts as use; the one that had to go is returned."""
+    """Reading an item counts as use; the evicted one is returned."""
     lru: Lru[str, int] = Lru(2)
     assert lru.put("a", 1) is None
     assert lru.put("b", 2) is None
@@ -17,7 +17,7 @@ def test_lru_gives_up_what_was_used_longest_ago() -> None:
 
 
 def test_lru_replaces_and_forgets() -> None:
-    """Putting again replaces without giving anything up; pop and clear forget."""
+    """Putting again replaces without evicting; pop and clear forget."""
     lru: Lru[str, int] = Lru(2)
     lru.put("a", 1)
     lru.put("b", 2)

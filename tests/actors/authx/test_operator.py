@@ -1,4 +1,4 @@
-"""The operator's way in: recorded, announced, and at once in force in a live server."""
+"""The operator's commands: recorded, announced, and in force at once in a live server."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def connected(running: Running) -> AsyncGenerator[Connection, None]:
-    """Give a connection as the command line would have."""
+    """Yield a connection as the command line has it."""
     connection = await running.database.connect(name="operator")
     try:
         yield connection
@@ -41,7 +41,7 @@ async def connected(running: Running) -> AsyncGenerator[Connection, None]:
 
 
 async def audit_of(running: Running, account_id: str) -> list[tuple[Any, ...]]:
-    """Read what was recorded about an account."""
+    """Read the records about an account."""
     connection = await running.database.connect(name="test")
     rows = await connection.run(
         lambda session: session.fetch(
@@ -57,12 +57,12 @@ async def audit_of(running: Running, account_id: str) -> list[tuple[Any, ...]]:
 
 
 async def wait_refused(running: Running, tokens: Tokens) -> None:
-    """Wait until the live server has heard that an access token counts no more."""
+    """Wait until the live server has heard that an access token is no longer valid."""
     await running.wait_until(lambda: running.refuses(tokens))
 
 
 async def test_operator_creates_an_account_with_a_role(database_dsn: str) -> None:
-    """The account can log in, has its role, and its making is on record."""
+    """The account can log in, has its role, and its creation is on record."""
     async with running_authx(database_dsn) as running, connected(running) as connection:
         account = await operator.create_account(
             connection, running.passwords, "Root", PASSWORD, role="admin", now=running.clock.now
@@ -130,7 +130,7 @@ async def test_operator_role_change_reaches_open_sessions(database_dsn: str) -> 
 
 
 async def test_operator_suspension_ends_sessions_and_keeps_them_ended(database_dsn: str) -> None:
-    """A suspended account's tokens end, it cannot log in, and is not told why; then it can."""
+    """A suspended account's tokens end, it cannot log in and is not told why; later it can."""
     async with running_authx(database_dsn) as running, connected(running) as connection:
         await running.wait_listening()
         account, tokens = await running.newcomer()
@@ -159,7 +159,7 @@ async def test_operator_suspension_ends_sessions_and_keeps_them_ended(database_d
 
 
 async def test_operator_reset_replaces_a_password_and_ends_sessions(database_dsn: str) -> None:
-    """The old password and every session end at once; the new one opens a change of password."""
+    """The old password and every session end at once; the new one has to be changed."""
     async with running_authx(database_dsn) as running, connected(running) as connection:
         await running.wait_listening()
         account, tokens = await running.newcomer()
@@ -184,7 +184,7 @@ async def test_operator_reset_replaces_a_password_and_ends_sessions(database_dsn
 
 
 async def test_operator_reset_is_for_accounts_that_are_there(database_dsn: str) -> None:
-    """Nobody's password cannot be reset, nor anybody's to what is none."""
+    """A missing account's password cannot be reset, nor anyone's to an invalid one."""
     async with running_authx(database_dsn) as running, connected(running) as connection:
         account = await running.register()
 
@@ -204,7 +204,7 @@ async def test_operator_reset_is_for_accounts_that_are_there(database_dsn: str) 
 async def test_operator_erases_the_name_of_an_account_that_operators_made(
     database_dsn: str,
 ) -> None:
-    """What the audit log tells of its making and its roles names it by its id alone."""
+    """The audit log's entries on its creation and roles name it by its id alone."""
     async with running_authx(database_dsn) as running, connected(running) as connection:
         now = running.clock.now
         account = await operator.create_account(
@@ -221,7 +221,7 @@ async def test_operator_erases_the_name_of_an_account_that_operators_made(
 async def test_operator_who_acted_leaves_his_name_with_his_end(
     database_dsn: str, *, himself: bool
 ) -> None:
-    """What he did stands under his name, which is free again: the log tells until when it was his.
+    """Their actions keep the name, which is free again: the log shows until when it was theirs.
 
     An erasure that did not happen leaves nothing.
     """
@@ -241,7 +241,7 @@ async def test_operator_who_acted_leaves_his_name_with_his_end(
             detail = {"operator": account.username}
             expected = ("command line", "account-erased", "", detail, now)
         assert (await audit_of(running, account.account_id))[1:] == [expected]
-        # Who has the name next has done nothing yet.
+        # Whoever has the name next has done nothing yet.
         another = await running.register(account.username)
         await running.ask(EraseAccount(another.account_id, PASSWORD))
         assert await audit_of(running, another.account_id) == []
@@ -313,7 +313,7 @@ async def test_operator_lists_accounts_oldest_first(postgres: PostgresServer) ->
 
 
 async def test_login_of_an_operator_is_logged_and_no_players(database_dsn: str) -> None:
-    """Which operator, in which session, from where; the address is logged even if exempt."""
+    """The log has operator, session and address; the address is logged even if exempt."""
     async with running_authx(database_dsn) as running:
         player, _ = await running.newcomer()
         assert running.events("operator_logged_in") == []

@@ -74,7 +74,7 @@ async def crowd(running: Running, nursery: trio.Nursery) -> None:
 
 
 async def outcome(running: Running, outcomes: list[object], message: Any) -> None:
-    """Record how a message is answered."""
+    """Record the answer to a message."""
     try:
         await running.ask(message)
     except (InvalidCredentials, Overloaded) as refusal:
@@ -86,7 +86,7 @@ async def outcome(running: Running, outcomes: list[object], message: Any) -> Non
 async def test_operator_gets_in_where_every_place_is_taken(
     clean: Connection, database_dsn: str
 ) -> None:
-    """Also with a one-time password, which must be changed; a player is turned away."""
+    """This holds even with a one-time password, to be changed; a player is turned away."""
     async with running_authx(database_dsn, CROWDED) as running:
         await running.register("ann")
         root = await make_operator(clean, "Root", one_time=True)

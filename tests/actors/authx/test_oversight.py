@@ -1,4 +1,4 @@
-"""What operators see of accounts, what they end, and what the audit log tells of it."""
+"""What operators see of accounts, what they end, and what the audit log records of it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def one_time_account(running: Running, username: str) -> Account:
 
 
 async def test_overview_tells_of_sessions(database_dsn: str) -> None:
-    """An account is shown with its live sessions counted and when it was last seen."""
+    """An account is shown with its number of live sessions and when it was last seen."""
     async with running_authx(database_dsn) as running:
         account = await running.register()
         overview = await running.ask(GetAccountOverview(account.account_id))
@@ -71,7 +71,7 @@ async def test_overview_tells_of_sessions(database_dsn: str) -> None:
 
 
 async def test_revoking_ends_every_session_and_is_recorded(database_dsn: str) -> None:
-    """At the answer no token of the account counts; who did it and why is in the log."""
+    """Once answered, no token of the account is valid; who did it and why is in the log."""
     async with running_authx(database_dsn) as running:
         account, first = await running.newcomer()
         second = await running.login(account.username)
@@ -91,7 +91,7 @@ async def test_revoking_ends_every_session_and_is_recorded(database_dsn: str) ->
 
 
 async def test_revoking_one_session_leaves_the_others(database_dsn: str) -> None:
-    """One session ends; one of another account, or one that is not there, does not."""
+    """One session ends; another account's, or a missing one, does not."""
     async with running_authx(database_dsn) as running:
         account, first = await running.newcomer()
         second = await running.login(account.username)
@@ -119,7 +119,7 @@ async def test_revoking_one_session_leaves_the_others(database_dsn: str) -> None
 
 
 async def test_revoking_of_nobody_is_refused_and_not_recorded(postgres: PostgresServer) -> None:
-    """An account that is not there has no sessions, and no entry."""
+    """A missing account has no sessions, and no entry."""
     dsn = await postgres.create_database_async()
     async with running_authx(dsn) as running:
         with pytest.raises(UnknownAccount):
@@ -143,7 +143,7 @@ async def test_ending_sessions_is_done_and_recorded_once(database_dsn: str) -> N
 
 
 async def test_suspending_is_recorded_once_however_often_it_runs(database_dsn: str) -> None:
-    """A suspension whose answer was lost is not refused when it is tried again."""
+    """A suspension whose answer was lost is not refused when it is retried."""
     async with running_authx(database_dsn) as running:
         account = await running.register()
         message = SetSuspended(account.account_id, True, "root", "why")
@@ -159,7 +159,7 @@ async def test_suspending_is_recorded_once_however_often_it_runs(database_dsn: s
 
 
 async def test_audit_is_read_page_by_page_newest_first(postgres: PostgresServer) -> None:
-    """Pages meet without a gap or a double, and tell the name of who is still there."""
+    """Pages join without gap or overlap, and show the names of accounts that still exist."""
     dsn = await postgres.create_database_async()
     async with running_authx(dsn) as running:
         accounts = [await running.register() for _ in range(3)]
@@ -180,7 +180,7 @@ async def test_audit_is_read_page_by_page_newest_first(postgres: PostgresServer)
 
 
 async def test_one_time_password_is_told_until_it_is_changed(database_dsn: str) -> None:
-    """Login, refresh, identity and account say that it must be changed; then none does."""
+    """Login, refresh, identity and account say that it must be changed; afterwards none does."""
     async with running_authx(database_dsn) as running:
         account = await one_time_account(running, "first-admin")
         assert account.must_change_password
@@ -213,7 +213,7 @@ async def test_one_time_password_is_not_changed_to_itself(database_dsn: str) -> 
 
 
 async def test_ordinary_password_may_be_changed_to_itself(database_dsn: str) -> None:
-    """Nobody else chose it: that is no reason to refuse."""
+    """Nobody else chose it, so there is no reason to refuse."""
     async with running_authx(database_dsn) as running:
         account, tokens = await running.newcomer()
         await running.ask(ChangePassword(account.account_id, tokens.session_id, PASSWORD, PASSWORD))

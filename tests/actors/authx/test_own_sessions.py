@@ -16,7 +16,7 @@ from tests.actors.authx.support import CHEAP
 
 
 async def end(running: Running, tokens: Tokens, account_id: str | None = None) -> None:
-    """End a session in the name of its own account, or of another."""
+    """End a session on behalf of its own account, or of another."""
     await running.ask(EndSession(account_id or tokens.account_id, tokens.session_id))
 
 
@@ -39,7 +39,7 @@ async def test_session_is_ended_alone_and_at_once(database_dsn: str) -> None:
 
 
 async def test_session_that_is_not_there_for_this_account_is_unknown(database_dsn: str) -> None:
-    """Another account's, and one that never was, has ended or has expired; nothing happens."""
+    """Another account's session, or one that never was, has ended or expired: nothing happens."""
     settings = replace(CHEAP, session_days_max=1)
     async with running_authx(database_dsn, settings) as running:
         await running.wait_listening()

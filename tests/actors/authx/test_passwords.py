@@ -37,7 +37,7 @@ def test_password_within_bounds_is_accepted_whatever_its_characters(password: st
 
 
 async def test_password_is_never_altered() -> None:
-    """White space, case, normalization form and what follows a NUL all matter."""
+    """White space, case, normalization form and characters after a NUL all matter."""
     passwords = Passwords(CHEAP)
     with passwords.reserve() as slot:
         stored = await slot.hash(" Zoë\0 secret ")
@@ -78,20 +78,20 @@ async def test_password_verification_without_a_user_is_the_same_single_operation
 
 
 async def test_password_verification_takes_no_hash_for_nobody() -> None:
-    """A stored value that is no hash matches nothing, not even the empty password."""
+    """A stored value that is not a hash matches nothing, not even the empty password."""
     with Passwords(CHEAP).reserve() as slot:
         assert not await slot.matches("", "")
         assert not await slot.matches("!", "!")
 
 
 async def test_password_that_cannot_be_encoded_is_not_hashed() -> None:
-    """A lone surrogate is refused also where nobody checked before."""
+    """A lone surrogate is refused even where no earlier check was made."""
     with Passwords(CHEAP).reserve() as slot, pytest.raises(InvalidPassword):
         await slot.hash("\ud800")
 
 
 async def test_password_hash_with_other_parameters_is_outdated() -> None:
-    """After a change of parameters, old hashes still verify and say that they are old."""
+    """After a change of parameters, old hashes still verify and report that they are old."""
     with Passwords(CHEAP).reserve() as slot:
         stored = await slot.hash("12345678")
     stronger = Passwords(replace(CHEAP, argon2_time_cost=2))
@@ -102,7 +102,7 @@ async def test_password_hash_with_other_parameters_is_outdated() -> None:
 
 
 async def test_password_slots_are_as_many_as_workers_and_queue() -> None:
-    """Beyond them whoever wants to hash is refused, and leaving a slot makes room again."""
+    """Beyond them hashing is refused, and leaving a slot makes room again."""
     passwords = Passwords(replace(CHEAP, hash_workers=2, hash_queue=3))
     slots = [passwords.reserve() for _ in range(5)]
     with pytest.raises(Overloaded):
@@ -117,7 +117,7 @@ async def test_password_slots_are_as_many_as_workers_and_queue() -> None:
 async def test_password_slots_are_half_for_newcomers_at_most(
     workers: int, queue: int, newcomers: int
 ) -> None:
-    """But one at least; others may take them all, and leaving one makes room again."""
+    """But at least one; others may take them all, and leaving one makes room again."""
     passwords = Passwords(replace(CHEAP, hash_workers=workers, hash_queue=queue))
     slots = [passwords.reserve(newcomer=True) for _ in range(newcomers)]
     with pytest.raises(Overloaded):
@@ -138,7 +138,7 @@ async def test_password_slots_are_half_for_newcomers_at_most(
 async def test_password_slots_are_a_quarter_for_one_address_at_most(
     workers: int, queue: int, share: int
 ) -> None:
-    """But one at least; others find room meanwhile, and leaving one makes room again."""
+    """But at least one; others find room meanwhile, and leaving one makes room again."""
     passwords = Passwords(replace(CHEAP, hash_workers=workers, hash_queue=queue))
     slots = [passwords.reserve("198.51.100.7") for _ in range(share)]
     for newcomer in (False, True):
@@ -157,7 +157,7 @@ async def test_password_slots_are_a_quarter_for_one_address_at_most(
 
 
 async def test_password_slots_of_no_address_are_bounded_together_alone() -> None:
-    """Where no limit per address holds, as behind a proxy that names nobody, all are to be had."""
+    """If no per-address limit applies, as behind a proxy that names nobody, all are available."""
     passwords = Passwords(replace(CHEAP, hash_workers=2, hash_queue=6))
     for _ in range(8):
         passwords.reserve()
@@ -165,7 +165,7 @@ async def test_password_slots_of_no_address_are_bounded_together_alone() -> None
 
 
 async def test_password_slots_of_operators_are_their_own() -> None:
-    """When all others are taken there are four more, at most one for each address."""
+    """When all others are taken there are four more, at most one per address."""
     passwords = Passwords(replace(CHEAP, hash_workers=1, hash_queue=1))
     others = [passwords.reserve() for _ in range(2)]
     operators = [passwords.reserve(f"192.0.2.{number}", operator=True) for number in range(3)]
@@ -185,7 +185,7 @@ async def test_password_slots_of_operators_are_their_own() -> None:
 
 
 class HeldEngine(argon2.PasswordHasher):
-    """An engine whose hashes take until they are let go, and which counts how many are at it."""
+    """An engine whose hashes run until released, and which counts how many are running."""
 
     def __init__(self) -> None:
         super().__init__(1, 8, 1)
@@ -194,7 +194,7 @@ class HeldEngine(argon2.PasswordHasher):
         self.go = trio.Event()
 
     def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
-        """Wait in the worker thread for the test's word."""
+        """Wait in the worker thread for the test's permission."""
         trio.from_thread.run(self._wait)
         return super().hash(password, salt=salt)
 
@@ -208,21 +208,21 @@ class HeldEngine(argon2.PasswordHasher):
 
 
 class StalledEngine(CountingEngine):
-    """A hash engine whose hashes take until they may go."""
+    """A hash engine whose hashes run until released."""
 
     def __init__(self) -> None:
         super().__init__()
         self.go = threading.Event()
 
     def hash(self, password: str | bytes) -> str:
-        """Hash when it may."""
+        """Hash once released."""
         self.operations.append("hash")
         assert self.go.wait(10)
         return "hashed"
 
 
 async def test_password_hashing_is_spread_over_hash_workers_threads_at_most() -> None:
-    """Of many who wait, only as many as there are workers hash at one time; the loop runs on."""
+    """Of many waiters, only as many as there are workers hash at once; the loop runs on."""
     engine = HeldEngine()
     passwords = Passwords(replace(CHEAP, hash_workers=2, hash_queue=10), engine=engine)
 
@@ -242,7 +242,7 @@ async def test_password_hashing_is_spread_over_hash_workers_threads_at_most() ->
 
 
 async def test_password_whose_turn_comes_too_late_is_not_hashed(autojump_clock: MockClock) -> None:
-    """The threads are for those whose answer can still come in time, and their places come back."""
+    """Only callers who can still be answered in time are hashed; late ones free their places."""
     engine = StalledEngine()
     settings = replace(CHEAP, hash_workers=1, hash_queue=2, hash_wait_ms=2_500)
     passwords = Passwords(settings, engine=engine)
@@ -282,7 +282,7 @@ class TimedEngine(CountingEngine):
         self._clock = clock
 
     def hash(self, password: str | bytes) -> str:
-        """Hash, and let the time pass."""
+        """Hash, and advance the clock."""
         trio.from_thread.run_sync(self._clock.jump, self.seconds)
         return super().hash(password)
 
@@ -294,7 +294,7 @@ class TimedEngine(CountingEngine):
 async def test_password_that_is_turned_away_is_told_when_those_there_will_be_hashed(
     mock_clock: MockClock, seconds: float, workers: int, queue: int, told: int
 ) -> None:
-    """In whole seconds, within bounds: as long as the latest hashes took, for all places taken."""
+    """In whole seconds, within bounds: the time of recent hashes, for all occupied places."""
     engine = TimedEngine(mock_clock)
     settings = replace(CHEAP, hash_workers=workers, hash_queue=queue)
     passwords = Passwords(settings, engine=engine)
@@ -310,7 +310,7 @@ async def test_password_that_is_turned_away_is_told_when_those_there_will_be_has
 
 
 async def test_password_turned_away_before_any_was_hashed_is_told_to_come_at_once() -> None:
-    """How long a hash takes is not known yet: a second, as for any other overload."""
+    """The time of a hash is not known yet: a second, as for any other overload."""
     passwords = Passwords(replace(CHEAP, hash_workers=1, hash_queue=1))
     for _ in range(2):
         passwords.reserve()

@@ -1,4 +1,4 @@
-"""Reads of what is not remembered: bounded, and one read for many questions."""
+"""Reads of what is not cached: bounded, and one read for many requests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Fetching:
-    """A database read that the test lets go on, and that may fail."""
+    """A database read that the test releases, and that may fail."""
 
     def __init__(self) -> None:
         self.go = trio.Event()
@@ -32,7 +32,7 @@ class Fetching:
         self.failure: Exception | None = None
 
     async def __call__(self, session_ids: Sequence[str]) -> list[SessionState]:
-        """Give those whose names do not begin with ``no``."""
+        """Return those whose names do not begin with ``no``."""
         self.batches.append(sorted(session_ids))
         await self.go.wait()
         if self.failure is not None:
@@ -41,7 +41,7 @@ class Fetching:
 
 
 def identity_of(state: SessionState | None) -> Identity:
-    """Make the answer of what was read."""
+    """Make an answer from the data read."""
     if state is None:
         raise InvalidToken
     return state.identity
@@ -55,7 +55,7 @@ def ask(reads: BatchedReads[SessionState], bus: Bus, session: str) -> PendingRep
 
 
 async def test_reads_take_what_is_asked_meanwhile_in_one_go() -> None:
-    """One read is under way at a time; all that comes meanwhile forms the next, each id once."""
+    """One read runs at a time; all requests meanwhile form the next, each id once."""
     fetching, cache, bus = Fetching(), SessionCache(10), open_broadcast_channel()
     async with trio.open_nursery() as nursery:
         reads = BatchedReads(cache, fetching, nursery, waiting_max=100)
@@ -74,7 +74,7 @@ async def test_reads_take_what_is_asked_meanwhile_in_one_go() -> None:
 
 
 async def test_reads_pass_the_failure_of_the_database_on_and_go_on() -> None:
-    """Those who waited for a failed read are told so; the next question is read again."""
+    """Those who waited for a failed read get its error; the next request is read again."""
     fetching, cache, bus = Fetching(), SessionCache(10), open_broadcast_channel()
     fetching.go.set()
     async with trio.open_nursery() as nursery:
@@ -89,7 +89,7 @@ async def test_reads_pass_the_failure_of_the_database_on_and_go_on() -> None:
 
 
 async def test_reads_refuse_questions_beyond_their_bound() -> None:
-    """More than the bound do not wait."""
+    """Requests beyond the bound do not wait."""
     fetching, bus = Fetching(), open_broadcast_channel()
     async with trio.open_nursery() as nursery:
         reads = BatchedReads(SessionCache(10), fetching, nursery, waiting_max=3)

@@ -1,4 +1,4 @@
-"""Refresh tokens: made by this server, in one spelling, and nothing of them kept but a hash."""
+"""Refresh tokens: made by this server, in one spelling, and stored only as a hash."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TEXT, TOKEN = issue_refresh_token(RING, SESSION)
 
 
 def read(text: str, ring: KeyRing = RING) -> RefreshToken | None:
-    """Read a token, or give None where it is refused."""
+    """Read a token; return None if it is refused."""
     try:
         return read_refresh_token(ring, text)
     except InvalidToken:
@@ -24,7 +24,7 @@ def read(text: str, ring: KeyRing = RING) -> RefreshToken | None:
 
 
 def test_refresh_token_round_trips_and_is_new_each_time() -> None:
-    """What was issued reads as the same session and digest; two are never alike."""
+    """An issued token reads as the same session and digest; no two are alike."""
     assert read(TEXT) == TOKEN
     assert TOKEN.session_id == SESSION
     again_text, again = issue_refresh_token(RING, SESSION)
@@ -33,7 +33,7 @@ def test_refresh_token_round_trips_and_is_new_each_time() -> None:
 
 
 def test_refresh_token_counts_under_any_key_of_the_ring() -> None:
-    """After a rotation of keys, tokens of the old key can still be exchanged."""
+    """After a key rotation, tokens of the old key can still be exchanged."""
     new = KeyRing.generate()
     assert read(TEXT, KeyRing((new.first, RING.first))) == TOKEN
     assert read(TEXT, new) is None
@@ -42,7 +42,7 @@ def test_refresh_token_counts_under_any_key_of_the_ring() -> None:
 @settings(deadline=None)
 @given(st.integers(0, len(TEXT) - 1), st.characters())
 def test_refresh_token_with_one_character_changed_is_made_up(place: int, character: str) -> None:
-    """No change of a token passes for an older one: nobody can end a session by inventing."""
+    """No altered token passes for an older one: nobody can end a session with an invented token."""
     changed = TEXT[:place] + character + TEXT[place + 1 :]
     assert (read(changed) is None) == (changed != TEXT)
 
@@ -58,6 +58,6 @@ def test_refresh_token_in_another_spelling_is_refused(text: str) -> None:
 
 
 def test_refresh_token_text_does_not_hold_its_digest() -> None:
-    """What the database keeps cannot be turned back into a token."""
+    """The stored value cannot be turned back into a token."""
     assert TOKEN.digest.hex() not in TEXT
     assert len(TOKEN.digest) == 32

@@ -1,4 +1,4 @@
-"""Registrations: what a taken name costs, how many come from one address, and who is let in."""
+"""Registrations: what a taken name costs, how many come from one address, and who gets in."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HOME, ELSEWHERE = "192.0.2.1", "198.51.100.7"
 
 
 async def refused_for_s(running: Running, username: str, address: str) -> int | None:
-    """Register; give for how long that is refused, None where it is not."""
+    """Register; return how long that is refused for, or None if it is not."""
     try:
         await running.ask(Register(username, PASSWORD, address))
     except TooManyAttempts as refusal:
@@ -37,7 +37,7 @@ async def refused_for_s(running: Running, username: str, address: str) -> int | 
 
 
 async def test_taken_name_is_refused_without_hashing(database_dsn: str) -> None:
-    """What is taken already costs a look, in any spelling."""
+    """A taken name costs one lookup, in any spelling."""
     async with running_authx(database_dsn) as running:
         account = await running.register()
         running.engine.operations.clear()
@@ -50,7 +50,7 @@ async def test_taken_name_is_refused_without_hashing(database_dsn: str) -> None:
 async def test_name_taken_while_the_password_is_hashed_is_taken(
     database_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was free at the look may be taken when it is written down: the database decides."""
+    """A name free at the lookup may be taken when it is written: the database decides."""
     async with running_authx(database_dsn) as running:
         account = await running.register()
         find = account_store.find_credentials
@@ -99,7 +99,7 @@ async def test_registrations_hold_nobody_back_from_logging_in(database_dsn: str)
 async def test_registration_that_the_database_failed_does_not_count(
     database_dsn: str, mock_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever tries again while the database is away is not held back when it is there again."""
+    """Retries during an outage delay nobody once the database is back."""
     settings = replace(CHEAP, registrations_per_address=1)
     async with running_authx(database_dsn, settings) as running:
         assert await refused_for_s(running, "first.of.home", HOME) is None
@@ -123,7 +123,7 @@ async def test_registration_that_the_database_failed_does_not_count(
 async def test_registrations_take_half_of_the_places_to_hash(
     database_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many come, from wherever, there is a place for whoever logs in."""
+    """However many register, from anywhere, there is a place for logins."""
     settings = replace(CHEAP, hash_workers=2, hash_queue=4)
     async with running_authx(database_dsn, settings) as running:
         account = await running.register()
@@ -160,7 +160,7 @@ async def test_registrations_take_half_of_the_places_to_hash(
 
 
 async def test_closed_registration_makes_no_account(database_dsn: str) -> None:
-    """Nothing is looked up or hashed; who has an account logs in."""
+    """Nothing is looked up or hashed; existing accounts log in."""
     async with running_authx(database_dsn) as running:
         account = await running.register()
     settings = replace(CHEAP, registration_open=False)

@@ -29,7 +29,7 @@ def claims_of(session: str, account: str = "ada") -> Claims:
 
 
 def test_cache_keeps_at_most_its_bound() -> None:
-    """The sessions used last stay, and nothing of the others is left behind."""
+    """The most recently used sessions stay, and nothing of the others is left behind."""
     cache = SessionCache(3)
     for number in range(10):
         cache.put(state_of(f"s{number}", f"a{number}"))
@@ -41,7 +41,7 @@ def test_cache_keeps_at_most_its_bound() -> None:
 
 
 def test_cache_drops_a_session_or_a_whole_account() -> None:
-    """What is dropped is gone, and nothing else."""
+    """Dropped entries are gone, and nothing else."""
     cache = SessionCache(10)
     for session in ("s1", "s2", "s3"):
         cache.put(state_of(session))
@@ -57,7 +57,7 @@ def test_cache_drops_a_session_or_a_whole_account() -> None:
 
 
 def test_cache_knows_nothing_more_of_a_read_that_failed() -> None:
-    """Whatever is dropped later is not written down for a read that is over."""
+    """Later drops are not recorded for a read that is over."""
     cache = SessionCache(10)
     with pytest.raises(DatabaseUnavailable), cache.reading() as reading:
         raise DatabaseUnavailable("away")
@@ -69,7 +69,7 @@ def test_cache_knows_nothing_more_of_a_read_that_failed() -> None:
 
 @pytest.mark.parametrize("how", ["session", "account", "all"])
 def test_cache_keeps_nothing_that_was_dropped_while_it_was_read(how: str) -> None:
-    """What a read brings back may be older than a revocation: then it is not kept."""
+    """The result of a read may be older than a revocation: then it is not kept."""
     cache = SessionCache(10)
     with cache.reading() as reading:
         match how:
@@ -89,7 +89,7 @@ def test_cache_keeps_nothing_that_was_dropped_while_it_was_read(how: str) -> Non
 
 
 def test_session_state_speaks_only_for_its_own_account_and_time() -> None:
-    """A state identifies the tokens of its account until it runs out."""
+    """A state identifies the tokens of its account until it expires."""
     state = state_of("s1")
     assert state.identify(claims_of("s1"), CLOCK.now) == state.identity
     with pytest.raises(InvalidToken):

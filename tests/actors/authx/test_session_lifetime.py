@@ -1,4 +1,4 @@
-"""The longest that a session lives: no refresh, access token or restart goes beyond it."""
+"""The maximum lifetime of a session: no refresh, access token or restart exceeds it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def test_refresh_never_promises_more_than_is_left(database_dsn: str) -> No
             (session,) = await running.ask(ListSessions(account.account_id))
             ends_at = begun + timedelta(days=2)
             assert session.expires_at == ends_at
-            # Also in the token itself and in the table, for readers that do not know the limit.
+            # The token itself and the table say so too, for readers that do not know the limit.
             assert running.authx._tokens.verify(tokens.access_token).exp <= ends_at
             assert await running.fetchval(_STORED_END, tokens.session_id) == ends_at
         running.clock.advance(1)
@@ -103,7 +103,7 @@ async def test_limit_holds_for_sessions_from_before_it(database_dsn: str) -> Non
 
 
 async def test_limit_counts_from_the_login_over_restarts(database_dsn: str) -> None:
-    """Neither a restart nor a refresh starts it anew; without a limit a session never ends."""
+    """Neither a restart nor a refresh resets it; without a limit a session never ends."""
     clock = WallClock()
     async with running_authx(database_dsn, LIMITED, clock=clock) as running:
         _, limited = await running.newcomer()

@@ -40,7 +40,7 @@ async def test_refresh_gives_new_tokens_of_the_same_session(database_dsn: str) -
 
 
 async def test_refresh_token_used_again_ends_its_whole_session(database_dsn: str) -> None:
-    """Whoever presents an older token ends the session for all: thief and owner alike."""
+    """An older token ends the session for everyone: thief and owner alike."""
     async with running_authx(database_dsn) as running:
         account, first = await running.newcomer()
         other = await running.login(account.username)
@@ -90,7 +90,7 @@ async def test_refresh_with_one_token_by_many_at_once_has_at_most_one_winner(
 
 
 async def test_refresh_with_a_made_up_token_ends_no_session(database_dsn: str) -> None:
-    """Only what this server gave out can be reused; inventions touch nothing."""
+    """Only tokens this server issued can be reused; invented ones affect nothing."""
     async with running_authx(database_dsn) as running:
         _, tokens = await running.newcomer()
         text = tokens.refresh_token
@@ -110,7 +110,7 @@ async def test_refresh_of_a_session_that_never_was_is_refused(database_dsn: str)
 
 
 async def test_refresh_after_expiry_is_refused(database_dsn: str) -> None:
-    """A session that has run out stays so, and its end is no reuse."""
+    """An expired session stays expired, and its end is no reuse."""
     async with running_authx(database_dsn) as running:
         account, tokens = await running.newcomer()
         running.clock.advance(CHEAP.refresh_seconds)
@@ -121,7 +121,7 @@ async def test_refresh_after_expiry_is_refused(database_dsn: str) -> None:
 
 
 async def test_session_list_is_newest_first_and_only_the_accounts_own(database_dsn: str) -> None:
-    """The list tells each live session's times."""
+    """The list shows each live session's times."""
     async with running_authx(database_dsn) as running:
         account, first = await running.newcomer()
         await running.newcomer()
@@ -139,7 +139,7 @@ async def test_session_list_is_newest_first_and_only_the_accounts_own(database_d
 async def test_session_that_is_ended_is_refused_at_once(
     database_dsn: str, whole_account: bool
 ) -> None:
-    """From the moment of the answer no token of an ended session counts, cached or not."""
+    """From the answer on, no token of an ended session is valid, cached or not."""
     async with running_authx(database_dsn) as running:
         await running.wait_listening()
         account, mine = await running.newcomer()
@@ -171,7 +171,7 @@ async def test_session_of_another_account_cannot_be_ended(database_dsn: str) -> 
 async def test_session_revoked_in_the_middle_of_many_checks_stays_revoked(
     database_dsn: str,
 ) -> None:
-    """No check that was under way puts an ended session back into the cache."""
+    """No check that was in progress puts an ended session back into the cache."""
     async with running_authx(database_dsn) as running:
         await running.wait_listening()
         for _ in range(10):
@@ -226,7 +226,7 @@ async def test_session_does_not_count_for_another_accounts_token(database_dsn: s
 
 
 async def test_session_survives_a_restart_of_the_server(database_dsn: str) -> None:
-    """Sessions are in the database: a new Authx with the same keys goes on with them."""
+    """Sessions are in the database: a new Authx with the same keys continues them."""
     async with running_authx(database_dsn) as running:
         account, tokens = await running.newcomer()
     async with running_authx(database_dsn) as running:
@@ -237,7 +237,7 @@ async def test_session_survives_a_restart_of_the_server(database_dsn: str) -> No
 
 
 async def test_sessions_that_have_run_out_are_deleted_in_batches(database_dsn: str) -> None:
-    """Each step removes a bounded number of what has expired, and nothing else."""
+    """Each step removes a bounded number of expired sessions, and nothing else."""
     async with running_authx(database_dsn) as running:
         account = await running.register()
         for _ in range(3):

@@ -1,4 +1,4 @@
-"""Settings: what no Authx could work under is refused by the field's name."""
+"""Settings: values that no Authx could work with are refused by the field's name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from actors.authx.settings import AuthxSettings
     ],
 )
 def test_settings_out_of_bounds_are_refused_by_name(field: str, values: dict[str, Any]) -> None:
-    """The message begins with the name of the field that is wrong."""
+    """The message begins with the name of the wrong field."""
     with pytest.raises(ValueError, match=f"^{field} "):
         AuthxSettings(**values)
 

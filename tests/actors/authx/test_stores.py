@@ -1,4 +1,4 @@
-"""The scripts: each may be run twice, as after a lost answer, and none trusts an old check."""
+"""The scripts: each may run twice, as after a lost answer, and none trusts an outdated check."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ ERASED = AuditEntry(str(uuid7()), NOW, "", "account-erased", "", "{}")
 
 
 def new_account(username: str) -> NewAccount:
-    """Make an account that is not there yet."""
+    """Make an account that does not exist yet."""
     return NewAccount(str(uuid7()), parse_username(username), "hash 1", "player", NOW)
 
 
 def new_session(account_id: str, *, verified: str = "hash 1", **changes: object) -> NewSession:
-    """Make a session that is not there yet."""
+    """Make a session that does not exist yet."""
     values: dict[str, object] = {
         "session_id": str(uuid7()),
         "account_id": account_id,
@@ -50,7 +50,7 @@ def new_session(account_id: str, *, verified: str = "hash 1", **changes: object)
 
 
 async def test_store_makes_an_account_once(connection: Connection) -> None:
-    """The second run of one attempt finds its own account, another attempt finds it taken."""
+    """The second run of one attempt finds its own account; another attempt finds it taken."""
     script = account_store.insert_account(new_account("Once"))
     account = await connection.run(script)
     assert await connection.run(script) == account
@@ -129,7 +129,7 @@ async def test_store_opens_one_session_of_an_account_at_a_time(database_dsn: str
 async def test_store_reads_those_sessions_alone_that_were_asked_for_and_live(
     connection: Connection,
 ) -> None:
-    """Not another one, none that has run out, and none of an account that is suspended."""
+    """No other session is read, nor an expired one, nor one of a suspended account."""
     account, other = [
         await connection.run(account_store.insert_account(new_account(username)))
         for username in ("reading", "another")
@@ -149,7 +149,7 @@ async def test_store_reads_those_sessions_alone_that_were_asked_for_and_live(
 async def test_store_removes_ended_sessions_without_waiting_for_one_that_is_held(
     connection: Connection, database_dsn: str
 ) -> None:
-    """One that somebody works on is left for the next time; the others go."""
+    """A session that somebody works on is left for the next time; the others go."""
     account = await connection.run(account_store.insert_account(new_account("ended")))
     held, ended = [new_session(account.account_id, expires_at=NOW) for _ in range(2)]
     for new in (held, ended):
@@ -207,7 +207,7 @@ async def test_store_replaces_a_password_once_and_not_on_an_old_check(
 async def test_store_erases_an_account_once_and_not_on_an_old_check(
     connection: Connection,
 ) -> None:
-    """Erasing what is gone is as good; a check from before a change of password erases nothing."""
+    """Erasing a gone account succeeds; a check from before a password change erases nothing."""
     account = await connection.run(account_store.insert_account(new_account("erased")))
     account_id = account.account_id
     with pytest.raises(InvalidCredentials):

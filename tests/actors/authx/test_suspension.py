@@ -1,4 +1,4 @@
-"""Suspended accounts' inventories are told to stand still, whatever becomes of some of them."""
+"""Suspended accounts' inventories are told to freeze, whatever becomes of some of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bus import Subscription
 
 FAILURES = (RulesetMismatch(("scout",)), None, AccountGone())
-"""What the first inventories answer at first; None: they fail themselves."""
+"""The first inventories' initial answers; None: they fail themselves."""
 _INSERT = """
 insert into inventories (account_id, version, ruleset, at_ms, ledger_seq, state)
 select account_id, 1, 'r', 0, 0, '{}' from accounts
@@ -39,7 +39,7 @@ _FROZEN = "select account_id from inventories where frozen_ms is not null order 
 
 @pytest.fixture
 async def connection(database_dsn: str) -> AsyncIterator[Connection]:
-    """Give a connection to a database with six accounts, in the order of their ids."""
+    """Yield a connection to a database with six accounts, in the order of their ids."""
     async with open_database(database_dsn, log=quiet_log()) as database:
         connection = await database.connect(name="test")
         await connection.run(lambda session: session.execute("delete from accounts"))
@@ -62,7 +62,7 @@ async def carry_out(connection: Connection, body: object) -> None:
 async def play(
     inventories: Subscription, connection: Connection, failing: Mapping[str, Exception | None]
 ) -> None:
-    """Be every inventory; some of them fail."""
+    """Play every inventory; some of them fail."""
     async for message in inventories:
         assert message.reply is not None
         key = message.key or ""
@@ -92,7 +92,7 @@ async def standing_still(
 
 
 async def frozen(connection: Connection, count: int) -> list[str]:
-    """Wait until so many inventories stand still; give whose."""
+    """Wait until this many inventories are frozen; return whose."""
 
     async def look(session: Session) -> list[str]:
         return [row["account_id"] for row in await session.fetch(_FROZEN)]
@@ -106,7 +106,7 @@ async def frozen(connection: Connection, count: int) -> list[str]:
 async def test_failing_inventories_keep_no_other_from_standing_still(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many fail, and before whom: all others are told, and those are, later."""
+    """However many fail, and before which: all others are told, and the failed ones later."""
     monkeypatch.setattr(suspension, "_PAGE", 2)
     accounts = await connection.run(
         lambda session: session.fetch("select account_id from accounts order by 1")
@@ -132,7 +132,7 @@ async def set_suspended(connection: Connection, account_id: str, *, suspended: b
 
 
 async def first_account(connection: Connection) -> str:
-    """Give the account that comes first."""
+    """Return the account that comes first."""
     sql = "select account_id from accounts order by 1 limit 1"
     found: str = await connection.run(lambda session: session.fetchval(sql))
     return found
@@ -141,7 +141,7 @@ async def first_account(connection: Connection) -> str:
 async def test_account_without_an_inventory_stands_still_from_its_beginning(
     connection: Connection,
 ) -> None:
-    """What is sent to it begins its inventory, which must not go on while it is suspended."""
+    """The message begins its inventory, which must not run while the account is suspended."""
     ann = await first_account(connection)
     await connection.run(lambda session: session.execute("delete from inventories"))
     await set_suspended(connection, ann, suspended=True)
@@ -161,7 +161,7 @@ async def test_account_without_an_inventory_stands_still_from_its_beginning(
 async def test_inventory_that_heeds_late_what_it_was_told_is_told_what_is_so_then(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who was suspended and let in again while commits hung does not stand still for good."""
+    """An account suspended and reinstated while commits hung does not stay frozen."""
     monkeypatch.setattr(suspension, "_REPLY_S", 0.05)
     monkeypatch.setattr(suspension, "_RETRY_S", 0.01)
     ann = await first_account(connection)
@@ -187,9 +187,9 @@ async def test_inventory_that_heeds_late_what_it_was_told_is_told_what_is_so_the
 
 
 async def test_restart_knows_whom_the_run_before_has_told(connection: Connection) -> None:
-    """What was told and not answered is told again, whoever has told it; an erased account is not.
+    """Unanswered instructions are repeated, whichever run sent them; an erased account's are not.
 
-    When all have answered nobody is told anything more.
+    Once all have answered, nothing more is sent.
     """
     ann, erased = await first_account(connection), str(uuid7())
     unsure = {ann, erased}

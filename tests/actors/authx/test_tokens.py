@@ -35,7 +35,7 @@ def issued(tokens: AccessTokens, role: str = "player") -> str:
 
 
 def refused(tokens: AccessTokens, text: str) -> bool:
-    """Tell whether a token is refused; any other error than the one is a failure."""
+    """Return whether a token is refused; any other error is a failure."""
     try:
         tokens.verify(text)
     except InvalidToken as refusal:
@@ -51,7 +51,7 @@ def forged(claims: dict[str, Any] | bytes, *, ring: KeyRing = RING, footer: byte
 
 
 def good_claims(**changes: Any) -> dict[str, Any]:
-    """Give the claims of a valid token, with some changed; None takes a claim away."""
+    """Return a valid token's claims, with some changed; None removes a claim."""
     claims: dict[str, Any] = {
         "iss": "holdfast",
         "aud": "holdfast",
@@ -85,7 +85,7 @@ def test_token_that_another_made_with_the_right_key_is_accepted() -> None:
 
 
 def test_token_ends_at_its_expiry_and_not_before() -> None:
-    """The injected wall clock decides, also for a token that was verified before."""
+    """The injected wall clock decides, even for a token that was verified before."""
     clock = WallClock()
     tokens = tokens_of(clock=clock)
     text = issued(tokens)
@@ -98,7 +98,7 @@ def test_token_ends_at_its_expiry_and_not_before() -> None:
 
 
 def test_token_from_the_future_is_refused() -> None:
-    """A token counts from the second in which it was issued and not before, known or not."""
+    """A token is valid from the second it was issued and not before, cached or not."""
     clock = WallClock()
     tokens = tokens_of(clock=clock)
     text = issued(tokens)
@@ -143,7 +143,7 @@ def test_token_with_claims_outside_their_bounds_is_refused(changes: dict[str, An
     "payload", [b"null", b"[]", b"{}", b'"text"', b"\xff", b"{", b"[" * 5000, b" "]
 )
 def test_token_whose_payload_is_no_object_is_refused(payload: bytes) -> None:
-    """Whatever an authentic payload holds, the answer is the one refusal."""
+    """Whatever an authentic payload holds, the answer is the same refusal."""
     assert refused(tokens_of(), forged(payload))
 
 
@@ -155,7 +155,7 @@ def test_token_of_another_world_is_refused() -> None:
 
 
 def test_token_is_accepted_by_every_key_of_the_ring_and_by_no_other() -> None:
-    """Rotation: old tokens count as long as their key is there, new ones use the first key."""
+    """Rotation: old tokens are valid as long as their key is there; new ones use the first key."""
     old, new = KeyRing.generate(), KeyRing.generate()
     both = KeyRing((new.first, old.first))
     old_text = issued(tokens_of(old))
@@ -177,7 +177,7 @@ def test_token_key_is_looked_up_by_the_footer_alone() -> None:
 
 
 def test_token_of_another_version_or_purpose_is_refused() -> None:
-    """Only v4.local is looked at: the same key bytes under another header do not count."""
+    """Only v4.local is considered: the same key bytes under another header are not valid."""
     secret = bytes(range(32))
     ring = KeyRing.parse("k4.local." + base64url.encode(secret))
     tokens = tokens_of(ring)
@@ -238,12 +238,12 @@ def test_token_with_other_trailing_bits_is_refused() -> None:
 @example("\ud800")
 @example("v4.local..")
 def test_token_of_any_text_is_refused_and_nothing_else_happens(text: str) -> None:
-    """Whatever text comes in, too long, not encodable or empty, the one refusal comes out."""
+    """Any text, even if too long, unencodable or empty, gets the same refusal."""
     assert refused(tokens_of(), text)
 
 
 def test_token_memory_is_bounded_and_remembers_only_what_was_deciphered() -> None:
-    """Of many tokens as many as allowed are remembered; refused text leaves nothing behind."""
+    """As many tokens as allowed are cached; refused text leaves nothing behind."""
     tokens = tokens_of(token_cache_max=3)
     texts = [issued(tokens) for _ in range(10)]
     for text in texts:

@@ -22,7 +22,7 @@ from actors.authx.usernames import (
 
 
 def parsed(text: str) -> Username | None:
-    """Parse, or give None where the name is refused."""
+    """Parse, or return None if the name is refused."""
     try:
         return parse_username(text)
     except InvalidUsername:
@@ -89,7 +89,7 @@ def test_username_outside_the_rules_is_refused_with_the_reason(text: str, says: 
 
 
 def test_username_with_a_dotted_capital_is_searched_for_as_it_is_kept() -> None:
-    """What finds a name by its beginning folds it as the key was folded."""
+    """A search by prefix folds the name as the key was folded."""
     key = parse_username("İzmir.İli").key
     assert all(key.startswith(fold_username("İzmir.İli"[:length])) for length in range(1, 9))
 
@@ -118,21 +118,21 @@ def test_username_key_without_a_mark_is_shown_where_only_folding_allows_it() -> 
     ],
 )
 def test_username_that_draws_like_another_is_not_to_be_had(text: str) -> None:
-    """Letters that draw nothing are refused in a new name; who has one already can be found."""
+    """Letters that draw nothing are refused in new names; owners of old ones can be found."""
     with pytest.raises(InvalidUsername, match="invisible letters"):
         parse_new_username(text)
     assert parse_username(text).key == unicodedata.normalize("NFKC", text)
 
 
 def test_username_that_is_new_is_parsed_as_any_other() -> None:
-    """The rules for what may stand in a name hold for new ones too."""
+    """The rules for the characters of a name hold for new ones too."""
     assert parse_new_username("Ada") == parse_username("Ada")
     with pytest.raises(InvalidUsername, match="only letters"):
-        parse_new_username("ab\u2800c")  # an empty pattern of Braille is no letter
+        parse_new_username("ab\u2800c")  # an empty Braille pattern is no letter
 
 
 def test_username_refuses_every_letter_that_unicode_calls_empty() -> None:
-    """Whatever this Python's Unicode allows by its category and calls blank is refused."""
+    """Characters that this Python's Unicode allows by category but calls blank are refused."""
     blank = re.compile(r"\b(BLANK|EMPTY|FILLER|INVISIBLE|JOINER|NULL|SELECTOR|SPACE)\b")
     for character in map(chr, range(sys.maxunicode + 1)):
         if blank.search(unicodedata.name(character, "")):
@@ -143,7 +143,7 @@ def test_username_refuses_every_letter_that_unicode_calls_empty() -> None:
 @settings(deadline=None)
 @given(st.text(max_size=40))
 def test_username_key_is_stable_and_within_the_rules(text: str) -> None:
-    """Whatever is accepted parses to itself again, from its key and from what is shown."""
+    """Any accepted name parses to itself again, from its key and from its shown form."""
     username = parsed(text)
     if username is None:
         return
