@@ -51,7 +51,7 @@ async def file(world_dsn: str, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def lists(monkeypatch: pytest.MonkeyPatch) -> Lists:
-    """Give every file system lists of users."""
+    """Give every file system ACLs."""
     return Lists.installed(monkeypatch)
 
 
@@ -64,7 +64,7 @@ def directory() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def pristine(directory: Path) -> Path:
-    """Make a data directory whose cluster is complete, to be copied."""
+    """Make a data directory with a complete cluster, to be copied."""
 
     async def make() -> None:
         async with serving(directory / "pristine"):
@@ -76,7 +76,7 @@ def pristine(directory: Path) -> Path:
 
 @pytest.fixture
 def data_dir(pristine: Path) -> Iterator[Path]:
-    """Give a data directory with a complete cluster, shared by the tests: nothing may stay."""
+    """Yield a data directory with a complete cluster, shared by tests: leave nothing behind."""
     yield pristine
     assert cluster_processes(pristine / "postgres") == frozenset()
     DirectoryLock.acquire(pristine / "holdfast.lock").release()

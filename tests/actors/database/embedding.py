@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def server_on(data_dir: Path, capture: LogCapture | None = None) -> EmbeddedPostgres:
-    """Make a server that nobody's data depends on."""
+    """Make a server whose data nobody depends on."""
     return EmbeddedPostgres(data_dir, log=quiet_log(capture), settings=TEST_SETTINGS)
 
 
 def names_in(directory: Path) -> set[str]:
-    """Name what lies in a directory."""
+    """List the names in a directory."""
     return {each.name for each in directory.iterdir()}
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Lists:
-    """What stands in the lists of files; with a ``refusal`` (an errno) there are none."""
+    """The ACLs of files; with a ``refusal`` (an errno) there are none."""
 
     def __init__(self) -> None:
         self.lists: dict[str, bytes] = {}
@@ -22,14 +22,14 @@ class Lists:
 
     @classmethod
     def installed(cls, monkeypatch: pytest.MonkeyPatch) -> Lists:
-        """Give one that is in the place of the system's own."""
+        """Return a stand-in that replaces the system's own."""
         made = cls()
         monkeypatch.setattr(os, "getxattr", made.getxattr)
         monkeypatch.setattr(os, "setxattr", made.setxattr)
         return made
 
     def getxattr(self, path: Path, name: str) -> bytes:
-        """Give a file's list."""
+        """Return a file's list."""
         assert name == "system.posix_acl_access"
         if str(path) not in self.lists:
             raise OSError(self.refusal or errno.ENODATA, "no list")
@@ -49,5 +49,5 @@ class Lists:
         )
 
     def of(self, path: Path) -> list[tuple[int, ...]]:
-        """Give the entries of a file's list."""
+        """Return the entries of a file's list."""
         return list(struct.iter_unpack("<HHI", self.lists[str(path)][4:]))

@@ -1,4 +1,4 @@
-"""Connections to a database, and what a test asks on them."""
+"""Connections to a database, and the queries that tests run on them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from actors.database.session import Session
 
 BUSY_S = 0.5
-"""What a busy machine may add to a bound in time; a frozen server would take for ever."""
+"""Slack for a busy machine in a time bound; a frozen server would take forever."""
 
 
 @asynccontextmanager
@@ -26,12 +26,12 @@ async def connected(dsn: str) -> AsyncGenerator[tuple[Database, Connection], Non
 
 
 async def select_one(session: Session) -> int:
-    """Ask for the least."""
+    """Run the cheapest query."""
     value: int = await session.fetchval("select 1")
     return value
 
 
 async def backend_pid(session: Session) -> int:
-    """Ask for the process at the other end."""
+    """Ask for the pid of the process at the other end."""
     pid: int = await session.fetchval("select pg_backend_pid()")
     return pid

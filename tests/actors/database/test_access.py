@@ -1,4 +1,4 @@
-"""Who may search a directory, and how one user is let through without anybody else."""
+"""Who may search a directory, and how one user is let through without letting in anybody else."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ NO_ID = 0xFFFFFFFF
     ("mode", "uid", "gid", "may"),
     [
         (0o100, 0, 9, True),
-        (0o011, 0, 0, False),  # an owner has what owners have, and no more
+        (0o011, 0, 0, False),  # the owner gets the owner's bits and no others
         (0o010, 9, 0, True),
-        (0o101, 9, 0, False),  # and so has a group
+        (0o101, 9, 0, False),  # and likewise for a group
         (0o001, 9, 9, True),
         (0o776, 9, 9, False),
     ],
@@ -35,7 +35,7 @@ NO_ID = 0xFFFFFFFF
 def test_may_search_by_mode(
     tmp_path: Path, lists: Lists, mode: int, uid: int, gid: int, may: bool
 ) -> None:
-    """Without a list the first of owner, group and others that fits decides."""
+    """Without a list, the first match among owner, group and others decides."""
     del lists
     status = tmp_path.stat()
     tmp_path.chmod(mode)
@@ -46,7 +46,7 @@ def test_may_search_by_mode(
 
 
 def test_may_search_by_entries(tmp_path: Path, lists: Lists) -> None:
-    """An entry of one's own comes before those of groups, these before all others."""
+    """A user's own entry comes before those of groups, and these before all others."""
     lists.give(
         tmp_path,
         (OWNER, 7, NO_ID),
@@ -64,7 +64,7 @@ def test_may_search_by_entries(tmp_path: Path, lists: Lists) -> None:
 
 
 def test_let_search_is_for_one_user(tmp_path: Path, lists: Lists) -> None:
-    """The user may pass through; what owner, group and others may stays what it was."""
+    """The user may pass through; the rights of owner, group and others stay as they were."""
     tmp_path.chmod(0o740)
     gid = tmp_path.stat().st_gid
     assert let_search(tmp_path, THEM)
@@ -81,7 +81,7 @@ def test_let_search_is_for_one_user(tmp_path: Path, lists: Lists) -> None:
 
 
 def test_let_search_wakes_nothing_that_a_mask_holds_back(tmp_path: Path, lists: Lists) -> None:
-    """What chmod closed stays closed for all but the one user that it is opened for."""
+    """Modes closed by chmod stay closed to everyone but the one user let through."""
     lists.give(
         tmp_path,
         (OWNER, 7, NO_ID),
@@ -107,7 +107,7 @@ def test_let_search_wakes_nothing_that_a_mask_holds_back(tmp_path: Path, lists: 
 
 @pytest.mark.parametrize("refusal", [errno.ENOTSUP, errno.EPERM])
 def test_let_search_where_there_are_no_lists(tmp_path: Path, lists: Lists, refusal: int) -> None:
-    """A file system without them, or a sandbox that forbids them, is told of and left as it is."""
+    """A file system without ACLs, or a sandbox that forbids them, is reported and left as it is."""
     lists.refusal = errno.ENOTSUP
     assert not may_search(tmp_path, THEM, THEM)
     lists.refusal = refusal
@@ -119,14 +119,14 @@ def test_let_search_where_there_are_no_lists(tmp_path: Path, lists: Lists, refus
 
 
 def test_may_search_of_what_cannot_be_read(tmp_path: Path, lists: Lists) -> None:
-    """A list that is there and cannot be read is an error, not a permission."""
+    """A list that exists and cannot be read is an error, not a permission."""
     lists.refusal = errno.EIO
     with pytest.raises(OSError, match="no list"):
         may_search(tmp_path, THEM, THEM)
 
 
 def test_let_search_as_the_kernel_sees_it(tmp_path: Path) -> None:
-    """On a real file system the list is taken, and opens nothing for all."""
+    """A real file system accepts the list, and the list opens nothing to everyone."""
     tmp_path.chmod(0o700)
     if not let_search(tmp_path, THEM):
         pytest.skip("this file system has no ACLs")

@@ -1,4 +1,4 @@
-"""What a backup promises: one moment of the world, in a file that is whole and can be read."""
+"""What a backup promises: one moment of the world, in a complete, readable file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LATER = Migration(9999, "later", "create table later (id bigint)")
 
 
 async def test_backup_says_what_it_is(dsn: str, tmp_path: Path) -> None:
-    """It has the schema's version and its size, tells how far it is, and is sealed."""
+    """It has the schema's version and its size, reports progress, and is sealed."""
     file, told = tmp_path / "world.dump", list[tuple[str, int]]()
     info = await back_up(dsn, file, on_progress=lambda table, size: told.append((table, size)))
     assert info == await inspect_backup(file)
@@ -45,7 +45,7 @@ async def test_backup_says_what_it_is(dsn: str, tmp_path: Path) -> None:
 
 
 async def test_backup_is_of_one_moment(postgres: PostgresServer, dsn: str, tmp_path: Path) -> None:
-    """While accounts are made, each with an entry, no backup has one without the other."""
+    """While accounts are created, each with an entry, no backup has one without the other."""
     numbers = itertools.count()
 
     async def make(session: Session) -> None:
@@ -72,7 +72,7 @@ async def test_backup_is_of_one_moment(postgres: PostgresServer, dsn: str, tmp_p
 
 
 async def count_restored(postgres: PostgresServer, file: Path) -> tuple[int, int]:
-    """Restore a backup elsewhere; give how many accounts and entries it has."""
+    """Restore a backup elsewhere; return the numbers of its accounts and entries."""
     dsn = await postgres.create_database_async()
     async with open_database(dsn, log=quiet_log()) as database:
         connection = await database.connect(name="restore")
@@ -84,7 +84,7 @@ async def count_restored(postgres: PostgresServer, file: Path) -> tuple[int, int
 
 
 async def test_backup_does_not_replace_a_file(dsn: str, tmp_path: Path) -> None:
-    """A backup that is there stays, unless it is to be replaced."""
+    """An existing backup stays, unless it is to be replaced."""
     file = tmp_path / "world.dump"
     file.write_text("precious")
     with pytest.raises(BackupError, match="exists already"):
@@ -97,7 +97,7 @@ async def test_backup_does_not_replace_a_file(dsn: str, tmp_path: Path) -> None:
 async def test_backup_that_cannot_be_made_leaves_nothing(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
-    """An empty database, one that is not there: one line each, and no file."""
+    """An empty database or a missing one: one line each, and no file."""
     empty = await postgres.create_database_async(migrated=False)
     with pytest.raises(BackupError, match="no Holdfast world to back up"):
         await back_up(empty, tmp_path / "file")
@@ -112,7 +112,7 @@ async def test_backup_that_cannot_be_made_leaves_nothing(
 async def test_backup_of_a_frozen_server_is_given_up(
     postgres: PostgresServer, dsn: str, tmp_path: Path
 ) -> None:
-    """A server that does not answer holds a backup up for a bounded time; nothing is left of it."""
+    """An unresponsive server holds up a backup for a bounded time; nothing is left of it."""
     with postgres.frozen(), pytest.raises(BackupError, match=r"made no progress for 0\.5 s"):
         await back_up(dsn, tmp_path / "file", stall_s=0.5)
     assert listed(tmp_path) == []
@@ -121,7 +121,7 @@ async def test_backup_of_a_frozen_server_is_given_up(
 async def test_backup_that_is_cancelled_too_late_is_one(
     dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who is told nothing believes that there is none."""
+    """A caller who sees no result would believe that there is no backup."""
     keep = NewFile.keep
 
     def keep_and_cancel(unfinished: NewFile) -> None:
@@ -139,7 +139,7 @@ async def test_backup_that_is_cancelled_too_late_is_one(
 async def test_backup_that_is_cancelled_leaves_nothing(
     postgres: PostgresServer, dsn: str, tmp_path: Path
 ) -> None:
-    """Who gives up in the middle finds neither a file nor a part of one."""
+    """Cancelled midway, a backup leaves neither a file nor a part of one."""
     with postgres.frozen(), trio.move_on_after(0.5) as scope:
         await back_up(dsn, tmp_path / "file")
     assert scope.cancelled_caught
@@ -147,7 +147,7 @@ async def test_backup_that_is_cancelled_leaves_nothing(
 
 
 async def test_backup_of_a_later_program_is_refused(dsn: str, tmp_path: Path) -> None:
-    """It can be made, so that nothing is lost, but this program does not restore it."""
+    """A later program's backup can be made, losing nothing, but this program cannot restore it."""
     await migrate_further(dsn, LATER)
     file = tmp_path / "later.dump"
     assert (await back_up(dsn, file)).schema_version == LATER.version
@@ -156,7 +156,7 @@ async def test_backup_of_a_later_program_is_refused(dsn: str, tmp_path: Path) ->
 
 
 async def test_backup_of_another_program_is_refused(dsn: str, tmp_path: Path) -> None:
-    """A migration of the same number and another text is another program's."""
+    """A migration with the same number but different text belongs to another program."""
     await run_script(
         dsn, lambda session: session.execute("update schema_migrations set checksum = 'x'")
     )
@@ -166,7 +166,7 @@ async def test_backup_of_another_program_is_refused(dsn: str, tmp_path: Path) ->
 
 
 async def test_backup_is_told_from_other_files(dsn: str, tmp_path: Path) -> None:
-    """Something else, a part of a backup, and a dump of something else: each is told apart."""
+    """An unrelated file, a partial backup and a dump of something else are told apart."""
     file = tmp_path / "file"
     file.write_text("hello")
     with pytest.raises(BackupError, match=r"is not a backup$"):
@@ -186,7 +186,7 @@ async def test_backup_is_told_from_other_files(dsn: str, tmp_path: Path) -> None
 
 
 async def test_backup_of_other_tables_is_no_backup_of_holdfast(dsn: str, tmp_path: Path) -> None:
-    """Without the rows that say which migrations it has seen, a database is not Holdfast's."""
+    """Without the rows that record applied migrations, a database is not Holdfast's."""
     file, other = tmp_path / "file", tmp_path / "other"
     await back_up(dsn, file)
     await run_script(dsn, lambda session: session.execute("delete from schema_migrations"))

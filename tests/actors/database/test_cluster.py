@@ -22,12 +22,12 @@ from tests.postgres import quiet_log
 
 WAIT_S = 10.0
 ASKED_S = 3.0
-"""What Trio leaves a process to end by itself is longer."""
+"""Longer than Trio waits for a process to end by itself."""
 ME = ServerUser("me", os.geteuid(), os.getegid(), switch=False)
 
 
 def test_socket_dir_beside_the_data() -> None:
-    """The socket lies in the data directory where its path is short and plain."""
+    """The socket lies in the data directory if its path is short and plain."""
     assert Cluster(Path("/srv/var")).socket_dir == Path("/srv/var/run")
     assert Cluster(Path("/srv/var")).dsn == (
         "postgresql://postgres@/postgres?host=/srv/var/run&port=5432"
@@ -36,7 +36,7 @@ def test_socket_dir_beside_the_data() -> None:
 
 @pytest.mark.parametrize("name", ["x" * 90, "with space", "a,b", "ü", 'quo"te'])
 def test_socket_dir_elsewhere(name: str) -> None:
-    """A long or awkward path puts the socket into the temporary directory, always the same."""
+    """A long or awkward path puts the socket in the temporary directory, always the same."""
     cluster = Cluster(Path("/srv") / name)
     assert cluster.socket_dir.parent == Path(tempfile.gettempdir()).resolve()
     assert cluster.socket_dir == Cluster(Path("/srv") / name).socket_dir
@@ -44,14 +44,14 @@ def test_socket_dir_elsewhere(name: str) -> None:
 
 
 def test_at_follows_links(tmp_path: Path) -> None:
-    """Two ways to one directory are one cluster."""
+    """Two paths to one directory are one cluster."""
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     assert Cluster.at(tmp_path / "link") == Cluster.at(tmp_path / "real")
 
 
 def test_make_data_dir_is_private(tmp_path: Path) -> None:
-    """A new data directory is its owner's alone; one that is there is left as it is."""
+    """A new data directory is private to its owner; an existing one is left as it is."""
     cluster = Cluster(tmp_path / "a" / "b")
     cluster.make_data_dir()
     assert stat.S_IMODE(cluster.data_dir.stat().st_mode) == 0o700
@@ -61,7 +61,7 @@ def test_make_data_dir_is_private(tmp_path: Path) -> None:
 
 
 def test_make_data_dir_where_it_cannot(tmp_path: Path) -> None:
-    """A data directory that cannot be made gives one line with its path."""
+    """A data directory that cannot be made produces one line with its path."""
     (tmp_path / "file").touch()
     with pytest.raises(DataDirectoryError, match="Not a directory") as caught:
         Cluster(tmp_path / "file" / "data").make_data_dir()
@@ -69,7 +69,7 @@ def test_make_data_dir_where_it_cannot(tmp_path: Path) -> None:
 
 
 def test_make_socket_dir_is_private(tmp_path: Path) -> None:
-    """The directory of the socket lets nobody else in, also if it was there before."""
+    """The directory of the socket lets nobody else in, even if it existed before."""
     cluster = Cluster(tmp_path)
     cluster.socket_dir.mkdir(mode=0o755)
     cluster.make_socket_dir(ME)
@@ -79,7 +79,7 @@ def test_make_socket_dir_is_private(tmp_path: Path) -> None:
 def test_make_socket_dir_of_an_earlier_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the data directory it passes from an earlier cluster's user to the present one's."""
+    """In the data directory it passes from an earlier cluster's user to the current one."""
     cluster = Cluster(tmp_path)
     cluster.socket_dir.mkdir()
     given: list[int] = []
@@ -94,7 +94,7 @@ def test_make_socket_dir_of_an_earlier_user(
 
 
 def test_make_socket_dir_refuses_a_trap(tmp_path: Path) -> None:
-    """A link put in its place is not followed, and a file not replaced."""
+    """A link put in its place is not followed, and a file is not replaced."""
     (tmp_path / "elsewhere").mkdir()
     cluster = Cluster(tmp_path)
     cluster.socket_dir.symlink_to(tmp_path / "elsewhere")
@@ -107,7 +107,7 @@ def test_make_socket_dir_refuses_a_trap(tmp_path: Path) -> None:
 
 
 def test_open_log_sets_a_long_one_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The log grows over many starts, and one earlier log is kept once it is long."""
+    """The log grows over many starts; once it is long, it is set aside, and one old log is kept."""
     monkeypatch.setattr(module, "_LOG_BYTES_MAX", 4)
     cluster = Cluster(tmp_path)
     for text in (b"123", b"45", b"6"):
@@ -119,7 +119,7 @@ def test_open_log_sets_a_long_one_aside(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_open_log_where_it_cannot(tmp_path: Path) -> None:
-    """A log that cannot be opened gives one line with its path."""
+    """A log that cannot be opened produces one line with its path."""
     cluster = Cluster(tmp_path)
     cluster.log_path.mkdir()
     with pytest.raises(DataDirectoryError, match="Is a directory"):
@@ -129,7 +129,7 @@ def test_open_log_where_it_cannot(tmp_path: Path) -> None:
 def test_open_log_gives_a_new_one_to_the_server_s_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Made by root it is theirs who may start the server without root; one that is there stays."""
+    """Made by root, it belongs to whoever may start the server without root; an old one stays."""
     monkeypatch.setattr(module, "_LOG_BYTES_MAX", 4)
     cluster = Cluster(tmp_path)
     given = play_root(monkeypatch, tmp_path)
@@ -149,7 +149,7 @@ def test_open_log_gives_a_new_one_to_the_server_s_user(
 def test_open_log_follows_no_link_as_root_in_a_folder_of_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who owns the folder does not lead root to other files; one's own link is followed."""
+    """A folder's owner cannot lead root to other files; a user's own link is followed."""
     other = tmp_path / "other"
     other.touch()
     (tmp_path / "data").mkdir()
@@ -183,7 +183,7 @@ def test_open_log_follows_no_link_as_root_in_a_folder_of_another(
 def test_postmaster_reads_what_is_there(
     tmp_path: Path, text: str | None, expected: Postmaster | None
 ) -> None:
-    """The server's own note is read as far as it is written."""
+    """The server's own note is read as far as it has been written."""
     cluster = Cluster(tmp_path)
     cluster.path.mkdir()
     if text is not None:
@@ -195,7 +195,7 @@ def test_postmaster_reads_what_is_there(
 
 
 def test_check_version(tmp_path: Path) -> None:
-    """Only a cluster of the version that can be run passes."""
+    """Only a cluster of the version that can be run is accepted."""
     cluster = Cluster(tmp_path)
     cluster.path.mkdir()
     with pytest.raises(DataDirectoryError, match="not a PostgreSQL cluster"):
@@ -208,7 +208,7 @@ def test_check_version(tmp_path: Path) -> None:
 
 
 def test_binary_without_the_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the wheel, or what belongs in it, one line says what to install or to set."""
+    """Without the wheel or one of its files, one line says what to install or set."""
     incomplete = ModuleSpec("incomplete", None, is_package=True)
     incomplete.submodule_search_locations = ["/nowhere"]
     specs = [None, ModuleSpec("empty", None, is_package=True), incomplete]
@@ -223,7 +223,7 @@ def test_binary_without_the_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_binary_is_a_program() -> None:
-    """The programs of the wheel are found without importing it."""
+    """The wheel's programs are found without importing it."""
     assert os.access(binary("initdb"), os.X_OK)
 
 
@@ -269,7 +269,7 @@ async def test_create_cluster_with_a_failing_initdb(
 async def test_failing_initdb_is_quoted_with_its_reason(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, reason: str
 ) -> None:
-    """Not with what it says last: that it removes what it has made."""
+    """The quote is not its last line, which says that it removes what it has made."""
     _replace_initdb(monkeypatch, tmp_path, f"cat <<'END'\n{said}\nEND")
     with pytest.raises(EmbeddedPostgresError, match=f"^initdb failed: {reason}$"):
         await create_cluster(Cluster(tmp_path), ME, log=quiet_log())
@@ -286,7 +286,7 @@ async def test_create_cluster_with_a_hanging_initdb(
 
 
 async def test_create_cluster_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All that it has started is ended at once: a stop does not wait for what nobody will use."""
+    """Everything it started is ended at once: a stop does not wait for work nobody will use."""
     heedless = "trap '' TERM; sleep 60 & echo $! > half; mv half started; wait"
     _replace_initdb(monkeypatch, tmp_path, heedless)
     cluster = Cluster(tmp_path)
@@ -311,7 +311,7 @@ async def test_create_cluster_cancelled(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def _runs(pid: int) -> bool:
-    """Tell whether a process is there and has not ended."""
+    """Return whether a process exists and has not ended."""
     try:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -319,14 +319,14 @@ def _runs(pid: int) -> bool:
 
 
 async def test_create_cluster_where_nothing_can_be_written(tmp_path: Path) -> None:
-    """A data directory that vanished or cannot be written gives one line with its path."""
+    """A data directory that vanished or is not writable produces one line with its path."""
     with pytest.raises(DataDirectoryError, match="No such file") as caught:
         await create_cluster(Cluster(tmp_path / "gone"), ME, log=quiet_log())
     assert caught.value.path == tmp_path / "gone"
 
 
 def _replace_initdb(monkeypatch: pytest.MonkeyPatch, directory: Path, text: str) -> None:
-    """Let a shell script stand in for initdb, and fail."""
+    """Use a failing shell script as initdb."""
     path = directory / "initdb"
     path.write_text(f"#!/bin/sh\n{text}\nexit 1\n")
     path.chmod(0o755)

@@ -1,4 +1,4 @@
-"""Work that crosses into asyncio, and what becomes of it when nobody wants it any more."""
+"""Work that crosses into asyncio, and what becomes of it when it is no longer wanted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def forever() -> str:
 
 
 async def test_crossing_gives_result_or_error() -> None:
-    """What the work returns or raises comes out on Trio's side."""
+    """The work's result or exception comes out on Trio's side."""
 
     async def work(*, fail: bool) -> str:
         await asyncio.sleep(0)
@@ -38,7 +38,7 @@ async def test_crossing_gives_result_or_error() -> None:
 
 
 async def test_crossing_wait_has_a_deadline() -> None:
-    """A wait ends at its deadline, cancelled or not, and says that the work goes on."""
+    """A wait ends at its deadline, cancelled or not, and reports that the work goes on."""
     async with open_database("postgresql://", log=quiet_log()) as database:
         crossing = Crossing(database._loop, forever)
         with trio.CancelScope() as scope:
@@ -49,7 +49,7 @@ async def test_crossing_wait_has_a_deadline() -> None:
 
 
 async def test_give_up_hands_back_a_result_that_is_there() -> None:
-    """A result that came just before it was given up is handed back, once."""
+    """A result that came just before the work was given up is handed back, once."""
     unwanted: list[str] = []
 
     async def work() -> str:
@@ -64,7 +64,7 @@ async def test_give_up_hands_back_a_result_that_is_there() -> None:
 
 
 async def test_give_up_hands_back_a_result_that_comes() -> None:
-    """A result that comes in spite of the cancellation is handed back, once."""
+    """A result that comes despite the cancellation is handed back, once."""
     unwanted: list[str] = []
 
     async def work() -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def test_acquire_excludes_a_second_holder(tmp_path: Path) -> None:
-    """A second holder is refused in one line with the first one's pid, until the release."""
+    """A second holder is refused, in one line with the first one's pid, until the release."""
     path = tmp_path / "lock"
     lock = DirectoryLock.acquire(path)
     assert is_locked(path)
@@ -31,7 +31,7 @@ def test_acquire_excludes_a_second_holder(tmp_path: Path) -> None:
 
 
 def test_acquire_names_no_holder_that_has_not_said(tmp_path: Path) -> None:
-    """A holder that has not written its pid yet is unknown."""
+    """A holder that has not written its pid yet is reported as unknown."""
     path = tmp_path / "lock"
     lock = DirectoryLock.acquire(path)
     path.write_text("")
@@ -51,7 +51,7 @@ def test_lock_is_not_inherited(tmp_path: Path) -> None:
 
 
 def test_lock_dies_with_its_process(tmp_path: Path) -> None:
-    """After a kill -9 the directory is free, and the dead holder's pid is gone from the next."""
+    """After a kill -9 the directory is free, and the next holder replaces the dead one's pid."""
     path = tmp_path / "lock"
     program = (
         "import pathlib, sys, time\n"
@@ -71,13 +71,13 @@ def test_lock_dies_with_its_process(tmp_path: Path) -> None:
 
 
 def test_is_locked_without_a_file(tmp_path: Path) -> None:
-    """Where there is no lock file nobody holds it, and none is made."""
+    """Without a lock file, nobody holds the lock, and none is made."""
     assert not is_locked(tmp_path / "lock")
     assert not (tmp_path / "lock").exists()
 
 
 def test_acquire_where_nothing_can_be_written(tmp_path: Path) -> None:
-    """A directory that is none gives one line with its path."""
+    """A path that is not a directory produces one line with that path."""
     (tmp_path / "file").write_text("")
     with pytest.raises(DataDirectoryError, match="Not a directory") as caught:
         DirectoryLock.acquire(tmp_path / "file" / "lock")
@@ -85,7 +85,7 @@ def test_acquire_where_nothing_can_be_written(tmp_path: Path) -> None:
 
 
 def test_acquire_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the pid cannot be written the line has the path, and nothing is held."""
+    """If the pid cannot be written, the line has the path, and nothing is held."""
 
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -100,7 +100,7 @@ def test_acquire_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_lock_of_root_is_the_folder_s_owner_s(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where root is the first to lock another's folder, its owner can lock it afterwards."""
+    """If root is the first to lock another user's folder, its owner can lock it afterwards."""
     given = play_root(monkeypatch, tmp_path)
     DirectoryLock.acquire(tmp_path / "lock").release()
     assert given.owner(tmp_path / "lock") == owner_of(tmp_path)
@@ -110,7 +110,7 @@ def test_lock_of_root_is_the_folder_s_owner_s(
 
 
 def test_lock_empties_no_file_that_a_link_leads_to(tmp_path: Path) -> None:
-    """Who owns the folder may put a link in the lock's place: what it leads to stays as it is."""
+    """The folder's owner may put a link in the lock's place: the link's target is unchanged."""
     (tmp_path / "other").write_text("another's")
     (tmp_path / "lock").symlink_to("other")
     with pytest.raises(DataDirectoryError, match="symbolic link"):

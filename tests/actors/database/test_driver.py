@@ -51,7 +51,7 @@ ID_2 = "019a5c00-0000-7000-8000-000000000002"
     ],
 )
 async def test_run_value_round_trip(database_dsn: str, sql_type: str, value: object) -> None:
-    """What is written comes back equal and of the same Python type."""
+    """Written values come back equal and of the same Python type."""
     async with connected(database_dsn) as (_, connection):
         back = await connection.run(lambda s: s.fetchval(f"select $1::{sql_type}", value))
     assert back == value
@@ -59,7 +59,7 @@ async def test_run_value_round_trip(database_dsn: str, sql_type: str, value: obj
 
 
 async def test_session_sum_of_bigint_is_int(database_dsn: str) -> None:
-    """A sum, which PostgreSQL makes a numeric, reads as an int."""
+    """A sum, which PostgreSQL returns as numeric, reads as an int."""
     async with connected(database_dsn) as (_, connection):
         total = await connection.run(
             lambda s: s.fetchval("select sum(n) from unnest($1::bigint[]) as n", [2**62, 2**62])
@@ -114,7 +114,7 @@ async def test_transaction_rolls_back_to_savepoint(database_dsn: str) -> None:
 
 
 async def test_transaction_error_of_the_script_passes_through(database_dsn: str) -> None:
-    """What a script itself raises rolls back and comes out as it is."""
+    """An exception raised by the script itself rolls back and passes through unchanged."""
 
     async def script(session: Session) -> None:
         async with session.transaction():
@@ -139,7 +139,7 @@ async def test_transaction_error_of_the_script_passes_through(database_dsn: str)
 async def test_violation_names_its_constraint(
     database_dsn: str, sql: str, error: type[Exception], constraint: str
 ) -> None:
-    """A refused row gives an error of its own kind that names the constraint."""
+    """A refused row raises an error of its own kind that names the constraint."""
     async with connected(database_dsn) as (_, connection):
         await connection.run(
             lambda s: s.execute("""
@@ -167,7 +167,7 @@ async def test_violation_names_its_constraint(
 async def test_statement_error_has_sqlstate(
     database_dsn: str, sql: str, args: tuple[object, ...], sqlstate: str
 ) -> None:
-    """Any other refusal, also the driver's own, is a StatementError; the connection lives on."""
+    """Any other refusal, even the driver's own, is a StatementError; the connection survives."""
     async with connected(database_dsn) as (_, connection):
         with pytest.raises(StatementError) as caught:
             await connection.run(lambda s: s.fetchval(sql, *args))
@@ -180,7 +180,7 @@ async def test_statement_error_has_sqlstate(
 async def test_server_that_cannot_now_loses_its_connection(
     database_dsn: str, sqlstate: str
 ) -> None:
-    """What the server may do later, or another one in its place, is tried on a new connection."""
+    """Work that the server, or its replacement, may do later is retried on a new connection."""
     fail = f"do $$ begin raise 'not now' using errcode = '{sqlstate}'; end $$"
     capture = LogCapture()
     async with open_database(database_dsn, log=quiet_log(capture)) as database:
@@ -195,7 +195,7 @@ async def test_server_that_cannot_now_loses_its_connection(
 
 
 async def test_server_that_cannot_now_may_be_asked_otherwise(database_dsn: str) -> None:
-    """A script that knows what to do about it goes on, on the same connection."""
+    """A script that can handle the error goes on, on the same connection."""
 
     async def script(session: Session) -> int:
         with pytest.raises(TransientError) as caught:
@@ -209,7 +209,7 @@ async def test_server_that_cannot_now_may_be_asked_otherwise(database_dsn: str) 
 
 
 async def test_run_in_order_of_calls(database_dsn: str) -> None:
-    """Scripts of many tasks run on one connection one after the other."""
+    """Scripts from many tasks run on one connection, one after the other."""
     running: list[int] = []
 
     async def one(connection: Connection, number: int) -> None:
@@ -231,7 +231,7 @@ async def test_run_in_order_of_calls(database_dsn: str) -> None:
 
 
 async def test_listen_gets_payloads(database_dsn: str) -> None:
-    """Payloads arrive in order, in Trio's world, while the connection runs scripts as well."""
+    """Payloads arrive in order, on Trio's side, while the connection also runs scripts."""
     send, receive = trio.open_memory_channel[str](10)
     async with connected(database_dsn) as (database, connection):
         await connection.listen("due", send.send_nowait)
@@ -244,7 +244,7 @@ async def test_listen_gets_payloads(database_dsn: str) -> None:
 
 
 async def test_listen_callback_that_fails_is_logged(database_dsn: str) -> None:
-    """A callback's failure is logged, and ends neither the connection nor the program."""
+    """A failing callback is logged, and ends neither the connection nor the program."""
     capture = LogCapture()
     called = trio.Event()
 
@@ -264,7 +264,7 @@ async def test_listen_callback_that_fails_is_logged(database_dsn: str) -> None:
 
 
 async def test_loop_error_is_logged(database_dsn: str) -> None:
-    """A complaint of the asyncio side is logged instead of ending the program."""
+    """An error from the asyncio side is logged and does not end the program."""
     capture = LogCapture()
 
     async def script(_session: Session) -> None:

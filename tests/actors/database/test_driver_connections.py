@@ -1,4 +1,4 @@
-"""The driver's connections: how they begin, and what becomes of work at their end."""
+"""The driver's connections: how they begin, and what becomes of work when they end."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 async def test_connect_settings_and_name(database_dsn: str) -> None:
-    """The name and the settings of a connection arrive at the server, which speaks UTC."""
+    """A connection's name and settings reach the server, which speaks UTC."""
     async with open_database(database_dsn, log=quiet_log()) as database:
         connection = await database.connect(name="reader", settings={"work_mem": "7MB"})
 
@@ -55,7 +55,7 @@ async def test_connect_settings_and_name(database_dsn: str) -> None:
     ],
 )
 async def test_connect_to_nowhere(dsn: str, reason: str) -> None:
-    """A wrong DSN gives one line that says where, and never the password."""
+    """A wrong DSN produces one line that says where, and never the password."""
     async with open_database(dsn, connect_timeout_s=3, log=quiet_log()) as database:
         with pytest.raises(DatabaseUnavailable) as caught:
             await database.connect(name="test")
@@ -68,7 +68,7 @@ async def test_connect_to_nowhere(dsn: str, reason: str) -> None:
 async def test_connect_with_a_file_of_passwords_that_is_no_text(
     database_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file is named, not the DSN: the server of the data directory has none to look at."""
+    """The error names the file, not the DSN: the data directory's server has no DSN to check."""
     passwords = tmp_path / "pgpass"
     passwords.write_bytes("# d\u00e9veloppement\nlocalhost:5432:*:u:p\n".encode("latin-1"))
     passwords.chmod(0o600)
@@ -79,7 +79,7 @@ async def test_connect_with_a_file_of_passwords_that_is_no_text(
 
 
 async def test_connect_to_a_missing_database(database_dsn: str) -> None:
-    """A refusal of the server gives its reason in one line."""
+    """A refusal by the server is reported, with its reason, in one line."""
     dsn = with_database(database_dsn, "missing")
     async with open_database(dsn, log=quiet_log()) as database:
         with pytest.raises(DatabaseUnavailable, match='database "missing" does not exist'):
@@ -98,7 +98,7 @@ async def test_connect_to_an_old_server(database_dsn: str, monkeypatch: pytest.M
 async def test_connect_to_a_database_of_another_encoding(
     postgres: PostgresServer, encoding: str
 ) -> None:
-    """What could not hold every name is refused at once, and the way out told."""
+    """An encoding that cannot hold every name is refused at once, with the remedy."""
     name = f"in_{encoding.lower()}"
     make = f"create database {name} template template0 encoding {encoding} locale 'C'"
     await run_script(postgres.dsn, lambda session: session.execute(make))
@@ -108,7 +108,7 @@ async def test_connect_to_a_database_of_another_encoding(
 
 
 async def test_connect_after_the_block(database_dsn: str) -> None:
-    """A database whose block has been left gives no more connections."""
+    """After its block is left, a database makes no more connections."""
     async with open_database(database_dsn, log=quiet_log()) as database:
         pass
     with pytest.raises(DatabaseUnavailable, match="is closed"):
@@ -118,7 +118,7 @@ async def test_connect_after_the_block(database_dsn: str) -> None:
 async def test_connect_that_fails_half_way(
     database_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A connection that cannot be prepared for use is dropped again."""
+    """A connection that cannot be set up for use is dropped."""
     opened: list[asyncpg.Connection] = []
 
     async def refuse(raw: asyncpg.Connection, *_args: object, **_options: object) -> None:
@@ -135,7 +135,7 @@ async def test_connect_that_fails_half_way(
 async def test_connect_waits_for_no_resolver(
     database_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A host name whose resolution hangs holds up neither the connect nor leaving the block."""
+    """A host name whose resolution hangs delays neither the connect nor leaving the block."""
     import socket  # noqa: PLC0415 - only to be replaced here
     import threading  # noqa: PLC0415 - as above
 
@@ -161,7 +161,7 @@ async def test_connect_waits_for_no_resolver(
 
 
 async def test_run_after_the_backend_was_killed(database_dsn: str) -> None:
-    """A connection whose backend dies is closed by itself; what it is asked is not started."""
+    """A connection whose backend dies closes by itself; later requests on it are not started."""
     async with connected(database_dsn) as (database, connection):
         pid = await connection.run(backend_pid)
         other = await database.connect(name="other")
@@ -176,7 +176,7 @@ async def test_run_after_the_backend_was_killed(database_dsn: str) -> None:
 
 
 async def test_run_connection_lost_in_the_middle(database_dsn: str) -> None:
-    """A backend that dies under a statement leaves its outcome open: ConnectionLost, started."""
+    """A backend that dies during a statement leaves its outcome open: ConnectionLost, started."""
     async with connected(database_dsn) as (database, connection):
         pid = await connection.run(backend_pid)
         other = await database.connect(name="other")
@@ -194,7 +194,7 @@ async def test_run_connection_lost_in_the_middle(database_dsn: str) -> None:
 
 
 async def test_run_after_the_server_took_leave(database_dsn: str) -> None:
-    """A farewell that came between two statements is told as that, not in asyncpg's terms."""
+    """A server's farewell between two statements is reported as such, not in asyncpg's terms."""
     fields = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0"
     farewell = b"E" + (len(fields) + 4).to_bytes(4, "big") + fields
     async with connected(database_dsn) as (_, connection):
@@ -210,7 +210,7 @@ async def test_run_after_the_server_took_leave(database_dsn: str) -> None:
 
 
 async def test_terminate_ends_a_script_under_way(database_dsn: str) -> None:
-    """A connection terminated under a transaction gives ConnectionLost, whatever asyncpg says."""
+    """A connection terminated in a transaction raises ConnectionLost, whatever asyncpg says."""
 
     async def script(session: Session) -> None:
         async with session.transaction():
@@ -244,7 +244,7 @@ async def test_transaction_begun_on_a_lost_connection(database_dsn: str) -> None
 
 
 async def test_aclose_takes_leave(database_dsn: str) -> None:
-    """A closed connection is gone from the server's view, and closing again does no harm."""
+    """A closed connection is gone from the server's view, and closing it again does no harm."""
     async with connected(database_dsn) as (database, connection):
         pid = await connection.run(backend_pid)
         await connection.aclose()
@@ -258,7 +258,7 @@ async def test_aclose_takes_leave(database_dsn: str) -> None:
 
 
 async def test_aclose_of_a_busy_connection(database_dsn: str) -> None:
-    """Closing does not wait for the script under way: it ends in ConnectionLost."""
+    """Closing does not wait for a running script: the script ends in ConnectionLost."""
     async with connected(database_dsn) as (_, connection), trio.open_nursery() as nursery:
 
         async def interrupted() -> None:
@@ -273,7 +273,7 @@ async def test_aclose_of_a_busy_connection(database_dsn: str) -> None:
 
 
 async def test_run_while_it_closes_finds_it_closed(database_dsn: str) -> None:
-    """Whose turn would come next sends nothing on a connection that takes its leave."""
+    """The next script in line sends nothing on a connection that is closing."""
     async with connected(database_dsn) as (_, connection), trio.open_nursery() as nursery:
         nursery.start_soon(connection.aclose)
         while not connection._turn.locked():
@@ -284,7 +284,7 @@ async def test_run_while_it_closes_finds_it_closed(database_dsn: str) -> None:
 
 
 async def test_aclose_cancelled_closes_nevertheless(database_dsn: str) -> None:
-    """A cancelled close closes all the same."""
+    """A cancelled close still closes."""
     async with connected(database_dsn) as (_, connection):
         with trio.CancelScope() as scope:
             scope.cancel()
@@ -304,7 +304,7 @@ async def test_open_database_closes_what_was_left_open(database_dsn: str) -> Non
 
 
 async def test_open_database_gives_the_body_s_own_error(database_dsn: str) -> None:
-    """What the body raises comes out bare, not wrapped in the nurseries' groups."""
+    """The body's exception comes out bare, not wrapped in the nurseries' groups."""
     with pytest.raises(LookupError, match="mine"):
         async with connected(database_dsn):
             raise LookupError("mine")

@@ -1,4 +1,4 @@
-"""The driver's bounds in time: cancellation, deadlines, and a server that freezes."""
+"""The driver's time bounds: cancellation, deadlines, and a server that freezes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def _hold_turn(connection: Connection, nursery: trio.Nursery) -> trio.Even
 
 
 async def test_run_waiting_its_turn_times_out(database_dsn: str) -> None:
-    """Who does not get a turn in time learns that nothing was started; the connection stays."""
+    """A caller with no turn in time learns that nothing was started; the connection stays."""
     async with connected(database_dsn) as (_, connection), trio.open_nursery() as nursery:
         release = await _hold_turn(connection, nursery)
         with pytest.raises(DatabaseTimeout, match="busy") as caught:
@@ -74,7 +74,7 @@ async def test_run_cancelled_before_it_starts(database_dsn: str) -> None:
 
 
 async def test_run_cancelled_in_the_middle_gives_the_result(database_dsn: str) -> None:
-    """A caller cancelled under a statement waits for it, gets its result, and is then cancelled."""
+    """A caller cancelled during a statement waits for it, gets its result, then is cancelled."""
     async with connected(database_dsn) as (_, connection):
         with trio.move_on_after(0.01) as scope:
             value = await connection.run(lambda s: s.fetchval("select 7 from pg_sleep(0.1)"))
@@ -98,7 +98,7 @@ async def test_run_timeout_on_a_slow_statement(database_dsn: str) -> None:
 
 
 async def test_run_that_was_given_up_ends_on_the_server_too(dsn: str) -> None:
-    """Also one that waits there for a lock, on a server that is not set to look for its clients."""
+    """This holds for one that waits for a lock on a server that is not set to check its clients."""
 
     async def set_up(session: Session) -> None:
         name = await session.fetchval("select current_database()")
@@ -140,7 +140,7 @@ async def test_run_timeout_on_a_script_that_goes_on(database_dsn: str) -> None:
 
 
 async def test_run_and_exit_with_the_backend_frozen(database_dsn: str) -> None:
-    """With the backend frozen, neither a run nor a close nor leaving the block hangs."""
+    """With the backend frozen, neither a run, nor a close, nor leaving the block hangs."""
     async with connected(database_dsn) as (database, connection):
         idle = await database.connect(name="idle")
         pids = [await each.run(backend_pid) for each in (connection, idle)]
@@ -154,8 +154,8 @@ async def test_run_and_exit_with_the_backend_frozen(database_dsn: str) -> None:
 async def test_everything_with_the_whole_server_frozen(
     database_dsn: str, postgres: PostgresServer
 ) -> None:
-    """Frozen altogether, the server holds up a connect, a run or the exit no longer than stated."""
-    # The healthy connect has the same limit: on a busy machine it may take a good part of a second.
+    """A frozen server delays a connect, a run or the exit no longer than stated."""
+    # The healthy connect has the same limit: it may take most of a second on a busy machine.
     async with open_database(database_dsn, connect_timeout_s=2.0, log=quiet_log()) as database:
         connection = await database.connect(name="test")
         with postgres.frozen():
@@ -169,7 +169,7 @@ async def test_everything_with_the_whole_server_frozen(
 async def test_leaving_the_block_with_the_whole_server_frozen(
     database_dsn: str, postgres: PostgresServer
 ) -> None:
-    """Connections left open do not hold up the exit, though the server is frozen."""
+    """Connections left open do not delay the exit, even if the server is frozen."""
     with ExitStack() as thaw:
         async with connected(database_dsn) as (_, connection):
             thaw.enter_context(postgres.frozen())
@@ -181,7 +181,7 @@ async def test_leaving_the_block_with_the_whole_server_frozen(
 async def test_run_cancelled_with_the_whole_server_frozen(
     database_dsn: str, postgres: PostgresServer
 ) -> None:
-    """A caller cancelled under a statement that hangs is held until its timeout, not longer."""
+    """A caller cancelled during a hanging statement is held until its timeout, not longer."""
     async with connected(database_dsn) as (_, connection):
         start = trio.current_time()
         with postgres.frozen(), pytest.raises(DatabaseTimeout), trio.move_on_after(0.05):
@@ -192,7 +192,7 @@ async def test_run_cancelled_with_the_whole_server_frozen(
 async def test_connect_cancelled_leaves_no_connection(
     database_dsn: str, postgres: PostgresServer
 ) -> None:
-    """A connect that is cancelled ends at once, also while the server is frozen."""
+    """A cancelled connect ends at once, even while the server is frozen."""
     async with open_database(database_dsn, connect_timeout_s=5, log=quiet_log()) as database:
         with postgres.frozen():
             start = trio.current_time()

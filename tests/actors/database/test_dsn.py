@@ -15,20 +15,20 @@ from actors.database.tools import Target
 
 
 def test_socket_dsn_describes_itself() -> None:
-    """A DSN made for a socket directory tells where it leads."""
+    """A DSN made for a socket directory shows where it leads."""
     dsn = socket_dsn(Path("/srv/world/run"), user="postgres", database="game", port=5432)
     assert dsn == "postgresql://postgres@/game?host=/srv/world/run&port=5432"
     assert describe_dsn(dsn) == "game at /srv/world/run"
 
 
 def test_describe_dsn_with_defaults() -> None:
-    """What a DSN leaves out is called the default."""
+    """Parts left out of a DSN are described as the default."""
     assert describe_dsn("postgresql://") == "the default database at the default host"
     assert describe_dsn("postgresql://db:6543/game") == "game at db:6543"
 
 
 def test_describe_dsn_of_several_hosts() -> None:
-    """All of them are told, and an address of IPv6 as it stands."""
+    """All hosts are shown, and an IPv6 address as it stands."""
     dsn = "postgres://user:secret@[::1]:5433,db.example/game?sslmode=require"
     check_dsn(dsn)
     assert describe_dsn(dsn) == "game at [::1]:5433,db.example"
@@ -50,7 +50,7 @@ def test_describe_dsn_of_several_hosts() -> None:
     ],
 )
 def test_check_dsn_quotes_nothing_of_what_is_none(dsn: str) -> None:
-    """What is not understood is named by its key, and no part of it is told: not for a program."""
+    """A malformed DSN is named by its key, and no part of it is quoted, not even for a program."""
     assert describe_dsn(dsn) == "malformed DSN"
     for check in (check_dsn, Target.of):
         with pytest.raises(DatabaseUnavailable, match=r"^database\.dsn is malformed") as refused:
@@ -60,7 +60,7 @@ def test_check_dsn_quotes_nothing_of_what_is_none(dsn: str) -> None:
 
 @given(st.text(min_size=6), st.text())
 def test_describe_dsn_never_tells_the_password(password: str, rest: str) -> None:
-    """However a DSN is made or garbled, its password stays out of its description."""
+    """However a DSN is made or garbled, its description never contains the password."""
     secret = f"S3CRET{quote(password, safe='')}"
     assert "S3CRET" not in describe_dsn(f"postgresql://user:{secret}@host/name")
     assert "S3CRET" not in describe_dsn(f"postgresql://user:{secret}@[{quote(rest)}")

@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from actors.database.session import Session
 
 BUSY_S = 1.0
-"""What a busy machine may add to a bound in time."""
+"""Slack for a busy machine in a time bound."""
 
 
 # --- starting and stopping -------------------------------------------------------------------
 
 
 async def test_run_in_a_new_directory(directory: Path) -> None:
-    """The first start makes the cluster, tells when it is ready, and a stop ends the run."""
+    """The first start makes the cluster, reports when it is ready, and a stop ends the run."""
     data_dir = directory / "a" / "new"
     capture = LogCapture()
     server = server_on(data_dir, capture)
@@ -65,7 +65,7 @@ async def test_run_in_a_new_directory(directory: Path) -> None:
 
 
 async def test_run_keeps_the_data(data_dir: Path) -> None:
-    """What was written before a stop is there after the next start, under the same DSN."""
+    """Data written before a stop is there after the next start, under the same DSN."""
     dsns: list[str] = []
     for sql in ("create table answer as select 42 as n", "select n from answer"):
         async with serving(data_dir) as server:
@@ -76,7 +76,7 @@ async def test_run_keeps_the_data(data_dir: Path) -> None:
 
 
 async def test_run_is_durable_by_default(data_dir: Path) -> None:
-    """Without settings of the composer's, nothing that makes a commit durable is off."""
+    """Without settings from the composer, nothing that makes a commit durable is off."""
     names = ("fsync", "synchronous_commit", "full_page_writes", "listen_addresses")
 
     async def script(session: Session) -> list[str]:
@@ -99,7 +99,7 @@ async def test_run_cancelled_stops_the_server(data_dir: Path) -> None:
 async def test_stop_of_a_run_that_is_starting(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stop ends also a run whose server is not ready yet, without an error."""
+    """A stop also ends a run whose server is not ready yet, without an error."""
     monkeypatch.setattr(Cluster, "postmaster", no_note)
     server = server_on(data_dir)
     async with trio.open_nursery() as nursery:
@@ -111,12 +111,12 @@ async def test_stop_of_a_run_that_is_starting(
 
 
 async def test_stop_without_a_start(data_dir: Path) -> None:
-    """Stopping what does not run does nothing."""
+    """Stopping does nothing if nothing runs."""
     await server_on(data_dir).stop()
 
 
 async def test_stop_of_a_frozen_server(data_dir: Path) -> None:
-    """A frozen server is killed soon after the deadline, and what was committed is there after."""
+    """A frozen server is killed soon after the deadline, and committed data survives."""
     capture = LogCapture()
     async with serving(data_dir, capture) as server:
         await run_script(server.dsn, lambda s: s.execute("create table kept ()"))
@@ -132,7 +132,7 @@ async def test_stop_of_a_frozen_server(data_dir: Path) -> None:
 
 
 async def test_run_after_the_end_starts_nothing(data_dir: Path) -> None:
-    """Ended between two runs, as while it waits to be restarted, no server comes any more."""
+    """Ended between two runs, as while it waits for a restart, it starts no further server."""
     server = server_on(data_dir)
     await server.start()
     await server.end()
@@ -142,7 +142,7 @@ async def test_run_after_the_end_starts_nothing(data_dir: Path) -> None:
 
 
 async def test_run_with_the_socket_elsewhere(directory: Path, pristine: Path) -> None:
-    """A data directory with a long path is served through a private socket in another place."""
+    """A data directory with a long path is served through a private socket elsewhere."""
     data_dir = directory / ("long-" * 20)
     await trio.Path(pristine).rename(data_dir)
     socket_dir = trio.Path(Cluster.at(data_dir).socket_dir)
@@ -161,7 +161,7 @@ async def test_run_with_the_socket_elsewhere(directory: Path, pristine: Path) ->
 
 @pytest.mark.parametrize("with_backend", [False, True])
 async def test_run_after_a_kill_can_run_again(data_dir: Path, with_backend: bool) -> None:
-    """A killed server ends the run in an error; the lock is kept, and the next run serves."""
+    """A killed server ends the run with an error; the lock is kept, and the next run serves."""
     server = server_on(data_dir)
     started = trio.Event()
 
@@ -222,7 +222,7 @@ async def test_run_that_fails_after_a_kill_lets_nobody_in(data_dir: Path) -> Non
 async def test_run_without_its_cluster_makes_no_other(
     directory: Path, data_dir: Path, moved: str
 ) -> None:
-    """A served world whose disk is gone is waited for: an empty one never takes its place."""
+    """If a served world's disk is gone, the run waits: an empty world never takes its place."""
     server = server_on(data_dir)
     started = trio.Event()
     place, away = trio.Path(data_dir / moved), trio.Path(directory / "away")

@@ -1,4 +1,4 @@
-"""Tools beside the embedded PostgreSQL: they use the server that is there, or one of their own."""
+"""Tools beside the embedded PostgreSQL: they use the running server, or one of their own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 async def test_embedded_postgres_starts_and_stops(data_dir: Path) -> None:
-    """Where no server runs, one runs for the block."""
+    """If no server runs, one runs for the block."""
     async with embedded_postgres(data_dir, log=quiet_log(), settings=TEST_SETTINGS) as dsn:
         assert running_dsn(data_dir) == dsn
         assert await run_script(dsn, select_one) == 1
@@ -31,7 +31,7 @@ async def test_embedded_postgres_starts_and_stops(data_dir: Path) -> None:
 
 
 async def test_embedded_postgres_attaches(data_dir: Path) -> None:
-    """Where a server runs, it is used and left running, also if it is only about to be ready."""
+    """A running server is used and left running, even if it is only about to be ready."""
     server = server_on(data_dir)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server.run)
@@ -47,7 +47,7 @@ async def test_embedded_postgres_attaches(data_dir: Path) -> None:
 async def test_embedded_postgres_waits_for_a_server_to_be_ready(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A directory that is held but not served yet is looked at again until it is."""
+    """A directory that is held but not served yet is checked again until it is."""
     answers = iter([None, "the DSN"])
 
     def later(_data_dir: Path) -> str | None:
@@ -61,7 +61,7 @@ async def test_embedded_postgres_waits_for_a_server_to_be_ready(
 
 
 async def test_embedded_postgres_gives_up(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a process holds the directory and no server comes, its pid is told."""
+    """If a process holds the directory and no server comes, its pid is reported."""
     monkeypatch.setattr(module, "_ATTACH_TIMEOUT_S", 0.1)
     lock = DirectoryLock.acquire(data_dir / "holdfast.lock")
     with pytest.raises(AlreadyServed, match=f"pid {os.getpid()}"):
@@ -73,7 +73,7 @@ async def test_embedded_postgres_gives_up(data_dir: Path, monkeypatch: pytest.Mo
 async def test_embedded_postgres_leaves_a_recovery_the_time_it_needs(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a server is only not ready, nobody is told to end it: it would begin anew."""
+    """If a server is merely not ready, no message says to end it: it would start over."""
     monkeypatch.setattr(module, "_ATTACH_TIMEOUT_S", 0.1)
 
     def not_yet(_data_dir: Path) -> str | None:
@@ -92,7 +92,7 @@ async def test_embedded_postgres_leaves_a_recovery_the_time_it_needs(
 
 
 async def test_embedded_postgres_gives_the_body_s_own_error(data_dir: Path) -> None:
-    """What the body raises comes out bare, and the server is stopped."""
+    """The body's exception comes out bare, and the server is stopped."""
     with pytest.raises(LookupError):
         async with embedded_postgres(data_dir, log=quiet_log(), settings=TEST_SETTINGS):
             raise LookupError
@@ -100,12 +100,12 @@ async def test_embedded_postgres_gives_the_body_s_own_error(data_dir: Path) -> N
 
 
 def test_running_dsn_of_nothing(tmp_path: Path) -> None:
-    """Where there is no data there is no server."""
+    """Without data there is no server."""
     assert running_dsn(tmp_path) is None
 
 
 async def test_running_dsn_of_a_lying_note(data_dir: Path) -> None:
-    """A note that names a process that is no server of this directory is not believed."""
+    """A note that names a process other than this directory's server is not believed."""
     note = data_dir / "postgres" / "postmaster.pid"
     note.write_text(f"{os.getpid()}\n{data_dir}\n1\n5432\n{data_dir}\n\n  1 2\nready   \n")
     lock = DirectoryLock.acquire(data_dir / "holdfast.lock")

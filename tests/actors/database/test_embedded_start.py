@@ -1,4 +1,4 @@
-"""Starts of the embedded PostgreSQL that fail, or find a directory unfit, held or orphaned."""
+"""Starts of the embedded PostgreSQL that fail, or find a directory unusable, held or orphaned."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.postgres import TEST_SETTINGS, quiet_log, run_script
 
 
 async def test_start_that_fails(data_dir: Path) -> None:
-    """A server that does not come up gives one line naming its log, and holds nothing."""
+    """A server that does not come up produces one line naming its log, and holds nothing."""
     server = EmbeddedPostgres(data_dir, log=quiet_log(), settings={"shared_buffers": "nonsense"})
     with pytest.raises(EmbeddedPostgresError, match=r"did not start.*postgres\.log"):
         await server.run()
@@ -39,7 +39,7 @@ async def test_start_that_fails(data_dir: Path) -> None:
 async def test_start_that_fails_tells_of_a_full_disk(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """PostgreSQL's log has no room either to say why: the line says how much there is."""
+    """PostgreSQL's log has no room to say why either: the line says how much space there is."""
     real = os.statvfs(data_dir)
     full = os.statvfs_result((*real[:4], 3, *real[5:]))
 
@@ -54,7 +54,7 @@ async def test_start_that_fails_tells_of_a_full_disk(
 
 
 async def test_start_that_takes_too_long(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that is not ready in time is stopped; meanwhile the wait is reported."""
+    """A server that is not ready in time is stopped; the wait is reported meanwhile."""
     monkeypatch.setattr(Cluster, "postmaster", no_note)
     monkeypatch.setattr(module, "_READY_REPORT_S", 0.05)
     capture = LogCapture()
@@ -68,7 +68,7 @@ async def test_start_that_takes_too_long(data_dir: Path, monkeypatch: pytest.Mon
 
 
 async def test_start_does_not_take_an_earlier_server_for_its_own(data_dir: Path) -> None:
-    """In a container the next start has the pids of the one that was killed, and finds its file."""
+    """In a container the next start has the killed one's pids, and finds its file."""
     cluster = Cluster.at(data_dir)
     cluster.path.mkdir(parents=True, exist_ok=True)
     server = EmbeddedPostgres(data_dir, log=quiet_log(), start_timeout_s=0.05)
@@ -94,7 +94,7 @@ async def test_start_does_not_take_an_earlier_server_for_its_own(data_dir: Path)
 async def test_start_without_a_program(
     data_dir: Path, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A program that cannot be run gives one line."""
+    """A program that cannot be run produces one line."""
     program = directory / "install" / "bin" / "postgres"
     program.parent.mkdir(parents=True)
     program.write_text("no program")
@@ -123,7 +123,7 @@ def test_binaries_are_found_without_importing_the_wheel() -> None:
 async def test_start_killed_in_initdb_leaves_nothing_half_made(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A cluster whose making was cut short is made anew at the next start."""
+    """A cluster whose creation was cut short is made again at the next start."""
     data_dir = directory / "half"
 
     async def cut_short(path: Path, _user: object, **_options: object) -> None:
@@ -155,15 +155,15 @@ async def test_start_of_another_version(data_dir: Path) -> None:
 
 @pytest.fixture
 def forbidden(tmp_path: Path) -> Path:
-    """Give the path of a directory that cannot be made."""
+    """Return the path of a directory that cannot be made."""
     if os.geteuid() == 0:
-        return Path("/sys/holdfast")  # where not even root may make one
+        return Path("/sys/holdfast")  # where even root may not make one
     tmp_path.chmod(0o500)
     return tmp_path / "data"
 
 
 async def test_start_without_permission(forbidden: Path) -> None:
-    """A directory that cannot be written to gives one line with its path."""
+    """A directory that is not writable produces one line with its path."""
     data_dir = forbidden
     with pytest.raises(DataDirectoryError, match=f"data directory {data_dir}: ") as caught:
         await server_on(data_dir).run()
@@ -174,7 +174,7 @@ async def test_start_without_permission(forbidden: Path) -> None:
 
 
 async def test_second_server_is_refused(data_dir: Path) -> None:
-    """A second server on one directory learns who serves it, and disturbs nothing."""
+    """A second server on one directory learns which one serves it, and disturbs nothing."""
     async with serving(data_dir) as server:
         with pytest.raises(AlreadyServed, match=rf"{data_dir} is in use.*pid {os.getpid()}"):
             await server_on(data_dir).run()
@@ -202,7 +202,7 @@ trio.run(main)
 async def test_start_replaces_an_orphan(
     data_dir: Path, before: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a killed Holdfast left running, frozen or in pieces is ended, and its data served."""
+    """What a killed Holdfast left running, frozen or in pieces, is ended, and its data served."""
     monkeypatch.setattr(module, "_ORPHAN_STOP_S", 0.5)
     program = _KILLED_HOLDFAST.format(before=before)
     result = await trio.run_process(
@@ -219,7 +219,7 @@ async def test_start_replaces_an_orphan(
 
 
 async def test_start_over_a_pid_that_is_somebody_else_s(data_dir: Path) -> None:
-    """A stale note of a server whose pid another program has now is not believed."""
+    """A stale note whose pid now belongs to another program is not believed."""
     note = data_dir / "postgres" / "postmaster.pid"
     note.write_text(f"{os.getpid()}\n{data_dir}\n1\n5432\n{data_dir}\n\n  1 2\nready   \n")
     status = (data_dir / "postgres").stat()
@@ -230,7 +230,7 @@ async def test_start_over_a_pid_that_is_somebody_else_s(data_dir: Path) -> None:
 
 @pytest.mark.parametrize("name", ["postgres/postmaster.pid", "run/.s.PGSQL.5432.lock"])
 async def test_start_over_a_lock_with_nothing_in_it(data_dir: Path, name: str) -> None:
-    """A server that was ended as it made its locks, by a stop at that moment, is forgotten."""
+    """A lock left empty by a server that was stopped while making it is ignored."""
     lock = data_dir / name
     lock.touch()
     status = (data_dir / "postgres").stat()
@@ -242,7 +242,7 @@ async def test_start_over_a_lock_with_nothing_in_it(data_dir: Path, name: str) -
 async def test_start_over_an_orphan_that_cannot_be_ended(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the old server is still there, no new one is started beside it."""
+    """If the old server is still running, no new one is started beside it."""
 
     def immortal(_cluster: Path) -> frozenset[int]:
         return frozenset({os.getpid()})
@@ -258,7 +258,7 @@ async def test_start_over_an_orphan_that_cannot_be_ended(
 
 
 async def test_start_waits_for_who_only_looks(data_dir: Path) -> None:
-    """A tool that only looks whether the directory is served does not keep a server out."""
+    """A tool that only checks whether the directory is served does not keep a server out."""
     lock = DirectoryLock.acquire(data_dir / "holdfast.lock")
     async with trio.open_nursery() as nursery:
         server = server_on(data_dir)

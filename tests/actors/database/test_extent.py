@@ -1,4 +1,4 @@
-"""How large the database is and how old its oldest transaction, as operators are told."""
+"""How large the database is and how old its oldest transaction, as shown to operators."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SNAPSHOT = "begin isolation level repeatable read read only; select 1 from world
 async def test_extent_tells_size_and_age_of_the_oldest_transaction(
     postgres: PostgresServer,
 ) -> None:
-    """One that is idle counts: it keeps every row that was replaced since it began."""
+    """An idle transaction counts: it keeps every row that was replaced since it began."""
     dsn = await postgres.create_database_async()
     async with open_database(dsn, log=quiet_log()) as database, trio.open_nursery() as nursery:
         meter = ExtentMeter()
@@ -45,7 +45,7 @@ async def test_extent_tells_size_and_age_of_the_oldest_transaction(
 async def test_extent_is_unknown_while_the_database_is_away(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A look that fails ends nothing, and the next one finds the database again."""
+    """A failed check ends nothing, and the next one finds the database again."""
     looks: list[float] = []
 
     async with open_database("postgresql:///none?host=/nowhere", log=quiet_log()) as database:

@@ -1,4 +1,4 @@
-"""Several hosts in a DSN: one that says nothing leaves time for the next."""
+"""Several hosts in a DSN: a silent one leaves time for the next."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ BRACKETS_AMONG_HOSTS = pytest.mark.skipif(
 
 
 class Reach:
-    """A stand-in for the network: a host is silent, or answers at once."""
+    """A stand-in for the network: a host is silent or answers at once."""
 
     def __init__(self, *silent: str) -> None:
         self.silent = set(silent)
         self.asked: list[tuple[str, float]] = []
 
     async def __call__(self, host: Host | None, timeout_s: float) -> str:
-        """Reach a host, or not in time."""
+        """Reach a host, or fail to in time."""
         self.asked.append((str(host), timeout_s))
         if str(host) in self.silent:
             await trio.sleep(timeout_s)
@@ -82,19 +82,19 @@ class Reach:
     ],
 )
 def test_several_hosts(dsn: str, hosts: tuple[tuple[str, int | None], ...]) -> None:
-    """Hosts come out with their ports; what is not told plainly is left to the driver."""
+    """Hosts come out with their ports; ambiguous forms are left to the driver."""
     assert several_hosts(dsn) == tuple(Host(*each) for each in hosts)
 
 
 def test_several_hosts_whose_ports_the_environment_lists(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Default ports, one for each, are left to the driver; they say nothing where the DSN does."""
+    """Default ports, one per host, are left to the driver; they do not override the DSN."""
     monkeypatch.setenv("PGPORT", "5,6")
     assert several_hosts("postgresql://u@a,b/x") == ()
     assert several_hosts("postgresql://u@a:1,b:2/x") == (Host("a", 1), Host("b", 2))
 
 
 async def test_first_shares_the_time_among_all(autojump_clock: MockClock) -> None:
-    """One that is silent takes its share and no more; what it left goes to those behind it."""
+    """A silent host takes its share and no more; unused time goes to those after it."""
     reach = Reach("first")
     assert await Hosts(TWO).first(reach, timeout_s=4) == "second:7"
     assert reach.asked == [("first", 2), ("second:7", 2)]
@@ -102,7 +102,7 @@ async def test_first_shares_the_time_among_all(autojump_clock: MockClock) -> Non
 
 
 async def test_first_begins_with_the_one_that_was_reached_last(autojump_clock: MockClock) -> None:
-    """After a failover nobody waits again and again for the host that is gone."""
+    """After a failover, callers do not wait again and again for the host that is gone."""
     hosts, reach = Hosts(TWO), Reach("first")
     await hosts.first(reach, timeout_s=4)
     reach.asked.clear()
@@ -114,21 +114,21 @@ async def test_first_begins_with_the_one_that_was_reached_last(autojump_clock: M
 
 
 async def test_first_tells_why_of_each(autojump_clock: MockClock) -> None:
-    """Where none is reached nobody has to guess which of them said what."""
+    """If none is reached, the error says which host gave which reason."""
     with pytest.raises(NotReached, match=r"^first: no answer; second:7: no answer$"):
         await Hosts(TWO).first(Reach("first", "second:7"), timeout_s=4)
     assert autojump_clock.current_time() >= 4
 
 
 async def test_first_of_one_host_has_all_the_time() -> None:
-    """Where a DSN does not name several it is given as it is."""
+    """A DSN that does not name several hosts is passed on as it is."""
     reach = Reach()
     assert await Hosts("postgresql://only/x").first(reach, timeout_s=4) == "None"
     assert reach.asked == [("None", 4)]
 
 
 async def test_connect_past_a_host_that_is_silent(database_dsn: str) -> None:
-    """A host that takes connections and says nothing, as one does that hangs, hides no other."""
+    """A host that accepts connections and stays silent, as a hung one does, hides no other."""
     directory, _, rest = database_dsn.partition("host=")[2].partition("&")
     [silent] = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = silent.socket.getsockname()[1]
@@ -144,11 +144,11 @@ async def test_connect_past_a_host_that_is_silent(database_dsn: str) -> None:
 
 
 async def test_connect_past_an_address_that_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a name with two addresses one that drops every packet does not hide the other."""
+    """If a name has two addresses, one that drops every packet does not hide the other."""
     silent, reached = socket.socket(), socket.socket()
     with silent, reached, ExitStack() as waiting:
         silent.bind(("127.0.0.1", 0))
-        # Linux drops who would wait behind the first of such a queue, as a dead network does all.
+        # Linux drops connections behind the first in such a queue, as a dead network drops all.
         silent.listen(0)
         for _ in range(2):
             client = waiting.enter_context(socket.socket())

@@ -1,4 +1,4 @@
-"""Tests of the asyncio island: its tasks run, also where asyncio is that of a later Python."""
+"""Tests of the asyncio island: its tasks run, even on the asyncio of a later Python."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 asyncio: Any = import_module("asyncio")
 _asyncio: Any = import_module("_asyncio")
-"""What asyncio's tasks are made of; it alone knows which loop a thread runs."""
+"""The module that implements asyncio's tasks; only it knows which loop a thread runs."""
 
 LATER = """
 import asyncio, asyncio.events as events
@@ -31,7 +31,7 @@ assert not hasattr(asyncio, "AbstractChildWatcher")
 
 
 async def steps(seen: list[object]) -> str:
-    """Note which loop asyncio itself takes for the running one, before and after a pause."""
+    """Record which loop asyncio itself considers the running one, before and after a pause."""
     async with asyncio.timeout(5):
         seen.append(_asyncio._get_running_loop())
         await asyncio.sleep(0)
@@ -40,7 +40,7 @@ async def steps(seen: list[object]) -> str:
 
 
 async def outcome(loop: Any, work: Any) -> object:
-    """Let a task of asyncio's run to its end."""
+    """Run an asyncio task to its end."""
     ended = trio.Event()
 
     def end(_task: Any) -> None:
@@ -54,7 +54,7 @@ async def outcome(loop: Any, work: Any) -> object:
 
 
 async def test_island_runs_tasks_of_asyncio() -> None:
-    """A task takes its steps, and its end is told to Trio."""
+    """A task takes its steps, and its end is reported to Trio."""
     async with island.open_loop() as loop:
         assert await outcome(loop, steps([])) == "done"
 
@@ -62,7 +62,7 @@ async def test_island_runs_tasks_of_asyncio() -> None:
 async def test_island_is_the_running_loop_of_its_callbacks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Two islands side by side are each the running loop of their own steps, and of no others."""
+    """Each of two islands side by side is the running loop for its own steps and no others."""
     monkeypatch.setattr(island, "_IS_LATE", True)
     async with island.open_loop() as first, island.open_loop() as second:
         for loop in (first, second, first):
@@ -73,7 +73,7 @@ async def test_island_is_the_running_loop_of_its_callbacks(
 
 
 async def test_island_is_left_by_a_callback_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a callback raises goes to the loop's handler, and no loop runs any more then."""
+    """A callback's exception goes to the loop's handler, and no loop is running afterwards."""
     monkeypatch.setattr(island, "_IS_LATE", True)
     told: list[Any] = []
 
@@ -89,7 +89,7 @@ async def test_island_is_left_by_a_callback_that_fails(monkeypatch: pytest.Monke
 
 
 def test_island_is_there_where_asyncio_lacks_names() -> None:
-    """On a Python that has two names no more, all imports go well, and leave no such names."""
+    """On a Python that no longer has two names, all imports succeed and leave no such names."""
     run = subprocess.run(
         [sys.executable, "-c", LATER], check=False, capture_output=True, text=True, timeout=60
     )

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def plain_role(database: Database, also: str = "") -> AsyncGenerator[None]:
-    """Make a role that is no superuser, as which a session can work."""
+    """Make a role that is no superuser and that a session can assume."""
     maker = await database.connect(name="maker")
     await maker.run(lambda session: session.execute(f"create role plain; {also}"))
     try:
@@ -53,7 +53,7 @@ async def test_acquire_server_lock_refuses_a_second_server(database_dsn: str) ->
 
 
 async def test_acquire_server_lock_waits_for_a_dying_session(database_dsn: str) -> None:
-    """The session of a killed server is waited for: its successor gets the lock."""
+    """A start waits for a killed server's session to end: its successor gets the lock."""
     async with open_database(database_dsn, log=quiet_log()) as database:
         first = await database.connect(name="first")
         second = await database.connect(name="second")
@@ -91,7 +91,7 @@ async def test_acquire_server_lock_of_an_unknown_holder(
 async def test_acquire_server_lock_tells_a_lock_from_what_else_passes(
     database_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only a lock that is not to be had means another server."""
+    """Only a lock that is not available means another server."""
     monkeypatch.setattr("actors.database.locks._LOCK_NOT_AVAILABLE", "25006")
     async with open_database(database_dsn, log=quiet_log()) as database:
         first = await database.connect(name="first")
@@ -104,7 +104,7 @@ async def test_acquire_server_lock_tells_a_lock_from_what_else_passes(
 async def test_acquire_server_lock_tells_of_a_holder_that_waits_for_a_standby(
     postgres: PostgresServer, database_dsn: str
 ) -> None:
-    """Such a session may be all that is left of a server, and is, however long that has gone."""
+    """Such a session may be all that is left of a server, however long ago that ended."""
     async with open_database(database_dsn, log=quiet_log()) as database:
         first = await database.connect(name="storage-writer")
         second = await database.connect(name="late")
@@ -119,7 +119,7 @@ async def test_acquire_server_lock_tells_of_a_holder_that_waits_for_a_standby(
 
 
 async def test_acquire_server_lock_other_errors_pass(database_dsn: str) -> None:
-    """An error that is no refusal of the lock comes out as it is."""
+    """An error other than a refusal of the lock passes through unchanged."""
 
     async def script(session: Session) -> None:
         async with session.transaction():
@@ -135,7 +135,7 @@ async def test_acquire_server_lock_other_errors_pass(database_dsn: str) -> None:
 
 
 async def test_acquire_server_lock_of_another_roles_session(database_dsn: str) -> None:
-    """What the server tells nobody about the holder is left out."""
+    """Whatever the server hides about the holder is left out."""
 
     async def script(session: Session) -> None:
         await session.execute("set role plain")
@@ -151,7 +151,7 @@ async def test_acquire_server_lock_of_another_roles_session(database_dsn: str) -
 
 
 async def test_acquire_server_lock_knows_a_lost_session(database_dsn: str) -> None:
-    """A lost session of one's own is no other server; one that has left meanwhile neither."""
+    """The server's own lost session is no other server; nor is one that has left meanwhile."""
     async with open_database(database_dsn, log=quiet_log()) as database:
         first = await database.connect(name="first")
         second = await database.connect(name="second")
@@ -169,7 +169,7 @@ async def test_acquire_server_lock_knows_a_lost_session(database_dsn: str) -> No
 
 
 async def test_end_backends_ends_those_alone_that_are_meant(database_dsn: str) -> None:
-    """A session goes, and one that has got its number later would not."""
+    """The session meant goes; a later one that got its number would not."""
     async with open_database(database_dsn, log=quiet_log()) as database:
         lost = await database.connect(name="lost")
         other = await database.connect(name="other")
@@ -180,14 +180,14 @@ async def test_end_backends_ends_those_alone_that_are_meant(database_dsn: str) -
         await lost.wait_closed()
         assert await other.run(own_backend) == stays
         with trio.fail_after(5):
-            # The server's view tells nobody when.
+            # The server's view announces nothing.
             while await ending.run(lambda session: end_backends(session, {gone})):  # noqa: ASYNC110
                 await trio.sleep(0.01)
         assert await ending.run(lambda session: end_backends(session, frozenset())) == frozenset()
 
 
 async def test_end_backends_without_the_right_to(database_dsn: str) -> None:
-    """Where sessions may not be ended they are still there, and this one works on."""
+    """Sessions that may not be ended are still there, and this one works on."""
 
     async def script(session: Session) -> bool:
         await session.execute("set role plain")

@@ -52,10 +52,10 @@ CHECKSUMS = (
     "7fc06e7ba6e243b0fdb4d1fb3227365460f77304c33647026842edf095956622",
     "5e4d76dc81e0500e337d6133d00526a4ea6acd324221cb8d092ed5dda043eef0",
 )
-"""Of the shipped migrations, in order."""
+"""The shipped migrations, in order."""
 
 ADDED = 9_000
-"""After which number those count that somebody adds to the program's own."""
+"""Migrations that somebody adds to the program's own are numbered from above this."""
 
 ACCOUNT = "019a5c00-0000-7000-8000-00000000000a"
 OTHER = "019a5c00-0000-7000-8000-00000000000b"
@@ -69,7 +69,7 @@ async def apply(dsn: str, migrations: Sequence[Migration] | None = None) -> tupl
 
 
 async def test_migrate_gives_a_large_world_its_time(empty_dsn: str, mock_clock: MockClock) -> None:
-    """What rewrites millions of rows takes minutes, and one that is cut off begins anew."""
+    """Rewriting millions of rows takes minutes, and a migration that is cut off starts over."""
     long = Migration(1, "long", "select pg_sleep(0.5)")
     async with open_database(empty_dsn, log=quiet_log()) as database:
         connection = await database.connect(name="migrate")
@@ -81,7 +81,7 @@ async def test_migrate_gives_a_large_world_its_time(empty_dsn: str, mock_clock: 
 
 
 def test_shipped_migrations_are_numbered_without_a_gap() -> None:
-    """They count from 1, those of who extends the program from 9001; each has its own text."""
+    """They count from 1, those of an extension from 9001; each has its own text."""
     migrations = shipped_migrations()
     versions = [migration.version for migration in migrations]
     own = sum(version <= ADDED for version in versions)
@@ -91,7 +91,7 @@ def test_shipped_migrations_are_numbered_without_a_gap() -> None:
 
 
 def test_shipped_migrations_stay_as_they_are() -> None:
-    """A world that has had one is refused by a program in which it reads otherwise."""
+    """A database that has applied one is refused by a program whose text of it differs."""
     for migration, checksum in zip(shipped_migrations(), CHECKSUMS, strict=False):
         assert migration.checksum == checksum, (
             f"migration {migration.version:04} was edited: no world that has had it would start any"
@@ -103,7 +103,7 @@ def test_shipped_migrations_stay_as_they_are() -> None:
 def test_shipped_migrations_are_the_files_of_that_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only files named like migrations count, in the order of their numbers."""
+    """Only files named like migrations count, in numeric order."""
     (tmp_path / "migrations").mkdir()
     for name in ("0002_b.sql", "0001_a.sql", "README.md", "1_c.sql"):
         (tmp_path / "migrations" / name).write_text(name)
@@ -132,7 +132,7 @@ async def test_migrate_applies_what_is_missing(empty_dsn: str) -> None:
 
 
 async def test_migrate_failure_leaves_the_last_good_version(empty_dsn: str) -> None:
-    """A migration that fails is undone whole; those before it stay."""
+    """A migration that fails is undone completely; those before it stay."""
     with pytest.raises(StatementError, match="no_such_function"):
         await apply(empty_dsn, [FIRST, SECOND, BROKEN])
     assert await run_script(empty_dsn, lambda s: s.fetchval("select to_regclass('thirds')")) is None
@@ -140,7 +140,7 @@ async def test_migrate_failure_leaves_the_last_good_version(empty_dsn: str) -> N
 
 
 async def test_migrate_refuses_a_newer_schema(empty_dsn: str) -> None:
-    """A database of a newer program is refused with both versions, and is not touched."""
+    """A database from a newer program is refused with both versions, and left untouched."""
     await apply(empty_dsn, [FIRST, SECOND])
     with pytest.raises(SchemaTooNew, match=r"version 2.*up to 1"):
         await apply(empty_dsn, [FIRST])
@@ -149,7 +149,7 @@ async def test_migrate_refuses_a_newer_schema(empty_dsn: str) -> None:
 async def test_migrate_applies_the_program_s_next_after_those_that_were_added(
     empty_dsn: str,
 ) -> None:
-    """Who extends the program and takes its next version in has both, with no number twice."""
+    """Whoever extends the program and takes in its next version has both, with no number twice."""
     added = Migration(ADDED + 1, "alliances", "create table alliances (n int)")
     assert await apply(empty_dsn, [FIRST, added]) == (1, ADDED + 1)
     assert await apply(empty_dsn, [FIRST, SECOND, added]) == (2,)
@@ -160,7 +160,7 @@ async def test_migrate_applies_the_program_s_next_after_those_that_were_added(
 async def test_check_names_what_is_missing_where_the_highest_number_is_there(
     empty_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beside those that were added the highest number does not tell that a program is newer."""
+    """Beside added migrations, the highest number does not show that a program is newer."""
     added = Migration(ADDED + 1, "alliances", "create table alliances (n int)")
     await apply(empty_dsn, [FIRST, added])
     monkeypatch.setattr(
@@ -173,7 +173,7 @@ async def test_check_names_what_is_missing_where_the_highest_number_is_there(
 
 
 async def test_migrate_refuses_another_text(empty_dsn: str) -> None:
-    """A migration that was changed after the database saw it is refused."""
+    """A migration that was changed after the database applied it is refused."""
     await apply(empty_dsn, [FIRST])
     changed = Migration(1, "first", FIRST.sql + " -- changed")
     with pytest.raises(SchemaMismatch, match=r"migration 0001 .*: run the version that wrote it"):
@@ -181,7 +181,7 @@ async def test_migrate_refuses_another_text(empty_dsn: str) -> None:
 
 
 async def test_migrate_by_two_servers_at_once(empty_dsn: str) -> None:
-    """Of two servers that start at once, each migration is applied by exactly one."""
+    """If two servers start at once, each migration is applied by exactly one."""
     applied: list[int] = []
 
     async def start() -> None:
@@ -218,7 +218,7 @@ _ROWS = {
     "idempotency": "insert into idempotency (account_id, key, fingerprint, response, at_ms)"
     " values ($1, 'key', '', '{}', 0)",
 }
-"""One row of an account in every table that has an account."""
+"""One row of an account in every table that references an account."""
 
 
 async def test_schema_erases_everything_of_an_account(database_dsn: str) -> None:
@@ -252,7 +252,7 @@ async def test_schema_erases_everything_of_an_account(database_dsn: str) -> None
 async def test_schema_looks_for_nothing_of_an_account_that_is_settled(
     postgres: PostgresServer,
 ) -> None:
-    """What an erasure says that it has deleted stays for it to delete; of no other account."""
+    """Rows that an erasure reports as deleted are left to it, for that account only."""
     tables = ("orders", "ledger", "idempotency")
 
     async def script(session: Session) -> list[list[str]]:
@@ -289,7 +289,7 @@ where relname in ('orders', 'ledger', 'idempotency', 'transfers')
 async def test_schema_erases_an_account_without_reading_the_world(
     postgres: PostgresServer,
 ) -> None:
-    """What others have sent each other does not matter: it is not looked at."""
+    """Transfers between other accounts do not matter: they are not read."""
 
     async def script(session: Session) -> int:
         third = "019a5c00-0000-7000-8000-0000000000e1"
@@ -308,7 +308,7 @@ async def test_schema_erases_an_account_without_reading_the_world(
 async def test_schema_erases_transfers_when_nobody_is_left_to_know_of_them(
     postgres: PostgresServer,
 ) -> None:
-    """Until then the other side keeps its record; one on its way goes once it is lost."""
+    """Until then the other side keeps its record; a transfer in flight goes once it is lost."""
 
     async def left(session: Session) -> list[tuple[str, ...]]:
         rows = await session.fetch(
@@ -343,7 +343,7 @@ async def test_schema_erases_transfers_when_nobody_is_left_to_know_of_them(
 
 
 async def test_schema_usernames_are_unique_by_key(database_dsn: str) -> None:
-    """Two accounts cannot have the same name in the form that is compared."""
+    """Two accounts cannot have the same name in its compared form."""
 
     async def script(session: Session) -> None:
         first, second = (
@@ -371,7 +371,7 @@ async def test_schema_usernames_are_unique_by_key(database_dsn: str) -> None:
 async def test_schema_refuses_impossible_values(
     database_dsn: str, sql: str, constraint: str
 ) -> None:
-    """What the rules never make, the database does not take."""
+    """The database rejects what the rules never produce."""
 
     async def script(session: Session) -> None:
         async with session.transaction():
@@ -412,7 +412,7 @@ _TRANSFER = f"select * from transfers where transfer_id = any(array[{_SOMEBODY}]
     ],
 )
 async def test_schema_hot_queries_use_their_index(database_dsn: str, sql: str, index: str) -> None:
-    """What is due, waited for, sent and received is found by index and not by reading all."""
+    """Due, pending, sent and received rows are found by index, not by reading the whole table."""
 
     async def script(session: Session) -> str:
         async with session.transaction():
@@ -424,7 +424,7 @@ async def test_schema_hot_queries_use_their_index(database_dsn: str, sql: str, i
 
 
 async def test_schema_2_asks_no_account_for_another_password(empty_dsn: str) -> None:
-    """Accounts of a database of schema 1 keep their passwords, and need not change them."""
+    """Accounts of a schema 1 database keep their passwords, and need not change them."""
     first, second, *_ = shipped_migrations()
     await apply(empty_dsn, [first])
 
@@ -438,7 +438,7 @@ async def test_schema_2_asks_no_account_for_another_password(empty_dsn: str) -> 
 
 
 async def test_schema_5_gives_operators_keys_of_their_own(empty_dsn: str) -> None:
-    """A grant's key of before is still known, as an operator's; a player's stays as it is."""
+    """An older grant's key is still known, as an operator's; a player's stays as it is."""
     *before, fifth = shipped_migrations()[:5]
     await apply(empty_dsn, before)
     insert = "insert into idempotency values ($1, $2, '', $3, 0)"
@@ -456,7 +456,7 @@ async def test_schema_5_gives_operators_keys_of_their_own(empty_dsn: str) -> Non
 
 
 async def test_schema_8_takes_names_out_of_the_answers_that_are_kept(empty_dsn: str) -> None:
-    """Whoever was erased is in no answer to a transfer any more; all else of it stays."""
+    """An erased account is no longer in any answer to a transfer; the rest of the answer stays."""
     *before, eighth = shipped_migrations()[:8]
     await apply(empty_dsn, before)
     transfer = {"id": "t", "resources": {"wood": 5}, "settled_at_ms": None}
@@ -478,7 +478,7 @@ async def test_schema_8_takes_names_out_of_the_answers_that_are_kept(empty_dsn: 
 
 
 async def test_tables_are_in_public_whatever_the_role_prefers(empty_dsn: str) -> None:
-    """A schema of the role's own, where it would make tables first, stays empty."""
+    """A schema of the role's own, where it would create tables first, stays empty."""
     await run_script(empty_dsn, lambda s: s.execute("create schema authorization current_role"))
     await apply(empty_dsn)
     count = "select count(*) from pg_tables where schemaname = current_user"
@@ -486,7 +486,7 @@ async def test_tables_are_in_public_whatever_the_role_prefers(empty_dsn: str) ->
 
 
 async def test_world_in_another_schema_is_not_taken_for_none(empty_dsn: str) -> None:
-    """Where an earlier program made its tables elsewhere the refusal says what brings them here."""
+    """If an earlier program made its tables elsewhere, the refusal says how to bring them here."""
     await apply(empty_dsn)
     away = "alter schema public rename to game; create schema public"
     await run_script(empty_dsn, lambda session: session.execute(away))
@@ -498,7 +498,7 @@ async def test_world_in_another_schema_is_not_taken_for_none(empty_dsn: str) -> 
 
 
 async def test_table_of_another_program_is_no_world(empty_dsn: str) -> None:
-    """Others call theirs schema_migrations too."""
+    """Other programs also have a table named schema_migrations."""
     sql = "create schema rails; create table rails.schema_migrations (version text)"
     await run_script(empty_dsn, lambda session: session.execute(sql))
     assert await run_script(empty_dsn, seen_versions) == ()

@@ -1,4 +1,4 @@
-"""What a new file promises: it is there whole, or not at all, and replaces nothing by accident."""
+"""What a new file promises: it is complete or absent, and replaces nothing by accident."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def write(file: Path, text: bytes, *, overwrite: bool = False) -> None:
 
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_new_file_appears_when_it_is_complete(tmp_path: Path, overwrite: bool) -> None:
-    """Nothing of the name is there before; afterwards it is its owner's alone, and nothing else."""
+    """Nothing has the name before; afterwards the file is private to its owner, and alone."""
     file = tmp_path / "file"
     write(file, b"text", overwrite=overwrite)
     assert file.read_bytes() == b"text"
@@ -36,7 +36,7 @@ def test_new_file_appears_when_it_is_complete(tmp_path: Path, overwrite: bool) -
 
 
 def test_new_file_replaces_only_when_told(tmp_path: Path) -> None:
-    """What is there stays, unless it is to be replaced."""
+    """An existing file stays, unless it is to be replaced."""
     file = tmp_path / "file"
     file.write_bytes(b"old")
     with pytest.raises(BackupError, match="exists already; --force replaces it"):
@@ -47,7 +47,7 @@ def test_new_file_replaces_only_when_told(tmp_path: Path) -> None:
 
 
 def test_new_file_does_not_replace_what_came_meanwhile(tmp_path: Path) -> None:
-    """Also where somebody else takes the name while the file is being written."""
+    """This holds even if somebody else takes the name while the file is being written."""
     file = tmp_path / "file"
 
     def write_beside() -> None:
@@ -62,7 +62,7 @@ def test_new_file_does_not_replace_what_came_meanwhile(tmp_path: Path) -> None:
 
 
 def test_new_file_needs_its_folder(tmp_path: Path) -> None:
-    """The folder that is not there is named, not the part that nobody has heard of."""
+    """The error names the missing folder, not the temporary file, which means nothing to a user."""
     folder = tmp_path / "no"
     with pytest.raises(BackupError) as refused:
         write(folder / "file", b"text")
@@ -70,7 +70,7 @@ def test_new_file_needs_its_folder(tmp_path: Path) -> None:
 
 
 def test_new_file_of_two_at_once_is_of_one_of_them(tmp_path: Path) -> None:
-    """Each writes a file of its own, also where both have the same pid, as in containers."""
+    """Each writes a file of its own, even if both have the same pid, as in containers."""
     file = tmp_path / "file"
     with new_file(file, overwrite=True) as one, new_file(file, overwrite=True) as two:
         os.write(one.descriptor, b"one's")
@@ -92,7 +92,7 @@ with new_file(pathlib.Path(sys.argv[1]), overwrite=True) as unfinished:
 
 
 def leave(file: Path) -> Path:
-    """Have a process killed that writes a file; give what it leaves."""
+    """Have a process killed while it writes a file; return what it leaves."""
     before = set(file.parent.iterdir())
     killed = subprocess.run([sys.executable, "-c", _KILLED, str(file)], check=False)
     assert killed.returncode == -signal.SIGKILL
@@ -101,7 +101,7 @@ def leave(file: Path) -> Path:
 
 
 def test_new_file_removes_what_a_killed_process_has_left_of_it(tmp_path: Path) -> None:
-    """Parts of the same file that nobody writes go; of others, and of the living, none does."""
+    """Abandoned parts of the same file go; parts of others, and of live writers, stay."""
     leave(tmp_path / "file [a]")
     others = {leave(tmp_path / "file a").name, ".file [a].x.part", f".file [a].{'0' * 16}.part"}
     (tmp_path / ".file [a].x.part").write_bytes(b"another's")
@@ -113,7 +113,7 @@ def test_new_file_removes_what_a_killed_process_has_left_of_it(tmp_path: Path) -
 
 
 def test_new_file_is_not_held_up_by_what_is_no_file(tmp_path: Path) -> None:
-    """A pipe or a link in the place of a part stays, and nobody waits for it."""
+    """A pipe or a link in the place of a part stays, and nothing waits for it."""
     (tmp_path / "elsewhere").write_bytes(b"another's")
     (tmp_path / f".file.{'1' * 16}.part").symlink_to("elsewhere")
     os.mkfifo(tmp_path / f".file.{'2' * 16}.part")
@@ -125,7 +125,7 @@ def test_new_file_is_not_held_up_by_what_is_no_file(tmp_path: Path) -> None:
 def test_new_file_that_was_taken_for_left_over_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another removes what is left over before the new part is locked: it does not count."""
+    """If another process removes the new part before it is locked, a new one is made."""
     lock = fcntl.flock
     made: list[Path] = []
 
@@ -145,7 +145,7 @@ def test_new_file_that_was_taken_for_left_over_is_made_again(
 def test_new_file_where_nothing_can_be_locked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file system without locks can have a file; what is left over stays there."""
+    """A file can be made on a file system without locks; leftovers stay there."""
 
     def refuse(_descriptor: int, _operation: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
@@ -159,7 +159,7 @@ def test_new_file_where_nothing_can_be_locked(
 def test_new_file_leaves_what_it_may_not_remove(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What another user's killed process has left, as in a sticky folder, keeps nobody from one."""
+    """Leftovers of another user's killed process, as in a sticky folder, block no new file."""
     part = leave(tmp_path / "file")
     unlink = Path.unlink
 
@@ -174,7 +174,7 @@ def test_new_file_leaves_what_it_may_not_remove(
 
 
 def test_new_file_on_a_full_disk_names_it(tmp_path: Path) -> None:
-    """The system tells no name for what is written by descriptor."""
+    """The system's errors name no file for writes by descriptor."""
     with (
         pytest.raises(OSError, match="No space left") as caught,
         new_file(tmp_path / "file", overwrite=False),
@@ -187,7 +187,7 @@ def test_new_file_on_a_full_disk_names_it(tmp_path: Path) -> None:
 
 
 def test_new_file_that_is_not_kept_is_gone(tmp_path: Path) -> None:
-    """Who fails on the way leaves nothing behind."""
+    """A write that fails midway leaves nothing behind."""
 
     def fail() -> None:
         with new_file(tmp_path / "file", overwrite=False):

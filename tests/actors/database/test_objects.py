@@ -1,4 +1,4 @@
-"""What of a schema is known to be Holdfast's: all that its migrations make, and nothing else."""
+"""Which of a schema's objects are known to be Holdfast's: what its migrations made, no more."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ MADE = {
 
 
 async def forget_records(session: Session) -> None:
-    """Make the table what programs left that did not record what their migrations made."""
+    """Make the table as left by programs that did not record what their migrations made."""
     await session.execute("alter table schema_migrations drop column made")
 
 
 async def test_objects_are_what_migrations_made(dsn: str) -> None:
-    """Of a migrated database everything is known, also where there is no record of it."""
+    """Everything in a migrated database is known, even without a record of it."""
     there = {*await run_script(dsn, objects)}
     assert there == await run_script(dsn, ours)
     await run_script(dsn, forget_records)
@@ -56,7 +56,7 @@ async def test_objects_are_what_migrations_made(dsn: str) -> None:
 
 
 async def test_objects_of_the_first_migrations_are_listed(postgres: PostgresServer) -> None:
-    """The list has what the migrations of which there may be no record made."""
+    """The list has what was made by the migrations that may have no record."""
     dsn = await postgres.create_database_async(migrated=False)
     async with open_database(dsn, log=quiet_log()) as database:
         connection = await database.connect(name="first")
@@ -67,7 +67,7 @@ async def test_objects_of_the_first_migrations_are_listed(postgres: PostgresServ
 
 
 async def test_objects_of_a_later_migration_are_recorded(dsn: str) -> None:
-    """What this program has never heard of is known by its record, on an old table as well."""
+    """Objects this program has never heard of are known by their record, on an old table too."""
     await run_script(dsn, forget_records)
     before = {*await run_script(dsn, ours)}
     await migrate_further(dsn, LATER)
@@ -76,7 +76,7 @@ async def test_objects_of_a_later_migration_are_recorded(dsn: str) -> None:
 
 
 async def test_objects_of_others_are_told_apart(dsn: str) -> None:
-    """What nobody recorded is somebody else's; what an extension or a column owns is not told."""
+    """Unrecorded objects are somebody else's; those owned by an extension or column are skipped."""
     sql = "create table foo (a serial); create type size as range (subtype = integer)"
     await run_script(dsn, lambda session: session.execute(sql))
     others = {*await run_script(dsn, objects)} - await run_script(dsn, ours)
@@ -84,7 +84,7 @@ async def test_objects_of_others_are_told_apart(dsn: str) -> None:
 
 
 async def test_dropping_drops_every_kind(dsn: str) -> None:
-    """Whatever a migration can make can go again."""
+    """Whatever a migration can make can be dropped again."""
     await migrate_further(dsn, LATER)
 
     async def drop(session: Session) -> tuple[str, ...]:
@@ -96,7 +96,7 @@ async def test_dropping_drops_every_kind(dsn: str) -> None:
 
 
 def test_dropping_names_what_goes() -> None:
-    """One statement for each kind; nothing goes because it depends on something."""
+    """One statement for each kind; nothing is dropped merely because it depends on something."""
     names = ("function public.f()", "table public.a", "table public.b", "view public.v")
     assert dropping(names) == (
         "drop view public.v",

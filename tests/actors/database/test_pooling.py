@@ -1,4 +1,4 @@
-"""What `check_own_session` finds out, behind a pooler that is played on real connections."""
+"""What `check_own_session` detects, behind a pooler that is played on real connections."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class PooledClient:
         self._mine: Connection | None = None
 
     async def run(self, script: Script[Any]) -> Any:
-        """Run a script on the server that was used last, or on that of the transaction."""
+        """Run a script on the server used last, or on that of the transaction."""
         server = self._mine or self._idle.pop()
         try:
             return await server.run(script)
@@ -44,7 +44,7 @@ class PooledClient:
 
 
 async def is_in_transaction(session: Session) -> bool:
-    """Tell whether a transaction is open: a savepoint can be made in one alone."""
+    """Return whether a transaction is open: a savepoint can be made only in one."""
     try:
         await session.execute("savepoint look")
     except StatementError as error:
@@ -54,19 +54,19 @@ async def is_in_transaction(session: Session) -> bool:
 
 @pytest.fixture
 async def database(database_dsn: str) -> AsyncGenerator[Database]:
-    """Give this module's database."""
+    """Yield this module's database."""
     async with open_database(database_dsn, log=quiet_log()) as database:
         yield database
 
 
 @pytest.fixture
 async def servers(database: Database) -> list[Connection]:
-    """Give connections to it."""
+    """Return connections to it."""
     return [await database.connect(name="test") for _ in range(3)]
 
 
 async def test_pooler_in_transaction_mode_is_refused(servers: list[Connection]) -> None:
-    """Its servers go from hand to hand; all of them are let go of."""
+    """Its servers pass from client to client; all of them are released."""
     idle = list(servers)
     clients = [cast("Connection", PooledClient(idle)) for _ in range(2)]
     with pytest.raises(DatabaseUnavailable, match="a pooler in transaction mode"):
@@ -76,13 +76,13 @@ async def test_pooler_in_transaction_mode_is_refused(servers: list[Connection]) 
 
 
 async def test_sessions_of_ones_own_are_let_pass(servers: list[Connection]) -> None:
-    """PostgreSQL itself, and a pooler in session mode, which is the same to its clients."""
+    """PostgreSQL itself and a pooler in session mode, which look the same to a client."""
     await check_own_session(servers[0], servers[1])
     assert await servers[0].run(lambda session: session.fetchval(COUNT_TRANSACTIONS)) == 0
 
 
 async def test_check_leaves_no_connection(database: Database) -> None:
-    """It has two for a moment, and then none."""
+    """It holds two for a moment, and then none."""
     await check_pooling(database)
     look = await database.connect(name="look")
     sql = "select count(*) from pg_stat_activity where application_name = 'holdfast check'"
@@ -93,7 +93,7 @@ async def test_check_leaves_no_connection(database: Database) -> None:
 
 @pytest.mark.parametrize("sqlstate", ["26000", "42P05"])
 def test_statement_that_is_prepared_elsewhere_tells_of_a_pooler(sqlstate: str) -> None:
-    """Whoever never meets the check, as a command does, learns where to look."""
+    """A program that never runs the check, such as a command, learns where to look."""
     told = str(error_of(sqlstate, "no such statement", constraint=None))
     assert told.startswith("no such statement (")
     assert "transaction mode" in told

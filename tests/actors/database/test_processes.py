@@ -82,7 +82,7 @@ async def test_stop_cluster_in_order(shell: Path, tmp_path: Path) -> None:
 
 
 async def test_stop_cluster_by_sigquit(shell: Path, tmp_path: Path) -> None:
-    """A server that does not get done in time is told to stop as it is."""
+    """A server that does not finish in time is told to stop as it is."""
     with server(shell, tmp_path / "c", QUITTER) as process:
         assert not await stop_cluster(tmp_path / "c", process.pid, timeout_s=0.3)
         assert process.wait() == 3
@@ -104,7 +104,7 @@ async def test_stop_cluster_by_force(shell: Path, tmp_path: Path, freeze: bool) 
 
 
 async def test_stop_cluster_without_its_postmaster(shell: Path, tmp_path: Path) -> None:
-    """What a dead postmaster left behind is waited for, and then killed."""
+    """Processes left by a dead postmaster are waited for, and then killed."""
     with server(shell, tmp_path / "c", OBEDIENT) as backend:
         assert not await stop_cluster(tmp_path / "c", None, timeout_s=0.05)
         assert backend.wait() == -9
@@ -112,7 +112,7 @@ async def test_stop_cluster_without_its_postmaster(shell: Path, tmp_path: Path) 
 
 
 async def test_stop_cluster_cancelled(shell: Path, tmp_path: Path) -> None:
-    """A cancelled caller stops the cluster all the same."""
+    """A cancelled caller still stops the cluster."""
     with server(shell, tmp_path / "c", OBEDIENT) as process:
         with trio.CancelScope() as scope:
             scope.cancel()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 async def test_restore_gives_back_everything(world_dsn: str, empty_dsn: str, file: Path) -> None:
-    """Every row, index, constraint and trigger is there again, in another database."""
+    """Every row, index, constraint and trigger exists again, in another database."""
     tables: list[str] = []
     await bring(empty_dsn, file, on_progress=lambda table, _: tables.append(table))
     restored = await contents(empty_dsn)
@@ -37,7 +37,7 @@ async def test_restore_gives_back_everything(world_dsn: str, empty_dsn: str, fil
 
 
 async def test_restore_waits_for_the_disk(world_dsn: str, file: Path) -> None:
-    """A role or database that is told not to is overruled, as everywhere."""
+    """A role or database that is set not to wait for the disk is overruled, as everywhere."""
 
     async def settle(session: Session) -> None:
         await session.execute(
@@ -60,7 +60,7 @@ async def test_restore_waits_for_the_disk(world_dsn: str, file: Path) -> None:
 async def test_restore_of_a_restored_world_is_the_same(
     world_dsn: str, empty_dsn: str, file: Path, tmp_path: Path
 ) -> None:
-    """A world can go on from database to database."""
+    """A world can move from database to database."""
     await bring(empty_dsn, file)
     await back_up(empty_dsn, tmp_path / "again.dump")
     await run_script(world_dsn, lambda session: session.execute("delete from audit"))
@@ -71,14 +71,14 @@ async def test_restore_of_a_restored_world_is_the_same(
 async def test_restore_takes_a_database_that_is_merely_set_up(
     postgres: PostgresServer, world_dsn: str, file: Path
 ) -> None:
-    """Where `holdfast init` has been, but nobody else, there is nothing to lose."""
+    """If only `holdfast init` has been run, there is nothing to lose."""
     dsn = await postgres.create_database_async()
     await bring(dsn, file)
     assert await contents(dsn) == await contents(world_dsn)
 
 
 async def test_restore_does_not_replace_a_world_by_accident(world_dsn: str, file: Path) -> None:
-    """A world that is there stays as it is, unless it is to be replaced."""
+    """An existing world stays as it is, unless it is to be replaced."""
     await run_script(world_dsn, lambda session: session.execute("delete from accounts"))
     before = await contents(world_dsn)
     with pytest.raises(DatabaseInUse, match="--force replaces it"):
@@ -89,7 +89,7 @@ async def test_restore_does_not_replace_a_world_by_accident(world_dsn: str, file
 
 
 async def test_restore_replaces_what_a_later_program_left(world_dsn: str, file: Path) -> None:
-    """Tables that the backup does not know go with the world that they belong to."""
+    """Tables unknown to the backup go with the world they belong to."""
     before = await contents(world_dsn)
     later = Migration(
         9999,
@@ -105,7 +105,7 @@ async def test_restore_replaces_what_a_later_program_left(world_dsn: str, file: 
 
 
 async def test_restore_leaves_tables_of_others_alone(empty_dsn: str, file: Path) -> None:
-    """A database with something else in it is refused, also when told to replace."""
+    """A database with anything else in it is refused, even when told to replace."""
     await run_script(empty_dsn, lambda session: session.execute("create table cats (name text)"))
     for replace in (False, True):
         with pytest.raises(DatabaseInUse, match="not Holdfast's"):
@@ -130,7 +130,7 @@ async def test_restore_leaves_tables_of_others_alone(empty_dsn: str, file: Path)
 async def test_restore_refuses_what_is_beside_a_world(
     postgres: PostgresServer, file: Path, sql: str, named: str, lived_in: bool
 ) -> None:
-    """What somebody made among Holdfast's tables is named, and stays, also when told to replace."""
+    """Objects somebody made among Holdfast's tables are named, and stay, even with replace."""
     dsn = await postgres.create_database_async()
     if lived_in:
         await fill(dsn, 3)
@@ -144,7 +144,7 @@ async def test_restore_refuses_what_is_beside_a_world(
 
 
 async def test_restore_refuses_another_program_of_like_names(empty_dsn: str, file: Path) -> None:
-    """Tables that are merely called like some of Holdfast's are not Holdfast's."""
+    """Tables that merely share names with Holdfast's are not Holdfast's."""
     sql = "create table accounts (name text); create table sessions (name text)"
     await run_script(empty_dsn, lambda session: session.execute(sql))
     with pytest.raises(DatabaseInUse, match="not Holdfast's"):
@@ -153,7 +153,7 @@ async def test_restore_refuses_another_program_of_like_names(empty_dsn: str, fil
 
 
 async def test_restore_takes_nothing_of_another_schema_along(world_dsn: str, file: Path) -> None:
-    """What depends on Holdfast's tables from elsewhere does not go with them unasked."""
+    """Objects elsewhere that depend on Holdfast's tables are not dropped with them unasked."""
 
     async def settle(session: Session) -> None:
         await session.execute(
@@ -170,7 +170,7 @@ async def test_restore_takes_nothing_of_another_schema_along(world_dsn: str, fil
 async def test_restore_does_not_mind_other_schemas(
     world_dsn: str, empty_dsn: str, file: Path
 ) -> None:
-    """What is beside Holdfast's schema is neither asked about nor touched."""
+    """Whatever lies outside Holdfast's schema is neither asked about nor touched."""
 
     async def settle(session: Session) -> None:
         await session.execute("create schema cats; create table cats.names (name text)")
@@ -182,7 +182,7 @@ async def test_restore_does_not_mind_other_schemas(
 
 
 async def test_restore_waits_for_no_server(world_dsn: str, file: Path) -> None:
-    """Where a server is at work it is refused."""
+    """While a server is at work, a restore is refused."""
     async with open_database(world_dsn, log=quiet_log()) as database:
         server = await database.connect(name="server")
         await server.run(acquire_server_lock)
@@ -194,7 +194,7 @@ async def test_restore_waits_for_no_server(world_dsn: str, file: Path) -> None:
 async def test_restore_keeps_servers_away(
     empty_dsn: str, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While it lasts no server can begin."""
+    """While it lasts, no server can start."""
     refused: list[bool] = []
     load = module._load
 

@@ -1,4 +1,4 @@
-"""What a restore leaves that fails or is given up: all of it or nothing, and it says which."""
+"""What a restore that fails or is given up leaves: all or nothing, and it says which."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ STILL = r"^a restore is running on .* \(holdfast backup, backend \d+, .*, waitin
 
 @asynccontextmanager
 async def locked(dsn: str) -> AsyncGenerator[None]:
-    """Have somebody keep the table of accounts as it is."""
+    """Have somebody lock the table of accounts."""
     async with open_database(dsn, log=quiet_log()) as database:
         other = await database.connect(name="other")
         await other.run(lambda session: session.execute("begin; lock table accounts in share mode"))
@@ -43,7 +43,7 @@ async def locked(dsn: str) -> AsyncGenerator[None]:
 
 
 async def waiting(dsn: str, *, whether: bool = True) -> None:
-    """Wait until somebody waits for a lock, or nobody any more."""
+    """Wait until somebody waits for a lock, or nobody does any more."""
     waits = "select count(*) > 0 from pg_stat_activity where wait_event_type = 'Lock'"
     with trio.fail_after(20):
         while await run_script(dsn, lambda session: session.fetchval(waits)) is not whether:
@@ -53,7 +53,7 @@ async def waiting(dsn: str, *, whether: bool = True) -> None:
 async def test_restore_does_not_wait_for_ever_for_a_lock(
     world_dsn: str, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever works on the tables beside it is waited for, within bounds."""
+    """Another session at work on the tables is waited for, within bounds."""
     monkeypatch.setattr(module, "_LOCK_WAIT", "100ms")
     async with locked(world_dsn):
         with pytest.raises(BackupError, match="lock timeout"):
@@ -64,7 +64,7 @@ async def test_restore_does_not_wait_for_ever_for_a_lock(
 async def test_restore_into_a_server_that_freezes_is_given_up(
     postgres: PostgresServer, world_dsn: str, file: Path
 ) -> None:
-    """A database that answers no more is not waited for, and has its world when it is back."""
+    """A database that stops answering is not waited for, and has its world when it is back."""
     over = trio.Event()
 
     async def bring_in_vain() -> None:
@@ -83,7 +83,7 @@ async def test_restore_into_a_server_that_freezes_is_given_up(
 async def test_restore_cancelled_while_a_server_is_frozen_ends_at_once(
     postgres: PostgresServer, world_dsn: str, file: Path
 ) -> None:
-    """Ctrl-C waits for no answer."""
+    """Ctrl-C does not wait for an answer."""
     over, scope = trio.Event(), trio.CancelScope()
 
     async def bring_for_a_while() -> None:
@@ -95,7 +95,7 @@ async def test_restore_cancelled_while_a_server_is_frozen_ends_at_once(
         nursery.start_soon(bring_for_a_while)
         await waiting(world_dsn)
         with postgres.frozen():
-            # A probe is under way.
+            # A probe is in progress.
             await trio.sleep(2 * module._PROBE_S)
             scope.cancel()
             with trio.fail_after(5):
@@ -105,7 +105,7 @@ async def test_restore_cancelled_while_a_server_is_frozen_ends_at_once(
 async def test_restore_cancelled_while_it_waits_leaves_no_session(
     world_dsn: str, file: Path
 ) -> None:
-    """What waits for a lock ends with the command, not when it has got that: others wait behind."""
+    """A wait for a lock ends with the command, not once the lock is had: others queue behind it."""
     await have_set(world_dsn, "client_connection_check_interval = 0")
     scope = trio.CancelScope()
 
@@ -122,7 +122,7 @@ async def test_restore_cancelled_while_it_waits_leaves_no_session(
 
 
 def damage(file: Path) -> None:
-    """Spoil the rows of a backup, and seal it as if nothing were."""
+    """Damage the rows of a backup, and reseal it as if it were sound."""
     raw = bytearray(file.read_bytes())
     # Past the table of contents, in the middle of the compressed rows.
     for place in range(len(raw) // 2, len(raw) // 2 + 64):
@@ -134,7 +134,7 @@ def damage(file: Path) -> None:
 
 
 async def test_restore_that_fails_changes_nothing(postgres: PostgresServer, tmp_path: Path) -> None:
-    """When a backup turns out to be spoilt in the middle, the world before is still the world."""
+    """If a backup turns out to be damaged in the middle, the previous world remains."""
     dsn = await postgres.create_database_async()
     await fill(dsn, 20_000)
     file = tmp_path / "file"
@@ -142,14 +142,14 @@ async def test_restore_that_fails_changes_nothing(postgres: PostgresServer, tmp_
     damage(file)
     await run_script(dsn, lambda session: session.execute("delete from audit"))
     before = await contents(dsn)
-    # The second where the length of a piece was hit.
+    # The second if the length of a piece was hit.
     with pytest.raises(BackupError, match=r"cannot restore .*(uncompress|end of file)"):
         await bring(dsn, file, replace=True)
     assert await contents(dsn) == before
 
 
 async def test_restore_whose_line_breaks_changes_nothing(world_dsn: str, file: Path) -> None:
-    """Whatever was brought in by then was not committed, however little is left to come."""
+    """Whatever was loaded by then was not committed, however little is left to come."""
     await run_script(world_dsn, lambda session: session.execute("delete from audit"))
     before = await contents(world_dsn)
     failed = pytest.raises(BackupError, match=r"cannot restore .* lost")
@@ -161,7 +161,7 @@ async def test_restore_whose_line_breaks_changes_nothing(world_dsn: str, file: P
 async def test_restore_whose_commit_is_not_answered_says_that_nobody_knows(
     world_dsn: str, empty_dsn: str, file: Path
 ) -> None:
-    """The database may have taken it all the same, as it has here."""
+    """The database may have committed it nevertheless, as it has here."""
     failed = pytest.raises(BackupError, match=r"not known whether .* took effect .* lost")
     with broken_line(empty_dsn, b"commit;") as dsn, failed:
         await bring(dsn, file)
@@ -178,7 +178,7 @@ async def test_restore_cancelled_while_it_commits_says_what_became_of_it(
     ending_s: float,
     told: str,
 ) -> None:
-    """A commit that comes to its end in a moment is waited for; else nobody knows."""
+    """A commit that ends shortly is waited for; otherwise the outcome is unknown."""
     monkeypatch.setattr(module, "_ENDING_S", ending_s)
     log, scope, over = LogCapture(), trio.CancelScope(), trio.Event()
     commits = """
@@ -222,13 +222,13 @@ async def test_restore_cancelled_when_it_is_done_is_done(
     monkeypatch: pytest.MonkeyPatch,
     watched: bool,
 ) -> None:
-    """What is committed is told as that, or goes on to its end, also when Ctrl-C comes then."""
+    """A commit is reported as done, or runs to its end, even if Ctrl-C comes then."""
     log, scope, load = LogCapture(), trio.CancelScope(), module._load
 
     async def load_and_cancel(*arguments: object) -> list[Outcome]:
         outcomes = await load(*arguments)  # type: ignore[arg-type]
         scope.cancel()
-        with trio.CancelScope(shield=True):  # Until the island has handed it on.
+        with trio.CancelScope(shield=True):  # Until the island has passed it on.
             await trio.testing.wait_all_tasks_blocked()
         return outcomes
 
@@ -254,7 +254,7 @@ async def test_restore_cancelled_when_it_is_done_is_done(
 async def test_restore_is_done_though_its_statistics_are_not(
     world_dsn: str, empty_dsn: str, file: Path
 ) -> None:
-    """What is committed is no failure: it is told that the first queries may be slow."""
+    """Once committed, it is no failure: the message says that the first queries may be slow."""
     log = LogCapture()
     with broken_line(empty_dsn, b"analyze") as dsn:
         await bring(dsn, file, log=log)
@@ -265,7 +265,7 @@ async def test_restore_is_done_though_its_statistics_are_not(
 
 
 async def test_restore_that_is_refused_says_why(world_dsn: str, file: Path) -> None:
-    """The server's reason is what is told, though the program before it broke off as well."""
+    """The server's reason is reported, even though the program before it broke off as well."""
     before = await contents(world_dsn)
     async with open_database(world_dsn, log=quiet_log()) as database:
         connection = await database.connect(name="restore")
@@ -296,7 +296,7 @@ async def test_restore_that_is_refused_says_why(world_dsn: str, file: Path) -> N
 async def test_restore_that_is_cancelled_changes_nothing(
     postgres: PostgresServer, world_dsn: str, file: Path
 ) -> None:
-    """Who gives up in the middle has what was there before."""
+    """Cancelled midway, a restore leaves what was there before."""
     before = await contents(world_dsn)
     with trio.move_on_after(30) as scope:
 

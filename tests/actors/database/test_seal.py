@@ -1,4 +1,4 @@
-"""What a seal promises: a file that was changed, cut or never sealed is told from a whole one."""
+"""What a seal promises: a changed, cut or unsealed file is told from a complete one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def sealed(directory: str, content: bytes) -> Path:
 
 @given(content=st.binary(max_size=300), data=st.data())
 def test_seal_finds_every_change(content: bytes, data: st.DataObject) -> None:
-    """One bit, one byte less, one byte more: it is not whole any more."""
+    """One bit changed, one byte less or one byte more, and the file is not complete."""
     with tempfile.TemporaryDirectory() as directory:
         file = sealed(directory, content)
         assert is_whole(file)
@@ -48,13 +48,13 @@ def test_seal_finds_every_change(content: bytes, data: st.DataObject) -> None:
 
 
 def test_seal_takes_files_of_any_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What does not fit into one piece is read in several."""
+    """A file that does not fit into one piece is read in several."""
     monkeypatch.setattr(module, "_PIECE_BYTES", 7)
     assert is_whole(sealed(str(tmp_path), b"x" * 50))
 
 
 def test_seal_of_nothing_is_missing(tmp_path: Path) -> None:
-    """A file that nobody sealed is not whole."""
+    """An unsealed file is not complete."""
     (tmp_path / "file").write_bytes(b"x" * 500)
     assert not is_whole(tmp_path / "file")
 

@@ -1,4 +1,4 @@
-"""Whom the server runs as, and what that user is let do; these tests play root and others."""
+"""Whom the server runs as, and what that user is allowed; these tests play root and others."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STRANGER = ServerUser("stranger", STRANGER_UID, STRANGER_UID, switch=True)
 
 
 def entry(name: str, uid: int) -> pwd.struct_passwd:
-    """Make a line of the system's list of users."""
+    """Make a line of the system's user list."""
     return pwd.struct_passwd((name, "x", uid, uid, "", "/", "/bin/false"))
 
 
@@ -50,7 +50,7 @@ class Users:
 
 @pytest.fixture
 def play(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Play a user among given users."""
+    """Play one of the given users."""
 
     def play_user(uid: int, users: Users) -> None:
         monkeypatch.setattr(module, "pwd", users)
@@ -60,7 +60,7 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_server_user_is_oneself(tmp_path: Path, play: Any) -> None:
-    """Who is not root runs the server, old or new, and changes nothing for it."""
+    """A user other than root runs the server, old or new, and changes nothing for it."""
     play(7, Users(entry("me", 7)))
     user = server_user(tmp_path / "new")
     assert (user.name, user.uid, user.switch, user.process_options) == ("me", 7, False, {})
@@ -72,7 +72,7 @@ def test_server_user_is_oneself(tmp_path: Path, play: Any) -> None:
 
 
 def test_server_user_without_a_name_makes_no_cluster(tmp_path: Path, play: Any) -> None:
-    """A number that no entry names, as some containers run under, is told what to do about it."""
+    """A numeric user without an entry, as some containers have, is told what to do about it."""
     play(STRANGER_UID, Users(entry("root", 0)))
     with pytest.raises(EmbeddedPostgresError, match=f"user {STRANGER_UID} cannot create"):
         server_user(tmp_path / "new")
@@ -81,7 +81,7 @@ def test_server_user_without_a_name_makes_no_cluster(tmp_path: Path, play: Any) 
 
 
 def test_server_user_refuses_another_s_cluster(tmp_path: Path, play: Any) -> None:
-    """A cluster of somebody else is refused by name, or by number where there is no name."""
+    """Another user's cluster is refused by name, or by number if there is no name."""
     owner = tmp_path.stat().st_uid
     play(owner + 7, Users(entry("me", owner + 7), entry("them", owner)))
     with pytest.raises(DataDirectoryError, match="belongs to them, not to you"):
@@ -92,7 +92,7 @@ def test_server_user_refuses_another_s_cluster(tmp_path: Path, play: Any) -> Non
 
 
 def test_server_user_of_root_is_one_of_its_own(tmp_path: Path, play: Any) -> None:
-    """Root hands a new cluster to the user that is there for it, and to no other PostgreSQL's."""
+    """Root hands a new cluster to the user made for it, and to no other PostgreSQL's."""
     play(0, Users(entry("postgres", 100), entry("pgserver", 101)))
     user = server_user(tmp_path / "new")
     assert user.name == "pgserver"
@@ -108,7 +108,7 @@ def test_server_user_of_root_is_the_cluster_s_owner(tmp_path: Path, play: Any) -
 
 
 def test_server_user_of_root_refuses_impossible_owners(tmp_path: Path, play: Any) -> None:
-    """A cluster of root's own, or of nobody known, gives one line that says what to do."""
+    """A cluster owned by root, or by nobody known, produces one line that says what to do."""
     play(0, Users(entry("postgres", 100)))
     with pytest.raises(DataDirectoryError, match=f"unknown user {STRANGER_UID}"):
         server_user(_cluster_of(tmp_path, STRANGER_UID))
@@ -117,7 +117,7 @@ def test_server_user_of_root_refuses_impossible_owners(tmp_path: Path, play: Any
 
 
 def _cluster_of(parent: Path, owner: int) -> Any:
-    """Give a stand-in for a cluster's path, so that no test needs to be root."""
+    """Return a stand-in for a cluster's path, so that no test needs to be root."""
 
     class Cluster:
         def exists(self) -> bool:
@@ -138,7 +138,7 @@ def _cluster_of(parent: Path, owner: int) -> Any:
 def test_server_user_of_root_is_made(
     tmp_path: Path, play: Any, monkeypatch: pytest.MonkeyPatch, others: tuple[Any, ...]
 ) -> None:
-    """Where there is no such user, one is made that nobody can log in as."""
+    """If there is no such user, one is made that nobody can log in as."""
     users = Users(*others)
     commands: list[list[str]] = []
 
@@ -155,7 +155,7 @@ def test_server_user_of_root_is_made(
 def test_server_user_of_root_is_shared_where_none_can_be_made(
     tmp_path: Path, play: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A system that makes no users, but has PostgreSQL's, starts all the same."""
+    """A system that makes no users, but has PostgreSQL's, still starts."""
 
     def run(*_args: object, **_options: object) -> None:
         raise FileNotFoundError("useradd")
@@ -168,7 +168,7 @@ def test_server_user_of_root_is_shared_where_none_can_be_made(
 def test_server_user_of_root_may_be_made_by_another_process(
     tmp_path: Path, play: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of two that start at once one makes the user, and both run as it."""
+    """If two start at once, one makes the user, and both run as it."""
     users = Users(entry("postgres", 100))
 
     def run(command: list[str], **_options: object) -> None:
@@ -183,7 +183,7 @@ def test_server_user_of_root_may_be_made_by_another_process(
 def test_server_user_of_root_cannot_be_made(
     tmp_path: Path, play: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A system that makes no users gets one line that says what else to do."""
+    """A system that makes no users produces one line that says what else to do."""
 
     def run(*_args: object, **_options: object) -> None:
         raise FileNotFoundError("useradd")
@@ -195,14 +195,14 @@ def test_server_user_of_root_cannot_be_made(
 
 
 def search_bits(*directories: Path) -> list[int]:
-    """Give whom the modes of directories let through: owners 0o100, groups 0o010, all 0o001."""
+    """Return whom the modes of directories let through: owners 0o100, groups 0o010, all 0o001."""
     return [stat.S_IMODE(each.stat().st_mode) & 0o111 for each in directories]
 
 
 def test_let_reach_opens_closed_directories_for_the_user_alone(
     tmp_path: Path, lists: Lists
 ) -> None:
-    """Each directory on the way that was closed lets the user through, nobody else, and tells."""
+    """Each closed directory on the way lets the user through, nobody else, and is reported."""
     deep = tmp_path / "a" / "b"
     deep.mkdir(parents=True)
     tmp_path.chmod(0o700)
@@ -225,7 +225,7 @@ def test_let_reach_opens_closed_directories_for_the_user_alone(
 
 
 def test_let_reach_without_lists_opens_to_all_with_a_warning(tmp_path: Path, lists: Lists) -> None:
-    """Where a file system knows no single users all may pass, and the operator is warned."""
+    """If a file system has no ACLs, all may pass, and the operator is warned."""
     lists.refusal = errno.ENOTSUP
     data = tmp_path / "closed" / "data"
     data.mkdir(parents=True)
@@ -252,7 +252,7 @@ def test_let_reach_of_the_owner(tmp_path: Path, lists: Lists) -> None:
 def test_let_reach_where_it_cannot(
     tmp_path: Path, lists: Lists, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A permission that cannot be added gives one line with the directory."""
+    """A permission that cannot be added produces one line with the directory."""
 
     def refuse(*_args: object, **_options: object) -> None:
         raise PermissionError(1, "Operation not permitted")
@@ -281,7 +281,7 @@ def test_let_read_opens_a_private_tree(tmp_path: Path) -> None:
 
 
 def test_let_read_leaves_an_open_tree_alone(tmp_path: Path) -> None:
-    """Where the sample can be run nothing is changed."""
+    """If the sample can be run, nothing is changed."""
     sample, other = tmp_path / "sample", tmp_path / "other"
     sample.touch()
     sample.chmod(0o755)
@@ -292,7 +292,7 @@ def test_let_read_leaves_an_open_tree_alone(tmp_path: Path) -> None:
 
 
 def test_own_hands_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is made for the server is given to its user, never through a link."""
+    """Files made for the server are given to its user, never through a link."""
     given: list[object] = []
 
     def chown(*args: object, **options: object) -> None:

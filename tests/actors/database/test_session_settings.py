@@ -1,4 +1,4 @@
-"""What every session is told at its start."""
+"""The settings every session gets at its start."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 async def settings_of(
     dsn: str, *names: str, told: dict[str, str] | None = None
 ) -> tuple[str | None, ...]:
-    """Read settings in a session whose role, as it were, has others than the server."""
+    """Read settings in a session whose role, in effect, has other ones than the server."""
 
     async def look(session: Session) -> tuple[str | None, ...]:
         query = "select current_setting($1)"
@@ -41,7 +41,7 @@ async def settings_of(
 async def test_session_confirms_nothing_before_it_is_on_the_disk(
     database_dsn: str, told: str, holds: str
 ) -> None:
-    """A role or database that is told not to wait for the disk is overruled; all else is kept."""
+    """A role or database that is set not to wait for the disk is overruled; all else is kept."""
     found = await settings_of(database_dsn, "synchronous_commit", told={"synchronous_commit": told})
     assert found == (holds,)
 
@@ -50,7 +50,7 @@ async def test_session_confirms_nothing_before_it_is_on_the_disk(
 async def test_session_that_works_notices_that_its_client_has_gone(
     database_dsn: str, told: str, holds: str
 ) -> None:
-    """A server that does not look after its clients is told to; one that does is left as it is."""
+    """A server that does not check its clients is set to; one that does is left as it is."""
     name = "client_connection_check_interval"
     assert await settings_of(database_dsn, name, told={name: told}) == (holds,)
 
@@ -67,15 +67,15 @@ async def test_session_that_works_notices_that_its_client_has_gone(
 async def test_session_reads_what_it_is_asked_as_it_is_meant(
     database_dsn: str, name: str, told: str, holds: str
 ) -> None:
-    """Tables are those of the schema ``public``, NULL in an array is none of its texts.
+    """Tables are those of the schema ``public``; NULL in an array is not the text NULL.
 
-    A statement sees what was committed before it: what locks a row looks at it as it is then.
+    A statement sees what was committed before it; locking a row sees it as it is then.
     """
     assert await settings_of(database_dsn, name, told={name: told}) == (holds,)
 
 
 async def test_session_of_a_host_that_fell_silent_ends_soon(database_dsn: str) -> None:
-    """The server asks after its clients: a power cut holds the world, and a place, for a minute."""
+    """The server probes its clients: a power cut holds the world, and a place, for a minute."""
     sql = "select count(*) from pg_settings where name like 'tcp%' and source = 'session'"
     async with open_database(database_dsn, log=quiet_log()) as database:
         connection = await database.connect(name="any")
@@ -83,7 +83,7 @@ async def test_session_of_a_host_that_fell_silent_ends_soon(database_dsn: str) -
 
 
 async def test_risky_settings_are_those_that_are_off(database_dsn: str) -> None:
-    """The server of the tests syncs nothing; what a session was told does not hide its role's."""
+    """The tests' server syncs nothing; a session's own setting does not hide its role's."""
     told = {"synchronous_commit": "off"}
     async with open_database(database_dsn, log=quiet_log()) as database:
         careful = await database.connect(name="careful")

@@ -1,4 +1,4 @@
-"""Which error a code of the server's becomes."""
+"""The error that each of the server's codes becomes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from actors.database.sqlstates import error_of
     ],
 )
 def test_error_of_code(sqlstate: str, kind: type[DatabaseError]) -> None:
-    """A code gives the error of its kind, with what it tells."""
+    """A code gives the error of its kind, with its details."""
     error = error_of(sqlstate, "why", constraint="name")
     assert type(error) is kind
     assert str(error) == "why"

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 def test_target_takes_the_password_out_of_the_dsn(
     monkeypatch: pytest.MonkeyPatch, dsn: str, bare: str, password: str | None
 ) -> None:
-    """Whatever form the DSN has, the password is in the environment alone."""
+    """Whatever form the DSN has, the password is only in the environment."""
     monkeypatch.delenv("PGPASSWORD", raising=False)
     target = Target.of(dsn)
     assert target.dsn == bare
@@ -60,7 +60,7 @@ def test_target_hands_on_what_is_postgres_own(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture
 def program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
-    """Give a way to put a program of Python in the place of PostgreSQL's."""
+    """Return a way to put a Python program in the place of PostgreSQL's."""
 
     def install(text: str) -> None:
         script = tmp_path / "tool"
@@ -76,7 +76,7 @@ def program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], 
 
 
 async def test_tool_tells_what_it_says(program: Callable[[str], None]) -> None:
-    """Each line is told as it comes, also the last without an end; success has no complaint."""
+    """Each line is reported as it comes, even an unterminated last one; success has no error."""
     program("sys.stderr.write('one\\n\\ntwo\\nthree'); sys.stderr.flush()")
     lines: list[str] = []
     outcome = await run_tool("tool", on_line=lines.append)
@@ -96,7 +96,7 @@ async def test_tool_tells_what_it_says(program: Callable[[str], None]) -> None:
 async def test_tool_says_why_it_failed(
     program: Callable[[str], None], said: str, complaint: str
 ) -> None:
-    """The first error counts, else the last line."""
+    """The first error counts, otherwise the last line."""
     program(f"sys.stderr.write('{said}'); sys.exit(3)")
     outcome = await run_tool("tool")
     assert (outcome.status, outcome.complaint) == (3, complaint)
@@ -105,7 +105,7 @@ async def test_tool_says_why_it_failed(
 async def test_tool_does_not_outlive_its_caller(
     program: Callable[[str], None], tmp_path: Path
 ) -> None:
-    """Whoever is cancelled leaves no program behind."""
+    """A cancelled caller leaves no program running."""
     ready = tmp_path / "pid"
     program(f"open({str(ready)!r}, 'w').write(str(os.getpid())); time.sleep(600)")
     async with trio.open_nursery() as nursery:
@@ -121,7 +121,7 @@ async def test_tool_does_not_outlive_its_caller(
 async def test_tool_that_cannot_be_run_is_told(
     program: Callable[[str], None], tmp_path: Path
 ) -> None:
-    """A program that is missing or may not be run is one line."""
+    """A program that is missing or may not be run produces one line."""
     with pytest.raises(EmbeddedPostgresError, match="is not installed"):
         await run_tool("no_such_program")
     program("")

@@ -1,4 +1,4 @@
-"""Backups over TLS: what PostgreSQL's programs cannot do by themselves."""
+"""Backups over TLS, which PostgreSQL's programs cannot do by themselves."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _ASK_FOR_TLS = bytes((0, 0, 0, 8, 0x04, 0xD2, 0x16, 0x2F))
 
 
 class Encrypted:
-    """A stand-in for a server that demands TLS: it speaks that, and hands on to one that does not.
+    """A stand-in for a server that demands TLS: it forwards to a server that does not.
 
-    Where it ``refuses`` it takes no handshake any more.
+    Where it ``refuses``, it accepts no more handshakes.
     """
 
     def __init__(self, dsn: str, authority: trustme.CA) -> None:
@@ -72,7 +72,7 @@ async def _pump(source: trio.abc.Stream, sink: trio.abc.Stream, both: trio.Cance
 async def encrypted(
     dsn: str, directory: Path, query: str
 ) -> AsyncGenerator[tuple[Encrypted, str], None]:
-    """Put one before a database; give the DSN that leads through it."""
+    """Put one before a database; yield the DSN that leads through it."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(directory / "ca.pem"))
     server = Encrypted(dsn, authority)
@@ -90,7 +90,7 @@ async def encrypted(
 async def test_backup_and_restore_over_tls(
     postgres: PostgresServer, tmp_path: Path, query: str
 ) -> None:
-    """A server that lets nobody in without TLS is backed up, and restored onto."""
+    """A server that admits nobody without TLS is backed up, and restored to."""
     dsn = await postgres.create_database_async()
     await run_script(dsn, lambda session: session.execute(_FILL))
     file = tmp_path / "world.dump"
@@ -120,7 +120,7 @@ async def test_backup_and_restore_over_tls(
 async def test_environment_that_tells_of_the_server(
     said: dict[str, str], postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the environment says of the way to the server leads no program past the socket."""
+    """No environment setting about the server leads a program past the socket."""
     dsn = await postgres.create_database_async()
     async with (
         encrypted(dsn, tmp_path, "sslmode=require") as (_, outer),
@@ -156,7 +156,7 @@ async def test_temporary_directory_where_no_socket_can_be(
 async def test_options_of_the_dsn_reach_the_programs(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
-    """Where the DSN sets something for its sessions it is set for PostgreSQL's programs too."""
+    """If the DSN sets something for its sessions, it is set for PostgreSQL's programs too."""
     dsn = await postgres.create_database_async()
     shown = tmp_path / "shown"
     async with (
@@ -182,7 +182,7 @@ async def test_options_of_the_dsn_reach_the_programs(
 async def test_server_that_takes_no_more_is_an_error(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
-    """Where the server is gone meanwhile the program ends, and says that."""
+    """If the server has gone meanwhile, the program ends, and says so."""
     dsn = await postgres.create_database_async()
     async with (
         encrypted(dsn, tmp_path, "sslmode=require") as (server, outer),
@@ -198,7 +198,7 @@ async def test_server_that_takes_no_more_is_an_error(
 async def test_block_that_ends_closes_what_is_under_way(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
-    """A connection that a program still had is closed with the block, on both its sides."""
+    """A connection that a program still holds is closed with the block, on both sides."""
     dsn = await postgres.create_database_async()
     async with (
         encrypted(dsn, tmp_path, "sslmode=require") as (_, outer),
@@ -209,16 +209,16 @@ async def test_block_that_ends_closes_what_is_under_way(
             [directory] = parse_qs(urlsplit(reachable).query)["host"]
             near = await trio.open_unix_socket(f"{directory}/.s.PGSQL.5432")
             await near.send_all(_ASK_FOR_TLS)
-            # Over a socket the database has none, and says so: all of the way is open.
+            # Over a socket the database has none, and says so: the whole path is open.
             assert await near.receive_some(1) == b"N"
         async with near:
             assert await near.receive_some(1) == b""
-        # A socket that is left to it is a warning.
+        # A socket left to it is a warning.
         gc.collect()
 
 
 async def test_dsn_of_a_line_in_the_clear_is_what_it_was(database_dsn: str) -> None:
-    """Nothing stands between where nothing has to."""
+    """Where no tunnel is needed, nothing stands between."""
     async with open_database(database_dsn, log=quiet_log()) as database:
         connection = await database.connect(name="test")
         async with dsn_for_programs(connection, database_dsn) as reachable:

@@ -1,4 +1,4 @@
-"""What an upgrade promises: a backup first where there is something to lose, and not too many."""
+"""What an upgrade promises: a backup first if there is something to lose, and not too many."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ VERSION = SHIPPED[-1].version
 
 
 def later(number: int) -> Migration:
-    """Make a migration of a later program."""
+    """Make a migration from a later program."""
     return Migration(VERSION + number, "later", f"create table later_{number} (id bigint)")
 
 
@@ -60,7 +60,7 @@ async def bring_up_to_date(
 
 
 async def test_upgrade_backs_up_before_it_changes_anything(dsn: str, tmp_path: Path) -> None:
-    """The backup is of the old schema, has its version and the time in its name, and is logged."""
+    """The backup has the old schema, its version and the time in its name, and is logged."""
     capture = LogCapture()
     applied = await bring_up_to_date(dsn, tmp_path, [*SHIPPED, later(1)], capture=capture)
     assert applied == (VERSION + 1,)
@@ -72,7 +72,7 @@ async def test_upgrade_backs_up_before_it_changes_anything(dsn: str, tmp_path: P
 
 
 async def test_upgrade_tells_what_it_has_done_where_it_fails(dsn: str, tmp_path: Path) -> None:
-    """The earlier program does not start on that any more: nobody may believe that nothing was."""
+    """A failed upgrade says what it did: the earlier program no longer starts on the result."""
     broken = Migration(VERSION + 2, "broken", "select no_such_function()")
     told: list[Upgrade] = []
     capture = LogCapture()
@@ -96,7 +96,7 @@ async def test_upgrade_tells_what_it_has_done_where_it_fails(dsn: str, tmp_path:
 async def test_upgrade_makes_no_backup_for_nothing(
     postgres: PostgresServer, tmp_path: Path, migrated: bool
 ) -> None:
-    """An empty database has nothing to lose, one that is up to date nothing to fear."""
+    """An empty database has nothing to lose; an up-to-date one has nothing to fear."""
     dsn = await postgres.create_database_async(migrated=migrated)
     applied = await bring_up_to_date(dsn, tmp_path, SHIPPED)
     assert bool(applied) is not migrated
@@ -104,13 +104,13 @@ async def test_upgrade_makes_no_backup_for_nothing(
 
 
 async def test_upgrade_makes_no_backup_where_there_is_no_place(dsn: str, tmp_path: Path) -> None:
-    """A server that is its operator's own is backed up by its operator."""
+    """An operator's own server is backed up by its operator."""
     assert await bring_up_to_date(dsn, None, [*SHIPPED, later(1)]) == (VERSION + 1,)
     assert listed(tmp_path) == []
 
 
 async def test_upgrade_keeps_the_latest_backups(dsn: str, tmp_path: Path) -> None:
-    """Of many upgrades the last few backups stay, and what else is in the folder."""
+    """After many upgrades the last few backups stay, as does everything else in the folder."""
     (tmp_path / "backups").mkdir()
     (tmp_path / "backups" / "mine.dump").write_text("mine")
     for number in range(1, KEPT + 3):
@@ -123,7 +123,7 @@ async def test_upgrade_keeps_the_latest_backups(dsn: str, tmp_path: Path) -> Non
 
 
 async def test_upgrade_keeps_the_backup_that_it_has_made(dsn: str, tmp_path: Path) -> None:
-    """Where the clock was ahead before, the newest one has the oldest name, and stays."""
+    """If the clock was ahead before, the newest backup has the oldest name, and stays."""
     directory = tmp_path / "backups"
     directory.mkdir()
     for day in range(1, KEPT + 2):
@@ -137,7 +137,7 @@ async def test_upgrade_keeps_the_backup_that_it_has_made(dsn: str, tmp_path: Pat
 async def test_upgrade_that_fails_again_and_again_keeps_what_it_began_with(
     dsn: str, tmp_path: Path
 ) -> None:
-    """Each start backs up what the one before left; the earlier version's is not pushed out."""
+    """Each start backs up what the previous one left; the earlier version's backup stays."""
     fails = Migration(VERSION + 2, "fails", "select 1 / 0")
     for day in range(2 * KEPT):
         with pytest.raises(DatabaseError):
@@ -151,7 +151,7 @@ async def test_upgrade_that_fails_again_and_again_keeps_what_it_began_with(
 
 
 async def test_upgrade_does_not_begin_without_its_backup(dsn: str, tmp_path: Path) -> None:
-    """Where no backup can be made the database stays as it is."""
+    """If no backup can be made, the database stays as it is."""
     (tmp_path / "backups").mkdir()
     broken = f"{dsn}&user=nobody-of-that-name"
     log = quiet_log()
@@ -172,7 +172,7 @@ async def test_upgrade_does_not_begin_without_its_backup(dsn: str, tmp_path: Pat
 
 
 async def test_upgrade_refuses_a_newer_database(dsn: str, tmp_path: Path) -> None:
-    """What a newer program has written is neither changed nor backed up."""
+    """A newer program's database is neither changed nor backed up."""
     await bring_up_to_date(dsn, None, [*SHIPPED, later(1)])
     for known in (SHIPPED, [*SHIPPED[:-1], later(0)]):
         with pytest.raises(SchemaTooNew, match="the database has schema version"):
@@ -181,12 +181,12 @@ async def test_upgrade_refuses_a_newer_database(dsn: str, tmp_path: Path) -> Non
 
 
 def unfinished(name: str) -> str:
-    """Give the name of what a killed backup leaves."""
+    """Return the name of the file a killed backup leaves."""
     return f".{name}.{'0f' * 8}.part"
 
 
 async def test_upgrade_removes_what_killed_ones_have_left(dsn: str, tmp_path: Path) -> None:
-    """A start that is killed in its backup again and again does not fill the disk."""
+    """A start that is repeatedly killed during its backup does not fill the disk."""
     directory = tmp_path / "backups"
     directory.mkdir()
     for name in ("20260101T030405Z-schema-1.dump", "20260101T030406Z-schema-1.dump", "mine.dump"):
@@ -201,7 +201,7 @@ async def test_upgrade_removes_what_killed_ones_have_left(dsn: str, tmp_path: Pa
 async def test_upgrade_by_root_leaves_the_backups_to_whose_world_it_is(
     dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The owner of the data directory, who serves it, can use this backup and make the next."""
+    """The data directory's owner, who serves it, can use this backup and make the next."""
     given = play_root(monkeypatch, tmp_path)
     await bring_up_to_date(dsn, tmp_path, [*SHIPPED, later(1)])
     directory = tmp_path / "backups"
@@ -214,7 +214,7 @@ async def test_upgrade_by_root_leaves_the_backups_to_whose_world_it_is(
 async def test_upgrade_by_root_gives_nothing_away_behind_a_link(
     dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a link in the place of the folder leads to keeps its owner."""
+    """The target of a link in the folder's place keeps its owner."""
     (tmp_path / "data").mkdir()
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "data" / "backups").symlink_to(tmp_path / "elsewhere")

@@ -20,7 +20,7 @@ def nothing() -> None:
 
 @pytest.mark.parametrize("early", [True, False])
 async def test_waiter_gives_its_result(early: bool) -> None:
-    """Whether the result is there before it is waited for or not."""
+    """This holds whether or not the result is there before it is waited for."""
     waiter = Waiter(nothing)
     got: list[object] = []
 
@@ -42,7 +42,7 @@ async def test_waiter_gives_its_result(early: bool) -> None:
 
 
 async def test_waiter_raises_its_error() -> None:
-    """An error comes out where it is waited for."""
+    """An error comes out in the task that waits for it."""
     waiter = Waiter(nothing)
     waiter.set_exception(LookupError("mine"))
     assert isinstance(waiter.exception(), LookupError)
@@ -51,7 +51,7 @@ async def test_waiter_raises_its_error() -> None:
 
 
 async def test_waiter_yields_even_where_the_result_is_there() -> None:
-    """Waiting is a checkpoint always."""
+    """Waiting is always a checkpoint."""
     waiter = Waiter(nothing)
     waiter.set_result(1)
     with trio.testing.assert_checkpoints():
@@ -59,7 +59,7 @@ async def test_waiter_yields_even_where_the_result_is_there() -> None:
 
 
 async def test_waiter_cancelled_is_told_nothing(autojump_clock: trio.testing.MockClock) -> None:
-    """Who is cancelled stops waiting; what comes afterwards wakes nobody."""
+    """A cancelled waiter stops waiting; a later result wakes nobody."""
     waiter = Waiter(nothing)
     with trio.move_on_after(1) as scope:
         await waiter
@@ -70,7 +70,7 @@ async def test_waiter_cancelled_is_told_nothing(autojump_clock: trio.testing.Moc
 
 
 async def test_waiter_cancelled_gives_up(autojump_clock: trio.testing.MockClock) -> None:
-    """What giving up brings about comes out instead of the cancellation."""
+    """An exception that giving up causes comes out instead of the cancellation."""
     waiter = Waiter(lambda: waiter.set_exception(LookupError("lost")))
     with trio.move_on_after(1) as scope:
         with pytest.raises(LookupError, match="lost"):
@@ -82,7 +82,7 @@ async def test_waiter_cancelled_gives_up(autojump_clock: trio.testing.MockClock)
 async def test_waiter_that_cannot_give_up_is_cancelled(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    """What fails while giving up ends no more than the wait."""
+    """A failure while giving up ends only the wait."""
     waiter = Waiter(lambda: 1 // 0)
     with trio.move_on_after(1) as scope:
         await waiter

@@ -1,4 +1,4 @@
-"""A world with something of every awkward kind: written, restored, and read back."""
+"""A world with every kind of awkward value: written, restored, and read back."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ AUDIT = "insert into audit values (gen_random_uuid(), now(), 'me', 'did', 'it', 
 
 
 def listed(folder: Path) -> list[Path]:
-    """Give what is in a folder."""
+    """Return the contents of a folder."""
     return list(folder.iterdir())
 
 
 async def migrate_further(dsn: str, *later: Migration) -> None:
-    """Apply the migrations of a later program too."""
+    """Also apply the migrations of a later program."""
     async with open_database(dsn, log=quiet_log()) as database:
         connection = await database.connect(name="later")
         await migrate(connection, migrations=[*shipped_migrations(), *later])
@@ -42,7 +42,7 @@ async def migrate_further(dsn: str, *later: Migration) -> None:
 
 
 async def fill(dsn: str, accounts: int = 500) -> None:
-    """Write something of every awkward kind."""
+    """Write every kind of awkward value."""
 
     async def script(session: Session) -> None:
         await session.execute(FILL, accounts)
@@ -53,7 +53,7 @@ async def fill(dsn: str, accounts: int = 500) -> None:
 
 
 async def contents(dsn: str) -> dict[str, list[str]]:
-    """Give every row of every table, and what the schema is made of."""
+    """Return every row of every table, and the schema's definition."""
 
     async def script(session: Session) -> dict[str, list[str]]:
         tables = await session.fetch(
@@ -106,7 +106,7 @@ async def bring(
 
 
 async def have_set(dsn: str, setting: str) -> None:
-    """Have all sessions of a database begin with a setting, as the server of somebody else's."""
+    """Have all sessions of a database begin with a setting, as on somebody else's server."""
 
     async def script(session: Session) -> None:
         name = await session.fetchval("select current_database()")
