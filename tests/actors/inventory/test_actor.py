@@ -48,7 +48,7 @@ async def test_inventory_begins_with_what_the_rules_give(autojump_clock: MockClo
 
 
 async def test_order_is_answered_only_when_it_is_durable(autojump_clock: MockClock) -> None:
-    """No answer leaves while the commit is under way, and it leaves when that is done."""
+    """No answer leaves during the commit; it leaves once the commit is done."""
     async with a_world() as world, trio.open_nursery() as nursery:
         await world.look(ANN)
         world.engine.close_gate()
@@ -69,7 +69,7 @@ async def test_order_is_answered_only_when_it_is_durable(autojump_clock: MockClo
 async def test_order_completes_at_its_due_time_while_nobody_looks(
     autojump_clock: MockClock,
 ) -> None:
-    """What is due is done by the world itself, at its own time, and stored."""
+    """The world itself completes due orders, at their own time, and stores them."""
     async with a_world() as world:
         placed = await world.order(ANN, "hut")
         await trio.sleep(11)
@@ -81,7 +81,7 @@ async def test_order_completes_at_its_due_time_while_nobody_looks(
 
 
 async def test_failed_commit_leaves_no_trace(autojump_clock: MockClock) -> None:
-    """What the database does not take changes nothing, and the next unit goes on as before."""
+    """A commit that the database refuses changes nothing, and the next unit goes on as before."""
     async with a_world() as world:
         before = await world.owned(ANN)
         version = (await world.look(ANN)).version
@@ -115,7 +115,7 @@ async def test_refusals_change_nothing(autojump_clock: MockClock) -> None:
 
 
 async def test_queue_and_level_have_their_limits(autojump_clock: MockClock) -> None:
-    """One runs and two wait; the fourth is refused, and so is a level beyond the last."""
+    """One runs and two wait; a fourth is refused, and so is a level beyond the last."""
     async with a_world() as world:
         await world.look(ANN)
         await trio.sleep(120)
@@ -131,7 +131,7 @@ async def test_queue_and_level_have_their_limits(autojump_clock: MockClock) -> N
 async def test_same_key_gives_the_first_answer_where_it_would_be_refused_now(
     autojump_clock: MockClock,
 ) -> None:
-    """What was done once is answered so, however little is left, and by an actor that forgot it."""
+    """A repeat gets the first answer, however little is left, even from an actor that forgot it."""
     async with a_world() as world:
         first = await world.order(ANN, "cart", 9, key="once")
         with pytest.raises(InsufficientResources):
@@ -147,7 +147,7 @@ async def test_same_key_gives_the_first_answer_where_it_would_be_refused_now(
 
 
 async def test_same_key_gives_the_first_answer_again(autojump_clock: MockClock) -> None:
-    """A repeated command takes effect once, also when the actor has forgotten everything."""
+    """A repeated command takes effect once, even if the actor has forgotten everything."""
     async with a_world() as world:
         first = await world.order(ANN, "hut", key="once")
         again = await world.order(ANN, "hut", key="once")
@@ -162,7 +162,7 @@ async def test_same_key_gives_the_first_answer_again(autojump_clock: MockClock) 
 async def test_to_forget_a_passive_account_reads_and_begins_nothing(
     autojump_clock: MockClock,
 ) -> None:
-    """An erased account that nobody looks at must not be given an inventory by being forgotten."""
+    """An erased account that nobody looks at must not get an inventory by being forgotten."""
     async with a_world() as world:
         before = len(world.engine.units)
         await world.ask(Forget(ANN))
@@ -171,7 +171,7 @@ async def test_to_forget_a_passive_account_reads_and_begins_nothing(
 
 
 async def test_same_key_for_another_request_is_refused(autojump_clock: MockClock) -> None:
-    """A key stands for one request; another body under it is refused, remembered or looked up."""
+    """A key is for one request; another body under it is refused, cached or looked up."""
     async with a_world() as world:
         await world.order(ANN, "hut", key="once")
         other = PlaceOrder(ANN, "cart", 1, "once", b"another body")
@@ -201,7 +201,7 @@ async def test_same_key_a_hundred_times_at_once_has_one_effect(autojump_clock: M
 async def test_two_hundred_orders_for_the_last_affordable_building_give_one(
     autojump_clock: MockClock,
 ) -> None:
-    """Check and debit are one step: what is there is spent once and never goes below zero."""
+    """Check and debit are one step: resources are spent once and never go below zero."""
     async with a_world() as world:
         outcomes: list[str] = []
 
@@ -251,7 +251,7 @@ async def test_orders_are_found_by_id_in_every_state(autojump_clock: MockClock) 
 
 
 async def test_pending_orders_are_listed_first_to_finish_first(autojump_clock: MockClock) -> None:
-    """What runs comes by its end, whenever it was ordered; then what waits, in its sequence."""
+    """Running orders come first, by their end, however old; then waiting ones, in sequence."""
     rules = ruleset(TOWN.replace("slots = 1", "slots = 2"))
     async with a_world(rules=rules) as world:
         slow = await world.order(ANN, "hut")
@@ -264,7 +264,7 @@ async def test_pending_orders_are_listed_first_to_finish_first(autojump_clock: M
 async def test_ledger_comes_in_pages_and_replays_to_the_inventory(
     autojump_clock: MockClock,
 ) -> None:
-    """Pages join without gap or overlap, and their sum is what the account owns."""
+    """Pages join without gap or overlap, and add up to what the account owns."""
     async with a_world() as world:
         await world.look(ANN)
         await trio.sleep(100)
@@ -301,14 +301,14 @@ class NoBeginning(Tampered):
 
 
 async def test_account_that_was_erased_is_gone(autojump_clock: MockClock) -> None:
-    """Without its account an inventory can neither be begun nor read."""
+    """Without its account, an inventory can neither begin nor be read."""
     async with a_world(engine=NoBeginning(Orphaned("no such account"))) as world:
         with pytest.raises(AccountGone):
             await world.look(ANN)
 
 
 async def test_account_whose_beginning_is_refused_is_there(autojump_clock: MockClock) -> None:
-    """A database that lets nobody in is no reason to send whoever asks away: it is a failure."""
+    """A database that admits nobody does not mean the account is gone: it is a failure."""
     async with a_world(engine=NoBeginning(Rejected("permission denied"))) as world:
         with pytest.raises(ActorStopped):
             await world.look(ANN)
@@ -317,7 +317,7 @@ async def test_account_whose_beginning_is_refused_is_there(autojump_clock: MockC
 async def test_account_is_begun_once_whatever_became_of_its_first_unit(
     autojump_clock: MockClock,
 ) -> None:
-    """One that was given up as unknown and takes effect all the same was the beginning."""
+    """A first unit given up as unknown that takes effect nevertheless was the beginning."""
     async with a_world() as world:
         world.engine.close_gate()
         with pytest.raises(ReplyTimeout):
@@ -334,7 +334,7 @@ async def test_account_is_begun_once_whatever_became_of_its_first_unit(
 async def test_overload_of_storage_reaches_the_asker_and_changes_nothing(
     autojump_clock: MockClock,
 ) -> None:
-    """A full Storage is Overloaded for the player; the state is as if nothing was asked."""
+    """A full Storage is Overloaded for the player; the state is as if nothing had been asked."""
     async with a_world() as world:
         await world.look(ANN)
         world.engine.failures.append(Overloaded("full"))
@@ -345,9 +345,9 @@ async def test_overload_of_storage_reaches_the_asker_and_changes_nothing(
 
 
 async def test_refusal_leaves_no_garbage(autojump_clock: MockClock) -> None:
-    """Whoever orders what he cannot have, again and again, fills no memory: nothing is in circles.
+    """Repeated refused orders do not fill memory: their errors are in no reference cycle.
 
-    What goes in circles stays until garbage is collected, which is seldom.
+    Cycles stay until garbage is collected, which is seldom.
     """
 
     async def refused(world: World, number: int) -> weakref.ref[InventoryError]:
@@ -370,7 +370,7 @@ async def test_refusal_leaves_no_garbage(autojump_clock: MockClock) -> None:
 
 
 async def test_new_rules_after_a_commit_that_nobody_knows_of(autojump_clock: MockClock) -> None:
-    """An account that was handed over to new rules unnoticed is served, and handed over once."""
+    """An account handed over to new rules without confirmation is served, and handed over once."""
     later = ruleset(TOWN.replace("start = 100", "start = 200"))
     async with a_world() as world:
         assert await world.owned(ANN) == {"wood": 100, "gold": 50}

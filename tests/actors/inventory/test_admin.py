@@ -1,4 +1,4 @@
-"""The operator's hand, standstill, and changes of the rules."""
+"""The operator's grants, standstill, and changes of the rules."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def test_grant_changes_assets_once_and_is_audited(autojump_clock: MockCloc
 
 
 async def test_grant_is_all_or_nothing(autojump_clock: MockClock) -> None:
-    """One change that cannot be made refuses all of them."""
+    """One change that cannot be made refuses them all."""
     async with a_world() as world:
         with pytest.raises(InsufficientResources):
             await world.ask(grant(ANN, wood=10, gold=-51))
@@ -78,7 +78,7 @@ async def test_frozen_account_stands_still_and_goes_on_later(autojump_clock: Moc
 
 
 async def test_grant_to_a_frozen_account_tells_when_it_was_made(autojump_clock: MockClock) -> None:
-    """The grant has the world's time, its entry in the ledger the account's, which stands still."""
+    """The grant has the world's time, its ledger entry the account's, which stands still."""
     async with a_world() as world:
         await world.look(ANN)
         await world.ask(Freeze(ANN))
@@ -90,7 +90,7 @@ async def test_grant_to_a_frozen_account_tells_when_it_was_made(autojump_clock: 
 
 
 async def test_freezing_twice_is_freezing_once(autojump_clock: MockClock) -> None:
-    """Told again, it changes nothing; the standstill survives passivation."""
+    """A second freeze changes nothing; the standstill survives passivation."""
     async with a_world() as world:
         await world.look(ANN)
         await world.ask(Freeze(ANN))
@@ -110,7 +110,7 @@ EVEN_RICHER = TOWN.replace("base_per_hour = 3600", "base_per_hour = 36000")
 async def test_changed_rules_settle_under_the_old_and_go_on_under_the_new(
     autojump_clock: MockClock,
 ) -> None:
-    """Until the change the old income counts, from then on the new one, whoever looks when."""
+    """Until the change the old income counts, afterwards the new one, whenever one looks."""
     engine = Tampered()
     async with a_world(engine=engine) as world:
         await world.look(ANN)
@@ -148,7 +148,7 @@ async def test_pending_orders_keep_price_duration_and_refund(autojump_clock: Moc
 
 
 async def test_renamed_assets_find_their_new_names(autojump_clock: MockClock) -> None:
-    """A renaming carries over what is owned and what is on order; without it nobody is touched."""
+    """A renaming carries over assets owned and on order; without it nobody is affected."""
     renamed = TOWN.replace("hut", "cottage")
     engine = Tampered()
     async with a_world(engine=engine) as world:

@@ -1,4 +1,4 @@
-"""How an Inventory answers from the tables: everyone, and with room for I/O in between."""
+"""How an Inventory answers from the tables: every request, with room for I/O in between."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ ANN = account(1)
 ENTRIES = 200
 CLIENTS = 64
 SHOWN_MAX = 1000
-"""Of one turn: less than two pages of the largest there are."""
+"""Per turn: less than two of the largest pages."""
 PENDING = 30
 LOOKS_MAX = 4
-"""Of so many pending orders, in one turn."""
+"""Pending orders per turn."""
 
 
 async def grant(world: World, number: int) -> None:
@@ -35,7 +35,7 @@ async def grant(world: World, number: int) -> None:
 async def test_pages_for_many_clients_do_not_hold_up_the_loop(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    """However many clients of one account read its ledger at once, I/O comes in between."""
+    """However many clients read one account's ledger at once, I/O comes in between."""
     pages: list[LedgerPage] = []
     async with a_world() as world:
         async with trio.open_nursery() as nursery:
@@ -74,7 +74,7 @@ async def test_looks_of_many_clients_do_not_hold_up_the_loop(
     made_by: str,
     most: int,
 ) -> None:
-    """However many play through, or are shown, what is pending of an account, I/O comes between."""
+    """However many clients project or view an account's pending orders, I/O comes in between."""
     rules = ruleset(TOWN.replace("length = 2", f"length = {PENDING}"))
     async with a_world(rules=rules) as world:
         await world.ask(Grant(ANN, {"gold": 5 * PENDING}, "for a test", "operator", "g", b"f"))

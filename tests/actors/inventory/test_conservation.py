@@ -106,7 +106,7 @@ def _gold(world: World) -> int:
 
 
 def _spent(order: Row) -> int:
-    """Count the gold that went into carts, delivered or on order, less what a cancel gave back."""
+    """Count the gold spent on carts, delivered or on order, less what a cancel gave back."""
     paid: int = 5 * order["count"]
     if order["state"] != "cancelled":
         return paid

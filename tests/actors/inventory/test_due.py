@@ -39,7 +39,7 @@ DUE_MS = 1_000
 
 @dataclass
 class Settling:
-    """Stands in for the inventories: what they were asked stays in hand until it is answered."""
+    """Stands in for the inventories: requests stay in flight until they are answered."""
 
     storage: StorageClient
     log: LogCapture
@@ -48,10 +48,10 @@ class Settling:
     in_hand: list[Message]
     addressed: list[str] = field(default_factory=list[str])
     begun: list[int | None] = field(default_factory=list[int | None])
-    """Above which moment each list of due accounts began; None: with the earliest."""
+    """The moment above which each list of due accounts began; None: with the earliest."""
 
     async def settle(self, message: Message) -> None:
-        """Settle one account: it is due no more."""
+        """Settle one account: it is no longer due."""
         self.in_hand.remove(message)
         key = {"account_id": message.key}
         await self.storage.commit(Update("inventories", key, {"next_due_ms": None}))
@@ -62,7 +62,7 @@ class Settling:
 
 @asynccontextmanager
 async def settling(count: int) -> AsyncGenerator[Settling]:
-    """Look for due accounts where there are so many, all live, and due at one moment."""
+    """Look for due accounts, all live and due at one moment, where there are this many."""
     in_hand: list[Message] = []
     addressed: list[str] = []
     begun: list[int | None] = []
@@ -108,7 +108,7 @@ async def settling(count: int) -> AsyncGenerator[Settling]:
 
 
 async def test_due_waits_for_the_clock(autojump_clock: MockClock) -> None:
-    """Nobody is addressed before the tick of the moment, and then at once."""
+    """Nobody is addressed before the tick of the moment; then everyone is at once."""
     async with settling(3) as accounts:
         accounts.world.set(Tick(1, DUE_MS - 1))
         await trio.testing.wait_all_tasks_blocked()
@@ -119,7 +119,7 @@ async def test_due_waits_for_the_clock(autojump_clock: MockClock) -> None:
 
 
 async def test_due_has_two_pages_in_hand_at_most(autojump_clock: MockClock) -> None:
-    """The rest waits: the commands of players come in between."""
+    """The rest waits: players' commands come in between."""
     async with settling(100) as accounts:
         accounts.world.set(Tick(1, DUE_MS))
         await trio.testing.wait_all_tasks_blocked()
@@ -130,7 +130,7 @@ async def test_due_has_two_pages_in_hand_at_most(autojump_clock: MockClock) -> N
 
 
 async def test_due_asks_for_the_next_page_while_one_is_settled(autojump_clock: MockClock) -> None:
-    """The database is not left idle between two pages."""
+    """The database does not idle between two pages."""
     async with settling(3 * PAGE) as accounts:
         accounts.world.set(Tick(1, DUE_MS))
         await trio.testing.wait_all_tasks_blocked()
@@ -143,7 +143,7 @@ async def test_due_asks_for_the_next_page_while_one_is_settled(autojump_clock: M
 async def test_due_account_that_fails_comes_again_with_the_next_tick(
     autojump_clock: MockClock,
 ) -> None:
-    """A failure is told and holds up nobody; what is due still is addressed again."""
+    """A failure is reported and delays nobody; an account still due is addressed again."""
     async with settling(3) as accounts:
         accounts.world.set(Tick(1, DUE_MS))
         await trio.testing.wait_all_tasks_blocked()
@@ -163,7 +163,7 @@ async def test_due_account_that_fails_comes_again_with_the_next_tick(
 async def test_tick_that_comes_while_accounts_are_settled_is_looked_at_next(
     autojump_clock: MockClock,
 ) -> None:
-    """What came due meanwhile does not wait for yet another tick."""
+    """Accounts that came due meanwhile do not wait for yet another tick."""
     async with settling(1) as accounts:
         accounts.world.set(Tick(1, DUE_MS))
         await trio.testing.wait_all_tasks_blocked()
@@ -178,7 +178,7 @@ async def test_tick_that_comes_while_accounts_are_settled_is_looked_at_next(
 async def test_due_accounts_that_are_silent_are_waited_for_together(
     autojump_clock: MockClock,
 ) -> None:
-    """However many do not answer, the look goes on after the longest wait for one, and says so."""
+    """However many do not answer, the look goes on after the longest single wait, and says so."""
     async with settling(PAGE) as accounts:
         accounts.world.set(Tick(1, DUE_MS))
         await trio.testing.wait_all_tasks_blocked()
@@ -192,7 +192,7 @@ async def test_due_accounts_that_are_silent_are_waited_for_together(
 async def test_due_does_not_read_through_what_was_settled_long_ago(
     autojump_clock: MockClock,
 ) -> None:
-    """A look costs by what is due, also where nothing of what came due before can be vacuumed."""
+    """A look costs by what is due, even if nothing that came due before can be vacuumed."""
     async with settling(2) as accounts:
         accounts.world.set(Tick(1, DUE_MS))
         await trio.testing.wait_all_tasks_blocked()
@@ -203,7 +203,7 @@ async def test_due_does_not_read_through_what_was_settled_long_ago(
         for tick, now_ms in enumerate(moments[1:], 2):
             accounts.world.set(Tick(tick, now_ms))
             await trio.testing.wait_all_tasks_blocked()
-        # Each above what the look before it has settled, but for what may be written late.
+        # Each above what the previous look settled, less the margin for late writes.
         assert accounts.begun == [now_ms - 10_000 for now_ms in moments[:-1]]
 
 
@@ -234,7 +234,7 @@ async def test_due_finds_what_was_written_late_for_a_moment_long_past(
 async def test_due_account_that_always_fails_does_not_have_every_look_be_whole(
     autojump_clock: MockClock,
 ) -> None:
-    """Most looks cost by what is due again; how late it is, is told all the time."""
+    """Most looks cost by what is due again; the lag is reported all the time."""
     async with settling(1) as accounts:
         for tick, now_ms in enumerate(range(DUE_MS, DUE_MS + 90_000, 1_000), 1):
             accounts.world.set(Tick(tick, now_ms))
@@ -245,9 +245,9 @@ async def test_due_account_that_always_fails_does_not_have_every_look_be_whole(
                 message.reply.fail(Overloaded("broken"))
             await trio.testing.wait_all_tasks_blocked()
             assert accounts.due.lag_ms == now_ms - DUE_MS
-        # At first above what was settled; from 30 s on for ten seconds of each half minute.
+        # At first above what was settled; from 30 s on, whole for ten seconds of each half minute.
         assert (accounts.begun.count(None), len(accounts.addressed)) == (1 + 10 + 10 + 1, 29 + 21)
-        # Once it is settled, no look but that of each half minute is whole.
+        # Once it is settled, only the look of each half minute is whole.
         accounts.world.set(Tick(91, DUE_MS + 90_000))
         await trio.testing.wait_all_tasks_blocked()
         await accounts.settle(accounts.in_hand[0])
@@ -260,7 +260,7 @@ async def test_due_account_that_always_fails_does_not_have_every_look_be_whole(
 async def test_due_look_from_the_earliest_moment_that_fails_is_not_repeated_at_once(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also not for an account that was left due: the database may be too slow for such looks."""
+    """Not even for an account left due: the database may be too slow for such looks."""
     async with settling(1) as accounts:
         accounts.world.set(Tick(1, 30_000))
         await trio.testing.wait_all_tasks_blocked()

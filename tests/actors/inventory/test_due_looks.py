@@ -1,4 +1,4 @@
-"""From which moment on to look for what is due."""
+"""The moment from which to look for due accounts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HOUR = range(0, 3_600_000, TICK_MS)
 
 
 def whole_looks(looks: DueLooks, *, left: bool) -> list[int]:
-    """Look at every tick of an hour; give the moments of the looks that were whole."""
+    """Look at every tick of an hour; return the moments of the whole looks."""
     whole: list[int] = []
     for now_ms in HOUR:
         above_ms = looks.begin(now_ms)
@@ -23,21 +23,21 @@ def whole_looks(looks: DueLooks, *, left: bool) -> list[int]:
 
 
 def test_looks_are_whole_now_and_then() -> None:
-    """Where nothing is left due, one in each half minute begins with the earliest moment."""
+    """If nothing is left due, one look per half minute begins with the earliest moment."""
     looks = DueLooks()
     assert whole_looks(looks, left=False) == [*range(0, 3_600_000, WHOLE_MS)]
     assert looks.left_ms is None
 
 
 def test_looks_are_whole_for_a_while_after_one_that_left_something() -> None:
-    """What cannot be settled at all is looked for at a third of the ticks."""
+    """Accounts that cannot be settled at all are looked for at a third of the ticks."""
     looks = DueLooks()
     assert whole_looks(looks, left=True) == [each for each in HOUR if each % WHOLE_MS < AGAIN_MS]
     assert looks.left_ms is not None
 
 
 def test_look_that_failed_is_not_repeated_at_once() -> None:
-    """A whole one that the database does not answer waits for its next turn."""
+    """A whole look that the database does not answer waits for its next turn."""
     looks = DueLooks()
     looks.end(0, looks.begin(0), None, left=False)
     assert looks.begin(WHOLE_MS) is None
@@ -46,7 +46,7 @@ def test_look_that_failed_is_not_repeated_at_once() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 20_000), st.booleans(), st.booleans()), max_size=80))
 def test_looks_leave_out_only_what_was_looked_for(steps: list[tuple[int, bool, bool]]) -> None:
-    """None begins above a moment up to which none has looked, and none is whole too late."""
+    """No look begins above a moment up to which none has looked, and no whole look is late."""
     looks = DueLooks()
     now_ms = looked_ms = whole_ms = 0
     for passed_ms, left, failed in [(0, False, False), *steps]:

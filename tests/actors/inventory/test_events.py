@@ -1,4 +1,4 @@
-"""What an Inventory publishes, and the pages that whoever follows it reads."""
+"""What an Inventory publishes, and the pages its followers read."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def listen(world: World, who: str = ANN) -> Subscription:
 
 
 def latest(subscription: Subscription) -> LedgerAdvanced | None:
-    """Take the wake-up that waits, if any."""
+    """Take the waiting wake-up, if any."""
     try:
         body = subscription.receive_nowait().body
     except trio.WouldBlock:
@@ -55,7 +55,7 @@ async def all_told(world: World, page: int = PAGE) -> list[tuple[int, str]]:
 
 
 async def test_commit_wakes_those_who_follow(autojump_clock: MockClock) -> None:
-    """Each durable unit is announced under its account, with the entry that the ledger is at."""
+    """Each durable unit is announced under its account, with the ledger's latest entry."""
     async with a_world() as world:
         await world.look(ANN)
         mine, others = listen(world), listen(world, BEN)
@@ -68,7 +68,7 @@ async def test_commit_wakes_those_who_follow(autojump_clock: MockClock) -> None:
 
 
 async def test_unit_that_was_not_committed_wakes_nobody(autojump_clock: MockClock) -> None:
-    """What is not durable is not announced, and neither is a question."""
+    """Nothing that is not durable is announced, and neither is a read."""
     async with a_world() as world:
         await world.look(ANN)
         mine = listen(world)
@@ -85,7 +85,7 @@ async def test_unit_that_was_not_committed_wakes_nobody(autojump_clock: MockCloc
 
 
 async def test_completion_wakes_though_nobody_asked(autojump_clock: MockClock) -> None:
-    """What comes due is announced, also of an account that is not in memory."""
+    """Completions are announced, even for an account that is not in memory."""
     settings = InventoriesSettings(idle_seconds=1)
     async with a_world(settings=settings) as world:
         await world.order(ANN, "hut")
@@ -98,7 +98,7 @@ async def test_completion_wakes_though_nobody_asked(autojump_clock: MockClock) -
 
 
 async def test_following_changes_nothing(autojump_clock: MockClock) -> None:
-    """Reading events enters nothing, however often, or they would wake themselves."""
+    """Reading events enters nothing, however often, or readers would wake themselves."""
     async with a_world() as world:
         await world.order(ANN, "hut")
         before = world.engine.row("inventories", ANN)["version"]
@@ -109,7 +109,7 @@ async def test_following_changes_nothing(autojump_clock: MockClock) -> None:
 
 
 async def test_first_page_is_the_inventory_alone(autojump_clock: MockClock) -> None:
-    """Without an id there is no past to tell."""
+    """Without an id there is no past to report."""
     async with a_world() as world:
         placed = await world.order(ANN, "hut")
         page = await events(world, None)
@@ -120,7 +120,7 @@ async def test_first_page_is_the_inventory_alone(autojump_clock: MockClock) -> N
 
 
 async def test_every_step_of_an_order_is_an_entry(autojump_clock: MockClock) -> None:
-    """Placed, started, completed, cancelled: each once, in the order in which it happened."""
+    """Placed, started, completed, cancelled: each once, in the order of events."""
     async with a_world() as world:
         first = await world.order(ANN, "hut")
         second = await world.order(ANN, "cart", 2)
@@ -153,7 +153,7 @@ async def test_every_step_of_an_order_is_an_entry(autojump_clock: MockClock) -> 
 
 
 async def test_transfers_come_with_their_entries(autojump_clock: MockClock) -> None:
-    """Who sent what to whom is told to both sides."""
+    """Both sides learn who sent what to whom."""
     async with a_world() as world:
         await world.look(BEN)
         sent = await world.send(ANN, BEN, gold=5)
@@ -165,7 +165,7 @@ async def test_transfers_come_with_their_entries(autojump_clock: MockClock) -> N
 
 
 async def test_pages_are_gap_free_whatever_their_size(autojump_clock: MockClock) -> None:
-    """Going on after the last entry of a page reads everything once."""
+    """Continuing after the last entry of a page reads everything once."""
     async with a_world() as world:
         await world.order(ANN, "cart", 3)
         await trio.sleep(13)
@@ -176,7 +176,7 @@ async def test_pages_are_gap_free_whatever_their_size(autojump_clock: MockClock)
 
 
 async def test_page_tells_no_entry_beyond_its_inventory(autojump_clock: MockClock) -> None:
-    """Entries of commands in the same unit, but after the question, are the next page's."""
+    """Entries of commands in the same unit, but after the request, are on the next page."""
     async with a_world() as world:
         await world.look(ANN)
         pages: list[EventPage] = []
@@ -204,7 +204,7 @@ async def test_page_tells_no_entry_beyond_its_inventory(autojump_clock: MockCloc
 async def test_stock_that_has_filled_up_is_entered_when_followed(
     autojump_clock: MockClock,
 ) -> None:
-    """The moment at which a stock is full becomes an entry, once, for whoever follows."""
+    """The moment a stock fills up becomes an entry, once, for its followers."""
     async with a_world() as world:
         await world.look(ANN)
         await trio.sleep(899)
@@ -220,7 +220,7 @@ async def test_stock_that_has_filled_up_is_entered_when_followed(
 async def test_followers_of_a_commit_are_answered_without_the_database(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Everybody who wakes for a commit asks for the same entries: nothing is read back."""
+    """All who wake for a commit ask for the same entries: nothing is read back."""
     async with a_world() as world:
         await world.order(ANN, "hut")
         mine = listen(world)
@@ -242,7 +242,7 @@ async def test_followers_of_a_commit_are_answered_without_the_database(
 
 
 async def test_recent_entries_are_kept_within_bounds(autojump_clock: MockClock) -> None:
-    """However long an account is followed, only the last entries are kept in memory."""
+    """However long an account is followed, only the latest entries are kept in memory."""
     async with a_world() as world:
         await world.look(ANN)
         _mine = listen(world)
@@ -260,7 +260,7 @@ async def test_recent_entries_are_kept_within_bounds(autojump_clock: MockClock) 
 
 
 def _refill(world: World) -> Grant:
-    """Give back what an order has cost, so that another can be placed."""
+    """Refund an order's cost, so that another can be placed."""
     world.keys += 1
     return Grant(ANN, {"gold": 3}, "a test", "me", f"refill-{world.keys}", b"x")
 
@@ -276,7 +276,7 @@ async def test_announcement_reaches_more_than_one_slice() -> None:
 
 
 async def test_settling_what_is_not_due_wakes_nobody(autojump_clock: MockClock) -> None:
-    """A look at what is due is no event."""
+    """A look at due accounts is not an event."""
     async with a_world() as world:
         await world.ask(GetInventory(ANN))
         mine = listen(world)

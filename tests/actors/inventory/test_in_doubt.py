@@ -1,4 +1,4 @@
-"""A unit that was given up as unknown, and takes effect later: nobody is shown what was before."""
+"""A unit that was given up as unknown and takes effect later: nobody sees the state before it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 ANN, BEN = account(1), account(2)
 HUT_S = 10
 RESCAN_S = 5
-"""After how long the courier finds what nobody has told it of."""
+"""After how long the courier finds transfers nobody has told it of."""
 PASSIVE = InventoriesSettings(idle_seconds=1)
-"""Whoever is not asked for a second is passive."""
+"""An account that gets no request for a second is passive."""
 PATIENCE_S = 30
 """How long an Inventory of these worlds waits for Storage."""
 
@@ -38,7 +38,7 @@ async def given_up(world: World, *, sends_gold: int = 0) -> None:
 async def test_reads_never_show_what_was_before_a_unit_that_takes_effect_late(
     autojump_clock: MockClock, settings: InventoriesSettings | None
 ) -> None:
-    """What was sent is never both with its sender and with its receiver, whoever looks and when."""
+    """Goods sent are never with both sender and receiver, whoever looks and when."""
     async with a_world(settings=settings) as world:
         await world.look(ANN)
         await world.look(BEN)
@@ -46,7 +46,7 @@ async def test_reads_never_show_what_was_before_a_unit_that_takes_effect_late(
         await trio.sleep(3)
         assert world.inventories.statistics().live == (0 if settings else 2)
         async with trio.open_nursery() as nursery:
-            # It is asked for while nobody knows yet: the answer has to be true when it is given.
+            # The request comes while nobody knows: the answer has to be true when it is given.
             nursery.start_soon(world.look, ANN)
             await trio.sleep(0.5)
             world.engine.open_gate()
@@ -62,7 +62,7 @@ async def test_reads_never_show_what_was_before_a_unit_that_takes_effect_late(
 async def test_nobody_is_answered_while_a_unit_may_take_effect_yet(
     autojump_clock: MockClock,
 ) -> None:
-    """There is no true answer then; who asks waits no longer than for a unit of his own."""
+    """There is no true answer meanwhile; a caller waits no longer than for their own unit."""
     async with a_world() as world:
         await world.look(ANN)
         await world.look(BEN)
@@ -72,14 +72,14 @@ async def test_nobody_is_answered_while_a_unit_may_take_effect_yet(
         with pytest.raises(ReplyTimeout):
             await world.look(ANN)
         assert trio.current_time() - began <= PATIENCE_S
-        # Others, whose units wait for nothing, are read as ever.
+        # Others, whose units wait for nothing, are read as usual.
         assert (await world.look(BEN)).resources["gold"].amount == 50
 
 
 async def test_order_that_takes_effect_late_is_completed_while_its_owner_looks_on(
     autojump_clock: MockClock,
 ) -> None:
-    """An Inventory that is looked at all the time stays live: it has to know of the order."""
+    """An Inventory that is looked at all the time stays live, so it has to know of the order."""
     async with a_world() as world:
         await world.look(ANN)
         await given_up(world)
@@ -98,7 +98,7 @@ async def test_order_that_takes_effect_late_is_completed_while_its_owner_looks_o
 async def test_inventories_begin_anew_when_what_was_in_hand_is_settled(
     autojump_clock: MockClock,
 ) -> None:
-    """Storage goes on with a unit whose asker is gone: all is read when that can be seen."""
+    """Storage finishes a unit whose caller is gone: all is reread once the outcome can be seen."""
     async with a_world() as world:
         await world.look(ANN)
         await world.look(BEN)

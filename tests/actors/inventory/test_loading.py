@@ -1,4 +1,4 @@
-"""What is stored of accounts that come to life: read together, told apart."""
+"""The stored state of accounts that come to life: read together, told apart."""
 
 from __future__ import annotations
 
@@ -41,24 +41,24 @@ ANN, BEN = account(1), account(2)
 
 
 class Marked(dict[str, Any]):
-    """A row that tells when it is looked into, and when it is gone."""
+    """A row that reports when it is looked into, and when it is gone."""
 
     def __init__(self, row: Row, looked: Counter, gone: Counter) -> None:
         super().__init__(row)
         self._looked, self._gone = looked, gone
 
     def __getitem__(self, name: str) -> Any:
-        """Give a value."""
+        """Return a value."""
         self._looked.add()
         return super().__getitem__(name)
 
     def __del__(self) -> None:
-        """Tell that nobody has it any more."""
+        """Report that nobody has it any more."""
         self._gone.add()
 
 
 class Marking(MemoryEngine):
-    """An engine with accounts of 100 pending orders each, that marks the rows it gives."""
+    """An engine with accounts of 100 pending orders each, which marks the rows it returns."""
 
     def __init__(self, looked: Counter, gone: Counter) -> None:
         super().__init__(declared_tables())
@@ -72,13 +72,13 @@ class Marking(MemoryEngine):
             assert await self.commit([unit]) == [None]
 
     async def read(self, reads: Sequence[Read]) -> list[list[Row]]:
-        """Give marked rows."""
+        """Return marked rows."""
         answers = await super().read(reads)
         return [[Marked(row, *self._counters) for row in rows] for rows in answers]
 
 
 class Watched(MemoryEngine):
-    """An engine that remembers what it was asked, and can keep its answers back."""
+    """An engine that remembers its queries, and can hold its answers back."""
 
     def __init__(self) -> None:
         super().__init__(declared_tables())
@@ -107,7 +107,7 @@ async def loading(engine: Engine) -> AsyncGenerator[Loader]:
 
 
 def stored_account(account_id: str, orders: int = 1) -> list[Operation]:
-    """Give the operations that store an inventory with some pending orders."""
+    """Return the operations that store an inventory with some pending orders."""
     rules = ruleset()
     state, _ = new_state(account_id, rules, 0)
     for _ in range(orders):
@@ -134,7 +134,7 @@ async def load_all(loader: Loader, account_ids: Sequence[str]) -> dict[str, Stor
 
 
 async def test_loader_reads_a_lone_account_at_once(autojump_clock: MockClock) -> None:
-    """Nobody waits for company: there is no timer in it."""
+    """Nothing waits for company: there is no timer."""
     async with loading(Watched()) as loader:
         began = trio.current_time()
         assert await loader.load(ANN) == Stored(None, [])
@@ -142,7 +142,7 @@ async def test_loader_reads_a_lone_account_at_once(autojump_clock: MockClock) ->
 
 
 async def test_loader_reads_a_burst_in_few_queries(autojump_clock: MockClock) -> None:
-    """A thousand accounts that come to life together cost a handful of queries."""
+    """A thousand accounts that come to life together cost a few queries."""
     engine = Watched()
     async with loading(engine) as loader:
         found = await load_all(loader, [account(number) for number in range(1000)])
@@ -151,7 +151,7 @@ async def test_loader_reads_a_burst_in_few_queries(autojump_clock: MockClock) ->
 
 
 async def test_loader_tells_many_orders_apart_in_slices(autojump_clock: MockClock) -> None:
-    """However many pending orders there are, others have their turn in between."""
+    """However many pending orders there are, other tasks have their turn in between."""
     ids = tuple(account(number) for number in range(40))
     with counting_steps() as looked:
         engine = Marking(looked, Counter())
@@ -165,7 +165,7 @@ async def test_loader_tells_many_orders_apart_in_slices(autojump_clock: MockCloc
 async def test_loader_has_few_begin_at_once_who_have_many_orders(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is handed out in one step is bounded by orders, and so is what is freed."""
+    """Both what one step hands out and what it frees are bounded by orders."""
     send_nowait = Reply[Any].send_nowait
 
     def counted(reply: Reply[Any], value: object) -> bool:
@@ -186,7 +186,7 @@ async def test_loader_has_few_begin_at_once_who_have_many_orders(
 
 
 async def test_loader_gathers_who_comes_while_it_reads(autojump_clock: MockClock) -> None:
-    """Who asks while a query is under way is in the next one."""
+    """Requests made during a query are in the next one."""
     engine = Watched()
     async with loading(engine) as loader, trio.open_nursery() as nursery:
         engine.gate = trio.Event()
@@ -200,7 +200,7 @@ async def test_loader_gathers_who_comes_while_it_reads(autojump_clock: MockClock
 
 
 async def test_loader_keeps_an_account_back_while_it_is_held(autojump_clock: MockClock) -> None:
-    """Who comes waits until it is let go, also by a failure; nobody else waits."""
+    """A caller waits until it is let go, even by a failure; nobody else waits."""
     engine = Watched()
     async with loading(engine) as loader, trio.open_nursery() as nursery:
         held = loader.holding([ANN])
@@ -215,7 +215,7 @@ async def test_loader_keeps_an_account_back_while_it_is_held(autojump_clock: Moc
 
 
 async def test_loader_refuses_one_account_alone(autojump_clock: MockClock) -> None:
-    """What is no account's id is refused; those who were asked for with it are read."""
+    """A malformed account id is refused; those requested with it are read."""
     engine = Watched()
     async with loading(engine) as loader, trio.open_nursery() as nursery:
         engine.gate = trio.Event()
@@ -228,7 +228,7 @@ async def test_loader_refuses_one_account_alone(autojump_clock: MockClock) -> No
 
 
 async def test_loader_tells_all_that_the_database_is_away(autojump_clock: MockClock) -> None:
-    """Past Storage's patience everyone who waits learns so, and the next are read again."""
+    """Past Storage's patience every waiting caller learns so, and the next ones are read again."""
     engine = Watched()
     async with loading(engine) as loader:
         engine.away = True
@@ -240,7 +240,7 @@ async def test_loader_tells_all_that_the_database_is_away(autojump_clock: MockCl
 
 
 async def test_loader_that_ends_leaves_nobody_waiting(autojump_clock: MockClock) -> None:
-    """With the loader gone whoever waits, read for or not, learns so at once."""
+    """When the loader ends, all waiting callers, read for or not, learn so at once."""
     engine = Watched()
     engine.gate = trio.Event()
     async with running_storage(engine) as running, trio.open_nursery() as nursery:
@@ -259,7 +259,7 @@ async def test_loader_that_ends_leaves_nobody_waiting(autojump_clock: MockClock)
 
 @given(st.lists(st.integers(0, 2), min_size=1, max_size=12), st.data())
 def test_loader_gives_each_account_its_own(orders: list[int], data: st.DataObject) -> None:
-    """Whatever is asked together: each gets its own row and its own orders, as if alone."""
+    """Whatever is requested together, each account gets its own row and orders, as if alone."""
     ids = [account(number) for number in range(len(orders))]
     wanted = data.draw(st.lists(st.sampled_from([*ids, account(99)]), min_size=1))
 
@@ -285,7 +285,7 @@ def test_loader_gives_each_account_its_own(orders: list[int], data: st.DataObjec
 
 
 async def test_loader_reads_the_same_from_postgres(database_dsn: str) -> None:
-    """The rows of many accounts come back from PostgreSQL, each to its own."""
+    """The rows of many accounts come back from PostgreSQL, each to its own account."""
     ids = [await make_account(database_dsn) for _ in range(3)]
     async with postgres_engine(database_dsn) as engine:
         units = [tuple(stored_account(id_, count)) for count, id_ in enumerate(ids)]
@@ -317,7 +317,7 @@ async def _expect_stopped(loader: Loader, account_id: str) -> None:
 
 
 async def test_load_of_a_held_account_is_bounded(autojump_clock: MockClock) -> None:
-    """Who is held for too long is told so; others are not kept waiting."""
+    """A caller held back too long gets an error; others are not kept waiting."""
     engine = Watched()
     async with loading(engine) as loader:
         with loader.holding([ANN]):

@@ -1,4 +1,4 @@
-"""Activation, passivation, isolation of failures, and what comes due."""
+"""Activation, passivation, isolation of failures, and due accounts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ANN, BEN, CAT = account(1), account(2), account(3)
 
 
 async def test_account_is_live_only_while_it_is_used(autojump_clock: MockClock) -> None:
-    """The first message brings an Inventory to life; idle, it leaves the memory again."""
+    """The first message brings an Inventory to life; when idle, it leaves memory again."""
     async with a_world(settings=InventoriesSettings(idle_seconds=30)) as world:
         assert world.inventories.statistics().live == 0
         await world.look(ANN)
@@ -44,7 +44,7 @@ async def test_account_is_live_only_while_it_is_used(autojump_clock: MockClock) 
 
 
 async def test_passivated_account_comes_back_as_it_was(autojump_clock: MockClock) -> None:
-    """Passivation loses nothing: what was ordered goes on, what was owned is there."""
+    """Passivation loses nothing: orders go on, and possessions are still there."""
     async with a_world(settings=InventoriesSettings(idle_seconds=2)) as world:
         placed = await world.order(ANN, "hut")
         await trio.sleep(5)
@@ -54,7 +54,7 @@ async def test_passivated_account_comes_back_as_it_was(autojump_clock: MockClock
 
 
 async def test_what_another_server_has_written_is_seen(autojump_clock: MockClock) -> None:
-    """Told of it, the inventories begin anew: nobody is shown what was known by heart before."""
+    """On notice, the inventories restart: nobody is shown the previously cached state."""
     async with a_world() as world:
         await world.order(ANN, "hut")
         world.engine.row("inventories", ANN)["version"] = 7
@@ -75,7 +75,7 @@ async def test_what_another_server_has_written_is_seen(autojump_clock: MockClock
 
 @asynccontextmanager
 async def a_world_that_begins_anew_without_its_database() -> AsyncGenerator[World]:
-    """Run a world that Ann has looked at, whose inventories are to begin again and cannot."""
+    """Run a world that Ann has looked at, whose inventories are to restart and cannot."""
     async with a_world() as world:
         await world.look(ANN)
         world.engine.away = True
@@ -86,7 +86,7 @@ async def a_world_that_begins_anew_without_its_database() -> AsyncGenerator[Worl
 async def test_database_that_is_away_does_not_use_the_restarts_up(
     autojump_clock: MockClock,
 ) -> None:
-    """Inventories that begin anew in the midst of it do so when it is back, however long it is."""
+    """Inventories restarting during an outage do so when it ends, however long it lasts."""
     async with a_world_that_begins_anew_without_its_database() as world:
         await trio.sleep(600)
         world.engine.away = False
@@ -98,7 +98,7 @@ async def test_database_that_is_away_does_not_use_the_restarts_up(
 async def test_end_of_the_world_is_heard_while_the_database_is_away(
     autojump_clock: MockClock,
 ) -> None:
-    """Between two tries to begin anew inventories drop what came, and end in their phase."""
+    """Between two restart attempts inventories drop messages, and end in their phase."""
     async with a_world_that_begins_anew_without_its_database() as world:
         await trio.sleep(31)
         with pytest.raises(ActorStopped), trio.fail_after(31):
@@ -111,7 +111,7 @@ async def test_end_of_the_world_is_heard_while_the_database_is_away(
 
 
 async def test_nothing_is_shown_while_another_server_writes(autojump_clock: MockClock) -> None:
-    """Without the lock what is stored may change at any moment: it is read again with the lock."""
+    """Without the lock, stored state may change at any time: it is reread with the lock."""
     async with a_world() as world:
         await world.order(ANN, "hut")
         world.engine.close_gate()
@@ -121,7 +121,7 @@ async def test_nothing_is_shown_while_another_server_writes(autojump_clock: Mock
             with pytest.raises(BusError):
                 await world.look(ANN)
             assert world.inventories.peek(ANN) is None
-        # Storage fails with the question in hand: it is asked again.
+        # Storage fails with the query in flight: it is repeated.
         world.engine.failures.append(RuntimeError("the lock is another's"))
         world.engine.row("inventories", ANN)["version"] = 7
         world.engine.open_gate()
@@ -133,7 +133,7 @@ async def test_nothing_is_shown_while_another_server_writes(autojump_clock: Mock
 
 
 async def test_longest_idle_account_makes_room(autojump_clock: MockClock) -> None:
-    """Beyond ``live_max`` the longest idle leaves; all stay within the bound and all are served."""
+    """Beyond ``live_max`` the longest idle leaves; the bound holds and all are served."""
     async with a_world(settings=InventoriesSettings(live_max=2)) as world:
         for who in (ANN, BEN, ANN, CAT, BEN, ANN):
             await world.look(who)
@@ -142,7 +142,7 @@ async def test_longest_idle_account_makes_room(autojump_clock: MockClock) -> Non
 
 
 async def test_no_room_while_all_are_busy_is_overload(autojump_clock: MockClock) -> None:
-    """Where every live account has work in hand another one is refused at once, not queued."""
+    """If every live account has work in flight, another one is refused at once, not queued."""
     async with a_world(settings=InventoriesSettings(live_max=1)) as world:
         await world.look(ANN)
         world.engine.close_gate()
@@ -158,7 +158,7 @@ async def test_no_room_while_all_are_busy_is_overload(autojump_clock: MockClock)
 
 
 async def test_message_beyond_a_full_mailbox_is_overload(autojump_clock: MockClock) -> None:
-    """What waited for an account to come to life, and finds no room there, is refused."""
+    """A message that waited for an account to come to life, and finds no room, is refused."""
     async with a_world(settings=InventoriesSettings(mailbox_max=1)) as world:
         world.engine.close_gate()
         refused: list[Exception] = []
@@ -179,7 +179,7 @@ async def test_message_beyond_a_full_mailbox_is_overload(autojump_clock: MockClo
 
 
 async def test_crash_of_one_account_touches_no_other(autojump_clock: MockClock) -> None:
-    """What breaks in one account stops that account alone; the others do not notice."""
+    """A failure in one account stops only that account; the others do not notice."""
     async with a_world() as world:
         for who in (ANN, BEN):
             await world.look(who)
@@ -197,7 +197,7 @@ async def test_crash_of_one_account_touches_no_other(autojump_clock: MockClock) 
 async def test_account_that_keeps_failing_is_let_go_and_tried_afresh(
     autojump_clock: MockClock,
 ) -> None:
-    """Restarts are bounded; once the cause is gone the next message finds everything well."""
+    """Restarts are bounded; once the cause is gone, the next message is served normally."""
     async with a_world() as world:
         await world.look(ANN)
         await trio.sleep(61)
@@ -213,7 +213,7 @@ async def test_account_that_keeps_failing_is_let_go_and_tried_afresh(
 
 
 async def test_tick_costs_by_what_is_due(autojump_clock: MockClock) -> None:
-    """Of many accounts only those with something due are touched, and none is brought to life."""
+    """Among many accounts, only those with something due are touched; none is brought to life."""
     async with a_world(settings=InventoriesSettings(idle_seconds=1)) as world:
         for number in range(50):
             await world.look(account(number))
@@ -223,14 +223,14 @@ async def test_tick_costs_by_what_is_due(autojump_clock: MockClock) -> None:
         before, units = world.inventories.statistics(), len(world.engine.units)
         await trio.sleep(30)
         assert world.inventories.statistics() == before
-        # Beside the ticks one unit, of both.
+        # Apart from the ticks, one unit for both.
         later = [unit for unit in world.engine.units[units:] if len(unit) > 1]
         assert len(later) == 1
         assert world.stored(account(7))["hut"] == 1
 
 
 async def test_many_due_at_once_are_all_settled(autojump_clock: MockClock) -> None:
-    """More accounts than fit a page come due in the same tick; every one is completed."""
+    """More accounts than fit a page come due in one tick; every one is completed."""
     settings = InventoriesSettings(idle_seconds=1, due_page=16, live_max=40)
     async with a_world(settings=settings) as world:
         for number in range(60):
@@ -242,7 +242,7 @@ async def test_many_due_at_once_are_all_settled(autojump_clock: MockClock) -> No
 async def test_due_account_that_cannot_be_settled_holds_up_nobody(
     autojump_clock: MockClock,
 ) -> None:
-    """A broken account stays due; those behind it are settled all the same."""
+    """A broken account stays due; those behind it are still settled."""
     settings = InventoriesSettings(idle_seconds=1, due_page=1)
     async with a_world(settings=settings) as world:
         await world.order(ANN, "hut")
@@ -254,7 +254,7 @@ async def test_due_account_that_cannot_be_settled_holds_up_nobody(
 
 
 async def test_shutdown_finishes_the_mailboxes(autojump_clock: MockClock) -> None:
-    """What was in a mailbox when the shutdown began is done and answered."""
+    """Messages in a mailbox when the shutdown began are handled and answered."""
     async with a_world() as world:
         await world.look(ANN)
         world.engine.close_gate()
@@ -277,7 +277,7 @@ async def test_shutdown_finishes_the_mailboxes(autojump_clock: MockClock) -> Non
 async def test_shutdown_does_not_wait_for_inventories_that_only_have_to_go(
     autojump_clock: MockClock,
 ) -> None:
-    """That all are done is known while most are still there; then they go, a few at a time."""
+    """All are known to be done while most are still there; then they go, a few at a time."""
     async with a_world() as world:
         for number in range(200):
             await world.look(account(number))
@@ -307,7 +307,7 @@ async def _expect_stopped(bus: Bus, who: str) -> None:
 async def test_whoever_asks_after_the_end_learns_at_once(
     key: str, autojump_clock: MockClock
 ) -> None:
-    """What the shutdown has left behind answers nobody, and nobody waits for it in vain."""
+    """Whatever the shutdown left behind answers nobody, and nobody waits for it in vain."""
     async with a_world() as world:
         await world.look(ANN)
         await world.bus.send(Message(Topic.SHUTDOWN, Shutdown(Phase.WORLD, "the test")))
@@ -323,7 +323,7 @@ async def test_whoever_asks_after_the_end_learns_at_once(
 async def test_whoever_asks_what_is_not_understood_learns_at_once(
     key: str, autojump_clock: MockClock
 ) -> None:
-    """Neither the manager nor the courier lets anybody wait for the next message."""
+    """Neither the manager nor the courier leaves a caller waiting for the next message."""
     async with a_world() as world:
         began = trio.current_time()
         with pytest.raises(ActorStopped):
@@ -335,7 +335,7 @@ async def test_whoever_asks_what_is_not_understood_learns_at_once(
 async def test_many_messages_are_delivered_in_one_turn_of_the_loop(
     autojump_clock: MockClock,
 ) -> None:
-    """Where the loop has much to do, a turn takes long, and whoever asks waits for few of them."""
+    """In a busy loop a turn takes long, so a caller waits for few of them."""
     async with a_world() as world:
         world.engine.close_gate()
         asked = [world.bus.open_reply() for _ in range(200)]

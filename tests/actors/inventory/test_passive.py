@@ -1,4 +1,4 @@
-"""Accounts whose owners are away: settled where they are stored, by one writer at any time."""
+"""Accounts whose owners are away: settled where they are stored, by one writer at a time."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 
 ANN, BEN = account(1), account(2)
 AWAY = InventoriesSettings(idle_seconds=1)
-"""Whoever is not asked for a second is passive."""
+"""An account that gets no request for a second is passive."""
 HUT_S = 10
 
 
 class Holding(Tampered):
-    """An engine that keeps back what changes an inventory, until it is told to let it through."""
+    """An engine that holds back changes to inventories until it is told to let them through."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,21 +48,21 @@ class Holding(Tampered):
         self.through.set()
 
     async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
-        """Commit; a tick comes through always."""
+        """Commit; a tick always passes."""
         if any(operation.table == "inventories" for unit in units for operation in unit):
             await self.through.wait()
         return await super().commit(units)
 
 
 async def ordered(world: World, *accounts: str) -> None:
-    """Have a hut ordered for each, and let everybody fall idle."""
+    """Have a hut ordered for each, and let all accounts fall idle."""
     for who in accounts:
         await world.order(who, "hut")
     await all_passive(world)
 
 
 async def all_passive(world: World) -> None:
-    """Let everybody fall idle."""
+    """Let all accounts fall idle."""
     await trio.sleep(3)
     assert world.inventories.statistics().live == 0
 
@@ -70,7 +70,7 @@ async def all_passive(world: World) -> None:
 async def test_passive_account_is_settled_without_coming_to_life(
     autojump_clock: MockClock,
 ) -> None:
-    """The order is completed, the books are right, and nobody was activated for it."""
+    """The order is completed, the books are right, and nothing was activated for it."""
     async with a_world(settings=AWAY) as world:
         await ordered(world, ANN)
         await trio.sleep(HUT_S)
@@ -85,7 +85,7 @@ async def test_passive_account_is_settled_without_coming_to_life(
 async def test_passive_account_comes_to_the_same_as_a_live_one(
     autojump_clock: MockClock, text: str
 ) -> None:
-    """Orders that follow one another, buildings and units: entry by entry the same ledger."""
+    """Consecutive orders, buildings and units: the same ledger entry by entry."""
     told: list[list[object]] = []
     for settings in (AWAY, InventoriesSettings(idle_seconds=10_000)):
         async with a_world(settings=settings, rules=ruleset(text)) as world:
@@ -105,7 +105,7 @@ async def test_passive_account_comes_to_the_same_as_a_live_one(
 async def test_player_who_comes_meanwhile_waits_for_what_is_due(
     autojump_clock: MockClock,
 ) -> None:
-    """An account that is being settled is not loaded before that is durable: one writer."""
+    """An account being settled is not loaded before that is durable: one writer."""
     engine = Holding()
     async with a_world(settings=AWAY, engine=engine) as world:
         await ordered(world, ANN)
@@ -126,7 +126,7 @@ async def test_player_who_comes_meanwhile_waits_for_what_is_due(
 
 
 async def test_live_account_is_settled_by_its_inventory(autojump_clock: MockClock) -> None:
-    """Where there is an Inventory, nobody else writes."""
+    """If there is an Inventory, nobody else writes."""
     async with a_world(settings=InventoriesSettings(idle_seconds=10_000)) as world:
         await world.order(ANN, "hut")
         await trio.sleep(HUT_S + 1)
@@ -136,7 +136,7 @@ async def test_live_account_is_settled_by_its_inventory(autojump_clock: MockCloc
 
 
 async def test_account_that_is_broken_is_left_to_its_inventory(autojump_clock: MockClock) -> None:
-    """Its failure is its own: those who are due with it are settled."""
+    """Its failure is its own: the accounts due with it are settled."""
     async with a_world(settings=AWAY) as world:
         await ordered(world, ANN, BEN)
         world.engine.row("inventories", ANN)["state"] = "{}"
@@ -146,7 +146,7 @@ async def test_account_that_is_broken_is_left_to_its_inventory(autojump_clock: M
 
 
 async def test_unit_that_conflicts_is_settled_one_by_one(autojump_clock: MockClock) -> None:
-    """What was changed by somebody else takes none of the others with it."""
+    """An account changed by another writer takes none of the others with it."""
     engine = Holding()
     async with a_world(settings=AWAY, engine=engine) as world:
         await ordered(world, ANN, BEN)
@@ -177,29 +177,29 @@ async def test_many_are_settled_together_whether_live_or_not(autojump_clock: Moc
 
 
 class Gone(Work):
-    """A work that tells when nobody has it any more, and with it its account's orders."""
+    """Work that reports when nobody has it any more, and with it its account's orders."""
 
     counter = Counter()
 
     def __del__(self) -> None:
-        """Tell so."""
+        """Report it."""
         self.counter.add(len(self.state.orders))
 
 
 class GoneRow(dict[str, Any]):
-    """A row that tells when nobody has it any more."""
+    """A row that reports when nobody has it any more."""
 
     counter = Counter()
 
     def __del__(self) -> None:
-        """Tell so."""
+        """Report it."""
         self.counter.add()
 
 
 async def test_no_step_settles_or_frees_the_orders_of_many(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is done in one go is bounded by orders as well: accounts may have a hundred each."""
+    """A single step is bounded by orders as well: accounts may have a hundred each."""
     read = Loader.read
 
     async def read_marked(loader: Loader, ids: tuple[str, ...]) -> dict[str, Stored]:
@@ -234,7 +234,7 @@ async def test_no_step_settles_or_frees_the_orders_of_many(
 
 
 async def test_database_away_leaves_it_due(autojump_clock: MockClock) -> None:
-    """Nothing is lost or done twice: it is settled when the database is there again."""
+    """Nothing is lost or done twice: it is settled when the database is back."""
     async with a_world(settings=AWAY) as world:
         await ordered(world, ANN)
         world.engine.failures = [EngineUnavailable("away") for _ in range(60)]
@@ -248,7 +248,7 @@ async def test_database_away_leaves_it_due(autojump_clock: MockClock) -> None:
 
 
 async def test_unit_of_unknown_outcome_is_done_once(autojump_clock: MockClock) -> None:
-    """Who follows is woken, asks, and learns what has become of it; nobody else is activated."""
+    """A follower is woken, asks, and learns the outcome; nobody else is activated."""
     engine = Holding()
     async with a_world(settings=AWAY, engine=engine) as world:
         await ordered(world, ANN, BEN)
@@ -269,7 +269,7 @@ async def test_unit_of_unknown_outcome_is_done_once(autojump_clock: MockClock) -
 async def test_units_without_an_answer_are_told_with_the_whole_wait(
     autojump_clock: MockClock,
 ) -> None:
-    """Several are waited for together: of each is told how long that was, none was left out."""
+    """Several are waited for together: each is reported with the full wait, none left out."""
     engine = Holding()
     async with a_world(settings=AWAY, engine=engine) as world:
         await ordered(world, *(account(number) for number in range(20)))
@@ -284,7 +284,7 @@ async def test_units_without_an_answer_are_told_with_the_whole_wait(
 async def test_what_storage_has_no_room_for_stays_due(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Under load nobody is brought to life for it: the next tick tries again."""
+    """Under load nothing is brought to life for it: the next tick tries again."""
     refused = 0
 
     def no_room(*_: object) -> None:
@@ -308,7 +308,7 @@ async def test_what_storage_has_no_room_for_stays_due(
 async def test_whole_list_that_cannot_be_settled_is_left_until_the_next_tick(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
-    """Where none of a full list can be settled it is not asked for again at once, for ever."""
+    """If none of a full list can be settled, it is not requested again at once, forever."""
     tries = 0
 
     def refused(*_: object) -> None:
@@ -363,7 +363,7 @@ async def test_passive_accounts_that_cannot_be_read_hold_up_no_live_one(
 
 
 async def test_whoever_follows_a_passive_account_is_woken(autojump_clock: MockClock) -> None:
-    """A stream that waits learns of what came due."""
+    """A waiting stream learns of completions."""
     async with a_world(settings=AWAY) as world:
         await ordered(world, ANN)
         following = world.bus.subscribe(Interest(Topic.EVENT, key=ANN), buffer=1)
@@ -377,7 +377,7 @@ async def test_whoever_follows_a_passive_account_is_woken(autojump_clock: MockCl
 async def test_account_under_older_rules_is_left_to_its_inventory(
     autojump_clock: MockClock,
 ) -> None:
-    """The Inventory hands it over to the new rules, and what is due is settled there."""
+    """The Inventory hands it over to the new rules, and settles there what is due."""
     engine = Tampered()
     async with a_world(settings=AWAY, engine=engine) as world:
         await world.order(ANN, "hut")

@@ -1,4 +1,4 @@
-"""An inventory looked at instead of asked: the same to see, or nothing."""
+"""An inventory looked at instead of asked: the same view, or nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HUT_S = 10
 
 
 async def test_peek_is_what_an_answer_would_be(autojump_clock: MockClock) -> None:
-    """Also while resources grow and an order is pending; of who is passive nothing is known."""
+    """Even while resources grow and an order is pending; a passive account is unknown."""
     async with a_world() as world:
         peek = world.inventories.peek
         assert peek(ANN) is None
@@ -41,12 +41,12 @@ async def test_peek_is_what_an_answer_would_be(autojump_clock: MockClock) -> Non
 
 
 async def test_peek_shows_nothing_that_has_come_due(autojump_clock: MockClock) -> None:
-    """What is to be stored first is for the Inventory to store."""
+    """Whatever has to be stored first is left to the Inventory."""
     async with a_world() as world:
         await world.order(ANN, "hut")
         due = world.inventories._due
         assert due is not None
-        # A tick that has come, and that nobody has acted on yet.
+        # A tick has come, and nothing has acted on it yet.
         due._world.now_ms += 1000 * HUT_S
         assert world.inventories.peek(ANN) is None
         assert (await world.look(ANN)).buildings == {"hut": 1}
@@ -58,7 +58,7 @@ async def test_peek_shows_nothing_that_has_come_due(autojump_clock: MockClock) -
 async def test_peek_shows_nothing_while_a_command_is_in_hand_or_waits(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
-    """Nobody sees what was before a command that was sent earlier."""
+    """Nobody sees the state before a command that was sent earlier."""
     async with a_world() as world:
         await world.look(ANN)
         assert world.inventories.peek(ANN) is not None
@@ -78,7 +78,7 @@ async def test_peek_shows_nothing_while_a_command_is_in_hand_or_waits(
 
 
 async def test_peek_of_an_inventory_that_failed_shows_nothing(autojump_clock: MockClock) -> None:
-    """Until it runs again and has read what is stored nothing is known of it."""
+    """Until it runs again and has read the stored state, nothing is known of it."""
     async with a_world() as world:
         await world.order(ANN, "hut")
         world.engine.failures = [RuntimeError("no engine does this")]
@@ -90,7 +90,7 @@ async def test_peek_of_an_inventory_that_failed_shows_nothing(autojump_clock: Mo
 
 
 async def test_peek_counts_as_use(autojump_clock: MockClock) -> None:
-    """Who is looked at again and again is not passivated; nor is anybody after the end."""
+    """An account that is peeked at repeatedly is not passivated; nothing is after the end."""
     async with a_world(settings=InventoriesSettings(idle_seconds=5)) as world:
         await world.look(ANN)
         await world.look(BEN)
@@ -107,7 +107,7 @@ async def agreed(world: World) -> None:
     for _ in range(10):
         said = await world.look(ANN)
         seen = world.inventories.peek(ANN)
-        # A tick may come between the two, and what has come due with it is for the next answer.
+        # A tick may come between the two; anything due with it is for the next answer.
         if seen is not None and seen.tick == said.tick:
             assert seen == said
             return
@@ -125,7 +125,7 @@ async def agreed(world: World) -> None:
     )
 )
 def test_peek_never_differs_from_an_answer(steps: list[tuple[str, int]]) -> None:
-    """Whatever has happened: what a peek shows is what the Inventory says."""
+    """Whatever has happened, a peek shows what the Inventory answers."""
 
     async def play() -> None:
         async with a_world() as world:

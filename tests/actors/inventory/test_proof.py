@@ -28,7 +28,7 @@ def entry(
     changes: dict[str, Any] | str,
     transfer: Row | None = None,
 ) -> Row:
-    """Give a ledger entry as the snapshot gives it."""
+    """Return a ledger entry as the snapshot has it."""
     carried = transfer or dict.fromkeys(
         ("transfer_id", "sender", "receiver", "state", "resources", "ruleset", "sent_ms")
     )
@@ -37,7 +37,7 @@ def entry(
 
 
 def transfer(state: str, resources: dict[str, int], *, sender: str = ANN, **here: bool) -> Row:
-    """Give a transfer from Ann to Ben."""
+    """Return a transfer from Ann to Ben."""
     return {
         "transfer_id": "t1",
         "sender": sender,
@@ -51,7 +51,7 @@ def transfer(state: str, resources: dict[str, int], *, sender: str = ANN, **here
 
 
 def inventory_of(account: str, seq: int, **state: Any) -> Row:
-    """Give an inventory's record."""
+    """Return an inventory's record."""
     stored: dict[str, Any] = {"seq": seq, "amounts": {}, **state}
     return {"account_id": account, "ledger_seq": seq, "state": json.dumps(stored)}
 
@@ -59,7 +59,7 @@ def inventory_of(account: str, seq: int, **state: Any) -> Row:
 def prove(
     inventories: list[Row], entries: list[Row], transfers: list[Row], eras: Sequence[Era] = ()
 ) -> list[Totals]:
-    """Take in a world of one page."""
+    """Read in a world of one page."""
     proof = Proof(eras)
     proof.begin(inventories)
     proof.enter(entries)
@@ -71,7 +71,7 @@ def prove(
 def difference(
     inventories: list[Row], entries: list[Row], transfers: list[Row] | None = None
 ) -> LedgerDiffers:
-    """Give the difference that is found."""
+    """Return the difference that is found."""
     with pytest.raises(LedgerDiffers) as caught:
         prove(inventories, entries, transfers or [])
     return caught.value
@@ -102,7 +102,7 @@ def test_proof_follows_an_account_through_everything() -> None:
 
 
 def test_proof_counts_what_is_on_its_way() -> None:
-    """What Ann has sent and Ben has not got is in neither inventory, and not lost."""
+    """What Ann has sent and Ben has not received is in neither inventory, and not lost."""
     sent = transfer("sent", {"wood": 4}, sender_here=True, receiver_here=True)
     entries = [START, entry(ANN, 2, "transfer-sent", {"wood": [-4, 6]}, sent)]
     owned = inventory_of(ANN, 2, amounts={"wood": [6, 0]})
@@ -138,7 +138,7 @@ def test_proof_follows_a_transfer_into_a_full_store() -> None:
 def test_proof_allows_for_accounts_that_are_gone(
     state: str, here: tuple[bool, bool], changes: list[tuple[str, int, int]], totals: int
 ) -> None:
-    """What went to an account that was erased since has left the world."""
+    """Goods sent to an account that has since been erased have left the world."""
     carried = transfer(state, {"wood": 4}, sender_here=here[0], receiver_here=here[1])
     entries = [START]
     for seq, (cause, delta, balance) in enumerate(changes, 2):
@@ -149,7 +149,7 @@ def test_proof_allows_for_accounts_that_are_gone(
 
 @pytest.mark.parametrize(("state", "received"), [("delivered", True), ("sent", False)])
 def test_proof_allows_for_senders_that_are_gone(state: str, *, received: bool) -> None:
-    """What an account sent that was erased since has come into the world from outside."""
+    """Goods sent by an account that has since been erased have come into the world from outside."""
     carried = transfer(state, {"wood": 4}, sender="eve", sender_here=False, receiver_here=True)
     entries = [entry(BEN, 1, "start", {"wood": [10, 10]})]
     if received:
@@ -171,7 +171,7 @@ MOVED = entry(ANN, 2, "transfer-sent", {"iron": [-3, 0], "copper": [-4, 0]})
 def sent_before(
     state: str, *, sender_here: bool = True, receiver_here: bool = True
 ) -> tuple[Row, list[Row]]:
-    """Give a transfer of before the rules changed, and its sender's entries."""
+    """Return a transfer from before the rules changed, and its sender's entries."""
     goods = {"iron": 3, "copper": 4}
     carried = transfer(state, goods, sender_here=sender_here, receiver_here=receiver_here)
     return carried, [MINED, {**MOVED, **carried}]
@@ -179,7 +179,7 @@ def sent_before(
 
 @pytest.mark.parametrize("name", ["metal", "steel"])
 def test_proof_follows_a_transfer_into_other_names(name: str) -> None:
-    """Under whichever rules it arrived: the record has the old names, the receiver's entry not."""
+    """Whichever rules it arrived under, the record has the old names, the receiver's entry not."""
     carried, entries = sent_before("delivered")
     entries.append(entry(BEN, 1, "transfer-received", {name: [7, 7]}, carried))
     owned = [inventory_of(ANN, 2), inventory_of(BEN, 1, amounts={name: [7, 0]})]
@@ -202,7 +202,7 @@ def test_proof_follows_a_transfer_back_in_other_names() -> None:
 def test_proof_allows_for_renamed_goods_of_accounts_that_are_gone(
     *, sender_here: bool, receiver_here: bool
 ) -> None:
-    """Each side's books are whole without the other's."""
+    """Each side's books are complete without the other's."""
     carried, entries = sent_before(
         "delivered", sender_here=sender_here, receiver_here=receiver_here
     )
@@ -236,7 +236,7 @@ def test_proof_shows_what_is_on_its_way_by_its_old_name() -> None:
 def test_proof_takes_no_other_name_or_amount(
     changes: dict[str, Any], where: str, found: int
 ) -> None:
-    """Only what the rules since have called all of it."""
+    """Only the names that later rules gave it, and all of it."""
     carried, entries = sent_before("delivered")
     entries.append(entry(BEN, 1, "transfer-received", changes, carried))
     with pytest.raises(LedgerDiffers) as caught:
@@ -266,7 +266,7 @@ TWO = inventory_of(ANN, 2, amounts={"wood": [12, 0]})
 def test_proof_names_the_first_difference(
     owned: Row, entries: list[Row], where: tuple[int, str | None], expected: object, found: object
 ) -> None:
-    """Account, entry, asset, what was to be expected and what is there."""
+    """Account, entry, asset, the expected and the actual value."""
     error = difference([owned], entries)
     assert (error.account_id, error.seq, error.asset) == (ANN, *where)
     assert (error.expected, error.found) == (expected, found)
@@ -289,27 +289,27 @@ def test_proof_refuses_a_cause_that_uses_what_it_cannot_use(cause: str) -> None:
 
 
 def test_proof_refuses_a_negative_balance() -> None:
-    """Nobody can owe anything, however the books were made to agree."""
+    """No balance can be negative, however the books were made to agree."""
     entries = [START, entry(ANN, 2, "order-placed", {"wood": [-12, -2]})]
     error = difference([inventory_of(ANN, 2)], entries)
     assert (error.asset, error.found) == ("wood", -2)
 
 
 def test_proof_refuses_a_cause_that_it_does_not_know() -> None:
-    """Whoever adds a cause has to say what it does."""
+    """A new cause has to declare what it does."""
     error = difference([TWO], [START, entry(ANN, 2, "miracle", {"wood": [2, 12]})])
     assert error.found == "miracle"
 
 
 @pytest.mark.parametrize("changes", ["[]", '{"wood": 1}', '{"wood": [1.5, 1]}', "{"])
 def test_proof_refuses_rows_that_it_cannot_read(changes: str) -> None:
-    """What the server would never write is a difference, not a crash."""
+    """Rows that the server would never write are a difference, not a crash."""
     error = difference([ONE], [entry(ANN, 1, "start", changes)])
     assert (error.account_id, error.seq) == (ANN, 1)
 
 
 def test_proof_refuses_an_inventory_that_it_cannot_read() -> None:
-    """Likewise for the state."""
+    """A state that the server would never write is a difference, not a crash."""
     owned = {"account_id": ANN, "ledger_seq": 1, "state": "[]"}
     assert "its inventory cannot be read" in str(difference([owned], [START]))
 
@@ -343,14 +343,14 @@ def test_proof_refuses_a_ledger_without_an_inventory() -> None:
 def test_proof_compares_entries_with_transfers(
     cause: str, delta: int, record: Row | None, found: object
 ) -> None:
-    """Both sides, the state and the goods of a transfer are those of the entries about it."""
+    """Both sides, the state and the goods of a transfer match the entries about it."""
     entries = [START, entry(ANN, 2, cause, {"wood": [delta, 10 + delta]}, record)]
     error = difference([inventory_of(ANN, 2, amounts={"wood": [10 + delta, 0]})], entries)
     assert (error.account_id, error.seq, error.found) == (ANN, 2, found)
 
 
 def test_proof_finds_what_the_world_has_lost() -> None:
-    """A transfer that is said to have arrived, and of which the receiver knows nothing."""
+    """A transfer recorded as delivered, of which the receiver knows nothing."""
     carried = transfer("delivered", {"wood": 4}, sender_here=True, receiver_here=True)
     entries = [START, entry(ANN, 2, "transfer-sent", {"wood": [-4, 6]}, carried)]
     error = difference([inventory_of(ANN, 2, amounts={"wood": [6, 0]})], entries, [carried])
@@ -360,7 +360,7 @@ def test_proof_finds_what_the_world_has_lost() -> None:
 
 
 def causes() -> Iterator[str]:
-    """Give every cause that the product enters in a ledger."""
+    """Yield every cause that the product enters in a ledger."""
     for path in Path(inventory.__path__[0]).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:
@@ -385,5 +385,5 @@ def causes() -> Iterator[str]:
 
 
 def test_proof_knows_every_cause() -> None:
-    """What the engine enters is classed, and nothing else is."""
+    """Every cause the engine enters is classified, and nothing else is."""
     assert set(causes()) == set(EFFECTS)

@@ -1,4 +1,4 @@
-"""What the rulebook keeps of rules that were in force before."""
+"""What the rulebook keeps of rules that were in force earlier."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 class Archive:
-    """Gives one ruleset, after a while."""
+    """Returns one ruleset, after a while."""
 
     def __init__(self, rules: Ruleset) -> None:
         self._rules = rules
 
     async def read(self, *_reads: Read) -> list[list[Mapping[str, Any]]]:
-        """Give it, whatever was asked."""
+        """Return it, whatever was requested."""
         await trio.sleep(1)
         return [[{"content": self._rules.archive}]]
 
@@ -32,7 +32,7 @@ class Archive:
 async def test_rules_of_the_past_are_compiled_once_for_all_who_ask(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    """A page of accounts asks at once: each on its own would stop everybody for seconds."""
+    """A page of accounts asks at once: compiling for each would stop everything for seconds."""
     old = ruleset(TOWN)
     rulebook = Rulebook(ruleset(TOWN.replace("gold", "coin")), {})
     archive = cast("StorageClient", Archive(old))
@@ -51,13 +51,13 @@ async def test_rules_of_the_past_are_compiled_once_for_all_who_ask(
 
 
 class History:
-    """Keeps which rules were in force, and lets another server's come in between."""
+    """Keeps which rules were in force, and lets another server's slip in between."""
 
     def __init__(self) -> None:
         self.eras: list[Mapping[str, Any]] = []
 
     async def read(self, read: Read) -> list[list[Mapping[str, Any]]]:
-        """Give it; nothing is in the archive."""
+        """Return it; nothing is in the archive."""
         return [self.eras if read.table == "ruleset_history" else []]
 
     async def commit(self, *entries: Create) -> None:
@@ -66,7 +66,7 @@ class History:
 
 
 async def test_rules_that_another_server_has_changed_are_not_changed_back() -> None:
-    """Only a start looks whether what is owned has a place in rules, and then enters them."""
+    """Only a start checks that everything owned has a place in the rules, and then enters them."""
     history = History()
     storage = cast("StorageClient", history)
     rulebook = Rulebook(ruleset(TOWN), {})

@@ -1,4 +1,4 @@
-"""Rules that give way to others and come back: nobody skips what was in between."""
+"""Rules that give way to others and come back: nobody skips the ones in between."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def a_minute_of_riches(engine: Tampered, *present: str) -> None:
 
 
 async def test_who_stayed_away_has_what_others_have(autojump_clock: MockClock) -> None:
-    """Each is settled under the rules in between, whether or not they were seen then."""
+    """Each is settled under the rules in between, whether or not anyone looked then."""
     engine = Tampered()
     async with a_world(engine=engine, rules=BARREN) as world:
         await world.look(ANN)
@@ -41,7 +41,7 @@ async def test_who_stayed_away_has_what_others_have(autojump_clock: MockClock) -
 
 
 async def test_what_is_due_of_who_stayed_away_is_settled_so(autojump_clock: MockClock) -> None:
-    """Where it is stored it looks as if it were of today: it is left to its Inventory."""
+    """As stored, it looks up to date: it is left to its Inventory."""
     engine, away = Tampered(), InventoriesSettings(idle_seconds=1)
     late = TOWN.replace("base_per_hour = 3600", "base_per_hour = 0").replace(
         "duration = 10", "duration = 100"
@@ -56,14 +56,14 @@ async def test_what_is_due_of_who_stayed_away_is_settled_so(autojump_clock: Mock
 
 
 async def frozen_hut(world: World) -> None:
-    """Begin a hut and stand still when four seconds of it are done."""
+    """Begin a hut and freeze the account when four seconds of it are done."""
     await world.order(ANN, "hut")
     await trio.sleep(4)
     await world.ask(Freeze(ANN))
 
 
 async def test_who_stood_still_is_handed_over_once_and_goes_on(autojump_clock: MockClock) -> None:
-    """Nothing is produced or completed meanwhile, and there is nothing more to do at each load."""
+    """Nothing is produced or completed meanwhile, and no load has more to do."""
     engine = Tampered()
     async with a_world(engine=engine, rules=BARREN) as world:
         await frozen_hut(world)
@@ -88,7 +88,7 @@ async def test_who_stood_still_is_handed_over_once_and_goes_on(autojump_clock: M
 
 
 async def test_goods_on_their_way_take_the_names_in_between(autojump_clock: MockClock) -> None:
-    """Gold became wood, and did not become gold again when there was gold again."""
+    """Gold became wood, and did not turn back when there was gold again."""
     engine = Tampered()
     async with a_world(engine=engine) as world:
         sent = (await world.send(ANN, BEN, gold=20)).transfer

@@ -55,10 +55,10 @@ LEFT_OVER = 120
 
 
 class SlowToDeliver(Tampered):
-    """An engine that takes its time with what has arrived."""
+    """An engine that is slow to store deliveries."""
 
     async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
-        """Commit, late where a transfer is settled."""
+        """Commit, with a delay if a transfer is settled."""
         if "'delivered'" in repr(units):
             await trio.sleep(4)
         return await super().commit(units)
@@ -70,7 +70,7 @@ def with_policy(policy: str, more: str = "") -> str:
 
 
 async def test_transfer_moves_resources_and_both_ledgers_say_so(autojump_clock: MockClock) -> None:
-    """What leaves the sender reaches the receiver, with the same transfer in both ledgers."""
+    """Goods that leave the sender reach the receiver, with the same transfer in both ledgers."""
     async with a_world() as world:
         sent = await world.send(ANN, BEN, gold=30)
         assert sent.transfer.state == "delivered"
@@ -86,7 +86,7 @@ async def test_transfer_moves_resources_and_both_ledgers_say_so(autojump_clock: 
 async def test_transfer_to_a_frozen_account_is_not_settled_before_it_is_sent(
     autojump_clock: MockClock,
 ) -> None:
-    """It arrives at the world's time; the receiver's ledger has the moment that time stopped at."""
+    """It arrives at the world's time; the receiver's ledger has the moment its time stopped."""
     async with a_world() as world:
         await world.look(BEN)
         await world.ask(Freeze(BEN))
@@ -136,7 +136,7 @@ async def test_same_key_is_the_same_transfer(autojump_clock: MockClock) -> None:
 async def test_two_accounts_that_send_to_each_other_do_not_block(
     autojump_clock: MockClock,
 ) -> None:
-    """Crossing transfers all arrive, and what the two own together stays the same."""
+    """Crossing transfers all arrive, and the total of the two stays the same."""
     async with a_world() as world:
         async with trio.open_nursery() as nursery:
             for number in range(20):
@@ -147,7 +147,7 @@ async def test_two_accounts_that_send_to_each_other_do_not_block(
 
 
 async def test_rejected_transfer_returns_to_its_sender(autojump_clock: MockClock) -> None:
-    """Under ``reject`` what does not fit goes back whole, and the same key says so again."""
+    """Under ``reject`` goods that do not fit go back whole, and the same key says so again."""
     async with a_world() as world:
         await world.look(ANN)
         await world.look(BEN)
@@ -188,7 +188,7 @@ async def test_spilled_overflow_is_lost_and_entered_as_such(autojump_clock: Mock
 
 
 async def test_daily_limit_holds_across_passivation(autojump_clock: MockClock) -> None:
-    """What was sent since midnight counts, also after the actor was away."""
+    """Amounts sent since midnight count, even after the actor was away."""
     rules = ruleset(with_policy("reject", "per_day_max = 25"))
     async with a_world(rules=rules, began=datetime(2025, 12, 31, 23, 59, 58, tzinfo=UTC)) as world:
         await world.send(ANN, BEN, gold=20)
@@ -205,7 +205,7 @@ async def test_daily_limit_holds_across_passivation(autojump_clock: MockClock) -
 
 
 async def test_daily_limit_does_not_count_what_came_back(autojump_clock: MockClock) -> None:
-    """Goods without room are the sender's again, also as far as the day goes."""
+    """Goods without room are the sender's again, for the daily limit too."""
     rules = ruleset(with_policy("reject", "per_day_max = 500"))
     async with a_world(rules=rules) as world:
         await world.look(ANN)
@@ -292,13 +292,13 @@ def _on_their_way(engine: Tampered) -> list[Row]:
 async def test_transfer_is_answered_though_its_sender_is_passive_by_then(
     settings: InventoriesSettings, autojump_clock: MockClock
 ) -> None:
-    """The courier owes the answer; that the sender's Inventory has ended changes nothing."""
+    """The courier owes the answer; the end of the sender's Inventory changes nothing."""
     async with a_world(settings=settings, engine=SlowToDeliver()) as world:
         assert (await world.send(ANN, BEN, gold=30)).transfer.state == "delivered"
 
 
 async def test_transfers_go_on_while_the_edge_closes(autojump_clock: MockClock) -> None:
-    """What a request in hand has sent arrives; with the world the courier ends as well."""
+    """A transfer by an in-flight request arrives; the courier ends with the world."""
     async with a_world() as world:
         world.supervisor.stopping()
         await world.bus.send(Message(Topic.SHUTDOWN, Shutdown(Phase.EDGE, "test")))
@@ -310,7 +310,7 @@ async def test_transfers_go_on_while_the_edge_closes(autojump_clock: MockClock) 
 
 
 async def test_transfer_on_its_way_survives_a_restart(autojump_clock: MockClock) -> None:
-    """A server that ends between the two units finds the transfer and delivers it."""
+    """A server that restarts between the two units finds the transfer and delivers it."""
     engine = Tampered()
     async with a_world(engine=engine) as world:
         sent = (await world.send(ANN, BEN, gold=30)).transfer
@@ -326,7 +326,7 @@ async def test_transfer_on_its_way_survives_a_restart(autojump_clock: MockClock)
 async def test_transfer_on_its_way_follows_the_names_of_the_rules(
     autojump_clock: MockClock,
 ) -> None:
-    """What was sent under rules of long ago arrives by its name of today, and so it goes back."""
+    """Goods sent under long-past rules arrive, or go back, under their current name."""
     engine = Tampered()
     async with a_world(engine=engine) as world:
         arriving = (await world.send(ANN, BEN, gold=20)).transfer
@@ -352,7 +352,7 @@ async def test_transfer_on_its_way_follows_the_names_of_the_rules(
 
 
 async def test_resources_that_have_become_one_arrive_as_one(autojump_clock: MockClock) -> None:
-    """Two names that a change of rules made one are added up."""
+    """Two names merged by a change of rules are added up."""
     engine = Tampered()
     async with a_world(engine=engine) as world:
         sent = (await world.send(ANN, BEN, gold=20, wood=10)).transfer
@@ -372,7 +372,7 @@ async def test_resources_that_have_become_one_arrive_as_one(autojump_clock: Mock
 async def test_resources_that_are_too_much_as_one_come_back(
     policy: str, autojump_clock: MockClock
 ) -> None:
-    """What a change of rules adds up to more than may be brought in is not on its way for ever."""
+    """Goods that merge into more than can be brought in are not in flight forever."""
     engine = Tampered()
     rich = with_policy(policy).replace("base_capacity = 1000\n", "")
     rich = rich.replace("= 100\n", f"= {AMOUNT_MAX}\n").replace("= 50\n", f"= {AMOUNT_MAX}\n")
@@ -410,7 +410,7 @@ async def test_transfer_that_is_asked_for_again_is_taken_in_once(
     body: type[ReceiveTransfer | TakeBackTransfer],
     state: str,
 ) -> None:
-    """A courier that gave up may find what it asked for first in the mailbox still, or done."""
+    """A courier that gave up may find its earlier request still in the mailbox, or done."""
     async with a_world() as world:
         sent = (await world.send(ANN, BEN, gold=30)).transfer
         gold = world.stored(who)["gold"]
@@ -446,7 +446,7 @@ async def test_transfers_are_listed_for_both_sides(autojump_clock: MockClock) ->
 
 
 async def test_transfers_are_listed_in_pages_that_stand_still(autojump_clock: MockClock) -> None:
-    """What is sent while somebody turns the pages moves nothing from one to another."""
+    """Transfers sent while somebody pages through move nothing from one page to another."""
     async with a_world() as world:
         sent = [(await _either_way(world, n)).id for n in range(5)]
         pages: list[list[str]] = []
@@ -473,7 +473,7 @@ async def _either_way(world: World, number: int) -> TransferRecord:
 
 
 async def test_transfer_is_found_by_both_sides_alone(autojump_clock: MockClock) -> None:
-    """Sender and receiver find it; to anybody else it is not there, as if there were none."""
+    """Sender and receiver find it; for anybody else it does not exist."""
     async with a_world() as world:
         sent = (await world.send(ANN, BEN, gold=1)).transfer
         for who in (ANN, BEN):
@@ -487,7 +487,7 @@ async def test_transfer_is_found_by_both_sides_alone(autojump_clock: MockClock) 
 async def test_transfers_left_over_are_taken_up_in_slices(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    """However many a start finds on their way, I/O comes in between."""
+    """However many a start finds in flight, I/O comes in between."""
     receivers = [account(100 + number) for number in range(LEFT_OVER)]
     async with a_world(transfers_in_flight_max=1) as world, trio.open_nursery() as nursery:
         await world.ask(Grant(ANN, {"gold": LEFT_OVER}, "for a test", "operator", "grant", b"f"))
@@ -521,7 +521,7 @@ async def test_many_transfers_are_taken_up_in_one_turn_of_the_loop(
         for _ in range(12):
             await trio.lowlevel.checkpoint()
         assert world.courier.in_flight == len(asked)
-        # Transfers that the end overtakes stay in their table, and their callers learn so at once.
+        # Transfers overtaken by the end stay in their table, and their callers learn so at once.
         asked += [world.bus.open_reply() for _ in range(100)]
         for number, (reply, _) in enumerate(asked[200:], 200):
             _hand_over(world, number, reply)

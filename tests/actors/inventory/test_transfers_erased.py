@@ -1,4 +1,4 @@
-"""What is left of transfers when an account was erased: the amounts, without name and note."""
+"""What is left of transfers once an account is erased: the amounts, without name and note."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ ANN, BEN = account(1), account(2)
 
 
 class Erasing(Tampered):
-    """An engine in which the accounts of some are no more: no inventory of theirs can begin."""
+    """An engine in which some accounts no longer exist: no inventory of theirs can begin."""
 
     def __init__(self, *gone: str) -> None:
         super().__init__()
         self._gone = frozenset(gone)
 
     async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
-        """Commit what begins no inventory of theirs."""
+        """Commit units that begin no inventory of theirs."""
         outcomes: list[StorageError | None] = []
         for unit in units:
             begun = {
@@ -49,13 +49,13 @@ class Erasing(Tampered):
         return outcomes
 
     async def erase(self, *who: str) -> None:
-        """Take away the inventories of these as well."""
+        """Remove these accounts' inventories as well."""
         self._gone |= set(who)
         await super().commit([(Delete("inventories", {"account_id": each}),) for each in who])
 
 
 async def test_answer_that_is_kept_has_neither_names_nor_note(autojump_clock: MockClock) -> None:
-    """They stand in the transfer alone, where an erasure takes them; from there they are told."""
+    """They are only in the transfer, where an erasure removes them; answers read them there."""
     gift = SendTransfer(ANN, "Ann", BEN, "Ben", {"gold": 30}, "for Ben", "a gift", b"f")
     async with a_world() as world:
         sent = (await world.ask(gift)).transfer
@@ -74,7 +74,7 @@ async def test_answer_that_is_kept_has_neither_names_nor_note(autojump_clock: Mo
 async def test_transfer_to_who_was_erased_meanwhile_comes_back_without_name_and_note(
     autojump_clock: MockClock,
 ) -> None:
-    """It was committed when the erasure had looked for transfers, which saw nothing of it."""
+    """It was committed after the erasure had looked for transfers, which missed it."""
     async with a_world(engine=Erasing(BEN)) as world:
         gift = SendTransfer(ANN, "Ann", BEN, "Ben", {"gold": 30}, "for Ben", "a gift", b"f")
         with pytest.raises(TransferReturned):
@@ -88,7 +88,7 @@ async def test_transfer_to_who_was_erased_meanwhile_comes_back_without_name_and_
 
 
 async def test_transfer_that_is_nobody_s_any_more_names_nobody(autojump_clock: MockClock) -> None:
-    """Both sides were erased while it was on its way, the receiver as it began."""
+    """Both sides were erased while it was in flight, the receiver as it began."""
     engine = Erasing()
     async with a_world(engine=engine) as world:
         sent = (await world.send(ANN, BEN, gold=20)).transfer
@@ -103,7 +103,7 @@ async def test_transfer_that_is_nobody_s_any_more_names_nobody(autojump_clock: M
 
 
 async def test_transfer_that_finds_no_room_keeps_its_names(autojump_clock: MockClock) -> None:
-    """Its receiver is there: only who was erased is nameless."""
+    """Its receiver exists: only erased accounts are nameless."""
     async with a_world() as world:
         await world.look(ANN)
         await world.look(BEN)

@@ -105,7 +105,7 @@ def account(number: int) -> str:
 
 
 class Tampered(MemoryEngine):
-    """An engine that a test can stop, break and look into."""
+    """An engine that a test can stop, break and inspect."""
 
     def __init__(self, tables: Mapping[str, Table] | None = None) -> None:
         self.tables = declared_tables() if tables is None else tables
@@ -117,7 +117,7 @@ class Tampered(MemoryEngine):
         self.units: list[Unit] = []
 
     def close_gate(self) -> None:
-        """Let no commit through until the gate is opened."""
+        """Hold all commits until the gate is opened."""
         self._gate = trio.Event()
 
     def open_gate(self) -> None:
@@ -143,17 +143,17 @@ class Tampered(MemoryEngine):
             raise EngineUnavailable("away")
 
     def rows(self, table: str) -> list[Row]:
-        """Give the rows of a table."""
+        """Return the rows of a table."""
         return list(self._rows[table].values())
 
     def row(self, table: str, *key: str) -> dict[str, Any]:
-        """Give one row, to be looked at or tampered with."""
+        """Return one row, to be inspected or tampered with."""
         return self._rows[table][key]
 
 
 @dataclass
 class World:
-    """The parts of a running world, and short ways to ask it."""
+    """The parts of a running world, and shortcuts for querying it."""
 
     bus: Bus
     engine: Tampered
@@ -171,7 +171,7 @@ class World:
     async def order(
         self, who: str, asset: str, count: int | None = None, *, key: str | None = None
     ) -> Placed:
-        """Place an order; with a key of its own unless one is given."""
+        """Place an order, with a key of its own unless one is given."""
         self.keys += 1
         body = PlaceOrder(who, asset, count, key or f"key-{self.keys}", b"fingerprint")
         return cast("Placed", await self.ask(body))
@@ -210,14 +210,14 @@ class World:
         return {name: amount for name, amount in total.items() if amount}
 
     async def owned(self, who: str) -> dict[str, int]:
-        """Give everything that an account owns, by name."""
+        """Return everything an account owns, by name."""
         view = await self.look(who)
         owned = {name: stock.amount for name, stock in view.resources.items()}
         owned |= {**view.buildings, **view.technologies, **view.units}
         return {name: amount for name, amount in owned.items() if amount}
 
     def stored(self, who: str) -> dict[str, int]:
-        """Give everything that is stored as an account's, by name, in whole units."""
+        """Return everything stored as an account's, by name, in whole units."""
         state = msgspec.json.decode(self.engine.row("inventories", who)["state"])
         owned = {name: whole for name, (whole, _) in state["amounts"].items()}
         held = {f"held:{name}": whole for name, (whole, _) in state.get("held", {}).items()}
@@ -225,7 +225,7 @@ class World:
         return {name: amount for name, amount in owned.items() if amount}
 
     def events(self, name: str) -> list[Mapping[str, Any]]:
-        """Give what was logged under a name."""
+        """Return the log entries of one event."""
         return [event for event in self.logged if event["event"] == name]
 
 
@@ -295,7 +295,7 @@ async def a_world(
             supervisor.stopping()
             engine.open_gate()
             for phase in Phase:
-                # Who has ended hears no more.
+                # An ended actor hears no more.
                 with suppress(trio.BrokenResourceError):
                     await bus.send(Message(Topic.SHUTDOWN, Shutdown(phase, "the test is over")))
                 await trio.testing.wait_all_tasks_blocked()

@@ -1,4 +1,4 @@
-"""The economy played second by second, the way it is told: the oracle of the closed forms."""
+"""The economy played second by second, as described: the oracle for the closed forms."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Naive:
-    """An inventory whose moments are all whole seconds, and which forgets no second."""
+    """An inventory whose moments are all whole seconds, and that skips no second."""
 
     def __init__(self, state: State, rules: Ruleset) -> None:
         self.rules = rules

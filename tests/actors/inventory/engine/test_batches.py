@@ -1,4 +1,4 @@
-"""Units that move rates: a run of deliveries in closed form equals one after the other."""
+"""Units that move rates: a run of deliveries in closed form equals one delivery at a time."""
 
 from __future__ import annotations
 
@@ -141,14 +141,14 @@ def test_a_million_units_take_few_steps(asset: str, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize(("asset", "most"), [("digger", 2_000), ("barge", 2_000)])
 def test_a_batch_that_must_be_walked_is_bounded(asset: str, most: int) -> None:
-    """Where no closed form is known, an order is for so many units that walking them is short."""
+    """Without a known closed form, an order is limited to so few units that walking is short."""
     assert len(ordered(asset, most).orders) == 1
     with pytest.raises(InvalidCount):
         ordered(asset, most + 1)
 
 
 def test_a_rate_that_turns_within_a_run_meets_its_capacity_on_the_way() -> None:
-    """A stock that first fills up and then sinks sinks from its capacity, not from beyond."""
+    """A stock that first fills up and then sinks starts sinking from its capacity, not above it."""
     rules = world()
     state = ordered("soldier", 120, mine=2, plant=3)
     state, _ = grant(state, rules, changes={"metal": 1999}, now_ms=NOW, cause="grant")

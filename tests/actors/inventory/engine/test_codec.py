@@ -1,4 +1,4 @@
-"""The stored form of a state: what is written is read back, and nonsense is refused."""
+"""The stored form of a state: it reads back as written, and nonsense is refused."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_decode_gives_back_what_encode_wrote(made: list[Move]) -> None:
 
 
 def test_encode_writes_whole_units_and_grains_within_64_bits() -> None:
-    """Amounts are pairs, so that the largest of them is still a number of any JSON reader."""
+    """Amounts are pairs, so that the largest is still a number to any JSON reader."""
     state = begin(world(), amounts={"metal": AMOUNT_MAX * GRAINS_PER_UNIT + 7, "crystal": 0})
     record = json.loads(encode_state(state))
     assert record["amounts"]["metal"] == [AMOUNT_MAX, 7]
@@ -103,7 +103,7 @@ def test_decode_refuses_a_record_that_cannot_be(change: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("raw", [b"", b"{}", b"[]", b"null", b"{", b"\xff", "NaN"])
 def test_decode_refuses_what_is_no_record(raw: bytes | str) -> None:
-    """What is no JSON object of the right shape is refused as one."""
+    """A value that is not a JSON object of the right shape is refused as one."""
     with pytest.raises(ValueError, match="not a stored inventory"):
         decode_state(raw, world(), ())
 
@@ -147,7 +147,7 @@ def test_decode_refuses_an_order_that_cannot_be_pending(
 
 
 def test_decode_refuses_another_ruleset() -> None:
-    """A record goes on only under the ruleset that it was settled under."""
+    """A record continues only under the ruleset it was settled under."""
     other = world(COLONY.replace("duration = 20", "duration = 21"))
     with pytest.raises(ValueError, match="stored under ruleset"):
         decode_state(encode_state(begin(world())), other, ())

@@ -16,7 +16,7 @@ from tests.actors.inventory.engine.worlds import HOUR, NOW, SECOND, begin, world
 def test_thaw_goes_on_from_where_the_account_stood(
     made: list[Move], pause_ms: int, span: int
 ) -> None:
-    """What happens after a standstill is what would have happened, so much later."""
+    """Whatever happens after a standstill is what would have happened, only that much later."""
     rules = world()
     state = enrich(begin(rules), rules)
     for number, move in enumerate(made):
@@ -38,7 +38,7 @@ def test_thaw_goes_on_from_where_the_account_stood(
 
 
 def test_thaw_records_the_orders_that_moved() -> None:
-    """Running orders are told with their new times, waiting ones stay as they are."""
+    """Running orders are reported with their new times; waiting ones stay as they are."""
     state = begin(world())
     for name, asset in (("a", "mine"), ("b", "plant")):
         state, _ = place_order(state, world(), order_id=name, asset=asset, count=None, now_ms=NOW)

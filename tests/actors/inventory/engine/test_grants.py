@@ -1,4 +1,4 @@
-"""The operator's hand: signed changes, all or nothing."""
+"""The operator's grants: signed changes, all or nothing."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def test_grant_changes_everything_in_one_entry() -> None:
 
 
 def test_grant_of_a_level_moves_the_rates_at_once() -> None:
-    """A level that is given works from that moment."""
+    """A granted level works from that moment."""
     state = granted(begin(world()), well=2)
     assert state.flows.rates.per_hour["gas"] == 3400
     assert advance(state, world(), NOW + HOUR)[0].amounts["gas"] == 3400 * HOUR
 
 
 def test_grant_settles_first() -> None:
-    """What was produced before the grant was produced at the old rates."""
+    """Production before the grant is at the old rates."""
     state, events = grant(
         begin(world()), world(), changes={"mine": 1}, now_ms=NOW + HOUR, cause="grant"
     )
@@ -59,14 +59,14 @@ def test_grant_settles_first() -> None:
 
 
 def test_grant_of_what_is_there_takes_it_to_nothing() -> None:
-    """What falls to zero is gone."""
+    """An asset that falls to zero is gone."""
     state = granted(granted(begin(world()), scout=3, mine=2), scout=-3, mine=-2)
     assert (state.units, state.levels) == ({}, {})
 
 
 @pytest.mark.parametrize("name", ["metal", "scout", "mine"])
 def test_grant_never_goes_below_zero(name: str) -> None:
-    """A grant that something cannot cover is refused as a whole."""
+    """A grant that takes more than there is, of anything, is refused as a whole."""
     with pytest.raises(InsufficientResources) as refused:
         granted(begin(world()), crystal=5, **{name: -501})
     assert refused.value.missing[name] in {1, 501}
@@ -96,7 +96,7 @@ def test_grant_takes_any_part_of_what_a_refund_lifted_over_the_bound() -> None:
 
 
 def test_grant_respects_the_highest_level_with_what_is_pending() -> None:
-    """A level that is on order has its place below the maximum."""
+    """A level on order has its place below the maximum."""
     state = granted(begin(world()), well=6)
     state, _ = place_order(state, world(), order_id="a", asset="well", count=None, now_ms=NOW)
     with pytest.raises(InvalidAmount):
@@ -117,7 +117,7 @@ def test_grant_keeps_pending_levels_one_above_what_is_built() -> None:
 
 @pytest.mark.parametrize("delta", [0, True, 1.0, "5", AMOUNT_MAX + 1, -(10**30), None])
 def test_grant_refuses_what_is_no_change(delta: Any) -> None:
-    """A change is a strict integer within bounds, other than none."""
+    """A change is a nonzero strict integer within bounds."""
     with pytest.raises(InvalidAmount) as refused:
         granted(begin(world()), crystal=1, metal=delta)
     assert refused.value.name == "metal"
@@ -134,7 +134,7 @@ def test_grant_refuses_nothing_and_the_unknown() -> None:
 
 
 def test_grant_that_takes_makes_room_for_held_goods() -> None:
-    """What is held flows in when a grant lowers the stock."""
+    """Held goods flow in when a grant lowers the stock."""
     state, _ = credit(
         begin(world()),
         world(),

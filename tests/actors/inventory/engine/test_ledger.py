@@ -80,7 +80,7 @@ class Economy(RuleBasedStateMachine):
 
     @rule(wait_ms=st.integers(0, 100_000), choice=st.integers(0, 7))
     def cancel(self, wait_ms: int, choice: int) -> None:
-        """Cancel an order that was pending when its owner looked."""
+        """Cancel an order that was pending when its owner last looked."""
         if not self.state.orders:
             return
         order = self.state.orders[choice % len(self.state.orders)]
@@ -105,7 +105,7 @@ class Economy(RuleBasedStateMachine):
         )
     )
     def grant(self, changes: dict[str, int]) -> None:
-        """Change things by the operator's hand."""
+        """Change things with an operator's grant."""
         try:
             result = grant(
                 self.state,
@@ -185,7 +185,7 @@ class Economy(RuleBasedStateMachine):
         self.take(state, events)
 
     def take(self, state: State, events: Events) -> None:
-        """Keep what a step gave, as the storage would."""
+        """Keep a step's results, as the storage would."""
         self.state = state
         self.entries.extend(events.entries)
         for order in events.orders:
@@ -195,7 +195,7 @@ class Economy(RuleBasedStateMachine):
 
     @invariant()
     def replay_reproduces_the_inventory(self) -> None:
-        """Check that the ledger alone gives everything that there is."""
+        """Check that the ledger alone accounts for everything that exists."""
         if not self.entries:
             return
         assert replay(self.entries) == whole(self.state)
@@ -203,7 +203,7 @@ class Economy(RuleBasedStateMachine):
 
     @invariant()
     def sources_minus_sinks_are_holdings(self) -> None:
-        """Check what was spent, refunded, brought and spilled against the entries' causes."""
+        """Check what was spent, refunded, brought in and spilled against the entries' causes."""
         if not self.entries:
             return
         by_cause: dict[str, Counter[str]] = {}
@@ -240,7 +240,7 @@ class Economy(RuleBasedStateMachine):
 
     @invariant()
     def no_slot_is_idle_while_an_order_waits(self) -> None:
-        """Check that something runs in every queue of one slot where something waits."""
+        """Check that something runs in every single-slot queue in which something waits."""
         if not self.entries:
             return
         for queue in self.ruleset.queues.values():

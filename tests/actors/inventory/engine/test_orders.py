@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 def order(
     state: State, order_id: str, asset: str, count: int | None = None, after_ms: int = 0
 ) -> tuple[State, Events]:
-    """Place an order so long after the state was settled."""
+    """Place an order this long after the state was settled."""
     return place_order(
         state,
         world(),
@@ -67,7 +67,7 @@ def pending(state: State) -> dict[str, tuple[str, int | None, int | None]]:
 
 
 def test_place_order_takes_the_price_and_records_it() -> None:
-    """The receipt of an order is what left the stocks, entered under its id."""
+    """The receipt of an order is the amount that left the stocks, entered under its id."""
     state, events = order(begin(world()), "a", "mine")
     placed = events.orders[-1]
     assert placed.cost == {"metal": 60, "crystal": 15}
@@ -79,7 +79,7 @@ def test_place_order_takes_the_price_and_records_it() -> None:
 
 
 def test_place_order_starts_at_once_where_a_slot_is_free() -> None:
-    """The first order of a queue runs from the moment that it is placed."""
+    """The first order of a queue runs from the moment it is placed."""
     state, _ = order(begin(world()), "a", "mine", after_ms=500)
     placed = state.orders[0]
     assert (placed.state, placed.starts_ms) == ("running", NOW + 500)
@@ -88,7 +88,7 @@ def test_place_order_starts_at_once_where_a_slot_is_free() -> None:
 
 
 def test_place_order_settles_first() -> None:
-    """What was produced by the moment of the order can be spent in it."""
+    """Production up to the moment of the order can be spent in it."""
     state = granted(metal=-441)
     with pytest.raises(InsufficientResources) as short:
         order(state, "a", "mine", after_ms=HOUR // 30 - 1)
@@ -123,7 +123,7 @@ def test_place_order_refuses_a_level_above_the_highest() -> None:
 
 
 def test_place_order_asks_for_prerequisites_that_are_built() -> None:
-    """A prerequisite on order is not there yet."""
+    """A prerequisite on order does not count yet."""
     state, _ = order(begin(world()), "a", "plant")
     with pytest.raises(PrerequisitesMissing) as refused:
         order(state, "b", "optics")
@@ -133,7 +133,7 @@ def test_place_order_asks_for_prerequisites_that_are_built() -> None:
 
 
 def test_place_order_refuses_when_slots_and_places_are_taken() -> None:
-    """A queue holds its slots and its length, and each queue for itself."""
+    """A queue limits its slots and its length, each queue for itself."""
     state = granted(metal=1000)
     for name in "abc":
         state, _ = order(state, name, "well")
@@ -145,7 +145,7 @@ def test_place_order_refuses_when_slots_and_places_are_taken() -> None:
 
 
 def test_place_order_tells_every_resource_that_is_short() -> None:
-    """The refusal names what is missing, in whole units."""
+    """The refusal names every shortage, in whole units."""
     with pytest.raises(InsufficientResources) as refused:
         order(begin(world()), "a", "scout", 600)
     assert refused.value.missing == {"metal": 1300, "crystal": 100}
@@ -159,7 +159,7 @@ def test_place_order_refuses_what_cannot_be_ordered(asset: str) -> None:
 
 
 def test_place_order_tells_of_the_instances_of_a_building() -> None:
-    """Asked for by its bare name, it says how each of it is called."""
+    """Asked for by the building's bare name, the refusal lists the names of its instances."""
     with pytest.raises(UnknownAsset, match="only 'field:1' to 'field:3'"):
         order(begin(world()), "a", "field")
 
@@ -178,7 +178,7 @@ def test_place_order_refuses_a_count_for_a_level() -> None:
 
 
 def test_place_order_bounds_the_total_price() -> None:
-    """A batch whose price no stock could hold is refused for its count."""
+    """A batch whose price no stock could hold is refused because of its count."""
     price = "{metal = 1_000_000_000_000, crystal = 1}"
     rules = world(COLONY.replace("{metal = 3, crystal = 1}", price))
     with pytest.raises(InvalidCount):
@@ -188,7 +188,7 @@ def test_place_order_bounds_the_total_price() -> None:
 
 
 def test_place_order_ends_with_the_calendar() -> None:
-    """What would finish after the year 9999 cannot be ordered."""
+    """An order that would finish after the year 9999 is refused."""
     late = begin(world(), at_ms=LATEST_MS - 40 * SECOND)
     assert order(late, "a", "mine")[0].orders[0].finishes_ms == LATEST_MS
     for level, ends_ms in ((0, 40 * SECOND), (2, 120 * SECOND)):
@@ -210,7 +210,7 @@ def test_refused_order_leaves_the_state_as_it_was() -> None:
 
 
 def test_queued_orders_start_when_a_slot_frees() -> None:
-    """The next order starts at the moment that the one before it is done."""
+    """The next order starts the moment the one before it is done."""
     state, _ = order(begin(world()), "a", "mine")
     state, _ = order(state, "b", "plant", after_ms=SECOND)
     assert pending(state)["b"] == ("queued", 1, None)
@@ -222,7 +222,7 @@ def test_queued_orders_start_when_a_slot_frees() -> None:
 
 
 def test_orders_run_side_by_side_in_a_queue_of_two_slots() -> None:
-    """As many orders run as there are slots, the others in their sequence."""
+    """As many orders run as there are slots; the others wait in sequence."""
     state = begin(world())
     for name in "abc":
         state, _ = order(state, name, "scout", 2)
@@ -233,7 +233,7 @@ def test_orders_run_side_by_side_in_a_queue_of_two_slots() -> None:
 
 
 def test_a_level_waits_for_the_level_before_it() -> None:
-    """With several slots, two levels of one building still come one after the other."""
+    """With several slots, two levels of one building still run one after the other."""
     rules = world(COLONY.replace("slots = 1\nlength = 2", "slots = 2\nlength = 2"))
     state = begin(rules)
     for name, asset in (("a", "field:1"), ("b", "field:1"), ("c", "well")):
@@ -246,7 +246,7 @@ def test_a_level_waits_for_the_level_before_it() -> None:
 
 
 def test_duration_is_fixed_when_the_order_is_placed() -> None:
-    """What is built later does not shorten an order that was placed before."""
+    """Buildings finished later do not shorten an order placed before."""
     rules = world(
         COLONY.replace(
             "[units.scout]",
@@ -267,7 +267,7 @@ def test_duration_is_fixed_when_the_order_is_placed() -> None:
 
 
 def test_units_are_delivered_one_by_one() -> None:
-    """Each piece of a batch is there at its own due time."""
+    """Each piece of a batch arrives at its own due time."""
     state, _ = order(begin(world()), "a", "scout", 5)
     after = state
     for pieces in range(5):
@@ -312,7 +312,7 @@ def test_cancel_gives_back_the_share_of_the_receipt() -> None:
 
 
 def test_cancel_uses_the_receipt_not_the_price_of_today() -> None:
-    """An order placed under other prices gives back what was paid for it."""
+    """An order placed under other prices refunds what was paid for it."""
     state, _ = order(begin(world()), "a", "mine")
     paid = msgspec.structs.replace(state.orders[0], cost={"metal": 9, "gas": 3}, refund=(1, 3))
     state = msgspec.structs.replace(state, pending=Pending.of([paid]))
@@ -320,7 +320,7 @@ def test_cancel_uses_the_receipt_not_the_price_of_today() -> None:
 
 
 def test_cancel_of_a_batch_gives_back_the_undelivered_part() -> None:
-    """Delivered units stay; the piece in progress counts as not delivered."""
+    """Delivered units stay; the piece in progress counts as undelivered."""
     state, _ = order(begin(world()), "a", "scout", 10)
     state, _, refund = cancel_order(
         state, world(), order_id="a", now_ms=NOW + 3 * 7 * SECOND + 6_999
@@ -351,7 +351,7 @@ def test_cancel_moves_up_what_waits_behind() -> None:
 
 
 def test_cancel_lowers_later_levels_of_the_same_asset() -> None:
-    """Orders behind keep receipt and duration and are for one level less: none is skipped."""
+    """Later orders keep receipt and duration and drop one level: none is skipped."""
     state = granted(metal=1000)
     for name in "abc":
         state, _ = order(state, name, "mine")
@@ -367,7 +367,7 @@ def test_cancel_lowers_later_levels_of_the_same_asset() -> None:
 
 
 def test_cancel_leaves_earlier_and_other_orders_alone() -> None:
-    """Only orders behind the cancelled one, of the same asset, change their level."""
+    """Only orders behind the cancelled one, for the same asset, change their level."""
     state = granted(metal=1000)
     for name, asset in (("a", "mine"), ("b", "well"), ("c", "mine")):
         state, _ = order(state, name, asset)
@@ -385,7 +385,7 @@ def test_cancel_of_an_unknown_order_is_refused(order_id: str) -> None:
 
 
 def test_cancel_with_nothing_to_give_back_is_entered_all_the_same() -> None:
-    """Whoever follows the ledger hears of every step of an order, also where no asset moves."""
+    """A follower of the ledger sees every step of an order, even if no asset moves."""
     state, _ = order(begin(world()), "a", "digger", 1)
     _, events, refund = cancel_order(state, world(), order_id="a", now_ms=NOW)
     assert (refund, causes(events)) == ({}, ["order-cancelled"])
@@ -397,7 +397,7 @@ def test_cancel_with_nothing_to_give_back_is_entered_all_the_same() -> None:
 def test_refund_never_exceeds_the_share_of_what_is_undelivered(
     count: int, data: st.DataObject
 ) -> None:
-    """No sequence of delivery and cancel gives back more than was paid for the rest."""
+    """No sequence of deliveries and cancels refunds more than was paid for the rest."""
     delivered = data.draw(st.integers(0, count - 1))
     denominator = data.draw(st.integers(1, 100))
     numerator = data.draw(st.integers(0, denominator))

@@ -1,4 +1,4 @@
-"""The pending orders: what is kept at hand of them is what looking at each would find."""
+"""The pending orders: what is cached about them equals what a look at each would find."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MOVED = COLONY.replace('queue = "construction"\nrefund', 'queue = "research"\nre
 
 
 def pending_after(made: list[Move]) -> State:
-    """Play and check on the way that all that is derived is what it would be derived anew."""
+    """Play, checking on the way that all derived values equal freshly derived ones."""
     rules = world()
     state = enrich(begin(rules), rules)
     for number, move in enumerate(made):
@@ -46,7 +46,7 @@ def pending_after(made: list[Move]) -> State:
 @given(st.lists(moves(), max_size=25), st.integers(0, 20 * HOUR))
 @settings(max_examples=100)
 def test_what_is_derived_equals_what_is_looked_up(made: list[Move], span: int) -> None:
-    """Whatever is placed, delivered, finished, cancelled or moved on: nothing gets out of step."""
+    """Whatever is placed, delivered, finished, cancelled or moved on, nothing gets out of step."""
     state = pending_after(made)
     later, _ = advance(state, world(), state.at_ms + span)
     assert later.pending == Pending.of(later.orders)
@@ -60,7 +60,7 @@ def test_what_is_derived_equals_what_is_looked_up(made: list[Move], span: int) -
 @given(st.lists(moves(), max_size=25))
 @settings(max_examples=50)
 def test_the_parts_are_those_of_the_orders(made: list[Move]) -> None:
-    """Those that run, how they look, and what each queue has to do, told from the orders alone."""
+    """Which orders run, how they look, and each queue's work, derived from the orders alone."""
     pending = pending_after(made).pending
     assert pending.running == tuple(o for o in pending.orders if o.state == "running")
     assert pending.views == tuple(order_view(order) for order in pending.orders)
@@ -76,7 +76,7 @@ def test_the_parts_are_those_of_the_orders(made: list[Move]) -> None:
 @given(st.lists(moves(), max_size=25))
 @settings(max_examples=50)
 def test_the_record_is_due_with_the_first_that_is_touched(made: list[Move]) -> None:
-    """It is due when the first running order completes, or has moved rates often enough."""
+    """The record is due when the first running order completes, or has moved rates often enough."""
 
     def touched_ms(order: Order) -> int:
         pieces = order.count or 1
@@ -92,7 +92,7 @@ def test_the_record_is_due_with_the_first_that_is_touched(made: list[Move]) -> N
 @given(st.lists(moves(), max_size=25), st.integers(-HOUR, 20 * HOUR))
 @settings(max_examples=50)
 def test_a_glimpse_is_the_state_to_come(made: list[Move], span: int) -> None:
-    """What is shown without being entered is what advancing would give."""
+    """A view without an entry shows what advancing would give."""
     state = pending_after(made)
     at_ms = state.at_ms + span
     settled, _ = advance(state, world(), at_ms)
@@ -102,7 +102,7 @@ def test_a_glimpse_is_the_state_to_come(made: list[Move], span: int) -> None:
 
 
 def test_a_change_leaves_what_it_was_made_from_alone() -> None:
-    """A refusal after a change goes on from what there was before."""
+    """A refusal after a change continues from the earlier state."""
     state = begin(world())
     for name, asset in (("a", "mine"), ("b", "plant"), ("c", "scout")):
         count = 2 if asset == "scout" else None
@@ -121,7 +121,7 @@ def test_a_change_leaves_what_it_was_made_from_alone() -> None:
     [{"queue": "research"}, {"piece_ms": 1}, {"state": "queued", "starts_ms": None}],
 )
 def test_a_change_of_any_kind_is_followed(changes: dict[str, object]) -> None:
-    """An order may come to another queue, take another time, or run no more."""
+    """An order may move to another queue, take another time, or no longer run."""
     state, _ = new_state("account", world(), NOW)
     state, _ = place_order(state, world(), order_id="a", asset="mine", count=None, now_ms=NOW)
     state, _ = place_order(state, world(), order_id="b", asset="plant", count=None, now_ms=NOW)

@@ -51,7 +51,7 @@ def test_view_projects_the_stocks_to_the_moment() -> None:
 
 
 def test_view_tells_when_a_stock_is_full() -> None:
-    """The moment told is the first one at which the stock is at its capacity."""
+    """The moment shown is the first at which the stock is at its capacity."""
     amounts = {"metal": 500 * GRAINS_PER_UNIT - 1, "crystal": 0, "gas": 0}
     state, _ = advance(begin(world(), amounts=amounts), world(), NOW + 7)
     stock = view(state, world(), NOW + 7, version=1, tick=1).resources["metal"]
@@ -63,7 +63,7 @@ def test_view_tells_when_a_stock_is_full() -> None:
 
 
 def test_view_has_no_full_moment_where_there_is_none() -> None:
-    """A full stock, one that does not grow and one without capacity have no such moment."""
+    """A full stock, one that does not grow and one without a capacity have no such moment."""
     state = granted(metal=1500, well=1)
     stocks = view(state, world(), NOW, version=1, tick=1).resources
     assert stocks["metal"].full_at_ms is None
@@ -73,14 +73,14 @@ def test_view_has_no_full_moment_where_there_is_none() -> None:
 
 
 def test_view_has_no_full_moment_beyond_the_calendar() -> None:
-    """A moment that cannot be written is none."""
+    """A moment that cannot be written is omitted."""
     rules = world(COLONY.replace("base_capacity = 2000", "base_capacity = 1_000_000_000_000_000"))
     stock = view(begin(rules), rules, NOW, version=1, tick=1).resources["metal"]
     assert (stock.capacity, stock.full_at_ms) == (10**15, None)
 
 
 def test_view_shows_what_is_held_beside_each_stock() -> None:
-    """What waits for room is told in whole units, and what a client reckons from it is exact."""
+    """Goods that wait for room are shown in whole units; clients' sums with them are exact."""
     full, _ = credit(
         granted(burner=1),
         world(),
@@ -103,7 +103,7 @@ def test_view_shows_what_is_held_beside_each_stock() -> None:
 
 
 def test_view_shows_due_orders_as_done() -> None:
-    """Whoever looks late sees what has come due."""
+    """A late look shows orders that have come due as done."""
     state, _ = place_order(
         begin(world()), world(), order_id="a", asset="well", count=None, now_ms=NOW
     )
@@ -210,11 +210,11 @@ def yard(*batches: tuple[str, int]) -> State:
 
 
 CALLS_MAX = 400_000
-"""Half as many again as the dearest look made when this was written."""
+"""Half as many again as the most expensive look makes."""
 
 
 def calls_of(look: Callable[[], object]) -> int:
-    """Count the calls that a look makes, of Python's functions and C's: the same everywhere."""
+    """Count the calls a look makes, of Python and C functions: the same on every machine."""
     calls = 0
 
     def count(_frame: object, event: str, _what: object) -> None:
@@ -258,7 +258,7 @@ def test_look_ahead_costs_little_whatever_is_on_order(batches: list[tuple[str, i
 
 
 def test_forecast_too_far_tells_how_far_it_reaches() -> None:
-    """Batches that turn a balance with every piece are followed for a while, exactly."""
+    """Batches that flip a balance with every piece are followed exactly, for a while."""
     rules, state = world(YARD), yard(("giver", MILLION), ("taker", MILLION))
     with pytest.raises(ForecastTooFar) as refusal:
         forecast(state, rules, NOW + YEAR, now_ms=NOW, version=1, tick=1)
@@ -274,7 +274,7 @@ def test_forecast_too_far_tells_how_far_it_reaches() -> None:
 
 
 def test_price_beyond_what_can_be_foreseen_has_no_moment() -> None:
-    """A quote looks as far as a forecast does, where balances turn with every piece."""
+    """A quote looks as far ahead as a forecast does when balances flip with every piece."""
     rules = world(YARD)
     drifting = yard(("giver", MILLION), ("drifter", MILLION))
     assert quote(drifting, rules, asset="statue", count=1, now_ms=NOW).affordable_at_ms is not None

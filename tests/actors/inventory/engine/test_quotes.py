@@ -1,4 +1,4 @@
-"""Quotes: prices, durations, and the exact first moment at which a price is there."""
+"""Quotes: prices, durations, and the exact first moment at which a price can be paid."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.actors.inventory.engine.worlds import HOUR, NOW, SECOND, begin, grant
 
 
 def test_quote_tells_what_the_next_level_would_be() -> None:
-    """Level, price and duration are those that an order would get."""
+    """Level, price and duration are those an order would get."""
     state = granted(mine=2)
     told = quote(state, world(), asset="mine", count=None, now_ms=NOW)
     assert (told.asset, told.kind, told.level, told.count) == ("mine", "building", 3, None)
@@ -52,14 +52,14 @@ def test_quote_of_units_is_for_the_whole_batch() -> None:
 
 
 def test_quote_names_missing_prerequisites() -> None:
-    """What must be built first is told, the price all the same."""
+    """Missing prerequisites are named, and the price is shown nevertheless."""
     told = quote(begin(world()), world(), asset="optics", count=None, now_ms=NOW)
     assert told.missing == {"plant": 1}
     assert told.affordable
 
 
 def test_quote_tells_the_exact_millisecond() -> None:
-    """One millisecond before the moment told, the price is not there."""
+    """One millisecond before the moment shown, the price cannot be paid."""
     state = granted(metal=-499)
     told = quote(state, world(), asset="mine", count=None, now_ms=NOW)
     assert told.affordable_at_ms == NOW + 59 * HOUR // 30
@@ -70,13 +70,13 @@ def test_quote_tells_the_exact_millisecond() -> None:
 
 
 def test_quote_is_never_beyond_a_capacity() -> None:
-    """A price above what the stock can hold is never there."""
+    """A price above what the stock can hold can never be paid."""
     told = quote(begin(world()), world(), asset="scout", count=700, now_ms=NOW)
     assert (told.affordable, told.affordable_at_ms) == (False, None)
 
 
 def test_quote_sees_a_capacity_that_is_being_built() -> None:
-    """A completion on the way may bring the room that the price needs."""
+    """A completion on the way may bring the room the price needs."""
     state, _ = place_order(
         granted(metal=1500, crystal=200),
         world(),
@@ -128,7 +128,7 @@ def test_quote_does_not_count_on_held_goods_above_the_capacity() -> None:
 
 
 def test_quote_knows_the_last_millisecond_of_a_sinking_stock() -> None:
-    """A stock that falls short by a grain in the moment that the other suffices is too late."""
+    """A stock that falls a grain short just as the other suffices is too late."""
     for fraction, expected in ((0, NOW + 2 * HOUR // 15), (-1, None)):
         stock = {"metal": 1870 * GRAINS_PER_UNIT + fraction, "crystal": 0, "gas": 0}
         state = begin(world(), amounts=stock)
@@ -156,7 +156,7 @@ def test_quote_refuses_what_no_order_could_be(
 
 
 def test_quote_ends_with_the_calendar() -> None:
-    """What would finish after the year 9999 has a price, but nobody could order it."""
+    """An order that would finish after the year 9999 has a price, but cannot be placed."""
     late = begin(world(), at_ms=LATEST_MS - 40 * SECOND)
     assert quote(late, world(), asset="mine", count=None, now_ms=late.at_ms).duration_ms
     with pytest.raises(MaxLevel, match="the next would not be finished"):
@@ -185,7 +185,7 @@ def test_affordable_moment_is_the_first_one(made: list[Move], cost: dict[str, in
 @given(st.integers(0, 3000), st.sampled_from(["soldier", "satellite", "digger"]))
 @settings(max_examples=60)
 def test_affordable_moment_within_a_run_of_deliveries(metal: int, asset: str) -> None:
-    """A batch that moves rates is looked through without walking it."""
+    """A batch that moves rates is evaluated without walking it."""
     rules = world()
     state = granted(metal=2500, mine=6, plant=2, burner=1)
     state, _ = place_order(state, rules, order_id="a", asset=asset, count=200, now_ms=NOW)

@@ -1,4 +1,4 @@
-"""A change of ruleset: settled under the old, continued under the new."""
+"""A change of ruleset: settled under the old one, continued under the new one."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_resettle_keeps_price_duration_and_refund_of_pending_orders() -> None:
 
 
 def test_resettle_starts_what_waits_where_a_queue_grew() -> None:
-    """Each new slot is used from the moment of the change, in the sequence of what waits."""
+    """Each new slot is used from the moment of the change, in the order of the queue."""
     built_so_far = built("mine", "plant", "well")
     for slots, started in ((2, ["plant"]), (3, ["plant", "well"])):
         new = world(changed("slots = 1\nlength = 2", f"slots = {slots}\nlength = 2"))
@@ -90,7 +90,7 @@ def test_resettle_moves_orders_to_the_queue_of_their_asset() -> None:
 
 
 def test_resettle_begins_new_resources_at_zero() -> None:
-    """A resource that the new ruleset adds is there, empty."""
+    """A resource the new ruleset adds exists, empty."""
     new = world(COLONY + "\n[resources.dust]\nstart = 9\nbase_per_hour = 60\n")
     state, events = resettle(built(), world(), new, NOW)
     assert (state.amounts["dust"], events.entries) == (0, ())
@@ -98,7 +98,7 @@ def test_resettle_begins_new_resources_at_zero() -> None:
 
 
 def test_resettle_refuses_to_lose_what_is_owned() -> None:
-    """Everything owned, held or on order that has no place is named."""
+    """Anything owned, held or on order that has no place in the new ruleset is named."""
     small = """
 [resources.crystal]
 [queues.construction]
@@ -123,7 +123,7 @@ duration = 1
 
 
 def test_resettle_lets_go_of_what_nobody_owns() -> None:
-    """A removed asset without owner, and a fraction of a unit, stand in nobody's way."""
+    """A removed asset without an owner, and a fraction of a unit, do not block the change."""
     new = world(changed("[resources.metal]", "[resources.ore]").replace("metal =", "ore ="))
     poor = begin(world(), amounts={"metal": 3_599_999, "crystal": 0, "gas": 0})
     state, events = resettle(poor, world(), new, NOW)
@@ -153,7 +153,7 @@ def test_resettle_renames_what_is_mapped() -> None:
 
 
 def test_resettle_merges_stocks_but_never_buildings() -> None:
-    """Two resources may become one; of two levels one would be lost."""
+    """Two resources may become one; of two levels, one would be lost."""
     renamed = {"gas": "metal", "plant": "mine"}
     state, _ = resettle(built(gas=7), world(), world(), NOW, renamed={"gas": "metal"})
     assert whole(state) == {"metal": 507, "crystal": 500}
@@ -167,7 +167,7 @@ RESOURCES = st.sampled_from(["metal", "crystal", "gas"])
 
 @given(st.dictionaries(RESOURCES, RESOURCES))
 def test_resettle_keeps_whole_what_was_paid(renamed: dict[str, str]) -> None:
-    """A receipt, and what a cancel gives back of it, is as much as before by whatever names."""
+    """A receipt, and what a cancel refunds of it, is worth as much as before under any names."""
     placed = built("scout")
     state, _ = resettle(placed, world(), world(), NOW, renamed=renamed)
     [before], [after] = placed.orders, state.orders

@@ -11,7 +11,7 @@ from actors.inventory.engine.state import Stream
 
 @given(st.integers(0, 60), st.integers(1, 200), st.integers(0, 900), st.integers(0, 900))
 def test_floor_sum_equals_the_sum(count: int, low: int, top: int, start: int) -> None:
-    """The closed form is the sum that it stands for."""
+    """The closed form equals the sum it stands for."""
     assert floor_sum(count, low, top, start) == sum((top * i + start) // low for i in range(count))
 
 

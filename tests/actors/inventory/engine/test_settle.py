@@ -41,7 +41,7 @@ SPANS = st.integers(0, 40 * HOUR)
 
 
 def test_new_state_holds_the_start_amounts_and_enters_them() -> None:
-    """An inventory begins with what the ruleset gives, told in ledger entry 1."""
+    """An inventory begins with what the ruleset gives, recorded in ledger entry 1."""
     state, events = new_state("account", world(), NOW)
     assert state.amounts == {
         "metal": 500 * GRAINS_PER_UNIT,
@@ -61,7 +61,7 @@ def test_advance_grows_a_stock_by_rate_times_time_exactly() -> None:
 
 
 def test_advance_enters_production_only_when_a_floor_changed() -> None:
-    """A ledger entry tells of whole units; a fraction waits for a later entry."""
+    """A ledger entry counts whole units; a fraction waits for a later entry."""
     state, first = advance(begin(world()), world(), NOW + HOUR // 30 - 1)
     assert causes(first) == []
     _, second = advance(state, world(), NOW + HOUR // 30)
@@ -108,7 +108,7 @@ def test_advance_bounds_a_stock_without_capacity() -> None:
 
 
 def test_advance_completes_an_order_at_its_due_time() -> None:
-    """What a level brings counts from the moment it was due, not from the next login."""
+    """A level's effect counts from the moment it was due, not from the next login."""
     rules = world()
     state, _ = place_order(begin(rules), rules, order_id="a", asset="well", count=None, now_ms=NOW)
     state, events = advance(state, rules, NOW + 20 * SECOND + HOUR)
@@ -120,7 +120,7 @@ def test_advance_completes_an_order_at_its_due_time() -> None:
 
 
 def test_advance_completes_in_due_time_then_sequence() -> None:
-    """Orders of several queues complete in one sequence, ties by the order's own."""
+    """Orders of several queues complete in one sequence, ties by the orders' own."""
     rules = world()
     state, _ = grant(begin(rules), rules, changes={"plant": 1}, now_ms=NOW, cause="grant")
     for number, asset in enumerate(("field:1", "optics", "field:2")):
@@ -134,7 +134,7 @@ def test_advance_completes_in_due_time_then_sequence() -> None:
 
 
 def test_next_due_is_the_first_completion() -> None:
-    """The due index needs the completion of whole orders, not every delivery."""
+    """The due index needs the completions of whole orders, not every delivery."""
     rules = world()
     state = begin(rules)
     assert next_due_ms(state, rules) is None
@@ -145,7 +145,7 @@ def test_next_due_is_the_first_completion() -> None:
 
 
 def test_next_due_bounds_the_deliveries_of_a_batch_that_moves_rates() -> None:
-    """A long batch that moves rates is touched in between."""
+    """A long batch that moves rates is settled in between."""
     rules = world()
     rich, _ = grant(begin(rules), rules, changes={"metal": 10_000}, now_ms=NOW, cause="grant")
     state, _ = place_order(rich, rules, order_id="a", asset="soldier", count=2000, now_ms=NOW)
@@ -157,7 +157,7 @@ def test_next_due_bounds_the_deliveries_of_a_batch_that_moves_rates() -> None:
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=120))
 def test_next_due_bounds_the_work_of_many_batches_that_move_rates(seconds: list[int]) -> None:
-    """What one settle walks of batches side by side is bounded, however many they are."""
+    """The walking of parallel batches in one settle is bounded, however many there are."""
     slots = COLONY.replace("slots = 2", "slots = 120")
     rules = world(slots)
     state, _ = grant(begin(rules), rules, changes={"metal": 10**9}, now_ms=NOW, cause="grant")
@@ -211,7 +211,7 @@ def test_an_owner_online_sees_what_an_owner_offline_gets(
 @given(st.lists(moves(unit_ms=SECOND), max_size=7), st.integers(0, 900))
 @settings(max_examples=60)
 def test_closed_form_equals_second_by_second(made: list[Move], seconds: int) -> None:
-    """Any play, and what comes after it, equals the economy played second by second."""
+    """Any play, and what follows it, equals the economy played second by second."""
     rules = world()
     state = enrich(begin(rules), rules)
     for number, move in enumerate(made):
@@ -259,7 +259,7 @@ def test_amounts_up_to_the_bound_split_exactly(amount: int, first: int, second: 
 
 @pytest.mark.parametrize("late_ms", [0, 1, HOUR])
 def test_completion_wins_over_cancel_from_its_due_time_on(late_ms: int) -> None:
-    """At the very millisecond that an order is due it is completed, and no cancel finds it."""
+    """From the very millisecond an order is due, it is completed, and no cancel finds it."""
     rules = world()
     state, _ = place_order(begin(rules), rules, order_id="a", asset="well", count=None, now_ms=NOW)
     due = NOW + 20 * SECOND

@@ -73,7 +73,7 @@ def receive(
 
 
 def test_debit_takes_all_or_nothing() -> None:
-    """A debit is one entry with its transfer's id; one short resource refuses all."""
+    """A debit is one entry with its transfer's id; a shortage of one resource refuses all."""
     state, events = send(begin(world()), metal=500, crystal=1)
     assert whole(state) == {"crystal": 499}
     assert causes(events) == ["sent"]
@@ -85,7 +85,7 @@ def test_debit_takes_all_or_nothing() -> None:
 
 @pytest.mark.parametrize("overflow", POLICIES)
 def test_credit_that_fits_is_the_same_under_every_policy(overflow: Overflow) -> None:
-    """Where there is room, all arrives, up to exactly the capacity."""
+    """If there is room, everything arrives, up to exactly the capacity."""
     state, events = receive(begin(world()), overflow, {"metal": 1500, "gas": 7})
     assert whole(state) == {"metal": 2000, "crystal": 500, "gas": 7}
     assert [deltas(entry) for entry in events.entries] == [{"metal": 1500, "gas": 7}]
@@ -119,7 +119,7 @@ def test_credit_rejected_as_a_whole() -> None:
 
 
 def test_credit_counts_room_in_grains() -> None:
-    """A capacity that is a grain away from having room for a unit does not have it."""
+    """A capacity that is a grain short of room for a unit does not have it."""
     nearly, _ = advance(begin(world()), world(), NOW + 1)
     with pytest.raises(NoRoom) as refused:
         receive(nearly, "reject", {"metal": 1500}, nearly.at_ms)
@@ -127,7 +127,7 @@ def test_credit_counts_room_in_grains() -> None:
 
 
 def test_credit_spilled_is_told_in_the_ledger() -> None:
-    """Under spill the ledger shows the whole arriving and the rest lost."""
+    """Under spill the ledger shows everything arriving and the rest lost."""
     state, events = receive(begin(world()), "spill", {"metal": 1600, "gas": 7})
     assert whole(state)["metal"] == 2000
     assert causes(events) == ["received", "spilled"]
@@ -137,14 +137,14 @@ def test_credit_spilled_is_told_in_the_ledger() -> None:
 
 
 def test_credit_spilled_above_the_capacity_takes_nothing_away() -> None:
-    """A stock that is above its capacity already stays as it is."""
+    """A stock that is already above its capacity stays as it is."""
     over, _ = grant(begin(world()), world(), changes={"metal": 2000}, now_ms=NOW, cause="grant")
     state, _ = receive(over, "spill", {"metal": 10})
     assert whole(state)["metal"] == 2500
 
 
 def test_credit_held_waits_for_room() -> None:
-    """Under hold the rest is the account's, in the ledger by its own name."""
+    """Under hold the rest belongs to the account, in the ledger under its own name."""
     state, events = receive(begin(world()), "hold", {"metal": 1600})
     assert whole(state) == {"metal": 2000, "crystal": 500, "held:metal": 100}
     assert held_units(state) == {"metal": 100}
@@ -152,7 +152,7 @@ def test_credit_held_waits_for_room() -> None:
 
 
 def test_held_goods_flow_in_when_something_is_spent() -> None:
-    """Whatever makes room, an order or a debit, is filled at once."""
+    """Room made by an order or a debit is filled at once."""
     state, _ = receive(begin(world()), "hold", {"metal": 1600})
     spent, events = place_order(state, world(), order_id="a", asset="mine", count=None, now_ms=NOW)
     assert (whole(spent)["metal"], held_units(spent)) == (2000, {"metal": 40})
@@ -185,7 +185,7 @@ def test_held_goods_flow_in_while_consumption_lowers_the_stock() -> None:
 
 
 def test_held_goods_where_no_room_is_left_lower_no_stock_below_nothing() -> None:
-    """Cellars that take more room than there is, and consumption: the held part is used up."""
+    """With cellars that take more room than there is, and consumption, held goods are used up."""
     rules = world(COLONY + CELLAR)
     state, _ = grant(
         begin(rules),
@@ -212,7 +212,7 @@ def test_held_goods_where_no_room_is_left_lower_no_stock_below_nothing() -> None
 
 
 def test_held_goods_that_find_room_in_mid_batch_keep_the_ledger_in_time() -> None:
-    """What was delivered or produced before room came is entered before it, apart from it."""
+    """Deliveries and production before room appeared are entered before it, apart from it."""
     rules = world()
     rich = {"metal": 1500, "field:1": 3}
     state, _ = grant(begin(rules), rules, changes=rich, now_ms=NOW, cause="grant")
@@ -228,7 +228,7 @@ def test_held_goods_that_find_room_in_mid_batch_keep_the_ledger_in_time() -> Non
 
 
 def test_held_goods_are_bounded() -> None:
-    """Even under hold an account cannot pile up without end."""
+    """Even under hold an account cannot pile up goods without end."""
     state, _ = receive(begin(world()), "hold", {"metal": AMOUNT_MAX})
     with pytest.raises(NoRoom) as refused:
         receive(state, "hold", {"metal": AMOUNT_MAX})
@@ -236,7 +236,7 @@ def test_held_goods_are_bounded() -> None:
 
 
 def test_held_fraction_of_a_unit_shows_in_no_entry() -> None:
-    """The last grains that are held flow in without a whole unit changing its place."""
+    """The last held grains flow in without moving a whole unit."""
     grains = {"metal": 2000 * GRAINS_PER_UNIT - 5, "crystal": 0, "gas": 0}
     state, _ = receive(begin(world(), amounts=grains), "hold", {"metal": 1})
     assert state.held == {"metal": GRAINS_PER_UNIT - 5}
@@ -247,7 +247,7 @@ def test_held_fraction_of_a_unit_shows_in_no_entry() -> None:
 
 
 def test_give_back_is_never_cut_to_the_capacity() -> None:
-    """What a debit took comes back whole, like a refund."""
+    """A debit's resources come back whole, like a refund."""
     state, _ = send(begin(world()), metal=500)
     full, _ = grant(state, world(), changes={"metal": 2000}, now_ms=NOW, cause="grant")
     back, events = give_back(
@@ -274,7 +274,7 @@ def test_give_back_is_never_cut_to_the_capacity() -> None:
 def test_transfers_conserve(
     overflow: Overflow, traffic: list[tuple[int, int, bool]], burners: int
 ) -> None:
-    """What left one inventory reached the other, or was entered as spilled."""
+    """Everything that left one inventory reached the other, or was entered as spilled."""
     rules = world()
     giver = begin(rules)
     taker = begin(rules)
@@ -304,7 +304,7 @@ def test_transfers_conserve(
 @given(st.lists(st.integers(0, 3 * HOUR), max_size=5), st.integers(1, 3000))
 @settings(max_examples=40)
 def test_held_goods_do_not_depend_on_readings(readings: list[int], metal: int) -> None:
-    """Consumption drains stock and held goods the same, however often it is looked at."""
+    """Consumption drains stock and held goods alike, however often they are looked at."""
     rules = world()
     state, _ = grant(begin(rules), rules, changes={"burner": 1}, now_ms=NOW, cause="grant")
     state, _ = receive(state, "hold", {"metal": metal + 1000})

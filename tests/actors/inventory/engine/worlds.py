@@ -1,4 +1,4 @@
-"""A small world for the tests of the engine, loaded from TOML, and what reads its states."""
+"""A small world for the tests of the engine, loaded from TOML, and readers of its states."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NOW = 1_700_000_000_000
 SECOND = 1_000
 HOUR = 3_600_000
 ORDER_CAUSES = ("order-placed", "order-started", "order-cancelled")
-"""Causes of entries that stand in the ledger even where no asset moves."""
+"""Causes of entries that stand in the ledger even if no asset moves."""
 
 COLONY = """
 title = "Colony"
@@ -136,7 +136,7 @@ def world(text: str = COLONY) -> Ruleset:
 
 
 def begin(rules: Ruleset, **changes: object) -> State:
-    """Return a new inventory at `NOW`, some members replaced."""
+    """Return a new inventory at `NOW`, with some members replaced."""
     state, _ = new_state("account", rules, NOW)
     return msgspec.structs.replace(state, **changes)
 
@@ -148,12 +148,12 @@ def granted(**changes: int) -> State:
 
 
 def essence(state: State) -> State:
-    """Return a state without the one thing that depends on how often it was settled."""
+    """Return a state without the one field that depends on how often it was settled."""
     return msgspec.structs.replace(state, seq=0)
 
 
 def whole(state: State) -> dict[str, int]:
-    """Return everything that an account owns, by its name in the ledger, without zeros."""
+    """Return everything an account owns, by its name in the ledger, without zeros."""
     held = {f"held:{name}": amount for name, amount in held_units(state).items()}
     stocks = {name: to_units(amount) for name, amount in state.amounts.items()}
     everything = {**stocks, **held, **state.levels, **state.units}
@@ -161,7 +161,7 @@ def whole(state: State) -> dict[str, int]:
 
 
 def replay(entries: Iterable[LedgerEntry]) -> dict[str, int]:
-    """Return what a ledger adds up to, checking sequence, time and every balance on the way."""
+    """Return the totals of a ledger, checking sequence, time and every balance on the way."""
     owned: dict[str, int] = {}
     last_ms = 0
     for seq, entry in enumerate(entries, start=1):

@@ -1,4 +1,4 @@
-"""Warnings: what is allowed in a ruleset and yet seldom meant."""
+"""Warnings: constructs that a ruleset may contain but that are seldom intended."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def modifier(text: str) -> str:
 
 
 def test_check_is_content_with_a_sound_ruleset(tmp_path: Path) -> None:
-    """Where all is usual nothing is said."""
+    """Where all is usual, there are no warnings."""
     assert warnings(tmp_path, mine()) == {}
 
 
@@ -158,21 +158,21 @@ def test_check_names_what_is_seldom_meant(
 
 
 def test_check_leaves_shared_stores_alone(tmp_path: Path) -> None:
-    """Where several buildings store a resource, none has to hold its own next price."""
+    """If several buildings store a resource, none has to hold its own next price."""
     text = mine(cost_growth="31", capacity="{ gold = '1000 * 3 ** level' }")
     hut = "[buildings.hut]\ncost = {}\nduration = 1\ncapacity = { gold = 1 }\n"
     assert warnings(tmp_path, text + hut) == {}
 
 
 def test_check_says_nothing_of_values_that_hang_on_others(tmp_path: Path) -> None:
-    """Whether a value falls with its own level is asked only where that alone decides."""
+    """Whether a value falls with its own level is checked only if that alone decides."""
     hut = "[buildings.hut]\ncost = {}\nduration = 1\nmax_level = 2\n"
     text = mine(duration="'10 * hut / level + 1'", produces="{ gold = '9 * hut / (level + 1)' }")
     assert warnings(tmp_path, hut + text) == {}
 
 
 def test_check_takes_what_is_shortened_or_balanced_for_sound(tmp_path: Path) -> None:
-    """By a modifier, by another asset's level, by a second building that gives what one uses."""
+    """A modifier or another level may shorten it; another building may supply what one uses."""
     lore = modifier("what = 'duration'\nkinds = ['building']\nfactor = '0.001 ** level'\n")
     heat = "[balances.heat]\n[buildings.fire]\ncost = {}\nduration = '1e12 / (1 + lore * 1e6)'\n"
     heat += "balance = { heat = 1 }\n"
@@ -181,7 +181,7 @@ def test_check_takes_what_is_shortened_or_balanced_for_sound(tmp_path: Path) -> 
 
 
 def test_check_takes_units_that_store_for_boundless_room(tmp_path: Path) -> None:
-    """Where every unit adds room there is always room for a price."""
+    """If every unit adds room, there is always room for a price."""
     barge = "[units.barge]\ncost = { gold = 5000 }\nduration = 1\ncapacity = { gold = 10 }\n"
     assert warnings(tmp_path, mine() + barge) == {}
 

@@ -20,7 +20,7 @@ def mine(**keys: str) -> str:
 
 
 def costs(folder: Path, text: str, last: int = 5) -> list[int]:
-    """Return what the levels of the mine cost in gold."""
+    """Return the gold price of each level of the mine."""
     ruleset = load(folder, text)
     return [ruleset.cost("mine", level).get("gold", 0) for level in range(1, last + 1)]
 
@@ -47,7 +47,7 @@ def test_compiler_costs(tmp_path: Path, keys: dict[str, str], expected: list[int
 
 
 def test_compiler_leaves_out_what_costs_nothing(tmp_path: Path) -> None:
-    """A resource of which a level needs none is not in its price."""
+    """A resource that a level does not need is not in its price."""
     ruleset = load(tmp_path, mine(cost="{ gold = [0, 3] }"))
     assert dict(ruleset.cost("mine", 1)) == {}
     assert dict(ruleset.cost("mine", 2)) == {"gold": 3}
@@ -66,7 +66,7 @@ def test_compiler_leaves_out_what_costs_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_compiler_levels(tmp_path: Path, keys: dict[str, str], last: int) -> None:
-    """The maximum is what is stated, what lists reach, or the last level anyone could pay."""
+    """The maximum is as stated, as far as lists reach, or the last level anyone could pay for."""
     assert load(tmp_path, mine(**keys)).assets["mine"].max_level == last
 
 
@@ -152,7 +152,7 @@ def test_compiler_levels(tmp_path: Path, keys: dict[str, str], last: int) -> Non
 def test_compiler_names_what_is_wrong_with_an_asset(
     tmp_path: Path, keys: dict[str, str], where: str, message: str
 ) -> None:
-    """Each fault is found, and told with the table and the key it is in."""
+    """Each fault is found and reported with its table and key."""
     others = "[resources.stone]\n[buildings.hut]\ncost = { gold = 1 }\nduration = 1\n"
     found = problems(tmp_path, others + mine(**keys))
     place = f"buildings.mine.{where}".rstrip(".")
@@ -192,7 +192,7 @@ def test_compiler_names_what_is_wrong_with_an_asset(
 def test_compiler_names_what_is_wrong_with_a_modifier(
     tmp_path: Path, modifier: str, where: str, message: str
 ) -> None:
-    """A modifier has to say what it changes, by a factor or share that is one."""
+    """A modifier has to say what it changes, by a valid factor or share."""
     others = "[buildings.hut]\ncost = { gold = 1 }\nduration = 1\n"
     found = problems(tmp_path, others + mine(modifiers=f"[{modifier}]"))
     place = f"buildings.mine.modifiers[0]{where}"
@@ -288,7 +288,7 @@ def test_compiler_reports_all_problems_of_content_at_once(tmp_path: Path) -> Non
 
 
 def test_compiler_names_circles_once_with_their_path(tmp_path: Path) -> None:
-    """Prerequisites in a circle are one problem, told as the way round."""
+    """Circular prerequisites are one problem, reported as the full cycle."""
     chain = "".join(
         f"[buildings.{name}]\ncost = {{}}\nduration = 1\nrequires = {{ {need} = 1 }}\n"
         for name, need in [("a", "b"), ("b", "c"), ("c", "b"), ("d", "a")]
@@ -299,7 +299,7 @@ def test_compiler_names_circles_once_with_their_path(tmp_path: Path) -> None:
 
 
 def test_compiler_takes_long_chains_of_prerequisites(tmp_path: Path) -> None:
-    """A thousand assets in a row are no circle, and no recursion."""
+    """A chain of a thousand assets is neither a cycle nor a recursion."""
     chain = "".join(
         f"[units.u{n}]\ncost = {{}}\nduration = 1\nrequires = {{ u{n + 1} = 1 }}\n"
         for n in range(1200)
@@ -309,14 +309,14 @@ def test_compiler_takes_long_chains_of_prerequisites(tmp_path: Path) -> None:
 
 
 def test_compiler_wants_a_queue_where_there_are_several(tmp_path: Path) -> None:
-    """The only queue goes without saying; one of two has to be named."""
+    """A sole queue need not be named; one of two must be."""
     assert load(tmp_path, MINE).assets["mine"].queue == "work"
     found = problems(tmp_path, "[queues.other]\n" + MINE)
     assert found == {"buildings.mine.queue": "is missing, and there is more than one queue"}
 
 
 def test_compiler_bounds_the_size_of_tables(tmp_path: Path) -> None:
-    """A formula over three assets' levels is refused with the way out."""
+    """A formula over three assets' levels is refused, with the remedy."""
     towers = "".join(
         f"[technologies.t{n}]\ncost = {{}}\nduration = 1\nmax_level = 50\n" for n in range(3)
     )
@@ -326,7 +326,7 @@ def test_compiler_bounds_the_size_of_tables(tmp_path: Path) -> None:
 
 
 def test_compiler_bounds_the_size_of_the_ruleset(tmp_path: Path) -> None:
-    """Very many tables of tolerable size are refused once, and early."""
+    """Too many tables of tolerable size are refused once, and early."""
     asset = "[technologies.t{n}]\ncost = {{}}\nduration = 'level + {other}'\nmax_level = 130\n"
     text = "".join(asset.format(n=n, other=f"t{(n + 1) % 40}") for n in range(40))
     found = problems(tmp_path, text)
@@ -342,7 +342,7 @@ def test_compiler_bounds_the_number_of_assets(tmp_path: Path) -> None:
 
 
 def test_compiler_fills_in_titles_and_defaults(tmp_path: Path) -> None:
-    """What a file does not say has a stated value."""
+    """Whatever a file leaves out has a stated default."""
     text = """
     [balances.heat]
     [defaults.buildings]
@@ -371,13 +371,13 @@ def test_compiler_fills_in_titles_and_defaults(tmp_path: Path) -> None:
 
 
 def test_compiler_reads_transfers(tmp_path: Path) -> None:
-    """Whether, how much and what overflows is as the file says."""
+    """Whether and how much may be sent, and how overflow is handled, is as the file says."""
     text = '[transfers]\nenabled = true\nper_day_max = 500\noverflow = "spill"'
     expected = Transfers(enabled=True, per_day_max=500, overflow="spill")
     assert load(tmp_path, text).transfers == expected
 
 
 def test_compiler_prerequisites_keep_their_order(tmp_path: Path) -> None:
-    """Requirements are those of the file, also of units."""
+    """Requirements are those in the file, for units too."""
     text = "[units.scout]\ncost = {}\nduration = 1\n" + mine(requires="{ scout = 30 }")
     assert load(tmp_path, text).assets["mine"].requires == (Requirement("scout", 30),)

@@ -24,7 +24,7 @@ def test_description_row_leaves_out_what_does_not_apply(tmp_path: Path) -> None:
 
 
 def test_description_row_tells_effects_alone() -> None:
-    """Income is that of the asset alone; what is used up is negative."""
+    """Income is that of the asset alone; consumption is negative."""
     ogame = load_ruleset("ogame")
     row = level_row(ogame, "fusion_reactor", 1, {"energy_technology": 3})
     assert row["produces"] == {"deuterium": -11}
@@ -55,7 +55,7 @@ def test_description_row_of_units_is_for_all_together() -> None:
 
 
 def test_description_tells_fractions_of_seconds(tmp_path: Path) -> None:
-    """Where a ruleset is finer than seconds, so is its description."""
+    """If a ruleset is finer than seconds, so is its description."""
     text = "[durations]\nrounding = 'floor 0.1'\n" + MINE.replace(
         "duration = 10", "duration = 2.57"
     )
@@ -100,7 +100,7 @@ def test_description_lists_instances_and_modifiers() -> None:
 
 
 def test_description_tells_how_many_units_one_order_may_be_for(tmp_path: Path) -> None:
-    """Those whose deliveries are walked one by one are fewer; the engine takes exactly as many."""
+    """Units whose deliveries are walked have a lower limit; the engine takes exactly as many."""
     text = """
 [resources.silver]
 [defaults.units]
@@ -138,7 +138,7 @@ modifiers = [{ what = "production", resource = "gold", share = "0.1 * level" }]
 def test_description_tells_the_room_that_an_account_has(
     tmp_path: Path, capacity: str, rooms: list[int]
 ) -> None:
-    """Of a store that takes room, or adds more than an account holds, a row has what remains."""
+    """For a store that takes room, or adds more than an account holds, a row has what remains."""
     text = MINE + f"max_level = 2\ncapacity = {{ gold = '{capacity}' }}\n"
     ruleset = load(tmp_path, text)
     for level, room in enumerate(rooms, 1):

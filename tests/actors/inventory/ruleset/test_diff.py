@@ -35,7 +35,7 @@ def test_diff_of_equal_rulesets_is_empty() -> None:
 
 
 def test_diff_names_what_came_and_went(tmp_path: Path) -> None:
-    """Assets and resources that only one of the two has are listed."""
+    """Assets and resources in only one of the two are listed."""
     found = difference(load(tmp_path, OLD), load(tmp_path, MINE))
     assert found.removed == (Entry("resources", "ore"), Entry("buildings", "hut"))
     assert found.added == (Entry("buildings", "mine"),)
@@ -44,7 +44,7 @@ def test_diff_names_what_came_and_went(tmp_path: Path) -> None:
 
 
 def test_diff_tells_values_by_level(tmp_path: Path) -> None:
-    """What changed is told by key and level; None stands for what is not there."""
+    """Changes are reported by key and level; None stands for a missing value."""
     new = OLD.replace("max_level = 2", "max_level = 3").replace("gold = 5", "gold = [5, 6, 7]")
     new = new.replace("[buildings.hut]", "[parameters]\nspeed = 2\n[buildings.hut]\nrefund = 0.5")
     found = difference(load(tmp_path, OLD), load(tmp_path, new))
@@ -59,7 +59,7 @@ def test_diff_tells_values_by_level(tmp_path: Path) -> None:
 
 
 def test_diff_tells_the_other_way_round(tmp_path: Path) -> None:
-    """Values that went are told as well."""
+    """Values that went are reported as well."""
     new = OLD.replace("max_level = 2", "max_level = 1")
     found = difference(load(tmp_path, OLD), load(tmp_path, new))
     assert found.changed == (
@@ -70,7 +70,7 @@ def test_diff_tells_the_other_way_round(tmp_path: Path) -> None:
 
 
 def test_diff_follows_parameters() -> None:
-    """The same file at another speed differs in what speed touches."""
+    """The same file at another speed differs in what speed affects."""
     found = difference(load_ruleset("tutorial"), load_ruleset("tutorial", parameters={"speed": 2}))
     touched = {change.key.partition(".")[0] for change in found.changed}
     assert touched == {"value", "base_per_hour", "duration_seconds", "produces"}
@@ -136,7 +136,7 @@ duration = 7
 def test_diff_tells_what_shows_in_no_table(
     tmp_path: Path, old: str, new: str, told: Change
 ) -> None:
-    """What acts only on some accounts, or is not seen by players, is told as the file has it."""
+    """Rules for only some accounts, or hidden from players, are reported as the file has them."""
     found = difference(load(tmp_path, RICH), load(tmp_path, RICH.replace(old, new)))
     assert found.changed == (told,)
 
@@ -181,7 +181,7 @@ modifiers = [{ what = "production", resource = "ore", share = "0.1 * level" }]
 def test_diff_hides_nothing_behind_what_shows(
     tmp_path: Path, old: str, new: str, keys: set[str]
 ) -> None:
-    """Beside what shows in a table the files are told for what does not, and for that alone."""
+    """Changes that no table shows are reported from the files, and nothing else is."""
     found = difference(load(tmp_path, HUT), load(tmp_path, HUT.replace(old, new)))
     shown = {"produces.gold", "duration_seconds", "cost.gold", "modifies"}
     assert shown & {change.key for change in found.changed}
@@ -190,7 +190,7 @@ def test_diff_hides_nothing_behind_what_shows(
 
 
 def places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """Give the paths to all values of a file."""
+    """Yield the paths to all values of a file."""
     if path:
         yield path
     members = (
@@ -214,7 +214,7 @@ OTHERS: st.SearchStrategy[object] = st.sampled_from(
 @given(st.sampled_from(sorted(SHIPPED)), st.data())
 @settings(max_examples=50)
 def test_diff_is_empty_for_the_same_version_alone(name: str, data: st.DataObject) -> None:
-    """Whatever single value is changed or left out: where it makes a version it is told."""
+    """Any single value changed or left out is reported if it makes a new version."""
     archive = copy.deepcopy(SHIPPED[name])
     *path, last = data.draw(st.sampled_from(list(places(archive["rules"]))))
     parent = archive["rules"]

@@ -91,7 +91,7 @@ def test_document_reports_all_faults_of_shape_at_once(tmp_path: Path) -> None:
 def test_document_names_what_stands_in_place_of_a_table(
     tmp_path: Path, value: str, got: str
 ) -> None:
-    """What should be a table and is not is told in the terms of TOML."""
+    """Anything else in the place of a table is reported in TOML's terms."""
     found = problems(tmp_path, f"[buildings]\nhut = {value}")
     assert found == {"buildings.hut": f"expected a table, got {got}"}
 
@@ -124,7 +124,7 @@ def test_document_refuses_what_is_not_toml(tmp_path: Path, text: str, message: s
 
 
 def test_document_refuses_what_is_not_text(tmp_path: Path) -> None:
-    """Bytes that are not UTF-8 are no ruleset."""
+    """Bytes that are not UTF-8 are not a ruleset."""
     path = tmp_path / "rules.toml"
     for content in (b"title = '\xff'", MINE.encode("utf-16")):
         path.write_bytes(content)
@@ -133,7 +133,7 @@ def test_document_refuses_what_is_not_text(tmp_path: Path) -> None:
 
 
 def test_document_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
-    """Some editors put one there: it is no part of the rules, nor of their version."""
+    """Some editors add one: it is part neither of the rules nor of their version."""
     plain = load(tmp_path, MINE).version
     path = tmp_path / "rules.toml"
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
@@ -141,7 +141,7 @@ def test_document_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
 
 
 def test_document_error_reads_one_line_per_problem(tmp_path: Path) -> None:
-    """The text of the error leads every problem with the file's name."""
+    """Each problem in the error's text begins with the file's name."""
     with pytest.raises(RulesetError) as caught:
         load(tmp_path, "[buildings.mine]\nsize = 3")
     file = str(tmp_path / "rules.toml")
@@ -183,7 +183,7 @@ def test_document_version_is_of_parameters_in_force(tmp_path: Path) -> None:
 def test_document_has_no_control_characters(
     tmp_path: Path, key: str, text: str, found: str | None
 ) -> None:
-    """Texts are shown to people as they are; only a description has lines."""
+    """Texts are shown to people as they are; only a description has several lines."""
     rules = f'{MINE}{key} = "{text}"\n'
     if found is None:
         load(tmp_path, rules)

@@ -17,7 +17,7 @@ from actors.inventory.ruleset.formula import LENGTH_MAX, parse_formula
 
 
 def value(source: str, **names: int | Fraction) -> int | Fraction:
-    """Return what a formula comes to."""
+    """Return the value of a formula."""
     return parse_formula(source).value(names)
 
 
@@ -60,7 +60,7 @@ def test_formula_means_what_arithmetic_means(source: str, expected: int | Fracti
 
 
 def test_formula_names_are_looked_up() -> None:
-    """A name stands for the value it is given, and is told."""
+    """A name stands for the value it is given, and the formula lists its names."""
     assert value("30 * level * 1.1 ** level", level=2) == Fraction(726, 10)
     assert parse_formula("max(a, b) + a").names == {"a", "b"}
 
@@ -82,7 +82,7 @@ def test_formula_names_are_looked_up() -> None:
     ],
 )
 def test_formula_does_not_hang_on_noise(source: str, expected: int) -> None:
-    """A value that is an integer counts as that integer, however it was arrived at."""
+    """A value that is an integer counts as that integer, however it was computed."""
     assert value(source) == expected
 
 
@@ -97,7 +97,7 @@ def test_formula_does_not_hang_on_noise(source: str, expected: int) -> None:
     ],
 )
 def test_formula_approximates_what_is_irrational(source: str, expected: float) -> None:
-    """Exponentials and roots agree with floating point as far as that goes."""
+    """Exponentials and roots agree with floating point as far as its precision goes."""
     assert float(value(source)) == pytest.approx(expected, rel=1e-14)
 
 
@@ -163,7 +163,7 @@ def test_formula_refuses_what_is_not_in_the_language(source: str, message: str) 
     ],
 )
 def test_formula_refuses_what_grows_beyond_bounds(source: str) -> None:
-    """A value beyond 10^18 is refused, and one that could not even be computed at once."""
+    """A value beyond 10^18 is refused, and one that could not even be computed, at once."""
     started = time.process_time()
     with pytest.raises(TooLarge):
         value(source)
@@ -183,7 +183,7 @@ def test_formula_refuses_length_and_depth() -> None:
 
 
 def test_formula_chains_are_not_nesting() -> None:
-    """A long sum is no deep one."""
+    """A long sum is not a deep one."""
     assert value("+".join(["1"] * 200)) == 200
 
 
@@ -212,7 +212,7 @@ def expressions(draw: st.DrawFn, depth: int = 4) -> tuple[str, Fraction]:
 
 @given(expressions())
 def test_formula_equals_exact_rational_arithmetic(drawn: tuple[str, Fraction]) -> None:
-    """Any formula gives what fractions give, or is refused for its size alone."""
+    """Any formula gives the result of exact fractions, or is refused only for its size."""
     source, expected = drawn
     if len(source) > LENGTH_MAX:
         return
@@ -246,7 +246,7 @@ def test_formula_roots_of_powers_are_exact(base: int, degree: int) -> None:
 
 @given(st.text(max_size=60) | st.text("0123456789.+-*/() levlfloorminxp,e", max_size=80))
 def test_formula_any_text_has_a_value_or_a_refusal(source: str) -> None:
-    """No text makes anything but a number in bounds or a FormulaError."""
+    """Any text yields a number in bounds or a FormulaError, nothing else."""
     try:
         formula = parse_formula(source)
         result = formula.value(dict.fromkeys(formula.names, 3))
@@ -258,7 +258,7 @@ def test_formula_any_text_has_a_value_or_a_refusal(source: str) -> None:
 
 @given(st.integers(2, 10**6), st.integers(1, 10**9))
 def test_formula_rounds_what_roots_come_to_the_right_way(base: int, parts: int) -> None:
-    """What is rational once its roots are multiplied is rounded as what it is: halves up, say."""
+    """A product of roots that is rational is rounded as a rational: halves up, for example."""
     amount = Fraction(parts, 2000)
     text = f"{base} ** 0.5 * {base} ** 0.5 / {base} * {parts} / 2000"
     assert parse_formula(text).value({}) == amount

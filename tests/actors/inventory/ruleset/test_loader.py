@@ -1,4 +1,4 @@
-"""Loading: where rulesets come from, and what the world parameters do."""
+"""Loading: where rulesets come from, and the effect of the world parameters."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ def test_loader_names_what_there_is_where_a_name_is_unknown() -> None:
 
 @pytest.mark.parametrize("source", ["missing.toml", Path("missing"), "rules\0.toml", "."])
 def test_loader_refuses_what_cannot_be_read(source: str | Path) -> None:
-    """A path that is no file is a RulesetError as well."""
+    """A path that is not a file is a RulesetError as well."""
     with pytest.raises(RulesetError, match="cannot be read: "):
         load_ruleset(source)
 
 
 def test_loader_takes_the_name_from_the_path(tmp_path: Path) -> None:
-    """A file is called by its name without the ending, and so is its title where it has none."""
+    """A ruleset is named after its file, without the suffix, and so is its title if it has none."""
     ruleset = load(tmp_path, MINE)
     assert ruleset.name == "rules"
     assert ruleset.title == "rules"
 
 
 def test_loader_speed_is_always_a_parameter(tmp_path: Path) -> None:
-    """A file need not mention speed to use it, and to have it set."""
+    """A file need not mention speed to use it, or to have it set."""
     text = MINE.replace("duration = 10", 'duration = "10 / speed"')
     assert load(tmp_path, text).parameters == {"speed": 1}
     assert load(tmp_path, text).duration_ms("mine", 1, {}) == 10_000
@@ -57,7 +57,7 @@ def test_loader_speed_is_always_a_parameter(tmp_path: Path) -> None:
 
 
 def test_loader_parameters_override_defaults(tmp_path: Path) -> None:
-    """A parameter that is given replaces the default; the others keep theirs."""
+    """A given parameter replaces the default; the others keep theirs."""
     assert load(tmp_path, WIND).parameters == {"speed": 1, "wind": 3}
     assert load(tmp_path, WIND, wind=5.5).parameters == {"speed": 1, "wind": 5.5}
 
@@ -80,7 +80,7 @@ def test_loader_parameters_override_defaults(tmp_path: Path) -> None:
 def test_loader_refuses_bad_parameters(
     tmp_path: Path, name: str, value: object, message: str
 ) -> None:
-    """An unknown name, a value out of bounds or no number at all is refused by name."""
+    """An unknown name, a value out of bounds or a non-number is refused by name."""
     found = problems(tmp_path, WIND, **{name: cast("Any", value)})
     assert found == {f"parameters.{name}": message}
 
@@ -93,7 +93,7 @@ def test_loader_refuses_bad_defaults(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", shipped_rulesets())
 def test_loader_restores_an_archive(name: str) -> None:
-    """What the archive says is the same ruleset again: version, parameters and every value."""
+    """The archive restores the same ruleset: version, parameters and every value."""
     ruleset = load_ruleset(name, parameters={"speed": 2.5})
     again = restore_ruleset(ruleset.archive)
     assert again == ruleset
@@ -102,7 +102,7 @@ def test_loader_restores_an_archive(name: str) -> None:
 
 @pytest.mark.parametrize("section", ["resources", "buildings", "technologies", "units"])
 def test_loader_lets_nothing_else_be_called_speed(tmp_path: Path, section: str) -> None:
-    """In every formula it is the world parameter, whether the file states it or not."""
+    """In every formula `speed` is the world parameter, whether or not the file states it."""
     keys = "" if section == "resources" else "cost = { gold = 1 }\nduration = 1\n"
     text = f"{MINE}[{section}.speed]\n{keys}"
     assert problems(tmp_path, text) == {
@@ -116,7 +116,7 @@ def test_loader_lets_nothing_else_be_called_speed(tmp_path: Path, section: str) 
 
 @pytest.mark.parametrize("section", ["resources", "units"])
 def test_loader_restores_what_is_called_speed(tmp_path: Path, section: str) -> None:
-    """A world that has run with such a name goes on from it: only a file may not give it."""
+    """A world that has run with `speed` as such a name continues; only a file may not use it."""
     keys = "" if section == "resources" else "cost = { gold = 1 }\nduration = 1\n"
     archive = load(tmp_path, f"{MINE}[{section}.ore]\n{keys}").archive
     ruleset = restore_ruleset(archive.replace('"ore"', '"speed"'))
@@ -126,13 +126,13 @@ def test_loader_restores_what_is_called_speed(tmp_path: Path, section: str) -> N
 
 @pytest.mark.parametrize("text", ["units = 1", "parameters = 1\n[units.speed]", "speed = 1"])
 def test_loader_looks_for_speed_in_tables_alone(tmp_path: Path, text: str) -> None:
-    """A file of another shape is refused in lines as well."""
+    """A file of another shape also gets an error with a line per problem."""
     (tmp_path / "rules.toml").write_text(text)
     with pytest.raises(RulesetError, match=r"rules\.toml: "):
         load_ruleset(tmp_path / "rules.toml")
 
 
 def test_loader_refuses_bounds_that_leave_nothing(tmp_path: Path) -> None:
-    """It is the bounds that are told, also where a value is set."""
+    """The error is about the bounds, even if a value is set."""
     text = WIND.replace("min = 1", "min = 7") + MINE
     assert problems(tmp_path, text) == {"parameters.wind": "min, 7, exceeds max, 5.5"}

@@ -1,4 +1,4 @@
-"""Whatever becomes of a ruleset file, loading gives a ruleset or a RulesetError."""
+"""Whatever happens to a ruleset file, loading gives a ruleset or a RulesetError."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ SNIPPETS = (
 
 
 def play_if_it_loads(load: Callable[[], Ruleset]) -> None:
-    """Load and play; a RulesetError with something to say is as good."""
+    """Load and play; a RulesetError with a message is as good."""
     try:
         ruleset = load()
     except RulesetError as error:
@@ -64,7 +64,7 @@ def play_if_it_loads(load: Callable[[], Ruleset]) -> None:
 
 
 def play(ruleset: Ruleset) -> None:
-    """Ask a ruleset everything there is to ask."""
+    """Query everything a ruleset can answer."""
     for asset in ruleset.assets.values():
         levels = {asset.address: asset.max_level or 0, "cottage": 3, "workshop": 2}
         ruleset.missing(asset.address, levels, {})
@@ -90,7 +90,7 @@ def play(ruleset: Ruleset) -> None:
 def test_mutations_of_the_text_load_or_are_refused(
     tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[int, str]], data: st.DataObject
 ) -> None:
-    """Lines with other values, lines gone, doubled or cut off never raise anything else."""
+    """Changed, missing, doubled or cut lines never raise anything else."""
     lines = list(LINES)
     for place, change in changes:
         key, equals, _ = lines[place].partition("=")
@@ -108,7 +108,7 @@ def test_mutations_of_the_text_load_or_are_refused(
 
 
 def by_key(value: Any) -> dict[Any, Any]:
-    """Return a table as it is, and a list by place."""
+    """Return a table as it is, and a list by index."""
     if isinstance(value, dict):
         return cast("dict[Any, Any]", value)
     return dict(enumerate(cast("list[Any]", value)))

@@ -65,7 +65,7 @@ balance = { power = -1 }
 
 
 def test_there_is_never_less_room_than_none(tmp_path: Path) -> None:
-    """Assets whose levels take room away may together take more of it than there is."""
+    """Assets whose levels take room away may together take more than there is."""
     text = WORLD.replace("1000 + 100.5 * level", "1000 - 400 * level").replace(
         "instances = 2", "instances = 3\nmax_level = 2"
     )
@@ -76,7 +76,7 @@ def test_there_is_never_less_room_than_none(tmp_path: Path) -> None:
 
 
 def test_rates_of_nothing_are_base_income_and_base_room(tmp_path: Path) -> None:
-    """Without assets there is base income, base room, and balances that suffice."""
+    """Without assets there is base income and base room, and balances suffice."""
     text = WORLD.replace("[resources.ore]", '[resources.ore]\nbase_per_hour = "7.9 * speed"')
     rates = load(tmp_path, text, speed=2).rates({}, {})
     assert rates.per_hour == {"ore": 15, "gold": 0}
@@ -94,7 +94,7 @@ def test_rates_round_each_part_down_by_itself(tmp_path: Path) -> None:
 
 
 def test_rates_bonus_is_a_share_of_all_unrounded_production(tmp_path: Path) -> None:
-    """A bonus is one part: the share of the exact sum over all that make the resource."""
+    """A bonus is one part: the share of the exact sum over all producers of the resource."""
     ruleset = load(tmp_path, WORLD)
     rates = ruleset.rates({"mine": 1, "plant": 9, "grid": 4}, {"cart": 3})
     # 10.5 and 3 carts' 2.25 make 12.75; four tenths of it are 5.1.
@@ -102,7 +102,7 @@ def test_rates_bonus_is_a_share_of_all_unrounded_production(tmp_path: Path) -> N
 
 
 def test_rates_bonus_leaves_consumption_alone(tmp_path: Path) -> None:
-    """A share is one of what is made, not of what is used up."""
+    """A bonus is a share of production, not of consumption."""
     ruleset = load(tmp_path, WORLD)
     with_grid = ruleset.rates({"smelter": 4, "plant": 9, "grid": 4}, {})
     assert with_grid.per_hour["ore"] == -10
@@ -110,7 +110,7 @@ def test_rates_bonus_leaves_consumption_alone(tmp_path: Path) -> None:
 
 
 def test_rates_scale_what_draws_on_a_short_balance(tmp_path: Path) -> None:
-    """A shortage slows production and consumption of those that draw on it, and of no other."""
+    """A shortage slows production and consumption of the assets that draw on it, and no others."""
     ruleset = load(tmp_path, WORLD)
     rates = ruleset.rates({"mine": 2, "smelter": 2, "plant": 1}, {})
     assert rates.balances["power"] == BalanceReading(6, 10, 60)
@@ -119,7 +119,7 @@ def test_rates_scale_what_draws_on_a_short_balance(tmp_path: Path) -> None:
 
 
 def test_rates_go_by_the_scarcest_balance(tmp_path: Path) -> None:
-    """Who draws on several balances works at the lowest of their factors; bonuses follow."""
+    """An asset that draws on several balances works at the lowest factor; bonuses follow."""
     ruleset = load(tmp_path, WORLD)
     rates = ruleset.rates({"mine": 20, "plant": 1, "grid": 4}, {})
     assert rates.balances["power"] == BalanceReading(18, 80, 22)
@@ -128,14 +128,14 @@ def test_rates_go_by_the_scarcest_balance(tmp_path: Path) -> None:
 
 
 def test_rates_without_any_supply_stand_still(tmp_path: Path) -> None:
-    """Where nothing is produced of a balance, its factor is 0."""
+    """If nothing is produced of a balance, its factor is 0."""
     rates = load(tmp_path, WORLD).rates({"mine": 1}, {})
     assert rates.balances["power"] == BalanceReading(0, 4, 0)
     assert rates.per_hour["ore"] == 0
 
 
 def test_rates_of_units_round_the_whole_number_of_them(tmp_path: Path) -> None:
-    """What units bring is multiplied first and rounded then."""
+    """Units' contributions are multiplied first and rounded afterwards."""
     ruleset = load(tmp_path, WORLD)
     rates = ruleset.rates({"plant": 3}, {"cart": 3})
     assert rates.per_hour["ore"] == 2  # 2.25
@@ -145,7 +145,7 @@ def test_rates_of_units_round_the_whole_number_of_them(tmp_path: Path) -> None:
 
 
 def test_rates_capacity_adds_what_levels_add(tmp_path: Path) -> None:
-    """Room is the base and, of each instance, what its level adds to level 0."""
+    """Room is the base plus, for each instance, what its level adds to level 0."""
     ruleset = load(tmp_path, WORLD)
     assert ruleset.rates({"hall:1": 1}, {}).capacity["gold"] == 1100
     assert ruleset.rates({"hall:1": 1, "hall:2": 2}, {}).capacity["gold"] == 1301
@@ -160,7 +160,7 @@ def test_rates_follow_other_assets_levels(tmp_path: Path) -> None:
 
 
 def test_rates_beyond_the_last_level_are_those_of_the_last(tmp_path: Path) -> None:
-    """An account that owns more than a changed ruleset sells keeps the highest there is."""
+    """An account that owns more than a changed ruleset sells keeps the highest level's values."""
     ruleset = load(tmp_path, WORLD)
     most = ruleset.rates({"mine": 20, "plant": 20, "grid": 4}, {})
     assert ruleset.rates({"mine": 99, "plant": 20, "grid": 9}, {}) == most
@@ -184,7 +184,7 @@ def test_rates_beyond_the_last_level_are_those_of_the_last(tmp_path: Path) -> No
 def test_rates_factor_is_rounded_as_stated(
     mode: Mode, produced: int, used: int, expected: int
 ) -> None:
-    """The factor is whole per cent, rounded as the balance says, never above 100."""
+    """The factor is in whole per cent, rounded as the balance says, never above 100."""
     assert factor_percent(produced, used, mode) == expected
 
 

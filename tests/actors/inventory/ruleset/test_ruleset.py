@@ -43,7 +43,7 @@ requires = { yard = 1 }
 
 
 def test_ruleset_costs_are_read_only(tmp_path: Path) -> None:
-    """A price that is handed out cannot be changed for everybody."""
+    """A price that is handed out cannot be changed for everybody else."""
     ruleset = load(tmp_path, TOWN)
     for mapping in (ruleset.cost("mine:1", 1), ruleset.assets, ruleset.parameters):
         assert isinstance(mapping, MappingProxyType)
@@ -96,7 +96,7 @@ def test_ruleset_durations_read_costs_and_other_levels(tmp_path: Path) -> None:
 
 
 def test_ruleset_durations_beyond_the_last_level_are_those_of_the_last(tmp_path: Path) -> None:
-    """A modifier that stands higher than its table counts as its last level."""
+    """A modifier with a level beyond its table counts as its last level."""
     ruleset = load(tmp_path, TOWN)
     for address in ("mine:1", "yard"):
         most = ruleset.duration_ms(address, 1, {"yard": 3, "tools": 2})
@@ -121,7 +121,7 @@ def test_ruleset_durations_beyond_the_last_level_are_those_of_the_last(tmp_path:
 def test_ruleset_durations_round_as_stated(
     tmp_path: Path, rule: str, seconds: str, expected_ms: int
 ) -> None:
-    """Steps, direction and minimum are those of the file; else whole seconds, at least one."""
+    """Steps, direction and minimum are as in the file; by default whole seconds, at least one."""
     text = f"[durations]\n{rule}\n" + MINE.replace("duration = 10", f"duration = {seconds}")
     assert load(tmp_path, text).duration_ms("mine", 1, {}) == expected_ms
 
