@@ -40,7 +40,7 @@ async def postgres_engine(
 
 @pytest.fixture(params=["postgres", "memory"])
 def backend(request: pytest.FixtureRequest) -> str | None:
-    """Name the database of an engine; None for the one in memory."""
+    """Name the database of an engine; None for the in-memory one."""
     if request.param == "memory":
         return None
     dsn: str = request.getfixturevalue("database_dsn")

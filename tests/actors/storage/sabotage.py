@@ -1,4 +1,4 @@
-"""A database that is killed, or does once something else than it was told; and an engine on it."""
+"""A database that is killed, or once does something other than it was told; and its engine."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ $$ begin raise 'not now' using errcode = code; end $$
 
 
 class Strike(Enum):
-    """What befalls a commit that is one statement."""
+    """What happens to a commit that is one statement."""
 
     BEFORE = "the connection is lost before it"
     INSIDE = "the connection is lost in it"
@@ -42,7 +42,7 @@ class Strike(Enum):
 
 
 async def kill(dsn: str, name: str = "holdfast storage-writer") -> int:
-    """Terminate the backends of that name; give how many there were."""
+    """Terminate the backends with that name; return how many there were."""
     count: int = await run_script(dsn, lambda session: session.fetchval(_KILL, name))
     return count
 
@@ -60,7 +60,7 @@ class Saboteur:
         self.statements: list[str] = []
 
     async def connect(self, *, name: str, settings: Mapping[str, str] | None = None) -> Connection:
-        """Connect, and get between the connection and its scripts."""
+        """Connect, and interpose between the connection and its scripts."""
         connection = await self.inner.connect(name=name, settings=settings)
         return cast("Connection", SabotagedConnection(connection, self))
 
@@ -73,7 +73,7 @@ class SabotagedConnection:
         self._saboteur = saboteur
 
     def __getattr__(self, name: str) -> Any:
-        """Leave all else as it is."""
+        """Leave everything else as it is."""
         return getattr(self._inner, name)
 
     async def run(self, script: Script[T], *, timeout_s: float = 5.0) -> T:
@@ -86,18 +86,18 @@ class SabotagedConnection:
 
 
 class SabotagedSession:
-    """A session that runs something else instead of what it was told, once."""
+    """A session that runs something other than it was told, once."""
 
     def __init__(self, inner: Session, saboteur: Saboteur) -> None:
         self._inner = inner
         self._saboteur = saboteur
 
     def __getattr__(self, name: str) -> Any:
-        """Leave all else as it is."""
+        """Leave everything else as it is."""
         return getattr(self._inner, name)
 
     async def execute(self, sql: str, *args: object) -> str:
-        """Run the statement, or what is to be run instead."""
+        """Run the statement, or its replacement."""
         self._saboteur.statements.append(sql)
         instead = self._saboteur.instead.pop(sql, None)
         if instead is None:
@@ -105,7 +105,7 @@ class SabotagedSession:
         return await self._inner.execute(instead)
 
     async def fetchval(self, sql: str, *args: object) -> Any:
-        """Run the query, or what is to be run instead."""
+        """Run the query, or its replacement."""
         self._saboteur.statements.append(sql)
         instead = self._saboteur.instead.pop(sql, None)
         if instead is None:
@@ -113,7 +113,7 @@ class SabotagedSession:
         return await self._inner.execute(instead)
 
     async def fetch(self, sql: str, *args: object) -> Any:
-        """Run the query, or let something befall it."""
+        """Run the query, or let something happen to it."""
         self._saboteur.statements.append(sql)
         strikes = self._saboteur.strikes if "last_commit" in sql else []
         strike = strikes.pop(0) if strikes else None

@@ -1,4 +1,4 @@
-"""Storage on its own bus, rows to put into it or find past it, and engines that do as told."""
+"""Storage on its own bus, rows to put into it or find past it, and obedient engines."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def tick(name: str, value: int, version: int | None = None) -> Update:
 
 
 async def world(dsn: str, name: str) -> tuple[int, int] | None:
-    """Look past the engine: the tick and version of a world."""
+    """Look past the engine at the tick and version of a world."""
     sql = "select tick, version from world where name = $1"
     row = await run_script(dsn, lambda session: session.fetchrow(sql, name))
     return None if row is None else (row["tick"], row["version"])
@@ -106,7 +106,7 @@ async def world(dsn: str, name: str) -> tuple[int, int] | None:
 
 @dataclass(frozen=True)
 class Running:
-    """A Storage at work, and the ways to it."""
+    """A Storage at work, and the ways to reach it."""
 
     bus: Bus
     subscription: Subscription
@@ -115,7 +115,7 @@ class Running:
     log: LogCapture
 
     def events(self) -> list[str]:
-        """Give the names of the events in the log."""
+        """Return the names of the events in the log."""
         return [entry["event"] for entry in self.log.entries]
 
     async def shut_down(self, phase: Phase = Phase.STORAGE) -> None:
@@ -126,7 +126,7 @@ class Running:
 def make_storage(
     engine: Engine, settings: StorageSettings | None = None, *, mailbox: int = 10_000
 ) -> Running:
-    """Make a Storage on a bus of its own; somebody must run it."""
+    """Make a Storage on a bus of its own; the caller must run it."""
     bus = open_broadcast_channel()
     subscription = bus.subscribe(
         Interest(Topic.TASK, STORAGE_KEY), Interest(Topic.SHUTDOWN), buffer=mailbox
@@ -156,7 +156,7 @@ async def running_storage(
 
 
 def submit(running: Running, *operations: Operation) -> PendingReply[None]:
-    """Submit a unit; give its result's pending reply."""
+    """Submit a unit; return its result's pending reply."""
     return running.client.submit(*operations)[1]
 
 
@@ -182,11 +182,11 @@ class GatedEngine:
         self.gate = trio.Event()
 
     async def open(self) -> None:
-        """Open what is behind the gate."""
+        """Open the engine behind the gate."""
         await self.inner.open()
 
     def forget(self) -> None:
-        """Forget what is behind the gate."""
+        """Reset the engine behind the gate."""
         self.inner.forget()
 
     async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
@@ -202,13 +202,13 @@ class GatedEngine:
         return await self.inner.read(reads)
 
     async def aclose(self) -> None:
-        """Close what is behind the gate."""
+        """Close the engine behind the gate."""
         self.closed += 1
         await self.inner.aclose()
 
 
 class FlakyEngine(MemoryEngine):
-    """An in-memory engine that is away when told so."""
+    """An in-memory engine that is away on command."""
 
     def __init__(self) -> None:
         super().__init__(declared_tables())
@@ -217,14 +217,14 @@ class FlakyEngine(MemoryEngine):
         self.attempts: list[Any] = []
 
     async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
-        """Commit, or say that the database is away."""
+        """Commit, or report that the database is away."""
         self.attempts.append((trio.current_time(), len(units)))
         if self.away:
             raise EngineUnavailable("away", in_doubt=self.in_doubt)
         return await super().commit(units)
 
     async def read(self, reads: Sequence[Read]) -> list[list[Row]]:
-        """Read, or say that the database is away."""
+        """Read, or report that the database is away."""
         self.attempts.append((trio.current_time(), len(reads)))
         if self.away:
             raise EngineUnavailable("away")
@@ -232,7 +232,7 @@ class FlakyEngine(MemoryEngine):
 
 
 async def outcome_of(pending: PendingReply[Any]) -> object:
-    """Wait for a reply; give its value or the type of its error."""
+    """Wait for a reply; return its value or the type of its error."""
     try:
         return await pending.wait(FOREVER_S)
     except Exception as error:  # noqa: BLE001 - the error is the outcome
@@ -240,7 +240,7 @@ async def outcome_of(pending: PendingReply[Any]) -> object:
 
 
 class Counter(trio.abc.Instrument):
-    """Counts what a test tells it; ``largest`` is the most that came in one step of a task."""
+    """Counts what a test reports; ``largest`` is the most in one step of a task."""
 
     def __init__(self) -> None:
         self.largest = self._count = self._before = 0

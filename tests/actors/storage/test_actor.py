@@ -1,4 +1,4 @@
-"""The Storage actor: acknowledging, grouping, reading, bounds, and messages that are no work."""
+"""The Storage actor: acknowledging, grouping, reading, bounds, and unusable messages."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ async def test_commit_takes_no_more_than_its_limit() -> None:
 
 
 async def test_commit_waits_for_units_that_are_on_their_way(autojump_clock: MockClock) -> None:
-    """Units that come turn after turn share commits; a lone one starts without time passing."""
+    """Units that arrive turn after turn share commits; a lone one starts without time passing."""
     engine = GatedEngine()
     engine.gate.set()
     async with running_storage(engine) as running:
@@ -101,13 +101,13 @@ async def test_commit_waits_for_units_that_are_on_their_way(autojump_clock: Mock
         await submit(running, new_world("lone")).wait(FOREVER_S)
         assert trio.current_time() == begun
     *shared, lone = map(len, engine.batches)
-    # What comes in one turn may be seen two turns later, or three: chance.
+    # Units of one turn may be seen two turns later, or three, by chance.
     assert (sum(shared), lone) == (20, 1)
     assert len(shared) <= 5
 
 
 async def test_commit_waits_for_others_a_bounded_time(mock_clock: MockClock) -> None:
-    """Where units never cease to come, the commit begins all the same."""
+    """If units never cease to come, the commit still begins."""
     engine = GatedEngine()
     engine.gate.set()
     settings = StorageSettings(gather_seconds_max=1)
@@ -121,12 +121,12 @@ async def test_commit_waits_for_others_a_bounded_time(mock_clock: MockClock) -> 
             await each.wait(FOREVER_S)
     sizes = list(map(len, engine.batches))
     assert sum(sizes) == 60
-    # What comes within a second, and what came while the commit before was under way.
+    # Units that come within a second, plus those that came during the previous commit.
     assert 7 <= max(sizes) <= 14
 
 
 async def test_commit_is_answered_only_after_the_engine_has_confirmed_it() -> None:
-    """No result leaves while the commit is under way."""
+    """No result leaves during the commit."""
     engine = GatedEngine()
     outcomes: list[object] = []
     async with running_storage(engine) as running:
@@ -144,7 +144,7 @@ async def test_commit_is_answered_only_after_the_engine_has_confirmed_it() -> No
 
 
 async def test_commit_whose_asker_is_gone_is_done_all_the_same() -> None:
-    """A cancelled asker takes no unit back: Storage never cancels a commit for it."""
+    """A caller's cancellation takes no unit back: Storage never cancels a commit for it."""
     engine = GatedEngine()
     async with running_storage(engine) as running:
         with trio.CancelScope() as scope:
@@ -172,7 +172,7 @@ async def test_write_without_any_reply_is_done() -> None:
 
 
 async def test_read_without_a_reply_is_refused_in_the_ack() -> None:
-    """A read that has nowhere to send its values is malformed."""
+    """A read with nowhere to send its values is malformed."""
     engine = GatedEngine()
     async with running_storage(engine) as running:
         ack, pending = running.bus.open_reply()
@@ -232,7 +232,7 @@ async def test_read_takes_all_that_waits_and_answers_each_its_own() -> None:
 
 
 async def test_read_workers_read_at_the_same_time() -> None:
-    """While one worker reads, another one takes what comes next."""
+    """While one worker reads, another takes the next queries."""
     engine = GatedEngine()
     async with (
         running_storage(engine, StorageSettings(read_workers=2)) as running,
@@ -294,7 +294,7 @@ async def test_queue_of_queries_is_bounded_like_the_units() -> None:
 
 
 async def test_mailbox_full_is_overloaded_in_the_sender() -> None:
-    """What does not even fit into Storage's buffer on the bus fails at its sender."""
+    """A message that does not even fit into Storage's buffer on the bus fails at its sender."""
     made = make_storage(GatedEngine(), mailbox=1)
     made.client.submit(new_world("waits"))
     with pytest.raises(Overloaded):
@@ -302,7 +302,7 @@ async def test_mailbox_full_is_overloaded_in_the_sender() -> None:
 
 
 async def test_submit_to_nobody_is_stopped_in_both_replies() -> None:
-    """Where Storage has left the bus, both replies say so at once."""
+    """If Storage has left the bus, both replies say so at once."""
     made = make_storage(GatedEngine())
     other = make_storage(GatedEngine())
     made.subscription.close()
@@ -315,7 +315,7 @@ async def test_submit_to_nobody_is_stopped_in_both_replies() -> None:
 
 
 async def test_message_not_understood_is_dropped_and_logged() -> None:
-    """A message that is no work for Storage tells its asker at once, and Storage lives on."""
+    """A message Storage cannot use fails its caller at once, and Storage lives on."""
     engine = GatedEngine()
     engine.gate.set()
     async with running_storage(engine) as running:
@@ -362,7 +362,7 @@ async def test_malformed_message_never_harms_storage(poison: Operation) -> None:
 async def test_message_of_no_operations_is_refused_and_harms_nobody_else(
     poison: Write | Query,
 ) -> None:
-    """Who sent it is told; units and reads that wait, and those that came with it, are done."""
+    """Its sender learns so; waiting units and reads, and those that came with it, are served."""
     engine = GatedEngine()
     async with running_storage(engine) as running:
         pending = [submit(running, new_world("waits"))]

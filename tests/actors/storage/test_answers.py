@@ -1,4 +1,4 @@
-"""How Storage gives the answers of one query to all who asked: with room for I/O in between."""
+"""How Storage gives one query's answers to all callers: with room for I/O in between."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 ASKERS = 256
 ROWS = 100
 TURN_MAX = 1500
-"""Rows of one turn: two workers may hand out, each a slice and the answer that completes it."""
+"""Rows per turn: two workers may hand out, each a slice and the answer that completes it."""
 
 
 class Plenty(MemoryEngine):
     """Has many rows for every read."""
 
     async def read(self, reads: Sequence[Read]) -> list[list[Row]]:
-        """Give them."""
+        """Return them."""
         await trio.lowlevel.checkpoint()
         return [[{"seq": number} for number in range(ROWS)] for _ in reads]
 
 
 class Turns(trio.abc.Instrument):
-    """Counts the turns of Trio's loop: between two of them I/O is looked at."""
+    """Counts the turns of Trio's loop: between two of them it polls for I/O."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -45,7 +45,7 @@ class Turns(trio.abc.Instrument):
 
 
 async def test_answers_of_one_query_come_in_several_turns() -> None:
-    """All who were answered in one turn go on before anything else is looked at: not too many."""
+    """All callers answered in one turn run before anything else is polled: not too many."""
     turns, given = Turns(), Counter[int]()
 
     async def ask(running: Running) -> None:

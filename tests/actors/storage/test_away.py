@@ -1,4 +1,4 @@
-"""Storage while its database is away: what waits, for how long, and how often it is tried."""
+"""Storage while its database is away: what waits, for how long, and how often it retries."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 async def test_away_database_units_wait_and_are_committed_when_it_is_back(
     autojump_clock: MockClock,
 ) -> None:
-    """A short absence costs time and nothing else."""
+    """A short outage costs time and nothing else."""
     engine = FlakyEngine()
     async with running_storage(engine) as running:
         engine.away = True
@@ -44,7 +44,7 @@ async def test_away_database_units_wait_and_are_committed_when_it_is_back(
 async def test_away_database_is_asked_by_readers_with_growing_pauses(
     autojump_clock: MockClock,
 ) -> None:
-    """Reads that come while it is away do not have it asked more often, nor fill the log."""
+    """Reads during an outage neither raise the retry rate nor fill the log."""
     engine = FlakyEngine()
     async with running_storage(engine, StorageSettings(read_workers=1)) as running:
         engine.away = True
@@ -63,7 +63,7 @@ async def test_away_database_is_asked_by_readers_with_growing_pauses(
 async def test_away_database_is_told_again_where_nobody_asked_for_long(
     autojump_clock: MockClock,
 ) -> None:
-    """A worker that had nothing to do between two absences takes them for two."""
+    """A worker idle between two outages reports both."""
     engine = FlakyEngine()
     async with running_storage(engine, StorageSettings(read_workers=1)) as running:
         for _ in range(2):
@@ -79,7 +79,7 @@ async def test_away_database_is_told_again_where_nobody_asked_for_long(
 
 
 async def test_away_database_is_asked_with_growing_pauses(autojump_clock: MockClock) -> None:
-    """The pauses between attempts grow to a second, with jitter, and never run hot."""
+    """The pauses between attempts grow to a second, with jitter, and never spin."""
     engine = FlakyEngine()
     async with running_storage(engine, StorageSettings(wait_seconds_max=15)) as running:
         engine.away = True
@@ -94,7 +94,7 @@ async def test_away_database_is_asked_with_growing_pauses(autojump_clock: MockCl
 async def test_away_database_past_the_bound_units_are_overloaded(
     autojump_clock: MockClock,
 ) -> None:
-    """A unit waits wait_seconds_max and at most one pause longer, in flight or in the queue."""
+    """A unit waits wait_seconds_max plus at most one pause, in flight or in the queue."""
     engine = FlakyEngine()
     settings = StorageSettings(wait_seconds_max=3, batch_units_max=1)
     async with running_storage(engine, settings) as running:
@@ -135,7 +135,7 @@ async def test_away_database_a_unit_that_came_late_outlives_one_that_came_early(
 
 
 async def test_away_database_in_doubt_never_gives_the_batch_up(autojump_clock: MockClock) -> None:
-    """While a commit's outcome is unknown the same batch is asked again, however long it takes."""
+    """While a commit's outcome is unknown the same batch is retried, however long it takes."""
     engine = FlakyEngine()
     async with running_storage(engine, StorageSettings(wait_seconds_max=1)) as running:
         engine.away = engine.in_doubt = True

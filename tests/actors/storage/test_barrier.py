@@ -1,4 +1,4 @@
-"""A barrier: answered when no unit that was handed over before can take effect any more."""
+"""A barrier: answered when no unit handed over before it can take effect any more."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 async def test_barrier_is_answered_behind_every_unit_before_it(autojump_clock: MockClock) -> None:
-    """Also where those are in doubt, for however long; it is no unit, and none waits for it."""
+    """This holds for units in doubt, however long; it is no unit, and none waits for it."""
     engine = FlakyEngine()
     async with running_storage(engine, StorageSettings(wait_seconds_max=60)) as running:
         engine.away = engine.in_doubt = True
@@ -49,7 +49,7 @@ async def test_barrier_is_answered_behind_every_unit_before_it(autojump_clock: M
 
 
 async def test_barrier_alone_asks_the_engine_and_is_no_commit(autojump_clock: MockClock) -> None:
-    """An engine that has lost its connection has to know first what became of its last commit."""
+    """An engine that lost its connection first has to learn the outcome of its last commit."""
     engine = FlakyEngine()
     async with running_storage(engine) as running:
         await running.client.wait_settled()

@@ -1,4 +1,4 @@
-"""What Storage promises, on PostgreSQL and on the twin in memory alike."""
+"""What Storage promises, on PostgreSQL and on the in-memory twin alike."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def world(running: Running, name: str) -> Row | None:
 
 
 async def in_one_batch(engine: Engine, *units: Sequence[Operation]) -> list[object]:
-    """Commit units in one batch; give the outcome of each: None, or the type of its error."""
+    """Commit units in one batch; return each outcome: None, or the type of its error."""
     gated = GatedEngine(engine)
     gated.gate.set()
     outcomes: list[object] = []
@@ -68,7 +68,7 @@ async def in_one_batch(engine: Engine, *units: Sequence[Operation]) -> list[obje
 
 
 async def test_create_makes_a_row_at_version_one(running: Running) -> None:
-    """A created row is read back as it was given, with version 1."""
+    """A created row reads back as it was given, with version 1."""
     name, world_id = new_id(), new_id()
     await running.client.commit(new_world(name, 7, world_id=world_id, ruleset="ä \N{SNOWMAN} '\""))
     assert await world(running, name) == {
@@ -82,7 +82,7 @@ async def test_create_makes_a_row_at_version_one(running: Running) -> None:
 
 
 async def test_create_keeps_every_type_of_value(running: Running) -> None:
-    """Bytes, JSON, nulls, times and the ends of bigint come back as they went in."""
+    """Bytes, JSON, nulls, times and the extremes of bigint come back as they went in."""
     account, order = new_id(), new_id()
     await running.client.commit(
         Create(
@@ -135,7 +135,7 @@ async def test_create_of_a_row_that_exists_is_duplicate(running: Running) -> Non
 
 
 async def test_update_changes_what_it_names_and_counts_the_version(running: Running) -> None:
-    """An update leaves the other columns alone; the version goes up by one."""
+    """An update leaves the other columns alone; the version rises by one."""
     name = new_id()
     await running.client.commit(new_world(name, 1))
     await running.client.commit(Update("world", {"name": name}, {"tick": 2, "now_ms": 9}))
@@ -162,7 +162,7 @@ async def test_update_of_another_version_is_conflict(running: Running, version: 
 async def test_update_or_delete_of_an_absent_row_is_conflict(
     running: Running, version: int | None
 ) -> None:
-    """What is not there cannot be changed, whether or not a version is expected."""
+    """An absent row cannot be changed, whether or not a version is expected."""
     with pytest.raises(Conflict):
         await running.client.commit(Update("world", {"name": "nowhere"}, {"tick": 2}, version))
     with pytest.raises(Conflict):
@@ -170,7 +170,7 @@ async def test_update_or_delete_of_an_absent_row_is_conflict(
 
 
 async def test_update_of_a_nullable_column_sets_and_clears_it(running: Running) -> None:
-    """Null is a value like another where the column allows it."""
+    """Null is a value like any other if the column allows it."""
     account, order = new_id(), new_id()
     await running.client.commit(new_entry(account, 1))
     key = {"account_id": account, "seq": 1}
@@ -218,7 +218,7 @@ async def test_delete_of_another_version_is_conflict(running: Running) -> None:
 
 @pytest.mark.parametrize("bad_first", [True, False])
 async def test_unit_is_all_or_nothing(running: Running, bad_first: bool) -> None:
-    """One operation that fails undoes all others of its unit, wherever it stands."""
+    """One operation that fails undoes all others of its unit, whatever its position."""
     account, name = new_id(), new_id()
     bad = Update("world", {"name": "nowhere"}, {"tick": 1})
     good = [new_world(name), new_entry(account, 1), new_entry(account, 2)]
@@ -250,7 +250,7 @@ async def test_unit_commits_operations_of_every_kind_together(running: Running) 
 
 
 async def test_batch_failing_units_leave_their_neighbours_committed(engine: Engine) -> None:
-    """In one commit, units that fail fail alone, each with its own error; the others commit."""
+    """In one commit, failing units fail alone, each with its own error; the others commit."""
     there, account = new_id(), new_id()
     assert await in_one_batch(engine, [new_world(there)]) == [None]
     names = [new_id() for _ in range(3)]
@@ -275,7 +275,7 @@ async def test_batch_failing_units_leave_their_neighbours_committed(engine: Engi
 
 
 async def test_batch_units_on_one_row_apply_in_order(engine: Engine) -> None:
-    """Units of one commit that touch the same row see each other's effect, in their order."""
+    """Units of one commit that touch the same row see each other's effects, in order."""
     name = new_id()
     key = {"name": name}
     outcomes = await in_one_batch(
@@ -297,7 +297,7 @@ async def test_batch_units_on_one_row_apply_in_order(engine: Engine) -> None:
 
 
 async def test_batch_failing_unit_leaves_no_trace_for_the_next(engine: Engine) -> None:
-    """A unit after one that fails sees nothing of it, also of its operations that would do."""
+    """A unit after a failing one sees nothing of it, not even its valid operations."""
     first, second = new_id(), new_id()
     assert await in_one_batch(engine, [new_world(first), new_world(second)]) == [None]
     outcomes = await in_one_batch(
@@ -318,7 +318,7 @@ async def test_batch_failing_unit_leaves_no_trace_for_the_next(engine: Engine) -
 
 
 async def test_batch_unit_that_builds_on_a_failing_one_fails_too(engine: Engine) -> None:
-    """A unit that changes what a failing unit would have created has nothing to change."""
+    """A unit that changes a row a failing unit would have created has nothing to change."""
     name = new_id()
     outcomes = await in_one_batch(
         engine,
@@ -349,7 +349,7 @@ async def account(running: Running) -> str:
 
 
 async def seqs(running: Running, account: str, **read: Any) -> list[int]:
-    """Give the seq of each entry of a ledger that a read finds."""
+    """Return the seq of each ledger entry that a read finds."""
     where = {"account_id": account, **read.pop("where", {})}
     [rows] = await running.client.read(Read("ledger", ("seq",), where, **read))
     return [row["seq"] for row in rows]
@@ -384,7 +384,7 @@ async def test_read_finds_what_all_conditions_hold_for(
 
 
 async def test_read_orders_by_one_column_either_way(running: Running, account: str) -> None:
-    """Rows come in the order of a column, or turned round, before the limit cuts them off."""
+    """Rows come ordered by a column, or in reverse, before the limit cuts them off."""
     assert await seqs(running, account, order_by="seq", descending=True, limit=3) == [9, 8, 7]
     [up] = await running.client.read(
         Read("ledger", ("cause",), {"account_id": account}, order_by="cause")
@@ -393,7 +393,7 @@ async def test_read_orders_by_one_column_either_way(running: Running, account: s
 
 
 async def test_read_orders_nulls_last_and_text_by_code_point(running: Running) -> None:
-    """Nulls come after everything (first when turned round); text is in no locale's order."""
+    """Nulls come last (first in reverse); text follows no locale's order."""
     account = new_id()
     order = new_id()
     causes = ["b", "A", "a", "B", "é", "_"]
@@ -419,7 +419,7 @@ async def test_read_bounds_pass_over_nulls(running: Running) -> None:
 
 
 async def test_read_gives_the_columns_asked_for_or_all(running: Running, account: str) -> None:
-    """A row has the columns that were named, in full where none was."""
+    """A row has the named columns, or all of them if none is named."""
     [some], [everything] = await running.client.read(
         Read("ledger", ("cause", "seq"), {"account_id": account, "seq": 3}),
         Read("ledger", (), {"account_id": account, "seq": 3}),
@@ -437,7 +437,7 @@ async def test_read_gives_the_columns_asked_for_or_all(running: Running, account
 
 
 async def test_read_answers_each_read_of_a_query_in_order(running: Running, account: str) -> None:
-    """A query has one list of rows for each of its reads, also for the same read twice."""
+    """A query has one list of rows for each of its reads, even for the same read twice."""
     other = new_id()
     await running.client.commit(new_entry(other, 1))
     reads = [
@@ -451,14 +451,14 @@ async def test_read_answers_each_read_of_a_query_in_order(running: Running, acco
 
 
 async def test_read_of_null_twice_in_a_query_finds_it_twice(running: Running, account: str) -> None:
-    """Reads that are answered together find nulls just as a lone one does."""
+    """Reads that are answered together find nulls as a lone one does."""
     lone = Read("ledger", where={"order_id": None, "account_id": account})
     together = await running.client.read(lone, lone)
     assert [len(rows) for rows in together] == [6, 6]
 
 
 async def test_read_sees_what_was_answered_as_committed(running: Running) -> None:
-    """Whoever was told that a unit is durable reads its effect."""
+    """Once told that a unit is durable, a caller reads its effect."""
     name = new_id()
     await running.client.commit(new_world(name))
     for tick in range(1, 6):
@@ -482,7 +482,7 @@ async def test_read_rows_do_not_change_after_they_were_given(running: Running) -
 
 
 async def test_submit_acknowledges_before_the_result(engine: Engine) -> None:
-    """The instant reply comes while the commit is still under way; the result after it."""
+    """The instant reply comes during the commit; the result after it."""
     gated = GatedEngine(engine)
     async with running_storage(gated) as running:
         ack, result = running.client.submit(new_world(new_id()))

@@ -1,4 +1,4 @@
-"""Any units and reads come out the same on PostgreSQL and on the twin in memory."""
+"""Any units and reads come out the same on PostgreSQL and on the in-memory twin."""
 
 from __future__ import annotations
 
@@ -86,9 +86,9 @@ READS = st.lists(WORLD_READS | LEDGER_READS, max_size=6)
 
 
 async def carried_out(engine: Engine, batches: list[list[Unit]], reads: list[Read]) -> Any:
-    """Carry out batches and reads; give the outcomes, the answers, and all rows at the end.
+    """Carry out batches and reads; return the outcomes, the answers, and all rows at the end.
 
-    Which of several faults of a unit is told is open: only a lone operation has its own error.
+    Which of a unit's several faults is reported is open: only a lone operation has its own.
     """
     outcomes: list[object] = []
     for batch in batches:

@@ -1,4 +1,4 @@
-"""What operations alike have in common is worked out once."""
+"""What similar operations have in common is computed once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ A = new_id()
 
 
 def test_forms_are_the_same_for_operations_alike() -> None:
-    """Values make no form; kind, table, columns and an expected version do."""
+    """Values do not affect the form; kind, table, columns and an expected version do."""
     forms = Forms(declared_tables())
     [first, again, other] = [forms.cells(new_entry(A, seq))[0] for seq in (1, 2, 3)]
     assert first is again is other
@@ -35,7 +35,7 @@ def test_forms_are_the_same_for_operations_alike() -> None:
 
 
 def test_cells_begin_with_the_key_whatever_the_order_of_the_values() -> None:
-    """The first cells name the row; what a new row was not given is null."""
+    """The first cells name the row; columns a new row was not given are null."""
     forms = Forms(declared_tables())
     form, cells = forms.cells(
         Create("ledger", {"changes": "{}", "cause": "c", "at_ms": 5, "seq": 7, "account_id": A})
@@ -54,7 +54,7 @@ def test_cells_of_a_table_of_one_column_are_a_row_like_any_other() -> None:
 
 
 def test_arguments_are_a_column_of_cells_each() -> None:
-    """A type without an array as text goes as it is, for the driver to write."""
+    """A type without an array as text is passed as it is, for the driver to write."""
     table = Table("t", (Column("k", ColumnType.TEXT), Column("at", ColumnType.TIMESTAMP)), ("k",))
     now = datetime(2026, 1, 1, tzinfo=UTC)
     form, cells = Forms({"t": table}).cells(Create("t", {"at": now, "k": "a"}))
@@ -64,7 +64,7 @@ def test_arguments_are_a_column_of_cells_each() -> None:
 
 
 def test_together_counts_the_parameters_of_several_forms_on() -> None:
-    """One text for the same forms, with a parameter of its own for every column of each."""
+    """The same forms share one text, with a separate parameter for every column of each."""
     forms = Forms(declared_tables())
     delete, _ = forms.cells(Delete("ledger", {"account_id": A, "seq": 1}))
     update, _ = forms.cells(Update("world", {"name": "w"}, {"tick": 1}, 2))
@@ -75,7 +75,7 @@ def test_together_counts_the_parameters_of_several_forms_on() -> None:
 
 
 def test_forms_that_are_remembered_are_bounded() -> None:
-    """Whatever is asked for, no more is kept than the bound, and all goes on as before."""
+    """Whatever is requested, no more than the bound is kept, and results stay the same."""
     names = [f"c{number}" for number in range(FORMS_MAX + 3)]
     columns = [Column(name, ColumnType.BIGINT) for name in ("k", *names)]
     forms = Forms({"t": Table("t", tuple(columns), ("k",))})

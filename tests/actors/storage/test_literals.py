@@ -1,4 +1,4 @@
-"""Columns of values as text that PostgreSQL reads back as they were."""
+"""Columns of values as text that PostgreSQL reads back unchanged."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_literal_quotes_what_could_be_taken_for_something_else(
 async def test_literal_of_any_values_is_read_back_as_they_were(
     database_dsn: str, data: st.DataObject
 ) -> None:
-    """The server takes a column apart into the very values that it was made of."""
+    """The server splits a column into the very values it was made of."""
     count = data.draw(st.integers(1, 5))
     given_ = {
         type_: data.draw(st.lists(st.none() | cells, min_size=count, max_size=count))

@@ -1,4 +1,4 @@
-"""The PostgreSQL engine when a session of its own outlives the connection, with the server lock."""
+"""The PostgreSQL engine when its own session outlives the connection and holds the server lock."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ where wait_event = 'PgSleep' and datname = current_database()
 
 
 async def writer_pid(engine: PostgresEngine) -> int:
-    """Tell which process of the server works for the engine's writer."""
+    """Return which server process works for the engine's writer."""
     assert engine._writer is not None
     pid: int = await engine._writer.run(lambda session: session.fetchval("select pg_backend_pid()"))
     return pid
@@ -50,7 +50,7 @@ async def writer_pid(engine: PostgresEngine) -> int:
 async def commit_at_last(
     engine: PostgresEngine, units: Sequence[Unit]
 ) -> list[StorageError | None]:
-    """Give a batch until it is committed, as Storage does."""
+    """Retry a batch until it is committed, as Storage does."""
     with trio.fail_after(FOREVER_S):
         while True:
             with suppress(EngineUnavailable):
@@ -58,14 +58,14 @@ async def commit_at_last(
 
 
 class Line:
-    """A way over TCP to the server of the tests; what goes over it can fall silent."""
+    """A TCP path to the tests' server that can fall silent."""
 
     def __init__(self, dsn: str) -> None:
         self._path = f"{parse_qs(urlsplit(dsn).query)['host'][0]}/.s.PGSQL.5432"
         self._through = trio.CancelScope()
 
     def fall_silent(self) -> None:
-        """Bring nothing more over what is connected; both ends stay open."""
+        """Forward nothing more over connections; both ends stay open."""
         self._through.cancel()
         self._through = trio.CancelScope()
 
@@ -87,7 +87,7 @@ async def _pump(source: trio.SocketStream, sink: trio.SocketStream) -> None:
 
 @asynccontextmanager
 async def line_to(dsn: str) -> AsyncGenerator[tuple[Line, str]]:
-    """Lay a line to a database; give it, and the DSN that leads over it."""
+    """Open a line to a database; yield it, and the DSN that leads over it."""
     line = Line(dsn)
     async with trio.open_nursery() as nursery:
         [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
@@ -100,7 +100,7 @@ async def line_to(dsn: str) -> AsyncGenerator[tuple[Line, str]]:
 
 
 async def test_writer_whose_line_fell_silent_is_replaced_at_once(database_dsn: str) -> None:
-    """The server has not heard that the line is dead: the session there is ended by the next."""
+    """The server has not heard that the line is dead: the next session ends the one there."""
     name = new_id()
     async with (
         line_to(database_dsn) as (line, dsn),
@@ -118,7 +118,7 @@ async def test_writer_whose_line_fell_silent_is_replaced_at_once(database_dsn: s
 async def test_writer_that_does_not_tell_who_is_to_blame_is_given_up_in_time(
     database_dsn: str,
 ) -> None:
-    """Whoever waits for a batch that was refused waits for the second look no longer than said."""
+    """The caller of a refused batch waits for the second look no longer than stated."""
     name = new_id()
     late = tick(name, 1, version=7)
     async with sabotaged(database_dsn, query_timeout_s=SHORT_S) as (engine, saboteur):
@@ -137,7 +137,7 @@ async def test_writer_that_does_not_tell_who_is_to_blame_is_given_up_in_time(
 async def test_writer_that_works_yet_is_ended_before_its_work_is_done_again(
     database_dsn: str,
 ) -> None:
-    """What the lost session was at may not be done by it as well: it is there once."""
+    """The lost session must not also commit work that is retried: it is there once."""
     name = new_id()
     async with sabotaged(database_dsn, query_timeout_s=SHORT_S) as (engine, saboteur):
         assert await commit_at_last(engine, [(new_world(name),)]) == [None]
@@ -150,9 +150,9 @@ async def test_writer_that_works_yet_is_ended_before_its_work_is_done_again(
 
 
 async def test_writer_whose_server_hangs_is_waited_for(database_dsn: str) -> None:
-    """A process of the server that does not heed its end keeps the lock: that is no other server.
+    """A server process that ignores its termination keeps the lock: that is no other server.
 
-    Nothing is done as long as it may yet commit; what it did then counts.
+    Nothing is done while it may still commit; whatever it did by then counts.
     """
     name = new_id()
     async with sabotaged(database_dsn, query_timeout_s=SHORT_S) as (engine, saboteur):
@@ -171,7 +171,7 @@ async def test_writer_whose_server_hangs_is_waited_for(database_dsn: str) -> Non
 
 
 async def test_writer_that_waits_for_a_lock_is_ended(database_dsn: str) -> None:
-    """Somebody's lock on a table is a database that is away, and fills no server with sessions."""
+    """A foreign lock on a table is an outage, and does not fill the server with sessions."""
     name = new_id()
     async with postgres_engine(database_dsn, query_timeout_s=SHORT_S) as engine:
         assert await commit_at_last(engine, [(new_world(name),)]) == [None]
@@ -189,7 +189,7 @@ async def test_writer_that_waits_for_a_lock_is_ended(database_dsn: str) -> None:
 
 
 async def test_writer_that_another_server_has_replaced_is_told_so(database_dsn: str) -> None:
-    """What was lost is no longer this server's where another has taken the lock meanwhile."""
+    """If another server has taken the lock meanwhile, the lost session is not this server's."""
     async with (
         postgres_engine(database_dsn, query_timeout_s=SHORT_S) as engine,
         postgres_engine(database_dsn) as other,
@@ -205,7 +205,7 @@ async def test_writer_that_another_server_has_replaced_is_told_so(database_dsn: 
 async def test_commit_that_waits_for_a_standby_is_not_answered_before(
     postgres: PostgresServer, database_dsn: str
 ) -> None:
-    """To end the session that waits has its commit stand here alone: that is not confirmed."""
+    """Ending the waiting session would leave its commit only here: that is not confirmed."""
     name = new_id()
     async with postgres_engine(database_dsn, query_timeout_s=SHORT_S) as engine:
         assert await commit_at_last(engine, [(new_world(name),)]) == [None]
@@ -221,7 +221,7 @@ async def test_commit_that_waits_for_a_standby_is_not_answered_before(
 async def test_writer_of_a_killed_server_is_outlived_however_short_a_query_may_take(
     database_dsn: str,
 ) -> None:
-    """A session at work notices after a second that its client has gone: a start waits for that."""
+    """A working session notices after a second that its client has gone: a start waits for it."""
 
     async def work(session: Session) -> None:
         await acquire_server_lock(session)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 async def scans_of_marks(engine: PostgresEngine) -> int:
-    """Count how often the row with the mark was looked for by its key."""
+    """Return how often the row with the mark was looked for by its key."""
 
     async def look(session: Session) -> int:
         await session.fetchval("select pg_stat_force_next_flush()")
@@ -31,7 +31,7 @@ async def scans_of_marks(engine: PostgresEngine) -> int:
 async def test_commit_does_not_go_through_the_marks_of_those_before(
     postgres: PostgresServer,
 ) -> None:
-    """All are under one key, and none can be removed while a backup or the like is under way."""
+    """All marks have one key, and none can be removed during a backup or the like."""
     name = new_id()
     async with postgres_engine(await postgres.create_database_async()) as engine:
         assert await engine.commit([(new_world(name),)]) == [None]
@@ -45,7 +45,7 @@ async def test_commit_does_not_go_through_the_marks_of_those_before(
 
 
 async def test_row_of_the_mark_that_was_moved_is_found(postgres: PostgresServer) -> None:
-    """Whoever rewrites the table moves the row: that costs one batch some time, and no unit."""
+    """A rewrite of the table moves the row: that costs one batch some time, and no unit."""
     dsn, name = await postgres.create_database_async(), new_id()
     async with postgres_engine(dsn) as engine:
         assert await engine.commit([(new_world(name),)]) == [None]

@@ -1,4 +1,4 @@
-"""What the personal data of an account promise: everything kept on it, no secret, nobody else's."""
+"""What an account's personal data promise: all that is kept on it, no secret, no one else's."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OF_NOBODY: Final = {
     "ruleset_history",
     "last_commit",
 }
-"""Tables in which nothing is about a person."""
+"""Tables with no data about a person."""
 
 LEFT_OUT: Final = {
     "accounts": {"username_key", "password_hash"},
@@ -43,7 +43,7 @@ LEFT_OUT: Final = {
     "transfers": {"sender", "receiver", "ruleset", "version"},
     "audit": set[str](),
 }
-"""Columns that are secrets, say what is said otherwise, or tell only how a row is stored."""
+"""Columns that are secrets, repeat other data, or only describe how a row is stored."""
 
 ROWS: Final = f"""
 insert into accounts values
@@ -89,7 +89,7 @@ def _rows(database_dsn: str) -> None:
 
 
 async def told_of(dsn: str, key: str) -> dict[str, Any] | None:
-    """Collect what is kept on somebody."""
+    """Collect everything kept on somebody."""
     async with open_database(dsn, log=quiet_log()) as database:
         connection = await database.connect(name="personal")
         try:
@@ -120,7 +120,7 @@ async def test_personal_data_are_complete(database_dsn: str) -> None:
 
 
 async def test_personal_data_hold_nothing_of_who_had_the_name_before(database_dsn: str) -> None:
-    """What an operator did who is erased is not the doing of who took the name after that."""
+    """An erased operator's actions are not those of whoever took the name afterwards."""
     told = await told_of(database_dsn, "ann")
     assert told is not None
     assert [each["audit_id"] for each in told["audit_by"]] == [BY_ANN]
@@ -128,7 +128,7 @@ async def test_personal_data_hold_nothing_of_who_had_the_name_before(database_ds
 
 @pytest.mark.parametrize("key", ["ann", "bob", "eve"])
 async def test_personal_data_hold_no_secret(database_dsn: str, key: str) -> None:
-    """Nothing that would let somebody in, and nothing about others beside a transfer's name."""
+    """Nothing that would let somebody in, and of others nothing but a transfer's name."""
     told = msgspec.json.encode(await told_of(database_dsn, key)).decode()
     assert "SECRET" not in told
     assert b"SECRET".hex() not in told
@@ -137,7 +137,7 @@ async def test_personal_data_hold_no_secret(database_dsn: str, key: str) -> None
 
 
 async def test_personal_data_of_a_new_account_are_few(database_dsn: str) -> None:
-    """Somebody who has done nothing yet has no inventory; times beyond all calendars are told."""
+    """A player who has done nothing yet has no inventory; times beyond all calendars are shown."""
     told = await told_of(database_dsn, "eve")
     assert told is not None
     assert told["inventory"] is None
@@ -148,12 +148,12 @@ async def test_personal_data_of_a_new_account_are_few(database_dsn: str) -> None
 
 
 async def test_personal_data_of_nobody_are_none(database_dsn: str) -> None:
-    """There is no account, there is nothing to tell."""
+    """Without an account there is nothing to return."""
     assert await told_of(database_dsn, "nobody") is None
 
 
 async def test_personal_data_leave_no_column_out(database_dsn: str) -> None:
-    """Every column of the schema is exported, or left out for a reason that stands here."""
+    """Every column of the schema is exported, or left out for a reason stated here."""
 
     async def read(session: Session) -> dict[str, set[str]]:
         rows = await session.fetch(

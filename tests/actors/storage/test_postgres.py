@@ -1,4 +1,4 @@
-"""The PostgreSQL engine: one server for a database, what is refused, and what a batch costs."""
+"""The PostgreSQL engine: one server per database, refusals, and the cost of a batch."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def test_engine_refuses_a_database_that_another_one_serves(database_dsn: s
 
 
 async def test_engine_open_raises_what_keeps_it_from_connecting(postgres: PostgresServer) -> None:
-    """A database that is not there is told at the start, not at the first commit."""
+    """A missing database is reported at the start, not at the first commit."""
     async with postgres_engine(with_database(postgres.dsn, "nowhere")) as engine:
         with pytest.raises(DatabaseUnavailable, match="nowhere"):
             await engine.open()
@@ -85,7 +85,7 @@ async def test_batch_unit_that_the_database_rejects_fails_alone(database_dsn: st
 
 
 async def test_lone_unit_that_the_database_rejects(database_dsn: str) -> None:
-    """A unit alone in its batch is Rejected like any other; JSON is checked by the database."""
+    """A unit alone in its batch is Rejected like any other; the database checks JSON."""
     async with postgres_engine(database_dsn) as engine:
         [outcome] = await engine.commit([(new_entry(new_id(), 1, changes="{no json"),)])
         assert isinstance(outcome, Rejected)
@@ -93,7 +93,7 @@ async def test_lone_unit_that_the_database_rejects(database_dsn: str) -> None:
 
 
 async def test_account_erased_under_way_rejects_its_unit_alone(database_dsn: str) -> None:
-    """An account that goes between load and commit takes its own unit with it, nobody else's."""
+    """An account that goes between load and commit takes only its own unit with it."""
     account, other = await make_account(database_dsn), await make_account(database_dsn)
     async with postgres_engine(database_dsn) as engine:
         assert await engine.commit([(new_inventory(account),), (new_inventory(other),)]) == [
@@ -115,7 +115,7 @@ async def test_account_erased_under_way_rejects_its_unit_alone(database_dsn: str
 
 
 async def test_batch_of_many_failures_in_a_row_needs_few_transactions(database_dsn: str) -> None:
-    """Units that fail one behind the other are not tried again each time: the work is bounded."""
+    """Units that fail one after another are not each retried: the work is bounded."""
     name = new_id()
     async with sabotaged(database_dsn) as (engine, saboteur):
         assert await engine.commit([(new_world(name),)]) == [None]
@@ -140,7 +140,7 @@ async def test_batch_is_one_statement(database_dsn: str) -> None:
 async def test_batch_is_planned_once_and_finds_its_rows_by_their_keys(
     postgres: PostgresServer,
 ) -> None:
-    """Whatever the size of batches, and though the tables were empty when they were planned."""
+    """This holds for batches of any size, and for tables that were empty when planned."""
     async with postgres_engine(await postgres.create_database_async()) as engine:
         await engine.open()
         for size in (1, 50, 3, 20, 7, 1, 2, 9):
@@ -159,7 +159,7 @@ async def test_batch_is_planned_once_and_finds_its_rows_by_their_keys(
                 "select sum(seq_scan)::int from pg_stat_user_tables"
                 " where relname in ('world', 'last_commit')"
             )
-            # What costs much on paper would be compiled, each time.
+            # A statement of high estimated cost would be compiled, each time.
             compiles: str = await session.fetchval("show jit")
             return plans["custom"], plans["generic"], scans, compiles
 
@@ -184,7 +184,7 @@ async def test_reads_that_differ_in_one_value_are_one_statement(database_dsn: st
 
 
 async def test_group_commit_on_a_real_database_takes_what_waits(database_dsn: str) -> None:
-    """Units that come during a real commit form exactly one next one."""
+    """Units that come during a real commit form exactly one next commit."""
     async with sabotaged(database_dsn) as (engine, saboteur):
         counted = GatedEngine(engine)
         counted.gate.set()

@@ -1,4 +1,4 @@
-"""The PostgreSQL engine when connections are lost, or the database is away or cannot now."""
+"""The PostgreSQL engine when connections are lost, or the database is away or unable for now."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ FULL = "do $$ begin raise 'not now' using errcode = '53100'; end $$"
 
 
 async def logged(running: Running, event: str) -> None:
-    """Wait until Storage has logged an event; the log tells nobody when."""
+    """Wait until Storage has logged an event; the log notifies nobody."""
     while event not in running.events():  # noqa: ASYNC110
         await trio.sleep(0.01)
 
 
 async def committed(engine: PostgresEngine, operation: Operation) -> StorageError | None:
-    """Commit as Storage does: again where the end of a connection was not noticed before."""
+    """Commit as Storage does: retry if the end of a connection was not noticed before."""
     try:
         [outcome] = await engine.commit([(operation,)])
     except EngineUnavailable:
@@ -93,7 +93,7 @@ async def test_connection_lost_while_idle_is_replaced(database_dsn: str) -> None
 async def test_connection_lost_around_the_commit_applies_the_batch_exactly_once(
     database_dsn: str, victim: str, instead: str, in_doubt: bool
 ) -> None:
-    """Lost before, in or just after the commit: given again, the batch has taken effect once."""
+    """Lost before, in or just after the commit: retried, the batch has taken effect once."""
     name, other, account = new_id(), new_id(), new_id()
     units: list[tuple[Operation, ...]] = [
         (tick(name, 1),),
@@ -118,7 +118,7 @@ async def test_connection_lost_around_the_commit_applies_the_batch_exactly_once(
 async def test_connection_lost_in_the_commit_of_savepoints_applies_once(
     database_dsn: str,
 ) -> None:
-    """Also where the units went one by one, the batch has one commit, and all outcomes are kept."""
+    """If units went one by one, the batch still has one commit, and all outcomes are kept."""
     account = await make_account(database_dsn)
     name = new_id()
     units: list[tuple[Operation, ...]] = [
@@ -146,7 +146,7 @@ async def test_connection_lost_in_the_commit_of_savepoints_applies_once(
 async def test_connection_lost_around_a_lone_statement_applies_it_exactly_once(
     database_dsn: str, strike: Strike
 ) -> None:
-    """A batch that is one statement is in doubt from its start; given again, it is there once."""
+    """A batch that is one statement is in doubt from its start; retried, it is there once."""
     name, other = new_id(), new_id()
     units: list[tuple[Operation, ...]] = [(tick(name, 1),), (new_world(other), new_entry(other, 1))]
     async with sabotaged(database_dsn) as (engine, saboteur):
@@ -163,7 +163,7 @@ async def test_connection_lost_around_a_lone_statement_applies_it_exactly_once(
 async def test_connection_lost_in_doubt_is_forgotten_by_a_storage_that_starts_anew(
     database_dsn: str,
 ) -> None:
-    """A batch in doubt that was given up tells nothing about the next one."""
+    """A batch in doubt that was given up says nothing about the next one."""
     name = new_id()
     async with sabotaged(database_dsn) as (engine, saboteur):
         saboteur.strikes.append(Strike.AFTER)
@@ -177,7 +177,7 @@ async def test_connection_lost_in_doubt_is_forgotten_by_a_storage_that_starts_an
 async def test_connection_lost_outcome_that_nobody_knows_is_never_guessed(
     database_dsn: str,
 ) -> None:
-    """Where another server has written meanwhile, nothing is repeated or called a success."""
+    """If another server has written meanwhile, nothing is repeated or called a success."""
     name = new_id()
     async with sabotaged(database_dsn) as (engine, saboteur):
         assert await engine.commit([(new_world(name),)]) == [None]
@@ -192,7 +192,7 @@ async def test_connection_lost_outcome_that_nobody_knows_is_never_guessed(
 
 
 async def test_connection_lost_while_another_server_wrote_is_told(database_dsn: str) -> None:
-    """Who remembers what was stored learns that it is of the past, and learns it once."""
+    """A holder of cached state learns that it is stale, and learns it once."""
     name, told = new_id(), list[str]()
     async with sabotaged(database_dsn, on_elsewhere=lambda: told.append(name)) as (engine, _):
         assert await engine.commit([(new_world(name),)]) == [None]
@@ -208,7 +208,7 @@ async def test_connection_lost_while_another_server_wrote_is_told(database_dsn: 
 
 
 async def test_connection_lost_to_another_server_is_told(database_dsn: str) -> None:
-    """Who remembers what was stored learns that another server may change it, before it does."""
+    """A holder of cached state learns that another server may change it, before it does."""
     name, told = new_id(), list[str]()
     async with sabotaged(database_dsn, on_elsewhere=lambda: told.append(name)) as (engine, _):
         assert await engine.commit([(new_world(name),)]) == [None]
@@ -245,7 +245,7 @@ async def test_connection_lost_without_another_server_is_not_told_as_one(
 
 
 async def test_connection_lost_again_and_again_is_resolved_at_last(database_dsn: str) -> None:
-    """Storage asks until it knows; the asker hears of nothing but the result."""
+    """Storage retries until it knows; the caller sees only the result."""
     name = new_id()
     async with sabotaged(database_dsn) as (engine, saboteur), running_storage(engine) as running:
         await running.client.commit(new_world(name))
@@ -257,7 +257,7 @@ async def test_connection_lost_again_and_again_is_resolved_at_last(database_dsn:
 
 
 async def test_connection_killed_under_load_loses_and_repeats_nothing(database_dsn: str) -> None:
-    """Killed at random under load, every unit that was answered is there, and there once."""
+    """With random kills under load, every answered unit is there, exactly once."""
     accounts = [new_id() for _ in range(8)]
     rounds, kills = 60, 6
     rng = random.Random(1)
@@ -271,7 +271,7 @@ async def test_connection_killed_under_load_loses_and_repeats_nothing(database_d
 
         async def play(account: str) -> None:
             await running.client.commit(new_world(account))
-            # Storage connects when there is something to do, so there is until the last kill.
+            # Storage connects when there is work, and there is until the last kill.
             number = 0
             while number < rounds or not over.is_set():
                 number += 1
@@ -282,7 +282,7 @@ async def test_connection_killed_under_load_loses_and_repeats_nothing(database_d
 
         async def harass() -> None:
             killed = 0
-            # One that meets a connection with nothing under way goes unnoticed.
+            # A kill of an idle connection goes unnoticed.
             while killed < kills or "database_away" not in running.events():
                 await trio.sleep(rng.uniform(0, 0.1))
                 killed += await kill(database_dsn)
@@ -305,7 +305,7 @@ async def test_connection_killed_under_load_loses_and_repeats_nothing(database_d
 async def test_server_frozen_holds_nobody_and_loses_nothing(
     postgres: PostgresServer, database_dsn: str
 ) -> None:
-    """With PostgreSQL frozen a commit ends at its timeout; thawed, it took effect once."""
+    """With PostgreSQL frozen a commit ends at its timeout; once thawed, it took effect once."""
     name = new_id()
     async with (
         postgres_engine(database_dsn, query_timeout_s=0.3) as engine,
@@ -323,7 +323,7 @@ async def test_server_frozen_holds_nobody_and_loses_nothing(
 async def test_read_of_a_frozen_server_ends_at_its_timeout(
     postgres: PostgresServer, database_dsn: str
 ) -> None:
-    """Who reads learns that the database is away when it was told to, and nobody waits longer."""
+    """A reader learns in time that the database is away, and nobody waits longer."""
     reads = [Read("world", limit=1)]
     async with postgres_engine(database_dsn, query_timeout_s=0.3) as engine:
         await engine.read(reads)
@@ -338,9 +338,9 @@ async def test_read_of_a_frozen_server_ends_at_its_timeout(
 
 @asynccontextmanager
 async def closed_database(server: PostgresServer, dsn: str) -> AsyncGenerator[None]:
-    """Let nobody connect to a database, and throw out who is in it.
+    """Let nobody connect to a database, and throw out everyone in it.
 
-    They are gone when it yields: a commit that is sent to one on its way out is in doubt, and
+    They are gone when it yields: a commit sent to one on its way out is in doubt, and
     waits for the database as long as it takes.
     """
     name = await run_script(dsn, lambda session: session.fetchval("select current_database()"))
@@ -365,7 +365,7 @@ async def closed_database(server: PostgresServer, dsn: str) -> AsyncGenerator[No
 async def test_database_away_units_wait_and_then_are_overloaded(
     postgres: PostgresServer, database_dsn: str
 ) -> None:
-    """While the database is away units wait, then are Overloaded; when it is back all goes on."""
+    """During an outage units wait, then are Overloaded; when it ends all goes on."""
     name = new_id()
     settings = StorageSettings(wait_seconds_max=0.3)
     async with (
@@ -407,7 +407,7 @@ async def test_database_back_in_time_commits_what_waited(
 async def test_statement_that_the_server_cannot_do_now_is_given_again(
     database_dsn: str, strike: Strike, in_doubt: bool
 ) -> None:
-    """A full disk has done nothing; a statement that was ended from outside is asked after."""
+    """A full disk has done nothing; the outcome of an externally ended statement is checked."""
     name = new_id()
     async with sabotaged(database_dsn) as (engine, saboteur):
         saboteur.strikes.append(strike)
@@ -425,7 +425,7 @@ async def test_statement_that_the_server_cannot_do_now_is_given_again(
 async def test_savepoints_that_the_server_cannot_do_now_are_given_again(
     database_dsn: str, victim: str
 ) -> None:
-    """Nobody's unit is rejected for a full disk, though the units went one by one."""
+    """No unit is rejected for a full disk, even if the units went one by one."""
     name = new_id()
     units: list[tuple[Operation, ...]] = [(new_world(name),), (new_inventory(new_id()),)]
     async with sabotaged(database_dsn) as (engine, saboteur):
@@ -441,7 +441,7 @@ async def test_savepoints_that_the_server_cannot_do_now_are_given_again(
 async def test_database_that_was_read_only_commits_what_waited_once(
     postgres: PostgresServer,
 ) -> None:
-    """After a failover Storage finds the database that can be written to, and has not restarted."""
+    """After a failover Storage finds the writable database, without a restart."""
     dsn, name = await postgres.create_database_async(), new_id()
     async with (
         postgres_engine(dsn) as engine,
@@ -469,7 +469,7 @@ async def test_database_that_was_read_only_commits_what_waited_once(
 async def test_database_that_stays_read_only_overloads_what_waits(
     postgres: PostgresServer,
 ) -> None:
-    """What is refused for certain does not wait for ever: its asker learns that nothing is done."""
+    """A certain refusal does not wait forever: the caller learns that nothing was done."""
     dsn = await postgres.create_database_async()
     await postgres.set_read_only(dsn, whether=True)
     async with (
@@ -486,7 +486,7 @@ async def test_database_that_stays_read_only_overloads_what_waits(
 async def test_commit_under_way_is_finished_though_storage_is_cancelled(
     database_dsn: str,
 ) -> None:
-    """A cancelled Storage never cancels a commit: what PostgreSQL has is whole, or not there."""
+    """A cancelled Storage never cancels a commit: PostgreSQL has all of it, or nothing."""
     name = new_id()
     async with sabotaged(database_dsn) as (engine, saboteur):
         saboteur.strikes.append(Strike.SLOW)

@@ -22,7 +22,7 @@ NOW_MS: Final = 400 * DAY_MS
 DAYS: Final = 30
 EDGE_MS: Final = NOW_MS - DAYS * DAY_MS
 ROWS: Final = 1_000
-"""Of each kind, so that each table has many blocks."""
+"""Rows of each kind, so that each table has many blocks."""
 
 WORLD = """
 insert into world (name, world_id, tick, now_ms, ruleset, version)
@@ -45,7 +45,7 @@ from generate_series(1, $4::int) as n
 
 @pytest.fixture
 async def database(postgres: PostgresServer) -> AsyncGenerator[Database]:
-    """Give a database whose world has come to `NOW_MS`."""
+    """Yield a database whose world has come to `NOW_MS`."""
     dsn = await postgres.create_database_async()
     async with open_database(dsn, log=quiet_log()) as database:
         connection = await database.connect(name="fill")
@@ -55,12 +55,12 @@ async def database(postgres: PostgresServer) -> AsyncGenerator[Database]:
 
 @pytest.fixture
 async def connection(database: Database) -> Connection:
-    """Give a connection to it."""
+    """Return a connection to it."""
     return await database.connect(name="test")
 
 
 async def do(connection: Connection, sql: str, *arguments: object) -> int:
-    """Run a statement; give its number."""
+    """Run a statement; return the number it yields."""
     number: int = await connection.run(lambda session: session.fetchval(sql, *arguments))
     return number
 
@@ -71,7 +71,7 @@ async def count(connection: Connection, what: Prunable) -> int:
 
 
 async def test_keys_go_by_when_they_were_used_first(connection: Connection) -> None:
-    """Those of exactly so many days ago stay, as all younger ones."""
+    """Keys of exactly that many days ago stay, as do all younger ones."""
     await do(connection, FILL_KEYS, EDGE_MS - ROWS, 0, ROWS)
     await do(connection, FILL_KEYS, EDGE_MS, 0, ROWS)
     assert await prune(connection, KEYS, DAYS) == ROWS
@@ -93,7 +93,7 @@ async def test_keys_of_grants_go_by_the_grant(
 
 @pytest.mark.parametrize("piece_blocks", [1, 7, 100_000])
 async def test_pieces_add_up(connection: Connection, piece_blocks: int) -> None:
-    """However large they are, no old row is passed over, and the progress comes to its end."""
+    """However large the rows, no old one is skipped, and the progress comes to its end."""
     await do(connection, FILL_KEYS, EDGE_MS - ROWS // 2, 1, ROWS)
     told: list[tuple[int, int]] = []
     gone = await prune(
@@ -130,7 +130,7 @@ async def test_pieces_add_up(connection: Connection, piece_blocks: int) -> None:
 async def test_orders_go_that_are_over(
     connection: Connection, state: str, placed_ms: int, finishes_ms: int | None, *, goes: bool
 ) -> None:
-    """By the last moment that they name; what is pending stays, however old."""
+    """By the latest moment they name; pending ones stay, however old."""
     await do(connection, FILL_ORDERS, state, placed_ms, finishes_ms, 3)
     assert await prune(connection, ORDERS, DAYS) == (3 if goes else 0)
     assert await count(connection, ORDERS) == (0 if goes else 3)
@@ -154,7 +154,7 @@ async def test_a_world_that_has_not_begun_has_nothing_old(connection: Connection
 async def test_what_another_is_removing_is_left_to_them(
     database: Database, connection: Connection
 ) -> None:
-    """Nobody waits for an erasure that has a row in hand; the others go."""
+    """It does not wait for an erasure that holds a row; the other rows go."""
     await do(connection, FILL_KEYS, 0, 0, ROWS)
     other = await database.connect(name="other")
 
@@ -171,7 +171,7 @@ async def test_what_another_is_removing_is_left_to_them(
 
 
 async def test_cancelled_it_can_be_begun_again(connection: Connection) -> None:
-    """What the pieces before had is gone, the rest is there, and goes the next time."""
+    """The finished pieces are gone, the rest is there, and goes the next time."""
     await do(connection, FILL_KEYS, 0, 0, ROWS)
     with trio.CancelScope() as scope:
         await prune(
@@ -186,7 +186,7 @@ async def test_cancelled_it_can_be_begun_again(connection: Connection) -> None:
 
 @pytest.mark.parametrize("what", [KEYS, ORDERS])
 async def test_a_piece_reads_its_blocks_alone(connection: Connection, what: Prunable) -> None:
-    """The plan goes to the blocks of the piece, not through the table or an index."""
+    """The plan reads the blocks of the piece, not the table or an index."""
     await do(connection, FILL_KEYS, 0, 0, 5 * ROWS)
     await do(connection, FILL_ORDERS, "completed", 0, 0, 5 * ROWS)
     await connection.run(lambda session: session.execute("analyze"))

@@ -1,4 +1,4 @@
-"""Many reads in one go: their rows are made in slices, and on nobody's connection."""
+"""Many reads at once: their rows are made in slices, without holding a connection."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ ANN, BEN = new_id(), new_id()
 
 
 class Record(dict[str, Any]):
-    """A record that tells when a row is made of it."""
+    """A record that reports when a row is made of it."""
 
     def __init__(self, account_id: str, counter: Counter) -> None:
         super().__init__(account_id=account_id)
         self._counter = counter
 
     def keys(self) -> Any:
-        """Give the names, as whoever makes a dict of it asks."""
+        """Return the names, as `dict` requests them."""
         self._counter.add()
         return super().keys()
 
-    # With an `__iter__` of its own a dict is copied by its keys.
+    # If it has its own `__iter__`, a dict is copied by its keys.
     def __iter__(self) -> Any:
         """Iterate over the names."""
         return super().__iter__()
 
 
 async def rows_of(counter: Counter, *reads: Read) -> list[int]:
-    """Read where each statement gives as many rows; count those of each read."""
+    """Read with this many rows per statement; count those of each read."""
 
     class FakeSession:
         async def fetch(self, *_: object) -> list[Record]:
@@ -55,7 +55,7 @@ async def rows_of(counter: Counter, *reads: Read) -> list[int]:
 
 
 async def test_reading_makes_the_rows_of_a_large_read_in_slices() -> None:
-    """However many there are, others have their turn in between."""
+    """However many there are, other tasks have their turn in between."""
     with counting_steps() as counter:
         read = Read("orders", within={"account_id": (ANN, BEN)})
         assert await rows_of(counter, read) == [ROWS]
@@ -63,7 +63,7 @@ async def test_reading_makes_the_rows_of_a_large_read_in_slices() -> None:
 
 
 async def test_reading_makes_the_rows_of_many_reads_in_slices() -> None:
-    """As well where one statement answers several, and where there are several statements."""
+    """This also holds if one statement answers several, or there are several statements."""
     with counting_steps() as counter:
         merged = [Read("orders", where={"account_id": who}) for who in (ANN, BEN)]
         other = Read("inventories", within={"account_id": (ANN, BEN)})
@@ -74,7 +74,7 @@ async def test_reading_makes_the_rows_of_many_reads_in_slices() -> None:
 async def test_reading_gives_the_connection_back_before_it_makes_rows(
     database_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Others read on it meanwhile, and whoever is cancelled then leaves it as it was."""
+    """Others read on it meanwhile, and a caller cancelled then leaves it as it was."""
     making = trio.Event()
 
     async def rows(_: Reading) -> None:
@@ -97,5 +97,5 @@ async def test_reading_gives_the_connection_back_before_it_makes_rows(
 
 
 def readers(engine: PostgresEngine) -> list[Any]:
-    """Give the connections that nobody reads on."""
+    """Return the idle connections."""
     return list(engine._idle_readers)

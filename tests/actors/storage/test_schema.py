@@ -31,7 +31,7 @@ _TYPE_NAMES = {"timestamptz": "timestamp with time zone"}
 
 
 async def asked(dsn: str, sql: str, table: str) -> list[Record]:
-    """Ask about a table."""
+    """Query a table."""
 
     async def script(session: Session) -> list[Record]:
         return await session.fetch(sql, table)
@@ -41,7 +41,7 @@ async def asked(dsn: str, sql: str, table: str) -> list[Record]:
 
 @pytest.mark.parametrize("name", declared_tables())
 async def test_schema_declares_the_columns_of_the_database(database_dsn: str, name: str) -> None:
-    """A declared table has exactly the columns, types and nulls that the migrations gave it."""
+    """A declared table has exactly the columns, types and nullability the migrations gave it."""
     declared = {
         (column.name, _TYPE_NAMES.get(column.type.value, column.type.value), not column.nullable)
         for column in declared_tables()[name].columns

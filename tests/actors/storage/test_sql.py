@@ -1,4 +1,4 @@
-"""How units become few statements, and reads one."""
+"""How units become a few statements, and reads one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ A, B = new_id(), new_id()
 
 
 def planned(*units: list[Operation]) -> list[tuple[int, str, str, list[int]]]:
-    """Plan units; give wave, kind, table and owners of each statement."""
+    """Plan units; return wave, kind, table and owners of each statement."""
     statements = sql.plan([tuple(unit) for unit in units], Forms(TABLES))
     return [(s.wave, s.form.kind.__name__, s.form.table.name, list(s.owners)) for s in statements]
 
@@ -36,7 +36,7 @@ def test_plan_makes_one_statement_of_all_operations_alike() -> None:
 
 
 def test_plan_parts_operations_by_kind_table_columns_and_version() -> None:
-    """What cannot be one statement is several."""
+    """Operations that cannot be one statement are several."""
     assert planned(
         [tick("a")],
         [tick("b", version=1)],
@@ -58,7 +58,7 @@ def test_plan_parts_operations_by_kind_table_columns_and_version() -> None:
 
 
 def test_plan_puts_units_that_share_a_row_into_successive_waves() -> None:
-    """The second unit on a row comes after the first; units that share nothing stay together."""
+    """The second unit on a row comes after the first; unrelated units stay together."""
     assert planned(
         [tick("a")], [tick("b")], [tick("a")], [tick("a"), tick("b")], [tick("b")], [tick("c")]
     ) == [
@@ -70,7 +70,7 @@ def test_plan_puts_units_that_share_a_row_into_successive_waves() -> None:
 
 
 def test_plan_of_rows_with_keys_alike_in_two_tables_needs_one_wave() -> None:
-    """A row is a row of its table."""
+    """A row belongs to its table."""
     history: dict[str, object] = {"version": "v", "name": "n", "content": "c"}
     found = planned([new_world("v")], [Create("ruleset_archive", history)])
     assert {wave for wave, *_ in found} == {0}
@@ -90,7 +90,7 @@ def test_plan_binds_every_value_and_quotes_every_name() -> None:
 
 
 def test_untouched_names_the_unit_of_each_row_that_is_missing() -> None:
-    """Rows that a statement did not touch are traced to their units, also repeated keys."""
+    """Rows that a statement did not touch are traced to their units, even with repeated keys."""
     [statement] = sql.plan([(new_entry(A, 1),), (new_entry(A, 2), new_entry(B, 1))], Forms(TABLES))
     assert list(sql.untouched(statement, [])) == [0, 1, 1]
     assert list(sql.untouched(statement, [(A, 2)])) == [0, 1]
@@ -116,12 +116,12 @@ def test_untouched_names_the_unit_of_each_row_that_is_missing() -> None:
 def test_mergeable_names_the_column_by_which_answers_can_be_told_apart(
     read: Read, column: str | None
 ) -> None:
-    """Reads are merged only where each row tells whose answer it belongs to."""
+    """Reads are merged only if each row shows whose answer it belongs to."""
     assert sql.mergeable(read) == column
 
 
 def test_select_many_keeps_every_other_condition() -> None:
-    """The merged statement narrows by all that the reads have in common."""
+    """The merged statement keeps every condition that the reads have in common."""
     read = Read(
         "ledger", where={"account_id": A, "cause": "a"}, within={"seq": (1, 2)}, order_by="seq",
         descending=True,

@@ -1,4 +1,4 @@
-"""How Storage ends: drained by a shutdown, cancelled, or dead of a bug."""
+"""How Storage ends: drained by a shutdown, cancelled, or crashed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("phase", [Phase.EDGE, Phase.WORLD])
 async def test_shutdown_of_others_does_not_stop_storage(phase: Phase) -> None:
-    """Before its own phase Storage serves on: others finish their work through it."""
+    """Before its own phase Storage keeps serving: others finish their work through it."""
     engine = GatedEngine()
     engine.gate.set()
     async with running_storage(engine) as running:
@@ -49,7 +49,7 @@ async def test_shutdown_of_others_does_not_stop_storage(phase: Phase) -> None:
 
 @pytest.mark.parametrize("phase", [Phase.STORAGE, Phase.DATABASE])
 async def test_shutdown_drains_what_was_handed_over(phase: Phase, nursery: trio.Nursery) -> None:
-    """In its phase, or a later one, Storage commits all that came before, then returns."""
+    """In its phase, or a later one, Storage commits everything that came before, then returns."""
     engine = GatedEngine()
     made = make_storage(engine, StorageSettings(batch_units_max=2))
     ended = trio.Event()
@@ -116,7 +116,7 @@ async def test_shutdown_with_the_database_away_ends_within_the_bound(
 
 
 async def test_end_of_the_channel_drains_like_a_shutdown(nursery: trio.Nursery) -> None:
-    """When the last handle of the bus closes, Storage finishes what it has and returns."""
+    """When the last handle of the bus closes, Storage finishes its work and returns."""
     engine = GatedEngine()
     engine.gate.set()
     made = make_storage(engine)
@@ -131,10 +131,10 @@ async def test_end_of_the_channel_drains_like_a_shutdown(nursery: trio.Nursery) 
 
 
 class BrokenEngine(GatedEngine):
-    """An engine with a bug: its second commit raises what no engine may raise."""
+    """An engine with a bug: its second commit raises an error no engine may raise."""
 
     async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
-        """Commit the first batch, then die."""
+        """Commit the first batch, then crash."""
         outcomes = await super().commit(units)
         if len(self.batches) == 2:
             raise RuntimeError("a bug")
@@ -144,7 +144,7 @@ class BrokenEngine(GatedEngine):
 async def test_crash_stops_what_is_in_hand_and_a_restart_serves_on(
     autojump_clock: MockClock,
 ) -> None:
-    """Askers of all that Storage had taken learn at once; what waits on the bus survives."""
+    """Callers of everything Storage had taken learn at once; messages on the bus survive."""
     engine = BrokenEngine()
     made = make_storage(engine, StorageSettings(batch_units_max=2))
     first = submit(made, new_world("first"))
@@ -165,12 +165,12 @@ async def test_crash_stops_what_is_in_hand_and_a_restart_serves_on(
         await nursery.start(made.storage.run)
         assert await outcome_of(waiting) is None
         nursery.cancel_scope.cancel()
-    # What the crashed run had not begun was dropped, not done behind its askers' backs.
+    # The crashed run's unstarted work was dropped, not done behind its callers' backs.
     assert [len(batch) for batch in engine.batches] == [1, 2, 1]
 
 
 async def test_cancel_stops_what_waits_at_once_and_closes_the_engine() -> None:
-    """The last phase of a shutdown: whoever still waits learns at once."""
+    """In the last phase of a shutdown, everyone still waiting learns at once."""
     engine = GatedEngine()
     pending: list[PendingReply[Any]] = []
     async with running_storage(engine) as running:

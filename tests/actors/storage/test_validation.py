@@ -22,7 +22,7 @@ KEY = {"name": "w"}
 
 
 def faults_of(*operations: Operation) -> tuple[tuple[str, str], ...]:
-    """Give the faults of a unit of the declared tables."""
+    """Return the faults of a unit of the declared tables."""
     return unit_faults(operations, TABLES)
 
 
@@ -85,7 +85,7 @@ def faults_of(*operations: Operation) -> tuple[tuple[str, str], ...]:
 def test_unit_fault_names_the_place_and_what_is_wrong(
     operation: Operation, where: str, message: str
 ) -> None:
-    """Each kind of fault is found at its place; a sound operation beside it has none."""
+    """Each kind of fault is found at its place; a valid operation beside it has none."""
     assert (where, message) in faults_of(operation)
     assert faults_of(new_world("sound"), operation) == faults_of(operation)
     assert not are_sound([(new_world("sound"),), (operation,)], TABLES)
@@ -105,7 +105,7 @@ def test_unit_fault_of_a_time(value: object, message: str) -> None:
 
 
 def test_unit_fault_of_bytes() -> None:
-    """Bytes are bytes, not text and no array of them."""
+    """Bytes are bytes, not text or an array of bytes."""
     column = Column("hash", ColumnType.BYTES)
     assert column.fault(b"") is None
     assert column.fault("text") == column.fault(bytearray()) == "must be bytes"
@@ -114,12 +114,12 @@ def test_unit_fault_of_bytes() -> None:
 
 
 def test_unit_without_operations_is_a_fault() -> None:
-    """An empty unit is a mistake of its sender."""
+    """An empty unit is its sender's mistake."""
     assert faults_of() == (("unit", "has no operation"),)
 
 
 def test_unit_that_touches_a_row_twice_is_a_fault() -> None:
-    """What the second operation on a row would mean is unclear: it is refused."""
+    """The meaning of a second operation on a row would be unclear: it is refused."""
     twice = ("world", "one unit may touch a row only once")
     assert faults_of(new_world("w"), Update("world", KEY, {"tick": 1})) == (twice,)
     assert faults_of(new_world("w"), new_world("w"), new_world("w")) == (twice, twice)
@@ -127,7 +127,7 @@ def test_unit_that_touches_a_row_twice_is_a_fault() -> None:
 
 
 def test_unit_tells_all_its_faults() -> None:
-    """All faults of all operations are told at once."""
+    """All faults of all operations are reported at once."""
     found = faults_of(new_world("w", tick="1", colour=2), Create("wrld", {}), Delete("world", {}))
     assert found == (
         ("world.tick", "must be an integer"),
@@ -138,12 +138,12 @@ def test_unit_tells_all_its_faults() -> None:
 
 
 def test_unit_may_omit_nullable_columns_and_the_version() -> None:
-    """What may be null may be missing; the version is Storage's own."""
+    """Nullable columns may be missing; the version is Storage's own."""
     assert faults_of(new_entry(ID, 1), new_world("w")) == ()
 
 
 def test_unversioned_table_may_have_a_column_named_version() -> None:
-    """Only the tables whose versions Storage counts keep that column to Storage."""
+    """Only in tables whose versions Storage counts is that column reserved to Storage."""
     table = Table(
         "t", (Column("k", ColumnType.TEXT), Column("version", ColumnType.TEXT)), key=("k",)
     )
@@ -187,7 +187,7 @@ def test_read_fault_names_the_place_and_what_is_wrong(read: Read, where: str, me
 
 
 def test_read_of_everything_sound_has_no_fault() -> None:
-    """A read that uses every part of its form is sound."""
+    """A read that uses every part of its form is valid."""
     read = Read(
         "ledger",
         ("seq", "changes"),
@@ -223,7 +223,7 @@ NAMES = st.sampled_from(["world", "ledger", "nowhere", "name", "tick", "account_
     )
 )
 def test_unit_of_anything_is_judged_and_never_raises(unit: list[Operation]) -> None:
-    """Whatever values an operation holds, validation answers with faults, never with an error."""
+    """Whatever values an operation holds, validation returns faults and never raises."""
     assert bool(unit_faults(unit, TABLES)) is not are_sound([unit], TABLES)
 
 
@@ -238,7 +238,7 @@ ROWS = {
 
 @st.composite
 def nearly_sound(draw: st.DrawFn) -> Operation:
-    """Make an operation that is sound but for what a few changes at random do to it."""
+    """Make a valid operation, then apply a few random changes to it."""
     table = draw(st.sampled_from(sorted(ROWS)))
     key_names = TABLES[table].key
     row: dict[str, object] = dict(ROWS[table])
@@ -266,5 +266,5 @@ def nearly_sound(draw: st.DrawFn) -> Operation:
 def test_units_are_sound_exactly_where_no_fault_of_one_can_be_named(
     units: list[list[Operation]],
 ) -> None:
-    """The quick look, which nearly all units pass, and the explanation never disagree."""
+    """The quick check, which nearly all units pass, and the explanation never disagree."""
     assert are_sound(units, TABLES) is not any(unit_faults(unit, TABLES) for unit in units)
