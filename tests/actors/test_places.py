@@ -17,7 +17,7 @@ KEYS = st.sampled_from(["", "a", "b", "c"])
     steps=st.lists(st.tuples(st.booleans(), KEYS), max_size=60),
 )
 def test_places_are_as_many_as_each_key_may_have(most: int, steps: list[tuple[bool, str]]) -> None:
-    """Nothing is taken beyond it, and who has none is forgotten."""
+    """Nothing is taken beyond the limit, and a key without places is forgotten."""
     places = Places(most)
     taken: Counter[str] = Counter()
     for takes, key in steps:

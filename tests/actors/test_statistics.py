@@ -1,4 +1,4 @@
-"""What actors count for whoever wants to know: restarts, setbacks, lag, logins, batches, traces."""
+"""What actors count for observers: restarts, setbacks, lag, logins, batches, traces."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ ANN = account(1)
 
 
 class Recorder:
-    """A meter and a tracer that keep all that they are told."""
+    """A meter and a tracer that keep everything they receive."""
 
     def __init__(self) -> None:
         self.commits: list[tuple[int, float]] = []
@@ -84,7 +84,7 @@ class SlowEngine(FlakyEngine):
 async def test_storage_tells_its_meter_of_each_batch_and_its_tracer_whose_it_is(
     autojump_clock: MockClock,
 ) -> None:
-    """Units that waited are one batch, timed by the database's part of it, traced by message."""
+    """Units that waited are one batch, timed by the database's share, traced by message."""
     recorder = Recorder()
     with open_broadcast_channel() as bus:
         storage = Storage(
@@ -125,7 +125,7 @@ async def test_storage_tells_its_meter_of_each_batch_and_its_tracer_whose_it_is(
 
 
 async def test_storage_counts_how_often_the_database_was_away(autojump_clock: MockClock) -> None:
-    """Each attempt that finds it away is one setback, of commits and of reads; success is none."""
+    """Each attempt that finds it away is one setback, for commits and reads; a success is none."""
     engine = FlakyEngine()
     async with running_storage(engine, StorageSettings(wait_seconds_max=60)) as running:
         await running.client.commit(new_world("w"))
@@ -142,14 +142,14 @@ async def test_storage_counts_how_often_the_database_was_away(autojump_clock: Mo
 
 
 def test_work_that_nobody_traces_is_done_all_the_same() -> None:
-    """What stands in for a tracer can be entered again and again, also inside itself."""
+    """The stand-in for a tracer can be entered repeatedly, even inside itself."""
     with NO_TRACER.work("x", (), units=1), NO_TRACER.work("y", ()), NO_TRACER.work("z", ()):
         NO_METER.committed(1, 0.1)
         NO_METER.read(1, 0.1)
 
 
 async def test_ticker_tells_the_clock_and_how_late_it_is(autojump_clock: MockClock) -> None:
-    """Lag is there at any moment, also while a tick is stuck, and gone when it has caught up."""
+    """Lag is available at any time, even while a tick is stuck, and gone once it has caught up."""
     engine = FlakyEngine()
     async with (
         running_storage(engine, StorageSettings(wait_seconds_max=1)) as running,
@@ -172,7 +172,7 @@ async def test_ticker_tells_the_clock_and_how_late_it_is(autojump_clock: MockClo
 
 
 class Failing:
-    """An actor that becomes ready and fails, as often as it is told to."""
+    """An actor that becomes ready and fails, a given number of times."""
 
     def __init__(self, failures: int) -> None:
         self._left = failures
@@ -189,7 +189,7 @@ class Failing:
 async def test_supervisor_remembers_the_restarts_of_actors_that_are_gone(
     autojump_clock: MockClock,
 ) -> None:
-    """The sum goes only up, whoever of many short-lived actors it was."""
+    """The total only rises, whichever of many short-lived actors restarted."""
     async with trio.open_nursery() as nursery:
         supervisor = Supervisor(
             nursery,
@@ -207,7 +207,7 @@ async def test_supervisor_remembers_the_restarts_of_actors_that_are_gone(
 
 
 async def test_inventories_count_the_restarts_of_all_accounts(autojump_clock: MockClock) -> None:
-    """What breaks in one account is seen in the sum."""
+    """A failure in one account shows in the total."""
     async with a_world() as world:
         await world.look(ANN)
         await trio.sleep(61)
@@ -220,7 +220,7 @@ async def test_inventories_count_the_restarts_of_all_accounts(autojump_clock: Mo
 
 
 async def test_logins_are_counted_by_how_they_come_out(database_dsn: str) -> None:
-    """In and refused, throttled and turned away: each login is counted once, as what it was."""
+    """Accepted, refused, throttled or overloaded: each login is counted once, as its outcome."""
     settings = replace(CHEAP, attempts_per_user=2, hash_workers=1, hash_queue=1)
     async with running_authx(database_dsn, settings=settings) as running:
         someone = await running.register()
@@ -245,14 +245,14 @@ async def test_logins_are_counted_by_how_they_come_out(database_dsn: str) -> Non
 
 
 def _ask(bus: Bus, body: object) -> PendingReply[Any]:
-    """Put a question to Authx without waiting."""
+    """Ask Authx without waiting for the answer."""
     reply, pending = bus.open_reply()
     bus.send_nowait(Message(Topic.AUTH, body, None, reply))
     return pending
 
 
 def test_login_that_the_database_fails_is_counted_as_such() -> None:
-    """And one that fails as nobody foresaw is no outcome of a login."""
+    """A login that fails in an unforeseen way has no outcome to count."""
     counters = LoginCounters()
     with pytest.raises(DatabaseUnavailable), counters.counted():
         raise DatabaseUnavailable("away")

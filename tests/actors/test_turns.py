@@ -11,7 +11,7 @@ from actors.turns import Turns
 
 @pytest.mark.trio
 async def test_turns_let_others_run_after_so_much_work_each_time() -> None:
-    """In between, and for what is left at the end, nobody else runs."""
+    """Within a piece, and in what is left at the end, nobody else runs."""
     turns = Turns(10)
     for much, completes in ((4, False), (5, False), (1, True), (25, True), (3, False), (7, True)):
         with assert_checkpoints() if completes else assert_no_checkpoints():
@@ -20,7 +20,7 @@ async def test_turns_let_others_run_after_so_much_work_each_time() -> None:
 
 @pytest.mark.trio
 async def test_turns_can_be_cancelled_where_one_is_complete() -> None:
-    """What was done before is done."""
+    """Work finished before the cancellation stays done."""
     turns = Turns(2)
     done = 0
     with trio.CancelScope() as scope:

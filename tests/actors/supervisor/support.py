@@ -29,7 +29,7 @@ class Scripted:
         self.task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Do the next run."""
+        """Execute the next run."""
         self.task_status = task_status
         run = self.runs[min(len(self.began), len(self.runs) - 1)]
         self.began.append(trio.current_time())
@@ -42,7 +42,7 @@ class Scripted:
 
 
 class Crash(Exception):
-    """What the actors of these tests die of."""
+    """The error the actors of these tests die of."""
 
 
 async def crash(actor: Scripted) -> None:
@@ -89,11 +89,11 @@ class Harness:
         )
 
     def events(self, name: str | None = None) -> list[Any]:
-        """Give the log's events, or the entries of one event."""
+        """Return the log's events, or the entries of one event."""
         if name is None:
             return [entry["event"] for entry in self.log.entries]
         return [entry for entry in self.log.entries if entry["event"] == name]
 
     def state(self, name: str) -> ActorState:
-        """Give an actor's state."""
+        """Return an actor's state."""
         return self.supervisor.states()[name].state

@@ -1,4 +1,4 @@
-"""Supervision: who is restarted, when, how often, and what happens when that does not help."""
+"""Supervision: which actors restart, when and how often, and what happens if that does not help."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def test_policy_decides_who_comes_back(
 async def test_policy_temporary_failure_is_logged_and_stays_its_own(
     nursery: trio.Nursery,
 ) -> None:
-    """A temporary actor's failure is logged with its cause and forgotten: nobody has to act."""
+    """A temporary actor's failure is logged with its cause and forgotten: no action is needed."""
     told: list[str] = []
     harness = Harness(nursery, on_failed=told.append)
     await harness.supervisor.start("actor", Scripted(crash), Restart.TEMPORARY)
@@ -101,7 +101,7 @@ async def test_restart_waits_exponentially_with_jitter_up_to_a_limit(
 def test_backoff_stays_within_its_bounds(
     attempt: int, seed: int, backoff_ms: float, backoff_max_ms: float
 ) -> None:
-    """No wait is longer than the limit nor shorter than half of what the formula gives."""
+    """No wait is longer than the limit or shorter than half of the formula's result."""
     limits = RestartLimits(backoff_ms=backoff_ms, backoff_max_ms=backoff_max_ms)
     wait_s = limits.backoff_s(attempt, random.Random(seed))
     full_s = min(backoff_max_ms, backoff_ms * 2.0 ** min(attempt - 1, 30)) / 1000
@@ -112,7 +112,7 @@ def test_backoff_stays_within_its_bounds(
 
 
 async def test_window_full_escalates_and_cancels_the_siblings(autojump_clock: MockClock) -> None:
-    """One failure more than the limits allow is raised into the nursery, and all siblings end."""
+    """One failure beyond the limits is raised into the nursery, and all siblings end."""
     sibling, actor = Scripted(live), Scripted(crash)
     harness = Harness()
     with pytest.RaisesGroup(
@@ -150,7 +150,7 @@ async def test_window_counts_returns_of_a_permanent_actor(autojump_clock: MockCl
 async def test_window_forgets_restarts_that_are_old_enough(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """An actor that fails now and then lives forever, and its back-off begins anew."""
+    """An actor that fails now and then lives forever, and its back-off starts afresh."""
 
     async def crash_after_half_a_minute(actor: Scripted) -> None:
         actor.task_status.started()
@@ -216,7 +216,7 @@ async def test_crash_touches_no_sibling(harness: Harness, autojump_clock: MockCl
 async def test_crash_in_a_task_of_the_actor_is_the_actors_own(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """A failure in a task that the actor started restarts the actor, with its cause laid bare."""
+    """A failure in a task started by the actor restarts the actor and is reported unwrapped."""
 
     async def crash_below(actor: Scripted) -> None:
         async with trio.open_nursery() as below:
@@ -233,7 +233,7 @@ async def test_crash_in_a_task_of_the_actor_is_the_actors_own(
 async def test_actor_with_limits_of_its_own(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    """An actor that is worth waiting for is started again however often."""
+    """An actor worth waiting for is restarted however often it fails."""
     patient = Scripted(crash)
     limits = RestartLimits(restarts_max=1_000, backoff_ms=100.0, backoff_max_ms=5_000.0)
     harness = Harness(nursery, own_limits={"patient": limits})
@@ -268,7 +268,7 @@ class Worker:
 async def test_restarted_actor_resumes_its_mailbox(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """Waiting messages survive the crash and are answered; the one in hand gets ActorStopped."""
+    """Waiting messages survive the crash and are answered; the current one gets ActorStopped."""
     bus = open_broadcast_channel()
     subscription = bus.subscribe(Interest(Topic.TASK), buffer=8)
     await harness.supervisor.start("worker", Worker(subscription))
@@ -294,7 +294,7 @@ async def test_restarted_actor_resumes_its_mailbox(
 async def test_message_to_an_actor_in_its_back_off_waits_for_it(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """What is sent while the actor is being restarted is answered when it is back."""
+    """Messages sent while the actor is being restarted are answered when it is back."""
     bus = open_broadcast_channel()
     subscription = bus.subscribe(Interest(Topic.TASK), buffer=8)
     await harness.supervisor.start("worker", Worker(subscription))

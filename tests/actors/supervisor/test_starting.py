@@ -1,4 +1,4 @@
-"""Supervision at the start: when an actor is ready, and what keeps it from that."""
+"""Supervision at the start: when an actor is ready, and what prevents that."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def test_start_raises_what_kept_the_actor_from_becoming_ready(
 
 
 async def test_start_says_so_where_an_actor_returns_before_it_is_ready(harness: Harness) -> None:
-    """Nothing is retried: an actor that has finished before it began will do so again."""
+    """Nothing is retried: an actor that finished before it was ready would do so again."""
 
     async def return_at_once(_actor: Scripted) -> None:
         await trio.lowlevel.checkpoint()
@@ -67,7 +67,7 @@ async def test_start_says_so_where_an_actor_returns_before_it_is_ready(harness: 
 
 
 async def test_start_refuses_a_name_that_is_taken(harness: Harness) -> None:
-    """Two actors cannot have one name."""
+    """Two actors cannot have the same name."""
     await harness.supervisor.start("one", Scripted(live))
     with pytest.raises(ValueError, match="'one'"):
         await harness.supervisor.start("one", Scripted(live))
@@ -78,7 +78,7 @@ async def test_start_refuses_a_name_that_is_taken(harness: Harness) -> None:
 async def test_start_soon_counts_a_failure_at_the_start_like_any_other(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """An actor that nobody waits for is restarted although it was never ready."""
+    """An actor that nobody waits for is restarted even if it was never ready."""
     actor = Scripted(stillborn, stillborn, live)
     harness.supervisor.start_soon("soon", actor, Restart.TRANSIENT)
     await trio.sleep(10)

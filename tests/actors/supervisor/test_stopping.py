@@ -1,4 +1,4 @@
-"""Supervision at the end: who is cancelled or asked to stop is not restarted."""
+"""Supervision at the end: an actor that is cancelled or asked to stop is not restarted."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def test_cancelled_actor_is_never_restarted(autojump_clock: MockClock) -> 
 
 
 async def test_cancelled_actor_that_fails_in_its_cleanup_is_never_restarted() -> None:
-    """A failure on the way out is told, and is no reason to begin again."""
+    """A failure during cleanup is reported, and is no reason to restart."""
 
     async def fail_in_cleanup(actor: Scripted) -> None:
         try:
@@ -58,7 +58,7 @@ async def test_cancelled_actor_that_fails_in_its_cleanup_is_never_restarted() ->
 
 
 async def test_cancelled_actor_with_cancelled_tasks_is_never_restarted() -> None:
-    """A group that holds nothing but cancellations is a cancellation."""
+    """A group that holds only cancellations is a cancellation."""
 
     async def live_twice(actor: Scripted) -> None:
         async with trio.open_nursery() as below:
@@ -112,7 +112,7 @@ async def test_mixed_group_at_shutdown_passes_the_error_on_and_restarts_nothing(
 
 
 async def test_stopping_lets_a_permanent_actor_return(harness: Harness) -> None:
-    """Once shutdown has begun, an actor that returns has finished; whoever waits learns."""
+    """Once shutdown has begun, an actor that returns has finished; its waiters learn so."""
     gate = trio.Event()
 
     async def until_gate(actor: Scripted) -> None:
@@ -154,7 +154,7 @@ async def test_stopping_does_not_restart_what_fails(harness: Harness) -> None:
 
 
 async def test_wait_ended_of_an_unknown_actor_returns(harness: Harness) -> None:
-    """There is nothing to wait for where there is no actor."""
+    """If there is no such actor, there is nothing to wait for."""
     with trio.fail_after(1):
         await harness.supervisor.wait_ended("nobody")
 
@@ -162,7 +162,7 @@ async def test_wait_ended_of_an_unknown_actor_returns(harness: Harness) -> None:
 async def test_actor_that_waits_for_its_restart_has_its_say_at_once_at_the_end(
     autojump_clock: MockClock,
 ) -> None:
-    """A shutdown whose phase is shorter than the wait is not cut off by it."""
+    """On shutdown a pending restart happens at once, so a phase may be shorter than the wait."""
 
     async def finish(actor: Scripted) -> None:
         actor.task_status.started()

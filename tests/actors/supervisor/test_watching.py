@@ -1,4 +1,4 @@
-"""Supervision as operators see it: states, restarts, failures, and who is ready."""
+"""Supervision as operators see it: states, restarts, failures, and which actors are ready."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 async def test_restarting_state_and_count_are_visible(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """Through its life an actor is starting, ready, restarting, ready again, with its restarts."""
+    """Over its life an actor is starting, ready, restarting, and ready again, with its restarts."""
     gate = trio.Event()
 
     async def crash_at_gate(actor: Scripted) -> None:
@@ -69,7 +69,7 @@ async def test_restarts_are_counted_over_all_actors_also_gone_ones(
 async def test_all_ready_asks_the_permanent_actors_only(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """Each of them has to be; an actor that comes and goes is not waited for."""
+    """Every permanent actor has to be ready; one that comes and goes is not waited for."""
     await harness.supervisor.start("permanent", Scripted(live))
     harness.supervisor.start_soon("passing", Scripted(stillborn), Restart.TEMPORARY)
     assert harness.state("passing") is ActorState.STARTING
@@ -83,7 +83,7 @@ async def test_all_ready_asks_the_permanent_actors_only(
 async def test_status_tells_what_an_actor_failed_with_and_since_when(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
-    """The last failure stays in sight after the restart; each change of state has its time."""
+    """The last failure stays visible after the restart; each change of state has its time."""
     began = trio.current_time()
     actor = Scripted(crash, live)
     await harness.supervisor.start("phoenix", actor)
@@ -98,7 +98,7 @@ async def test_status_tells_what_an_actor_failed_with_and_since_when(
 
 
 async def test_actors_on_their_way_are_counted(harness: Harness, autojump_clock: MockClock) -> None:
-    """One counts until it is ready, or has ended before; restarts do not count again."""
+    """One counts until it is ready, or has ended before that; restarts do not count again."""
 
     async def slow(actor: Scripted) -> None:
         await trio.sleep(5)

@@ -35,7 +35,7 @@ TICK_MS = 200
 
 
 class Watch:
-    """A ticker at work, and whoever watches its ticks."""
+    """A ticker at work, and an observer of its ticks."""
 
     def __init__(self, running: Running, tick_ms: int, name: str = "w") -> None:
         self.running = running
@@ -59,26 +59,26 @@ class Watch:
         )
 
     async def watch(self) -> None:
-        """Note every tick, and when it came."""
+        """Record every tick, and when it came."""
         async for message in self._ticks:
             assert isinstance(message.body, Tick)
             self.seen.append((trio.current_time(), message.body))
 
     def ticked(self, late_seconds: float) -> None:
-        """Note how late a tick was."""
+        """Record how late a tick was."""
         self.late.append(late_seconds)
 
     @property
     def counts(self) -> list[int]:
-        """Give the ticks seen."""
+        """Return the ticks seen."""
         return [tick.tick for _, tick in self.seen]
 
     def events(self) -> list[str]:
-        """Give the names of the events in the log."""
+        """Return the names of the events in the log."""
         return [entry["event"] for entry in self.log.entries]
 
     async def stored(self) -> Row:
-        """Read the world as it is stored."""
+        """Read the world as stored."""
         [[row]] = await self.running.client.read(Read("world", where={"name": "w"}))
         return row
 
@@ -106,7 +106,7 @@ async def ticking(
 
 @pytest.fixture
 async def engine() -> FlakyEngine:
-    """Make a database in memory that can be away."""
+    """Make an in-memory database that can be away."""
     return FlakyEngine()
 
 
@@ -118,7 +118,7 @@ async def running(engine: FlakyEngine) -> AsyncGenerator[Running]:
 
 
 async def test_ticker_counts_from_zero_by_one(running: Running, autojump_clock: MockClock) -> None:
-    """A new world begins at tick 0 at the wall clock's time and goes on by one, at its pace."""
+    """A new world begins at tick 0 at the wall clock's time and advances by one, at its pace."""
     async with ticking(running) as watch:
         began = trio.current_time()
         await trio.sleep(20.1)
@@ -133,7 +133,7 @@ async def test_ticker_counts_from_zero_by_one(running: Running, autojump_clock: 
 async def test_ticker_publishes_a_tick_only_after_it_is_stored(
     running: Running, engine: FlakyEngine, autojump_clock: MockClock
 ) -> None:
-    """No tick is seen that is not durable."""
+    """No tick is seen before it is durable."""
     async with ticking(running) as watch:
         await trio.sleep(1.1)
         for _, tick in watch.seen[-1:]:
@@ -149,7 +149,7 @@ async def test_ticker_publishes_a_tick_only_after_it_is_stored(
 async def test_ticker_measures_how_late_each_tick_is(
     running: Running, engine: FlakyEngine, autojump_clock: MockClock
 ) -> None:
-    """A tick in time is no time late; those that had to wait are as late as they had to wait."""
+    """A tick in time has no delay; ticks that had to wait are late by as long as they waited."""
     async with ticking(running) as watch:
         await trio.sleep(1.1)
         assert watch.late == [pytest.approx(0)] * 5
@@ -168,7 +168,7 @@ async def test_ticker_measures_how_late_each_tick_is(
 async def test_ticker_goes_on_from_the_stored_tick_after_a_restart(
     running: Running, autojump_clock: MockClock, name: str
 ) -> None:
-    """The world keeps its id and its time, whatever it is called; it stands still meanwhile."""
+    """The world keeps its id and its time, whatever its name; it stands still meanwhile."""
     async with ticking(running) as first:
         await trio.sleep(1.1)
         world = await first.world()
@@ -187,7 +187,7 @@ async def test_ticker_goes_on_from_the_stored_tick_after_a_restart(
 async def test_ticker_takes_the_clock_that_is_furthest_on(
     running: Running, autojump_clock: MockClock
 ) -> None:
-    """Where there are several, as each name once had one, time does not go back."""
+    """If there are several, as each name once had one, time does not go back."""
     values = {"world_id": str(uuid4()), "tick": 7, "ruleset": "tutorial"}
 
     for name, now_ms in (("w", BEGAN_MS), ("v", BEGAN_MS + 60_000), ("u", BEGAN_MS - 60_000)):
@@ -201,7 +201,7 @@ async def test_ticker_takes_the_clock_that_is_furthest_on(
 async def test_ticker_cancelled_between_store_and_publish_loses_nothing(
     running: Running, autojump_clock: MockClock
 ) -> None:
-    """A tick that was stored and not seen is what the next run begins with."""
+    """A tick that was stored but not seen is what the next run begins with."""
     async with ticking(running) as first:
         await trio.sleep(0.3)
     await running.client.commit(
@@ -214,7 +214,7 @@ async def test_ticker_cancelled_between_store_and_publish_loses_nothing(
 
 
 class SlowEngine(FlakyEngine):
-    """A database whose commits take their time."""
+    """A database with slow commits."""
 
     delay_s = 0.0
 
@@ -225,7 +225,7 @@ class SlowEngine(FlakyEngine):
 
 
 async def test_ticker_catches_up_tick_by_tick_after_a_stall(autojump_clock: MockClock) -> None:
-    """After a stall every tick that was missed is made up for, none is skipped."""
+    """After a stall every missed tick is made up for; none is skipped."""
     engine = SlowEngine()
     async with running_storage(engine) as running, ticking(running) as watch:
         began = trio.current_time()
@@ -242,7 +242,7 @@ async def test_ticker_catches_up_tick_by_tick_after_a_stall(autojump_clock: Mock
 
 
 async def test_ticker_tells_how_far_it_is_behind(autojump_clock: MockClock) -> None:
-    """A world that cannot keep its pace says by how much it lags."""
+    """A world that cannot keep its pace reports its lag."""
     engine = SlowEngine()
     async with running_storage(engine) as running, ticking(running) as watch:
         engine.delay_s = 0.4
@@ -255,7 +255,7 @@ async def test_ticker_tells_how_far_it_is_behind(autojump_clock: MockClock) -> N
 async def test_ticker_statistics_tell_the_clock_and_its_lag(
     running: Running, engine: FlakyEngine, autojump_clock: MockClock
 ) -> None:
-    """The lag is that of the next tick at this moment, also while nothing can be stored."""
+    """The lag is that of the next tick at this moment, even while nothing can be stored."""
     watch = Watch(running, TICK_MS)
     before = watch.ticker.statistics()
     assert (before.tick, before.now_ms, before.lag_seconds) == (0, 0, 0.0)
@@ -273,7 +273,7 @@ async def test_ticker_statistics_tell_the_clock_and_its_lag(
 async def test_ticker_survives_a_database_that_is_away(
     running: Running, engine: FlakyEngine, autojump_clock: MockClock
 ) -> None:
-    """Through an absence the clock waits; then it catches up without skipping or repeating."""
+    """During an outage the clock waits; then it catches up without skipping or repeating."""
     async with ticking(running) as watch:
         began = trio.current_time()
         await trio.sleep(1.1)
@@ -288,7 +288,7 @@ async def test_ticker_survives_a_database_that_is_away(
 
 
 class DevouringEngine(FlakyEngine):
-    """A database that says that it did its work and did not."""
+    """A database that reports success without doing its work."""
 
     async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
         """Commit nothing."""
@@ -297,7 +297,7 @@ class DevouringEngine(FlakyEngine):
 
 
 class ForgetfulEngine(FlakyEngine):
-    """A database that does its work and then says that it did not."""
+    """A database that does its work and then reports failure."""
 
     lies = 0
 
@@ -313,7 +313,7 @@ class ForgetfulEngine(FlakyEngine):
 async def test_ticker_keeps_its_pace_when_a_store_was_done_after_all(
     autojump_clock: MockClock,
 ) -> None:
-    """A tick that was stored though an error was reported counts once, and costs no extra one."""
+    """A tick stored despite a reported error counts once, and costs no extra one."""
     engine = ForgetfulEngine()
     async with running_storage(engine) as running, ticking(running) as watch:
         began = trio.current_time()
@@ -344,7 +344,7 @@ async def test_ticker_never_goes_back_nor_skips_in_what_it_publishes(
 async def test_ticker_of_a_world_that_was_erased_keeps_trying(
     running: Running, autojump_clock: MockClock
 ) -> None:
-    """A world that somebody erased stops the clock, not the server."""
+    """An erased world stops the clock, not the server."""
     async with ticking(running) as watch:
         await trio.sleep(0.3)
         await running.client.commit(Delete("world", {"name": "w"}))
@@ -356,7 +356,7 @@ async def test_ticker_of_a_world_that_was_erased_keeps_trying(
 async def test_ticker_answers_what_the_world_is(
     running: Running, autojump_clock: MockClock
 ) -> None:
-    """GetWorld tells the world's id, its tick, its time and its pace."""
+    """GetWorld returns the world's id, tick, time and pace."""
     async with ticking(running, tick_ms=1000) as watch:
         await trio.sleep(2.5)
         world = await watch.world()
@@ -367,7 +367,7 @@ async def test_ticker_answers_what_the_world_is(
 async def test_ticker_answers_while_the_database_is_away(
     running: Running, engine: FlakyEngine, autojump_clock: MockClock
 ) -> None:
-    """Asking for the world needs no database."""
+    """A request for the world needs no database."""
     async with ticking(running) as watch:
         engine.away = True
         await trio.sleep(5)
@@ -379,7 +379,7 @@ async def test_ticker_answers_while_the_database_is_away(
 async def test_ticker_drops_what_it_does_not_understand(
     running: Running, autojump_clock: MockClock
 ) -> None:
-    """A message that is none of the Ticker's tells its asker at once; a reply is optional."""
+    """The caller of a message unknown to the Ticker learns so at once; a reply is optional."""
     async with ticking(running) as watch:
         with pytest.raises(ActorStopped):
             await running.bus.ask(Topic.TASK, "what?", key=TICKER_KEY, timeout_s=5)
@@ -394,7 +394,7 @@ async def test_ticker_drops_what_it_does_not_understand(
 async def test_ticker_stops_at_its_phase_or_a_later_one(
     running: Running, autojump_clock: MockClock, phase: Phase
 ) -> None:
-    """When the clock's phase comes the ticker returns, and whoever asks learns at once."""
+    """When the clock's phase comes, the ticker returns, and later callers learn so at once."""
     watch = Watch(running, TICK_MS)
     async with trio.open_nursery() as nursery:
         await nursery.start(watch.ticker.run)
@@ -417,7 +417,7 @@ async def test_ticker_stops_when_the_bus_ends(running: Running, autojump_clock: 
 async def test_ticker_of_a_world_that_vanishes_while_it_loads_is_not_ready(
     autojump_clock: MockClock,
 ) -> None:
-    """A world that was created and is not there is an error, not a clock without a world."""
+    """A world that was created but is missing is an error, not a clock without a world."""
     async with running_storage(DevouringEngine()) as running:
         watch = Watch(running, TICK_MS)
         async with trio.open_nursery() as nursery:
@@ -428,7 +428,7 @@ async def test_ticker_of_a_world_that_vanishes_while_it_loads_is_not_ready(
 async def test_ticker_ticks_on_while_the_edge_closes(
     running: Running, autojump_clock: MockClock
 ) -> None:
-    """Requests in flight still see time go by."""
+    """Requests in flight still see time pass."""
     async with ticking(running) as watch:
         await running.shut_down(Phase.EDGE)
         await trio.sleep(1.1)
@@ -438,7 +438,7 @@ async def test_ticker_ticks_on_while_the_edge_closes(
 async def test_ticker_stops_at_once_though_the_database_is_away(
     running: Running, engine: FlakyEngine, autojump_clock: MockClock
 ) -> None:
-    """A store that hangs does not hold up the shutdown."""
+    """A hanging store does not delay the shutdown."""
     watch = Watch(running, TICK_MS)
     async with trio.open_nursery() as nursery:
         await nursery.start(watch.ticker.run)
@@ -453,7 +453,7 @@ async def test_ticker_stops_at_once_though_the_database_is_away(
 async def test_ticker_does_not_start_without_its_world(
     engine: FlakyEngine, running: Running, autojump_clock: MockClock
 ) -> None:
-    """A ticker that cannot load its world is not ready: what kept it from that comes out."""
+    """A ticker that cannot load its world is not ready: the cause is raised."""
     engine.away = True
     watch = Watch(running, TICK_MS)
     async with trio.open_nursery() as nursery:
@@ -465,7 +465,7 @@ async def test_ticker_does_not_start_without_its_world(
 async def test_ticker_answers_many_in_one_turn_of_the_loop(
     running: Running, autojump_clock: MockClock
 ) -> None:
-    """In a busy loop a turn takes long, and every page that is opened asks."""
+    """In a busy loop a turn takes long, and every opened page asks."""
     async with ticking(running) as watch:
         asked = [running.bus.open_reply() for _ in range(16)]
         for reply, _ in asked:
