@@ -1,4 +1,4 @@
-"""What the tests of the HTTP front have in common."""
+"""Fixtures shared by the tests of the HTTP front."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(params=[harness.FAST, harness.HYPERCORN])
 def lane(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Run a test through each lane; gives the name of the one."""
+    """Run a test through each lane; return the lane's name."""
     name: str = request.param
     monkeypatch.setattr(harness, "LANE", name)
     return name

@@ -1,4 +1,4 @@
-"""What Hypercorn's protocol is kept from, where a real client would need luck to see it."""
+"""What Hypercorn's protocol must not do, where a real client would need luck to see it."""
 
 from __future__ import annotations
 
