@@ -39,7 +39,7 @@ class Spans:
         return self.exporter.get_finished_spans()
 
     def named(self, name: str) -> list[ReadableSpan]:
-        """Give the spans of one name."""
+        """Return the spans of one name."""
         return [span for span in self.all() if span.name == name]
 
     def parent_of(self, span: ReadableSpan) -> ReadableSpan | None:
@@ -60,7 +60,7 @@ class Spans:
 
 
 def context(span: ReadableSpan) -> SpanContext:
-    """Give a span's own context."""
+    """Return a span's own context."""
     assert span.context is not None
     return span.context
 

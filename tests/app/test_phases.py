@@ -40,7 +40,7 @@ class Part:
         await self.finished.wait()
 
     def terminate(self) -> None:
-        """Stand for a database, of which nothing is asked here."""
+        """Stand in for a database that is not used here."""
 
 
 async def passing_world(

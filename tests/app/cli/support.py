@@ -176,7 +176,7 @@ class RunningServer:
         self.url = found[0]
 
     def stop(self) -> int:
-        """Ask the server to stop; give its exit status."""
+        """Ask the server to stop; return its exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(TIMEOUT_S)
 

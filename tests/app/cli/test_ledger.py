@@ -76,7 +76,7 @@ class World:
         self.number = 0
 
     async def do(self, body: InventoryMessage) -> Any:
-        """Have an Inventory do something."""
+        """Ask an Inventory."""
         return await answer_to(self.stage.send(body))
 
     def key(self) -> str:

@@ -32,7 +32,7 @@ def authority() -> trustme.CA:
 
 @pytest.fixture
 def tls_settings(authority: trustme.CA, tmp_path: Path) -> HttpSettings:
-    """Give settings with a certificate for localhost."""
+    """Return settings with a certificate for localhost."""
     certificate = authority.issue_cert("localhost", key_type=trustme.KeyType.ECDSA)
     certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
     certificate.private_key_pem.write_to_path(tmp_path / "key.pem")

@@ -197,7 +197,7 @@ async def test_dripping_head_is_closed() -> None:
 
 
 async def test_dripping_body_is_408() -> None:
-    """Nor that of a body."""
+    """Nor the deadline of a body."""
     async with serving(settings=settings_with(body_timeout_ms=150)) as server:
         client = await server.connect()
         await client.send(post("Content-Length: 2000"))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 async def test_answer_that_was_cut_off_is_followed_by_no_other() -> None:
-    """Hypercorn would send a 500 where a client's reset cancels the sending of a first head."""
+    """Hypercorn would send a 500 if a client's reset cancels the sending of a first head."""
     sent: list[Event] = []
 
     async def send(event: Event) -> None:

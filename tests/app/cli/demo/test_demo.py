@@ -52,7 +52,7 @@ def test_demo_finds_what_is_too_dear_for_whoever_starts_rich(
 ) -> None:
     """If one of everything is affordable, it orders a crowd of the unit with the lowest limit.
 
-    Such a unit is one that raises a capacity: every delivery of it must be walked.
+    Such a unit raises a capacity: every delivery of it must be walked.
     """
     (tmp_path / "rich.toml").write_text(
         """
