@@ -64,7 +64,7 @@ def test_site_lets_browsers_keep_files_but_ask_for_the_pages(root: Path) -> None
 
 
 def test_every_file_is_sent_with_strict_headers() -> None:
-    """Nothing from elsewhere, nothing inline, in no other site's frame, under no other type."""
+    """Nothing from elsewhere, nothing inline, in no frame, under no other type."""
     for file in load_site().values():
         sent = headers(file)
         policy = sent["content-security-policy"].split("; ")

@@ -96,7 +96,7 @@ def test_demo_tells_of_a_server_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_demo_believes_whom_it_is_told_to(tmp_path: Path, postgres: PostgresServer) -> None:
-    """A self-signed certificate is refused with the reason, until its authority is named."""
+    """A certificate of a private authority is refused with the reason, until that is named."""
     authority, stranger = trustme.CA(), trustme.CA()
     issued = authority.issue_cert("127.0.0.1", key_type=trustme.KeyType.ECDSA)
     issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
