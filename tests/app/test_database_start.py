@@ -1,4 +1,4 @@
-"""What a start finds out about its database."""
+"""What a start checks about its database."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.postgres import PostgresServer
 
 ORDINARY = [("fsync", False), ("full_page_writes", False)]
-"""What the server of the tests is told: nobody will miss its data."""
+"""The warnings about the tests' server: nobody will miss its data."""
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ ORDINARY = [("fsync", False), ("full_page_writes", False)]
 async def test_prepare_database_warns_of_what_a_crash_may_take(
     database_dsn: str, role: str, told: list[tuple[str, bool]]
 ) -> None:
-    """What is off on the server is told once, at the start, and whether that matters here."""
+    """A setting that is off is logged once, at the start, with whether that matters here."""
     capture = LogCapture()
     log = quiet_log(capture)
     async with open_database(f"{database_dsn}&{role}", log=log) as database:
@@ -58,7 +58,7 @@ async def test_prepare_database_refuses_one_in_which_nothing_can_be_changed(
 async def test_prepare_database_tells_of_an_upgrade_where_it_refuses_the_rules(
     postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, *, upgraded: bool
 ) -> None:
-    """The program before does not start on it any more: to take the rules back is not enough."""
+    """The earlier program no longer starts on it: restoring the rules is not enough."""
 
     async def refuse(*_arguments: object) -> None:
         raise RulesChangeRefused("no")

@@ -1,4 +1,4 @@
-"""What is shipped for deploying: a command of the operator meets the world of the service."""
+"""What is shipped for deployment: an operator's command runs on the service's world."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ PROGRAM = '#!/bin/sh\npwd\numask\nenv | grep ^HOLDFAST_ | sort\nprintf "<%s>\\n"
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A machine on which the service is installed, as far as the wrapper looks at it."""
+    """A machine with the service installed, as far as the wrapper looks at it."""
 
     place: Path
 
     def install(self, *, user: int = 0) -> None:
-        """Write the programs that the wrapper calls, and itself with the folders of this place."""
+        """Write the programs that the wrapper calls, and the wrapper with this place's folders."""
         (self.place / "etc").mkdir()
         self.program("id", f"echo {user}\n")
-        # As the real one but for the change of user, which the test need not be allowed.
+        # Like the real one except for the change of user, which the test may not be allowed.
         self.program(
             "setpriv", 'echo "$1 $2 $3"\nwhile [ "$1" != -- ]; do shift; done\nshift\nexec "$@"\n'
         )
@@ -56,12 +56,12 @@ class Machine:
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
-    """Give a machine of the test's own."""
+    """Return a machine of the test's own."""
     return Machine(tmp_path)
 
 
 def test_wrapper_calls_the_program_as_the_service_does(machine: Machine) -> None:
-    """Folder, user, secrets and data are the service's, whoever calls from wherever."""
+    """Folder, user, secrets and data are the service's, whoever runs the wrapper from wherever."""
     machine.install()
     (machine.place / "etc" / "secrets.env").write_text(
         "# secrets\n"
@@ -88,7 +88,7 @@ def test_wrapper_calls_the_program_as_the_service_does(machine: Machine) -> None
 
 
 def test_wrapper_refuses_another_world(machine: Machine) -> None:
-    """A rehearsal that names a data directory of its own never touches the world that is served."""
+    """A rehearsal that names its own data directory never touches the served world."""
     machine.install()
     done = machine.call("restore", "x.dump", HOLDFAST_STORAGE__DATA_DIR="/tmp/rehearsal")  # noqa: S108
     assert (done.returncode, done.stdout) == (1, "")
@@ -102,7 +102,7 @@ def test_wrapper_refuses_another_world(machine: Machine) -> None:
 @pytest.mark.parametrize("secrets", ["", "HOLDFAST_DATABASE__DSN=postgresql://host/live\n"])
 @pytest.mark.parametrize("dsn", ["postgresql://host/rehearsal", ""])
 def test_wrapper_refuses_another_database(machine: Machine, secrets: str, dsn: str) -> None:
-    """A DSN of the caller's neither leads elsewhere nor is passed over for the service's."""
+    """A caller's own DSN neither leads elsewhere nor is ignored in favour of the service's."""
     machine.install()
     (machine.place / "etc" / "secrets.env").write_text(secrets)
     done = machine.call("restore", "--force", "x.dump", HOLDFAST_DATABASE__DSN=dsn)
@@ -111,7 +111,7 @@ def test_wrapper_refuses_another_database(machine: Machine, secrets: str, dsn: s
 
 
 def test_wrapper_reads_secrets_past_blanks_as_systemd_does(machine: Machine) -> None:
-    """Blanks around a line, and the ends of lines of another system, are no part of a value."""
+    """Blanks around a line and foreign line endings are not part of a value."""
     machine.install()
     (machine.place / "etc" / "secrets.env").write_bytes(
         b'  HOLDFAST_WORLD__NAME=Two words \t\r\n\tHOLDFAST_LOG__LEVEL="info"  \n'
@@ -145,7 +145,7 @@ def test_wrapper_reads_secrets_past_blanks_as_systemd_does(machine: Machine) -> 
 def test_wrapper_takes_quotes_and_blanks_where_systemd_does(
     machine: Machine, line: str, value: str
 ) -> None:
-    """Around a whole value they are none of it; within one they are."""
+    """Around a whole value they are not part of it; within one they are."""
     machine.install()
     (machine.place / "etc" / "secrets.env").write_text(f"{line}\n")
     done = machine.call("version")
@@ -160,7 +160,7 @@ def test_wrapper_takes_quotes_and_blanks_where_systemd_does(
 def test_wrapper_refuses_secrets_that_it_cannot_read_as_systemd_does(
     machine: Machine, value: str
 ) -> None:
-    """What systemd makes of a backslash, or of quotes around a part of a value, is not guessed."""
+    """How systemd reads a backslash, or quotes around part of a value, is not guessed."""
     machine.install()
     (machine.place / "etc" / "secrets.env").write_text(f"HOLDFAST_DATABASE__DSN={value}\nb'\n")
     done = machine.call("version")
@@ -170,7 +170,7 @@ def test_wrapper_refuses_secrets_that_it_cannot_read_as_systemd_does(
 
 
 def test_wrapper_needs_no_secrets(machine: Machine) -> None:
-    """The file is there where there is something to keep in it."""
+    """The file exists only if it has something to hold."""
     machine.install()
     assert machine.call("version").returncode == 0
 

@@ -1,4 +1,4 @@
-"""Entity tags: what they are of, and who holds what they name."""
+"""Entity tags: what they identify, and when a client holds it."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ ETAG = b'"c0ffee"'
     ],
 )
 def test_etag_is_known_again(sent: list[bytes], held: bool) -> None:
-    """Whoever names a tag, weakened or among others, has what it is of."""
+    """A client that sends a tag, weak or among others, holds what it identifies."""
     assert is_held(ETAG, [value.replace(b"%s", ETAG) for value in sent]) is held
 
 
 def test_etag_is_of_the_bytes_alone() -> None:
-    """The same bytes have the same tag, others another, and it is quoted as it must be."""
+    """The same bytes have the same tag, others another, and it is quoted as required."""
     assert etag_of(b"a") == etag_of(b"a") != etag_of(b"b")
     assert etag_of(b"a").startswith(b'"') and etag_of(b"a").endswith(b'"')  # noqa: PT018 - one quoting

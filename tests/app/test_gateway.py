@@ -1,4 +1,4 @@
-"""The gateway: which question goes where, and what comes of it."""
+"""The gateway: which request goes where, and its outcome."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ async def answer(subscription: Subscription, value: object, seen: list[Message])
 
 
 async def test_gateway_asks_an_actor_that_was_added_by_its_key(nursery: trio.Nursery) -> None:
-    """Whoever has the key is asked, and nobody else; a bus that is gone is an actor that is."""
+    """Only the actor with the key is asked; a closed bus counts as a stopped actor."""
     bus, seen = open_broadcast_channel(), list[Message]()
     asked = bus.subscribe(Interest(Topic.TASK, key="leaderboard"), buffer=1)
     nursery.start_soon(answer, asked, "told", seen)
@@ -81,7 +81,7 @@ async def test_gateway_asks_an_actor_that_was_added_by_its_key(nursery: trio.Nur
 async def test_gateway_asks_an_inventory_only_for_what_is_not_known_by_heart(
     nursery: trio.Nursery, has_peek: bool
 ) -> None:
-    """What a peek shows costs no question; everything else does."""
+    """What a peek returns costs no request; everything else does."""
     bus, seen = open_broadcast_channel(), list[Message]()
     asked = bus.subscribe(Interest(Topic.TASK), buffer=1)
     nursery.start_soon(answer, asked, INVENTORY, seen)
@@ -101,7 +101,7 @@ async def test_gateway_asks_an_inventory_only_for_what_is_not_known_by_heart(
 async def test_gateway_asks_authx_only_for_what_it_does_not_know_by_heart(
     nursery: trio.Nursery,
 ) -> None:
-    """A token that a peek at Authx knows costs no question; a refusal is a refusal."""
+    """A token that a peek at Authx knows costs no request; a refusal is a refusal."""
     bus, seen = open_broadcast_channel(), list[Message]()
     nursery.start_soon(answer, bus.subscribe(Interest(Topic.AUTH), buffer=1), IDENTITY, seen)
     known = Identity("known", "session", "player", "bob")
@@ -121,7 +121,7 @@ async def test_gateway_asks_authx_only_for_what_it_does_not_know_by_heart(
 
 
 async def test_gateway_asks_authx_without_a_key(nursery: trio.Nursery) -> None:
-    """A question to Authx goes on topic auth, and its answer comes back."""
+    """A request to Authx goes to topic auth, and its answer comes back."""
     bus, seen = open_broadcast_channel(), list[Message]()
     nursery.start_soon(answer, bus.subscribe(Interest(Topic.AUTH), buffer=1), IDENTITY, seen)
     assert await gateway_to(bus).auth(Authorize("t")) == IDENTITY
@@ -129,7 +129,7 @@ async def test_gateway_asks_authx_without_a_key(nursery: trio.Nursery) -> None:
 
 
 async def test_gateway_asks_the_inventory_of_the_account(nursery: trio.Nursery) -> None:
-    """A question to an Inventory goes on topic task with the account as key."""
+    """A request to an Inventory goes to topic task with the account as key."""
     bus, seen = open_broadcast_channel(), list[Message]()
     mine = bus.subscribe(Interest(Topic.TASK, key="mine"), buffer=1)
     bus.subscribe(Interest(Topic.TASK, key="other"), buffer=1)
@@ -149,7 +149,7 @@ async def test_gateway_asks_the_ticker_for_the_world(nursery: trio.Nursery) -> N
 
 
 async def test_gateway_raises_the_actors_own_error(nursery: trio.Nursery) -> None:
-    """A refusal of an actor is raised as it is."""
+    """An actor's refusal is raised as it is."""
     bus = open_broadcast_channel()
     authx = bus.subscribe(Interest(Topic.AUTH), buffer=1)
     nursery.start_soon(answer, authx, UsernameTaken("x"), list[Message]())
@@ -170,7 +170,7 @@ async def test_gateway_waits_for_the_timeout_and_no_longer(
 
 
 async def test_gateway_says_at_once_that_an_actor_is_overloaded(nursery: trio.Nursery) -> None:
-    """A full buffer is an error now, not a wait."""
+    """A full buffer is an immediate error, not a wait."""
     bus = open_broadcast_channel()
     bus.subscribe(Interest(Topic.AUTH), buffer=1)
     gateway = gateway_to(bus)
@@ -187,7 +187,7 @@ async def test_gateway_says_at_once_that_an_actor_is_overloaded(nursery: trio.Nu
 
 @pytest.mark.parametrize("closed", [False, True])
 async def test_gateway_to_a_bus_without_actors_is_stopped(closed: bool) -> None:
-    """Where nobody listens any more, or the bus is closed, the asker is told at once."""
+    """If nobody is listening any more, or the bus is closed, the caller is told at once."""
     bus = open_broadcast_channel()
     if closed:
         bus.close()
@@ -196,7 +196,7 @@ async def test_gateway_to_a_bus_without_actors_is_stopped(closed: bool) -> None:
 
 
 def test_gateway_encodes_the_ruleset_once() -> None:
-    """The ruleset is described once, and shown as JSON from then on."""
+    """The ruleset is described once, and served as JSON from then on."""
     gateway = gateway_to(open_broadcast_channel())
     assert gateway.ruleset_json() is gateway.ruleset_json()
     assert b'"tutorial"' in gateway.ruleset_json()

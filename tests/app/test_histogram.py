@@ -30,13 +30,13 @@ def test_histogram_agrees_with_the_client_librarys(values: list[float]) -> None:
 
 
 def test_histogram_names_its_bounds_as_they_were_given() -> None:
-    """A bound is written without noise, and the last bucket takes everything."""
+    """A bound is written without float noise, and the last bucket takes everything."""
     names = [name for name, _ in Histogram((0.0005, 0.25, 1.0, 512)).buckets()]
     assert names == ["0.0005", "0.25", "1", "512", "+Inf"]
 
 
 def test_histograms_add_up() -> None:
-    """The total of some histograms has what each has; those of other bounds are refused."""
+    """The sum of histograms contains the counts of each; differing bounds are refused."""
     one, two = Histogram([1, 2]), Histogram([1, 2])
     one.observe(0.5)
     two.observe(1.5)

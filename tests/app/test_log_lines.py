@@ -1,4 +1,4 @@
-"""Log lines written from a thread of their own: in order, or lost, and never waited for."""
+"""Log lines written by a thread of their own: in order, or lost, and never waited for."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WAIT_S = 10.0
 
 
 class Reader:
-    """A stream that takes lines once it is let."""
+    """A stream that takes lines once it is released."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -47,7 +47,7 @@ class Reader:
 
 @contextmanager
 def stalled(waiting_max: int = 1_000) -> Generator[tuple[LineWriter, Reader]]:
-    """Give a writer whose thread hangs in a write of the line ``first``."""
+    """Return a writer whose thread hangs while writing the line ``first``."""
     reader = Reader()
     writer = LineWriter(cast("TextIO", reader), waiting_max=waiting_max)
     writer.write("first\n")
@@ -69,7 +69,7 @@ def test_lines_are_written_whole_and_in_order() -> None:
 
 
 def test_lines_wait_for_a_reader_that_is_slow_and_nobody_else_does() -> None:
-    """What comes while the reader hangs is there when it goes on."""
+    """Lines that arrive while the reader hangs are there when it continues."""
     with stalled() as (lines, reader):
         lines.write("second\n")
         lines.write("third\n")
@@ -93,7 +93,7 @@ def test_lines_beyond_the_bound_are_lost_and_counted() -> None:
 def test_lines_lost_before_an_end_are_told_where_the_reader_comes_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The log says what is missing though it takes nothing more, and though nothing follows."""
+    """The log states the loss even if it takes nothing more and nothing follows."""
     monkeypatch.setattr(log_lines, "_DRAIN_S", WAIT_S)
     with stalled(waiting_max=20) as (lines, reader):
         lines.report_lost_to(lambda lost: lines.write(f"{lost} lost\n"))
@@ -105,7 +105,7 @@ def test_lines_lost_before_an_end_are_told_where_the_reader_comes_back(
 
 
 def test_line_beyond_the_bound_is_told_though_nothing_follows() -> None:
-    """There is room at once for saying so."""
+    """There is room at once to say so."""
     stream = io.StringIO()
     lines = LineWriter(stream, waiting_max=20)
     lines.report_lost_to(lambda lost: lines.write(f"{lost} lost\n"))
@@ -116,7 +116,7 @@ def test_line_beyond_the_bound_is_told_though_nothing_follows() -> None:
 
 
 def test_end_waits_for_no_reader() -> None:
-    """A log that nobody reads does not hold up the end of the program."""
+    """A log that nobody reads does not delay the end of the program."""
     with stalled() as (lines, reader):
         lines.write("never read\n")
         assert not lines.drain(0.01)
@@ -127,7 +127,7 @@ def test_end_waits_for_no_reader() -> None:
 
 @pytest.mark.parametrize("blocking", [True, False])
 def test_lines_reach_a_pipe_that_is_read_later(*, blocking: bool) -> None:
-    """More than a pipe holds, also where somebody has made it one that does not wait."""
+    """More than a pipe holds, even if the pipe has been made non-blocking."""
     read, write = os.pipe()
     os.set_blocking(write, blocking)
     with os.fdopen(write, "w", encoding="utf-8") as pipe:
@@ -141,7 +141,7 @@ def test_lines_reach_a_pipe_that_is_read_later(*, blocking: bool) -> None:
 
 
 def test_stream_that_is_broken_fails_nobody() -> None:
-    """Whoever logs goes on when the reader of the log has gone, or the stream was closed."""
+    """Logging continues if the reader has gone or the stream was closed."""
     read, write = os.pipe()
     os.close(read)
     closed = io.StringIO()
@@ -154,6 +154,6 @@ def test_stream_that_is_broken_fails_nobody() -> None:
 
 
 def test_writer_is_a_terminal_where_its_stream_is() -> None:
-    """Who reads decides on the form of the log."""
+    """The log's form depends on what reads it."""
     with writing_behind(io.StringIO()) as lines:
         assert not lines.isatty()

@@ -31,15 +31,15 @@ class Terminal(io.StringIO):
     """A stream that says it is a terminal."""
 
     def isatty(self) -> bool:
-        """Say so."""
+        """Return True."""
         return True
 
 
 class Hostile:
-    """A thing that is told by what it holds."""
+    """An object whose representation is given."""
 
     def __repr__(self) -> str:
-        """Tell it as it is."""
+        """Return it as it is."""
         return HOSTILE
 
 
@@ -88,7 +88,7 @@ def test_logs_on_a_terminal_are_for_people_unless_told_otherwise(format_: Any, j
 
 
 def test_logs_of_the_console_form_have_no_colours_off_a_terminal() -> None:
-    """A log file is not littered with escape sequences."""
+    """A log file contains no escape sequences."""
     stream = io.StringIO()
     make_logger(Log(format="console"), stream).warning("odd", seen=1)
     assert "\x1b" not in stream.getvalue()
@@ -96,7 +96,7 @@ def test_logs_of_the_console_form_have_no_colours_off_a_terminal() -> None:
 
 
 def test_logs_below_the_level_are_not_written() -> None:
-    """The level of the configuration is the least that is told."""
+    """The configured level is the lowest that is written."""
     stream = io.StringIO()
     logger = make_logger(Log(format="json", level="warning"), stream)
     logger.info("quiet")
@@ -106,7 +106,7 @@ def test_logs_below_the_level_are_not_written() -> None:
 
 @pytest.mark.parametrize("format_", ["json", "console"])
 def test_logs_show_a_traceback_without_its_variables(format_: Any) -> None:
-    """A crash is told with its place, and without the values that were in play."""
+    """A crash is logged with its location, without the values of variables."""
     stream = Terminal()
     logger = make_logger(Log(format=format_), stream)
     try:
@@ -122,7 +122,7 @@ HOSTILE = "\x1b[2J\x1b]0;title\x07\x7f\x9b31m\x85fake\u2028line\u202eevil\u2066\
 
 @pytest.mark.parametrize("terminal", [True, False])
 def test_logs_for_people_write_nothing_that_a_terminal_obeys(terminal: bool) -> None:
-    """What a client sent is told with escapes: it draws, moves, colours and breaks nothing."""
+    """Text from a client is written with escapes: it draws, moves, colours and breaks nothing."""
     stream = Terminal() if terminal else io.StringIO()
     logger = make_logger(Log(format="console"), stream)
     logger.info(
@@ -145,7 +145,7 @@ def test_logs_for_people_write_nothing_that_a_terminal_obeys(terminal: bool) -> 
 
 
 def test_logs_for_people_leave_what_can_be_read_as_it_is() -> None:
-    """Letters of every script stay, and so do a backslash and numbers."""
+    """Letters of every script stay, and so do backslashes and numbers."""
     stream = io.StringIO()
     logger = make_logger(Log(format="console"), stream)
     logger.info("read", name="Zoë名前", path="a\\b", count=3, spaced="a b", items=["ö"])
@@ -153,7 +153,7 @@ def test_logs_for_people_leave_what_can_be_read_as_it_is() -> None:
 
 
 def test_logs_show_a_traceback_whose_text_is_hostile() -> None:
-    """A traceback keeps its lines; no line of it can pass for an event or reach the terminal."""
+    """A traceback keeps its lines; none of them can pass for an event or control the terminal."""
     stream = io.StringIO()
     logger = make_logger(Log(format="console"), stream)
     logger.error("crashed", exc_info=ValueError(f"first {HOSTILE} [error] forged"))
@@ -165,7 +165,7 @@ def test_logs_show_a_traceback_whose_text_is_hostile() -> None:
 
 
 def test_logs_in_json_are_lines_whoever_splits_them() -> None:
-    """What some readers take for the end of a line, or a terminal for a command, is escaped."""
+    """Whatever some readers take for a line ending, or a terminal for a command, is escaped."""
     stream = io.StringIO()
     hostile = HOSTILE.replace("\ud800", "\U000e0001")
     make_logger(JSON, stream).info("odd", path=hostile, nested=[hostile])
@@ -177,7 +177,7 @@ def test_logs_in_json_are_lines_whoever_splits_them() -> None:
 
 @pytest.mark.parametrize("value", ["/etc/\udcff/key.pem", ["\ud800"], {"a\udcff": "b\x1b"}])
 def test_logs_in_json_write_what_is_no_unicode(value: object) -> None:
-    """A path may hold any byte: it is told with escapes, and fails nobody."""
+    """A path may hold any byte: it is written with escapes and fails nowhere."""
     stream, recent = io.StringIO(), RecentEvents(10)
     make_logger(JSON, stream, recent=recent).warning("odd", file=value, count=3, name="Zoë")
     (event,) = events(stream)
@@ -189,14 +189,14 @@ def test_logs_in_json_write_what_is_no_unicode(value: object) -> None:
 
 @pytest.mark.parametrize("field", sorted(SECRET_FIELDS))
 def test_logs_never_write_a_secret_field(field: str) -> None:
-    """Should a secret ever be logged by mistake, its value stays out."""
+    """If a secret is ever logged by mistake, its value is left out."""
     stream = io.StringIO()
     make_logger(JSON, stream).info("event", **{field: "swordfish"})
     assert events(stream)[0][field] == "***"
 
 
 def test_logs_to_a_broken_stream_fail_nobody() -> None:
-    """Whoever logs goes on when the reader of the log has gone, or the stream was closed."""
+    """Logging continues if the reader has gone or the stream was closed."""
     closed = io.StringIO()
     loggers = [make_logger(JSON, Broken()), make_logger(JSON, closed)]
     closed.close()
@@ -206,7 +206,7 @@ def test_logs_to_a_broken_stream_fail_nobody() -> None:
 
 
 def test_logs_carry_the_standard_librarys_records() -> None:
-    """What hypercorn or asyncio log comes out in the same form, exceptions included."""
+    """Log records of hypercorn or asyncio have the same form, exceptions included."""
     stream = io.StringIO()
     with open_logs(JSON, stream):
         logging.getLogger("hypercorn.error").info("Running on %s", "here")
@@ -224,7 +224,7 @@ def test_logs_carry_the_standard_librarys_records() -> None:
 
 
 def test_logs_carry_a_record_that_cannot_be_formatted() -> None:
-    """A library's own mistake in logging is passed on, not raised."""
+    """A library's own logging mistake is passed on, not raised."""
     stream = io.StringIO()
     with open_logs(JSON, stream):
         record = logging.LogRecord("library", logging.INFO, "f", 1, "%d items", ("many",), None)
@@ -234,7 +234,7 @@ def test_logs_carry_a_record_that_cannot_be_formatted() -> None:
 
 @contextmanager
 def collections_that_log() -> Generator[None]:
-    """Have daemons collect whenever that can be, and log then, as the finalizers of futures do."""
+    """Make daemon threads collect as often as possible, and log then, as futures' finalizers do."""
     thresholds, library = gc.get_threshold(), logging.getLogger("library")
 
     def tell(phase: str, _info: object) -> None:
@@ -251,7 +251,7 @@ def collections_that_log() -> Generator[None]:
 
 
 def test_logs_wait_for_no_log_call_that_comes_in_the_middle_of_another() -> None:
-    """A finalizer that logs may run anywhere, whichever lock of the log its thread holds then."""
+    """A finalizer that logs may run anywhere, whatever lock of the log its thread holds."""
     done = threading.Event()
     recent = RecentEvents(10)
 
@@ -272,7 +272,7 @@ def test_logs_wait_for_no_log_call_that_comes_in_the_middle_of_another() -> None
 
 
 def test_logs_take_a_log_call_from_within_a_write() -> None:
-    """Into any other stream too, each line whole."""
+    """This holds for any other stream too, each line whole."""
     done = threading.Event()
 
     class Telling(io.StringIO):
@@ -294,7 +294,7 @@ def test_logs_take_a_log_call_from_within_a_write() -> None:
 
 
 def test_logs_leave_the_standard_library_as_it_was() -> None:
-    """A closed log takes nothing more, and the level of `logging` is as before."""
+    """A closed log takes nothing more, and the level of `logging` is restored."""
     stream = io.StringIO()
     root = logging.getLogger()
     before = (root.level, list(root.handlers))
@@ -306,7 +306,7 @@ def test_logs_leave_the_standard_library_as_it_was() -> None:
 
 
 def test_logs_never_let_libraries_speak_at_debug() -> None:
-    """At level debug Holdfast tells its details; libraries, whose details may be secret, do not."""
+    """At level debug Holdfast logs its details; libraries, whose details may be secret, do not."""
     stream = io.StringIO()
     with open_logs(Log(format="json", level="debug"), stream) as logger:
         logger.debug("detail")

@@ -1,4 +1,4 @@
-"""Open files: as many as the system allows, and a word where those are too few."""
+"""Open files: as many as the system allows, and a warning if those are too few."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ TLS = replace(SETTINGS, tls=(Path("certificate"), Path("key")))
 
 @dataclass
 class System:
-    """A system with limits of its own, which may refuse to change them."""
+    """A system with its own limits, which may refuse to change them."""
 
     soft: int
     hard: int
     refusal: Exception | None = None
 
     def getrlimit(self, which: int) -> tuple[int, int]:
-        """Tell the limits."""
+        """Return the limits."""
         assert which == resource.RLIMIT_NOFILE
         return self.soft, self.hard
 
@@ -48,7 +48,7 @@ class System:
 def allowed(
     monkeypatch: pytest.MonkeyPatch, system: System, settings: HttpSettings
 ) -> list[tuple[int, int]]:
-    """Start on a system; give limit and need of each warning."""
+    """Start on a system; return limit and need of each warning."""
     monkeypatch.setattr(resource, "getrlimit", system.getrlimit)
     monkeypatch.setattr(resource, "setrlimit", system.setrlimit)
     capture = LogCapture()
@@ -64,13 +64,13 @@ def allowed(
 
 
 def test_connections_with_tls_need_three_files_each() -> None:
-    """Beside them there is a reserve for the database and whatever else the program opens."""
+    """There is a reserve besides, for the database and whatever else the program opens."""
     assert files_needed(SETTINGS) == 10_000 + RESERVE
     assert files_needed(TLS) == 30_000 + RESERVE
 
 
 def test_soft_limit_is_raised_to_the_hard_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The usual soft limit of 1024 stops nobody where the system allows more."""
+    """The usual soft limit of 1024 is no obstacle if the system allows more."""
     system = System(1_024, 524_288)
     assert allowed(monkeypatch, system, TLS) == []
     assert (system.soft, system.hard) == (524_288, 524_288)
@@ -90,7 +90,7 @@ def test_too_low_a_limit_is_warned_of(
 def test_limit_that_cannot_be_raised_is_no_failure(
     monkeypatch: pytest.MonkeyPatch, refusal: Exception
 ) -> None:
-    """Then the soft limit counts."""
+    """The soft limit then applies."""
     system = System(1_024, 524_288, refusal)
     assert allowed(monkeypatch, system, SETTINGS) == [(1_024, files_needed(SETTINGS))]
 
@@ -117,7 +117,7 @@ def test_no_limit_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_more_connections_are_served_than_there_are_files_for(
     monkeypatch: pytest.MonkeyPatch, limit: int, settings: HttpSettings, served: int
 ) -> None:
-    """Where files are scarce some are left: for the reserve, or half of them."""
+    """If files are scarce some are left: the reserve, or half of them."""
     monkeypatch.setattr(resource, "getrlimit", System(limit, limit).getrlimit)
     assert within_open_files(settings) == replace(settings, connections_max=served)
 
@@ -125,7 +125,7 @@ def test_no_more_connections_are_served_than_there_are_files_for(
 async def test_server_keeps_files_for_itself_whoever_holds_connections(
     monkeypatch: pytest.MonkeyPatch, database_dsn: str
 ) -> None:
-    """One connection more than there are files for is told so, and takes none."""
+    """A connection beyond the available files is refused, and takes none."""
     monkeypatch.setattr(resource, "getrlimit", System(8, 8).getrlimit)
     async with running(database_dsn) as server:
         address = server.client.base_url.host, server.client.base_url.port or 0

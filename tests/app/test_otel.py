@@ -27,7 +27,7 @@ ORDERS = "POST /v1/inventory/orders"
 
 
 class Spans:
-    """The spans that were made, each with its parent."""
+    """The finished spans, each with its parent."""
 
     def __init__(self) -> None:
         self.exporter = InMemorySpanExporter()
@@ -35,22 +35,22 @@ class Spans:
         self.provider.add_span_processor(SimpleSpanProcessor(self.exporter))
 
     def all(self) -> Sequence[ReadableSpan]:
-        """Give every span that has ended, in the order of their ends."""
+        """Return every span that has ended, in the order of their ends."""
         return self.exporter.get_finished_spans()
 
     def named(self, name: str) -> list[ReadableSpan]:
-        """Give the spans of one name."""
+        """Return the spans of one name."""
         return [span for span in self.all() if span.name == name]
 
     def parent_of(self, span: ReadableSpan) -> ReadableSpan | None:
-        """Find the span that this one is a part of."""
+        """Find the parent of this span."""
         if span.parent is None:
             return None
         by_id = {context(each).span_id: each for each in self.all()}
         return by_id[span.parent.span_id]
 
     def ancestry(self, span: ReadableSpan) -> list[str]:
-        """Give the names from this span up to the first one of its trace."""
+        """Return the names from this span up to the root of its trace."""
         names: list[str] = []
         above: ReadableSpan | None = span
         while above is not None:
@@ -60,14 +60,14 @@ class Spans:
 
 
 def context(span: ReadableSpan) -> SpanContext:
-    """Give a span's own context."""
+    """Return a span's own context."""
     assert span.context is not None
     return span.context
 
 
 @pytest.fixture
 def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[Spans]:
-    """Have every server of the test trace into memory."""
+    """Trace every server of the test into memory."""
     made = Spans()
 
     def provide(_endpoint: str, _sample_every: int) -> TracerProvider:
@@ -81,7 +81,7 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[Spans]:
 async def test_trace_leads_from_a_request_through_the_bus_to_the_commit(
     database_dsn: str, spans: Spans
 ) -> None:
-    """An order's trace holds who was asked, what its account did and what made it durable."""
+    """An order's trace shows who was asked, what its account did and what made it durable."""
     async with running(database_dsn, tracing__endpoint=ENDPOINT) as server:
         player = await server.sign_up("ada")
         await player.get("/v1/inventory")
@@ -97,7 +97,7 @@ async def test_trace_leads_from_a_request_through_the_bus_to_the_commit(
     assert request.attributes["holdfast.request_id"] == "find-me"
     assert request.attributes["holdfast.account_id"] == player.account_id
     assert "ask PlaceOrder" in {span.name for span in inside}
-    # The token was asked about once; since then it is known by heart.
+    # The token was asked about once; since then it is cached.
     assert len(spans.named("ask Authorize")) == 1
     [commit] = [span for span in inside if span.name == "commit"]
     assert spans.ancestry(commit) == [
@@ -112,7 +112,7 @@ async def test_trace_leads_from_a_request_through_the_bus_to_the_commit(
 
 
 async def test_nothing_is_traced_that_nobody_asked_for(database_dsn: str, spans: Spans) -> None:
-    """The world ticks, and no tick begins a trace: every first span is a request's."""
+    """The world ticks, and no tick starts a trace: every root span is a request's."""
     async with running(database_dsn, tracing__endpoint=ENDPOINT, world__tick_ms="10") as server:
         before = (await server.client.get("/v1/world")).json()["tick"]
         while (await server.client.get("/v1/world")).json()["tick"] < before + 3:
@@ -123,7 +123,7 @@ async def test_nothing_is_traced_that_nobody_asked_for(database_dsn: str, spans:
 
 
 async def test_request_is_a_part_of_the_clients_trace(database_dsn: str, spans: Spans) -> None:
-    """A traceparent header (W3C) makes it so; one that is no such thing changes nothing."""
+    """A traceparent header (W3C) makes it so; an invalid one changes nothing."""
     async with running(database_dsn, tracing__endpoint=ENDPOINT) as server:
         for header in (f"00-{'a1' * 16}-{'b2' * 8}-01", "nonsense"):
             assert (
@@ -150,7 +150,7 @@ class Carrier:
 
 
 async def test_work_on_many_messages_links_to_all_of_them() -> None:
-    """It is a part of the first traced one's trace and names the others, but none untraced."""
+    """It is part of the first traced message's trace and links to the other traced ones."""
     spans = Spans()
     tracing = OpenTelemetry(spans.provider)
     tracer = spans.provider.get_tracer("test")
@@ -168,7 +168,7 @@ async def test_work_on_many_messages_links_to_all_of_them() -> None:
 
 
 async def test_question_that_fails_is_an_error_in_its_trace() -> None:
-    """What it failed with stands on its span, goes on to the asker, and is measured as well."""
+    """Its error is recorded on its span, propagates to the caller, and is measured as well."""
     spans = Spans()
     tracing, meter = OpenTelemetry(spans.provider), BusMeter()
     with open_broadcast_channel(observer=tracing.bus(meter)) as bus:
@@ -207,7 +207,7 @@ async def test_question_outside_any_request_is_measured_and_not_traced() -> None
 
 @pytest.mark.parametrize(("every", "traced"), [(1, 200), (1_000_000, 0)])
 def test_provider_samples_one_request_in_so_many(every: int, traced: int) -> None:
-    """All, or nearly none; a part of a sampled trace is sampled whatever the share."""
+    """All, or nearly none; part of a sampled trace is sampled whatever the share."""
     provider = open_provider(ENDPOINT, every)
     try:
         tracer = provider.get_tracer("test")
@@ -216,5 +216,5 @@ def test_provider_samples_one_request_in_so_many(every: int, traced: int) -> Non
         attributes = provider.resource.attributes
         assert attributes["service.name"] == "holdfast"
     finally:
-        # Nothing was ended, so that nothing is sent.
+        # No span was ended, so nothing is sent.
         provider.shutdown()

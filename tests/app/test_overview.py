@@ -1,4 +1,4 @@
-"""What operators are told of a running program: true, complete, and without waiting."""
+"""What operators see of a running program: true, complete, and without waiting."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def make_admin(dsn: str, username: str) -> None:
 
 
 class Operator(Player):
-    """An operator who is logged in."""
+    """A logged-in operator."""
 
     async def send(self, method: str, path: str, body: Any, **headers: str) -> httpx.Response:
         """Make a call with a body."""
@@ -71,7 +71,7 @@ async def log_in(server: Server, username: str, password: str) -> Operator:
 async def operated(
     dsn: str, username: str, **settings: str
 ) -> AsyncGenerator[tuple[Server, Operator]]:
-    """Run a server, and log an operator in who has changed the one-time password."""
+    """Run a server, and log in an operator who has changed the one-time password."""
     await make_admin(dsn, username)
     async with running(dsn, **settings) as server:
         chief = await log_in(server, username, ONE_TIME)
@@ -82,7 +82,7 @@ async def operated(
 
 
 async def test_one_time_password_end_to_end(database_dsn: str) -> None:
-    """It opens nothing but its own change, says so, and afterwards the same session goes on."""
+    """It allows only its own change, says so, and afterwards the same session continues."""
     await make_admin(database_dsn, "fresh-admin")
     async with running(database_dsn) as server:
         chief = await log_in(server, "fresh-admin", ONE_TIME)
@@ -104,7 +104,7 @@ async def test_one_time_password_end_to_end(database_dsn: str) -> None:
 
 
 async def test_status_tells_of_every_part(database_dsn: str) -> None:
-    """Each actor is in the tree with its mailbox; what happened is counted once."""
+    """Each actor is in the tree with its mailbox; each event is counted once."""
     async with operated(database_dsn, "status-admin") as (server, chief):
         before = await chief.status()
         player = await server.sign_up("overseen")
@@ -138,7 +138,7 @@ async def test_status_tells_of_every_part(database_dsn: str) -> None:
 
 
 async def test_status_measures_the_clock(database_dsn: str) -> None:
-    """Each tick is entered with how late it was."""
+    """Each tick is recorded with its lateness."""
     settings = {"world__tick_ms": "10"}
     async with operated(database_dsn, "clock-admin", **settings) as (_, chief):
         first = told = await chief.status()
@@ -151,7 +151,7 @@ async def test_status_measures_the_clock(database_dsn: str) -> None:
 
 
 async def test_operators_act_on_accounts_and_read_of_it(database_dsn: str) -> None:
-    """Grant, end of sessions and suspension are in one log, newest first; the account shows it."""
+    """Grant, ended sessions and suspension are in one log, newest first; the account shows them."""
     async with operated(database_dsn, "acting-admin") as (server, chief):
         player = await server.sign_up("acted-upon")
         base = f"/v1/admin/accounts/{player.account_id}"
@@ -186,7 +186,7 @@ async def test_operators_act_on_accounts_and_read_of_it(database_dsn: str) -> No
 
 
 async def test_events_are_followed_without_a_gap(database_dsn: str) -> None:
-    """What the program logs can be read, and read on from where one was."""
+    """The program's log events can be read, and reading resumes where it stopped."""
     async with operated(database_dsn, "reading-admin") as (server, chief):
         page = (await chief.get("/v1/admin/events")).json()
         assert page["entries"][0]["seq"] == 1
@@ -202,7 +202,7 @@ async def test_events_are_followed_without_a_gap(database_dsn: str) -> None:
 
 
 def test_distribution_has_each_value_in_one_place() -> None:
-    """Counts are by bucket and not added up over them; the last is beyond every bound."""
+    """Counts are per bucket, not cumulative; the last is beyond every bound."""
     filled = Histogram([1, 2])
     for value in (0.5, 1, 1.5, 7):
         filled.observe(value)

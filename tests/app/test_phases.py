@@ -25,7 +25,7 @@ LIMITS = Config().shutdown
 
 
 class Part:
-    """An actor that works until it is let go, and inventories that are done when they are."""
+    """An actor that works until released, and inventories that are done when told."""
 
     def __init__(self) -> None:
         self.finished, self.go = trio.Event(), trio.Event()
@@ -40,13 +40,13 @@ class Part:
         await self.finished.wait()
 
     def terminate(self) -> None:
-        """Stand for a database, of which nothing is asked here."""
+        """Stand in for a database that is not used here."""
 
 
 async def passing_world(
     nursery: trio.Nursery, supervisor: Supervisor, inventories: Part | None = None
 ) -> trio.Event:
-    """Go through the world's phase in a task; give what tells that it has passed."""
+    """Go through the world's phase in a task; return an event set once it has passed."""
     passed = trio.Event()
     phases = Phases(
         LIMITS,
@@ -71,7 +71,7 @@ async def passing_world(
 async def test_world_phase_waits_until_inventories_are_done_or_gone(
     autojump_clock: MockClock, how: str
 ) -> None:
-    """That they are done is enough; where they failed for good they never will be."""
+    """Being done is enough; inventories that failed for good never will be."""
     part = Part()
     async with trio.open_nursery() as nursery:
         supervisor = Supervisor(nursery, RestartLimits(), rng=random.Random(1), log=quiet_log())
@@ -86,7 +86,7 @@ async def test_world_phase_waits_until_inventories_are_done_or_gone(
 
 
 async def test_world_phase_waits_for_every_actor_of_the_world(autojump_clock: MockClock) -> None:
-    """An actor that somebody added has its say before Storage goes; what ends later is not met."""
+    """An added actor is waited for before Storage ends; those that end later are not."""
     part, late = Part(), Part()
     async with trio.open_nursery() as nursery:
         supervisor = Supervisor(nursery, RestartLimits(), rng=random.Random(1), log=quiet_log())

@@ -22,12 +22,12 @@ JSON = Log(format="json", level="debug")
 
 
 def logging_to(recent: RecentEvents) -> Any:
-    """Make a logger that a ring listens to."""
+    """Make a logger that feeds a ring."""
     return make_logger(JSON, io.StringIO(), recent=recent)
 
 
 def names(page: RecentPage) -> list[str]:
-    """Give the events of a page by name."""
+    """Return the events of a page by name."""
     return [entry.event for entry in page.entries]
 
 
@@ -42,7 +42,7 @@ def test_recent_keeps_an_event_without_its_objects() -> None:
 
 
 def test_recent_never_holds_a_secret() -> None:
-    """What is blotted out in the log is blotted out here."""
+    """Whatever is redacted in the log is redacted here."""
     recent = RecentEvents(10)
     logging_to(recent).info("oops", password="hunter2", dsn="postgresql://u:hunter2@h/d")
     (entry,) = recent.read(None, level="debug", limit=10).entries
@@ -50,7 +50,7 @@ def test_recent_never_holds_a_secret() -> None:
 
 
 def test_recent_never_holds_much() -> None:
-    """Long values are cut, many fields are left out, and no object is held on to."""
+    """Long values are cut, excess fields are left out, and no object is kept alive."""
     recent = RecentEvents(2)
     fields = {f"field{number}": "x" * 10_000 for number in range(100)}
     logging_to(recent).info("y" * 10_000, **fields)
@@ -63,7 +63,7 @@ def test_recent_never_holds_much() -> None:
 
 @pytest.mark.parametrize("form", ["given", "current", "tuple"])
 def test_recent_tells_an_exception_in_one_line(form: str) -> None:
-    """Type and message of what failed, in whichever way it was handed over."""
+    """Type and message of the error, however it was passed."""
     recent = RecentEvents(10)
     log = logging_to(recent)
     try:
@@ -77,7 +77,7 @@ def test_recent_tells_an_exception_in_one_line(form: str) -> None:
 
 
 def test_recent_hears_what_libraries_say() -> None:
-    """What comes through `logging` is kept like all else, and written as without a ring."""
+    """Records from `logging` are kept like all others, and written as without a ring."""
     recent, stream = RecentEvents(10), io.StringIO()
     with open_logs(JSON, stream, recent=recent):
         logging.getLogger("some.library").warning("careful: %d", 3)
@@ -87,7 +87,7 @@ def test_recent_hears_what_libraries_say() -> None:
 
 
 def test_recent_leaves_out_what_is_not_logged() -> None:
-    """What is below the log's level is not kept either."""
+    """Events below the log's level are not kept either."""
     recent = RecentEvents(10)
     log = make_logger(Log(level="warning"), io.StringIO(), recent=recent)
     log.info("quiet")
@@ -96,7 +96,7 @@ def test_recent_leaves_out_what_is_not_logged() -> None:
 
 
 def test_recent_filters_by_level() -> None:
-    """The least level is given; `next` goes on behind what was passed over."""
+    """The minimum level is given; `next` resumes behind the events skipped."""
     recent = RecentEvents(10)
     log = logging_to(recent)
     for level in ("debug", "info", "warning", "error", "critical"):
@@ -110,7 +110,7 @@ def test_recent_filters_by_level() -> None:
 
 
 def test_recent_begins_with_the_latest() -> None:
-    """Without a place to begin at, the last ones are given."""
+    """Without a starting point, the latest events are returned."""
     recent = RecentEvents(10)
     log = logging_to(recent)
     for number in range(5):
@@ -131,7 +131,7 @@ def test_recent_counts_what_it_let_go_of() -> None:
 
 
 def test_recent_takes_a_number_of_an_earlier_process_for_none() -> None:
-    """After a restart a reader that goes on where it was is given everything."""
+    """After a restart, a reader that resumes where it was receives everything."""
     recent = RecentEvents(3)
     logging_to(recent).info("began")
     page = recent.read(5_000, level="debug", limit=10)
@@ -162,7 +162,7 @@ def test_recent_reader_sees_each_event_once_or_counts_it(
 
 
 def test_recent_is_filled_from_any_thread() -> None:
-    """Threads that log at once leave no gap and no double."""
+    """Threads that log concurrently leave no gap and no duplicate."""
     recent = RecentEvents(1_000)
     log = logging_to(recent)
 

@@ -1,4 +1,4 @@
-"""What ``world.renamed`` does at each of several changes of rules, where it is left as it was."""
+"""What ``world.renamed`` does at each of several rule changes if it is left in place."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BOTH = rules("barn", "academy")
 
 
 def test_two_names_change_places_once() -> None:
-    """A later change leaves them where they are, though the setting still stands."""
+    """A later change leaves them where they are, though the setting is still there."""
     first = judge(SWAP, [{}], BOTH, BOTH)
     assert (first.applied, first.done) == (SWAP, {})
     for later in ([{}, SWAP], [{}, SWAP, {}]):
@@ -44,7 +44,7 @@ def test_two_names_change_places_once() -> None:
 
 
 def test_entry_that_is_added_is_carried_out_alone() -> None:
-    """What was done before is not done again with it."""
+    """Earlier renamings are not repeated with it."""
     asked = {**SWAP, "hut": "cottage"}
     renaming = judge(asked, [{}, SWAP], rules("barn", "academy", "hut"), rules("barn", "academy"))
     assert renaming.applied == {"hut": "cottage"}
@@ -52,7 +52,7 @@ def test_entry_that_is_added_is_carried_out_alone() -> None:
 
 
 def test_new_unit_of_an_old_name_is_not_taken_for_it() -> None:
-    """Neither at the change that brings it nor at those after it."""
+    """Neither at the change that introduces it nor at later ones."""
     asked = {"brig": "frigate"}
     old, new, later = rules("+brig"), rules("+frigate"), rules("+frigate", "+brig")
     assert judge(asked, [{}], old, new).applied == asked
@@ -63,7 +63,7 @@ def test_new_unit_of_an_old_name_is_not_taken_for_it() -> None:
 
 
 def test_names_that_went_there_and_back_go_there_again() -> None:
-    """It is the old name's place that counts, not that it has been renamed before."""
+    """What counts is whether the old name is in use, not whether it was renamed before."""
     hut, cottage = rules("hut"), rules("cottage")
     history = [{}, {"hut": "cottage"}, {"cottage": "hut"}]
     assert judge({"hut": "cottage"}, history, hut, cottage).applied == {"hut": "cottage"}
@@ -83,7 +83,7 @@ def test_old_name_that_stands_is_refused_unless_another_takes_it() -> None:
 
 
 def test_name_that_is_of_another_kind_now_does_not_stand() -> None:
-    """A unit has no place where its name is a building's: it needs another one."""
+    """A unit has no place if its name is now a building's: it needs another one."""
     renaming = judge({"scout": "spy"}, [{}], rules("+scout"), rules("scout", "+spy"))
     assert (renaming.applied, renaming.standing) == ({"scout": "spy"}, ())
 
@@ -105,7 +105,7 @@ def test_instances_go_with_their_building(asked: dict[str, str], before: str, ne
 
 
 def test_name_that_the_rules_never_had_is_told() -> None:
-    """One that they had before the last renaming is left over, not misspelt."""
+    """A name they had before the last renaming is left over, not misspelt."""
     renaming = judge(
         {"hutt": "cottage", "farm": "ranch"},
         [{}, {"farm": "ranch"}],
@@ -117,14 +117,14 @@ def test_name_that_the_rules_never_had_is_told() -> None:
 
 
 def test_rules_that_cannot_be_read_any_more_are_judged_by_the_new_ones() -> None:
-    """An old name is taken to have been there."""
+    """An old name is assumed to have been there."""
     assert judge({"hut": "cottage"}, [{}], None, rules("cottage")).applied == {"hut": "cottage"}
     assert judge({"hut": "cottage"}, [{}], None, rules("hut", "cottage")).standing == ("hut",)
     assert judge(SWAP, [{}, SWAP], None, BOTH).done == SWAP
 
 
 def test_what_is_done_is_told_without_a_change_too() -> None:
-    """By the latest word of the history on each name."""
+    """By the latest entry of the history for each name."""
     history = [{}, {"hut": "cottage", "barn": "shed"}, {"barn": "depot"}]
     assert already_done({"hut": "cottage", "barn": "shed"}, history) == {"hut": "cottage"}
 
@@ -133,7 +133,7 @@ NAMES = ["a", "b", "c"]
 
 
 def done_still(old: str, history: list[dict[str, str]]) -> bool:
-    """Whether a name was given another, and nothing was called so by a renaming after that."""
+    """Whether a name was renamed, and no later renaming gave that name to anything."""
     steps = [step for step in history if old in step or old in step.values()]
     return bool(steps) and old in steps[-1] and old not in steps[-1].values()
 
@@ -145,7 +145,7 @@ def done_still(old: str, history: list[dict[str, str]]) -> bool:
 def test_setting_that_is_left_in_place_is_carried_out_once(
     eras: list[set[str]], asked: dict[str, str]
 ) -> None:
-    """Whatever came of it first: what has its old name at a later change is another thing."""
+    """Whatever the first outcome: an asset with the old name at a later change is another thing."""
     made = [rules(*sorted(names)) for names in eras]
     history: list[dict[str, str]] = [{}]
     for before, new in pairwise(made):

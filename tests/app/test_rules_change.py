@@ -1,4 +1,4 @@
-"""Which changes of rules the start lets in: those under which every account has its place."""
+"""Which rule changes a start allows: those under which every account has its place."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ OLD: Final = rules(ASSETS)
 
 
 def owner(number: int, *owned: str, ordered: Sequence[str] = (), under: Ruleset = OLD) -> State:
-    """Make the state of an account that has one of each, and has ordered some for a wood each."""
+    """Make the state of an account that has one of each, and some orders costing one wood each."""
     levels = {name: 1 for name in owned if ASSETS.get(name) in {"level", "lore"}}
     units = {name: 1 for name in owned if ASSETS.get(name) == "unit"}
     amounts = {name: GRAINS_PER_UNIT if name in owned else 0 for name in under.resources}
@@ -81,7 +81,7 @@ def owner(number: int, *owned: str, ordered: Sequence[str] = (), under: Ruleset 
 
 
 def order(number: int, seq: int, name: str) -> Order:
-    """Make an order that waits."""
+    """Make a queued order."""
     kind = {"level": "building", "lore": "technology", "unit": "unit"}[ASSETS[name]]
     return Order(
         id=account(1000 * number + seq),
@@ -103,7 +103,7 @@ def order(number: int, seq: int, name: str) -> Order:
 
 
 class Past(NamedTuple):
-    """An era of the past: rules, from when on, and what was renamed."""
+    """A past era: its rules, its beginning, and what was renamed."""
 
     rules: Ruleset
     from_ms: int
@@ -164,7 +164,7 @@ async def refusal(
     *states: State,
     history: Sequence[Past] = (Past(OLD, 0, {}),),
 ) -> str | None:
-    """Say why the start refuses these rules, None where it lets them in."""
+    """Return why the start refuses these rules, or None if it allows them."""
     async with connected(dsn) as connection:
         await connection.run(lambda session: store(session, history, states))
         try:
@@ -189,7 +189,7 @@ async def refusal(
 async def test_what_has_become_of_another_kind_has_no_place(
     database_dsn: str, becomes: dict[str, str], owned: list[str], ordered: list[str], named: str
 ) -> None:
-    """A unit is no technology, however it is called; a building may become a technology."""
+    """A unit is not a technology, whatever its name; a building may become a technology."""
     new = rules(becomes, [name for name in STOCKS if name not in becomes])
     states = [owner(n, *owned, ordered=ordered) for n in (1, 2)]
     said = await refusal(database_dsn, new, {}, *states)
@@ -205,7 +205,7 @@ TO_LODGE: Final = {"hut": "lodge", "mill": "lodge"}
 async def test_new_name_that_the_rules_do_not_have_is_told_by_the_old_one(
     database_dsn: str,
 ) -> None:
-    """Nobody owns what a slip of the pen calls it; they own what it was."""
+    """Nobody owns a mistyped new name; the refusal gives the old one, which they own."""
     without = rules({name: kind for name, kind in ASSETS.items() if name != "hut"})
     said = await refusal(database_dsn, without, {"hut": "loge"}, owner(1, "hut"))
     assert said is not None
@@ -214,7 +214,7 @@ async def test_new_name_that_the_rules_do_not_have_is_told_by_the_old_one(
 
 
 async def test_two_levels_of_an_account_never_become_one(database_dsn: str) -> None:
-    """Built or on order; how many have both is said."""
+    """Built or on order; the refusal says how many have both."""
     states = [
         owner(1, "hut", "mill"),
         owner(2, "hut", ordered=["mill"]),
@@ -228,7 +228,7 @@ async def test_two_levels_of_an_account_never_become_one(database_dsn: str) -> N
 
 
 async def test_levels_of_two_accounts_may_become_one(database_dsn: str) -> None:
-    """Nobody loses anything; of units and resources everything is added up anyway."""
+    """Nobody loses anything; units and resources are added up anyway."""
     states = [owner(1, "hut", ordered=["hut"]), owner(2, "mill", "lore")]
     assert await refusal(database_dsn, LODGE, TO_LODGE, *states) is None
     both = owner(3, "scout", "cart", "wood", "gold")
@@ -238,7 +238,7 @@ async def test_levels_of_two_accounts_may_become_one(database_dsn: str) -> None:
 
 
 async def test_each_is_renamed_from_its_own_era_on(database_dsn: str) -> None:
-    """Gold of before was wood in between; gold of after the old rules came back is gold."""
+    """Earlier gold was wood in between; gold from after the old rules returned is gold."""
     wooden = rules(ASSETS, ["wood"])
     history = [Past(OLD, 0, {}), Past(wooden, 1500, {"gold": "wood"}), Past(OLD, 2500, {})]
     without = rules({**ASSETS, "palace": "level"}, ["wood"])
@@ -252,7 +252,7 @@ async def test_each_is_renamed_from_its_own_era_on(database_dsn: str) -> None:
 async def test_entry_that_was_carried_out_before_is_named_where_it_gives_no_place(
     database_dsn: str,
 ) -> None:
-    """Gold that came again after the entry was carried out goes by another one, or stays."""
+    """Gold that came again after the entry was applied needs another entry, or stays."""
     wooden = rules(ASSETS, ["wood"])
     history = [Past(OLD, 0, {}), Past(wooden, 1500, {"gold": "wood"}), Past(OLD, 2500, {})]
     new = rules({**ASSETS, "palace": "level"}, ["wood"])
@@ -287,7 +287,7 @@ async def test_what_is_produced_counts_though_nobody_has_it_yet(database_dsn: st
 
 
 async def test_what_was_produced_in_between_counts_for_who_stayed_away(database_dsn: str) -> None:
-    """Under rules that came and went since: by names of their own."""
+    """Under rules that came and went since: by their own names."""
     history = [
         Past(OLD, 0, {}),
         Past(rules({"dam": "level"}, produces={"dam": {"gold": 1}}), 5000, {"mill": "dam"}),
@@ -331,10 +331,10 @@ def test_what_is_let_in_locks_nobody_out(
     change: tuple[Ruleset, dict[str, str]],
     accounts: list[tuple[list[str], list[str]]],
 ) -> None:
-    """Where nothing is produced the start refuses exactly what an account would be refused for.
+    """If nothing is produced, the start refuses exactly what would be refused for an account.
 
-    What is ordered may produce later than the rules change: where it would, more is refused. So is
-    a renaming that makes no sense, whatever is owned.
+    Pending orders may produce after the rules change: if they would, more is refused. So is
+    a nonsensical renaming, whatever is owned.
     """
     new, renamed = change
     renaming = judge(renamed, [{}], old, new)
@@ -349,7 +349,7 @@ def test_what_is_let_in_locks_nobody_out(
 
 
 def mismatched(state: State, old: Ruleset, new: Ruleset, renamed: Mapping[str, str]) -> bool:
-    """Whether the account has no place under these rules a day on, where they are others at all."""
+    """Whether an account has no place under these rules a day later, if they have changed."""
     if new.version == old.version:
         return False
     try:

@@ -1,4 +1,4 @@
-"""What is checked of the configuration while it is loaded: each fault names source and key."""
+"""What is checked of the configuration as it is loaded: each fault names source and key."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     ],
 )
 def test_settings_are_checked_with_the_file(tmp_path: Path, text: str, named: str) -> None:
-    """What only a part of the program can judge is refused as everything else in the file is."""
+    """What only one part of the program can judge is refused like any other fault in the file."""
     file = tmp_path / "config.toml"
     file.write_text(text)
     with pytest.raises(ConfigError) as caught:
@@ -38,7 +38,7 @@ def test_settings_are_checked_with_the_file(tmp_path: Path, text: str, named: st
 
 
 def test_settings_of_the_environment_name_their_variable() -> None:
-    """A token key that is none is told by the variable that holds it, and is not shown."""
+    """An invalid token key is reported by its variable, and is not shown."""
     environ = {"HOLDFAST_AUTH__KEY": "garbage"}
     with pytest.raises(ConfigError) as caught:
         load_config(environ=environ, check=check_settings)
@@ -48,7 +48,7 @@ def test_settings_of_the_environment_name_their_variable() -> None:
 
 @pytest.mark.parametrize(("said", "registration_open"), [("open", True), ("closed", False)])
 def test_registration_is_open_or_closed(said: str, registration_open: bool) -> None:
-    """Authx is told which of the two words stands there, and how often one address may."""
+    """Authx learns which of the two words is set, and the registration limit per address."""
     environ = {
         "HOLDFAST_AUTH__REGISTRATION": said,
         "HOLDFAST_AUTH__REGISTRATIONS_PER_ADDRESS": "7",
@@ -58,7 +58,7 @@ def test_registration_is_open_or_closed(said: str, registration_open: bool) -> N
 
 
 def test_settings_at_their_defaults_are_sound() -> None:
-    """A configuration that says nothing passes."""
+    """A configuration that sets nothing passes."""
     check_settings(load_config(check=check_settings))
 
 
@@ -79,7 +79,7 @@ def test_settings_at_their_defaults_are_sound() -> None:
     ],
 )
 def test_settings_take_sites_as_browsers_name_them(origin: str) -> None:
-    """Whatever a browser sends as an origin can be let in."""
+    """Every form of origin that a browser sends can be allowed."""
     config = load_config(environ={"HOLDFAST_HTTP__CORS_ORIGINS": f" {origin} , https://b.org,"})
     assert http_settings(config).cors_origins == {origin, "https://b.org"}
 
@@ -102,7 +102,7 @@ def test_settings_take_sites_as_browsers_name_them(origin: str) -> None:
     ],
 )
 def test_settings_refuse_sites_that_no_browser_names(origin: str) -> None:
-    """What could match nothing is a mistake, and is named."""
+    """An entry that could match nothing is an error, and is named."""
     config = load_config(environ={"HOLDFAST_HTTP__CORS_ORIGINS": f"https://b.org, {origin}"})
     with pytest.raises(ConfigError, match="as browsers send them") as caught:
         http_settings(config)

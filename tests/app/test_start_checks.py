@@ -1,4 +1,4 @@
-"""What a start finds out before it makes anything: the files of TLS, and the address."""
+"""What a start checks before it makes anything: the TLS files, and the address."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ PASSPHRASE = serialization.BestAvailableEncryption(b"hush-hush")
 
 @pytest.fixture(scope="module")
 def issued() -> trustme.LeafCert:
-    """Give a certificate with its key."""
+    """Return a certificate with its key."""
     return trustme.CA().issue_cert("localhost", key_type=trustme.KeyType.ECDSA)
 
 
 @pytest.fixture
 def place(tmp_path: Path, issued: trustme.LeafCert) -> Path:
-    """Give a folder with a configuration that serves HTTPS."""
+    """Return a folder with a configuration that serves HTTPS."""
     issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
     issued.private_key_pem.write_to_path(tmp_path / "key.pem")
     text = '[http]\nport = 0\ntls_certificate = "cert.pem"\ntls_key = "key.pem"\n'
@@ -42,7 +42,7 @@ def load(place: Path) -> Config:
 
 
 def test_certificate_and_key_that_fit_pass(place: Path) -> None:
-    """Nothing is said where nothing is wrong."""
+    """No message if nothing is wrong."""
     assert load(place).http.tls_key == str(place / "key.pem")
 
 
@@ -58,7 +58,7 @@ def test_certificate_and_key_that_fit_pass(place: Path) -> None:
 def test_certificate_of_no_use_names_file_and_key(
     place: Path, file: str, content: str | None, told: str
 ) -> None:
-    """What is missing or no PEM is one line that names the source, the key and the file."""
+    """A missing or non-PEM file is one line that names the source, the key and the file."""
     (place / file).unlink()
     if content is not None:
         (place / file).write_text(content)
@@ -68,7 +68,7 @@ def test_certificate_of_no_use_names_file_and_key(
 
 
 def test_key_of_another_certificate_is_refused(place: Path) -> None:
-    """A renewal that was copied by half is found before players are."""
+    """A half-copied renewal is found before players meet it."""
     other = trustme.CA().issue_cert("localhost", key_type=trustme.KeyType.ECDSA)
     (place / "key.pem").write_bytes(other.private_key_pem.bytes())
     with pytest.raises(ConfigError, match="the two do not belong together"):
@@ -90,7 +90,7 @@ def test_key_with_a_passphrase_is_refused_and_nobody_asked(
 
 
 async def test_address_is_free_again_after_the_check() -> None:
-    """What was tried is let go of, so that the server itself can have it."""
+    """The check releases the address, so that the server itself can have it."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         config = load_config(environ={"HOLDFAST_HTTP__PORT": str(port)})
@@ -101,7 +101,7 @@ async def test_address_is_free_again_after_the_check() -> None:
 
 
 def test_address_is_tried_before_anything_is_made(tmp_path: Path) -> None:
-    """Neither a port in use nor a name that nobody has comes after a world was made for it."""
+    """A port in use or an unknown host is found before a world is made."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = run("serve", "--port", str(taken.getsockname()[1]), cwd=tmp_path)
     assert done.complaint.endswith("Address already in use")

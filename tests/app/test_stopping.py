@@ -39,15 +39,15 @@ def hang_up() -> Iterator[None]:
 
 
 async def seen(log: LogCapture, count: int) -> None:
-    """Wait until so many signals have come."""
+    """Wait until this many signals have arrived."""
     with trio.fail_after(WAIT_S):
-        while len(log.entries) < count:  # noqa: ASYNC110 - the log tells nobody when
+        while len(log.entries) < count:  # noqa: ASYNC110 - the log has no event to wait for
             await trio.sleep(0.001)
 
 
 @pytest.mark.usefixtures("hang_up")
 async def test_hangup_asks_once_however_often_it_comes() -> None:
-    """A terminal that goes may send it twice, and others beside it: it is nobody's impatience."""
+    """A closing terminal may send it twice, and with other signals: nobody is impatient."""
     request, log = StopRequest(), LogCapture()
     async with trio.open_nursery() as watching:
         with trio.CancelScope() as at_once:
@@ -81,7 +81,7 @@ async def test_hangup_that_is_ignored_stays_so() -> None:
 
 
 class Exits:
-    """Takes down with which status the process would have ended."""
+    """Records the status with which the process would have ended."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.statuses: list[int] = []
@@ -89,13 +89,13 @@ class Exits:
         monkeypatch.setattr(os, "_exit", self.exit)
 
     def exit(self, status: int) -> None:
-        """Take a status down instead of ending the process."""
+        """Record a status instead of ending the process."""
         self.statuses.append(status)
         self.ended.set()
 
 
 def test_shutdown_that_hangs_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nobody knows what came of it, the status says so."""
+    """If the outcome is unknown, the status says so."""
     exits, log = Exits(monkeypatch), LogCapture()
     monkeypatch.setattr(stopping, "FAREWELL_S", WAIT_S)
     HardLimit(0.01, quiet_log(log)).start()
@@ -105,7 +105,7 @@ def test_shutdown_that_hangs_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_shutdown_that_hangs_ends_whatever_the_log_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The farewell comes last; one that fails changes nothing."""
+    """The farewell comes last; its failure changes nothing."""
     exits, said = Exits(monkeypatch), list[str]()
     monkeypatch.setattr(stopping, "FAREWELL_S", WAIT_S)
 
@@ -114,7 +114,7 @@ def test_shutdown_that_hangs_ends_whatever_the_log_does(monkeypatch: pytest.Monk
         raise ValueError
 
     def hide(_: threading.ExceptHookArgs) -> None:
-        """Keep what the farewell failed with out of the test's output."""
+        """Keep the farewell's error out of the test's output."""
 
     monkeypatch.setattr(threading, "excepthook", hide)
     HardLimit(0.01, quiet_log(), farewell=farewell).start()
@@ -126,7 +126,7 @@ def test_shutdown_that_hangs_ends_whatever_the_log_does(monkeypatch: pytest.Monk
 def test_shutdown_that_hangs_ends_though_the_log_hangs_too(
     monkeypatch: pytest.MonkeyPatch, held: str
 ) -> None:
-    """Neither a lock of the log that nobody lets go of nor an endless farewell is waited for."""
+    """Neither a log lock that is never released nor an endless farewell is waited for."""
     exits, never = Exits(monkeypatch), threading.Event()
 
     class Held(LogCapture):
@@ -150,7 +150,7 @@ def test_shutdown_that_hangs_is_over_in_five_seconds() -> None:
 
 
 def test_shutdown_whose_outcome_is_known_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With every phase over, what is left is not worth waiting for, and no failure."""
+    """With every phase over, the rest is not worth waiting for, and no failure."""
     exits, log = Exits(monkeypatch), LogCapture()
     limit = HardLimit(0.01, quiet_log(log))
     limit.concluded(EXIT_FLUSHED)
@@ -163,7 +163,7 @@ def test_shutdown_whose_outcome_is_known_keeps_it(monkeypatch: pytest.MonkeyPatc
 async def test_shutdown_goes_on_where_no_thread_can_be_started(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """At the system's limit of threads the phases are not broken off for want of their limit."""
+    """At the system's thread limit, the phases still run, without their time limit."""
     log, request = LogCapture(), StopRequest()
 
     def refuse(_: threading.Thread) -> NoReturn:
@@ -180,7 +180,7 @@ async def test_shutdown_goes_on_where_no_thread_can_be_started(
 
 
 def test_shutdown_that_ends_in_time_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A limit that was cancelled ends nothing."""
+    """A cancelled limit ends nothing."""
     exits = Exits(monkeypatch)
     limit = HardLimit(6 * WAIT_S, quiet_log())
     limit.start()

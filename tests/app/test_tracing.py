@@ -1,4 +1,4 @@
-"""Tracing is off unless an endpoint is configured, and what it needs is loaded only then."""
+"""Tracing is off unless an endpoint is configured, and its packages are loaded only then."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ENDPOINT = "http://127.0.0.1:9/v1/traces"
 
 
 async def test_tracing_without_an_endpoint_is_nothing() -> None:
-    """The bus keeps its own observer, or none, and nobody else follows anything."""
+    """The bus keeps its own observer, or none, and nothing else is traced."""
     async with open_tracing(Tracing()) as off:
         meter = BusMeter()
         assert off.bus(meter) is meter
@@ -33,7 +33,7 @@ async def test_tracing_without_an_endpoint_is_nothing() -> None:
 
 
 def test_tracing_that_is_off_loads_none_of_its_packages() -> None:
-    """The whole server can be imported without OpenTelemetry being touched."""
+    """The whole server can be imported without importing OpenTelemetry."""
     code = "import app.root, sys; sys.exit(any(m.startswith('opentelemetry') for m in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], check=False)
     assert done.returncode == 0
@@ -42,7 +42,7 @@ def test_tracing_that_is_off_loads_none_of_its_packages() -> None:
 async def test_tracing_without_its_packages_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """One line names the key and the packages; it is no traceback about a module."""
+    """One line names the key and the packages, instead of a traceback about a module."""
     monkeypatch.setitem(sys.modules, "app.otel", None)
     with pytest.raises(ConfigError, match=r"tracing\.endpoint: .*pip install 'opentelemetry-"):
         async with open_tracing(Tracing(endpoint=ENDPOINT)):
@@ -50,7 +50,7 @@ async def test_tracing_without_its_packages_says_what_to_install(
 
 
 async def test_tracing_that_cannot_send_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A collector that does not answer holds up nobody's shutdown."""
+    """A collector that does not answer does not delay the shutdown."""
     let_go = trio.Event()
     token = trio.lowlevel.current_trio_token()
 
@@ -78,7 +78,7 @@ async def test_tracing_sends_what_is_left_also_when_it_is_cancelled(
     flushed: list[bool] = []
 
     class Provider:
-        """A provider that notes its end."""
+        """A provider that records its end."""
 
         def get_tracer(self, *_: object) -> Any:
             return None
@@ -95,7 +95,7 @@ async def test_tracing_sends_what_is_left_also_when_it_is_cancelled(
 
 
 def _provide(monkeypatch: pytest.MonkeyPatch, provider: object) -> None:
-    """Have this provider stand in for the one that sends spans somewhere."""
+    """Replace the provider that sends spans with this one."""
 
     def provide(_endpoint: str, _sample_every: int) -> object:
         return provider

@@ -1,4 +1,4 @@
-"""What the program says it is."""
+"""How the program identifies itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def test_version_names_the_commit_of_a_packed_program(tmp_path: Path) -> None:
-    """What the build wrote beside the package is told with the version."""
+    """The commit that the build wrote beside the package is shown with the version."""
     (tmp_path / "commit.txt").write_text("0123456789ab\n", encoding="ascii")
     assert full_version(tmp_path) == f"{__version__} commit 0123456789ab"
 

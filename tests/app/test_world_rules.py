@@ -33,7 +33,7 @@ def world(tmp_path: Path, text: str, rules: str = RULES) -> Ruleset:
 
 
 def test_what_is_not_set_is_as_the_ruleset_has_it(tmp_path: Path) -> None:
-    """Speed too, which other commands take from there as well."""
+    """Speed too, which other commands also take from there."""
     assert world(tmp_path, "").parameters == {"speed": 4, "wind": 3}
     assert world(tmp_path, "speed = 2\n").parameters == {"speed": 2, "wind": 3}
     assert world(tmp_path, "[world.parameters]\nwind = 1\n").parameters == {"speed": 4, "wind": 1}
@@ -54,13 +54,13 @@ def test_what_is_not_set_is_as_the_ruleset_has_it(tmp_path: Path) -> None:
 def test_parameter_that_the_rules_do_not_take_is_told_by_its_key(
     tmp_path: Path, text: str, told: str
 ) -> None:
-    """The file is sound: it is the configuration that is to be changed."""
+    """The file is sound: it is the configuration that must change."""
     with pytest.raises(ConfigError) as caught:
         world(tmp_path, text)
     assert str(caught.value) == f"the configuration: {told}"
 
 
 def test_fault_of_the_file_is_told_of_the_file(tmp_path: Path) -> None:
-    """A default out of its own bounds is nothing that an operator has set."""
+    """A default out of its own bounds is not the operator's setting."""
     with pytest.raises(RulesetError, match="wind: must be at most 5"):
         world(tmp_path, "speed = 2\n", RULES.replace("default = 3", "default = 30"))

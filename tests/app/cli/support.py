@@ -1,4 +1,4 @@
-"""Running the program as a user does: as a process, in a folder of its own."""
+"""Run the program as a user does: as a process, in a folder of its own."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CHEAP = {
     "HOLDFAST_AUTH__ARGON2_TIME_COST": "1",
     "HOLDFAST_LOG__FORMAT": "json",
 }
-"""Settings under which nobody's secrets are safe, but tests are quick."""
+"""Settings that keep no secret safe but make tests fast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Finished:
 
     @property
     def complaint(self) -> str:
-        """The one line that a failed run ends with."""
+        """The one line with which a failed run ends."""
         assert "Traceback" not in self.stderr
         lines = [line for line in self.stderr.splitlines() if not line.startswith("{")]
         assert len(lines) == 1, self.stderr
@@ -55,18 +55,18 @@ class Finished:
 
 
 def command(*arguments: str) -> list[str]:
-    """Give the command line of the program under test."""
+    """Return the command line of the program under test."""
     return [sys.executable, "-c", PROGRAM, *arguments]
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """Give the environment of a run: ours, without settings of whoever runs the tests."""
+    """Return the environment of a run: ours, without the settings of whoever runs the tests."""
     clean = {name: value for name, value in os.environ.items() if "HOLDFAST" not in name}
     return {**clean, **CHEAP, **settings}
 
 
 def is_quick(settings: Mapping[str, str]) -> bool:
-    """Say whether the settings are the program's alone: what the interpreter reads needs one."""
+    """Whether all settings are Holdfast's: those that Python reads need a new interpreter."""
     return all(name.startswith("HOLDFAST_") for name in settings)
 
 
@@ -105,14 +105,14 @@ def run_unheard(*arguments: str, cwd: Path, out: IO[str], **settings: str) -> Fi
 
 
 def run_at_terminal(*arguments: str, cwd: Path, **settings: str) -> tuple[int, list[str]]:
-    """Run the program at a terminal; give its status, and the lines to be seen in the end."""
+    """Run the program at a terminal; return its status and the lines visible at the end."""
     master, slave = pty.openpty()
     assert is_quick(settings)
     chosen = {**environment(settings), "TERM": "xterm", "COLUMNS": "200"}
     said = bytearray()
 
     def read() -> None:
-        # At the end of the last who can write to it there is an error.
+        # Once the last writer has closed the terminal, reading it raises an error.
         with suppress(OSError):
             while piece := os.read(master, 4096):
                 said.extend(piece)
@@ -132,7 +132,7 @@ def run_at_terminal(*arguments: str, cwd: Path, **settings: str) -> tuple[int, l
 
 
 def shown(written: str) -> list[str]:
-    """Tell what a terminal shows after what was written to it: as much of one as spinners need."""
+    """Return what a terminal shows after this output, as far as spinners need one."""
     rows, row = [""], 0
     column = 0
     for found in re.finditer(r"\x1b\[[?0-9;]*([A-Za-z])|(.)", written, re.DOTALL):
@@ -155,7 +155,7 @@ def shown(written: str) -> list[str]:
 
 
 def later_program(place: Path) -> dict[str, str]:
-    """Give the settings of a run of a later program: it has one migration more."""
+    """Return the settings for running a later program: it has one more migration."""
     (place / "sitecustomize.py").write_text(
         "from actors.database import migrate, upgrade\n"
         "later = migrate.Migration(9999, 'later', 'create table later (id bigint)')\n"
@@ -176,7 +176,7 @@ class RunningServer:
         self.url = found[0]
 
     def stop(self) -> int:
-        """Ask the server to stop; give its exit status."""
+        """Ask the server to stop; return its exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(TIMEOUT_S)
 
@@ -213,7 +213,7 @@ def running_server(cwd: Path, *arguments: str, **settings: str) -> Generator[Run
 
 
 def interrupt_after(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str) -> None:
-    """Have Ctrl-C come when an asynchronous function of a module has done what it does."""
+    """Send Ctrl-C when an asynchronous function of a module has done its work."""
     function: Callable[..., Awaitable[object]] = getattr(module, name)
 
     async def then_interrupt(*arguments: object, **named: object) -> object:

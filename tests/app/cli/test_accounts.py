@@ -70,7 +70,7 @@ def create(username: str, *options: str) -> Result:
 
 
 def row(username: str) -> list[str]:
-    """Give an account's row of the list, its columns."""
+    """Return the columns of an account's row in the list."""
     lines = [line.split() for line in accounts("list").output.splitlines()]
     (found,) = [columns for columns in lines if columns and columns[0] == username]
     return found
@@ -85,7 +85,7 @@ def test_accounts_create_makes_a_player() -> None:
 def test_accounts_create_makes_a_player_where_nobody_may_register(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Closing the registration is closing it for others than the operator."""
+    """The operator can create accounts while registration is closed."""
     monkeypatch.setenv("HOLDFAST_AUTH__REGISTRATION", "closed")
     assert create("invited").exit_code == 0
     assert row("invited")[1:3] == ["player", "active"]
@@ -98,7 +98,7 @@ def test_accounts_create_makes_an_admin_on_request() -> None:
 
 
 def test_accounts_create_makes_up_a_password_on_request() -> None:
-    """With --one-time nobody is asked: the password is made up, and shown once."""
+    """With --one-time there is no prompt: the password is generated and shown once."""
     result = accounts("create", "wilma", "--admin", "--one-time")
     assert result.exit_code == 0
     made, password = result.output.splitlines()
@@ -110,7 +110,7 @@ def test_accounts_create_makes_up_a_password_on_request() -> None:
 def test_accounts_that_are_interrupted_too_late_show_the_password(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Ctrl-C that comes when a password has been made up does not keep it to itself."""
+    """Ctrl-C after the password has been generated still shows it."""
     for name in ("create_account", "reset_password"):
         interrupt_after(monkeypatch, operator, name)
     for arguments in (("create", "wim", "--one-time"), ("reset-password", "wim")):
@@ -120,7 +120,7 @@ def test_accounts_that_are_interrupted_too_late_show_the_password(
 
 
 def test_accounts_tell_at_a_terminal_on_a_line_of_its_own(tmp_path: Path) -> None:
-    """What shows that something is going on is gone when it is told what was done."""
+    """The progress indicator is gone when the result is printed."""
     dsn = os.environ["HOLDFAST_DATABASE__DSN"]
 
     def at_terminal(*arguments: str) -> tuple[int, list[str]]:
@@ -136,9 +136,9 @@ def test_accounts_tell_at_a_terminal_on_a_line_of_its_own(tmp_path: Path) -> Non
 
 
 def test_accounts_say_what_is_done_where_it_cannot_be_told(tmp_path: Path) -> None:
-    """That standard output cannot be written is not told as if the change had failed."""
+    """An unwritable standard output is not reported as if the change had failed."""
     dsn = os.environ["HOLDFAST_DATABASE__DSN"]
-    create("wulf", "--admin")  # To erase the last one is warned of.
+    create("wulf", "--admin")  # Erasing the last one prints a warning.
 
     def unheard(*arguments: str) -> str:
         with Path("/dev/full").open("w") as full:
@@ -162,7 +162,7 @@ def test_accounts_say_what_is_done_where_it_cannot_be_told(tmp_path: Path) -> No
 
 
 def test_accounts_say_what_is_done_where_nobody_reads_it(tmp_path: Path) -> None:
-    """A pipe without a reader is as good as a full disk."""
+    """A pipe without a reader is treated like a full disk."""
     create("willibald")
     dsn = os.environ["HOLDFAST_DATABASE__DSN"]
     read, write = os.pipe()
@@ -179,7 +179,7 @@ def test_accounts_say_what_is_done_where_nobody_reads_it(tmp_path: Path) -> None
 
 
 def test_accounts_create_takes_no_password_where_it_makes_one_up() -> None:
-    """A password on standard input beside --one-time is wrong usage, and makes nothing."""
+    """--password-stdin together with --one-time is wrong usage, and creates nothing."""
     result = create("wilgard", "--one-time")
     assert result.exit_code == 2
     assert "--one-time" in result.stderr
@@ -187,7 +187,7 @@ def test_accounts_create_takes_no_password_where_it_makes_one_up() -> None:
 
 
 def test_accounts_create_asks_for_the_password_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At a terminal it is asked for, and asked again; it is never shown."""
+    """At a terminal the password is asked for twice and never shown."""
     monkeypatch.setattr(command, "_at_terminal", lambda: True)
     result = accounts("create", "willow", stdin="correct horse\ncorrect horse\n")
     assert result.exit_code == 0
@@ -197,7 +197,7 @@ def test_accounts_create_asks_for_the_password_twice(monkeypatch: pytest.MonkeyP
 
 
 def test_accounts_create_reads_a_line_where_there_is_no_terminal(tmp_path: Path) -> None:
-    """A password on a pipe is read as it is, once, and nothing is said about that."""
+    """A password on a pipe is read as it is, once, without comment."""
     dsn = os.environ["HOLDFAST_DATABASE__DSN"]
     arguments = ("accounts", "create", "wotan")
     done = run(*arguments, cwd=tmp_path, stdin="correct horse\n", HOLDFAST_DATABASE__DSN=dsn)
@@ -208,7 +208,7 @@ def test_accounts_create_reads_a_line_where_there_is_no_terminal(tmp_path: Path)
 
 
 def test_accounts_create_leaves_out_what_windows_adds_to_a_password(tmp_path: Path) -> None:
-    """A byte order mark before it and the end of the line are nothing that is typed at a login."""
+    """A byte order mark before it and the line ending after it are not part of the password."""
     dsn = os.environ["HOLDFAST_DATABASE__DSN"]
     arguments = ("accounts", "create", "wally", "--password-stdin")
     for given, complaint in (
@@ -220,7 +220,7 @@ def test_accounts_create_leaves_out_what_windows_adds_to_a_password(tmp_path: Pa
 
 
 def test_accounts_create_says_that_a_password_is_no_text(tmp_path: Path) -> None:
-    """Bytes of another encoding are refused in one line that names the one that is read."""
+    """Bytes in another encoding are refused in one line that names the expected one."""
     given = tmp_path / "password"
     given.write_bytes("corréct horse\n".encode("latin-1"))
     with given.open() as password:
@@ -237,7 +237,7 @@ def test_accounts_create_says_that_a_password_is_no_text(tmp_path: Path) -> None
 
 
 def test_accounts_promote_and_demote_change_the_role() -> None:
-    """A role can be given and taken."""
+    """A role can be granted and revoked."""
     create("wilma")
     assert "wilma is admin now" in accounts("promote", "wilma").output
     assert row("wilma")[1] == "admin"
@@ -246,7 +246,7 @@ def test_accounts_promote_and_demote_change_the_role() -> None:
 
 
 def test_accounts_suspend_and_resume_change_the_state() -> None:
-    """A suspended account is shown as such until it is let in again."""
+    """A suspended account is shown as such until it is resumed."""
     create("wendy")
     assert "wendy is suspended now" in accounts("suspend", "wendy").output
     assert row("wendy")[2] == "suspended"
@@ -255,7 +255,7 @@ def test_accounts_suspend_and_resume_change_the_state() -> None:
 
 
 def test_accounts_reset_password_shows_another_once() -> None:
-    """A password is made up as for a new account; the account stays what it is."""
+    """A password is generated as for a new account; nothing else about the account changes."""
     create("walda", "--admin")
     result = accounts("reset-password", "WALDA")
     assert result.exit_code == 0
@@ -269,7 +269,7 @@ def test_accounts_reset_password_shows_another_once() -> None:
 def test_accounts_say_that_a_change_may_have_been_made(
     monkeypatch: pytest.MonkeyPatch, database_dsn: str, change: tuple[str, ...]
 ) -> None:
-    """Where the line breaks after the commit nobody knows: to repeat it blindly is no good."""
+    """If the line breaks after the commit, the outcome is unknown: do not repeat it blindly."""
     create("willa")
     with broken_line(database_dsn, b"COMMIT") as dsn, monkeypatch.context() as patch:
         patch.setenv("HOLDFAST_DATABASE__DSN", dsn)
@@ -291,7 +291,7 @@ def test_accounts_say_that_a_change_may_have_been_made(
 def test_accounts_cannot_have_been_changed_before_the_commit(
     monkeypatch: pytest.MonkeyPatch, database_dsn: str, command: tuple[str, ...], at: bytes
 ) -> None:
-    """What only looks, or breaks off earlier, leaves no doubt."""
+    """A command that only reads, or that breaks off earlier, leaves no doubt."""
     create("wolf")
     with broken_line(database_dsn, at) as dsn, monkeypatch.context() as patch:
         patch.setenv("HOLDFAST_DATABASE__DSN", dsn)
@@ -304,7 +304,7 @@ def test_accounts_cannot_have_been_changed_before_the_commit(
 async def test_accounts_that_wait_for_nothing_more_say_that_a_change_may_have_been_made(
     database_dsn: str, tmp_path: Path
 ) -> None:
-    """A second Ctrl-C waits for no answer, and what it was to is not known then."""
+    """A second Ctrl-C does not wait for the answer, so the outcome is unknown."""
     await trio.to_thread.run_sync(create, "wenke")
     chosen = environment({"HOLDFAST_DATABASE__DSN": database_dsn})
     async with open_database(database_dsn, log=quiet_log()) as database:
@@ -325,7 +325,7 @@ async def test_accounts_that_wait_for_nothing_more_say_that_a_change_may_have_be
 
 
 def test_accounts_erase_asks_first() -> None:
-    """Whoever does not say yes has changed nothing."""
+    """Nothing changes unless the answer is yes."""
     create("wenzel")
     account_id = row("wenzel")[-1]
     for answer in ("n\n", ""):
@@ -344,7 +344,7 @@ def test_accounts_erase_asks_first() -> None:
 def test_accounts_erase_holds_no_database_while_it_asks(
     monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], connections: int
 ) -> None:
-    """Where nothing is asked one start of an embedded PostgreSQL is enough."""
+    """Without a question, one start of an embedded PostgreSQL is enough."""
     create("wiebke")
     original = command.operator_connection
     opened: list[May] = []
@@ -359,7 +359,7 @@ def test_accounts_erase_holds_no_database_while_it_asks(
 
 
 def test_accounts_erase_says_that_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another erasure may take minutes, in which nothing else is to be seen."""
+    """Another erasure may take minutes, during which nothing else is shown."""
     create("wulf")
     original = operator.erase_account
 
@@ -378,7 +378,7 @@ def test_accounts_erase_says_that_it_waits(monkeypatch: pytest.MonkeyPatch) -> N
 def test_accounts_erase_warns_of_the_last_admin(
     postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is told, without a question too, and then done; not where another one is left."""
+    """It warns even without asking, then erases; not if another admin remains."""
     monkeypatch.setenv("HOLDFAST_DATABASE__DSN", postgres.create_database())
     create("adam", "--admin")
     create("bert", "--admin")
@@ -391,7 +391,7 @@ def test_accounts_erase_warns_of_the_last_admin(
 def test_accounts_erase_warns_at_a_terminal_on_a_line_of_its_own(
     postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The sign of life goes on below it."""
+    """The progress indicator continues below it."""
     dsn = postgres.create_database()
     monkeypatch.setenv("HOLDFAST_DATABASE__DSN", dsn)
     create("carl", "--admin")
@@ -408,7 +408,7 @@ def test_accounts_erase_warns_at_a_terminal_on_a_line_of_its_own(
 
 
 def test_accounts_erase_is_for_a_suspended_account_too() -> None:
-    """With --yes nobody is asked; the name is free again."""
+    """With --yes there is no question; the name is free again."""
     create("werner")
     accounts("suspend", "werner")
     result = accounts("erase", "werner", "--yes")
@@ -417,7 +417,7 @@ def test_accounts_erase_is_for_a_suspended_account_too() -> None:
 
 
 def test_accounts_list_does_without_a_standard_output() -> None:
-    """Where it is closed the list is for nobody, and nothing fails."""
+    """If standard output is closed, the list goes nowhere and nothing fails."""
     listing = ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *command_line("accounts", "list")]
     settings = {"HOLDFAST_DATABASE__DSN": os.environ["HOLDFAST_DATABASE__DSN"]}
     done = subprocess.run(listing, env=environment(settings), stderr=subprocess.PIPE, check=False)
@@ -439,7 +439,7 @@ def test_accounts_list_does_without_a_standard_output() -> None:
 def test_accounts_refuse_in_one_line(
     arguments: tuple[str, ...], stdin: str | None, complaint: str
 ) -> None:
-    """What cannot be done is said in one line that names the account or the password's fault."""
+    """A refusal is one line that names the account or the fault of the password."""
     result = accounts(*arguments, stdin=stdin)
     assert result.exit_code == 1
     assert result.stderr.startswith(complaint)

@@ -38,7 +38,7 @@ ANN = {"username": "ann", "password": "correct horse"}
 
 @pytest.fixture
 def elsewhere() -> Iterator[Path]:
-    """Give another one, as on another machine."""
+    """Return a second place, as on another machine."""
     with reachable_directory() as directory:
         yield directory
 
@@ -54,7 +54,7 @@ def call(url: str, method: str, path: str, body: object = None, token: str = "")
 
 
 def play(url: str) -> Any:
-    """Make an account that has ordered something; give its ledger."""
+    """Create an account that has ordered something; return its ledger."""
     call(url, "POST", "/v1/accounts", ANN)
     token = call(url, "POST", "/v1/sessions", ANN)["access_token"]
     call(url, "POST", "/v1/inventory/orders", {"asset": "cottage"}, token)
@@ -62,7 +62,7 @@ def play(url: str) -> Any:
 
 
 def remember(url: str) -> Any:
-    """Log in to that account; give its ledger."""
+    """Log in to that account; return its ledger."""
     token = call(url, "POST", "/v1/sessions", ANN)["access_token"]
     return call(url, "GET", "/v1/inventory/ledger", token=token)["entries"]
 
@@ -70,7 +70,7 @@ def remember(url: str) -> Any:
 def test_backup_goes_to_another_machine_and_beyond(
     place: Path, elsewhere: Path, postgres: PostgresServer
 ) -> None:
-    """A live world is backed up, comes to life elsewhere, and outgrows the embedded database."""
+    """A live world is backed up, restored elsewhere, and outgrows the embedded database."""
     file = place / "world.dump"
     with running_server(place) as server:
         ledger = play(server.url)
@@ -111,14 +111,14 @@ def test_backup_goes_to_another_machine_and_beyond(
 
 
 def test_backup_works_without_a_server(place: Path) -> None:
-    """The embedded database is started for as long as it takes."""
+    """The embedded database is started for as long as the backup takes."""
     assert run("init", cwd=place).status == 0
     assert run("backup", "world.dump", cwd=place).status == 0
     assert not cluster_processes(Cluster.at(place / "var").path)
 
 
 def test_backup_of_nothing_is_refused(place: Path) -> None:
-    """Where there is no database none is made only to be backed up."""
+    """If there is no database, none is created just to be backed up."""
     done = run("backup", "world.dump", cwd=place)
     assert done.status == 1
     assert done.complaint.startswith("holdfast: there is no world in the data directory var: ")
@@ -126,7 +126,7 @@ def test_backup_of_nothing_is_refused(place: Path) -> None:
 
 
 def test_backup_does_not_replace_a_file_unasked(place: Path, database_dsn: str) -> None:
-    """A file that is there stays, unless --force is given."""
+    """An existing file is kept unless --force is given."""
     settings = {"HOLDFAST_DATABASE__DSN": database_dsn}
     (place / "world.dump").write_text("precious")
     done = run("backup", "world.dump", cwd=place, **settings)
@@ -142,7 +142,7 @@ def test_backup_into_a_folder_that_is_not_there_is_refused(place: Path, database
 
 
 def test_backup_that_is_interrupted_leaves_nothing(place: Path, postgres: PostgresServer) -> None:
-    """Ctrl-C in the middle: status 130, no traceback, neither a file nor a part of one."""
+    """Ctrl-C midway: status 130, no traceback, no file and no partial file."""
     settings = {"HOLDFAST_DATABASE__DSN": postgres.create_database()}
     with subprocess.Popen(
         command("backup", "world.dump"),
@@ -172,7 +172,7 @@ def wait_for_part(folder: Path) -> None:
 
 
 def test_restore_tells_what_is_done_wherever_it_can(place: Path, postgres: PostgresServer) -> None:
-    """At a terminal on a line of its own; as done too where it cannot be written."""
+    """On a line of its own at a terminal; as done even where output cannot be written."""
     settings = {"HOLDFAST_DATABASE__DSN": postgres.create_database()}
     status, (saved, end) = run_at_terminal("backup", "world.dump", cwd=place, **settings)
     assert (status, saved[:24], end) == (0, "backed up to world.dump ", "")
@@ -188,7 +188,7 @@ def test_restore_tells_what_is_done_wherever_it_can(place: Path, postgres: Postg
 
 
 def test_restore_refuses_what_is_no_backup(place: Path) -> None:
-    """It is told before a database is made for it."""
+    """The refusal comes before a database is made for it."""
     (place / "file").write_text("hello")
     done = run("restore", "file", cwd=place)
     assert (done.status, done.complaint) == (1, "holdfast: file is not a backup")
@@ -196,7 +196,7 @@ def test_restore_refuses_what_is_no_backup(place: Path) -> None:
 
 
 def test_server_backs_up_before_it_upgrades(place: Path, elsewhere: Path) -> None:
-    """A later program keeps a backup of what an earlier one left; that one refuses what it made."""
+    """A later program backs up what the earlier one left; the earlier one refuses later backups."""
     with running_server(place) as server:
         ledger = play(server.url)
     with running_server(place, **later_program(elsewhere)) as server:
@@ -228,5 +228,5 @@ def test_server_backs_up_before_it_upgrades(place: Path, elsewhere: Path) -> Non
     ],
 )
 def test_backup_tells_sizes_as_people_do(size: int, told: str) -> None:
-    """A size has the unit in which it is short."""
+    """A size is shown in the unit that makes it short."""
     assert _size(size) == told

@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Call the command from a folder of the test's own, for a port that is free."""
+    """Run the command in the test's own folder, with a free port."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOLDFAST_HTTP__PORT", "0")
     return tmp_path
 
 
 def refusal() -> str:
-    """Check what must be refused; give the line."""
+    """Run a check that must be refused; return the line."""
     result = CliRunner().invoke(main, ["check"])
     assert (result.exit_code, result.stdout) == (1, "")
     return result.stderr.removeprefix("holdfast: ")
 
 
 def test_check_makes_nothing(place: Path) -> None:
-    """Where all is well it says so, and leaves the folder as it was."""
+    """If all is well it says so, and leaves the folder as it was."""
     result = CliRunner().invoke(main, ["check"])
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == "A server could start: tutorial (Homestead).\n"
@@ -39,7 +39,7 @@ def test_check_makes_nothing(place: Path) -> None:
 
 
 def test_check_sees_a_port_in_use(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another server has the port; with --port 0 all the rest is checked beside it."""
+    """Another server has the port; with --port 0 everything else can still be checked."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         monkeypatch.setenv("HOLDFAST_HTTP__PORT", str(taken.getsockname()[1]))
         assert "Address already in use" in refusal()
@@ -60,7 +60,7 @@ def test_check_sees_a_port_in_use(place: Path, monkeypatch: pytest.MonkeyPatch) 
     ],
 )
 def test_check_finds_what_a_start_would_fail_for(place: Path, text: str, told: str) -> None:
-    """Each fault is the line that serve would end with."""
+    """Each fault is the line with which serve would end."""
     (place / "config.toml").write_text(text)
     assert refusal().startswith(told)
     assert [path.name for path in place.iterdir()] == ["config.toml"]
@@ -68,7 +68,7 @@ def test_check_finds_what_a_start_would_fail_for(place: Path, text: str, told: s
 
 @pytest.mark.parametrize("file", ["config.toml", "rules.toml"])
 def test_check_writes_nothing_that_a_terminal_obeys(place: Path, file: str) -> None:
-    """A key of a file may hold anything: what draws or moves is written as an escape."""
+    """A key in a file may contain anything: control characters are escaped."""
     (place / "config.toml").write_text('[world]\nruleset = "rules.toml"\n')
     (place / file).write_text('"a\\u001b]0;owned\\u0007" = 1\n')
     line = refusal().removesuffix("\n")
@@ -77,7 +77,7 @@ def test_check_writes_nothing_that_a_terminal_obeys(place: Path, file: str) -> N
 
 
 def test_check_looks_for_what_traces_need(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Packages that are missing are missed now, and not by the server."""
+    """Missing packages are reported now, before the server needs them."""
     (place / "config.toml").write_text('[tracing]\nendpoint = "http://127.0.0.1:9/v1/traces"\n')
     monkeypatch.setitem(sys.modules, "app.otel", None)
     assert "traces need more packages" in refusal()

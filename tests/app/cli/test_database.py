@@ -1,4 +1,4 @@
-"""What commands do to a database before they work on it: nothing, unless they are for that."""
+"""What commands do to a database before they use it: nothing, unless that is their purpose."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ LOOKING = (
     ("accounts", "suspend", "ann"),
     ("prune", "--keys", "30"),
 )
-"""Commands for a world that is there."""
+"""Commands for an existing world."""
 NEWEST = shipped_migrations()[-1].version
 
 
 def invoke(*arguments: str, dsn: str = "") -> tuple[int, str]:
-    """Run a command here; give its status and its complaint."""
+    """Run a command here; return its status and its complaint."""
     result = CliRunner(env={**CHEAP, "HOLDFAST_DATABASE__DSN": dsn}).invoke(main, [*arguments])
     return result.exit_code, result.stderr
 
 
 def versions(dsn: str) -> tuple[int, ...]:
-    """Tell which migrations a database has had."""
+    """Return the versions of the migrations applied to a database."""
     return trio.run(run_script, dsn, seen_versions)
 
 
@@ -52,7 +52,7 @@ def versions(dsn: str) -> tuple[int, ...]:
 def test_commands_make_no_world_to_look_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
-    """In the wrong folder a command says so in one line, and leaves it empty."""
+    """In the wrong folder a command says so in one line, and leaves the folder empty."""
     monkeypatch.chdir(tmp_path)
     status, complaint = invoke(*arguments)
     assert status == 1
@@ -68,7 +68,7 @@ def test_commands_make_no_schema_to_look_at(
     postgres: PostgresServer,
     arguments: tuple[str, ...],
 ) -> None:
-    """In an empty database of one's own likewise: its name is told, and nothing is made in it."""
+    """In an empty external database likewise: it is named, and nothing is created in it."""
     monkeypatch.chdir(tmp_path)
     dsn = postgres.create_database(migrated=False)
     status, complaint = invoke(*arguments, dsn=dsn)
@@ -88,7 +88,7 @@ def test_commands_make_no_schema_to_look_at(
 def test_commands_quote_nothing_of_a_malformed_dsn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], dsn: str
 ) -> None:
-    """The key is named in one line, and the password that may be in it stays untold."""
+    """One line names the key and does not reveal the password that the DSN may contain."""
     monkeypatch.chdir(tmp_path)
     status, complaint = invoke(*arguments, dsn=dsn)
     assert status == 1
@@ -99,7 +99,7 @@ def test_commands_quote_nothing_of_a_malformed_dsn(
 def test_accounts_create_makes_a_world(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres: PostgresServer
 ) -> None:
-    """The first account may come before the first start."""
+    """The first account may be created before the first start."""
     monkeypatch.chdir(tmp_path)
     dsn = postgres.create_database(migrated=False)
     assert invoke(*CREATE, dsn=dsn) == (0, "")
@@ -113,7 +113,7 @@ def test_commands_do_not_migrate(
     postgres: PostgresServer,
     arguments: tuple[str, ...],
 ) -> None:
-    """An earlier program's database is refused with both versions, and stays what it was."""
+    """An earlier program's database is refused with both versions, and left unchanged."""
     monkeypatch.chdir(tmp_path)
     dsn = postgres.create_database(migrated=False)
     earlier, newest = shipped_migrations()[:-1], shipped_migrations()[-1].version
@@ -138,7 +138,7 @@ def test_commands_do_not_migrate(
 def test_commands_tell_of_a_restore_that_has_not_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_dsn: str, arguments: tuple[str, ...]
 ) -> None:
-    """It holds every table: to wait in vain for one would not say why."""
+    """The restore locks every table: waiting in vain for one would not explain why."""
     monkeypatch.chdir(tmp_path)
 
     async def restore_meanwhile() -> tuple[int, str]:
@@ -158,9 +158,9 @@ def test_commands_tell_of_a_restore_that_has_not_ended(
 def test_init_leaves_a_served_data_directory_alone_whoever_holds_the_lock(
     place: Path, monkeypatch: pytest.MonkeyPatch, ready: str
 ) -> None:
-    """A server whose connection was lost has no lock on the database until it has another one.
+    """A server that lost its connection holds no database lock until it reconnects.
 
-    Nor has one whose PostgreSQL is only just coming up again.
+    Nor does one whose PostgreSQL is only just restarting.
     """
     monkeypatch.chdir(place)
     looks = iter([None] * 3 if ready != "at once" else [])
@@ -189,7 +189,7 @@ def test_init_leaves_a_served_data_directory_alone_whoever_holds_the_lock(
 def test_commands_of_a_later_program_leave_a_running_server_its_database(place: Path) -> None:
     """Between installing a later program and starting it, the earlier one can start again.
 
-    Not even `init` migrates beneath a server; without one it does.
+    Not even `init` migrates beneath a running server; without one it does.
     """
     with reachable_directory() as elsewhere:
         later = later_program(elsewhere)

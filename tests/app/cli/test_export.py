@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_dsn: str) -> None:
-    """Make an account, once, in an empty folder."""
+    """Create an account, once, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOLDFAST_DATABASE__DSN", database_dsn)
     for name, value in CHEAP.items():
@@ -48,14 +48,14 @@ def test_export_writes_json() -> None:
     ],
 )
 def test_export_of_nobody_is_one_line(name: str, complaint: str) -> None:
-    """Without an account nothing is written but why."""
+    """Without an account only the reason is written."""
     result = CliRunner().invoke(main, ["export", "--account", name])
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", complaint)
 
 
 @pytest.mark.parametrize("encoding", ["iso8859-1", "ascii"])
 def test_export_is_utf8_whatever_the_terminal_takes(encoding: str) -> None:
-    """JSON that is handed on has one encoding; an escape of the terminal's would spoil it."""
+    """JSON for other programs is always UTF-8; escaping for the terminal would corrupt it."""
     CliRunner().invoke(main, ["accounts", "create", "\U00010410da"], input="correct horse\n")
     for name in ("Zoë", "\U00010410da"):
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What failures promise: one line for what is to be expected, a traceback for what is not."""
+"""What failures promise: one line for expected errors, a traceback for unexpected ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def told(error: BaseException) -> str:
-    """Let an error pass through; give the line it became."""
+    """Let an error pass through; return the line it became."""
     with pytest.raises(Failure) as caught, expected_failures():
         raise error
     assert caught.value.exit_code == 1
@@ -48,7 +48,7 @@ def told(error: BaseException) -> str:
     ],
 )
 def test_failures_become_one_line(error: Exception, line: str) -> None:
-    """Each error that is to be expected says in one line what is wrong."""
+    """Each expected error says in one line what is wrong."""
     assert told(error).startswith(line)
 
 
@@ -62,20 +62,20 @@ def test_failures_become_one_line(error: Exception, line: str) -> None:
 def test_failures_of_a_ruleset_name_the_first_problem(
     problems: Sequence[Problem], rest: str
 ) -> None:
-    """A ruleset may have many faults: the first one is told, and how to see the others."""
+    """Of a ruleset's faults the first is shown, with how to see the others."""
     line = told(RulesetError("mine.toml", problems))
     assert line.startswith(f"mine.toml: buildings.mine: unknown resource 'metl'{rest}")
 
 
 def test_failures_of_parameters_are_all_told() -> None:
-    """They are no faults of the file, so no check of it would show the others."""
+    """They are not faults of the file, so checking it would not show the others."""
     problems = [Problem("parameters.foo", "unknown parameter 'foo'"), Problem("parameters.b", "y")]
     line = told(ParameterError("mine.toml", problems))
     assert line == "mine.toml: parameters.foo: unknown parameter 'foo'; parameters.b: y"
 
 
 def test_failures_that_postgresql_words_name_the_database() -> None:
-    """It says what it refuses, not where: several may be configured, by mistake."""
+    """PostgreSQL says what it refuses, not where: several may be configured by mistake."""
     refused = StatementError("permission denied for schema public", sqlstate="42501")
     assert told(refused) == "permission denied for schema public"
     refused.place = "world at db.example"
@@ -95,7 +95,7 @@ def test_failures_that_postgresql_words_name_the_database() -> None:
     ],
 )
 def test_failures_of_a_change_say_where_it_may_have_been_made(error: Exception, line: str) -> None:
-    """Only a line that broke in the middle leaves that open."""
+    """Only a connection that broke midway leaves that open."""
     with pytest.raises(type(error)) as caught, perhaps_done():
         raise error
     found = told(caught.value)
@@ -104,13 +104,13 @@ def test_failures_of_a_change_say_where_it_may_have_been_made(error: Exception, 
 
 
 def test_failures_in_groups_are_found() -> None:
-    """Nurseries wrap what fails in them; the first error of the group is told."""
+    """Nurseries wrap errors in groups; the first error of the group is reported."""
     inner = ExceptionGroup("inner", [DatabaseUnavailable("gone")])
     assert told(ExceptionGroup("outer", [inner, OSError("later")])) == "gone"
 
 
 def test_failures_that_are_not_expected_pass() -> None:
-    """A mistake of the program keeps its traceback, alone or beside an expected error."""
+    """A bug in the program keeps its traceback, alone or beside an expected error."""
     with pytest.raises(ZeroDivisionError), expected_failures():
         raise ZeroDivisionError
     group = ExceptionGroup("both", [OSError("x"), ZeroDivisionError()])
@@ -127,7 +127,7 @@ def test_failures_that_are_not_expected_pass() -> None:
     ],
 )
 def test_failures_of_patience_are_no_failures(error: BaseException) -> None:
-    """Ctrl-C ends the program as shells expect, without a word, whichever task it met."""
+    """Ctrl-C ends the program silently, as shells expect, whichever task it interrupted."""
     with pytest.raises(click.exceptions.Exit) as caught, expected_failures():
         raise error
     assert caught.value.exit_code == 130
@@ -150,7 +150,7 @@ def test_failures_of_patience_say_where_something_may_have_been_done(
 
 
 def test_failures_that_end_a_program_otherwise_pass() -> None:
-    """What is neither an error nor Ctrl-C is nobody's here."""
+    """Anything but an error or Ctrl-C passes through untouched."""
     group = BaseExceptionGroup("tasks", [SystemExit(3)])
     with pytest.raises(BaseExceptionGroup), expected_failures():
         raise group

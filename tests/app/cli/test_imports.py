@@ -1,4 +1,4 @@
-"""What a command loads: a person waits for it each time."""
+"""What a command loads: people wait for it each time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ print(*sorted({"flask", "hypercorn", "quart"} & set(sys.modules)))
 
 
 def test_commands_load_no_web_server() -> None:
-    """Hypercorn and Quart, which the fast lane does without, take a fifth of a start."""
+    """Hypercorn and Quart, which the fast lane does not need, take a fifth of a start."""
     program = "\n".join(
         (
             "import importlib, sys",

@@ -1,4 +1,4 @@
-"""What ``holdfast init`` promises: it makes what is missing, tells it, and changes nothing else."""
+"""What ``holdfast init`` promises: it makes what is missing, says so, and changes nothing else."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ if TYPE_CHECKING:
 
 
 PASSWORD = re.compile(r"one-time password (\S+)\n")
-"""How the first operator's password is told."""
+"""How the first operator's password is shown."""
 
 
 def initialise(*options: str, **environ: str) -> tuple[int, str, str]:
-    """Run the command here; give status, output and complaint."""
+    """Run the command here; return its status, output and complaint."""
     result = CliRunner(env={**CHEAP, **environ}).invoke(main, ["init", *options])
     return result.exit_code, result.stdout, result.stderr
 
 
 def told(output: str) -> dict[str, str]:
-    """Read what was made and what was found: by thing."""
+    """Return for each thing whether it was made or found."""
     lines = [line for line in output.splitlines() if line[:5] in {"made ", "found"}]
     return {line[9:23].strip(): line[:8].strip() for line in lines}
 
 
 def test_init_makes_everything_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In an empty folder all is made; the second time all is found and nothing changes."""
+    """In an empty folder everything is made; the second time all is found and nothing changes."""
     with reachable_directory() as folder:
         monkeypatch.chdir(folder)
         status, output, complaint = initialise()
@@ -54,8 +54,8 @@ def test_init_makes_everything_once(monkeypatch: pytest.MonkeyPatch) -> None:
             assert told(output)[thing] == "made"
         assert len(PASSWORD.findall(output)) == 1
         assert Path("config.toml").read_text() == render_config()
-        # As root PostgreSQL has a user of its own, who must pass through: he alone, where the file
-        # system knows of single users.
+        # As root, PostgreSQL has a user of its own, who must be able to pass: only that user, where
+        # the file system has permissions for individual users.
         passages = {0o710, 0o701} if os.geteuid() == 0 else {0o700}
         assert stat.S_IMODE(Path("var").stat().st_mode) in passages
         modes = {"config.toml": 0o600, "var/token.key": 0o600}
@@ -74,7 +74,7 @@ def test_init_makes_everything_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_init_that_is_interrupted_too_late_shows_the_password(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres: PostgresServer
 ) -> None:
-    """Ctrl-C that comes when the operator's account has been made does not keep its password."""
+    """Ctrl-C after the operator's account has been made does not hide its password."""
     monkeypatch.chdir(tmp_path)
     interrupt_after(monkeypatch, operator, "create_account")
     status, output, _ = initialise(HOLDFAST_DATABASE__DSN=postgres.create_database())
@@ -84,7 +84,7 @@ def test_init_that_is_interrupted_too_late_shows_the_password(
 def test_init_leaves_a_configuration_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_dsn: str
 ) -> None:
-    """A file that is there is used as it is: its database, its place for the key."""
+    """An existing file is used as it is: its database, its place for the key."""
     monkeypatch.chdir(tmp_path)
     text = f'[database]\ndsn = "{database_dsn}"\n[auth]\nkey_file = "keys/mine"\n'
     Path("config.toml").write_text(text)
@@ -98,7 +98,7 @@ def test_init_leaves_a_configuration_alone(
 def test_init_tells_the_command_that_starts_what_it_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_dsn: str
 ) -> None:
-    """With --config it is not the command that would make another world."""
+    """With --config, the command shown is not one that would make another world."""
     monkeypatch.chdir(tmp_path)
     Path("game").mkdir()
     status, output, _ = initialise(
@@ -120,7 +120,7 @@ def test_init_tells_the_command_that_starts_what_it_made(
 def test_init_tells_in_one_line_what_cannot_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, complaint: str
 ) -> None:
-    """What a server could not start with is found beforehand."""
+    """Anything that would keep a server from starting is found beforehand."""
     monkeypatch.chdir(tmp_path)
     status, _, said = initialise(**{variable: value})
     assert status == 1
@@ -131,7 +131,7 @@ def test_init_tells_in_one_line_what_cannot_be(
 def test_init_takes_a_key_from_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_dsn: str
 ) -> None:
-    """With the key in the environment no file is made for it, and it is not told."""
+    """With the key in the environment no key file is made, and the key is not shown."""
     monkeypatch.chdir(tmp_path)
     key = "k4.local." + "A" * 43
     status, output, _ = initialise(HOLDFAST_AUTH__KEY=key, HOLDFAST_DATABASE__DSN=database_dsn)
@@ -143,13 +143,13 @@ def test_init_takes_a_key_from_the_environment(
 
 @pytest.fixture
 def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres: PostgresServer) -> str:
-    """Be in an empty folder; give a database in which nobody is."""
+    """Work in an empty folder; return the DSN of a database without accounts."""
     monkeypatch.chdir(tmp_path)
     return trio.run(postgres.create_database_async)
 
 
 async def looked_up(dsn: str, username: str, password: str) -> tuple[str, bool, bool]:
-    """Read an account's role and whether its password must be changed, and try a password."""
+    """Return an account's role, whether it must change its password, and whether this one fits."""
     sql = "select role, must_change_password, password_hash from accounts where username_key = $1"
     async with open_database(dsn, log=quiet_log()) as database:
         connection = await database.connect(name="test")
@@ -162,7 +162,7 @@ async def looked_up(dsn: str, username: str, password: str) -> tuple[str, bool, 
 
 
 def test_init_makes_the_first_admin_with_a_one_time_password(fresh: str) -> None:
-    """The password that is shown is the account's, and must be changed; a second run keeps it."""
+    """The password shown is the account's and must be changed; a second run keeps it."""
     status, output, complaint = initialise(HOLDFAST_DATABASE__DSN=fresh)
     assert (status, complaint) == (0, "")
     (password,) = PASSWORD.findall(output)
@@ -177,7 +177,7 @@ def test_init_makes_the_first_admin_with_a_one_time_password(fresh: str) -> None
 
 
 def test_init_says_that_the_first_admin_may_have_been_made(fresh: str) -> None:
-    """Where the line breaks after the commit the account is there, its password told to nobody."""
+    """If the line breaks after the commit, the account exists and nobody has seen its password."""
     with broken_line(fresh, b"COMMIT") as dsn:
         status, _, complaint = initialise(HOLDFAST_DATABASE__DSN=dsn)
     assert status == 1
@@ -187,7 +187,7 @@ def test_init_says_that_the_first_admin_may_have_been_made(fresh: str) -> None:
 
 
 def test_init_makes_no_admin_when_told_so(fresh: str) -> None:
-    """With --no-admin there is none, and none is spoken of."""
+    """With --no-admin no admin is made and none is mentioned."""
     status, output, _ = initialise("--no-admin", HOLDFAST_DATABASE__DSN=fresh)
     assert status == 0
     assert "admin" not in told(output)
@@ -195,7 +195,7 @@ def test_init_makes_no_admin_when_told_so(fresh: str) -> None:
 
 
 def test_init_names_the_admin_as_it_is_told(fresh: str) -> None:
-    """--admin chooses the name; where there is an admin already it makes no other."""
+    """--admin chooses the name; if an admin exists, it makes no other."""
     assert initialise("--admin", "Root", HOLDFAST_DATABASE__DSN=fresh)[0] == 0
     status, output, _ = initialise("--admin", "second", HOLDFAST_DATABASE__DSN=fresh)
     assert status == 0
@@ -204,7 +204,7 @@ def test_init_names_the_admin_as_it_is_told(fresh: str) -> None:
 
 
 def test_init_does_not_take_a_players_name(fresh: str) -> None:
-    """A player who is called admin stays a player; what can be done is told in one line."""
+    """A player called admin stays a player; one line says what to do."""
     made = CliRunner(env={**CHEAP, "HOLDFAST_DATABASE__DSN": fresh}).invoke(
         main, ["accounts", "create", "admin", "--password-stdin"], input="correct horse\n"
     )
@@ -219,7 +219,7 @@ def test_init_does_not_take_a_players_name(fresh: str) -> None:
 
 
 def test_init_refuses_a_name_that_nobody_can_have(fresh: str) -> None:
-    """The rules for usernames hold for operators."""
+    """The rules for usernames apply to operators."""
     status, _, complaint = initialise("--admin", "no one", HOLDFAST_DATABASE__DSN=fresh)
     assert status == 1
     assert complaint.startswith("holdfast: the username 'no one' ")
@@ -228,7 +228,7 @@ def test_init_refuses_a_name_that_nobody_can_have(fresh: str) -> None:
 def test_init_tells_of_an_upgrade_that_fails_half_way(
     fresh: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was committed stays, and the earlier program does not start on it any more."""
+    """What was committed stays, and the earlier program no longer starts on it."""
     assert initialise(HOLDFAST_DATABASE__DSN=fresh)[0] == 0
     newest = shipped_migrations()[-1].version
     good = Migration(newest + 1, "good", "create table good (id bigint)")
@@ -247,7 +247,7 @@ def test_init_tells_of_an_upgrade_that_fails_half_way(
 def test_init_tells_at_once_at_a_terminal_and_where_it_cannot_be_written(
     fresh: str, tmp_path: Path
 ) -> None:
-    """Each thing on a line of its own; that it is there also where nobody hears it."""
+    """Each thing is on a line of its own, and reported even if output cannot be written."""
     settings = {"HOLDFAST_DATABASE__DSN": fresh}
     status, seen = run_at_terminal("init", "--no-admin", cwd=tmp_path, **settings)
     assert (status, told("\n".join(seen))["database"]) == (0, "found")

@@ -18,7 +18,7 @@ def interrupt() -> None:
 
 
 def test_work_that_nobody_interrupts_comes_out_as_it_is() -> None:
-    """Its value is given, and its error is in no group."""
+    """Its value is returned, and its error is in no group."""
 
     async def give() -> int:
         await trio.lowlevel.checkpoint()
@@ -34,7 +34,7 @@ def test_work_that_nobody_interrupts_comes_out_as_it_is() -> None:
 
 
 def test_interrupt_cancels_at_a_checkpoint_and_nowhere_else() -> None:
-    """What is done between two checkpoints is done whole, and what is to be undone is undone."""
+    """Work between two checkpoints completes, and clean-up runs."""
     done: list[str] = []
 
     async def work() -> None:
@@ -59,7 +59,7 @@ def test_second_interrupt_ends_what_takes_too_long_to_end() -> None:
             await trio.sleep_forever()
         finally:
             with trio.CancelScope(shield=True):
-                # The first was seen: else this one would be taken together with it.
+                # Wait until the first is seen, or both would count as one.
                 await wait_all_tasks_blocked()
                 interrupt()
                 await trio.sleep_forever()
@@ -69,13 +69,13 @@ def test_second_interrupt_ends_what_takes_too_long_to_end() -> None:
 
 
 def test_interrupt_afterwards_is_pythons_own() -> None:
-    """The handler that was there before is there again."""
+    """The previous handler is restored."""
     run_interruptible(trio.lowlevel.checkpoint)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_interrupt_that_is_ignored_stays_so() -> None:
-    """What a shell runs in the background does not end when something else is interrupted."""
+    """A background job of a shell does not end when something else is interrupted."""
 
     async def work() -> str:
         interrupt()

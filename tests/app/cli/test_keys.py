@@ -15,13 +15,13 @@ from tests.app.cli.support import run_unheard
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Call the command from a folder of the test's own."""
+    """Run the command in the test's own folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def test_keys_rotate_keeps_the_old_key_and_tells_until_when(place: Path) -> None:
-    """The file of the configuration has one key more, and the answer says what to do."""
+    """The configured file has one more key, and the output says what to do."""
     (place / "config.toml").write_text('[auth]\nkey_file = "own.key"\nrefresh_seconds = 1000\n')
     key_file = place / "own.key"
     create_key_file(key_file)
@@ -39,7 +39,7 @@ def test_keys_rotate_keeps_the_old_key_and_tells_until_when(place: Path) -> None
 
 
 def test_keys_rotate_needs_a_file(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there is no key yet, or it is in the environment, it says what to do instead."""
+    """If there is no key yet, or it is in the environment, the command says what to do instead."""
     result = CliRunner().invoke(main, ["keys", "rotate"])
     assert (result.exit_code, result.stdout) == (1, "")
     assert (
@@ -58,7 +58,7 @@ def test_keys_rotate_needs_a_file(place: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_keys_rotate_says_what_is_done_where_it_cannot_be_told(place: Path) -> None:
-    """Who repeated it because of a full disk would have one key more each time."""
+    """Repeating it because of a full disk would add another key each time."""
     create_key_file(place / "own.key")
     with Path("/dev/full").open("w") as full:
         told = run_unheard("keys", "rotate", cwd=place, out=full, HOLDFAST_AUTH__KEY_FILE="own.key")

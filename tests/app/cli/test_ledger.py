@@ -56,7 +56,7 @@ values ($1, $2, $2, 'none', now())
 
 
 def make_engine(database: Database) -> PostgresEngine:
-    """Give an engine that keeps the rows in a real database."""
+    """Return an engine that keeps the rows in a real database."""
     return PostgresEngine(
         database, declared_tables(), read_connections=1, query_timeout_s=10, log=quiet_log()
     )
@@ -76,26 +76,26 @@ class World:
         self.number = 0
 
     async def do(self, body: InventoryMessage) -> Any:
-        """Have an Inventory do something."""
+        """Ask an Inventory."""
         return await answer_to(self.stage.send(body))
 
     def key(self) -> str:
-        """Give a fresh idempotency key."""
+        """Return a fresh idempotency key."""
         self.number += 1
         return str(self.number)
 
     async def order(self, name: str, asset: str, count: int | None = None) -> str:
-        """Place an order; give its id."""
+        """Place an order; return its id."""
         placed = await self.do(PlaceOrder(IDS[name], asset, count, self.key(), b""))
         order_id: str = placed.order.id
         return order_id
 
     async def grant(self, name: str, **changes: int) -> None:
-        """Give assets."""
+        """Grant assets."""
         await self.do(Grant(IDS[name], changes, "test", "tester", self.key(), b""))
 
     async def send(self, sender: str, receiver: str, **resources: int) -> Any:
-        """Send a transfer, which stays on its way; give its record."""
+        """Send a transfer that stays in transit; return its record."""
         with suppress(ActorStopped):
             await self.do(
                 SendTransfer(
@@ -112,7 +112,7 @@ class World:
 
 
 async def live(world: World) -> None:
-    """Do a bit of everything that a ledger can tell of."""
+    """Do a bit of everything that a ledger can record."""
     for name in ("ann", "ben", "cat", "eve"):
         await world.do(GetInventory(IDS[name]))
         await world.order(name, "cottage")
@@ -136,7 +136,7 @@ async def live(world: World) -> None:
 
 
 async def make_world(dsn: str) -> None:
-    """Make the world that the tests look at; Eve is erased at the end, Zoe never begins."""
+    """Make the world that the tests inspect; Eve is erased at the end, Zoe never begins."""
     async with open_database(dsn, log=quiet_log()) as database:
         connection = await database.connect(name="test")
         await connection.run(lambda session: make_accounts(session, IDS))
@@ -189,7 +189,7 @@ insert into transfers table kept_transfers;
 
 @pytest.fixture
 def fragile_dsn(world_dsn: str, settings: pytest.MonkeyPatch) -> Iterator[str]:
-    """Give the world for a test that tampers with it."""
+    """Return the DSN of the world for a test that tampers with it."""
     settings.setenv("HOLDFAST_DATABASE__DSN", world_dsn)
     yield world_dsn
     tamper(world_dsn, RESTORE)
@@ -212,7 +212,7 @@ def tamper(dsn: str, sql: str) -> None:
 
 
 def test_verify_proves_a_played_world(world_dsn: str, settings: pytest.MonkeyPatch) -> None:
-    """Orders, cancels, units, grants, transfers of every fate, an erased account: all fits."""
+    """Orders, cancels, units, grants, transfers of every fate, an erased account: all agrees."""
     settings.setenv("HOLDFAST_DATABASE__DSN", world_dsn)
     result = verify()
     assert result.exit_code == 0, result.output
@@ -227,7 +227,7 @@ def test_verify_proves_a_played_world(world_dsn: str, settings: pytest.MonkeyPat
 def test_verify_shows_its_progress_on_a_terminal(
     world_dsn: str, settings: pytest.MonkeyPatch
 ) -> None:
-    """On standard error: how many accounts are done, and of how many."""
+    """It shows on standard error how many accounts are done, and of how many."""
     settings.setenv("HOLDFAST_DATABASE__DSN", world_dsn)
     settings.setenv("FORCE_COLOR", "1")
     settings.setenv("TERM", "xterm")
@@ -238,7 +238,7 @@ def test_verify_shows_its_progress_on_a_terminal(
 def test_verify_proves_one_account(
     world_dsn: str, settings: pytest.MonkeyPatch, account: str
 ) -> None:
-    """By its name in any spelling, or by its id."""
+    """The account is named in any spelling, or by its id."""
     settings.setenv("HOLDFAST_DATABASE__DSN", world_dsn)
     result = verify("--account", account)
     assert result.exit_code == 0, result.output
@@ -248,7 +248,7 @@ def test_verify_proves_one_account(
 def test_verify_takes_an_account_that_has_not_begun(
     world_dsn: str, settings: pytest.MonkeyPatch
 ) -> None:
-    """No inventory and no ledger: there is nothing to differ."""
+    """With no inventory and no ledger, nothing can differ."""
     settings.setenv("HOLDFAST_DATABASE__DSN", world_dsn)
     assert "0 inventories are what 0" in verify("--account", "zoe").output
 
@@ -257,7 +257,7 @@ def test_verify_takes_an_account_that_has_not_begun(
 def test_verify_refuses_an_account_that_is_not_there(
     world_dsn: str, settings: pytest.MonkeyPatch, account: str
 ) -> None:
-    """In one line that names it."""
+    """The refusal is one line that names it."""
     settings.setenv("HOLDFAST_DATABASE__DSN", world_dsn)
     result = verify("--account", account)
     assert result.exit_code == 1
@@ -319,7 +319,7 @@ GONE = "transfer-sent, but the transfer is not on record"
 def test_verify_names_what_was_tampered_with(
     fragile_dsn: str, sql: str, named: tuple[str, ...]
 ) -> None:
-    """Account, entry, asset, what was to be expected and what is there, in one line; status 1."""
+    """Account, entry, asset, expected and actual value, in one line; status 1."""
     tamper(fragile_dsn, sql)
     result = verify()
     assert result.exit_code == 1
@@ -330,7 +330,7 @@ def test_verify_names_what_was_tampered_with(
 
 
 def test_verify_of_one_account_finds_its_difference(fragile_dsn: str) -> None:
-    """And lets those of others be."""
+    """It ignores those of other accounts."""
     tamper(fragile_dsn, "delete from ledger where account_id = :ann and seq = 2")
     assert verify("--account", "ben").exit_code == 0
     result = verify("--account", "ann")
@@ -339,7 +339,7 @@ def test_verify_of_one_account_finds_its_difference(fragile_dsn: str) -> None:
 
 
 async def test_verify_proves_a_world_that_goes_on(postgres: PostgresServer) -> None:
-    """While orders are committed the snapshot stands still: no proof ever finds a difference."""
+    """Commits during the proof do not move its snapshot: no proof ever finds a difference."""
     dsn = await postgres.create_database_async()
     async with open_database(dsn, log=quiet_log()) as database:
         connection = await database.connect(name="test")

@@ -1,4 +1,4 @@
-"""What ``holdfast ledger verify`` makes of goods that were on their way while the rules changed."""
+"""What ``holdfast ledger verify`` makes of goods in transit while the rules change."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 
 def with_coins(rules: Ruleset, renamed: Mapping[str, str]) -> Rulebook:
-    """Make the rulebook of a world in which gold has become coins."""
+    """Return the rulebook of a world in which gold has become coins."""
     return Rulebook(rules, {**renamed, "gold": "coin"})
 
 
 @asynccontextmanager
 async def a_world(database: Database, rules: Ruleset) -> AsyncGenerator[World]:
-    """Run the world under these rules, with what is on its way left there."""
+    """Run the world under these rules; transfers in transit stay there."""
     async with stage.open_stage(
         rules, make_engine(database), accounts=10, rng=random.Random(1), log=quiet_log()
     ) as opened:
@@ -43,7 +43,7 @@ async def a_world(database: Database, rules: Ruleset) -> AsyncGenerator[World]:
 
 
 async def change_rules_while_goods_are_on_their_way(dsn: str) -> None:
-    """One transfer arrives under the new rules, one goes back, and one stays on its way."""
+    """One transfer arrives under the new rules, one goes back, and one stays in transit."""
     async with open_database(dsn, log=quiet_log()) as database:
         connection = await database.connect(name="test")
         await connection.run(lambda session: make_accounts(session, IDS))
@@ -61,7 +61,7 @@ async def change_rules_while_goods_are_on_their_way(dsn: str) -> None:
 def test_verify_takes_goods_that_arrive_by_other_names(
     postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Cat was not seen since and still has gold; Ann and Ben have coins."""
+    """Cat has not been loaded since and still has gold; Ann and Ben have coins."""
     dsn = postgres.create_database()
     monkeypatch.setattr(stage, "Rulebook", with_coins)
     trio.run(change_rules_while_goods_are_on_their_way, dsn)
@@ -71,6 +71,6 @@ def test_verify_takes_goods_that_arrive_by_other_names(
     result = verify()
     assert result.exit_code == 0, result.output
     rows = {line.split()[0]: line.split()[1:] for line in result.output.splitlines()[:4]}
-    # Ann is not seen under the new rules: her 29 of gold are gold still.
+    # Ann is not loaded under the new rules: her 29 gold are still gold.
     assert rows["coin"] == ["70", "0", "70", "0"]
     assert rows["gold"] == ["150", "70", "79", "1"]

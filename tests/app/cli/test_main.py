@@ -18,7 +18,7 @@ from tests.app.cli.support import command
 
 
 def test_main_lists_every_command() -> None:
-    """The help names each command with a line on what it does."""
+    """The help lists each command with a line on what it does."""
     result = CliRunner().invoke(main, ["--help"])
     assert result.exit_code == 0
     for name in COMMANDS:
@@ -27,7 +27,7 @@ def test_main_lists_every_command() -> None:
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_main_explains_every_command(name: str) -> None:
-    """Each command has a help of its own."""
+    """Each command has its own help."""
     result = CliRunner().invoke(main, [name, "--help"])
     assert result.exit_code == 0
     assert f"{name} " in result.output
@@ -35,7 +35,7 @@ def test_main_explains_every_command(name: str) -> None:
 
 @pytest.mark.parametrize("arguments", [["version"], ["--version"]])
 def test_main_tells_the_version(arguments: list[str]) -> None:
-    """Both ways to ask for the version tell it."""
+    """Both ways to ask for the version show it."""
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0
     assert __version__ in result.output
@@ -45,14 +45,14 @@ def test_main_tells_the_version(arguments: list[str]) -> None:
     "arguments", [["no-such-command"], ["serve", "--no-such-option"], ["serve", "--port", "x"]]
 )
 def test_main_refuses_wrong_usage_with_status_2(arguments: list[str]) -> None:
-    """Wrong usage is told apart from what went wrong in the doing."""
+    """Wrong usage has a different status from failure."""
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2
     assert "Error: " in result.stderr
 
 
 def test_main_complains_nowhere_else_where_standard_error_is_closed() -> None:
-    """What is wrong with the usage is not written among the output; the status tells it."""
+    """A usage error is not written to standard output; the status reports it."""
     done = subprocess.run(
         ["/bin/sh", "-c", 'exec "$@" <&- 2>&-', "sh", *command("no-such-command")],
         stdout=subprocess.PIPE,
@@ -73,7 +73,7 @@ def test_main_complains_nowhere_else_where_standard_error_is_closed() -> None:
     ],
 )
 def test_main_says_that_nothing_can_be_written(arguments: tuple[str, ...]) -> None:
-    """A full disk is told of in one line, whatever was to be written there."""
+    """A full disk is reported in one line, whatever was to be written."""
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             command(*arguments), stdout=full, stderr=subprocess.PIPE, text=True, check=False
@@ -83,7 +83,7 @@ def test_main_says_that_nothing_can_be_written(arguments: tuple[str, ...]) -> No
 
 
 def test_main_keeps_its_status_where_standard_error_cannot_be_written() -> None:
-    """The status tells a failure also where nobody can be told what it was."""
+    """The status reports a failure even if the reason cannot be written anywhere."""
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             command("rules", "table", "no-such-ruleset", "cottage"),
@@ -98,7 +98,7 @@ def test_main_keeps_its_status_where_standard_error_cannot_be_written() -> None:
 def test_main_ends_with_130_at_a_question(
     monkeypatch: pytest.MonkeyPatch, raised: type[BaseException], status: int
 ) -> None:
-    """Ctrl-C is told apart from the end of what is typed."""
+    """Ctrl-C is distinguished from the end of input."""
 
     def answer() -> None:
         raise raised
@@ -107,7 +107,7 @@ def test_main_ends_with_130_at_a_question(
         try:
             answer()
         except raised:
-            raise click.Abort from None  # As click's own questions do.
+            raise click.Abort from None  # As click's own prompts do.
 
     def get_command(*_: object) -> click.Command:
         return click.Command("ask", callback=ask)
@@ -117,7 +117,7 @@ def test_main_ends_with_130_at_a_question(
 
 
 def test_main_ends_with_130_while_a_command_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To load one takes a second, in which Ctrl-C may come as well."""
+    """Loading a command takes a second, during which Ctrl-C may arrive."""
 
     def load(*_: object) -> None:
         raise KeyboardInterrupt
@@ -143,7 +143,7 @@ def test_main_loads_only_what_it_needs() -> None:
 def test_main_writes_what_the_encoding_of_the_terminal_has_no_character_for(
     tmp_path: Path, encoding: str
 ) -> None:
-    """Neither a sign of the program's own nor a title of others' breaks off a command."""
+    """Neither the program's own symbols nor a ruleset's title break off a command."""
     changed = tmp_path / "changed.toml"
     shown = subprocess.run(command("rules", "show", "tutorial"), capture_output=True, check=True)
     told = shown.stdout.decode().replace('"Homestead"', '"\u05d1\u05d9\u05ea \U0001f3e0"')

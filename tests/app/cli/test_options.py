@@ -1,4 +1,4 @@
-"""What reading the configuration for a command promises, wherever that is called from."""
+"""What reading the configuration for a command promises, wherever it runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.config import Config, ConfigError
 def test_options_say_where_a_file_was_looked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From a folder that may not be entered the line tells which folder that is."""
+    """In a folder that may not be entered, the line names that folder."""
 
     def denied(_: Path) -> None:
         raise PermissionError(13, "Permission denied", "config.toml")
@@ -28,7 +28,7 @@ def test_options_say_where_a_file_was_looked_for(
 def test_options_tell_of_variables_that_set_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A misspelt setting that cannot be told from another's variable is told of, not refused."""
+    """A misspelt setting that may be another program's variable is reported, not refused."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOLDFAST_PORT", "1")
     assert read_config(None).http.port == Config().http.port

@@ -1,4 +1,4 @@
-"""What a sign of life promises: on a terminal only, and nothing left of it."""
+"""What a progress indicator promises: only on a terminal, and gone afterwards."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_progress_is_silent_off_a_terminal(capsys: pytest.CaptureFixture[str]) -
 def test_progress_shows_on_a_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a terminal it says what takes a moment, on standard error."""
+    """On a terminal, standard error names what takes a moment."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
     with working("setting up"):
@@ -33,7 +33,7 @@ def test_progress_shows_on_a_terminal(
 def test_progress_tells_each_step_on_a_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What takes longer says how far it is, with names as they are."""
+    """A longer task shows how far it is, with names verbatim."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
     with working("backing up") as progress:

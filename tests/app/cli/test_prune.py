@@ -1,4 +1,4 @@
-"""What ``holdfast prune`` promises: it keeps what it must, and tells what it removed."""
+"""What ``holdfast prune`` promises: it keeps what it must, and reports what it removed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ NOW_MS: Final = 50 * DAY_MS
 
 @asynccontextmanager
 async def stage_at(dsn: str, now_ms: int) -> AsyncGenerator[Stage]:
-    """Run Ann's world, which remembers nothing but what is stored."""
+    """Run Ann's world, which remembers only what is stored."""
     async with open_database(dsn, log=quiet_log()) as database:
         engine = PostgresEngine(
             database, declared_tables(), read_connections=1, query_timeout_s=10, log=quiet_log()
@@ -56,12 +56,12 @@ async def stage_at(dsn: str, now_ms: int) -> AsyncGenerator[Stage]:
 
 
 async def order(stage: Stage, key: str, asset: str) -> Any:
-    """Have Ann order something; give what was placed."""
+    """Place an order for Ann; return what was placed."""
     return await answer_to(stage.send(PlaceOrder(ANN, asset, None, key, b"")))
 
 
 async def make_world(dsn: str) -> None:
-    """Have Ann order one thing long ago, and another one just now."""
+    """Place one order for Ann long ago, and another just now."""
 
     async def ann(session: Session) -> None:
         await session.execute(MAKE_ANN, ANN)
@@ -76,7 +76,7 @@ async def make_world(dsn: str) -> None:
 
 @pytest.fixture
 def dsn(postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Give a world of fifty days, and its settings."""
+    """Return the DSN of a world of fifty days, with its settings in place."""
     dsn = postgres.create_database()
     trio.run(make_world, dsn)
     monkeypatch.chdir(tmp_path)
@@ -91,7 +91,7 @@ def prune(*arguments: str) -> Result:
 
 
 async def counted(dsn: str) -> tuple[int, int]:
-    """Count the keys and the orders that are kept."""
+    """Count the stored keys and orders."""
 
     async def script(session: Session) -> tuple[int, int]:
         sql = "select (select count(*) from idempotency), (select count(*) from orders)"
@@ -102,7 +102,7 @@ async def counted(dsn: str) -> tuple[int, int]:
 
 
 def test_what_is_old_goes_and_the_rest_holds(dsn: str) -> None:
-    """A young key gives its first answer, an old one is a new command; the books are right."""
+    """A young key gives its first answer, an old one is a new command; the ledger is right."""
     result = prune("--keys", "30", "--orders", "30")
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith(
@@ -122,7 +122,7 @@ def test_what_is_old_goes_and_the_rest_holds(dsn: str) -> None:
 
 
 def test_a_grant_to_an_account_that_stands_still_is_as_young_as_it_is(dsn: str) -> None:
-    """Its key stays: the moment at which the account was suspended is long ago, and not its own."""
+    """Its key stays: it dates from the grant, not from the suspension long ago."""
     grant = Grant(ANN, {"wood": 5}, "a gift", "operator", "gift", b"f")
 
     async def granted() -> Any:
@@ -146,7 +146,7 @@ def test_a_grant_to_an_account_that_stands_still_is_as_young_as_it_is(dsn: str) 
 
 
 def test_each_of_both_goes_alone(dsn: str) -> None:
-    """What is not named stays."""
+    """Whatever is not named stays."""
     assert "removed 1 order more than 1 day old, in" in prune("--orders", "1").stdout
     assert trio.run(counted, dsn) == (2, 1)
     assert "removed 1 idempotency key more than 49 days old, in" in prune("--keys", "49").stdout
@@ -154,7 +154,7 @@ def test_each_of_both_goes_alone(dsn: str) -> None:
 
 
 def test_a_dry_run_counts(dsn: str) -> None:
-    """It tells what there is, and all of it stays."""
+    """It counts what there is, and removes nothing."""
     result = prune("--keys", "30", "--dry-run")
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("found 1 idempotency key more than 30 days old, in")
@@ -171,7 +171,7 @@ def test_a_dry_run_counts(dsn: str) -> None:
     ],
 )
 def test_wrong_usage_is_told(arguments: tuple[str, ...], complaint: str) -> None:
-    """With status 2, before anything is looked at."""
+    """Status 2, before anything is read."""
     result = prune(*arguments)
     assert result.exit_code == 2
     assert complaint in result.stderr

@@ -1,4 +1,4 @@
-"""``holdfast rules``: for people in tables, for programs in JSON, with honest exit statuses."""
+"""``holdfast rules``: tables for people, JSON for programs, honest exit statuses."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def data(*arguments: str | Path) -> Any:
 
 @pytest.fixture
 def good(tmp_path: Path) -> Path:
-    """Give a ruleset with a warning."""
+    """Write a ruleset with a warning."""
     path = tmp_path / "good.toml"
     path.write_text(GOOD, encoding="utf-8")
     return path
@@ -53,7 +53,7 @@ def good(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bad(tmp_path: Path) -> Path:
-    """Give a ruleset with two problems."""
+    """Write a ruleset with two problems."""
     path = tmp_path / "bad.toml"
     text = GOOD.replace("cost = { gold", "requires = { mine = 1 }\ncost = { golf")
     path.write_text(text, encoding="utf-8")
@@ -61,7 +61,7 @@ def bad(tmp_path: Path) -> Path:
 
 
 def test_rules_check_accepts_what_can_be_used(good: Path) -> None:
-    """A ruleset with warnings passes, and the warnings are told."""
+    """A ruleset with warnings passes, and the warnings are shown."""
     result = run("check", good)
     assert result.exit_code == 0
     warning, summary = result.stdout.splitlines()
@@ -74,7 +74,7 @@ def test_rules_check_accepts_what_can_be_used(good: Path) -> None:
 
 
 def test_rules_check_names_all_problems(bad: Path) -> None:
-    """A ruleset with problems fails, and every one is told with table and key."""
+    """A ruleset with problems fails, and each problem is shown with its table and key."""
     result = run("check", bad)
     assert result.exit_code == 1
     assert [line.split(maxsplit=1)[1] for line in result.stdout.splitlines()[:2]] == [
@@ -85,7 +85,7 @@ def test_rules_check_names_all_problems(bad: Path) -> None:
 
 
 def test_rules_check_writes_no_line_of_the_file_s(tmp_path: Path) -> None:
-    """A key may hold anything: what a terminal obeys, or ends a line, is written as an escape."""
+    """A key may contain anything: control characters and line endings are escaped."""
     path = tmp_path / "a\u202e.toml"
     path.write_text(r'"x\n\u001b]0;y\u0007rules.toml can be used" = 1', encoding="utf-8")
     *problems, summary = run("check", path).stdout.splitlines()
@@ -113,12 +113,12 @@ def test_rules_check_prints_json(good: Path, bad: Path) -> None:
 
 @pytest.mark.parametrize("name", ["tutorial", "ogame", "travian"])
 def test_rules_check_passes_what_is_shipped(name: str) -> None:
-    """The shipped rulesets can be used, at any speed."""
+    """The shipped rulesets are usable at any speed."""
     assert run("check", name, "--set", "speed=3.5").exit_code == 0
 
 
 def test_rules_check_of_nothing_fails(tmp_path: Path) -> None:
-    """A file that is not there is a problem, not a traceback."""
+    """A missing file is a problem, not a traceback."""
     result = run("check", tmp_path / "missing.toml")
     assert result.exit_code == 1
     assert "cannot be read: No such file or directory" in result.stdout
@@ -138,7 +138,7 @@ def test_rules_table_prints_json() -> None:
 
 
 def test_rules_table_applies_parameters_and_other_assets() -> None:
-    """``--set`` and ``--have`` change what they change in the game."""
+    """``--set`` and ``--have`` have the effect they have in the game."""
     rows = data(
         *("table", "ogame", "metal_mine", "--levels", "20"),
         *("--set", "speed=7", "--have", "robotics_factory=3"),
@@ -150,7 +150,7 @@ def test_rules_table_applies_parameters_and_other_assets() -> None:
 
 
 def test_rules_table_tells_capacity() -> None:
-    """A store's row has the room that results."""
+    """A store's row shows the resulting capacity."""
     rows = data("table", "ogame", "metal_storage", "--levels", "0-5")
     published = [10_000, 20_000, 40_000, 75_000, 140_000, 255_000]
     assert [row["capacity"]["metal"] for row in rows] == published
@@ -159,7 +159,7 @@ def test_rules_table_tells_capacity() -> None:
 
 
 def test_rules_table_counts_units() -> None:
-    """Units have a row for all of them together."""
+    """Units have one row for the whole batch."""
     assert data("table", "ogame", "small_cargo", "--count", "3", "--have", "shipyard=2") == [
         {"count": 3, "cost": {"metal": 6000, "crystal": 6000}, "duration_seconds": 5760}
     ]
@@ -167,7 +167,7 @@ def test_rules_table_counts_units() -> None:
 
 
 def test_rules_table_takes_instances() -> None:
-    """A building of several instances may be named with its number or without."""
+    """A building of several instances may be named with or without its number."""
     plain = data("table", "travian", "woodcutter", "--levels", "1-3")
     assert [row["duration_seconds"] for row in plain] == [260, 620, 1190]
     assert data("table", "travian", "woodcutter:4", "--levels", "1-3") == plain
@@ -204,14 +204,14 @@ def test_rules_table_prints_a_table(good: Path) -> None:
     ],
 )
 def test_rules_table_refuses_wrong_usage(arguments: list[str], complaint: str) -> None:
-    """What makes no sense is refused with status 2 and the reason."""
+    """Nonsensical options are refused with status 2 and the reason."""
     result = run("table", *arguments)
     assert result.exit_code == 2
     assert complaint in " ".join(result.stderr.replace("│", " ").split())
 
 
 def test_rules_table_fails_where_the_ruleset_does(bad: Path) -> None:
-    """A ruleset that cannot be used is one line on standard error, and status 1."""
+    """An unusable ruleset is one line on standard error, and status 1."""
     result = run("table", bad, "mine")
     assert result.exit_code == 1
     assert "unknown resource 'golf'" in result.stderr
@@ -222,7 +222,7 @@ def test_rules_table_fails_where_the_ruleset_does(bad: Path) -> None:
 
 
 def test_rules_diff_tells_what_changed(good: Path, tmp_path: Path) -> None:
-    """Names that came and went, and values by level."""
+    """Names added and removed, and values by level."""
     new = tmp_path / "new.toml"
     text = GOOD.replace("gold = 10", "gold = [10, 12]").replace("start = 500", "start = 50")
     new.write_text(text + "[units.cart]\ncost = {}\nduration = 1\n", encoding="utf-8")
@@ -257,13 +257,13 @@ def test_rules_diff_tells_what_changed(good: Path, tmp_path: Path) -> None:
 
 
 def test_rules_diff_of_the_same_says_so(good: Path, bad: Path) -> None:
-    """No difference is told as such; a ruleset that cannot be used fails."""
+    """The absence of differences is stated; an unusable ruleset fails."""
     assert run("diff", good, good).stdout == "no difference\n"
     assert run("diff", good, bad).exit_code == 1
 
 
 def test_rules_help_names_the_commands() -> None:
-    """The help tells what there is."""
+    """The help lists what there is."""
     result = run("--help")
     assert result.exit_code == 0
     for command in ("check", "table", "diff"):
@@ -271,7 +271,7 @@ def test_rules_help_names_the_commands() -> None:
 
 
 def test_show_gives_a_shipped_file_to_begin_with(tmp_path: Path) -> None:
-    """What it prints is the shipped game, also where nobody has the source; no other file."""
+    """It prints the shipped game, even without the source at hand, and no other file."""
     mine = tmp_path / "mine.toml"
     for name in ("ogame", "travian", "tutorial"):
         shown = run("show", name)

@@ -1,4 +1,4 @@
-"""What ``holdfast serve`` promises: it says where it is, and in one line why it cannot be."""
+"""What ``holdfast serve`` promises: it says where it is, or in one line why it cannot run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def test_serve_tells_where_it_is_and_what_to_try(tmp_path: Path, database_dsn: str) -> None:
-    """The URL works, the first curl is there to be copied, and SIGTERM ends it with status 0."""
+    """The URL works, the first curl can be copied, and SIGTERM ends it with status 0."""
     with running_server(tmp_path, HOLDFAST_DATABASE__DSN=database_dsn) as server:
         curl = next(line for line in server.greeting.splitlines() if "curl" in line)
         url = curl.split("curl ")[1]
@@ -37,7 +37,7 @@ def test_serve_tells_where_it_is_and_what_to_try(tmp_path: Path, database_dsn: s
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that cannot be written")
 def test_serve_does_without_a_standard_output(tmp_path: Path, database_dsn: str) -> None:
-    """A greeting that cannot be written is lost, and nothing else: the server stops as ever."""
+    """A greeting that cannot be written is lost, but nothing else: the server stops as usual."""
     log = tmp_path / "server.log"
     with Path("/dev/full").open("w") as full, log.open("w") as stderr:
         process = subprocess.Popen(
@@ -62,7 +62,7 @@ def test_serve_does_without_a_standard_output(tmp_path: Path, database_dsn: str)
 def test_serve_runs_where_standard_error_is_closed(
     tmp_path: Path, database_dsn: str, closed: str
 ) -> None:
-    """Its log goes nowhere then, and it serves and stops as ever; no socket takes the place."""
+    """Its log then goes nowhere, and it serves and stops as usual; no socket takes descriptor 2."""
     with subprocess.Popen(
         ["/bin/sh", "-c", f'exec "$@" {closed}', "sh", *command("serve", "--port", "0")],
         cwd=tmp_path,
@@ -87,7 +87,7 @@ def test_serve_runs_where_standard_error_is_closed(
 def test_serve_names_the_demo_with_the_url_that_it_needs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """At the default address the demo needs no option, anywhere else it is told."""
+    """At the default address the demo needs no option; anywhere else the option is shown."""
     announce(Listening("127.0.0.1", 8470))
     assert "holdfast demo\n" in capsys.readouterr().out
     announce(Listening("127.0.0.1", 9000))
@@ -111,7 +111,7 @@ def test_serve_names_the_demo_as_it_can_be_called(
     path: str,
     named: str,
 ) -> None:
-    """What is shown can be copied: by its name where that is found, else by its path."""
+    """The command shown can be copied: its name if that is on PATH, else its path."""
     program = tmp_path / "bin" / "holdfast"
     program.parent.mkdir()
     program.write_text("#!/bin/sh\n")
@@ -133,7 +133,7 @@ def test_serve_refuses_an_unknown_key(tmp_path: Path) -> None:
 
 
 def test_serve_refuses_a_file_that_is_not_there(tmp_path: Path) -> None:
-    """A configuration that is named must exist; without a name there need not be one."""
+    """A named configuration must exist; without a name none is required."""
     done = run("serve", "--config", "none.toml", cwd=tmp_path)
     assert done.status == 1
     assert (
@@ -154,7 +154,7 @@ def test_serve_refuses_a_setting_out_of_range(tmp_path: Path) -> None:
 def test_serve_refuses_a_database_that_it_may_not_change(
     tmp_path: Path, postgres: PostgresServer
 ) -> None:
-    """A standby, say: it would call itself ready, and could do nothing."""
+    """On a standby, say, it would call itself ready and could do nothing."""
     dsn = postgres.create_database(migrated=False)
     trio.run(partial(postgres.set_read_only, dsn, whether=True))
     done = run("serve", "--port", "0", cwd=tmp_path, HOLDFAST_DATABASE__DSN=dsn)
@@ -165,7 +165,7 @@ def test_serve_refuses_a_database_that_it_may_not_change(
 def test_serve_refuses_a_pooler_before_it_does_anything(
     tmp_path: Path, postgres: PostgresServer
 ) -> None:
-    """On one of transaction mode a lock would be taken by nobody, and stay."""
+    """With a transaction-mode pooler, the lock would belong to nobody, and stay."""
     dsn = postgres.create_database(migrated=False)
     (tmp_path / "sitecustomize.py").write_text(
         "from actors.database import errors, pooling\n"

@@ -35,7 +35,7 @@ def run(*arguments: str) -> Result:
 
 
 def test_simulate_prints_a_table_over_time() -> None:
-    """Five moments with their means, the spread at the end, and what was done."""
+    """Five moments with their means, the spread at the end, and the counts of actions."""
     result = run("tutorial")
     assert result.exit_code == 0, result.output
     heading, *rows = result.stdout.splitlines()
@@ -62,12 +62,12 @@ def test_simulate_leaves_out_what_nobody_has() -> None:
     ],
 )
 def test_short_numbers_fit_a_column(number: str, text: str) -> None:
-    """However large they are."""
+    """Numbers stay short, however large."""
     assert short(Decimal(number)) == text
 
 
 def test_simulate_writes_the_same_csv_for_the_same_seed(tmp_path: Path) -> None:
-    """Byte for byte; another seed gives another."""
+    """Byte for byte; another seed gives another file."""
     for name, seed in (("a", "5"), ("b", "5"), ("c", "6")):
         result = run("tutorial", "--policy", "random", "--seed", seed, "--csv", f"{name}.csv")
         assert result.exit_code == 0, result.output
@@ -78,13 +78,13 @@ def test_simulate_writes_the_same_csv_for_the_same_seed(tmp_path: Path) -> None:
 
 
 def test_simulate_sets_world_parameters(tmp_path: Path) -> None:
-    """What the ruleset makes of them shows in the first figures."""
+    """The first figures show the effect of the parameters."""
     assert run("tutorial", "--set", "speed=2", "--csv", "fast.csv").exit_code == 0
     assert "\n0,income,wood,3600,3600,3600\n" in (tmp_path / "fast.csv").read_text()
 
 
 def test_simulate_shows_its_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On standard error: the day that it has come to, and what was ordered so far."""
+    """It shows on standard error the current day and the orders so far."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
     result = run("tutorial")
@@ -108,7 +108,7 @@ def test_simulate_shows_its_progress_on_a_terminal(monkeypatch: pytest.MonkeyPat
 def test_simulate_refuses_in_one_line(
     arguments: tuple[str, ...], status: int, complaint: str
 ) -> None:
-    """What cannot be done is said, with the name of what is wrong."""
+    """A refusal names what is wrong."""
     result = run(*arguments)
     assert result.exit_code == status
     assert complaint in result.stderr
@@ -116,7 +116,7 @@ def test_simulate_refuses_in_one_line(
 
 
 def test_simulate_has_told_its_figures_where_a_file_cannot_be_written() -> None:
-    """What took a while to play is not lost with it."""
+    """Figures that took a while to compute are not lost with it."""
     result = run("tutorial", "--csv", "no/such/folder.csv")
     assert result.exit_code == 1
     assert result.stdout.startswith("Homestead: 4 accounts")
@@ -132,13 +132,13 @@ def test_simulate_says_what_charts_need(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 class Drawn:
-    """A plotting library that keeps what it is told."""
+    """A plotting library that records its calls."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
 
     def __getattr__(self, name: str) -> Any:
-        """Give a method that keeps its arguments."""
+        """Return a method that records its arguments."""
 
         def call(*args: Any, **kwargs: Any) -> Any:
             self.calls.append((name, args, kwargs))
@@ -147,11 +147,11 @@ class Drawn:
         return call
 
     def subplots(self, rows: int, columns: int, **_: Any) -> list[list[Drawn]]:
-        """Give panels."""
+        """Return panels."""
         return [[self] * columns for _ in range(rows)]
 
     def names(self) -> list[str]:
-        """Name what was drawn."""
+        """Return the names of what was drawn."""
         return [kwargs["label"] for name, _, kwargs in self.calls if name == "plot"]
 
 
@@ -176,7 +176,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Drawn:
 
 
 def test_chart_draws_a_line_and_a_band_for_what_somebody_has(drawn: Drawn, tmp_path: Path) -> None:
-    """Over days; what is zero throughout, and panels without anything, are left out."""
+    """Over days; what is zero throughout, and empty panels, are left out."""
     samples = [
         Sample(
             day * 86_400_000,
@@ -196,7 +196,7 @@ def test_chart_draws_a_line_and_a_band_for_what_somebody_has(drawn: Drawn, tmp_p
 
 @pytest.mark.parametrize(("name", "metadata"), [("x.svg", {"Date": None}), ("x.png", None)])
 def test_simulate_draws_a_chart(drawn: Drawn, name: str, metadata: object) -> None:
-    """In the format of its name, and without the time at which it was made."""
+    """The chart is in the format of its suffix, without the time at which it was made."""
     assert run("tutorial", "--chart", name).exit_code == 0
     assert {"wood", "cottage"} <= set(drawn.names())
     [(_, [path], kwargs)] = [call for call in drawn.calls if call[0] == "savefig"]
@@ -204,7 +204,7 @@ def test_simulate_draws_a_chart(drawn: Drawn, name: str, metadata: object) -> No
 
 
 def test_chart_is_a_picture_and_always_the_same(tmp_path: Path) -> None:
-    """With the plotting library itself, where it is installed."""
+    """With the plotting library itself, if it is installed."""
     pytest.importorskip("matplotlib")
     samples = [Sample(day, (figure("stock", "wood", [day]),)) for day in (1, 2)]
     for name in ("a.svg", "b.svg", "c.png"):
@@ -216,7 +216,7 @@ def test_chart_is_a_picture_and_always_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("title", ["Cash $\\frac$", "$^^$", "$ and $$"])
 def test_chart_takes_a_title_as_it_is(tmp_path: Path, title: str) -> None:
-    """What the plotting library would read as a formula is a game's name, and nothing else."""
+    """A game's name is drawn literally, even if the plotting library would read it as a formula."""
     pytest.importorskip("matplotlib")
     samples = [Sample(day, (figure("stock", "wood", [day]),)) for day in (1, 2)]
     draw_chart(samples, title, tmp_path / "x.svg")

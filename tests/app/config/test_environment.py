@@ -14,7 +14,7 @@ def load(**environ: str) -> Config:
 
 
 def another(key: Key) -> str:
-    """Write a value for the key that differs from its default."""
+    """Return a value for the key that differs from its default."""
     if key.text:
         choices: tuple[str, ...] = getattr(key.shape, "values", ())
         return next((choice for choice in choices if choice != key.default), "other")
@@ -25,7 +25,7 @@ def another(key: Key) -> str:
 
 @pytest.mark.parametrize("path", [path for path, key in all_keys().items() if not key.table])
 def test_environment_sets_every_key(path: str) -> None:
-    """Each key of the file has a variable that sets it, and that key alone."""
+    """Each key of the file has a variable that sets that key and no other."""
     key = all_keys()[path]
     # The one default that leaves no room below the sum of the shutdown's phases.
     text = "1" if key.section == "shutdown" else another(key)
@@ -38,7 +38,7 @@ def test_environment_sets_every_key(path: str) -> None:
 
 
 def test_environment_types_by_the_key() -> None:
-    """A number stays text where the key takes a text, and is a number where it takes one."""
+    """A number stays text if the key takes text, and is a number if it takes one."""
     config = load(HOLDFAST_WORLD__NAME="5", HOLDFAST_WORLD__SPEED="5", HOLDFAST_HTTP__PORT="5")
     assert config.world.name == "5"
     assert config.world.speed == config.http.port == 5
@@ -79,7 +79,7 @@ def test_environment_refuses_by_naming_the_variable(variable: str, text: str, to
 
 
 def test_environment_leaves_other_variables_alone() -> None:
-    """What is not a setting's name is nobody's business."""
+    """Variables that are not settings are ignored."""
     assert load(PATH="/bin", HOLDFAST_CONFIG="x.toml", HOLDFASTER__X="1") == Config()
 
 
@@ -95,11 +95,11 @@ OF_KUBERNETES = {
     "HOLDFAST_HTTP_PORT": "tcp://[fd00::5]:8470",
     "HOLDFAST_HTTP_PORT_8470_UDP": "udp://[fd00::5]:8470",
 }
-"""What every container gets beside services that are called holdfast-database, holdfast-http."""
+"""What every container gets next to services named holdfast-database and holdfast-http."""
 
 
 def test_environment_leaves_services_of_kubernetes_alone() -> None:
-    """A service that is called like a section does not keep the server from starting."""
+    """A service named like a section does not keep the server from starting."""
     assert load(**OF_KUBERNETES) == Config()
     assert len(ignored_variables(OF_KUBERNETES)) == len(OF_KUBERNETES)
 
@@ -113,18 +113,18 @@ def test_environment_leaves_services_of_kubernetes_alone() -> None:
     ],
 )
 def test_environment_names_what_it_ignores(variable: str, named: str) -> None:
-    """A variable that begins like a setting and is none is told of, with what may be meant."""
+    """A variable with a setting's prefix that is no setting is reported with a suggestion."""
     assert ignored_variables({variable: "1", "PATH": "/bin"}) == [named]
 
 
 def test_environment_ignores_no_setting_and_nothing_of_the_program() -> None:
-    """What is read, here or elsewhere, is not told of."""
+    """A variable that is read, here or elsewhere, is not reported."""
     used = ["HOLDFAST_CONFIG", "HOLDFAST_UNPACK_DIR", "HOLDFAST_HTTP__PORT", "HOLDFAST_X__Y"]
     assert ignored_variables(dict.fromkeys(used, "1")) == []
 
 
 def test_environment_never_shows_a_secret() -> None:
-    """The key goes to whom it is for, and into no message or representation."""
+    """The key reaches the code that needs it, and no message or representation."""
     config = load(HOLDFAST_AUTH__KEY="hush-hush")
     assert config.auth.key.reveal() == "hush-hush"
     assert "hush-hush" not in f"{config!r} {config.auth.key!s}"

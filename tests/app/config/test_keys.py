@@ -43,12 +43,12 @@ def test_keys_without_a_description_are_refused() -> None:
     ],
 )
 def test_keys_show_a_value_as_the_file_has_it(value: object, shown: str) -> None:
-    """A refused value is told as it would be written, at bearable length."""
+    """A refused value is shown as it would be written, cut to a reasonable length."""
     assert show(value) == shown
 
 
 def test_keys_never_show_a_refused_secret() -> None:
-    """A secret of the wrong type is refused without being told."""
+    """A secret of the wrong type is refused without being shown."""
     with pytest.raises(ConfigError, match="must be a string, not this value") as caught:
         all_keys()["auth.key"].check(12345, "source")
     assert "12345" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""What loading a configuration promises: precedence, strictness, errors that name their place."""
+"""What loading a configuration promises: precedence, strictness, errors that name their source."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def write(folder: Path, text: str) -> Path:
 
 
 def refusal(file: Path | None = None, **environ: str) -> str:
-    """Load what must be refused; return the one line that says why."""
+    """Load a file that must be refused; return the one line that says why."""
     with pytest.raises(ConfigError) as caught:
         load_config(file, environ=environ)
     text = str(caught.value)
@@ -34,7 +34,7 @@ def test_load_without_sources_gives_the_defaults() -> None:
 
 
 def test_load_of_the_shipped_file_gives_the_defaults() -> None:
-    """The shipped config.toml says what the program does without it."""
+    """The shipped config.toml matches what the program does without it."""
     loaded = load_config(REPOSITORY / "config.toml")
     assert loaded.http == Config().http
     assert loaded.world == Config().world
@@ -101,19 +101,19 @@ def test_load_refuses_a_file_by_naming_file_and_key(
 
 
 def test_load_refuses_a_file_that_is_missing(tmp_path: Path) -> None:
-    """A file that is not there is named, not taken for an empty one."""
+    """A missing file is named, not treated as empty."""
     file = tmp_path / "none.toml"
     assert refusal(file) == f"{file}: cannot be read: No such file or directory"
 
 
 def test_load_refuses_a_file_that_is_no_toml(tmp_path: Path) -> None:
-    """A broken file is refused with the place of the break."""
+    """A broken file is refused with the line of the error."""
     assert "is not TOML" in refusal(write(tmp_path, "[http\n"))
     assert "line 1" in refusal(write(tmp_path, "[http\n"))
 
 
 def test_load_passes_over_a_byte_order_mark(tmp_path: Path) -> None:
-    """What some editors put before the first line is no part of it."""
+    """The byte order mark that some editors write is not part of the file."""
     file = write(tmp_path, "")
     file.write_bytes(b"\xef\xbb\xbf[http]\nport = 5\n")
     assert load_config(file).http.port == 5
@@ -122,7 +122,7 @@ def test_load_passes_over_a_byte_order_mark(tmp_path: Path) -> None:
 def test_load_names_the_folder_of_a_file_that_cannot_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A name alone would not tell which of several files it was."""
+    """A bare name would not say which of several files it was."""
     (tmp_path / "folder.toml").mkdir()
     monkeypatch.chdir(tmp_path)
     told = refusal(Path("folder.toml"))
@@ -130,7 +130,7 @@ def test_load_names_the_folder_of_a_file_that_cannot_be_read(
 
 
 def test_load_refuses_a_file_that_is_no_text(tmp_path: Path) -> None:
-    """Bytes that are not UTF-8 are refused in words."""
+    """Bytes that are not UTF-8 are refused in plain words."""
     file = tmp_path / "config.toml"
     file.write_bytes(b"\xff\xfe\x00")
     assert refusal(file) == f"{file}: is not UTF-8 text"
@@ -138,7 +138,7 @@ def test_load_refuses_a_file_that_is_no_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", [path for path, key in all_keys().items() if key.path_kind])
 def test_load_refuses_a_path_that_no_file_can_have(tmp_path: Path, path: str) -> None:
-    """A NUL, which ends names for the system, is told of with the key, before any file is met."""
+    """A NUL, which ends names for the system, is reported with its key before a file is opened."""
     section, _, name = path.partition(".")
     file = write(tmp_path, f'[{section}]\n{name} = "a\\u0000b"\n')
     assert refusal(file).startswith(f"{file}: {path}: must be a path, not ")
@@ -150,7 +150,7 @@ def test_load_shortens_a_long_value_in_its_refusal(tmp_path: Path) -> None:
 
 
 def test_load_resolves_paths_of_the_file_against_its_folder(tmp_path: Path) -> None:
-    """A relative path means the same wherever the server is started from."""
+    """A relative path means the same wherever the server is started."""
     text = '[storage]\ndata_dir = "data"\n[auth]\nkey_file = "k"\n[world]\nruleset = "my.toml"\n'
     config = load_config(write(tmp_path, text))
     assert config.storage.data_dir == str(tmp_path / "data")
@@ -161,7 +161,7 @@ def test_load_resolves_paths_of_the_file_against_its_folder(tmp_path: Path) -> N
 def test_load_resolves_paths_of_the_environment_against_the_working_directory(
     tmp_path: Path,
 ) -> None:
-    """What is said in a shell is relative to where the shell stands."""
+    """A path given in a shell is relative to the shell's working directory."""
     environ = {"HOLDFAST_STORAGE__DATA_DIR": "data", "HOLDFAST_WORLD__RULESET": "./my.toml"}
     config = load_config(write(tmp_path, ""), environ=environ)
     assert config.storage.data_dir == "data"
@@ -169,7 +169,7 @@ def test_load_resolves_paths_of_the_environment_against_the_working_directory(
 
 
 def test_load_leaves_names_and_absolute_paths_alone(tmp_path: Path) -> None:
-    """A shipped ruleset's name is no path; an absolute path stays; an empty one stays empty."""
+    """A shipped ruleset's name is not a path; absolute and empty paths are left alone."""
     absolute = str(tmp_path / "elsewhere")
     text = f'[storage]\ndata_dir = "{absolute}"\n[world]\nruleset = "ogame"\n'
     config = load_config(write(tmp_path, text))
@@ -187,13 +187,13 @@ def test_load_keeps_whole_numbers_whole(tmp_path: Path) -> None:
 
 
 def test_load_refuses_an_option_by_its_name() -> None:
-    """A wrong value of the command line is blamed on the command line."""
+    """A wrong value on the command line is attributed to the command line."""
     with pytest.raises(ConfigError, match=r"^--port: http\.port: must be a whole number"):
         load_config(options={"http.port": 70_000})
 
 
 def test_config_keeps_the_key_beside_the_data_unless_told_otherwise(tmp_path: Path) -> None:
-    """One folder holds everything a server has, unless key_file says where else."""
+    """One folder holds everything a server has, unless key_file says otherwise."""
     assert load_config().key_path == Path("var/token.key")
     file = write(tmp_path, '[auth]\nkey_file = "keys/mine"\n')
     assert load_config(file).key_path == tmp_path / "keys" / "mine"

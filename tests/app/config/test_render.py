@@ -18,9 +18,9 @@ def test_render_equals_the_shipped_file() -> None:
 
 
 def test_render_has_every_key_with_its_default() -> None:
-    """Every key stands in the file with its default, but a secret, which may not.
+    """Every key is in the file with its default, except a secret, which may not be.
 
-    One without a default stands there commented out.
+    One without a default is commented out.
     """
     parsed = tomllib.loads(render_config())
     for key in all_keys().values():
@@ -35,7 +35,7 @@ def test_render_has_every_key_with_its_default() -> None:
 
 
 def test_render_explains_every_key() -> None:
-    """Above each key stands a comment, and no line is longer than the others of the project."""
+    """A comment precedes each key, and no line exceeds the project's limit."""
     lines = render_config().splitlines()
     for before, line in pairwise(lines):
         assert len(line) <= 100
@@ -44,14 +44,14 @@ def test_render_explains_every_key() -> None:
 
 
 def test_render_gives_the_unit_of_a_number() -> None:
-    """What a number counts can be read without knowing the code."""
+    """The unit of a number is clear without reading the code."""
     assert "# How long an idle connection is kept open. In milliseconds, 1 to 600000." in (
         render_config()
     )
 
 
 def test_render_loads_back_to_the_defaults(tmp_path: Path) -> None:
-    """A written file changes nothing until it is edited."""
+    """The generated file changes nothing until it is edited."""
     file = tmp_path / "config.toml"
     file.write_text(render_config())
     loaded = load_config(file)

@@ -1,1 +1,1 @@
-"""Tests of the HTTP front: what speaks HTTP is tested over real sockets on loopback."""
+"""Tests of the HTTP front: everything that speaks HTTP is tested over real sockets on loopback."""

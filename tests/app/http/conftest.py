@@ -1,4 +1,4 @@
-"""What the tests of the HTTP front have in common."""
+"""Fixtures shared by the tests of the HTTP front."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(params=[harness.FAST, harness.HYPERCORN])
 def lane(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Run a test through each lane; gives the name of the one."""
+    """Run a test through each lane; return the lane's name."""
     name: str = request.param
     monkeypatch.setattr(harness, "LANE", name)
     return name
@@ -32,7 +32,7 @@ def authority() -> trustme.CA:
 
 @pytest.fixture
 def tls_settings(authority: trustme.CA, tmp_path: Path) -> HttpSettings:
-    """Give settings with a certificate for localhost."""
+    """Return settings with a certificate for localhost."""
     certificate = authority.issue_cert("localhost", key_type=trustme.KeyType.ECDSA)
     certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
     certificate.private_key_pem.write_to_path(tmp_path / "key.pem")

@@ -1,4 +1,4 @@
-"""A server on a real socket, before actors that answer from a script."""
+"""A server on a real socket, in front of actors that answer from a script."""
 
 from __future__ import annotations
 
@@ -78,10 +78,10 @@ if TYPE_CHECKING:
 
 FAST, HYPERCORN = "fast", "hypercorn"
 LANE = FAST
-"""Which lane `serving` serves through; the fixture ``lane`` has a test run through both."""
+"""The lane that `serving` serves through; the fixture ``lane`` runs a test through both."""
 
 TEST_SECONDS_MAX = 10
-"""No test of a server may take longer on the real clock."""
+"""The maximum duration of a test of a server, on the real clock."""
 
 ACCOUNT_ID = "0197f0a0-0000-7000-8000-000000000001"
 SESSION_ID = "0197f0a0-0000-7000-8000-000000000002"
@@ -95,10 +95,10 @@ NOW_MS = 1_772_366_400_000
 """World time of `WHEN`."""
 
 TABLE = with_openapi(ENDPOINTS)
-"""The table of the contract; to describe it takes longer than most tests do."""
+"""The table of the contract; describing it takes longer than most tests do."""
 
 PAGES = load_site()
-"""The files of the pages; to read them takes as long as many tests do."""
+"""The files of the pages; reading them takes as long as many tests do."""
 
 SETTINGS = HttpSettings(
     port=0,
@@ -154,7 +154,7 @@ Value = TypeVar("Value")
 
 
 def changed(value: Value, **changes: Any) -> Value:
-    """Give a message or a view with some fields changed, whichever kind of record it is."""
+    """Return a message or a view with some fields changed, whichever kind of record it is."""
     if isinstance(value, msgspec.Struct):
         return msgspec.structs.replace(value, **changes)
     return replace(value, **changes)  # type: ignore[type-var]
@@ -191,14 +191,14 @@ RULES: Mapping[str, Any] = {
 
 
 class FakeRuleset:
-    """A ruleset of which only its description is asked."""
+    """A ruleset that is only asked for its description."""
 
     name = "tutorial"
     version = "c0ffee"
     parameters: Mapping[str, int | float] = {"speed": 2}
 
     def describe(self) -> Mapping[str, Any]:
-        """Give something of the right form."""
+        """Return something of the right form."""
         return RULES
 
 
@@ -211,11 +211,11 @@ def _authorize(message: Authorize) -> Identity:
 
 
 Script = dict[type, Any]
-"""What is answered to each type of message: a value, an error, or a function of the message."""
+"""The answer to each type of message: a value, an error, or a function of the message."""
 
 
 def usual_answers() -> Script:
-    """Give the answers of a world where everything goes well."""
+    """Return the answers of a world where everything goes well."""
     return {
         Authorize: _authorize,
         Register: ACCOUNT,
@@ -242,7 +242,7 @@ SILENT = object()
 """An answer that never comes."""
 
 DROPPED = object()
-"""An answer that its actor drops."""
+"""An answer whose message the actor drops."""
 
 
 @dataclass
@@ -271,19 +271,19 @@ class FakeWorld:
 
     @property
     def logged(self) -> Sequence[MutableMapping[str, Any]]:
-        """Give every log event so far."""
+        """Return every log event so far."""
         return self.capture.entries
 
     def events(self, name: str) -> list[MutableMapping[str, Any]]:
-        """Give the log events of one name."""
+        """Return the log events of one name."""
         return [entry for entry in self.logged if entry["event"] == name]
 
     def asked_for(self, type_: type) -> list[Any]:
-        """Give the messages of one type that were asked."""
+        """Return the messages of one type that were asked."""
         return [message for message in self.asked if isinstance(message, type_)]
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Be all actors at once."""
+        """Act as all actors at once."""
         auth = self.bus.subscribe(Interest(Topic.AUTH), buffer=self.buffer)
         task = self.bus.subscribe(Interest(Topic.TASK, unclaimed=True), buffer=self.buffer)
         self.ears = [auth, task]
@@ -293,11 +293,11 @@ class FakeWorld:
             task_status.started()
 
     def pause(self) -> None:
-        """Let every actor stop in front of its mailbox, after the message that it waits for."""
+        """Stop every actor after it has taken its next message from the mailbox."""
         self._going = trio.Event()
 
     def resume(self) -> None:
-        """Let every actor go on."""
+        """Let every actor continue."""
         self._going.set()
 
     def stop_listening(self) -> None:
@@ -306,17 +306,17 @@ class FakeWorld:
             subscription.close()
 
     async def wait_asked(self) -> None:
-        """Wait until an actor has a message in hand."""
-        while not self.asked:  # noqa: ASYNC110 - the asker is on the other side of a socket
+        """Wait until an actor has received a message."""
+        while not self.asked:  # noqa: ASYNC110 - the caller is on the other side of a socket
             await trio.sleep(0.005)
 
     async def wait_buffer_full(self) -> None:
-        """Wait until the mailbox for tasks takes no more."""
+        """Wait until the mailbox for tasks is full."""
         while self.ears[1].statistics().current_buffer_used < self.buffer:  # noqa: ASYNC110 - as above
             await trio.sleep(0.005)
 
     async def wait_held(self) -> None:
-        """Wait until an actor has been asked what it stays silent to."""
+        """Wait until an actor holds a request that it leaves unanswered."""
         while not self.held:  # noqa: ASYNC110 - as above
             await trio.sleep(0.005)
 
@@ -358,7 +358,7 @@ class FakeWorld:
 
 @dataclass
 class Serving:
-    """A server at work: its port, its world, and how to stop it."""
+    """A running server: its port, its world, and how to stop it."""
 
     port: int
     world: FakeWorld
@@ -380,7 +380,7 @@ class Serving:
             await trio.sleep(0.005)
 
     async def wait_body_bytes(self, count: int) -> None:
-        """Wait until bodies take so many bytes of their room."""
+        """Wait until bodies take this many bytes of their room."""
         while self.room.bytes != count:  # noqa: ASYNC110 - as above
             await trio.sleep(0.005)
 
@@ -396,7 +396,7 @@ class Serving:
 
 
 class RawClient:
-    """A client that sends whatever bytes it likes."""
+    """A client that sends arbitrary bytes."""
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self.stream = stream
@@ -417,7 +417,7 @@ class RawClient:
         return received
 
     async def read_response(self, method: bytes = b"GET") -> RawResponse:
-        """Read one response, as the answer to ``method``, and leave what follows it."""
+        """Read one response, as the answer to ``method``, and leave what follows it unread."""
         parser = h11.Connection(h11.CLIENT)
         parser.send(h11.Request(method=method, target=b"/", headers=[(b"host", b"x")]))
         parser.send(h11.EndOfMessage())
@@ -441,7 +441,7 @@ class RawClient:
     _left = b""
 
     async def is_reset(self) -> bool:
-        """Read on; whether the server has reset the connection instead of closing it."""
+        """Read on; return whether the server reset the connection instead of closing it."""
         try:
             while await self.stream.receive_some():
                 pass
@@ -450,7 +450,7 @@ class RawClient:
         return False
 
     async def is_cut_off_sending(self, within_s: float) -> bool:
-        """Send on and on; whether the server puts an end to it in time."""
+        """Keep sending; return whether the server cuts the connection off in time."""
         with trio.move_on_after(within_s):
             try:
                 while True:
@@ -464,7 +464,7 @@ class RawClient:
         await self.stream.aclose()
 
     def reset(self) -> None:
-        """Go away without a word."""
+        """Reset the connection."""
         sock = self.stream.socket
         if sock.fileno() >= 0:
             linger = struct.pack("ii", 1, 0)
@@ -474,7 +474,7 @@ class RawClient:
 
 @dataclass(frozen=True)
 class RawResponse:
-    """One response, taken apart."""
+    """One response, parsed."""
 
     status: int
     headers: Mapping[str, str]
@@ -482,7 +482,7 @@ class RawResponse:
 
 
 def get(path: str = "/healthz", *headers: str) -> bytes:
-    """Spell out a GET request."""
+    """Write out a GET request."""
     return "\r\n".join([f"GET {path} HTTP/1.1", "Host: x", *headers, "", ""]).encode("latin-1")
 
 

@@ -1,4 +1,4 @@
-"""The calls of the contract that go well: what is sent, asked and answered."""
+"""The successful calls of the contract: what is sent, asked and answered."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ TOKENS_JSON = {
 
 @dataclass(frozen=True)
 class Row:
-    """One call that goes well."""
+    """One successful call."""
 
     method: str
     path: str

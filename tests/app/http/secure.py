@@ -1,4 +1,4 @@
-"""The client's side of TLS in the tests of it."""
+"""The client's side of TLS in the tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ async def encrypted(
     plain: trio.SocketStream, authority: trustme.CA
 ) -> trio.SSLStream[trio.SocketStream]:
     """Shake hands as a client that trusts an authority."""
-    # Those of the system, which take longer to load than to shake hands, are left out.
+    # Leaves out the system's authorities, which take longer to load than the handshake.
     context = ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
     stream = trio.SSLStream(plain, context, server_hostname="localhost", https_compatible=True)
     await stream.do_handshake()

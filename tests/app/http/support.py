@@ -1,4 +1,4 @@
-"""What many tests of connections send to a server, or have it answer."""
+"""What many tests of connections send to a server, or make it answer."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def flooding(size: int = 64 * 1024 * 1024) -> dict[str, File]:
 
 
 def post(*headers: str, body: bytes = b"", path: str = "/v1/accounts") -> bytes:
-    """Spell out a request with a body."""
+    """Write out a request with a body."""
     return (
         "\r\n".join([f"POST {path} HTTP/1.1", "Host: x", *headers, "", ""]).encode("latin-1") + body
     )
 
 
 async def alive(server: Serving) -> bool:
-    """Whether the server still serves others."""
+    """Return whether the server still serves others."""
     return (await server.client.get("/healthz")).status_code == 200

@@ -1,4 +1,4 @@
-"""What actors refuse over a real socket: each refusal is its problem, and tells nothing else."""
+"""Refusals by actors over a real socket: each becomes its problem and reveals nothing else."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("lane")
 
 
 class Call(NamedTuple):
-    """One call, and what an actor is asked for it."""
+    """One call, and the message that its actor is asked."""
 
     method: str
     path: str
@@ -33,7 +33,7 @@ class Call(NamedTuple):
     asked: type
 
     def __str__(self) -> str:
-        """Tell it as a test's id does."""
+        """Return it as a test's id."""
         return f"{self.method} {self.path}"
 
 
@@ -152,7 +152,7 @@ async def test_refusal_is_the_problem_of_the_contract(
 
 @pytest.mark.parametrize("error", [inventory.AccountGone(), inventory.UnknownOrder("x")])
 async def test_erasing_succeeds_though_the_inventory_is_gone(error: Exception) -> None:
-    """An account that is erased is erased, whatever its Inventory says to being forgotten."""
+    """Erasing an account succeeds, whatever its Inventory answers when told to forget it."""
     world = FakeWorld()
     world.answers[Forget] = error
     async with serving(world) as server:
@@ -163,7 +163,7 @@ async def test_erasing_succeeds_though_the_inventory_is_gone(error: Exception) -
 
 
 async def test_wrong_password_and_unknown_user_get_the_same_answer() -> None:
-    """Two refused logins differ in nothing but request id and date."""
+    """The responses to two refused logins differ only in request id and date."""
     world = FakeWorld()
 
     def refuse(message: Login) -> Exception:

@@ -59,7 +59,7 @@ def administered() -> FakeWorld:
 
 
 class Call(NamedTuple):
-    """A call of an operator's."""
+    """A call by an operator."""
 
     method: str
     path: str
@@ -85,7 +85,7 @@ async def request(world: FakeWorld, call: Call, headers: dict[str, str]) -> Any:
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call.method} {call.path[18:]}")
 async def test_admin_call_is_for_admins_only(call: Call) -> None:
-    """A player is refused with 403, nobody with 401, and nothing is asked for either."""
+    """A player gets 403, an anonymous caller 401, and no actor is asked in either case."""
     world = administered()
     assert (await request(world, call, {})).status_code == 401
     refused = await request(world, call, BEARER)
@@ -96,13 +96,13 @@ async def test_admin_call_is_for_admins_only(call: Call) -> None:
 
 
 def test_admin_paths_are_all_behind_the_admins_door() -> None:
-    """No row under /v1/admin lets anybody else in, and no other row needs an admin."""
+    """No row under /v1/admin admits anybody else, and no other row needs an admin."""
     for endpoint in ENDPOINTS:
         assert endpoint.path.startswith("/v1/admin/") == (endpoint.auth is Auth.ADMIN)
 
 
 async def test_accounts_are_searched_page_by_page() -> None:
-    """A page is as long as asked; next leads to the rest, and is null at the end."""
+    """A page has the requested length; next leads to the rest, and is null at the end."""
     world = administered()
     page = await request(world, Call("GET", "/v1/admin/accounts?query=ad&after=ab&limit=2"), ADMIN)
     assert page.json() == {"accounts": [RECORD, {**RECORD, "username": "adam"}], "next": "adam"}
@@ -116,7 +116,7 @@ async def test_accounts_are_searched_page_by_page() -> None:
     "query", ["limit=0", "limit=501", "limit=x", "query=%00", "after=a%00", "query=a&query=b"]
 )
 async def test_search_that_cannot_be_made_is_422(query: str) -> None:
-    """Bounds hold, and no text that the database would refuse gets as far."""
+    """Bounds hold, and text that the database would refuse does not reach it."""
     world = administered()
     response = await request(world, Call("GET", f"/v1/admin/accounts?{query}"), ADMIN)
     assert response.status_code == 422
@@ -132,7 +132,7 @@ async def test_any_inventory_is_shown() -> None:
 
 
 async def test_inventory_of_an_erased_account_is_not_shown() -> None:
-    """Its Inventory is not told where the command line erased it, or it took effect late."""
+    """Its Inventory does not know if the command line erased it, or if this took effect late."""
     world = administered()
     world.answers[GetAccount] = UnknownAccount()
     response = await request(world, Call("GET", f"{BASE}/inventory"), ADMIN)
@@ -176,7 +176,7 @@ async def test_grant_is_made_in_the_operators_name() -> None:
     ids=str,
 )
 async def test_grant_that_is_not_whole_is_422(body: Any) -> None:
-    """A grant needs changes by whole amounts, and a reason."""
+    """A grant needs a reason, and changes by whole amounts."""
     world = administered()
     response = await request(world, Call("POST", f"{BASE}/grants", body), ADMIN)
     assert response.status_code == 422
@@ -185,7 +185,7 @@ async def test_grant_that_is_not_whole_is_422(body: Any) -> None:
 
 @pytest.mark.parametrize(("name", "field"), [("", "changes"), ("vat:1", "changes.vat:1")])
 async def test_change_that_is_refused_is_told_by_its_name(name: str, field: str) -> None:
-    """Of a grant's changes the one at fault is named; all of them where it is none of them."""
+    """A refusal names the change at fault, or all of them if no single one is."""
     world = administered()
     world.answers[Grant] = inventory.InvalidAmount("no", name)
     response = await request(world, CALLS[2], ADMIN)
@@ -216,7 +216,7 @@ async def test_suspension_is_set_with_a_reason(verb: str, suspended: bool) -> No
 async def test_admin_call_that_is_refused_is_its_problem(
     call: Call, asked: type, error: Exception | None, status: int, slug: str
 ) -> None:
-    """An account that is not there is 404 for an operator; what cannot be granted is refused."""
+    """An unknown account is 404 for an operator; a grant that cannot be made is refused."""
     world = administered()
     world.answers[asked] = error
     response = await request(world, call, ADMIN)

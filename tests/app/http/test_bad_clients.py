@@ -54,7 +54,7 @@ UPGRADE = ("Connection: Upgrade", "Upgrade: websocket")
 async def test_unreadable_request_is_refused_and_its_connection_closed(
     request_bytes: bytes, status: int, slug: str
 ) -> None:
-    """What is not HTTP/1.1 gets a problem with an id, then the end of its connection."""
+    """A request that is not HTTP/1.1 gets a problem with an id, then the connection ends."""
     async with serving() as server:
         client = await server.connect()
         await client.send(request_bytes)
@@ -85,7 +85,7 @@ async def test_target_that_is_no_path_is_400(target: str) -> None:
 
 
 async def test_smuggled_request_is_never_answered() -> None:
-    """What hides behind contradicting lengths is not taken for a second request."""
+    """Data hidden behind contradictory lengths is not read as a second request."""
     async with serving() as server:
         client = await server.connect()
         hidden = get("/v1/world")
@@ -123,7 +123,7 @@ async def test_upgrade_is_ignored_and_hurts_nobody(headers: tuple[str, ...]) -> 
 
 
 async def test_client_that_goes_away_loses_the_answer_and_not_the_effect() -> None:
-    """An order that was handed to its actor takes effect though its client has reset."""
+    """An order handed to its actor takes effect even if its client has reset."""
     world = FakeWorld()
     world.answers[PlaceOrder] = SILENT
     async with serving(world) as server:
@@ -145,7 +145,7 @@ async def test_client_that_goes_away_loses_the_answer_and_not_the_effect() -> No
 
 
 async def test_slow_head_ends_the_connection() -> None:
-    """A client that does not finish its request line in time is closed."""
+    """A client that does not finish its request line in time is disconnected."""
     settings = settings_with(read_timeout_ms=100, keep_alive_timeout_ms=60_000)
     async with serving(settings=settings) as server:
         client = await server.connect()
@@ -158,7 +158,7 @@ async def test_slow_head_ends_the_connection() -> None:
 
 
 async def test_slow_body_is_408_and_ends_the_connection() -> None:
-    """A client that does not finish its body in time is told so, then closed."""
+    """A client that does not finish its body in time gets 408, then a closed connection."""
     async with serving(settings=settings_with(body_timeout_ms=100)) as server:
         client = await server.connect()
         await client.send(post("Content-Length: 100", body=b"{"))
@@ -169,7 +169,7 @@ async def test_slow_body_is_408_and_ends_the_connection() -> None:
 
 
 async def test_client_that_never_reads_is_cut_off() -> None:
-    """A client that does not take its answer holds its connection no longer than the deadline."""
+    """A client that does not read its answer holds its connection no longer than the deadline."""
     settings = settings_with(send_timeout_ms=150)
     async with serving(settings=settings, pages=flooding()) as server:
         client = await server.connect(receive_buffer=4_096)
@@ -183,7 +183,7 @@ async def test_client_that_never_reads_is_cut_off() -> None:
 
 
 async def test_client_that_never_reads_pipelined_answers_is_cut_off() -> None:
-    """Requests that wait behind an answer nobody takes do not keep the connection either."""
+    """Nor do requests that wait behind an unread answer keep the connection."""
     settings = settings_with(send_timeout_ms=150)
     async with serving(settings=settings, pages=flooding()) as server:
         client = await server.connect(receive_buffer=4_096)
@@ -194,7 +194,7 @@ async def test_client_that_never_reads_pipelined_answers_is_cut_off() -> None:
 
 
 async def test_too_many_connections_are_told_so() -> None:
-    """Beyond the limit a client gets 503 and a closed connection; a place that is freed is used."""
+    """Beyond the limit a client gets 503 and a closed connection; a freed place is reused."""
     async with serving(settings=settings_with(connections_max=2)) as server:
         first, second = await server.connect(), await server.connect()
         for client in (first, second):
@@ -219,7 +219,7 @@ async def test_too_many_connections_are_told_so() -> None:
 
 
 async def test_refusals_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Clients beyond the limit who do not read their refusal cannot pile up either."""
+    """Clients beyond the limit that do not read their refusal cannot pile up either."""
     monkeypatch.setattr(server_module, "REFUSAL_S", 30)  # None is given up meanwhile.
     async with serving(settings=settings_with(connections_max=1)) as server:
         holder = await server.connect()
@@ -234,7 +234,7 @@ async def test_refusals_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 async def test_connections_leave_nothing_behind() -> None:
-    """Whatever way a connection ends, the server forgets it."""
+    """However a connection ends, the server forgets it."""
     async with serving() as server:
         for data in (b"", b"GET", get(), get() + b"junk", post("Content-Length: 9", body=b"x")):
             client = await server.connect()
@@ -250,7 +250,7 @@ async def test_connections_leave_nothing_behind() -> None:
 
 
 async def test_random_bytes_never_hurt_the_server() -> None:
-    """Damaged requests are answered with 4xx or 501/505, or closed; the server logs nothing."""
+    """Damaged requests get 4xx or 501/505, or a closed connection; the server logs nothing."""
     rng = random.Random(20260301)
     samples = [
         get("/v1/world", "Accept: */*"),

@@ -1,4 +1,4 @@
-"""The memory that requests' bodies may take all together, through both lanes."""
+"""The memory that all request bodies may take together, through both lanes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ JSON = {"Content-Type": "application/json"}
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(-1, 3_000)), max_size=50))
 def test_room_is_what_is_taken_and_not_given_back(steps: list[tuple[int, int]]) -> None:
-    """It is never more than there is, and all comes back."""
+    """It never exceeds the limit, and all of it comes back."""
     room, taken, sizes = BodyRoom(ROOM), [0] * 4, [0] * 4
     for which, grown in steps:
         if grown < 0:
@@ -54,7 +54,7 @@ def test_room_is_what_is_taken_and_not_given_back(steps: list[tuple[int, int]]) 
 
 
 def begun(size: int, *, chunked: bool = False) -> bytes:
-    """Spell out a request of which so much of a large body is there."""
+    """Write out a request with the first ``size`` bytes of a large body."""
     if chunked:
         start = b"%x\r\n" % SIZE + LARGE[:size]
         return post("Transfer-Encoding: chunked", "Content-Type: application/json", body=start)
@@ -63,7 +63,7 @@ def begun(size: int, *, chunked: bool = False) -> bytes:
 
 
 def check_refused(response: RawResponse) -> None:
-    """Check that a client was told to come again later, on another connection."""
+    """Check that a client is told to retry later, on another connection."""
     assert (response.status, slug(response)) == (503, "overloaded")
     assert response.headers["retry-after"] == "1"
     assert response.headers["connection"] == "close"
@@ -72,7 +72,7 @@ def check_refused(response: RawResponse) -> None:
 @pytest.mark.usefixtures("lane")
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_bodies_on_their_way_have_a_limit(*, chunked: bool) -> None:
-    """Beyond it there is 503 before a body is whole; commands pass, and room comes back."""
+    """Beyond it the answer is 503 before a body is complete; commands pass, and room comes back."""
     async with serving(settings=NARROW) as server:
         first, second, third = [await server.connect() for _ in range(3)]
         for client in (first, second):
@@ -95,7 +95,7 @@ async def test_bodies_on_their_way_have_a_limit(*, chunked: bool) -> None:
 
 @pytest.mark.usefixtures("lane")
 async def test_body_that_comes_whole_has_no_more_room_than_others() -> None:
-    """A body that is there with its head is counted while its request is in hand."""
+    """A body that arrives with its head counts while its request is in flight."""
     world = FakeWorld()
     world.answers[Register] = SILENT
     settings = replace(NARROW, bodies_in_flight_max_bytes=SIZE, reply_timeout_ms=100)
@@ -137,7 +137,7 @@ async def _reset(client: RawClient) -> None:
 async def test_room_comes_back_whatever_ends_a_body(
     end: Callable[[RawClient], object],
 ) -> None:
-    """A client that stops, errs, waits or goes away takes no room any more."""
+    """A client that stops, errs, waits or disconnects no longer takes any room."""
     settings = replace(NARROW, body_timeout_ms=150 if end is _wait else 5_000)
     async with serving(settings=settings) as server:
         client = await server.connect()
@@ -150,7 +150,7 @@ async def test_room_comes_back_whatever_ends_a_body(
 @pytest.mark.usefixtures("lane")
 @pytest.mark.parametrize("client_goes", [False, True])
 async def test_room_comes_back_where_a_request_in_hand_is_cut_off(*, client_goes: bool) -> None:
-    """Whether its client goes away or the server is stopped."""
+    """Both if its client goes away and if the server is stopped."""
     world = FakeWorld()
     world.answers[Register] = SILENT
     settings = replace(NARROW, shutdown_timeout_ms=50)
@@ -169,7 +169,7 @@ async def test_room_comes_back_where_a_request_in_hand_is_cut_off(*, client_goes
 
 @pytest.mark.usefixtures("lane")
 async def test_room_comes_back_where_a_body_is_cut_off_by_a_shutdown() -> None:
-    """What was awaited is not awaited any more."""
+    """The rest of the body is no longer awaited."""
     async with serving(settings=replace(NARROW, shutdown_timeout_ms=50)) as server:
         client = await server.connect()
         await client.send(begun(2_000))

@@ -1,4 +1,4 @@
-"""Bodies out of bytes: however they are cut, and whatever they claim."""
+"""Bodies from bytes: however they are cut, and whatever they claim."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def chunked(bytes_max: int = 1_000) -> ChunkedBody:
 
 
 def read(body: ChunkedBody | LengthBody, pieces: list[bytes]) -> bytes | None:
-    """Feed pieces; give what follows the body."""
+    """Feed pieces; return what follows the body."""
     rest: bytes | None = None
     for number, piece in enumerate(pieces):
         rest = body.feed(piece)
@@ -101,13 +101,13 @@ def test_chunks_that_lie_are_refused(raw: bytes, error: type[HttpError]) -> None
 
 
 def in_chunks_of(size: int, count: int) -> bytes:
-    """Spell out many chunks of one size."""
+    """Write out many chunks of one size."""
     return b"%x\r\n%b\r\n" % (size, b"a" * size) * count + b"0\r\n\r\n"
 
 
 @pytest.mark.parametrize("pieces", [1, 7, 65_536])
 def test_chunks_that_are_mostly_framing_are_refused(pieces: int) -> None:
-    """The lines before chunks have a limit together, which grows slowly with what they bring."""
+    """The lines before chunks share a limit, which grows slowly with the data they bring."""
     for size, refused in ((1, True), (8, True), (64, False), (1_000, False)):
         body = ChunkedBody(64_000, 2_000)
         whole = in_chunks_of(size, 64_000 // size)
@@ -122,14 +122,14 @@ def test_chunks_that_are_mostly_framing_are_refused(pieces: int) -> None:
 
 
 def test_length_beyond_the_limit_is_refused_before_anything_is_read() -> None:
-    """What a client announces is enough to refuse it."""
+    """The announced length is enough to refuse it."""
     with pytest.raises(PayloadTooLarge):
         LengthBody(1_001, 1_000)
 
 
 @given(st.binary(max_size=300))
 def test_chunks_are_read_or_refused_whatever_they_are(noise: bytes) -> None:
-    """Never more than the limit is kept, and nothing but a refusal comes of noise."""
+    """Never more than the limit is kept, and noise causes nothing but a refusal."""
     body = chunked(100)
     with suppress(HttpError):
         body.feed(noise)

@@ -1,4 +1,4 @@
-"""Token buckets: never more than was promised, always as much as was promised."""
+"""Token buckets: never more than promised, always as much as promised."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ RATES = st.floats(0.01, 10_000)
 BURSTS = st.integers(1, 50)
 PAUSES = st.lists(st.floats(0, 10), max_size=80)
 START_S = 1_000_000.0
-"""Clocks do not begin at 0, and floats are coarser where they stand."""
+"""Clocks do not start at 0, and floats are coarser at this value."""
 
 
 @given(RATES, BURSTS, PAUSES)
 def test_bucket_never_admits_more_than_burst_and_rate(
     rate: float, burst: int, pauses: list[float]
 ) -> None:
-    """In any window of time at most the burst and the rate's share pass."""
+    """In any window of time at most the burst plus the rate's share passes."""
     buckets = Buckets(per_second=rate, burst=burst, keys_max=10)
     now, passed = START_S, list[float]()
     for pause in pauses:
@@ -34,7 +34,7 @@ def test_bucket_never_admits_more_than_burst_and_rate(
 
 @given(RATES, BURSTS, PAUSES)
 def test_bucket_is_full_again_after_a_rest(rate: float, burst: int, pauses: list[float]) -> None:
-    """Whatever was asked before, after a while the whole burst passes, and no more."""
+    """Whatever was asked before, after a rest exactly the whole burst passes."""
     buckets = Buckets(per_second=rate, burst=burst, keys_max=10)
     now = START_S
     for pause in pauses:
@@ -47,7 +47,7 @@ def test_bucket_is_full_again_after_a_rest(rate: float, burst: int, pauses: list
 
 @given(RATES, BURSTS, PAUSES)
 def test_wait_that_is_told_is_enough(rate: float, burst: int, pauses: list[float]) -> None:
-    """Who waits as long as told is admitted, and refusals have not put it off."""
+    """A caller that waits as long as told is admitted; refusals do not extend the wait."""
     buckets = Buckets(per_second=rate, burst=burst, keys_max=10)
     now = START_S
     for pause in pauses:
@@ -62,7 +62,7 @@ def test_wait_that_is_told_is_enough(rate: float, burst: int, pauses: list[float
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.floats(0, 1)), max_size=200))
 def test_memory_is_bounded(steps: list[tuple[int, float]]) -> None:
-    """However many keys come, no more than so many are remembered."""
+    """However many keys come, no more than the maximum are remembered."""
     buckets = Buckets(per_second=1, burst=3, keys_max=8)
     now = START_S
     for key, pause in steps:
@@ -72,7 +72,7 @@ def test_memory_is_bounded(steps: list[tuple[int, float]]) -> None:
 
 
 def test_keys_do_not_share_and_the_oldest_goes_first() -> None:
-    """One key's flood is its own, and who still floods is not the one that is forgotten."""
+    """One key's flood affects no other, and a key that still floods is not forgotten."""
     buckets = Buckets(per_second=0.001, burst=1, keys_max=3)
     assert buckets.take("flood", START_S) == 0
     for number in range(20):
@@ -93,6 +93,6 @@ def test_full_buckets_are_not_kept() -> None:
 
 @pytest.mark.parametrize(("rate", "burst", "keys"), [(0, 1, 1), (1, 0, 1), (1, 1, 0)])
 def test_bucket_without_a_size_is_refused(rate: float, burst: int, keys: int) -> None:
-    """A bucket that could never hold anything is a mistake."""
+    """A bucket that could never hold anything is an error."""
     with pytest.raises(ValueError, match="needs"):
         Buckets(per_second=rate, burst=burst, keys_max=keys)

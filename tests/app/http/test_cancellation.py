@@ -9,7 +9,7 @@ from app.http.cancellation import split_failure
 
 
 async def cancelled() -> trio.Cancelled:
-    """Get hold of a Cancelled, which cannot be made by hand."""
+    """Return a Cancelled, which cannot be made by hand."""
     with trio.CancelScope() as scope:
         scope.cancel()
         try:
@@ -20,12 +20,12 @@ async def cancelled() -> trio.Cancelled:
 
 
 def holds(group: BaseExceptionGroup[BaseException], type_: type[BaseException]) -> bool:
-    """Whether an exception of a type is anywhere in a group."""
+    """Return whether a group contains an exception of a type at any depth."""
     return group.subgroup(type_) is not None
 
 
 async def test_split_failure_takes_a_group_apart() -> None:
-    """Nested or not, errors come out on one side and cancellations on the other."""
+    """Nested or not, errors and cancellations are separated."""
     failure = ValueError("x")
     group = BaseExceptionGroup("outer", [BaseExceptionGroup("inner", [failure, await cancelled()])])
     failed, rest = split_failure(group)
@@ -44,7 +44,7 @@ async def test_split_failure_passes_on_a_pure_cancellation() -> None:
 
 
 async def test_split_failure_passes_on_an_interrupt() -> None:
-    """A group with a KeyboardInterrupt is never taken for a failure."""
+    """A group with a KeyboardInterrupt is never treated as a failure."""
     group = BaseExceptionGroup("g", [KeyboardInterrupt(), ValueError(), await cancelled()])
     with pytest.raises(BaseExceptionGroup) as raised:
         split_failure(group)

@@ -13,13 +13,13 @@ from app.http.exchange import Headers, HttpRequest
 
 
 class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A command that holds nothing that could be altered."""
+    """A command without mutable parts."""
 
     asset: str
 
 
 class Parcel(msgspec.Struct, frozen=True):
-    """A command that holds a mapping."""
+    """A command with a mapping."""
 
     resources: Mapping[str, int]
 
@@ -30,7 +30,7 @@ def post(body: bytes, path: str = "/orders") -> HttpRequest:
 
 
 def test_commands_are_read_once() -> None:
-    """The same bytes to the same path are the same command, and no others are."""
+    """The same bytes to the same path are the same command; any others are not."""
     commands = Commands(Order)
     first = commands.read(post(b'{"asset":"hut"}'))
     assert first.body == Order("hut")
@@ -44,7 +44,7 @@ def test_commands_are_read_once() -> None:
 
 
 def test_commands_that_could_be_altered_are_nobody_else_s() -> None:
-    """Each request has a mapping of its own."""
+    """Each request gets its own mapping."""
     commands = Commands(Parcel)
     body = b'{"resources":{"wood":1}}'
     first, second = commands.read(post(body)), commands.read(post(body))
@@ -53,14 +53,14 @@ def test_commands_that_could_be_altered_are_nobody_else_s() -> None:
 
 
 def test_commands_large_are_read_each_time() -> None:
-    """Nobody fills the memory with large bodies."""
+    """Large bodies cannot fill the memory."""
     commands = Commands(Order)
     body = b'{"asset":"%b"}' % (BODY_BYTES_MAX * b"x")
     assert commands.read(post(body)).body is not commands.read(post(body)).body
 
 
 def test_commands_remembered_are_bounded() -> None:
-    """For one more than may be remembered the oldest is forgotten."""
+    """One command beyond the maximum makes the cache forget the oldest."""
     commands = Commands(Order)
     first = commands.read(post(b'{"asset":"0"}'))
     for number in range(1, COMMANDS_MAX + 1):
@@ -70,7 +70,7 @@ def test_commands_remembered_are_bounded() -> None:
 
 
 def test_commands_refused_are_refused_again() -> None:
-    """What is no command is remembered as nothing."""
+    """A refused body is not remembered."""
     commands = Commands(Order)
     for _ in range(2):
         with pytest.raises(MalformedJson):
@@ -81,7 +81,7 @@ def test_commands_refused_are_refused_again() -> None:
 
 
 def test_commands_without_a_body_have_a_fingerprint() -> None:
-    """Where there is nothing to say the path tells them apart."""
+    """Without a body, the path distinguishes commands."""
     commands = Commands(None)
     assert commands.read(post(b"")).body is None
     assert commands.read(post(b"")) != commands.read(post(b"", "/others"))

@@ -1,4 +1,4 @@
-"""What a connection carries, one by one or piled up, whole or in pieces, and how long it stays."""
+"""Requests on a connection: single, pipelined, whole or in pieces, and how long it stays open."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("lane")
 
 
 async def test_connection_accepted_during_shutdown_is_closed() -> None:
-    """A client that is accepted when the shutdown has begun is let go at once."""
+    """A client that is accepted after the shutdown has begun is disconnected at once."""
     world, context = FakeWorld(), WorkerContext(None)
     await context.terminated.set()
     ours, theirs = trio.socket.socketpair()
@@ -53,7 +53,7 @@ async def test_connection_accepted_during_shutdown_is_closed() -> None:
 
 
 async def test_connection_that_is_gone_before_it_is_served_is_forgotten() -> None:
-    """A client that was reset between connect and accept is no error."""
+    """A client that reset between connect and accept is no error."""
     world = FakeWorld()
     never_connected = trio.SocketStream(trio.socket.socket())
     connection = Connection(
@@ -72,7 +72,7 @@ async def test_connection_that_is_gone_before_it_is_served_is_forgotten() -> Non
 
 
 async def test_pipelined_requests_are_answered_in_order() -> None:
-    """Requests sent without waiting are answered one after another, each on its own."""
+    """Pipelined requests are answered one after another, each on its own."""
     async with serving() as server:
         client = await server.connect()
         await client.send(get("/healthz") + get("/v1/world") + get("/nope") + get("/readyz"))
@@ -83,7 +83,7 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
 
 
 async def test_pipelined_requests_let_others_in_between() -> None:
-    """Of all that came at once a few are answered in one turn of Trio's loop (fast lane)."""
+    """A few pipelined requests are answered per turn of Trio's loop (fast lane)."""
 
     async def respond(_request: HttpRequest, _path: Mapping[str, str]) -> HttpResponse:
         taken.add()
@@ -116,7 +116,7 @@ async def test_keep_alive_connection_serves_again_and_again() -> None:
 
 
 async def test_http_1_0_is_served_and_closed() -> None:
-    """An HTTP/1.0 client gets its answer, and the end of the connection as its end."""
+    """An HTTP/1.0 client gets an answer that ends with the connection."""
     async with serving() as server:
         client = await server.connect()
         await client.send(b"GET /healthz HTTP/1.0\r\n\r\n")
@@ -126,7 +126,7 @@ async def test_http_1_0_is_served_and_closed() -> None:
 
 
 async def test_request_in_many_pieces_is_one_request() -> None:
-    """A request may come byte by byte."""
+    """A request may arrive byte by byte."""
     async with serving() as server:
         client = await server.connect()
         for byte in post(f"Content-Length: {len(REGISTER)}", body=REGISTER):
@@ -136,7 +136,7 @@ async def test_request_in_many_pieces_is_one_request() -> None:
 
 
 async def test_chunked_body_is_one_body() -> None:
-    """A chunked body, with extensions and trailers, is put together."""
+    """A chunked body, with extensions and trailers, is reassembled."""
     async with serving() as server:
         client = await server.connect()
         body = b"5;a=b\r\n%b\r\n%x\r\n%b\r\n0\r\nA: b\r\n\r\n" % (
@@ -150,7 +150,7 @@ async def test_chunked_body_is_one_body() -> None:
 
 
 async def test_expect_100_continue_is_answered() -> None:
-    """A client that asks before it sends its body is told to go on."""
+    """A client that asks before it sends its body is told to continue."""
     async with serving() as server:
         client = await server.connect()
         await client.send(post("Expect: 100-continue", f"Content-Length: {len(REGISTER)}"))
@@ -167,7 +167,7 @@ async def test_expect_100_continue_is_answered() -> None:
 async def test_client_that_does_not_wait_for_it_is_not_told_to_continue(
     version: bytes, headers: tuple[str, ...]
 ) -> None:
-    """Nor one of HTTP/1.0, which would take it for the answer (RFC 9110, 10.1.1)."""
+    """Nor is an HTTP/1.0 client, which would take it for the answer (RFC 9110, 10.1.1)."""
     async with serving() as server:
         client = await server.connect()
         head = post("Connection: close", *headers, f"Content-Length: {len(REGISTER)}")
@@ -192,7 +192,7 @@ async def test_idle_connection_is_closed_in_time() -> None:
 
 
 async def test_waiting_for_an_actor_is_not_idleness() -> None:
-    """Neither the idle nor the read timeout touches a client that waits for its answer."""
+    """Neither the idle nor the read timeout affects a client that waits for its answer."""
     world = FakeWorld()
     world.answers[GetWorld] = SILENT
     settings = settings_with(keep_alive_timeout_ms=50, read_timeout_ms=50)

@@ -1,4 +1,4 @@
-"""A connection that fails: it ends alone, is logged, and keeps nobody from being cancelled."""
+"""A failing connection ends alone, is logged, and does not block cancellation."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NOTHING = Message(Topic.TASK, None)
 async def test_failing_connection_is_logged_and_ends_alone(
     lane: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An exception within one connection ends that connection only, whatever raised it."""
+    """An exception within one connection ends only that connection, whatever raised it."""
 
     async def fail(*_: object) -> None:
         raise ZeroDivisionError
@@ -58,7 +58,7 @@ async def test_failing_connection_is_logged_and_ends_alone(
 async def test_connection_that_fails_while_cancelled_is_logged(
     lane: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An error that comes together with the server's own end is logged, and does not spread."""
+    """An error that coincides with the server's own end is logged and does not spread."""
 
     async def fail_in_two_ways(_: DirectConnection) -> None:
         async with trio.open_nursery() as nursery:
@@ -99,7 +99,7 @@ async def test_connection_that_fails_while_cancelled_is_logged(
 async def test_connection_that_fails_while_cancelled_is_cancelled_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whoever cancelled it is not kept from that by what it failed with (fast lane)."""
+    """A failure does not keep the cancellation from taking effect (fast lane)."""
     world = FakeWorld()
     ours, theirs = socket.socketpair()
     ours.setblocking(False)

@@ -1,4 +1,4 @@
-"""Every row of the contract over a real socket: what it answers, and what it asks of the actors."""
+"""Every row of the contract over a real socket: its answer, and its messages to the actors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("lane")
 
 @pytest.mark.parametrize("row", PUBLIC, ids=lambda row: f"{row.method} {row.path}")
 async def test_public_call_answers_as_the_contract_says(row: Row) -> None:
-    """A call that needs no account is answered to anybody, and asks its actor exactly once."""
+    """A call that needs no account is answered for anybody, and asks its actor exactly once."""
     async with serving() as server:
         await check(server, row, {})
         assert server.world.asked == list(row.asked)
@@ -39,7 +39,7 @@ async def test_public_call_answers_as_the_contract_says(row: Row) -> None:
 
 @pytest.mark.parametrize("row", OWN, ids=lambda row: f"{row.method} {row.path}")
 async def test_own_call_answers_as_the_contract_says(row: Row) -> None:
-    """A call of one's own checks the token, then asks for the account behind it, and no other."""
+    """A call about one's own account checks the token, then asks for that account and no other."""
     world = FakeWorld()
     if "after=" in row.path:
         world.answers[GetLedger] = LedgerPage((), None)
@@ -50,7 +50,7 @@ async def test_own_call_answers_as_the_contract_says(row: Row) -> None:
 
 
 async def check(server: Serving, row: Row, headers: dict[str, str]) -> None:
-    """Make a call and compare its answer."""
+    """Make a call and compare the answer."""
     response = await server.client.request(
         row.method, row.path, json=row.body, headers={**headers, **row.headers}
     )
@@ -88,7 +88,7 @@ async def test_own_call_without_a_good_token_is_one_and_the_same_401(
 ) -> None:
     """Whatever is wrong with the token, the answer is the same, and nothing else is asked.
 
-    The challenge alone says whether there was a token that was refused (RFC 6750, 3.1).
+    Only the challenge says whether a token was sent and refused (RFC 6750, 3.1).
     """
     async with serving() as server:
         for row in OWN:
@@ -138,7 +138,7 @@ async def test_order_is_placed_for_the_caller() -> None:
 
 
 async def test_unit_order_has_a_count_and_no_level() -> None:
-    """A unit order shows its count; what has not started or is not due shows null."""
+    """A unit order shows its count; an order not yet started or due shows null."""
     world = FakeWorld()
     unit = changed(
         ORDER,
@@ -159,7 +159,7 @@ async def test_unit_order_has_a_count_and_no_level() -> None:
 
 
 async def test_replayed_order_is_200_with_the_same_body() -> None:
-    """The same key again gives the first answer with 200 and Idempotency-Replayed."""
+    """The same key again gets the first answer, with 200 and Idempotency-Replayed."""
     world = FakeWorld()
     world.answers[PlaceOrder] = Placed(ORDER, replayed=True)
     async with serving(world) as server:
@@ -170,7 +170,7 @@ async def test_replayed_order_is_200_with_the_same_body() -> None:
 
 
 async def test_fingerprint_is_of_the_request_and_not_of_its_spelling() -> None:
-    """The same order in other words has the same fingerprint; another order has another."""
+    """The same order spelled differently has the same fingerprint; another order has another."""
     same = [b'{"asset":"a","count":5}', b' { "count" : 5, "\\u0061sset" : "a" } ']
     other = [b'{"asset":"a","count":6}', b'{"asset":"b","count":5}', b'{"asset":"a"}']
     headers = {**BEARER, **KEY, "Content-Type": "application/json"}
@@ -187,7 +187,7 @@ async def test_fingerprint_is_of_the_request_and_not_of_its_spelling() -> None:
 
 @pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": ""}])
 async def test_order_without_a_key_is_400(headers: dict[str, str]) -> None:
-    """An order needs its Idempotency-Key; without one no actor hears of it."""
+    """An order needs an Idempotency-Key; without one no actor hears of it."""
     async with serving() as server:
         response = await server.client.post(
             "/v1/inventory/orders", json={"asset": "a"}, headers={**BEARER, **headers}
@@ -201,7 +201,7 @@ async def test_order_without_a_key_is_400(headers: dict[str, str]) -> None:
     "values", [["a b"], ["x" * 256], [b"\xff"], ["a", "a"], ["a\tb"]], ids=repr
 )
 async def test_order_with_an_unfit_key_is_422(values: list[Any]) -> None:
-    """A key that is not 1 to 255 visible ASCII characters, once, is refused by name."""
+    """A key that is not 1 to 255 visible ASCII characters, or is repeated, is refused by name."""
     async with serving() as server:
         headers = [*BEARER.items(), *(("Idempotency-Key", value) for value in values)]
         response = await server.client.post(
@@ -225,7 +225,7 @@ async def test_session_id_that_is_no_uuid_is_an_unknown_session(name: str) -> No
 @pytest.mark.parametrize("name", ["xyz", "0", ORDER_ID[:-1], f"{{{ORDER_ID}}}", "%00", "%2e%2e"])
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 async def test_order_id_that_is_no_uuid_is_an_unknown_order(method: str, name: str) -> None:
-    """What cannot be an order's id is answered as an order that is not there, without asking."""
+    """Text that cannot be an order id is answered like an unknown order, without asking."""
     async with serving() as server:
         response = await server.client.request(
             method, f"/v1/inventory/orders/{name}", headers=BEARER
@@ -250,7 +250,7 @@ async def test_order_id_that_is_no_uuid_is_an_unknown_order(method: str, name: s
     ],
 )
 async def test_ledger_query_out_of_bounds_is_422(query: str, name: str) -> None:
-    """Every parameter that is unknown, repeated, no integer or out of bounds is named."""
+    """Every unknown, repeated, non-integer or out-of-bounds parameter is named."""
     async with serving() as server:
         response = await server.client.get(f"/v1/inventory/ledger?{query}", headers=BEARER)
         assert response.status_code == 422
@@ -260,7 +260,7 @@ async def test_ledger_query_out_of_bounds_is_422(query: str, name: str) -> None:
 
 @pytest.mark.parametrize("path", ["/healthz?x=1", "/v1/world?x", "/openapi.json?y=%00"])
 async def test_unknown_query_parameter_is_422(path: str) -> None:
-    """An endpoint without a query refuses one."""
+    """An endpoint without query parameters refuses any."""
     async with serving() as server:
         assert (await server.client.get(path)).status_code == 422
         for empty in ("/healthz?", "/healthz?&", "/healthz?&&"):
@@ -282,7 +282,7 @@ async def test_readyz_is_503_while_an_actor_is_not_ready() -> None:
 
 
 async def test_unknown_problem_is_404() -> None:
-    """A type of problem that does not exist has no description."""
+    """A problem type that does not exist has no description."""
     async with serving() as server:
         for name in ("nope", "%0a", "queue-full%00"):
             response = await server.client.get(f"/problems/{name}")
@@ -302,7 +302,7 @@ async def test_every_problem_is_described_under_its_type() -> None:
 
 
 async def test_time_beyond_the_year_9999_is_shown_as_its_end() -> None:
-    """A stock that takes ten thousand years to fill is no error."""
+    """A stock that takes ten thousand years to fill is not an error."""
     world = FakeWorld()
     far = StockView(0, 1, 10**12, 10**18)
     world.answers[GetInventory] = changed(INVENTORY, resources={"metal": far})
@@ -312,7 +312,7 @@ async def test_time_beyond_the_year_9999_is_shown_as_its_end() -> None:
 
 
 async def test_what_is_held_is_told_with_its_stock() -> None:
-    """What waits for room stands beside the amount; where nothing does the member is left out."""
+    """What waits for room is shown beside the amount; if nothing waits, the member is left out."""
     world = FakeWorld()
     stocks = {"metal": StockView(250, -75, 250, None, 110), "crystal": StockView(7, 0, None, None)}
     world.answers[GetInventory] = changed(INVENTORY, resources=stocks)

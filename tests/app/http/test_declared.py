@@ -1,4 +1,4 @@
-"""What the server answers is declared where it answers it: status, type, headers and problem."""
+"""Every answer of the server is declared for its operation: status, type, headers and problem."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def resolved(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def check(response: RawResponse, path: str, method: str = "get") -> str:
-    """Hold an answer against its operation; give the problem that it is."""
+    """Check an answer against its operation; return its problem."""
     declared = resolved(PATHS[path][method]["responses"][str(response.status)])
     told = response.headers.keys() & HEADERS
     assert told <= {name.lower() for name in declared["headers"]}
@@ -136,7 +136,7 @@ async def answered(server: Serving, request: bytes) -> RawResponse:
 async def test_refusal_of_any_call_is_declared(
     path: str, change: tuple[bytes, bytes], slug: str
 ) -> None:
-    """However a request is wrong, whatever it asks for, the document has told so."""
+    """However a request is wrong, whatever it asks for, the document declares the refusal."""
     assert slug in OF_ANY_CALL
     settings = settings_with(body_timeout_ms=50, max_target_bytes=200, headers_max=20)
     request = get(path, *(f"{name}: {value}" for name, value in BEARER.items()))
@@ -148,7 +148,7 @@ async def test_refusal_of_any_call_is_declared(
 @pytest.mark.usefixtures("lane")
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 async def test_refusal_of_a_connection_is_declared_where_readiness_is_asked(path: str) -> None:
-    """Too many connections are a problem also where 503 may be a report, and that is declared."""
+    """Too many connections are a problem even where 503 may be a report, and that is declared."""
     async with serving(settings=settings_with(connections_max=1)) as server:
         first = await server.connect()
         await first.send(get(path))
@@ -165,14 +165,14 @@ async def test_refusal_of_a_connection_is_declared_where_readiness_is_asked(path
 @pytest.mark.usefixtures("lane")
 @pytest.mark.parametrize("path", ["/v1/inventory/quotes/a/b", "/v1/inventory/quotes/"])
 async def test_name_that_makes_another_path_is_declared(path: str) -> None:
-    """A slash in a name is one of the path: there is nothing there, and that is declared."""
+    """A slash in a name is part of the path: nothing is found there, and that is declared."""
     async with serving() as server:
         response = await answered(server, get(path))
         assert check(response, "/v1/inventory/quotes/{asset}") == "not-found"
 
 
 def call_of(endpoint: Endpoint) -> str:
-    """Give a target that an endpoint answers."""
+    """Return a target that an endpoint answers."""
     path = endpoint.template
     for name in endpoint.parameters():
         path = path.replace(f"{{{name}}}", PARAMETERS.get(name, "x"))
@@ -187,7 +187,7 @@ def call_of(endpoint: Endpoint) -> str:
 async def test_mismatch_with_the_rules_is_declared_by_who_loads_an_inventory(
     endpoint: Endpoint,
 ) -> None:
-    """Whoever asks an account's Inventory can hear that the rules have no place for it."""
+    """Every call that asks an account's Inventory may hear that the rules have no place for it."""
     world = FakeWorld()
     mismatch = inventory.RulesetMismatch(("mine",))
     told = {**world.answers, FindAccount: ACCOUNT, **dict.fromkeys(ASKED_OF_INVENTORIES, mismatch)}
@@ -223,7 +223,7 @@ async def test_mismatch_with_the_rules_is_declared_by_who_loads_an_inventory(
 def test_header_that_a_client_goes_by_is_declared(
     path: str, method: str, status: str, name: str
 ) -> None:
-    """Each is told with the answers that have it, and the request's id with all."""
+    """Each is declared for the answers that carry it, and the request id for all."""
     declared = resolved(PATHS[path][method]["responses"][status])["headers"]
     assert set(declared) == {"X-Request-Id", name}
     assert all("description" in resolved(header) for header in declared.values())

@@ -33,7 +33,7 @@ def denials() -> tuple[Denials, LogCapture]:
 @pytest.mark.usefixtures("lane")
 @pytest.mark.parametrize("one_time", [False, True])
 async def test_player_on_an_operators_endpoint_is_told_of(one_time: bool) -> None:
-    """Who, from where and for what, even if a new password must come first; never the token."""
+    """Who, from where and for what, even if the password must be changed first; never the token."""
     world = FakeWorld()
     world.answers[Authorize] = Identity(ACCOUNT_ID, SESSION_ID, "player", "ada", one_time)
     path = "/v1/admin/accounts/0197f0a0-0000-7000-8000-00000000000b/sessions?secret=1"
@@ -68,7 +68,7 @@ async def test_operator_is_let_in_without_a_word() -> None:
 
 
 async def test_account_in_a_loop_is_told_of_once_a_minute(autojump_clock: object) -> None:
-    """A loop of one account logs a line a minute, and keeps nobody else out of the log."""
+    """An account in a loop logs one line a minute, and keeps nobody else out of the log."""
     told, capture = denials()
     for _ in range(1_000):
         told.tell(TRAIL, "loop")
@@ -83,7 +83,7 @@ async def test_account_in_a_loop_is_told_of_once_a_minute(autojump_clock: object
 
 
 async def test_many_accounts_do_not_flood_the_log(autojump_clock: object) -> None:
-    """All accounts together have a bound too, which frees up over time."""
+    """All accounts together are bounded too; the bound recovers over time."""
     told, capture = denials()
     for number in range(10 * ALL_BURST):
         told.tell(TRAIL, f"account{number}")

@@ -106,7 +106,7 @@ async def send(world: FakeWorld, body: Any = BODY) -> Any:
 
 
 async def test_forecast_is_an_inventory_of_later() -> None:
-    """A forecast asks for so many seconds ahead, and has the form of an inventory."""
+    """A forecast asks for a number of seconds ahead, and has the form of an inventory."""
     world = economy()
     async with serving(world) as server:
         url = f"/v1/inventory/forecast?seconds={FORECAST_SECONDS_MAX}"
@@ -121,7 +121,7 @@ async def test_forecast_is_an_inventory_of_later() -> None:
     "query", ["", "?seconds=", "?seconds=-1", "?seconds=1.5", f"?seconds={10**12}", "?second=1"]
 )
 async def test_forecast_without_a_sensible_time_is_422(query: str) -> None:
-    """The time ahead must be there, an integer, and not beyond the bound."""
+    """The time ahead is required, an integer, and within the bound."""
     world = economy()
     async with serving(world) as server:
         response = await server.client.get(f"/v1/inventory/forecast{query}", headers=BEARER)
@@ -130,7 +130,7 @@ async def test_forecast_without_a_sensible_time_is_422(query: str) -> None:
 
 
 async def test_forecast_too_far_names_the_seconds_that_can_be_foreseen() -> None:
-    """Where too much changes until then, the refusal says how far one may ask."""
+    """If too much changes until then, the refusal says how far ahead one may ask."""
     world = economy()
     world.answers[GetForecast] = inventory.ForecastTooFar(93_500, 3_000)
     async with serving(world) as server:
@@ -206,7 +206,7 @@ async def test_quote_that_cannot_be_made_is_refused(
 
 
 async def test_transfer_goes_from_the_caller_to_the_named_account() -> None:
-    """A transfer is sent by the caller under both names, and is answered when it has arrived."""
+    """A transfer is sent by the caller under both names, and answered when it has arrived."""
     world = economy()
     response = await send(world)
     assert response.status_code == 201
@@ -226,7 +226,7 @@ async def test_transfer_goes_from_the_caller_to_the_named_account() -> None:
 
 
 async def test_replayed_transfer_is_200() -> None:
-    """The same key again gives the first answer with 200 and Idempotency-Replayed."""
+    """The same key again gets the first answer, with 200 and Idempotency-Replayed."""
     world = economy()
     world.answers[SendTransfer] = Sent(TRANSFER, replayed=True)
     response = await send(world)
@@ -238,7 +238,7 @@ async def test_replayed_transfer_is_200() -> None:
     "error", [authx.UnknownAccount(), authx.InvalidUsername("no")], ids=["nobody", "no name"]
 )
 async def test_transfer_to_nobody_is_for_its_key_to_answer(error: Exception) -> None:
-    """Who is not there now may have been when the same key was sent first."""
+    """A receiver that is gone now may have existed when the same key was first sent."""
     world = economy()
     world.answers[FindAccount] = error
     world.answers[SendTransfer] = Sent(TRANSFER, replayed=True)
@@ -299,7 +299,7 @@ async def test_transfer_that_is_refused_is_its_problem(
     ids=str,
 )
 async def test_transfer_of_anything_but_positive_integers_is_422(body: Any) -> None:
-    """What is to be sent is strictly typed and bounded before anybody is asked for it."""
+    """The resources to send are strictly typed and bounded before any actor is asked."""
     world = economy()
     response = await send(world, body)
     assert response.status_code == 422
@@ -308,7 +308,7 @@ async def test_transfer_of_anything_but_positive_integers_is_422(body: Any) -> N
 
 
 async def test_transfers_are_listed() -> None:
-    """Sent and received transfers are shown; one on its way has not settled."""
+    """Sent and received transfers are shown; one in transit has not settled."""
     world = economy()
     async with serving(world) as server:
         response = await server.client.get("/v1/transfers?limit=2", headers=BEARER)
@@ -318,7 +318,7 @@ async def test_transfers_are_listed() -> None:
 
 
 async def test_transfers_are_read_page_by_page() -> None:
-    """A page begins after the transfer that is named; ``next`` is null at the end."""
+    """A page begins after the named transfer; ``next`` is null at the end."""
     world = economy()
     world.answers[ListTransfers] = TransferPage((TRANSFER,), None)
     async with serving(world) as server:
@@ -342,7 +342,7 @@ async def test_transfers_are_read_page_by_page() -> None:
     ],
 )
 async def test_transfers_that_cannot_be_listed_are_422(query: str) -> None:
-    """Only a transfer's id is a place to go on from."""
+    """Only a transfer's id can continue a list."""
     world = economy()
     async with serving(world) as server:
         response = await server.client.get(f"/v1/transfers?{query}", headers=BEARER)
@@ -352,7 +352,7 @@ async def test_transfers_that_cannot_be_listed_are_422(query: str) -> None:
 
 @pytest.mark.parametrize("shown", [TRANSFER_ID, TRANSFER_ID.upper()])
 async def test_transfer_is_found_by_its_id(shown: str) -> None:
-    """A transfer is asked for in the caller's name, however its id is written."""
+    """A transfer is looked up in the caller's name, however its id is written."""
     world = economy()
     async with serving(world) as server:
         response = await server.client.get(f"/v1/transfers/{shown}", headers=BEARER)
@@ -362,7 +362,7 @@ async def test_transfer_is_found_by_its_id(shown: str) -> None:
 
 @pytest.mark.parametrize("shown", [TRANSFER_ID, "x", f"{TRANSFER_ID}x", "%00"])
 async def test_transfer_that_is_not_the_callers_is_not_there(shown: str) -> None:
-    """Another's, none at all, and what is no id: one and the same refusal."""
+    """Another account's transfer, a missing one and an invalid id get one and the same refusal."""
     world = economy()
     world.answers[GetTransfer] = inventory.UnknownTransfer(TRANSFER_ID)
     async with serving(world) as server:

@@ -1,4 +1,4 @@
-"""The outermost application, driven without a socket: ids, odd targets, and errors that escape."""
+"""The outermost application, driven without a socket: ids, odd targets, and escaped errors."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def answer_ok(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def headers(sent: list[Event]) -> dict[bytes, bytes]:
-    """Give the headers of the answer that was sent."""
+    """Return the headers of the answer that was sent."""
     return dict(sent[0]["headers"])
 
 
@@ -66,7 +66,7 @@ async def test_edge_replaces_an_unfit_request_id(given: bytes) -> None:
 
 
 def test_edge_draws_request_ids_from_nothing_that_others_can_set() -> None:
-    """Whoever seeds Python's own generator does not bring back ids that were given."""
+    """Seeding Python's own generator does not repeat ids already issued."""
     ids: set[str] = set()
     for _ in range(2):
         random.seed(1)
@@ -81,7 +81,7 @@ def test_edge_makes_a_new_request_id_each_time() -> None:
 
 @pytest.mark.parametrize("path", ["", "*", "example.com:80", "http://x/healthz"])
 async def test_edge_refuses_a_target_that_is_no_path(path: str) -> None:
-    """What is not a path never reaches the router, which would fail on it."""
+    """A target that is not a path never reaches the router, which would fail on it."""
 
     async def fail(scope: Scope, receive: Receive, send: Send) -> None:
         raise AssertionError
@@ -92,7 +92,7 @@ async def test_edge_refuses_a_target_that_is_no_path(path: str) -> None:
 
 
 async def test_edge_logs_an_escaped_error_and_answers_500() -> None:
-    """An error that the application lets out is logged by request id; no client sees it."""
+    """An error that escapes the application is logged by request id; no client sees it."""
     world = FakeWorld()
 
     async def fail(scope: Scope, receive: Receive, send: Send) -> None:
@@ -107,7 +107,7 @@ async def test_edge_logs_an_escaped_error_and_answers_500() -> None:
 
 
 async def test_edge_sends_nothing_after_an_answer_has_begun() -> None:
-    """An error in the middle of an answer is logged, and no second answer is mixed into it."""
+    """An error in the middle of an answer is logged, and no second answer is mixed in."""
     world = FakeWorld()
 
     async def fail(scope: Scope, receive: Receive, send: Send) -> None:
@@ -134,7 +134,7 @@ async def fail_in_two_ways() -> None:
 
 
 async def test_edge_logs_an_error_that_comes_with_a_cancellation() -> None:
-    """An exception grouped with Cancelled is logged, and only the cancellation goes on."""
+    """An exception grouped with Cancelled is logged, and only the cancellation propagates."""
     world = FakeWorld()
 
     async def fail(scope: Scope, receive: Receive, send: Send) -> None:
@@ -148,7 +148,7 @@ async def test_edge_logs_an_error_that_comes_with_a_cancellation() -> None:
 
 
 async def test_edge_logs_what_a_route_fails_with_while_it_is_cancelled() -> None:
-    """So it is in the fast lane as well, under the request's id."""
+    """The fast lane does the same, under the request's id."""
     world = FakeWorld()
     edge = Edge(Router(()), log=world.log)
     trail = Trail("mine", "GET", "/x", "192.0.2.1")
@@ -167,7 +167,7 @@ async def test_edge_logs_what_a_route_fails_with_while_it_is_cancelled() -> None
 
 
 async def test_edge_lets_a_cancellation_pass_in_silence() -> None:
-    """A group of nothing but cancellations is no failure."""
+    """A group of nothing but cancellations is not a failure."""
     world = FakeWorld()
 
     async def wait(scope: Scope, receive: Receive, send: Send) -> None:
@@ -182,7 +182,7 @@ async def test_edge_lets_a_cancellation_pass_in_silence() -> None:
 
 
 async def test_edge_passes_other_scopes_through() -> None:
-    """A scope that is no HTTP request is the application's own."""
+    """A scope that is not an HTTP request is left to the application."""
     seen: list[str] = []
 
     async def note(scope: Scope, receive: Receive, send: Send) -> None:
@@ -196,7 +196,7 @@ async def test_edge_passes_other_scopes_through() -> None:
 async def test_failure_of_the_edge_itself_is_answered_with_500(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What raises beneath every handler still gives its client an answer (Hypercorn's)."""
+    """An error raised beneath every handler still gets its client an answer (Hypercorn lane)."""
 
     async def broken(*_: object) -> None:
         raise ZeroDivisionError

@@ -1,4 +1,4 @@
-"""How connections end that do not end by themselves, in the clear and over TLS, in each lane."""
+"""How connections that do not end by themselves are ended, with and without TLS, in each lane."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Stream: TypeAlias = "trio.SocketStream | trio.SSLStream[trio.SocketStream]"
 
 @dataclass(frozen=True)
 class Door:
-    """A way into a server: without an authority in the clear."""
+    """A way into a server: without an authority, unencrypted."""
 
     settings: HttpSettings
     authority: trustme.CA | None
@@ -48,7 +48,7 @@ class Door:
     async def enter(
         self, server: Serving, receive_buffer: int | None = None
     ) -> tuple[RawClient, Stream]:
-        """Connect; give the bare connection, and what to speak on."""
+        """Connect; return the bare connection, and the stream to speak on."""
         client = await server.connect(receive_buffer)
         if self.authority is None:
             return client, client.stream
@@ -57,7 +57,7 @@ class Door:
 
 @pytest.fixture(params=["plain", "tls"])
 def door(request: pytest.FixtureRequest, tls_settings: HttpSettings, authority: trustme.CA) -> Door:
-    """Run a test in the clear and over TLS."""
+    """Run a test with and without TLS."""
     return Door(tls_settings, authority) if request.param == "tls" else Door(SETTINGS, None)
 
 
@@ -70,7 +70,7 @@ async def read_to_end(stream: Stream) -> bytes:
 
 
 async def test_refused_upload_does_not_lose_its_answer(door: Door) -> None:
-    """A client that sends all it has before it listens finds that it was refused, and why."""
+    """A client that sends everything before it reads still learns that it was refused, and why."""
     async with serving(settings=door.settings) as server:
         _, stream = await door.enter(server)
         await stream.send_all(post("Content-Length: 150000"))
@@ -84,7 +84,7 @@ async def test_refused_upload_does_not_lose_its_answer(door: Door) -> None:
 
 
 async def test_refused_upload_does_not_go_on_for_ever(door: Door) -> None:
-    """What is sent after a refusal is read past up to a limit, then the client is cut off."""
+    """Data sent after a refusal is discarded up to a limit, then the client is cut off."""
     async with serving(settings=door.settings) as server:
         _, stream = await door.enter(server)
         await stream.send_all(post("Content-Length: 100000000"))
@@ -94,20 +94,20 @@ async def test_refused_upload_does_not_go_on_for_ever(door: Door) -> None:
 
 
 async def test_client_that_never_reads_what_the_table_answers_is_reset(door: Door) -> None:
-    """It keeps its connection no longer than the deadline, and nothing is left to be sent to it."""
+    """It keeps its connection no longer than the deadline, and nothing stays queued for it."""
     settings = replace(door.settings, send_timeout_ms=150)
     async with serving(settings=settings) as server:
         client, stream = await door.enter(server, receive_buffer=4_096)
         await stream.send_all(get("/openapi.json") * 100)
         await server.wait_connection_open()
         await server.wait_connections_closed(keeping=0)
-        # Over TLS both who answers and who encrypts may be kept waiting.
+        # Over TLS both the answering task and the encrypting task may be kept waiting.
         assert {event["event"] for event in server.world.logged} == {"client_stalled"}
         assert await client.is_reset()
 
 
 async def test_client_that_reads_slowly_gets_all_of_it(door: Door) -> None:
-    """The deadline is for each piece of an answer, and what waits for the client still comes."""
+    """The deadline applies to each piece of an answer, and whatever is queued still arrives."""
     size = 6 * 1024 * 1024
     settings = replace(door.settings, send_timeout_ms=400)
     async with serving(settings=settings, pages=flooding(size)) as server:
@@ -126,7 +126,7 @@ async def test_client_that_reads_slowly_gets_all_of_it(door: Door) -> None:
 
 
 async def test_client_that_is_gone_is_not_answered(door: Door) -> None:
-    """A request whose client has reset is given up long before its actor answers."""
+    """A request whose client has reset is abandoned long before its actor answers."""
     world = FakeWorld()
     world.answers[GetWorld] = SILENT
     settings = replace(door.settings, reply_timeout_ms=60_000)
@@ -143,7 +143,7 @@ async def test_client_that_is_gone_is_not_answered(door: Door) -> None:
 
 
 async def test_client_that_has_closed_its_side_gets_its_answer(door: Door) -> None:
-    """Its end is no reset, with or without the end of the encryption before it."""
+    """Closing its side is not a reset, whether or not TLS is closed first."""
     async with serving(settings=door.settings) as server:
         client, stream = await door.enter(server)
         await stream.send_all(get("/v1/world"))
@@ -167,7 +167,7 @@ async def test_what_hangs_at_the_end_of_a_shutdown_is_reset(door: Door) -> None:
 
 
 async def test_client_that_has_sent_ahead_holds_no_shutdown_up(door: Door) -> None:
-    """It is answered what was in hand, and then has a moment, however long it stays."""
+    """It gets the answer in flight, and then a moment, however long it stays."""
     world = FakeWorld()
     world.answers[GetWorld] = SILENT
     async with serving(world, door.settings) as server:
@@ -187,7 +187,7 @@ async def test_client_that_has_sent_ahead_holds_no_shutdown_up(door: Door) -> No
 
 
 async def test_what_is_not_read_at_the_end_of_a_shutdown_is_reset(door: Door) -> None:
-    """A send that is stuck is broken off at the shutdown's deadline, and nothing is left of it."""
+    """A stuck send is cut off at the shutdown's deadline, and nothing is left of it."""
     settings = replace(door.settings, shutdown_timeout_ms=50, send_timeout_ms=60_000)
     async with serving(settings=settings, pages=flooding()) as server:
         client, stream = await door.enter(server, receive_buffer=4_096)
@@ -202,7 +202,7 @@ async def test_what_is_not_read_at_the_end_of_a_shutdown_is_reset(door: Door) ->
 
 
 async def test_cancellation_resets_what_is_unsent(door: Door) -> None:
-    """Cancelled, the server is gone at once, whatever its clients do not read."""
+    """When cancelled, the server is gone at once, whatever its clients leave unread."""
     world = FakeWorld()
     settings = replace(door.settings, send_timeout_ms=60_000)
     with trio.fail_after(5):

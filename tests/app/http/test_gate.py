@@ -1,4 +1,4 @@
-"""Clients that ask too often, and a server with too much in hand, through both lanes."""
+"""Clients that ask too often, and a server with too much in flight, through both lanes."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ FLOOD = 12
 
 
 async def flood(client: RawClient, request: bytes) -> list[RawResponse]:
-    """Send a request again and again without waiting; give the answers."""
+    """Send a request again and again without waiting; return the answers."""
     await client.send(request * FLOOD)
     return [await client.read_response() for _ in range(FLOOD)]
 
 
 async def until_admitted(server: Serving, method: str, path: str, **more: Any) -> httpx.Response:
-    """Ask until the answer is something other than 429, which must come soon."""
+    """Ask until the answer is anything but 429, which must come soon."""
     with trio.fail_after(5):
         while True:
             response = await server.client.request(method, path, headers={**BEARER, **KEY}, **more)
@@ -62,7 +62,7 @@ async def until_admitted(server: Serving, method: str, path: str, **more: Any) -
 
 
 def check_refusals(answers: list[RawResponse]) -> int:
-    """Check that some passed and others were told when to come again; give how many passed."""
+    """Check that some passed and others were told when to retry; return how many passed."""
     refused = [answer for answer in answers if answer.status != 200]
     assert 0 < len(refused) <= FLOOD - 2
     for answer in refused:
@@ -74,7 +74,7 @@ def check_refusals(answers: list[RawResponse]) -> int:
 
 @pytest.mark.usefixtures("lane")
 async def test_flood_of_one_account_is_429_and_recovers() -> None:
-    """What an account asks beyond its rate reaches no actor; others and later are served."""
+    """Requests beyond an account's rate reach no actor; others, and later ones, are served."""
     async with serving(settings=PER_ACCOUNT) as server:
         client = await server.connect()
         answers = await flood(client, OWN)
@@ -86,7 +86,7 @@ async def test_flood_of_one_account_is_429_and_recovers() -> None:
 
 @pytest.mark.usefixtures("lane")
 async def test_refused_command_had_no_effect_and_its_key_is_still_good() -> None:
-    """A command beyond the rate is no command: the same key places it later."""
+    """A command beyond the rate has no effect: the same key places it later."""
     async with serving(settings=PER_ACCOUNT) as server:
         client = await server.connect()
         check_refusals(await flood(client, OWN))
@@ -105,7 +105,7 @@ async def test_refused_command_had_no_effect_and_its_key_is_still_good() -> None
 
 @pytest.mark.usefixtures("lane")
 async def test_flood_from_one_address_is_429_and_recovers() -> None:
-    """What an address asks beyond its rate reaches no actor, not even for its token."""
+    """Requests beyond an address's rate reach no actor, not even to check their token."""
     async with serving(settings=PER_ADDRESS) as server:
         client = await server.connect()
         passed = check_refusals(await flood(client, get("/v1/world")))
@@ -133,7 +133,7 @@ async def test_flood_from_one_address_is_429_and_recovers() -> None:
     ],
 )
 async def test_flood_for_what_is_not_there_is_429(request_bytes: bytes, status: int) -> None:
-    """Looking for what may be there counts as asking for what is."""
+    """Probing for what may exist counts like asking for what does."""
     async with serving(settings=PER_ADDRESS) as server:
         answers = await flood(await server.connect(), request_bytes)
         refused = [answer for answer in answers if answer.status != status]
@@ -146,7 +146,7 @@ async def test_flood_for_what_is_not_there_is_429(request_bytes: bytes, status: 
 
 @pytest.mark.usefixtures("lane")
 async def test_flood_of_what_is_no_http_is_429() -> None:
-    """A head that is refused as it stands counts as a request that is refused for what it asks."""
+    """A malformed head counts like a request refused for its content."""
     async with serving(settings=PER_ADDRESS) as server:
         answers: list[RawResponse] = []
         for _ in range(FLOOD):
@@ -166,7 +166,7 @@ async def test_flood_of_what_is_no_http_is_429() -> None:
 async def test_flood_of_handshakes_is_refused_and_recovers(
     tls_settings: HttpSettings, authority: trustme.CA
 ) -> None:
-    """With TLS a connection counts as a request, whose handshake costs more than an answer."""
+    """With TLS a connection counts as a request: its handshake costs more than an answer."""
     limited = replace(PER_ADDRESS, tls=tls_settings.tls)
     async with serving(settings=limited) as server:
         assert 2 <= await shake_hands(server, authority) < FLOOD
@@ -182,7 +182,7 @@ async def test_flood_of_handshakes_is_refused_and_recovers(
 
 
 async def shake_hands(server: Serving, authority: trustme.CA, times: int = FLOOD) -> int:
-    """Connect so many times; give how often the server shook hands."""
+    """Connect this many times; return how often the server shook hands."""
     shaken = 0
     for _ in range(times):
         client = await server.connect()
@@ -196,7 +196,7 @@ async def shake_hands(server: Serving, authority: trustme.CA, times: int = FLOOD
 @pytest.mark.usefixtures("lane")
 @pytest.mark.parametrize("path", ["/v1/sessions", "/nowhere", "/healthz"])
 async def test_flood_of_preflights_is_429(path: str) -> None:
-    """A browser's question is a request like any other, whatever it asks about."""
+    """A preflight is a request like any other, whatever it asks about."""
     settings = replace(PER_ADDRESS, cors_origins=frozenset({"*"}))
     async with serving(settings=settings) as server:
         client = await server.connect()
@@ -213,7 +213,7 @@ async def test_flood_of_preflights_is_429(path: str) -> None:
 
 @pytest.mark.usefixtures("lane")
 async def test_address_is_refused_before_the_body() -> None:
-    """A request beyond the rate is answered without waiting for what it wanted to send."""
+    """A request beyond the rate is answered without waiting for its body."""
     async with serving(settings=PER_ADDRESS) as server:
         check_refusals(await flood(await server.connect(), get("/v1/world")))
         with trio.fail_after(2):
@@ -231,7 +231,7 @@ async def test_address_is_refused_before_the_body() -> None:
 
 @pytest.mark.usefixtures("lane")
 async def test_requests_in_hand_have_a_limit() -> None:
-    """Beyond it there is 503 at once, without the body; health is told, and room comes back."""
+    """Beyond it the answer is 503 at once, without the body; health is served, room comes back."""
     world = FakeWorld()
     world.answers[GetInventory] = SILENT
     settings = replace(SETTINGS, in_flight_max=1, reply_timeout_ms=300)
@@ -251,7 +251,7 @@ async def test_requests_in_hand_have_a_limit() -> None:
 
 
 def test_gate_counts_what_is_in_hand() -> None:
-    """Whoever begins while there is no room is refused and does not count."""
+    """A request that arrives without room is refused and does not count."""
     gate = Gate(settings_with(in_flight_max=2))
     gate.begin()
     gate.begin()
@@ -266,7 +266,7 @@ def test_gate_counts_what_is_in_hand() -> None:
 
 
 async def test_gate_says_when_to_come_again(mock_clock: MockClock) -> None:
-    """The wait is in whole seconds and enough; other accounts do not wait."""
+    """The wait is in whole seconds and sufficient; other accounts do not wait."""
     settings = settings_with(requests_per_second_per_account=1, burst_per_account=3)
     gate = Gate(settings)
     for _ in range(3):
@@ -280,7 +280,7 @@ async def test_gate_says_when_to_come_again(mock_clock: MockClock) -> None:
 
 
 def test_gate_counts_the_streams_of_one_address() -> None:
-    """One that ends makes room for one, however often; another address has room of its own."""
+    """Each one that ends makes room for one; another address has room of its own."""
     gate = Gate(settings_with(connections_per_address_max=2))
     one, other = "192.0.2.1", "192.0.2.2"
     held = [gate.begin_stream(one) for _ in range(2)]
@@ -294,7 +294,7 @@ def test_gate_counts_the_streams_of_one_address() -> None:
 
 
 def test_gate_remembers_a_bounded_number_of_addresses() -> None:
-    """Whoever has many addresses costs no memory for each; they are limited all the same."""
+    """Many addresses do not each cost memory; they are limited all the same."""
     gate = Gate(PER_ADDRESS)
     for number in range(11_000):
         address = f"10.0.{number // 256}.{number % 256}"
@@ -304,7 +304,7 @@ def test_gate_remembers_a_bounded_number_of_addresses() -> None:
 
 
 async def test_addresses_of_one_ipv6_network_are_one(mock_clock: MockClock) -> None:
-    """Who has a whole network of IPv6 has one client's limit, and what is exempt has none."""
+    """A whole IPv6 network shares one client's limit; an exempt address has none."""
     settings = settings_with(requests_per_second_per_address=1, burst_per_address=1)
     gate = Gate(replace(settings, exempt_addresses=Addresses.parse("127.0.0.0/8, ::1")))
     gate.arrive("2001:db8::1")
@@ -330,7 +330,7 @@ def test_addresses_of_ipv4_that_were_translated_are_told_apart() -> None:
 
 @pytest.mark.usefixtures("lane")
 async def test_login_says_where_it_comes_from_unless_that_is_exempt() -> None:
-    """Attempts count for the address that the limits know, which a proxy's is not."""
+    """Attempts count for the address that the limits apply to, never an exempt one."""
     for exempt, address in (("192.0.2.0/24", "127.0.0.1"), ("127.0.0.0/8", "")):
         settings = replace(SETTINGS, exempt_addresses=Addresses.parse(exempt))
         async with serving(settings=settings) as server:
@@ -373,7 +373,7 @@ PROXIES = Addresses.parse("10.0.0.0/8, 127.0.0.1")
 def test_client_is_whom_the_last_trusted_proxy_passed_on(
     peer: str, forwarded: tuple[str, ...], client: str
 ) -> None:
-    """What a client says of itself is never believed, nor what no proxy of ours has said."""
+    """What a client says of itself is never believed, nor what no trusted proxy has said."""
     headers = Headers([(b"x-forwarded-for", value.encode("latin-1")) for value in forwarded])
     assert Gate(replace(SETTINGS, trusted_proxies=PROXIES)).client_of(peer, headers) == client
     assert Gate(SETTINGS).client_of(peer, headers) == peer
@@ -393,7 +393,7 @@ async def test_proxy_that_is_not_trusted_is_told_of_once() -> None:
 
 @pytest.mark.usefixtures("lane")
 async def test_forwarded_address_that_cannot_be_read_is_told_of_once() -> None:
-    """What a trusted proxy says and nobody understands is named, shortened."""
+    """An unreadable value from a trusted proxy is logged, shortened."""
     settings = replace(SETTINGS, trusted_proxies=PROXIES)
     async with serving(settings=settings) as server:
         for value in ("192.0.2.1", "192.0.2.1:80", "_hidden" + "x" * 100, "unknown"):
@@ -405,7 +405,7 @@ async def test_forwarded_address_that_cannot_be_read_is_told_of_once() -> None:
 
 @pytest.mark.usefixtures("lane")
 async def test_players_behind_a_proxy_have_limits_of_their_own() -> None:
-    """One who asks too often does not hold back the others, and attempts count for each."""
+    """One that asks too often does not hold back the others, and attempts count for each."""
     settings = replace(PER_ADDRESS, trusted_proxies=PROXIES, connections_per_address_max=1)
     async with serving(settings=settings) as server:
         first, second = await server.connect(), await server.connect()
@@ -434,7 +434,7 @@ async def test_head_that_ends_before_it_says_whose_it_is_counts_for_nobody(last:
 
 
 async def test_gate_of_no_limits_lets_everything_in() -> None:
-    """A rate or a burst of 0 means any number."""
+    """A rate or a burst of 0 means unlimited."""
     for none in ({"requests_per_second_per_account": 0}, {"burst_per_account": 0}):
         gate = Gate(settings_with(**{"requests_per_second_per_account": 1, **none}))
         for _ in range(1_000):

@@ -1,4 +1,4 @@
-"""Heads of requests, read strictly: whatever two servers could read in two ways is refused."""
+"""Request heads are read strictly: whatever two servers could read differently is refused."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LIMITS = HeadLimits(bytes_max=1_000, target_bytes_max=100, headers_max=5, body_b
 
 
 def head(*lines: bytes, first: bytes = b"GET / HTTP/1.1", host: bytes = b"Host: x") -> bytes:
-    """Spell out a head."""
+    """Write out a head."""
     return b"\r\n".join([line for line in (first, host, *lines) if line]) + b"\r\n\r\n"
 
 
@@ -125,7 +125,7 @@ def test_head_says_how_its_body_is_framed(raw: bytes, length: int | None, keep_a
 
 @pytest.mark.parametrize("raw", [b"\x16\x03", b" GET", b"GET / HTTP/1.1\n", b"\r\n", b"a" * 1_001])
 def test_beginning_that_can_become_nothing_is_refused_at_once(raw: bytes) -> None:
-    """Nobody waits for the rest of TLS, of bare line feeds, or of a line that never ends."""
+    """The rest of TLS, of bare line feeds, or of an endless line is not awaited."""
     with pytest.raises((MalformedRequest, HeadersTooLarge)):
         check_begun(raw, LIMITS)
 
@@ -140,7 +140,7 @@ def test_every_beginning_of_a_good_head_may_go_on(size: int, data: st.DataObject
 
 @given(st.binary(max_size=200))
 def test_head_is_read_or_refused_whatever_it_is(noise: bytes) -> None:
-    """Nothing but a refusal comes of bytes that are no head."""
+    """Bytes that are not a head cause nothing but a refusal."""
     for raw in (noise, head(noise), head(first=noise), head(b"A: " + noise)):
         try:
             parsed = parse_head(raw, LIMITS)

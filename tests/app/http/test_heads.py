@@ -1,4 +1,4 @@
-"""Heads that come again and again are read once."""
+"""Repeated heads are read once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def post(key: str, *more: str) -> bytes:
 
 
 def test_head_reader_knows_a_command_but_for_its_key() -> None:
-    """Whatever its key, it is what it would be if it were read anew; only the key is its own."""
+    """Whatever its key, it equals a fresh reading; only the key is its own."""
     reader = HeadReader(HttpSettings())
     for key in ("one", "two", "a-third,one", 255 * "x"):
         head = reader.read(post(f"idempotency-KEY: {key}", "X: y"))
@@ -47,7 +47,7 @@ def test_head_reader_knows_a_command_but_for_its_key() -> None:
 
 @pytest.mark.parametrize("authorization", ["Bearer a-token", "Bearer a token", "Basic a-token"])
 def test_head_reader_reads_the_token_of_a_command_once(authorization: str) -> None:
-    """A command that comes again has the token that it would have if it were read anew."""
+    """A repeated command has the token that a fresh reading would give."""
     reader = HeadReader(HttpSettings())
     heads = [
         reader.read(post(f"Idempotency-Key: {key}", f"Authorization: {authorization}"))
@@ -72,7 +72,7 @@ def test_head_reader_reads_the_token_of_a_command_once(authorization: str) -> No
     ],
 )
 def test_head_reader_keeps_no_command_whose_key_is_not_one(key: str) -> None:
-    """What is none, or is to be refused, is read each time, and not taken for what was kept."""
+    """A head without one valid key is read each time, and not mistaken for a cached one."""
     reader = HeadReader(HttpSettings())
     reader.read(post("Idempotency-Key: one"))
     for _ in range(2):
@@ -92,7 +92,7 @@ def test_head_reader_holds_a_command_that_it_knows_to_its_limits() -> None:
 
 @pytest.mark.parametrize("key", ["\x00", "one\x00", "one\r", "one\r\n two", "one\x7f"])
 def test_head_reader_refuses_a_key_that_no_header_may_have(key: str) -> None:
-    """Also where the rest of the head is known."""
+    """Even if the rest of the head is cached."""
     reader = HeadReader(HttpSettings())
     reader.read(post("Idempotency-Key: one"))
     with pytest.raises(MalformedRequest):
@@ -109,13 +109,13 @@ def test_head_reader_refuses_a_key_that_no_header_may_have(key: str) -> None:
     ],
 )
 def test_head_reader_keeps_no_other_body_and_nothing_large(head: bytes) -> None:
-    """What has a body, or is large, is read each time."""
+    """A head with another body, or a large one, is read each time."""
     reader = HeadReader(HttpSettings())
     assert reader.read(head) is not reader.read(head)
 
 
 def test_head_reader_refuses_again_what_it_refused() -> None:
-    """A head that is not to be served is known no better the second time."""
+    """A head that was refused is refused again."""
     reader = HeadReader(HttpSettings())
     for _ in range(2):
         with pytest.raises(MalformedRequest):
@@ -125,7 +125,7 @@ def test_head_reader_refuses_again_what_it_refused() -> None:
 
 
 def test_head_reader_is_bounded() -> None:
-    """Who makes up ever new heads fills nothing."""
+    """Ever new heads do not fill the cache."""
     reader = HeadReader(HttpSettings())
     first = reader.read(get("/0"))
     for number in range(1, HEADS_MAX + 1):

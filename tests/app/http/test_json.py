@@ -38,7 +38,7 @@ documents = st.recursive(
 
 
 def strictest(body: bytes) -> Any:
-    """Decode by the standard library with every refusal spelt out; the oracle."""
+    """Decode with the standard library and every refusal spelt out; the oracle."""
 
     def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
@@ -161,7 +161,7 @@ def floats(value: Any) -> list[float]:
     ],
 )
 def test_parse_refuses_what_is_not_strict_json(body: bytes) -> None:
-    """What RFC 8259 or the contract forbids is MalformedJson, however deep or odd it is."""
+    """Whatever RFC 8259 or the contract forbids is MalformedJson, however deep or odd."""
     with pytest.raises(MalformedJson):
         parse(body)
 
@@ -218,7 +218,7 @@ def test_parse_takes_time_in_proportion_to_the_body(body: bytes) -> None:
     ],
 )
 def test_decode_body_refuses_what_is_no_integer_in_bounds(count: str) -> None:
-    """Nothing but a JSON integer within the bounds is the integer of a typed body."""
+    """Only a JSON integer within the bounds is accepted as an integer of a typed body."""
     with pytest.raises(InvalidRequest) as refusal:
         decode_body(f'{{"asset":"x","count":{count}}}'.encode(), Order)
     assert [error.field for error in refusal.value.errors] == ["count"]
@@ -251,7 +251,7 @@ def test_convert_names_the_field_at_fault(value: Any, field: str) -> None:
 
 
 def test_convert_names_one_of_several_faults() -> None:
-    """The first that is found is named, as the problem's description says, and no other."""
+    """Only the first fault found is named, as the problem's description says."""
     with pytest.raises(InvalidRequest) as refusal:
         convert({"asset": 5, "count": "5", "colour": 1}, Order)
     assert len(refusal.value.errors) == 1
@@ -259,7 +259,7 @@ def test_convert_names_one_of_several_faults() -> None:
 
 
 class Parcel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A body with a map in it, as those of transfers and grants are."""
+    """A body with a map in it, like those of transfers and grants."""
 
     to: str
     resources: dict[Annotated[str, msgspec.Meta(min_length=1)], Annotated[int, msgspec.Meta(ge=1)]]
@@ -302,14 +302,14 @@ class Parcel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ],
 )
 def test_field_error_names_the_map_at_fault(type_: Any, value: Any, error: FieldError) -> None:
-    """A fault in a map is told by the map's own path: of a name as such, of a value by its name."""
+    """A fault in a map is named by the map's path for a key, and by the key for a value."""
     with pytest.raises(InvalidRequest) as refusal:
         convert(value, type_)
     assert refusal.value.errors == (error,)
 
 
 def test_a_name_that_looks_like_a_place_is_told_as_the_name_it_is() -> None:
-    """The unknown field itself is named, and no map is looked through for it."""
+    """The unknown field itself is named, without searching the maps for it."""
     name = "x` - at `$.resources[...]"
     with pytest.raises(InvalidRequest) as refusal:
         convert({name: 1, "to": "b", "resources": {"wood": 0}}, Parcel)

@@ -1,4 +1,4 @@
-"""Answers that clients may keep, over real sockets: what they draw by, and what is called how."""
+"""Answers that clients may cache, over real sockets: the ruleset and the API's description."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DOCUMENT = "/openapi.json"
 
 @pytest.mark.parametrize("path", [PATH, DOCUMENT])
 async def test_answer_is_not_sent_to_whoever_has_it(path: str) -> None:
-    """Who names the tag is told 304 with the same headers and no body, who names another all."""
+    """A matching tag gets 304 with the same headers and no body, another tag the whole answer."""
     async with serving() as server:
         first = await server.client.get(path)
         assert first.headers["etag"] == etag_of(first.content).decode()
@@ -32,7 +32,7 @@ async def test_answer_is_not_sent_to_whoever_has_it(path: str) -> None:
 async def test_ruleset_has_another_tag_where_other_rules_are_in_force(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The tag depends on the rules alone: the same after a restart, another with other rules."""
+    """The tag depends only on the rules: the same after a restart, another with other rules."""
     tags: list[str] = []
     for version in ("c0ffee", "c0ffee", "decaf"):
         monkeypatch.setattr(harness, "RULES", {**harness.RULES, "version": version})
@@ -43,7 +43,7 @@ async def test_ruleset_has_another_tag_where_other_rules_are_in_force(
 
 @pytest.mark.parametrize("path", [PATH, DOCUMENT, "/"])
 async def test_answer_that_is_held_tells_its_length_and_sends_nothing(path: str) -> None:
-    """A 304 has the length that the whole has, or none (RFC 9110, 8.6), and the next follows."""
+    """A 304 has the length of the whole, or none (RFC 9110, 8.6), and the next answer follows."""
     async with serving() as server:
         whole = await server.client.get(path)
         client = await server.connect()
@@ -56,7 +56,7 @@ async def test_answer_that_is_held_tells_its_length_and_sends_nothing(path: str)
 
 
 async def test_wrong_request_for_the_ruleset_is_refused_whoever_has_it() -> None:
-    """What is asked is checked before what is held."""
+    """The request is checked before its tag."""
     async with serving() as server:
         headers = {"If-None-Match": "*"}
         assert (await server.client.get(f"{PATH}?x=1", headers=headers)).status_code == 422

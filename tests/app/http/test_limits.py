@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("lane")
 
 SOON_S = 2.0
-"""Long after any of the deadlines here, and long before any of the others."""
+"""Long after any deadline under test here, and long before any other."""
 
 
 def slug(response: RawResponse) -> str:
-    """Say which problem an answer is."""
+    """Return which problem an answer is."""
     kind: str = msgspec.json.decode(response.body)["type"]
     return kind.removeprefix("/problems/")
 
@@ -39,7 +39,7 @@ async def closed(client: RawClient) -> bytes:
 
 
 async def refused(server: Serving, request: bytes) -> str:
-    """Send a request; give the problem, after which the connection must be closed."""
+    """Send a request; return the problem, after which the connection must be closed."""
     client = await server.connect()
     await client.send(request)
     response = await client.read_response()
@@ -66,7 +66,7 @@ async def test_too_long_target_is_414() -> None:
 
 
 async def test_body_of_many_small_chunks_is_413() -> None:
-    """Chunks of a byte cost more work than they bring; some of them do no harm."""
+    """One-byte chunks cost more work than they bring; a few of them do no harm."""
     async with serving(settings=settings_with(max_header_bytes=1_024)) as server:
         head = post("Transfer-Encoding: chunked")
         assert await refused(server, head + b"1\r\n \r\n" * 500) == "payload-too-large"
@@ -78,7 +78,7 @@ async def test_body_of_many_small_chunks_is_413() -> None:
 
 
 async def test_head_without_an_end_is_431() -> None:
-    """A head is not waited for once it is larger than the limit."""
+    """A head larger than the limit is not awaited."""
     async with serving(settings=settings_with(max_header_bytes=1_024)) as server:
         assert await refused(server, get()[:-2] + b"A: " + b"b" * 2_000) == "headers-too-large"
 
@@ -117,7 +117,7 @@ async def test_body_in_endless_chunks_is_413() -> None:
     ],
 )
 async def test_chunk_that_lies_is_400(body: bytes) -> None:
-    """A chunk is as long as it says, and its lines are such as nobody reads otherwise."""
+    """A chunk has the length it states, and its lines allow no other reading."""
     async with serving() as server:
         request = post("Transfer-Encoding: chunked", body=body)
         assert await refused(server, request) == "malformed-request"
@@ -126,7 +126,7 @@ async def test_chunk_that_lies_is_400(body: bytes) -> None:
 
 @pytest.mark.parametrize("method", ["TRACE", "CONNECT"])
 async def test_tunnels_and_echoes_are_405_and_the_end(method: str) -> None:
-    """What would carry another protocol, or show a request's headers again, is not served."""
+    """What would carry another protocol, or echo a request's headers, is not served."""
     async with serving() as server:
         client = await server.connect()
         await client.send(get("/healthz").replace(b"GET", method.encode(), 1) + get())
@@ -152,14 +152,14 @@ async def test_tunnels_and_echoes_are_405_and_the_end(method: str) -> None:
     ids=lambda value: repr(value)[:50],
 )
 async def test_request_that_could_be_smuggled_is_400(request_bytes: bytes) -> None:
-    """What another server could read in another way is refused by both lanes alike."""
+    """Whatever another server could read differently is refused by both lanes alike."""
     async with serving() as server:
         assert await refused(server, request_bytes) == "malformed-request"
 
 
 @pytest.mark.parametrize("host", ["", ".x", "x..y", "x" * 64, "a_b", "-", "x:99999"])
 async def test_host_may_be_any_name(host: str) -> None:
-    """What RFC 3986 calls a host is served, whether or not there can be such a name in the DNS."""
+    """What RFC 3986 calls a host is served, whether or not the DNS could have such a name."""
     async with serving() as server:
         client = await server.connect()
         await client.send(get("/healthz").replace(b"Host: x", f"Host: {host}".encode(), 1))
@@ -180,7 +180,7 @@ async def test_silent_connection_is_closed() -> None:
 
 
 async def test_dripping_head_is_closed() -> None:
-    """A byte now and then does not put the deadline of a head off, on any of its requests."""
+    """A byte now and then does not extend the deadline of a head, on any request."""
     async with serving(settings=settings_with(read_timeout_ms=150)) as server:
         client = await server.connect()
         await client.send(get())
@@ -197,7 +197,7 @@ async def test_dripping_head_is_closed() -> None:
 
 
 async def test_dripping_body_is_408() -> None:
-    """Nor that of a body."""
+    """Nor the deadline of a body."""
     async with serving(settings=settings_with(body_timeout_ms=150)) as server:
         client = await server.connect()
         await client.send(post("Content-Length: 2000"))
@@ -214,7 +214,7 @@ async def test_dripping_body_is_408() -> None:
 
 
 async def test_connections_of_one_address_are_limited() -> None:
-    """One address may not have them all, unless it is one that is exempt."""
+    """One address may not take them all, unless it is exempt."""
     settings = settings_with(connections_per_address_max=2)
     async with serving(settings=settings) as server:
         clients = [await server.connect() for _ in range(2)]
@@ -237,7 +237,7 @@ async def test_connections_of_one_address_are_limited() -> None:
 async def test_connections_of_one_ipv6_network_are_those_of_one_address(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Who has a whole network to himself has one client's connections, as with requests."""
+    """A whole network has one client's connections, as with requests."""
     addresses = iter(["2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8:0:1::1"])
 
     async def accept_from_afar(
@@ -259,7 +259,7 @@ async def test_connections_of_one_ipv6_network_are_those_of_one_address(
 
 
 async def test_pipelined_requests_are_answered_up_to_the_limit() -> None:
-    """A client that sends on and on without waiting is answered in order, and then closed."""
+    """A client that keeps sending without waiting is answered in order, then disconnected."""
     async with serving(settings=settings_with(pipelined_max=5)) as server:
         client = await server.connect()
         await client.send(get() * 20)
@@ -273,9 +273,9 @@ async def test_pipelined_requests_are_answered_up_to_the_limit() -> None:
 
 
 async def test_client_that_has_sent_ahead_reads_every_answer() -> None:
-    """What it sends before it can know that the connection ends does not reset it.
+    """Data sent before it can know that the connection ends does not reset it.
 
-    A reset would drop the answers that are still on their way, of commands that have taken effect.
+    A reset would drop answers still in flight, to commands that have taken effect.
     """
     async with serving(settings=settings_with(pipelined_max=6)) as server:
         client = await server.connect(receive_buffer=4_096)
@@ -291,7 +291,7 @@ async def test_client_that_has_sent_ahead_reads_every_answer() -> None:
 
 
 async def test_refused_request_with_a_whole_body_leaves_the_connection() -> None:
-    """Only a body that nobody has read costs a connection."""
+    """Only an unread body costs a connection."""
     async with serving() as server:
         client = await server.connect()
         await client.send(get("/nowhere"))
@@ -312,7 +312,7 @@ async def test_refused_request_with_a_whole_body_leaves_the_connection() -> None
     ],
 )
 def test_addresses_hold_what_they_say(text: str, inside: list[str], outside: list[str]) -> None:
-    """Single ones, networks, and IPv4 as IPv6 shows it."""
+    """Single addresses, networks, and IPv4 in its IPv6 form."""
     addresses = Addresses.parse(text)
     assert all(each in addresses for each in inside)
     assert not any(each in addresses for each in outside)
@@ -320,6 +320,6 @@ def test_addresses_hold_what_they_say(text: str, inside: list[str], outside: lis
 
 @pytest.mark.parametrize("text", ["x", "127.0.0.1/8", "1.2.3", "127.0.0.1 ::1"])
 def test_addresses_that_are_none_are_refused(text: str) -> None:
-    """A mistake in the configuration is not passed over."""
+    """A configuration error is not ignored."""
     with pytest.raises(ValueError, match=r".+"):
         Addresses.parse(text)

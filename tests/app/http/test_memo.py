@@ -1,4 +1,4 @@
-"""What is made once of what does not change."""
+"""Building things once from unchanged sources."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from app.http.memo import Memo
 
 
 class Maker:
-    """Makes text of numbers' boxes, and notes of which."""
+    """Makes text from numbers in boxes, and records which."""
 
     def __init__(self) -> None:
         self.made: list[list[int]] = []
@@ -21,7 +21,7 @@ class Maker:
 
 
 def test_memo_makes_once_of_the_same() -> None:
-    """What was there before is not looked at again, whatever comes, goes or changes beside it."""
+    """A source seen before is not built again, whatever comes, goes or changes beside it."""
     memo: Memo[list[int], str] = Memo()
     make = Maker()
     one, two, three, four = ([number] for number in range(1, 5))
@@ -32,14 +32,14 @@ def test_memo_makes_once_of_the_same() -> None:
 
 
 def test_memo_gives_the_very_same_for_the_very_same() -> None:
-    """Where nothing has changed nothing is put together anew."""
+    """If nothing has changed, nothing is reassembled."""
     memo: Memo[list[int], str] = Memo()
     sources = ([1], [2])
     assert memo.made_of("a", sources, Maker()) is memo.made_of("a", sources, Maker())
 
 
 def test_memo_tells_names_apart_and_forgets_whoever_has_nothing() -> None:
-    """The things of a name are its own; one that has none takes no room."""
+    """Each name has its own things; a name with none takes no room."""
     memo: Memo[list[int], str] = Memo()
     make = Maker()
     box = [1]
@@ -51,7 +51,7 @@ def test_memo_tells_names_apart_and_forgets_whoever_has_nothing() -> None:
 
 
 def test_memo_forgets_what_was_asked_for_longest_ago_alone() -> None:
-    """For one more than it may hold it forgets a name, and everything else is still known."""
+    """One item beyond the maximum makes it forget one name and nothing else."""
     memo: Memo[list[int], str] = Memo(items_max=4)
     make = Maker()
     boxes = [[number] for number in range(6)]
@@ -68,7 +68,7 @@ def test_memo_forgets_what_was_asked_for_longest_ago_alone() -> None:
 
 
 def test_memo_of_more_than_it_may_hold_keeps_nothing() -> None:
-    """One name with more things than fit is answered all the same."""
+    """A name with more things than fit still gets its answer."""
     memo: Memo[list[int], str] = Memo(items_max=4)
     sources = tuple([number] for number in range(5))
     assert list(memo.made_of("a", sources, Maker())) == ["0", "1", "2", "3", "4"]
@@ -84,7 +84,7 @@ def test_memo_of_more_than_it_may_hold_keeps_nothing() -> None:
 def test_memo_gives_what_making_would_and_stays_within_its_bound(
     asked: list[tuple[str, list[int]]],
 ) -> None:
-    """Whatever is asked in whatever order: it is as if everything were made each time."""
+    """In any order of requests, the result is as if everything were made each time."""
     memo: Memo[list[int], str] = Memo(items_max=8)
     boxes = [[number] for number in range(6)]
     for name, numbers in asked:

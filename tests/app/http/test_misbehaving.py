@@ -30,7 +30,7 @@ NOW = World("w", 1, 1_000, NOW_MS)
 
 
 def answer_held(world: FakeWorld) -> None:
-    """Give the answers that actors were silent about."""
+    """Send the answers that actors were silent about."""
     for message in world.held:
         assert message.reply is not None
         message.reply.send_nowait(NOW)
@@ -55,7 +55,7 @@ async def dripping(client: RawClient, piece: bytes) -> AsyncGenerator[None]:
 
 
 async def test_client_that_is_told_to_continue_and_does_not_is_408() -> None:
-    """Who asks before it sends its body has the time of a body, from then on."""
+    """A client that asks before it sends its body has the time of a body, from then on."""
     async with serving(settings=settings_with(body_timeout_ms=150)) as server:
         client = await server.connect()
         await client.send(post("Expect: 100-continue", "Content-Length: 5"))
@@ -66,7 +66,7 @@ async def test_client_that_is_told_to_continue_and_does_not_is_408() -> None:
 
 @pytest.mark.parametrize("piece", [b"1\r\na\r\n", b"0"], ids=["chunks", "size"])
 async def test_dripping_chunks_are_408(piece: bytes) -> None:
-    """However a body without a length is drawn out, its time is that of any body."""
+    """However a chunked body is drawn out, it has the time of any body."""
     async with serving(settings=settings_with(body_timeout_ms=150)) as server:
         client = await server.connect()
         await client.send(post("Transfer-Encoding: chunked"))
@@ -77,7 +77,7 @@ async def test_dripping_chunks_are_408(piece: bytes) -> None:
 
 
 async def test_endless_trailers_are_431() -> None:
-    """What follows the last chunk is limited as a head is."""
+    """Trailers after the last chunk are limited as a head is."""
     async with serving() as server:
         client = await server.connect()
         await client.send(post("Transfer-Encoding: chunked") + b"0\r\n" + b"A: b\r\n" * 10_000)
@@ -93,7 +93,7 @@ async def test_endless_trailers_are_431() -> None:
     ids=["length", "chunks"],
 )
 async def test_body_that_ends_too_soon_has_no_effect(request_bytes: bytes) -> None:
-    """A client that sends half a body and says that this was all is refused, not obeyed."""
+    """A client that sends half a body and then closes its side is refused, not obeyed."""
     async with serving() as server:
         client = await server.connect()
         await client.send(request_bytes)
@@ -105,7 +105,7 @@ async def test_body_that_ends_too_soon_has_no_effect(request_bytes: bytes) -> No
 
 
 async def test_client_that_sends_on_after_a_last_answer_is_cut_off() -> None:
-    """After an answer that ends the connection nothing is read for longer than a moment."""
+    """After an answer that ends the connection, reading continues only for a moment."""
     async with serving() as server:
         client = await server.connect()
         await client.send(get("/healthz", "Connection: close", "Content-Length: 60000"))
@@ -115,7 +115,7 @@ async def test_client_that_sends_on_after_a_last_answer_is_cut_off() -> None:
 
 
 async def test_request_in_the_middle_of_its_body_is_answered_at_shutdown() -> None:
-    """A client that goes on sending in time gets its answer, and that it is the last one."""
+    """A client that keeps sending in time gets its answer, marked as the last one."""
     async with serving() as server:
         client = await server.connect()
         await client.send(post(f"Content-Length: {len(REGISTER)}", body=REGISTER[:5]))
@@ -129,7 +129,7 @@ async def test_request_in_the_middle_of_its_body_is_answered_at_shutdown() -> No
 
 
 async def test_requests_behind_the_one_in_hand_are_not_begun_at_shutdown() -> None:
-    """Of a client that does not wait for answers the request in hand is answered, and no other."""
+    """Of a client's pipelined requests, only the one in flight is answered."""
     world = FakeWorld()
     world.answers[GetWorld] = SILENT
     async with serving(world) as server:
@@ -147,7 +147,7 @@ async def test_requests_behind_the_one_in_hand_are_not_begun_at_shutdown() -> No
 
 
 async def test_shutdown_does_not_wait_for_clients_that_were_refused() -> None:
-    """Who goes on sending what nobody reads is let go at once."""
+    """A client that keeps sending unread data is disconnected at once."""
     async with serving() as server:
         client = await server.connect()
         await client.send(post("Content-Length: 100000000"))
@@ -165,7 +165,7 @@ async def connect(server: Serving, authority: trustme.CA) -> trio.SSLStream[trio
 
 
 async def test_dripping_handshake_is_closed(tls_settings: HttpSettings) -> None:
-    """A byte of the handshake now and then does not put its deadline off."""
+    """A byte of the handshake now and then does not extend its deadline."""
     settings = replace(tls_settings, first_byte_timeout_ms=150)
     async with serving(settings=settings) as server:
         client = await server.connect()
@@ -180,7 +180,7 @@ async def test_dripping_handshake_is_closed(tls_settings: HttpSettings) -> None:
 async def test_silent_and_idle_clients_of_tls_are_closed(
     tls_settings: HttpSettings, authority: trustme.CA
 ) -> None:
-    """The deadlines hold behind the encryption as they do without."""
+    """The deadlines hold under TLS as they do without."""
     settings = replace(tls_settings, first_byte_timeout_ms=300, keep_alive_timeout_ms=100)
     async with serving(settings=settings) as server:
         silent = await connect(server, authority)
@@ -195,7 +195,7 @@ async def test_silent_and_idle_clients_of_tls_are_closed(
 async def test_client_of_tls_beyond_the_limit_is_closed_without_a_word(
     tls_settings: HttpSettings, authority: trustme.CA
 ) -> None:
-    """What is not encrypted says nothing to it."""
+    """Nothing unencrypted is sent to it."""
     async with serving(settings=replace(tls_settings, connections_max=1)) as server:
         held = await connect(server, authority)
         beyond = await server.connect()
@@ -207,7 +207,7 @@ async def test_client_of_tls_beyond_the_limit_is_closed_without_a_word(
 async def test_shutdown_over_tls_answers_what_is_in_hand(
     tls_settings: HttpSettings, authority: trustme.CA
 ) -> None:
-    """The answer arrives, and says that it is the last."""
+    """The answer arrives, marked as the last one."""
     world = FakeWorld()
     world.answers[GetWorld] = SILENT
     async with serving(world, tls_settings) as server:

@@ -1,4 +1,4 @@
-"""``/openapi.json``: valid, complete, and true of what the server answers."""
+"""``/openapi.json``: valid, complete, and true of the server's answers."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def check(instance: Any, schema: dict[str, Any]) -> None:
 
 
 def test_document_is_valid_openapi_3_1() -> None:
-    """The document is what OpenAPI 3.1 demands."""
+    """The document is valid OpenAPI 3.1."""
     validator_class: Any = OpenAPIV31SpecValidator
     validator_class(DOCUMENT).validate()
     assert DOCUMENT["openapi"].startswith("3.1.")
@@ -66,7 +66,7 @@ def test_patterns_of_requests_let_no_line_feed_pass() -> None:
 
 
 async def test_document_is_served_as_it_is_described() -> None:
-    """What ``/openapi.json`` answers is this document."""
+    """``/openapi.json`` serves this document."""
     async with serving() as server:
         response = await server.client.get("/openapi.json")
         assert response.headers["content-type"] == "application/json"
@@ -75,7 +75,7 @@ async def test_document_is_served_as_it_is_described() -> None:
 
 @pytest.mark.parametrize("endpoint", with_openapi(ENDPOINTS), ids=lambda endpoint: endpoint.name)
 def test_document_describes_every_column_of_the_table(endpoint: Endpoint) -> None:
-    """Each endpoint is there with its body, parameters, answers, problems and door."""
+    """Each endpoint is there with its body, parameters, answers, problems and access rule."""
     described = operation(endpoint)
     assert described["operationId"] == endpoint.name
     assert described["summary"]
@@ -102,7 +102,7 @@ def test_operation_names_are_unique() -> None:
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
 def test_handler_takes_and_gives_what_its_row_says(endpoint: Endpoint) -> None:
-    """The types of the table are those of the handler's own signature."""
+    """The types in the table are those of the handler's own signature."""
     names = {"Call": Call, "Answer": Answer, "msgspec": msgspec}
     hints = typing.get_type_hints(
         endpoint.handler, localns={**names, **vars(typing), **_module_types(endpoint)}
@@ -122,7 +122,7 @@ def _module_types(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def row_of(row: Row) -> Endpoint:
-    """Find the endpoint that a call of the contract goes to."""
+    """Find the endpoint of a call in the contract."""
     path = row.path.partition("?")[0]
     for endpoint in ENDPOINTS:
         template = endpoint.template
@@ -166,7 +166,7 @@ async def test_problems_are_what_the_document_says() -> None:
 
 
 def test_document_tells_each_problem_once_and_none_in_vain() -> None:
-    """Every kind of problem is some operation's, and every component is referred to."""
+    """Every problem kind belongs to an operation, and every component is referenced."""
     text = msgspec.json.encode(DOCUMENT).decode()
     assert DOCUMENT["components"]["examples"].keys() == PROBLEM_KINDS.keys()
     for part in ("examples", "headers", "responses", "schemas"):
@@ -220,7 +220,7 @@ def test_document_is_as_strict_as_the_server(path: str, method: str, body: Any, 
 
 
 def answer_types() -> list[type[msgspec.Struct]]:
-    """Give every type of the API that is no request: those alone refuse unknown members."""
+    """Return every type of the API that is not a request: only requests refuse unknown members."""
     names = [f"{types.__name__}.{each.name}" for each in iter_modules(types.__path__)]
     found = {
         type_
@@ -233,7 +233,7 @@ def answer_types() -> list[type[msgspec.Struct]]:
 
 
 def properties() -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
-    """Give every member of every type: its name, its schema, and the schema of the whole."""
+    """Return every member of every type: its name, its schema, and the schema of the whole."""
     return [
         (f"{whole['title']}.{name}", shape, whole)
         for whole in DOCUMENT["components"]["schemas"].values()
@@ -242,12 +242,12 @@ def properties() -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
 
 
 def test_no_member_that_may_be_absent_has_a_default() -> None:
-    """Generators take a member with a default as one that is always there, and demand it."""
+    """Generators treat a member with a default as always present, and demand it."""
     assert [name for name, shape, _ in properties() if "default" in shape] == []
 
 
 def test_member_that_is_left_out_of_an_answer_is_never_null() -> None:
-    """What an answer leaves out where there is none is absent, and not null as well."""
+    """A member that an answer leaves out is absent, never null."""
     null = {"type": "null"}
     told = [
         name.rpartition(".")[2] in whole.get("required", [])
@@ -265,7 +265,7 @@ def test_member_that_is_left_out_of_an_answer_is_never_null() -> None:
 
 @pytest.mark.parametrize("type_", answer_types(), ids=lambda type_: type_.__name__)
 def test_answer_leaves_out_what_it_has_a_default_for(type_: type[msgspec.Struct]) -> None:
-    """A member with a default, which the document tells as one that may be absent, is left out."""
+    """A member with a default, documented as possibly absent, is left out."""
     defaults = [
         field.name
         for field in msgspec.structs.fields(type_)
@@ -276,7 +276,7 @@ def test_answer_leaves_out_what_it_has_a_default_for(type_: type[msgspec.Struct]
 
 
 def test_every_time_is_told_as_one() -> None:
-    """A generated client reads each time as a time, and a checker sees that it is one."""
+    """A generated client parses each time as a time, and a validator checks it."""
     moment = {"type": "string", "format": "date-time"}
     times = [
         shape
@@ -291,7 +291,7 @@ def test_every_time_is_told_as_one() -> None:
 
 
 def test_query_string_carries_no_null() -> None:
-    """A parameter that may be left out is left out: there is no way to write null."""
+    """An optional parameter is left out: there is no way to write null."""
     told = [
         parameter
         for path in DOCUMENT["paths"].values()
@@ -305,7 +305,7 @@ def test_query_string_carries_no_null() -> None:
 
 
 def test_a_status_that_is_an_answer_and_a_problem_is_told_as_both() -> None:
-    """What is not ready is no problem, and too many connections are one: both are 503."""
+    """Not being ready is not a problem, too many connections are one: both are 503."""
     content = DOCUMENT["paths"]["/readyz"]["get"]["responses"]["503"]["content"]
     assert content["application/json"] == {"schema": {"$ref": "#/components/schemas/Readiness"}}
     assert set(content["application/problem+json"]["examples"]) == {"overloaded"}

@@ -1,4 +1,4 @@
-"""What operators watch and end, over a real socket; and what a one-time password lets one do."""
+"""What operators watch and end, over a real socket; and what a one-time password allows."""
 
 from __future__ import annotations
 
@@ -68,17 +68,17 @@ RECORD_JSON = {
 
 
 class Told:
-    """Operations that remember what they were asked."""
+    """Operations that record their requests."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[int | None, str, int]] = []
 
     def status(self) -> Any:
-        """Tell something."""
+        """Return something."""
         return {"version": "test"}
 
     def events(self, after: int | None, *, level: str, limit: int) -> LoggedEvents:
-        """Tell of one event."""
+        """Return one event."""
         self.asked.append((after, level, limit))
         return LoggedEvents([LoggedEvent(7, WHEN, "info", "tick", {"tick": "3"})], 7, 2)
 
@@ -117,7 +117,7 @@ CALLS = [
 
 @pytest.mark.parametrize(("method", "path", "body"), CALLS, ids=lambda value: str(value)[:40])
 async def test_operation_is_for_admins_only(method: str, path: str, body: Any) -> None:
-    """A player is refused with 403, nobody with 401, and nothing is asked for either."""
+    """A player gets 403, an anonymous caller 401, and no actor is asked in either case."""
     world = watched()
     assert (await call(world, method, path, body, {})).status_code == 401
     refused = await call(world, method, path, body, BEARER)
@@ -142,7 +142,7 @@ async def test_any_account_is_shown() -> None:
 
 
 async def test_any_ledger_is_read_as_ones_own() -> None:
-    """An operator reads an account's ledger by the same pages."""
+    """An operator reads an account's ledger in the same pages."""
     world = watched()
     shown = await call(world, "GET", f"{BASE}/ledger?after=1&limit=2")
     assert shown.json() == (await call(world, "GET", "/v1/inventory/ledger")).json()
@@ -150,7 +150,7 @@ async def test_any_ledger_is_read_as_ones_own() -> None:
 
 
 async def test_any_sessions_are_listed() -> None:
-    """An operator sees the live sessions of an account, in the form in which its owner does."""
+    """An operator sees an account's live sessions in the form its owner does."""
     world = watched()
     (session,) = (await call(world, "GET", f"{BASE}/sessions")).json()["sessions"]
     assert session["session_id"] == SESSION_ID
@@ -159,7 +159,7 @@ async def test_any_sessions_are_listed() -> None:
 
 @pytest.mark.parametrize(("path", "session_id"), [("", None), (f"/{OTHER_SESSION}", OTHER_SESSION)])
 async def test_sessions_are_ended_in_the_operators_name(path: str, session_id: str | None) -> None:
-    """The end of sessions carries who ended them and why, and tells how many there were."""
+    """Ending sessions records who ended them and why, and says how many there were."""
     world = watched()
     assert (await call(world, "DELETE", f"{BASE}/sessions{path}", REASON)).json() == {"ended": 2}
     assert world.asked_for(RevokeSessions) == [RevokeSessions(TARGET, session_id, "ada", "stolen")]
@@ -167,7 +167,7 @@ async def test_sessions_are_ended_in_the_operators_name(path: str, session_id: s
 
 @pytest.mark.parametrize("body", [None, {}, {"reason": ""}, {"reason": "x" * 501}], ids=str)
 async def test_sessions_are_not_ended_without_a_reason(body: Any) -> None:
-    """A reason is needed."""
+    """A reason is required."""
     world = watched()
     response = await call(world, "DELETE", f"{BASE}/sessions", body)
     assert response.status_code in {400, 422}
@@ -186,7 +186,7 @@ async def test_sessions_are_not_ended_without_a_reason(body: Any) -> None:
 async def test_operation_on_nobody_is_404(
     method: str, path: str, asked: type, error: Exception
 ) -> None:
-    """An account that is not there is unknown, in whichever way that shows."""
+    """An unknown account is 404, however that shows."""
     world = watched()
     world.answers[asked] = error
     body = REASON if method == "DELETE" else None
@@ -197,7 +197,7 @@ async def test_operation_on_nobody_is_404(
 
 
 async def test_audit_is_read_page_by_page() -> None:
-    """A page is as long as asked; next leads to what is older, and is null at the end."""
+    """A page has the requested length; next leads to older entries, and is null at the end."""
     world = watched()
     page = await call(world, "GET", f"/v1/admin/audit?before={TARGET}&limit=1")
     assert page.json() == {"entries": [RECORD_JSON], "next": AUDIT_ID}
@@ -219,14 +219,14 @@ async def test_audit_is_read_page_by_page() -> None:
     ],
 )
 async def test_audit_that_cannot_be_read_is_422(query: str) -> None:
-    """Only an entry's id is a place to go on from."""
+    """Only an entry's id can continue a list."""
     world = watched()
     assert (await call(world, "GET", f"/v1/admin/audit?{query}")).status_code == 422
     assert not world.asked_for(ReadAudit)
 
 
 async def test_events_are_asked_for_as_given() -> None:
-    """Place, level and number go through; without them the latest of every level are meant."""
+    """Place, level and number are passed on; the default is the latest events of every level."""
     world = watched()
     world.operations = told = Told()
     shown = await call(world, "GET", "/v1/admin/events?after=5&level=warning&limit=9")
@@ -246,7 +246,7 @@ async def test_events_are_asked_for_as_given() -> None:
 
 
 async def test_status_asks_nobody() -> None:
-    """The state of the program is told without a question to any actor but who is asking."""
+    """The program's state is shown without asking any actor, except to authorize the caller."""
     world = watched()
     world.operations = Told()
     assert (await call(world, "GET", "/v1/admin/status")).json() == {"version": "test"}
@@ -254,7 +254,7 @@ async def test_status_asks_nobody() -> None:
 
 
 async def test_program_that_nothing_watches_says_so() -> None:
-    """Where there is nothing to tell of the program, that is a problem and no failure."""
+    """If there is nothing to show of the program, that is a problem, not a failure."""
     for path in ("/v1/admin/status", "/v1/admin/events"):
         response = await call(watched(), "GET", path)
         assert response.json()["type"] == "/problems/actor-stopped"
@@ -264,7 +264,7 @@ ALLOWED = {"GET /v1/accounts/me", "PUT /v1/accounts/me/password"}
 
 
 def test_one_time_password_opens_two_calls_only() -> None:
-    """Of all calls that need a token just these may be made before the password is changed."""
+    """Of all calls that need a token, only these are allowed before the password is changed."""
     open_to_it = {
         f"{each.method} {each.path}"
         for each in (*ENDPOINTS, *STREAMS)
@@ -275,7 +275,7 @@ def test_one_time_password_opens_two_calls_only() -> None:
 
 @pytest.mark.parametrize("role", ["player", "admin"])
 async def test_one_time_password_is_changed_before_anything_else(role: str) -> None:
-    """Every other call is refused, whatever the role, and nothing is asked for it."""
+    """Every other call is refused, whatever the role, and no actor is asked."""
     world = watched()
     world.answers[Authorize] = Identity(
         ACCOUNT_ID, SESSION_ID, role, "ada", must_change_password=True

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("lane")
 
 @pytest.mark.parametrize("path", ["/", "/console"])
 async def test_page_comes_with_all_that_it_names(path: str) -> None:
-    """A page is HTML whose scripts and styles are there, each under its own type."""
+    """A page is HTML whose scripts and styles exist, each under its own type."""
     async with serving() as server:
         page = await server.client.get(path)
         assert page.status_code == 200
@@ -28,7 +28,7 @@ async def test_page_comes_with_all_that_it_names(path: str) -> None:
 
 
 async def test_page_is_not_sent_to_whoever_has_it() -> None:
-    """A browser that names the page's tag gets 304 and no body."""
+    """A browser that sends the page's tag gets 304 and no body."""
     async with serving() as server:
         first = await server.client.get("/")
         again = await server.client.get("/", headers={"If-None-Match": first.headers["etag"]})

@@ -1,4 +1,4 @@
-"""What the pipeline and the table do that no row of today's contract shows."""
+"""Behaviour of the pipeline and the table that no row of the contract shows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.app.http.harness import FakeWorld, serving
 
 
 class Echo(msgspec.Struct, frozen=True):
-    """What a call was."""
+    """The request of a call."""
 
     path: dict[str, str]
     query: str | None
@@ -69,7 +69,7 @@ async def test_table_is_easy_to_extend() -> None:
 
 
 async def test_admin_endpoint_is_for_admins() -> None:
-    """A player's token is good, but not good enough: 403; an admin's is."""
+    """A player's token is valid but not sufficient: 403; an admin's is."""
     endpoint = row(whoami, auth=Auth.ADMIN)
     async with serving(endpoints=[endpoint]) as server:
         player = {"Authorization": "Bearer v4.local.good"}
@@ -82,7 +82,7 @@ async def test_admin_endpoint_is_for_admins() -> None:
 
 
 async def test_handler_that_asks_for_what_its_row_lacks_fails_closed() -> None:
-    """A caller where anybody may call is nobody; a key where none is declared is a logged error."""
+    """An endpoint open to anybody has no caller; an undeclared key is a logged error."""
     world = FakeWorld()
     rows = [row(whoami), row(command, path="/y")]
     async with serving(world, endpoints=rows) as server:
@@ -95,7 +95,7 @@ async def test_handler_that_asks_for_what_its_row_lacks_fails_closed() -> None:
 async def test_refused_password_is_logged_with_its_account_and_from_where(
     account_id: str | None,
 ) -> None:
-    """Who guesses is found without a log of all requests; the client learns of no account."""
+    """Guessing can be traced without a log of all requests; the client learns of no account."""
 
     async def refuse(_: Call[None, None]) -> str:
         raise InvalidCredentials(account_id=account_id)
@@ -134,7 +134,7 @@ def test_row_with_an_unknown_kind_of_parameter_is_refused() -> None:
 
 
 def test_headers_keep_every_value() -> None:
-    """A header that came twice is seen twice."""
+    """A repeated header is seen twice."""
     headers = Headers([(b"a", b"1"), (b"b", b"2"), (b"a", b"3")])
     assert headers.all(b"a") == [b"1", b"3"]
     assert headers.all(b"c") == []

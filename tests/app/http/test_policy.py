@@ -1,4 +1,4 @@
-"""What browsers are told: with every answer, and about other sites; through both lanes."""
+"""What browsers are told, in every answer and about other sites; through both lanes."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ PREFLIGHT = {"Access-Control-Request-Method": "POST"}
 
 
 def shared(response: httpx.Response) -> str | None:
-    """Say with which site an answer is shared."""
+    """Return the site with which an answer is shared."""
     value: str | None = response.headers.get("access-control-allow-origin")
     return value
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/nowhere", "/v1/inventory"])
 async def test_every_answer_has_the_security_headers(path: str) -> None:
-    """Whatever its status; not where they are switched off."""
+    """Whatever its status; unless they are switched off."""
     async with serving() as server:
         response = await server.client.get(path)
         for name, value in ALWAYS:
@@ -40,7 +40,7 @@ async def test_every_answer_has_the_security_headers(path: str) -> None:
 
 
 async def test_a_refusal_of_what_cannot_be_parsed_has_the_security_headers() -> None:
-    """So has that of a connection too many; nothing of it was parsed."""
+    """So does the refusal of a connection beyond the limit, of which nothing was parsed."""
     async with serving(settings=replace(SETTINGS, connections_max=1)) as server:
         first = await server.connect()
         await server.wait_connection_open()
@@ -55,7 +55,7 @@ async def test_a_refusal_of_what_cannot_be_parsed_has_the_security_headers() -> 
 
 
 async def test_no_site_may_read_unless_told() -> None:
-    """Without CORS in the configuration nothing of it is said, and OPTIONS is no method."""
+    """Without CORS in the configuration no answer mentions it, and OPTIONS is not allowed."""
     async with serving() as server:
         response = await server.client.get("/healthz", headers={"Origin": SITE})
         assert shared(response) is None
@@ -64,7 +64,7 @@ async def test_no_site_may_read_unless_told() -> None:
 
 
 async def test_answers_are_shared_with_the_sites_that_are_named() -> None:
-    """Refusals too; others get the same answer without a word of sharing."""
+    """Refusals too; other sites get the same answer without permission to read it."""
     settings = replace(SETTINGS, cors_origins=frozenset({SITE}))
     async with serving(settings=settings) as server:
         for path, status in (("/healthz", 200), ("/nowhere", 404)):
@@ -78,7 +78,7 @@ async def test_answers_are_shared_with_the_sites_that_are_named() -> None:
 
 
 async def test_browser_that_asks_first_is_told() -> None:
-    """A preflight is answered for any path, and nobody behind the edge is asked."""
+    """A preflight is answered for any path, without asking an actor."""
     settings = replace(SETTINGS, cors_origins=frozenset({SITE}))
     async with serving(settings=settings) as server:
         headers = {"Origin": SITE, **PREFLIGHT}
@@ -100,7 +100,7 @@ async def test_browser_that_asks_first_is_told() -> None:
 
 
 async def test_script_of_a_site_can_read_what_it_goes_by() -> None:
-    """Whatever header the API tells a client something by can be read by a site's script."""
+    """A site's script can read every header that the API uses to inform a client."""
     async with serving(settings=replace(SETTINGS, cors_origins=frozenset({SITE}))) as server:
         response = await server.client.get("/v1/ruleset", headers={"Origin": SITE})
         exposed = set(response.headers["access-control-expose-headers"].split(", "))
@@ -108,14 +108,14 @@ async def test_script_of_a_site_can_read_what_it_goes_by() -> None:
 
 
 async def test_every_site_may_be_let_in() -> None:
-    """With an asterisk, which is said to each of them."""
+    """With an asterisk, which is sent to every site."""
     async with serving(settings=replace(SETTINGS, cors_origins=frozenset({"*"}))) as server:
         assert shared(await server.client.get("/healthz", headers={"Origin": SITE})) == "*"
 
 
 @pytest.mark.parametrize("origins", [frozenset[str](), frozenset({SITE}), frozenset({"*"})])
 async def test_connection_too_many_is_told_to_every_site(origins: frozenset[str]) -> None:
-    """A script reads when to come again where every site may; no request says which it is from."""
+    """A script can read when to retry if every site may read: no request names its site."""
     settings = replace(SETTINGS, connections_max=1, cors_origins=origins)
     async with serving(settings=settings) as server:
         await server.connect()

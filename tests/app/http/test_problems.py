@@ -102,9 +102,9 @@ def test_problem_has_its_status_and_slug(error: Exception, status: int, slug: st
 
 @pytest.mark.parametrize("module", [authx, bus, http, inventory])
 def test_problem_map_knows_every_error(module: Any) -> None:
-    """No refusal of an actor, of the bus or of the front itself is forgotten.
+    """No refusal by an actor, the bus or the front itself is forgotten.
 
-    Nobody but the courier, who carries transfers, ever hears of NoRoom, and nobody but the
+    Only the courier, which carries transfers, ever hears of NoRoom, and only the
     supervisor of ChangedElsewhere.
     """
     listed = {type(error) for error, *_ in ROWS}
@@ -163,14 +163,14 @@ def test_problem_carries_the_header_that_tells_what_to_do(
     ids=str,
 )
 def test_problem_carries_its_own_members(error: Exception, members: dict[str, Any]) -> None:
-    """What a client can act on is a member of its own, not text to be parsed."""
+    """Anything a client can act on is a member of its own, not text to be parsed."""
     body = msgspec.json.decode(problem_of(error).response().body)
     assert {name: body.get(name) for name in members} == members
 
 
 @pytest.mark.parametrize("error", [row[0] for row in ROWS], ids=str)
 def test_problem_members_are_declared_and_described(error: Exception) -> None:
-    """A member beside the usual four is one of the declared type, and told in the catalogue."""
+    """A member beside the usual four is declared in the type and described in the catalogue."""
     body = msgspec.json.decode(problem_of(error).response().body)
     own = body.keys() - {"type", "title", "status", "detail"}
     assert own <= set(ProblemDetails.__struct_fields__)
@@ -199,7 +199,7 @@ def test_problem_keeps_the_servers_own_words_to_itself(error: Exception) -> None
 
 
 def test_problem_of_an_unknown_error_asks_for_a_log_line() -> None:
-    """What nobody foresaw is marked so, and a plain refusal is not."""
+    """An unforeseen error is marked as such, a plain refusal is not."""
     assert problem_of(ZeroDivisionError()).unforeseen
     assert problem_of(database.StatementError("x", sqlstate="42601")).unforeseen
     assert not problem_of(database.DatabaseUnavailable("x")).unforeseen
@@ -208,13 +208,13 @@ def test_problem_of_an_unknown_error_asks_for_a_log_line() -> None:
 
 
 def test_problem_kinds_are_all_used() -> None:
-    """The catalogue holds nothing that is never answered."""
+    """The catalogue contains no problem that is never sent."""
     assert {slug for *_, slug in ROWS} == set(PROBLEM_KINDS)
 
 
 @pytest.mark.parametrize(("name", "field"), [("", "resources"), ("ore", "resources.ore")])
 def test_amount_that_is_refused_is_told_by_its_name(name: str, field: str) -> None:
-    """Of a transfer's resources the one at fault is named; all of them where it is none of them."""
+    """The resource at fault in a transfer is named, or all of them if no single one is."""
     response = problem_of(inventory.InvalidAmount("no", name)).response()
     body: dict[str, Any] = msgspec.json.decode(response.body)
     assert body["errors"] == [{"field": field, "message": "no"}]

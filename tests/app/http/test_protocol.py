@@ -1,4 +1,4 @@
-"""What Hypercorn's protocol is kept from, where a real client would need luck to see it."""
+"""What Hypercorn's protocol must not do, where a real client would need luck to see it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 async def test_answer_that_was_cut_off_is_followed_by_no_other() -> None:
-    """Hypercorn would send a 500 where a client's reset cancels the sending of a first head."""
+    """Hypercorn would send a 500 if a client's reset cancels the sending of a first head."""
     sent: list[Event] = []
 
     async def send(event: Event) -> None:

@@ -33,7 +33,7 @@ DECODER = QueryDecoder(Page)
     ],
 )
 def test_query_is_decoded_as_its_type(query: bytes, page: Page) -> None:
-    """Integers become integers, strings stay strings, what is absent has its default."""
+    """Integers become integers, strings stay strings, absent parameters get their defaults."""
     assert DECODER.decode(query) == page
 
 
@@ -71,11 +71,11 @@ def test_query_refuses_what_does_not_fit(query: bytes, field: str) -> None:
 
 
 def test_query_type_must_be_a_struct() -> None:
-    """A table row with another type of query fails when the table is bound, not at a request."""
+    """A table row with another type of query fails when the table is bound, not on a request."""
     with pytest.raises(TypeError):
         QueryDecoder(int)
 
 
 def test_parameters_keep_empty_values() -> None:
-    """A parameter without a value is there, and empty."""
+    """A parameter without a value is present and empty."""
     assert parameters(b"a=&b") == {"a": "", "b": ""}

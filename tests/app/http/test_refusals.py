@@ -1,4 +1,4 @@
-"""Refusals of the server itself: each has its request's id, and is found under it in the log."""
+"""The server's own refusals: each carries its request's id, and the log has it under that id."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Watched:
         return serving(self.world, settings, instruments=instruments)
 
     async def told(self) -> MutableMapping[str, Any]:
-        """Give the one line of the access log, once it is there."""
+        """Return the one line of the access log, once it is there."""
         while not self.world.events("http_request"):  # noqa: ASYNC110 - as for the server's sleeps
             await trio.sleep(0.005)
         (line,) = self.world.events("http_request")
@@ -50,7 +50,7 @@ class Watched:
 async def check(
     watched: Watched, response: RawResponse, status: int, path: str = "/v1/accounts"
 ) -> None:
-    """Check that a refusal says whose it is, may be read by the site, and is counted and told."""
+    """Check that a refusal has its id, may be read by the site, and is counted and logged."""
     assert response.status == status
     assert response.headers["x-request-id"] == "find-me"
     assert response.headers["access-control-allow-origin"] == SITE
@@ -107,7 +107,7 @@ async def test_body_that_cannot_be_read_is_refused_as_any_other_request(
 
 @pytest.mark.parametrize("framing", ["Content-Length: 9", "Transfer-Encoding: chunked"])
 async def test_body_that_ends_too_soon_is_refused_as_any_other_request(framing: str) -> None:
-    """A client that sends no more may still read why it got nothing."""
+    """A client that sends no more may still read why it was refused."""
     watched = Watched()
     async with watched.serving() as server:
         client = await server.connect()
@@ -119,7 +119,7 @@ async def test_body_that_ends_too_soon_is_refused_as_any_other_request(framing: 
 
 
 async def test_body_is_not_looked_at_where_nobody_asks_for_it() -> None:
-    """A path that is not there is not found, whatever comes after its head."""
+    """A path that does not exist is not found, whatever comes after its head."""
     watched = Watched()
     async with watched.serving() as server:
         client = await server.connect()
@@ -142,7 +142,7 @@ UNSERVED = [
 async def test_head_that_is_refused_says_whose_it_was(
     headers: tuple[str, ...], status: int
 ) -> None:
-    """What can be read of it is in the answer and in the log."""
+    """Whatever can be read of it is in the answer and in the log."""
     watched = Watched()
     async with watched.serving() as server:
         client = await server.connect()
@@ -168,7 +168,7 @@ async def test_head_that_is_refused_says_whose_it_was(
 async def test_refused_head_is_found_in_the_log(
     request_bytes: bytes, method: str, path: str
 ) -> None:
-    """Under the id that its answer has, with what can be told of it and nothing secret."""
+    """Under the id in its answer, with what is known of it and nothing secret."""
     watched = Watched()
     async with watched.serving() as server:
         client = await server.connect()
@@ -193,7 +193,7 @@ async def test_refused_head_is_found_in_the_log(
     ids=lambda value: repr(value)[-30:],
 )
 async def test_refused_head_of_head_is_answered_without_a_body(request_bytes: bytes) -> None:
-    """HEAD is answered with headers alone, whatever is wrong with it (RFC 9110, 9.3.2)."""
+    """HEAD is answered with headers only, whatever is wrong with it (RFC 9110, 9.3.2)."""
     async with serving() as server:
         client = await server.connect()
         await client.send(request_bytes.replace(b"GET", b"HEAD", 1))
@@ -216,7 +216,7 @@ async def test_refused_head_of_head_is_answered_without_a_body(request_bytes: by
     ids=lambda value: repr(value)[:40],
 )
 async def test_nobody_is_told_to_send_what_is_not_read(request_bytes: bytes, status: int) -> None:
-    """Whether the body is refused by the head, is not there, or has come (RFC 9110, 10.1.1)."""
+    """Whether the body is refused by the head, absent, or already here (RFC 9110, 10.1.1)."""
     async with serving() as server:
         client = await server.connect()
         await client.send(request_bytes)
@@ -225,7 +225,7 @@ async def test_nobody_is_told_to_send_what_is_not_read(request_bytes: bytes, sta
 
 @pytest.mark.parametrize("framing", ["Content-Length: 45", "Transfer-Encoding: chunked"])
 async def test_client_that_asks_is_told_to_go_on(framing: str) -> None:
-    """Once, and then it is answered."""
+    """It is told once, then answered."""
     body = b'{"username":"ada","password":"correct horse"}'
     async with serving() as server:
         client = await server.connect()
@@ -260,7 +260,7 @@ async def test_answer_begins_with_the_words_of_the_standard(
 
 
 async def test_connection_too_many_stands_in_the_access_log() -> None:
-    """Under the id that its client was told; nothing is known of what it asked for."""
+    """Under the id sent to its client; nothing is known of its request."""
     watched = Watched()
     async with watched.serving(replace(SETTINGS, connections_max=1)) as server:
         await server.connect()

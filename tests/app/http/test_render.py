@@ -1,4 +1,4 @@
-"""Answers as bytes: what stands in each of them is true of the moment in which it is sent."""
+"""Answers as bytes: each is true at the moment it is sent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.app.http.harness import serving
 
 
 def test_date_is_that_of_the_clock() -> None:
-    """It goes on with the second, and back where the clock was set back (RFC 9110, 6.6.1)."""
+    """It advances each second, and goes back if the clock is set back (RFC 9110, 6.6.1)."""
     now = [0.0]
     renderer = Renderer(Policy(), clock=lambda: now[0])
     for seconds, date in (
@@ -29,7 +29,7 @@ def test_date_is_that_of_the_clock() -> None:
 
 
 def test_headers_that_vary_for_ever_are_not_kept() -> None:
-    """What is spelled out once is bounded, and each answer has its own headers all the same."""
+    """The cache of rendered heads is bounded, and each answer still has its own headers."""
     renderer = Renderer(Policy())
     for number in range(2_000):
         tag = b"%d" % number
@@ -40,7 +40,7 @@ def test_headers_that_vary_for_ever_are_not_kept() -> None:
 
 @pytest.mark.usefixtures("lane")
 async def test_answers_tell_their_date() -> None:
-    """Through both lanes, once."""
+    """Once, through both lanes."""
     async with serving() as server:
         response = await server.client.get("/healthz")
         [date] = response.headers.get_list("date")

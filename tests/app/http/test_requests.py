@@ -66,7 +66,7 @@ BODY = b'{"username":"ada","password":"correct horse"}'
     ],
 )
 async def test_unknown_path_is_404(path: str) -> None:
-    """A path that is not in the table is a problem with an id, and no redirect."""
+    """A path that is not in the table is a problem with an id, not a redirect."""
     async with serving() as server:
         response = await server.client.get(path)
         assert response.status_code == 404
@@ -83,7 +83,7 @@ async def test_path_is_found_however_it_is_spelled(path: str) -> None:
 
 
 async def test_encoded_slash_is_no_separator() -> None:
-    """What a rule of a proxy on the path does not see is not served behind its back."""
+    """A path hidden from a proxy's rules is not served behind their back."""
     headers = {"Authorization": "Bearer v4.local.admin"}
     async with serving() as server:
         for path in ("/v1%2Fadmin%2Fstatus", "/v1/admin%2fstatus", "/v1/inventory%2Forders"):
@@ -108,7 +108,7 @@ async def test_encoded_slash_is_no_separator() -> None:
     ],
 )
 async def test_wrong_method_is_405_with_allow(method: str, path: str, allow: str) -> None:
-    """A method that the path does not have is refused; Allow names those that it has."""
+    """A method that the path does not have is refused; Allow lists those it has."""
     async with serving() as server:
         response = await server.client.request(method, path, headers=BEARER)
         assert response.status_code == 405
@@ -118,7 +118,7 @@ async def test_wrong_method_is_405_with_allow(method: str, path: str, allow: str
 
 @pytest.mark.parametrize("path", ["/healthz", "/v1/world", "/openapi.json"])
 async def test_head_answers_like_get_without_a_body(path: str) -> None:
-    """HEAD gives the headers of GET, its length included, and nothing more."""
+    """HEAD gives the headers of GET, its length included, and no body."""
     async with serving() as server:
         expected = await server.client.get(path)
         response = await server.client.head(path)
@@ -150,7 +150,7 @@ async def test_head_answers_like_get_without_a_body(path: str) -> None:
     ids=lambda value: repr(value)[:50],
 )
 async def test_body_that_does_not_fit_is_refused(content: bytes, status: int, slug: str) -> None:
-    """A body is refused as no JSON (400) or as not what the endpoint takes (422)."""
+    """A body is refused as invalid JSON (400) or as not what the endpoint takes (422)."""
     async with serving() as server:
         response = await server.client.post("/v1/accounts", content=content, headers=JSON)
         assert response.status_code == status
@@ -168,7 +168,7 @@ async def test_body_that_does_not_fit_is_refused(content: bytes, status: int, sl
     ids=lambda value: value[:25],
 )
 async def test_count_that_is_no_integer_in_bounds_is_422(count: str) -> None:
-    """No odd number is an order's count, and none of them is an error of the server."""
+    """No invalid number is accepted as an order's count, and none causes a server error."""
     async with serving() as server:
         response = await server.client.post(
             "/v1/inventory/orders",
@@ -200,7 +200,7 @@ async def test_count_that_is_no_integer_in_bounds_is_422(count: str) -> None:
 async def test_body_must_be_declared_as_json_or_not_at_all(
     headers: dict[str, str], status: int
 ) -> None:
-    """JSON is read, and what is not declared or called a form by curl; other types are 415."""
+    """JSON is read, even if undeclared or declared as a form, as by curl; other types are 415."""
     async with serving() as server:
         response = await server.client.post("/v1/accounts", content=BODY, headers=headers)
         assert response.status_code == status
@@ -234,7 +234,7 @@ async def test_body_up_to_the_limit_is_read() -> None:
 
 
 async def test_body_where_none_is_wanted_is_read_past() -> None:
-    """A body of a request that takes none does not disturb it, nor the request after it."""
+    """An unwanted body disturbs neither its request nor the request after it."""
     async with serving() as server:
         client = await server.connect()
         await client.send(get("/healthz", "Content-Length: 5") + b"ab\r\nc" + get("/v1/world"))
@@ -244,7 +244,7 @@ async def test_body_where_none_is_wanted_is_read_past() -> None:
 
 
 class Trouble(NamedTuple):
-    """What an actor in trouble does, and the problem that becomes of it."""
+    """What an actor in trouble does, and the resulting problem."""
 
     answer: Any
     status: int
@@ -286,7 +286,7 @@ async def test_actor_in_trouble_is_a_503_or_504(asked: type, path: str, trouble:
 
 
 async def test_actors_that_have_left_are_stopped() -> None:
-    """Where no actor listens any more the client is told at once, without a wait."""
+    """If no actor is listening any more the client gets an answer at once, without waiting."""
     async with serving() as server:
         server.world.stop_listening()
         response = await server.client.get("/v1/world")
@@ -300,7 +300,7 @@ async def test_full_buffer_is_overloaded_at_once() -> None:
     async with serving(world, settings_with(reply_timeout_ms=300)) as server:
         world.pause()
         async with trio.open_nursery() as nursery:
-            # One is in the actor's hand, one fills its buffer.
+            # The actor is working on one, one fills its buffer.
             nursery.start_soon(server.client.get, "/v1/world")
             await world.wait_asked()
             nursery.start_soon(server.client.get, "/v1/world")
@@ -321,7 +321,7 @@ async def test_full_buffer_is_overloaded_at_once() -> None:
     ids=lambda value: str(type(value).__name__),
 )
 async def test_unforeseen_error_is_logged_and_says_nothing(error: Exception, status: int) -> None:
-    """What nobody foresaw is logged under the request's id; the client gets no word of it."""
+    """An unforeseen error is logged under the request's id; the client sees none of it."""
     world = FakeWorld()
     world.answers[GetWorld] = error
     async with serving(world) as server:
@@ -336,7 +336,7 @@ async def test_unforeseen_error_is_logged_and_says_nothing(error: Exception, sta
 
 
 async def test_request_id_is_the_clients_or_a_new_one() -> None:
-    """Every answer carries X-Request-Id: the client's if it is fit, else one of its own."""
+    """Every answer carries X-Request-Id: the client's if it is usable, else a new one."""
     async with serving() as server:
         for path in ("/healthz", "/nope", "/v1/inventory"):
             response = await server.client.get(path, headers={"X-Request-Id": "a.B-1_2"})
@@ -363,7 +363,7 @@ def test_error_of_the_framework_is_the_clients_or_the_servers(
 
 
 async def test_table_has_every_endpoint_of_the_contract() -> None:
-    """The table offers what the contract lists for this version, each behind its own door."""
+    """The table offers what the contract lists for this version, each with its access rule."""
     offered = {(row.method, row.path.replace(":uuid", ""), row.auth.value) for row in ENDPOINTS}
     assert offered >= {
         ("GET", "/healthz", "none"),

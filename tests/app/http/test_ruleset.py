@@ -1,4 +1,4 @@
-"""The declared type of the ruleset against what is told of the rulesets that come along."""
+"""The declared type of the ruleset against the descriptions of the shipped rulesets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.http.types.ruleset import RulesetDocument
 
 @pytest.mark.parametrize("name", shipped_rulesets())
 def test_ruleset_is_declared_to_the_last_member(name: str) -> None:
-    """Nothing is told that is not declared, and nothing declared is of another type."""
+    """Nothing undeclared is returned, and nothing declared is of another type."""
     told = msgspec.json.decode(msgspec.json.encode(load_ruleset(name).describe()))
     document = msgspec.convert(told, RulesetDocument, strict=True)
     assert msgspec.to_builtins(document) == told

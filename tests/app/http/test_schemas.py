@@ -1,4 +1,4 @@
-"""What generators of clients make of the schemas in ``/openapi.json``."""
+"""What client generators make of the schemas in ``/openapi.json``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DOCUMENT = describe(with_openapi(ENDPOINTS))
 
 
 def shapes(node: Any = DOCUMENT, place: str = "$") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Give every object of the document, schemas among them, and where it stands."""
+    """Return every object of the document, schemas among them, and where it stands."""
     if isinstance(node, dict):
         members = cast("dict[str, Any]", node)
         yield place, members
@@ -34,7 +34,7 @@ def named(name: str, member: str) -> dict[str, Any]:
 
 
 def test_no_number_is_left_to_be_taken_for_one_of_32_bits() -> None:
-    """Amounts, ticks and numbers of entries outgrow the ``int`` of Java, C#, Go and Rust."""
+    """Amounts, ticks and entry numbers outgrow the ``int`` of Java, C#, Go and Rust."""
     integers = [(place, shape) for place, shape in shapes() if shape.get("type") == "integer"]
     assert len(integers) > 100
     for place, shape in integers:
@@ -50,14 +50,14 @@ def test_no_number_is_left_to_be_taken_for_one_of_32_bits() -> None:
     ("name", "member"), [("WorldDetails", "speed"), ("LevelRules", "duration_seconds")]
 )
 def test_number_with_a_fraction_or_without_is_a_number(name: str, member: str) -> None:
-    """Of a choice between integer and number Kotlin's generator makes a class without members."""
+    """For a choice of integer or number, Kotlin's generator makes a class without members."""
     assert named(name, member) == {"type": "number", "format": "double"}
     values = named("RulesetDocument", "parameters")["additionalProperties"]
     assert values == {"type": "number", "format": "double"}
 
 
 def test_ids_of_answers_are_of_the_type_that_paths_take_them_in() -> None:
-    """A generated client passes the id of an order on to the call that cancels it, as it is."""
+    """A generated client passes an order's id unchanged to the call that cancels it."""
     taken = [
         parameter["schema"]
         for _, parameter in shapes()
@@ -76,7 +76,7 @@ def test_ids_of_answers_are_of_the_type_that_paths_take_them_in() -> None:
 
 
 def test_patterns_are_such_as_any_language_has() -> None:
-    """The expressions of Rust, which pydantic's are, and of Go have no look-around at all."""
+    """Regular expressions in Rust, which pydantic uses, and in Go have no look-around at all."""
     patterns = [shape["pattern"] for _, shape in shapes() if isinstance(shape.get("pattern"), str)]
     assert len(patterns) > 1
     assert [each for each in patterns if "(?" in each or "\\" in each] == []
@@ -84,7 +84,7 @@ def test_patterns_are_such_as_any_language_has() -> None:
 
 
 def test_types_that_a_member_tells_apart_are_one_of_them() -> None:
-    """Of ``anyOf`` a generator makes a type that has the members of all, which none of them has."""
+    """From ``anyOf`` a generator makes a type with the members of all, which fits none of them."""
     told = [(place, shape) for place, shape in shapes() if "discriminator" in shape]
     assert told
     for place, shape in told:
@@ -95,7 +95,7 @@ def test_types_that_a_member_tells_apart_are_one_of_them() -> None:
 
 
 def test_object_of_any_members_says_so() -> None:
-    """Of an object of which nothing is said TypeScript makes one that has no members."""
+    """An object described by nothing becomes one without members in TypeScript."""
     bare = [
         place
         for place, shape in shapes()
@@ -107,14 +107,14 @@ def test_object_of_any_members_says_so() -> None:
 
 
 def test_choice_of_words_is_text() -> None:
-    """An enumeration without a type is any value to generators."""
+    """To generators, an enumeration without a type is any value."""
     choices = [(place, shape) for place, shape in shapes() if isinstance(shape.get("enum"), list)]
     assert len(choices) > 10
     assert [place for place, shape in choices if shape.get("type") != "string"] == []
 
 
 def test_descriptions_are_markdown() -> None:
-    """A line that is indented by four spaces is code to whatever shows the document."""
+    """A line indented by four spaces is code to whatever renders the document."""
     told = [
         (place, shape["description"])
         for place, shape in shapes()

@@ -1,4 +1,4 @@
-"""Listening, and letting go: ports, shutdown in time, cancellation."""
+"""Listening and letting go: ports, timely shutdown, cancellation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.usefixtures("lane")
 
 
 async def test_port_0_reports_the_port_that_was_picked() -> None:
-    """With port 0 the server says which port it listens on."""
+    """With port 0 the server reports the port it listens on."""
     async with serving() as server:
         assert server.port > 0
         assert (await server.client.get("/healthz")).status_code == 200
@@ -56,7 +56,7 @@ async def test_port_in_use_is_one_clear_line() -> None:
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="not of this system")
 async def test_client_that_lost_its_network_is_not_kept_for_a_quarter_of_an_hour() -> None:
-    """Whoever acknowledges nothing for 45 s is gone: the system tells, on each connection."""
+    """A client that acknowledges nothing for 45 s is gone: the system says so, per connection."""
     [listener], port = await open_listeners("127.0.0.1", 0, 10)
     async with (
         listener,
@@ -68,7 +68,7 @@ async def test_client_that_lost_its_network_is_not_kept_for_a_quarter_of_an_hour
 
 @pytest.mark.parametrize("host", ["203.0.113.1", "no-such-host.invalid", "fe80::dead%nope"])
 async def test_address_that_is_not_ours_is_one_clear_line(host: str) -> None:
-    """An address of another machine, or of none, is refused with the address in the message."""
+    """An address of another machine, or an invalid one, is refused and named in the message."""
     with pytest.raises(HttpBindError) as error:
         await open_listeners(host, 8470, 10)
     assert str(error.value).startswith("cannot listen on ")
@@ -77,7 +77,7 @@ async def test_address_that_is_not_ours_is_one_clear_line(host: str) -> None:
 
 
 def test_bind_error_shows_an_ipv6_address_in_brackets() -> None:
-    """Host and port can be told apart in the message."""
+    """The message shows clearly where the host ends and the port begins."""
     assert str(HttpBindError("::1", 80, "why")) == "cannot listen on [::1]:80: why"
 
 
@@ -140,7 +140,7 @@ def resolving_to(
 
 
 async def test_failed_bind_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a later address cannot be bound, the earlier ones are let go."""
+    """If a later address cannot be bound, the earlier ones are released."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.2", 0))
         taken.listen()
@@ -155,7 +155,7 @@ async def test_failed_bind_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_shutdown_closes_idle_connections_at_once() -> None:
-    """Clients that only keep their connection open do not hold the shutdown up."""
+    """Clients that only keep their connection open do not delay the shutdown."""
     async with serving() as server:
         idle = [await server.connect() for _ in range(20)]
         for client in idle[:10]:
@@ -172,7 +172,7 @@ async def test_shutdown_closes_idle_connections_at_once() -> None:
 
 
 async def test_shutdown_lets_a_request_in_flight_finish() -> None:
-    """A client that waits for its answer gets it, and is told that the connection ends."""
+    """A client waiting for its answer gets it, and learns that the connection ends."""
     world = FakeWorld()
     world.answers[GetWorld] = SILENT
     async with serving(world) as server:
@@ -196,7 +196,7 @@ async def test_shutdown_lets_a_request_in_flight_finish() -> None:
 
 @pytest.mark.parametrize("request_bytes", [get("/v1/world"), post("Content-Length: 9", body=b"{")])
 async def test_shutdown_is_over_in_time_whatever_hangs(request_bytes: bytes) -> None:
-    """A silent actor, or half a body, costs a shutdown its deadline and not more."""
+    """A silent actor, or half a body, costs a shutdown its deadline and no more."""
     world = FakeWorld()
     world.answers[GetWorld] = SILENT
     async with serving(world, settings_with(shutdown_timeout_ms=150)) as server:
@@ -213,7 +213,7 @@ async def test_shutdown_is_over_in_time_whatever_hangs(request_bytes: bytes) -> 
 
 
 async def test_server_can_be_started_again_on_its_port() -> None:
-    """After a shutdown the port is free at once, connections that have just ended or not."""
+    """After a shutdown the port is free at once, even if connections have just ended."""
     async with serving() as server:
         client = await server.connect()
         await client.send(get("/healthz", "Connection: close"))
@@ -227,7 +227,7 @@ async def test_server_can_be_started_again_on_its_port() -> None:
 async def test_connections_without_files_left_wait_and_fill_no_log(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Where the system gives no more sockets, it is tried often and told seldom."""
+    """If the system has no sockets left, accepting is retried often and logged rarely."""
     tries: list[object] = []
 
     def no_files_left(sock: object) -> NoReturn:
@@ -241,7 +241,7 @@ async def test_connections_without_files_left_wait_and_fill_no_log(
             client = await server.connect()
             await client.send(get())
             with trio.fail_after(10):
-                while len(tries) < 3:  # noqa: ASYNC110 - the system tells nobody when
+                while len(tries) < 3:  # noqa: ASYNC110 - the system does not announce it
                     await trio.sleep(0.01)
         assert (await client.read_response()).status == 200
         [told] = server.world.logged

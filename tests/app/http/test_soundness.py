@@ -1,4 +1,4 @@
-"""A slip in the table of endpoints ends the start, and says which row it is in."""
+"""A mistake in the table of endpoints ends the start, and the error names its row."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from tests.app.http.harness import serving
 
 
 class Inner(msgspec.Struct, frozen=True):
-    """Takes members that it does not know."""
+    """Accepts unknown members."""
 
     x: int = 0
 
 
 class Lax(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Is strict itself, and holds one that is not."""
+    """Is strict itself, but contains one that is not."""
 
     inner: Inner
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Takes what it says and no more."""
+    """Accepts only its declared members."""
 
     amounts: dict[str, int]
 
@@ -42,7 +42,7 @@ async def another(call: Call[Any, Any]) -> None:
 
 
 def row(**columns: Any) -> Endpoint:
-    """Make a row that is sound but for what is given."""
+    """Make a row that is sound apart from the given columns."""
     usual: dict[str, Any] = {
         "method": "POST",
         "path": "/v1/alliances/{alliance_id:uuid}/members",
@@ -55,7 +55,7 @@ def row(**columns: Any) -> Endpoint:
 
 
 def test_table_that_is_served_is_sound() -> None:
-    """What the program serves has no fault, and neither has the row that the others are made of."""
+    """The program's table has no fault, and neither has the row that the others are made from."""
     check_table(with_openapi(ENDPOINTS))
     check_table([row(), row(path="/x", handler=another, request=Strict, idempotent=True)])
 
@@ -79,7 +79,7 @@ def test_table_that_is_served_is_sound() -> None:
     ],
 )
 def test_row_with_a_slip_is_named(columns: dict[str, Any], fault: str) -> None:
-    """Whatever could not be served, or not as strictly as all else, is told with its row."""
+    """Whatever could not be served, or less strictly than all else, is reported with its row."""
     slip = row(**columns)
     with pytest.raises(ValueError, match=f"^{slip.method} .*{fault}"):
         check_table([slip])
@@ -92,7 +92,7 @@ def test_rows_of_one_handler_are_named() -> None:
 
 
 async def test_server_with_a_slip_in_its_table_does_not_start() -> None:
-    """A table that has a fault is never served: no request has to find it."""
+    """A faulty table is never served: no request has to find the fault."""
     with pytest.RaisesGroup(
         pytest.RaisesExc(ValueError, match="alliance-ful"), allow_unwrapped=True
     ):
@@ -112,7 +112,7 @@ def test_two_routes_for_the_same_are_refused() -> None:
 
 
 def test_row_says_who_may_call() -> None:
-    """A row that leaves that out is no row: nothing is open by omission."""
+    """A row that leaves that out cannot be made: nothing is open by omission."""
     columns: dict[str, Any] = {"method": "GET", "path": "/x", "summary": "x", "tag": "x"}
     with pytest.raises(TypeError, match="'auth'"):
         Endpoint(handler=answer, **columns)

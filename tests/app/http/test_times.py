@@ -24,7 +24,7 @@ def test_world_time_is_exact_to_the_millisecond(ms: int) -> None:
 
 @given(st.integers(LAST_MS, 10**30))
 def test_world_time_ends_with_the_year_9999(ms: int) -> None:
-    """What RFC 3339 cannot show is shown as its last millisecond."""
+    """A time that RFC 3339 cannot express is shown as its last millisecond."""
     assert world_time(ms) == LAST
 
 

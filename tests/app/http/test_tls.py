@@ -1,4 +1,4 @@
-"""HTTPS through both lanes, with a certificate of our own making."""
+"""HTTPS through both lanes, with a certificate made for the tests."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("lane")
 
 TOGETHER = 60
-"""Clients that connect at once: many times what one turn computes."""
+"""Clients that connect at once: many times the handshakes that one turn computes."""
 
 
 async def connect(server: Serving, authority: trustme.CA) -> trio.SSLStream[trio.SocketStream]:
@@ -44,7 +44,7 @@ async def connect(server: Serving, authority: trustme.CA) -> trio.SSLStream[trio
 
 
 async def read_until(stream: trio.SSLStream[trio.SocketStream], end: bytes) -> bytes:
-    """Read until something has come."""
+    """Read until these bytes have arrived."""
     received = b""
     while end not in received:
         data = await stream.receive_some()
@@ -54,7 +54,7 @@ async def read_until(stream: trio.SSLStream[trio.SocketStream], end: bytes) -> b
 
 
 def no_files_left() -> None:
-    """Give no sockets."""
+    """Fail for want of sockets."""
     raise OSError(errno.EMFILE, "Too many open files")
 
 
@@ -71,7 +71,7 @@ class LoopTurns(trio.abc.Instrument):
 async def test_of_handshakes_that_come_together_each_turn_computes_few(
     tls_settings: HttpSettings, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Other tasks do not wait for all of them, nor do begun handshakes for all new ones."""
+    """Other tasks do not wait for all of them, nor do handshakes in progress for all new ones."""
     turns, computed, begun_by_then = LoopTurns(), list[int](), list[int]()
     begun = set[ssl.SSLObject]()
 
@@ -104,7 +104,7 @@ async def test_of_handshakes_that_come_together_each_turn_computes_few(
 async def test_requests_are_answered_over_tls(
     tls_settings: HttpSettings, authority: trustme.CA
 ) -> None:
-    """One after another, with a body, and the connection is closed as it is without TLS."""
+    """One after another, with a body; the connection closes as it does without TLS."""
     async with serving(settings=tls_settings) as server:
         stream = await connect(server, authority)
         for _ in range(3):
@@ -124,7 +124,7 @@ async def test_requests_are_answered_over_tls(
 async def test_failed_handshake_ends_one_connection(
     tls_settings: HttpSettings, authority: trustme.CA
 ) -> None:
-    """Plain HTTP, noise, silence and a client without trust hurt nobody else."""
+    """Plain HTTP, noise, silence and a client without trust affect nobody else."""
     settings = replace(tls_settings, first_byte_timeout_ms=2_000)
     async with serving(settings=settings) as server:
         good = await connect(server, authority)
@@ -168,7 +168,7 @@ async def test_late_handshake_leaves_no_more_time_to_begin(
 async def test_client_that_is_not_served_over_tls_is_told_why(
     tls_settings: HttpSettings,
 ) -> None:
-    """Whose cipher is too weak hears so, as far as TLS has words for it."""
+    """A client whose cipher is too weak is told so, as far as TLS can express it."""
     async with serving(settings=tls_settings) as server:
         old = ssl.create_default_context()
         old.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -184,7 +184,7 @@ async def test_client_that_is_not_served_over_tls_is_told_why(
 async def test_connection_without_files_left_is_closed_like_one_not_accepted(
     tls_settings: HttpSettings, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the system gives no more sockets, connections end, in one line for many."""
+    """If the system has no sockets left, connections end, with one log line for many."""
     async with serving(settings=tls_settings) as server:
         with monkeypatch.context() as patch:
             patch.setattr(socket, "socketpair", no_files_left)
@@ -207,7 +207,7 @@ async def test_connection_without_files_left_is_closed_like_one_not_accepted(
 async def test_shutdown_closes_idle_connections_over_tls(
     tls_settings: HttpSettings, authority: trustme.CA
 ) -> None:
-    """They do not hold it up, and neither does who has not even shaken hands."""
+    """Neither they nor a client that has not even shaken hands delay it."""
     async with serving(settings=tls_settings) as server:
         stream = await connect(server, authority)
         await stream.send_all(get())
@@ -231,7 +231,7 @@ async def test_shutdown_closes_idle_connections_over_tls(
 async def test_key_that_everybody_may_read_is_warned_of(
     tls_settings: HttpSettings, mode: int, told: list[str]
 ) -> None:
-    """A group for keys is usual; a key that is open to all is not the server's alone."""
+    """A group for keys is usual; a key readable by all is not the server's alone."""
     assert tls_settings.tls is not None
     _, key = tls_settings.tls
     key.chmod(mode)
@@ -246,7 +246,7 @@ async def test_key_that_everybody_may_read_is_warned_of(
 async def test_certificate_that_cannot_be_used_is_one_clear_line(
     tls_settings: HttpSettings,
 ) -> None:
-    """A server does not start without the certificate that it was given."""
+    """A server does not start without the certificate it was given."""
     assert tls_settings.tls is not None
     certificate, key = tls_settings.tls
     key.write_text("nonsense")

@@ -1,4 +1,4 @@
-"""What the edge counts, logs and binds of the requests that pass through it."""
+"""What the edge counts, logs and binds for the requests that pass through it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def answering(status: int, *, route: str = "/x", after_s: float = 0) -> AsgiApp:
 
 
 async def test_edge_counts_by_method_route_and_status(autojump_clock: MockClock) -> None:
-    """Each answer is one more of its kind, and lasts until it begins, not until it ends."""
+    """Each answer counts once by kind; its duration lasts until it begins, not until it ends."""
     traffic = Traffic()
     instruments = Instruments(traffic)
     await through(answering(200, after_s=0.03), instruments)
@@ -79,7 +79,7 @@ async def test_edge_counts_by_method_route_and_status(autojump_clock: MockClock)
 
 
 async def test_edge_counts_an_answer_before_it_is_sent() -> None:
-    """Whoever has an answer finds it counted already."""
+    """A client that has its answer finds it already counted."""
     traffic = Traffic()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,7 +91,7 @@ async def test_edge_counts_an_answer_before_it_is_sent() -> None:
 
 
 async def test_edge_counts_what_was_abandoned(autojump_clock: MockClock) -> None:
-    """A request that is cancelled before its answer begins is counted as that alone."""
+    """A request cancelled before its answer begins is counted only as abandoned."""
     traffic = Traffic()
     with trio.move_on_after(1):
         await through(answering(200, after_s=5), Instruments(traffic))
@@ -114,7 +114,7 @@ async def test_edge_counts_failures_of_the_application() -> None:
 
 @pytest.mark.parametrize("method", ["BREW", "get", "", "PROPFIND", "x" * 1000])
 def test_traffic_makes_no_series_of_a_method_that_a_client_made_up(method: str) -> None:
-    """Whatever is sent as a method, there are as many series as there are methods."""
+    """Whatever is sent as a method, only known methods have series of their own."""
     traffic = Traffic()
     traffic.answered(Trail(method=method, status=405))
     assert list(traffic.requests) == [("other", "unmatched", 405)]
@@ -132,13 +132,13 @@ def test_traffic_makes_no_series_of_a_method_that_a_client_made_up(method: str) 
 def test_access_log_tells_the_requests_that_it_is_meant_to(
     access: AccessLog, told: set[int]
 ) -> None:
-    """Errors are the server's own, but not what it turned away for want of room."""
+    """Errors are the server's own, but not what it turned away for lack of room."""
     statuses = (0, 200, 404, 500, 502, 503, 504, 599)
     assert {status for status in statuses if access.wants(status)} == told
 
 
 def test_access_log_of_a_sample_tells_every_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of what went well, was refused, or lost its client, one in so many is told, by chance."""
+    """Of successes, refusals and lost clients, one in so many is logged, at random."""
     draws = iter(range(10_000))
     monkeypatch.setattr(instruments_module, "random", lambda: next(draws) % 4 / 4)
     world = FakeWorld()
@@ -152,7 +152,7 @@ def test_access_log_of_a_sample_tells_every_error(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("access", [AccessLog.OFF, AccessLog.ERRORS])
 def test_access_log_has_no_more_lines_for_a_sample(access: AccessLog) -> None:
-    """Only what "all" adds is sampled: nothing comes in that was not wanted."""
+    """Only what "all" adds is sampled: no line appears that the setting excludes."""
     world = FakeWorld()
     for status in (0, 200, 503):
         Instruments(access_log=access, access_sample_every=1).log_request(
@@ -201,7 +201,7 @@ class Bound(LogCapture):
 async def test_what_is_logged_meanwhile_is_bound_to_request_and_account(
     autojump_clock: MockClock,
 ) -> None:
-    """Requests served at once never mix, the account is there once known, nothing stays after."""
+    """Concurrent requests never mix, the account is bound once known, nothing stays after."""
     capture = Bound()
     log: Any = structlog.wrap_logger(
         None,
@@ -245,7 +245,7 @@ async def test_what_is_logged_meanwhile_is_bound_to_request_and_account(
 
 
 def test_handling_ends_with_its_block() -> None:
-    """Also where the block fails, and where one is inside another."""
+    """Even if the block fails, and if one is inside another."""
     outer, inner = Trail("outer"), Trail("inner")
     with handling(outer):
         with suppress(ZeroDivisionError), handling(inner):
@@ -256,14 +256,14 @@ def test_handling_ends_with_its_block() -> None:
 
 
 class Following:
-    """Follows requests, and notes what it was told of each at its end."""
+    """Follows requests, and records what it learns of each at its end."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[list[tuple[bytes, bytes]], str, int]] = []
 
     @contextmanager
     def request(self, headers: Iterable[tuple[bytes, bytes]], trail: Trail) -> Generator[None]:
-        """Note a request when it is over."""
+        """Record a request when it is over."""
         try:
             yield
         finally:
@@ -271,7 +271,7 @@ class Following:
 
 
 async def test_edge_lets_a_tracer_follow_each_request(autojump_clock: MockClock) -> None:
-    """It gets the headers at the beginning; at the end the trail tells route and status."""
+    """It gets the headers at the beginning; at the end the trail has route and status."""
     following = Following()
     headers = [(b"traceparent", b"00-1-1-01")]
     await through(answering(204), Instruments(tracer=following), headers=headers)
@@ -281,7 +281,7 @@ async def test_edge_lets_a_tracer_follow_each_request(autojump_clock: MockClock)
 
 
 async def test_server_counts_its_connections() -> None:
-    """Open, accepted and refused connections are those that there are."""
+    """Open, accepted and refused connections match the actual ones."""
     async with serving(settings=settings_with(connections_max=1)) as server:
         traffic = server.traffic
         first = await server.connect()

@@ -1,4 +1,4 @@
-"""The fast lane's socket: what the kernel says too early, or not at all, ends no connection."""
+"""The fast lane's socket: readiness that is premature or never reported ends no connection."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Hasty(socket.socket):
-    """A socket that is reported to be ready once before it is."""
+    """A socket that is reported ready once before it is."""
 
     blocked = 0
 
@@ -61,7 +61,7 @@ def pair() -> Iterator[tuple[Hasty, socket.socket]]:
 async def test_socket_that_is_not_ready_after_all_is_waited_for(
     pair: tuple[Hasty, socket.socket],
 ) -> None:
-    """What it was said to have is received when it is there."""
+    """The announced data is received when it is there."""
     hasty, theirs = pair
     theirs.send(b"request")
     with trio.fail_after(1):
@@ -72,7 +72,7 @@ async def test_socket_that_is_not_ready_after_all_is_waited_for(
 async def test_socket_that_takes_nothing_yet_gets_all_of_it(
     pair: tuple[Hasty, socket.socket],
 ) -> None:
-    """An answer is not lost for a full buffer."""
+    """A full buffer loses no part of an answer."""
     hasty, theirs = pair
     with trio.fail_after(1):
         assert await ClientSocket(hasty, 1.0, quiet_log()).send(b"answer")
@@ -81,7 +81,7 @@ async def test_socket_that_takes_nothing_yet_gets_all_of_it(
 
 
 async def test_answer_that_has_begun_is_sent_whole() -> None:
-    """Half of one would be worse than none, also where the server is about to end."""
+    """Half of one would be worse than none, even if the server is about to end."""
     ours, theirs = socket.socketpair()
     for each in (ours, theirs):
         each.setblocking(False)
@@ -107,7 +107,7 @@ async def test_answer_that_has_begun_is_sent_whole() -> None:
 
 
 async def test_client_that_goes_in_the_middle_of_an_answer_has_not_got_it() -> None:
-    """Whoever sends is told, and it is no failure of the server's."""
+    """The sender learns of it, and it is not the server's failure."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     with trio.fail_after(1), ours:
@@ -125,7 +125,7 @@ async def test_client_that_goes_in_the_middle_of_an_answer_has_not_got_it() -> N
 
 @pytest.mark.parametrize("what", ["send", "linger"])
 async def test_socket_that_is_aborted_keeps_nobody_waiting(what: str) -> None:
-    """Whoever sends or lingers ends at once, and it is no failure of the client's."""
+    """Sending or lingering ends at once, and it is not the client's failure."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     log = LogCapture()

@@ -1,1 +1,1 @@
-"""What is measured, logged and traced of a running program."""
+"""Tests of the metrics, logs and traces of a running program."""

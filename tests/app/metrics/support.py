@@ -1,4 +1,4 @@
-"""A whole server in the process of the test, on a database of its own."""
+"""A whole server in the test's process, on a database of its own."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ PASSWORD = "correct horse"
 
 @dataclass
 class Server:
-    """A server at work, a client of it, and what it has logged."""
+    """A running server, a client of it, and its log."""
 
     client: httpx.AsyncClient
     log: io.StringIO
     exit_status: int | None = None
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """Give the events of one name that were logged so far."""
+        """Return the events of one name logged so far."""
         lines = map(json.loads, self.log.getvalue().splitlines())
         return [event for event in lines if event["event"] == name]
 
@@ -61,14 +61,14 @@ class Server:
 
 @dataclass(frozen=True)
 class Player:
-    """An account that is logged in."""
+    """A logged-in account."""
 
     client: httpx.AsyncClient
     account_id: str
     token: str
 
     async def order(self, key: str, asset: str = "cottage", **headers: str) -> httpx.Response:
-        """Order something, under an idempotency key."""
+        """Place an order under an idempotency key."""
         return await self.client.post(
             "/v1/inventory/orders",
             json={"asset": asset},
@@ -81,7 +81,7 @@ class Player:
 
 
 class Scrape:
-    """What one read of the metrics gave."""
+    """The result of one read of the metrics."""
 
     def __init__(self, text: str) -> None:
         self.families: dict[str, Metric] = {
@@ -90,7 +90,7 @@ class Scrape:
         self.text = text
 
     def value(self, name: str, **labels: str) -> float:
-        """Give the value of the one sample with this name and these labels."""
+        """Return the value of the one sample with this name and these labels."""
         [value] = [
             sample.value
             for family in self.families.values()
@@ -100,7 +100,7 @@ class Scrape:
         return value
 
     def labels(self) -> Mapping[str, set[str]]:
-        """Give the names of the labels of every sample by the sample's name."""
+        """Return the label names of every sample by the sample's name."""
         found: dict[str, set[str]] = {}
         for family in self.families.values():
             for sample in family.samples:
@@ -110,7 +110,7 @@ class Scrape:
 
 @asynccontextmanager
 async def running(dsn: str, **settings: str) -> AsyncGenerator[Server]:
-    """Run a server as long as the block lasts; it must end in order.
+    """Run a server for the duration of the block; it must end in order.
 
     ``settings`` are named as in the environment, without the prefix: ``log__access="all"``.
     """

@@ -1,4 +1,4 @@
-"""The page of documentation and the dashboard name the metrics that there are, and no others."""
+"""The documentation page and the dashboard name exactly the metrics that exist."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs" / "metrics.md"
 DASHBOARD = ROOT / "deploy" / "grafana" / "holdfast.json"
 TARGET_LABELS = {"job", "instance"}
-"""What Prometheus itself puts on every series."""
+"""The labels that Prometheus itself puts on every series."""
 OF_PROMETHEUS = {"up"}
-"""The series that it makes itself, for every target."""
+"""The series that Prometheus itself makes for every target."""
 
 
 @pytest.fixture
 async def scrape(database_dsn: str, request: pytest.FixtureRequest) -> Scrape:
-    """Read the metrics of a real server that somebody has played on."""
+    """Read the metrics of a real server that has been played on."""
     async with running(database_dsn) as server:
         player = await server.sign_up(re.sub(r"\W", "", request.node.name)[-30:])
         assert (await player.order("k1")).status_code == 201
         await server.scrape()
         found = await server.scrape()
         while "holdfast_database_bytes" not in found.text:
-            # The first look at the database is a task of the server.
+            # The first measurement of the database is a task of the server.
             await trio.sleep(0.01)
             found = await server.scrape()
         return found
 
 
 def exposed(scrape: Scrape) -> dict[str, set[str]]:
-    """Give the names that the exposition gives its families, with the labels of their samples."""
+    """Return the families of the exposition, with the labels of their samples."""
     names = re.findall(r"^# TYPE (\S+)", scrape.text, re.MULTILINE)
     labels = scrape.labels()
     return {
@@ -52,7 +52,7 @@ def exposed(scrape: Scrape) -> dict[str, set[str]]:
 
 
 def documented() -> dict[str, set[str]]:
-    """Give the metrics of the page's tables, with their labels."""
+    """Return the metrics of the page's tables, with their labels."""
     row = r"^\| `([a-z_]+)` \|([^|]*)\| ([^|]+) \| ([^|]+) \|$"
     rows = re.findall(row, PAGE.read_text(), re.MULTILINE)
     assert all(meaning and question for _, _, meaning, question in rows)
@@ -66,7 +66,7 @@ def dashboard() -> dict[str, Any]:
 
 
 def expressions() -> list[str]:
-    """Give every expression of dashboard and page, with Grafana's variables filled in."""
+    """Return every expression of dashboard and page, with Grafana's variables filled in."""
     board = dashboard()
     found = [t["expr"] for panel in board["panels"] for t in panel.get("targets", [])]
     found += [annotation["expr"] for annotation in board["annotations"]["list"]]
@@ -79,7 +79,7 @@ def expressions() -> list[str]:
 
 
 def selectors(expression: str) -> Iterator[tuple[str, set[str]]]:
-    """Give each metric that an expression names, with the labels that it is asked for."""
+    """Return each metric that an expression names, with the labels it uses."""
     found: list[tuple[str, set[str]]] = []
     grouped: set[str] = set()
 
@@ -103,7 +103,7 @@ async def test_page_documents_every_metric_and_its_labels(scrape: Scrape) -> Non
 
 
 async def test_dashboard_names_only_metrics_that_exist(scrape: Scrape) -> None:
-    """Each expression is PromQL, of series that a server exposes, by labels that they have."""
+    """Each expression is PromQL, over series that a server exposes, by labels they have."""
     known = {**scrape.labels(), **{name: set[str]() for name in OF_PROMETHEUS}}
     missing: list[str] = []
     for expression in expressions():
@@ -114,7 +114,7 @@ async def test_dashboard_names_only_metrics_that_exist(scrape: Scrape) -> None:
 
 
 async def test_dashboard_shows_every_metric_of_the_program(scrape: Scrape) -> None:
-    """Whatever the program measures of itself can be seen somewhere."""
+    """Every metric of the program is shown somewhere."""
     shown = {name for expression in expressions() for name, _ in selectors(expression)}
     families = {name for name in exposed(scrape) if name.startswith("holdfast_")}
     assert {name for name in families if not any(each.startswith(name) for each in shown)} == set()
@@ -127,18 +127,18 @@ def test_page_wakes_somebody_for_a_server_that_is_gone() -> None:
 
 
 def test_page_wakes_somebody_for_a_server_that_ends_again_and_again() -> None:
-    """It is back before anybody asks twice, and its counters begin anew: only its start tells."""
+    """It is back before the next scrape with its counters reset: only its start time shows it."""
     [job] = re.findall(r"job_name: (\S+)", PAGE.read_text())
     assert f'changes(process_start_time_seconds{{job="{job}"}}[1h]) > 3' in expressions()
 
 
 def test_page_wakes_somebody_when_nobody_can_log_in() -> None:
-    """A full disk may refuse sessions while all that the world writes has room yet."""
+    """A full disk may refuse sessions while the world's writes still have room."""
     assert 'sum(rate(holdfast_logins_total{outcome="failed"}[5m])) > 0' in expressions()
 
 
 def test_dashboard_is_laid_out() -> None:
-    """Panels have ids of their own, titles, units, and lie beside, not over, each other."""
+    """Panels have unique ids, titles and units, and do not overlap."""
     panels = dashboard()["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     taken: set[tuple[int, int]] = set()
@@ -158,7 +158,7 @@ def test_dashboard_is_laid_out() -> None:
 
 
 def test_dashboard_asks_the_data_source_that_is_chosen() -> None:
-    """Nothing in it is bound to one Grafana's own data source."""
+    """Nothing in it is bound to the data source of one Grafana."""
     text = DASHBOARD.read_text()
     assert set(re.findall(r'"uid": "([^"]+)"', text)) == {"${datasource}", "holdfast"}
 

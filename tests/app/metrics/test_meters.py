@@ -1,4 +1,4 @@
-"""Durations are taken where things happen, by the actor that was asked."""
+"""Durations are measured where things happen, by the actor that was asked."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def ticking(*moments: float) -> Iterator[float]:
-    """Give one moment after the other."""
+    """Return one moment after the other."""
     return iter(moments)
 
 
@@ -50,7 +50,7 @@ def test_bus_meter_knows_whom_a_question_is_for(topic: Topic, key: str | None, a
 
 
 async def test_bus_meter_measures_every_outcome(autojump_clock: MockClock) -> None:
-    """Refused, timed out, stopped: each question is one more, and its error goes on."""
+    """Refused, timed out, stopped: each request is counted, and its error propagates."""
     meter = BusMeter(autojump_clock.current_time)
     with open_broadcast_channel(observer=meter) as bus:
         with pytest.raises(ActorStopped):
@@ -64,7 +64,7 @@ async def test_bus_meter_measures_every_outcome(autojump_clock: MockClock) -> No
 
 
 def test_storage_meter_keeps_sizes_and_durations() -> None:
-    """A commit is one batch of so many units, and took so long; a read took so long."""
+    """A commit is one batch with a number of units and a duration; a read has a duration."""
     meter = StorageMeter()
     meter.committed(3, 0.02)
     meter.committed(512, 0.3)
@@ -75,7 +75,7 @@ def test_storage_meter_keeps_sizes_and_durations() -> None:
 
 
 def test_bus_meter_counts_what_is_in_flight() -> None:
-    """A question is in flight until its outcome, however it comes out."""
+    """A request is in flight until its outcome, whatever that is."""
     meter = BusMeter()
     first, _ = meter.begin(Topic.AUTH, None, None)
     second, _ = meter.begin(Topic.TASK, "0197f0a0-0000-7000-8000-000000000001", None)
@@ -87,7 +87,7 @@ def test_bus_meter_counts_what_is_in_flight() -> None:
 
 
 def test_world_meter_keeps_how_late_ticks_were() -> None:
-    """Each tick is one more."""
+    """Each tick is counted."""
     meter = WorldMeter()
     meter.ticked(0.0)
     meter.ticked(0.3)

@@ -1,4 +1,4 @@
-"""Who may read the metrics, and that the text is the client library's."""
+"""Who may read the metrics, and that the text equals the client library's."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NO_HEADERS = Headers([])
     ],
 )
 def test_loopback_access_goes_by_the_address_of_the_connection(client: str, allowed: bool) -> None:
-    """This machine's own addresses may read, in either notation; nothing else may."""
+    """This machine's own addresses may read, in either notation; no others may."""
     assert Access.LOOPBACK.allows(client, NO_HEADERS) is allowed
 
 
@@ -47,13 +47,13 @@ def test_loopback_access_goes_by_the_address_of_the_connection(client: str, allo
     "header", [b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via"]
 )
 def test_loopback_access_is_not_for_those_behind_a_proxy(header: bytes) -> None:
-    """A proxy on this machine that says whom it speaks for opens nothing to them."""
+    """A proxy on this machine that names its client opens nothing to that client."""
     assert not Access.LOOPBACK.allows("127.0.0.1", Headers([(header, b"198.51.100.1")]))
 
 
 @pytest.mark.parametrize(("access", "allowed"), [(Access.PUBLIC, True), (Access.OFF, False)])
 def test_access_is_everybodys_or_nobodys(access: Access, allowed: bool) -> None:
-    """Public is for all, off for none, from wherever they come."""
+    """Public is for all, off for none, wherever they connect from."""
     for client in ("127.0.0.1", "192.0.2.7"):
         assert access.allows(client, Headers([(b"via", b"x")])) is allowed
 
@@ -65,7 +65,7 @@ class Large(Collector):
         self.samples = samples
 
     def collect(self) -> Iterator[Metric]:
-        """Make the families anew."""
+        """Make the families again."""
         for name, samples in (("large", self.samples), ("small", 1), ("empty", 0)):
             family = GaugeMetricFamily(name, 'of \\ and\n"', labels=["n"])
             for n in range(samples):
@@ -99,14 +99,14 @@ async def test_page_in_slices_is_what_the_library_writes_at_once(
 async def test_page_is_not_there_for_those_who_may_not_read_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """They are told what is told of any path that is not there."""
+    """They get the answer of any path that does not exist."""
     page = _page(monkeypatch, Large(1), Access.LOOPBACK)
     with pytest.raises(NotFound, match=r"^nothing exists at this path$"):
         await page.respond("192.0.2.7", NO_HEADERS)
 
 
 def _page(monkeypatch: pytest.MonkeyPatch, collector: Collector, access: Access) -> Page:
-    """Make a page of what this collector collects."""
+    """Make a page from this collector."""
 
     def collect(_sources: object, _meters: object) -> Collector:
         return collector

@@ -1,4 +1,4 @@
-"""What a real server tells of itself: metrics that add up, logs that name request and account."""
+"""What a real server reports of itself: consistent metrics, logs with request and account."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BASE_UNITS = ("_seconds", "_bytes", "_info")
 
 
 async def test_metrics_count_what_players_do(database_dsn: str) -> None:
-    """Logins, requests, commits and live accounts are those that there were."""
+    """Logins, requests, commits and live accounts match what happened."""
     async with running(database_dsn) as server:
         before = await server.scrape()
         ada, bob = await server.sign_up("ada"), await server.sign_up("bob")
@@ -72,14 +72,14 @@ async def test_metrics_count_what_is_no_http_as_the_page_says(database_dsn: str)
 
 
 async def test_metrics_add_up_while_commits_go_on(database_dsn: str) -> None:
-    """What is counted in two ways agrees also where a commit ends while the metrics are read."""
+    """Values counted in two ways agree even if a commit ends while the metrics are read."""
     async with running(database_dsn, world__tick_ms="10") as server:
         for _ in range(50):
             assert_consistent(await server.scrape())
 
 
 def assert_consistent(scrape: Scrape) -> None:
-    """Check what must be so of any scrape: totals that were counted in two ways agree."""
+    """Check what must hold for any scrape: totals counted in two ways agree."""
     committed = scrape.value("holdfast_storage_units_total", outcome="committed")
     failed = scrape.value("holdfast_storage_units_total", outcome="failed")
     assert scrape.value("holdfast_storage_batch_units_sum") == committed + failed
@@ -128,7 +128,7 @@ async def test_metrics_are_named_as_prometheus_wants_them(database_dsn: str) -> 
 
 
 async def test_metrics_are_refused_to_those_behind_a_proxy(database_dsn: str) -> None:
-    """By default a client that came through a proxy gets what any wrong path gives."""
+    """By default a client that came through a proxy gets the answer of any wrong path."""
     async with running(database_dsn) as server:
         headers = {"X-Forwarded-For": "198.51.100.1"}
         refused = await server.client.get("/metrics", headers=headers)
@@ -140,14 +140,14 @@ async def test_metrics_are_refused_to_those_behind_a_proxy(database_dsn: str) ->
 
 
 async def test_metrics_that_are_public_are_everybodys(database_dsn: str) -> None:
-    """Where the configuration says so, a proxy makes no difference."""
+    """If the configuration says so, a proxy makes no difference."""
     async with running(database_dsn, metrics__access="public") as server:
         scrape = await server.scrape(**{"X-Forwarded-For": "198.51.100.1"})
     assert "holdfast_build_info" in scrape.families
 
 
 async def test_metrics_that_are_off_are_not_there(database_dsn: str) -> None:
-    """Switched off there is no such path, for any method."""
+    """If switched off, the path does not exist, for any method."""
     async with running(database_dsn, metrics__access="off") as server:
         assert (await server.client.get("/metrics")).status_code == 404
         assert (await server.client.post("/metrics")).status_code == 404
@@ -179,7 +179,7 @@ async def test_access_log_of_all_tells_each_request_once(database_dsn: str) -> N
 
 
 async def test_access_log_of_all_may_tell_a_sample(database_dsn: str) -> None:
-    """What is configured reaches the log: one in a million is hardly one of these."""
+    """The configured value reaches the log: at one in a million, a line is most unlikely."""
     async with running(
         database_dsn, log__access="all", log__access_sample_every="1000000"
     ) as server:
@@ -188,7 +188,7 @@ async def test_access_log_of_all_may_tell_a_sample(database_dsn: str) -> None:
 
 
 async def test_access_log_by_default_leaves_out_what_went_well(database_dsn: str) -> None:
-    """Neither an answer nor a refusal that a client deserves makes a line."""
+    """Neither a success nor a refusal that the client deserves is logged."""
     async with running(database_dsn) as server:
         dave = await server.sign_up("dave")
         assert (await dave.order("k1", asset="nothing")).status_code == 404
@@ -198,7 +198,7 @@ async def test_access_log_by_default_leaves_out_what_went_well(database_dsn: str
 async def test_slow_look_at_the_database_holds_up_neither_start_nor_end(
     postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A database of many files is measured slowly, and nobody waits for that but the metric."""
+    """A database of many files is measured slowly, and only the metric waits for it."""
     monkeypatch.setattr(extent, "_EXTENT", f"select pg_sleep(8), {extent._EXTENT.lstrip()[6:]}")
     began = trio.current_time()
     async with running(await postgres.create_database_async()) as server:

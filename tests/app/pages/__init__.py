@@ -1,1 +1,1 @@
-"""The pages: their files, and the headers that they go out with."""
+"""The pages: their files, and the headers sent with them."""

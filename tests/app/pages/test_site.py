@@ -1,4 +1,4 @@
-"""Folders as a site: addresses by digest, validators, strict headers, and pages that are light."""
+"""Folders as a site: addresses by digest, validators, strict headers, and light pages."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from app.pages import File
 
 BYTES_MAX = {"play": 140_000, "console": 143_000}
-"""What a page may weigh, with all that it shares with others."""
+"""The maximum size of a page, with everything it shares with others."""
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Make a site whose pages have one script together."""
+    """Make a site whose pages share one script."""
     for folder in FOLDERS:
         (tmp_path / folder).mkdir()
     for folder in PAGES:
@@ -35,18 +35,18 @@ def root(tmp_path: Path) -> Path:
 
 
 def headers(file: File) -> dict[str, str]:
-    """Give the headers by name."""
+    """Return the headers by name."""
     return {name.decode(): value.decode() for name, value in file.headers}
 
 
 def script_path(site: Mapping[str, File]) -> str:
-    """Give the path of the only file beside the pages."""
+    """Return the path of the only file beside the pages."""
     (path,) = site.keys() - set(PAGES.values())
     return path
 
 
 def test_site_names_its_files_by_the_digest_of_all(root: Path) -> None:
-    """Each page names the very paths that answer, and any change gives all files new ones."""
+    """Each page names exactly the paths that exist, and any change gives all files new ones."""
     before = load_site(root)
     path = script_path(before)
     assert all(path.encode() in before[page].body for page in PAGES.values())
@@ -56,7 +56,7 @@ def test_site_names_its_files_by_the_digest_of_all(root: Path) -> None:
 
 
 def test_site_lets_browsers_keep_files_but_ask_for_the_pages(root: Path) -> None:
-    """The pages are validated each time; the others never change under their path."""
+    """The pages are revalidated each time; other files never change under their path."""
     site = load_site(root)
     for page in PAGES.values():
         assert headers(site[page])["cache-control"] == "no-cache"
@@ -64,7 +64,7 @@ def test_site_lets_browsers_keep_files_but_ask_for_the_pages(root: Path) -> None
 
 
 def test_every_file_is_sent_with_strict_headers() -> None:
-    """Nothing from elsewhere, nothing inline, in nobody's frame, under no other type."""
+    """Nothing from elsewhere, nothing inline, in no frame, under no other type."""
     for file in load_site().values():
         sent = headers(file)
         policy = sent["content-security-policy"].split("; ")
@@ -85,14 +85,14 @@ def test_site_without_a_page_is_refused(root: Path, folder: str) -> None:
 
 
 def test_site_refuses_a_page_that_nothing_leads_to(root: Path) -> None:
-    """A page in a folder that has no path of its own is a mistake."""
+    """A page in a folder without a path of its own is an error."""
     (root / "shared" / "index.html").write_text("")
     with pytest.raises(SiteError, match=r"shared/index\.html: nothing leads"):
         load_site(root)
 
 
 def test_site_refuses_a_file_of_unknown_kind(root: Path) -> None:
-    """A file that would go out under a guessed type is refused by name."""
+    """A file that would be sent under a guessed type is refused by name."""
     (root / "play" / "notes.txt").write_text("")
     with pytest.raises(SiteError, match=r"notes\.txt"):
         load_site(root)
@@ -109,7 +109,7 @@ def texts(*folders: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_page_is_light_and_stands_alone(page: str) -> None:
-    """All of it is small, names no address outside the server, and imports what is there."""
+    """A page is small, names no address outside the server, and imports only existing files."""
     files = texts(page, "shared")
     assert sum(len(text.encode()) for text in files.values()) < BYTES_MAX[page]
     for name, text in files.items():
@@ -125,7 +125,7 @@ def test_page_is_light_and_stands_alone(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_page_names_files_that_are_there(page: str) -> None:
-    """Whatever a page names by the digest answers."""
+    """Every path with a digest that a page names exists."""
     site = load_site()
     named = set(re.findall(r'"(/pages/[^"#]+)', site[PAGES[page]].body.decode()))
     assert len(named) > 5
@@ -133,7 +133,7 @@ def test_page_names_files_that_are_there(page: str) -> None:
 
 
 def test_pages_use_all_that_is_shared() -> None:
-    """What only one page imports belongs to that page."""
+    """A file that only one page imports belongs to that page."""
     used = {
         page: set(re.findall(r"shared/([\w.]+)", " ".join(texts(page).values()))) for page in PAGES
     }

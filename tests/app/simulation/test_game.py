@@ -45,21 +45,21 @@ async def played(ruleset: str, setup: Setup) -> Played:
 
 
 def csv_of(result: Played) -> str:
-    """Give the figures as they are written."""
+    """Return the figures as they are written."""
     file = io.StringIO(newline="")
     write_csv(result.samples, file)
     return file.getvalue()
 
 
 def last(result: Played, kind: str, name: str) -> Figure:
-    """Give a figure of the last sample."""
+    """Return a figure of the last sample."""
     [found] = [f for f in result.samples[-1].figures if (f.kind, f.name) == (kind, name)]
     return found
 
 
 @pytest.mark.parametrize("policy", ["greedy", "random"])
 async def test_play_gives_the_same_figures_for_the_same_seed(policy: str) -> None:
-    """Neither chance, nor order ids, nor the order of tasks gets into the result."""
+    """Neither chance, nor order ids, nor the order of tasks affects the result."""
     setup = Setup(6, 1.5, policy, 7, samples=6)
     first, second = await played("ogame", setup), await played("ogame", setup)
     assert csv_of(first) == csv_of(second)
@@ -75,14 +75,14 @@ async def test_play_gives_other_figures_for_another_seed() -> None:
 @pytest.mark.parametrize("policy", ["greedy", "random"])
 @pytest.mark.parametrize("ruleset", ["ogame", "travian", "tutorial"])
 async def test_play_orders_only_what_the_server_accepts(ruleset: str, policy: str) -> None:
-    """The books that bots keep while they order agree with the server's."""
+    """The bots' own accounting while they order agrees with the server's."""
     result = await played(ruleset, Setup(6, 3, policy, 3, visits_per_day=8))
     assert result.refusals == 0
     assert result.orders > 50
 
 
 async def test_play_greedy_grows() -> None:
-    """Income rises through energy, mines and stores; what brings no income is left out."""
+    """Income rises through energy, mines and stores; whatever brings no income is left out."""
     result = await played("ogame", Setup(8, 10, "greedy", 5))
     assert last(result, "income", "metal").p10 > 300
     assert last(result, "income", "deuterium").p10 > 50
@@ -92,7 +92,7 @@ async def test_play_greedy_grows() -> None:
 
 
 async def test_play_greedy_outdoes_random() -> None:
-    """Whoever thinks earns more."""
+    """Planning earns more."""
     greedy, random = [
         last(await played("travian", Setup(6, 6, policy, 5)), "income", "wood").mean
         for policy in ("greedy", "random")
@@ -101,7 +101,7 @@ async def test_play_greedy_outdoes_random() -> None:
 
 
 async def test_play_ends_when_nothing_is_left_to_do() -> None:
-    """A greedy player of a small game has everything after a while, and stops looking in."""
+    """A greedy player of a small game eventually has everything, and stops visiting."""
     ruleset = load_ruleset("tutorial", parameters={"speed": 1000})
     result = await play(ruleset, Setup(3, 30, "greedy", 1, visits_per_day=48), log=quiet_log())
     assert last(result, "level", "market").p10 == 20
@@ -109,14 +109,14 @@ async def test_play_ends_when_nothing_is_left_to_do() -> None:
 
 
 class Stubborn:
-    """A policy that wants what is not there."""
+    """A policy that wants what does not exist."""
 
     def orders(self, _sight: Sight, _rng: object) -> list[Wanted]:
         """Want castles."""
         return [Wanted("castle")]
 
     def waits_for(self, _sight: Sight) -> None:
-        """Come no more."""
+        """Never return."""
 
 
 async def test_play_counts_what_the_server_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +131,7 @@ async def test_play_counts_what_the_server_refuses(monkeypatch: pytest.MonkeyPat
 
 
 class Shipyard(Stubborn):
-    """A policy that orders three batches at once and comes no more."""
+    """A policy that orders three batches at once and never returns."""
 
     def orders(self, _sight: Sight, _rng: object) -> list[Wanted]:
         """Want barges."""
@@ -141,7 +141,7 @@ class Shipyard(Stubborn):
 async def test_play_follows_whatever_came_due_since_somebody_looked(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """What changes more often than a forecast follows is no forecast here: it has happened."""
+    """Changes beyond what a forecast can follow are not forecast here: they have happened."""
 
     def shipyard(_name: str, _ruleset: object) -> Shipyard:
         return Shipyard()
@@ -156,7 +156,7 @@ async def test_play_follows_whatever_came_due_since_somebody_looked(
 
 
 async def test_play_takes_samples_at_even_distances() -> None:
-    """The first is of the beginning, the last of the end."""
+    """The first is taken at the beginning, the last at the end."""
     result = await played("tutorial", Setup(2, 2, "greedy", 1, samples=4))
     assert [sample.at_ms / 3_600_000 for sample in result.samples] == [0, 12, 24, 36, 48]
     assert next(f.mean for f in result.samples[0].figures if f.name == "wood") == 120
@@ -175,7 +175,7 @@ async def test_play_tells_its_progress() -> None:
 
 @pytest.mark.parametrize("policy", ["greedy", "random"])
 async def test_play_keeps_books_that_prove_right(policy: str) -> None:
-    """Where all rows are kept, every account's ledger comes to its inventory."""
+    """If all rows are kept, every account's ledger adds up to its inventory."""
     engine = MemoryEngine(declared_tables())
     setup = Setup(8, 2, policy, 9, visits_per_day=12)
     result = await play(load_ruleset("tutorial"), setup, log=quiet_log(), engine=engine)
@@ -193,7 +193,7 @@ async def test_play_keeps_books_that_prove_right(policy: str) -> None:
 
 
 async def test_play_keeps_only_the_present() -> None:
-    """Of a finished order, its ledger entries and its key nothing stays in memory."""
+    """A finished order, its ledger entries and its key do not stay in memory."""
     inner = MemoryEngine(declared_tables())
     setup = Setup(4, 2, "greedy", 1, visits_per_day=12)
     engine = PresentOnly(inner)
@@ -207,7 +207,7 @@ async def test_play_keeps_only_the_present() -> None:
 
 
 async def test_play_without_its_past_is_the_same_play() -> None:
-    """What is let go has no say in what happens."""
+    """What is forgotten does not affect what happens."""
     setup = Setup(4, 2, "random", 1, visits_per_day=12)
     ruleset = load_ruleset("tutorial")
     full = MemoryEngine(declared_tables())
@@ -217,7 +217,7 @@ async def test_play_without_its_past_is_the_same_play() -> None:
 
 
 async def test_present_only_reports_what_its_inner_engine_refuses() -> None:
-    """A unit of which a part is let go still fails as a whole."""
+    """A unit of which a part is forgotten still fails as a whole."""
     engine = PresentOnly(MemoryEngine(declared_tables()))
     archive = Create("ruleset_archive", {"version": "v", "name": "n", "content": "c"})
     entry = Create("ledger", {"account_id": "a", "seq": 1})

@@ -100,7 +100,7 @@ def sight(
     capacity: int = 500,
     per_hour: int = 100,
 ) -> Sight:
-    """Give what a bot sees of a small account."""
+    """Return what a bot sees of a small account."""
     seen = Sight(
         now_ms=0,
         amounts={"wood": wood},
@@ -117,13 +117,13 @@ def sight(
 
 
 def test_planner_feeds_a_balance_before_what_draws_on_it(small: Ruleset) -> None:
-    """A mill without hands brings nothing: the hut comes first."""
+    """A mill without hands earns nothing: the hut comes first."""
     assert Planner(small).next_step({}) == Wanted("hut")
     assert Planner(small).next_step({"hut": 1}) == Wanted("mill")
 
 
 def test_planner_feeds_with_what_gives_most_for_its_price(tmp_path: Path) -> None:
-    """Of two feeders the cheaper one, wherever it stands in the ruleset."""
+    """Of two feeders it chooses the cheaper, wherever that stands in the ruleset."""
     dear = '[buildings.lodge]\ncost = { wood = 90 }\nbalance = { hands = "2 * level" }\n'
     for rules in (RULES + dear, RULES.replace("[buildings.hut]", dear + "[buildings.hut]")):
         assert Planner(load(tmp_path, rules)).next_step({}) == Wanted("hut")
@@ -143,7 +143,7 @@ def test_planner_finds_the_way_through_prerequisites(tmp_path: Path) -> None:
 
 
 def test_planner_shortens_what_takes_longest(tmp_path: Path) -> None:
-    """Where building takes far longer than saving, what shortens it comes first."""
+    """If building takes far longer than saving, whatever shortens it comes first."""
     rules = RULES.replace('duration = "60"\nmax_level', 'duration = "360000"\nmax_level')
     rules = rules.replace(
         "[buildings.tower]\n",
@@ -154,21 +154,21 @@ def test_planner_shortens_what_takes_longest(tmp_path: Path) -> None:
 
 
 def test_planner_orders_units_that_feed_in_one_batch(tmp_path: Path) -> None:
-    """Where only units give hands, as many are ordered as are missing."""
+    """If only units give hands, as many are ordered as are missing."""
     rules = RULES.replace('balance = { hands = "2 * level" }', "")
     rules = rules.replace("requires = { tower = 1 }", "balance = { hands = 1 }")
     assert Planner(load(tmp_path, rules)).next_step({}) == Wanted("scout", 2)
 
 
 def test_planner_takes_a_shortage_that_nothing_can_help(tmp_path: Path) -> None:
-    """An earner at half its work is better than none."""
+    """An earner at half its output is better than none."""
     rules = RULES.replace('balance = { hands = "2 * level" }', 'balance = { hands = "1" }')
     planner = Planner(load(tmp_path, rules))
     assert planner.next_step({"hut": 5}) == Wanted("mill")
 
 
 def test_planner_gives_up_what_is_out_of_sight(tmp_path: Path) -> None:
-    """A goal behind a hundred steps is none, whether they are prerequisites or feeders."""
+    """A goal behind a hundred steps is no goal, whether they are prerequisites or feeders."""
     tall = RULES.replace("max_level = 5", "max_level = 100")
     behind = tall.replace('balance = { hands = "-2 * level" }', "requires = { tower = 70 }")
     assert Planner(load(tmp_path, behind)).next_step({}) is None
@@ -177,7 +177,7 @@ def test_planner_gives_up_what_is_out_of_sight(tmp_path: Path) -> None:
 
 
 def test_planner_feeds_only_with_what_is_allowed_now(tmp_path: Path) -> None:
-    """What would feed a mill, but only after the mill, cannot come before it."""
+    """A feeder that requires the mill cannot come before it."""
     rules = RULES.replace("[buildings.hut]\n", "[buildings.hut]\nrequires = { mill = 1 }\n")
     assert Planner(load(tmp_path, rules)).next_step({}) is None
 
@@ -189,7 +189,7 @@ SHORTENER = (
 
 
 def test_planner_shortens_only_what_is_worth_it(tmp_path: Path) -> None:
-    """Not where saving takes longer, and not beyond the highest level."""
+    """Not if saving takes longer, and not beyond the highest level."""
     rules = RULES.replace("[buildings.tower]\n", SHORTENER)
     assert Planner(load(tmp_path, rules)).next_step({"hut": 1}) == Wanted("mill")
     slow = rules.replace('duration = "60"\nmax_level', 'duration = "360000"\nmax_level')
@@ -198,7 +198,7 @@ def test_planner_shortens_only_what_is_worth_it(tmp_path: Path) -> None:
 
 
 def test_planner_stores_where_there_is_room_to_be_had(tmp_path: Path) -> None:
-    """A level that adds no room is no store."""
+    """A level that adds no room is not a store."""
     rules = RULES.replace('"1000 * level"', '"1000 * floor(level / 2)"')
     planner = Planner(load(tmp_path, rules))
     assert planner.store_for("wood", {}) is None
@@ -216,19 +216,19 @@ def test_greedy_counts_on_room_that_is_on_order(small: Ruleset) -> None:
 
 
 def test_greedy_is_stuck_without_room_for_a_price(tmp_path: Path) -> None:
-    """Where no store can be had there is nothing to wait for."""
+    """If no store can be had there is nothing to wait for."""
     rules = RULES.replace("capacity = { wood", "balance = { hands = 0 }\n# capacity = { wood")
     assert Greedy(load(tmp_path, rules)).waits_for(sight(0, capacity=15)) is None
 
 
 def test_greedy_orders_until_the_money_or_the_queue_ends(small: Ruleset) -> None:
-    """Two places: the hut and the mill, as far as there is wood for both."""
+    """Two places: the hut and the mill, if there is wood for both."""
     assert Greedy(small).orders(sight(400), random.Random(1)) == [Wanted("hut"), Wanted("mill")]
     assert Greedy(small).orders(sight(100), random.Random(1)) == [Wanted("hut")]
 
 
 def test_greedy_makes_room_where_a_stock_is_full(small: Ruleset) -> None:
-    """What would be lost is put to use first, once."""
+    """Resources that would be lost are used first, once."""
     policy = Greedy(small)
     assert policy.orders(sight(500), random.Random(1))[0] == Wanted("barn")
     coming = sight(500, pending=(Pending("barn", "site", None, 60_000),))
@@ -241,7 +241,7 @@ def test_greedy_makes_room_for_a_price(small: Ruleset) -> None:
 
 
 def test_greedy_makes_room_by_units(tmp_path: Path) -> None:
-    """Where a unit is the store, one is ordered: no server takes an order of it without a count."""
+    """If a unit is the store, one is ordered: no server accepts such an order without a count."""
     barge = "[units.barge]\ncost = { wood = 5 }\ncapacity = { wood = 200 }\n"
     policy = Greedy(load(tmp_path, RULES + barge))
     assert policy.orders(sight(500), random.Random(1))[0] == Wanted("barge", 1)
@@ -260,7 +260,7 @@ def test_greedy_makes_room_by_units(tmp_path: Path) -> None:
 def test_greedy_spends_nothing_on_room_that_its_next_goal_needs(
     tmp_path: Path, ore: int, per_hour: int, levels: dict[str, int], orders: list[str]
 ) -> None:
-    """Where no ore comes in the whole way to a drill is kept, however full the wood is."""
+    """Without income of ore, all that a drill needs is kept, however full the wood is."""
     seen = sight(500, levels)
     seen.amounts["ore"] = ore
     seen.per_hour = {"wood": 100, "ore": per_hour}
@@ -281,7 +281,7 @@ def test_greedy_waits_for_a_place_in_the_queue(small: Ruleset) -> None:
 
 
 def test_greedy_waits_for_a_completion_without_any_income(small: Ruleset) -> None:
-    """Where nothing comes in, only what is on order can change that."""
+    """Without income, only pending orders can change that."""
     building = (Pending("hut", "site", None, 60_000),)
     assert Greedy(small).waits_for(sight(0, pending=building, per_hour=0)) == 60_000
     assert Greedy(small).waits_for(sight(0, per_hour=0)) is None
@@ -303,21 +303,21 @@ def test_random_orders_units_in_batches_that_can_be_paid(small: Ruleset) -> None
 
 
 def test_random_waits_for_the_cheapest_thing(small: Ruleset) -> None:
-    """From nothing at 100 an hour the tower is affordable after six minutes."""
+    """With nothing and 100 an hour, the tower is affordable after six minutes."""
     assert Haphazard(small).waits_for(sight(0)) == 6 * 60_000
     assert Haphazard(small).waits_for(sight(0, per_hour=0)) is None
     assert Haphazard(small).orders(sight(0), random.Random(1)) == []
 
 
 def test_random_comes_again_while_anything_is_affordable(small: Ruleset) -> None:
-    """There is something to do at once; with a full queue only when a place is free."""
+    """It returns at once; with a full queue, only when a place is free."""
     assert Haphazard(small).waits_for(sight(100)) == 0
     busy = (Pending("hut", "site", None, 60_000), Pending("mill", "site", None, None))
     assert Haphazard(small).waits_for(sight(100, pending=busy)) == 60_000
 
 
 def test_remembering_answers_as_the_rules_do(small: Ruleset) -> None:
-    """The memory changes no answer, and does not grow without end."""
+    """The cache changes no answer, and does not grow without bound."""
     rules = remembering(small)
     for level in range(KNOWN_MAX + 10):
         units = {"scout": level}

@@ -40,7 +40,7 @@ def test_figure_averages_over_instances() -> None:
     [("5.50", "5.5"), ("100", "100"), ("1.00", "1"), ("1E+3", "1000"), ("0.00", "0")],
 )
 def test_csv_numbers_are_plain(number: str, text: str) -> None:
-    """No exponent, no zeros at the end, none lost before the point."""
+    """No exponent, no trailing zeros, none lost before the point."""
     assert plain(Decimal(number)) == text
 
 

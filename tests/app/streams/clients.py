@@ -1,4 +1,4 @@
-"""Clients that follow an account on a real server, and what they must have been told."""
+"""Clients that follow an account on a real server, and the events they must receive."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.e2e.players import Player
 
 QUICK = {"HOLDFAST_EVENTS__HEARTBEAT_SECONDS": "0.3"}
-"""Settings under which what is noticed at a heartbeat is noticed soon."""
+"""Settings that make heartbeats frequent, so that whatever they reveal is noticed soon."""
 
 RETRY_S = 0.05
 FINISH_S = 20.0
@@ -27,7 +27,7 @@ FINISH_S = 20.0
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncGenerator[trio.SocketStream]:
-    """Connect to a server; leave without a word."""
+    """Connect to a server; disconnect without a goodbye."""
     address = urlsplit(url)
     stream = await trio.open_tcp_stream(address.hostname or "", address.port or 0)
     try:
@@ -62,7 +62,7 @@ async def websocket(
 
 @dataclass
 class Faithful:
-    """A client that is cut off again and again, and keeps what it was told by its last id."""
+    """A client that is cut off again and again, and records events by their last id."""
 
     player: Player
     rng: random.Random
@@ -73,7 +73,7 @@ class Faithful:
     url: str = ""
 
     async def follow(self) -> None:
-        """Follow until cancelled, reconnecting after whatever happens."""
+        """Follow until cancelled, reconnecting after any failure."""
         opening = websocket if self.over_websocket else sse
         while True:
             try:
@@ -95,19 +95,19 @@ class Faithful:
                     self.last = told.id
 
     async def wait_for(self, seq: int) -> None:
-        """Wait until everything up to an entry was told."""
+        """Wait until everything up to an entry has arrived."""
         with trio.fail_after(FINISH_S):
             while self.last < seq:  # noqa: ASYNC110 - real sockets
                 await trio.sleep(0.01)
 
 
 def expected(ledger: list[dict[str, Any]]) -> list[tuple[int, str]]:
-    """Give what a ledger without full stocks is told as."""
+    """Return the events of a ledger without full stocks."""
     return [(e["seq"], e["cause"]) for e in ledger if e["cause"] != "production"]
 
 
 def names(told: list[Told]) -> list[tuple[int | None, str]]:
-    """Give the ids and names of what was told."""
+    """Return the ids and names of the events received."""
     return [(each.id, each.name) for each in told]
 
 

@@ -1,4 +1,4 @@
-"""Fixtures: one server process for a module, with a quick world and quick heartbeats."""
+"""Fixtures: one server process per module, with a quick world and frequent heartbeats."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def server(database_dsn: str) -> Iterator[Server]:
     """Run one server for all tests of a module, on a database of its own.
 
-    Whatever the tests did to it, it must end in order and have met nothing unforeseen.
+    Whatever the tests did to it, it must end in order without an unforeseen error.
     """
     with (
         reachable_directory() as directory,

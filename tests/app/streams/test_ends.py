@@ -47,7 +47,7 @@ duration = 1
 async def test_stream_ends_with_its_session(
     server: Server, http: Client, method: str, path: str, body: object
 ) -> None:
-    """Whatever ends the session ends its streams, at once and with a word."""
+    """Whatever ends the session ends its streams, at once and with a goodbye."""
     player = await Player.join(http)
     async with sse(server.url, player) as one, websocket(server.url, player) as two:
         await next_named(one, "snapshot")
@@ -82,7 +82,7 @@ async def test_session_ended_from_another_loses_its_streams_alone(
 async def test_change_of_password_ends_the_streams_of_other_sessions(
     server: Server, http: Client
 ) -> None:
-    """The session that asked keeps its stream; the others lose theirs."""
+    """The requesting session keeps its stream; the others lose theirs."""
     player = await Player.join(http)
     other = await Player.login(http, player.name)
     async with sse(server.url, player) as kept, sse(server.url, other) as lost:
@@ -99,7 +99,7 @@ async def test_change_of_password_ends_the_streams_of_other_sessions(
 
 
 async def test_suspension_by_an_operator_ends_the_streams(place: Path) -> None:
-    """An account that is suspended from outside the server is told nothing more."""
+    """An account suspended from outside the server receives nothing more."""
     with serving(place, **QUICK) as server:
         async with client(server.url) as http:
             player = await Player.join(http)
@@ -113,9 +113,9 @@ async def test_suspension_by_an_operator_ends_the_streams(place: Path) -> None:
 
 
 async def test_stream_ends_when_its_token_runs_out(place: Path, postgres: PostgresServer) -> None:
-    """The client comes back with a fresh token, and goes on where it was."""
+    """The client comes back with a fresh token, and resumes where it was."""
     dsn = await postgres.create_database_async()
-    # A token's times are whole seconds: this one is good for two seconds at least.
+    # A token's times are whole seconds: this one is valid for two seconds at least.
     settings = {"HOLDFAST_AUTH__TOKEN_SECONDS": "3", "HOLDFAST_DATABASE__DSN": dsn}
     with serving(place, **QUICK, **settings) as server:
         async with client(server.url) as http:
@@ -132,7 +132,7 @@ async def test_stream_ends_when_its_token_runs_out(place: Path, postgres: Postgr
 
 
 async def test_full_stock_is_told_without_a_command(place: Path, postgres: PostgresServer) -> None:
-    """A stock that fills up by itself is an event, once, also for who was not there."""
+    """A stock that fills up by itself is one event, also for a client that was away."""
     dsn = await postgres.create_database_async()
     rules = place / "quarry.toml"
     rules.write_text(QUARRY, encoding="utf-8")
@@ -158,7 +158,7 @@ async def test_full_stock_is_told_without_a_command(place: Path, postgres: Postg
 
 
 async def test_shutdown_is_not_delayed_by_streams(place: Path, postgres: PostgresServer) -> None:
-    """A server with many open streams stops as one without, in order, after a goodbye."""
+    """A server with many open streams stops like one without, in order, after a goodbye."""
     dsn = await postgres.create_database_async()
     with serving(place, HOLDFAST_DATABASE__DSN=dsn) as server:
         async with client(server.url) as http:

@@ -1,4 +1,4 @@
-"""No loss and no double, whatever happens to clients and servers."""
+"""No loss and no duplicate, whatever happens to clients and servers."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def test_clients_that_are_cut_off_are_told_everything_once(
 async def test_client_resumes_across_a_restart_of_the_server(
     place: Path, over_websocket: bool
 ) -> None:
-    """A server that is killed and started again goes on where each client stands."""
+    """A server that is killed and restarted resumes where each client stands."""
     with serving(place, **QUICK) as server:
         async with client(server.url) as http:
             player, other = await Player.join(http), await Player.join(http)
@@ -125,7 +125,7 @@ def _seconds(at: str) -> float:
 
 
 async def test_both_protocols_tell_the_same(server: Server, http: Client) -> None:
-    """What is told over WebSocket is what is told as Server-Sent Events."""
+    """WebSocket and Server-Sent Events carry the same events."""
     player = await Player.join(http)
     async with sse(server.url, player, 0) as one, websocket(server.url, player, 0) as two:
         await player.ordered("hut")

@@ -1,4 +1,4 @@
-"""A server in memory that keeps the published API, or breaks it in one chosen way."""
+"""An in-memory server that keeps the published API, or breaks it in one chosen way."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class FakeAccount:
     entries: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
     def change(self, cause: str, **deltas: int) -> None:
-        """Write an entry, and do what it says."""
+        """Write an entry and apply it."""
         changes: dict[str, Any] = {}
         for asset, delta in deltas.items():
             if asset == "gold":
@@ -60,7 +60,7 @@ class FakeAccount:
 
 
 def at(seconds: float) -> str:
-    """Give a time of the world, some seconds from now."""
+    """Return a time of the world, some seconds from now."""
     return (EPOCH + timedelta(seconds=trio.current_time() + seconds)).isoformat()
 
 
@@ -70,7 +70,7 @@ def refuse(status: int, slug: str, **members: object) -> httpx.Response:
 
 
 class FakeServer:
-    """Answers as the API says, but for its one ``lie``; ``rules`` are those of the game."""
+    """Answers as the API documents, except for its one ``lie``; ``rules`` are the game's."""
 
     def __init__(self, lie: str = "", rules: dict[str, Any] = RULES) -> None:
         self.lie = lie
@@ -79,7 +79,7 @@ class FakeServer:
         self.tokens: dict[str, FakeAccount] = {}
 
     def client(self) -> Client:
-        """Make a client of this server, which tries everything once."""
+        """Make a client of this server that tries everything once."""
         transport = httpx.MockTransport(self.answer)
         return Client("http://fake", transport=transport, retries=RetryPolicy(attempts_max=1))
 
@@ -133,7 +133,7 @@ class FakeServer:
     def answer_to(
         self, account: FakeAccount, call: str, request: httpx.Request, body: dict[str, Any]
     ) -> httpx.Response:
-        """Answer somebody who is logged in."""
+        """Answer a request from a logged-in account."""
         self.complete(account)
         order = account.orders.get(call.rpartition("/")[2])
         match call.split("/"):
@@ -203,7 +203,7 @@ class FakeServer:
     def order(
         self, account: FakeAccount, request: httpx.Request, body: dict[str, Any]
     ) -> httpx.Response:
-        """Take an order."""
+        """Place an order."""
         key = request.headers.get("Idempotency-Key")
         if key is None:
             return refuse(400, "idempotency-key-required")
@@ -244,7 +244,7 @@ class FakeServer:
         return response
 
     def cancel(self, account: FakeAccount, order: dict[str, Any]) -> httpx.Response:
-        """Take an order back."""
+        """Cancel an order."""
         if order["state"] != "running":
             return refuse(409, "order-not-pending")
         order["state"] = "cancelled"

@@ -1,4 +1,4 @@
-"""Answers of a server as the demo's tests need them, short of what they do not look at."""
+"""Server answers for the demo's tests, without the fields that they do not read."""
 
 from __future__ import annotations
 

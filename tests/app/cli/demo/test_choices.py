@@ -42,12 +42,12 @@ def inventory(gold: int, *orders: str, **owned: int) -> Inventory:
 
 
 def offered(inventory: Inventory) -> dict[str, dict[str, int]]:
-    """Give what is offered, with its price."""
+    """Return what is offered, with its price."""
     return {each.asset: dict(each.cost) for each in choices(RULES, inventory)}
 
 
 def test_choices_offer_the_next_level_of_everything_allowed() -> None:
-    """Each instance by its address, each unit once, nothing whose requirement is not met."""
+    """Each instance by its address, each unit once, nothing whose requirement is unmet."""
     assert offered(inventory(0)) == {
         "mine": {"gold": 10},
         "field:1": {"gold": 30},
@@ -57,20 +57,20 @@ def test_choices_offer_the_next_level_of_everything_allowed() -> None:
 
 
 def test_choices_count_pending_orders_as_levels() -> None:
-    """What is under way is not offered again, and the last level is the end."""
+    """A pending level is not offered again, and nothing follows the last level."""
     assert offered(inventory(0, "mine"))["mine"] == {"gold": 20}
     assert "mine" not in offered(inventory(0, "mine", "mine"))
     assert "mine" not in offered(inventory(0, mine=2))
 
 
 def test_choices_take_any_instance_as_a_requirement_met() -> None:
-    """Of several instances the highest counts."""
+    """The highest of several instances counts."""
     assert "magic" in offered(inventory(0, field_2=1))
     assert "tower" in offered(inventory(0, mine=2))
 
 
 def test_choices_of_what_is_affordable_go_by_duration() -> None:
-    """The quickest to wait for, the slowest to cancel, none where nothing is covered."""
+    """The quickest to wait for, the slowest to cancel, none if nothing is affordable."""
     quickest, slowest = (f(RULES, inventory(50)) for f in (quickest_affordable, slowest_affordable))
     assert quickest is not None
     assert quickest.asset == "mine"
@@ -81,7 +81,7 @@ def test_choices_of_what_is_affordable_go_by_duration() -> None:
 
 
 def test_choices_of_what_is_too_dear_fall_back_on_a_crowd() -> None:
-    """Where every single thing is covered, as many of a unit as any order may be for are not."""
+    """If every single thing is affordable, it asks for the largest order of a unit."""
     single = too_dear(RULES, inventory(25))
     assert single is not None
     assert single.asset == "field:1"
@@ -93,7 +93,7 @@ def test_choices_of_what_is_too_dear_fall_back_on_a_crowd() -> None:
 
 
 def test_choices_of_what_is_too_dear_take_as_many_as_the_server_says() -> None:
-    """A server that tells the most of one order is taken at its word."""
+    """If the server states the maximum count of an order, that count is used."""
     rules = Ruleset("rules", "1", units={"knight": Unit({"gold": 50}, 30, count_max=1_000_000)})
     crowd = too_dear(rules, inventory(50 * WALKED_COUNT_MAX))
     assert crowd is not None
@@ -101,7 +101,7 @@ def test_choices_of_what_is_too_dear_take_as_many_as_the_server_says() -> None:
 
 
 def test_choices_of_what_is_too_dear_have_room_in_their_queue() -> None:
-    """Where it is full the server says so first: an order that waits takes a place as well."""
+    """A full queue would be refused first: even a waiting order takes a place in it."""
     queues = {"yard": Queue(1, 0), "site": Queue(1, 1)}
     dear = Level({"gold": 100}, 1)
     buildings = {
@@ -123,7 +123,7 @@ def test_choices_of_what_is_too_dear_have_room_in_their_queue() -> None:
 
 
 def test_choices_of_anything_else_differ_in_the_asset() -> None:
-    """The other choice is another asset, affordable or not."""
+    """The other choice is a different asset, affordable or not."""
     first = quickest_affordable(RULES, inventory(10))
     assert first is not None
     other = anything_else(RULES, inventory(0), first)

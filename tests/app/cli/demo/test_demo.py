@@ -1,4 +1,4 @@
-"""What ``holdfast demo`` promises: it plays against a real server, and sees when there is none."""
+"""What ``holdfast demo`` promises: it plays against a real server, and notices if there is none."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def test_demo_plays_to_the_end(tmp_path: Path, postgres: PostgresServer) -> None:
-    """Against a server with the shipped rules, quickened, all is as promised."""
+    """Against a server with the shipped rules, sped up, everything is as promised."""
     settings = {
         "HOLDFAST_DATABASE__DSN": postgres.create_database(),
         "HOLDFAST_WORLD__SPEED": "3",
@@ -35,7 +35,7 @@ def test_demo_plays_to_the_end(tmp_path: Path, postgres: PostgresServer) -> None
 
 
 def test_demo_plays_by_any_rules(tmp_path: Path, postgres: PostgresServer) -> None:
-    """With another game's rules it finds its way; it does not wait for what takes too long."""
+    """It copes with another game's rules, and does not wait for what takes too long."""
     settings = {
         "HOLDFAST_DATABASE__DSN": postgres.create_database(),
         "HOLDFAST_WORLD__RULESET": "ogame",
@@ -50,9 +50,9 @@ def test_demo_plays_by_any_rules(tmp_path: Path, postgres: PostgresServer) -> No
 def test_demo_finds_what_is_too_dear_for_whoever_starts_rich(
     tmp_path: Path, postgres: PostgresServer
 ) -> None:
-    """Where one of everything is covered it orders a crowd, of a unit that takes the least count.
+    """If one of everything is affordable, it orders a crowd of the unit with the lowest limit.
 
-    Such a unit is one that raises a capacity: every delivery of it must be walked.
+    Such a unit raises a capacity: every delivery of it must be walked.
     """
     (tmp_path / "rich.toml").write_text(
         """
@@ -96,7 +96,7 @@ def test_demo_tells_of_a_server_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_demo_believes_whom_it_is_told_to(tmp_path: Path, postgres: PostgresServer) -> None:
-    """A certificate of one's own is refused with its reason, until its maker is named."""
+    """A certificate of a private authority is refused with the reason, until that is named."""
     authority, stranger = trustme.CA(), trustme.CA()
     issued = authority.issue_cert("127.0.0.1", key_type=trustme.KeyType.ECDSA)
     issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
@@ -122,7 +122,7 @@ def test_demo_believes_whom_it_is_told_to(tmp_path: Path, postgres: PostgresServ
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"\xff"])
 def test_demo_refuses_an_authority_that_is_none(tmp_path: Path, content: bytes) -> None:
-    """A file without a certificate is named before anybody is asked."""
+    """A file without a certificate is named before any request is sent."""
     file = tmp_path / "authority.pem"
     file.write_bytes(content)
     result = CliRunner().invoke(main, ["demo", "--cacert", str(file)])
@@ -130,7 +130,7 @@ def test_demo_refuses_an_authority_that_is_none(tmp_path: Path, content: bytes) 
 
 
 def test_demo_tells_of_http_where_https_was_asked_for() -> None:
-    """The reason is told, and no second server is suggested."""
+    """The reason is shown, and no second server is suggested."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def hang_up() -> None:
@@ -147,14 +147,14 @@ def test_demo_tells_of_http_where_https_was_asked_for() -> None:
 
 @pytest.mark.parametrize("url", ["nonsense", "ftp://127.0.0.1", "http://", "http://[::1"])
 def test_demo_tells_of_an_address_that_is_none(url: str) -> None:
-    """An address that is none is refused in one line that repeats it."""
+    """An invalid address is refused in one line that repeats it."""
     result = CliRunner().invoke(main, ["demo", "--url", url])
     assert result.exit_code == 1
     assert result.stderr.startswith(f"holdfast: {url!r} is not a URL")
 
 
 def test_demo_tells_of_another_program_at_the_address(tmp_path: Path) -> None:
-    """What answers otherwise than a Holdfast server is told of in one line."""
+    """An answer from anything but a Holdfast server is reported in one line."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
 

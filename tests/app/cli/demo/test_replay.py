@@ -39,7 +39,7 @@ def inventory(seconds: float, gold: Stock, **buildings: int) -> Inventory:
 
 @given(st.lists(st.dictionaries(st.sampled_from("abc"), st.integers(-100, 100)), max_size=20))
 def test_replay_adds_up_every_change(changes: list[dict[str, int]]) -> None:
-    """The balances are the sums of the changes, whatever they are."""
+    """The balances are the sums of the changes, whatever these are."""
     expected: dict[str, int] = {}
     for deltas in changes:
         for asset, delta in deltas.items():
@@ -55,7 +55,7 @@ def test_replay_finds_a_gap() -> None:
 
 
 def test_replay_finds_a_balance_that_is_not_the_sum() -> None:
-    """A balance must be what the changes make."""
+    """A balance must equal the sum of the changes."""
     entries = ledger({"gold": 1})
     entries.append(LedgerEntry(2, NOW, "cause", {"gold": Change(1, 3)}))
     with pytest.raises(BrokenPromise, match="gives gold as 3, its changes add up to 2"):
@@ -63,7 +63,7 @@ def test_replay_finds_a_balance_that_is_not_the_sum() -> None:
 
 
 def test_check_replay_accepts_what_was_produced_since() -> None:
-    """Between the last entry and the reading a stock grows at its rate."""
+    """After the last entry a stock grows at its rate."""
     entries = ledger({"gold": 100, "mine": 1})
     check_replay(entries, inventory(10, stock(110, 3600, 1000), mine=1))
     for amount in (110, 111):
@@ -96,7 +96,7 @@ def test_check_replay_refuses_another_level(owned: dict[str, int]) -> None:
 def test_grown_has_the_exact_amount(
     balance: int, per_hour: int, capacity: int | None, elapsed_ms: int, fraction: int
 ) -> None:
-    """Whatever fraction of a unit the ledger leaves open, the exact growth is among the amounts."""
+    """Whatever fraction of a unit the ledger leaves open, the exact amount is a candidate."""
     whole = balance * MS_PER_HOUR + fraction
     exact = whole + per_hour * elapsed_ms
     if capacity is not None and per_hour > 0:

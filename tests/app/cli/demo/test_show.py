@@ -1,4 +1,4 @@
-"""What the demo's telling promises: one line per fact, whatever the names hold."""
+"""What the demo's narration promises: one line per fact, whatever the names contain."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def narrator() -> tuple[Narrator, io.StringIO]:
 
 
 def test_show_keeps_a_fact_on_one_line() -> None:
-    """A pipe gets whole lines, not pieces of 80 characters."""
+    """A pipe gets whole lines, not 80-character pieces."""
     tell, told = narrator()
     problem = Problem("max-level", status=409, members={"missing": {"gold": 3}})
     tell.refused("something " * 20, problem)
@@ -28,7 +28,7 @@ def test_show_keeps_a_fact_on_one_line() -> None:
 
 
 def test_show_takes_names_as_they_are() -> None:
-    """Brackets in a name are no markup."""
+    """Brackets in a name are not markup."""
     tell, told = narrator()
     tell.order("ordered", order("[bold]hut", level=1))
     assert "[bold]hut 1 for nothing" in told.getvalue()
@@ -42,7 +42,7 @@ def test_show_tells_units_by_their_count() -> None:
 
 
 def test_show_leaves_out_the_middle_of_a_long_ledger() -> None:
-    """The first and the last entries are shown, and how many are between them."""
+    """The first and last entries are shown, with the number of entries between them."""
     count = LEDGER_LINES_MAX + 5
     entries = [LedgerEntry(n, NOW, "cause", {"g": Change(1, n)}) for n in range(1, count + 1)]
     tell, told = narrator()

@@ -1,4 +1,4 @@
-"""What the demo's story promises: it plays through, and every broken promise ends it."""
+"""What the demo's story promises: it plays through, and any broken promise ends it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 async def play(server: FakeServer, *, patience_s: float = 60, terminal: bool = False) -> str:
-    """Play against a server; give what was told."""
+    """Play against a server; return the narration."""
     told = io.StringIO()
     console = Console(file=told, force_terminal=terminal, width=80)
     with kept_promises("http://fake"):
@@ -40,7 +40,7 @@ def building(gold: int, seconds: float = 5) -> dict[str, Any]:
 
 @pytest.mark.parametrize("terminal", [False, True])
 async def test_story_plays_to_its_end(autojump_clock: MockClock, terminal: bool) -> None:
-    """Against a server that keeps its promises, every scene is told, on any kind of output."""
+    """Against a server that keeps its promises, every scene is narrated, on any kind of output."""
     del autojump_clock
     told = await play(FakeServer(), terminal=terminal)
     for scene in ("for 60 gold", "nothing ordered twice", "came back 40 gold", "old token"):
@@ -69,7 +69,7 @@ async def test_story_plays_to_its_end(autojump_clock: MockClock, terminal: bool)
 async def test_story_ends_at_a_broken_promise(
     autojump_clock: MockClock, lie: str, complaint: str
 ) -> None:
-    """A server that breaks its word in one way is found out, whichever way it is."""
+    """A server that breaks any one of its promises is found out."""
     del autojump_clock
     with pytest.raises(BrokenPromise) as caught:
         await play(FakeServer(lie))
@@ -77,7 +77,7 @@ async def test_story_ends_at_a_broken_promise(
 
 
 async def test_story_tells_what_the_rules_leave_out(autojump_clock: MockClock) -> None:
-    """Where a new account can afford nothing, the scenes that need it are passed over in words."""
+    """If a new account can afford nothing, the scenes that need more are skipped, with a reason."""
     del autojump_clock
     told = await play(FakeServer(rules=rules(palace=building(1_000))))
     assert told.count("can afford nothing") == 2
@@ -93,14 +93,14 @@ async def test_story_goes_on_where_nothing_is_too_dear(autojump_clock: MockClock
 
 
 async def test_story_does_not_wait_longer_than_it_may(autojump_clock: MockClock) -> None:
-    """An order that takes longer than the patience is not waited for."""
+    """It does not wait for an order that takes longer than its patience."""
     del autojump_clock
     told = await play(FakeServer(rules=rules(wall=building(1, 500))), patience_s=60)
     assert "wall takes 500 s more: not waiting for it" in told
 
 
 async def test_story_takes_what_is_instant_for_done(autojump_clock: MockClock) -> None:
-    """An order without duration is complete at once; nobody could take it back."""
+    """An order without duration is complete at once; nobody could cancel it."""
     del autojump_clock
     told = await play(FakeServer(rules=rules(hut=building(1, 0))))
     assert "completed hut 1" in told
@@ -108,7 +108,7 @@ async def test_story_takes_what_is_instant_for_done(autojump_clock: MockClock) -
 
 
 async def test_story_counts_an_order_that_waits_as_not_begun() -> None:
-    """An order in a queue has no start and no end yet: the bar stays where it is."""
+    """A queued order has no start and no end yet: the bar does not move."""
     client = FakeServer().client()
     story = Story(client, Narrator(Console(file=io.StringIO())), patience_s=1)
     player = Player("ada", client.resume(FORGED))

@@ -1,4 +1,4 @@
-"""A ledger that a test writes, and a server on a real socket whose streams follow it."""
+"""A ledger written by the test, and a server on a real socket whose streams follow it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def entry(seq: int, cause: str = "grant", **changes: tuple[int, int]) -> LedgerE
 
 @dataclass
 class Ledger:
-    """The account's ledger as its Inventory would tell it; a test writes it."""
+    """The account's ledger as its Inventory would report it; a test writes it."""
 
     world: FakeWorld
     entries: list[LedgerEntry] = field(default_factory=list[LedgerEntry])
@@ -70,7 +70,7 @@ class Ledger:
         self.world.answers[GetEvents] = self.page
 
     def page(self, message: GetEvents) -> EventPage:
-        """Answer one question as the Inventory does."""
+        """Answer one request as the Inventory does."""
         if self.failures:
             raise self.failures.pop(0)
         now = changed(INVENTORY, resources=self.resources or INVENTORY.resources)
@@ -80,7 +80,7 @@ class Ledger:
         return EventPage(now, len(self.entries), found)
 
     def write(self, count: int = 1, cause: str = "grant") -> None:
-        """Enter something, and wake whoever follows."""
+        """Append an entry, and wake its followers."""
         for _ in range(count):
             self.entries.append(entry(len(self.entries) + 1, cause))
         self.wake()
@@ -92,13 +92,13 @@ class Ledger:
 
     @property
     def asked(self) -> list[GetEvents]:
-        """What was asked of it."""
+        """The requests it has received."""
         return self.world.asked_for(GetEvents)
 
 
 @dataclass(frozen=True)
 class Told:
-    """One event as a client has it."""
+    """One event as a client receives it."""
 
     id: int | None
     name: str
@@ -156,12 +156,12 @@ class SseClient:
                     await self._chunk()
 
     async def read_on(self) -> None:
-        """Read event after event, for as long as any come."""
+        """Read event after event until the response ends."""
         while await self.next() is not None:
             pass
 
     async def wait_beats(self, count: int) -> None:
-        """Read until there were so many heartbeats; no event may come, nor what ends one."""
+        """Read until this many heartbeats; no event and no end may come before."""
         with trio.fail_after(WAIT_S):
             while self._text.count(b":\n") < count:
                 await self._chunk()
@@ -203,7 +203,7 @@ class SseClient:
 
 
 class WebSocketClient:
-    """A client of the WebSocket; what it is told comes as `Told` or as a close code."""
+    """A client of the WebSocket; it receives `Told` events, or a close code."""
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self.stream = stream
@@ -214,7 +214,7 @@ class WebSocketClient:
         self._told: list[Told] = []
 
     async def open(self, path: str, *headers: str) -> None:
-        """Send the handshake, and read the answer to it."""
+        """Send the handshake, and read its answer."""
         request = "\r\n".join([f"GET {path} HTTP/1.1", "Host: x", *headers, "", ""])
         await self.stream.send_all(request.encode("latin-1"))
         while b"\r\n\r\n" not in self.head:
@@ -240,7 +240,7 @@ class WebSocketClient:
         return self._told.pop(0) if self._told else None
 
     async def wait_pings(self, count: int) -> None:
-        """Read until there were so many pings."""
+        """Read until this many pings."""
         with trio.fail_after(WAIT_S):
             while self.pings < count:
                 await self._receive()
@@ -270,7 +270,7 @@ class WebSocketClient:
 
 @dataclass
 class Streaming:
-    """A server at work that has streams."""
+    """A running server with streams."""
 
     port: int
     world: FakeWorld
@@ -303,13 +303,13 @@ class Streaming:
         return client
 
     async def wait_open(self, count: int) -> None:
-        """Wait until so many streams are open."""
+        """Wait until this many streams are open."""
         with trio.fail_after(WAIT_S):
             while self.streams.statistics().open != count:  # noqa: ASYNC110 - real sockets
                 await trio.sleep(0.005)
 
     async def close(self) -> None:
-        """Close every connection of ours."""
+        """Close every connection of the test."""
         for stream in self._clients:
             await trio.aclose_forcefully(stream)
 

@@ -1,4 +1,4 @@
-"""The streams in ``/openapi.json``: there, valid, and true of what is told."""
+"""The streams in ``/openapi.json``: there, valid, and true of the events sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Following, in virtual time and without any socket: what is told, when, and until when."""
+"""Following, in virtual time and without a socket: what is sent, when, and until when."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ BEAT_S = 10.0
 
 @dataclass
 class Outlet:
-    """Takes what is told; ``gate`` is a client that does not read."""
+    """Takes what it is sent; ``gate`` stands for a client that does not read."""
 
     told: list[tuple[int | None, str]] = field(default_factory=list[tuple[int | None, str]])
     beats: list[float] = field(default_factory=list[float])
@@ -65,7 +65,7 @@ class Outlet:
 
 @dataclass
 class Following:
-    """A follower at work."""
+    """A running follower."""
 
     world: FakeWorld
     ledger: Ledger
@@ -84,7 +84,7 @@ class Following:
             self.failures.append(error)
 
     def publish_sessions_changed(self, key: str) -> None:
-        """Announce what Authx announces."""
+        """Announce as Authx does."""
         self.world.bus.send_nowait(Message(Topic.EVENT, SessionsChanged(), key))
 
 
@@ -92,7 +92,7 @@ class Following:
 async def following(
     *, after: int | None = None, entries: int = 0, page: int = 100, ledger: Ledger | None = None
 ) -> AsyncGenerator[Following]:
-    """Follow an account whose ledger has so many entries."""
+    """Follow an account whose ledger has this many entries."""
     world = FakeWorld() if ledger is None else ledger.world
     ledger = ledger or Ledger(world)
     ledger.entries = [entry(seq) for seq in range(1, entries + 1)]
@@ -110,13 +110,13 @@ async def following(
 
 
 async def test_stream_without_an_id_begins_with_a_snapshot(autojump_clock: MockClock) -> None:
-    """What was before is not told one by one."""
+    """Earlier entries are not sent one by one."""
     async with following(entries=5) as case:
         assert case.outlet.told == [(5, "snapshot")]
 
 
 async def test_stream_tells_each_entry_once_as_it_is_made(autojump_clock: MockClock) -> None:
-    """Every commit is told, in order, by its number."""
+    """Every commit is sent, in order, by its number."""
     async with following(entries=5) as case:
         for _ in range(3):
             case.ledger.write()
@@ -125,14 +125,14 @@ async def test_stream_tells_each_entry_once_as_it_is_made(autojump_clock: MockCl
 
 
 async def test_stream_resumes_after_the_given_id(autojump_clock: MockClock) -> None:
-    """Nothing is lost and nothing comes twice, however much there is to tell."""
+    """Nothing is lost and nothing comes twice, however much there is to send."""
     async with following(after=2, entries=250) as case:
         assert case.outlet.told == [(seq, "grant") for seq in range(3, 251)]
         assert case.outlet.sizes == [100, 100, 48]
 
 
 async def test_stream_resumed_at_the_end_tells_nothing(autojump_clock: MockClock) -> None:
-    """Whoever has everything is told what comes."""
+    """A client that has everything receives only what follows."""
     async with following(after=5, entries=5) as case:
         assert case.outlet.told == []
         case.ledger.write()
@@ -141,7 +141,7 @@ async def test_stream_resumed_at_the_end_tells_nothing(autojump_clock: MockClock
 
 
 async def test_stream_with_an_id_of_another_ledger_begins_anew(autojump_clock: MockClock) -> None:
-    """A number that this ledger has not reached, as after a restore, is answered by a snapshot."""
+    """A number that this ledger has not reached, as after a restore, gets a snapshot."""
     async with following(after=9, entries=5) as case:
         assert case.outlet.told == [(5, "snapshot")]
 
@@ -149,7 +149,7 @@ async def test_stream_with_an_id_of_another_ledger_begins_anew(autojump_clock: M
 async def test_commits_while_a_client_does_not_read_become_one_wake(
     autojump_clock: MockClock,
 ) -> None:
-    """A slow reader costs one waiting wake-up, however much happens meanwhile."""
+    """A slow reader costs one pending wake-up, however much happens meanwhile."""
     async with following() as case:
         case.outlet.gate = trio.Event()
         case.ledger.write()
@@ -165,7 +165,7 @@ async def test_commits_while_a_client_does_not_read_become_one_wake(
 
 
 async def test_wake_for_what_was_told_already_asks_nothing(autojump_clock: MockClock) -> None:
-    """A wake-up that comes late costs neither a question nor an event."""
+    """A late wake-up costs neither a request nor an event."""
     async with following(entries=5) as case:
         before = len(case.world.asked)
         case.ledger.wake()
@@ -174,7 +174,7 @@ async def test_wake_for_what_was_told_already_asks_nothing(autojump_clock: MockC
 
 
 async def test_stream_beats_when_it_is_silent(autojump_clock: MockClock) -> None:
-    """No silence is longer than the configured one, and no heartbeat comes much earlier."""
+    """No silence is longer than configured, and no heartbeat comes much earlier."""
     async with following() as case:
         begun = trio.current_time()
         await trio.sleep(5 * BEAT_S)
@@ -185,7 +185,7 @@ async def test_stream_beats_when_it_is_silent(autojump_clock: MockClock) -> None
 
 
 async def test_event_puts_the_heartbeat_off(autojump_clock: MockClock) -> None:
-    """A stream on which something is told needs no other sign of life."""
+    """A stream that sends an event needs no other sign of life."""
     async with following() as case:
         for _ in range(10):
             await trio.sleep(0.7 * BEAT_S)
@@ -194,7 +194,7 @@ async def test_event_puts_the_heartbeat_off(autojump_clock: MockClock) -> None:
 
 
 async def test_stream_ends_when_its_session_ends(autojump_clock: MockClock) -> None:
-    """An announced end of the session is checked, told, and final."""
+    """An announced end of the session is checked, sent, and final."""
     async with following() as case:
         case.world.answers[Authorize] = InvalidToken()
         case.world.answers[ListSessions] = ()
@@ -206,7 +206,7 @@ async def test_stream_ends_when_its_session_ends(autojump_clock: MockClock) -> N
 async def test_end_of_the_session_is_seen_behind_a_wake_for_what_is_known(
     autojump_clock: MockClock,
 ) -> None:
-    """Of wake-ups that come while it is busy only the last is seen, which may be the lesser one."""
+    """Of the wake-ups during a send only the last is seen, which may be the less important one."""
     async with following() as case:
         case.outlet.gate = trio.Event()
         case.ledger.write()
@@ -224,7 +224,7 @@ async def test_end_of_the_session_is_seen_behind_a_wake_for_what_is_known(
 async def test_announcement_that_ends_nothing_tells_nothing(
     key: str, autojump_clock: MockClock
 ) -> None:
-    """An announcement is a reason to look; a token that still counts goes on."""
+    """An announcement prompts a check; a token that is still valid continues."""
     async with following() as case:
         asked = len(case.world.asked_for(Authorize))
         case.publish_sessions_changed(key)
@@ -234,7 +234,7 @@ async def test_announcement_that_ends_nothing_tells_nothing(
 
 
 async def test_stream_ends_when_its_token_runs_out(autojump_clock: MockClock) -> None:
-    """At the next heartbeat at the latest; that the session lives is told by the reason."""
+    """At the next heartbeat at the latest; the reason shows that the session lives."""
     async with following() as case:
         case.world.answers[Authorize] = InvalidToken()
         await trio.sleep(BEAT_S)
@@ -242,7 +242,7 @@ async def test_stream_ends_when_its_token_runs_out(autojump_clock: MockClock) ->
 
 
 async def test_nothing_is_told_to_a_token_that_no_longer_counts(autojump_clock: MockClock) -> None:
-    """Even where no announcement came, an event is preceded by a check."""
+    """Even without an announcement, a check precedes each event."""
     async with following() as case:
         case.world.answers[Authorize] = InvalidToken()
         case.world.answers[ListSessions] = ()
@@ -253,7 +253,7 @@ async def test_nothing_is_told_to_a_token_that_no_longer_counts(autojump_clock: 
 
 
 async def test_stream_ends_when_the_account_is_gone(autojump_clock: MockClock) -> None:
-    """An erased account's stream ends as its session does."""
+    """An erased account's stream ends like an ended session's."""
     async with following() as case:
         case.ledger.failures.append(AccountGone())
         case.ledger.write()
@@ -263,7 +263,7 @@ async def test_stream_ends_when_the_account_is_gone(autojump_clock: MockClock) -
 
 @pytest.mark.parametrize("error", [Overloaded("full"), DatabaseUnavailable("away")])
 async def test_stream_outlives_what_passes(error: Exception, autojump_clock: MockClock) -> None:
-    """What cannot be read now is read a little later, and nothing is lost."""
+    """An entry that cannot be read now is read a little later, and nothing is lost."""
     async with following() as case:
         case.ledger.failures.append(error)
         case.ledger.write()
@@ -274,7 +274,7 @@ async def test_stream_outlives_what_passes(error: Exception, autojump_clock: Moc
 
 
 async def test_stream_ends_with_what_does_not_pass(autojump_clock: MockClock) -> None:
-    """An account that fits no rules any more cannot be followed."""
+    """An account that no longer fits the rules cannot be followed."""
     async with following() as case:
         case.ledger.failures.append(RulesetMismatch(("mine",)))
         case.ledger.write()
@@ -284,7 +284,7 @@ async def test_stream_ends_with_what_does_not_pass(autojump_clock: MockClock) ->
 
 
 async def test_full_stock_is_asked_for_when_it_fills(autojump_clock: MockClock) -> None:
-    """Without any commit, the moment at which a stock is full is looked at."""
+    """Without any commit, the ledger is read at the moment a stock fills."""
     world = FakeWorld()
     ledger = Ledger(world, resources={"metal": StockView(0, 60, 10, NOW_MS + 4_000)})
     async with following(ledger=ledger) as case:
@@ -302,7 +302,7 @@ async def test_full_stock_is_asked_for_when_it_fills(autojump_clock: MockClock) 
 async def test_world_that_lags_behind_is_asked_again_but_not_at_once(
     autojump_clock: MockClock,
 ) -> None:
-    """A stock that is not full when it should be is looked at again, with a pause."""
+    """A stock that is not full when it should be is read again, after a pause."""
     world = FakeWorld()
     ledger = Ledger(world, resources={"metal": StockView(0, 60, 10, NOW_MS + 1)})
     async with following(ledger=ledger):
@@ -311,7 +311,7 @@ async def test_world_that_lags_behind_is_asked_again_but_not_at_once(
 
 
 async def test_interruption_is_heeded_once_and_tells_nothing(autojump_clock: MockClock) -> None:
-    """What the client sends is looked at, without any question to the actors."""
+    """What the client sends is handled without asking any actor."""
     async with following() as case:
         before = len(case.world.asked)
         case.follower.interrupt()
@@ -320,7 +320,7 @@ async def test_interruption_is_heeded_once_and_tells_nothing(autojump_clock: Moc
 
 
 async def test_interruption_while_busy_waits_its_turn(autojump_clock: MockClock) -> None:
-    """Whatever is in hand is finished first."""
+    """The work in progress is finished first."""
     async with following() as case:
         case.outlet.gate = trio.Event()
         case.ledger.write()
@@ -334,14 +334,14 @@ async def test_interruption_while_busy_waits_its_turn(autojump_clock: MockClock)
 
 
 async def test_follower_leaves_the_bus(autojump_clock: MockClock) -> None:
-    """A stream that has ended is no subscription any more."""
+    """A stream that has ended has no subscription."""
     async with following() as case:
         assert case.world.bus.statistics().subscriptions == 3
     assert case.world.bus.statistics().subscriptions == 2
 
 
 async def test_page_that_is_not_whole_is_continued_at_once(autojump_clock: MockClock) -> None:
-    """More than a page is told page by page, without a further wake-up."""
+    """More than a page is sent page by page, without a further wake-up."""
     async with following(after=0, entries=7, page=2) as case:
         assert case.outlet.told == [(seq, "grant") for seq in range(1, 8)]
         assert all(isinstance(case.ledger.page(asked), EventPage) for asked in case.ledger.asked)

@@ -1,4 +1,4 @@
-"""Requests for streams are limited, shared and logged as any others are, through both lanes."""
+"""Requests for streams are limited, shared and logged like any others, through both lanes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BURST = 3
 
 @pytest.fixture
 def settings(lane: str) -> HttpSettings:
-    """Give the settings of a lane."""
+    """Return the settings of a lane."""
     return replace(SETTINGS, fast_lane=lane == harness.FAST)
 
 
@@ -45,7 +45,7 @@ async def test_stream_is_found_however_its_path_is_spelled(settings: HttpSetting
 
 
 async def opened(server: Streaming, path: str, *headers: str) -> SseClient:
-    """Send a request; give the client that has read the head of its answer."""
+    """Send a request; return the client after it has read the head of its answer."""
     client = SseClient(await server.connect())
     await client.open(path, *headers)
     return client
@@ -60,7 +60,7 @@ async def check_limited(server: Streaming, path: str, *headers: str) -> None:
     assert refused.status == 429
     assert int(refused.headers["retry-after"]) > 0
     assert (await refused.body())["type"] == "/problems/too-many-requests"
-    # An account's limit is looked at when it is known whose request it is.
+    # An account's limit is checked once it is known whose request it is.
     assert not [each for each in server.world.asked[asked:] if not isinstance(each, Authorize)]
 
 
@@ -77,7 +77,7 @@ async def check_limited(server: Streaming, path: str, *headers: str) -> None:
 async def test_streams_of_one_address_are_limited(
     settings: HttpSettings, path: str, headers: tuple[str, ...]
 ) -> None:
-    """Each opening is a request of its address, whatever comes of it."""
+    """Each opening counts as a request of its address, whatever its outcome."""
     limited = replace(settings, requests_per_second_per_address=1, burst_per_address=BURST)
     async with streaming(settings=limited) as server:
         await check_limited(server, path, *headers)
@@ -90,14 +90,14 @@ async def test_streams_of_one_address_are_limited(
 async def test_streams_of_one_account_are_limited(
     settings: HttpSettings, path: str, headers: tuple[str, ...]
 ) -> None:
-    """Each opening is a request of its account; what is told on a stream is none."""
+    """Each opening counts as a request of its account; events sent on a stream do not."""
     limited = replace(settings, requests_per_second_per_account=1, burst_per_account=BURST)
     async with streaming(settings=limited) as server:
         await check_limited(server, path, *headers)
 
 
 async def test_requests_and_streams_share_one_limit(settings: HttpSettings) -> None:
-    """Who has used up its requests opens no stream."""
+    """An account that has used up its requests opens no stream."""
     limited = replace(settings, requests_per_second_per_account=1, burst_per_account=BURST)
     async with streaming(settings=limited) as server:
         for _ in range(BURST):
@@ -106,7 +106,7 @@ async def test_requests_and_streams_share_one_limit(settings: HttpSettings) -> N
 
 
 async def test_opening_counts_as_in_hand_until_it_is_answered(settings: HttpSettings) -> None:
-    """While one waits for its first page others are 503; an open stream takes no room."""
+    """While one waits for its first page others get 503; an open stream takes no room."""
     async with streaming(settings=replace(settings, in_flight_max=1)) as server:
         page, server.world.answers[GetEvents] = server.world.answers[GetEvents], SILENT
         async with trio.open_nursery() as nursery:
@@ -128,7 +128,7 @@ async def test_opening_counts_as_in_hand_until_it_is_answered(settings: HttpSett
 
 
 async def test_websocket_without_a_login_takes_no_room(settings: HttpSettings) -> None:
-    """Clients that open a WebSocket and say nothing keep nobody out."""
+    """Clients that open a WebSocket and stay silent keep nobody out."""
     async with streaming(
         settings=replace(settings, in_flight_max=1), streams=StreamSettings(login_seconds=5)
     ) as server:
@@ -148,7 +148,7 @@ async def test_websocket_without_a_login_takes_no_room(settings: HttpSettings) -
 async def test_one_player_behind_a_proxy_takes_no_more_than_an_address_may(
     settings: HttpSettings, path: str, headers: tuple[str, ...]
 ) -> None:
-    """Whoever comes through the proxy holds as many streams as who connects by himself could."""
+    """A client behind the proxy may hold as many streams as one that connects directly."""
     proxied = replace(
         settings, connections_per_address_max=2, trusted_proxies=Addresses.parse("127.0.0.1")
     )
@@ -163,7 +163,7 @@ async def test_one_player_behind_a_proxy_takes_no_more_than_an_address_may(
         assert told["detail"] == "one address may have at most 2 event streams open"
         for _ in range(2):
             assert (await opened(server, path, *headers, other)).status == held[0].status
-        # The proxy's own, which say of nobody whose they are, are many players'.
+        # The proxy's own, which do not name a client, belong to many players.
         for _ in range(3):
             assert (await opened(server, path, *headers)).status == held[0].status
         assert (await opened(server, "/v1/inventory", AUTHORIZED, one)).status == 200
@@ -185,7 +185,7 @@ async def test_one_player_behind_a_proxy_takes_no_more_than_an_address_may(
 async def test_answers_of_streams_say_what_every_answer_says(
     settings: HttpSettings, path: str, headers: tuple[str, ...], status: int
 ) -> None:
-    """The security headers, the id of the request, and which sites may read it."""
+    """The security headers, the request's id, and which sites may read it."""
     shared = replace(settings, cors_origins=frozenset({SITE}))
     async with streaming(settings=shared) as server:
         own = ("X-Request-Id: mine", f"Origin: {SITE}")
@@ -201,7 +201,7 @@ async def test_answers_of_streams_say_what_every_answer_says(
 
 
 async def preflight(server: Streaming, path: str, site: str, *headers: str) -> int:
-    """Ask as a browser does before it asks for a stream; give the status of the answer."""
+    """Send the preflight of a browser for a stream; return the status of the answer."""
     client = SseClient(await server.connect())
     head = [f"OPTIONS {path} HTTP/1.1", "Host: x", f"Origin: {site}", *headers]
     asking = "Access-Control-Request-Method: GET\r\n\r\n"
@@ -214,7 +214,7 @@ async def preflight(server: Streaming, path: str, site: str, *headers: str) -> i
 async def test_browser_may_ask_first_where_there_is_room_for_no_more(
     settings: HttpSettings, path: str
 ) -> None:
-    """A preflight is no stream: what follows it tells what is the matter."""
+    """A preflight is not a stream: the request after it shows what is wrong."""
     proxied = replace(
         settings,
         cors_origins=frozenset({SITE}),
@@ -230,7 +230,7 @@ async def test_browser_may_ask_first_where_there_is_room_for_no_more(
 
 @pytest.mark.parametrize("path", ["/v1/events", "/v1/events/ws"])
 async def test_browser_that_asks_first_is_told(settings: HttpSettings, path: str) -> None:
-    """A preflight is answered for streams too, by nobody behind the edge; not to any site."""
+    """A preflight is answered for streams too, without asking an actor; not for every site."""
     shared = replace(settings, cors_origins=frozenset({SITE}))
     async with streaming(settings=shared) as server:
         for site, status in ((SITE, 204), ("https://evil.example", 405)):
@@ -240,7 +240,7 @@ async def test_browser_that_asks_first_is_told(settings: HttpSettings, path: str
 
 @pytest.mark.parametrize("path", ["/v1/events", "/v1/events/ws"])
 async def test_preflights_for_streams_are_limited(settings: HttpSettings, path: str) -> None:
-    """They count as the requests that they come before."""
+    """They count like the requests they precede."""
     limited = replace(
         settings,
         cors_origins=frozenset({SITE}),
@@ -253,7 +253,7 @@ async def test_preflights_for_streams_are_limited(settings: HttpSettings, path: 
 
 
 async def test_head_of_a_stream_is_refused_without_a_body(settings: HttpSettings) -> None:
-    """An answer to HEAD is nothing but a head."""
+    """An answer to HEAD is only a head."""
     async with streaming(settings=settings) as server:
         stream = await server.connect()
         await stream.send_all(b"HEAD /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -265,7 +265,7 @@ async def test_head_of_a_stream_is_refused_without_a_body(settings: HttpSettings
 
 
 async def test_streams_stand_in_the_access_log(settings: HttpSettings) -> None:
-    """With its id, what it was answered, and nothing of its query."""
+    """With its id and status, and nothing of its query."""
     instruments = Instruments(access_log=AccessLog.ALL)
     async with streaming(settings=settings, instruments=instruments) as server:
         await opened(server, "/v1/events?after=1", AUTHORIZED, "X-Request-Id: mine")

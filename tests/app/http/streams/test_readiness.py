@@ -1,4 +1,4 @@
-"""One task that watches many sockets: who is called, and how often."""
+"""One task that watches many sockets: which callbacks it calls, and how often."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.http.streams.readiness import Readiness
 
 
 async def test_readiness_calls_once_until_asked_again() -> None:
-    """Whoever does not read yet is not called again and again."""
+    """A callback that does not read yet is not called again and again."""
     readiness = Readiness()
     near, far = socket.socketpair()
     calls: list[str] = []
@@ -33,7 +33,7 @@ async def test_readiness_calls_once_until_asked_again() -> None:
 
 
 async def test_readiness_calls_many_in_several_turns() -> None:
-    """A proxy that ends takes all its streams along: others have their turns in between."""
+    """A proxy that ends takes all its streams along: other tasks run in between."""
     readiness = Readiness()
     pairs = [socket.socketpair() for _ in range(200)]
     calls: list[int] = []
@@ -65,7 +65,7 @@ async def test_readiness_calls_many_in_several_turns() -> None:
 
 
 async def test_readiness_calls_nobody_who_was_forgotten_a_turn_before() -> None:
-    """Of many that are ready some end while others are told: their numbers may be others' then."""
+    """Some of many ready sockets are closed by earlier callbacks: their numbers may be reused."""
     readiness = Readiness()
     pairs = [socket.socketpair() for _ in range(100)]
     last = pairs[-1][0].fileno()
@@ -91,7 +91,7 @@ async def test_readiness_calls_nobody_who_was_forgotten_a_turn_before() -> None:
 
 
 async def test_readiness_watches_once() -> None:
-    """Whoever asks again while it is watched changes nothing."""
+    """Asking again while a socket is watched changes nothing."""
     readiness = Readiness()
     near, far = socket.socketpair()
     calls: list[int] = []
@@ -107,7 +107,7 @@ async def test_readiness_watches_once() -> None:
 
 
 async def test_readiness_forgets() -> None:
-    """A socket that was forgotten calls nobody, and may be forgotten twice."""
+    """A forgotten socket calls nobody, and may be forgotten twice."""
     readiness = Readiness()
     near, far = socket.socketpair()
     with near, far:

@@ -1,4 +1,4 @@
-"""Server-Sent Events over a real socket: the answer, its end, and clients that go away."""
+"""Server-Sent Events over a real socket: the answer, its end, and clients that disconnect."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FAST = StreamSettings(heartbeat_seconds=0.02)
 
 
 async def test_stream_is_an_event_stream() -> None:
-    """The answer says what it is, is kept by nobody, and begins with a snapshot."""
+    """The answer has its media type, must not be cached, and begins with a snapshot."""
     async with streaming() as server:
         server.ledger.write(3)
         client = await server.sse("/v1/events", "X-Request-Id: mine")
@@ -38,7 +38,7 @@ async def test_stream_is_an_event_stream() -> None:
 
 
 async def test_stream_tells_what_happens() -> None:
-    """An entry reaches the client as it is made."""
+    """An entry reaches the client as soon as it is made."""
     async with streaming() as server:
         client = await server.sse()
         await client.next()
@@ -59,7 +59,7 @@ async def test_stream_tells_what_happens() -> None:
     ],
 )
 async def test_stream_resumes_by_header_or_query(path: str, headers: tuple[str, ...]) -> None:
-    """The header that an EventSource sends when it reconnects goes before the query."""
+    """The header that an EventSource sends when it reconnects takes precedence over the query."""
     async with streaming() as server:
         server.ledger.write(4)
         client = await server.sse(path, *headers)
@@ -90,7 +90,7 @@ async def test_stream_resumes_by_header_or_query(path: str, headers: tuple[str, 
 async def test_stream_is_refused_as_any_request_is(
     path: str, headers: tuple[str, ...], status: int, slug: str
 ) -> None:
-    """What is wrong with a request for a stream is a problem with a request id."""
+    """A faulty request for a stream gets a problem with a request id."""
     async with streaming() as server:
         client = SseClient(await server.connect())
         await client.open(path, *headers)
@@ -104,7 +104,7 @@ async def test_stream_is_refused_as_any_request_is(
 
 @pytest.mark.parametrize("method", ["POST", "DELETE", "HEAD", "OPTIONS"])
 async def test_stream_takes_one_method(method: str) -> None:
-    """Another method is refused with the one that is allowed."""
+    """Any other method is refused, naming the allowed one."""
     async with streaming() as server:
         stream = await server.connect()
         await stream.send_all(f"{method} /v1/events HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -114,7 +114,7 @@ async def test_stream_takes_one_method(method: str) -> None:
 
 
 async def test_stream_that_cannot_begin_is_a_problem() -> None:
-    """What keeps a stream from its first event is answered with its status."""
+    """Whatever keeps a stream from its first event is answered with its status."""
     async with streaming() as server:
         server.ledger.failures.append(RulesetMismatch(("mine",)))
         client = await server.sse()
@@ -122,7 +122,7 @@ async def test_stream_that_cannot_begin_is_a_problem() -> None:
 
 
 async def test_stream_that_cannot_go_on_ends() -> None:
-    """What breaks a stream in the middle ends the response: the client reconnects."""
+    """An error in the middle of a stream ends the response: the client reconnects."""
     async with streaming() as server:
         client = await server.sse()
         await client.next()
@@ -134,7 +134,7 @@ async def test_stream_that_cannot_go_on_ends() -> None:
 
 
 async def test_account_may_have_so_many_streams() -> None:
-    """Beyond the limit a stream is refused, until another is closed."""
+    """Beyond the limit a stream is refused until another is closed."""
     async with streaming(streams=StreamSettings(streams_per_account_max=2)) as server:
         first = await server.sse()
         await server.sse()
@@ -150,7 +150,7 @@ async def test_account_may_have_so_many_streams() -> None:
 
 
 async def test_streams_are_counted_as_requests() -> None:
-    """An answered stream, and a refused one, stand among the requests by their route."""
+    """Answered and refused streams are counted among the requests by their route."""
     async with streaming() as server:
         await server.sse()
         client = SseClient(await server.connect())
@@ -160,9 +160,9 @@ async def test_streams_are_counted_as_requests() -> None:
 
 
 async def test_silent_stream_beats() -> None:
-    """A comment comes now and then, which no client takes for an event.
+    """A comment is sent now and then, which no client treats as an event.
 
-    Neither may the blank line behind it be taken for one, which httpx-sse did after the first id.
+    Nor may a client treat its blank line as one, as httpx-sse did after the first id.
     """
     async with streaming(streams=FAST) as server:
         client = await server.sse()
@@ -173,7 +173,7 @@ async def test_silent_stream_beats() -> None:
 
 
 async def test_nothing_is_told_before_the_first_event() -> None:
-    """How long to wait before coming back is told with it: alone it were one without data."""
+    """The retry delay comes with it: alone it would be an event without data."""
     async with streaming(streams=FAST) as server:
         client = await server.sse("/v1/events?after=0")
         await client.wait_beats(1)
@@ -184,7 +184,7 @@ async def test_nothing_is_told_before_the_first_event() -> None:
 
 
 async def test_client_that_goes_is_noticed_at_once() -> None:
-    """The end of a client is the end of its stream, without a heartbeat."""
+    """A client's end ends its stream, without a heartbeat."""
     async with streaming() as server:
         clients = [await server.sse() for _ in range(3)]
         await server.wait_open(3)
@@ -195,7 +195,7 @@ async def test_client_that_goes_is_noticed_at_once() -> None:
 
 
 async def test_client_that_sends_on_is_not_listened_to() -> None:
-    """What follows the request is thrown away; the stream goes on."""
+    """Data after the request is discarded; the stream continues."""
     async with streaming() as server:
         client = await server.sse()
         await client.next()
@@ -208,7 +208,7 @@ async def test_client_that_sends_on_is_not_listened_to() -> None:
 
 
 async def test_slow_reader_is_disconnected() -> None:
-    """A client that does not take what it is sent is cut off; others are told meanwhile."""
+    """A client that does not read is disconnected; others are served meanwhile."""
     settings = replace(SETTINGS, send_timeout_ms=200)
     async with streaming(settings=settings) as server:
         slow = SseClient(await server.connect(receive_buffer=4_096))
@@ -237,7 +237,7 @@ async def test_slow_reader_is_disconnected() -> None:
 @pytest.mark.parametrize("fast_lane", [True, False])
 @pytest.mark.parametrize("path", ["/v1/events", "/v1/events/ws"])
 async def test_refused_stream_keeps_no_room_for_bodies(path: str, *, fast_lane: bool) -> None:
-    """A body that nobody asked for is gone with its request."""
+    """An unwanted body is released with its request."""
     settings = replace(SETTINGS, fast_lane=fast_lane)
     async with streaming(settings=settings) as server:
         stream = await server.connect()
@@ -249,7 +249,7 @@ async def test_refused_stream_keeps_no_room_for_bodies(path: str, *, fast_lane: 
 
 
 async def test_stream_ends_with_its_session() -> None:
-    """The end of the session is the last event, and the response ends as it should."""
+    """The end of the session is the last event, and the response ends in order."""
     async with streaming(streams=FAST) as server:
         clients = [await server.sse() for _ in range(2)]
         for client in clients:
@@ -266,7 +266,7 @@ async def test_stream_ends_with_its_session() -> None:
 
 
 async def test_shutdown_ends_streams_at_once() -> None:
-    """At shutdown every stream gets its goodbye, and holds nothing up."""
+    """At shutdown every stream gets its goodbye, and none causes a delay."""
     async with streaming(settings=replace(SETTINGS, shutdown_timeout_ms=60_000)) as server:
         clients = [await server.sse() for _ in range(20)]
         for client in clients:
@@ -283,7 +283,7 @@ async def test_shutdown_ends_streams_at_once() -> None:
 
 
 async def test_shutdown_answers_a_stream_that_has_not_begun() -> None:
-    """A request for a stream that the shutdown overtakes is refused, to be sent again."""
+    """A stream request overtaken by the shutdown is refused, to be retried."""
     async with streaming() as server:
         server.world.pause()
         client = SseClient(await server.connect())
@@ -322,7 +322,7 @@ async def test_stream_that_is_handed_over_during_a_shutdown_ends(
 
 
 async def test_shutdown_is_not_held_up_by_a_client_that_does_not_read() -> None:
-    """A stream in the middle of a send that nobody takes is cut off with the rest."""
+    """A stream stuck in a send that the client does not read is cut off with the rest."""
     settings = replace(SETTINGS, send_timeout_ms=60_000, shutdown_timeout_ms=100)
     async with streaming(settings=settings) as server:
         slow = SseClient(await server.connect(receive_buffer=4_096))
@@ -335,7 +335,7 @@ async def test_shutdown_is_not_held_up_by_a_client_that_does_not_read() -> None:
 
 
 async def test_http_1_0_client_gets_the_stream_without_chunks() -> None:
-    """A client that knows no chunked coding reads to the end of the connection."""
+    """A client without chunked coding reads to the end of the connection."""
     async with streaming() as server:
         stream = await server.connect()
         await stream.send_all(f"GET /v1/events HTTP/1.0\r\n{AUTHORIZED}\r\n\r\n".encode())
@@ -348,13 +348,13 @@ async def test_http_1_0_client_gets_the_stream_without_chunks() -> None:
 
 @pytest.mark.parametrize("name", ["heartbeat_seconds", "streams_per_account_max", "page"])
 def test_settings_must_make_sense(name: str) -> None:
-    """What could never serve a stream is refused by its name."""
+    """A setting that could never serve a stream is refused by name."""
     values: dict[str, Any] = {name: 0}
     with pytest.raises(ValueError, match=name):
         StreamSettings(**values)
 
 
 async def test_server_without_streams_has_no_such_path() -> None:
-    """Streams are served where the composer gave them, and nowhere else."""
+    """Streams are served where the composer provided them, and nowhere else."""
     async with serving_requests(FakeWorld()) as server:
         assert (await server.client.get("/v1/events")).status_code == 404

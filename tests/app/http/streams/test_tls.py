@@ -36,21 +36,21 @@ NAME, VALUE = (each.decode() for each in TRANSPORT_SECURITY)
 
 @pytest.fixture
 def settings(lane: str, tls_settings: HttpSettings) -> HttpSettings:
-    """Give the settings of a lane with TLS."""
+    """Return the settings of a lane with TLS."""
     return replace(tls_settings, fast_lane=lane == harness.FAST)
 
 
 async def connect(
     server: Streaming, authority: trustme.CA, receive_buffer: int | None = None
 ) -> trio.SocketStream:
-    """Open a connection; the clients ask no more of it than what both kinds of stream can do."""
+    """Open a connection; the clients use only what both kinds of stream can do."""
     stream = await encrypted(await server.connect(receive_buffer), authority)
     return cast("trio.SocketStream", stream)
 
 
 @asynccontextmanager
 async def sse(server: Streaming, authority: trustme.CA, path: str) -> AsyncGenerator[SseClient]:
-    """Open an event stream; the client goes away without a word."""
+    """Open an event stream; the client disconnects without a goodbye."""
     client = SseClient(await connect(server, authority))
     await client.open(path, AUTHORIZED)
     try:
@@ -63,7 +63,7 @@ async def sse(server: Streaming, authority: trustme.CA, path: str) -> AsyncGener
 async def websocket(
     server: Streaming, authority: trustme.CA, *headers: str
 ) -> AsyncGenerator[WebSocketClient]:
-    """Open a WebSocket; the client goes away without a word."""
+    """Open a WebSocket; the client disconnects without a goodbye."""
     client = WebSocketClient(await connect(server, authority))
     await client.open("/v1/events/ws", *HANDSHAKE, *headers)
     try:
@@ -73,7 +73,7 @@ async def websocket(
 
 
 async def test_stream_is_told_over_tls(settings: HttpSettings, authority: trustme.CA) -> None:
-    """A snapshot, what happens, and signs of life; whoever is gone is noticed at once."""
+    """A snapshot, events, and heartbeats; a client that is gone is noticed at once."""
     quick = StreamSettings(heartbeat_seconds=0.05)
     async with streaming(settings=settings, streams=quick) as server:
         async with sse(server, authority, "/v1/events") as client:
@@ -107,7 +107,7 @@ async def test_websocket_is_told_over_tls(settings: HttpSettings, authority: tru
 async def test_shutdown_says_goodbye_over_tls(
     settings: HttpSettings, authority: trustme.CA
 ) -> None:
-    """Both kinds of stream end at once with a last word, which arrives."""
+    """Both kinds of stream end at once with a goodbye, which arrives."""
     async with (
         streaming(settings=settings) as server,
         sse(server, authority, "/v1/events") as one,
@@ -129,11 +129,11 @@ async def test_shutdown_says_goodbye_over_tls(
 async def test_stream_that_is_not_read_over_tls_is_cut_off(
     settings: HttpSettings, authority: trustme.CA
 ) -> None:
-    """A client that takes nothing loses its connection within the time to take an answer."""
+    """A client that reads nothing loses its connection within the time to take an answer."""
     impatient = replace(settings, send_timeout_ms=200)
     async with streaming(settings=impatient) as server:
         client = SseClient(await connect(server, authority, receive_buffer=4_096))
         await client.open("/v1/events?after=0", AUTHORIZED)
-        server.ledger.write(3_000)  # Less than the system would hold of it, and more than it may.
+        server.ledger.write(3_000)  # Less than the system would buffer of it, and more than it may.
         await server.wait_open(0)
         await trio.aclose_forcefully(client.stream)

@@ -19,14 +19,14 @@ TRANSFER = TransferRecord(
 
 
 def page(*entries: LedgerEntry, capacity: int | None = 1_000) -> EventPage:
-    """Make a page of entries, with a stock of metal of this capacity."""
+    """Make a page of entries, with metal at this capacity."""
     now = changed(INVENTORY, resources={"metal": StockView(482, 63, capacity, None)})
     orders, transfers = {ORDER_ID: ORDER}, {"t": TRANSFER}
     return EventPage(now, 99, entries, orders, transfers)
 
 
 def told(*entries: LedgerEntry, capacity: int | None = 1_000) -> list[tuple[int | None, str]]:
-    """Give the ids and names of the events of some entries."""
+    """Return the ids and names of the events of some entries."""
     return [(event.id, event.name) for event in events_of(page(*entries, capacity=capacity))]
 
 
@@ -53,12 +53,12 @@ def data(event: WireEvent) -> dict[str, Any]:
     ],
 )
 def test_entry_is_an_event_by_its_number_and_cause(cause: str) -> None:
-    """The id of an event is its entry's number, its name the entry's cause."""
+    """An event's id is its entry's number, its name the entry's cause."""
     assert told(entry(7, cause)) == [(7, cause)]
 
 
 def test_production_alone_is_no_event() -> None:
-    """What merely grew is not told: a client knows the rate."""
+    """Mere growth is not sent: a client knows the rate."""
     assert told(entry(1, "production", metal=(5, 999))) == []
 
 
@@ -75,12 +75,12 @@ def test_production_alone_is_no_event() -> None:
 def test_production_up_to_the_capacity_is_resource_full(
     change: tuple[int, int], full: bool
 ) -> None:
-    """The entry with which a stock reaches its capacity is told, and no other."""
+    """The entry with which a stock reaches its capacity is sent, and no other."""
     assert told(entry(1, "production", metal=change)) == ([(1, "resource-full")] if full else [])
 
 
 def test_stock_without_a_capacity_is_never_full() -> None:
-    """What has no limit, or is no resource, is not told as full."""
+    """A stock without a limit, or a name that is no resource, is never sent as full."""
     assert told(entry(1, "production", metal=(5, 10**9)), capacity=None) == []
     assert told(entry(1, "production", unheard_of=(5, 10**9))) == []
 
@@ -95,7 +95,7 @@ def test_event_names_what_it_filled() -> None:
 
 
 def test_event_tells_what_is_held() -> None:
-    """Events and snapshots tell what waits for room as the inventory does."""
+    """Events and snapshots show what waits for room as the inventory does."""
     stock = StockView(1_000, -63, 1_000, None, 5)
     held = changed(page(entry(1)), now=changed(INVENTORY, resources={"metal": stock}))
     [event] = events_of(held)
@@ -104,7 +104,7 @@ def test_event_tells_what_is_held() -> None:
 
 
 def test_event_carries_the_rates_of_its_moment() -> None:
-    """Every event says how much there is and how fast it grows, as of ``at``."""
+    """Every event has the amounts and their growth rates, as of ``at``."""
     [event] = events_of(page(entry(1)))
     found = data(event)
     assert found["at"] == "2026-03-01T12:00:00Z"
@@ -118,7 +118,7 @@ def test_event_carries_the_rates_of_its_moment() -> None:
 
 
 def test_event_carries_its_order_and_transfer() -> None:
-    """What an entry is about comes with it."""
+    """The order or transfer behind an entry comes with it."""
     order, transfer, gone = events_of(
         page(
             changed(entry(1, "order-started"), order_id=ORDER_ID),
@@ -142,12 +142,12 @@ def test_snapshot_is_the_inventory_at_the_last_entry() -> None:
 
 @pytest.mark.parametrize("reason", ["session-ended", "token-expired", "bye"])
 def test_last_event_has_no_id(reason: str) -> None:
-    """The end of a stream is no entry: whoever resumes does so after the last that was."""
+    """The end of a stream is not an entry: a client resumes after the last that was."""
     event = end_of(reason)
     assert (event.id, event.name, data(event)["reason"]) == (None, reason, reason)
 
 
 def test_event_is_spelled_as_the_standard_says() -> None:
-    """Id, name and data stand on a line each; a blank line ends the event."""
+    """Id, name and data are on a line each; a blank line ends the event."""
     assert encode(WireEvent(7, "grant", b'{"a":1}')) == b'id: 7\nevent: grant\ndata: {"a":1}\n\n'
     assert encode(WireEvent(None, "bye", b"{}")) == b"event: bye\ndata: {}\n\n"

@@ -1,4 +1,4 @@
-"""The same stream over WebSocket: logins, closes, and handshakes that are none."""
+"""The same stream over WebSocket: logins, closes, and invalid handshakes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PATH = "/v1/events/ws"
 
 
 async def told_ids(client: WebSocketClient, count: int) -> list[int | None]:
-    """Read so many events; give their ids."""
+    """Read this many events; return their ids."""
     ids: list[int | None] = []
     for _ in range(count):
         told = await client.next()
@@ -51,7 +51,7 @@ async def test_websocket_tells_the_same_events() -> None:
 
 @pytest.mark.parametrize("subprotocols", ["bearer.{}", "holdfast.events, bearer.{}"])
 async def test_token_may_be_offered_as_a_subprotocol(subprotocols: str) -> None:
-    """A browser can log in with what it can set; the token is never sent back."""
+    """A browser can log in with a header it can set; the token is never sent back."""
     async with streaming() as server:
         offer = f"Sec-WebSocket-Protocol: {subprotocols.format(TOKEN)}"
         client = await server.websocket(f"{PATH}?after=0", offer)
@@ -72,7 +72,7 @@ async def test_token_may_be_offered_as_a_subprotocol(subprotocols: str) -> None:
     ],
 )
 async def test_first_message_may_log_in(path: str, members: dict[str, int], first: int) -> None:
-    """The token, and from where to go on, may come as the first message."""
+    """The token, and where to resume, may come as the first message."""
     async with streaming() as server:
         server.ledger.write(3)
         client = await server.websocket(path, "X-Nothing: 1")
@@ -114,7 +114,7 @@ async def test_frame_may_come_with_the_handshake(headers: tuple[str, ...], frame
 async def test_first_message_that_is_no_login_is_told_in_the_close(
     message: str, reason: str
 ) -> None:
-    """What would have been a problem is the reason of the close."""
+    """What would have been a problem becomes the reason of the close."""
     async with streaming() as server:
         client = await server.websocket(PATH, "X-Nothing: 1")
         await client.send(TextMessage(message))
@@ -128,7 +128,7 @@ async def test_first_message_that_is_no_login_is_told_in_the_close(
 async def test_request_that_is_wrong_is_told_once_the_first_message_says_whose_it_is(
     path: str, header: str
 ) -> None:
-    """Without a token in the handshake its query and its last id are checked with the login."""
+    """Without a token in the handshake, the query and the last id are checked at login."""
     async with streaming() as server:
         client = await server.websocket(path, header)
         await client.login(access_token=TOKEN)
@@ -137,7 +137,7 @@ async def test_request_that_is_wrong_is_told_once_the_first_message_says_whose_i
 
 
 async def test_client_that_does_not_log_in_is_let_go() -> None:
-    """A WebSocket without a token does not stay."""
+    """A WebSocket without a token is closed."""
     async with streaming(streams=StreamSettings(login_seconds=0.05)) as server:
         client = await server.websocket(PATH, "X-Nothing: 1")
         assert await client.next() is None
@@ -145,7 +145,7 @@ async def test_client_that_does_not_log_in_is_let_go() -> None:
 
 
 async def test_login_has_a_limit() -> None:
-    """A first message that is too long is cut off while it comes."""
+    """A first message that is too long is cut off while it arrives."""
     async with streaming() as server:
         client = await server.websocket(PATH, "X-Nothing: 1")
         await client.send(TextMessage("x" * (LOGIN_BYTES_MAX + 1), message_finished=False))
@@ -154,7 +154,7 @@ async def test_login_has_a_limit() -> None:
 
 
 async def test_message_of_a_client_that_is_logged_in_is_refused() -> None:
-    """Nothing is expected from a client; what it says is not passed over in silence."""
+    """Nothing is expected from a client; an unexpected message is not ignored."""
     async with streaming() as server:
         client = await server.websocket()
         await client.next()
@@ -164,7 +164,7 @@ async def test_message_of_a_client_that_is_logged_in_is_refused() -> None:
 
 
 async def test_ping_of_a_client_is_answered() -> None:
-    """A client that checks on the server finds it there, and the stream goes on."""
+    """A client that pings gets an answer, and the stream continues."""
     async with streaming() as server:
         client = await server.websocket()
         await client.next()
@@ -186,7 +186,7 @@ async def test_ping_of_a_client_is_answered() -> None:
     ids=lambda each: str(each)[:20],
 )
 async def test_flood_of_frames_is_cut_off(headers: tuple[str, ...], frame: Any) -> None:
-    """Nobody takes the processor from others by frames that mean nothing, logged in or not."""
+    """No client takes processor time from others with meaningless frames, logged in or not."""
     async with streaming() as server:
         client = WebSocketClient(await server.connect())
         await client.open(PATH, *HANDSHAKE, *headers)
@@ -215,7 +215,7 @@ async def test_client_that_goes_on_sending_reads_why_it_was_closed(
     sent: bytes,
     code: int,
 ) -> None:
-    """What it has sent meanwhile does not reset the connection, which could destroy the close."""
+    """Frames sent meanwhile do not reset the connection, which could destroy the close."""
     async with streaming(settings=replace(SETTINGS, fast_lane=fast_lane)) as server:
         client = await server.websocket(PATH, header)
         await client.stream.send_all(sent * (150_000 // len(sent)))
@@ -227,7 +227,7 @@ async def test_client_that_goes_on_sending_reads_why_it_was_closed(
 
 
 async def test_frames_of_a_client_are_counted_between_events() -> None:
-    """Whoever pings now and then is never too many, however long the stream lasts."""
+    """Occasional pings are never too many, however long the stream lasts."""
     async with streaming() as server:
         client = await server.websocket()
         assert await client.next() is not None
@@ -240,7 +240,7 @@ async def test_frames_of_a_client_are_counted_between_events() -> None:
 
 
 async def test_frames_of_a_client_are_counted_between_heartbeats() -> None:
-    """Where nothing happens, what the server says is that it is there."""
+    """If nothing happens, the server's heartbeats take the place of events."""
     async with streaming(streams=StreamSettings(heartbeat_seconds=0.05)) as server:
         client = await server.websocket()
         assert await client.next() is not None
@@ -284,7 +284,7 @@ async def test_frames_before_the_handshake_is_answered_wait_for_it() -> None:
 
 @pytest.mark.parametrize("frame", [TextMessage("hello"), CloseConnection(1000)], ids=str)
 async def test_what_a_client_sends_while_its_session_ends_is_heeded(frame: Any) -> None:
-    """It does not wait unread for a second, after which the connection would be reset for it."""
+    """It does not stay unread for a second, which would reset the connection."""
     async with streaming() as server:
         client = await server.websocket()
         assert (await client.next()).name == "snapshot"  # type: ignore[union-attr]
@@ -325,7 +325,7 @@ async def test_close_of_a_client_ends_the_stream() -> None:
 
 @pytest.mark.parametrize("garbage", [b"\xff" * 100, b"\x81\x05hello", b"\x83\x80\0\0\0\0", b"\x81"])
 async def test_garbage_instead_of_frames_ends_one_connection(garbage: bytes) -> None:
-    """What is no frame closes this WebSocket; the server and others never notice."""
+    """Invalid frames close this WebSocket; the server and others never notice."""
     async with streaming() as server:
         other = await server.sse()
         await other.next()
@@ -341,7 +341,7 @@ async def test_garbage_instead_of_frames_ends_one_connection(garbage: bytes) -> 
 
 
 def without(name: str, *instead: str) -> tuple[str, ...]:
-    """Give the headers of a handshake, but for one."""
+    """Return the headers of a handshake, except one."""
     return (*(line for line in HANDSHAKE if not line.startswith(name)), *instead)
 
 
@@ -370,7 +370,7 @@ def without(name: str, *instead: str) -> tuple[str, ...]:
 async def test_handshake_that_is_wrong_is_answered_as_a_request(
     headers: tuple[str, ...], status: int
 ) -> None:
-    """A failed handshake is a problem to its client, and the next one is served."""
+    """A failed handshake gets its client a problem, and the next one is served."""
     async with streaming() as server:
         await refused(server, headers, status)
         assert await told_ids(await server.websocket(), 1) == [0]
@@ -411,7 +411,7 @@ async def test_websocket_ends_with_its_session() -> None:
 
 
 async def test_shutdown_closes_websockets_at_once() -> None:
-    """At shutdown a WebSocket is told, closed with 1001, and holds nothing up."""
+    """At shutdown a WebSocket gets its goodbye, closes with 1001, and causes no delay."""
     settings = replace(SETTINGS, shutdown_timeout_ms=60_000)
     async with streaming(settings=settings) as server:
         client, waiting = await server.websocket(), await server.websocket(PATH, "X-Nothing: 1")

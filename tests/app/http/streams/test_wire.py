@@ -1,4 +1,4 @@
-"""A connection that a stream has taken over: in, out, and nobody there."""
+"""A connection that a stream has taken over: reading, writing, and a client that is gone."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from app.http.streams.wire import ClientGone, Wire
 
 
 async def pair() -> tuple[trio.SocketStream, trio.SocketStream, Wire]:
-    """Make a connection; give the server's side, the client's side, and the wire on the first."""
+    """Make a connection; return the server's side, the client's side, and the wire on the first."""
     near, far = (trio.SocketStream(sock) for sock in trio.socket.socketpair())
     wire = Wire(near, Readiness(), send_timeout_s=0.05, log=structlog.get_logger())
     return near, far, wire
 
 
 async def test_wire_gives_what_has_come_and_does_not_wait() -> None:
-    """There is something, nothing, or nothing any more."""
+    """There is data, none yet, or none any more."""
     near, far, wire = await pair()
     assert wire.receive_nowait() == b""
     await far.send_all(b"hello")
@@ -32,7 +32,7 @@ async def test_wire_gives_what_has_come_and_does_not_wait() -> None:
 
 
 async def test_wire_sends_until_the_client_is_gone() -> None:
-    """Whoever sends learns that nobody is there."""
+    """The sender learns that the client is gone."""
     near, far, wire = await pair()
     await wire.send(b"hello")
     wire.send_last(b" and goodbye")
@@ -46,7 +46,7 @@ async def test_wire_sends_until_the_client_is_gone() -> None:
 
 
 async def test_wire_lets_nothing_last_follow_half_a_message() -> None:
-    """A goodbye in the middle of something that the client does not take would garble it."""
+    """A goodbye in the middle of a message that the client does not read would garble it."""
     near, far, wire = await pair()
     with pytest.raises(ClientGone):
         await wire.send(bytes(10**7))
