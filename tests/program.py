@@ -84,7 +84,7 @@ class Process:
         """Wait for the exit status.
 
         Raises:
-            TimeoutExpired: The process still runs.
+            TimeoutExpired: the process still runs.
         """
         if self.returncode is None:
             self.returncode = self._line(timeout)
