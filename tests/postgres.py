@@ -192,7 +192,7 @@ def _memory() -> Path | None:
 
 
 class _ServerThread:
-    """The embedded server in a thread of its own."""
+    """The embedded server in its own thread."""
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir

@@ -3,7 +3,7 @@
 The client stands outside the layers: it knows nothing of the server, and within the server only
 ``holdfast demo``, itself a client, knows it.
 
-Imports are read from the source, so one that only a type checker follows counts as well.
+Imports are read from the source, so those that only a type checker follows count too.
 """
 
 from __future__ import annotations

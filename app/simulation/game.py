@@ -48,7 +48,7 @@ _ORDERS_MAX: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What is played: how many accounts, how long, by which policy, from which seed.
+    """The setup of a game: how many accounts, how long, by which policy, from which seed.
 
     An average player visits ``visits_per_day`` times a day, others up to three times less or more
     often. ``samples`` are taken at even intervals, plus one at the beginning.

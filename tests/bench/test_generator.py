@@ -1,4 +1,4 @@
-"""What the load generator requests, and how it calculates."""
+"""The load generator's requests, and its arithmetic."""
 
 from __future__ import annotations
 

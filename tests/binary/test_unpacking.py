@@ -121,7 +121,7 @@ def test_unpacking_refuses_a_damaged_file(program: Program) -> None:
 
 
 def test_unpacking_leaves_arguments_and_input_alone(program: Program) -> None:
-    """The program gets its name, its arguments and its standard streams as they were given."""
+    """The program gets its name, arguments and standard streams unchanged."""
     told = subprocess.run(
         ["./holdfast", "rules", "check", "no such\nruleset"],
         cwd=program.folder,

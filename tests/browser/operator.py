@@ -93,7 +93,7 @@ class Api:
 
 @dataclass(frozen=True)
 class Operator:
-    """Somebody at the console, signed in."""
+    """A visitor at the console, who signs in as an operator."""
 
     visitor: Visitor
 

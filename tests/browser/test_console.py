@@ -172,7 +172,7 @@ def test_figures_are_worked_out_right(operator: Operator) -> None:
     assert (found["half"], found["most"], found["nothing"]) == (1.5, 4, None)
 
 
-# --- who may come in --------------------------------------------------------
+# --- access -----------------------------------------------------------------
 
 
 def test_one_time_password_must_be_changed_first(
@@ -210,7 +210,7 @@ def test_console_is_for_operators_alone(
     expect(alert).to_have_text("Unknown name or wrong password.")
 
 
-# --- what they do -----------------------------------------------------------
+# --- actions ----------------------------------------------------------------
 
 
 def test_grant_is_made_once_with_its_reason(
@@ -386,7 +386,7 @@ def test_events_are_followed_paused_and_filtered(operator: Operator, server: Ser
     expect(page.get_by_text("Nothing at this level was logged recently.")).to_be_visible()
 
 
-# --- what is left behind ----------------------------------------------------
+# --- leftovers --------------------------------------------------------------
 
 
 def test_dialog_goes_with_what_it_belongs_to(

@@ -1,4 +1,4 @@
-"""Running a test under Trio and under asyncio, in virtual time where it only waits."""
+"""Runs a test under Trio and under asyncio, in virtual time if it only waits."""
 
 from __future__ import annotations
 

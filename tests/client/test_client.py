@@ -33,7 +33,7 @@ PATIENT = RetryPolicy(attempts_max=1_000, backoff_s=0.05, backoff_max_s=0.2)
 
 
 def fresh_name() -> str:
-    """Return a username that nobody has."""
+    """Return an unused username."""
     return f"player-{uuid.uuid4().hex[:12]}"
 
 

@@ -95,7 +95,7 @@ async def test_session_renews_once_for_many_calls() -> None:
 
 @on_both_backends()
 async def test_session_keeps_what_a_cancelled_caller_renewed() -> None:
-    """A refresh outlives its cancelled caller: otherwise its token, and the session, were lost."""
+    """A refresh outlives its cancelled caller: otherwise its token and session would be lost."""
     server = TokenServer(expires_in=100)
     server.refresh_seconds = 2
     async with client(server) as opened:

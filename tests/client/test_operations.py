@@ -200,7 +200,7 @@ def objects(schema: Json, components: Mapping[str, Json]) -> list[Json]:
 
 
 def kinds_of(schema: Json, components: Mapping[str, Json]) -> set[str]:
-    """Return the JSON types that a value may have; empty where the schema leaves them open."""
+    """Return the JSON types that a value may have; empty if the schema leaves them open."""
     kinds: set[str] = set()
     for each in alternatives(schema, components):
         if "enum" in each or "const" in each:

@@ -46,12 +46,12 @@ def client(url: str) -> Client:
 
 
 def fresh_name(prefix: str = "player") -> str:
-    """Return a username that nobody has."""
+    """Return an unused username."""
     return f"{prefix}-{uuid.uuid4().hex[:12]}"
 
 
 def fresh_key() -> dict[str, str]:
-    """Return the header with an idempotency key that nobody has used."""
+    """Return the header with an unused idempotency key."""
     return {"Idempotency-Key": uuid.uuid4().hex}
 
 
