@@ -8,17 +8,17 @@
 #   make typecheck   mypy and pyright       make lock     renew requirements/*.txt
 #   make binary      build dist/holdfast, the whole program in one file
 #   make test-binary build it and test it as a user without Python would run it
-#   make test-browser  use the pages in Chromium, which is installed where it can be
+#   make test-browser  test the pages in Chromium, which is installed if possible
 #   make docs        build the documentation into build/docs (open build/docs/index.html)
 #   make bench       Holdfast against its peers, in two minutes; make bench-full takes longer
-#   make bench-core  what the parts cost, each beside its floor
-#   make clean       remove what was built; keeps var/, where the world lives
+#   make bench-core  the cost of each part, beside its floor
+#   make clean       remove everything built; keeps var/, where the world lives
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
-# The first Python that will do; `make PYTHON=/path/to/python3 ...` chooses another. For later ones
+# The first supported Python; `make PYTHON=/path/to/python3 ...` chooses another. For later versions
 # there is no build of the PostgreSQL that is installed with the packages.
 WILL_DO := -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null
 ifndef PYTHON
@@ -26,10 +26,10 @@ PYTHON := $(shell for each in python3 python3.14 python3.13 python3.12 python3.1
 	$$each $(WILL_DO) && echo $$each && break; done)
 endif
 
-# What was compiled is kept, whatever else the caller does: the tests start the program many times.
+# Keep compiled bytecode, whatever the caller has set: the tests start the program many times.
 unexport PYTHONDONTWRITEBYTECODE
 
-# What each run writes stays in the checkout.
+# Keep what each run writes in the checkout.
 export RUFF_CACHE_DIR := .ruff_cache
 export MYPY_CACHE_DIR := .mypy_cache
 # Take node from the lock file, never from elsewhere.
@@ -62,12 +62,12 @@ layers: env-dev
 	@echo "== layers: bus <- actors <- app"
 	@$(BIN)/pytest -q tests/test_layers.py
 
-# Each worker has a PostgreSQL of its own.
+# Each worker has its own PostgreSQL.
 pytest: env-dev
 	@echo "== tests"
 	@$(BIN)/pytest -q --numprocesses=auto --maxprocesses=4 --dist=worksteal
 
-# Tracing every branch more than doubles the time of the tests.
+# Tracing every branch more than doubles the run time of the tests.
 coverage: env-dev
 	@$(BIN)/pytest -q --cov --cov-report=term
 
@@ -99,15 +99,15 @@ binary: python
 test-binary: binary env-dev
 	@HOLDFAST_BINARY=dist/holdfast $(BIN)/pytest -q tests/binary
 
-# What drives the browser is an environment of its own: only these tests need it. With
-# HOLDFAST_PICTURES=folder they leave pictures of all that they looked at.
+# The browser driver has its own environment: only these tests need it. With
+# HOLDFAST_PICTURES=folder they save screenshots of every view they check.
 test-browser: python chromium
 	@HOLDFAST_VENV=build/browser "$(PYTHON)" requirements/sync.py browser
 	@echo "== browser"
 	@HOLDFAST_BROWSER="$${HOLDFAST_BROWSER:-$$(command -v chromium)}" \
 		build/browser/bin/python -m pytest -q tests/browser
 
-# MkDocs lives in an environment of its own, beside the program whose tables it describes.
+# MkDocs has its own environment, with the program whose tables it documents.
 docs: python
 	@HOLDFAST_VENV=build/docs-env "$(PYTHON)" requirements/sync.py docs
 	@NO_MKDOCS_2_WARNING=1 build/docs-env/bin/python -m mkdocs build --strict
@@ -122,7 +122,7 @@ chromium:
 		echo "holdfast: needs chromium (Debian: apt-get install chromium)," \
 			"or HOLDFAST_BROWSER=/path/to/it" >&2; exit 1; }
 
-# What the peers are made of is an environment of its own; Fastify takes part where there is Node.
+# The peers' packages have their own environment; Fastify takes part if Node is installed.
 # ARGS="--only holdfast fastify" adds arguments.
 bench bench-full: python
 	@HOLDFAST_VENV=build/bench "$(PYTHON)" requirements/sync.py bench

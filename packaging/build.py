@@ -1,4 +1,4 @@
-"""Make ``dist/holdfast``, the whole program in one file for this platform; ``make binary``.
+"""Build ``dist/holdfast``, the whole program in one file for this platform; ``make binary``.
 
 Needs Linux, a C compiler (``$CC``, else cc, gcc, clang) and what ``make run`` needs. Intermediate
 files are in ``build/binary``. This script can use only the standard library.
@@ -80,7 +80,7 @@ def make_environment() -> Path:
 
 
 def commit() -> str:
-    """Return the commit that is built, with ``-dirty`` if files of the tree have changed since.
+    """Return the commit being built, with ``-dirty`` if the tree has changed since.
 
     ``$HOLDFAST_COMMIT`` names it if there is no repository, as in a container build.
     """
@@ -109,7 +109,7 @@ def collect(python: Path) -> Path:
             f"--workpath={BUILD / 'work'}",
             str(ROOT / "packaging" / "holdfast.spec"),
         ],
-        # Bytecode has sets in the order of their hashes.
+        # Bytecode stores sets in the order of their hashes.
         PYTHONHASHSEED="0",
         PYINSTALLER_CONFIG_DIR=str(BUILD / "cache"),
     )

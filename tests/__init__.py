@@ -1,1 +1,1 @@
-"""The proof of what Holdfast promises; the tree mirrors the product's."""
+"""The proof of Holdfast's promises; the tree mirrors the product's."""

@@ -1,4 +1,4 @@
-"""A line to the database that breaks where a test wants it: the work is done, its answer lost."""
+"""A database connection that breaks where a test wants: the work is done, its answer lost."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def broken_line(dsn: str, at: bytes) -> Generator[str]:
-    """Give the DSN of a way to the database whose connections break when they send ``at``.
+    """Yield the DSN of a proxy to the database whose connections break when they send ``at``.
 
-    The database gets it; when it has answered the line is cut, and nobody hears the answer.
+    The database receives ``at``; when it answers, the connection is cut and the answer is lost.
     """
     parts = urlsplit(dsn)
     where = parse_qs(parts.query)

@@ -17,22 +17,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-# How long an example takes says nothing about the code on a machine that does other things too.
+# On a machine that does other work too, how long an example takes says nothing about the code.
 settings.register_profile(
     "holdfast", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("holdfast")
 
-# Programs that the tests start keep back what they write as they do for users: images and build
-# machines often have this set, and with it nothing is left to fail at a program's end.
+# Programs that the tests start buffer their output as they do for users: images and build machines
+# often set this variable, and then no write is left that could fail at a program's exit.
 os.environ.pop("PYTHONUNBUFFERED", None)
 
 
 def pytest_collection_finish() -> None:
-    """Leave what was collected out of every search for garbage: it lives as long as the run.
+    """Exclude the collected tests from garbage collection: they live as long as the run.
 
-    To look through it took a sixth of the time, most of it for servers, which collect when they
-    start.
+    Scanning them took a sixth of the time, most of it for servers, which collect when they start.
     """
     gc.collect()
     gc.freeze()
@@ -40,9 +39,9 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def foreground() -> None:
-    """Heed signals as in the foreground, wherever the tests run.
+    """Handle signals as a foreground process does, wherever the tests run.
 
-    A shell has them ignored for what it runs in the background, and who is started so stays deaf.
+    A shell makes its background jobs ignore them, and a process started that way keeps doing so.
     """
     for number, handler in (
         (signal.SIGINT, signal.default_int_handler),
@@ -62,12 +61,12 @@ def postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture(scope="module")
 def database_dsn(postgres: PostgresServer) -> str:
-    """Make a fresh database with this program's schema for each test module; give its DSN."""
+    """Make a fresh database with this program's schema for each test module; return its DSN."""
     return postgres.create_database()
 
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """Give a folder for one test's own server, which the user of PostgreSQL can reach."""
+    """Yield a folder for one test's own server, which the user of PostgreSQL can reach."""
     with reachable_directory() as directory:
         yield directory

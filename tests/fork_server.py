@@ -1,9 +1,9 @@
-"""A process that has loaded the program, and forks one that runs it for each request.
+"""A process that has loaded the program and, for each request, forks a child to run it.
 
-Run by `tests.program` as ``python -m tests.fork_server``, its standard input a socket. A request is
-a message with the arguments, the folder and the environment of a run, and four descriptors: its
-three standard streams, and where its pid and then its status are written. It ends when nobody can
-ask it any more.
+`tests.program` runs it as ``python -m tests.fork_server`` with a socket as standard input. A
+request is a message with the arguments, folder and environment of a run, and four descriptors: its
+three standard streams, and one to which its pid and then its status are written. The server exits
+when no client is left.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from tests.program import MESSAGE_BYTES_MAX, Request
 
 
 def load_program() -> None:
-    """Load what the commands load when they are called."""
+    """Load the modules that the commands load lazily."""
     for package in (app.cli, app.http.asgi):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
     gc.collect()
-    gc.freeze()  # What is shared is not written to.
+    gc.freeze()  # Keep shared pages unwritten.
 
 
 def next_run() -> list[str]:
-    """Answer requests for ever; in each process that runs the program give its arguments."""
+    """Answer requests for ever; return only in each child, with the program's arguments."""
     control = socket.socket(fileno=sys.stdin.fileno())
     while True:
         message, descriptors, _, _ = socket.recv_fds(control, MESSAGE_BYTES_MAX, 4)
@@ -49,9 +49,9 @@ def next_run() -> list[str]:
 
 
 def _is_the_program(streams: list[int], report: int) -> bool:
-    """Fork once more; whoever does not run the program waits for who does, and tells its end."""
+    """Fork once more: the child runs the program, the parent waits for it and reports its exit."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    # One that comes before the program heeds it is not lost.
+    # A signal that arrives before the program handles it is not lost.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     pid = os.fork()
     if pid == 0:
@@ -79,7 +79,7 @@ def _become(run: Request, streams: list[int]) -> list[str]:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # Nobody waits for those that wait.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests, which end this.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # Nothing reaps the waiting parents.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests, which end this process.
     load_program()
     app.cli.main(next_run(), prog_name="holdfast")

@@ -1,4 +1,4 @@
-"""Plays root in a folder of another user, whoever runs the tests."""
+"""Pretends to be root in another user's folder, whichever user runs the tests."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ _ANOTHER = 54321
 
 
 class Given:
-    """What root has given away by descriptor."""
+    """The owners that root has given files through their descriptors."""
 
     def __init__(self) -> None:
         self._owners: dict[int, tuple[int, int]] = {}
         self._fchown = os.fchown
 
     def fchown(self, descriptor: int, uid: int, gid: int) -> None:
-        """Note it, for without root the owner stays the same."""
+        """Record the new owner: without root the real one stays the same."""
         self._owners[os.fstat(descriptor).st_ino] = uid, gid
         self._fchown(descriptor, uid, gid)
 
     def owner(self, path: Path) -> tuple[int, int] | None:
-        """Say to whom a file was given, if it was."""
+        """Return the owner and group that a file was given, if any."""
         return self._owners.get(path.stat().st_ino)
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Forget every owner."""
         self._owners.clear()
 
 
 def play_root(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Given:
-    """Let root work from now on, and let the folder be another's."""
+    """Make this process look like root from now on, and the folder another user's."""
     if os.geteuid() == 0:
         os.chown(folder, _ANOTHER, _ANOTHER)
     given = Given()
@@ -45,6 +45,6 @@ def play_root(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Given:
 
 
 def owner_of(folder: Path) -> tuple[int, int]:
-    """Give the owner and the group of a folder."""
+    """Return the owner and the group of a folder."""
     status = folder.stat()
     return status.st_uid, status.st_gid

@@ -1,8 +1,8 @@
 """A real PostgreSQL for the tests: one server for the run, one fresh database per test module.
 
-The server runs in a thread of its own, with Trio's run of its own, so that tests of either flavour
-can use it. It forgets everything when the run ends, so it syncs nothing to disk. What is to survive
-a crash is tested on servers that the tests start themselves.
+The server runs in its own thread with its own Trio run, so that both sync and async tests can use
+it. Its data is discarded when the run ends, so it syncs nothing to disk. Tests of crash safety
+start servers of their own.
 """
 
 from __future__ import annotations
@@ -45,22 +45,22 @@ TEST_SETTINGS = {
     "max_connections": "100",
     "autovacuum": "off",
 }
-"""PostgreSQL settings for a server whose data nobody will miss."""
+"""PostgreSQL settings for a server with disposable data."""
 
 _TEMPLATE = "holdfast_template"
-_MEMORY = Path("/dev/shm")  # noqa: S108 - only a directory of a name that nobody foresees is made
-"""Where Linux keeps files in memory: databases are made, synced and removed there in no time.
+_MEMORY = Path("/dev/shm")  # noqa: S108 - only a directory with an unpredictable name is made
+"""Where Linux keeps files in memory: creating, syncing and removing databases is fast there.
 
-What is there outlives the end of every process, as it does on a disk.
+Files there outlive every process, as on a disk.
 """
 _ROOM_MIN_BYTES = 4 << 30
-"""Two runs side by side take half of it."""
+"""Twice what two runs side by side need."""
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 20.0
 
 
 def quiet_log(capture: LogCapture | None = None) -> FilteringBoundLogger:
-    """Give a logger that says nothing, and keeps its events in ``capture.entries``."""
+    """Return a logger that prints nothing and keeps its events in ``capture.entries``."""
     log: FilteringBoundLogger = structlog.wrap_logger(
         None,
         processors=[capture or LogCapture()],
@@ -71,7 +71,7 @@ def quiet_log(capture: LogCapture | None = None) -> FilteringBoundLogger:
 
 @contextmanager
 def reachable_directory() -> Generator[Path, None, None]:
-    """Give a temporary directory that the server's user can search, unlike pytest's own."""
+    """Yield a temporary directory that the server's user can search, unlike pytest's own."""
     directory = Path(tempfile.mkdtemp(prefix="holdfast-test-", dir=_memory()))
     directory.chmod(0o711)
     try:
@@ -81,12 +81,12 @@ def reachable_directory() -> Generator[Path, None, None]:
 
 
 def with_database(dsn: str, name: str) -> str:
-    """Give the DSN of another database on the same server."""
+    """Return the DSN of another database on the same server."""
     return urlsplit(dsn)._replace(path=f"/{name}").geturl()
 
 
 async def run_script(dsn: str, script: Script[T]) -> T:
-    """Run one script on a connection of its own; opens its own asyncio island."""
+    """Run one script on its own connection, in its own asyncio island."""
     async with open_database(dsn, log=quiet_log()) as database:
         connection = await database.connect(name="test")
         try:
@@ -97,7 +97,7 @@ async def run_script(dsn: str, script: Script[T]) -> T:
 
 @contextmanager
 def frozen(*pids: int) -> Generator[None, None, None]:
-    """Freeze processes (SIGSTOP) for as long as the block lasts; some may have ended by now."""
+    """Freeze processes (SIGSTOP) for the duration of the block; some may have exited already."""
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGSTOP)
@@ -119,29 +119,29 @@ class PostgresServer:
 
     @contextmanager
     def frozen(self) -> Generator[None, None, None]:
-        """Freeze every process of the server (SIGSTOP), and thaw them at the end of the block."""
+        """Freeze every process of the server (SIGSTOP); thaw them at the end of the block."""
         pids = cluster_processes(self._cluster.path)
         with frozen(*pids):
             yield
 
     def create_database(self, *, migrated: bool = True) -> str:
-        """Make a database, with this program's schema unless told otherwise; give its DSN.
+        """Make a database, with this program's schema unless told otherwise; return its DSN.
 
-        Not to be called from inside a Trio run: there, use `create_database_async`.
+        Do not call it from inside a Trio run: use `create_database_async` there.
         """
         return trio.run(lambda: self.create_database_async(migrated=migrated))
 
     async def create_database_async(self, *, migrated: bool = True) -> str:
-        """As `create_database`, from inside a Trio run on the ordinary clock."""
+        """Do the same as `create_database`, inside a Trio run on the real clock."""
         name = f"test_{next(self._numbers)}"
         template = _TEMPLATE if migrated else "template1"
-        # To copy its files takes a third of what it takes to log each page of them.
+        # Copying its files takes a third of the time that logging each page takes.
         sql = f"create database {name} template {template} strategy file_copy"
         await run_script(self.dsn, lambda session: session.execute(sql))
         return with_database(self.dsn, name)
 
     async def set_read_only(self, dsn: str, *, whether: bool) -> None:
-        """Have whoever connects to a database from now on only read, or write again."""
+        """Make later connections to a database read-only, or writable again."""
         sql = (
             f"alter database {urlsplit(dsn).path[1:]} set default_transaction_read_only = {whether}"
         )
@@ -149,13 +149,13 @@ class PostgresServer:
 
     @asynccontextmanager
     async def without_standby(self) -> AsyncGenerator[None]:
-        """Have every commit wait, for as long as the block lasts, for a standby that is away."""
+        """Make every commit wait for an absent standby for the duration of the block."""
         try:
             await self._follow("nobody")
             async with open_database(self.dsn, log=quiet_log()) as database:
                 connection = await database.connect(name="test")
                 with suppress(DatabaseTimeout):
-                    while True:  # Until the server has read of it.
+                    while True:  # Until the server has reloaded its settings.
                         await connection.run(_commit_something, timeout_s=1)
             yield
         finally:
@@ -175,7 +175,7 @@ async def _commit_something(session: Session) -> None:
 
 @contextmanager
 def postgres_server() -> Generator[PostgresServer, None, None]:
-    """Run a server, with a migrated template database, for as long as the block lasts."""
+    """Run a server, with a migrated template database, for the duration of the block."""
     with reachable_directory() as directory:
         data_dir = directory / "data"
         server = _ServerThread(data_dir)
@@ -186,13 +186,13 @@ def postgres_server() -> Generator[PostgresServer, None, None]:
 
 
 def _memory() -> Path | None:
-    """Give a directory that lies in memory; None where none has room, as in containers."""
+    """Return a directory in memory; None where it lacks room, as in containers."""
     usable = os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free >= _ROOM_MIN_BYTES
     return _MEMORY if usable else None
 
 
 class _ServerThread:
-    """The embedded server in a thread of its own."""
+    """The embedded server in its own thread."""
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
@@ -204,7 +204,7 @@ class _ServerThread:
         self._stop = trio.Event()
 
     def start(self) -> str:
-        """Start the server; give the DSN of its administrative database."""
+        """Start the server; return the DSN of its administrative database."""
         self._thread.start()
         self._ready.wait(_START_TIMEOUT_S)
         if self._dsn is None:

@@ -1,8 +1,8 @@
-"""The program under test as a process of its own, quickly: forked from one that has loaded it.
+"""The program under test as a separate process, started fast: forked from one that loaded it.
 
-To load its modules is most of what a short run takes. Such a process has its own pid, standard
+Loading its modules takes most of the time of a short run. Such a process has its own pid, standard
 streams, folder, environment and exit status. What the interpreter reads before the program's first
-line (its own variables, a locale, ``sitecustomize``) is not of this run: a test to which that
+line (its own variables, a locale, ``sitecustomize``) is the fork server's: a test for which that
 matters, or how the program loads, starts an interpreter.
 """
 
@@ -45,7 +45,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Process:
-    """A run of the program: what of `subprocess.Popen` the tests use, with the same meaning."""
+    """A run of the program, with the part of `subprocess.Popen` that the tests use."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Process:
         stdout: IO[str] | None = None,
         stderr: IO[str],
     ) -> None:
-        """Start it; ``stdin`` is empty and ``stdout`` a pipe where they are not given."""
+        """Start it; by default ``stdin`` is empty and ``stdout`` a pipe."""
         self.returncode: int | None = None
         self.stdout: IO[bytes] | None = None
         self._told = b""
@@ -75,16 +75,16 @@ class Process:
         self.pid = pid
 
     def poll(self) -> int | None:
-        """Give the status, None while it runs."""
+        """Return the exit status, or None while it runs."""
         if self.returncode is None:
             self.returncode = self._line(0)
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for the status.
+        """Wait for the exit status.
 
         Raises:
-            TimeoutExpired: it still runs.
+            TimeoutExpired: the process still runs.
         """
         if self.returncode is None:
             self.returncode = self._line(timeout)
@@ -93,21 +93,21 @@ class Process:
         return self.returncode
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send it a signal, unless it has ended."""
+        """Send it a signal, unless it has exited."""
         if self.poll() is None:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Send it SIGTERM."""
         self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it."""
+        """Send it SIGKILL."""
         self.send_signal(signal.SIGKILL)
 
     def __enter__(self) -> Self:
-        """Use it as a context that waits for its end."""
+        """Enter a context that waits for its exit."""
         return self
 
     def __exit__(
@@ -116,17 +116,17 @@ class Process:
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Wait for its end."""
+        """Wait for its exit."""
         if self.stdout is not None:
             self.stdout.close()
         self.wait()
 
     def __del__(self) -> None:
-        """Close what tells its end."""
+        """Close the descriptor that reports its exit."""
         os.close(self._report)
 
     def _line(self, timeout_s: float | None) -> int | None:
-        """Read a number of those that the fork server writes: the pid, and then the status."""
+        """Read the next number that the fork server writes: first the pid, then the status."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         poll = select.poll()
         poll.register(self._report, select.POLLIN)
@@ -160,7 +160,7 @@ def run(
 
 @cache
 def _origin() -> socket.socket:
-    """Start the process that the others are forked from; it ends with this one."""
+    """Start the process from which the others are forked; it exits with this one."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         process = subprocess.Popen(

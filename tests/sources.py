@@ -1,4 +1,4 @@
-"""The project's own source, read for what it imports."""
+"""The imports of the project's own source."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ LAYERS = ("bus", "actors", "app")
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A module of the project, and the full names of what it imports, wherever it does."""
+    """A module of the project, and the full names of its imports, wherever they stand."""
 
     name: str
     path: Path
     imports: tuple[str, ...]
 
     def imports_of(self, libraries: set[str]) -> set[str]:
-        """Give those of ``libraries`` that it imports."""
+        """Return the ``libraries`` that it imports."""
         return {name.partition(".")[0] for name in self.imports} & libraries
 
     def within(self, *packages: str) -> bool:
-        """Tell whether it lies in one of these packages."""
+        """Return whether it belongs to one of these packages."""
         return any(self.name == each or self.name.startswith(f"{each}.") for each in packages)
 
 
@@ -38,14 +38,14 @@ def parse(path: Path) -> ast.Module:
 
 
 def read(path: Path) -> Module:
-    """Read one file; its tree is not kept, as every collection of garbage would look through it."""
+    """Read one file; its tree is dropped, as every garbage collection would scan it."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
     return Module(name, path, tuple(imports(parse(path), path)))
 
 
 def imports(tree: ast.Module, path: Path) -> Iterator[str]:
-    """Give the full name of everything that a file imports, wherever the import stands."""
+    """Yield the full name of every import of a file, wherever it stands."""
     for node in ast.walk(tree):
         match node:
             case ast.Import():
@@ -67,5 +67,5 @@ def modules_of(*packages: str) -> tuple[Module, ...]:
 
 
 def modules() -> tuple[Module, ...]:
-    """Give every module of the server."""
+    """Return every module of the server."""
     return modules_of(*LAYERS)

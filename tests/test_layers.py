@@ -1,9 +1,9 @@
-"""The layers as a test: bus <- actors <- app, and what alone may import which library.
+"""The layers as a test: bus <- actors <- app, and which modules may import which library.
 
-The client stands outside of the layers: it knows nothing of the server, and of the server only
-``holdfast demo``, which is one, knows it.
+The client stands outside the layers: it knows nothing of the server, and within the server only
+``holdfast demo``, itself a client, knows it.
 
-Imports are read from the source, so one that only a type checker follows counts as well.
+Imports are read from the source, so those that only a type checker follows count too.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def test_layers_are_all_there() -> None:
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_layers_import_only_what_stands_to_their_left(layer: str) -> None:
-    """The bus knows no actor, the actors know no app, not even for their types."""
+    """The bus imports no actor and the actors import no app, not even for types."""
     above = set(LAYERS[LAYERS.index(layer) + 1 :])
     upward = [
         f"{module.name} imports {name}"
@@ -51,14 +51,14 @@ def test_layers_import_only_what_stands_to_their_left(layer: str) -> None:
 
 
 def test_layers_only_the_driver_knows_the_database_library() -> None:
-    """One module alone imports asyncpg, and one trio-asyncio, and with it asyncio."""
+    """Only one module imports asyncpg, and only one trio-asyncio, and with it asyncio."""
     found = {module.name: module.imports_of(DATABASE_LIBRARIES) for module in modules()}
     importers = {name: libraries for name, libraries in found.items() if libraries}
     assert importers == {DRIVER: {"asyncpg"}, ISLAND: {"asyncio", "trio_asyncio"}}
 
 
 def test_layers_only_app_knows_http() -> None:
-    """Below the app nobody imports an HTTP library, or what a terminal needs."""
+    """Below the app no module imports an HTTP or a terminal library."""
     importers = [
         f"{module.name} imports {name}"
         for module in modules()
@@ -82,7 +82,7 @@ def test_layers_only_the_demo_knows_the_client() -> None:
 
 
 def test_layers_client_stands_alone() -> None:
-    """The client can be installed without the server: three libraries and the standard one."""
+    """The client installs without the server: it needs three libraries and the standard one."""
     client = modules_of(CLIENT)
     assert client
     imported = {name.partition(".")[0] for module in client for name in module.imports}
@@ -102,7 +102,7 @@ def test_layers_bus_stands_alone() -> None:
 
 @pytest.mark.parametrize("package", PURE)
 def test_layers_keep_the_rules_pure(package: str) -> None:
-    """The rules import no Trio, no clock and no chance, and await nothing."""
+    """The rules import no Trio, no clock and no randomness, and await nothing."""
     asynchronous = (ast.Await, ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith)
     impure: list[str] = []
     for module in modules():
@@ -117,7 +117,7 @@ def test_layers_keep_the_rules_pure(package: str) -> None:
 
 
 def test_layers_storage_and_authx_alone_reach_the_database() -> None:
-    """Inventory, Ticker and supervision know of no driver: they go through Storage."""
+    """Inventory, Ticker and supervision use no database driver: they go through Storage."""
     database = "actors.database."
     strangers = [
         f"{module.name} imports {name}"
@@ -139,5 +139,5 @@ def test_layers_storage_and_authx_alone_reach_the_database() -> None:
     ],
 )
 def test_layers_see_every_form_of_import(tmp_path: Path, source: str, imported: str) -> None:
-    """An import counts wherever it stands, also one for type checkers alone."""
+    """An import counts wherever it stands, even under TYPE_CHECKING."""
     assert imported in list(imports(ast.parse(source), tmp_path / "x.py"))

@@ -1,4 +1,4 @@
-"""The Pythons that Holdfast runs on: every place that names them names the same."""
+"""The Python versions that Holdfast runs on: every place that names them agrees."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RANGE = "Python 3.11 to 3.14"
 
 
 def make(python: str) -> subprocess.CompletedProcess[str]:
-    """Ask the Makefile whether a Python will do."""
+    """Ask the Makefile whether it supports a Python."""
     return subprocess.run(
         ["make", "python", f"PYTHON={python}"],
         cwd=ROOT,
@@ -27,12 +27,12 @@ def make(python: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/first-world.md"])
 def test_pythons_are_named_to_who_reads(name: str) -> None:
-    """Whoever is about to run it is told which Pythons will do."""
+    """The pages that explain how to run it name the supported Pythons."""
     assert RANGE in (ROOT / name).read_text(encoding="utf-8")
 
 
 def test_pythons_are_those_of_the_package() -> None:
-    """The package index is told the same."""
+    """The package metadata names the same versions."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     told = [each for each in project["classifiers"] if re.search(r"Python :: 3\.", each)]
     assert told == [f"Programming Language :: Python :: 3.{minor}" for minor in range(11, 15)]
@@ -40,7 +40,7 @@ def test_pythons_are_those_of_the_package() -> None:
 
 
 def test_pythons_that_will_not_do_are_refused_by_make(tmp_path: Path) -> None:
-    """A Python that is too old or too new, or none at all, is refused in one line."""
+    """A Python that is too old, too new or missing is refused in one line."""
     other = tmp_path / "python3.99"
     other.write_text(
         f"#!{sys.executable}\nimport sys\nsys.version_info = (3, 99)\nexec(sys.argv[2])\n",
@@ -54,7 +54,7 @@ def test_pythons_that_will_not_do_are_refused_by_make(tmp_path: Path) -> None:
 
 
 def test_python_is_found_wherever_it_lies(tmp_path: Path) -> None:
-    """A path with a space is one word to every command that is given it."""
+    """A path with a space reaches every command as one word."""
     python = tmp_path / "my tools" / "python3"
     python.parent.mkdir()
     python.symlink_to(sys.executable)

@@ -1,4 +1,4 @@
-"""What setting up ``.venv`` promises: nothing to do twice, and one line for what is missing."""
+"""What setting up ``.venv`` promises: no work done twice, and one line for what is missing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.fixture
 def installs(sync: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Replace what is slow; give the list of what was done."""
+    """Replace the slow steps; return the list of those taken."""
     done: list[str] = []
 
     def create() -> None:
@@ -53,7 +53,7 @@ def installs(sync: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_sync_installs_once(sync: ModuleType, installs: list[str]) -> None:
-    """The first call makes everything, the second finds that there is nothing to do."""
+    """The first call creates everything, the second finds nothing to do."""
     assert sync.main("run") == 0
     assert installs == ["create", "requirements/run.txt", "."]
     assert sync.main("run") == 0
@@ -61,7 +61,7 @@ def test_sync_installs_once(sync: ModuleType, installs: list[str]) -> None:
 
 
 def test_sync_of_the_tests_is_enough_for_a_server(sync: ModuleType, installs: list[str]) -> None:
-    """What the tests need holds what a server needs, but not the other way round."""
+    """The tests' packages include those of a server, but not the other way round."""
     assert sync.main("dev") == 0
     installs.clear()
     assert sync.main("run") == 0
@@ -72,7 +72,7 @@ def test_sync_of_the_tests_is_enough_for_a_server(sync: ModuleType, installs: li
 def test_sync_installs_again_after_a_change(
     sync: ModuleType, installs: list[str], tmp_path: Path, changed: str
 ) -> None:
-    """A new lock or a new project is installed into the environment that is there."""
+    """A changed lock or project is installed into the existing environment."""
     sync.main("run")
     installs.clear()
     (tmp_path / changed).write_text("another==2 \\\n")
@@ -97,7 +97,7 @@ def test_sync_goes_on_after_a_failure(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A failed installation is one line, and the next call tries it again."""
+    """A failed installation prints one line, and the next call retries it."""
 
     def fail(*_: Any) -> None:
         raise sync.SetupError("no network")
@@ -113,7 +113,7 @@ def test_sync_goes_on_after_a_failure(
 def test_sync_names_a_missing_venv_module(
     sync: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A Python without venv, as Debian ships it, gets the package to install."""
+    """For a Python without venv, as Debian ships it, the error names the package to install."""
     monkeypatch.setattr(importlib.util, "find_spec", dict[str, object]().get)
     assert sync.main("run") == 1
     (line,) = capsys.readouterr().err.splitlines()
@@ -124,7 +124,7 @@ def test_sync_names_a_missing_venv_module(
 def test_sync_leaves_an_environment_alone_that_is_elsewhere(
     sync: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Making one anew would empty it: it may be that of another checkout."""
+    """Recreating it would empty it, and it may belong to another checkout."""
     (tmp_path / "other").mkdir()
     kept = tmp_path / "other" / "kept"
     kept.touch()
@@ -137,7 +137,7 @@ def test_sync_leaves_an_environment_alone_that_is_elsewhere(
 def test_sync_tells_why_an_environment_cannot_be_made(
     sync: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What venv says last is what the user reads."""
+    """The user reads the last line of venv's output."""
     broken = subprocess.CompletedProcess[str]([], 1, "", "first\nno space left\n")
 
     def run(*_arguments: Any, **_options: Any) -> subprocess.CompletedProcess[str]:
@@ -152,7 +152,7 @@ def test_sync_tells_why_an_environment_cannot_be_made(
 def test_sync_shows_pips_words_only_when_it_fails(
     sync: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Success is silent; a failure shows what pip said, and one line that sums it up."""
+    """Success is silent; a failure shows pip's output and a one-line summary."""
     monkeypatch.setattr(sync, "VENV_PYTHON", Path(sys.executable))
     sync.install(["--dry-run", "--no-index", "pip"], 1)
     assert capsys.readouterr().err == ""

@@ -1,4 +1,4 @@
-"""The style as a test: what no linter checks, or what must not be switched off in passing."""
+"""The style as a test: rules that no linter checks, or that must not be switched off casually."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ TEXTS = (
     *(ROOT / name for name in ("Makefile", "pyproject.toml", "config.toml", ".ci/run")),
 )
 
-# Put together here, so that this file does not find itself.
+# Assembled here, so that this file does not match itself.
 MARKERS = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK")) + ")")
 MACHINE_PATHS = re.compile(r"(?<![\w.$])/(home|root|Users|work|opt|mnt)/\w")
 INDEX_WORDS = ("://", "--index", "--extra-index", "--find-links", "file:", "--trusted-host")
@@ -50,12 +50,12 @@ CONTAINERS = {"list", "dict", "set", "deque", "defaultdict", "OrderedDict", "Cou
 
 
 def name(path: Path) -> str:
-    """Name a file as from the top of the project."""
+    """Return a file's path relative to the project's root."""
     return str(path.relative_to(ROOT))
 
 
 def test_tidy_looks_at_something() -> None:
-    """The rules below are about the real tree."""
+    """The rules below apply to the real tree."""
     assert len(PRODUCT_SOURCES) > 20
     assert all(path.exists() for path in TEXTS)
 
@@ -72,7 +72,7 @@ def test_tidy_files_are_short() -> None:
 
 
 def test_tidy_functions_are_short() -> None:
-    """A function can be read in one go: at most 70 lines."""
+    """A function has at most 70 lines, so that it can be read in one go."""
     found: list[str] = []
     for path in SOURCES:
         for node in ast.walk(parse(path)):
@@ -96,7 +96,7 @@ def test_tidy_nothing_is_left_for_later() -> None:
 
 
 def test_tidy_no_path_of_a_machine() -> None:
-    """Nothing depends on where one machine happens to keep its files."""
+    """Nothing depends on where a particular machine keeps its files."""
     found = [
         f"{name(path)}: {line.strip()}"
         for path in TEXTS
@@ -107,7 +107,7 @@ def test_tidy_no_path_of_a_machine() -> None:
 
 
 def test_tidy_no_mutable_module_state() -> None:
-    """No module keeps anything that could change: what holds several values cannot be altered."""
+    """No module holds mutable state: its containers are immutable."""
     found: list[str] = []
     for path in PRODUCT_SOURCES:
         tree = parse(path)
@@ -125,9 +125,9 @@ def test_tidy_no_mutable_module_state() -> None:
 
 
 def keeps_state(node: ast.Assign | ast.AnnAssign) -> bool:
-    """Tell whether a module's assignment binds something that can be changed later.
+    """Return whether a module's assignment binds something that can be changed later.
 
-    A literal counts as unchangeable where its annotation lets no type checker pass a change.
+    A literal counts as immutable where its annotation makes type checkers reject a change.
     """
     targets = node.targets if isinstance(node, ast.Assign) else [node.target]
     if [ast.unparse(target) for target in targets] == ["__all__"]:
@@ -158,24 +158,24 @@ def keeps_state(node: ast.Assign | ast.AnnAssign) -> bool:
     ],
 )
 def test_tidy_tells_state_from_constants(source: str, changes: bool) -> None:
-    """The rule above sees a container that can change, and lets constants be."""
+    """The rule above finds a mutable container, and accepts constants."""
     (node,) = ast.parse(source).body
     assert isinstance(node, ast.Assign | ast.AnnAssign)
     assert keeps_state(node) is changes
 
 
 def test_tidy_linter_is_kept_to_its_rules() -> None:
-    """Whatever is public or a test says what it does; who silences a checker names the rule."""
+    """Public code and tests have docstrings; a comment that silences a checker names the rule."""
     lint = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["lint"]
     assert lint["select"] == ["ALL"]
     ignored = {*lint["ignore"], *chain(*lint["per-file-ignores"].values())}
     about_that = {code for code in ignored if code.startswith(("D1", "PGH", "RUF"))}
-    assert about_that == {"D107"}  # What __init__ takes is told in the docstring of the class.
+    assert about_that == {"D107"}  # The class docstring describes the arguments.
 
 
 @pytest.mark.parametrize("lock", [*LOCKS, "bench.txt", "binary.txt", "browser.txt", "docs.txt"])
 def test_tidy_lock_names_packages_and_hashes_only(lock: str) -> None:
-    """A lock pins every package with its hashes, and names no place to take it from."""
+    """A lock pins every package with its hashes, and names no download location."""
     lines = (ROOT / "requirements" / lock).read_text().splitlines()
     entries = [line for line in lines if line and not line.startswith((" ", "#"))]
     assert len(entries) > 20
@@ -189,7 +189,7 @@ def test_tidy_lock_names_packages_and_hashes_only(lock: str) -> None:
 
 
 def test_tidy_both_locks_agree() -> None:
-    """What the tests run with is what a server runs with."""
+    """The tests run with the same versions as a server."""
     pinned = [
         dict(
             re.findall(rf"^{PINNED}(\S+)", (ROOT / "requirements" / lock).read_text(), re.MULTILINE)
@@ -201,7 +201,7 @@ def test_tidy_both_locks_agree() -> None:
 
 
 def test_tidy_lock_has_every_dependency() -> None:
-    """A dependency that was added without `make lock` is missed here, not by a user."""
+    """A dependency added without `make lock` fails here, not at a user."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted: dict[str, list[str]] = {
         "run.txt": project["dependencies"],
@@ -211,14 +211,14 @@ def test_tidy_lock_has_every_dependency() -> None:
     for lock, requirements in wanted.items():
         locked = (ROOT / "requirements" / lock).read_text()
         for requirement in requirements:
-            # With its extras: the pip of Debian 12 asks for them.
+            # With its extras: the pip of Debian 12 requires them.
             package = re.split(r"[^\w\[\],-]", requirement)[0]
             is_there = any(f"\n{package}{end}" in f"\n{locked}" for end in ("==", "["))
             assert is_there, f"{package} is not in {lock}: run make lock"
 
 
 def test_tidy_every_import_is_a_dependency() -> None:
-    """What only comes with another package goes when that package does without it."""
+    """Every import is declared: a transitive dependency may disappear with an upgrade."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *chain(*map(project["optional-dependencies"].get, EXTRAS))]
     declared = {re.split(r"[^\w-]", requirement)[0] for requirement in wanted}
@@ -230,7 +230,7 @@ def test_tidy_every_import_is_a_dependency() -> None:
 
 
 def imported(path: Path) -> set[str]:
-    """Give the first names of the modules that a source imports, wherever in it."""
+    """Return the top-level names that a source imports, anywhere in it."""
     names: set[str] = set()
     for node in ast.walk(parse(path)):
         if isinstance(node, ast.Import):
@@ -241,19 +241,19 @@ def imported(path: Path) -> set[str]:
 
 
 def test_tidy_source_archive_has_all_that_make_needs() -> None:
-    """The README of an unpacked archive begins with make, and so does whoever packs it anew."""
+    """The archive has all that `make` needs: its README and repackaging begin with make."""
     build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
     packed = build["targets"]["sdist"]["include"]
     told = "".join(
         (ROOT / each).read_text() for each in ("Makefile", "README.md", "docs/deploy.md")
     )
     folders = {each.name for each in ROOT.iterdir() if each.is_dir() and each.name[0] != "."}
-    # What was made here is no part of it; pyproject.toml always is.
+    # Build output is excluded; pyproject.toml is always included.
     needed = {each for each in folders - {"build", "dist", "htmlcov", "var"} if f"{each}/" in told}
     assert {f"/{each}" for each in needed | {"Makefile"}} <= set(packed)
 
 
 def test_tidy_version_is_one() -> None:
-    """The version that the program tells is the one that it is packaged as."""
+    """The program reports the version that it is packaged as."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["version"] == __version__

@@ -1,4 +1,4 @@
-"""The pages that the server offers to people: static files, served as they are."""
+"""The server's web pages: static files, served as they are."""
 
 from __future__ import annotations
 

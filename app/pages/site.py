@@ -1,10 +1,10 @@
-"""The pages and the files they are drawn with, held in memory and answered with strict headers.
+"""The pages and their files, held in memory and served with strict headers.
 
-The files are package data, served as they are: there is no build step. Each page is a folder, and
-what several pages use lies in a folder beside them, so that scripts import each other by the
-paths they have on disk. Each file is addressed below a digest of all of them, so that a browser
-may keep it for good and never mixes two versions; only the pages themselves, which name the
-digest, are asked for anew each time.
+The files are package data, served as they are: there is no build step. Each page is a folder, with
+files shared by several pages in a folder beside them, so that scripts import each other by their
+paths on disk. Every file's path contains a digest of all of them, so that a browser may cache it
+for good and never mixes two versions; only the pages themselves, which name the digest, are
+revalidated each time.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
 ENTRY = "index.html"
-"""The file that is the page; the others are what it is drawn with."""
+"""The file that is the page itself; the page loads the others."""
 
 DIGEST_MARK = b"{digest}"
-"""Stands in a page wherever the digest belongs."""
+"""Placeholder in a page for the digest."""
 
 BELOW = "/pages"
-"""What the paths of all files but the pages begin with."""
+"""Prefix of the paths of all files except the pages."""
 
 PAGES: Mapping[str, str] = MappingProxyType({"play": "/", "console": "/console"})
-"""Where each folder's page answers; a folder that is not here has files alone."""
+"""The path of each folder's page; a folder that is not listed has no page."""
 
 FOLDERS = ("shared", *PAGES)
 """The folders of the site."""
@@ -49,7 +49,7 @@ CONTENT_SECURITY_POLICY = b"; ".join(
     (
         b"default-src 'self'",
         b"base-uri 'none'",
-        # Forms are sent by scripts; without them nothing may be sent, a password least of all.
+        # Scripts send the forms; without scripts nothing may be sent, least of all a password.
         b"form-action 'none'",
         b"frame-ancestors 'none'",
         b"object-src 'none'",
@@ -64,7 +64,7 @@ SECURITY_HEADERS = (
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
-    # For browsers that do not know frame-ancestors.
+    # For browsers that do not support frame-ancestors.
     (b"x-frame-options", b"DENY"),
 )
 
@@ -73,12 +73,12 @@ _FOREVER = b"public, max-age=31536000, immutable"
 
 
 class SiteError(Exception):
-    """The files cannot be a site; the text says why."""
+    """The files do not make a valid site; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file as it goes out: all but the status is decided."""
+    """One file ready to be sent: only the status is still open."""
 
     body: bytes
     etag: bytes
@@ -86,13 +86,13 @@ class File:
 
 
 def load_site(root: Traversable | None = None) -> Mapping[str, File]:
-    """Read the folders of a site, by the path each file answers at; without a root, this one's.
+    """Read the folders of a site, by the URL path of each file; the default root is this package.
 
-    A folder's ``index.html`` answers at its path in `PAGES`, every other file at
+    A folder's ``index.html`` is served at its path in `PAGES`, every other file at
     ``/pages/<digest>/<folder>/<name>``.
 
     Raises:
-        SiteError: a page is missing or nobody's, or a file is of a kind that is not served.
+        SiteError: a page is missing or has no path, or a file's type is not served.
     """
     if root is None:
         root = resources.files("app.pages")

@@ -1,4 +1,4 @@
-"""The samples of a simulation as a picture; the only module that knows the plotting library."""
+"""The samples of a simulation as a chart; the only module that uses the plotting library."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ PANELS: Final[tuple[tuple[Kind, str], ...]] = (
     ("level", "level"),
     ("count", "units"),
 )
-"""What each panel shows, from top to bottom; one that has nothing to show is left out.
+"""What each panel shows, from top to bottom; a panel with no data is left out.
 
-The first stays, empty, where none of them has anything.
+If none has data, the first stays, empty.
 """
 
 _DAY_MS: Final = 86_400_000
@@ -42,16 +42,16 @@ def load_charts() -> None:
     """Check that charts can be drawn, before hours of play.
 
     Raises:
-        ChartsMissing: they cannot.
+        ChartsMissing: the plotting library is not installed.
     """
     _figure_class()
 
 
 def draw_chart(samples: Sequence[Sample], title: str, path: Path) -> None:
-    """Draw means as lines, and from the 10th to the 90th percentile as bands, over days.
+    """Draw means as lines, and the 10th to 90th percentiles as bands, over days.
 
-    The format is that of the path's suffix. The same samples give the same picture. The title is
-    taken as it is; where nothing is ever above zero, the panel of stocks is empty.
+    The path's suffix sets the format. The same samples give the same picture. The title is used
+    as is; if nothing ever exceeds zero, the only panel is an empty one of stocks.
 
     Raises:
         ChartsMissing: the plotting library is not installed.
@@ -73,21 +73,21 @@ def draw_chart(samples: Sequence[Sample], title: str, path: Path) -> None:
         if series:
             axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
     all_axes[-1][0].set_xlabel("day")
-    # Without its date, and with a salt of its own, an SVG is the same each time.
+    # Without a date and with a fixed salt, an SVG is the same each time.
     metadata = {"Date": None} if path.suffix == ".svg" else None
     with import_module("matplotlib").rc_context({"svg.hashsalt": "holdfast"}):
         figure.savefig(path, metadata=metadata, dpi=120)
 
 
 def _panels(samples: Sequence[Sample]) -> list[tuple[str, dict[str, list[Figure]]]]:
-    """Give the label of each panel with the figures in it; one at least."""
+    """Return the label and figures of each panel; at least one."""
     panels = [(label, series) for kind, label in PANELS if (series := _series(samples, kind))]
     nothing: dict[str, list[Figure]] = {}
     return panels or [(PANELS[0][1], nothing)]
 
 
 def _series(samples: Sequence[Sample], kind: Kind) -> dict[str, list[Figure]]:
-    """Give the figures of a kind over time, by name, without those that are always zero."""
+    """Return the figures of a kind over time, by name, without those that are always zero."""
     series: dict[str, list[Figure]] = {}
     for sample in samples:
         for each in sample.figures:
@@ -98,7 +98,7 @@ def _series(samples: Sequence[Sample], kind: Kind) -> dict[str, list[Figure]]:
     }
 
 
-# The library is optional: it is imported when it is used, and has no type here.
+# The library is optional: it is imported on use, and has no type here.
 def _figure_class() -> Any:
     try:
         return import_module("matplotlib.figure").Figure

@@ -1,8 +1,8 @@
-"""Plays a ruleset: wakes the bots when there is something for them to do, and takes samples.
+"""Plays a ruleset: wakes the bots when they have something to do, and takes samples.
 
-The world clock jumps from one moment at which somebody has something to do to the next; moments
-are multiples of a step, so that many accounts share one. Nothing depends on the order in which
-the accounts are served, nor on the wall clock: the same setup gives the same result.
+The world clock jumps to the next moment at which a bot has something to do; moments are multiples
+of a step, so that many accounts share one. Nothing depends on the order in which accounts are
+served, or on the wall clock: the same setup gives the same result.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ if TYPE_CHECKING:
 
 DAY_MS: Final = 86_400_000
 _STEPS: Final = 4_320
-"""Into how many steps the time is divided: a month into steps of ten minutes."""
+"""Number of steps that the time is divided into: for a month, steps of ten minutes."""
 _STEP_MS_MIN: Final = 1_000
 _ORDERS_MAX: Final = 32
-"""The most orders on one visit, well within the mailbox of an account."""
+"""Maximum orders per visit, well within the mailbox of an account."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What is played: how many accounts, how long, by which policy, from which seed.
+    """The setup of a game: how many accounts, how long, by which policy, from which seed.
 
-    An average player looks in ``visits_per_day`` times a day, the others up to three times less
-    or more often. ``samples`` are taken at even distances, and one at the beginning.
+    An average player visits ``visits_per_day`` times a day, others up to three times less or more
+    often. ``samples`` are taken at even intervals, plus one at the beginning.
     """
 
     accounts: int
@@ -63,13 +63,13 @@ class Setup:
 
     @property
     def span_ms(self) -> int:
-        """The time that is played."""
+        """The world time that is played."""
         return max(_STEP_MS_MIN, round(self.days * DAY_MS))
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a simulation is: the moment in the world, and what was done up to it."""
+    """How far a simulation is: the world time, and the visits and orders so far."""
 
     now_ms: int
     visits: int
@@ -78,7 +78,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """A simulation that is over; ``refusals`` are orders that the server did not accept."""
+    """A finished simulation; ``refusals`` counts the orders that the server did not accept."""
 
     setup: Setup
     samples: tuple[Sample, ...]
@@ -88,24 +88,24 @@ class Played:
 
 
 class _Bot:
-    """One player: an account, a habit, and dice of its own."""
+    """One player: an account, a visiting habit, and its own random generator."""
 
     __slots__ = ("account_id", "gap_ms", "placed", "rng")
 
     def __init__(self, number: int, setup: Setup) -> None:
         self.account_id = f"{number:08x}-0000-7000-8000-000000000000"
-        # Seeded by text, which gives the same numbers in every process.
+        # A text seed gives the same numbers in every process.
         self.rng = random.Random(f"{setup.seed}/{number}")  # noqa: S311 - play, not secrets
         self.gap_ms: float = DAY_MS / setup.visits_per_day * 3.0 ** self.rng.uniform(-1, 1)
         self.placed = 0
 
     def next_key(self) -> str:
-        """Give a fresh idempotency key."""
+        """Return a fresh idempotency key."""
         self.placed += 1
         return str(self.placed)
 
     def visit_after_ms(self, moment_ms: int) -> int:
-        """Draw when it looks in for the first time after a moment."""
+        """Draw the time of its next visit after a moment."""
         return moment_ms + round(self.rng.expovariate(1.0) * self.gap_ms)
 
 
@@ -119,8 +119,8 @@ async def play(
 ) -> Played:
     """Play to the end.
 
-    ``on_progress`` is called at every moment that is played. ``engine`` keeps the rows; without
-    it only those of the present are kept.
+    ``on_progress`` is called at every moment played. ``engine`` keeps the rows; by default, only
+    those about the present are kept.
     """
     ruleset = remembering(ruleset)
     if engine is None:
@@ -134,7 +134,7 @@ async def play(
 
 
 class _Game:
-    """A game under way."""
+    """A game in progress."""
 
     def __init__(self, ruleset: Ruleset, setup: Setup, stage: Stage) -> None:
         self._ruleset = ruleset
@@ -173,7 +173,7 @@ class _Game:
             yield self._setup.span_ms * index // self._setup.samples
 
     def _wake_at(self, number: int, moment_ms: int) -> None:
-        """Have a bot look in at the first step from a moment on."""
+        """Schedule a bot's visit at the first step at or after a moment."""
         step_ms = self._step_ms
         heapq.heappush(self._wakes, (-(-moment_ms // step_ms) * step_ms, number))
 
@@ -190,7 +190,7 @@ class _Game:
         return self._sampler.sample(now_ms, views)
 
     async def _look(self, numbers: Sequence[int]) -> list[tuple[int, InventoryView]]:
-        """See accounts as they are now."""
+        """Return the present views of accounts, with their numbers."""
         asked = [
             (number, self._stage.send(GetInventory(self._bots[number].account_id)))
             for number in numbers
@@ -198,7 +198,7 @@ class _Game:
         return [(number, await answer_to(pending)) for number, pending in asked]
 
     async def _visit(self, numbers: Sequence[int]) -> None:
-        """Let bots look in, all at once: look, order, and decide when to come again."""
+        """Let bots visit concurrently: look, order, and decide when to return."""
         self.visits += len(numbers)
         visits: list[tuple[int, Sight, list[PendingReply[Any]]]] = []
         for number, view in await self._look(numbers):
@@ -211,7 +211,7 @@ class _Game:
                 await self._enter(sight, order)
             event_ms = self._policy.waits_for(sight)
             if event_ms is not None:
-                # Never in the same moment again: nothing would have changed.
+                # Never at the same moment again: nothing would have changed.
                 after_ms = max(event_ms, sight.now_ms + self._step_ms)
                 self._wake_at(number, self._bots[number].visit_after_ms(after_ms))
 
@@ -231,6 +231,6 @@ class _Game:
 
 
 def _waves(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
-    """Split accounts into as many as may be addressed at once."""
+    """Split accounts into groups that may be addressed at once."""
     for start in range(0, len(numbers), ASKED_MAX):
         yield numbers[start : start + ASKED_MAX]

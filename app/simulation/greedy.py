@@ -1,4 +1,4 @@
-"""The policy ``greedy``: always the step that pays back first, and room where stocks are full."""
+"""The policy ``greedy``: always the step that pays back first, and room for full stocks."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 class Greedy:
     """Saves for the next step of `Planner` and orders it as soon as it is affordable.
 
-    A stock that is full gets more room first, where that is affordable and leaves what the next
-    goal costs of anything that has no income; so does one whose capacity is below the price of the
-    next step.
+    A full stock gets more room first, if that is affordable and leaves enough for the next goal of
+    any resource without income. A stock whose capacity is below the price of the next step gets
+    more room, too.
     """
 
     def __init__(self, ruleset: Ruleset) -> None:
@@ -27,7 +27,7 @@ class Greedy:
         self._planner = Planner(ruleset)
 
     def orders(self, sight: Sight, rng: random.Random) -> list[Wanted]:
-        """See `Policy.orders`; leaves nothing to chance."""
+        """See `Policy.orders`; nothing here is random."""
         del rng
         coming = dict(sight.coming)
         places = {
@@ -58,18 +58,18 @@ class Greedy:
         if self._ruleset.missing(step.asset, sight.levels, sight.units):
             return completion_ms
         affordable_ms = sight.affordable_ms(self._planner.cost(step, sight.coming))
-        # Where it never is as things stand, a completion may bring income or room.
+        # If that is never at present rates, a completion may bring income or room.
         return completion_ms if affordable_ms is None else affordable_ms
 
     def _next(self, sight: Sight, coming: dict[str, int]) -> Wanted | None:
-        """Give the step to take next, which may be room for the price of another."""
+        """Return the next step, which may be to make room for the price of another."""
         step = self._planner.next_step(coming)
         if step is None:
             return None
         for name, price in self._planner.cost(step, coming).items():
             capacity = sight.capacity[name]
             if capacity is not None and capacity < price:
-                # What is on order may be enough already.
+                # Pending orders may already add enough.
                 room = self._planner.capacity(name, coming)
                 return step if room is None or room >= price else self._room(name, coming)
         return step
@@ -79,7 +79,7 @@ class Greedy:
         return None if store is None else self._planner.first_of(store, coming)
 
     def _stores(self, sight: Sight) -> list[Wanted]:
-        """Give the stores that full stocks call for, if none is on order."""
+        """Return the stores that full stocks need, except those already on order."""
         full = [
             name
             for name, capacity in sight.capacity.items()
@@ -95,7 +95,7 @@ class Greedy:
         ]
 
     def _can_spare(self, store: Wanted, sight: Sight, coming: dict[str, int]) -> bool:
-        """Tell whether a store leaves the next goal what would never come in again."""
+        """Return whether a store leaves the next goal its resources that have no income."""
         ahead = self._planner.price_ahead(coming)
         return all(
             sight.per_hour[name] > 0 or sight.amounts[name] - price >= ahead.get(name, 0)
@@ -105,7 +105,7 @@ class Greedy:
     def _take(
         self, step: Wanted, sight: Sight, coming: dict[str, int], places: dict[str, int]
     ) -> bool:
-        """Enter a step in the books if it can be ordered now."""
+        """Book a step if it can be ordered now; return whether it could."""
         rules = self._ruleset.assets[step.asset]
         cost = self._planner.cost(step, coming)
         if (

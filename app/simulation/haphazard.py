@@ -1,4 +1,4 @@
-"""The policy ``random``: one thing on each visit, whatever is affordable."""
+"""The policy ``random``: one affordable order per visit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Haphazard:
-    """Orders at random, without any aim: what a ruleset yields to somebody who never thinks."""
+    """Orders at random, without any aim: what a ruleset yields to a player who never thinks."""
 
     def __init__(self, ruleset: Ruleset) -> None:
         self._ruleset = ruleset
@@ -37,7 +37,7 @@ class Haphazard:
         return [Wanted(asset.address, units)]
 
     def waits_for(self, sight: Sight) -> int | None:
-        """See `Policy.waits_for`: the first moment when anything at all can be ordered."""
+        """See `Policy.waits_for`: until anything at all can be ordered."""
         places = self._places(sight)
         first_ms = sight.next_completion_ms()
         for asset in self._assets:
@@ -57,7 +57,7 @@ class Haphazard:
         return places
 
     def _cost(self, asset: Asset, sight: Sight) -> Mapping[str, int] | None:
-        """Give the price of the next level or of one unit; None where it cannot be ordered."""
+        """Return the price of the next level or of one unit; None if it cannot be ordered."""
         level = 1
         if asset.max_level is not None:
             level = sight.coming.get(asset.address, 0) + 1
@@ -69,6 +69,6 @@ class Haphazard:
 
 
 def _batch(cost: Mapping[str, int], sight: Sight, rng: random.Random) -> int:
-    """Draw a number of units that can be paid."""
+    """Draw an affordable number of units."""
     most = min((sight.amounts[name] // price for name, price in cost.items()), default=BATCH_MAX)
     return rng.randint(1, min(most, BATCH_MAX))

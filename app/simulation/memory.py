@@ -1,7 +1,7 @@
-"""Storage's engine for a simulation: the in-memory twin, without what is never read again.
+"""Storage's engine for a simulation: the in-memory twin, without rows that are never read again.
 
-A month of a thousand bots writes a million ledger entries. The actors write them all, Storage
-checks them all; what only a player or an operator would ask for is then let go.
+A month of a thousand bots writes a million ledger entries. The actors write them all and Storage
+checks them all; the rows that only a player or an operator would read are then dropped.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _OVER: Final = frozenset({"completed", "cancelled"})
 
 
 class PresentOnly:
-    """Passes on to ``inner`` what tells of the present, and lets the rest go."""
+    """Passes rows about the present on to ``inner``, and drops the rest."""
 
     def __init__(self, inner: Engine) -> None:
         self._inner = inner

@@ -1,13 +1,13 @@
-"""Which step pays back first: the reckoning behind the policy ``greedy``.
+"""Which step pays back first: the calculation behind the policy ``greedy``.
 
-A *goal* is one more level (or unit) of something that raises income, with all that it needs: the
-prerequisites that are missing, and what feeds a balance that would be short. Its price is counted
-in hours of income, the income that it adds as a share of the income there is; a resource that
-comes in slowly weighs more in both. Where building takes longer than saving, the building time is
-the price, and what shortens it counts like income by the share of that time which it saves.
-The goal with the lowest price for its gain is the best; its first step is the next one.
+A *goal* is one more level (or unit) of an asset that raises income, with all that it needs: the
+missing prerequisites, and feeders for any balance that would be short. Its price is measured in
+hours of income, its gain as a share of the present income; a resource with a low income weighs
+more in both. Where building takes longer than saving, the building time is the price, and an asset
+that shortens it gains the share of that time which it saves. The goal with the lowest price for
+its gain is the best; its first step is the next one.
 
-The answer depends on levels and units alone, so it is reckoned once for all accounts that share
+The answer depends only on levels and units, so it is computed once for all accounts that share
 them.
 """
 
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 _HOUR_MS: Final = 3_600_000
 
 _STEPS_MAX: Final = 64
-"""A goal that takes more steps than this is out of sight."""
+"""A goal that takes more steps than this is not considered."""
 
 _SCARCEST: Final = 0.1
-"""The least income of a resource that is reckoned with, as a share of the average one."""
+"""The lowest income assumed for a resource, as a share of the average income."""
 
 
 class _Step(NamedTuple):
@@ -45,7 +45,7 @@ class _Step(NamedTuple):
 
 @dataclass(slots=True)
 class _Goal:
-    """The steps to a goal, and what is owned before and after they are taken."""
+    """The steps to a goal, and the assets owned before and after them."""
 
     start: Mapping[str, int]
     owned: dict[str, int]
@@ -55,7 +55,7 @@ class _Goal:
 
 
 class _Offer(NamedTuple):
-    """A goal reckoned up: the hours it takes to save or to build, and what it adds to income."""
+    """A goal with its price, the hours to save or build, and its gain in income."""
 
     goal: _Goal
     price: float
@@ -70,7 +70,7 @@ class _Plan(NamedTuple):
 
 
 class Planner:
-    """Finds the next step of a player who wants nothing but to grow; see the module."""
+    """Finds the next step of a player who only wants to grow; see the module."""
 
     def __init__(self, ruleset: Ruleset) -> None:
         self._ruleset = ruleset
@@ -79,22 +79,22 @@ class Planner:
         self._rates = lru_cache(maxsize=65_536)(self._read_rates)
 
     def next_step(self, owned: Mapping[str, int]) -> Wanted | None:
-        """Give the next step for whoever owns this (levels and units by address), if any."""
+        """Return the next step for these assets (levels and units by address), if any."""
         plan = self._plan(owned)
         return None if plan is None else plan.step
 
     def price_ahead(self, owned: Mapping[str, int]) -> Mapping[str, int]:
-        """Give the price of all steps to the goal that the next step leads to."""
+        """Return the price of all steps to the goal of the next step."""
         plan = self._plan(owned)
         return {} if plan is None else plan.price
 
     def first_of(self, asset: str, owned: Mapping[str, int]) -> Wanted | None:
-        """Give the first step towards one more of ``asset``, prerequisites first."""
+        """Return the first step towards one more of ``asset``, prerequisites first."""
         goal = _goal_from(owned)
         return goal.steps[0].wanted if self._add(goal, asset) else None
 
     def store_for(self, resource: str, owned: Mapping[str, int]) -> str | None:
-        """Give the asset that adds room for ``resource`` at the lowest price for it."""
+        """Return the asset that adds room for ``resource`` at the lowest price per unit."""
         best: tuple[float, str] | None = None
         for address in self._lowest(self._roles.stores.get(resource, ()), owned):
             room = self._roles.room(address, resource, owned)
@@ -105,14 +105,14 @@ class Planner:
         return None if best is None else best[1]
 
     def cost(self, step: Wanted, owned: Mapping[str, int]) -> Mapping[str, int]:
-        """Give the price of a step."""
+        """Return the price of a step."""
         if step.units is None:
             return self._ruleset.cost(step.asset, owned.get(step.asset, 0) + 1)
         cost = self._ruleset.cost(step.asset, 1)
         return {name: price * step.units for name, price in cost.items()}
 
     def capacity(self, resource: str, owned: Mapping[str, int]) -> int | None:
-        """Give the room for a resource that this amounts to; None: no limit."""
+        """Return the capacity for a resource that these assets give; None: no limit."""
         return self._ruleset.rates(*self._roles.split(owned)).capacity[resource]
 
     # ------------------------------------------------------------------ reckoning
@@ -141,7 +141,7 @@ class Planner:
     def _offer(
         self, address: str, owned: dict[str, int], before: Rates, weights: Mapping[str, float]
     ) -> _Offer | None:
-        """Reckon one more of an earner up; None where it cannot be had, or brings nothing."""
+        """Return the offer of one more of an earner; None if it is impossible or gains nothing."""
         goal = _goal_from(owned)
         if not self._add(goal, address) or not self._feed(goal, weights):
             return None
@@ -153,7 +153,7 @@ class Planner:
     def _quicker(
         self, asset: str, owned: dict[str, int], weights: Mapping[str, float], best: _Offer
     ) -> _Plan | None:
-        """Give the plan for one more of what shortens the best goal, if that is better."""
+        """Return the plan for one more of what shortens the best goal, if that is better."""
         shorter = _goal_from(owned)
         if not self._add(shorter, asset):
             return None
@@ -166,7 +166,7 @@ class Planner:
         return _plan_of(shorter)
 
     def _add(self, goal: _Goal, address: str) -> bool:
-        """Add one more of an asset to a goal, prerequisites first; False where it cannot be."""
+        """Add one more of an asset to a goal, prerequisites first; False if that is impossible."""
         rules = self._ruleset.assets[address]
         for need in rules.requires:
             addresses = self._ruleset.addresses[need.asset_name]
@@ -182,7 +182,7 @@ class Planner:
         return True
 
     def _feed(self, goal: _Goal, weights: Mapping[str, float]) -> bool:
-        """Add what feeds the balances that would be short; False where that takes too long."""
+        """Add feeders for the balances that would be short; False if that takes too many steps."""
         while True:
             rates = self._rates_of(goal.owned)
             short = [name for name, now in rates.balances.items() if now.factor_percent < FULL]
@@ -192,21 +192,21 @@ class Planner:
             feeders = [(name, self._feeder(name, goal, missing[name], weights)) for name in short]
             steps = [step for _, step in feeders if step is not None]
             if not steps:
-                # Nothing can help: it is taken as it is.
+                # Nothing can help: accept the shortage.
                 return True
             if len(goal.steps) + len(steps) > _STEPS_MAX:
                 return False
             for step in steps:
                 self._take(goal, step)
-            # What feeds comes first: until it stands the goal itself brings nothing.
+            # Feeders come first: without them the goal itself brings nothing.
             goal.steps = [*goal.steps[-len(steps) :], *goal.steps[: -len(steps)]]
 
     def _feeder(
         self, balance: str, goal: _Goal, missing: int, weights: Mapping[str, float]
     ) -> Wanted | None:
-        """Choose what gives most of a balance for its price, of what is allowed already."""
+        """Choose the allowed asset that gives most of a balance for its price."""
         best: tuple[float, Wanted] | None = None
-        # It comes before the other steps, so it must be allowed without them.
+        # It precedes the other steps, so it must be allowed without them.
         levels, units = self._roles.split(goal.start)
         for address in self._lowest(self._roles.feeders.get(balance, ()), goal.owned):
             given = self._roles.given(address, balance, goal.owned)
@@ -228,14 +228,14 @@ class Planner:
         goal.steps.append(_Step(step, 1 if step.units else owned))
 
     def _hours(self, goal: _Goal, owned: Mapping[str, int]) -> float:
-        """Give the hours that building all steps takes whoever owns this."""
+        """Return the hours that building all steps takes with these assets."""
         return sum(
             self._ruleset.duration_ms(step.asset, level, owned) * (step.units or 1) / _HOUR_MS
             for step, level in goal.steps
         )
 
     def _weights(self, rates: Rates) -> dict[str, float]:
-        """Weigh each resource that has a price by how little of it comes in."""
+        """Weigh each resource that anything costs by how low its income is."""
         incomes = {name: max(0, rates.per_hour[name]) for name in self._roles.currencies}
         floor = max(1.0, _SCARCEST * sum(incomes.values()) / max(1, len(incomes)))
         return {name: 1 / max(income, floor) for name, income in incomes.items()}
@@ -248,7 +248,7 @@ class Planner:
         return self._ruleset.rates(*self._roles.split(owned))
 
     def _lowest(self, addresses: Iterable[str], owned: Mapping[str, int]) -> Iterator[str]:
-        """Give what can rise; of instances that stand at the same level only the first."""
+        """Yield the assets that can rise; of instances at the same level, only the first."""
         seen: set[tuple[str, int]] = set()
         for address in addresses:
             rules = self._ruleset.assets[address]
@@ -269,5 +269,5 @@ def _plan_of(goal: _Goal) -> _Plan:
 
 
 def _hours_of(cost: Mapping[str, int], weights: Mapping[str, float]) -> float:
-    """Give the hours that saving for a price takes: as long as for its scarcest part."""
+    """Return the hours that saving for a price takes: those of its scarcest part."""
     return max([price * weights[name] for name, price in cost.items()], default=0.0)

@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 
 class Policy(Protocol):
-    """A way to play. It keeps nothing of a single bot: one policy serves all of them."""
+    """A way to play. It keeps no state of a single bot: one policy serves all of them."""
 
     def orders(self, sight: Sight, rng: random.Random) -> list[Wanted]:
         """Choose what to order now, in this order; all of it is affordable together.
 
-        Prices are taken out of ``sight``; the orders are entered there by the caller, in the
-        form that the server gives them.
+        It deducts the prices from ``sight``; the caller enters the orders there, in the form that
+        the server returns.
         """
         ...
 
     def waits_for(self, sight: Sight) -> int | None:
-        """Tell from when on there is something to do again, in world time.
+        """Return the world time from which there is something to do again.
 
-        As well as the present incomes tell; None: nothing will ever come of waiting.
+        It is an estimate from present incomes; None: waiting will never help.
         """
         ...
 
@@ -38,9 +38,9 @@ class Policy(Protocol):
 POLICIES: Final[MappingProxyType[str, Callable[[Ruleset], Policy]]] = MappingProxyType(
     {"greedy": Greedy, "random": Haphazard}
 )
-"""The policies by the names that the command line gives them."""
+"""The policies by their names on the command line."""
 
 
 def policy_named(name: str, ruleset: Ruleset) -> Policy:
-    """Make a policy by its name; raises KeyError."""
+    """Make a policy by its name; raises KeyError for an unknown one."""
     return POLICIES[name](ruleset)

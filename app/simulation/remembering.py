@@ -1,4 +1,4 @@
-"""A ruleset that remembers its answers: thousands of accounts ask for the same rates."""
+"""A ruleset that caches its rates: thousands of accounts ask for the same ones."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 _Key: TypeAlias = "tuple[frozenset[tuple[str, int]], frozenset[tuple[str, int]]]"
 
 KNOWN_MAX: Final = 10_000
-"""The most rates that are remembered; beyond it, remembering begins anew."""
+"""Maximum number of cached rates; when it is reached, the cache is cleared."""
 
 
 @dataclass(frozen=True, slots=True)
 class RememberingRuleset(Ruleset):
-    """The same rules; rates are worked out once for every set of levels and units."""
+    """The same rules; rates are computed once for every set of levels and units."""
 
     known: dict[_Key, Rates] = field(
         default_factory=dict[_Key, Rates], init=False, repr=False, compare=False
@@ -37,6 +37,6 @@ class RememberingRuleset(Ruleset):
 
 
 def remembering(ruleset: Ruleset) -> Ruleset:
-    """Give the same rules with a memory."""
+    """Return the same rules with a cache."""
     members = {each.name: getattr(ruleset, each.name) for each in dataclasses.fields(ruleset)}
     return RememberingRuleset(**members)

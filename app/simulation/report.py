@@ -30,6 +30,6 @@ def write_csv(samples: Iterable[Sample], file: TextIO) -> None:
 
 
 def plain(number: Decimal) -> str:
-    """Write a number without an exponent and without zeros at its end."""
+    """Format a number without an exponent or trailing zeros."""
     text = f"{number:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

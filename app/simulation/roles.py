@@ -1,4 +1,4 @@
-"""What each asset of a ruleset is good for: earning, feeding a balance, storing, shortening."""
+"""The uses of each asset of a ruleset: earning, feeding a balance, storing, shortening."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 class Roles:
     """The roles of all assets, by address.
 
-    ``earners`` make resources or add to what others make; ``feeders`` give to each balance;
+    ``earners`` make resources or boost those that others make; ``feeders`` act on each balance;
     ``stores`` add room for each resource; ``currencies`` are the resources that anything costs.
-    ``relevant`` are the addresses on which incomes, and the way to more of them, depend.
+    ``relevant`` are the addresses on which incomes, and the steps to raise them, depend.
     """
 
     def __init__(self, ruleset: Ruleset) -> None:
@@ -35,26 +35,26 @@ class Roles:
         self.relevant = tuple(self._relevant())
 
     def split(self, owned: Mapping[str, int]) -> tuple[dict[str, int], dict[str, int]]:
-        """Split what is owned into levels and units."""
+        """Split owned assets into levels and units."""
         levels = {name: n for name, n in owned.items() if n and name not in self._units}
         units = {name: n for name, n in owned.items() if n and name in self._units}
         return levels, units
 
     def is_unit(self, address: str) -> bool:
-        """Tell whether it is counted, rather than built level by level."""
+        """Return whether an asset is counted rather than built level by level."""
         return address in self._units
 
     def shorteners_of(self, address: str) -> list[str]:
-        """Give the assets that shorten the building of this one, one address of each."""
+        """Return one address of each asset that shortens the building of this one."""
         factors = self._ruleset.sheets[self._ruleset.assets[address].name].duration_factors
         return [factor.addresses[0] for factor in factors]
 
     def given(self, address: str, balance: str, owned: Mapping[str, int]) -> int:
-        """Tell what one more of ``address`` gives to a balance; negative where it draws on it."""
+        """Return what one more of ``address`` gives to a balance; negative if it draws on it."""
         return self._one_more(self._effects(address).balance, address, balance, owned)
 
     def room(self, address: str, resource: str, owned: Mapping[str, int]) -> int:
-        """Tell how much room one more of ``address`` adds for a resource."""
+        """Return how much room one more of ``address`` adds for a resource."""
         return self._one_more(self._effects(address).capacity, address, resource, owned)
 
     def _one_more(
@@ -85,7 +85,7 @@ class Roles:
                 yield address
 
     def _relevant(self) -> Iterator[str]:
-        """Give what the earners, their feeders and all that these depend on consist of."""
+        """Yield the addresses of the earners, the feeders, and all that they depend on."""
         names: dict[str, None] = {}
         waiting = [*self.earners, *(each for feeders in self.feeders.values() for each in feeders)]
         while waiting:

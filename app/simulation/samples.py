@@ -1,4 +1,4 @@
-"""Samples: what all accounts look like at one moment, in three numbers for each figure."""
+"""Samples: all accounts at one moment, in three numbers for each figure."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ Kind: TypeAlias = Literal["stock", "income", "full", "level", "count"]
 
 _CENT: Final = Decimal("0.01")
 _SPARE_DIGITS: Final = 28
-"""How many digits a quotient is computed to beyond those of what is divided."""
+"""How many more digits a quotient is computed to than its numerator has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One figure over all accounts: the mean, and what one in ten is at or below, or above.
+    """One figure over all accounts: the mean, and the 10th and 90th percentiles.
 
-    ``kind`` says what is counted: ``stock`` in whole units, ``income`` in units per hour,
-    ``full`` the share of accounts whose stock has reached its capacity, in percent, ``level`` of a
+    ``kind`` says what is measured: ``stock`` in whole units, ``income`` in units per hour,
+    ``full`` the percentage of accounts whose stock has reached its capacity, ``level`` of a
     building (the average of its instances) or technology, ``count`` of a unit.
     """
 
@@ -44,7 +44,7 @@ class Sample:
 
 
 class Sampler:
-    """Makes samples of the views of all accounts."""
+    """Makes samples from the views of all accounts."""
 
     def __init__(self, ruleset: Ruleset) -> None:
         self._ruleset = ruleset
@@ -54,7 +54,7 @@ class Sampler:
         )
 
     def sample(self, at_ms: int, views: Sequence[InventoryView]) -> Sample:
-        """Sum up the views of one moment."""
+        """Summarise the views of one moment."""
         return Sample(at_ms, tuple(self._figures(views)))
 
     def _figures(self, views: Sequence[InventoryView]) -> Iterator[Figure]:
@@ -75,9 +75,9 @@ def _stock_figures(name: str, stocks: Sequence[StockView]) -> Iterator[Figure]:
 
 
 def figure(kind: Kind, name: str, values: Sequence[int], share: int = 1) -> Figure:
-    """Sum up one figure of at least one account; every value is divided by ``share``.
+    """Summarise one figure of at least one account; every value is divided by ``share``.
 
-    Percentiles are by nearest rank: values that some account really has.
+    Percentiles use the nearest rank: values that some account really has.
     """
     ranked = sorted(values)
     return Figure(
@@ -90,7 +90,7 @@ def figure(kind: Kind, name: str, values: Sequence[int], share: int = 1) -> Figu
 
 
 def _rank(percent: int, count: int) -> int:
-    """Give the index of a percentile in a sorted list."""
+    """Return the index of a percentile in a sorted list."""
     return max(0, -(-percent * count // 100) - 1)
 
 

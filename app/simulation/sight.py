@@ -1,4 +1,4 @@
-"""What a bot sees of its account, and the books it keeps while it places several orders."""
+"""What a bot sees of its account, updated by the bot as it places several orders."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 BATCH_MAX: Final = 1_000
-"""The most units that a bot orders at once."""
+"""Maximum units that a bot orders at once."""
 
 
 class Wanted(NamedTuple):
@@ -36,10 +36,10 @@ class Pending(NamedTuple):
 
 @dataclass(slots=True)
 class Sight:
-    """An account as its owner sees it now; `pay` and `add` keep it true as orders are placed.
+    """An account as its owner sees it now; `pay` and `add` keep it current as orders are placed.
 
-    ``levels`` and ``units`` are what stands, ``coming`` adds what is on order. Incomes are units
-    per hour, and hold until the next completion.
+    ``levels`` and ``units`` are complete, ``coming`` adds pending orders. Incomes are in units per
+    hour, and hold until the next completion.
     """
 
     now_ms: int
@@ -52,19 +52,19 @@ class Sight:
     pending: list[Pending]
 
     def affords(self, cost: Mapping[str, int]) -> bool:
-        """Tell whether the stocks cover a price."""
+        """Return whether the stocks cover a price."""
         amounts = self.amounts
         return all(amounts[name] >= price for name, price in cost.items())
 
     def pay(self, cost: Mapping[str, int]) -> None:
-        """Take a price out of the stocks."""
+        """Deduct a price from the stocks."""
         for name, price in cost.items():
             self.amounts[name] -= price
 
     def affordable_ms(self, cost: Mapping[str, int]) -> int | None:
-        """Tell when the stocks will cover a price at the present incomes, None if never.
+        """Return when the stocks will cover a price at the present incomes, None if never.
 
-        At the latest: fractions of a unit that are there already are not seen.
+        It is an upper bound: fractions of a unit already in stock are not visible.
         """
         wait_ms = 0
         for name, price in cost.items():
@@ -78,7 +78,7 @@ class Sight:
         return self.now_ms + wait_ms
 
     def next_completion_ms(self, queue: str | None = None) -> int | None:
-        """Tell when the first running order, of one queue or of any, is finished."""
+        """Return when the first order running, in one queue or any, finishes; None if none runs."""
         ends = (
             order.finishes_ms
             for order in self.pending
@@ -91,13 +91,13 @@ class Sight:
         return sum(order.queue == queue for order in self.pending)
 
     def add(self, asset: str, queue: str, units: int | None, finishes_ms: int | None) -> None:
-        """Enter an order that was placed, or is about to be."""
+        """Add an order that was placed, or is about to be."""
         self.pending.append(Pending(asset, queue, units, finishes_ms))
         self.coming[asset] = self.coming.get(asset, 0) + (units or 1)
 
 
 def sight_of(view: InventoryView, ruleset: Ruleset) -> Sight:
-    """Give the sight of a view."""
+    """Make the sight of a view."""
     levels = {**view.buildings, **view.technologies}
     sight = Sight(
         now_ms=view.at_ms,
@@ -115,6 +115,6 @@ def sight_of(view: InventoryView, ruleset: Ruleset) -> Sight:
 
 
 def enter(sight: Sight, order: OrderView, ruleset: Ruleset) -> None:
-    """Enter an order as the server tells of it."""
+    """Add an order from the server's view of it."""
     queue = ruleset.assets[order.asset].queue
     sight.add(order.asset, queue, order.count, order.finishes_at_ms)

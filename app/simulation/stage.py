@@ -1,8 +1,8 @@
-"""The stage of a simulation: the actors that a server runs, on a clock that jumps.
+"""The stage of a simulation: a server's actors, on a clock that jumps.
 
-Bus, Storage, Inventory actors, their handlers and rules are those of the server. In the place of
-the Ticker stands `Stage.jump`, and nobody settles an account at the moment when something of it
-comes due: an account is settled when it is next addressed, with the same result.
+Bus, Storage, Inventory actors, their handlers and rules are the server's. `Stage.jump` replaces
+the Ticker, and nothing settles an account when an event of it falls due: it is settled when it is
+next addressed, with the same result.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
     from bus import Bus, PendingReply
 
 ASKED_MAX: Final = 1_024
-"""The most accounts that may be addressed before the first answer is awaited."""
+"""Maximum accounts that may be addressed before the first answer is awaited."""
 
 MAILBOX_MAX: Final = 64
-"""The most messages that may wait for one account."""
+"""Maximum messages that may wait for one account."""
 
 _REPLY_S: Final = 600.0
-"""A backstop: nothing here waits for anything but this process."""
+"""A backstop: everything here waits only for this process."""
 
 
 class Stage:
@@ -54,11 +54,11 @@ class Stage:
         self._world = world
 
     def jump(self, now_ms: int) -> None:
-        """Set the world clock forward."""
+        """Move the world clock forward."""
         self._world.set(Tick(self._world.tick + 1, now_ms))
 
     def send(self, body: InventoryMessage) -> PendingReply[Any]:
-        """Hand an account a message; `answer_to` gives the answer."""
+        """Send an account a message; `answer_to` returns its answer."""
         reply, pending = self._bus.open_reply()
         self._activation.deliver(body.account_id, Message(Topic.TASK, body, body.account_id, reply))
         return pending
@@ -68,7 +68,7 @@ async def answer_to(pending: PendingReply[Any]) -> Any:
     """Wait for an answer.
 
     Raises:
-        InventoryError: what was asked for is refused.
+        InventoryError: the request is refused.
         BusError: the actor failed.
     """
     return await pending.wait(_REPLY_S)
@@ -83,7 +83,7 @@ async def open_stage(
     rng: random.Random,
     log: FilteringBoundLogger,
 ) -> AsyncGenerator[Stage]:
-    """Run the actors of a world at moment 0 for as long as the block lasts."""
+    """Run the actors of a world, from time 0, for the duration of the block."""
     tables = declared_tables()
     world = WorldTime(0, 0)
     limits = RestartLimits()

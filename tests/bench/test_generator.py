@@ -1,4 +1,4 @@
-"""What the load generator asks for, and how it reckons."""
+"""The load generator's requests, and its arithmetic."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 
 def plan(folder: Path, mix: tuple[float, float, float]) -> Plan:
-    """Give a plan for ten accounts."""
+    """Return a plan for ten accounts."""
     tokens = folder / "tokens.txt"
     tokens.write_text("".join(f"account{n} token{n}\n" for n in range(10)))
     return Plan(
@@ -40,7 +40,7 @@ def plan(folder: Path, mix: tuple[float, float, float]) -> Plan:
 
 
 def test_generator_requests_come_in_the_mix_that_was_asked_for(tmp_path: Path) -> None:
-    """Shares are met within a percent, every key is new, and the hot account is one."""
+    """Shares are met within a percent, every key is new, and there is one hot account."""
     requests = Requests(plan(tmp_path, (0.70, 0.25, 0.05)))
     made = [requests.next() for _ in range(COUNT)]
     shares = Counter(kind for kind, *_ in made)
@@ -54,7 +54,7 @@ def test_generator_requests_come_in_the_mix_that_was_asked_for(tmp_path: Path) -
 
 
 def test_generator_request_is_what_it_says(tmp_path: Path) -> None:
-    """An order carries its account's token, its key, and a body of the stated length."""
+    """An order carries its account's token, its key, and a body of the declared length."""
     requests = Requests(plan(tmp_path, (1.0, 0.0, 0.0)))
     _, whose, key, request = requests.next()
     head, _, body = request.partition(b"\r\n\r\n")
@@ -65,7 +65,7 @@ def test_generator_request_is_what_it_says(tmp_path: Path) -> None:
 
 
 def test_generator_percentiles_are_in_milliseconds() -> None:
-    """Of a thousand values the 99th percentile is the 990th, whatever their order."""
+    """The 99th percentile of a thousand values is the 990th smallest, whatever their order."""
     told = percentiles([value / 1000 for value in reversed(range(1000))])
     assert told == {"p50": 500.0, "p99": 990.0, "p99.9": 999.0, "max": 999.0}
     assert percentiles([])["max"] == 0.0
@@ -74,7 +74,7 @@ def test_generator_percentiles_are_in_milliseconds() -> None:
 def test_generator_reopens_what_was_closed_while_idle(tmp_path: Path) -> None:
     """A server may close an idle connection: nothing is lost, and the next request gets through."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        # Longer between two requests than the server has patience.
+        # Longer between two requests than the server's idle timeout.
         rare = msgspec.structs.replace(
             plan(tmp_path, (0.0, 1.0, 0.0)),
             port=listener.getsockname()[1],
@@ -89,14 +89,14 @@ def test_generator_reopens_what_was_closed_while_idle(tmp_path: Path) -> None:
 
 
 def stalling(folder: Path, port: int) -> Plan:
-    """Give a plan with more requests than one connection to a slow server can take in time."""
+    """Return a plan with more requests than one connection to a slow server can carry in time."""
     return msgspec.structs.replace(
         plan(folder, (0.0, 1.0, 0.0)), port=port, seconds=0.2, connections=1, rate=300.0
     )
 
 
 def due_of(plan: Plan) -> int:
-    """Reckon how many requests come due within a plan's time."""
+    """Return how many requests fall due within a plan's time."""
     rng = random.Random(plan.seed + 1)
     at, count = rng.expovariate(plan.rate), 0
     while at < plan.seconds:
@@ -105,7 +105,7 @@ def due_of(plan: Plan) -> int:
 
 
 def test_generator_sends_what_was_due_however_late(tmp_path: Path) -> None:
-    """What waits when the time is over is sent all the same, and counted from when it was due."""
+    """Requests still waiting at the end are sent all the same, timed from when they were due."""
     with socket.create_server(("127.0.0.1", 0)) as listener, serving(listener, answer_slowly):
         late = stalling(tmp_path, listener.getsockname()[1])
         outcome = Driver(late).run()
@@ -117,7 +117,7 @@ def test_generator_sends_what_was_due_however_late(tmp_path: Path) -> None:
 def test_generator_tells_what_was_never_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was due and found no connection to the end of the patience is told."""
+    """Requests that were due but got no connection before the timeout are reported."""
     monkeypatch.setattr(generator, "DRAIN_S", 0.0)
     with socket.create_server(("127.0.0.1", 0)) as listener, serving(listener, answer_slowly):
         late = stalling(tmp_path, listener.getsockname()[1])
@@ -127,7 +127,7 @@ def test_generator_tells_what_was_never_sent(
 
 
 def test_generator_ends_when_so_many_were_sent(tmp_path: Path) -> None:
-    """A plan of so many requests in turn reaches every account, and its rate is of its own time."""
+    """A plan of n requests reaches every account in turn; its rate is over its own duration."""
     with socket.create_server(("127.0.0.1", 0)) as listener, serving(listener, answer_all):
         counted = msgspec.structs.replace(
             plan(tmp_path, (0.5, 0.5, 0.0)),
@@ -146,7 +146,7 @@ def test_generator_ends_when_so_many_were_sent(tmp_path: Path) -> None:
 def answer_once(connection: socket.socket) -> None:
     """Serve one request, and close."""
     if connection.recv(65_536):
-        # The answer and the end in one packet: who has read one knows of the other.
+        # The answer and the end in one packet: a client that has read one has seen the other.
         connection.sendall(ANSWER, socket.MSG_MORE)
 
 
@@ -165,7 +165,7 @@ def answer_slowly(connection: socket.socket) -> None:
 
 @contextmanager
 def serving(listener: socket.socket, serve: Callable[[socket.socket], None]) -> Generator[None]:
-    """Serve each connection in a thread of its own; they end with the listener."""
+    """Serve each connection in its own thread; the threads end with the listener."""
 
     def run(connection: socket.socket) -> None:
         with connection, suppress(OSError):

@@ -1,4 +1,4 @@
-"""The peers do Holdfast's work on Holdfast's rows, and are installed from a lock alone."""
+"""The peers do Holdfast's work on Holdfast's rows, and install from a lock alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NODE = Path(__file__).parents[2] / "bench" / "peers" / "node"
 
 
 def test_peers_apply_an_order_as_the_engine_does() -> None:
-    """The same order on the same row leaves the same amounts, sequences and moment."""
+    """The same order on the same row leaves the same amounts, sequences and time."""
     state, _ = new_state(seed.account_id(0), RULESET, BEGAN_MS)
     row = json.loads(encode_state(state))
     order = market.place(row, seed.account_id(1), "cart3", 2, LATER_MS)
@@ -64,7 +64,7 @@ def test_peers_refuse_what_cannot_be_paid() -> None:
 
 
 def test_peers_take_holdfasts_tokens_and_no_others() -> None:
-    """A token is taken with the server's own key, and with another it is not."""
+    """A token is accepted under the server's own key, and refused under another."""
     key = TokenKey.from_bytes(bytes(32))
     [(account, token)] = seed.issue_tokens(KeyRing((key,)), 1)
     paserk = key.local.to_paserk()
@@ -76,7 +76,7 @@ def test_peers_take_holdfasts_tokens_and_no_others() -> None:
 
 
 def test_peers_node_lock_has_hashes_and_no_addresses() -> None:
-    """The Node peer's packages are pinned by their content, from wherever they come."""
+    """The Node peer's packages are pinned by their content, wherever they come from."""
     lock = json.loads((NODE / "package-lock.json").read_text(encoding="utf-8"))
     packages = {name: each for name, each in lock["packages"].items() if name}
     assert len(packages) > 20

@@ -1,4 +1,4 @@
-"""What the benchmark of rates tells of several measurements."""
+"""How the benchmark of rates summarises several measurements."""
 
 from __future__ import annotations
 

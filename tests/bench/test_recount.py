@@ -1,4 +1,4 @@
-"""The recount of a benchmark finds every kind of wrong, and nothing where all is right."""
+"""The recount of a benchmark finds every kind of fault, and none where all is right."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ANSWERED = [("a", "one"), ("a", "two"), ("b", "three")]
 
 
 def account(name: str, orders: int) -> Account:
-    """Give an account as it is where exactly these orders were placed."""
+    """Return the state of an account after exactly these orders."""
     return Account(
         account=name,
         orders=orders,
@@ -32,7 +32,7 @@ RIGHT = [account("a", 2), account("b", 1), account("idle", 0)]
 
 
 def test_recount_of_what_was_answered_finds_nothing() -> None:
-    """A database that holds what was answered, and no more, has no faults."""
+    """A database that holds exactly the orders answered has no faults."""
     assert key_faults(ANSWERED, list(reversed(ANSWERED))) == []
     assert account_faults(ANSWERED, RIGHT) == []
 
@@ -48,23 +48,23 @@ def test_recount_of_what_was_answered_finds_nothing() -> None:
 def test_recount_of_keys_finds_what_is_missing_or_too_much(
     stored: list[tuple[str, str]], fault: str
 ) -> None:
-    """A key that is lost, invented, or with another account is told."""
+    """A key that is lost, invented, or under another account is reported."""
     assert any(fault in told for told in key_faults(ANSWERED, stored))
 
 
 def test_recount_of_keys_finds_a_key_that_was_answered_twice() -> None:
-    """Two answers to one key are one order too many."""
+    """Two answers for one key are one order too many."""
     assert key_faults([*ANSWERED, ANSWERED[0]], ANSWERED) == ["1 answered twice: ('a', 'one')"]
 
 
 @pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(Account)][1:])
 @pytest.mark.parametrize("by", [-1, 1])
 def test_recount_of_sums_finds_whatever_is_off_by_one(field: str, by: int) -> None:
-    """Each number of an account that differs from the orders answered is told."""
+    """Each number of an account that differs from the orders answered is reported."""
     off = dataclasses.replace(RIGHT[0], **{field: getattr(RIGHT[0], field) + by})
     assert any(told.startswith("a: ") for told in account_faults(ANSWERED, [off, RIGHT[1]]))
 
 
 def test_recount_of_sums_finds_an_account_that_is_gone() -> None:
-    """An account that was answered and has no inventory is told."""
+    """An account whose orders were answered but that has no inventory is reported."""
     assert account_faults(ANSWERED, RIGHT[:1]) == ["1 without an inventory: b"]

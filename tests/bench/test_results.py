@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def phase(label: str, per_second: float, p99: float = 5.0) -> Phase:
-    """Give a measurement of one second with a thousand answers."""
+    """Return a measurement of one second with a thousand answers."""
     latency = {"p50": 1.0, "p99": p99, "p99.9": 9.0, "max": 10.0}
     outcome = Outcome(
         answered=1000,
@@ -51,25 +51,25 @@ def phase(label: str, per_second: float, p99: float = 5.0) -> Phase:
 
 
 def run(name: str, number: int, per_second: float, *faults: str, p99: float = 5.0) -> Run:
-    """Give a run whose mixes are all as fast."""
+    """Return a run whose mixes are all equally fast."""
     phases = [phase(mix, per_second) for mix in MIXES] + [phase(OPEN, per_second, p99)]
     return Run(name, name.title(), number, phases, list(faults))
 
 
 def result(*runs: Run) -> Result:
-    """Give a contest of these runs."""
+    """Return a contest of these runs."""
     return Result("2026-01-01", "a machine", 1.0, 10, 4, {NULL: 9_000.0}, list(runs))
 
 
 def test_results_middle_is_median_and_outermost() -> None:
-    """The spread is the distance of the outermost values, as a share of the median."""
+    """The spread is the range of the values, as a share of the median."""
     found = middle([30.0, 10.0, 20.0])
     assert (found.median, found.least, found.most, found.spread) == (20.0, 10.0, 30.0, 1.0)
     assert middle([]).spread == 0.0
 
 
 def test_results_ratio_compares_the_same_round() -> None:
-    """Each round of a peer is set against the same round of Holdfast, before the median."""
+    """Each round of a peer is compared with the same round of Holdfast before taking the median."""
     told = result(
         run("holdfast", 0, 200.0), run("holdfast", 1, 90.0), run("x", 0, 100.0), run("x", 1, 30.0)
     )
@@ -85,7 +85,7 @@ def test_results_leave_void_runs_out() -> None:
 
 
 def test_results_tell_where_holdfast_loses() -> None:
-    """A peer that is faster, or answers sooner, is named; one that is slower is not."""
+    """A peer with a higher rate or a lower latency is named; a slower one is not."""
     told = result(
         run("holdfast", 0, 100.0, p99=8.0), run("fast", 0, 150.0), run("slow", 0, 50.0, p99=9.0)
     )
@@ -98,7 +98,7 @@ def test_results_tell_where_holdfast_loses() -> None:
 
 
 def test_results_boast_of_nothing_where_no_peer_counts() -> None:
-    """Where every run of a peer is void, or none was asked for, nobody was beaten."""
+    """Where every run of a peer is void, or no peer ran, no win is claimed."""
     for alone in ((), (run("x", 0, 1.0, "one order is missing"),)):
         told = table(result(run("holdfast", 0, 2.0), *alone))
         assert "loses" not in told
@@ -112,7 +112,7 @@ def test_results_cpu_time_is_per_answer() -> None:
 
 @pytest.mark.parametrize("status", ["order 409", "read 503", "hot 500"])
 def test_results_refusals_make_a_measurement_void(status: str) -> None:
-    """Anything but the answer that was asked for voids; so does what was lost or never sent."""
+    """Any unexpected answer voids the measurement; so does a lost or unsent request."""
     good = phase("orders", 1.0)
     assert faults_of(good) == []
     statuses = {"order 201": 9, status: 2}
@@ -126,14 +126,14 @@ def test_results_refusals_make_a_measurement_void(status: str) -> None:
 
 
 def test_results_are_drawn() -> None:
-    """The chart has a bar for every contestant in every mix."""
+    """The chart has a bar for each contestant in each mix."""
     drawn = draw(result(run("holdfast", 0, 200.0), run("x & y", 0, 100.0)))
     assert drawn.count("<rect") == 1 + 2 * len(MIXES)
     assert "X &amp; Y" in drawn
 
 
 def test_results_say_where_the_generator_may_have_been_measured() -> None:
-    """A generator less than three times as fast as the fastest voids all, in table and chart."""
+    """A generator under three times as fast as the fastest voids all, in table and chart."""
     told = result(run("holdfast", 0, 3_000.0), run("x", 0, 100.0))
     assert generator_fault(told) == ""
     assert "VOID" not in table(told) + draw(told)
@@ -146,7 +146,7 @@ def test_results_say_where_the_generator_may_have_been_measured() -> None:
 
 
 def test_results_void_contest_is_written_as_one(tmp_path: Path) -> None:
-    """The files of a contest that counts for nothing say so, and its exit status does."""
+    """The files and the exit status of a void contest say that it is void."""
     assert tell(result(run("holdfast", 0, 3_000.0)), tmp_path) == 0
     assert json.loads((tmp_path / "contest.json").read_bytes())["void"] == ""
     assert tell(result(run("holdfast", 0, 3_001.0)), tmp_path) == 1
@@ -156,7 +156,7 @@ def test_results_void_contest_is_written_as_one(tmp_path: Path) -> None:
 
 
 def test_results_name_who_was_not_warm() -> None:
-    """A program that was measured before its warm-up was done is named."""
+    """A program measured before its warm-up was complete is named."""
     first = run("holdfast", 0, 1.0)
     warm = [phase(WARM, 1.0), *first.phases]
     warmed = msgspec.structs.replace(first, phases=warm, warm_up=1_000)

@@ -17,7 +17,7 @@ COUNT = 1_000
 
 
 def rows(due_at: datetime | None, number: int) -> dict[str, list[dict[str, str | None]]]:
-    """Give the rows of an account as COPY would read them, by table."""
+    """Return the rows of an account as COPY would read them, by table."""
     found: dict[str, list[dict[str, str | None]]] = {}
     for table, columns, line in seed._plans(RULESET, 1, due_at):
         cells = line(number).removesuffix("\n").split("\t")
@@ -27,7 +27,7 @@ def rows(due_at: datetime | None, number: int) -> dict[str, list[dict[str, str |
 
 
 def test_seed_ids_are_uuids_of_version_7_in_order() -> None:
-    """Every number has an id of its own, canonical and later than the one before."""
+    """Every number has its own id, canonical and later than the one before."""
     ids = [seed.account_id(number) for number in range(COUNT)]
     assert all(str(UUID(each)) == each and UUID(each).version == 7 for each in ids)
     assert sorted(set(ids)) == ids
@@ -35,7 +35,7 @@ def test_seed_ids_are_uuids_of_version_7_in_order() -> None:
 
 
 def test_seed_inventory_can_be_activated() -> None:
-    """An inventory decodes under the ruleset, as its own account's, and its ledger begins it."""
+    """An inventory decodes under the ruleset, for its own account; one ledger entry starts it."""
     found = rows(None, 7)
     [inventory] = found["inventories"]
     state = decode_state(inventory["state"] or "", RULESET, [])
@@ -47,7 +47,7 @@ def test_seed_inventory_can_be_activated() -> None:
 
 
 def test_seed_order_is_due_when_it_is_said_to_be() -> None:
-    """With a moment given, each account has one running order that is finished then."""
+    """Given a time, each account has one running order that finishes then."""
     due_at = datetime.now(UTC) + timedelta(seconds=10)
     found = rows(due_at, 9)
     [row], [inventory] = found["orders"], found["inventories"]

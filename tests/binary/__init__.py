@@ -1,1 +1,1 @@
-"""The one-file program, as a user without Python runs it; `make test-binary`."""
+"""The one-file program, run as by a user without Python; `make test-binary`."""

@@ -1,4 +1,4 @@
-"""Fixtures for the one-file program: where it lies, who runs it, and a fresh folder for each."""
+"""Fixtures for the one-file program: its path, the user who runs it, a fresh folder for each."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 BINARY = os.environ.get("HOLDFAST_BINARY")
 
-# `make test` has no such program at hand; `make test-binary` builds it first.
+# `make test` does not have this program; `make test-binary` builds it first.
 collect_ignore_glob = [] if BINARY else ["test_*.py"]
 
 
 @pytest.fixture
 def user() -> User:
-    """Choose an unprivileged user: whoever runs the tests, or one that owns nothing."""
+    """Choose an unprivileged user: the one who runs the tests, or one that owns nothing."""
     if os.geteuid() != 0:
         return User(os.geteuid(), os.getegid())
     nobody = pwd.getpwnam("nobody")
@@ -35,7 +35,7 @@ def user() -> User:
 @pytest.fixture
 def folder(user: User) -> Iterator[Path]:
     """Make an empty folder of that user, with the program in it and nothing else."""
-    # Not pytest's own, which nobody but its owner can reach.
+    # Not pytest's own, which only its owner can enter.
     path = Path(tempfile.mkdtemp(prefix="holdfast-binary-"))
     shutil.copy(BINARY or "", path / "holdfast")
     path.chmod(0o755)
@@ -46,7 +46,7 @@ def folder(user: User) -> Iterator[Path]:
 
 @pytest.fixture
 def program(folder: Path, user: User) -> Iterator[Program]:
-    """Give the program as that user runs it, unpacking into its folder; ended with the test."""
+    """Yield the program run as that user, unpacking into its folder; it ends with the test."""
     program = Program(folder, user, {"HOLDFAST_UNPACK_DIR": str(folder / "unpacked")})
     yield program
     program.end()
@@ -54,19 +54,19 @@ def program(folder: Path, user: User) -> Iterator[Program]:
 
 @pytest.fixture
 def bare_program(folder: Path, user: User) -> Iterator[Program]:
-    """Give the program with an empty environment; it finds a place to unpack into by itself."""
+    """Yield the program with an empty environment, so that it must choose where to unpack."""
     program = Program(folder, user, {})
     yield program
     program.end()
     if user.uid != os.geteuid():
-        # Nobody's only; a developer's own is as if the developer had run the program.
+        # Only another user's: a developer's stays, as if the developer had run the program.
         with suppress(FileNotFoundError):
             shutil.rmtree(f"/var/tmp/holdfast-{user.uid}")  # noqa: S108 - where the program puts it
 
 
 @pytest.fixture
 def root_program(folder: Path) -> Iterator[Program]:
-    """Give the program as root runs it."""
+    """Yield the program run as root."""
     if os.geteuid() != 0:
         pytest.skip("only root can run it as root")
     os.chown(folder, 0, 0)

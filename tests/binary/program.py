@@ -29,14 +29,14 @@ _psutil: Any = psutil
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Whom a process runs as."""
+    """The user that a process runs as."""
 
     uid: int
     gid: int
 
     @property
     def process_options(self) -> dict[str, Any]:
-        """What a child process must be started with to run as this user."""
+        """The arguments that make a child process run as this user."""
         if self.uid == os.geteuid():
             return {}
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
@@ -68,7 +68,7 @@ class Program:
         )
 
     def open(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start a command whose output is read as it comes."""
+        """Start a command whose output is read as it arrives."""
         with (self.folder / "server.log").open("a") as log:
             return subprocess.Popen(
                 ["./holdfast", *arguments],
@@ -82,7 +82,7 @@ class Program:
             )
 
     def start(self) -> float:
-        """Start a server and wait until it says where it is; give how long that took, in s."""
+        """Start a server and wait until it prints its address; return how long that took, in s."""
         started = time.monotonic()
         self.server = self.open("serve", "--port", "0")
         for line in self.server.stdout or ():
@@ -93,7 +93,7 @@ class Program:
         raise AssertionError((self.folder / "server.log").read_text())
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Send the server a signal; give its exit status."""
+        """Send the server a signal; return its exit status."""
         assert self.server is not None
         server, self.server = self.server, None
         server.send_signal(number)
@@ -101,7 +101,7 @@ class Program:
             return server.wait(STOP_TIMEOUT_S)
 
     def processes(self) -> set[int]:
-        """Give every living process whose program lies under this folder, or that works in it."""
+        """Return every live process whose executable is under this folder, or that works in it."""
         found = set(cluster_processes(Cluster.at(self.folder / "var").path))
         for process in _psutil.process_iter():
             with suppress(_psutil.Error, OSError):
@@ -111,7 +111,7 @@ class Program:
         return found
 
     def end(self) -> None:
-        """End whatever a failed test left."""
+        """End the processes that a failed test left."""
         if self.server is not None:
             self.server.kill()
             with self.server:

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("argument", ["--version", "version"])
 def test_binary_tells_version_and_commit(program: Program, argument: str) -> None:
-    """It can be told which source a program was built from."""
+    """The program says which source it was built from."""
     told = program.run(argument)
     assert told.returncode == 0
     assert re.search(rf"{re.escape(__version__)} commit ([0-9a-f]{{12}}|unknown)", told.stdout)
 
 
 def test_binary_has_every_command(program: Program) -> None:
-    """Commands are imported by name: each came along, with all that it imports."""
+    """Commands are imported by name: each is included, with all that it imports."""
     for command in COMMANDS:
         told = program.run(command, "--help")
         assert told.returncode == 0, told.stderr
@@ -31,7 +31,7 @@ def test_binary_has_every_command(program: Program) -> None:
 
 
 def test_binary_checks_and_plays_the_shipped_rules(program: Program) -> None:
-    """The rulesets are inside, and what works on them works."""
+    """The rulesets are included, and the commands that read them work."""
     for name in ("tutorial", "ogame", "travian"):
         checked = program.run("rules", "check", name)
         assert checked.returncode == 0, checked.stderr
@@ -48,7 +48,7 @@ def test_binary_makes_a_world_and_an_administrator(program: Program) -> None:
 
 
 def test_binary_backs_a_world_up_and_restores_it(program: Program) -> None:
-    """PostgreSQL's programs for that came along, with the libraries that they link to."""
+    """PostgreSQL's programs for that are included, with the libraries that they link to."""
     assert program.run("init").returncode == 0
     for arguments in (("backup", "world.dump", "--force"), ("restore", "world.dump", "--force")):
         done = program.run(*arguments)
@@ -56,7 +56,7 @@ def test_binary_backs_a_world_up_and_restores_it(program: Program) -> None:
 
 
 def test_binary_passes_the_exit_status_on(program: Program) -> None:
-    """Wrong usage is 2, a failure 1 with one line that says why, as without the packing."""
+    """Wrong usage exits with 2, a failure with 1 and one line that says why, as when unpacked."""
     assert program.run("no-such-command").returncode == 2
     failed = program.run("demo", "--url", "http://127.0.0.1:1")
     assert failed.returncode == 1

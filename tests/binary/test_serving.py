@@ -19,10 +19,10 @@ ATTEMPTS = 3
 
 
 def test_binary_plays_the_demo_for_a_user_without_anything(bare_program: Program) -> None:
-    """An ordinary user, an empty environment, an empty folder: the server runs and keeps its word.
+    """With an ordinary user, empty environment and empty folder the server keeps its promises.
 
-    Stopped with SIGTERM it says that all was flushed, leaves nothing running, and starts again
-    with the same world.
+    On SIGTERM it says that all was flushed and leaves nothing running; it starts again with the
+    same world.
     """
     program = bare_program
     program.start()
@@ -38,7 +38,7 @@ def test_binary_plays_the_demo_for_a_user_without_anything(bare_program: Program
 
 
 def test_binary_serves_for_root(root_program: Program) -> None:
-    """Root may run it too: PostgreSQL then runs as somebody else, who can reach it."""
+    """Root may run it too: PostgreSQL then runs as another user, who can reach its files."""
     program = root_program
     program.start()
     assert httpx.get(f"{program.url}/healthz").status_code == 200
@@ -51,7 +51,7 @@ def test_binary_serves_for_root(root_program: Program) -> None:
 def test_binary_starts_quickly(program: Program) -> None:
     """The first start makes a world within 6 s; later ones take 4 s at most.
 
-    Other work on the machine counts in, so each has three attempts.
+    Other work on the machine adds to these times, so each has three attempts.
     """
     first: list[float] = []
     for attempt in range(ATTEMPTS):
@@ -73,7 +73,7 @@ def test_binary_starts_quickly(program: Program) -> None:
 def test_binary_is_one_process_that_stops_in_order(
     program: Program, number: signal.Signals
 ) -> None:
-    """What was started is the server itself, so one Ctrl-C is one, and the status is its own."""
+    """The started process is the server: it gets Ctrl-C once, and its exit status is passed on."""
     program.start()
     server = program.server
     assert server is not None
@@ -84,7 +84,7 @@ def test_binary_is_one_process_that_stops_in_order(
 
 
 def test_binary_killed_serves_no_longer(program: Program) -> None:
-    """After kill -9 nobody answers; the next start cleans up after it and goes on."""
+    """After kill -9 nothing answers; the next start cleans up and goes on."""
     program.start()
     url = program.url
     assert program.stop(signal.SIGKILL) == -signal.SIGKILL
@@ -97,7 +97,7 @@ def test_binary_killed_serves_no_longer(program: Program) -> None:
 
 
 def test_binary_brings_its_pages_and_rules(program: Program) -> None:
-    """What is no Python came along: the pages, the contract of the API and the shipped rules."""
+    """Files other than Python are included: pages, the API's contract and the shipped rules."""
     program.start()
     page = httpx.get(f"{program.url}/")
     assert page.headers["content-type"].startswith("text/html")
@@ -107,7 +107,7 @@ def test_binary_brings_its_pages_and_rules(program: Program) -> None:
 
 
 def test_binary_keeps_secrets_for_their_owner(program: Program) -> None:
-    """What it makes in the data directory is its user's alone."""
+    """Only its user can access what it creates in the data directory."""
     program.start()
     assert program.stop() == 0
     data = program.folder / "var"

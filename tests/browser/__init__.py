@@ -1,1 +1,1 @@
-"""The page to play in a real browser; run by ``make test-browser``, which sets it all up."""
+"""The web pages in a real browser; ``make test-browser`` sets them up and runs them."""

@@ -1,4 +1,4 @@
-"""Fixtures for the page: a server for each ruleset, one browser, visitors with their windows."""
+"""Fixtures for the pages: a server for each ruleset, one browser, visitors and their windows."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 CHROMIUM = os.environ.get("HOLDFAST_BROWSER")
 
-# `make test` has no browser at hand; `make test-browser` installs one first.
+# `make test` has no browser; `make test-browser` installs one first.
 collect_ignore_glob = [] if CHROMIUM else ["test_*.py"]
 
-# Nothing of the browser's own may go out to the network, and none of it may wait for a screen.
+# The browser itself must not use the network, or wait for a screen.
 FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
@@ -40,7 +40,7 @@ FLAGS = (
 
 @contextmanager
 def plain_event_loops() -> Iterator[None]:
-    """Let what is started here have asyncio's own loop, not that of trio-asyncio's policy."""
+    """Use asyncio's own event loop here, not the one of trio-asyncio's policy."""
     policy = asyncio.get_event_loop_policy()
     asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())
     try:
@@ -64,7 +64,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def world(postgres: PostgresServer) -> Iterator[Callable[[str], Server]]:
-    """Give the server of a shipped ruleset, started when it is first asked for; one at a time."""
+    """Yield a function that starts a shipped ruleset's server on demand; one runs at a time."""
     with ExitStack() as running:
         servers: dict[str, Server] = {}
 
@@ -86,13 +86,13 @@ def world(postgres: PostgresServer) -> Iterator[Callable[[str], Server]]:
 
 @pytest.fixture(scope="module")
 def server(world: Callable[[str], Server]) -> Server:
-    """Give the server that most of these tests play on."""
+    """Return the server that most of these tests use."""
     return world("tutorial")
 
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[..., Visitor]]:
-    """Open windows on a server; at the end none of them may have met an error."""
+    """Yield a function that opens windows on a server; at the end none may have met an error."""
     from tests.browser.visitor import Visitor  # noqa: PLC0415 - `make test` has no browser
 
     with ExitStack() as open_windows:

@@ -1,4 +1,4 @@
-"""An operator at the console, and what the API says of what they did."""
+"""An operator at the console, and the API to check the effects of their actions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SECTIONS = ("Overview", "Accounts", "Audit log", "Rules", "Events")
 
 
 def make_operator(server: Server) -> str:
-    """Make an operator's account with the command for it; give its name."""
+    """Make an operator's account with its command; return its name."""
     name = f"operator-{uuid.uuid4().hex[:8]}"
     command = ("accounts", "create", name, "--admin", "--password-stdin")
     done = run_command(server.directory, *command, stdin=f"{PASSWORD}\n", **server.settings)
@@ -31,7 +31,7 @@ def make_operator(server: Server) -> str:
 
 
 def make_one_time_operator(server: Server) -> tuple[str, str]:
-    """Make an operator's account with a one-time password; give both."""
+    """Make an operator's account with a one-time password; return name and password."""
     name = f"operator-{uuid.uuid4().hex[:8]}"
     command = ("accounts", "create", name, "--admin", "--one-time")
     done = run_command(server.directory, *command, **server.settings)
@@ -61,11 +61,11 @@ class Api:
         return cls(url, name)
 
     def status_of(self, path: str) -> int:
-        """Give the status of a GET."""
+        """Return the status of a GET."""
         return httpx.get(self._url + path, headers=self._headers).status_code
 
     def get(self, path: str) -> Any:
-        """Give the body of an answer that must be there."""
+        """Return the body of a GET that must succeed."""
         answer = httpx.get(self._url + path, headers=self._headers)
         assert answer.status_code == 200, answer.text
         return answer.json()
@@ -80,37 +80,37 @@ class Api:
         return httpx.delete(self._url + path, headers=self._headers).status_code
 
     def wait_for_level(self, building: str, level: int) -> None:
-        """Wait until a building of the player's has the level."""
+        """Wait until one of the player's buildings reaches the level."""
         deadline = time.monotonic() + TIMEOUT_MS / 1000
         while self.get("/v1/inventory")["buildings"].get(building, 0) < level:
             assert time.monotonic() < deadline, f"{building} does not rise to {level}"
 
     def last_audited(self) -> dict[str, Any]:
-        """Give the latest entry of the audit log."""
+        """Return the latest entry of the audit log."""
         entry: dict[str, Any] = self.get("/v1/admin/audit?limit=1")["entries"][0]
         return entry
 
 
 @dataclass(frozen=True)
 class Operator:
-    """Somebody at the console, signed in."""
+    """A visitor at the console, who signs in as an operator."""
 
     visitor: Visitor
 
     def sign_in(self, name: str, password: str = PASSWORD) -> None:
-        """Enter a name and a password."""
+        """Enter a name and a password, and submit them."""
         page = self.visitor.page
         page.fill("#username", name)
         page.fill("#password", password)
         page.click("form.entry button[type=submit]")
 
     def enter(self, name: str) -> None:
-        """Sign in, and wait until the console shows how the server is."""
+        """Sign in, and wait until the console shows the state of the server."""
         self.sign_in(name)
         expect(self.visitor.page.locator(".tree tbody tr").first).to_contain_text("holdfast")
 
     def open_account(self, name: str) -> None:
-        """Find an account by its name and open it."""
+        """Find an account by name and open it."""
         page = self.visitor.page
         self.visitor.open("Accounts")
         page.get_by_label("Name begins with").fill(name)
@@ -119,7 +119,7 @@ class Operator:
         expect(page.locator(".ledger tbody tr").first).to_be_visible()
 
     def ask_for(self, action: str) -> None:
-        """Press the button of an action; its dialog opens."""
+        """Press the button of an action, which opens its dialog."""
         self.visitor.page.get_by_role("button", name=f"{action}\u2026", exact=True).click()
         expect(self.visitor.page.get_by_role("dialog")).to_be_visible()
 
@@ -130,6 +130,6 @@ class Operator:
         dialog.get_by_role("button", name=action, exact=True).click()
 
     def expect_done(self, words: str) -> None:
-        """Wait until the dialog is gone and the page says what was done."""
+        """Wait until the dialog closes and the page reports what was done."""
         expect(self.visitor.page.get_by_role("dialog")).to_have_count(0)
         expect(self.visitor.page.locator(".done")).to_contain_text(words)

@@ -1,4 +1,4 @@
-"""A player's own account on the page: password, sessions, and leaving for good."""
+"""A player's own account on the page: password, sessions and erasure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OTHER = "another good password"
 
 @pytest.fixture
 def visitor(server: Server, visit: Callable[..., Visitor]) -> Visitor:
-    """Give a player who looks at their account."""
+    """Return a player with their account open."""
     visitor = visit(server.url)
     visitor.sign_up()
     open_account(visitor)
@@ -30,14 +30,14 @@ def visitor(server: Server, visit: Callable[..., Visitor]) -> Visitor:
 
 
 def open_account(visitor: Visitor) -> None:
-    """Go to the account by the name in the header."""
+    """Open the account through the name in the header."""
     visitor.page.locator("#who").click()
     expect(visitor.page.get_by_role("heading", level=1, name="Account")).to_be_focused()
     expect(visitor.page.locator(".sessions tbody tr")).not_to_have_count(0)
 
 
 def login(server: Server, name: str, password: str) -> int:
-    """Try to log in; give the status."""
+    """Try to log in; return the status."""
     credentials = {"username": name, "password": password}
     return httpx.post(f"{server.url}/v1/sessions", json=credentials).status_code
 
@@ -46,7 +46,7 @@ def login(server: Server, name: str, password: str) -> int:
 def test_account_is_sound(
     server: Server, visit: Callable[..., Visitor], size: str, scheme: str
 ) -> None:
-    """The account and the question before it is erased fit the window and are accessible."""
+    """The account and the confirmation of its erasure fit the window and are accessible."""
     visitor = visit(server.url, size=size, scheme=scheme)
     visitor.sign_up()
     open_account(visitor)
@@ -56,7 +56,7 @@ def test_account_is_sound(
 
 
 def test_password_change_ends_every_other_session(visitor: Visitor, server: Server) -> None:
-    """The new password holds, the old one does not, and only this session goes on."""
+    """The new password works, the old one does not, and only this session continues."""
     visitor.refusals.add(401)
     other, page = Api(server.url, visitor.name), visitor.page
     page.get_by_label("Current password", exact=True).fill(OTHER)
@@ -74,7 +74,7 @@ def test_password_change_ends_every_other_session(visitor: Visitor, server: Serv
 
 @pytest.mark.parametrize("gone", [False, True])
 def test_player_ends_one_session(server: Server, visit: Callable[..., Visitor], gone: bool) -> None:
-    """A lost phone's session ends, even if it is gone already; this one continues."""
+    """A lost phone's session is ended, even if it has ended already; this one continues."""
     visitor = visit(server.url, size="phone")
     visitor.sign_up()
     lost, page = Api(server.url, visitor.name), visitor.page
@@ -96,7 +96,7 @@ def test_player_ends_one_session(server: Server, visit: Callable[..., Visitor], 
 
 
 def test_player_signs_out_everywhere(visitor: Visitor, server: Server) -> None:
-    """Every session ends, this one as well."""
+    """Every session ends, including this one."""
     other, page = Api(server.url, visitor.name), visitor.page
     page.get_by_role("button", name="Sign out everywhere").click()
     dialog = page.get_by_role("dialog")
@@ -106,7 +106,7 @@ def test_player_signs_out_everywhere(visitor: Visitor, server: Server) -> None:
 
 
 def test_player_erases_the_account(visitor: Visitor, server: Server) -> None:
-    """A wrong password erases nothing; with the right one nothing is left to sign in to."""
+    """A wrong password erases nothing; after the right one signing in fails."""
     visitor.refusals.add(401)
     page = visitor.page
     page.get_by_role("button", name="Erase account\u2026").click()

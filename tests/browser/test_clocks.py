@@ -1,4 +1,4 @@
-"""The world's clock stands still while the server is down; the pages say which clock they mean."""
+"""The world's clock stops while the server is down; the pages say which clock they mean."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHIFTED = "const now = Date.now; Date.now = () => now() + {};"
 
 
 def set_clock(server: Server, visitor: Visitor, world_behind: timedelta) -> timedelta:
-    """Let the world's clock be behind the one on the visitor's wall; give how far that is wrong."""
+    """Put the world's clock behind the visitor's; return how far the visitor's is shifted."""
     now = datetime.fromisoformat(httpx.get(f"{server.url}/v1/world").json()["now"])
     shift = now + world_behind - datetime.now(UTC)
     visitor.page.add_init_script(SHIFTED.format(shift / timedelta(milliseconds=1)))
@@ -34,7 +34,7 @@ def set_clock(server: Server, visitor: Visitor, world_behind: timedelta) -> time
 def test_player_is_told_that_past_times_are_the_worlds(
     server: Server, visit: Callable[..., Visitor]
 ) -> None:
-    """Ledger and transfers say how far the world's clock is behind, and nothing if it is not."""
+    """Ledger and transfers say how far the world's clock is behind, if it is."""
     visitor = visit(server.url, size="phone")
     set_clock(server, visitor, timedelta(0))
     visitor.sign_up()
@@ -53,7 +53,7 @@ def test_player_is_told_that_past_times_are_the_worlds(
 def test_operator_sees_when_an_order_ends_by_the_clock_on_the_wall(
     server: Server, visit: Callable[..., Visitor]
 ) -> None:
-    """What is still to come is told by the operator's clock; of a suspended world, nothing is."""
+    """Future times use the operator's clock; for a suspended account the console shows none."""
     operators = make_operator(server)
     name = f"clock-{operators[-8:]}"
     theirs = Api.join(server.url, name)
@@ -63,7 +63,7 @@ def test_operator_sees_when_an_order_ends_by_the_clock_on_the_wall(
     operator = Operator(visit(f"{server.url}/console"))
     shift = set_clock(server, operator.visitor, BEHIND)
     page = operator.visitor.page
-    # The order is over soon: it is told again as it was placed.
+    # The order finishes soon, so the answer shows it as it was when placed.
     inventory = {**api.get(f"{path}/inventory"), "at": order["placed_at"], "orders": [order]}
     page.route(f"**{path}/inventory", lambda route: route.fulfill(json=inventory))
     operator.enter(operators)

@@ -1,4 +1,4 @@
-"""The operators' console: every section is sound, and every action does what it says."""
+"""The operators' console: every section is sound, and every action works."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def operator_name(server: Server) -> str:
-    """Give the name of an operator's account."""
+    """Return the name of an operator's account."""
     return make_operator(server)
 
 
 @pytest.fixture(scope="module")
 def api(server: Server, operator_name: str) -> Api:
-    """Give the API as the operator calls it."""
+    """Return the API as the operator calls it."""
     return Api(server.url, operator_name)
 
 
 @pytest.fixture
 def arrive(server: Server, visit: Callable[..., Visitor]) -> Callable[..., Operator]:
-    """Open the console in a window of its own."""
+    """Return a function that opens the console in a new window."""
 
     def arrive(**look: str) -> Operator:
         return Operator(visit(f"{server.url}/console", **look))
@@ -51,7 +51,7 @@ def arrive(server: Server, visit: Callable[..., Visitor]) -> Callable[..., Opera
 
 @pytest.fixture
 def operator(arrive: Callable[..., Operator], operator_name: str) -> Operator:
-    """Give an operator at the console."""
+    """Return an operator at the console."""
     operator = arrive()
     operator.enter(operator_name)
     return operator
@@ -59,7 +59,7 @@ def operator(arrive: Callable[..., Operator], operator_name: str) -> Operator:
 
 @pytest.fixture
 def player(server: Server) -> tuple[str, Api]:
-    """Give a new player: the name, and the API as the player calls it."""
+    """Return a new player: the name, and the API as the player calls it."""
     name = f"player-{uuid.uuid4().hex[:8]}"
     return name, Api.join(server.url, name)
 
@@ -71,7 +71,7 @@ def player(server: Server) -> tuple[str, Api]:
 def test_console_is_sound_in_every_section(
     arrive: Callable[..., Operator], operator_name: str, player: tuple[str, Api], size: str
 ) -> None:
-    """Signing in, each section, an account and a dialog fit the window and are accessible."""
+    """Sign-in, each section, an account and a dialog fit the window and are accessible."""
     name, theirs = player
     assert theirs.post("/v1/inventory/orders", {"asset": "cottage"}).status_code == 201
     operator = arrive(size=size)
@@ -90,7 +90,7 @@ def test_console_is_sound_in_every_section(
 
 
 def test_charts_can_be_read_by_keyboard_and_as_a_table(operator: Operator) -> None:
-    """A chart tells the values of the moment that the arrow keys choose; a table tells all."""
+    """A chart shows the values at the time that the arrow keys select; a table shows all."""
     page = operator.visitor.page
     plot = page.get_by_role("slider", name="Requests, the last minutes")
     expect(plot).to_have_attribute("aria-valuemax", "2")
@@ -113,7 +113,7 @@ def test_charts_can_be_read_by_keyboard_and_as_a_table(operator: Operator) -> No
 
 
 def test_rules_are_drawn_and_tabled(operator: Operator) -> None:
-    """The curve of an asset is read level by level, also on a logarithmic scale."""
+    """An asset's curve can be read level by level, also on a logarithmic scale."""
     visitor, page = operator.visitor, operator.visitor.page
     visitor.open("Rules")
     page.get_by_role("navigation", name="Assets").get_by_role("link", name="Woodcutter").click()
@@ -132,7 +132,7 @@ def test_rules_are_drawn_and_tabled(operator: Operator) -> None:
 
 
 def test_figures_are_worked_out_right(operator: Operator) -> None:
-    """Rates are differences over time, percentiles lie within the bucket that holds them."""
+    """Rates are differences over time; percentiles lie within their buckets."""
     found = operator.visitor.page.evaluate(
         """async () => {
             const link = document.querySelector('link[rel=modulepreload]').href;
@@ -172,13 +172,13 @@ def test_figures_are_worked_out_right(operator: Operator) -> None:
     assert (found["half"], found["most"], found["nothing"]) == (1.5, 4, None)
 
 
-# --- who may come in --------------------------------------------------------
+# --- access -----------------------------------------------------------------
 
 
 def test_one_time_password_must_be_changed_first(
     server: Server, arrive: Callable[..., Operator]
 ) -> None:
-    """With a one-time password the console asks for one of one's own, and then opens."""
+    """After a one-time password the console asks for a new password, then opens."""
     name, password = make_one_time_operator(server)
     operator = arrive()
     page = operator.visitor.page
@@ -200,7 +200,7 @@ def test_one_time_password_must_be_changed_first(
 def test_console_is_for_operators_alone(
     arrive: Callable[..., Operator], player: tuple[str, Api]
 ) -> None:
-    """A player is told that there is nothing here, and a wrong password is one."""
+    """A player is told that the console is not for them; a wrong password is reported as wrong."""
     operator = arrive()
     operator.visitor.refusals.add(401)
     operator.sign_in(player[0])
@@ -210,13 +210,13 @@ def test_console_is_for_operators_alone(
     expect(alert).to_have_text("Unknown name or wrong password.")
 
 
-# --- what they do -----------------------------------------------------------
+# --- actions ----------------------------------------------------------------
 
 
 def test_grant_is_made_once_with_its_reason(
     operator: Operator, api: Api, player: tuple[str, Api]
 ) -> None:
-    """A grant whose answer was lost is not made twice; it is in inventory, ledger and audit log."""
+    """A grant whose answer was lost is made once, and is in inventory, ledger and audit log."""
     name, theirs = player
     operator.visitor.refusals.add(0)
     page = operator.visitor.page
@@ -254,7 +254,7 @@ def test_grant_is_made_once_with_its_reason(
 
 
 def test_refused_grant_is_told_in_its_dialog(operator: Operator, player: tuple[str, Api]) -> None:
-    """What is missing or too much is told where it is, and nothing is granted."""
+    """Missing or excessive input is reported at its field, and nothing is granted."""
     name, theirs = player
     operator.visitor.refusals.update({409, 422})
     operator.open_account(name)
@@ -281,7 +281,7 @@ def test_refused_grant_is_told_in_its_dialog(operator: Operator, player: tuple[s
 def test_account_is_suspended_and_resumed(
     server: Server, operator: Operator, api: Api, player: tuple[str, Api]
 ) -> None:
-    """Suspending ends the sessions and closes the door; resuming opens it."""
+    """Suspending ends the sessions and prevents signing in; resuming allows it again."""
     name, theirs = player
     operator.open_account(name)
     operator.ask_for("Suspend")
@@ -303,7 +303,7 @@ def test_account_is_suspended_and_resumed(
 def test_sessions_are_ended_one_by_one_and_all(
     server: Server, operator: Operator, api: Api, player: tuple[str, Api]
 ) -> None:
-    """One session ends alone; then all end."""
+    """One session is ended alone, then all."""
     name, first = player
     others = [Api(server.url, name) for _ in range(2)]
     operator.open_account(name)
@@ -323,7 +323,7 @@ def test_sessions_are_ended_one_by_one_and_all(
 
 
 def test_search_finds_as_one_types_and_pages(operator: Operator, server: Server) -> None:
-    """The list follows what is typed, and more of it is a button away."""
+    """The list follows the typing, and a button shows more of it."""
     prefix = f"s{uuid.uuid4().hex[:6]}"
     for number in range(3):
         Api.join(server.url, f"{prefix}-{number}")
@@ -346,7 +346,7 @@ def test_search_finds_as_one_types_and_pages(operator: Operator, server: Server)
 def test_audit_log_is_read_page_by_page(
     operator: Operator, api: Api, player: tuple[str, Api]
 ) -> None:
-    """Older entries come below the newer ones, none twice."""
+    """Older entries follow newer ones, none twice."""
     reasons = [f"{name} {uuid.uuid4().hex[:6]}" for name in ("earlier", "later")]
     for action, reason in zip(("suspend", "resume"), reasons, strict=True):
         path = f"/v1/admin/accounts/{player[1].account_id}/{action}"
@@ -369,7 +369,7 @@ def test_audit_log_is_read_page_by_page(
 
 
 def test_events_are_followed_paused_and_filtered(operator: Operator, server: Server) -> None:
-    """What the server logs comes by itself, unless it is paused or of a lower level."""
+    """The server's log appears live, unless it is paused or filtered out by level."""
     visitor, page = operator.visitor, operator.visitor.page
     visitor.open("Events")
     rows = page.locator(".log tbody tr")
@@ -386,13 +386,13 @@ def test_events_are_followed_paused_and_filtered(operator: Operator, server: Ser
     expect(page.get_by_text("Nothing at this level was logged recently.")).to_be_visible()
 
 
-# --- what is left behind ----------------------------------------------------
+# --- leftovers --------------------------------------------------------------
 
 
 def test_dialog_goes_with_what_it_belongs_to(
     server: Server, operator: Operator, operator_name: str, player: tuple[str, Api]
 ) -> None:
-    """The way back calls a question off, and so does the end of the session."""
+    """Going back cancels an open dialog, and so does the end of the session."""
     page = operator.visitor.page
     operator.visitor.refusals.add(401)
     operator.open_account(player[0])
@@ -414,7 +414,7 @@ def test_dialog_goes_with_what_it_belongs_to(
 def test_action_under_way_is_told_though_its_dialog_is_gone(
     operator: Operator, player: tuple[str, Api]
 ) -> None:
-    """What was done after the operator went back is said, and not drawn over another section."""
+    """An action that completes after the operator went back is reported, and redraws no section."""
     page = operator.visitor.page
     operator.open_account(player[0])
     asked: list[Route] = []
@@ -434,7 +434,7 @@ def test_action_under_way_is_told_though_its_dialog_is_gone(
 
 
 def test_unreadable_address_is_nothing_that_is_there(server: Server, operator: Operator) -> None:
-    """An address that is not properly encoded is told like any that leads nowhere."""
+    """A badly encoded address is reported like any other that leads nowhere."""
     operator.visitor.refusals.add(404)
     page = operator.visitor.page
     page.goto(f"{server.url}/console#/accounts/%zz")
@@ -452,7 +452,7 @@ HIDE = """(hidden) => {
 
 
 def test_console_asks_nothing_while_nobody_looks(operator: Operator) -> None:
-    """A hidden tab asks nothing; shown again, it asks at once."""
+    """A hidden tab sends no requests; shown again, it sends them at once."""
     page = operator.visitor.page
     with page.expect_response("**/v1/admin/status"):
         pass
@@ -466,7 +466,7 @@ def test_console_asks_nothing_while_nobody_looks(operator: Operator) -> None:
 
 
 def test_console_finds_back_after_the_server_was_killed(operator: Operator, server: Server) -> None:
-    """The console says that the server is away, asks less often, and goes on when it is back."""
+    """The console reports an absent server, polls less often, and resumes when it is back."""
     visitor, page = operator.visitor, operator.visitor.page
     visitor.refusals.add(0)
     expect(page.locator("#live-text")).to_have_text("Live")
@@ -480,7 +480,7 @@ def test_console_finds_back_after_the_server_was_killed(operator: Operator, serv
 
 
 def test_rules_in_sight_are_those_in_force(operator: Operator) -> None:
-    """Where the server came back with other rules, those that are shown are drawn anew."""
+    """When the server comes back with other rules, the rules on display are redrawn."""
     visitor, page = operator.visitor, operator.visitor.page
     visitor.open("Rules")
     page.get_by_role("link", name="Woodcutter").click()

@@ -1,4 +1,4 @@
-"""Titles and texts that are written from right to left stand well in the lines of the page."""
+"""Right-to-left titles and texts are laid out correctly within the lines of the page."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PLACES = """(node) => {
     }
     return places;
 }"""
-"""How far to the right the signs and digits of an element stand, in the order of its text."""
+"""The horizontal positions of an element's signs and digits, in the order of its text."""
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def visitor(
     visit: Callable[..., Visitor],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Visitor:
-    """Enter a world whose resources are called in Hebrew and Arabic."""
+    """Enter a world whose resources have Hebrew and Arabic names."""
     rules = resources.files("rulesets").joinpath("tutorial.toml").read_text(encoding="utf-8")
     for title, other in TITLES.items():
         rules = rules.replace(f'title = "{title}"', f'title = "{other}"')
@@ -60,7 +60,7 @@ def visitor(
 
 
 def places(visitor: Visitor, selector: str) -> list[float]:
-    """Give the places of the signs and digits of the first such element, as its text has them."""
+    """Return the positions of the signs and digits of the first such element, in text order."""
     found: list[float] = visitor.page.locator(selector).first.evaluate(PLACES)
     assert len(found) > 1
     return found
@@ -76,7 +76,7 @@ def test_change_is_read_before_what_it_comes_to(visitor: Visitor) -> None:
 
 
 def test_description_has_the_direction_of_its_words(visitor: Visitor) -> None:
-    """The mark at the end of a Hebrew sentence stands at its left."""
+    """The sign that ends a Hebrew sentence stands at its left."""
     description = f".about:has-text('{TOLD}')"
     expect(visitor.page.locator(description)).to_be_visible()
     found = places(visitor, description)

@@ -1,4 +1,4 @@
-"""The whole first session of a new player; the other pairs of size and colours: test_rulesets."""
+"""The whole first session of a new player; test_rulesets has the other sizes and colours."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def test_page_carries_a_first_session(
     world: Callable[[str], Server], visit: Callable[..., Visitor], size: str, scheme: str
 ) -> None:
-    """A new player signs up, builds, sees it finish, cancels, reads the ledger and signs out."""
+    """A new player signs up, builds, sees it finish, cancels, reads the ledger, signs out."""
     visitor = visit(world("tutorial").url, size=size, scheme=scheme)
     page, look = visitor.page, f"tutorial-{size}-{scheme}"
     visitor.check(f"{look}-gate")
@@ -51,7 +51,7 @@ def test_page_carries_a_first_session(
 def test_page_counts_on_between_events(
     world: Callable[[str], Server], visit: Callable[..., Visitor]
 ) -> None:
-    """Stocks rise on the page without any request, and never beyond what the server says."""
+    """Stocks rise on the page without requests, and never beyond the server's values."""
     visitor = visit(world("tutorial").url)
     visitor.sign_up()
     before = visitor.amount("Wood")
@@ -68,7 +68,7 @@ def test_page_counts_on_between_events(
 def test_sign_of_a_duration_needs_no_font(
     world: Callable[[str], Server], visit: Callable[..., Visitor]
 ) -> None:
-    """How long something takes is marked by a drawing, not by a character."""
+    """Durations are marked by a drawing, not by a character."""
     visitor = visit(world("tutorial").url)
     visitor.sign_up()
     time = visitor.card("cottage").locator(".time")

@@ -1,4 +1,4 @@
-"""Without a mouse: everything can be reached, is seen when reached, and works."""
+"""Without a mouse everything can be reached, shows its focus, and works."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REPEATS = 12
 
 
 def tab_to(page: Page, wanted: str) -> None:
-    """Press Tab until the focus is on something of this name; each stop must be visible."""
+    """Press Tab until an element with this name has the focus; each stop must be visible."""
     for _ in range(STEPS_MAX):
         page.keyboard.press("Tab")
         name, outline = page.evaluate(NAME_OF_FOCUS)
@@ -39,7 +39,7 @@ def tab_to(page: Page, wanted: str) -> None:
 def test_page_can_be_played_by_keyboard(
     world: Callable[[str], Server], visit: Callable[..., Visitor]
 ) -> None:
-    """Signing up, ordering, cancelling, changing the section and the colours need keys alone."""
+    """Signing up, ordering, cancelling and changing the section and colours need only keys."""
     visitor = visit(world("tutorial").url)
     page = visitor.page
     tab_to(page, "username")
@@ -73,7 +73,7 @@ def test_page_can_be_played_by_keyboard(
 
 
 def hold_enter(page: Page) -> None:
-    """Hold Enter for as long as it takes a keyboard to repeat it some times."""
+    """Hold Enter until the keyboard has repeated it a few times."""
     for _ in range(REPEATS):
         page.keyboard.down("Enter")
         page.wait_for_timeout(50)
@@ -81,7 +81,7 @@ def hold_enter(page: Page) -> None:
 
 
 def test_enter_that_is_held_presses_once(server: Server, visit: Callable[..., Visitor]) -> None:
-    """One order is placed; what asks first is not confirmed; one password is tried."""
+    """One order is placed, no confirmation is given, and one password is tried."""
     visitor = visit(server.url)
     visitor.refusals.add(401)
     visitor.sign_up()
@@ -114,7 +114,7 @@ def test_enter_that_is_held_presses_once(server: Server, visit: Callable[..., Vi
 def test_skip_link_leads_to_the_content(
     world: Callable[[str], Server], visit: Callable[..., Visitor]
 ) -> None:
-    """The first stop leads past the header."""
+    """The first Tab stop skips the header."""
     page = visit(world("tutorial").url).page
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()

@@ -1,4 +1,4 @@
-"""The table of the ledger: it reaches the end, however far behind it was."""
+"""The ledger's table catches up, however far behind it was."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FALL_BEHIND = """(size) => {
 def test_ledger_catches_up_with_all_that_was_missed(
     world: Callable[[str], Server], visit: Callable[..., Visitor], page_size: int
 ) -> None:
-    """More entries than a page holds are read to their end; very many make the table anew."""
+    """More entries than fit a page are all read; a great many rebuild the table."""
     server = world("tutorial")
     visitor = visit(server.url)
     visitor.sign_up()

@@ -1,4 +1,4 @@
-"""Names as long and as wide as they may be, of players and in rules, fit every view."""
+"""The longest and widest names that players and rules may have fit every view."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ STICKING_OUT = """() => [...document.querySelectorAll('body *')]
 
 
 def wide_name() -> str:
-    """Make a name of the widest letter, and just enough others to be its own."""
+    """Make a name of the widest letter, with just enough others to be unique."""
     return uuid.uuid4().hex[:6].ljust(NAME_LENGTH_MAX, "W")
 
 
 def check(visitor: Visitor, what: str) -> None:
-    """Check a view, and that nothing is cut off at its edge either."""
+    """Check a view, and that nothing is cut off at its edge."""
     visitor.check(what)
     assert visitor.page.evaluate(STICKING_OUT) == []
 
 
 def test_long_name_fits_the_page_to_play(server: Server, visit: Callable[..., Visitor]) -> None:
-    """Header, transfers, and the account with its questions keep within the window."""
+    """Header, transfers, and the account with its dialogs stay within the window."""
     visitor = visit(server.url, size="phone")
     visitor.name = wide_name()
     visitor.sign_up()
@@ -62,7 +62,7 @@ def test_long_name_fits_the_page_to_play(server: Server, visit: Callable[..., Vi
 def test_long_name_fits_the_console(
     server: Server, visit: Callable[..., Visitor], size: str
 ) -> None:
-    """Lists, an account, its questions and the audit log keep within the window."""
+    """Lists, an account, its dialogs and the audit log stay within the window."""
     operators, name = make_operator(server), wide_name()
     theirs = Api.join(server.url, name)
     operator = Operator(visit(f"{server.url}/console", size=size))
@@ -90,7 +90,7 @@ def test_long_name_fits_the_console(
 def test_long_words_of_the_rules_fit(
     world: Callable[[str], Server], visit: Callable[..., Visitor], size: str
 ) -> None:
-    """Titles of rules are broken where they must be, and leave the buttons beside them in reach."""
+    """Long titles wrap where they must, and leave the buttons beside them within reach."""
     server = world(str(WIDE))
     visitor = visit(server.url, size=size)
     check(visitor, f"wide-{size}-gate")

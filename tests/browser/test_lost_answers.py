@@ -1,4 +1,4 @@
-"""Commands whose answers were lost for good: pressing again makes no second one."""
+"""Commands whose answers were lost for good: pressing again does not repeat them."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ AT_ONCE = """() => {
     const later = window.setTimeout;
     window.setTimeout = (task, ms, ...rest) => later(task, pauses.has(ms) ? 250 : ms, ...rest);
 }"""
-"""Lets the page wait less between its attempts; what it counts to stays the same."""
+"""Shortens the page's pauses between attempts; their number stays the same."""
 
 KEEP_SAID = """() => new MutationObserver(() => {
     const said = document.getElementById("status")?.textContent;
     if (said) document.body.dataset.said = `${document.body.dataset.said ?? ""}${said}\\n`;
 }).observe(document, {subtree: true, childList: true})"""
-"""Lets the body keep all that the page says in passing, which the next may overtake."""
+"""Records in the body every status message, since the next may replace it quickly."""
 
 
 CUTTABLE = """() => {
@@ -45,22 +45,22 @@ CUTTABLE = """() => {
         return fetch(path, { ...init, signal: AbortSignal.any([init.signal, end.signal]) });
     };
 }"""
-"""Lets the stream of events be cut, which a browser that is put offline leaves open."""
+"""Allows the event stream to be cut: a browser put offline leaves it open."""
 
 ORDER = """async (api) => {
     const { command } = await import(api);
     window.given = [...(window.given ?? []), command("/v1/inventory/orders", { asset: "cottage" })];
 }"""
-"""Gives a command as a card does, whether or not another one is under way."""
+"""Sends a command as a card does, even while another is in flight."""
 
 SLOW_STOREHOUSE = {"storehouse": 6, "wood": 6_000, "stone": 4_000}
-"""With this an order of the next level is there to be cancelled, and another can be paid."""
+"""With this an order for the next level lasts long enough to cancel, and another is affordable."""
 
 
 class Losing:
-    """The way to a command: while ``losing``, it arrives and its answer does not come back.
+    """The path of a command: while ``losing``, it arrives and its answer does not come back.
 
-    A ``refusal`` comes from in between: the command does not arrive. Nor does it while not
+    A ``refusal`` comes from an intermediary: the command does not arrive. Nor does it while not
     ``arriving``.
     """
 
@@ -88,7 +88,7 @@ class Losing:
 
 @pytest.fixture
 def visitor(server: Server, visit: Callable[..., Visitor]) -> Visitor:
-    """Give a player whose page gives up soon."""
+    """Return a player whose page gives up quickly."""
     visitor = visit(server.url)
     visitor.refusals.add(0)
     visitor.page.add_init_script(f"({AT_ONCE})(); ({KEEP_SAID})(); ({CUTTABLE})()")
@@ -99,13 +99,13 @@ def visitor(server: Server, visit: Callable[..., Visitor]) -> Visitor:
 
 @pytest.fixture
 def other(server: Server) -> tuple[str, Api]:
-    """Give another player."""
+    """Return another player."""
     name = f"other-ss-{uuid.uuid4().hex[:8]}"
     return name, Api.join(server.url, name)
 
 
 class Sending:
-    """The form that sends wood to somebody, with the way that its transfers take."""
+    """The form that sends wood to a player, with the path of its transfers."""
 
     def __init__(self, visitor: Visitor, name: str) -> None:
         self._page = visitor.page
@@ -113,44 +113,44 @@ class Sending:
         self.hear_again = lambda: None
         self.way = Losing(visitor.page, "/v1/transfers")
         self.alert = visitor.page.locator("form .refusal[role=alert]")
-        # Nothing is known to be new before the list has been read.
+        # Until the list has been read the page cannot tell what is new.
         with visitor.page.expect_response("**/v1/transfers?*"):
             visitor.open("Transfers")
 
     def send(self, wood: int) -> None:
-        """Fill the form in, and press its button."""
+        """Fill in the form and press its button."""
         self._page.get_by_label("To", exact=True).fill(self._name)
         self._page.get_by_label("Wood").fill(str(wood))
         self.press()
 
     def press(self) -> None:
-        """Press the button, once it is not busy with the last one."""
+        """Press the button once it is no longer busy with the last transfer."""
         button = self._page.get_by_role("button", name="Send", exact=True)
         expect(button).not_to_have_attribute("aria-busy", "true")
         button.click()
 
     def expect_said(self, *, earlier: bool) -> None:
-        """Wait until it is said that it was sent: now, or when it was pressed before."""
+        """Wait until the page says that it was sent, now or by an earlier press."""
         words = f"Sent to {self._name} earlier, not again now."
         expect_said(self._page, words if earlier else f"Sent to {self._name}.")
 
 
 @pytest.fixture
 def sending(visitor: Visitor, other: tuple[str, Api]) -> Sending:
-    """Give the form of somebody who sends to the other player and sees nothing arrive."""
+    """Return the form of a player who sends to the other and sees no transfer arrive."""
     form = Sending(visitor, other[0])
     form.hear_again = hear_nothing(visitor.page)
     return form
 
 
 def expect_said(page: Page, words: str) -> None:
-    """Wait until the page has said it."""
+    """Wait until the page has shown this message."""
     said = re.compile(f"^{re.escape(words)}$", re.MULTILINE)
     expect(page.locator("body")).to_have_attribute("data-said", said)
 
 
 def hear_nothing(page: Page) -> Callable[[], None]:
-    """Let the page hear of nothing, by the stream or by asking, until what this gives is called."""
+    """Cut the page off from the stream and the inventory until the returned function is called."""
     waiting: list[Route] = []
     page.route("**/v1/inventory", lambda route: route.abort())
     page.route("**/v1/events", lambda route: waiting.append(route))  # noqa: PLW0108 - no builtin
@@ -169,20 +169,20 @@ def hear_nothing(page: Page) -> Callable[[], None]:
 
 
 def orders_of(server: Server, name: str) -> int:
-    """Tell how many orders somebody has placed."""
+    """Return how many orders a player has placed."""
     entries = Api(server.url, name).get("/v1/inventory/ledger")["entries"]
     return [entry["cause"] for entry in entries].count("order-placed")
 
 
 def give(server: Server, name: str, changes: dict[str, int]) -> None:
-    """Grant something as an operator."""
+    """Grant assets as an operator."""
     path = f"/v1/admin/accounts/{Api(server.url, name).account_id}/grants"
     body = {"changes": changes, "reason": "lost to a fire"}
     assert Api(server.url, make_operator(server)).post(path, body).is_success
 
 
 def cancel(page: Page, order: str) -> None:
-    """Cancel an order, and wait until it is gone."""
+    """Cancel an order and wait until it is gone."""
     page.get_by_role("button", name=f"Cancel {order}").click()
     page.get_by_role("button", name="Yes, cancel").click()
     expect(page.locator(".order")).to_have_count(0)
@@ -194,7 +194,7 @@ def cancel(page: Page, order: str) -> None:
 def test_transfer_that_is_sent_again_is_made_once(
     visitor: Visitor, other: tuple[str, Api], sending: Sending
 ) -> None:
-    """The same transfer keeps its key until an answer comes; then the same is another one."""
+    """A repeated transfer keeps its key until an answer comes; after that it is a new one."""
     _, theirs = other
     sending.send(7)
     expect(sending.alert).to_contain_text(LOST)
@@ -212,7 +212,7 @@ def test_transfer_that_is_sent_again_is_made_once(
 def test_transfer_that_is_sent_again_from_a_new_form_is_made_once(
     visitor: Visitor, other: tuple[str, Api], sending: Sending
 ) -> None:
-    """Whoever looks at another section meanwhile makes no second one either."""
+    """Visiting another section in between makes no second transfer either."""
     _, theirs = other
     sending.send(7)
     expect(sending.alert).to_contain_text(LOST)
@@ -237,7 +237,7 @@ def test_transfer_that_is_sent_again_from_a_new_form_is_made_once(
 def test_transfer_keeps_its_key_through_a_refusal(
     visitor: Visitor, other: tuple[str, Api], sending: Sending, status: int, slug: str
 ) -> None:
-    """What was lost before may have arrived, whatever is refused later."""
+    """The lost attempt may have arrived, so a later refusal does not change the key."""
     _, theirs = other
     visitor.refusals.add(status)
     sending.send(7)
@@ -254,7 +254,7 @@ def test_transfer_keeps_its_key_through_a_refusal(
 
 
 def test_transfer_that_came_back_is_sent_anew(visitor: Visitor, sending: Sending) -> None:
-    """A return is the answer that its key gives for good: the next one has another."""
+    """A return is its key's final answer, so the next transfer has a new key."""
     visitor.refusals.add(409)
     sending.way.refusal = {"status": 409, "type": "/problems/transfer-returned"}
     sending.send(7)
@@ -268,7 +268,7 @@ def test_transfer_that_came_back_is_sent_anew(visitor: Visitor, sending: Sending
 def test_another_transfer_after_a_lost_one_has_a_key_of_its_own(
     other: tuple[str, Api], sending: Sending
 ) -> None:
-    """Whoever changes what is to be sent sends something else."""
+    """A changed amount makes another transfer."""
     _, theirs = other
     sending.send(7)
     expect(sending.alert).to_contain_text(LOST)
@@ -281,7 +281,7 @@ def test_another_transfer_after_a_lost_one_has_a_key_of_its_own(
 def test_transfer_that_is_seen_to_arrive_is_behind(
     visitor: Visitor, other: tuple[str, Api]
 ) -> None:
-    """Whoever sees it in the list is not asked to try again, and to send the same is another."""
+    """A transfer seen in the list asks for no retry, and sending the same again makes another."""
     name, theirs = other
     sending = Sending(visitor, name.upper().replace("SS", "\u00df"))
     sending.send(7)
@@ -298,7 +298,7 @@ def test_transfer_that_is_seen_to_arrive_is_behind(
 def test_transfer_that_is_seen_later_takes_its_refusal_back(
     visitor: Visitor, sending: Sending
 ) -> None:
-    """Also after the form gave up, and without what was filled in meanwhile being lost."""
+    """This holds even after the form gave up, and keeps what was typed meanwhile."""
     sending.send(7)
     expect(sending.alert).to_contain_text(LOST)
     visitor.page.get_by_label("Wood").fill("8")
@@ -311,7 +311,7 @@ def test_transfer_that_is_seen_later_takes_its_refusal_back(
 def test_transfer_is_not_taken_for_one_like_it(
     visitor: Visitor, server: Server, other: tuple[str, Api]
 ) -> None:
-    """Neither what was sent before nor another amount is the one that was lost."""
+    """Neither an earlier transfer nor another amount is mistaken for the lost one."""
     name, theirs = other
     sending = Sending(visitor, name)
     rows = visitor.page.locator(".transfers > li")
@@ -352,7 +352,7 @@ def test_order_that_is_pressed_again_is_placed_once(visitor: Visitor, server: Se
 
 
 def test_order_that_is_seen_to_arrive_is_behind(visitor: Visitor, server: Server) -> None:
-    """Whoever sees the order is not told to try again, and to press again is to order another."""
+    """An order seen in the list asks for no retry, and pressing again places another."""
     page, way = visitor.page, Losing(visitor.page, "/v1/inventory/orders")
     card = visitor.card("cottage")
     visitor.order("cottage")
@@ -366,7 +366,7 @@ def test_order_that_is_seen_to_arrive_is_behind(visitor: Visitor, server: Server
 
 
 def test_order_that_is_seen_later_takes_its_refusal_back(visitor: Visitor, server: Server) -> None:
-    """Also of an order that is over before the page hears again, nobody is told to try again."""
+    """Even an order that finishes before the page is back online asks for no retry."""
     page, way = visitor.page, Losing(visitor.page, "/v1/inventory/orders")
     card = visitor.card("cottage")
     hear_again = hear_nothing(page)
@@ -384,7 +384,7 @@ def test_order_that_is_seen_later_takes_its_refusal_back(visitor: Visitor, serve
 
 
 def test_order_that_never_arrived_is_not_taken_for_one(visitor: Visitor, server: Server) -> None:
-    """Cancelling the order before it, or a grant, moves the next level, and places nothing."""
+    """Cancelling the previous order, or a grant, changes the next level but places no order."""
     page, way = visitor.page, Losing(visitor.page, "/v1/inventory/orders")
     card = visitor.card("storehouse")
     give(server, visitor.name, SLOW_STOREHOUSE)
@@ -405,7 +405,7 @@ def test_order_that_never_arrived_is_not_taken_for_one(visitor: Visitor, server:
 
 
 def test_order_after_one_of_an_earlier_session_is_another(visitor: Visitor, server: Server) -> None:
-    """What was seen to arrive is behind, also after signing out and in again."""
+    """A command seen to arrive stays settled after signing out and in again."""
     page, way = visitor.page, Losing(visitor.page, "/v1/inventory/orders")
     give(server, visitor.name, SLOW_STOREHOUSE)
     expect(visitor.card("storehouse")).to_contain_text("Level 6 of")
@@ -422,7 +422,7 @@ def test_order_after_one_of_an_earlier_session_is_another(visitor: Visitor, serv
 
 
 def test_answer_that_comes_late_leaves_the_key_of_the_next_command(visitor: Visitor) -> None:
-    """Two presses of one command are answered; between them the next one has begun."""
+    """Two presses of one command are answered, and the next one starts between the answers."""
     page = visitor.page
     held: list[Route] = []
     page.route("**/v1/inventory/orders", lambda route: held.append(route))  # noqa: PLW0108 - no builtin
@@ -458,7 +458,7 @@ def test_answer_that_comes_late_leaves_the_key_of_the_next_command(visitor: Visi
 def test_grant_that_is_given_again_from_a_new_dialog_is_made_once(
     server: Server, visit: Callable[..., Visitor], other: tuple[str, Api]
 ) -> None:
-    """Whoever cancels the dialog and opens it again makes no second one."""
+    """Cancelling the dialog and opening it again makes no second grant."""
     name, theirs = other
     operator = Operator(visit(f"{server.url}/console"))
     operator.visitor.refusals.add(0)

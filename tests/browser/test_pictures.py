@@ -1,4 +1,4 @@
-"""Pictures of the console in use, for the documentation; made only where pictures are wanted."""
+"""Screenshots of the console in use, for the documentation; taken only on request."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SETTINGS = {
 
 
 def play(api: Api, over: threading.Event) -> None:
-    """Build and look, now and then, until it is over."""
+    """Build and look around, now and then, until stopped."""
     random = Random(api.account_id)
     while not over.wait(PAUSE_S * random.expovariate(1)):
         api.get("/v1/inventory")
@@ -45,7 +45,7 @@ def play(api: Api, over: threading.Event) -> None:
 
 @pytest.mark.skipif(PICTURES is None, reason="no pictures are wanted")
 def test_console_in_use(postgres: PostgresServer, visit: Callable[..., Visitor]) -> None:
-    """With players in the world, the overview, an account and the rules are pictured."""
+    """With players in the world, screenshots show the overview, an account and the rules."""
     dsn = postgres.create_database()
     with (
         reachable_directory() as place,
@@ -64,7 +64,7 @@ def test_console_in_use(postgres: PostgresServer, visit: Callable[..., Visitor])
 
 
 def picture(operator: Operator, name: str) -> None:
-    """Look at the console for a minute, and take the pictures."""
+    """Watch the console for a minute and take the screenshots."""
     page, visitor = operator.visitor.page, operator.visitor
     operator.enter(name)
     deadline = time.monotonic() + IN_USE_S
@@ -80,5 +80,5 @@ def picture(operator: Operator, name: str) -> None:
     page.get_by_role("link", name="Dagny").first.click()
     expect(page.locator(".ledger tbody tr").first).to_be_visible()
     visitor.picture("console-in-use-account")
-    # The server ends before the window does.
+    # The server stops before the window closes.
     page.goto("about:blank")

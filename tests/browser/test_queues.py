@@ -1,4 +1,4 @@
-"""Long queues: they leave room for the content that stands below them."""
+"""Long queues leave room for the content below them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ QUEUED = 6
 
 
 def full_queue(server: Server, visitor: Visitor) -> None:
-    """Let the visitor have more orders in a queue than are shown at once."""
+    """Give the visitor more queued orders than are shown at once."""
     api, operator = Api(server.url, visitor.name), Api(server.url, make_operator(server))
     changes = {"wood": 1_000_000, "gold": 1_000_000, "market": 1}
     grant = {"changes": changes, "reason": "to order"}
@@ -35,7 +35,7 @@ def full_queue(server: Server, visitor: Visitor) -> None:
 def test_long_queue_is_folded_above_the_content(
     server: Server, visit: Callable[..., Visitor], size: str
 ) -> None:
-    """On a phone five orders are shown until all are asked for; beside the content, all are."""
+    """A phone shows five orders until asked for all; beside the content all are shown."""
     visitor = visit(server.url, size=size)
     visitor.sign_up()
     full_queue(server, visitor)

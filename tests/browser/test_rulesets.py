@@ -1,4 +1,4 @@
-"""The page is drawn from the ruleset alone: every shipped one fits."""
+"""The page is drawn from the ruleset alone: every shipped ruleset fits."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_page_fits_the_ruleset(
 def test_page_groups_the_instances_of_a_building(
     world: Callable[[str], Server], visit: Callable[..., Visitor]
 ) -> None:
-    """Four woodcutters are one card; the one that is chosen is the one that is built."""
+    """Four woodcutters share one card; the selected one is built."""
     visitor = visit(world("travian").url)
     visitor.sign_up()
     card = visitor.card("woodcutter")
@@ -55,7 +55,7 @@ def test_page_groups_the_instances_of_a_building(
 def test_page_fits_rules_unlike_the_shipped_ones(
     world: Callable[[str], Server], visit: Callable[..., Visitor], size: str, scheme: str
 ) -> None:
-    """Many resources, large numbers, units at once, no research and no transfers fit as well."""
+    """Many resources, large numbers, units from the start, no research and no transfers fit too."""
     visitor = visit(world(str(UNUSUAL)).url, size=size, scheme=scheme)
     visitor.sign_up()
     page = visitor.page

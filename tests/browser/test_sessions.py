@@ -1,4 +1,4 @@
-"""The session of a tab over reloads: it goes on, or it is said in words why it does not."""
+"""A tab's session across reloads: it continues, or the page says why it does not."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ ENDED = "Your session has ended. Please sign in again."
 
 @pytest.fixture
 def visitor(server: Server, visit: Callable[..., Visitor]) -> Visitor:
-    """Give somebody who has just signed up."""
+    """Return a player who has just signed up."""
     visitor = visit(server.url)
     visitor.sign_up()
     return visitor
 
 
 def end_sessions(server: Server, name: str) -> None:
-    """End every session of an account, from elsewhere."""
+    """End every session of an account from elsewhere."""
     credentials = {"username": name, "password": PASSWORD}
     token = httpx.post(f"{server.url}/v1/sessions", json=credentials).json()["access_token"]
     headers = {"Authorization": f"Bearer {token}"}
@@ -39,12 +39,12 @@ def end_sessions(server: Server, name: str) -> None:
 
 
 def leave_asleep(page: Page) -> None:
-    """Go where nothing is asked; the storage of the tab stays."""
+    """Leave for a page that sends no requests; the tab's storage stays."""
     page.goto("about:blank")
 
 
 def test_session_that_ended_is_told_after_a_reload(visitor: Visitor, server: Server) -> None:
-    """Whoever comes back too late is told so, and is asked to sign in rather than to sign up."""
+    """A visitor who returns too late is told so, and asked to sign in rather than sign up."""
     visitor.refusals.add(401)
     page = visitor.page
     leave_asleep(page)
@@ -61,7 +61,7 @@ def test_session_that_ended_is_told_after_a_reload(visitor: Visitor, server: Ser
 def test_console_session_that_ended_is_told_after_a_reload(
     server: Server, visit: Callable[..., Visitor]
 ) -> None:
-    """The same at the console."""
+    """The console does the same."""
     name = make_operator(server)
     operator = Operator(visit(f"{server.url}/console"))
     operator.visitor.refusals.add(401)
@@ -74,7 +74,7 @@ def test_console_session_that_ended_is_told_after_a_reload(
 
 
 def test_duplicated_tab_is_told_to_sign_in(visitor: Visitor, server: Server) -> None:
-    """A copy of a tab does not take its session away, and says why it asks."""
+    """A duplicated tab does not take over the session, and says why it asks to sign in."""
     page = visitor.page
     with page.context.expect_page() as opened:
         page.evaluate("window.open(location.href)")
@@ -86,14 +86,14 @@ def test_duplicated_tab_is_told_to_sign_in(visitor: Visitor, server: Server) -> 
 
 
 def test_session_survives_reloads_that_follow_each_other(visitor: Visitor) -> None:
-    """A page that is left before it was drawn leaves no refresh token that was used already."""
+    """A page abandoned before it is drawn leaves no spent refresh token behind."""
     page = visitor.page
     refreshed: list[str] = []
     held: list[Route] = []
     page.on("request", lambda request: refreshed.append(request.url))
 
     def hold(route: Route) -> None:
-        # The server has answered; the page is left before it hears of it.
+        # The server has answered, but the page is abandoned before the answer arrives.
         route.fetch()
         held.append(route)
 
@@ -109,7 +109,7 @@ def test_session_survives_reloads_that_follow_each_other(visitor: Visitor) -> No
 
 
 def test_old_tokens_are_renewed_when_a_page_is_loaded(visitor: Visitor, server: Server) -> None:
-    """An access token that has run out since is not used."""
+    """An access token that has expired in the meantime is not used."""
     page = visitor.page
     page.evaluate(
         """() => {
@@ -135,12 +135,12 @@ HOLD_TIMERS = """() => {
         else return later(task, ms, ...rest);
     };
 }"""
-"""Lets the renewal of the tokens, and the second attempt of a command, wait to be called."""
+"""Defers token renewal and a command's second attempt until the test calls them."""
 
 
 @pytest.fixture
 def held(server: Server, visit: Callable[..., Visitor]) -> Visitor:
-    """Give somebody who has just signed up where timers are held."""
+    """Return a player who has just signed up, with timers deferred."""
     visitor = visit(server.url)
     visitor.refusals.add(0)
     visitor.page.evaluate(HOLD_TIMERS)
@@ -149,7 +149,7 @@ def held(server: Server, visit: Callable[..., Visitor]) -> Visitor:
 
 
 def hand_over(visitor: Visitor) -> None:
-    """Sign out, and let somebody else sign up at the same page."""
+    """Sign out and let another player sign up in the same page."""
     visitor.page.click("#sign-out")
     visitor.page.get_by_role("radio", name="Create account").check(force=True)
     visitor.name = f"w{visitor.name}"
@@ -158,7 +158,7 @@ def hand_over(visitor: Visitor) -> None:
 
 
 def test_command_is_not_sent_again_for_the_next_who_signs_in(held: Visitor) -> None:
-    """What one player ordered and could not be sent is not ordered for another."""
+    """An order of one player that could not be sent is not placed for the next."""
     page = held.page
     sent: list[str] = []
 
@@ -185,7 +185,7 @@ def test_command_is_not_sent_again_for_the_next_who_signs_in(held: Visitor) -> N
 
 
 def test_refresh_of_an_earlier_session_does_not_end_the_next(held: Visitor) -> None:
-    """Its answer may come when somebody else has signed in: it is no verdict on that session."""
+    """A refresh answered after another player has signed in does not affect that session."""
     held.refusals.add(401)
     page = held.page
     late: list[Route] = []
@@ -202,7 +202,7 @@ def test_refresh_of_an_earlier_session_does_not_end_the_next(held: Visitor) -> N
 
 
 def test_signing_out_twice_does_not_sign_out_the_next(held: Visitor) -> None:
-    """Whoever presses again while the server is silent ends nothing of who signs in after that."""
+    """A second press while the server is silent does not end the session of the next player."""
     page = held.page
     late: list[Route] = []
     page.route("**/v1/sessions/current", lambda route: late.append(route))  # noqa: PLW0108 - no builtin

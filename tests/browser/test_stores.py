@@ -1,4 +1,4 @@
-"""Stocks between two answers, instances of a building, and how many units can be ordered."""
+"""Stocks between two answers, instances of a building, and the units that can be ordered."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ async ([stock, seconds]) => {
 
 @pytest.fixture
 def stores(world: Callable[[str], Server]) -> Server:
-    """Give the server of a world with stores."""
+    """Return the server of a world with stores."""
     return world(str(STORES))
 
 
 def grant(server: Server, account: Api, **changes: int) -> str:
-    """Let an operator change what an account has; give the operator's name."""
+    """Change an account's assets as an operator; return the operator's name."""
     name = make_operator(server)
     body = {"changes": changes, "reason": "to see it"}
     path = f"/v1/admin/accounts/{account.account_id}/grants"
@@ -71,9 +71,9 @@ def test_stock_is_counted_on_as_the_server_counts(
     seconds: int,
     expected: list[int],
 ) -> None:
-    """What is above the room stays, what is held is used up before the stock falls below it."""
+    """Stock above capacity stays; held goods are used up before the stock falls below capacity."""
     page = visit(stores.url).page
-    # Half a second after the last whole unit, so that no moment of the test's own counts.
+    # Half a second after the last whole unit, so that the test's own delay does not matter.
     late = seconds + (0.5 if stock["per_hour"] > 0 else -0.5)
     assert page.evaluate(COUNT, [stock, late]) == expected
 
@@ -82,7 +82,7 @@ def test_stock_is_counted_on_as_the_server_counts(
 def test_held_goods_are_shown_and_used_up_first(
     stores: Server, visit: Callable[..., Visitor], size: str
 ) -> None:
-    """What waits for room stands beside the stock, which falls only once nothing waits any more."""
+    """Goods waiting for room are shown beside the stock, which falls only once none wait."""
     visitor = visit(stores.url, size=size)
     visitor.sign_up()
     stock = visitor.page.locator(".stock", has_text="Algae")
@@ -102,7 +102,7 @@ def test_held_goods_are_shown_and_used_up_first(
 
 
 def test_held_goods_are_shown_at_the_console(stores: Server, visit: Callable[..., Visitor]) -> None:
-    """An operator sees what waits for room as well."""
+    """An operator sees the goods waiting for room, too."""
     giver, receiver = (Api.join(stores.url, f"g{uuid.uuid4().hex[:8]}") for _ in range(2))
     name = receiver.get("/v1/accounts/me")["username"]
     assert giver.post("/v1/transfers", {"to": name, "resources": {"algae": 9}}).status_code == 201
@@ -116,7 +116,7 @@ def test_held_goods_are_shown_at_the_console(stores: Server, visit: Callable[...
 def test_card_tells_of_the_instance_that_is_chosen(
     stores: Server, visit: Callable[..., Visitor]
 ) -> None:
-    """Level, orders and button are those of the instance that the card names, from the first."""
+    """Level, orders and button always belong to the instance that the card names."""
     visitor = visit(stores.url)
     account = Api.join(stores.url, visitor.name)
     grant(stores, account, **{"vat:1": 2})
@@ -134,7 +134,7 @@ def test_card_tells_of_the_instance_that_is_chosen(
 def test_prerequisites_are_no_names_of_instances(
     stores: Server, visit: Callable[..., Visitor]
 ) -> None:
-    """What is needed first is told with the word level, or by how many."""
+    """Prerequisites are written with the word level, or as a count."""
     visitor = visit(stores.url)
     visitor.sign_up()
     needs = visitor.card("pump").locator(".needs li > span:nth-child(2)")
@@ -144,7 +144,7 @@ def test_prerequisites_are_no_names_of_instances(
 def test_prerequisites_at_the_console_are_no_names_of_instances(
     stores: Server, visit: Callable[..., Visitor]
 ) -> None:
-    """An operator reads them in the same words."""
+    """The console uses the same words."""
     operator = Operator(visit(f"{stores.url}/console"))
     operator.enter(make_operator(stores))
     operator.visitor.open("Rules")
@@ -157,7 +157,7 @@ def test_prerequisites_at_the_console_are_no_names_of_instances(
 def test_no_more_units_are_offered_than_one_order_may_be_for(
     stores: Server, visit: Callable[..., Visitor]
 ) -> None:
-    """Units that add room come two thousand at a time, however many can be paid."""
+    """At most two thousand units that add room fit one order, however many are affordable."""
     visitor = visit(stores.url)
     visitor.sign_up()
     visitor.open("Units")

@@ -1,4 +1,4 @@
-"""What goes wrong is told in words near where it happened, and mended where it can be."""
+"""Errors are explained where they happen, and repaired where possible."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def visitor(world: Callable[[str], Server], visit: Callable[..., Visitor]) -> Visitor:
-    """Give somebody who has just signed up."""
+    """Return a player who has just signed up."""
     visitor = visit(world("tutorial").url)
     visitor.sign_up()
     return visitor
@@ -31,7 +31,7 @@ def visitor(world: Callable[[str], Server], visit: Callable[..., Visitor]) -> Vi
 def test_refused_sign_in_is_told_at_the_form(
     world: Callable[[str], Server], visit: Callable[..., Visitor]
 ) -> None:
-    """A wrong password, a short one and a bad name are each told in words."""
+    """A wrong password, a short one and a bad name each get an explanation."""
     visitor = visit(world("tutorial").url)
     visitor.refusals |= {401, 422}
     page = visitor.page
@@ -48,18 +48,18 @@ def test_refused_sign_in_is_told_at_the_form(
 
 
 BUSY = {"type": "/problems/overloaded", "title": "Busy", "status": 503}
-"""What a server says that has too much to do."""
+"""The answer of an overloaded server."""
 
 
 def refuse_once(page: Page, path: str) -> None:
-    """Have the next request of this path refused, for the server is busy."""
+    """Refuse the next request for this path, as a busy server does."""
     page.route(f"**{path}", lambda route: route.fulfill(status=503, json=BUSY), times=1)
 
 
 def test_account_that_was_made_is_not_made_again(
     server: Server, visit: Callable[..., Visitor]
 ) -> None:
-    """A busy server that refuses what follows the registration is asked for that alone again."""
+    """If a busy server refuses the step after registration, only that step is retried."""
     visitor = visit(server.url)
     visitor.refusals.add(503)
     page = visitor.page
@@ -80,7 +80,7 @@ def test_account_that_was_made_is_not_made_again(
 def test_one_time_password_is_changed_once(
     server: Server, visit: Callable[..., Visitor], path: str, next_: str
 ) -> None:
-    """A busy server that refuses what follows the change is asked for that alone again."""
+    """If a busy server refuses the step after the change, only that step is retried."""
     name, password = make_one_time_operator(server)
     visitor = visit(server.url + path)
     visitor.refusals.add(503)
@@ -101,7 +101,7 @@ def test_one_time_password_is_changed_once(
 def test_length_of_a_password_is_told_by_the_server_alone(
     world: Callable[[str], Server], visit: Callable[..., Visitor]
 ) -> None:
-    """How long it must be is configured: the page names no number of its own."""
+    """The minimum length is configured, so the page names no number of its own."""
     visitor = visit(world("tutorial").url)
     visitor.refusals.add(422)
     page = visitor.page
@@ -114,7 +114,7 @@ def test_length_of_a_password_is_told_by_the_server_alone(
 
 
 def test_transfers_say_where_there_are_more(visitor: Visitor) -> None:
-    """Fifty are shown; that there are more is told only where there are."""
+    """Fifty are shown, and the page mentions more only if there are more."""
     page = visitor.page
     visitor.open("Transfers")
     line = {
@@ -133,7 +133,7 @@ def test_transfers_say_where_there_are_more(visitor: Visitor) -> None:
 
 
 def test_refused_order_is_told_at_its_card(visitor: Visitor) -> None:
-    """What is short is told at the card whose button was pressed."""
+    """Missing resources are named at the card whose button was pressed."""
     visitor.refusals.add(409)
     visitor.order("storehouse")
     card = visitor.card("storehouse")
@@ -144,7 +144,7 @@ def test_refused_order_is_told_at_its_card(visitor: Visitor) -> None:
 
 
 def test_refused_transfer_is_told_at_its_field(visitor: Visitor) -> None:
-    """An unknown receiver is told at the field, and the field has the focus."""
+    """An unknown receiver is reported at the field, which gets the focus."""
     visitor.refusals.add(404)
     visitor.open("Transfers")
     visitor.page.get_by_label("To", exact=True).fill("nobody-of-this-name")
@@ -156,7 +156,7 @@ def test_refused_transfer_is_told_at_its_field(visitor: Visitor) -> None:
 
 @pytest.mark.parametrize("typed", ["1.9", "-3", "1e"])
 def test_amount_that_cannot_be_sent_is_told(visitor: Visitor, typed: str) -> None:
-    """Nothing is sent where one amount is no whole number: neither another amount, nor the rest."""
+    """If an amount is not a whole number, nothing is sent: neither another amount nor the rest."""
     page = visitor.page
     visitor.open("Transfers")
     sent: list[str] = []
@@ -174,7 +174,7 @@ def test_amount_that_cannot_be_sent_is_told(visitor: Visitor, typed: str) -> Non
 def test_transfer_arrives_on_the_other_page(
     visitor: Visitor, visit: Callable[..., Visitor], world: Callable[[str], Server]
 ) -> None:
-    """What one sends, the other sees without doing anything."""
+    """The receiver sees a transfer arrive without doing anything."""
     other = visit(world("tutorial").url, size="phone")
     other.sign_up()
     other.open("Transfers")
@@ -188,14 +188,14 @@ def test_transfer_arrives_on_the_other_page(
 
 
 def test_command_lost_on_the_way_is_sent_again_with_its_key(visitor: Visitor) -> None:
-    """An answer that is lost does not make a second order."""
+    """A lost answer does not cause a second order."""
     visitor.refusals.add(0)
     keys: list[str | None] = []
 
     def lose_the_first_answer(route: Route) -> None:
         keys.append(route.request.header_value("idempotency-key"))
         if len(keys) == 1:
-            # The server has the order; the page does not hear of it.
+            # The server has the order; the page gets no answer.
             route.fetch()
             route.abort()
         else:
@@ -211,7 +211,7 @@ def test_command_lost_on_the_way_is_sent_again_with_its_key(visitor: Visitor) ->
 
 
 def test_session_survives_a_reload_and_a_lost_token(visitor: Visitor) -> None:
-    """A reload does not sign out, and a token that is refused is renewed once, unseen."""
+    """A reload does not sign out, and a refused token is renewed once, invisibly."""
     visitor.refusals.add(401)
     visitor.page.reload()
     visitor.page.wait_for_selector(".game")
@@ -232,7 +232,7 @@ def test_session_survives_a_reload_and_a_lost_token(visitor: Visitor) -> None:
 
 
 def test_ended_session_leads_back_to_signing_in(visitor: Visitor) -> None:
-    """A session that was ended elsewhere is told in words, and signing in goes on."""
+    """The page explains that a session was ended elsewhere, and signing in continues."""
     visitor.refusals.add(401)
     visitor.page.evaluate(
         """async () => {
@@ -254,7 +254,7 @@ def test_ended_session_leads_back_to_signing_in(visitor: Visitor) -> None:
 def test_page_without_the_stream_asks_instead(
     world: Callable[[str], Server], visit: Callable[..., Visitor]
 ) -> None:
-    """Where there is no stream of events, an order is seen to finish all the same."""
+    """Without an event stream the page still shows an order finishing."""
     visitor = visit(world("tutorial").url)
     visitor.refusals.add(404)
     visitor.page.route("**/v1/events", lambda route: route.fulfill(status=404, json={}))
@@ -268,7 +268,7 @@ def test_page_without_the_stream_asks_instead(
 def test_page_finds_back_after_the_server_was_killed(
     world: Callable[[str], Server], visit: Callable[..., Visitor]
 ) -> None:
-    """The page says that the connection is lost, and goes on by itself when the server is back."""
+    """The page reports the lost connection, and resumes by itself when the server is back."""
     server = world("tutorial")
     visitor = visit(server.url)
     visitor.refusals.add(0)

@@ -1,4 +1,4 @@
-"""Somebody at the page: what they do, and what a browser holds against it."""
+"""A visitor to the page: their actions, and the faults that the browser finds."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ TIMEOUT_MS = 15_000
 SIZES = {"phone": (360, 740), "desktop": (1280, 860)}
 
 PICTURES = os.environ.get("HOLDFAST_PICTURES")
-"""Where to keep pictures of what is seen; nowhere if it is not set."""
+"""Where to save screenshots; none are taken if it is not set."""
 
 
 @dataclass
 class Visitor:
-    """One window with a session of its own; ``refusals`` are the statuses that were expected."""
+    """One window with its own session; ``refusals`` are the expected statuses."""
 
     context: BrowserContext
     page: Page
@@ -41,7 +41,7 @@ class Visitor:
             viewport={"width": width, "height": height},
             color_scheme="dark" if scheme == "dark" else "light",
             has_touch=size == "phone",
-            # So that nothing is judged, or caught in a picture, halfway through a movement.
+            # So that no check or screenshot catches an animation halfway.
             reduced_motion="reduce",
         )
         context.set_default_timeout(TIMEOUT_MS)
@@ -58,7 +58,7 @@ class Visitor:
         if message.type not in {"error", "warning"}:
             return
         text = message.text
-        # The browser reports every refused request; those that a test provokes are no faults.
+        # The browser reports every refused request; those that a test provokes are not faults.
         if any(f"status of {status}" in text for status in self.refusals):
             return
         if 0 in self.refusals and "net::ERR" in text:
@@ -66,14 +66,14 @@ class Visitor:
         self.faults.append(text)
 
     def leave(self) -> None:
-        """Close the window; nothing unexpected may have been reported in it."""
+        """Close the window; nothing unexpected may have been reported."""
         self.context.close()
         assert self.faults == []
 
     # ----------------------------------------------------------------- doing
 
     def sign_up(self) -> None:
-        """Make an account and enter the world."""
+        """Create an account and enter the world."""
         self.page.fill("#username", self.name)
         self.page.fill("#password", PASSWORD)
         self.page.click("form.entry button[type=submit]")
@@ -111,7 +111,7 @@ class Visitor:
     # --------------------------------------------------------------- judging
 
     def check(self, what: str) -> None:
-        """Check what holds for every view: accessible, and nothing sticks out; take a picture."""
+        """Check that a view is accessible and nothing overflows; take a screenshot."""
         self.picture(what)
         found = Axe().run(self.page, options={"resultTypes": ["violations"]})
         assert _told(found.response["violations"]) == []
@@ -119,7 +119,7 @@ class Visitor:
         assert too_wide <= 0, f"{what} is {too_wide} pixels too wide"
 
     def check_in_both_colours(self, size: str, what: str) -> None:
-        """Check a view in light, and then in dark whatever colours can change about it."""
+        """Check a view in light colours, then in dark only what colours can affect."""
         self.page.emulate_media(color_scheme="light", reduced_motion="reduce")
         self.check(f"console-{size}-light-{what}")
         self.page.emulate_media(color_scheme="dark", reduced_motion="reduce")
@@ -128,7 +128,7 @@ class Visitor:
         assert _told(Axe().run(self.page, options=only).response["violations"]) == []
 
     def picture(self, what: str) -> None:
-        """Keep a picture, if pictures are wanted."""
+        """Save a screenshot, if screenshots are wanted."""
         if PICTURES:
             self.page.screenshot(path=Path(PICTURES) / f"{what}.png")
 

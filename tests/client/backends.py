@@ -1,4 +1,4 @@
-"""Running a test under Trio and under asyncio, in virtual time where it only waits."""
+"""Runs a test under Trio and under asyncio, in virtual time if it only waits."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ BACKENDS = ("trio", "asyncio")
 def on_both_backends(
     *, virtual_time: bool = True
 ) -> Callable[[Callable[..., Awaitable[None]]], Callable[..., None]]:
-    """Make an async test into one that runs under Trio and asyncio in turn.
+    """Turn an async test into one that runs under Trio and asyncio in turn.
 
-    In virtual time a wait takes no time; a test that uses sockets or threads needs the real one.
+    In virtual time a wait takes no time; a test that uses sockets or threads needs real time.
     """
 
     def decorate(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
@@ -57,17 +57,17 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         super().__init__(self._selector_in_use)
 
     def time(self) -> float:
-        """Give the time, which passes by jumps alone."""
+        """Return the time, which passes only by jumps."""
         return self._selector_in_use.now
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Never waits: what it is asked to wait has passed."""
+    """Never waits: it adds the requested timeout to the clock."""
 
     now = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Give what is ready, or jump."""
+        """Return the ready events, or jump."""
         ready = super().select(0)
         if not ready and timeout:
             self.now += timeout

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def server(database_dsn: str) -> Iterator[Server]:
-    """Run one server for all tests of a module, on a database of its own."""
+    """Run one server for all tests of a module, on its own database."""
     with (
         reachable_directory() as directory,
         serving(directory, HOLDFAST_DATABASE__DSN=database_dsn) as running,

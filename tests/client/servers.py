@@ -1,4 +1,4 @@
-"""Servers in memory: they answer from a script, and keep what they were asked."""
+"""In-memory servers: they answer from a script and record their requests."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def silence(_: httpx.Request) -> httpx.Response:
 
 
 class Script:
-    """A server that answers one step of its script after the other; the last one stays."""
+    """A server that answers with one step of its script after another, and repeats the last."""
 
     def __init__(self, *steps: Step) -> None:
         self._steps: Iterator[Step] = iter(steps)
@@ -88,11 +88,11 @@ class Script:
         return await step(request)
 
     def headers(self, name: str) -> list[str | None]:
-        """Give a header of every request."""
+        """Return one header's value for every request."""
         return [request.headers.get(name) for request in self.requests]
 
     def paths(self) -> list[str]:
-        """Give method and path of every request."""
+        """Return the method and path of every request."""
         return [f"{request.method} {request.url.path}" for request in self.requests]
 
 
@@ -103,7 +103,7 @@ def client(
     attempt_timeout_s: float = 5.0,
     retries: RetryPolicy = QUICK,
 ) -> Client:
-    """Make a client of a server in memory."""
+    """Make a client of an in-memory server."""
 
     async def handle(request: httpx.Request) -> httpx.Response:
         return await server(request)
@@ -119,14 +119,14 @@ def client(
 
 
 class Stream(httpx.AsyncByteStream):
-    """The body of an event stream: pieces as they come, and then silence, an end or a failure."""
+    """The body of an event stream: chunks in order, then silence, an end or a failure."""
 
     def __init__(self, *pieces: bytes | Exception | None) -> None:
         self._pieces = pieces
         self.closed = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Give the pieces; None is silence for good."""
+        """Yield the chunks; None stands for lasting silence."""
         for piece in self._pieces:
             if piece is None:
                 await anyio.sleep_forever()
@@ -136,7 +136,7 @@ class Stream(httpx.AsyncByteStream):
                 yield piece
 
     async def aclose(self) -> None:
-        """Remember that it was closed."""
+        """Record that it was closed."""
         self.closed = True
 
 

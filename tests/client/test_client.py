@@ -33,7 +33,7 @@ PATIENT = RetryPolicy(attempts_max=1_000, backoff_s=0.05, backoff_max_s=0.2)
 
 
 def fresh_name() -> str:
-    """Give a username that nobody has."""
+    """Return an unused username."""
     return f"player-{uuid.uuid4().hex[:12]}"
 
 
@@ -47,14 +47,14 @@ async def join(client: Client, name: str | None = None) -> Session:
 async def completed(session: Session, order_id: str) -> None:
     """Wait until an order is completed."""
     with anyio.fail_after(20):
-        # The events, which would tell, have a test of their own.
+        # The events, which would say so, have their own test.
         while (await session.find_order(order_id)).state != "completed":  # noqa: ASYNC110
             await anyio.sleep(0.02)
 
 
 @on_both_backends(virtual_time=False)
 async def test_client_plays(server: Server) -> None:
-    """Everything that a player does has its typed answer."""
+    """Every action of a player has a typed answer."""
     async with Client(server.url) as client:
         assert (await client.readiness()).ready
         world, ruleset = await client.world(), await client.ruleset()
@@ -86,7 +86,7 @@ async def test_client_plays(server: Server) -> None:
 
 @on_both_backends(virtual_time=False)
 async def test_client_is_told_why_not(server: Server) -> None:
-    """What cannot be is refused with its reason and what is missing."""
+    """An impossible request is refused with the reason and what is missing."""
     async with Client(server.url) as client:
         session = await join(client)
         with pytest.raises(Refused, match="insufficient-resources") as caught:
@@ -128,7 +128,7 @@ async def test_client_sends_resources(server: Server) -> None:
 
 @on_both_backends(virtual_time=False)
 async def test_client_keeps_its_account(server: Server) -> None:
-    """Sessions, a new password, goodbye for now and for ever."""
+    """Sessions, a password change, logging out and erasure."""
     name = fresh_name()
     async with Client(server.url) as client:
         session = await join(client, name)
@@ -166,7 +166,7 @@ async def test_client_keeps_its_account(server: Server) -> None:
 
 @on_both_backends(virtual_time=False)
 async def test_client_operates(server: Server) -> None:
-    """An operator finds accounts, looks into one, grants, suspends and lets in again."""
+    """An operator finds accounts, inspects one, grants, suspends and resumes."""
     prefix = f"x{uuid.uuid4().hex[:8]}"
     async with Client(server.url) as client:
         players = [await join(client, f"{prefix}-{n}") for n in range(3)]
@@ -205,7 +205,7 @@ async def test_client_operates(server: Server) -> None:
 
 
 def operator(server: Server) -> str:
-    """Make an account with the role admin; give its name."""
+    """Make an account with the admin role; return its name."""
     name = fresh_name()
     dsn = server.settings["HOLDFAST_DATABASE__DSN"]
     arguments = ("accounts", "create", name, "--admin", "--password-stdin")
@@ -217,7 +217,7 @@ def operator(server: Server) -> str:
 
 @on_both_backends(virtual_time=False)
 async def test_client_follows_what_happens(server: Server) -> None:
-    """The stream tells of an order from its beginning to its end, and ends with the session."""
+    """The stream reports an order from placement to completion, and ends with the session."""
     async with Client(server.url) as client:
         session = await join(client)
         with anyio.fail_after(20):
@@ -237,7 +237,7 @@ async def test_client_follows_what_happens(server: Server) -> None:
 
 
 def test_client_outlives_its_server(postgres: PostgresServer) -> None:
-    """Through kill -9 and a restart: an order takes effect once, the stream loses nothing."""
+    """Across kill -9 and a restart an order takes effect once and the stream loses nothing."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     settings = {
@@ -255,7 +255,7 @@ def test_client_outlives_its_server(postgres: PostgresServer) -> None:
 
 
 async def live_through_a_kill(server: Server) -> None:
-    """Order and follow while the server is killed and comes back."""
+    """Order and follow events while the server is killed and restarted."""
     async with Client(server.url, retries=PATIENT) as client:
         session = await join(client)
         async with session.events() as events:

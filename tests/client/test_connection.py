@@ -42,7 +42,7 @@ CHARSET_UNDEFINED = {"Content-Type": "text/html; charset=undefined"}
 
 @on_both_backends()
 async def test_call_sends_a_command_again_under_one_key() -> None:
-    """Whatever goes wrong in between, every attempt carries the same key, and one answer comes."""
+    """Whatever goes wrong, every attempt carries the same key, and one answer comes back."""
     busy = problem(503, "unavailable", retry_after="1")
     script = Script(
         REFUSED, RESET, busy, problem(504, "reply-timeout"), httpx.Response(201, json=ORDER)
@@ -58,7 +58,7 @@ async def test_call_sends_a_command_again_under_one_key() -> None:
 
 @on_both_backends()
 async def test_call_makes_a_fresh_key_for_each_command() -> None:
-    """Two orders are two orders; a key of the caller's is used as it is."""
+    """Two orders are two orders; a key that the caller gives is used as is."""
     script = Script(httpx.Response(201, json=ORDER))
     async with client(script) as opened:
         for key in (None, None, "mine"):
@@ -70,7 +70,7 @@ async def test_call_makes_a_fresh_key_for_each_command() -> None:
 
 @on_both_backends()
 async def test_call_tells_a_replayed_answer() -> None:
-    """Who sends a command again later learns that it had taken effect before."""
+    """A caller that repeats a command later learns that it had already taken effect."""
     headers = {"Idempotency-Replayed": "true", "X-Request-Id": "abc"}
     script = Script(httpx.Response(200, json=ORDER, headers=headers))
     async with client(script) as opened:
@@ -80,7 +80,7 @@ async def test_call_tells_a_replayed_answer() -> None:
 
 @on_both_backends()
 async def test_call_waits_as_long_as_it_is_asked_to() -> None:
-    """Retry-After is kept to, with a little added so that not all come back at once."""
+    """Retry-After is honoured, with a little jitter so that clients do not all return at once."""
     script = Script(problem(503, "overloaded", retry_after="7"), httpx.Response(200, json=WORLD))
     async with client(script) as opened:
         assert (await opened.world()).name == "world"
@@ -90,7 +90,7 @@ async def test_call_waits_as_long_as_it_is_asked_to() -> None:
 
 @on_both_backends()
 async def test_call_gives_up_when_the_wait_would_be_too_long() -> None:
-    """A wait beyond the deadline is not begun: the refusal is given at once."""
+    """A wait beyond the deadline is not started: the refusal is raised at once."""
     script = Script(problem(503, "overloaded", retry_after="60"))
     async with client(script, timeout_s=30) as opened:
         with pytest.raises(ServerBusy) as caught:
@@ -101,7 +101,7 @@ async def test_call_gives_up_when_the_wait_would_be_too_long() -> None:
 
 @on_both_backends()
 async def test_call_tries_no_more_often_than_it_may() -> None:
-    """After the last attempt its failure is the call's."""
+    """The failure of the last attempt is raised by the call."""
     script = Script(REFUSED)
     policy = RetryPolicy(attempts_max=3, backoff_s=0.01)
     async with client(script, retries=policy) as opened:
@@ -112,7 +112,7 @@ async def test_call_tries_no_more_often_than_it_may() -> None:
 
 @on_both_backends()
 async def test_call_ends_in_time_against_a_silent_server() -> None:
-    """Each attempt has a deadline, and so have all together, to the second."""
+    """Each attempt has a deadline, and so has the whole call, to the second."""
     script = Script(silence)
     async with client(script, timeout_s=12, attempt_timeout_s=5) as opened:
         began = anyio.current_time()
@@ -124,7 +124,7 @@ async def test_call_ends_in_time_against_a_silent_server() -> None:
 
 @on_both_backends()
 async def test_call_can_be_cancelled() -> None:
-    """A cancelled call ends at once, and the client can be used on."""
+    """A cancelled call ends at once, and the client remains usable."""
     script = Script(silence, httpx.Response(200, json=WORLD))
     async with client(script) as opened:
         with anyio.move_on_after(1) as scope:
@@ -138,7 +138,7 @@ async def test_call_can_be_cancelled() -> None:
 async def test_call_does_not_repeat_what_may_take_effect_twice(
     failure: httpx.Response | Exception,
 ) -> None:
-    """A login whose outcome is unknown is not sent again by itself."""
+    """A login whose outcome is unknown is not retried automatically."""
     script = Script(failure, httpx.Response(201, json=tokens(1)))
     async with client(script) as opened:
         with pytest.raises((NoAnswer, ServerBusy)):
@@ -148,7 +148,7 @@ async def test_call_does_not_repeat_what_may_take_effect_twice(
 
 @on_both_backends()
 async def test_call_repeats_what_surely_had_no_effect() -> None:
-    """A login that found nobody, or was turned away at the door, is sent again."""
+    """A login that could not connect, or was turned away before it was processed, is retried."""
     script = Script(REFUSED, problem(503, "overloaded"), httpx.Response(201, json=tokens(1)))
     async with client(script) as opened:
         assert (await opened.log_in("ann", "password")).account_id == "account"
@@ -174,7 +174,7 @@ async def test_call_repeats_what_surely_had_no_effect() -> None:
 async def test_call_raises_the_problem_of_its_status(
     status: int, slug: str, class_: type[Problem]
 ) -> None:
-    """A refusal is an exception of its own class, with what the server said."""
+    """Each refusal raises its own exception class, with the server's details."""
     script = Script(problem(status, slug, missing={"wood": 3}))
     async with client(script) as opened:
         with pytest.raises(Problem) as caught:
@@ -189,7 +189,7 @@ async def test_call_raises_the_problem_of_its_status(
 
 @on_both_backends()
 async def test_rate_limit_and_attempts_are_told_apart() -> None:
-    """The one is waited for and sent again, the other raised at once; both say how long."""
+    """A rate limit is waited out and retried, too many attempts raised; both say how long."""
     limited = [problem(429, "too-many-requests", retry_after="1") for _ in range(3)]
     script = Script(*limited, httpx.Response(201, json=tokens(1)))
     async with client(script) as opened:
@@ -210,7 +210,7 @@ async def test_rate_limit_and_attempts_are_told_apart() -> None:
 @pytest.mark.parametrize("status", [429, 503])
 @on_both_backends()
 async def test_proxy_that_is_asked_too_often_is_waited_for(status: int) -> None:
-    """Its own page, which is no problem of the server, asks for a wait as well as that."""
+    """A proxy's own page, not a problem document, can ask for a wait too."""
     page = httpx.Response(status, html="<h1>Later</h1>", headers={"Retry-After": "7"})
     script = Script(page, page, httpx.Response(200, json=WORLD))
     async with client(script) as opened:
@@ -226,7 +226,7 @@ async def test_proxy_that_is_asked_too_often_is_waited_for(status: int) -> None:
 
 @on_both_backends()
 async def test_call_names_the_fields_that_are_wrong() -> None:
-    """An invalid request says what is wrong with which field."""
+    """An invalid request reports each wrong field and what is wrong with it."""
     errors = [{"field": "username", "message": "is too short"}]
     script = Script(problem(422, "invalid-request", errors=errors))
     async with client(script) as opened:
@@ -251,7 +251,7 @@ async def test_call_names_the_fields_that_are_wrong() -> None:
 def test_invalid_request_tells_of_the_first_fault_in_one_line(
     errors: list[dict[str, str]], text: str
 ) -> None:
-    """The text says which field is wrong, and why, whatever the field is called."""
+    """The text says which field is wrong and why, whatever its name."""
     refusal = InvalidRequest("invalid-request", status=422, detail="no", members={"errors": errors})
     assert str(refusal) == text
 
@@ -261,7 +261,7 @@ def test_invalid_request_tells_of_the_first_fault_in_one_line(
 )
 @on_both_backends()
 async def test_problem_of_another_program_is_told(members: dict[str, object]) -> None:
-    """A gateway's refusal has members of the same names and another shape: it still has a text."""
+    """A gateway's refusal, with the same members in another shape, still gives a text."""
     body = {"type": "https://gateway/validation", "detail": "no,\nin two lines"}
     script = Script(httpx.Response(422, json=body | members))
     async with client(script) as opened:
@@ -291,7 +291,7 @@ async def test_problem_of_another_program_is_told(members: dict[str, object]) ->
 )
 @on_both_backends()
 async def test_call_refuses_what_is_no_answer(answer: httpx.Response, told: str) -> None:
-    """What the API does not promise is told in one line with the beginning of what came."""
+    """An answer outside the API's contract is reported in one line with its beginning."""
     async with client(Script(answer)) as opened:
         with pytest.raises(UnexpectedAnswer, match=told) as caught:
             await opened.world()
@@ -301,7 +301,7 @@ async def test_call_refuses_what_is_no_answer(answer: httpx.Response, told: str)
 
 @on_both_backends()
 async def test_call_waits_out_a_proxy_without_a_server() -> None:
-    """While a server restarts behind its proxy, reads are tried again."""
+    """While a server restarts behind its proxy, reads are retried."""
     script = Script(
         httpx.Response(502, text="bad gateway"),
         httpx.Response(502, content=b'{"detail": "nicht verf\xfcgbar"}'),
@@ -314,7 +314,7 @@ async def test_call_waits_out_a_proxy_without_a_server() -> None:
 
 @on_both_backends()
 async def test_call_takes_any_text_into_a_path() -> None:
-    """Names go into paths as they are: a slash in one does not lead elsewhere."""
+    """Names are escaped in paths: a slash in one does not lead elsewhere."""
     script = Script(problem(404, "unknown-asset"))
     async with client(script) as opened:
         with pytest.raises(NotFound):
@@ -328,7 +328,7 @@ SURROGATE = "\ud800"
 @pytest.mark.parametrize("key", ["", "ключ", "a\nb", "a b", "\x7f", SURROGATE, "x" * 256])
 @on_both_backends()
 async def test_call_refuses_a_key_that_no_header_can_carry(key: str) -> None:
-    """What the server would not take for a key is told at once, and no other key is made up."""
+    """A key that the server would not accept is refused at once, and not replaced by another."""
     script = Script(httpx.Response(201, json=ORDER))
     async with client(script) as opened:
         with pytest.raises(InvalidArgument, match="1 to 255 visible ASCII") as caught:
@@ -341,7 +341,7 @@ async def test_call_refuses_a_key_that_no_header_can_carry(key: str) -> None:
 
 @on_both_backends()
 async def test_call_refuses_what_is_no_text() -> None:
-    """A lone surrogate in a body, a path, a query or a token is told at once, nothing is sent."""
+    """A lone surrogate in a body, path, query or token is refused at once; nothing is sent."""
     script = Script(problem(404, "unknown-asset"))
     usual = msgspec.convert(tokens(1), SessionTokens)
     broken = msgspec.structs.replace(usual, access_token=f"v4.{SURROGATE}")
@@ -368,7 +368,7 @@ async def test_call_refuses_what_is_no_text() -> None:
 
 @on_both_backends()
 async def test_call_refuses_what_would_be_another_address() -> None:
-    """A name that a path takes for a folder is told at once: it would ask for something else."""
+    """A name that a path reads as a folder is refused at once: it would address something else."""
     script = Script(problem(404, "unknown-asset"))
     async with client(script) as opened:
         session = opened.resume(msgspec.convert(tokens(1), SessionTokens))
@@ -382,7 +382,7 @@ async def test_call_refuses_what_would_be_another_address() -> None:
 
 @on_both_backends()
 async def test_call_refuses_an_empty_token() -> None:
-    """It is no token of any server's, and no header could carry it."""
+    """No server issues an empty token, and no header could carry one."""
     script = Script(problem(404, "unknown-asset"))
     empty = msgspec.structs.replace(msgspec.convert(tokens(1), SessionTokens), access_token="")
     async with client(script) as opened:
@@ -397,6 +397,6 @@ async def test_call_refuses_an_empty_token() -> None:
 
 @pytest.mark.parametrize("url", ["nonsense", "ftp://server", "http://", "http://[::1"])
 def test_client_refuses_what_is_no_address(url: str) -> None:
-    """An address that is none is told at once."""
+    """An invalid address is refused at once."""
     with pytest.raises(ValueError, match="is not a URL"):
         Client(url)

@@ -1,4 +1,4 @@
-"""What a session promises: its token is renewed in time, once, and never lost on the way."""
+"""What a session promises: its token is renewed in time, once, and never lost in transit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.client.servers import client, problem, tokens
 
 
 class TokenServer:
-    """Accepts the latest access token alone, each refresh token once."""
+    """Accepts only the latest access token, and each refresh token once."""
 
     def __init__(self, expires_in: int = 900) -> None:
         self.number = 1
@@ -66,7 +66,7 @@ async def test_session_renews_its_token_before_it_expires() -> None:
 
 @on_both_backends()
 async def test_session_renews_a_token_that_is_refused() -> None:
-    """A token that ended early is renewed and the call made again, once."""
+    """A token that ended early is renewed and the call retried, once."""
     server = TokenServer()
     async with client(server) as opened:
         session = await opened.log_in("ann", "password")
@@ -81,7 +81,7 @@ async def test_session_renews_a_token_that_is_refused() -> None:
 
 @on_both_backends()
 async def test_session_renews_once_for_many_calls() -> None:
-    """Calls that find the token expired together wait for one refresh."""
+    """Concurrent calls that find the token expired share one refresh."""
     server = TokenServer(expires_in=100)
     server.refresh_seconds = 1
     async with client(server) as opened:
@@ -95,7 +95,7 @@ async def test_session_renews_once_for_many_calls() -> None:
 
 @on_both_backends()
 async def test_session_keeps_what_a_cancelled_caller_renewed() -> None:
-    """A refresh outlives the caller that began it: its token would be lost with the session."""
+    """A refresh outlives its cancelled caller: otherwise its token and session would be lost."""
     server = TokenServer(expires_in=100)
     server.refresh_seconds = 2
     async with client(server) as opened:
@@ -110,7 +110,7 @@ async def test_session_keeps_what_a_cancelled_caller_renewed() -> None:
 
 @on_both_backends()
 async def test_session_does_not_hold_up_a_cancelled_caller_for_long() -> None:
-    """A server that does not answer a refresh holds nobody longer than five seconds."""
+    """A server that does not answer a refresh holds up a caller for at most five seconds."""
     server = TokenServer(expires_in=100)
     server.refresh_seconds = 1_000
     async with client(server) as opened:
@@ -125,7 +125,7 @@ async def test_session_does_not_hold_up_a_cancelled_caller_for_long() -> None:
 
 @on_both_backends()
 async def test_session_goes_on_with_kept_tokens() -> None:
-    """Tokens that were kept over a restart open the same session again."""
+    """Tokens kept across a restart resume the same session."""
     server = TokenServer()
     async with client(server) as opened:
         kept = (await opened.log_in("ann", "password")).tokens
@@ -141,7 +141,7 @@ async def test_session_goes_on_with_kept_tokens() -> None:
 
 @on_both_backends()
 async def test_session_that_has_ended_says_so() -> None:
-    """When the session was ended elsewhere, the refusal is what the caller gets."""
+    """When the session was ended elsewhere, the caller gets the refusal."""
     server = TokenServer()
     async with client(server) as opened:
         session = await opened.log_in("ann", "password")
@@ -154,7 +154,7 @@ async def test_session_that_has_ended_says_so() -> None:
 @pytest.mark.parametrize("how", ["log_out", "log_out_everywhere"])
 @on_both_backends()
 async def test_session_that_was_closed_is_not_renewed(how: str) -> None:
-    """After logging out nothing opens the session again."""
+    """After logging out nothing reopens the session."""
     server = TokenServer()
     async with client(server) as opened:
         session = await opened.log_in("ann", "password")
@@ -184,7 +184,7 @@ async def test_session_does_not_take_every_401_for_its_token() -> None:
 
 @on_both_backends()
 async def test_session_survives_a_refresh_that_was_not_sent() -> None:
-    """Where the server could not be reached, the refresh token is still good."""
+    """If the server could not be reached, the refresh token is still valid."""
     server = TokenServer(expires_in=100)
     away: dict[str, Any] = {"now": False}
 

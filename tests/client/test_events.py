@@ -34,7 +34,7 @@ TYPE = {"Content-Type": "text/event-stream"}
 
 
 def event(number: int, name: str = "order-completed", **more: object) -> bytes:
-    """Make an event as it is sent."""
+    """Make an event in wire format."""
     entry: Json = {"seq": number, "at": TIME, "cause": name, "changes": {}}
     data: Json = {"at": TIME, "tick": number, "rates": {"wood": STOCK}, "entry": entry, **more}
     told = msgspec.json.encode(data).decode()
@@ -42,20 +42,20 @@ def event(number: int, name: str = "order-completed", **more: object) -> bytes:
 
 
 def end(reason: str) -> bytes:
-    """Make the event that ends a stream."""
+    """Make the event that ends a stream, in wire format."""
     told = msgspec.json.encode({"reason": reason, "detail": ""}).decode()
     return f"event: {reason}\ndata: {told}\n\n".encode()
 
 
 async def read(session: Session, count: int, **options: Any) -> list[int]:
-    """Read so many events; give their numbers."""
+    """Read a number of events; return their sequence numbers."""
     async with session.events(**options) as events:
         return [(await anext(events)).id for _ in range(count)]
 
 
 @on_both_backends()
 async def test_events_are_typed() -> None:
-    """An event tells what it is, the rates, and what it is about."""
+    """An event carries its kind, the rates, and its subject."""
     script = Script(LOGIN, stream(BEAT, event(7, order=ORDER, full=["wood"]), None))
     async with client(script) as opened:
         session = await opened.log_in("ann", "password")
@@ -75,7 +75,7 @@ async def test_events_are_typed() -> None:
 
 @on_both_backends()
 async def test_events_resume_after_the_last_that_came() -> None:
-    """Cut off, ended, told goodbye, refused: the stream goes on where it stood."""
+    """Cut off, ended, told goodbye or refused: the stream resumes where it stopped."""
     script = Script(
         LOGIN,
         stream(event(1, "snapshot"), event(2), httpx.ReadError("reset")),
@@ -93,7 +93,7 @@ async def test_events_resume_after_the_last_that_came() -> None:
 
 @on_both_backends()
 async def test_events_survive_silence() -> None:
-    """A connection without a sign of life is taken for dead; one with heartbeats is not."""
+    """A silent connection counts as dead; one with heartbeats does not."""
 
     async def beating(_: httpx.Request) -> httpx.Response:
         return httpx.Response(200, headers=TYPE, stream=Beats(6))
@@ -103,12 +103,12 @@ async def test_events_survive_silence() -> None:
         session = await opened.log_in("ann", "password")
         began = anyio.current_time()
         assert await read(session, 1) == [1]
-        # Six heartbeats 15 s apart, and then 45 s of nothing.
+        # Six heartbeats 15 s apart, then 45 s of silence.
         assert 135 <= anyio.current_time() - began <= 136
 
 
 class Beats(httpx.AsyncByteStream):
-    """A stream of some heartbeats."""
+    """A stream of a few heartbeats."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -123,7 +123,7 @@ class Beats(httpx.AsyncByteStream):
 
 @on_both_backends()
 async def test_events_renew_a_token_that_expires() -> None:
-    """When the server ends a stream for its token, it goes on with a new one."""
+    """When the server ends a stream because its token expired, it resumes with a new one."""
     script = Script(
         LOGIN,
         stream(event(1), end("token-expired")),
@@ -139,7 +139,7 @@ async def test_events_renew_a_token_that_expires() -> None:
 
 @on_both_backends()
 async def test_events_renew_a_token_that_is_refused() -> None:
-    """Where a token has expired while the stream was away, it is renewed before the next try."""
+    """A token that expired while the stream was down is renewed before the next attempt."""
     script = Script(
         LOGIN,
         problem(401, "invalid-token"),
@@ -153,7 +153,7 @@ async def test_events_renew_a_token_that_is_refused() -> None:
 
 @on_both_backends()
 async def test_events_end_with_the_session() -> None:
-    """When the session ends, on the stream or while it is away, so does the iteration."""
+    """When the session ends, on the stream or while it is down, so does the iteration."""
     refused = problem(401, "invalid-token")
     for last in ((stream(event(2), end("session-ended")),), (stream(event(2)), refused, refused)):
         script = Script(LOGIN, stream(event(1)), *last)
@@ -166,7 +166,7 @@ async def test_events_end_with_the_session() -> None:
 
 @on_both_backends()
 async def test_events_of_an_ended_session_cannot_be_had() -> None:
-    """A stream that cannot be begun says so where it is opened."""
+    """A stream that cannot start raises where it is opened."""
     script = Script(LOGIN, problem(401, "invalid-token"))
     async with client(script) as opened:
         session = await opened.log_in("ann", "password")
@@ -177,7 +177,7 @@ async def test_events_of_an_ended_session_cannot_be_had() -> None:
 
 @on_both_backends()
 async def test_events_give_up_after_a_while() -> None:
-    """A server that stays away is waited for as long as the patience lasts."""
+    """An absent server is waited for only as long as the client's patience lasts."""
     script = Script(LOGIN, stream(event(1)), httpx.ConnectError("refused"))
     async with client(script) as opened:
         session = await opened.log_in("ann", "password")
@@ -190,7 +190,7 @@ async def test_events_give_up_after_a_while() -> None:
 
 @on_both_backends()
 async def test_events_that_are_cut_off_at_once_are_not_asked_for_without_end() -> None:
-    """Whoever begins each stream and ends it keeps no client busy: that waits, and gives up."""
+    """If every stream is cut off as it begins, the client backs off and then gives up."""
 
     async def cut_off(_: httpx.Request) -> httpx.Response:
         return stream(b"retry: 1000\n\n")
@@ -210,12 +210,12 @@ async def test_events_that_are_cut_off_at_once_are_not_asked_for_without_end() -
 @pytest.mark.parametrize("poll_s", [0.3, 0.9, 2.0])
 @on_both_backends()
 async def test_events_may_be_looked_for_now_and_then(poll_s: float) -> None:
-    """A read that is cancelled is no failure of the server's, however often, nor loses anything."""
+    """A cancelled read, however often, counts as no failure of the server and loses nothing."""
 
     async def quiet(_: httpx.Request) -> httpx.Response:
         return stream(BEAT, None)
 
-    looks = round(400 / poll_s)  # for longer than its patience lasts, and not as long as a token
+    looks = round(400 / poll_s)  # longer than its patience, shorter than a token's life
     script = Script(LOGIN, stream(event(1), None), *[quiet] * looks, stream(event(2), None))
     async with client(script) as opened:
         session = await opened.log_in("ann", "password")
@@ -228,7 +228,7 @@ async def test_events_may_be_looked_for_now_and_then(poll_s: float) -> None:
 
 
 class _Beating(httpx.AsyncByteStream):
-    """Ten minutes of heartbeats, then the end of the token's life."""
+    """Ten minutes of heartbeats, then the token expires."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for _ in range(40):
@@ -239,7 +239,7 @@ class _Beating(httpx.AsyncByteStream):
 
 @on_both_backends()
 async def test_events_have_all_their_patience_after_a_connection_that_lasted() -> None:
-    """A failure of long ago does not count, also where nothing but its token ended the stream."""
+    """An old failure does not count, even if only its token's expiry ended the stream since."""
 
     async def quiet(_: httpx.Request) -> httpx.Response:
         return httpx.Response(200, headers=TYPE, stream=_Beating())
@@ -259,7 +259,7 @@ async def test_events_have_all_their_patience_after_a_connection_that_lasted() -
 
 @on_both_backends()
 async def test_events_that_are_cut_off_again_and_again_go_on_for_ever() -> None:
-    """A proxy that ends what is silent for a while is no server that stays away."""
+    """A proxy that cuts off silent streams does not count as an absent server."""
 
     async def idle(_: httpx.Request) -> httpx.Response:
         return httpx.Response(200, headers=TYPE, stream=Idle())
@@ -273,7 +273,7 @@ async def test_events_that_are_cut_off_again_and_again_go_on_for_ever() -> None:
 
 
 class Idle(httpx.AsyncByteStream):
-    """A stream that begins, and is cut off when it has been silent for 10 s."""
+    """A stream that begins and is cut off after 10 s of silence."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Begin."""
@@ -283,7 +283,7 @@ class Idle(httpx.AsyncByteStream):
 
 @on_both_backends()
 async def test_page_in_place_of_events_is_told_of() -> None:
-    """A proxy's page for its users, with status 200, is no stream that ended."""
+    """A proxy's page for its users, with status 200, does not count as a stream that ended."""
     page = httpx.Response(200, html="<h1>We are back soon</h1>")
     for steps in ((page,), (stream(event(1)), page)):
         script = Script(LOGIN, *steps)
@@ -296,7 +296,7 @@ async def test_page_in_place_of_events_is_told_of() -> None:
 
 @on_both_backends()
 async def test_events_do_not_insist_where_they_are_refused() -> None:
-    """A refusal that will stay is given at once."""
+    """A permanent refusal is raised at once."""
     script = Script(LOGIN, stream(event(1)), problem(409, "something-final"))
     async with client(script) as opened:
         session = await opened.log_in("ann", "password")
@@ -317,7 +317,7 @@ async def test_events_do_not_insist_where_they_are_refused() -> None:
 )
 @on_both_backends()
 async def test_events_refuse_another_shape(nonsense: bytes) -> None:
-    """What is no event of the API is told of, not passed over."""
+    """A malformed event is reported, not skipped."""
     script = Script(LOGIN, stream(nonsense, None))
     async with client(script) as opened:
         session = await opened.log_in("ann", "password")
@@ -329,7 +329,7 @@ async def test_events_refuse_another_shape(nonsense: bytes) -> None:
 
 @on_both_backends()
 async def test_events_of_a_server_that_does_not_answer_are_not_waited_for() -> None:
-    """Opening a stream has a deadline, whether nothing comes or a refusal without an end."""
+    """Opening a stream has a deadline, whether nothing comes or an endless refusal."""
     for step in (silence, httpx.Response(503, stream=Beats(100))):
         script = Script(LOGIN, step)
         async with client(script) as opened:
@@ -342,7 +342,7 @@ async def test_events_of_a_server_that_does_not_answer_are_not_waited_for() -> N
 
 @on_both_backends()
 async def test_events_of_a_connection_that_breaks_at_once_are_not_had() -> None:
-    """A refusal that breaks off is no answer."""
+    """A truncated refusal counts as no answer."""
     script = Script(LOGIN, httpx.Response(503, stream=stream(httpx.ReadError("reset")).stream))
     async with client(script) as opened:
         session = await opened.log_in("ann", "password")
@@ -352,7 +352,7 @@ async def test_events_of_a_connection_that_breaks_at_once_are_not_had() -> None:
 
 @on_both_backends()
 async def test_events_can_be_read_on_after_a_cancellation() -> None:
-    """Who stops waiting for an event misses none."""
+    """A reader that stops waiting for an event misses none."""
     script = Script(LOGIN, stream(event(1), None), stream(event(2), event(3), None))
     async with client(script) as opened:
         session = await opened.log_in("ann", "password")
@@ -367,7 +367,7 @@ async def test_events_can_be_read_on_after_a_cancellation() -> None:
 
 @on_both_backends()
 async def test_events_can_be_left_while_more_are_coming() -> None:
-    """Who leaves early closes the connection, whatever is on its way."""
+    """A reader that leaves early closes the connection, whatever is still in flight."""
     script = Script(LOGIN, stream(event(1), event(2), event(3), None))
     async with client(script) as opened:
         session = await opened.log_in("ann", "password")
@@ -376,7 +376,7 @@ async def test_events_can_be_left_while_more_are_coming() -> None:
 
 @on_both_backends()
 async def test_events_of_later_servers_are_passed_over() -> None:
-    """What is no entry of the ledger, and not known, is no reason to stop."""
+    """An unknown event that is not a ledger entry does not stop the stream."""
     unknown = b"event: weather\ndata: sunny\n\n"
     script = Script(LOGIN, stream(unknown, event(1), unknown, event(2), None))
     async with client(script) as opened:

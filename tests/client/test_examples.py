@@ -1,4 +1,4 @@
-"""The examples, and those of the guide, run against a real server."""
+"""The examples, including the guide's, run against a real server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TIMEOUT_S = 30.0
 
 @pytest.fixture(scope="module")
 def server(database_dsn: str) -> Iterator[Server]:
-    """Run a server with the rules that a newcomer meets, quickened."""
+    """Run a server with the rules that a newcomer meets, sped up."""
     settings = {
         "HOLDFAST_DATABASE__DSN": database_dsn,
         "HOLDFAST_WORLD__RULESET": "tutorial",
@@ -37,7 +37,7 @@ def server(database_dsn: str) -> Iterator[Server]:
 
 
 def lines_until(found: str, *command: str) -> list[str]:
-    """Run a program until it prints a line that begins so; give its lines."""
+    """Run a program until it prints a line with this beginning; return its lines."""
     lines: list[str] = []
     with subprocess.Popen(
         [sys.executable, "-u", *command],
@@ -58,7 +58,7 @@ def lines_until(found: str, *command: str) -> list[str]:
 
 
 def test_examples_bot_builds(server: Server) -> None:
-    """The bot orders something, hears of it, and goes on."""
+    """The bot orders something, receives its event, and goes on."""
     bot = str(ROOT / "examples" / "bot.py")
     lines = lines_until("heard of order-completed", bot, server.url, "robin", "correct horse")
     assert lines[-1:] == ["heard of order-completed"], lines
@@ -67,7 +67,7 @@ def test_examples_bot_builds(server: Server) -> None:
 
 
 def test_examples_of_the_guide_run(server: Server) -> None:
-    """The guide's programs do what it says, as they stand."""
+    """The guide's programs run unchanged and do what it says."""
     first, second = (text.replace("http://127.0.0.1:8470", server.url) for text in PROGRAMS)
     done = subprocess.run(
         [sys.executable, "-c", first],

@@ -1,4 +1,4 @@
-"""The client against ``/openapi.json``: what it sends is taken, what it reads is promised."""
+"""The client against ``/openapi.json``: it sends only what is accepted, reads what is promised."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LEFT_OUT: Final = {
     "GET /v1/admin/status": "for the console, which draws it; programs read /metrics",
     "GET /v1/admin/events": "for the console; programs read the log",
 }
-"""What the client deliberately does not call, and why."""
+"""The calls that the client deliberately leaves out, and why."""
 
 FOUND: Final = [
     cast("Operation[Any]", each)
@@ -40,14 +40,14 @@ OPERATIONS: Final = {f"{each.method} {each.path}": each for each in FOUND}
 
 @pytest.fixture(scope="module")
 def document(server: Server) -> Json:
-    """Read what the server says of itself."""
+    """Read the server's description of its API."""
     response = httpx.get(f"{server.url}/openapi.json", trust_env=False)
     told: Json = response.json()
     return told
 
 
 def calls(document: Json) -> dict[str, Json]:
-    """Give every operation of the document by method and path."""
+    """Return every operation of the document by method and path."""
     return {
         f"{method.upper()} {path}": operation
         for path, methods in document["paths"].items()
@@ -56,17 +56,17 @@ def calls(document: Json) -> dict[str, Json]:
 
 
 def test_operations_cover_the_whole_api(document: Json) -> None:
-    """Every call of the API is the client's too, or left out for a reason; it has no others."""
+    """The client has every call of the API, except those left out for a reason, and no others."""
     assert OPERATIONS.keys() | LEFT_OUT.keys() == calls(document).keys()
     assert not OPERATIONS.keys() & LEFT_OUT.keys()
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_operation_is_as_the_server_describes_it(document: Json, name: str) -> None:
-    """Status, body, query and answer fit, member by member; commands carry a key where they may."""
+    """Status, body, query and answer match member by member; commands carry a key where allowed."""
     mine, theirs = OPERATIONS[name], calls(document)[name]
     statuses = {int(status) for status, each in theirs["responses"].items() if usual(each)}
-    # Whoever does not say what he has is not told that he has it.
+    # A client that does not name the version it has never gets 304.
     statuses -= {304}
     assert {mine.status, *mine.also} == statuses
     headers = {each["name"] for each in theirs["parameters"] if each["in"] == "header"}
@@ -80,35 +80,35 @@ def test_operation_is_as_the_server_describes_it(document: Json, name: str) -> N
 
 
 def test_operations_know_every_end_of_a_stream(document: Json) -> None:
-    """Whatever the server says last on a stream, the client knows what it means."""
+    """The client knows every reason that the server gives for ending a stream."""
     content = calls(document)["GET /v1/events"]["responses"]["200"]["content"]
     told = content["text/event-stream"]["x-event-data"]
     assert told.keys() == {end.value for end in End} | {"snapshot", "*"}
 
 
 def usual(response: Json) -> bool:
-    """Tell whether a response is more than a problem; what is told elsewhere is one."""
+    """Return whether a response is not a problem; those described elsewhere (``$ref``) are."""
     return "$ref" not in response and set(response.get("content", {})) != {
         "application/problem+json"
     }
 
 
 class Comparison:
-    """Compares the client's types with the server's schemas; keeps what does not fit."""
+    """Compares the client's types with the server's schemas; collects the mismatches."""
 
     def __init__(self, document: Json) -> None:
         self.document = document
         self.differences: list[str] = []
 
     def body(self, mine: Operation[Any], theirs: Json) -> None:
-        """See that what is sent is known, and that what is demanded is sent."""
+        """Check that every member sent is known, and every required one is sent."""
         content = theirs.get("requestBody", {}).get("content")
         assert (mine.body is None) == (content is None)
         if mine.body is not None and content is not None:
             self.sent(mine.body, content["application/json"]["schema"])
 
     def query(self, mine: Operation[Any], theirs: Json) -> None:
-        """See the same of the query string."""
+        """Check the same for the query string."""
         parameters = [each for each in theirs["parameters"] if each["in"] == "query"]
         schema = {
             "type": "object",
@@ -121,12 +121,12 @@ class Comparison:
             assert schema["required"] == []
 
     def answer(self, mine: Operation[Any], theirs: Json) -> None:
-        """See that what is read is promised."""
+        """Check that every member read is promised."""
         content = theirs["responses"][str(mine.status)].get("content")
         assert (mine.answer is Nothing) == (content is None)
         if content is not None:
             (media,) = content.values()
-            # A stream says of each kind of event what it tells.
+            # A stream has a schema for each kind of event.
             told: Json = media.get("x-event-data", {"answer": media["schema"]})
             schema, components = schema_of(mine.answer)
             for name in told.keys() - {end.value for end in End}:
@@ -143,13 +143,13 @@ class Comparison:
         missing = set(theirs.get("required", [])) - set(schema.get("required", []))
         self.differences += [f"{name} is not always sent" for name in missing]
         for name in ours.keys() & known.keys():
-            # What is left at its default is not sent.
+            # A member left at its default is not sent.
             kinds = kinds_of(ours[name], components) - {"null"}
             if not kinds <= kinds_of(known[name], self.document["components"]["schemas"]):
                 self.differences.append(f"{name} is sent as {sorted(kinds)}")
 
     def reads(self, place: str, mine: Json, components: Json, theirs: Json) -> None:
-        """Compare what is read at one place, and below it."""
+        """Compare the members read at one place and below it."""
         schemas: Json = self.document["components"]["schemas"]
         if not kinds_of(theirs, schemas) <= widened(kinds_of(mine, components)):
             told = f"{sorted(kinds_of(theirs, schemas))}, not {sorted(kinds_of(mine, components))}"
@@ -174,7 +174,7 @@ class Comparison:
 
 
 def schema_of(type_: type) -> tuple[Json, Json]:
-    """Give the JSON schema of a type, and the parts that it refers to."""
+    """Return the JSON schema of a type and the definitions that it refers to."""
     (schema,), components = msgspec.json.schema_components([type_])
     return schema, components
 
@@ -187,20 +187,20 @@ def resolve(schema: Json, components: Mapping[str, Json]) -> Json:
 
 
 def alternatives(schema: Json, components: Mapping[str, Json]) -> Iterator[Json]:
-    """Give each form that a value may have."""
+    """Yield each form that a value may have."""
     schema = resolve(schema, components)
     for each in schema.get("anyOf", [schema]):
         yield resolve(each, components)
 
 
 def objects(schema: Json, components: Mapping[str, Json]) -> list[Json]:
-    """Give the forms that have parts."""
+    """Return the object forms."""
     forms = alternatives(schema, components)
     return [each for each in forms if each.get("type") in {"object", "array"}]
 
 
 def kinds_of(schema: Json, components: Mapping[str, Json]) -> set[str]:
-    """Give the JSON types that a value may have; none where that is left open."""
+    """Return the JSON types that a value may have; empty if the schema leaves them open."""
     kinds: set[str] = set()
     for each in alternatives(schema, components):
         if "enum" in each or "const" in each:
@@ -212,7 +212,7 @@ def kinds_of(schema: Json, components: Mapping[str, Json]) -> set[str]:
 
 
 def widened(kinds: set[str]) -> set[str]:
-    """Give the kinds that can be read as these: an integer where any number can."""
+    """Return the types that can be read as these: an integer where any number can."""
     return kinds | {"integer"} if "number" in kinds else kinds
 
 
@@ -237,7 +237,7 @@ def widened(kinds: set[str]) -> set[str]:
     ],
 )
 def test_comparison_sees_what_does_not_fit(mine: Json, theirs: Json, difference: list[str]) -> None:
-    """The comparison above tells a member that is missing or of another type from one that fits."""
+    """The comparison above reports a member that is missing or of another type, and no others."""
     ours, others = (msgspec.defstruct("Answer", list(each.items())) for each in (mine, theirs))
     schema, components = schema_of(others)
     compare = Comparison({"components": {"schemas": components}})

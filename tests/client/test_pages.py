@@ -1,4 +1,4 @@
-"""What paged lists promise: every item once, in order, asked for as it is needed."""
+"""What paged lists promise: every item once, in order, fetched on demand."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tests.client.backends import on_both_backends
 
 
 class Shelf:
-    """Pages of numbers; counts how often it was asked."""
+    """Pages of numbers; counts the fetches."""
 
     def __init__(self, *sizes: int) -> None:
         self.sizes = sizes
         self.asked: list[int] = []
 
     async def fetch(self, cursor: int) -> tuple[list[int], int | None]:
-        """Give a page."""
+        """Return a page."""
         self.asked.append(cursor)
         begin = sum(self.sizes[:cursor])
         following = cursor + 1 if cursor + 1 < len(self.sizes) else None
@@ -27,7 +27,7 @@ class Shelf:
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=6))
 async def test_pages_give_every_item_once(sizes: list[int]) -> None:
-    """Whatever the pages hold, also nothing, all of it comes in order."""
+    """Whatever the pages hold, even nothing, all of it comes in order."""
     shelf = Shelf(*sizes)
     assert await Pages(shelf.fetch, 0).all() == list(range(sum(sizes)))
     assert shelf.asked == list(range(len(sizes)))
@@ -35,7 +35,7 @@ async def test_pages_give_every_item_once(sizes: list[int]) -> None:
 
 @on_both_backends()
 async def test_pages_are_asked_for_as_they_are_needed() -> None:
-    """Whoever stops early does not read the rest, and leaves nothing open."""
+    """A reader that stops early does not fetch the rest, and leaves nothing open."""
     shelf = Shelf(2, 2, 2)
     pages = Pages(shelf.fetch, 0)
     async for item in pages:
@@ -49,7 +49,7 @@ async def test_pages_are_asked_for_as_they_are_needed() -> None:
 
 @on_both_backends()
 async def test_pages_can_be_read_on_after_a_failure() -> None:
-    """A page that could not be had is asked for again, and nothing is skipped."""
+    """A page that failed to load is requested again, and nothing is skipped."""
     shelf = Shelf(1, 1)
     failures = iter([True, False, False])
 

@@ -1,4 +1,4 @@
-"""What the retries promise: only what is harmless is sent again, after a fair wait."""
+"""What retries promise: only harmless requests are sent again, after a fair wait."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def refusal(status: int, slug: str, retry_after_s: float | None = None) -> Probl
 def test_retry_sends_again_only_what_is_harmless(
     failure: HoldfastError, harmless: bool, once: bool
 ) -> None:
-    """A read and a keyed command are sent again after what may pass; others if nothing was done."""
+    """Reads and keyed commands are retried after transient failures; others if nothing was done."""
     assert may_repeat(failure, Repeat.SAFE) is harmless
     assert may_repeat(failure, Repeat.KEYED) is harmless
     assert may_repeat(failure, Repeat.ONCE) is once
@@ -59,14 +59,14 @@ def test_retry_sends_again_only_what_is_harmless(
 def test_retry_waits_between_what_is_asked_and_the_bound(
     attempt: int, seed: int, asked: float | None
 ) -> None:
-    """However often it failed, the wait is at least what the server asks, and bounded."""
+    """However often a call failed, the wait is bounded and at least what the server asks."""
     policy = RetryPolicy(backoff_s=0.1, backoff_max_s=5)
     wait = policy.wait_s(attempt, refusal(503, "overloaded", asked), random.Random(seed))
     assert (asked or 0) <= wait <= (asked or 0) + min(5, 0.1 * 2 ** min(attempt - 1, 10))
 
 
 def test_retry_waits_differ() -> None:
-    """Clients that failed together do not come back together."""
+    """Clients that failed together do not retry together."""
     policy = RetryPolicy()
     waits = {policy.wait_s(3, CannotConnect("no"), random.Random(seed)) for seed in range(100)}
     assert len(waits) == 100
@@ -88,5 +88,5 @@ def test_retry_waits_differ() -> None:
     ],
 )
 def test_retry_after_is_read_in_both_forms(header: str | None, seconds: float | None) -> None:
-    """Seconds and dates are understood, nonsense is no wait."""
+    """Seconds and dates are understood; nonsense means no wait."""
     assert retry_after_s(header, now=NOW) == seconds

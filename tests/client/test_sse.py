@@ -1,4 +1,4 @@
-"""What the parser of server-sent events promises, by the rules of the WHATWG standard."""
+"""What the parser of server-sent events promises, following the WHATWG standard."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from holdfast_client.sse import EVENT_CHARACTERS_MAX, Message, Parser, TooLong
 
 
 def parse(*pieces: bytes) -> list[Message]:
-    """Feed pieces to one parser; give all messages."""
+    """Feed chunks to one parser; return all messages."""
     parser = Parser()
     return [message for piece in pieces for message in parser.feed(piece)]
 
@@ -50,7 +50,7 @@ def test_sse_reads_every_form_of_a_field(text: str, messages: list[Message]) -> 
 def test_sse_does_not_depend_on_how_the_stream_is_cut(
     events: list[tuple[str, int]], end: str, data: st.DataObject
 ) -> None:
-    """However the bytes are cut into pieces, also within a character, the messages are the same."""
+    """However the bytes are chunked, even within a character, the messages are the same."""
     lines: list[str] = []
     expected: list[Message] = []
     for text, number in events:
@@ -65,13 +65,13 @@ def test_sse_does_not_depend_on_how_the_stream_is_cut(
     cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=8)))
     bounds = [0, *cuts, len(whole)]
     pieces = [whole[a:b] for a, b in pairwise(bounds)]
-    # A CR at the very end might have been the first half of a CR LF.
+    # A CR at the very end might be the first half of a CR LF.
     assert parse(*pieces, b": and on\n") == expected
 
 
 @pytest.mark.parametrize("piece", [b"data: " + b"x" * 1000, b"data: " + b"x" * 1000 + b"\n"])
 def test_sse_does_not_grow_without_end(piece: bytes) -> None:
-    """A line or an event that never ends is refused, not kept."""
+    """An endless line or event is refused, not buffered."""
     parser = Parser()
 
     def feed() -> None:

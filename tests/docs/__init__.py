@@ -1,1 +1,1 @@
-"""The documentation against the program: what it shows is run, what it lists is complete."""
+"""The documentation against the program: its examples run and its lists are complete."""

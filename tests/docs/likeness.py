@@ -1,6 +1,6 @@
-"""Compares an answer with the one that a page shows: ids, times and what grows may differ.
+"""Compares an answer with the one that a page shows: ids, times and growing values may differ.
 
-A page may leave things out: ``…`` in a text stands for any characters, as a member's name for any
+A page may leave things out: ``…`` in a text stands for any characters, as a member name for any
 further members, and in a list for any elements in its place.
 """
 
@@ -16,19 +16,19 @@ GROWING = frozenset({"amount", "balance", "delta", "seq", "version", "next"})
 
 ANY_NUMBER = frozenset({"tick"})
 GROWS_MAX = 60
-"""How much what grows may differ: half a minute of everything that a beginner has."""
+"""How far growing values may differ: half a minute of all that a beginner produces."""
 
 GAP = "…"
 
 
 class Likeness:
-    """One reading of a page: an id that is shown twice has to be the same one twice."""
+    """One reading of a page: an id shown twice must be the same both times."""
 
     def __init__(self) -> None:
         self._ids: dict[str, str] = {}
 
     def differences(self, shown: Any, actual: Any, where: str = "answer") -> list[str]:
-        """Say where an answer is not what the page shows; empty where it is."""
+        """Return where an answer differs from the one shown; empty if nowhere."""
         match shown:
             case dict():
                 return self._of_object(cast("dict[str, Any]", shown), actual, where)

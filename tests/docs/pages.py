@@ -1,4 +1,4 @@
-"""What stands in a page: its fenced blocks, and the commands with the answers that it shows."""
+"""The contents of a page: its fenced blocks, and its commands with the answers shown."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FENCE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One fenced block: its language, what stands in it, and the line it begins at."""
+    """One fenced block: its language, its text, and its first line number."""
 
     language: str
     text: str
@@ -40,7 +40,7 @@ class Step:
 
 
 def blocks(page: Path) -> Iterator[Block]:
-    """Give every fenced block of a page."""
+    """Yield every fenced block of a page."""
     text = page.read_text(encoding="utf-8")
     for found in _FENCE.finditer(text):
         indent = found["indent"]
@@ -54,9 +54,9 @@ def blocks(page: Path) -> Iterator[Block]:
 
 
 def steps(page: Path, *, under: str = "") -> list[Step]:
-    """Give what a page tells its reader to type, in order, each with the answer it shows.
+    """Return the commands that a page tells its reader to type, in order, with the answers shown.
 
-    ``under`` chooses the part of the page below one heading.
+    ``under`` selects the part of the page below one heading.
     """
     first, last = _lines_under(page, under)
     found: list[Step] = []

@@ -1,4 +1,4 @@
-"""A shell at which a page's commands are typed, one after the other, and what is answered."""
+"""A shell into which a page's commands are typed one by one, and their output."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ curl() {{
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a step has printed, its exit status, and status and headers of its last answer."""
+    """A step's output and exit status, and the status and headers of its last answer."""
 
     output: str
     exit_status: int
@@ -50,7 +50,7 @@ class Said:
 
 
 class Shell:
-    """A bash that lives through all steps of a page, so that variables do."""
+    """A bash process that lasts for all steps of a page, so that variables persist."""
 
     def __init__(self, process: subprocess.Popen[str], heads: Path) -> None:
         self._process = process
@@ -79,7 +79,7 @@ class Shell:
 
 @contextmanager
 def shell(place: Path, **settings: str) -> Generator[Shell]:
-    """Open a shell in a folder for as long as the block lasts."""
+    """Open a shell in a folder for the duration of the block."""
     heads = place / "heads"
     with subprocess.Popen(
         ["bash", "--norc", "--noprofile"],

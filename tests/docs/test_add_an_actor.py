@@ -1,4 +1,4 @@
-"""What the page on adding an actor has its readers write is written here, and runs in a server."""
+"""The code that the page on adding an actor has its readers write runs here in a server."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MIGRATION = "9001_chest.sql"
 
 
 def hunks(diff: str) -> Iterator[tuple[str, str, str]]:
-    """Give for each piece of a diff its file, what stands there, and what is to stand there."""
+    """Yield the file, old text and new text of each hunk of a diff."""
     for file, _, text in (part.partition("\n") for part in diff.split("--- ")[1:]):
         for hunk in text.split("@@\n"):
             lines = [(line[:1], line[1:] + "\n") for line in hunk.splitlines()]
@@ -36,7 +36,7 @@ def hunks(diff: str) -> Iterator[tuple[str, str, str]]:
 
 
 def extended(directory: Path) -> Path:
-    """Copy the program, and change the copy as the page says."""
+    """Copy the program and change the copy as the page says."""
     tree = directory / "tree"
     for package in PACKAGES:
         ignored = shutil.ignore_patterns("__pycache__")
@@ -55,16 +55,16 @@ def extended(directory: Path) -> Path:
 
 
 class Extended(Server):
-    """A server of the copy."""
+    """A server that runs the copy."""
 
     tree: Path
 
     def command(self, *arguments: str) -> list[str]:
-        """Give a command of the program."""
+        """Return a command of the program."""
         return [sys.executable, "-P", "-c", PROGRAM, *arguments]
 
     def environment(self) -> dict[str, str]:
-        """Give the environment in which the copy is found before all else."""
+        """Return the environment in which the copy is imported first."""
         return {**environment(self.settings), "PYTHONPATH": str(self.tree)}
 
     def _spawn(self, log: IO[str]) -> subprocess.Popen[bytes]:
@@ -78,7 +78,7 @@ class Extended(Server):
         )
 
     def said(self, *arguments: str) -> str:
-        """Run a command of the program beside the server, and give what it says."""
+        """Run a command of the program beside the server; return its output."""
         done = subprocess.run(
             self.command(*arguments),
             cwd=self.directory,
@@ -92,7 +92,7 @@ class Extended(Server):
 
 
 async def test_page_leads_to_a_server_with_both_actors(postgres: PostgresServer) -> None:
-    """Each answers under its address; what is paid is exported, backed up, and erased."""
+    """Each actor answers at its address; payments are exported, backed up and erased."""
     dsn = await postgres.create_database_async(migrated=False)
     with reachable_directory() as directory:
         server = Extended(directory, {**SETTINGS, "HOLDFAST_DATABASE__DSN": dsn})

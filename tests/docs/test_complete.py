@@ -1,4 +1,4 @@
-"""What the documentation lists is all that there is, and what it names is there."""
+"""The documentation's lists are complete, and everything that it names exists."""
 
 from __future__ import annotations
 
@@ -37,24 +37,24 @@ MADE: dict[str, Callable[[], str]] = {
     "changelog.md": lambda: outside_page("CHANGELOG.md"),
     "contributing.md": lambda: outside_page("CONTRIBUTING.md"),
 }
-"""The pages that the site makes while it is built, as in docs/hooks/site.py."""
+"""The pages that the site's build generates, as in docs/hooks/site.py."""
 
 FOLDERS = ("actors", "app", "bench", "bus", "deploy", "docs", "examples", "rulesets", "tests")
 SERIOUS = {"warning", "error", "exception", "critical"}
 
 
 def name(path: Path) -> str:
-    """Name a file as from the top of the project."""
+    """Return a file's path relative to the project's root."""
     return str(path.relative_to(ROOT))
 
 
 def prose(text: str) -> str:
-    """Leave the fenced blocks out of a page."""
+    """Return a page without its fenced blocks."""
     return re.sub(r"^ *```.*?^ *```$", "", text, flags=re.DOTALL | re.MULTILINE)
 
 
 def test_reference_has_every_endpoint() -> None:
-    """Each row of the table is a section of the page, with who may call it."""
+    """Each row of the table has a section in the page, which says who may call it."""
     page = api_page()
     for endpoint in endpoints():
         call = f"{endpoint.method} {endpoint.template}"
@@ -63,7 +63,7 @@ def test_reference_has_every_endpoint() -> None:
 
 
 def test_reference_links_lead_somewhere() -> None:
-    """Each anchor that a made page links to within itself, or in the other, is there."""
+    """Each anchor that a generated page links to, in itself or the other, exists."""
     made = {"api.md": api_page(), "problems.md": problems_page()}
     anchors = {page: set(re.findall(r"\{#([^}]+)\}", text)) for page, text in made.items()}
     for page, text in made.items():
@@ -72,7 +72,7 @@ def test_reference_links_lead_somewhere() -> None:
 
 
 def test_reference_has_every_problem() -> None:
-    """Each problem has a section, which says what it means."""
+    """Each problem has a section that says what it means."""
     page = problems_page()
     for kind in PROBLEM_KINDS.values():
         assert f"## {kind.slug} {{#{kind.slug}}}" in page
@@ -88,7 +88,7 @@ def test_reference_has_every_key_of_the_configuration() -> None:
 
 
 def test_reference_has_every_command() -> None:
-    """Each command, those of groups too, stands there with its own help."""
+    """Each command, including those of groups, is listed with its own help."""
     page = commands_page()
     named = [called for called, context in commands() if context.parent is not None]
     assert {"holdfast serve", "holdfast rules check", "holdfast accounts create"} <= set(named)
@@ -97,7 +97,7 @@ def test_reference_has_every_command() -> None:
 
 
 def test_readme_has_every_command() -> None:
-    """Each command stands in its table, those of a group with their group, and no other does."""
+    """Its table lists every command, those of a group with their group, and no others."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     told: set[str] = set()
     for cell in re.findall(r"^\| `holdfast ([^`]+)`", readme, re.MULTILINE):
@@ -109,7 +109,7 @@ def test_readme_has_every_command() -> None:
 
 @pytest.mark.parametrize("start", [ROOT / "README.md", DOCS / "index.md"], ids=name)
 def test_every_page_can_be_found_from_the_start(start: Path) -> None:
-    """The README and the site's first page lead to each page, themselves or by one more."""
+    """The README and the site's first page link to each page, directly or through one other."""
     seen, last = {start}, {start}
     for _ in range(2):
         last = {
@@ -124,7 +124,7 @@ def test_every_page_can_be_found_from_the_start(start: Path) -> None:
 
 
 def test_operators_guide_lists_every_action_of_the_audit_log() -> None:
-    """Each action that is recorded has a row, and none that never is."""
+    """Each action that is recorded has a row, and no other action has."""
     guide = (DOCS / "operate.md").read_text(encoding="utf-8")
     table = guide.partition("| `action` | what was done |")[2].partition("\n\n")[0]
     cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
@@ -134,7 +134,7 @@ def test_operators_guide_lists_every_action_of_the_audit_log() -> None:
 
 
 def test_guide_tells_what_to_do_about_every_status() -> None:
-    """Each status of a problem is in one row of the guide's table, and none that is never given."""
+    """The guide's table has every status of a problem in exactly one row, and no others."""
     guide = (DOCS / "api.md").read_text(encoding="utf-8")
     table = guide.partition("| status | what it means for a client |")[2].partition("\n\n")[0]
     cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| ")]
@@ -143,7 +143,7 @@ def test_guide_tells_what_to_do_about_every_status() -> None:
 
 
 def test_guides_name_every_header_that_the_server_minds() -> None:
-    """What a page of another site may send, and read, is told to whoever writes a client."""
+    """The guides list the headers that a page of another site may send and read."""
     guides = (DOCS / "api.md").read_text() + (DOCS / "events.md").read_text()
     policy = Policy.of(security_headers=True, tls=False, origins=frozenset({"*"}))
     asked = Headers([(b"origin", b"https://a"), (b"access-control-request-method", b"PUT")])
@@ -156,7 +156,7 @@ def test_guides_name_every_header_that_the_server_minds() -> None:
 
 
 def test_security_page_tells_every_header_that_is_always_sent() -> None:
-    """What browsers are told with each answer, some of it for a year, is no surprise."""
+    """The headers that browsers get with each answer, some binding for a year, are documented."""
     page = (DOCS / "security.md").read_text(encoding="utf-8")
     for header, value in Policy.of(security_headers=True, tls=True, origins=frozenset()).always:
         told = f"`{header.decode()}: {value.decode()}`"
@@ -164,7 +164,7 @@ def test_security_page_tells_every_header_that_is_always_sent() -> None:
 
 
 def serious_events() -> set[str]:
-    """Find every event that the product logs as a warning or worse."""
+    """Return every event that the product logs as a warning or worse."""
     found: set[str] = set()
     for folder in ("actors", "app", "bus"):
         for path in (ROOT / folder).rglob("*.py"):
@@ -174,7 +174,7 @@ def serious_events() -> set[str]:
                         func=ast.Attribute(attr=level), args=[ast.Constant(value=str(event)), *_]
                     ) if level in SERIOUS and re.fullmatch(r"[a-z]+(_[a-z]+)+", event):
                         found.add(event)
-                    # ``log`` is a level that was chosen for the moment, one of them serious.
+                    # ``log`` chooses its level at run time; one of the choices is serious.
                     case ast.Call(
                         func=ast.Name(id="log"), args=[ast.Constant(value=str(event)), *_]
                     ):
@@ -185,7 +185,7 @@ def serious_events() -> set[str]:
 
 
 def test_troubleshooting_explains_every_serious_event() -> None:
-    """Whatever the log may warn of is explained, and nothing that it never says."""
+    """Every event that is a warning or worse is explained, and no others."""
     page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
     part = page.partition("## Events in the log")[2].partition("## What clients are told")[0]
     cells = [line.split("|")[1] for line in part.splitlines() if line.startswith("| `")]
@@ -220,16 +220,16 @@ def test_pages_name_files_that_there_are(page: Path) -> None:
 
 
 def links(text: str) -> Iterator[str]:
-    """Give the targets of a page's links and images, but those that lead out of the project."""
+    """Yield the targets of a page's links and images, except those outside the project."""
     for target in re.findall(r"\]\(<?([^)\s>]+)>?\)", prose(text)):
         if not re.match(r"[a-z]+:", target):
-            # After a picture's # stands in which light it is shown.
+            # The fragment of an image says in which colour scheme it is shown.
             yield re.sub(r"#only-(?:light|dark)$", "", target)
 
 
 @pytest.mark.parametrize("page", TEXTS, ids=name)
 def test_links_lead_somewhere(page: Path) -> None:
-    """Each link in a text leads to a file that is there, or to a page that the site makes."""
+    """Each link in a text leads to an existing file, or to a page that the site generates."""
     broken: list[str] = []
     for target in links(page.read_text(encoding="utf-8")):
         path = target.partition("#")[0]
@@ -241,13 +241,13 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def slug(heading: str) -> str:
-    """Give the anchor that the site, and code hosts, make of a heading."""
+    """Return the anchor that the site and code hosts derive from a heading."""
     words = re.sub(r"[^\w\s-]", "", heading.replace("`", "").strip().lower())
     return re.sub(r"[\s]+", "-", words)
 
 
 def anchors(text: str) -> set[str]:
-    """Give every anchor of a page."""
+    """Return every anchor of a page."""
     found = set(re.findall(r"\{#([^}\s]+)\}", text)) | set(re.findall(r'id="([^"]+)"', text))
     for heading in re.findall(r"^#+ +(.+?)(?: \{#[^}]+\})?$", prose(text), re.MULTILINE):
         found |= {slug(heading), re.sub(r"-+", "-", slug(heading))}
@@ -256,7 +256,7 @@ def anchors(text: str) -> set[str]:
 
 @cache
 def anchors_of(place: Path, made: str) -> set[str]:
-    """Give every anchor of a text, or of the page that the site makes under this name."""
+    """Return every anchor of a text, or of the page that the site generates under this name."""
     return anchors(MADE[made]() if made in MADE else place.read_text(encoding="utf-8"))
 
 
@@ -276,7 +276,7 @@ def test_anchors_lead_somewhere(page: Path) -> None:
 
 
 def test_texts_from_the_top_become_pages() -> None:
-    """Their links into docs/ lead on, and those to files that the site lacks become words."""
+    """Their links into docs/ still work, and links to files that the site lacks become text."""
     for text in ("ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md"):
         for target in links(outside_page(text)):
             path = target.partition("#")[0]
@@ -293,7 +293,7 @@ def test_snippets_are_there() -> None:
 
 
 def test_diagrams_are_shown_and_told() -> None:
-    """Each diagram is well-formed, belongs to a page, and has its contents in words."""
+    """Each diagram is well-formed, belongs to a page, and is described in words."""
     shown = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     drawings = sorted((DOCS / "diagrams").glob("*.svg"))
     assert drawings
@@ -307,7 +307,7 @@ def test_diagrams_are_shown_and_told() -> None:
 
 
 def test_site_lists_every_page() -> None:
-    """Every page stands in the navigation."""
+    """The navigation lists every page."""
     nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[2]
     listed = set(re.findall(r": ([\w/-]+\.md)$", nav, re.MULTILINE))
     there = {str(page.relative_to(DOCS)) for page in PAGES} | MADE.keys()
@@ -316,7 +316,7 @@ def test_site_lists_every_page() -> None:
 
 
 def test_site_builds_with_what_is_locked() -> None:
-    """What the site needs is in the extra, and the extra in the lock."""
+    """The extra has every package that the site needs, and the lock has the extra."""
     extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     locked = (ROOT / "requirements" / "docs.txt").read_text()
     assert all(f"{re.split('[<>=]', need)[0]}==" in locked for need in extra["docs"])

@@ -1,4 +1,4 @@
-"""The comparison with what a page shows: it lets through what may differ, and nothing else."""
+"""The comparison with a page accepts only the differences that are allowed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OTHER = "01a20a1f-c4eb-74ab-8419-47c4d3ca6d5b"
     ],
 )
 def test_likeness_lets_pass_what_may_differ(shown: Any, actual: Any) -> None:
-    """Ids, times, what grows, and what the page leaves out."""
+    """Ids, times, growing values, and parts that the page leaves out may differ."""
     assert Likeness().differences(shown, actual) == []
 
 
@@ -50,12 +50,12 @@ def test_likeness_lets_pass_what_may_differ(shown: Any, actual: Any) -> None:
     ],
 )
 def test_likeness_sees_what_is_wrong(shown: Any, actual: Any) -> None:
-    """Everything else is a difference."""
+    """Everything else is reported as a difference."""
     assert Likeness().differences(shown, actual) != []
 
 
 def test_likeness_wants_the_same_id_where_the_page_repeats_one() -> None:
-    """An order that is shown twice is one order."""
+    """An order shown twice is one order."""
     page = Likeness()
     assert page.differences({"id": ID}, {"id": OTHER}) == []
     assert page.differences({"id": ID}, {"id": OTHER}) == []

@@ -1,4 +1,4 @@
-"""What the pages tell of the log is what the program logs: every event, with its own fields."""
+"""The pages describe the log as the program writes it: every event, with its own fields."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NO_FIELDS = {
 
 
 def calls() -> Iterator[tuple[str, str, set[str]]]:
-    """Give every call that logs: how, the event, and its fields."""
+    """Yield every logging call: its method, event and fields."""
     for folder in ("actors", "app", "bus"):
         for path in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -38,7 +38,7 @@ def calls() -> Iterator[tuple[str, str, set[str]]]:
 
 
 def fields() -> dict[str, set[str]]:
-    """Give the fields of every event."""
+    """Return the fields of every event."""
     found: dict[str, set[str]] = defaultdict(set)
     for _, event, named in calls():
         found[event] |= named
@@ -46,7 +46,7 @@ def fields() -> dict[str, set[str]]:
 
 
 def test_page_lists_every_ordinary_event_with_its_fields() -> None:
-    """Whatever the log tells of the normal course is in the table, and nothing else is."""
+    """The table lists every event of normal operation, and no others."""
     page = (DOCS / "metrics.md").read_text(encoding="utf-8")
     table = page.partition("| event | fields | logged when |\n")[2].partition("\n\n")[0]
     told = {
@@ -59,7 +59,7 @@ def test_page_lists_every_ordinary_event_with_its_fields() -> None:
 
 
 def test_troubleshooting_names_fields_that_the_events_have() -> None:
-    """A field that a row names is one of its event, or of an event that the row names."""
+    """A field that a row names belongs to its event, or to another event that the row names."""
     page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
     part = page.partition("## Events in the log")[2].partition("## What clients are told")[0]
     known = fields()
@@ -77,5 +77,5 @@ def test_troubleshooting_names_fields_that_the_events_have() -> None:
 
 
 def test_events_name_an_account_in_one_way() -> None:
-    """Whoever looks for an account in the log finds all events about it under ``account_id``."""
+    """Every event about an account has its id under ``account_id``, so a search finds them all."""
     assert [event for event, named in fields().items() if "account" in named] == []

@@ -1,4 +1,4 @@
-"""What the pages let their readers type is typed here, at a real server, and answered as shown."""
+"""The commands of the pages, typed against a real server, are answered as shown."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from tests.postgres import PostgresServer
 
 URL = "http://127.0.0.1:8470"
-"""Where the pages' server is; that of the tests is elsewhere."""
+"""The address of the server in the pages; the tests' server has another."""
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="the pages' commands use curl")
 
 
 @pytest.fixture
 def server(postgres: PostgresServer) -> Iterator[Server]:
-    """Run a server as `make run` does, but for its port and its cheap hashes."""
+    """Run a server as `make run` does, except for its port and its cheap hashes."""
     settings = {
         "HOLDFAST_DATABASE__DSN": postgres.create_database(),
         "HOLDFAST_WORLD__RULESET": "tutorial",
@@ -68,7 +68,7 @@ def check(shown: str, said: Said, likeness: Likeness) -> list[str]:
 
 
 def _check_stream(shown: str, actual: str, likeness: Likeness) -> list[str]:
-    """Compare the events of a stream: those shown come in this order; others may lie between."""
+    """Compare the events of a stream: those shown come in this order; others may come between."""
     told = _events(actual)
     found: list[str] = []
     for name, data in _events(shown):
@@ -85,7 +85,7 @@ def _events(text: str) -> list[tuple[str, str]]:
 
 
 def start(server: Server, line: str) -> None:
-    """Do what a page's ``make run`` does: start the server, anew where it runs already."""
+    """Do what a page's ``make run`` does: start the server, or restart it if it runs."""
     words = shlex.split(line)
     settings = dict(word.split("=", 1) for word in words[:-2])
     server.stop()
@@ -93,13 +93,13 @@ def start(server: Server, line: str) -> None:
 
 
 def walk(console: Shell, page_steps: list[Step], server: Server) -> Iterator[str]:
-    """Type every step; say where one went otherwise than the page shows."""
+    """Type every step; report each whose result differs from the page."""
     likeness = Likeness()
     for step in page_steps:
         where = f"line {step.commands.line}"
         if step.commands.text.endswith("make run"):
             start(server, step.commands.text)
-            # The address is another one after a start on port 0.
+            # Each start on port 0 gives another address.
             console.type(f"url={server.url}")
             continue
         said = console.type(step.commands.text.replace(URL, server.url))
@@ -117,7 +117,7 @@ def walk(console: Shell, page_steps: list[Step], server: Server) -> Iterator[str
 
 @needs_curl
 def test_api_guide_is_answered_as_it_shows(server: Server, tmp_path: Path) -> None:
-    """Every command of the API guide gives the answer that stands below it."""
+    """Every command of the API guide gives the answer shown below it."""
     guide = steps(DOCS / "api.md")
     assert sum(step.answer is not None for step in guide) > 15
     with shell(tmp_path) as console:
@@ -125,7 +125,7 @@ def test_api_guide_is_answered_as_it_shows(server: Server, tmp_path: Path) -> No
 
 
 async def test_api_guide_websocket_speaks_as_it_shows(server: Server) -> None:
-    """What the guide's browser sends first is accepted, and the first message is as shown."""
+    """The first message of the guide's browser is accepted, and the first answer is as shown."""
     guide = list(blocks(DOCS / "api.md"))
     [script] = [block.text for block in guide if block.language == "js"]
     [message] = [block.text for block in guide if block.language == "json"]
@@ -145,7 +145,7 @@ async def test_api_guide_websocket_speaks_as_it_shows(server: Server) -> None:
 
 @needs_curl
 def test_readme_first_session_works(server: Server, tmp_path: Path) -> None:
-    """The README's first session goes through as it stands."""
+    """The README's first session works unchanged."""
     session = steps(ROOT / "README.md", under="## A first session")
     assert session
     with shell(tmp_path) as console:
@@ -156,7 +156,7 @@ def test_readme_first_session_works(server: Server, tmp_path: Path) -> None:
 
 @needs_curl
 def test_first_world_goes_as_it_is_told(postgres: PostgresServer) -> None:
-    """From the first start to a game of one's own: every step of the page works."""
+    """Every step of the page works, from the first start to your own game."""
     first_world = steps(DOCS / "first-world.md")
     assert len(first_world) > 10
     settings = {
@@ -177,7 +177,7 @@ def test_first_world_goes_as_it_is_told(postgres: PostgresServer) -> None:
 
 @pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
 def test_pages_show_json_that_is_json(page: Path) -> None:
-    """Whatever a page presents as JSON can be read as JSON."""
+    """Everything that a page presents as JSON parses as JSON."""
     broken: list[str] = []
     for block in blocks(page):
         if block.language == "json":

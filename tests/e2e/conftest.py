@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="package")
 def server(postgres: PostgresServer) -> Iterator[Server]:
-    """Run the one server of all tests that do not need one of their own.
+    """Run the one server shared by all tests that do not need their own.
 
-    Whatever the tests did to it, it must end in order and have met nothing unforeseen.
+    Whatever the tests did to it, it must shut down cleanly and have logged no unexpected failure.
     """
     dsn = postgres.create_database()
     with reachable_directory() as place, serving(place, HOLDFAST_DATABASE__DSN=dsn) as running:
@@ -33,12 +33,12 @@ def server(postgres: PostgresServer) -> Iterator[Server]:
 
 @pytest.fixture
 async def http(server: Server) -> AsyncGenerator[Client, None]:
-    """Open a client of the server."""
+    """Open a client for the server."""
     async with client(server.url) as opened:
         yield opened
 
 
 @pytest.fixture
 async def player(http: Client) -> Player:
-    """Give a new player."""
+    """Return a new player."""
     return await Player.join(http)

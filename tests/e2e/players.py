@@ -1,4 +1,4 @@
-"""Clients of a server: every answer they get is checked for what holds for all answers."""
+"""Clients of a server, which check every answer for what holds for all answers."""
 
 from __future__ import annotations
 
@@ -41,23 +41,23 @@ def check_any(response: Response) -> None:
 
 
 def client(url: str) -> Client:
-    """Make a client of the server at ``url``."""
+    """Make a client for the server at ``url``."""
     return Client(url, timeout_s=TIMEOUT_S, check=check_any)
 
 
 def fresh_name(prefix: str = "player") -> str:
-    """Give a username that nobody has."""
+    """Return an unused username."""
     return f"{prefix}-{uuid.uuid4().hex[:12]}"
 
 
 def fresh_key() -> dict[str, str]:
-    """Give the header with an idempotency key that nobody has used."""
+    """Return the header with an unused idempotency key."""
     return {"Idempotency-Key": uuid.uuid4().hex}
 
 
 @dataclass
 class Player:
-    """One account, logged in; ``http`` is whatever client it uses now."""
+    """One account, logged in; ``http`` is the client that it uses now."""
 
     http: Client
     name: str
@@ -74,7 +74,7 @@ class Player:
 
     @classmethod
     async def login(cls, http: Client, name: str, password: str = PASSWORD) -> Player:
-        """Log in to an account that is there."""
+        """Log in to an existing account."""
         session = await http.post("/v1/sessions", json={"username": name, "password": password})
         assert session.status_code == 201, session.text
         tokens = session.json()
@@ -82,7 +82,7 @@ class Player:
 
     @property
     def bearer(self) -> dict[str, str]:
-        """The header that says who asks."""
+        """The header that authenticates the player."""
         return {"Authorization": f"Bearer {self.tokens['access_token']}"}
 
     async def send(
@@ -97,7 +97,7 @@ class Player:
         return await self.http.request(method, path, json=body, headers=sent)
 
     async def get(self, path: str) -> Any:
-        """Read something that is there."""
+        """Read something that exists."""
         response = await self.send("GET", path)
         assert response.status_code == 200, response.text
         return response.json()
@@ -110,7 +110,7 @@ class Player:
         return await self.send("POST", "/v1/inventory/orders", body, key or fresh_key())
 
     async def ordered(self, asset: str, count: int | None = None) -> Json:
-        """Order something that can be had; give the order."""
+        """Place an order that must succeed; return it."""
         response = await self.order(asset, count)
         assert response.status_code == 201, response.text
         order: Json = response.json()
@@ -123,7 +123,7 @@ class Player:
     async def transfer(
         self, to: str, resources: Mapping[str, int], key: Mapping[str, str] | None = None
     ) -> Response:
-        """Send resources to somebody."""
+        """Send resources to another player."""
         body = {"to": to, "resources": resources}
         return await self.send("POST", "/v1/transfers", body, key or fresh_key())
 
@@ -133,7 +133,7 @@ class Player:
         return inventory
 
     async def amount(self, resource: str) -> int:
-        """Read how much there is of a resource."""
+        """Read the amount of a resource."""
         amount: int = (await self.inventory())["resources"][resource]["amount"]
         return amount
 
@@ -148,7 +148,7 @@ class Player:
         return entries
 
     async def built(self, building: str, level: int = 1) -> Json:
-        """Order a level of a building and wait until it stands; give the inventory."""
+        """Order a level of a building and wait until it is built; return the inventory."""
         await self.ordered(building)
 
         async def stands() -> Json | None:
@@ -160,14 +160,14 @@ class Player:
 
 
 def refused(response: Response, status: int, kind: str) -> Json:
-    """Check that an answer is this refusal; give its members."""
+    """Check that an answer is this refusal; return its members."""
     assert (response.status_code, response.slug) == (status, kind), response.text
     problem: Json = response.json()
     return problem
 
 
 def replay(entries: list[Json]) -> dict[str, int]:
-    """Add a ledger up: gap-free, every balance the sum so far; give what it comes to."""
+    """Add up a ledger: gap-free, every balance the sum so far; return the totals."""
     assert [entry["seq"] for entry in entries] == list(range(1, len(entries) + 1))
     balances: dict[str, int] = {}
     for entry in entries:
@@ -178,7 +178,7 @@ def replay(entries: list[Json]) -> dict[str, int]:
 
 
 def owned(inventory: Json, *, but: str = "wood") -> dict[str, int]:
-    """Give all that an inventory shows, without the resource that grows by itself."""
+    """Return everything in an inventory except the resource that grows by itself."""
     stocks = {name: stock["amount"] for name, stock in inventory["resources"].items()}
     kinds = ("buildings", "technologies", "units")
     everything = {**stocks, **{k: v for kind in kinds for k, v in inventory[kind].items()}}
@@ -186,7 +186,7 @@ def owned(inventory: Json, *, but: str = "wood") -> dict[str, int]:
 
 
 async def check_books(player: Player) -> list[Json]:
-    """Check that the ledger replays to the inventory; give the entries."""
+    """Check that the ledger replays to the inventory; return the entries."""
     entries = await player.ledger()
     told = replay(entries)
     inventory = await player.inventory()
@@ -197,7 +197,7 @@ async def check_books(player: Player) -> list[Json]:
 
 
 async def until(condition: Callable[[], Awaitable[Any]], timeout_s: float = TIMEOUT_S) -> Any:
-    """Ask again and again until the answer is not empty; give it."""
+    """Poll until the answer is truthy; return it."""
     with trio.fail_after(timeout_s):
         while True:
             answer = await condition()
@@ -207,7 +207,7 @@ async def until(condition: Callable[[], Awaitable[Any]], timeout_s: float = TIME
 
 
 async def at_once(calls: Iterator[Callable[[], Awaitable[Any]]]) -> list[Any]:
-    """Make calls in parallel; give their answers in order."""
+    """Make calls in parallel; return their answers in order."""
     answers: dict[int, Any] = {}
 
     async def make(number: int, call: Callable[[], Awaitable[Any]]) -> None:

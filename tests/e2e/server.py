@@ -1,4 +1,4 @@
-"""Server processes of the tests: with a quick world, in a folder of their own."""
+"""Server processes of the tests: with a fast world, in their own folders."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ SETTINGS = {
     "HOLDFAST_WORLD__TICK_MS": "20",
     "HOLDFAST_WORLD__RULESET": str(WORLD),
 }
-"""Settings of every server here: a quick world, and hashes that are cheap."""
+"""Settings of every server here: a fast world and cheap hashes."""
 
 
 class Server(bench_serving.Server):
-    """A server that need not load the program anew."""
+    """A server that does not load the program again."""
 
     def _spawn(self, log: IO[str]) -> Process:
         return Process("serve", cwd=self.directory, env=environment(self.settings), stderr=log)
@@ -56,7 +56,7 @@ class Server(bench_serving.Server):
 
 @contextmanager
 def serving(directory: Path, **settings: str) -> Generator[Server, None, None]:
-    """Run a server for as long as the block lasts."""
+    """Run a server for the duration of the block."""
     server = Server(directory, {**SETTINGS, **settings})
     try:
         server.start()
@@ -66,27 +66,27 @@ def serving(directory: Path, **settings: str) -> Generator[Server, None, None]:
 
 
 def postmaster_of(server: Server) -> int:
-    """Give the first process of the embedded PostgreSQL."""
+    """Return the pid of the embedded PostgreSQL's postmaster."""
     said = server.cluster.postmaster()
     assert said is not None
     return said.pid
 
 
 def run_to_its_end(directory: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run a server that is expected to refuse to start; wait for its end."""
+    """Run a server that is expected to refuse to start; wait for its exit."""
     return run_command(directory, "serve", **settings)
 
 
 def run_command(
     directory: Path, *arguments: str, stdin: str = "", **settings: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command of the program on the same data directory; wait for its end."""
+    """Run a command of the program on the same data directory; wait for its exit."""
     chosen = environment({**SETTINGS, **data_dir_setting(directory), **settings})
     return run(*arguments, cwd=directory, env=chosen, stdin=stdin)
 
 
 def complaint(done: subprocess.CompletedProcess[str]) -> str:
-    """Give the one line with which a run ended that could not do what it was asked."""
+    """Return the one error line of a failed run."""
     assert done.returncode == 1
     lines = [line for line in done.stderr.splitlines() if not line.startswith("{")]
     assert len(lines) == 1, done.stderr

@@ -1,4 +1,4 @@
-"""What operators can do, and nobody else, against the whole program."""
+"""What only operators can do, against the whole program."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NOBODY = "0197f0a0-0000-7000-8000-000000000003"
 
 @pytest.fixture(scope="module")
 def operator_name(server: Server) -> str:
-    """Make an operator's account with the command for it, beside the running server."""
+    """Make an operator's account with its command, beside the running server."""
     name = fresh_name("operator")
     done = run_command(
         server.directory,
@@ -44,12 +44,12 @@ def operator_name(server: Server) -> str:
 
 @pytest.fixture
 async def operator(http: Client, operator_name: str) -> Player:
-    """Give the operator, logged in."""
+    """Return the operator, logged in."""
     return await Player.login(http, operator_name)
 
 
 def path(player: Player, what: str) -> str:
-    """Name what an operator does to a player's account."""
+    """Return the path of an operator's action on a player's account."""
     return f"/v1/admin/accounts/{player.account_id}/{what}"
 
 
@@ -66,14 +66,14 @@ async def grant(
     [("GET", "inventory"), ("POST", "grants"), ("POST", "suspend"), ("POST", "resume")],
 )
 async def test_admin_is_for_operators(player: Player, method: str, what: str) -> None:
-    """A player is forbidden, a stranger is unauthorized, and nothing else is told."""
+    """A player gets 403, a stranger 401, and neither learns anything else."""
     refused(await player.send(method, path(player, what), {}, fresh_key()), 403, "forbidden")
     refused(await player.http.request(method, path(player, what)), 401, "invalid-token")
     refused(await player.send("GET", "/v1/admin/accounts"), 403, "forbidden")
 
 
 async def test_admin_finds_accounts_by_their_beginning(operator: Player) -> None:
-    """A search gives the accounts by name, page by page, with role and state."""
+    """A search returns the accounts by name, page by page, with role and state."""
     prefix = fresh_name("find")[:12]
     names = [f"{prefix}-{number}" for number in range(5)]
     players = [await Player.join(operator.http, name) for name in names]
@@ -94,7 +94,7 @@ async def test_admin_finds_accounts_by_their_beginning(operator: Player) -> None
 
 
 async def test_admin_sees_any_inventory(operator: Player, player: Player) -> None:
-    """The operator sees what the player sees; who is not there is unknown."""
+    """The operator sees what the player sees; a missing account is unknown."""
     assert await player.amount("gold") == 1000
     seen = await operator.get(path(player, "inventory"))
     assert (seen["account_id"], seen["resources"]["gold"]["amount"]) == (player.account_id, 1000)
@@ -133,7 +133,7 @@ async def test_grant_moves_assets_once_and_is_on_record(
 
 
 async def test_grant_and_player_have_keys_of_their_own(operator: Player, player: Player) -> None:
-    """Neither can use up a key of the other, by chance or on purpose."""
+    """Neither can use up the other's idempotency keys, by chance or on purpose."""
     first, second = fresh_key(), fresh_key()
     assert (await player.order("scout", 1, key=first)).status_code == 201
     assert (await grant(operator, player, {"gold": 1}, first)).status_code == 201
@@ -142,7 +142,7 @@ async def test_grant_and_player_have_keys_of_their_own(operator: Player, player:
 
 
 async def test_grant_is_whole_or_not_at_all(operator: Player, player: Player) -> None:
-    """One change that cannot be refuses the whole grant."""
+    """One impossible change refuses the whole grant."""
     below = await grant(operator, player, {"gold": 5, "stone": -101})
     refused(below, 409, "insufficient-resources")
     refused(await grant(operator, player, {"gold": 5, "castle": 1}), 404, "unknown-asset")
@@ -162,7 +162,7 @@ async def test_grant_is_whole_or_not_at_all(operator: Player, player: Player) ->
 
 
 async def test_suspended_account_is_out_and_stands_still(operator: Player, player: Player) -> None:
-    """Its tokens end at once and its world stands still; resumed, it goes on from there."""
+    """Its tokens end at once and its world stands still; once resumed, it goes on from there."""
     order = await player.ordered("palace")
     suspended = await operator.send("POST", path(player, "suspend"), {"reason": "a claim"})
     assert suspended.status_code == 200

@@ -28,7 +28,7 @@ LIMITS = {
 
 @asynccontextmanager
 async def coming_from(address: str, server: Server) -> AsyncGenerator[httpx.AsyncClient]:
-    """Open a client whose connections come from an address."""
+    """Open a client whose connections come from the address."""
     transport = httpx.AsyncHTTPTransport(local_address=address, verify=False)
     async with httpx.AsyncClient(base_url=server.url, transport=transport) as opened:
         yield opened
@@ -40,7 +40,7 @@ async def log_in(http: httpx.AsyncClient, username: str, password: str) -> httpx
 
 
 def check_refusal(answer: httpx.Response, at_least_s: int) -> None:
-    """Check that an attempt came too soon, and how long it is to wait."""
+    """Check that an attempt came too soon, and how long it must wait."""
     assert answer.status_code == 429
     assert answer.json()["type"] == "/problems/too-many-attempts"
     assert int(answer.headers["retry-after"]) >= at_least_s
@@ -49,7 +49,7 @@ def check_refusal(answer: httpx.Response, at_least_s: int) -> None:
 async def test_attacker_waits_longer_and_longer_and_the_victim_does_not(
     place: Path, database_dsn: str
 ) -> None:
-    """Per user and per address: growing delays where the failures come from, and only there."""
+    """Delays grow per user and per address where the failures come from, and only there."""
     with serving(place, HOLDFAST_DATABASE__DSN=database_dsn, **LIMITS) as server:
         async with (
             client(server.url) as http,
@@ -64,13 +64,13 @@ async def test_attacker_waits_longer_and_longer_and_the_victim_does_not(
             await trio.sleep(1.1)
             assert (await log_in(attacker, player.name, "a guess")).status_code == 401
             check_refusal(await log_in(attacker, player.name, PASSWORD), 2)
-            # Meanwhile the victim comes from elsewhere; for a mistake he waits, but not again.
+            # The victim comes from elsewhere: one mistake costs one wait, and no more.
             for password, status in ((PASSWORD, 201), (PASSWORD, 201), ("mistyped", 401)):
                 assert (await log_in(victim, player.name, password)).status_code == status
             check_refusal(await log_in(victim, player.name, PASSWORD), 1)
             await trio.sleep(1.1)
             assert (await log_in(victim, player.name, PASSWORD)).status_code == 201
-            # Until the address has failed at too many users, it is heard for others.
+            # Until the address has failed for too many users, it may try others.
             for _ in range(4):
                 answer = await log_in(attacker, fresh_name(), "a guess")
                 assert answer.status_code == 401

@@ -1,4 +1,4 @@
-"""Input that no honest client sends: each is refused for what it is, and never with a 500."""
+"""Input that no honest client sends: each gets the right refusal, and never a 500."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AMOUNTS = [-1, 0, 2**53 + 1, 2**63, 10**30, 1.0, 1.5, True, "5", None, [1], {"n"
 
 @pytest.mark.parametrize("amount", AMOUNTS, ids=repr)
 async def test_amount_is_a_strict_positive_integer(player: Player, amount: object) -> None:
-    """Orders and transfers refuse every amount that is no integer within bounds."""
+    """Orders and transfers refuse every amount that is not an integer within bounds."""
     orders, transfers = "/v1/inventory/orders", "/v1/transfers"
     if amount is not None:
         count = {"asset": "scout", "count": amount}
@@ -33,7 +33,7 @@ async def test_amount_is_a_strict_positive_integer(player: Player, amount: objec
 
 
 async def test_amount_beyond_what_a_batch_may_have_is_refused(player: Player) -> None:
-    """Large, but well-formed: refused for what it is."""
+    """A large but well-formed amount gets the right refusal."""
     answer = await player.order("scout", 2**53 - 1)
     refused(answer, 422, "invalid-request")
     other = await Player.join(player.http)
@@ -63,7 +63,7 @@ async def test_amount_beyond_what_a_batch_may_have_is_refused(player: Player) ->
     ids=range(15),
 )
 async def test_body_that_is_no_json_is_refused(player: Player, body: bytes) -> None:
-    """What is not JSON within the limits gets 400, however it is broken."""
+    """A body that is not JSON within the limits gets 400, however it is broken."""
     headers = {**player.bearer, **fresh_key(), "Content-Type": "application/json"}
     answer = await player.http.post("/v1/inventory/orders", content=body, headers=headers)
     refused(answer, 400, "malformed-json")
@@ -87,7 +87,7 @@ async def test_body_that_is_no_json_is_refused(player: Player, body: bytes) -> N
     ids=repr,
 )
 async def test_body_of_the_wrong_shape_is_refused(player: Player, body: object) -> None:
-    """JSON that is not what the call takes gets 422 with the fields."""
+    """JSON of the wrong shape gets 422 with the fields."""
     content = json.dumps(body).encode()
     headers = {**player.bearer, **fresh_key(), "Content-Type": "application/json"}
     answer = await player.http.post("/v1/inventory/orders", content=content, headers=headers)
@@ -95,7 +95,7 @@ async def test_body_of_the_wrong_shape_is_refused(player: Player, body: object) 
 
 
 async def test_body_too_large_or_not_declared_as_json_is_refused(player: Player) -> None:
-    """Size and kind of a body are checked before it is read as JSON."""
+    """A body's size and content type are checked before it is parsed as JSON."""
     headers = {**player.bearer, **fresh_key(), "Content-Type": "application/json"}
     large = b'{"asset": "' + b"x" * 70_000 + b'"}'
     answer = await player.http.post("/v1/inventory/orders", content=large, headers=headers)
@@ -109,7 +109,7 @@ async def test_body_too_large_or_not_declared_as_json_is_refused(player: Player)
     "path", ["/nowhere", "/v1", "/v2/world", "/v1/inventory/", "/v1//world", "/%00"]
 )
 async def test_path_that_is_not_there_is_a_404(http: Client, path: str) -> None:
-    """Unknown paths are told so."""
+    """Unknown paths get 404."""
     refused(await http.get(path), 404, "not-found")
 
 
@@ -126,7 +126,7 @@ async def test_path_that_is_not_there_is_a_404(http: Client, path: str) -> None:
 async def test_method_that_is_not_there_is_a_405(
     http: Client, method: str, path: str, allowed: set[str]
 ) -> None:
-    """A path that is there names what it answers to."""
+    """An existing path names the methods that it accepts."""
     answer = await http.request(method, path)
     refused(answer, 405, "method-not-allowed")
     assert allowed <= {each.strip() for each in answer.headers["allow"].split(",")}
@@ -161,7 +161,7 @@ WORST = [
 async def test_connection_that_speaks_nonsense_is_its_own_only(
     http: Client, server: Server, number: int
 ) -> None:
-    """Broken handshakes, framings and protocols end their connection and nothing else."""
+    """Broken handshakes, framing and protocols end their own connection and nothing else."""
     address = urlsplit(server.url)
     assert address.hostname is not None
     with socket.create_connection((address.hostname, address.port or 0), timeout=5) as raw:
@@ -181,7 +181,7 @@ async def test_connection_that_speaks_nonsense_is_its_own_only(
 async def test_connection_that_is_cut_in_the_middle_harms_nobody(
     http: Client, server: Server
 ) -> None:
-    """A client may go away at any byte of its request."""
+    """A client may disconnect at any byte of its request."""
     request = (
         b"POST /v1/accounts HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         b'Content-Length: 60\r\n\r\n{"username": "cut-off", "pass'

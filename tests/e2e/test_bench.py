@@ -1,4 +1,4 @@
-"""The scripts that put the server under load and kill it, each for a moment."""
+"""The scripts that load the server and kill it, each run briefly."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TIMEOUT_S = 120
 
 
 def run_script(name: str, *options: object) -> Any:
-    """Run a script of bench/; give the summary that it prints."""
+    """Run a script of bench/; return the summary that it prints."""
     done = subprocess.run(
         [sys.executable, TREE / "bench" / name, *map(str, options)],
         env=environment({}),
@@ -30,7 +30,7 @@ def run_script(name: str, *options: object) -> Any:
 
 
 def test_kill_keeps_the_world_total() -> None:
-    """Transfers in a ring and orders under ``kill -9``: all that was answered is there once."""
+    """Transfers in a ring and orders under ``kill -9``: everything answered is there once."""
     told: Json = run_script("kill.py", "--kills", 2, "--seconds-max", 0.5, "--postgres-share", 0.4)
     assert told["kills"] == 2
     assert told["world_total_constant"]
@@ -38,7 +38,7 @@ def test_kill_keeps_the_world_total() -> None:
 
 
 def test_load_meets_nothing_that_is_not_declared() -> None:
-    """Mixed load, SIGTERM under it: only declared answers, an ordered end, and nothing lost."""
+    """Mixed load and a SIGTERM under it: only declared answers, a clean shutdown, nothing lost."""
     told: Json = run_script("load.py", "--clients", 10, "--seconds", 1.5)
     assert told["good"]
     assert told["not_as_declared"] == 0

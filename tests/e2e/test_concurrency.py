@@ -18,7 +18,7 @@ PARALLEL = 200
 
 
 async def test_last_affordable_building_is_ordered_once(http: Client) -> None:
-    """Of two hundred parallel orders for what can be paid once, exactly one succeeds."""
+    """Of two hundred parallel orders for something affordable once, exactly one succeeds."""
     player = await Player.join(http)
     orders = (partial(player.order, "palace") for _ in range(PARALLEL))
     answers: list[Response] = await at_once(orders)
@@ -34,7 +34,7 @@ async def test_last_affordable_building_is_ordered_once(http: Client) -> None:
 
 
 async def test_same_key_in_parallel_has_one_effect(http: Client) -> None:
-    """A hundred times the same key and body at once: one order, a hundred equal answers."""
+    """The same key and body a hundred times at once: one order, a hundred equal answers."""
     player = await Player.join(http)
     key = fresh_key()
     orders = (partial(player.order, "keep", key=key) for _ in range(100))
@@ -47,7 +47,7 @@ async def test_same_key_in_parallel_has_one_effect(http: Client) -> None:
 
 
 async def test_same_transfer_in_parallel_is_one_transfer(http: Client) -> None:
-    """Fifty times the same transfer at once moves the goods once."""
+    """The same transfer fifty times at once moves the goods once."""
     sender, receiver = await Player.join(http), await Player.join(http)
     key = fresh_key()
     sends = (partial(sender.transfer, receiver.name, {"gold": 7}, key) for _ in range(50))
@@ -58,7 +58,7 @@ async def test_same_transfer_in_parallel_is_one_transfer(http: Client) -> None:
 
 
 async def test_cancel_and_completion_exclude_each_other(http: Client) -> None:
-    """At the moment of completion exactly one of both wins, and what is owned adds up."""
+    """At the time of completion exactly one of the two wins, and the books balance."""
     rng = random.Random(1)
     players = [await Player.join(http) for _ in range(16)]
     won: Counter[str] = Counter()
@@ -96,7 +96,7 @@ async def test_cancels_in_parallel_refund_once(http: Client) -> None:
 
 
 async def test_transfers_both_ways_neither_block_nor_lose(http: Client) -> None:
-    """Two accounts that send to each other all at once: every transfer arrives, all adds up."""
+    """Two accounts send to each other all at once: every transfer arrives, the books balance."""
     one, two = await Player.join(http), await Player.join(http)
     sends = (
         partial(sender.transfer, receiver.name, {"gold": amount})
@@ -114,7 +114,7 @@ async def test_transfers_both_ways_neither_block_nor_lose(http: Client) -> None:
 
 
 async def test_refresh_in_parallel_gives_one_rotation(http: Client) -> None:
-    """One refresh token spent twenty times at once is a reuse: the session ends."""
+    """A refresh token used twenty times at once counts as reuse: the session ends."""
     player = await Player.join(http)
     body = {"refresh_token": player.tokens["refresh_token"]}
     spend = partial(http.post, "/v1/sessions/refresh", json=body)

@@ -1,4 +1,4 @@
-"""PostgreSQL goes away under load: 503 while it is away, then on, and nothing answered is lost."""
+"""PostgreSQL fails under load: 503 while it is down, then recovery; nothing answered is lost."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CREDENTIALS = {"username": "somebody", "password": "correct horse battery"}
 
 
 class Orders:
-    """Players who order one guard after another, and what they were told of each."""
+    """Players who order one guard after another, and the answer to each order."""
 
     def __init__(self, players: list[Player]) -> None:
         self.players = players
@@ -44,7 +44,7 @@ class Orders:
         self.stopping = False
 
     async def place(self, player: Player) -> None:
-        """Order until told to stop, or until the server is gone."""
+        """Order until told to stop or the server is gone."""
         while not self.stopping:
             key = fresh_key()
             try:
@@ -61,19 +61,19 @@ class Orders:
                 await trio.sleep(0.02)
 
     async def settle(self) -> None:
-        """Ask again, with the same key, for whatever was not answered with an order."""
+        """Retry, with the same key, every request that was not answered with an order."""
         for player, key in self.unanswered:
             answer = await player.order("guard", 1, key)
             assert answer.status_code in {200, 201}, answer.text
             self.keep(player, key, answer)
 
     def keep(self, player: Player, key: dict[str, str], answer: Response) -> None:
-        """Remember what was answered."""
+        """Record an answered order."""
         self.placed[key["Idempotency-Key"]] = answer.json()
         self.owners[key["Idempotency-Key"]] = player
 
     async def check(self) -> None:
-        """Check that every key still gets its one order, and that there is no other."""
+        """Check that every key still gets its one order, and that there are no others."""
         for key, order in self.placed.items():
             again = await self.owners[key].order("guard", 1, {"Idempotency-Key": key})
             assert (again.status_code, again.json()) == (200, order)
@@ -89,7 +89,7 @@ class Orders:
 
 
 async def test_killed_postgres_is_restarted_and_nothing_answered_is_lost(place: Path) -> None:
-    """The server outlives its database twice: each order that was answered is there once."""
+    """The server outlives its database twice: each order answered is there once."""
     with serving(place) as server:
         async with client(server.url) as http:
             orders = Orders([await Player.join(http) for _ in range(PLAYERS)])
@@ -119,7 +119,7 @@ async def progress(orders: Orders) -> None:
 
 
 async def restarted(server: Server, http: Client, killed: int) -> None:
-    """Wait until another PostgreSQL runs and the server is ready again."""
+    """Wait until a new PostgreSQL runs and the server is ready again."""
 
     async def ready() -> bool:
         said = server.cluster.postmaster()
@@ -132,7 +132,7 @@ async def restarted(server: Server, http: Client, killed: int) -> None:
 
 
 async def test_requests_get_503_while_the_database_is_away(place: Path) -> None:
-    """With PostgreSQL frozen a request is refused within the reply timeout, and later goes on."""
+    """With PostgreSQL frozen, requests are refused within the reply timeout; later they succeed."""
     with serving(place, HOLDFAST_HTTP__REPLY_TIMEOUT_MS="400") as server:
         async with client(server.url) as http:
             player = await Player.join(http)
@@ -155,11 +155,11 @@ async def test_requests_get_503_while_the_database_is_away(place: Path) -> None:
 
 
 async def test_own_database_that_goes_away_gives_503_and_comes_back(place: Path) -> None:
-    """With a PostgreSQL of one's own gone: 503 with Retry-After at once or soon, then on again."""
+    """With an external PostgreSQL gone: 503 with Retry-After at once or soon, then recovery."""
     for name in ("own", "game"):
         (place / name).mkdir(mode=0o755)
     with serving(place / "own") as host:
-        # Whatever runs that PostgreSQL: here it is another world's embedded one.
+        # It may be any PostgreSQL: here it is another world's embedded one.
         dsn = await another_database(host.cluster.dsn)
         with serving(place / "game", HOLDFAST_DATABASE__DSN=dsn) as server:
             async with client(server.url) as http:
@@ -187,6 +187,6 @@ async def test_own_database_that_goes_away_gives_503_and_comes_back(place: Path)
 
 
 async def another_database(dsn: str) -> str:
-    """Make one more database beside an embedded one; give its DSN."""
+    """Make another database beside an embedded one; return its DSN."""
     await run_script(dsn, lambda session: session.execute("create database game"))
     return with_database(dsn, "game")

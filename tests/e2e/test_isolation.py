@@ -1,4 +1,4 @@
-"""A failure of one account's Inventory is that account's alone."""
+"""A failure of one account's Inventory affects only that account."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ IDLE_S = 0.2
 
 @pytest.fixture(scope="module")
 def server(postgres: PostgresServer) -> Iterator[Server]:
-    """Run a server that passivates soon, so that what is stored is read again, and waits little."""
+    """Run a server that passivates soon, so that records are read again, with short timeouts."""
     settings = {
         "HOLDFAST_DATABASE__DSN": postgres.create_database(),
         "HOLDFAST_INVENTORY__IDLE_SECONDS": str(IDLE_S),
@@ -47,7 +47,7 @@ async def run_sql(server: Server, sql: str, *values: object) -> None:
 
 
 async def test_failing_inventory_touches_no_other(http: Client, server: Server) -> None:
-    """With one account's record broken all others go on; repaired, nothing of it was lost."""
+    """With one account's record broken the others go on; once repaired, it has lost nothing."""
     broken, other = await Player.join(http), await Player.join(http)
     assert await broken.amount("gold") == 1000
     await run_sql(

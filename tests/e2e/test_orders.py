@@ -26,14 +26,14 @@ NO_ORDER = "0197f0a0-0000-7000-8000-000000000003"
 
 
 def when(text: str) -> datetime:
-    """Read a time as the API writes it."""
+    """Parse a time in the API's format."""
     moment = datetime.fromisoformat(text)
     assert moment.utcoffset() is not None
     return moment
 
 
 async def completed(player: Player, order: Json) -> Json:
-    """Wait until an order is completed; give it."""
+    """Wait until an order is completed; return it."""
 
     async def done() -> Json | None:
         now: Json = await player.get(f"{ORDERS}/{order['id']}")
@@ -44,7 +44,7 @@ async def completed(player: Player, order: Json) -> Json:
 
 
 async def test_world_and_rules_are_told(http: Client, server: Server) -> None:
-    """The world, the rules, health and readiness need no token; what is told is what is set."""
+    """World, rules, health and readiness need no token, and show the configured values."""
     assert (await http.get("/healthz")).json() == {"status": "ok"}
     ready = (await http.get("/readyz")).json()
     assert ready["status"] == "ready"
@@ -61,7 +61,7 @@ async def test_world_and_rules_are_told(http: Client, server: Server) -> None:
 
 
 async def test_inventory_has_what_the_contract_says(player: Player) -> None:
-    """A new account has the start amounts; every member of the contract is there."""
+    """A new account has the start amounts, and every member of the contract is there."""
     inventory = await player.inventory()
     assert inventory.keys() == {
         "account_id",
@@ -85,7 +85,7 @@ async def test_inventory_has_what_the_contract_says(player: Player) -> None:
 
 
 async def test_order_runs_and_completes(player: Player) -> None:
-    """An order is placed with its price and times, runs, completes, and counts from then on."""
+    """An order is placed with its price and times, runs, completes, and then takes effect."""
     order = await player.ordered("hut")
     assert order.keys() == {
         "id",
@@ -115,7 +115,7 @@ async def test_order_runs_and_completes(player: Player) -> None:
 
 
 async def test_order_of_units_is_delivered_one_by_one(player: Player) -> None:
-    """A batch has a count instead of a level, and all of it arrives."""
+    """A batch has a count instead of a level, and every unit arrives."""
     order = await player.ordered("scout", 7)
     assert order["count"] == 7
     assert "level" not in order
@@ -126,7 +126,7 @@ async def test_order_of_units_is_delivered_one_by_one(player: Player) -> None:
 
 
 async def test_order_completes_while_nobody_is_there(http: Client) -> None:
-    """The order is entered at its due time, though its owner logged out before."""
+    """An order is recorded at its due time even if its owner has logged out."""
     player = await Player.join(http)
     order = await player.ordered("hut")
     assert (await player.send("DELETE", "/v1/sessions")).status_code == 204
@@ -138,7 +138,7 @@ async def test_order_completes_while_nobody_is_there(http: Client) -> None:
 
 
 async def test_order_sent_again_is_answered_again(player: Player) -> None:
-    """The same key and body: the first answer, marked as a replay, and one effect."""
+    """The same key and body get the first answer, marked as a replay, and have one effect."""
     key = fresh_key()
     first = await player.order("keep", key=key)
     again = await player.order("keep", key=key)
@@ -155,7 +155,7 @@ async def test_order_sent_again_is_answered_again(player: Player) -> None:
 
 
 async def test_order_key_of_long_ago_is_still_known(player: Player) -> None:
-    """A key that the Inventory no longer has in memory is looked up, and still has one effect."""
+    """A key that the Inventory has dropped from memory is looked up, and still has one effect."""
     key = fresh_key()
     first = await player.order("guard", 1, key)
     for _ in range(40):
@@ -199,7 +199,7 @@ async def test_order_refusals_name_what_is_missing(player: Player) -> None:
 
 
 async def test_order_stops_at_the_highest_level(player: Player) -> None:
-    """Levels that are under way count as reached."""
+    """Levels in progress count as reached."""
     for _ in range(3):
         await player.ordered("hut")
     problem = refused(await player.order("hut"), 409, "max-level")
@@ -207,7 +207,7 @@ async def test_order_stops_at_the_highest_level(player: Player) -> None:
 
 
 async def test_order_is_cancelled_once(player: Player) -> None:
-    """A cancel refunds the receipt by the ruleset's share; the second one says what it is."""
+    """A cancel refunds the ruleset's share of the price; a second one reports the state."""
     running = await player.ordered("palace")
     queued = await player.ordered("keep")
     assert (running["state"], queued["state"]) == ("running", "queued")
@@ -227,7 +227,7 @@ async def test_order_is_cancelled_once(player: Player) -> None:
 
 
 async def test_order_of_somebody_else_is_not_there(player: Player) -> None:
-    """Another account's order can neither be seen nor cancelled."""
+    """Another account's order can be neither seen nor cancelled."""
     other = await Player.join(player.http)
     order = await other.ordered("keep")
     refused(await player.send("GET", f"{ORDERS}/{order['id']}"), 404, "unknown-order")
@@ -238,7 +238,7 @@ async def test_order_of_somebody_else_is_not_there(player: Player) -> None:
 
 
 async def test_ledger_pages_and_replays(player: Player) -> None:
-    """Any page size gives the same entries, without a gap, and they add up to the inventory."""
+    """Any page size yields the same entries, without a gap, and they add up to the inventory."""
     await player.built("hut")
     await player.ordered("keep")
     await completed(player, await player.ordered("scout", 3))
@@ -254,7 +254,7 @@ async def test_ledger_pages_and_replays(player: Player) -> None:
 
 
 async def test_quote_is_what_the_order_then_is(player: Player) -> None:
-    """The quoted price and duration are charged; what is missing is named; never means null."""
+    """The quoted price and duration apply; missing assets are named; null means never."""
     quote = await player.get("/v1/inventory/quotes/keep")
     assert quote["affordable"]
     assert (quote["level"], quote["cost"], quote["duration_seconds"]) == (1, {"gold": 1}, 3600)
@@ -276,7 +276,7 @@ async def test_quote_is_what_the_order_then_is(player: Player) -> None:
 
 
 async def test_forecast_is_what_then_comes(player: Player) -> None:
-    """A forecast shows orders completed, capacity reached, and changes nothing."""
+    """A forecast shows orders completed and capacity reached, and changes nothing."""
     await player.ordered("hut")
     soon = await player.get("/v1/inventory/forecast?seconds=3600")
     assert soon["buildings"] == {"hut": 1}

@@ -1,4 +1,4 @@
-"""What keeps a server from starting: one clear line, a status, and nothing half-made."""
+"""A server that cannot start prints one clear line, exits, and leaves nothing half-made."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def test_data_directory_in_use_is_refused(place: Path) -> None:
-    """A second server on a data directory names the first, which goes on undisturbed."""
+    """A second server on a data directory names the first, which continues undisturbed."""
     with serving(place) as server:
         done = run_to_its_end(place)
         line = complaint(done)
@@ -42,7 +42,7 @@ def test_data_directory_in_use_is_refused(place: Path) -> None:
 
 
 def test_database_in_use_is_refused(place: Path, postgres: PostgresServer) -> None:
-    """A second server on a database of one's own is refused, from any data directory."""
+    """A second server on an external database is refused, from any data directory."""
     dsn = postgres.create_database()
     for name in ("one", "two"):
         (place / name).mkdir()
@@ -65,7 +65,7 @@ def test_port_in_use_is_refused(place: Path) -> None:
 
 
 def test_wrong_dsn_is_refused_without_its_password(place: Path, postgres: PostgresServer) -> None:
-    """A server that is not there, or a database: the line says where, and keeps the password."""
+    """For a missing server or database the line says where, without the password."""
     nowhere = "postgresql://someone:hush-hush@127.0.0.1:1/game"
     line = complaint(run_to_its_end(place, HOLDFAST_DATABASE__DSN=nowhere))
     assert "127.0.0.1:1" in line
@@ -76,7 +76,7 @@ def test_wrong_dsn_is_refused_without_its_password(place: Path, postgres: Postgr
 
 
 def test_unknown_resource_is_refused(place: Path) -> None:
-    """A ruleset's fault is named with its place, before anything is made."""
+    """A ruleset's error is reported with its place before anything is created."""
     rules = place / "broken.toml"
     rules.write_text(WORLD.read_text().replace("cost = { gold = 900 }", "cost = { glod = 900 }"))
     line = complaint(run_to_its_end(place, HOLDFAST_WORLD__RULESET=str(rules)))
@@ -87,7 +87,7 @@ def test_unknown_resource_is_refused(place: Path) -> None:
 
 
 def test_data_directory_that_cannot_be_made_is_refused(place: Path) -> None:
-    """A directory below something that is none is named."""
+    """A path that is not a directory is named."""
     (place / "data").write_text("not a directory")
     assert str(place / "data") in complaint(run_to_its_end(place))
     assert (place / "data").read_text() == "not a directory"
@@ -95,12 +95,12 @@ def test_data_directory_that_cannot_be_made_is_refused(place: Path) -> None:
 
 
 def test_data_directory_without_write_permission_is_refused(place: Path) -> None:
-    """Who may not write there is told so, and nothing is made."""
-    # To root every directory is open; the system's own Python is what anybody can run.
+    """A user who may not write there is told so, and nothing is created."""
+    # Root may write to every directory; any user can run the system's own Python.
     user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
     directory = place / "data"
     directory.mkdir(mode=0o555)
-    # Of the same version: packages with compiled parts are another's.
+    # It must have the same version: packages with compiled parts fit no other.
     same = f"python{sys.version_info.major}.{sys.version_info.minor}"
     python = None if user is None else shutil.which(same, path=os.defpath)
     command = [python or sys.executable, "-c", PROGRAM, "serve"]

@@ -1,4 +1,4 @@
-"""A server that starts with changed rules: settled under the old, going on under the new."""
+"""A server that starts with changed rules: settled under the old, continued under the new."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def own_dsn(postgres: PostgresServer) -> str:
 
 
 def changed(text: str, changes: dict[str, str]) -> str:
-    """Change a ruleset; each change must find its place."""
+    """Change a ruleset; each change must match."""
     for old, new in changes.items():
         assert old in text
         text = text.replace(old, new)
@@ -71,7 +71,7 @@ async def test_changed_rules_hold_from_their_start_on(place: Path, own_dsn: str)
 
 
 async def check_pending(player: Player, palace: Json, keep: Json) -> None:
-    """Check that the orders of before are as they were, and that new ones are not."""
+    """Check that earlier orders keep the old rules and new orders follow the new ones."""
     pending = (await player.inventory())["orders"]
     assert pending == [palace, keep]
     assert (await player.ordered("keep"))["cost"] == {"gold": 3}
@@ -86,7 +86,7 @@ async def check_pending(player: Player, palace: Json, keep: Json) -> None:
 
 
 async def test_removed_asset_is_refused_until_it_has_a_place(place: Path, own_dsn: str) -> None:
-    """Rules without what somebody owns are refused with the count; a new name makes them fit."""
+    """Rules that lack an owned asset are refused with the count of owners; a rename fixes them."""
     rules = place / "world.toml"
     rules.write_text(WORLD.read_text())
     settings = {"HOLDFAST_WORLD__RULESET": str(rules), "HOLDFAST_DATABASE__DSN": own_dsn}
@@ -103,7 +103,7 @@ async def test_removed_asset_is_refused_until_it_has_a_place(place: Path, own_ds
         line = complaint(run_to_its_end(place, **settings))
         assert "hut (2)" in line
         assert "world.renamed" in line
-        # Neither of what is still there by its name, but something else.
+        # The same holds for an asset that keeps its name but changes its kind.
         rules.write_text(changed(WORLD.read_text(), {"[units.scout]": "[technologies.scout]"}))
         assert "scout (2), now a level" in complaint(run_to_its_end(place, **settings))
 
@@ -120,13 +120,13 @@ async def test_removed_asset_is_refused_until_it_has_a_place(place: Path, own_ds
                 assert (await player.inventory())["buildings"] == {"cottage": 1}
                 await check_books(player)
         assert server.stop() == 0
-        # The map is history now: the next start needs it no more.
+        # The renaming is done: the next start no longer needs the setting.
         server.start(HOLDFAST_WORLD__RENAMED="")
         assert server.stop() == 0
 
 
 async def test_setting_that_is_left_in_place_renames_once(place: Path, own_dsn: str) -> None:
-    """Huts and mills change places once, and the log says at each start that it is done."""
+    """Huts and mills swap once, and later starts log that it is done already."""
     rules = place / "world.toml"
     rules.write_text(WORLD.read_text())
     settings = {"HOLDFAST_WORLD__RULESET": str(rules), "HOLDFAST_DATABASE__DSN": own_dsn}
@@ -155,7 +155,7 @@ async def test_setting_that_is_left_in_place_renames_once(place: Path, own_dsn: 
                 assert (await player.inventory())["buildings"] == {"mill": 1}
                 await check_books(player)
             assert server.stop() == 0
-        # Who stayed away meanwhile finds the same.
+        # A player who was away meanwhile finds the same.
         server.start(HOLDFAST_WORLD__SPEED="5")
         async with client(server.url) as http:
             idle.http = http
@@ -185,7 +185,7 @@ duration = 0.05
 async def test_goods_on_their_way_are_refused_until_they_have_a_place(
     place: Path, own_dsn: str
 ) -> None:
-    """What a transfer carries counts as owned, and arrives under its new name."""
+    """Goods in a transfer count as owned, and arrive under their new name."""
     rules = place / "world.toml"
     rules.write_text(WORLD.read_text() + GEMS)
     settings = {"HOLDFAST_WORLD__RULESET": str(rules), "HOLDFAST_DATABASE__DSN": own_dsn}
@@ -201,7 +201,7 @@ async def test_goods_on_their_way_are_refused_until_they_have_a_place(
             await until(finished)
             assert [await each.amount("gem") for each in (sender, receiver)] == [0, 0]
         assert server.stop() == 0
-        # As if it had been killed between the sender's unit and the receiver's.
+        # As if killed between the sender's unit of work and the receiver's.
         await run_script(
             own_dsn,
             lambda session: session.execute(

@@ -1,4 +1,4 @@
-"""Accounts and sessions against the whole program, as the contract has them."""
+"""Accounts and sessions against the whole program, as the contract describes them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 async def refresh(http: Client, token: str) -> Response:
-    """Spend a refresh token."""
+    """Use a refresh token."""
     return await http.post("/v1/sessions/refresh", json={"refresh_token": token})
 
 
 async def test_account_is_made_once(http: Client) -> None:
-    """Registering answers 201 with the account; the name in any spelling is taken then."""
+    """Registering answers 201 with the account; then the name is taken in any spelling."""
     name = fresh_name("Ada")
     made = await http.post("/v1/accounts", json={"username": name, "password": PASSWORD})
     assert made.status_code == 201
@@ -44,7 +44,7 @@ async def test_account_is_made_once(http: Client) -> None:
     ],
 )
 async def test_account_is_refused_by_field(http: Client, body: dict[str, Any], field: str) -> None:
-    """What a name or password must not be is told by field; nothing of it is echoed."""
+    """A bad name or password is reported by field, and never echoed."""
     problem = refused(await http.post("/v1/accounts", json=body), 422, "invalid-request")
     assert field in [error["field"] for error in problem["errors"]]
     assert PASSWORD not in str(problem)
@@ -65,7 +65,7 @@ async def test_login_does_not_tell_who_exists(http: Client) -> None:
 
 
 async def test_login_is_refused_after_too_many_attempts(http: Client) -> None:
-    """Guessing ends in 429 with Retry-After, for the right password as well."""
+    """Guessing ends in 429 with Retry-After, even for the right password."""
     player = await Player.join(http)
     for _ in range(10):
         wrong = {"username": player.name, "password": "wrong password"}
@@ -77,7 +77,7 @@ async def test_login_is_refused_after_too_many_attempts(http: Client) -> None:
 
 
 async def test_session_has_what_the_contract_says(http: Client) -> None:
-    """A login gives both tokens and their lifetimes; the account can be read with them."""
+    """A login returns both tokens and their lifetimes; they give access to the account."""
     player = await Player.join(http)
     tokens = player.tokens
     assert tokens.keys() == {
@@ -98,7 +98,7 @@ async def test_session_has_what_the_contract_says(http: Client) -> None:
 
 
 async def test_refresh_rotates_and_a_reuse_ends_the_session(http: Client) -> None:
-    """Each refresh token works once; the second use ends the session and all its tokens."""
+    """Each refresh token works once; a second use ends the session and all its tokens."""
     player = await Player.join(http)
     first = player.tokens["refresh_token"]
     rotated = await refresh(http, first)
@@ -115,7 +115,7 @@ async def test_refresh_rotates_and_a_reuse_ends_the_session(http: Client) -> Non
 
 
 async def test_logout_ends_one_session_and_logout_everywhere_all(http: Client) -> None:
-    """The list shows each live session; logging out takes effect at once."""
+    """The list shows every live session; logging out takes effect at once."""
     player = await Player.join(http)
     other = await Player.login(http, player.name)
     third = await Player.login(http, player.name)
@@ -134,7 +134,7 @@ async def test_logout_ends_one_session_and_logout_everywhere_all(http: Client) -
 
 
 async def test_one_session_is_ended_from_another(http: Client) -> None:
-    """The owner of a lost phone ends its session alone: no stranger's, and none twice."""
+    """The owner of a lost phone can end its session alone, no stranger's, and none twice."""
     player = await Player.join(http)
     phone = await Player.login(http, player.name)
     stranger = await Player.join(http)
@@ -156,7 +156,7 @@ async def test_one_session_is_ended_from_another(http: Client) -> None:
 
 
 async def test_password_change_ends_the_other_sessions(http: Client) -> None:
-    """The session that changes it stays, the others end, and the old word is worth nothing."""
+    """The session that changes it stays, the others end, and the old password is refused."""
     player = await Player.join(http)
     other = await Player.login(http, player.name)
     path, new = "/v1/accounts/me/password", "another fine password"
@@ -177,7 +177,7 @@ async def test_password_change_ends_the_other_sessions(http: Client) -> None:
 
 
 async def test_account_is_erased_with_everything(http: Client) -> None:
-    """Erasing asks for the password; then the tokens are dead, and the name is free again."""
+    """Erasing requires the password; then the tokens are dead and the name is free again."""
     player = await Player.join(http)
     await player.ordered("keep")
     wrong = await player.send("DELETE", "/v1/accounts/me", {"password": "wrong password"})
@@ -199,7 +199,7 @@ async def test_account_is_erased_with_everything(http: Client) -> None:
     ["", "Bearer", "Bearer x", "Basic YTpi", "Bearer v4.local.AAAA", "bearer v4.public.e30"],
 )
 async def test_token_that_is_none_gets_the_one_refusal(http: Client, authorization: str) -> None:
-    """Whatever is wrong with a token, the answer is one and the same 401."""
+    """Whatever is wrong with a token, the answer is the same 401."""
     answer = await http.get("/v1/inventory", headers={"Authorization": authorization})
     refused(answer, 401, "invalid-token")
     assert answer.headers["www-authenticate"].startswith('Bearer realm="holdfast"')

@@ -1,4 +1,4 @@
-"""The end of the server: in order, within its time, and with a status that tells the truth."""
+"""Shutdown of the server: orderly, within its deadline, and with a truthful exit status."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ CUT_OFF = 3
 
 
 def raw_connection(server: Server) -> socket.socket:
-    """Open a connection that speaks for itself."""
+    """Open a raw connection."""
     address = urlsplit(server.url)
     assert address.hostname is not None
     return socket.create_connection((address.hostname, address.port or 0), timeout=5)
 
 
 async def stopped(server: Server, number: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
-    """Send the signal; give the exit status and how long it took, in seconds."""
+    """Send the signal; return the exit status and the time taken, in seconds."""
     began = time.monotonic()
     server.signal(number)
     status = await trio.to_thread.run_sync(server.wait)
@@ -64,7 +64,7 @@ async def stopped(server: Server, number: signal.Signals = signal.SIGTERM) -> tu
 
 
 async def check_again(server: Server, orders: Orders) -> None:
-    """Start the server once more; every order that was answered must be there, once."""
+    """Start the server again; every order that was answered must be there, once."""
     server.start()
     async with client(server.url) as http:
         for player in orders.players:
@@ -74,7 +74,7 @@ async def check_again(server: Server, orders: Orders) -> None:
 
 
 async def test_shutdown_under_load_keeps_what_was_answered(place: Path) -> None:
-    """SIGTERM while players order: status 0, and every order that was answered is there once."""
+    """SIGTERM while players order: status 0, and every order answered is there once."""
     with serving(place) as server:
         async with client(server.url) as http:
             orders = Orders([await Player.join(http) for _ in range(8)])
@@ -90,7 +90,7 @@ async def test_shutdown_under_load_keeps_what_was_answered(place: Path) -> None:
 
 
 async def test_shutdown_when_the_terminal_goes_leaves_no_database_behind(place: Path) -> None:
-    """SIGHUP is a request as SIGTERM is one: status 0, and no PostgreSQL runs on."""
+    """SIGHUP requests shutdown as SIGTERM does: status 0, and no PostgreSQL is left running."""
     with serving(place) as server:
         status, _ = await stopped(server, signal.SIGHUP)
         assert status == 0, server.log()
@@ -98,7 +98,7 @@ async def test_shutdown_when_the_terminal_goes_leaves_no_database_behind(place: 
 
 
 async def test_shutdown_with_a_frozen_database_is_bounded_and_admits_it(place: Path) -> None:
-    """PostgreSQL stopped (SIGSTOP) under load: the process is gone in 5 s, with another status."""
+    """With PostgreSQL frozen (SIGSTOP) under load the process exits in 5 s with another status."""
     with serving(place) as server:
         async with client(server.url) as http:
             orders = Orders([await Player.join(http) for _ in range(4)])
@@ -115,7 +115,7 @@ async def test_shutdown_with_a_frozen_database_is_bounded_and_admits_it(place: P
 
 
 async def test_shutdown_waits_for_no_client(place: Path) -> None:
-    """Idle connections, clients that never read or never finish: none holds the server up."""
+    """Idle connections and clients that never read or never finish do not hold up the server."""
     with serving(place) as server, ExitStack() as stack:
         unread = b"GET /v1/ruleset HTTP/1.1\r\nHost: x\r\n\r\n" * 500
         for sent in (b"", b"GET /v1/world HTTP/1.1\r\nHo", unread, unread):
@@ -125,9 +125,9 @@ async def test_shutdown_waits_for_no_client(place: Path) -> None:
             if sent:
                 connection.send(sent)
         async with client(server.url) as http:
-            # This client's connection stays open, and idle.
+            # This client's connection stays open and idle.
             assert (await http.get("/healthz")).status_code == 200
-            # Ctrl-C is the same wish as SIGTERM.
+            # Ctrl-C requests the same as SIGTERM.
             status, took_s = await stopped(server, signal.SIGINT)
         assert took_s < SHUTDOWN_MAX_S
         assert status == 0, server.log()
@@ -137,7 +137,7 @@ async def test_shutdown_waits_for_no_client(place: Path) -> None:
 
 
 async def test_second_signal_ends_it_at_once(place: Path) -> None:
-    """With the database frozen a first signal waits for it; the second one does not."""
+    """With the database frozen the first signal waits for it; the second does not."""
     with serving(place) as server, frozen(*server.postgres_pids()):
         server.signal(signal.SIGTERM)
         await until(partial(heard_by, server))
@@ -147,7 +147,7 @@ async def test_second_signal_ends_it_at_once(place: Path) -> None:
 
 
 async def test_second_signal_waits_for_no_commit(place: Path, postgres: PostgresServer) -> None:
-    """A commit that the database holds up is given up at once: nobody was told of it."""
+    """A commit that the database holds up is abandoned at once: it was never acknowledged."""
     dsn = await postgres.create_database_async()
     with serving(place, HOLDFAST_DATABASE__DSN=dsn) as server:
         async with client(server.url) as http:
@@ -172,12 +172,12 @@ async def test_second_signal_waits_for_no_commit(place: Path, postgres: Postgres
 
 
 async def heard_by(server: Server) -> bool:
-    """Tell whether a server has heard the first signal."""
+    """Return whether a server has heard the first signal."""
     return bool(server.events("shutdown_started"))
 
 
 def test_log_that_nobody_reads_holds_up_neither_players_nor_the_end(place: Path) -> None:
-    """A log collector that hangs, its pipe full: the server starts, answers, and ends in time."""
+    """With a hung log collector and a full pipe the server starts, answers and stops in time."""
     read, write = os.pipe()
     settings = {**SETTINGS, **data_dir_setting(place), "HOLDFAST_LOG__ACCESS": "all"}
     with (
@@ -205,9 +205,9 @@ def test_log_that_nobody_reads_holds_up_neither_players_nor_the_end(place: Path)
 
 @contextmanager
 def full_pipe(write: int) -> Generator[IO[bytes]]:
-    """Fill a pipe, so that whoever writes to it next will wait for a reader."""
+    """Fill a pipe, so that the next write to it blocks until something is read."""
     with os.fdopen(write, "wb", buffering=0) as pipe:
-        # Through a description of its own: what is set on the other is the server's, too.
+        # Through a separate open file description: the server shares the other one's flags.
         other = os.open(f"/proc/self/fd/{write}", os.O_WRONLY | os.O_NONBLOCK)
         for size in (4096, 1):
             with suppress(BlockingIOError):
@@ -218,7 +218,7 @@ def full_pipe(write: int) -> Generator[IO[bytes]]:
 
 
 async def test_signal_while_it_starts_ends_it(place: Path) -> None:
-    """A server that is only beginning stops as well, and can be started afterwards."""
+    """A server that is still starting stops too, and can be started afterwards."""
     server = Server(place, SETTINGS)
     try:
         process = server.launch()
@@ -239,7 +239,7 @@ async def test_signal_while_it_starts_ends_it(place: Path) -> None:
 
 
 async def test_kill_while_the_database_is_made(place: Path) -> None:
-    """What makes it outlives the server: the next start ends that, and makes it anew."""
+    """The process that makes it outlives the server; the next start ends it and starts over."""
     server = Server(place, SETTINGS)
     left: frozenset[int] = frozenset()
     try:
@@ -253,7 +253,7 @@ async def test_kill_while_the_database_is_made(place: Path) -> None:
                     os.kill(pid, signal.SIGSTOP)
             return any(state_of(pid) == "T" for pid in found)
 
-        # Held, so that it is not done before the server is gone.
+        # Freeze it, so that it cannot finish before the server is gone.
         await until(held_at_it)
         server.kill()
         left = cluster_processes(unfinished)
@@ -269,12 +269,12 @@ async def test_kill_while_the_database_is_made(place: Path) -> None:
 
 
 def is_there(pid: int) -> bool:
-    """Tell whether a process has not ended."""
+    """Return whether a process is still alive."""
     return state_of(pid) not in {"", "Z"}
 
 
 def state_of(pid: int) -> str:
-    """Give the state of a process by the system's letter; nothing where it is gone."""
+    """Return the state letter of a process; empty if it is gone."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -284,7 +284,7 @@ def state_of(pid: int) -> str:
 
 @asynccontextmanager
 async def locked(table: str, dsn: str) -> AsyncGenerator[Callable[[], Awaitable[bool]]]:
-    """Let nobody read a table; give what tells whether somebody waits for it."""
+    """Lock a table against reads; yield a check for whether anything waits for it."""
     async with open_database(dsn, log=quiet_log()) as database:
         holder = await database.connect(name="holder")
         watcher = await database.connect(name="watcher")
@@ -304,7 +304,7 @@ async def locked(table: str, dsn: str) -> AsyncGenerator[Callable[[], Awaitable[
 async def test_signal_while_the_start_waits_for_the_database_ends_it(
     place: Path, postgres: PostgresServer
 ) -> None:
-    """A query that is under way may take minutes: it is given up, and nothing is cut off."""
+    """A running query may take minutes: it is abandoned, and the shutdown is still clean."""
     dsn = await postgres.create_database_async()
     server = Server(place, {**SETTINGS, "HOLDFAST_DATABASE__DSN": dsn})
     try:
@@ -322,7 +322,7 @@ async def test_signal_while_the_start_waits_for_the_database_ends_it(
 async def test_hard_limit_counts_from_the_request_whatever_holds_the_start_up(
     place: Path, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The end of the process is not left to a start that does not let go."""
+    """The process ends even if its start never lets go."""
     dsn = await postgres.create_database_async()
     chosen = {**SETTINGS, **data_dir_setting(place), "HOLDFAST_DATABASE__DSN": dsn}
     config, request = load_config(environ=chosen), StopRequest()
@@ -332,7 +332,7 @@ async def test_hard_limit_counts_from_the_request_whatever_holds_the_start_up(
     )
 
     def keep(_database: Database) -> None:
-        """Give no connection up."""
+        """Keep every connection."""
 
     async with trio.open_nursery() as nursery, locked("ruleset_history", dsn) as awaited:
         nursery.start_soon(run)

@@ -1,4 +1,4 @@
-"""Transfers between accounts in every outcome and under each policy for what does not fit."""
+"""Transfers between accounts: every outcome, and each policy for goods that do not fit."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 async def pair(http: Client) -> tuple[Player, Player]:
-    """Give two new players."""
+    """Return two new players."""
     return await Player.join(http), await Player.join(http)
 
 
 @pytest.fixture(scope="module", params=["reject", "spill"])
 def policy(request: pytest.FixtureRequest) -> str:
-    """Name the policies beside ``hold``, which the module's usual server has."""
+    """Return each policy other than ``hold``, which the module's usual server has."""
     name: str = request.param
     return name
 
@@ -61,19 +61,19 @@ def strict_server(policy: str, postgres: PostgresServer) -> Iterator[Server]:
 
 @pytest.fixture
 async def strict_pair(strict_server: Server) -> AsyncGenerator[tuple[Player, Player], None]:
-    """Give two players under the other policy."""
+    """Yield two players under the other policy."""
     async with client(strict_server.url) as http:
         yield await Player.join(http), await Player.join(http)
 
 
 def last_changes(entries: list[Json], cause: str) -> Json:
-    """Give the changes of the last entry with this cause."""
+    """Return the changes of the last entry with this cause."""
     changes: Json = [entry for entry in entries if entry["cause"] == cause][-1]["changes"]
     return changes
 
 
 async def test_transfer_has_arrived_when_it_is_answered(pair: tuple[Player, Player]) -> None:
-    """What the sender loses the receiver has, both ledgers say so, and both see the record."""
+    """The sender's loss is the receiver's gain, both ledgers say so, and both see the record."""
     sender, receiver = pair
     body = {"to": receiver.name.upper(), "resources": {"gold": 300, "stone": 20}, "note": "hi"}
     answer = await sender.send("POST", "/v1/transfers", body, fresh_key())
@@ -90,7 +90,7 @@ async def test_transfer_has_arrived_when_it_is_answered(pair: tuple[Player, Play
 
 
 async def test_transfers_are_read_page_by_page(pair: tuple[Player, Player]) -> None:
-    """Newest first, sent and received in one list, and nothing moves while more are sent."""
+    """Newest first, sent and received in one list, and pages stay stable while more are sent."""
     ann, bob = pair
     ids: list[str] = []
     for sender, receiver in ((ann, bob), (bob, ann)) * 3:
@@ -104,7 +104,7 @@ async def test_transfers_are_read_page_by_page(pair: tuple[Player, Player]) -> N
             before = page["next"]
             assert before is None or before == found[-1]
             ids.append((await ann.transfer(bob.name, {"gold": 1})).json()["id"])
-        # Two pages were read, and one more was sent after each.
+        # Two pages were read, and another transfer was sent after each.
         assert found == ids[-3::-1][: len(found)]
         assert len(found) == len(ids) - 2
     nobody = "00000000-0000-0000-0000-000000000000"
@@ -114,7 +114,7 @@ async def test_transfers_are_read_page_by_page(pair: tuple[Player, Player]) -> N
 async def test_transfer_is_found_by_its_two_sides(
     pair: tuple[Player, Player], http: Client
 ) -> None:
-    """Sender and receiver read the same; to a third, who knows the id, there is none."""
+    """Sender and receiver read the same; to a third player who knows the id, there is none."""
     sender, receiver = pair
     transfer = (await sender.transfer(receiver.name, {"gold": 3})).json()
     path = f"/v1/transfers/{transfer['id']}"
@@ -132,7 +132,7 @@ async def test_transfer_is_found_by_its_two_sides(
 
 
 async def test_transfer_sent_again_is_one_transfer(pair: tuple[Player, Player]) -> None:
-    """The same key gives the first answer again; another body under it is refused."""
+    """The same key returns the first answer again; another body under it is refused."""
     sender, receiver = pair
     key = fresh_key()
     first = await sender.transfer(receiver.name, {"gold": 10}, key)
@@ -147,7 +147,7 @@ async def test_transfer_sent_again_is_one_transfer(pair: tuple[Player, Player]) 
 
 
 async def test_transfer_refusals_change_nothing(pair: tuple[Player, Player]) -> None:
-    """What cannot be covered, nobody, oneself, no resource: each has its own refusal."""
+    """Insufficient funds, no such player, oneself, no resource: each has its own refusal."""
     sender, receiver = pair
     short = await sender.transfer(receiver.name, {"gold": 1001, "stone": 5})
     assert refused(short, 409, "insufficient-resources")["missing"] == {"gold": 1}
@@ -167,7 +167,7 @@ async def test_transfer_refusals_change_nothing(pair: tuple[Player, Player]) -> 
 
 
 async def test_transfer_stops_at_the_limit_of_the_day(pair: tuple[Player, Player]) -> None:
-    """The ruleset's limit counts what was sent today; the refusal says what is left."""
+    """The ruleset's limit counts the amounts sent today; the refusal says how much is left."""
     sender, receiver = pair
     for _ in range(5):
         there = await sender.transfer(receiver.name, {"gold": 999})
@@ -180,7 +180,7 @@ async def test_transfer_stops_at_the_limit_of_the_day(pair: tuple[Player, Player
 
 
 async def test_transfer_beyond_the_capacity_is_held(pair: tuple[Player, Player]) -> None:
-    """Under ``hold`` what has no room waits, and comes in when there is room."""
+    """Under ``hold`` goods without room wait, and enter when there is room."""
     sender, receiver = pair
     assert (await sender.transfer(receiver.name, {"stone": 80})).status_code == 201
     assert await receiver.amount("stone") == 150
@@ -195,7 +195,7 @@ async def test_transfer_beyond_the_capacity_is_held(pair: tuple[Player, Player])
 async def test_transfer_beyond_the_capacity_is_spilled_or_returned(
     policy: str, strict_pair: tuple[Player, Player]
 ) -> None:
-    """``spill`` loses the rest and enters it; ``reject`` gives all of it back to the sender."""
+    """``spill`` loses the excess and records it; ``reject`` returns everything to the sender."""
     sender, receiver = strict_pair
     key = fresh_key()
     answer = await sender.transfer(receiver.name, {"stone": 80, "gold": 5}, key)
@@ -221,7 +221,7 @@ async def test_transfer_beyond_the_capacity_is_spilled_or_returned(
 async def test_transfer_keeps_the_record_of_an_erased_account(
     pair: tuple[Player, Player],
 ) -> None:
-    """Who is erased leaves what they sent, but not their name."""
+    """An erased player's transfers remain, without their name."""
     sender, receiver = pair
     assert (await sender.transfer(receiver.name, {"gold": 7})).status_code == 201
     erased = await sender.send("DELETE", "/v1/accounts/me", {"password": PASSWORD})
@@ -235,7 +235,7 @@ async def test_transfer_keeps_the_record_of_an_erased_account(
 async def test_transfer_is_answered_again_though_its_receiver_is_erased(
     pair: tuple[Player, Player],
 ) -> None:
-    """Whoever lost the answer gets it, but for the name; a new transfer there has nobody."""
+    """A retry gets the answer, without the name; a new transfer finds no such player."""
     sender, receiver = pair
     key = fresh_key()
     first = await sender.transfer(receiver.name, {"gold": 7}, key)

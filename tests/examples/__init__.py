@@ -1,1 +1,1 @@
-"""The examples at work."""
+"""Tests of the examples."""

@@ -1,4 +1,4 @@
-"""The example of an actor with tables of its own: what is paid is paid once, whatever fails."""
+"""The example of an actor with its own tables: a payment is made once, whatever fails."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ TABLES = {**declared_tables(), "chest": CHEST, "chest_payments": CHEST_PAYMENTS}
 
 
 class Stopping(Tampered):
-    """An engine that falls silent when a unit that a test waits for is durable."""
+    """An engine that withholds its answer once the unit that a test waits for is durable."""
 
     def __init__(self) -> None:
         super().__init__(TABLES)
@@ -58,7 +58,7 @@ class Stopping(Tampered):
         self.silent, self.resumed = trio.Event(), trio.Event()
 
     async def read(self, reads: Sequence[Read]) -> list[list[Row]]:
-        """Read; what is held up may land just before the chest is looked at."""
+        """Read; a held-up commit may land just before the chest is read."""
         if self.lands_at_look and any(read.table == "chest" for read in reads):
             self.lands_at_look = False
             self.resumed.set()
@@ -66,7 +66,7 @@ class Stopping(Tampered):
         return await super().read(reads)
 
     async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
-        """Commit, and let nobody know of what is waited for until the test does."""
+        """Commit, but report the awaited step only once the test resumes."""
         steps = {step_of(operation) for unit in units for operation in unit}
         if self.held_up in steps:
             self.held_up = ""
@@ -83,7 +83,7 @@ class Stopping(Tampered):
 
 
 def step_of(operation: Operation) -> str | None:
-    """Name the step of a payment that an operation belongs to."""
+    """Return the step of a payment that an operation belongs to."""
     match operation:
         case Create(table="chest_payments"):
             return "begun"
@@ -99,7 +99,7 @@ def step_of(operation: Operation) -> str | None:
 
 @dataclass
 class Common:
-    """A world with a chest, whose actor a test can end and begin again."""
+    """A world with a chest, whose actor a test can stop and restart."""
 
     world: World
     engine: Stopping
@@ -108,7 +108,7 @@ class Common:
     running: trio.CancelScope
 
     async def begin(self) -> None:
-        """Let the actor run, until the next `end`."""
+        """Run the actor until the next `end`."""
         self.running = trio.CancelScope()
         bus, storage = self.world.bus, self.world.storage
         resources = ruleset().resources
@@ -121,7 +121,7 @@ class Common:
         await self.nursery.start(run)
 
     def end(self) -> None:
-        """End the actor where it is."""
+        """Cancel the actor wherever it is."""
         self.running.cancel()
 
     async def pay(self, wood: int, key: str = "k", fingerprint: bytes = b"f") -> Paid:
@@ -131,19 +131,19 @@ class Common:
         return paid
 
     async def try_to_pay(self, wood: int) -> None:
-        """Pay some wood, whatever comes of it."""
+        """Pay some wood, ignoring failures."""
         with suppress(BusError, InventoryError, StorageError):
             await self.pay(wood)
 
     async def holdings(self) -> dict[str, int]:
-        """Look into the chest."""
+        """Return the contents of the chest."""
         told: dict[str, int] = await self.world.bus.ask(
             Topic.TASK, GetChest(), key=CHEST_KEY, timeout_s=20
         )
         return told
 
     async def taken(self) -> int:
-        """Give how much wood the ledger says that was taken from its owner."""
+        """Return how much wood was taken from its owner, according to the ledger."""
         entries = (await self.world.ledger(ANN)).entries
         return -sum(each.changes["wood"].delta for each in entries if each.cause == "grant")
 
@@ -168,7 +168,7 @@ async def a_chest() -> AsyncGenerator[Common]:
 
 
 async def cut_off(common: Common, nursery: trio.Nursery, step: str, wood: int) -> None:
-    """End the actor in a payment whose write of this step is under way."""
+    """Cancel the actor in a payment while its write of this step is in flight."""
     common.engine.held_up = step
     nursery.start_soon(common.try_to_pay, wood)
     await common.engine.silent.wait()
@@ -177,7 +177,7 @@ async def cut_off(common: Common, nursery: trio.Nursery, step: str, wood: int) -
 
 
 async def try_again(common: Common, nursery: trio.Nursery, wood: int) -> None:
-    """Begin the actor again, pay, then let what was under way land, and wait for a look."""
+    """Restart the actor, pay, let the write in flight land, and wait for it to resume payments."""
     await common.begin()
     nursery.start_soon(common.try_to_pay, wood)
     await trio.sleep(1)
@@ -186,7 +186,7 @@ async def try_again(common: Common, nursery: trio.Nursery, wood: int) -> None:
 
 
 async def test_chest_takes_a_payment_once(autojump_clock: MockClock) -> None:
-    """What leaves the account is in the chest; the same key again is told what was."""
+    """A payment moves from the account to the chest; the same key again gets the same answer."""
     async with a_chest() as common:
         assert await common.pay(30) == Paid({"wood": 30}, replayed=False)
         assert await common.pay(30) == Paid({"wood": 30}, replayed=True)
@@ -198,7 +198,7 @@ async def test_chest_takes_a_payment_once(autojump_clock: MockClock) -> None:
 async def test_chest_leaves_nothing_of_a_payment_that_is_refused(
     autojump_clock: MockClock,
 ) -> None:
-    """Who cannot pay has not begun to: the key is free."""
+    """A payment that cannot be covered never begins, and leaves its key free."""
     async with a_chest() as common:
         with pytest.raises(InsufficientResources):
             await common.pay(100_000)
@@ -208,7 +208,7 @@ async def test_chest_leaves_nothing_of_a_payment_that_is_refused(
 
 @pytest.mark.parametrize("step", ["begun", "taken", "made"])
 async def test_chest_goes_on_with_what_a_crash_left(autojump_clock: MockClock, step: str) -> None:
-    """Wherever its actor ends, a payment that was begun is made once, and by itself."""
+    """Wherever the actor stops, a payment that has begun completes once, and by itself."""
     async with a_chest() as common, trio.open_nursery() as nursery:
 
         async def pay() -> None:
@@ -231,7 +231,7 @@ async def test_chest_goes_on_with_what_a_crash_left(autojump_clock: MockClock, s
 async def test_chest_puts_in_once_what_is_still_under_way_when_it_comes_back(
     autojump_clock: MockClock,
 ) -> None:
-    """Reads do not wait for writes: what the last run wrote may land between two of the next."""
+    """Reads do not wait for writes: an old run's write may land between two reads of the next."""
     async with a_chest() as common, trio.open_nursery() as nursery:
         await cut_off(common, nursery, "made", 30)
         common.engine.lands_at_look = True
@@ -242,7 +242,7 @@ async def test_chest_puts_in_once_what_is_still_under_way_when_it_comes_back(
 async def test_chest_forgets_no_payment_that_a_second_try_has_taken(
     autojump_clock: MockClock,
 ) -> None:
-    """A refusal whose row is not gone yet: its owner can pay by now, and tries again."""
+    """The row of a refused payment is not deleted yet; its owner can pay by now, and retries."""
     async with a_chest() as common, trio.open_nursery() as nursery:
         await cut_off(common, nursery, "refused", 130)
         more = Grant(ANN, {"wood": 100}, "test", "test", "more", b"")
@@ -254,7 +254,7 @@ async def test_chest_forgets_no_payment_that_a_second_try_has_taken(
 async def test_chest_holds_up_no_payment_by_one_that_cannot_be_made(
     autojump_clock: MockClock,
 ) -> None:
-    """An account that does not answer is left, and what others began is gone on with."""
+    """An account that does not answer is left aside, and the payments of others are resumed."""
     async with a_chest() as common:
         hung = common.world.bus.subscribe(Interest(Topic.TASK, key=account(2)), buffer=64)
         for number, owner in enumerate((account(2), ANN)):
@@ -273,7 +273,7 @@ async def test_chest_holds_up_no_payment_by_one_that_cannot_be_made(
 
 
 async def test_chest_takes_resources_alone(autojump_clock: MockClock) -> None:
-    """Levels and units are granted as well, and are nothing to pay with."""
+    """Levels and units can be granted too, but cannot be used to pay."""
     async with a_chest() as common:
         await common.world.order(ANN, "hut")
         await trio.sleep(20)
@@ -285,7 +285,7 @@ async def test_chest_takes_resources_alone(autojump_clock: MockClock) -> None:
 async def test_chest_does_not_know_of_a_payment_whose_first_try_is_just_begun(
     autojump_clock: MockClock,
 ) -> None:
-    """Whose row another try is still writing learns that it is unknown, not of any fault."""
+    """While another attempt still writes the row, the outcome is unknown rather than a failure."""
     async with a_chest() as common, trio.open_nursery() as nursery:
         common.engine.held_up = "begun"
         nursery.start_soon(common.try_to_pay, 30)
@@ -306,7 +306,7 @@ async def test_chest_does_not_know_of_a_payment_whose_first_try_is_just_begun(
 
 
 async def test_chest_tells_who_was_erased_that_they_are_gone(autojump_clock: MockClock) -> None:
-    """The database refuses the row of a payment for an account that is not there any more."""
+    """The database refuses the row of a payment for an account that no longer exists."""
     async with a_chest() as common:
         common.engine.orphans = True
         with pytest.raises(AccountGone):
@@ -316,7 +316,7 @@ async def test_chest_tells_who_was_erased_that_they_are_gone(autojump_clock: Moc
 async def test_chest_does_not_say_that_nothing_was_done_of_what_is_begun(
     autojump_clock: MockClock,
 ) -> None:
-    """An account that takes no more for now: the payment waits, and its asker does not know."""
+    """If the account's mailbox is full, the payment waits, and the caller gets no outcome."""
     async with a_chest() as common:
         inventory = common.world.bus.subscribe(Interest(Topic.TASK, key=ANN), buffer=1)
         await common.world.bus.send(Message(Topic.TASK, object(), ANN))
@@ -328,7 +328,7 @@ async def test_chest_does_not_say_that_nothing_was_done_of_what_is_begun(
 
 
 async def test_chest_stops_with_the_world(autojump_clock: MockClock) -> None:
-    """It serves while requests are finished, and ends in its phase; what is strange is dropped."""
+    """It serves while requests finish, stops in its phase, and drops unknown messages."""
     async with a_chest() as common:
         bus = common.world.bus
         with pytest.raises(ActorStopped):
@@ -342,7 +342,7 @@ async def test_chest_stops_with_the_world(autojump_clock: MockClock) -> None:
 
 
 async def test_endpoints_tell_of_the_chest() -> None:
-    """A payment is made with a key, told again as replayed, and strict in what it takes."""
+    """A payment needs a key, is replayed when repeated, and accepts only valid input."""
     world = FakeWorld()
     world.answers |= {GetChest: {"wood": 5}, Pay: Paid({"wood": 5}, replayed=False)}
     body = {"resources": {"wood": 5}}

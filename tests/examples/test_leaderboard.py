@@ -1,4 +1,4 @@
-"""The example of an actor: what its page says of it is true."""
+"""The example of an actor behaves as its page says."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass
 class Board:
-    """A world with a leaderboard, and who is called what in it."""
+    """A world with a leaderboard, and the names of its accounts."""
 
     world: World
     names: dict[str, str] = field(default_factory=dict[str, str])
@@ -50,7 +50,7 @@ class Board:
     asked: int = 0
 
     async def join(self, number: int, name: str, levels: int = 0) -> str:
-        """Let somebody in who has built so much."""
+        """Add an account with this many levels."""
         who = account(number)
         self.names[who] = name
         await self.world.look(who)
@@ -59,20 +59,20 @@ class Board:
         return who
 
     async def give(self, who: str, levels: int) -> None:
-        """Let somebody's hut stand so much higher."""
+        """Raise an account's hut by this many levels."""
         self.world.keys += 1
         key = f"grant-{self.world.keys}"
         await self.world.ask(Grant(who, {"hut": levels}, "test", "operator", key, b"f"))
 
     async def standings(self, limit: int = 10) -> list[tuple[int, str, int]]:
-        """Ask for the board."""
+        """Request the board."""
         told: tuple[Standing, ...] = await self.world.bus.ask(
             Topic.TASK, GetLeaderboard(limit), key=LEADERBOARD_KEY, timeout_s=5
         )
         return [(each.rank, each.username, each.score) for each in told]
 
     async def answer_names(self, subscription: Subscription) -> None:
-        """Be Authx."""
+        """Stand in for Authx."""
         async for message in subscription:
             assert isinstance(message.body, GetAccount)
             assert message.reply is not None
@@ -122,7 +122,7 @@ async def a_board(*, size: int = 10) -> AsyncGenerator[Board]:
 
 
 async def test_leaderboard_ranks_by_levels(autojump_clock: MockClock) -> None:
-    """Who has built most stands first; who has built as much shares the rank."""
+    """The account that has built most is first; equal accounts share a rank."""
     async with a_board() as board:
         await board.join(1, "ann", 1)
         await board.join(2, "bob", 3)
@@ -139,7 +139,7 @@ async def test_leaderboard_ranks_by_levels(autojump_clock: MockClock) -> None:
 
 
 async def test_leaderboard_is_at_most_its_interval_old(autojump_clock: MockClock) -> None:
-    """A change is on the board after the interval, in world time, and not looked for before."""
+    """A change appears after the interval, in world time; no query runs before."""
     async with a_board() as board:
         ann = await board.join(1, "ann", 1)
         await trio.sleep(REFRESH_MS / 1000 + 1)
@@ -152,18 +152,18 @@ async def test_leaderboard_is_at_most_its_interval_old(autojump_clock: MockClock
 
 
 async def test_leaderboard_sees_what_was_there_before_it(autojump_clock: MockClock) -> None:
-    """It is ready only when it has ranked what was stored already."""
+    """It is ready only after ranking the accounts already stored."""
     async with a_board() as board:
         await board.join(1, "ann", 2)
         await board.world.bus.send(Message(Topic.TASK, object(), LEADERBOARD_KEY))
         board.failures.append(OSError("the first run ends here"))
         await trio.sleep(REFRESH_MS / 1000 + 1)
-        # Restarted: its first look was at the world as it is.
+        # Restarted: its first query saw the world as it is now.
         assert await board.standings() == [(1, "ann", 2)]
 
 
 async def test_leaderboard_survives_its_own_failure(autojump_clock: MockClock) -> None:
-    """The supervisor starts it again; who asks meanwhile is answered by the next one."""
+    """The supervisor restarts it; requests made meanwhile are answered by the next one."""
     async with a_board() as board:
         await board.join(1, "ann", 2)
         board.failures.append(ZeroDivisionError("a fault in it"))
@@ -177,7 +177,7 @@ async def test_leaderboard_survives_its_own_failure(autojump_clock: MockClock) -
 async def test_leaderboard_keeps_the_old_board_while_storage_is_away(
     autojump_clock: MockClock,
 ) -> None:
-    """A look that fails changes nothing, and the next one sees what it would have seen."""
+    """A failed query changes nothing, and the next one sees all that it would have seen."""
     async with a_board() as board:
         ann = await board.join(1, "ann", 1)
         await trio.sleep(REFRESH_MS / 1000 + 1)
@@ -191,7 +191,7 @@ async def test_leaderboard_keeps_the_old_board_while_storage_is_away(
 
 
 async def test_leaderboard_forgets_the_erased(autojump_clock: MockClock) -> None:
-    """Whoever is erased makes room for the next, and ranks close up."""
+    """An erased account makes room for the next, and ranks close up."""
     async with a_board(size=2) as board:
         for number, name in enumerate(("ann", "bob", "cem"), start=1):
             await board.join(number, name, 4 - number)
@@ -203,14 +203,14 @@ async def test_leaderboard_forgets_the_erased(autojump_clock: MockClock) -> None
 
 
 async def test_leaderboard_refuses_what_it_does_not_know(autojump_clock: MockClock) -> None:
-    """A message of another actor's type is dropped; its asker learns so at once."""
+    """A message of another actor's type is dropped; its sender learns so at once."""
     async with a_board() as board:
         with pytest.raises(ActorStopped):
             await board.world.bus.ask(Topic.TASK, object(), key=LEADERBOARD_KEY, timeout_s=5)
 
 
 async def test_leaderboard_stops_with_the_world(autojump_clock: MockClock) -> None:
-    """It answers while requests are finished, stops in its phase, and leaves nobody waiting."""
+    """It answers while requests finish, stops in its phase, and leaves no caller waiting."""
     async with a_board() as board:
         bus, supervisor = board.world.bus, board.world.supervisor
         supervisor.stopping()
@@ -223,7 +223,7 @@ async def test_leaderboard_stops_with_the_world(autojump_clock: MockClock) -> No
 
 
 async def test_endpoint_tells_the_board() -> None:
-    """The row fits the table, describes itself, and answers what the actor says."""
+    """The row fits the table, is described in OpenAPI, and returns the actor's answer."""
     table = with_openapi((*ENDPOINTS, *LEADERBOARD))
     described = describe(table)["paths"]["/v1/leaderboard"]["get"]
     assert described["security"] == [{"token": []}]
@@ -240,7 +240,7 @@ async def test_endpoint_tells_the_board() -> None:
 
 
 def test_ranking_breaks_no_tie() -> None:
-    """The same score is the same rank, the older account first, and the next rank is left out."""
+    """Equal scores share a rank, the older account first, and the next rank is skipped."""
     ranking = Ranking()
     for number, score in ((3, 5), (1, 5), (2, 9), (4, 0)):
         ranking.set(account(number), score)
@@ -257,13 +257,13 @@ def test_ranking_breaks_no_tie() -> None:
 
 
 def test_score_counts_levels_alone() -> None:
-    """Stocks and units are no part of a score."""
+    """Stocks and units do not count towards a score."""
     assert score_of('{"levels": {"hut": 2, "mill": 1}, "units": {"cart": 9}, "at_ms": 1}') == 3
     assert score_of("{}") == 0
 
 
 def test_example_runs_as_it_stands() -> None:
-    """The command of the page prints a board of three players."""
+    """The page's command prints a board of three players."""
     done = subprocess.run(
         [sys.executable, "-m", "examples.leaderboard", "2.5"],
         cwd=ROOT,

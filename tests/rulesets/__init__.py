@@ -1,1 +1,1 @@
-"""Tests of the rulesets that are shipped: what their games publish, they reproduce."""
+"""Tests of the shipped rulesets: they reproduce what their games publish."""

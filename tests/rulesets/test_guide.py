@@ -1,4 +1,4 @@
-"""The designers' guide: its worked example is a ruleset, and says what the guide says."""
+"""The designers' guide: its worked example is a ruleset that behaves as described."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GUIDE = Path(__file__).resolve().parents[2] / "docs" / "rulesets.md"
 
 @pytest.fixture
 def village(tmp_path: Path) -> Ruleset:
-    """Give the ruleset that the guide's blocks of TOML make together."""
+    """Return the ruleset formed by the guide's TOML blocks."""
     blocks = re.findall(r"```toml\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
     path = tmp_path / "village.toml"
     path.write_text("\n".join(blocks), encoding="utf-8")
@@ -23,7 +23,7 @@ def village(tmp_path: Path) -> Ruleset:
 
 
 def test_guide_example_is_a_game(village: Ruleset) -> None:
-    """The example loads, and its assets do what their text says."""
+    """The example loads, and its assets behave as their text says."""
     assert village.title == "Fishing village"
     assert village.rates({"hut": 1, "jetty": 1}, {}).balances["crew"].factor_percent == 100
     assert village.rates({"hut": 1, "jetty": 1}, {}).per_hour["fish"] == 31
@@ -33,7 +33,7 @@ def test_guide_example_is_a_game(village: Ruleset) -> None:
 
 
 def test_guide_example_warns_of_wood_alone(village: Ruleset) -> None:
-    """The check says about the example what the guide says that it does."""
+    """Checking the example prints what the guide shows."""
     warnings = warnings_of(village)
     assert warnings
     for warning in warnings:

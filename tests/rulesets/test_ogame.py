@@ -1,4 +1,4 @@
-"""OGame: every published table comes out of rulesets/ogame.toml, to the last digit."""
+"""OGame: rulesets/ogame.toml reproduces every published table, to the last digit."""
 
 from __future__ import annotations
 
@@ -99,12 +99,12 @@ RESOURCES = ("metal", "crystal", "deuterium")
 
 @pytest.fixture(scope="module")
 def ogame() -> Ruleset:
-    """Give the game at speed 1."""
+    """Return the game at speed 1."""
     return load_ruleset("ogame")
 
 
 def priced(*amounts: int) -> dict[str, int]:
-    """Return a price by resource, without what costs nothing."""
+    """Return a price by resource, without zero amounts."""
     return {name: amount for name, amount in zip(RESOURCES, amounts, strict=True) if amount}
 
 
@@ -145,7 +145,7 @@ def test_ogame_storage_capacity(ogame: Ruleset, store: str, resource: str) -> No
 
 
 def test_ogame_published_examples(ogame: Ruleset) -> None:
-    """The single values that are published beside the tables."""
+    """The single values published beside the tables."""
     synthesizer = [ogame.cost("deuterium_synthesizer", level) for level in (1, 2, 3)]
     assert synthesizer == [priced(225, 75, 0), priced(337, 112, 0), priced(506, 168, 0)]
     fast = load_ruleset("ogame", parameters={"speed": 6})
@@ -174,7 +174,7 @@ def test_ogame_costs_and_prerequisites(ogame: Ruleset, name: str) -> None:
 
 @pytest.mark.parametrize("name", UNITS)
 def test_ogame_units(ogame: Ruleset, name: str) -> None:
-    """A unit has its published price, prerequisites and a duration that the shipyard shortens."""
+    """A unit has its published price and prerequisites; the shipyard shortens its duration."""
     metal, crystal, deuterium, needs = UNITS[name]
     assert ogame.cost(name, 1) == priced(metal, crystal, deuterium)
     assert ogame.missing(name, {}, {}) == needs
@@ -186,7 +186,7 @@ def test_ogame_units(ogame: Ruleset, name: str) -> None:
 
 @pytest.mark.parametrize("speed", [1, 7, 2.5])
 def test_ogame_durations(speed: float) -> None:
-    """Durations are the published formulas at every level, whatever shortens them."""
+    """Durations follow the published formulas at every level, whatever shortens them."""
     ogame = load_ruleset("ogame", parameters={"speed": speed})
     for name in ASSETS:
         kind = ogame.assets[name].kind
@@ -211,7 +211,7 @@ def test_ogame_durations(speed: float) -> None:
 
 
 def test_ogame_starts_as_published(ogame: Ruleset) -> None:
-    """Start stock, base income and base room."""
+    """Start stock, base income and base capacity."""
     stocks = [(r.start, r.base_per_hour, r.base_capacity) for r in ogame.resources.values()]
     assert stocks == [(500, 30, 10_000), (500, 15, 10_000), (0, 0, 10_000)]
     assert list(ogame.resources) == list(RESOURCES)
@@ -229,7 +229,7 @@ def test_ogame_deuterium_depends_on_temperature() -> None:
 
 
 def test_ogame_energy(ogame: Ruleset) -> None:
-    """Plants and reactors give, and mines take, what the published formulas say."""
+    """Plants and reactors supply, and mines consume, energy by the published formulas."""
     for level in range(1, 41):
         solar = math.floor(20 * level * Fraction(11, 10) ** level)
         assert level_row(ogame, "solar_plant", level, {})["balance"] == {"energy": solar}

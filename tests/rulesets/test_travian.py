@@ -1,4 +1,4 @@
-"""Travian: every published table comes out of rulesets/travian.toml, to the last digit."""
+"""Travian: rulesets/travian.toml reproduces every published table, to the last digit."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ RESOURCES = ("wood", "clay", "iron", "crop")
 
 @pytest.fixture(scope="module")
 def travian() -> Ruleset:
-    """Give the game at speed 1."""
+    """Return the game at speed 1."""
     return load_ruleset("travian")
 
 
@@ -78,7 +78,7 @@ def test_travian_woodcutter(travian: Ruleset) -> None:
 
 
 def test_travian_capacity(travian: Ruleset) -> None:
-    """Base room, the published first two levels, and the formula for all."""
+    """Base capacity, the published first two levels, and the formula for all."""
     assert travian.rates({}, {}).capacity == dict.fromkeys(RESOURCES, 800)
     for level in range(1, 21):
         room = nearest(2120 * Fraction(12, 10) ** level - 1320, 100)
@@ -109,7 +109,7 @@ def test_travian_buildings(travian: Ruleset, name: str) -> None:
 @pytest.mark.parametrize("speed", [1, 3, 0.5])
 @pytest.mark.parametrize("name", BUILDINGS)
 def test_travian_durations(name: str, speed: float) -> None:
-    """Seconds to the nearest 10, times 0.964^(main building - 1), divided by speed."""
+    """Seconds rounded to the nearest 10, times 0.964^(main building - 1), divided by speed."""
     travian = load_ruleset("travian", parameters={"speed": speed})
     a, g, b = (Fraction(text) for text in BUILDINGS[name][2])
     for level in range(1, BUILDINGS[name][3] + 1):
@@ -125,7 +125,7 @@ def test_travian_durations(name: str, speed: float) -> None:
 
 @pytest.mark.parametrize("speed", [1, 3])
 def test_travian_fields(speed: int) -> None:
-    """A field produces its published amount, from level 0 on, times speed."""
+    """A field produces its published amount times speed, from level 0 on."""
     travian = load_ruleset("travian", parameters={"speed": speed})
     for name, resource in MAKES.items():
         unbuilt = len(travian.addresses[name]) * FIELD[0] * speed
@@ -136,7 +136,7 @@ def test_travian_fields(speed: int) -> None:
 
 
 def test_travian_sawmill(travian: Ruleset) -> None:
-    """The sawmill adds five per cent of the wood of all woodcutters per level, as one part."""
+    """Each sawmill level adds five per cent of all woodcutters' wood, as one part."""
     levels = {f"woodcutter:{n}": level for n, level in ((1, 1), (2, 3), (3, 10), (4, 20))}
     wood = sum(FIELD[level] for level in levels.values())
     for sawmill in range(6):
@@ -146,14 +146,14 @@ def test_travian_sawmill(travian: Ruleset) -> None:
 
 
 def test_travian_start_and_queue(travian: Ruleset) -> None:
-    """750 of each resource; one slot and two waiting."""
+    """750 of each resource; one slot and two waiting orders."""
     assert [resource.start for resource in travian.resources.values()] == [750] * 4
     (queue,) = travian.queues.values()
     assert (queue.slots, queue.length) == (1, 2)
 
 
 def test_travian_any_instance_meets_a_prerequisite(travian: Ruleset) -> None:
-    """A clay pit of level 10 opens the sawmill, whichever of the four it is."""
+    """Any of the four clay pits at level 10 meets the prerequisite."""
     assert travian.missing("sawmill", {"clay_pit:3": 10, "main_building": 5}, {}) == {}
     short = {"clay_pit:1": 9, "clay_pit:3": 9, "main_building": 5}
     assert travian.missing("sawmill", short, {}) == {"clay_pit": 10}

@@ -1,4 +1,4 @@
-"""The tutorial: a first run in which things happen while one watches."""
+"""The tutorial: a first run in which things happen while you watch."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from actors.inventory.ruleset import Ruleset, load_ruleset
 
 @pytest.fixture(scope="module")
 def tutorial() -> Ruleset:
-    """Give the ruleset of a first run."""
+    """Return the ruleset for a first run."""
     return load_ruleset("tutorial")
 
 
 def start(ruleset: Ruleset) -> dict[str, int]:
-    """Return what a new account has."""
+    """Return a new account's stocks."""
     return {name: resource.start for name, resource in ruleset.resources.items()}
 
 
 def test_tutorial_first_building_takes_five_seconds(tutorial: Ruleset) -> None:
-    """The first thing to build is affordable, needs nothing, and is there at once."""
+    """The first building is affordable, has no prerequisites, and takes five seconds."""
     assert tutorial.missing("cottage", {}, {}) == {}
     assert tutorial.duration_ms("cottage", 1, {}) == 5_000
 
 
 def test_tutorial_stock_buys_two_orders_and_not_three(tutorial: Ruleset) -> None:
-    """A player meets the first refusal for want of resources after two orders."""
+    """A player is first refused for lack of resources after two orders."""
     stock = start(tutorial)
     for address in ("cottage", "woodcutter"):
         for name, amount in tutorial.cost(address, 1).items():
@@ -49,14 +49,14 @@ def test_tutorial_workers_are_scarce_at_first(tutorial: Ruleset) -> None:
 
 
 def test_tutorial_stores_fill_within_minutes(tutorial: Ruleset) -> None:
-    """Room matters: with the first woodcutter the wood is full in under five minutes."""
+    """Capacity matters: with the first woodcutter wood is full in under five minutes."""
     rates = tutorial.rates({"cottage": 1, "woodcutter": 1}, {})
     room = (rates.capacity["wood"] or 0) - tutorial.resources["wood"].start
     assert room * 3600 / rates.per_hour["wood"] < 300
 
 
 def test_tutorial_every_price_fits_into_its_stores(tutorial: Ruleset) -> None:
-    """With the storehouse one level below, a building's first five levels can be paid."""
+    """With a storehouse one level below, a building's first five levels are affordable."""
     for level in range(1, 6):
         stored = {"storehouse": level, "market": level}
         room = tutorial.rates(stored, {}).capacity
