@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from actors.storage import Create, Delete, Operation, Read, Update
 from actors.storage.schema import declared_tables
 from actors.storage.soundness import are_sound
-from actors.storage.tables import Column, ColumnType, Table
+from actors.storage.tables import Column, ColumnType, Table, are_values
 from actors.storage.validation import READ_LIMIT_MAX, query_faults, unit_faults
 from tests.actors.storage.support import new_entry, new_id, new_world
 
@@ -100,8 +100,8 @@ def test_unit_fault_of_a_time(value: object, message: str) -> None:
     column = Column("at", ColumnType.TIMESTAMP)
     assert column.fault(value) == message
     assert column.fault(datetime(2026, 1, 1, tzinfo=UTC)) is None
-    assert not column.takes((value,))
-    assert column.takes((datetime(2026, 1, 1, tzinfo=UTC),))
+    assert not are_values(column.type, (value,), nullable=False)
+    assert are_values(column.type, (datetime(2026, 1, 1, tzinfo=UTC),), nullable=False)
 
 
 def test_unit_fault_of_bytes() -> None:
@@ -109,8 +109,8 @@ def test_unit_fault_of_bytes() -> None:
     column = Column("hash", ColumnType.BYTES)
     assert column.fault(b"") is None
     assert column.fault("text") == column.fault(bytearray()) == "must be bytes"
-    assert column.takes((b"", b"x"))
-    assert not column.takes((b"", "text"))
+    assert are_values(column.type, (b"", b"x"), nullable=False)
+    assert not are_values(column.type, (b"", "text"), nullable=False)
 
 
 def test_unit_without_operations_is_a_fault() -> None:
