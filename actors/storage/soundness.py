@@ -13,14 +13,14 @@ from operator import itemgetter, methodcaller
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from actors.storage.operations import Create, Update
-from actors.storage.tables import are_values
+from actors.storage.tables import ColumnType, are_values
 from actors.storage.validation import row_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from actors.storage.operations import Operation
-    from actors.storage.tables import ColumnType, Table
+    from actors.storage.tables import Table
 
 _VALUES: Final = methodcaller("values")
 
@@ -56,6 +56,7 @@ def _are_sound(units: Sequence[Sequence[Operation]], tables: Mapping[str, Table]
                 changed[table, *operation.values].append(operation.values)
             if operation.version is not None:
                 expected.add(table)
+                values[ColumnType.BIGINT, False].append(operation.version)
     return (
         all(units)
         and _fit(created, tables, _make_a_row, values)

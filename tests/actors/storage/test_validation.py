@@ -80,6 +80,9 @@ def faults_of(*operations: Operation) -> tuple[tuple[str, str], ...]:
         (Delete("world", {}), "world", "the key is name"),
         (Delete("world", {"name": None}), "world.name", "must not be null"),
         (Delete("ledger", {"account_id": ID, "seq": 1}, 1), "ledger", "has no versions"),
+        (Update("world", KEY, {"tick": 1}, version="1"), "world.version", "must be an integer"),  # type: ignore[arg-type]
+        (Update("world", KEY, {"tick": 1}, version=2**63), "world.version", "is out of range"),
+        (Delete("world", KEY, True), "world.version", "must be an integer"),  # noqa: FBT003
     ],
 )
 def test_unit_fault_names_the_place_and_what_is_wrong(
