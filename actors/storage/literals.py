@@ -10,14 +10,20 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
+import msgspec
+
 from actors.storage.tables import ColumnType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 
+_JSON: Final = msgspec.json.Encoder()
+
+
 def _bigints(values: Sequence[int | None]) -> str:
-    return "{" + str(list(values))[1:-1].replace("None", "NULL") + "}"
+    # JSON differs in its brackets only: NULL may be in lower case.
+    return "{" + _JSON.encode(values)[1:-1].decode() + "}"
 
 
 def _all_present(values: Sequence[str | None]) -> TypeGuard[Sequence[str]]:

@@ -51,7 +51,7 @@ def literal(type_: ColumnType, values: Sequence[object]) -> str:
 @pytest.mark.parametrize(
     ("type_", "values", "text"),
     [
-        (ColumnType.BIGINT, (1, None, -2), "{1, NULL, -2}"),
+        (ColumnType.BIGINT, (1, None, -2), "{1,null,-2}"),
         (ColumnType.BIGINT, (1,), "{1}"),
         (ColumnType.UUID, (IDS[0], None), f"{{{IDS[0]},NULL}}"),
         (ColumnType.TEXT, ("a", "", 'b"\\'), '{"a","","b\\"\\\\"}'),
