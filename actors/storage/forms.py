@@ -55,15 +55,13 @@ class Form:
             self.sql = _delete(table, cells)
         self.returning = " returning " + ", ".join(f't."{name}"' for name in table.key)
         self.pick = _picker(table.given if self.kind is Create else table.key)
-        self._writers = tuple(ARRAY_LITERALS.get(_type(table, name)) for name in cells)
+        # The driver encodes what has no literal.
+        self._writers = tuple(ARRAY_LITERALS.get(_type(table, name), list) for name in cells)
 
     def arguments(self, rows: Iterable[Sequence[object]]) -> list[object]:
         """Return the parameters of the cells of one operation or more."""
         columns = zip(*rows, strict=True)
-        return [
-            list(column) if write is None else write(column)
-            for write, column in zip(self._writers, columns, strict=True)
-        ]
+        return [write(column) for write, column in zip(self._writers, columns, strict=True)]
 
 
 class Forms:
