@@ -13,7 +13,7 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from actors.storage.literals import ARRAY_LITERALS
+from actors.storage.literals import ARRAY_LITERALS, array_of
 from actors.storage.operations import Create, Operation, Update
 from actors.storage.tables import ColumnType, Table
 
@@ -177,17 +177,11 @@ def _matches(table: Table, cells: tuple[str, ...]) -> str:
 
 
 def _unnest(table: Table, cells: tuple[str, ...]) -> str:
-    arrays = ", ".join(_array(table, name, number) for number, name in enumerate(cells, 1))
+    arrays = ", ".join(
+        array_of(_type(table, name), f"${number}") for number, name in enumerate(cells, 1)
+    )
     columns = ", ".join(f'"{name}"' for name in cells)
     return f"unnest({arrays}) as u({columns})"
-
-
-def _array(table: Table, name: str, number: int) -> str:
-    type_ = _type(table, name)
-    given = "::text" if type_ in ARRAY_LITERALS else ""
-    # An array of jsonb would need quoting twice, so the cast is in the select list.
-    element = "text" if type_ is ColumnType.JSON else type_.value
-    return f"${number}{given}::{element}[]"
 
 
 def _type(table: Table, name: str) -> ColumnType:

@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
+JSON_SEPARATOR: Final = "\x1e"
+JSON_NULL: Final = "\x1f"
+"""Stands for what is null in a column of JSON; JSON has neither of these characters in it."""
+
 _BIGINT_MAX = 2**63 - 1
 _UUID = b"00000000-0000-0000-0000-000000000000"
 _DIGITS_TO_0 = bytes.maketrans(b"123456789abcdef", b"000000000000000")
@@ -69,13 +73,20 @@ def _text_fault(value: object) -> str | None:
     return None
 
 
+def _json_fault(value: object) -> str | None:
+    # The server parses it, but must be able to tell where it begins and ends.
+    if isinstance(value, str) and (not value or JSON_SEPARATOR in value or JSON_NULL in value):
+        return "must be JSON"
+    return _text_fault(value)
+
+
 _FAULTS: Final[Mapping[ColumnType, Check]] = MappingProxyType(
     {
         ColumnType.UUID: _uuid_fault,
         ColumnType.TEXT: _text_fault,
         ColumnType.BIGINT: _bigint_fault,
         ColumnType.BYTES: _bytes_fault,
-        ColumnType.JSON: _text_fault,
+        ColumnType.JSON: _json_fault,
         ColumnType.TIMESTAMP: _timestamp_fault,
     }
 )
@@ -96,6 +107,10 @@ def _are_texts(values: Collection[str]) -> bool:
     return _text_fault("".join(values)) is None
 
 
+def _are_json(values: Collection[str]) -> bool:
+    return all(values) and _json_fault("".join(values)) is None
+
+
 def _are_times(values: Collection[datetime]) -> bool:
     return all(value.tzinfo is not None for value in values)
 
@@ -107,7 +122,7 @@ _SOUND: Final[Mapping[ColumnType, tuple[type, Callable[[Collection[Any]], bool]]
             ColumnType.TEXT: (str, _are_texts),
             ColumnType.BIGINT: (int, _are_bigints),
             ColumnType.BYTES: (bytes, bool),
-            ColumnType.JSON: (str, _are_texts),
+            ColumnType.JSON: (str, _are_json),
             ColumnType.TIMESTAMP: (datetime, _are_times),
         }
     )

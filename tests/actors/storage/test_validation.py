@@ -58,6 +58,9 @@ def faults_of(*operations: Operation) -> tuple[tuple[str, str], ...]:
         ),
         (new_entry(ID, 1, changes={}), "ledger.changes", "must be text"),
         (new_entry(ID, 1, changes="\0"), "ledger.changes", "must not contain NUL"),
+        (new_entry(ID, 1, changes=""), "ledger.changes", "must be JSON"),
+        (new_entry(ID, 1, changes="{}\x1e{}"), "ledger.changes", "must be JSON"),
+        (new_entry(ID, 1, changes="\x1f"), "ledger.changes", "must be JSON"),
         (Update("world", KEY, {}), "world", "update without values"),
         (Update("world", KEY, {"name": "v"}), "world.name", "cannot be changed by an update"),
         (Update("world", KEY, {"version": 2}), "world.version", "cannot be changed by an update"),
@@ -82,7 +85,7 @@ def faults_of(*operations: Operation) -> tuple[tuple[str, str], ...]:
         (Delete("ledger", {"account_id": ID, "seq": 1}, 1), "ledger", "has no versions"),
         (Update("world", KEY, {"tick": 1}, version="1"), "world.version", "must be an integer"),  # type: ignore[arg-type]
         (Update("world", KEY, {"tick": 1}, version=2**63), "world.version", "is out of range"),
-        (Delete("world", KEY, True), "world.version", "must be an integer"),  # noqa: FBT003
+        (Delete("world", KEY, True), "world.version", "must be an integer"),
     ],
 )
 def test_unit_fault_names_the_place_and_what_is_wrong(
