@@ -16,7 +16,7 @@ JSON_NULL: Final = "\x1f"
 """Stands for what is null in a column of JSON; JSON has neither of these characters in it."""
 
 _BIGINT_MAX = 2**63 - 1
-_UUID = b"00000000-0000-0000-0000-000000000000"
+_UUID_ENDED = b"00000000-0000-0000-0000-000000000000,"
 _DIGITS_TO_0 = bytes.maketrans(b"123456789abcdef", b"000000000000000")
 
 
@@ -97,9 +97,9 @@ def _are_bigints(values: Collection[int]) -> bool:
 
 
 def _are_uuids(values: Collection[str]) -> bool:
-    text = ",".join(values)
-    # Only the commas between them: each value is one UUID.
-    expected = b",".join([_UUID] * len(values))
+    text = ",".join(values) + ","
+    # As many commas as values: each is one UUID.
+    expected = _UUID_ENDED * len(values)
     return text.isascii() and text.encode().translate(_DIGITS_TO_0) == expected
 
 
