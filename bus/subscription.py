@@ -125,7 +125,7 @@ class Subscription:
     def receive_some_nowait(self, most: int) -> list[Message]:
         """Take up to ``most`` messages that wait now; an empty list if none does or ever will."""
         messages: list[Message] = []
-        while len(messages) < most and (self._queue or self._overtaken):
+        while (self._queue or self._overtaken) and len(messages) < most:
             messages.append(self.receive_nowait())
         return messages
 

@@ -244,12 +244,12 @@ class Storage:
         waiting: int,
     ) -> bool:
         """Send the instant reply; False if the message was refused."""
-        error: Exception | None = None
+        error: Exception
         if faults:
             error = Refused(faults)
         elif waiting >= self._settings.queue_max:
             error = Overloaded("storage's queue is full")
-        if error is None:
+        else:
             if ack is not None:
                 ack.send_nowait(Acknowledged())
             return True

@@ -13,7 +13,7 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from actors.storage.literals import ARRAY_LITERALS
+from actors.storage.literals import ARRAY_LITERALS, array_of
 from actors.storage.operations import Create, Operation, Update
 from actors.storage.tables import ColumnType, Table
 
@@ -55,15 +55,13 @@ class Form:
             self.sql = _delete(table, cells)
         self.returning = " returning " + ", ".join(f't."{name}"' for name in table.key)
         self.pick = _picker(table.given if self.kind is Create else table.key)
-        self._writers = tuple(ARRAY_LITERALS.get(_type(table, name)) for name in cells)
+        # The driver encodes what has no literal.
+        self._writers = tuple(ARRAY_LITERALS.get(_type(table, name), list) for name in cells)
 
     def arguments(self, rows: Iterable[Sequence[object]]) -> list[object]:
         """Return the parameters of the cells of one operation or more."""
         columns = zip(*rows, strict=True)
-        return [
-            list(column) if write is None else write(column)
-            for write, column in zip(self._writers, columns, strict=True)
-        ]
+        return [write(column) for write, column in zip(self._writers, columns, strict=True)]
 
 
 class Forms:
@@ -179,17 +177,11 @@ def _matches(table: Table, cells: tuple[str, ...]) -> str:
 
 
 def _unnest(table: Table, cells: tuple[str, ...]) -> str:
-    arrays = ", ".join(_array(table, name, number) for number, name in enumerate(cells, 1))
+    arrays = ", ".join(
+        array_of(_type(table, name), f"${number}") for number, name in enumerate(cells, 1)
+    )
     columns = ", ".join(f'"{name}"' for name in cells)
     return f"unnest({arrays}) as u({columns})"
-
-
-def _array(table: Table, name: str, number: int) -> str:
-    type_ = _type(table, name)
-    given = "::text" if type_ in ARRAY_LITERALS else ""
-    # An array of jsonb would need quoting twice, so the cast is in the select list.
-    element = "text" if type_ is ColumnType.JSON else type_.value
-    return f"${number}{given}::{element}[]"
 
 
 def _type(table: Table, name: str) -> ColumnType:

@@ -1,8 +1,8 @@
 """Checks many units at once for faults; pure.
 
-Nearly always there are none. Rows with the same columns are checked column by column, so that a
-value costs a small part of what it costs alone in `validation`, which says what is wrong, and
-where.
+Nearly always there are none. All values of a type are checked at once, whatever their columns, so
+that a value costs a small part of what it costs alone in `validation`, which says what is wrong,
+and where.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from operator import itemgetter, methodcaller
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from actors.storage.operations import Create, Update
+from actors.storage.tables import ColumnType, are_values
 from actors.storage.validation import row_of
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ _VALUES: Final = methodcaller("values")
 
 Rows: TypeAlias = "defaultdict[tuple[str, ...], list[Mapping[str, object]]]"
 """Rows, or their keys, by table and column names."""
+Values: TypeAlias = "defaultdict[tuple[ColumnType, bool], list[object]]"
+"""Values by the type of their column, and whether it may be null."""
 
 
 def are_sound(units: Sequence[Sequence[Operation]], tables: Mapping[str, Table]) -> bool:
@@ -41,23 +44,25 @@ def _are_sound(units: Sequence[Sequence[Operation]], tables: Mapping[str, Table]
     keys: Rows = defaultdict(list)
     changed: Rows = defaultdict(list)
     expected: set[str] = set()
+    values: Values = defaultdict(list)
     for operations in units:
         for operation in operations:
             table = operation.table
             if isinstance(operation, Create):
-                values = operation.values
-                created[table, *values].append(values)
+                created[table, *operation.values].append(operation.values)
                 continue
             keys[table, *operation.key].append(operation.key)
             if isinstance(operation, Update):
                 changed[table, *operation.values].append(operation.values)
             if operation.version is not None:
                 expected.add(table)
+                values[ColumnType.BIGINT, False].append(operation.version)
     return (
         all(units)
-        and _fit(created, tables, _make_a_row)
-        and _fit(keys, tables, _make_a_key)
-        and _fit(changed, tables, _may_change)
+        and _fit(created, tables, _make_a_row, values)
+        and _fit(keys, tables, _make_a_key, values)
+        and _fit(changed, tables, _may_change, values)
+        and all(are_values(type_, each, nullable=null) for (type_, null), each in values.items())
         and all(tables[name].versioned for name in expected)
         and (
             _touch_different_rows((*created.items(), *keys.items()), tables)
@@ -67,21 +72,24 @@ def _are_sound(units: Sequence[Sequence[Operation]], tables: Mapping[str, Table]
 
 
 def _fit(
-    rows: Rows, tables: Mapping[str, Table], may_be: Callable[[Table, set[str]], bool]
+    rows: Rows,
+    tables: Mapping[str, Table],
+    may_be: Callable[[Table, set[str]], bool],
+    values: Values,
 ) -> bool:
+    """Whether all have the columns that they may have; adds their values to ``values``."""
     for (name, *columns), alike in rows.items():
         table = tables.get(name)
         if table is None or not may_be(table, set(columns)):
             return False
-        for column, values in zip(columns, zip(*map(_VALUES, alike), strict=True), strict=True):
-            if not table.by_name[column].takes(values):
-                return False
+        by_column = zip(*map(_VALUES, alike), strict=True)
+        for column, given in zip(map(table.by_name.__getitem__, columns), by_column, strict=True):
+            values[column.type, column.nullable].extend(given)
     return True
 
 
 def _make_a_row(table: Table, columns: set[str]) -> bool:
-    left = set(table.given) - columns
-    return columns.issubset(table.given) and all(table.by_name[name].nullable for name in left)
+    return table.required <= columns and columns.issubset(table.given)
 
 
 def _make_a_key(table: Table, columns: set[str]) -> bool:

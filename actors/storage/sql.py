@@ -7,10 +7,9 @@ the first.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
-from itertools import groupby, repeat
+from itertools import chain, groupby, repeat
 from operator import attrgetter, itemgetter
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from actors.storage.operations import Read
 from actors.storage.tables import ColumnType
@@ -27,8 +26,7 @@ Shaped: TypeAlias = "Sequence[tuple[Form, Cells]]"
 """A unit's operations, each as its form and its cells."""
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(NamedTuple):
     """One statement for several operations of a form.
 
     ``rows`` holds the cells of each, and ``owners`` the index of its unit, so that an untouched
@@ -95,8 +93,10 @@ def together(statements: Sequence[Statement], forms: Forms, mark: int) -> tuple[
     row in common.
     """
     text = forms.together(tuple(statement.form for statement in statements))
-    cells = [argument for statement in statements for argument in statement.arguments()]
-    return text, [*cells, *[len(statement.owners) for statement in statements], mark]
+    arguments = list(chain.from_iterable(map(Statement.arguments, statements)))
+    arguments += [len(statement.owners) for statement in statements]
+    arguments.append(mark)
+    return text, arguments
 
 
 def waves(statements: Sequence[Statement]) -> Iterator[list[Statement]]:

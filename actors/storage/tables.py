@@ -9,10 +9,14 @@ from types import MappingProxyType, NoneType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping
+
+JSON_SEPARATOR: Final = "\x1e"
+JSON_NULL: Final = "\x1f"
+"""Stands for what is null in a column of JSON; JSON has neither of these characters in it."""
 
 _BIGINT_MAX = 2**63 - 1
-_UUID = b"00000000-0000-0000-0000-000000000000"
+_UUID_ENDED = b"00000000-0000-0000-0000-000000000000,"
 _DIGITS_TO_0 = bytes.maketrans(b"123456789abcdef", b"000000000000000")
 
 
@@ -69,49 +73,74 @@ def _text_fault(value: object) -> str | None:
     return None
 
 
+def _json_fault(value: object) -> str | None:
+    # The server parses it, but must be able to tell where it begins and ends.
+    if isinstance(value, str) and (not value or JSON_SEPARATOR in value or JSON_NULL in value):
+        return "must be JSON"
+    return _text_fault(value)
+
+
 _FAULTS: Final[Mapping[ColumnType, Check]] = MappingProxyType(
     {
         ColumnType.UUID: _uuid_fault,
         ColumnType.TEXT: _text_fault,
         ColumnType.BIGINT: _bigint_fault,
         ColumnType.BYTES: _bytes_fault,
-        ColumnType.JSON: _text_fault,
+        ColumnType.JSON: _json_fault,
         ColumnType.TIMESTAMP: _timestamp_fault,
     }
 )
 
 
-def _are_bigints(values: Sequence[int]) -> bool:
+def _are_bigints(values: Collection[int]) -> bool:
     return min(values) >= -_BIGINT_MAX and max(values) <= _BIGINT_MAX
 
 
-def _are_uuids(values: Sequence[str]) -> bool:
-    text = ",".join(values)
-    # Only the commas between them: each value is one UUID.
-    expected = b",".join([_UUID] * len(values))
+def _are_uuids(values: Collection[str]) -> bool:
+    text = ",".join(values) + ","
+    # As many commas as values: each is one UUID.
+    expected = _UUID_ENDED * len(values)
     return text.isascii() and text.encode().translate(_DIGITS_TO_0) == expected
 
 
-def _are_texts(values: Sequence[str]) -> bool:
+def _are_texts(values: Collection[str]) -> bool:
     return _text_fault("".join(values)) is None
 
 
-def _are_times(values: Sequence[datetime]) -> bool:
+def _are_json(values: Collection[str]) -> bool:
+    return all(values) and _json_fault("".join(values)) is None
+
+
+def _are_times(values: Collection[datetime]) -> bool:
     return all(value.tzinfo is not None for value in values)
 
 
-_SOUND: Final[Mapping[ColumnType, tuple[type, Callable[[Sequence[Any]], bool]]]] = MappingProxyType(
-    {
-        ColumnType.UUID: (str, _are_uuids),
-        ColumnType.TEXT: (str, _are_texts),
-        ColumnType.BIGINT: (int, _are_bigints),
-        ColumnType.BYTES: (bytes, bool),
-        ColumnType.JSON: (str, _are_texts),
-        ColumnType.TIMESTAMP: (datetime, _are_times),
-    }
+_SOUND: Final[Mapping[ColumnType, tuple[type, Callable[[Collection[Any]], bool]]]] = (
+    MappingProxyType(
+        {
+            ColumnType.UUID: (str, _are_uuids),
+            ColumnType.TEXT: (str, _are_texts),
+            ColumnType.BIGINT: (int, _are_bigints),
+            ColumnType.BYTES: (bytes, bool),
+            ColumnType.JSON: (str, _are_json),
+            ColumnType.TIMESTAMP: (datetime, _are_times),
+        }
+    )
 )
 """For each column type, the Python type of its values, and a check that some of them, one at
 least, are all sound."""
+
+
+def are_values(type_: ColumnType, values: Collection[object], *, nullable: bool) -> bool:
+    """Check at once whether `Column.fault` finds nothing wrong with any of these, one at least."""
+    types = set(map(type, values))
+    if nullable:
+        types.discard(NoneType)
+    python_type, are_sound = _SOUND[type_]
+    if types != {python_type}:
+        return not types
+    # As a set they lose what is null without a look at each.
+    return are_sound(set(values) - {None} if nullable else values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,17 +157,6 @@ class Column:
             return None if self.nullable else "must not be null"
         return _FAULTS[self.type](value)
 
-    def takes(self, values: Sequence[object]) -> bool:
-        """Check at once whether `fault` finds nothing wrong with any of these."""
-        types = set(map(type, values))
-        if NoneType in types:
-            if not self.nullable:
-                return False
-            types.remove(NoneType)
-            values = [value for value in values if value is not None] if types else ()
-        type_, are_sound = _SOUND[self.type]
-        return not types or (types == {type_} and are_sound(values))
-
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -154,12 +172,15 @@ class Table:
     by_name: Mapping[str, Column] = field(init=False, repr=False)
     given: tuple[str, ...] = field(init=False, repr=False)
     """The columns given for a new row: those of the key, then all others but Storage's own."""
+    required: frozenset[str] = field(init=False, repr=False)
+    """Those of them that must not be null."""
 
     def __post_init__(self) -> None:
         """Precompute by name what every operation needs."""
         own = {*self.key, "version"} if self.versioned else {*self.key}
         by_name = {column.name: column for column in self.columns}
         object.__setattr__(self, "by_name", by_name)
-        object.__setattr__(
-            self, "given", (*self.key, *[name for name in by_name if name not in own])
-        )
+        given = (*self.key, *[name for name in by_name if name not in own])
+        object.__setattr__(self, "given", given)
+        required = frozenset(name for name in given if not by_name[name].nullable)
+        object.__setattr__(self, "required", required)

@@ -138,7 +138,11 @@ def _check_key(
     if set(key) != set(table.key):
         faults.append((table.name, f"the key is {', '.join(table.key)}"))
     faults.extend(_value_faults(table, key))
-    if version is not None and not table.versioned:
+    if version is None:
+        return
+    if table.versioned:
+        faults.extend(_value_faults(table, {"version": version}))
+    else:
         faults.append((table.name, "has no versions"))
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from actors.storage.literals import ARRAY_LITERALS
-from actors.storage.tables import ColumnType
+from actors.storage.literals import ARRAY_LITERALS, array_of
+from actors.storage.tables import Column, ColumnType
 from tests.postgres import run_script
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ COLUMNS: dict[ColumnType, st.SearchStrategy[Any]] = {
     ColumnType.TEXT: TEXTS,
     ColumnType.BIGINT: st.integers(-(2**63) + 1, 2**63 - 1),
     ColumnType.BYTES: st.binary(max_size=12),
+    ColumnType.JSON: TEXTS.filter(lambda text: Column("", ColumnType.JSON).fault(text) is None),
 }
 
 
@@ -51,12 +52,12 @@ def literal(type_: ColumnType, values: Sequence[object]) -> str:
 @pytest.mark.parametrize(
     ("type_", "values", "text"),
     [
-        (ColumnType.BIGINT, (1, None, -2), "{1, NULL, -2}"),
+        (ColumnType.BIGINT, (1, None, -2), "{1,null,-2}"),
         (ColumnType.BIGINT, (1,), "{1}"),
         (ColumnType.UUID, (IDS[0], None), f"{{{IDS[0]},NULL}}"),
         (ColumnType.TEXT, ("a", "", 'b"\\'), '{"a","","b\\"\\\\"}'),
         (ColumnType.TEXT, ("NULL", None), '{"NULL",NULL}'),
-        (ColumnType.JSON, ('{"a":1}',), '{"{\\"a\\":1}"}'),
+        (ColumnType.JSON, ('{"a":1}', None, "null"), '{"a":1}\x1e\x1f\x1enull'),
         (ColumnType.BYTES, (b"\x00\xff", None, b""), '{"\\\\x00ff",NULL,"\\\\x"}'),
     ],
 )
@@ -83,7 +84,7 @@ async def test_literal_of_any_values_is_read_back_as_they_were(
 
     async def read_back(session: Session) -> None:
         for type_, values in given_.items():
-            text = f"select $1::text::{type_.value}[]"
+            text = f"select {array_of(type_, '$1')}"
             assert await session.fetchval(text, literal(type_, values)) == values
 
     await run_script(database_dsn, read_back)

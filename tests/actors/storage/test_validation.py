@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from actors.storage import Create, Delete, Operation, Read, Update
 from actors.storage.schema import declared_tables
 from actors.storage.soundness import are_sound
-from actors.storage.tables import Column, ColumnType, Table
+from actors.storage.tables import Column, ColumnType, Table, are_values
 from actors.storage.validation import READ_LIMIT_MAX, query_faults, unit_faults
 from tests.actors.storage.support import new_entry, new_id, new_world
 
@@ -58,6 +58,9 @@ def faults_of(*operations: Operation) -> tuple[tuple[str, str], ...]:
         ),
         (new_entry(ID, 1, changes={}), "ledger.changes", "must be text"),
         (new_entry(ID, 1, changes="\0"), "ledger.changes", "must not contain NUL"),
+        (new_entry(ID, 1, changes=""), "ledger.changes", "must be JSON"),
+        (new_entry(ID, 1, changes="{}\x1e{}"), "ledger.changes", "must be JSON"),
+        (new_entry(ID, 1, changes="\x1f"), "ledger.changes", "must be JSON"),
         (Update("world", KEY, {}), "world", "update without values"),
         (Update("world", KEY, {"name": "v"}), "world.name", "cannot be changed by an update"),
         (Update("world", KEY, {"version": 2}), "world.version", "cannot be changed by an update"),
@@ -80,6 +83,9 @@ def faults_of(*operations: Operation) -> tuple[tuple[str, str], ...]:
         (Delete("world", {}), "world", "the key is name"),
         (Delete("world", {"name": None}), "world.name", "must not be null"),
         (Delete("ledger", {"account_id": ID, "seq": 1}, 1), "ledger", "has no versions"),
+        (Update("world", KEY, {"tick": 1}, version="1"), "world.version", "must be an integer"),  # type: ignore[arg-type]
+        (Update("world", KEY, {"tick": 1}, version=2**63), "world.version", "is out of range"),
+        (Delete("world", KEY, True), "world.version", "must be an integer"),
     ],
 )
 def test_unit_fault_names_the_place_and_what_is_wrong(
@@ -100,8 +106,8 @@ def test_unit_fault_of_a_time(value: object, message: str) -> None:
     column = Column("at", ColumnType.TIMESTAMP)
     assert column.fault(value) == message
     assert column.fault(datetime(2026, 1, 1, tzinfo=UTC)) is None
-    assert not column.takes((value,))
-    assert column.takes((datetime(2026, 1, 1, tzinfo=UTC),))
+    assert not are_values(column.type, (value,), nullable=False)
+    assert are_values(column.type, (datetime(2026, 1, 1, tzinfo=UTC),), nullable=False)
 
 
 def test_unit_fault_of_bytes() -> None:
@@ -109,8 +115,8 @@ def test_unit_fault_of_bytes() -> None:
     column = Column("hash", ColumnType.BYTES)
     assert column.fault(b"") is None
     assert column.fault("text") == column.fault(bytearray()) == "must be bytes"
-    assert column.takes((b"", b"x"))
-    assert not column.takes((b"", "text"))
+    assert are_values(column.type, (b"", b"x"), nullable=False)
+    assert not are_values(column.type, (b"", "text"), nullable=False)
 
 
 def test_unit_without_operations_is_a_fault() -> None:
