@@ -39,7 +39,7 @@ def test_head_reader_knows_a_command_but_for_its_key() -> None:
         assert len(reader._known) == 1
         fresh = parse_head(post(f"idempotency-KEY: {key}", "X: y"), reader.limits)
         assert fresh.fields.all(b"idempotency-key") == [key.encode()]
-        for name in Head.__slots__:
+        for name in Head.__struct_fields__:
             if name != "fields":
                 assert getattr(head, name) == getattr(fresh, name)
         assert head.fields.items() == fresh.fields.items()
