@@ -60,6 +60,16 @@ def test_head_reader_reads_the_token_of_a_command_once(authorization: str) -> No
     assert later.fields.bearer_token() is first
 
 
+@pytest.mark.parametrize("media_type", ["application/json", "text/plain"])
+def test_head_reader_knows_of_a_command_whether_its_body_is_json(media_type: str) -> None:
+    """A command that comes again is refused for its labels as it would be if it were read anew."""
+    reader = HeadReader(HttpSettings())
+    fresh = parse_head(post("X: y", f"Content-Type: {media_type}"), reader.limits)
+    for key in ("one", "two", "three"):
+        head = reader.read(post(f"Idempotency-Key: {key}", f"Content-Type: {media_type}"))
+        assert head.fields.why_not_json() == fresh.fields.why_not_json()
+
+
 @pytest.mark.parametrize(
     "key",
     [
