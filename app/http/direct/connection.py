@@ -23,7 +23,6 @@ from app.http.errors import BodyTimeout, HttpError, MalformedRequest, TooManyBod
 from app.http.exchange import HttpRequest
 from app.http.head import HEAD_END, NEVER_SERVED, TOO_SHORT, check_begun
 from app.http.streams.front import StreamRequest
-from app.http.streams.fronts import front_of
 from app.http.streams.takeover import take_over
 from app.http.streams.wire import ClientGone
 from app.http.trail import Trail
@@ -171,7 +170,7 @@ class DirectConnection:
                 await self._refuse(fault, data)
                 return None
             rest = data[end:]
-            front = None if lane.streams is None else front_of(head.path)
+            front = lane.fronts.get(head.path)
             if front is not None:
                 request = StreamRequest(
                     head.method,
