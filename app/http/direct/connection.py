@@ -157,7 +157,8 @@ class DirectConnection:
         while not lane.stopping:
             end = data.find(HEAD_END)
             if end < 0:
-                more = await self._receive_head(data)
+                self._answered_in_a_row = 0
+                more = await (self._receive_head(data) if data else self._wire.receive())
                 if not more:
                     return None
                 data += more
@@ -192,18 +193,16 @@ class DirectConnection:
 
     async def _receive_head(self, begun: bytes) -> bytes:
         """Receive more of a head, of which ``begun`` has arrived; empty at the end of input."""
-        if begun:
-            if not self._head_begun:
-                self._head_begun = True
-                self._due = trio.current_time() + self._lane.head_s
-            try:
-                check_begun(begun, self._lane.heads.limits)
-            except HttpError as fault:
-                await self._refuse(fault, begun)
-                return b""
-        self._answered_in_a_row = 0
+        if not self._head_begun:
+            self._head_begun = True
+            self._due = trio.current_time() + self._lane.head_s
+        try:
+            check_begun(begun, self._lane.heads.limits)
+        except HttpError as fault:
+            await self._refuse(fault, begun)
+            return b""
         more = await self._wire.receive()
-        if begun and not more:
+        if not more:
             await self._refuse(MalformedRequest(TOO_SHORT), begun)
         return more
 
