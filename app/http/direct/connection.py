@@ -155,22 +155,20 @@ class DirectConnection:
         lane = self._lane
         data = b""
         while not lane.stopping:
-            end = data.find(HEAD_END)
-            if end < 0:
+            raw, end, rest = data.partition(HEAD_END)
+            if not end:
                 self._answered_in_a_row = 0
                 more = await (self._receive_head(data) if data else self._wire.receive())
                 if not more:
                     return None
                 data += more
                 continue
-            end += len(HEAD_END)
             self._idle = False
             try:
-                head = lane.heads.read(data[:end])
+                head = lane.heads.read(raw + end)
             except HttpError as fault:
                 await self._refuse(fault, data)
                 return None
-            rest = data[end:]
             front = lane.fronts.get(head.path)
             if front is not None:
                 request = StreamRequest(
@@ -183,7 +181,7 @@ class DirectConnection:
                     early=rest,
                 )
                 return _Stream(front, request)
-            data = b""  # So as not to hold it twice while waiting for the rest of a body.
+            data = raw = b""  # So as not to hold them twice while waiting for the rest of a body.
             left = await self._answer(lane.edge, head, rest)
             if left is None:
                 return None
