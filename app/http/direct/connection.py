@@ -7,8 +7,8 @@ directly: a request costs one wait, one receive and one send.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -29,7 +29,6 @@ from app.http.trail import Trail
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Awaitable
 
     from app.http.bodies import BodyRoom
     from app.http.direct.body import Body
@@ -85,7 +84,7 @@ class DirectConnection:
         self._body_scope: trio.CancelScope | None = None
         self._body_bytes = 0
         self._due = begin_by
-        self._in_hand_since = math.inf
+        self._in_hand_since = inf
         self._idle = True
         self._head_begun = False
         self._aborted = False
@@ -144,7 +143,7 @@ class DirectConnection:
         following: _Stream | None = None
         with self._scope:
             following = await self._answer_requests()
-        self._due = self._in_hand_since = math.inf
+        self._due = self._in_hand_since = inf
         if self._aborted:
             self._wire.reset()
         elif following is not None:
@@ -207,6 +206,7 @@ class DirectConnection:
     async def _answer(self, edge: Edge, head: Head, rest: bytes) -> bytes | None:
         """Answer one request; return what follows it, or None if the connection ends with it."""
         begun = trio.current_time()
+        self._due = inf  # Receiving the rest of a body, and sending, have their own deadlines.
         client = edge.gate.client_of(self._client, head.fields)
         trail = Trail(request_id_of(head.fields), head.method, head.path, client)
         left: bytes | None = rest
@@ -221,7 +221,6 @@ class DirectConnection:
                 body = b""
                 if head.length != 0:
                     body, left = await self._receive_body(edge.gate.bodies, head, rest)
-                self._due = math.inf
                 self._in_hand_since = begun
                 request = HttpRequest(
                     head.method,
@@ -234,7 +233,7 @@ class DirectConnection:
                     self._wire.has_hung_up,
                 )
                 response = await edge.answer(route, request, values, begun)
-                self._in_hand_since = math.inf
+                self._in_hand_since = inf
                 del body, request  # The answer may take a while to send.
         except HttpError as fault:
             response = edge.refuse(fault, head.fields, trail, begun)
@@ -264,15 +263,15 @@ class DirectConnection:
         ``left`` is what follows the request, None if a part of its body has not arrived.
         """
         lane = self._lane
-        self._answered_in_a_row += 1
+        in_a_row = self._answered_in_a_row = self._answered_in_a_row + 1
         close = (
             left is None
             or not head.keep_alive
             or lane.stopping
-            or self._answered_in_a_row >= lane.settings.pipelined_max
+            or in_a_row >= lane.settings.pipelined_max
             or head.method in NEVER_SERVED
         )
-        sent = await self._send(
+        sent = await self._wire.send(
             lane.renderer.render(response, request_id, close=close, with_body=head.method != "HEAD")
         )
         if close or not sent:
@@ -282,7 +281,7 @@ class DirectConnection:
             return None
         self._head_begun = False
         self._due = now + lane.keep_alive_s
-        if left and not self._answered_in_a_row % TURNS_MAX:
+        if left and not in_a_row % TURNS_MAX:
             await trio.lowlevel.checkpoint()
         return left
 
@@ -314,7 +313,7 @@ class DirectConnection:
         self._body_bytes = room.take(0, body.size)
         if rest is None:
             if head.expects_continue and not data:
-                await self._send(CONTINUE)
+                await self._wire.send(CONTINUE)
             rest = await self._receive_rest(room, body)
         return body.value(), rest
 
@@ -331,6 +330,7 @@ class DirectConnection:
                     self._body_bytes = room.take(self._body_bytes, body.size)
         finally:
             self._body_scope = None
+            self._due = inf
         if rest is None:
             limit = self._lane.settings.body_timeout_ms
             raise BodyTimeout(f"the body did not arrive within {limit} ms")
@@ -367,14 +367,9 @@ class DirectConnection:
 
     async def _refuse(self, error: HttpError, head: bytes) -> None:
         """Answer a head that cannot be served, or a part of one, and close."""
-        if await self._send(self._lane.refusals.answer(error, head, self._client)):
+        self._due = inf
+        if await self._wire.send(self._lane.refusals.answer(error, head, self._client)):
             await self._wire.linger()
-
-    def _send(self, data: bytes) -> Awaitable[bool]:
-        """Send all of it; False if the client is gone or did not take it in time."""
-        # Sending has its own deadlines.
-        self._due = math.inf
-        return self._wire.send(data)
 
     def _failed(self, error: Exception) -> None:
         self._lane.log.error("connection_failed", exc_info=error)
