@@ -100,16 +100,16 @@ class Pipeline:
         self, bound: Bound, request: HttpRequest, path: Mapping[str, str]
     ) -> HttpResponse:
         """Answer a request; raises only cancellations."""
+        endpoint = bound.endpoint
         in_hand = False
         try:
-            if bound.endpoint.limited:
+            if endpoint.limited:
                 self._gate.begin()
                 in_hand = True
-            call = await self.admit(bound, request, path)
-            answer = await bound.endpoint.handler(call)
-            if bound.endpoint.etag is not None:
-                return _kept(bound.endpoint.etag(self._gateway), answer, request)
-            return _response(bound.endpoint, answer)
+            answer = await endpoint.handler(await self.admit(bound, request, path))
+            if endpoint.etag is not None:
+                return _kept(endpoint.etag(self._gateway), answer, request)
+            return _response(endpoint, answer)
         # The edge of the program: whatever a handler raises, the client gets a problem.
         except Exception as error:  # noqa: BLE001
             if isinstance(error, InvalidCredentials):
@@ -152,7 +152,8 @@ class Pipeline:
         if endpoint.auth is not Auth.NONE:
             identity = await self._authorize(endpoint, request)
         names = _path_values(bound, path) if path else path
-        query = _query(bound, request.query)
+        has_query = bound.query is not None or request.query
+        query = _query(bound, request.query) if has_query else None
         body = idempotency = None
         if endpoint.request is not None:
             why_not = request.headers.why_not_json()
@@ -163,7 +164,7 @@ class Pipeline:
             idempotency = Idempotency(_idempotency_key(request.headers), digest)
         elif endpoint.request is not None:
             body = decode_body(request.body, endpoint.request)
-        address = self._gate.limited_as(request.trail.client) if endpoint.tries_password else ""
+        client = request.trail.client if endpoint.tries_password else ""
         return Call(
             self._gateway,
             request.request_id,
@@ -172,9 +173,9 @@ class Pipeline:
             query,
             identity,
             idempotency,
-            address,
+            self._gate.limited_as(client) if client else "",
             self._orders_shown,
-            request.trail.client if endpoint.tries_password else "",
+            client,
             request.has_hung_up,
         )
 
