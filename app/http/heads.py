@@ -48,7 +48,8 @@ class HeadReader:
         key = _KEY.search(raw)
         if key is None:
             return self._known.get(raw) or self._parse(raw, raw)
-        around = raw[: key.start(1)], raw[key.end(1) :]
+        begin, end = key.span(1)
+        around = raw[:begin], raw[end:]
         head = self._known.get(around)
         if head is None:
             return self._parse(raw, around, has_key=True)

@@ -184,11 +184,11 @@ class Pipeline:
         if token is None:
             raise NoToken
         identity = await self._gateway.authorize(token)
-        request.trail.account_id = identity.account_id
-        self._gate.authorized(identity.account_id)
+        account_id = request.trail.account_id = identity.account_id
+        self._gate.authorized(account_id)
         is_denied = endpoint.auth is Auth.ADMIN and identity.role != Auth.ADMIN.value
         if is_denied:
-            self._denials.tell(request.trail, identity.account_id)
+            self._denials.tell(request.trail, account_id)
         if identity.must_change_password and not endpoint.before_password_change:
             raise PasswordChangeRequired("change the one-time password first")
         if is_denied:
