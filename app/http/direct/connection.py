@@ -218,8 +218,11 @@ class DirectConnection:
                 response = edge.respond(preflight, head.fields, trail, begun)
             else:
                 route, values = edge.arrive(trail)
-                body = b""
-                if head.length != 0:
+                body, length = b"", head.length
+                if length and length <= min(len(rest), self._lane.uncounted_bytes):
+                    # It came with its head, as for nearly every command.
+                    body, left = rest[:length], rest[length:]
+                elif length != 0:
                     body, left = await self._receive_body(edge.gate.bodies, head, rest)
                 self._in_hand_since = begun
                 request = HttpRequest(
@@ -304,10 +307,6 @@ class DirectConnection:
             BodyTimeout: it does not arrive in time.
             TooManyBodyBytes: there is no room for it.
         """
-        length = head.length
-        if length is not None and length <= min(len(data), self._lane.uncounted_bytes):
-            # It came with its head, as for nearly every command.
-            return data[:length], data[length:]
         body = new_body(head.length, self._lane.settings)
         rest = body.feed(data)
         self._body_bytes = room.take(0, body.size)
