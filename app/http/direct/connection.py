@@ -207,15 +207,16 @@ class DirectConnection:
         """Answer one request; return what follows it, or None if the connection ends with it."""
         begun = trio.current_time()
         self._due = inf  # Receiving the rest of a body, and sending, have their own deadlines.
-        client = edge.gate.client_of(self._client, head.fields)
-        trail = Trail(request_id_of(head.fields), head.method, head.path, client)
+        fields, origins = head.fields, edge.policy.origins
+        client = edge.gate.client_of(self._client, fields)
+        trail = Trail(request_id_of(fields), head.method, head.path, client)
         left: bytes | None = rest
         try:
-            preflight = edge.policy.preflight(head.method, head.fields)
+            preflight = edge.policy.preflight(head.method, fields) if origins else None
             if preflight is not None:
                 edge.gate.arrive(client)
                 left = self._skip_body(head, rest)
-                response = edge.respond(preflight, head.fields, trail, begun)
+                response = edge.respond(preflight, fields, trail, begun)
             else:
                 route, values = edge.arrive(trail)
                 body, length = b"", head.length
@@ -229,7 +230,7 @@ class DirectConnection:
                     head.method,
                     head.path,
                     head.query,
-                    head.fields,
+                    fields,
                     body,
                     trail.request_id,
                     trail,
@@ -239,14 +240,14 @@ class DirectConnection:
                 self._in_hand_since = inf
                 del body, request  # The answer may take a while to send.
         except HttpError as fault:
-            response = edge.refuse(fault, head.fields, trail, begun)
+            response = edge.refuse(fault, fields, trail, begun)
             left = None if isinstance(fault, TooManyBodyBytes) else self._skip_body(head, rest)
         finally:
             if self._body_bytes:
                 edge.gate.bodies.give_back(self._body_bytes)
                 self._body_bytes = 0
-        if edge.policy.origins:
-            sharing = edge.policy.sharing(head.fields)
+        if origins:
+            sharing = edge.policy.sharing(fields)
             response = msgspec.structs.replace(response, headers=(*response.headers, *sharing))
         return await self._conclude(
             response, head, trail.request_id, left, now=begun + trail.seconds
