@@ -78,11 +78,12 @@ def test_head_reader_knows_of_a_command_whether_its_body_is_json(media_type: str
         "Idempotency-Key: one\r\nIDEMPOTENCY-KEY: two",
         "IDEMPOTENCY-KEY: \r\nIdempotency-Key: two",
         "X-Idempotency-Key: one",
+        "IDEMPOTENCY-KEY: one",
         f"Idempotency-Key: {256 * 'x'}",
     ],
 )
 def test_head_reader_keeps_no_command_whose_key_is_not_one(key: str) -> None:
-    """What is none, or is to be refused, is read each time, and not taken for what was kept."""
+    """What is none, has a rare spelling, or is refused is read anew each time."""
     reader = HeadReader(HttpSettings())
     reader.read(post("Idempotency-Key: one"))
     for _ in range(2):
