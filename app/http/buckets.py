@@ -47,9 +47,9 @@ class Buckets:
         held = self._full_at.get(key)
         if held is None:
             self._make_room(now_s)
-            held = now_s
-        else:
-            self._full_at.move_to_end(key)
+            self._full_at[key] = now_s + self._token_s
+            return 0.0
+        self._full_at.move_to_end(key)
         full_at = max(held, now_s) + self._token_s
         wait_s = full_at - now_s - self._depth_s
         if wait_s > _ROUNDING_S:
@@ -63,10 +63,9 @@ class Buckets:
         return len(self._full_at)
 
     def _make_room(self, now_s: float) -> None:
+        full_at = self._full_at
         for _ in range(_SWEPT):
-            oldest = next(iter(self._full_at), None)
-            if oldest is None:
+            oldest = next(iter(full_at), None)
+            if oldest is None or (full_at[oldest] > now_s and len(full_at) < self._keys_max):
                 return
-            if self._full_at[oldest] > now_s and len(self._full_at) < self._keys_max:
-                return
-            del self._full_at[oldest]
+            del full_at[oldest]

@@ -16,7 +16,7 @@ from app.http.pipeline import Pipeline
 from app.http.policy import Policy
 from app.http.problems import problem_of
 from app.http.routes import make_router
-from app.logs import handling
+from app.logs import HANDLED, handling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,18 +93,19 @@ class Edge:
         It began at the time ``begun`` of Trio's clock.
         """
         trail = request.trail
-        with handling(trail):
-            try:
-                if not self._traced:
-                    return self._answered(trail, await route.respond(request, path), begun)
-                with self.instruments.tracer.request(request.headers.items(), trail):
-                    return self._answered(trail, await route.respond(request, path), begun)
-            except BaseExceptionGroup as group:
-                failed, cancelled = split_failure(group)
-                self.failed(trail.request_id, failed)
-                raise cancelled from None
-            finally:
-                self.ended(trail)
+        before = HANDLED.set(trail)
+        try:
+            if not self._traced:
+                return self._answered(trail, await route.respond(request, path), begun)
+            with self.instruments.tracer.request(request.headers.items(), trail):
+                return self._answered(trail, await route.respond(request, path), begun)
+        except BaseExceptionGroup as group:
+            failed, cancelled = split_failure(group)
+            self.failed(trail.request_id, failed)
+            raise cancelled from None
+        finally:
+            self.ended(trail)
+            HANDLED.reset(before)
 
     def refuse(
         self, error: HttpError, headers: Headers, trail: Trail, begun: float

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -33,11 +34,14 @@ def never() -> bool:
 _UNREAD = ""
 """Marks a token that was not read yet; no token is empty."""
 
+_JSON_CHARSET: Final = re.compile(rb'\s*charset\s*=\s*"?utf-?8"?\s*', re.IGNORECASE)
+_CURL_DEFAULT: Final = b"application/x-www-form-urlencoded"
+
 
 class Headers:
     """A request's headers by lower-case name; a name may have come more than once."""
 
-    __slots__ = ("_token", "_values")
+    __slots__ = ("_not_json", "_token", "_values")
 
     def __init__(self, items: Iterable[tuple[bytes, bytes]]) -> None:
         values: dict[bytes, list[bytes]] = {}
@@ -48,16 +52,18 @@ class Headers:
                 values[name] = [value]
         self._values = values
         self._token: str | None = _UNREAD
+        self._not_json: str | None = None
 
     def items(self) -> list[tuple[bytes, bytes]]:
         """Return every header, those of one name together."""
         return [(name, value) for name, values in self._values.items() for value in values]
 
     def with_one(self, name: bytes, value: bytes) -> Headers:
-        """Return the headers with one replaced by a single value; it must not be the token's."""
+        """Return the headers with one replaced by a single value; not one of those read below."""
         other: Headers = Headers.__new__(Headers)
         other._values = {**self._values, name: [value]}
         other._token = self._token
+        other._not_json = self._not_json
         return other
 
     def all(self, name: bytes) -> list[bytes]:
@@ -72,6 +78,31 @@ class Headers:
         if self._token == _UNREAD:
             self._token = _bearer_token(self.all(b"authorization"))
         return self._token
+
+    def why_not_json(self) -> str:
+        """Return why the body cannot be read as JSON, by its labels; empty if it can be.
+
+        JSON is accepted, and bodies without a meaningful media type: ``curl -d`` labels anything
+        it sends a form, which means nothing either. Cookies do not authenticate here, so a form on
+        another site's page cannot act for anybody. The result is cached, as the token is.
+        """
+        if self._not_json is None:
+            self._not_json = _why_not_json(self)
+        return self._not_json
+
+
+def _why_not_json(headers: Headers) -> str:
+    for coding in headers.all(b"content-encoding"):
+        if coding.strip().lower() != b"identity":
+            return "the body must not be compressed"
+    for value in headers.all(b"content-type"):
+        media_type, _, options = value.partition(b";")
+        if media_type.strip().lower() == _CURL_DEFAULT:
+            continue
+        charset = not options.strip() or _JSON_CHARSET.fullmatch(options) is not None
+        if media_type.strip().lower() != JSON_TYPE or not charset:
+            return "send the body with Content-Type: application/json"
+    return ""
 
 
 def _bearer_token(values: list[bytes]) -> str | None:

@@ -112,7 +112,9 @@ class Gate:
         if self._in_hand >= self._in_hand_max:
             raise TooManyInHand
         if self._addresses is not None and client:
-            self.take(self.limited_as(client))
+            limited_as = self.limited_as(client)
+            if limited_as:
+                _take(self._addresses, limited_as)
 
     def take(self, limited_as: str) -> None:
         """Count one request for a limit key (see `limited_as`).

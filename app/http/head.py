@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 import httptools
+import msgspec
 
 from app.http.errors import (
     HeadersTooLarge,
@@ -74,54 +75,37 @@ class HeadLimits:
         )
 
 
-class Head:
+class Head(msgspec.Struct, gc=False):
     """The head of one request.
 
     ``length`` is that of the body in bytes, None if it is chunked. ``path`` is the target before
     the ``?``, decoded by `path_of`; ``query`` is what follows, not decoded.
     """
 
-    __slots__ = (
-        "expects_continue",
-        "fields",
-        "keep_alive",
-        "length",
-        "method",
-        "path",
-        "query",
-        "target",
-        "version",
-    )
+    method: str
+    target: bytes
+    path: str
+    query: bytes
+    version: bytes
+    fields: Headers
+    keep_alive: bool
+    length: int | None = 0
+    expects_continue: bool = False
 
-    def __init__(
-        self, method: bytes, target: bytes, version: bytes, headers: list[tuple[bytes, bytes]]
-    ) -> None:
-        self.method = method.decode("ascii")
-        self.target = target
-        path, _, self.query = target.partition(b"?")
-        self.path = path_of(path) if b"%" in path else path.decode("ascii")
-        self.version = version
-        self.fields = fields = Headers(headers)
-        self.length: int | None = 0
-        self.expects_continue = False
-        self.keep_alive = version == b"1.1"
-        connection = fields.all(b"connection")
-        if connection and self.keep_alive:
-            self.keep_alive = not _has_token(connection, b"close")
+    @classmethod
+    def of(
+        cls, method: bytes, target: bytes, version: bytes, headers: list[tuple[bytes, bytes]]
+    ) -> Head:
+        """Return the head of a request without a body."""
+        path, _, query = target.partition(b"?")
+        fields = Headers(headers)
+        keep_alive = version == b"1.1" and not _has_token(fields.all(b"connection"), b"close")
+        decoded = path_of(path) if b"%" in path else path.decode("ascii")
+        return cls(method.decode("ascii"), target, decoded, query, version, fields, keep_alive)
 
     def with_one(self, name: bytes, value: bytes) -> Head:
         """Return the head with one header's only value replaced; not a header that is read here."""
-        other: Head = Head.__new__(Head)
-        other.method = self.method
-        other.target = self.target
-        other.path = self.path
-        other.query = self.query
-        other.version = self.version
-        other.fields = self.fields.with_one(name, value)
-        other.length = self.length
-        other.expects_continue = self.expects_continue
-        other.keep_alive = self.keep_alive
-        return other
+        return msgspec.structs.replace(self, fields=self.fields.with_one(name, value))
 
 
 def path_of(raw: bytes) -> str:
@@ -177,7 +161,7 @@ def parse_head(raw: bytes, limits: HeadLimits) -> Head:
     collector = _collect(raw, method)
     if len(collector.headers) > limits.headers_max:
         raise HeadersTooLarge(f"a request may have at most {limits.headers_max} headers")
-    head = Head(method, target, b"1." + minor, collector.headers)
+    head = Head.of(method, target, b"1." + minor, collector.headers)
     _check_host(head)
     if target[0] != 0x2F:  # noqa: PLR2004 - a slash
         raise MalformedRequest("the request target must be a path that begins with '/'")

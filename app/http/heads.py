@@ -24,6 +24,8 @@ HEADERS_MAX: Final = 16
 megabytes, twenty-five at most, with the tokens read from the heads."""
 
 _KEY_NAME: Final = b"idempotency-key"
+# In both usual spellings. Finding it is several times faster than searching with a pattern.
+_KEY_PART: Final = b"dempotency-"
 _KEY = re.compile(rb"\r\n(?i:idempotency-key):[ \t]*([\x21-\x7e]{1,255})[ \t]*\r\n")
 
 
@@ -45,10 +47,13 @@ class HeadReader:
         """
         if len(raw) > self._bytes_max:
             return parse_head(raw, self.limits)
-        key = _KEY.search(raw)
+        part = raw.find(_KEY_PART)
+        # From the end of the line before.
+        key = None if part < 0 else _KEY.search(raw, part - 3)
         if key is None:
             return self._known.get(raw) or self._parse(raw, raw)
-        around = raw[: key.start(1)], raw[key.end(1) :]
+        begin, end = key.span(1)
+        around = raw[:begin], raw[end:]
         head = self._known.get(around)
         if head is None:
             return self._parse(raw, around, has_key=True)

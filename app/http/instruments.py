@@ -87,7 +87,7 @@ class Instruments:
 
     def log_request(self, log: FilteringBoundLogger, trail: Trail) -> None:
         """Log a finished request, if it is one of those to be logged."""
-        if self._wants(trail.status):
+        if self.access_log.wants(trail.status) and self._in_sample(trail.status):
             log.info(
                 "http_request",
                 method=trail.method,
@@ -98,9 +98,7 @@ class Instruments:
                 client=trail.client,
             )
 
-    def _wants(self, status: int) -> bool:
-        if not self.access_log.wants(status):
-            return False
+    def _in_sample(self, status: int) -> bool:
         every = self.access_sample_every
         # At random: every n-th could always pick the same one of a client's repeating sequence.
         return every == 1 or AccessLog.ERRORS.wants(status) or random() * every < 1  # noqa: S311

@@ -49,10 +49,8 @@ OK = 200
 
 _IDEMPOTENCY_KEY = re.compile(rb"[\x21-\x7e]{1,255}")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_JSON_CHARSET = re.compile(rb'\s*charset\s*=\s*"?utf-?8"?\s*', re.IGNORECASE)
 
 _NO_STORE = (b"cache-control", b"no-store")
-_CURL_DEFAULT = b"application/x-www-form-urlencoded"
 _JSON_HEADERS = ((b"content-type", JSON_TYPE), _NO_STORE)
 _EMPTY_HEADERS = (_NO_STORE,)
 # Clients may store the answer, and must revalidate it before use.
@@ -102,16 +100,16 @@ class Pipeline:
         self, bound: Bound, request: HttpRequest, path: Mapping[str, str]
     ) -> HttpResponse:
         """Answer a request; raises only cancellations."""
+        endpoint = bound.endpoint
         in_hand = False
         try:
-            if bound.endpoint.limited:
+            if endpoint.limited:
                 self._gate.begin()
                 in_hand = True
-            call = await self.admit(bound, request, path)
-            answer = await bound.endpoint.handler(call)
-            if bound.endpoint.etag is not None:
-                return _kept(bound.endpoint.etag(self._gateway), answer, request)
-            return _response(bound.endpoint, answer)
+            answer = await endpoint.handler(await self.admit(bound, request, path))
+            if endpoint.etag is not None:
+                return _kept(endpoint.etag(self._gateway), answer, request)
+            return _response(endpoint, answer)
         # The edge of the program: whatever a handler raises, the client gets a problem.
         except Exception as error:  # noqa: BLE001
             if isinstance(error, InvalidCredentials):
@@ -154,16 +152,19 @@ class Pipeline:
         if endpoint.auth is not Auth.NONE:
             identity = await self._authorize(endpoint, request)
         names = _path_values(bound, path) if path else path
-        query = _query(bound, request.query)
+        has_query = bound.query is not None or request.query
+        query = _query(bound, request.query) if has_query else None
         body = idempotency = None
         if endpoint.request is not None:
-            _check_media_type(request.headers)
+            why_not = request.headers.why_not_json()
+            if why_not:
+                raise UnsupportedMediaType(why_not)
         if bound.commands is not None:
             body, digest = bound.commands.read(request)
             idempotency = Idempotency(_idempotency_key(request.headers), digest)
         elif endpoint.request is not None:
             body = decode_body(request.body, endpoint.request)
-        address = self._gate.limited_as(request.trail.client) if endpoint.tries_password else ""
+        client = request.trail.client if endpoint.tries_password else ""
         return Call(
             self._gateway,
             request.request_id,
@@ -172,9 +173,9 @@ class Pipeline:
             query,
             identity,
             idempotency,
-            address,
+            self._gate.limited_as(client) if client else "",
             self._orders_shown,
-            request.trail.client if endpoint.tries_password else "",
+            client,
             request.has_hung_up,
         )
 
@@ -183,11 +184,11 @@ class Pipeline:
         if token is None:
             raise NoToken
         identity = await self._gateway.authorize(token)
-        request.trail.account_id = identity.account_id
-        self._gate.authorized(identity.account_id)
+        account_id = request.trail.account_id = identity.account_id
+        self._gate.authorized(account_id)
         is_denied = endpoint.auth is Auth.ADMIN and identity.role != Auth.ADMIN.value
         if is_denied:
-            self._denials.tell(request.trail, identity.account_id)
+            self._denials.tell(request.trail, account_id)
         if identity.must_change_password and not endpoint.before_password_change:
             raise PasswordChangeRequired("change the one-time password first")
         if is_denied:
@@ -219,32 +220,14 @@ def _query(bound: Bound, query: bytes) -> object:
     return None
 
 
-def _check_media_type(headers: Headers) -> None:
-    """Accept JSON, and bodies without a meaningful media type.
-
-    ``curl -d`` labels anything it sends a form, which means nothing either. Cookies do not
-    authenticate here, so a form on another site's page cannot act for anybody.
-    """
-    for coding in headers.all(b"content-encoding"):
-        if coding.strip().lower() != b"identity":
-            raise UnsupportedMediaType("the body must not be compressed")
-    for value in headers.all(b"content-type"):
-        media_type, _, options = value.partition(b";")
-        if media_type.strip().lower() == _CURL_DEFAULT:
-            continue
-        charset = not options.strip() or _JSON_CHARSET.fullmatch(options) is not None
-        if media_type.strip().lower() != JSON_TYPE or not charset:
-            raise UnsupportedMediaType("send the body with Content-Type: application/json")
-
-
 def _idempotency_key(headers: Headers) -> str:
     values = headers.all(b"idempotency-key")
+    if len(values) == 1 and _IDEMPOTENCY_KEY.fullmatch(values[0]) is not None:
+        return values[0].decode("ascii")
     if not values or values == [b""]:
         raise IdempotencyKeyRequired("send a fresh Idempotency-Key header with each new command")
-    if len(values) > 1 or _IDEMPOTENCY_KEY.fullmatch(values[0]) is None:
-        rule = "1 to 255 visible ASCII characters, given once"
-        raise InvalidRequest(FieldError("Idempotency-Key", rule))
-    return values[0].decode("ascii")
+    rule = "1 to 255 visible ASCII characters, given once"
+    raise InvalidRequest(FieldError("Idempotency-Key", rule))
 
 
 def _kept(etag: bytes, answer: object, request: HttpRequest) -> HttpResponse:

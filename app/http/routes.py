@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
 from app.etags import is_held
@@ -29,6 +30,7 @@ METRICS_PATH = "/metrics"
 PAGES = "pages"
 """The one route label of all page files: their paths change with every version."""
 
+_NO_VALUES: Mapping[str, str] = MappingProxyType({})
 PARAMETER = re.compile(r"\{(?P<name>[a-z_]+):[a-z]+\}")
 """A parameter in the template of a path."""
 
@@ -69,17 +71,17 @@ class Router:
             ValueError: two routes conflict, or name the same parameter differently.
         """
         self._root = _Node()
-        # Paths without parameters, which most requests have, are found in one step.
-        self._fixed: dict[str, Mapping[str, Route]] = {}
+        # Methods and paths without parameters, which most requests have, are found in one step.
+        self._fixed: dict[tuple[str, str], tuple[Route, Mapping[str, str]]] = {}
         for route in routes:
             node = self._place(route.path)
             if route.method in node.methods:
                 raise ValueError(f"{route.method} {route.path} is answered by two routes")
-            node.methods[route.method] = route
-            if route.method == "GET":
-                node.methods["HEAD"] = route
-            if PARAMETER.search(route.path) is None:
-                self._fixed[route.path] = node.methods
+            methods = ("GET", "HEAD") if route.method == "GET" else (route.method,)
+            for method in methods:
+                node.methods[method] = route
+                if PARAMETER.search(route.path) is None:
+                    self._fixed[method, route.path] = (route, _NO_VALUES)
 
     def find(self, method: str, path: str) -> tuple[Route, Mapping[str, str]]:
         """Return the route and the values of its path parameters.
@@ -88,10 +90,11 @@ class Router:
             NotFound: nothing answers this path.
             MethodNotAllowed: something does, but not with this method.
         """
-        methods = self._fixed.get(path)
+        found = self._fixed.get((method, path))
+        if found is not None:
+            return found
         values: dict[str, str] = {}
-        if methods is None:
-            methods = self._search(path, values)
+        methods = self._search(path, values)
         route = methods.get(method)
         if route is None:
             if not methods:

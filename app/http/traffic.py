@@ -27,9 +27,8 @@ class Traffic:
     """
 
     __slots__ = (
+        "_answers",
         "_gate",
-        "_latencies",
-        "_requests",
         "abandonments",
         "connections_accepted",
         "connections_open",
@@ -40,18 +39,21 @@ class Traffic:
         self.connections_open = self.connections_accepted = self.connections_refused = 0
         self.abandonments = 0
         self._gate: Gate | None = None
-        self._requests: dict[tuple[str, str, int], int] = {}
-        self._latencies: dict[tuple[str, str], Histogram] = {}
+        # Seconds until the answers began, by method, route and status.
+        self._answers: dict[tuple[str, str, int], Histogram] = {}
 
     @property
     def requests(self) -> Mapping[tuple[str, str, int], int]:
         """How many requests were answered, by method, route and status."""
-        return self._requests
+        return {series: seconds.count for series, seconds in self._answers.items()}
 
     @property
     def latencies(self) -> Mapping[tuple[str, str], Histogram]:
         """Seconds until the answers began, by method and route."""
-        return self._latencies
+        found: dict[tuple[str, str], list[Histogram]] = {}
+        for (method, route, _), seconds in self._answers.items():
+            found.setdefault((method, route), []).append(seconds)
+        return {pair: Histogram.total(ANSWER_BOUNDS_S, parts) for pair, parts in found.items()}
 
     @property
     def in_hand(self) -> int:
@@ -87,9 +89,8 @@ class Traffic:
     def answered(self, trail: Trail) -> None:
         """Count a request whose answer begins now."""
         method = trail.method if trail.method in _METHODS else _OTHER
-        key = (method, trail.route, trail.status)
-        self._requests[key] = self._requests.get(key, 0) + 1
-        latency = self._latencies.get((method, trail.route))
-        if latency is None:
-            latency = self._latencies[method, trail.route] = Histogram(ANSWER_BOUNDS_S)
-        latency.observe(trail.seconds)
+        series = (method, trail.route, trail.status)
+        seconds = self._answers.get(series)
+        if seconds is None:
+            seconds = self._answers[series] = Histogram(ANSWER_BOUNDS_S)
+        seconds.observe(trail.seconds)

@@ -25,7 +25,7 @@ from app.http.exchange import Headers
 from app.http.head import HEAD_END, NEVER_SERVED, TOO_SHORT, check_begun, parse_head, path_of
 from app.http.reasons import reason_of
 from app.http.streams.front import StreamRequest
-from app.http.streams.fronts import front_of
+from app.http.streams.fronts import FRONTS
 
 if TYPE_CHECKING:
     from hypercorn.events import Event as ConnectionEvent
@@ -228,7 +228,7 @@ class HttpProtocol(H11Protocol):
     async def _create_stream(self, request: h11.Request) -> None:
         self._method = request.method.decode("ascii")
         path = path_of(request.target.partition(b"?")[0])
-        front = front_of(path) if self._streams else None
+        front = FRONTS.get(path) if self._streams else None
         if front is not None:
             self._hand_over(front, request)
             return

@@ -7,8 +7,8 @@ directly: a request costs one wait, one receive and one send.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -23,14 +23,12 @@ from app.http.errors import BodyTimeout, HttpError, MalformedRequest, TooManyBod
 from app.http.exchange import HttpRequest
 from app.http.head import HEAD_END, NEVER_SERVED, TOO_SHORT, check_begun
 from app.http.streams.front import StreamRequest
-from app.http.streams.fronts import front_of
 from app.http.streams.takeover import take_over
 from app.http.streams.wire import ClientGone
 from app.http.trail import Trail
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Awaitable
 
     from app.http.bodies import BodyRoom
     from app.http.direct.body import Body
@@ -86,7 +84,7 @@ class DirectConnection:
         self._body_scope: trio.CancelScope | None = None
         self._body_bytes = 0
         self._due = begin_by
-        self._in_hand_since = math.inf
+        self._in_hand_since = inf
         self._idle = True
         self._head_begun = False
         self._aborted = False
@@ -145,7 +143,7 @@ class DirectConnection:
         following: _Stream | None = None
         with self._scope:
             following = await self._answer_requests()
-        self._due = self._in_hand_since = math.inf
+        self._due = self._in_hand_since = inf
         if self._aborted:
             self._wire.reset()
         elif following is not None:
@@ -156,22 +154,21 @@ class DirectConnection:
         lane = self._lane
         data = b""
         while not lane.stopping:
-            end = data.find(HEAD_END)
-            if end < 0:
-                more = await self._receive_head(data)
+            raw, end, rest = data.partition(HEAD_END)
+            if not end:
+                self._answered_in_a_row = 0
+                more = await (self._receive_head(data) if data else self._wire.receive())
                 if not more:
                     return None
                 data += more
                 continue
-            end += len(HEAD_END)
             self._idle = False
             try:
-                head = lane.heads.read(data[:end])
+                head = lane.heads.read(raw + end)
             except HttpError as fault:
                 await self._refuse(fault, data)
                 return None
-            rest = data[end:]
-            front = None if lane.streams is None else front_of(head.path)
+            front = lane.fronts.get(head.path)
             if front is not None:
                 request = StreamRequest(
                     head.method,
@@ -183,7 +180,7 @@ class DirectConnection:
                     early=rest,
                 )
                 return _Stream(front, request)
-            data = b""  # So as not to hold it twice while waiting for the rest of a body.
+            data = raw = b""  # So as not to hold them twice while waiting for the rest of a body.
             left = await self._answer(lane.edge, head, rest)
             if left is None:
                 return None
@@ -193,62 +190,64 @@ class DirectConnection:
 
     async def _receive_head(self, begun: bytes) -> bytes:
         """Receive more of a head, of which ``begun`` has arrived; empty at the end of input."""
-        if begun:
-            if not self._head_begun:
-                self._head_begun = True
-                self._due = trio.current_time() + self._lane.head_s
-            try:
-                check_begun(begun, self._lane.heads.limits)
-            except HttpError as fault:
-                await self._refuse(fault, begun)
-                return b""
-        self._answered_in_a_row = 0
+        if not self._head_begun:
+            self._head_begun = True
+            self._due = trio.current_time() + self._lane.head_s
+        try:
+            check_begun(begun, self._lane.heads.limits)
+        except HttpError as fault:
+            await self._refuse(fault, begun)
+            return b""
         more = await self._wire.receive()
-        if begun and not more:
+        if not more:
             await self._refuse(MalformedRequest(TOO_SHORT), begun)
         return more
 
     async def _answer(self, edge: Edge, head: Head, rest: bytes) -> bytes | None:
         """Answer one request; return what follows it, or None if the connection ends with it."""
         begun = trio.current_time()
-        client = edge.gate.client_of(self._client, head.fields)
-        trail = Trail(request_id_of(head.fields), head.method, head.path, client)
+        self._due = inf  # Receiving the rest of a body, and sending, have their own deadlines.
+        fields, origins = head.fields, edge.policy.origins
+        client = edge.gate.client_of(self._client, fields)
+        trail = Trail(request_id_of(fields), head.method, head.path, client)
         left: bytes | None = rest
         try:
-            preflight = edge.policy.preflight(head.method, head.fields)
+            preflight = edge.policy.preflight(head.method, fields) if origins else None
             if preflight is not None:
                 edge.gate.arrive(client)
                 left = self._skip_body(head, rest)
-                response = edge.respond(preflight, head.fields, trail, begun)
+                response = edge.respond(preflight, fields, trail, begun)
             else:
                 route, values = edge.arrive(trail)
-                body = b""
-                if head.length != 0:
+                body, length = b"", head.length
+                if length and length <= min(len(rest), self._lane.uncounted_bytes):
+                    # It came with its head, as for nearly every command.
+                    body, left = rest[:length], rest[length:]
+                elif length != 0:
                     body, left = await self._receive_body(edge.gate.bodies, head, rest)
-                self._due = math.inf
                 self._in_hand_since = begun
                 request = HttpRequest(
                     head.method,
                     head.path,
                     head.query,
-                    head.fields,
+                    fields,
                     body,
                     trail.request_id,
                     trail,
                     self._wire.has_hung_up,
                 )
                 response = await edge.answer(route, request, values, begun)
-                self._in_hand_since = math.inf
+                self._in_hand_since = inf
                 del body, request  # The answer may take a while to send.
         except HttpError as fault:
-            response = edge.refuse(fault, head.fields, trail, begun)
+            response = edge.refuse(fault, fields, trail, begun)
             left = None if isinstance(fault, TooManyBodyBytes) else self._skip_body(head, rest)
         finally:
             if self._body_bytes:
                 edge.gate.bodies.give_back(self._body_bytes)
                 self._body_bytes = 0
-        if edge.policy.origins:
-            sharing = edge.policy.sharing(head.fields)
+        if origins:
+            sharing = edge.policy.sharing(fields)
             response = msgspec.structs.replace(response, headers=(*response.headers, *sharing))
         return await self._conclude(
             response, head, trail.request_id, left, now=begun + trail.seconds
@@ -268,15 +267,15 @@ class DirectConnection:
         ``left`` is what follows the request, None if a part of its body has not arrived.
         """
         lane = self._lane
-        self._answered_in_a_row += 1
+        in_a_row = self._answered_in_a_row = self._answered_in_a_row + 1
         close = (
             left is None
             or not head.keep_alive
             or lane.stopping
-            or self._answered_in_a_row >= lane.settings.pipelined_max
+            or in_a_row >= lane.settings.pipelined_max
             or head.method in NEVER_SERVED
         )
-        sent = await self._send(
+        sent = await self._wire.send(
             lane.renderer.render(response, request_id, close=close, with_body=head.method != "HEAD")
         )
         if close or not sent:
@@ -286,7 +285,7 @@ class DirectConnection:
             return None
         self._head_begun = False
         self._due = now + lane.keep_alive_s
-        if left and not self._answered_in_a_row % TURNS_MAX:
+        if left and not in_a_row % TURNS_MAX:
             await trio.lowlevel.checkpoint()
         return left
 
@@ -309,16 +308,12 @@ class DirectConnection:
             BodyTimeout: it does not arrive in time.
             TooManyBodyBytes: there is no room for it.
         """
-        length = head.length
-        if length is not None and length <= min(len(data), self._lane.uncounted_bytes):
-            # It came with its head, as for nearly every command.
-            return data[:length], data[length:]
         body = new_body(head.length, self._lane.settings)
         rest = body.feed(data)
         self._body_bytes = room.take(0, body.size)
         if rest is None:
             if head.expects_continue and not data:
-                await self._send(CONTINUE)
+                await self._wire.send(CONTINUE)
             rest = await self._receive_rest(room, body)
         return body.value(), rest
 
@@ -335,6 +330,7 @@ class DirectConnection:
                     self._body_bytes = room.take(self._body_bytes, body.size)
         finally:
             self._body_scope = None
+            self._due = inf
         if rest is None:
             limit = self._lane.settings.body_timeout_ms
             raise BodyTimeout(f"the body did not arrive within {limit} ms")
@@ -371,14 +367,9 @@ class DirectConnection:
 
     async def _refuse(self, error: HttpError, head: bytes) -> None:
         """Answer a head that cannot be served, or a part of one, and close."""
-        if await self._send(self._lane.refusals.answer(error, head, self._client)):
+        self._due = inf
+        if await self._wire.send(self._lane.refusals.answer(error, head, self._client)):
             await self._wire.linger()
-
-    def _send(self, data: bytes) -> Awaitable[bool]:
-        """Send all of it; False if the client is gone or did not take it in time."""
-        # Sending has its own deadlines.
-        self._due = math.inf
-        return self._wire.send(data)
 
     def _failed(self, error: Exception) -> None:
         self._lane.log.error("connection_failed", exc_info=error)

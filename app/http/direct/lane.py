@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING
 from app.http.bodies import FREE_BYTES
 from app.http.direct.render import Renderer
 from app.http.heads import HeadReader
+from app.http.streams.fronts import FRONTS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from structlog.typing import FilteringBoundLogger
 
     from app.http.edge import Edge
     from app.http.refusals import Refusals
     from app.http.settings import HttpSettings
     from app.http.streams import Streams
+    from app.http.streams.front import StreamFront
 
 
 class Lane:
@@ -33,6 +37,7 @@ class Lane:
         self.settings = settings
         self.refusals = refusals
         self.streams = streams
+        self.fronts: Mapping[str, type[StreamFront]] = {} if streams is None else FRONTS
         self.log = log
         self.renderer = Renderer(edge.policy)
         self.heads = HeadReader(settings)

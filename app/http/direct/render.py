@@ -23,14 +23,14 @@ _HEADS_MAX: Final = 512
 class Renderer:
     """Renders responses; one for each server."""
 
-    __slots__ = ("_clock", "_date", "_date_s", "_heads", "_policy")
+    __slots__ = ("_clock", "_date_s", "_heads", "_policy")
 
     def __init__(self, policy: Policy, clock: Callable[[], float] = time.time) -> None:
         """Add the headers of ``policy`` to every answer; ``clock`` returns the Unix time."""
         self._policy = policy
         self._clock = clock
-        self._date = b""
         self._date_s = -1
+        # Each up to the value of X-Request-Id, with the date: they last for one second.
         self._heads: dict[tuple[int, tuple[tuple[bytes, bytes], ...]], bytes] = {}
 
     def render(
@@ -40,26 +40,32 @@ class Renderer:
         now_s = int(self._clock())
         if now_s != self._date_s:
             self._date_s = now_s
-            self._date = formatdate(now_s, usegmt=True).encode("ascii")
+            self._heads.clear()
         key = (response.status, response.headers)
         head = self._heads.get(key)
         if head is None:
-            headers = (*response.headers, *self._policy.added(response.headers))
-            head = _head(response.status, headers)
+            head = self._head(response)
             if len(self._heads) < _HEADS_MAX:
                 self._heads[key] = head
+        request = request_id.encode("ascii")
+        connection = b"connection: close\r\n" if close else b""
         body = response.body
-        if response.status != NO_CONTENT:
-            head = b"%bcontent-length: %d\r\n" % (head, len(body))
-        return b"%bx-request-id: %b\r\ndate: %b\r\n%b\r\n%b" % (
+        if response.status == NO_CONTENT:
+            return b"%b%b\r\n%b\r\n" % (head, request, connection)
+        return b"%b%b\r\ncontent-length: %d\r\n%b\r\n%b" % (
             head,
-            request_id.encode("ascii"),
-            self._date,
-            b"connection: close\r\n" if close else b"",
+            request,
+            len(body),
+            connection,
             body if with_body and response.status != NOT_MODIFIED else b"",
         )
 
-
-def _head(status: int, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    lines = b"".join([b"%b: %b\r\n" % header for header in headers])
-    return b"HTTP/1.1 %d %b\r\n%b" % (status, reason_of(status), lines)
+    def _head(self, response: HttpResponse) -> bytes:
+        headers = (
+            *response.headers,
+            *self._policy.added(response.headers),
+            (b"date", formatdate(self._date_s, usegmt=True).encode("ascii")),
+        )
+        status = response.status
+        lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+        return b"HTTP/1.1 %d %b\r\n%bx-request-id: " % (status, reason_of(status), lines)

@@ -28,7 +28,7 @@ from app.http.types.economy import (
     TransfersQuery,
 )
 from app.http.types.inventory import InventoryDetails
-from app.http.types.times import optional_world_time, world_time
+from app.http.types.times import world_time
 
 if TYPE_CHECKING:
     from actors.inventory.views import TransferRecord
@@ -56,7 +56,7 @@ async def get_quote(call: Call[None, QuoteQuery]) -> QuoteDetails:
         cost=quote.cost,
         duration_seconds=quote.duration_ms / _SECOND_MS if rest_ms else whole,
         affordable=quote.affordable,
-        affordable_at=optional_world_time(quote.affordable_at_ms),
+        affordable_at=world_time(quote.affordable_at_ms),
         missing=[Prerequisite(asset, level) for asset, level in quote.missing.items()],
         level=UNSET if quote.level is None else quote.level,
         count=UNSET if quote.count is None else quote.count,
@@ -110,7 +110,7 @@ def transfer_details(transfer: TransferRecord) -> TransferDetails:
         note=transfer.note,
         state=transfer.state,
         sent_at=world_time(transfer.sent_at_ms),
-        settled_at=optional_world_time(transfer.settled_at_ms),
+        settled_at=world_time(transfer.settled_at_ms),
     )
 
 

@@ -43,12 +43,13 @@ async def get_inventory(call: Call[None, None]) -> InventoryDetails:
 
 async def place_order(call: Call[PlaceOrderRequest, None]) -> Answer[OrderDetails]:
     """Order an asset; the order is durable when the answer is sent."""
+    command = call.command
     message = PlaceOrder(
         account_id=call.caller.account_id,
         asset=call.body.asset,
         count=call.body.count,
-        idempotency_key=call.command.key,
-        fingerprint=call.command.fingerprint,
+        idempotency_key=command.key,
+        fingerprint=command.fingerprint,
     )
     placed = await call.gateway.inventory(message)
     order = order_details(placed.order)

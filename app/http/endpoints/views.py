@@ -17,7 +17,7 @@ from app.http.types.inventory import (
     OrderDetails,
     Stock,
 )
-from app.http.types.times import optional_world_time, world_time
+from app.http.types.times import world_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,7 +79,7 @@ def stocks(view: InventoryView) -> dict[str, Stock]:
             stock.amount,
             stock.per_hour,
             stock.capacity,
-            optional_world_time(stock.full_at_ms),
+            world_time(stock.full_at_ms),
             stock.held or UNSET,
         )
         for name, stock in view.resources.items()
@@ -99,8 +99,8 @@ def order_details(view: OrderView) -> OrderDetails:
         cost=in_order(view.cost),
         state=view.state,
         placed_at=world_time(view.placed_at_ms),
-        starts_at=optional_world_time(view.starts_at_ms),
-        finishes_at=optional_world_time(view.finishes_at_ms),
+        starts_at=world_time(view.starts_at_ms),
+        finishes_at=world_time(view.finishes_at_ms),
         level=UNSET if view.level is None else view.level,
         count=UNSET if view.count is None else view.count,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from app.http.streams.routes import SSE_PATH, WEBSOCKET_PATH
 from app.http.streams.sse import SseStream
@@ -14,11 +14,7 @@ if TYPE_CHECKING:
 
     from app.http.streams.front import StreamFront
 
-_FRONTS: Mapping[str, type[StreamFront]] = MappingProxyType(
+FRONTS: Final[Mapping[str, type[StreamFront]]] = MappingProxyType(
     {SSE_PATH: SseStream, WEBSOCKET_PATH: WebSocketStream}
 )
-
-
-def front_of(path: str) -> type[StreamFront] | None:
-    """Return what serves a decoded path; None if it is not for a stream."""
-    return _FRONTS.get(path)
+"""What serves each decoded path that is for a stream."""

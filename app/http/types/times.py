@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, overload
 
 from msgspec import Meta
 
@@ -18,16 +18,17 @@ _EXACT_MS = 1 << 42
 """Up to here, in the year 2109, a float of seconds is nearest to exactly one microsecond."""
 
 
-def world_time(ms: int) -> datetime:
-    """Convert a world time, in milliseconds since the Unix epoch, to its API form.
+@overload
+def world_time(ms: int) -> datetime: ...
+@overload
+def world_time(ms: int | None) -> datetime | None: ...
+def world_time(ms: int | None) -> datetime | None:
+    """Convert a world time, in milliseconds since the Unix epoch, to its API form; None stays None.
 
     RFC 3339 ends with the year 9999: a later time becomes its last millisecond.
     """
+    if ms is None:
+        return None
     if 0 <= ms < _EXACT_MS:
         return datetime.fromtimestamp(ms / 1000, UTC)
     return _EPOCH + timedelta(milliseconds=min(ms, _LAST_MS))
-
-
-def optional_world_time(ms: int | None) -> datetime | None:
-    """Convert a world time; None if there is none."""
-    return None if ms is None else world_time(ms)

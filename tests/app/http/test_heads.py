@@ -39,7 +39,7 @@ def test_head_reader_knows_a_command_but_for_its_key() -> None:
         assert len(reader._known) == 1
         fresh = parse_head(post(f"idempotency-KEY: {key}", "X: y"), reader.limits)
         assert fresh.fields.all(b"idempotency-key") == [key.encode()]
-        for name in Head.__slots__:
+        for name in Head.__struct_fields__:
             if name != "fields":
                 assert getattr(head, name) == getattr(fresh, name)
         assert head.fields.items() == fresh.fields.items()
@@ -60,6 +60,16 @@ def test_head_reader_reads_the_token_of_a_command_once(authorization: str) -> No
     assert later.fields.bearer_token() is first
 
 
+@pytest.mark.parametrize("media_type", ["application/json", "text/plain"])
+def test_head_reader_knows_of_a_command_whether_its_body_is_json(media_type: str) -> None:
+    """A command that comes again is refused for its labels as it would be if it were read anew."""
+    reader = HeadReader(HttpSettings())
+    fresh = parse_head(post("X: y", f"Content-Type: {media_type}"), reader.limits)
+    for key in ("one", "two", "three"):
+        head = reader.read(post(f"Idempotency-Key: {key}", f"Content-Type: {media_type}"))
+        assert head.fields.why_not_json() == fresh.fields.why_not_json()
+
+
 @pytest.mark.parametrize(
     "key",
     [
@@ -68,11 +78,12 @@ def test_head_reader_reads_the_token_of_a_command_once(authorization: str) -> No
         "Idempotency-Key: one\r\nIDEMPOTENCY-KEY: two",
         "IDEMPOTENCY-KEY: \r\nIdempotency-Key: two",
         "X-Idempotency-Key: one",
+        "IDEMPOTENCY-KEY: one",
         f"Idempotency-Key: {256 * 'x'}",
     ],
 )
 def test_head_reader_keeps_no_command_whose_key_is_not_one(key: str) -> None:
-    """A head without one valid key is read each time, and not mistaken for a cached one."""
+    """Without one valid key in a usual spelling a head is read each time, and never mistaken."""
     reader = HeadReader(HttpSettings())
     reader.read(post("Idempotency-Key: one"))
     for _ in range(2):

@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.http.types.times import optional_world_time, world_time
+from app.http.types.times import world_time
 
 LAST = datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
 LAST_MS = 253_402_300_799_999
@@ -28,7 +28,7 @@ def test_world_time_ends_with_the_year_9999(ms: int) -> None:
     assert world_time(ms) == LAST
 
 
-def test_optional_world_time_keeps_none() -> None:
+def test_world_time_keeps_none() -> None:
     """No time stays no time."""
-    assert optional_world_time(None) is None
-    assert optional_world_time(0) == datetime(1970, 1, 1, tzinfo=UTC)
+    assert world_time(None) is None
+    assert world_time(0) == datetime(1970, 1, 1, tzinfo=UTC)
