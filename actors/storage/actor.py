@@ -3,7 +3,9 @@
 Group commit is self-clocked: units that arrive while a commit is in flight form the next one. As
 most of a commit's cost is fixed, it also waits for units already sent, for as long as they keep
 arriving, turn after turn of Trio's loop: a lone unit waits two turns of an idle loop. Waiting
-longer does not pay: the database works on one commit while the next gathers.
+longer does not pay: the database works on one commit while the next gathers. For the same reason
+a commit takes only half of many units: clients that wait for their answers would otherwise all
+wait for the same commit, and the server, with nothing left to do, for the database.
 """
 
 from __future__ import annotations
@@ -44,6 +46,8 @@ _QUIET_TURNS = 2
 """What is sent in one turn arrives in the next, or the one after."""
 _TAKEN_MAX = 64
 """Messages taken in one turn: checking them takes well under a millisecond."""
+_UNDIVIDED_MAX = 32
+"""Units that are committed together in any case: below, two commits cost more than they gain."""
 _BATCH_READS_MAX = 512
 _ANSWERED_MAX = 500
 """Rows handed to their callers in one turn: each caller then has work to do with its own."""
@@ -262,11 +266,17 @@ class Storage:
 
     async def _write(self) -> None:
         absence = Absence(self._rng, self._log)
+        in_flight = 0
         while await self._some(self._writes, self._unit_came):
             await self._gather()
-            batch = _first(self._writes, self._settings.batch_units_max)
-            with self._tracer.work("commit", batch, units=len(batch)):
+            half = (max(len(self._writes), in_flight) + 1) // 2
+            most = min(max(half, _UNDIVIDED_MAX), self._settings.batch_units_max)
+            batch = _first(self._writes, most)
+            taken = len(batch)
+            with self._tracer.work("commit", batch, units=taken):
                 await self._commit(batch, absence)
+            # Clients that were just answered are about to send their next units.
+            in_flight = taken + len(self._writes)
 
     async def _gather(self) -> None:
         """Let units already sent arrive, until none has come for two turns."""

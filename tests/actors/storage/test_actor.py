@@ -73,6 +73,37 @@ async def test_commit_takes_all_that_came_during_the_one_before() -> None:
     assert (statistics.units_waiting, statistics.queries_waiting) == (0, 0)
 
 
+async def test_commit_takes_half_of_many_so_that_the_others_are_prepared_meanwhile() -> None:
+    """Clients that wait for answers form two groups, and one works while the other is committed."""
+    engine = GatedEngine()
+    async with running_storage(engine) as running, trio.open_nursery() as nursery:
+
+        async def client(name: str) -> None:
+            for number in range(4):
+                await running.client.commit(new_world(f"{name}-{number}"))
+
+        for number in range(100):
+            nursery.start_soon(client, f"{number}")
+        await wait_all_tasks_blocked()
+        assert [len(batch) for batch in engine.batches] == [50]
+        engine.gate.set()
+    assert [len(batch) for batch in engine.batches] == [50] * 8
+
+
+async def test_commit_is_not_divided_below_a_number() -> None:
+    """What is committed together at no great cost is committed together."""
+    engine = GatedEngine()
+    async with running_storage(engine) as running:
+        pending = [submit(running, new_world("first"))]
+        await wait_all_tasks_blocked()
+        pending += [submit(running, new_world(f"{number}")) for number in range(32)]
+        await wait_all_tasks_blocked()
+        engine.gate.set()
+        for each in pending:
+            await each.wait(FOREVER_S)
+    assert [len(batch) for batch in engine.batches] == [1, 32]
+
+
 async def test_commit_takes_no_more_than_its_limit() -> None:
     """A commit takes up to batch_units_max units; the rest form the next ones."""
     engine = GatedEngine()
