@@ -178,8 +178,9 @@ class Subscription:
             yield
         finally:
             in_hand, self._in_hand = self._in_hand, {}
-            # A copy: each reply that is collected meanwhile leaves.
-            for held, sending in list(in_hand.items()):
+            # A copy: each reply that is collected meanwhile leaves. Made by `copy`, during which
+            # none can be: Python 3.11 may collect garbage while it makes a list of the items.
+            for held, sending in in_hand.copy().items():
                 reply = held()
                 if reply is not None:
                     reply.drop(sending)
@@ -222,7 +223,7 @@ class Subscription:
             current_buffer_used=len(self._queue or ()),
             max_buffer_size=self._max,
             peak_buffer_used=self._peak,
-            in_hand=sum(_is_held(*each) for each in list(self._in_hand.items())),
+            in_hand=sum(_is_held(*each) for each in self._in_hand.copy().items()),
         )
 
     def _pop(self) -> Message | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,7 @@ from bus import ActorStopped, Interest, Message, Subscription, Topic, open_broad
 from tests.bus.test_broadcast import drained
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from bus import PendingReply
 
@@ -323,6 +324,55 @@ async def test_answering_holds_no_reply_alive() -> None:
         subscription.receive_nowait()
         with pytest.raises(ActorStopped):
             await pending.wait(5)
+
+
+class _Cycle:
+    """Holds a message until garbage is collected."""
+
+    def __init__(self, message: Message) -> None:
+        self.message, self.itself = message, self
+
+
+@pytest.fixture
+def collecting() -> Iterator[Callable[[int], None]]:
+    """Have garbage collected only after so many more allocations."""
+    thresholds = gc.get_threshold()
+
+    def collect_after(allocations: int) -> None:
+        gc.set_threshold(gc.get_count()[0] + allocations)
+        gc.enable()
+
+    gc.disable()
+    yield collect_after
+    gc.set_threshold(*thresholds)
+    gc.enable()
+
+
+@pytest.mark.parametrize("settled_by", ["answering", "statistics"])
+async def test_messages_in_hand_may_be_collected_while_they_are_gone_through(
+    settled_by: str, collecting: Callable[[int], None]
+) -> None:
+    """Garbage may be collected at any moment: all callers are told, and nothing fails."""
+    for allocations in range(3, 60):
+        gc.disable()
+        bus = open_broadcast_channel()
+        subscription = bus.subscribe(Interest(Topic.TASK), buffer=1)
+        pending: list[PendingReply[object]] = []
+        with subscription.answering():
+            for _ in range(30):
+                reply, its_pending = bus.open_reply()
+                bus.send_nowait(Message(Topic.TASK, 0, reply=reply))
+                _Cycle(subscription.receive_nowait())
+                pending.append(its_pending)
+                del reply
+            collecting(allocations)
+            if settled_by == "statistics":
+                subscription.statistics()
+                gc.disable()
+        gc.disable()
+        for each in pending:
+            with pytest.raises(ActorStopped):
+                await each.wait(5)
 
 
 async def test_receive_leaves_the_message_in_sight_until_it_returns_it() -> None:
