@@ -273,7 +273,7 @@ async def test_answering_leaves_an_answered_message_alone() -> None:
     assert await pending.wait(1) == "answer"
 
 
-async def test_answering_remembers_more_than_it_prunes() -> None:
+async def test_answering_remembers_all_that_are_owed() -> None:
     """However many are taken and answered, none of those still owed is forgotten."""
     bus = open_broadcast_channel()
     subscription = bus.subscribe(Interest(Topic.TASK), buffer=100)
