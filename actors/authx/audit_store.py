@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from actors.authx.errors import UnknownAccount
+from actors.authx.lifetimes import ends_at
 from actors.authx.listener import ACCOUNTS_CHANNEL
 from actors.authx.messages import AccountOverview, AuditRecord
 
@@ -48,26 +49,25 @@ left join accounts as a
 order by u.audit_id desc
 """
 
-_OVERVIEW = """
+_OVERVIEW = f"""
 select a.account_id, a.username, a.role, a.suspended_at, a.created_at, a.must_change_password,
     (select count(*) from sessions as s where s.account_id = a.account_id
-        and least(s.expires_at, s.created_at + $3::bigint * interval '1 second') > $2)
-        as sessions,
+        and {ends_at("$3", "s")} > $2) as sessions,
     (select max(s.refreshed_at) from sessions as s where s.account_id = a.account_id)
         as last_seen_at
 from accounts as a where a.account_id = $1
-"""
+"""  # noqa: S608 - put together of constants alone
 
 _LOCK_ACCOUNT = "select account_id from accounts where account_id = $1 for share"
 
-_END_LIVE = """
+_END_LIVE = f"""
 with ended as (
     delete from sessions
     where account_id = $1 and ($2::uuid is null or session_id = $2::uuid)
-    returning least(expires_at, created_at + $4::bigint * interval '1 second') as expires_at
+    returning {ends_at("$4")} as ends_at
 )
-select count(*) from ended where expires_at > $3
-"""
+select count(*) from ended where ends_at > $3
+"""  # noqa: S608 - put together of constants alone
 
 _NOTIFY = "select pg_notify($1, $2)"
 

@@ -11,6 +11,16 @@ if TYPE_CHECKING:
     from actors.authx.settings import AuthxSettings
 
 
+def ends_at(limit: str, sessions: str = "sessions") -> str:
+    """Return the SQL of when a row of ``sessions``, by its name in the query, ends.
+
+    That is at ``expires_at``, and at the latest as many seconds after it began as the parameter
+    ``limit`` says; null is no limit, since `least` ignores nulls.
+    """
+    longest = f"{sessions}.created_at + {limit}::bigint * interval '1 second'"
+    return f"least({sessions}.expires_at, {longest})"
+
+
 class TokenLives(NamedTuple):
     """How many whole seconds a session's two tokens remain valid, and when the session ends.
 

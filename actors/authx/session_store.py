@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from actors.authx.errors import InvalidCredentials
+from actors.authx.lifetimes import ends_at
 from actors.authx.listener import SESSIONS_CHANNEL
 from actors.authx.messages import Identity, SessionInfo
 from actors.authx.sessions import SessionState
@@ -55,10 +56,9 @@ with ended as (
 select session_id, pg_notify($4, account_id::text) from ended
 """
 
-# A session ends at `expires_at`, and at the latest a configured number of seconds after it began;
-# null is no limit, since `least` ignores nulls. Reads apply the limit too: it may have been
-# configured since the last refresh. A session with less than a second left is not refreshed: its
-# tokens would be useless, and a client that renews ahead of time would do so in a loop.
+# Reads apply the limit of a session's life too (`ends_at`): it may have been configured since the
+# last refresh. A session with less than a second left is not refreshed: its tokens would be
+# useless, and a client that renews ahead of time would do so in a loop.
 
 _ROTATE = """
 update sessions as s
@@ -82,28 +82,25 @@ with ended as (
 select was_live, pg_notify($2, account_id::text) from ended
 """
 
-_LIVE = """
+_LIVE = f"""
 select s.session_id, s.account_id, a.role, a.username, a.must_change_password,
-    least(s.expires_at, s.created_at + $3::bigint * interval '1 second') as expires_at
+    {ends_at("$3", "s")} as expires_at
 from sessions as s join accounts as a on a.account_id = s.account_id
-where s.session_id = any($1::uuid[]) and a.suspended_at is null
-    and least(s.expires_at, s.created_at + $3::bigint * interval '1 second') > $2
-"""
+where s.session_id = any($1::uuid[]) and a.suspended_at is null and {ends_at("$3", "s")} > $2
+"""  # noqa: S608 - put together of constants alone
 
-_LIST = """
-select session_id, created_at, refreshed_at,
-    least(expires_at, created_at + $3::bigint * interval '1 second') as expires_at
+_LIST = f"""
+select session_id, created_at, refreshed_at, {ends_at("$3")} as expires_at
 from sessions
-where account_id = $1 and least(expires_at, created_at + $3::bigint * interval '1 second') > $2
+where account_id = $1 and {ends_at("$3")} > $2
 order by created_at desc, session_id desc
-"""
+"""  # noqa: S608 - put together of constants alone
 
-_IS_LIVE = """
+_IS_LIVE = f"""
 select exists (
-    select from sessions where session_id = $1 and account_id = $2
-        and least(expires_at, created_at + $4::bigint * interval '1 second') > $3
+    select from sessions where session_id = $1 and account_id = $2 and {ends_at("$4")} > $3
 )
-"""
+"""  # noqa: S608 - put together of constants alone
 
 _END = """
 with ended as (

@@ -47,7 +47,7 @@ _QUIET_TURNS = 2
 _TAKEN_MAX = 64
 """Messages taken in one turn: checking them takes well under a millisecond."""
 _UNDIVIDED_MAX = 32
-"""Units that are committed together in any case: below, two commits cost more than they gain."""
+"""Units in flight up to which a commit takes all: two commits would cost more than they gain."""
 _BATCH_READS_MAX = 512
 _ANSWERED_MAX = 500
 """Rows handed to their callers in one turn: each caller then has work to do with its own."""
@@ -269,9 +269,10 @@ class Storage:
         in_flight = 0
         while await self._some(self._writes, self._unit_came):
             await self._gather()
-            half = (max(len(self._writes), in_flight) + 1) // 2
-            most = min(max(half, _UNDIVIDED_MAX), self._settings.batch_units_max)
-            batch = _first(self._writes, most)
+            most = max(len(self._writes), in_flight)
+            if most > _UNDIVIDED_MAX:
+                most = (most + 1) // 2
+            batch = _first(self._writes, min(most, self._settings.batch_units_max))
             taken = len(batch)
             with self._tracer.work("commit", batch, units=taken):
                 await self._commit(batch, absence)

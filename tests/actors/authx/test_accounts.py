@@ -48,6 +48,14 @@ if TYPE_CHECKING:
     from tests.postgres import PostgresServer
 
 
+async def can_read(running: Running, account: Account) -> bool:
+    """Whether Authx has a connection that reads an account."""
+    try:
+        return bool(await running.ask(GetAccount(account.account_id)) == account)
+    except TransientError:
+        return False
+
+
 async def outcome(running: Running, username: str, password: str) -> type[Exception] | None:
     """Try to log in; return the kind of refusal, or None if there was none."""
     try:
@@ -100,6 +108,10 @@ async def test_account_is_registered_once_the_database_can_be_written_again(
         await postgres.set_read_only(dsn, whether=True)
         kill = "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1"
         await run_script(postgres.dsn, lambda s: s.execute(kill, urlsplit(dsn).path[1:]))
+        # A connection that was being made may have been killed too: then none is made for a moment.
+        with trio.fail_after(10):
+            while not await can_read(running, account):  # noqa: ASYNC110 - a database tells nobody
+                await trio.sleep(0.02)
         for _ in range(2):
             with pytest.raises(TransientError, match="read-only"):
                 await running.ask(Register("bob", PASSWORD))

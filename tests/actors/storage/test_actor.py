@@ -96,12 +96,12 @@ async def test_commit_is_not_divided_below_a_number() -> None:
     async with running_storage(engine) as running:
         pending = [submit(running, new_world("first"))]
         await wait_all_tasks_blocked()
-        pending += [submit(running, new_world(f"{number}")) for number in range(32)]
+        pending += [submit(running, new_world(f"{number}")) for number in range(31)]
         await wait_all_tasks_blocked()
         engine.gate.set()
         for each in pending:
             await each.wait(FOREVER_S)
-    assert [len(batch) for batch in engine.batches] == [1, 32]
+    assert [len(batch) for batch in engine.batches] == [1, 31]
 
 
 async def test_commit_takes_no_more_than_its_limit() -> None:
