@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -28,7 +29,8 @@ class Credentials:
 
     However many calls find the token expired, one of them renews it and the others wait for that.
     A refresh in progress is not cancelled with its caller: it spends the old refresh token, and
-    without the new one the session would be lost.
+    without the new one the session would be lost. If its answer is lost, the next one carries the
+    same idempotency key, and is given the same new token.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class Credentials:
         self._connection = connection
         self._lock = anyio.Lock()
         self._renew_at = _renew_at(tokens, obtained_at)
+        self._key = _new_key()
         self.tokens = tokens
 
     @property
@@ -82,10 +85,17 @@ class Credentials:
         answer = await self._connection.exchange(
             operations.REFRESH,
             body=requests.RefreshBody(self.tokens.refresh_token),
+            key=self._key,
             call_s=_REFRESH_S,
         )
         self.tokens = answer.value
+        self._key = _new_key()
         self._renew_at = _renew_at(answer.value, anyio.current_time())
+
+
+def _new_key() -> str:
+    """Return the key of the next refresh, which nobody can guess."""
+    return uuid.uuid4().hex
 
 
 def _renew_at(tokens: SessionTokens, obtained_at: float | None) -> float:

@@ -101,7 +101,7 @@ REFRESH = Operation(
     path="/v1/sessions/refresh",
     body=requests.RefreshBody,
     answer=types.SessionTokens,
-    repeat=Repeat.ONCE,
+    repeat=Repeat.KEYED,
 )
 SESSIONS = Operation(method="GET", path="/v1/sessions", answer=SessionList)
 END_SESSION = Operation(

@@ -93,7 +93,8 @@ class Dispatcher:
                 # Forged tokens are refused here, before they cost a task and a query.
                 presented = service.read_refresh_token(message.refresh_token)
                 is_awaited = _is_awaited(reply, message.has_hung_up)
-                self._start(reply, partial(service.refresh, presented, is_awaited))
+                key = message.idempotency_key
+                self._start(reply, partial(service.refresh, presented, is_awaited, key))
             case messages.ListSessions():
                 self._start(reply, partial(self._own_sessions.list_sessions, message))
             case messages.EndSessions():

@@ -128,10 +128,12 @@ class Login:
 class Refresh:
     """Rotate a session's tokens; answers `Tokens`, or raises `InvalidToken`.
 
-    If ``has_hung_up`` says that the requester is gone for good, it is given no token.
+    Sent again with the same ``idempotency_key``, one that is not empty, it is given the same next
+    refresh token. If ``has_hung_up`` says that the requester is gone for good, it is given none.
     """
 
     refresh_token: str
+    idempotency_key: str = field(default="", repr=False)
     has_hung_up: Callable[[], bool] = field(default=lambda: False, compare=False, repr=False)
 
 

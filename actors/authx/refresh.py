@@ -1,15 +1,19 @@
 """Refresh tokens: opaque, random, used once; only their hash is kept.
 
-A token is its session's id, 32 random bytes and a tag under a key of ours. By the tag the server
+A token is its session's id, 32 secret bytes and a tag under a key of ours. By the tag the server
 can tell a token that it once issued from a forged one: reusing an old one ends its session, and
 nobody can end a session, or make the database look for one, by inventing tokens.
+
+The secret bytes are random, unless the client names its request by an idempotency key: then they
+follow from that key and the token presented, so that the same request, sent again because its
+answer was lost, is given the same next token, and nothing need be stored for that.
 """
 
 from __future__ import annotations
 
 import hmac
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b, sha256
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -24,6 +28,8 @@ _SESSION_BYTES = 16
 _SECRET_BYTES = 32
 _TAG_BYTES = 18  # makes 66 bytes in all: 88 characters without a spare bit
 _TEXT_LENGTH = 88
+_NEXT = b"hf-refresh-next"
+"""Sets the secret of a next token apart from everything else made with a `TokenKey`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +38,32 @@ class RefreshToken:
 
     session_id: str
     digest: bytes
+    key: TokenKey = field(repr=False, compare=False)
+    """The key that it was made with."""
 
 
 def issue_refresh_token(keyring: KeyRing, session_id: str) -> tuple[str, RefreshToken]:
-    """Issue a session's next refresh token: its text for the client, the rest for the database."""
-    body = UUID(session_id).bytes + secrets.token_bytes(_SECRET_BYTES)
-    text = base64url.encode(body + _tag(keyring.first, body))
-    return text, RefreshToken(session_id, sha256(body).digest())
+    """Issue a session's refresh token: its text for the client, the rest for the database."""
+    return _made(keyring, session_id, secrets.token_bytes(_SECRET_BYTES))
+
+
+def issue_next(
+    keyring: KeyRing, presented: RefreshToken, idempotency_key: str
+) -> tuple[str, RefreshToken]:
+    """Issue the token that follows the one presented; without an idempotency key, any.
+
+    Only with both, and this server's key, can it be known: whoever has just the token presented,
+    from a backup or a thief, cannot make the next one, or ask for it.
+    """
+    if not idempotency_key:
+        return issue_refresh_token(keyring, presented.session_id)
+    secret = blake2b(
+        presented.digest + idempotency_key.encode(),
+        key=presented.key.refresh_secret,
+        person=_NEXT,
+        digest_size=_SECRET_BYTES,
+    ).digest()
+    return _made(keyring, presented.session_id, secret)
 
 
 def read_refresh_token(keyring: KeyRing, text: str) -> RefreshToken:
@@ -51,9 +76,18 @@ def read_refresh_token(keyring: KeyRing, text: str) -> RefreshToken:
     if data is None:
         raise InvalidToken
     body, tag = data[:-_TAG_BYTES], data[-_TAG_BYTES:]
-    if not any(hmac.compare_digest(tag, _tag(key, body)) for key in keyring.keys):
-        raise InvalidToken
-    return RefreshToken(str(UUID(bytes=body[:_SESSION_BYTES])), sha256(body).digest())
+    for key in keyring.keys:
+        if hmac.compare_digest(tag, _tag(key, body)):
+            session_id = str(UUID(bytes=body[:_SESSION_BYTES]))
+            return RefreshToken(session_id, sha256(body).digest(), key)
+    raise InvalidToken
+
+
+def _made(keyring: KeyRing, session_id: str, secret: bytes) -> tuple[str, RefreshToken]:
+    key = keyring.first
+    body = UUID(session_id).bytes + secret
+    text = base64url.encode(body + _tag(key, body))
+    return text, RefreshToken(session_id, sha256(body).digest(), key)
 
 
 def _tag(key: TokenKey, body: bytes) -> bytes:

@@ -22,7 +22,7 @@ from actors.authx.errors import (
 )
 from actors.authx.lifetimes import Lifetimes
 from actors.authx.messages import Tokens
-from actors.authx.refresh import RefreshToken, issue_refresh_token, read_refresh_token
+from actors.authx.refresh import RefreshToken, issue_next, issue_refresh_token, read_refresh_token
 from actors.authx.usernames import parse_new_username, parse_username
 from actors.database.errors import DatabaseError
 from bus import Overloaded
@@ -176,8 +176,16 @@ class AccountService:
         """Take a refresh token apart without the database; raises `InvalidToken`."""
         return read_refresh_token(self._keyring, text)
 
-    async def refresh(self, presented: RefreshToken, is_awaited: Callable[[], bool]) -> Tokens:
+    async def refresh(
+        self,
+        presented: RefreshToken,
+        is_awaited: Callable[[], bool],
+        idempotency_key: str,
+    ) -> Tokens:
         """Exchange a session's last refresh token for new tokens; any older one ends it.
+
+        The same token with the same ``idempotency_key``, if there is one, is the same request: as
+        long as the next token has not been used, it is given again.
 
         If the exchange may have taken effect, or may yet, without confirmation, or if nobody waits
         for the answer any more (``is_awaited``), nobody has the next token: the next request, from
@@ -193,7 +201,7 @@ class AccountService:
             raise Overloaded(_NOBODY_WAITS)
         session_id = presented.session_id
         following = self._handovers.begin(
-            presented, is_awaited, lambda: issue_refresh_token(self._keyring, session_id)
+            presented, is_awaited, lambda: issue_next(self._keyring, presented, idempotency_key)
         )
         now = self._wall_clock()
         rotation = session_store.Rotation(

@@ -50,6 +50,14 @@ class PathKind(Enum):
     TEXT = "text"
 
 
+class Key(Enum):
+    """Whether a request carries an ``Idempotency-Key``."""
+
+    NONE = "none"
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
 class Idempotency(msgspec.Struct, frozen=True, gc=False):
     """What makes a command sent twice take effect once: its key and a digest of the request."""
 
@@ -63,7 +71,7 @@ class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True, gc=False):
     If the endpoint ``tries_password``, ``address`` is the key of its client in the limits per
     address, empty if no limit applies, and ``client`` is the address itself, for the log.
     ``orders_shown`` is the server's cache of encoded orders. ``has_hung_up`` is that of
-    `HttpRequest`.
+    `HttpRequest`. ``key`` is the ``Idempotency-Key`` where it is optional, empty if there is none.
     """
 
     gateway: Gateway
@@ -79,6 +87,7 @@ class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True, gc=False):
     )
     client: str = ""
     has_hung_up: Callable[[], bool] = never
+    key: str = ""
 
     @property
     def caller(self) -> Identity:
@@ -96,10 +105,10 @@ class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True, gc=False):
         """The command's key and fingerprint.
 
         Raises:
-            LookupError: the endpoint is not declared idempotent.
+            LookupError: the endpoint does not require a key.
         """
         if self.idempotency is None:
-            raise LookupError("this endpoint does not take an Idempotency-Key")
+            raise LookupError("this endpoint does not require an Idempotency-Key")
         return self.idempotency
 
 
@@ -127,7 +136,7 @@ class Endpoint:
     - ``errors``: slugs of the problems besides those that follow from the other columns.
     - ``absent``: slug of the 404 for a path parameter that cannot name anything.
     - ``before_password_change``: callers with a one-time password may call it too.
-    - ``idempotent``: the request must carry an ``Idempotency-Key``.
+    - ``key``: whether the request must, or may, carry an ``Idempotency-Key``.
     - ``limited``: subject to the rate limits and to the limit of requests in flight.
     - ``tries_password``: the request carries a password to check, or a new account's, and its
       client's address is limited.
@@ -149,7 +158,7 @@ class Endpoint:
     errors: tuple[str, ...] = ()
     absent: str = "not-found"
     before_password_change: bool = False
-    idempotent: bool = False
+    key: Key = Key.NONE
     limited: bool = True
     tries_password: bool = False
     etag: Callable[[Gateway], bytes] | None = None

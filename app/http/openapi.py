@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from app.etags import etag_of
 from app.http.catalogue import PROBLEM_KINDS
-from app.http.endpoint import Auth, Endpoint, PathKind
+from app.http.endpoint import Auth, Endpoint, Key, PathKind
 from app.http.exchange import JSON_TYPE
 from app.http.responses import describe_responses, shared
 from app.http.schemas import query_parameters, schemas_of
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from app.http.endpoint import Call
+
+_KEYS: Final = MappingProxyType(
+    {
+        Key.REQUIRED: PROBLEM_KINDS["idempotency-key-required"].description,
+        Key.OPTIONAL: "1 to 255 visible ASCII characters that nobody can guess: fresh ones for each "
+        "new request, the same ones when a request is sent again.",
+    }
+)
 
 API_VERSION = "1"
 """The version of the contract."""
@@ -123,13 +132,13 @@ def _path_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 def _header_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
     parameters: list[dict[str, Any]] = []
-    if endpoint.idempotent:
+    if endpoint.key is not Key.NONE:
         parameters.append(
             {
                 "name": "Idempotency-Key",
                 "in": "header",
-                "required": True,
-                "description": PROBLEM_KINDS["idempotency-key-required"].description,
+                "required": endpoint.key is Key.REQUIRED,
+                "description": _KEYS[endpoint.key],
                 "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
             }
         )

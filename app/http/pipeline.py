@@ -16,7 +16,7 @@ from actors.authx.errors import InvalidCredentials
 from app.etags import is_held
 from app.http.commands import Commands
 from app.http.denials import Denials
-from app.http.endpoint import Answer, Auth, Call, Idempotency, PathKind
+from app.http.endpoint import Answer, Auth, Call, Idempotency, Key, PathKind
 from app.http.errors import (
     FieldError,
     Forbidden,
@@ -63,7 +63,7 @@ _encode = msgspec.json.Encoder().encode
 class Bound:
     """An endpoint with everything precomputed that does not depend on the request.
 
-    ``commands`` reads the bodies of those that carry an ``Idempotency-Key``.
+    ``commands`` reads the bodies of those that require an ``Idempotency-Key``.
     """
 
     endpoint: Endpoint
@@ -80,7 +80,7 @@ def bind(endpoint: Endpoint) -> Bound:
         TypeError: the query type is not a struct.
     """
     query = None if endpoint.query is None else QueryDecoder(endpoint.query)
-    commands = Commands(endpoint.request) if endpoint.idempotent else None
+    commands = Commands(endpoint.request) if endpoint.key is Key.REQUIRED else None
     return Bound(endpoint, endpoint.parameters(), query, commands)
 
 
@@ -155,6 +155,7 @@ class Pipeline:
         has_query = bound.query is not None or request.query
         query = _query(bound, request.query) if has_query else None
         body = idempotency = None
+        key = ""
         if endpoint.request is not None:
             why_not = request.headers.why_not_json()
             if why_not:
@@ -164,6 +165,8 @@ class Pipeline:
             idempotency = Idempotency(_idempotency_key(request.headers), digest)
         elif endpoint.request is not None:
             body = decode_body(request.body, endpoint.request)
+            if endpoint.key is Key.OPTIONAL:
+                key = _idempotency_key(request.headers, required=False)
         client = request.trail.client if endpoint.tries_password else ""
         return Call(
             self._gateway,
@@ -177,6 +180,7 @@ class Pipeline:
             self._orders_shown,
             client,
             request.has_hung_up,
+            key,
         )
 
     async def _authorize(self, endpoint: Endpoint, request: HttpRequest) -> Identity:
@@ -220,11 +224,14 @@ def _query(bound: Bound, query: bytes) -> object:
     return None
 
 
-def _idempotency_key(headers: Headers) -> str:
+def _idempotency_key(headers: Headers, *, required: bool = True) -> str:
+    """Return the key; empty if there is none, and none is required."""
     values = headers.all(b"idempotency-key")
+    if not values and not required:
+        return ""
     if len(values) == 1 and _IDEMPOTENCY_KEY.fullmatch(values[0]) is not None:
         return values[0].decode("ascii")
-    if not values or values == [b""]:
+    if required and (not values or values == [b""]):
         raise IdempotencyKeyRequired("send a fresh Idempotency-Key header with each new command")
     rule = "1 to 255 visible ASCII characters, given once"
     raise InvalidRequest(FieldError("Idempotency-Key", rule))

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from app.http.catalogue import PROBLEM_KINDS
+from app.http.endpoint import Key
 from app.http.exchange import JSON_TYPE, NOT_MODIFIED, PROBLEM_TYPE
 from app.http.slugs import slugs
 from app.http.types.world import ProblemDetails
@@ -110,7 +111,7 @@ def shared(endpoints: Iterable[Endpoint], schema_of: Mapping[Any, Any]) -> Json:
 def _answers(endpoint: Endpoint, schema_of: Mapping[Any, Any]) -> dict[str, Json]:
     answers: dict[str, Json] = {}
     for status, description in ((endpoint.status, endpoint.summary), *endpoint.also):
-        replayed = endpoint.idempotent and status != endpoint.status
+        replayed = endpoint.key is Key.REQUIRED and status != endpoint.status
         own = ("Idempotency-Replayed",) if replayed else ()
         answer: Json = {"description": description, "headers": _headers(*own)}
         if endpoint.response is not None:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from app.http.catalogue import PROBLEM_KINDS
-from app.http.endpoint import ACTORS, Auth
+from app.http.endpoint import ACTORS, Auth, Key
 from app.http.types.admin import GrantDetails
 from app.http.types.economy import QuoteDetails, TransferDetails, TransferList
 from app.http.types.inventory import (
@@ -65,7 +65,7 @@ def slugs(endpoint: Endpoint) -> tuple[str, ...]:
     possible = {*OF_ANY_CALL, *_BY_AUTH[endpoint.auth], *endpoint.errors}
     if endpoint.request is not None:
         possible.update(_WITH_BODY)
-    if endpoint.idempotent:
+    if endpoint.key is Key.REQUIRED:
         possible.update(_IDEMPOTENT)
     if endpoint.limited:
         possible.add("too-many-requests")

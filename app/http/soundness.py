@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from app.http.catalogue import PROBLEM_KINDS
-from app.http.endpoint import Auth
+from app.http.endpoint import Auth, Key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,7 +52,7 @@ def _row_faults(endpoint: Endpoint) -> Iterator[str]:
     for status in (endpoint.status, *(status for status, _ in endpoint.also)):
         if status not in _STATUSES:
             yield f"there is no status {status}"
-    if endpoint.idempotent and endpoint.auth is Auth.NONE:
+    if endpoint.key is Key.REQUIRED and endpoint.auth is Auth.NONE:
         yield "an Idempotency-Key belongs to an account, and anybody may call"
     for type_ in (endpoint.request, endpoint.query):
         if type_ is not None:

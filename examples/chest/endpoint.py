@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from app.http.endpoint import Answer, Auth, Endpoint
+from app.http.endpoint import Answer, Auth, Endpoint, Key
 from app.http.types.economy import Amount
 from app.http.types.inventory import AssetName
 from examples.chest.actor import CHEST_KEY
@@ -58,7 +58,7 @@ CHEST_ROWS = (
         status=201,
         also=((200, "The same key again: the first answer, with Idempotency-Replayed: true"),),
         errors=("unknown-asset", "insufficient-resources", "conflict", "ruleset-mismatch"),
-        idempotent=True,
+        key=Key.REQUIRED,
     ),
     Endpoint(
         method="GET",

@@ -108,6 +108,29 @@ def test_session_survives_reloads_that_follow_each_other(visitor: Visitor) -> No
     assert not [url for url in refreshed if url.endswith("/refresh")]
 
 
+def test_session_survives_a_reload_that_loses_the_answer_to_its_refresh(visitor: Visitor) -> None:
+    """The refresh that spent the token is sent again with its key, by the page that comes after."""
+    page = visitor.page
+    kept = page.evaluate("() => JSON.parse(sessionStorage.getItem('holdfast-session'))")
+    page.evaluate(
+        "kept => sessionStorage.setItem('holdfast-session', JSON.stringify(kept))",
+        {**kept, "expires": 1},
+    )
+
+    def lose(route: Route) -> None:
+        assert route.fetch().status == 200
+
+    page.route("**/v1/sessions/refresh", lose)
+    with page.expect_request("**/v1/sessions/refresh"):
+        page.reload()
+    page.unroute("**/v1/sessions/refresh")
+    with page.expect_response("**/v1/sessions/refresh") as refreshed:
+        page.reload()
+    assert refreshed.value.status == 200
+    page.wait_for_selector(".game")
+    expect(page.locator("#who-name")).to_have_text(visitor.name)
+
+
 def test_old_tokens_are_renewed_when_a_page_is_loaded(visitor: Visitor, server: Server) -> None:
     """An access token that has expired in the meantime is not used."""
     page = visitor.page

@@ -15,7 +15,10 @@ from tests.client.servers import client, problem, tokens
 
 
 class TokenServer:
-    """Accepts only the latest access token, and each refresh token once."""
+    """Accepts only the latest access token, and each refresh token once, or with the same key.
+
+    The answers to the next ``lost`` refreshes do not arrive.
+    """
 
     def __init__(self, expires_in: int = 900) -> None:
         self.number = 1
@@ -23,6 +26,8 @@ class TokenServer:
         self.expires_in = expires_in
         self.refresh_seconds = 0.0
         self.calls = 0
+        self.lost = 0
+        self.key: str = ""
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         """Answer a request."""
@@ -43,10 +48,15 @@ class TokenServer:
     async def refresh(self, request: httpx.Request) -> httpx.Response:
         """Rotate the tokens."""
         self.refreshes += 1
-        if request.content != b'{"refresh_token":"refresh-%d"}' % self.number:
+        key = str(request.headers["Idempotency-Key"])
+        again = self.number - 1 if key == self.key else self.number
+        if request.content != b'{"refresh_token":"refresh-%d"}' % again:
             self.number = -1
             return problem(401, "invalid-token")
-        self.number += 1
+        self.key, self.number = key, again + 1
+        if self.lost:
+            self.lost -= 1
+            raise httpx.ReadError("the connection is lost")
         await anyio.sleep(self.refresh_seconds)
         return httpx.Response(200, json=tokens(self.number, self.expires_in))
 
@@ -106,6 +116,23 @@ async def test_session_keeps_what_a_cancelled_caller_renewed() -> None:
         assert session.tokens.refresh_token == "refresh-2"
         assert await session.orders() == []
     assert server.refreshes == 1
+
+
+@on_both_backends()
+async def test_session_survives_a_refresh_whose_answer_is_lost() -> None:
+    """The refresh is sent again with its key, by itself or with a later call."""
+    server = TokenServer(expires_in=100)
+    async with client(server) as opened:
+        session = await opened.log_in("ann", "password")
+        for lost, calls in ((2, 1), (6, 2)):
+            await anyio.sleep(200)
+            server.lost = lost
+            for _ in range(calls - 1):
+                with pytest.raises(NoAnswer):
+                    await session.orders()
+            assert await session.orders() == []
+        assert session.tokens.refresh_token == "refresh-3"
+    assert server.refreshes == 3 + 7
 
 
 @on_both_backends()

@@ -13,9 +13,13 @@ if TYPE_CHECKING:
     from bench.wire import Client, Response
 
 
-async def refresh(http: Client, token: str) -> Response:
+async def refresh(http: Client, token: str, key: str | None = None) -> Response:
     """Use a refresh token."""
-    return await http.post("/v1/sessions/refresh", json={"refresh_token": token})
+    return await http.post(
+        "/v1/sessions/refresh",
+        json={"refresh_token": token},
+        headers={} if key is None else {"Idempotency-Key": key},
+    )
 
 
 async def test_account_is_made_once(http: Client) -> None:
@@ -112,6 +116,24 @@ async def test_refresh_rotates_and_a_reuse_ends_the_session(http: Client) -> Non
     refused(await refresh(http, first), 401, "invalid-token")
     refused(await player.send("GET", "/v1/inventory"), 401, "invalid-token")
     refused(await refresh(http, second["refresh_token"]), 401, "invalid-token")
+
+
+async def test_refresh_whose_answer_was_lost_is_sent_again_with_its_key(http: Client) -> None:
+    """The same request gets the same refresh token; without its key it is a reuse."""
+    player = await Player.join(http)
+    first = player.tokens["refresh_token"]
+    lost = (await refresh(http, first, "key")).json()
+    again = await refresh(http, first, "key")
+    assert (again.status_code, again.json()["refresh_token"]) == (200, lost["refresh_token"])
+    assert "idempotency-replayed" not in again.headers
+    player.tokens = again.json()
+    assert (await player.send("GET", "/v1/inventory")).status_code == 200
+    for unusable in ("", "two words", "k" * 256):
+        problem = refused(await refresh(http, first, unusable), 422, "invalid-request")
+        assert problem["errors"][0]["field"] == "Idempotency-Key"
+    assert (await player.send("GET", "/v1/inventory")).status_code == 200
+    refused(await refresh(http, first), 401, "invalid-token")
+    refused(await player.send("GET", "/v1/inventory"), 401, "invalid-token")
 
 
 async def test_logout_ends_one_session_and_logout_everywhere_all(http: Client) -> None:

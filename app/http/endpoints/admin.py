@@ -8,7 +8,7 @@ from actors.authx.errors import UnknownAccount
 from actors.authx.messages import GetAccount, SearchAccounts, SetSuspended
 from actors.inventory.errors import AccountGone, InvalidAmount
 from actors.inventory.messages import Grant
-from app.http.endpoint import Answer, Auth, Endpoint
+from app.http.endpoint import Answer, Auth, Endpoint, Key
 from app.http.endpoints.views import in_order, inventory_details
 from app.http.errors import FieldError, InvalidRequest
 from app.http.types.admin import (
@@ -150,7 +150,7 @@ ADMIN = (
         also=((OK, "The same key again: the first answer, with Idempotency-Replayed: true"),),
         errors=("unknown-asset", "insufficient-resources", "conflict"),
         absent="unknown-account",
-        idempotent=True,
+        key=Key.REQUIRED,
     ),
     Endpoint(
         method="POST",

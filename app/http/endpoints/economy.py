@@ -15,7 +15,7 @@ from actors.inventory.messages import (
     ListTransfers,
     SendTransfer,
 )
-from app.http.endpoint import Answer, Auth, Endpoint
+from app.http.endpoint import Answer, Auth, Endpoint, Key
 from app.http.endpoints.views import in_order, inventory_details
 from app.http.types.economy import (
     ForecastQuery,
@@ -157,7 +157,7 @@ ECONOMY = (
             "transfer-returned",
             "conflict",
         ),
-        idempotent=True,
+        key=Key.REQUIRED,
     ),
     Endpoint(
         method="GET",

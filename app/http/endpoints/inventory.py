@@ -11,7 +11,7 @@ from actors.inventory.messages import (
     ListOrders,
     PlaceOrder,
 )
-from app.http.endpoint import Answer, Auth, Endpoint
+from app.http.endpoint import Answer, Auth, Endpoint, Key
 from app.http.endpoints.views import (
     cancelled_order,
     inventory_details,
@@ -109,7 +109,7 @@ INVENTORY = (
             "max-level",
             "conflict",
         ),
-        idempotent=True,
+        key=Key.REQUIRED,
     ),
     Endpoint(
         method="GET",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.authx.messages import EndSession, EndSessions, ListSessions, Login, Refresh
-from app.http.endpoint import ACTORS, Auth, Endpoint
+from app.http.endpoint import ACTORS, Auth, Endpoint, Key
 from app.http.types.sessions import (
     LoginRequest,
     RefreshRequest,
@@ -29,7 +29,7 @@ async def open_session(call: Call[LoginRequest, None]) -> SessionTokens:
 
 async def refresh_session(call: Call[RefreshRequest, None]) -> SessionTokens:
     """Rotate a session's tokens."""
-    message = Refresh(call.body.refresh_token, call.has_hung_up)
+    message = Refresh(call.body.refresh_token, call.key, call.has_hung_up)
     return _session_tokens(await call.gateway.auth(message))
 
 
@@ -107,6 +107,7 @@ SESSIONS = (
         auth=Auth.NONE,
         request=RefreshRequest,
         response=SessionTokens,
+        key=Key.OPTIONAL,
         errors=("invalid-token", *ACTORS),
     ),
     Endpoint(

@@ -4,8 +4,8 @@
 // end with the tab, are not shared with other tabs (each has its own session, and a refresh token
 // works once), and never reach a disk that outlives the browser, as in localStorage. A cookie would
 // be sent unasked. The access token is beside the more valuable refresh token: a reloaded page
-// continues with it and refreshes nothing, so that reloading again before the first answer cannot
-// lose a refresh that has already spent its token.
+// continues with it and refreshes nothing. A refresh carries a key that is kept with them: if its
+// answer is lost, even by a reload, the same key gets it again.
 
 const TIMEOUT_MS = 15_000;
 const ATTEMPTS_MAX = 5;
@@ -270,6 +270,7 @@ function begin(tokens, name) {
     id: tokens.session_id,
     username: name,
     refresh: tokens.refresh_token,
+    key: newKey(),
     access: tokens.access_token,
     expires: Date.now() + life,
   };
@@ -311,9 +312,9 @@ function refresh(used) {
 }
 
 async function renew() {
-  const { id, username: name, refresh: token } = session;
+  const { id, username: name, refresh: token, key } = session;
   try {
-    const tokens = await ask("POST", "/v1/sessions/refresh", { body: { refresh_token: token } });
+    const tokens = await ask("POST", "/v1/sessions/refresh", { body: { refresh_token: token }, key });
     mustGoOn(id);
     begin(tokens, name);
   } catch (error) {
@@ -359,9 +360,9 @@ function read() {
 }
 
 function write() {
-  const { id, username: name, refresh: token, access, expires } = session;
+  const { account: _, ...kept } = session;
   try {
-    sessionStorage.setItem(stored, JSON.stringify({ id, username: name, refresh: token, access, expires }));
+    sessionStorage.setItem(stored, JSON.stringify(kept));
   } catch {
     // Storage is switched off: a reload signs out.
   }

@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
     from actors.authx.directory import NamedAccount
     from actors.authx.messages import AuthMessage
-    from actors.authx.passwords import HashSlot
     from bus import PendingReply
 
 ACCOUNT = "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -83,7 +82,7 @@ class PlayedService:
     def __getattr__(self, name: str) -> Any:
         """Return the method of any name."""
 
-        async def method(_request: object, _slot: HashSlot | None = None) -> str:
+        async def method(_request: object, *_: object) -> str:
             await self.go.wait()
             return name
 

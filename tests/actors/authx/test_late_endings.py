@@ -282,7 +282,9 @@ async def test_refresh_of_a_client_that_has_hung_up_is_not_begun(database_dsn: s
         async def refresh(*, has_hung_up: bool) -> None:
             try:
                 outcomes.append(
-                    await running.ask(Refresh(tokens.refresh_token, lambda: has_hung_up))
+                    await running.ask(
+                        Refresh(tokens.refresh_token, has_hung_up=lambda: has_hung_up)
+                    )
                 )
             except Overloaded as refusal:
                 outcomes.append(type(refusal))
@@ -306,7 +308,9 @@ async def test_refresh_of_a_client_that_hangs_up_meanwhile_is_given_to_whoever_c
 
         async def refresh(has_hung_up: Callable[[], bool] = lambda: False) -> None:
             try:
-                outcomes.append(await running.ask(Refresh(tokens.refresh_token, has_hung_up)))
+                outcomes.append(
+                    await running.ask(Refresh(tokens.refresh_token, has_hung_up=has_hung_up))
+                )
             except Overloaded as refusal:
                 outcomes.append(type(refusal))
 
@@ -332,7 +336,7 @@ async def test_refresh_that_comes_late_and_hangs_up_ends_no_session(database_dsn
         again: Tokens = await running.ask(Refresh(tokens.refresh_token))
         looks = iter((False,))
         with pytest.raises(InvalidToken):
-            await running.ask(Refresh(tokens.refresh_token, lambda: next(looks, True)))
+            await running.ask(Refresh(tokens.refresh_token, has_hung_up=lambda: next(looks, True)))
         assert not running.events("refresh_token_reused")
         assert (await running.authorize(again)).session_id == again.session_id
         # A caller that waits is a thief, or was robbed.

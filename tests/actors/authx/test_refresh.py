@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 
 from actors.authx.errors import InvalidToken
 from actors.authx.keys import KeyRing
-from actors.authx.refresh import RefreshToken, issue_refresh_token, read_refresh_token
+from actors.authx.refresh import (
+    RefreshToken,
+    issue_next,
+    issue_refresh_token,
+    read_refresh_token,
+)
 
 SESSION = "01890a5d-ac96-774b-bcce-b302099a8058"
 RING = KeyRing.generate()
@@ -61,3 +66,31 @@ def test_refresh_token_text_does_not_hold_its_digest() -> None:
     """The stored value cannot be turned back into a token."""
     assert TOKEN.digest.hex() not in TEXT
     assert len(TOKEN.digest) == 32
+
+
+def test_next_token_follows_from_the_presented_one_and_the_key() -> None:
+    """The same request gets the same token; each other request, server or token another one."""
+    text, following = issue_next(RING, TOKEN, "a key")
+    assert read(text) == following
+    assert (following.session_id, following.digest != TOKEN.digest) == (SESSION, True)
+    assert issue_next(RING, TOKEN, "a key") == (text, following)
+    stranger = KeyRing.generate()
+    others = (
+        issue_next(RING, TOKEN, "another"),
+        issue_next(RING, following, "a key"),
+        issue_next(RING, RefreshToken(SESSION, TOKEN.digest, stranger.first), "a key"),
+        issue_next(RING, TOKEN, ""),
+        issue_next(RING, TOKEN, ""),
+    )
+    assert len({each.digest for _, each in others} | {following.digest}) == 6
+
+
+def test_next_token_is_the_same_after_a_key_rotation() -> None:
+    """It is tagged with the new key, but what the database knows of it does not change."""
+    rotated = KeyRing((KeyRing.generate().first, RING.first))
+    presented = read(TEXT, rotated)
+    assert presented is not None
+    text, following = issue_next(rotated, presented, "a key")
+    assert following == issue_next(RING, TOKEN, "a key")[1]
+    assert read(text, rotated) == following
+    assert read(text) is None

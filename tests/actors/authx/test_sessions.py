@@ -89,6 +89,67 @@ async def test_refresh_with_one_token_by_many_at_once_has_at_most_one_winner(
                     await running.ask(Refresh(survivor.refresh_token))
 
 
+async def test_refresh_sent_again_with_its_key_is_given_the_same_token(database_dsn: str) -> None:
+    """An answer lost on the way costs nothing, not even after a restart."""
+    async with running_authx(database_dsn) as running:
+        account, first = await running.newcomer()
+        request = Refresh(first.refresh_token, "key 1")
+        lost = await running.ask(request)
+        running.clock.advance(7)
+        again = await running.ask(request)
+        assert again.refresh_token == lost.refresh_token != first.refresh_token
+        (session,) = await running.ask(ListSessions(account.account_id))
+        assert (session.refreshed_at - session.created_at).total_seconds() == 7
+    async with running_authx(database_dsn) as running:
+        restarted = await running.ask(request)
+        assert restarted.refresh_token == lost.refresh_token
+        assert (await running.authorize(restarted)).session_id == first.session_id
+        assert not running.events("refresh_token_reused")
+
+
+@pytest.mark.parametrize("key", ["", "key 2"])
+async def test_refresh_sent_again_without_its_key_ends_the_session(
+    database_dsn: str, key: str
+) -> None:
+    """A thief has the token, but not the key that its owner sent with it."""
+    async with running_authx(database_dsn) as running:
+        _, first = await running.newcomer()
+        second = await running.ask(Refresh(first.refresh_token, "key 1"))
+        with pytest.raises(InvalidToken):
+            await running.ask(Refresh(first.refresh_token, key))
+        assert await running.refuses(second)
+        assert len(running.events("refresh_token_reused")) == 1
+
+
+async def test_refresh_sent_again_with_its_key_ends_the_session_once_the_next_was_used(
+    database_dsn: str,
+) -> None:
+    """Whoever used the next token received it: this is no retry."""
+    async with running_authx(database_dsn) as running:
+        _, first = await running.newcomer()
+        second = await running.ask(Refresh(first.refresh_token, "key 1"))
+        third = await running.ask(Refresh(second.refresh_token, "key 2"))
+        with pytest.raises(InvalidToken):
+            await running.ask(Refresh(first.refresh_token, "key 1"))
+        assert await running.refuses(third)
+
+
+async def test_refresh_by_many_at_once_with_the_same_key_is_one_request(database_dsn: str) -> None:
+    """A retry may overtake the attempt that its client has given up, or run beside it."""
+    async with running_authx(database_dsn) as running:
+        _, first = await running.newcomer()
+        given: list[Tokens] = []
+
+        async def attempt() -> None:
+            given.append(await running.ask(Refresh(first.refresh_token, "key 1")))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(8):
+                nursery.start_soon(attempt)
+        [refresh_token] = {tokens.refresh_token for tokens in given}
+        await running.ask(Refresh(refresh_token, "key 2"))
+
+
 async def test_refresh_with_a_made_up_token_ends_no_session(database_dsn: str) -> None:
     """Only tokens this server issued can be reused; invented ones affect nothing."""
     async with running_authx(database_dsn) as running:

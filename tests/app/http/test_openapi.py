@@ -16,7 +16,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from app.http import types
 from app.http.catalogue import PROBLEM_KINDS
-from app.http.endpoint import Answer, Auth, Call, Endpoint
+from app.http.endpoint import Answer, Auth, Call, Endpoint, Key
 from app.http.endpoints import ENDPOINTS
 from app.http.openapi import describe, with_openapi
 from app.http.slugs import slugs
@@ -88,7 +88,9 @@ def test_document_describes_every_column_of_the_table(endpoint: Endpoint) -> Non
     assert set(described["responses"]) == statuses | problems
     names = {parameter["name"] for parameter in described["parameters"]}
     assert names >= set(endpoint.parameters())
-    assert ("Idempotency-Key" in names) == endpoint.idempotent
+    required = {each["name"]: each["required"] for each in described["parameters"]}
+    assert ("Idempotency-Key" in names) == (endpoint.key is not Key.NONE)
+    assert required.get("Idempotency-Key", False) == (endpoint.key is Key.REQUIRED)
     assert ("If-None-Match" in names) == (endpoint.etag is not None)
     has_content = "content" in described["responses"][str(endpoint.status)]
     assert has_content == (endpoint.response is not None)

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.http.endpoint import Auth, Call, Endpoint
+from app.http.endpoint import Auth, Call, Endpoint, Key
 from app.http.endpoints import ENDPOINTS
 from app.http.openapi import with_openapi
 from app.http.routes import Route, Router
@@ -57,7 +57,7 @@ def row(**columns: Any) -> Endpoint:
 def test_table_that_is_served_is_sound() -> None:
     """The program's table has no fault, and neither has the row that the others are made from."""
     check_table(with_openapi(ENDPOINTS))
-    check_table([row(), row(path="/x", handler=another, request=Strict, idempotent=True)])
+    check_table([row(), row(path="/x", handler=another, request=Strict, key=Key.REQUIRED)])
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_table_that_is_served_is_sound() -> None:
         ({"errors": ("queue-full", "alliance-ful")}, "no problem 'alliance-ful'"),
         ({"status": 2001}, "no status 2001"),
         ({"also": ((20, "Again"),)}, "no status 20"),
-        ({"idempotent": True, "auth": Auth.NONE}, "anybody may call"),
+        ({"key": Key.REQUIRED, "auth": Auth.NONE}, "anybody may call"),
         ({"request": Inner}, "Inner lacks forbid_unknown_fields=True"),
         ({"request": Lax}, "Inner lacks forbid_unknown_fields=True"),
         ({"query": Inner}, "Inner lacks forbid_unknown_fields=True"),
