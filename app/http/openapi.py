@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 _KEYS: Final = MappingProxyType(
     {
         Key.REQUIRED: PROBLEM_KINDS["idempotency-key-required"].description,
-        Key.OPTIONAL: "1 to 255 visible ASCII characters that nobody can guess: fresh ones for each "
-        "new request, the same ones when a request is sent again.",
+        Key.OPTIONAL: "1 to 255 visible ASCII characters that nobody can guess: fresh ones for "
+        "each new request, the same ones when a request is sent again.",
     }
 )
 
