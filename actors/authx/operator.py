@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from uuid_utils import uuid7
 
-from actors.authx import account_store, password_reset
+from actors.authx import account_store, new_world, password_reset
 from actors.authx.account_store import NewAccount
 from actors.authx.audit_store import ACCOUNT_ERASED, AuditEntry
 from actors.authx.erasure import erase_in_pieces
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Literal, TypeAlias
 
     from actors.authx.messages import Account
+    from actors.authx.new_world import EndedWorld
     from actors.authx.passwords import Passwords
     from actors.database.driver import Connection
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S = 10.0
 _ERASURE_TIMEOUT_S = 60.0  # for each of its pieces
+_WORLD_TIMEOUT_S = 60.0  # others may be reading its tables
 _COMMAND_LINE = "command line"
 
 
@@ -138,6 +140,19 @@ async def erase_account(
     return await erase_in_pieces(
         connection, account_id, audit=audit, timeout_s=_ERASURE_TIMEOUT_S, waiting=waiting
     )
+
+
+async def end_world(connection: Connection, *, now: datetime) -> EndedWorld | None:
+    """Remove everything that belongs to a world but its accounts, for good; see `new_world`.
+
+    The caller must hold the server's lock, so that no server continues the world. Cancelled or
+    failed, it removes nothing, unless the connection is lost around the commit.
+
+    Raises:
+        DatabaseError: the database is away or fails.
+    """
+    audit = _audit(new_world.WORLD_RESET, now)
+    return await connection.run(new_world.end_world(audit), timeout_s=_WORLD_TIMEOUT_S)
 
 
 async def list_accounts(connection: Connection) -> list[Account]:

@@ -10,11 +10,11 @@ import click
 
 from actors.database.backup import back_up, inspect_backup
 from actors.database.driver import open_database
-from actors.database.embedded import EmbeddedPostgres, embedded_postgres
+from actors.database.embedded import embedded_postgres
 from actors.database.locks import check_not_restoring
 from actors.database.restore import restore as restore_backup
 from actors.database.tunnel import dsn_for_programs
-from app.cli.database import NAME, operator_log, place, require_cluster
+from app.cli.database import NAME, operator_log, place, require_cluster, sole_connection
 from app.cli.failures import expected_failures
 from app.cli.interrupts import run_interruptible
 from app.cli.options import config_option, read_config
@@ -87,28 +87,13 @@ async def _back_up(config: Config, file: Path, progress: Progress, *, overwrite:
                     ),
                     connect_timeout_s=timeout_s,
                 )
-        progress.tell_done(f"backed up to {file} ({_told(info)})")
+        progress.tell_done(f"backed up to {file} ({told(info)})")
 
 
 async def _restore(config: Config, file: Path, progress: Progress, *, replace: bool) -> None:
     # Before making a database for it.
     await inspect_backup(file)
-    timeout_s = config.database.connect_timeout_ms / 1000
-    log = operator_log()
-    async with AsyncExitStack() as stack:
-        dsn = config.database.dsn
-        if not dsn:
-            # Never use a PostgreSQL that runs there already: this one must be the only one.
-            server = EmbeddedPostgres(Path(config.storage.data_dir), log=log)
-            stack.push_async_callback(server.stop)
-            await server.start()
-            dsn = server.dsn
-        database = await stack.enter_async_context(
-            open_database(dsn, connect_timeout_s=timeout_s, log=log)
-        )
-        connection = await database.connect(name=NAME)
-        stack.push_async_callback(connection.aclose)
-        dsn = await stack.enter_async_context(dsn_for_programs(connection, dsn))
+    async with sole_connection(config) as (connection, dsn):
         info = await restore_backup(
             connection,
             dsn,
@@ -116,13 +101,14 @@ async def _restore(config: Config, file: Path, progress: Progress, *, replace: b
             replace=replace,
             where=place(config),
             on_progress=lambda table, _: progress.step(table),
-            connect_timeout_s=timeout_s,
-            log=log,
+            connect_timeout_s=config.database.connect_timeout_ms / 1000,
+            log=operator_log(),
         )
-        progress.tell_done(f"restored {file} into the {place(config)} ({_told(info)})")
+        progress.tell_done(f"restored {file} into the {place(config)} ({told(info)})")
 
 
-def _told(info: BackupInfo) -> str:
+def told(info: BackupInfo) -> str:
+    """Describe a backup."""
     return f"{_size(info.file_bytes)}, schema version {info.schema_version}"
 
 

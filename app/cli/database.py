@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from actors.database.cluster import Cluster
 from actors.database.driver import open_database
 from actors.database.dsn import describe_dsn
-from actors.database.embedded import reach_postgres
+from actors.database.embedded import EmbeddedPostgres, reach_postgres
 from actors.database.errors import AlreadyServed, SchemaTooOld
 from actors.database.locks import acquire_server_lock, check_not_restoring
 from actors.database.migrate import check_current, seen_versions
+from actors.database.tunnel import dsn_for_programs
 from actors.database.upgrade import AutomaticBackups, upgrade
 from app.cli.failures import Failure
 from app.config import Log
@@ -80,6 +81,47 @@ async def operator_connection(
             yield connection
         finally:
             await connection.aclose()
+
+
+@asynccontextmanager
+async def sole_connection(config: Config) -> AsyncGenerator[tuple[Connection, str]]:
+    """Open a connection to a database that no server is using, with a DSN for other programs.
+
+    The embedded server runs while the block lasts; one that runs there already is not used: this
+    one must be the only one. What the database holds is not looked at, but without an embedded one
+    a new one is made.
+
+    Raises:
+        AlreadyServed: a server is using the data directory.
+        DatabaseError: the database cannot be reached.
+    """
+    log = operator_log()
+    async with AsyncExitStack() as stack:
+        dsn = config.database.dsn
+        if not dsn:
+            server = EmbeddedPostgres(Path(config.storage.data_dir), log=log)
+            stack.push_async_callback(server.stop)
+            await server.start()
+            dsn = server.dsn
+        timeout_s = config.database.connect_timeout_ms / 1000
+        database = await stack.enter_async_context(
+            open_database(dsn, connect_timeout_s=timeout_s, log=log)
+        )
+        connection = await database.connect(name=NAME)
+        stack.push_async_callback(connection.aclose)
+        yield connection, await stack.enter_async_context(dsn_for_programs(connection, dsn))
+
+
+async def check_world(connection: Connection, config: Config) -> None:
+    """Check that a database holds a world of this program's schema, and is not being restored.
+
+    Raises:
+        Failure: there is no world.
+        SchemaTooOld: it is an earlier program's.
+        AlreadyServed: a restore is running.
+        DatabaseError: the database fails.
+    """
+    await _prepare(connection, config, May.USE, None, lambda _: None, served=False)
 
 
 async def _prepare(

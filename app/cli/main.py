@@ -27,6 +27,7 @@ COMMANDS: Final = MappingProxyType(
         "keys": "app.cli.keys:keys",
         "ledger": "app.cli.ledger:ledger",
         "prune": "app.cli.prune:prune",
+        "reset": "app.cli.reset:reset",
         "restore": "app.cli.backup:restore",
         "rules": "app.cli.rules:rules",
         "serve": "app.cli.serve:serve",

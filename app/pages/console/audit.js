@@ -54,7 +54,7 @@ export function audit(context) {
 function line(context, entry) {
   const account = entry.username
     ? h("a", { href: `#/accounts/${entry.account_id}` }, entry.username)
-    : h("span", { class: "hint" }, entry.account_id ? "erased since" : "–");
+    : h("span", { class: "hint" }, entry.action === "world-reset" ? "–" : "erased since");
   return h(
     "tr",
     {},
