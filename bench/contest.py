@@ -58,11 +58,28 @@ MIXES: dict[str, tuple[float, float, float]] = {
 WARM_ORDERS = 800
 """How many of the warm-up's requests are orders, even for contestants with a longer warm-up: every
 read shows the pending orders."""
+EVEN_PER_SECOND = 500.0
+"""The rate at which all are compared: less than half of what the slowest manages."""
+
+
+class Step(msgspec.Struct, frozen=True):
+    """A measurement in an open loop: at a rate, or at a share of the maximum; else in a closed one.
+
+    A share is of what the step before the open loops has managed.
+    """
+
+    label: str
+    mix: str
+    per_second: float = 0.0
+    share: float = 0.0
+
+
 STEPS = (
-    *((mix, mix, 0.0) for mix in MIXES),
-    (results.OPEN, "mixed", 0.5),
+    *(Step(mix, mix) for mix in MIXES),
+    Step(results.HALF, "mixed", share=0.5),
+    Step(results.EVEN, "mixed", EVEN_PER_SECOND),
 )
-"""What is measured in each start of a contestant: label, mix, share of its maximum (0: closed)."""
+"""What is measured in each start of a contestant."""
 WARM_UP_S_MAX = 25.0
 """The longest warm-up of a start, before anything is measured."""
 ACCOUNTS = 1_000
@@ -144,10 +161,10 @@ def measure(arena: Arena, contestant: Contestant, number: int) -> Run:
         with serving(contestant, place) as running:
             plans = planned(arena, contestant, directory, running.port, number)
             phases = [phase(arena, results.WARM, plans[results.WARM], running.pid)]
-            for label, _, share in STEPS:
-                rate = share * phases[-1].outcome.per_second
-                plan = msgspec.structs.replace(plans[label], rate=rate)
-                phases.append(phase(arena, label, plan, running.pid))
+            for step in STEPS:
+                rate = step.per_second or step.share * phases[-1].outcome.per_second
+                plan = msgspec.structs.replace(plans[step.label], rate=rate)
+                phases.append(phase(arena, step.label, plan, running.pid))
         files = [Path(plan.answered_file) for plan in plans.values()]
         faults = asyncio.run(recount(dsn, read_answered(files)))
         faults += [fault for each in phases for fault in results.faults_of(each)]
@@ -171,15 +188,15 @@ def planned(
         run=f"{results.WARM}-{number}",
     )
     plans = {results.WARM: first}
-    for label, mix, _ in STEPS:
-        plans[label] = msgspec.structs.replace(
+    for step in STEPS:
+        plans[step.label] = msgspec.structs.replace(
             first,
-            answered_file=str(directory / f"{label}.answered"),
-            mix=MIXES[mix],
+            answered_file=str(directory / f"{step.label}.answered"),
+            mix=MIXES[step.mix],
             seconds=arena.seconds,
             warm_up_s=arena.warm_up_s,
             requests=0,
-            run=f"{label}-{number}",
+            run=f"{step.label}-{number}",
         )
     return plans
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import platform
 import statistics
 import sys
+from itertools import product
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 MIXES = ("orders", "reads", "mixed")
-OPEN = "mixed-open"
+HALF = "mixed-half"
+EVEN = "mixed-even"
 WARM = "warm-up"
 NULL = "generator on a server that does nothing"
 MARGIN = 3.0
@@ -25,6 +28,7 @@ PERCENTILES = ("p50", "p99", "p99.9")
 DISTURBED = 0.05
 """The share of the cores that other processes may use without being mentioned."""
 _GOOD = ("order 201", "read 200", "hot 201")
+_LOOPS = MappingProxyType({HALF: "half its own most", EVEN: "the same rate for all"})
 
 
 class Phase(msgspec.Struct, frozen=True):
@@ -140,10 +144,10 @@ def rates(result: Result, name: str, mix: str) -> Middle:
     return middle(run.phase(mix).outcome.per_second for run in result.valid(name))
 
 
-def latencies(result: Result, name: str, percentile: str) -> Middle:
-    """Return a contestant's latency, in milliseconds, at half its own maximum."""
+def latencies(result: Result, name: str, label: str, percentile: str) -> Middle:
+    """Return a contestant's latency, in milliseconds, in one of the open loops."""
     return middle(
-        run.phase(OPEN).outcome.latency_ms["all"][percentile] for run in result.valid(name)
+        run.phase(label).outcome.latency_ms["all"][percentile] for run in result.valid(name)
     )
 
 
@@ -179,10 +183,11 @@ def losses(result: Result) -> list[str]:
             own_us, other_us = (cpu_us(result, each, mix)[0] for each in (OWN, name))
             if own_us > other_us:
                 told.append(f"{mix}, CPU of the server: {label} {other_us:.0f} us, {own_us:.0f} us")
-        for percentile in PERCENTILES:
-            own, other = (latencies(result, each, percentile).median for each in (OWN, name))
+        for loop, percentile in product(_LOOPS, PERCENTILES):
+            own, other = (latencies(result, each, loop, percentile).median for each in (OWN, name))
             if own > other:
-                told.append(f"{percentile} at half the most: {label} {other:.1f} ms, {own:.1f} ms")
+                where = f"{percentile} at {_LOOPS[loop]}"
+                told.append(f"{where}: {label} {other:.1f} ms, {own:.1f} ms")
     return told
 
 
@@ -216,11 +221,13 @@ def _throughput(result: Result) -> list[str]:
 
 
 def _latency(result: Result) -> list[str]:
-    lines = ["", _row("ms at half its own most, open loop", (*PERCENTILES, "us of CPU"))]
-    for name in result.names():
-        found = [latencies(result, name, each) for each in PERCENTILES]
-        cells = [f"{each.median:.1f} (to {each.most:.1f})" for each in found]
-        lines.append(_row(result.label(name), [*cells, _cpu_cell(result, name, OPEN)]))
+    lines: list[str] = []
+    for loop, where in _LOOPS.items():
+        lines += ["", _row(f"ms at {where}, open loop", (*PERCENTILES, "us of CPU"))]
+        for name in result.names():
+            found = [latencies(result, name, loop, each) for each in PERCENTILES]
+            cells = [f"{each.median:.1f} (to {each.most:.1f})" for each in found]
+            lines.append(_row(result.label(name), [*cells, _cpu_cell(result, name, loop)]))
     return lines
 
 

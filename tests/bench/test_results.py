@@ -12,9 +12,10 @@ from bench.chart import draw
 from bench.contest import tell
 from bench.generator import Outcome
 from bench.results import (
+    EVEN,
+    HALF,
     MIXES,
     NULL,
-    OPEN,
     WARM,
     Phase,
     Result,
@@ -52,7 +53,8 @@ def phase(label: str, per_second: float, p99: float = 5.0) -> Phase:
 
 def run(name: str, number: int, per_second: float, *faults: str, p99: float = 5.0) -> Run:
     """Return a run whose mixes are all equally fast."""
-    phases = [phase(mix, per_second) for mix in MIXES] + [phase(OPEN, per_second, p99)]
+    phases = [phase(mix, per_second) for mix in MIXES]
+    phases += [phase(HALF, per_second, p99), phase(EVEN, 500.0, p99 / 2)]
     return Run(name, name.title(), number, phases, list(faults))
 
 
@@ -91,7 +93,8 @@ def test_results_tell_where_holdfast_loses() -> None:
     )
     lost = losses(told)
     assert "orders: Fast is 1.50 times as fast" in lost
-    assert "p99 at half the most: Fast 5.0 ms, 8.0 ms" in lost
+    assert "p99 at half its own most: Fast 5.0 ms, 8.0 ms" in lost
+    assert "p99 at the same rate for all: Fast 2.5 ms, 4.0 ms" in lost
     assert not any("Slow" in each for each in lost)
     assert "Where Holdfast loses:" in table(told)
     assert "Holdfast loses nowhere." in table(result(run("holdfast", 0, 2.0), run("x", 0, 1.0)))
