@@ -22,7 +22,7 @@ from actors.storage.absence import Absence
 from actors.storage.engine import Engine, EngineUnavailable
 from actors.storage.errors import Refused, StorageError
 from actors.storage.operations import Acknowledged, Barrier, Query, Write
-from actors.storage.soundness import are_sound
+from actors.storage.soundness import Soundness
 from actors.storage.validation import Fault, query_faults, unit_faults
 from actors.tracing import NO_TRACER
 from actors.turns import Turns
@@ -123,6 +123,7 @@ class Storage:
         self._subscription = subscription
         self._engine = engine
         self._tables = tables
+        self._soundness = Soundness(tables)
         self._settings = settings
         self._rng = rng
         self._log = log
@@ -202,7 +203,7 @@ class Storage:
     def _take_all(self, messages: Sequence[Message]) -> bool:
         """Take messages; True if one of them says to take no more."""
         units = [each.body.operations for each in messages if isinstance(each.body, Write)]
-        sound = are_sound(units, self._tables)
+        sound = self._soundness.are_sound(units)
         now = trio.current_time()
         ended = False
         for message in messages:

@@ -8,7 +8,8 @@ and where.
 from __future__ import annotations
 
 from collections import defaultdict
-from itertools import repeat
+from functools import lru_cache, partial
+from itertools import repeat, starmap
 from operator import itemgetter, methodcaller
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -20,72 +21,94 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from actors.storage.operations import Operation
-    from actors.storage.tables import Table
+    from actors.storage.tables import Kind, Table
+
+SHAPES_MAX: Final = 256
+"""How many shapes are remembered, the latest. They arise from code, not from players: there are
+few of them."""
 
 _VALUES: Final = methodcaller("values")
 
-Rows: TypeAlias = "defaultdict[tuple[str, ...], list[Mapping[str, object]]]"
-"""Rows, or their keys, by table and column names."""
-Values: TypeAlias = "defaultdict[tuple[ColumnType, bool], list[object]]"
-"""Values by the type of their column, and whether it may be null."""
+Shape: TypeAlias = tuple[str, ...]
+"""What rows, or keys, that are alike have in common: the names of their table and columns."""
+Rows: TypeAlias = "defaultdict[Shape, list[Mapping[str, object]]]"
 
 
-def are_sound(units: Sequence[Sequence[Operation]], tables: Mapping[str, Table]) -> bool:
-    """Whether no unit has a fault that `validation.unit_faults` would name. Never raises."""
-    try:
-        return _are_sound(units, tables)
-    # One holds something that is not an operation.
-    except Exception:  # noqa: BLE001
-        return False
+class Soundness:
+    """Checks units against the declared tables."""
 
+    __slots__ = ("_kinds", "_tables")
 
-def _are_sound(units: Sequence[Sequence[Operation]], tables: Mapping[str, Table]) -> bool:
-    created: Rows = defaultdict(list)
-    keys: Rows = defaultdict(list)
-    changed: Rows = defaultdict(list)
-    expected: set[str] = set()
-    values: Values = defaultdict(list)
-    for operations in units:
-        for operation in operations:
-            table = operation.table
-            if isinstance(operation, Create):
-                created[table, *operation.values].append(operation.values)
-                continue
-            keys[table, *operation.key].append(operation.key)
-            if isinstance(operation, Update):
-                changed[table, *operation.values].append(operation.values)
-            if operation.version is not None:
-                expected.add(table)
-                values[ColumnType.BIGINT, False].append(operation.version)
-    return (
-        all(units)
-        and _fit(created, tables, _make_a_row, values)
-        and _fit(keys, tables, _make_a_key, values)
-        and _fit(changed, tables, _may_change, values)
-        and all(are_values(type_, each, nullable=null) for (type_, null), each in values.items())
-        and all(tables[name].versioned for name in expected)
-        and (
-            _touch_different_rows((*created.items(), *keys.items()), tables)
-            or all(_touches_each_row_once(operations, tables) for operations in units)
-        )
-    )
+    def __init__(self, tables: Mapping[str, Table]) -> None:
+        self._tables = tables
+        self._kinds = lru_cache(SHAPES_MAX)(partial(_kinds, tables))
 
-
-def _fit(
-    rows: Rows,
-    tables: Mapping[str, Table],
-    may_be: Callable[[Table, set[str]], bool],
-    values: Values,
-) -> bool:
-    """Whether all have the columns that they may have; adds their values to ``values``."""
-    for (name, *columns), alike in rows.items():
-        table = tables.get(name)
-        if table is None or not may_be(table, set(columns)):
+    def are_sound(self, units: Sequence[Sequence[Operation]]) -> bool:
+        """Whether no unit has a fault that `validation.unit_faults` would name. Never raises."""
+        try:
+            return self._are_sound(units)
+        # One holds something that is not an operation.
+        except Exception:  # noqa: BLE001
             return False
-        by_column = zip(*map(_VALUES, alike), strict=True)
-        for column, given in zip(map(table.by_name.__getitem__, columns), by_column, strict=True):
-            values[column.type, column.nullable].extend(given)
-    return True
+
+    def _are_sound(self, units: Sequence[Sequence[Operation]]) -> bool:
+        created: Rows = defaultdict(list)
+        keys: Rows = defaultdict(list)
+        changed: Rows = defaultdict(list)
+        expected: set[str] = set()
+        values: defaultdict[Kind, list[object]] = defaultdict(list)
+        for operations in units:
+            for operation in operations:
+                table = operation.table
+                if isinstance(operation, Create):
+                    created[table, *operation.values].append(operation.values)
+                    continue
+                keys[table, *operation.key].append(operation.key)
+                if isinstance(operation, Update):
+                    changed[table, *operation.values].append(operation.values)
+                if operation.version is not None:
+                    expected.add(table)
+                    values[ColumnType.BIGINT, False].append(operation.version)
+        tables = self._tables
+        return (
+            all(units)
+            and self._fit(_make_a_row, created, values)
+            and self._fit(_make_a_key, keys, values)
+            and self._fit(_may_change, changed, values)
+            and all(starmap(are_values, values.items()))
+            and all(tables[name].versioned for name in expected)
+            and (
+                _touch_different_rows((*created.items(), *keys.items()), tables)
+                or all(_touches_each_row_once(operations, tables) for operations in units)
+            )
+        )
+
+    def _fit(
+        self,
+        may_be: Callable[[Table, set[str]], bool],
+        rows: Rows,
+        values: defaultdict[Kind, list[object]],
+    ) -> bool:
+        """Whether all have the columns that they may have; adds their values to ``values``."""
+        for shape, alike in rows.items():
+            kinds = self._kinds(may_be, shape)
+            if kinds is None:
+                return False
+            for kind, given in zip(kinds, zip(*map(_VALUES, alike), strict=True), strict=True):
+                values[kind].extend(given)
+        return True
+
+
+def _kinds(
+    tables: Mapping[str, Table], may_be: Callable[[Table, set[str]], bool], shape: Shape
+) -> tuple[Kind, ...] | None:
+    """Return the kind of each column; None if these are not the columns that they may have."""
+    name, *columns = shape
+    table = tables.get(name)
+    if table is None or not may_be(table, set(columns)):
+        return None
+    declared = map(table.by_name.__getitem__, columns)
+    return tuple((column.type, column.nullable) for column in declared)
 
 
 def _make_a_row(table: Table, columns: set[str]) -> bool:
@@ -101,15 +124,15 @@ def _may_change(table: Table, columns: set[str]) -> bool:
 
 
 def _touch_different_rows(
-    groups: Iterable[tuple[tuple[str, ...], list[Mapping[str, object]]]],
+    groups: Iterable[tuple[Shape, Sequence[Mapping[str, object]]]],
     tables: Mapping[str, Table],
 ) -> bool:
     """Whether no row is touched twice, not even by two units, as is nearly always so."""
     count = 0
-    rows: set[tuple[object, ...]] = set()
+    rows: set[tuple[str, object]] = set()
     for (name, *_), alike in groups:
-        key = [map(itemgetter(column), alike) for column in tables[name].key]
-        rows.update(zip(repeat(name), *key))
+        column, *others = tables[name].key
+        rows.update(zip(repeat(name), map(itemgetter(column, *others), alike)))
         count += len(alike)
     return len(rows) == count
 

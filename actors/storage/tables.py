@@ -33,6 +33,8 @@ class ColumnType(Enum):
     __hash__ = object.__hash__
 
 
+Kind: TypeAlias = tuple[ColumnType, bool]
+"""A column's type, and whether it may be null."""
 Check: TypeAlias = "Callable[[object], str | None]"
 """Checks a value of a type; returns None if it is sound, otherwise what is wrong with it."""
 
@@ -131,8 +133,9 @@ _SOUND: Final[Mapping[ColumnType, tuple[type, Callable[[Collection[Any]], bool]]
 least, are all sound."""
 
 
-def are_values(type_: ColumnType, values: Collection[object], *, nullable: bool) -> bool:
+def are_values(kind: Kind, values: Collection[object]) -> bool:
     """Check at once whether `Column.fault` finds nothing wrong with any of these, one at least."""
+    type_, nullable = kind
     types = set(map(type, values))
     if nullable:
         types.discard(NoneType)

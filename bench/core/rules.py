@@ -26,7 +26,7 @@ from actors.inventory.ruleset import load_ruleset
 from actors.storage import sql
 from actors.storage.forms import Forms
 from actors.storage.schema import declared_tables
-from actors.storage.soundness import are_sound
+from actors.storage.soundness import Soundness
 from bench.core.figures import Report, each_us, parser, watch
 from bench.core.units import Orders
 from bench.peers import market
@@ -117,12 +117,13 @@ def _stored(report: Report, works: Sequence[Work], rounds: int) -> None:
     )
     tables = declared_tables()
     forms = Forms(tables)
+    soundness = Soundness(tables)
     units = [tuple(work.operations()) for work in works]
     report.add(
         each_us(
             "Storage's check of 32 units, for each unit",
             32 * 20,
-            timed(lambda n: are_sound(units[32 * n : 32 * n + 32], tables), rounds, 20),
+            timed(lambda n: soundness.are_sound(units[32 * n : 32 * n + 32]), rounds, 20),
         )
     )
     report.add(

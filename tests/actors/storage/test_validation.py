@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from actors.storage import Create, Delete, Operation, Read, Update
 from actors.storage.schema import declared_tables
-from actors.storage.soundness import are_sound
+from actors.storage.soundness import SHAPES_MAX, Soundness
 from actors.storage.tables import Column, ColumnType, Table, are_values
 from actors.storage.validation import READ_LIMIT_MAX, query_faults, unit_faults
 from tests.actors.storage.support import new_entry, new_id, new_world
 
 TABLES = declared_tables()
+SOUNDNESS = Soundness(TABLES)
 ID = new_id()
 KEY = {"name": "w"}
 
@@ -94,7 +95,7 @@ def test_unit_fault_names_the_place_and_what_is_wrong(
     """Each kind of fault is found at its place; a valid operation beside it has none."""
     assert (where, message) in faults_of(operation)
     assert faults_of(new_world("sound"), operation) == faults_of(operation)
-    assert not are_sound([(new_world("sound"),), (operation,)], TABLES)
+    assert not SOUNDNESS.are_sound([(new_world("sound"),), (operation,)])
 
 
 @pytest.mark.parametrize(
@@ -106,8 +107,8 @@ def test_unit_fault_of_a_time(value: object, message: str) -> None:
     column = Column("at", ColumnType.TIMESTAMP)
     assert column.fault(value) == message
     assert column.fault(datetime(2026, 1, 1, tzinfo=UTC)) is None
-    assert not are_values(column.type, (value,), nullable=False)
-    assert are_values(column.type, (datetime(2026, 1, 1, tzinfo=UTC),), nullable=False)
+    assert not are_values((column.type, False), (value,))
+    assert are_values((column.type, False), (datetime(2026, 1, 1, tzinfo=UTC),))
 
 
 def test_unit_fault_of_bytes() -> None:
@@ -115,8 +116,8 @@ def test_unit_fault_of_bytes() -> None:
     column = Column("hash", ColumnType.BYTES)
     assert column.fault(b"") is None
     assert column.fault("text") == column.fault(bytearray()) == "must be bytes"
-    assert are_values(column.type, (b"", b"x"), nullable=False)
-    assert not are_values(column.type, (b"", "text"), nullable=False)
+    assert are_values((column.type, False), (b"", b"x"))
+    assert not are_values((column.type, False), (b"", "text"))
 
 
 def test_unit_without_operations_is_a_fault() -> None:
@@ -158,7 +159,7 @@ def test_unversioned_table_may_have_a_column_named_version() -> None:
         Update("t", {"k": "b"}, {"version": "y"}),
     )
     assert unit_faults(unit, {"t": table}) == ()
-    assert are_sound([unit], {"t": table})
+    assert Soundness({"t": table}).are_sound([unit])
 
 
 @pytest.mark.parametrize(
@@ -230,7 +231,7 @@ NAMES = st.sampled_from(["world", "ledger", "nowhere", "name", "tick", "account_
 )
 def test_unit_of_anything_is_judged_and_never_raises(unit: list[Operation]) -> None:
     """Whatever values an operation holds, validation returns faults and never raises."""
-    assert bool(unit_faults(unit, TABLES)) is not are_sound([unit], TABLES)
+    assert bool(unit_faults(unit, TABLES)) is not SOUNDNESS.are_sound([unit])
 
 
 VALUES: st.SearchStrategy[Any] = st.sampled_from(
@@ -273,4 +274,34 @@ def test_units_are_sound_exactly_where_no_fault_of_one_can_be_named(
     units: list[list[Operation]],
 ) -> None:
     """The quick check, which nearly all units pass, and the explanation never disagree."""
-    assert are_sound(units, TABLES) is not any(unit_faults(unit, TABLES) for unit in units)
+    assert SOUNDNESS.are_sound(units) is not any(unit_faults(unit, TABLES) for unit in units)
+
+
+def test_soundness_of_a_table_is_not_that_of_another_with_the_same_columns() -> None:
+    """What is remembered belongs to the table, to what is done with it, and to its declaration."""
+
+    def named(name: str, type_: ColumnType, *, nullable: bool = False) -> Table:
+        return Table(name, (Column("k", type_), Column("v", type_, nullable)), ("k",))
+
+    of_texts = named("a", ColumnType.TEXT)
+    soundness = Soundness({"a": of_texts, "b": named("b", ColumnType.BIGINT, nullable=True)})
+    text: dict[str, object] = {"k": "1", "v": "1"}
+    number: dict[str, object] = {"k": 1, "v": None}
+    for _ in range(2):
+        assert soundness.are_sound([[Create("a", text), Create("b", number)]])
+        assert not soundness.are_sound([[Create("a", number)]])
+        assert not soundness.are_sound([[Create("b", text)]])
+        assert not soundness.are_sound([[Delete("a", text)]])
+        assert not soundness.are_sound([[Update("a", {"k": "1"}, text)]])
+    assert not Soundness({"b": of_texts}).are_sound([[Create("b", number)]])
+
+
+def test_soundness_is_the_same_however_many_shapes_were_seen() -> None:
+    """What is remembered of the first is forgotten, and found again."""
+    names = [f"c{number}" for number in range(SHAPES_MAX + 3)]
+    columns = [Column(name, ColumnType.BIGINT) for name in ("k", *names)]
+    soundness = Soundness({"t": Table("t", tuple(columns), ("k",))})
+    for _ in range(2):
+        for name in names:
+            assert soundness.are_sound([[Update("t", {"k": 1}, {name: 2})]])
+            assert not soundness.are_sound([[Update("t", {"k": 1}, {name: "2"})]])
