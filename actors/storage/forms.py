@@ -8,10 +8,10 @@ few of them.
 from __future__ import annotations
 
 import re
-from itertools import count
+from itertools import chain, count
 from operator import itemgetter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from actors.storage.literals import ARRAY_LITERALS, array_of
 from actors.storage.operations import Create, Operation, Update
@@ -20,7 +20,13 @@ from actors.storage.tables import ColumnType, Table
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from actors.storage.tables import Kind
+
     Shape = tuple[type[Operation], str, tuple[str, ...], bool]
+    Cells = tuple[object, ...]
+
+Writer: TypeAlias = "Callable[[Sequence[Any]], object]"
+"""Makes a parameter of a column of cells."""
 
 FORMS_MAX: Final = 256
 """How many are cached; when full, the cache is cleared and rebuilt."""
@@ -28,23 +34,30 @@ FORMS_MAX: Final = 256
 _NO_VALUES: Final[Mapping[str, object]] = MappingProxyType({})
 _EXPECTED: Final = "expected"
 """The name of an operation's expected version; no column has it."""
+_VERSION: Final[Kind] = (ColumnType.BIGINT, False)
 _PARAMETER: Final = re.compile(r"\$(\d+)")
+
+
+def written(writers: Iterable[Writer], columns: Iterable[Sequence[object]]) -> list[object]:
+    """Make a parameter of each column of cells."""
+    return [write(column) for write, column in zip(writers, columns, strict=True)]
 
 
 class Form:
     """One form of operation; the cells of each begin with the values of the row's key.
 
-    ``pick`` takes the cells of a new row out of its values, or those of the key out of a key.
+    ``pick`` takes the cells of a new row out of its values, or those of the key out of a key;
+    ``key_of`` takes the key's out of all cells.
     ``sql`` has a parameter for each cell, an array with that of every operation; with
     ``returning`` appended it returns the keys of the rows that it touched.
     """
 
-    __slots__ = ("_writers", "key_width", "kind", "pick", "returning", "sql", "table")
+    __slots__ = ("key_of", "kind", "pick", "returning", "sql", "table", "writers")
 
     def __init__(self, shape: Shape, table: Table) -> None:
         self.kind, _, names, versioned = shape
         self.table = table
-        self.key_width = len(table.key)
+        self.key_of: Callable[[Cells], Cells] = itemgetter(slice(len(table.key)))
         cells = (*table.key, *names, *((_EXPECTED,) if versioned else ()))
         if self.kind is Create:
             cells = table.given
@@ -56,12 +69,18 @@ class Form:
         self.returning = " returning " + ", ".join(f't."{name}"' for name in table.key)
         self.pick = _picker(table.given if self.kind is Create else table.key)
         # The driver encodes what has no literal.
-        self._writers = tuple(ARRAY_LITERALS.get(_type(table, name), list) for name in cells)
+        self.writers = tuple(ARRAY_LITERALS.get(_kind(table, name), list) for name in cells)
 
     def arguments(self, rows: Iterable[Sequence[object]]) -> list[object]:
         """Return the parameters of the cells of one operation or more."""
-        columns = zip(*rows, strict=True)
-        return [write(column) for write, column in zip(self._writers, columns, strict=True)]
+        return written(self.writers, zip(*rows, strict=True))
+
+
+class Together(NamedTuple):
+    """One statement for several forms, and what writes the parameters of the cells of all."""
+
+    sql: str
+    writers: Sequence[Writer]
 
 
 class Forms:
@@ -75,9 +94,9 @@ class Forms:
             name: Form((Create, name, (), False), table) for name, table in tables.items()
         }
         self._by_shape: dict[Shape, Form] = {}
-        self._together: dict[tuple[Form, ...], str] = {}
+        self._together: dict[tuple[Form, ...], Together] = {}
 
-    def cells(self, operation: Operation) -> tuple[Form, tuple[object, ...]]:
+    def cells(self, operation: Operation) -> tuple[Form, Cells]:
         """Return the form of a sound operation, and its cells."""
         if isinstance(operation, Create):
             form = self._creating[operation.table]
@@ -93,20 +112,22 @@ class Forms:
         form = self._by_shape.get(shape) or self._new_form(shape)
         return form, (*form.pick(operation.key), *values.values(), *expected)
 
-    def together(self, forms: tuple[Form, ...]) -> str:
+    def together(self, forms: tuple[Form, ...]) -> Together:
         """Return one statement for several forms: it carries out all of them, or fails.
 
-        Its parameters are those of one form after another; then, for each, how many rows it must
-        touch (if it does not, the statement fails with `sqlstates.DIVISION_BY_ZERO`); last, the
-        mark to leave behind and the place of the row that takes it, which counts as a form too.
-        The second column that it returns is where that row then is.
+        Its parameters are those of all cells; then, for each form, how many rows it must touch (if
+        it does not, the statement fails with `sqlstates.DIVISION_BY_ZERO`); last, the mark to leave
+        behind and the place of the row that takes it, which counts as a form too. The second column
+        that it returns is where that row then is.
         """
-        text = self._together.get(forms)
-        if text is None:
+        found = self._together.get(forms)
+        if found is None:
             if len(self._together) >= FORMS_MAX:
                 self._together.clear()
-            text = self._together[forms] = _together(forms)
-        return text
+            found = self._together[forms] = Together(
+                _together(forms), tuple(chain.from_iterable(form.writers for form in forms))
+            )
+        return found
 
     def _new_form(self, shape: Shape) -> Form:
         if len(self._by_shape) >= FORMS_MAX:
@@ -178,14 +199,14 @@ def _matches(table: Table, cells: tuple[str, ...]) -> str:
 
 def _unnest(table: Table, cells: tuple[str, ...]) -> str:
     arrays = ", ".join(
-        array_of(_type(table, name), f"${number}") for number, name in enumerate(cells, 1)
+        array_of(_kind(table, name)[0], f"${number}") for number, name in enumerate(cells, 1)
     )
     columns = ", ".join(f'"{name}"' for name in cells)
     return f"unnest({arrays}) as u({columns})"
 
 
-def _type(table: Table, name: str) -> ColumnType:
-    return ColumnType.BIGINT if name == _EXPECTED else table.by_name[name].type
+def _kind(table: Table, name: str) -> Kind:
+    return _VERSION if name == _EXPECTED else table.by_name[name].kind
 
 
 def _cast(table: Table, name: str) -> str:

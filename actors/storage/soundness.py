@@ -107,8 +107,7 @@ def _kinds(
     table = tables.get(name)
     if table is None or not may_be(table, set(columns)):
         return None
-    declared = map(table.by_name.__getitem__, columns)
-    return tuple((column.type, column.nullable) for column in declared)
+    return tuple(table.by_name[column].kind for column in columns)
 
 
 def _make_a_row(table: Table, columns: set[str]) -> bool:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from itertools import chain, groupby, repeat
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from actors.storage.forms import written
 from actors.storage.operations import Read
 from actors.storage.tables import ColumnType
 
@@ -48,7 +49,8 @@ def plan(units: Sequence[tuple[Operation, ...]], forms: Forms) -> list[Statement
     """Plan the statements, in order, that carry out all units."""
     shaped = [[forms.cells(operation) for operation in operations] for operations in units]
     statements = _statements(0, enumerate(shaped))
-    if _touch_different_rows(statements):
+    if _rows_touched(statements) == sum(map(len, units)):
+        # None is touched twice, as is nearly always so.
         return statements
     waves: defaultdict[int, list[tuple[int, Shaped]]] = defaultdict(list)
     for owner, (wave, unit) in enumerate(zip(_wave_of_each(shaped), shaped, strict=True)):
@@ -65,21 +67,20 @@ def _statements(wave: int, units: Iterable[tuple[int, Shaped]]) -> list[Statemen
     return [Statement(wave, form, *zip(*owned, strict=True)) for form, owned in alike.items()]
 
 
-def _touch_different_rows(statements: Sequence[Statement]) -> bool:
-    """Whether no row is touched twice, as is nearly always so."""
+def _rows_touched(statements: Sequence[Statement]) -> int:
+    """Count the different rows that they touch."""
     rows: set[tuple[str, Cells]] = set()
     for statement in statements:
         form = statement.form
-        keys = map(itemgetter(slice(form.key_width)), statement.rows)
-        rows.update(zip(repeat(form.table.name), keys))
-    return len(rows) == sum(len(statement.rows) for statement in statements)
+        rows.update(zip(repeat(form.table.name), map(form.key_of, statement.rows)))
+    return len(rows)
 
 
 def _wave_of_each(units: Iterable[Shaped]) -> Iterator[int]:
     """Yield the wave of each unit: the first after those of earlier units on any of its rows."""
     next_wave: dict[tuple[str, Cells], int] = {}
     for shaped in units:
-        rows = [(form.table.name, cells[: form.key_width]) for form, cells in shaped]
+        rows = [(form.table.name, form.key_of(cells)) for form, cells in shaped]
         wave = max([next_wave.get(row, 0) for row in rows], default=0)
         next_wave.update(dict.fromkeys(rows, wave + 1))
         yield wave
@@ -92,11 +93,12 @@ def together(statements: Sequence[Statement], forms: Forms, mark: int) -> tuple[
     succeeds entirely or fails, as `Forms.together` says. All see the same snapshot, and touch no
     row in common.
     """
-    text = forms.together(tuple(statement.form for statement in statements))
-    arguments = list(chain.from_iterable(map(Statement.arguments, statements)))
-    arguments += [len(statement.owners) for statement in statements]
+    combined = forms.together(tuple([each.form for each in statements]))
+    columns = chain.from_iterable([zip(*each.rows, strict=True) for each in statements])
+    arguments = written(combined.writers, columns)
+    arguments += [len(each.rows) for each in statements]
     arguments.append(mark)
-    return text, arguments
+    return combined.sql, arguments
 
 
 def waves(statements: Sequence[Statement]) -> Iterator[list[Statement]]:
@@ -181,7 +183,7 @@ def untouched(statement: Statement, touched: Sequence[Sequence[object]]) -> Iter
     for key in touched:
         left[tuple(key)] = left.get(tuple(key), 0) + 1
     for owner, cells in zip(statement.owners, statement.rows, strict=True):
-        key = cells[: statement.form.key_width]
+        key = statement.form.key_of(cells)
         if left.get(key, 0):
             left[key] -= 1
         else:

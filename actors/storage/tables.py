@@ -154,6 +154,11 @@ class Column:
     type: ColumnType
     nullable: bool = False
 
+    @property
+    def kind(self) -> Kind:
+        """What its values may be."""
+        return self.type, self.nullable
+
     def fault(self, value: object) -> str | None:
         """Say why ``value`` may not be in this column, or None if it may."""
         if value is None:

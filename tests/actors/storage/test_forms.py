@@ -40,7 +40,7 @@ def test_cells_begin_with_the_key_whatever_the_order_of_the_values() -> None:
     form, cells = forms.cells(
         Create("ledger", {"changes": "{}", "cause": "c", "at_ms": 5, "seq": 7, "account_id": A})
     )
-    assert cells[: form.key_width] == (A, 7)
+    assert form.key_of(cells) == (A, 7)
     assert cells == (A, 7, 5, "c", None, None, "{}")
     assert forms.cells(Update("ledger", {"seq": 7, "account_id": A}, {"at_ms": 1}))[1] == (A, 7, 1)
     assert forms.cells(Delete("world", {"name": "w"}, 3))[1] == ("w", 3)
@@ -68,8 +68,8 @@ def test_together_counts_the_parameters_of_several_forms_on() -> None:
     forms = Forms(declared_tables())
     delete, _ = forms.cells(Delete("ledger", {"account_id": A, "seq": 1}))
     update, _ = forms.cells(Update("world", {"name": "w"}, {"tick": 1}, 2))
-    text = forms.together((delete, update))
-    assert text == forms.together((delete, update))
+    text = forms.together((delete, update)).sql
+    assert text == forms.together((delete, update)).sql
     assert "unnest($1::text::uuid[], $2::text::bigint[])" in text
     assert "unnest($3::text::text[], $4::text::bigint[], $5::text::bigint[])" in text
 
@@ -84,6 +84,6 @@ def test_forms_that_are_remembered_are_bounded() -> None:
     assert again is not made[0]
     assert again.sql == made[0].sql
     assert cells == (1, 2)
-    texts = [forms.together((form,)) for form in made]
-    assert forms.together((again,)) == texts[0]
+    texts = [forms.together((form,)).sql for form in made]
+    assert forms.together((again,)).sql == texts[0]
     assert len(set(texts)) == len(made)

@@ -45,8 +45,10 @@ COLUMNS: dict[ColumnType, st.SearchStrategy[Any]] = {
 
 
 def literal(type_: ColumnType, values: Sequence[object]) -> str:
-    """Write a column of values."""
-    return ARRAY_LITERALS[type_](values)
+    """Write a column of values: the same text whether the column may be null or not."""
+    text = ARRAY_LITERALS[type_, True](values)
+    assert None in values or ARRAY_LITERALS[type_, False](values) == text
+    return text
 
 
 @pytest.mark.parametrize(
