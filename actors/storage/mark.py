@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -32,8 +31,7 @@ class Mark(NamedTuple):
         return Mark(secrets.randbits(_BITS), self.place)
 
 
-@dataclass(frozen=True, slots=True)
-class Doubt:
+class Doubt(NamedTuple):
     """A commit that was requested but not confirmed, and the outcomes if it took effect.
 
     ``mark`` is the mark it leaves, ``before`` the mark of the commit before it.

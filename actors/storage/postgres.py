@@ -105,7 +105,7 @@ class PostgresEngine:
             AlreadyServed: another server holds the lock.
             DatabaseUnavailable: the database cannot be reached.
         """
-        await self._connected_writer(_PATIENCE_S, _PATIENCE_S + self._timeout_s)
+        await self._connect_writer(_PATIENCE_S, _PATIENCE_S + self._timeout_s)
 
     def forget(self) -> None:
         """See `Engine.forget`: the transaction in doubt belonged to another batch."""
@@ -114,9 +114,14 @@ class PostgresEngine:
     async def commit(self, units: Sequence[Unit]) -> list[StorageError | None]:
         """See `Engine.commit`."""
         try:
-            patience_s = min(_PATIENCE_S, self._timeout_s / 2)
-            writer = await self._connected_writer(patience_s, self._timeout_s)
-            settled = await self._settled(writer)
+            writer = self._writer
+            if writer is None or writer.closed:
+                patience_s = min(_PATIENCE_S, self._timeout_s / 2)
+                writer = await self._connect_writer(patience_s, self._timeout_s)
+            mark = self._mark or await self._find_mark(writer)
+            settled = None
+            if self._doubt is not None:
+                settled = await self._settled(writer, mark, self._doubt)
             return settled if settled is not None else await self._commit_all(writer, units)
         except (ConnectionLost, DatabaseUnavailable) as error:
             raise EngineUnavailable(str(error), in_doubt=self._doubt is not None) from error
@@ -143,22 +148,21 @@ class PostgresEngine:
                 await connection.aclose()
         self._writer = None
 
-    async def _connected_writer(self, patience_s: float, timeout_s: float) -> Connection:
-        """Return the writer's connection; a new one takes the server lock, and knows no mark."""
-        if self._writer is None or self._writer.closed:
-            connection = await self._database.connect(name="storage-writer")
-            try:
-                await connection.run(
-                    lambda session: self._take_lock(session, patience_s), timeout_s=timeout_s
-                )
-            except BaseException as error:
-                connection.terminate()
-                if isinstance(error, AlreadyServed):
-                    self._on_elsewhere()
-                raise
-            self._writer = connection
-            self._mark = None
-        return self._writer
+    async def _connect_writer(self, patience_s: float, timeout_s: float) -> Connection:
+        """Make the writer's connection: it takes the server lock, and knows no mark."""
+        connection = await self._database.connect(name="storage-writer")
+        try:
+            await connection.run(
+                lambda session: self._take_lock(session, patience_s), timeout_s=timeout_s
+            )
+        except BaseException as error:
+            connection.terminate()
+            if isinstance(error, AlreadyServed):
+                self._on_elsewhere()
+            raise
+        self._writer = connection
+        self._mark = None
+        return connection
 
     async def _take_lock(self, session: Session, patience_s: float) -> None:
         # Recorded before waiting for the lock: it may be granted after the wait was given up.
@@ -167,25 +171,22 @@ class PostgresEngine:
         await acquire_server_lock(session, patience_ms=int(patience_s * 1000), lost=lost)
         await session.execute(_KEEP_PLANS)
 
-    async def _known_mark(self, writer: Connection) -> Mark:
-        """Return the last commit's mark, reading it after a new connection.
+    async def _find_mark(self, writer: Connection) -> Mark:
+        """Read the last commit's mark on a new connection.
 
         Only another server, which held the lock in between, leaves a mark that this one has not.
         """
-        if self._mark is None:
-            self._mark = await writer.run(read_mark, timeout_s=self._timeout_s)
-            if self._left and self._mark.value not in self._left:
-                self._log.warning("database_changed_elsewhere")
-                self._on_elsewhere()
-            self._left = (self._mark.value,)
-        return self._mark
+        mark = self._mark = await writer.run(read_mark, timeout_s=self._timeout_s)
+        if self._left and mark.value not in self._left:
+            self._log.warning("database_changed_elsewhere")
+            self._on_elsewhere()
+        self._left = (mark.value,)
+        return mark
 
-    async def _settled(self, writer: Connection) -> list[StorageError | None] | None:
+    async def _settled(
+        self, writer: Connection, mark: Mark, doubt: Doubt
+    ) -> list[StorageError | None] | None:
         """Return the outcomes of the commit in doubt if it took effect; otherwise None."""
-        mark = await self._known_mark(writer)
-        doubt = self._doubt
-        if doubt is None:
-            return None
         took_effect = mark.value == doubt.mark
         if not took_effect and mark.value != doubt.before:
             raise LookupError("another server has written since the commit in doubt")
@@ -243,7 +244,7 @@ class PostgresEngine:
         It is in doubt from the moment it may commit until that is confirmed; ``outcomes`` hold if
         it took effect.
         """
-        before = await self._known_mark(writer)
+        before = self._mark or await self._find_mark(writer)
         mark = before.next()
         doubt = Doubt(mark.value, before.value, outcomes)
 
