@@ -284,11 +284,11 @@ class Storage:
         """Let units already sent arrive, until none has come for two turns."""
         until = trio.current_time() + self._settings.gather_seconds_max
         quiet = 0
-        while quiet < _QUIET_TURNS and len(self._writes) < self._settings.batch_units_max:
+        while len(self._writes) < self._settings.batch_units_max:
             known = len(self._writes)
             await trio.lowlevel.checkpoint()
             quiet = 0 if len(self._writes) > known else quiet + 1
-            if trio.current_time() >= until:
+            if quiet == _QUIET_TURNS or trio.current_time() >= until:
                 break
 
     async def _commit(self, batch: deque[_Pending[Write | Barrier]], absence: Absence) -> None:
