@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import asyncpg
 import trio
@@ -276,16 +276,16 @@ class _Session:
         self._raw = raw
 
     async def fetch(self, sql: str, *args: object) -> list[Record]:
-        return cast("list[Record]", await _translating(self._raw, self._raw.fetch(sql, *args)))
+        return await _translating(self._raw, self._raw.fetch(sql, *args))
 
     async def fetchrow(self, sql: str, *args: object) -> Record | None:
-        return cast("Record | None", await _translating(self._raw, self._raw.fetchrow(sql, *args)))
+        return await _translating(self._raw, self._raw.fetchrow(sql, *args))
 
     async def fetchval(self, sql: str, *args: object) -> Any:
         return await _translating(self._raw, self._raw.fetchval(sql, *args))
 
     async def execute(self, sql: str, *args: object) -> str:
-        return cast("str", await _translating(self._raw, self._raw.execute(sql, *args)))
+        return await _translating(self._raw, self._raw.execute(sql, *args))
 
     def transaction(self) -> _Transaction:
         return _Transaction(self._raw)
@@ -369,7 +369,7 @@ async def _open_raw(dsn: str, host: Host | None, settings: dict[str, str], loop:
 def _unchecked(*_: object) -> None: ...
 
 
-async def _translating(raw: Any, awaitable: Awaitable[Any]) -> Any:
+async def _translating(raw: Any, awaitable: Awaitable[T]) -> T:
     try:
         return await awaitable
     except _DRIVER_ERRORS as error:

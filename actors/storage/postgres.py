@@ -206,7 +206,7 @@ class PostgresEngine:
         outcomes: list[StorageError | None] = [None] * len(units)
         left = list(range(len(units)))
         for _ in range(_ROUNDS_MAX):
-            statements = sql.plan([units[index] for index in left], self._forms)
+            statements = sql.plan(list(map(units.__getitem__, left)), self._forms)
             try:
                 if not left or await self._together(writer, statements, outcomes):
                     return outcomes
