@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from functools import lru_cache, partial
 from itertools import repeat, starmap
-from operator import itemgetter, methodcaller
+from operator import methodcaller
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from actors.storage.operations import Create, Update
@@ -129,9 +129,9 @@ def _touch_different_rows(
     """Whether no row is touched twice, not even by two units, as is nearly always so."""
     count = 0
     rows: set[tuple[str, object]] = set()
-    for (name, *_), alike in groups:
-        column, *others = tables[name].key
-        rows.update(zip(repeat(name), map(itemgetter(column, *others), alike)))
+    for shape, alike in groups:
+        name = shape[0]
+        rows.update(zip(repeat(name), map(tables[name].key_of, alike)))
         count += len(alike)
     return len(rows) == count
 

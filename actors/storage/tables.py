@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from operator import itemgetter
 from types import MappingProxyType, NoneType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -182,6 +183,8 @@ class Table:
     """The columns given for a new row: those of the key, then all others but Storage's own."""
     required: frozenset[str] = field(init=False, repr=False)
     """Those of them that must not be null."""
+    key_of: Callable[[Mapping[str, object]], object] = field(init=False, repr=False, compare=False)
+    """Takes the key out of a row: its one value, or a tuple of several."""
 
     def __post_init__(self) -> None:
         """Precompute by name what every operation needs."""
@@ -192,3 +195,5 @@ class Table:
         object.__setattr__(self, "given", given)
         required = frozenset(name for name in given if not by_name[name].nullable)
         object.__setattr__(self, "required", required)
+        column, *others = self.key
+        object.__setattr__(self, "key_of", itemgetter(column, *others))
