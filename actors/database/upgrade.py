@@ -50,9 +50,11 @@ class AutomaticBackups:
 
         Raises: as `back_up`.
         """
+        file = self.directory / f"{now:%Y%m%dT%H%M%SZ}-schema-{version}.dump"
+        # A large world takes minutes, in which nothing else is logged.
+        log.info("database_backup_started", path=str(file), version=version)
         make_private_folder(self.directory)
         remove_left_over(self.directory, _PATTERN)
-        file = self.directory / f"{now:%Y%m%dT%H%M%SZ}-schema-{version}.dump"
         info = await back_up(self.dsn, file, overwrite=True, for_folder_owner=True)
         log.info("database_backed_up", path=str(file), bytes=info.file_bytes)
         # If the clock has been set back the new one does not have the latest name.

@@ -68,7 +68,21 @@ async def test_upgrade_backs_up_before_it_changes_anything(dsn: str, tmp_path: P
     assert file.name == f"20260102T030405Z-schema-{VERSION}.dump"
     assert (await inspect_backup(file)).schema_version == VERSION
     events = [each["event"] for each in capture.entries]
-    assert events.index("database_backed_up") < events.index("database_migrated")
+    assert events == [
+        *("database_backup_started", "database_backed_up"),
+        *("migration_started", "database_migrated"),
+    ]
+
+
+async def test_upgrade_says_that_it_backs_up_before_it_does(dsn: str, tmp_path: Path) -> None:
+    """Nothing listens yet, and in a large world it takes minutes: the log says what is going on."""
+    capture = LogCapture()
+    (tmp_path / "backups").write_text("no folder")
+    with pytest.raises(BackupError, match="is not a folder"):
+        await bring_up_to_date(dsn, tmp_path, [*SHIPPED, later(1)], capture=capture)
+    (only,) = capture.entries
+    assert only["event"] == "database_backup_started"
+    assert (only["version"], only["log_level"]) == (VERSION, "info")
 
 
 async def test_upgrade_tells_what_it_has_done_where_it_fails(dsn: str, tmp_path: Path) -> None:
@@ -85,7 +99,7 @@ async def test_upgrade_tells_what_it_has_done_where_it_fails(dsn: str, tmp_path:
     assert told == [Upgrade(VERSION, (VERSION + 1,), VERSION + 2, file)]
     assert told[0].after == VERSION + 1
     logged = [(each["event"], each.get("version")) for each in capture.entries]
-    assert logged[1:] == [
+    assert logged[2:] == [
         ("migration_started", VERSION + 1),
         ("migration_started", VERSION + 2),
         ("database_migrated", None),
