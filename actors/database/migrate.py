@@ -56,6 +56,12 @@ where n.nspname <> $1 and 2 = (
 )
 order by 1 limit 1
 """
+# For the transaction alone; the limit is ours. The server's may be shorter than what a large world
+# takes, and each start would be cut off again, between two versions.
+_NO_OTHER_LIMIT = """
+select set_config(name, '0', true)
+from unnest('{statement_timeout,lock_timeout,transaction_timeout}'::text[]) as name
+"""
 _RECORD = "insert into schema_migrations (version, name, checksum, made) values ($1, $2, $3, $4)"
 
 
@@ -93,8 +99,9 @@ async def migrate(
 ) -> tuple[int, ...]:
     """Apply what the database lacks, and return the versions applied (none if it was up to date).
 
-    ``on_start`` and ``on_applied`` are called with each migration. A failure leaves the database
-    at the last one committed, and carries a note naming the one that failed.
+    ``on_start`` and ``on_applied`` are called with each migration. The server's time limits do not
+    apply to it. A failure leaves the database at the last one committed, and carries a note naming
+    the one that failed.
 
     Raises:
         SchemaTooNew: the database has migrations that this program does not know.
@@ -173,6 +180,7 @@ async def _apply_next(
     async def script(session: Session) -> None:
         nonlocal started
         async with session.transaction():
+            await session.execute(_NO_OTHER_LIMIT)
             await session.execute("select pg_advisory_xact_lock($1)", MIGRATION_LOCK)
             seen = await _seen(session)
             _check(seen, known)
