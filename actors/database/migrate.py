@@ -22,6 +22,7 @@ from actors.database.errors import (
     SchemaMismatch,
     SchemaTooNew,
     SchemaTooOld,
+    StatementError,
 )
 from actors.database.locks import MIGRATION_LOCK
 from actors.database.objects import SCHEMA, objects
@@ -62,6 +63,10 @@ _NO_OTHER_LIMIT = """
 select set_config(name, '0', true)
 from unnest('{statement_timeout,lock_timeout,transaction_timeout}'::text[]) as name
 """
+_MAY_CREATE = f"""
+select quote_ident(current_user) as role, has_schema_privilege('{SCHEMA}', 'create') as may
+"""
+_INSUFFICIENT_PRIVILEGE = "42501"
 _RECORD = "insert into schema_migrations (version, name, checksum, made) values ($1, $2, $3, $4)"
 
 
@@ -167,6 +172,23 @@ async def check_current(session: Session) -> None:
             else f"the database lacks migration {lacking[0]:04} of this program"
         )
         raise SchemaTooOld(f"{old}: holdfast init or a start of holdfast serve upgrades it")
+
+
+async def check_rights(session: Session) -> None:
+    """Check that the role may do what migrations do, so that none fails after others are committed.
+
+    That it owns the tables is found out by the first one, which then changes nothing.
+
+    Raises:
+        StatementError: it may not create anything in the schema.
+    """
+    [row] = await session.fetch(_MAY_CREATE)
+    if not row["may"]:
+        raise StatementError(
+            f"the role {row['role']} may not create anything in the schema {SCHEMA}, which an "
+            f"upgrade does: grant create on schema {SCHEMA} to {row['role']}",
+            sqlstate=_INSUFFICIENT_PRIVILEGE,
+        )
 
 
 async def _apply_next(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from actors.database.backup import back_up
-from actors.database.migrate import migrate, seen_versions, shipped_migrations
+from actors.database.migrate import check_rights, migrate, seen_versions, shipped_migrations
 from actors.database.new_file import remove_left_over
 from actors.files import make_private_folder
 
@@ -107,6 +107,7 @@ async def upgrade(
 
     Raises:
         BackupError: the backup cannot be made; nothing was changed.
+        StatementError: as `check_rights`; nothing was changed.
         SchemaElsewhere: as `seen_versions`.
         SchemaTooNew, SchemaMismatch, DatabaseError: as `migrate`.
     """
@@ -117,8 +118,10 @@ async def upgrade(
     missing = [each.version for each in known if each.version not in seen]
     backup = None
     # `migrate` refuses a newer database; do not back it up.
-    if backups is not None and seen and before <= newest and missing:
-        backup = await backups.make(before, now=now, log=log)
+    if seen and before <= newest and missing:
+        await connection.run(check_rights)
+        if backups is not None:
+            backup = await backups.make(before, now=now, log=log)
     applied: list[int] = []
 
     def start(migration: Migration) -> None:
