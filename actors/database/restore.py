@@ -14,6 +14,7 @@ import trio
 from actors.database.backup import STALL_S, absolute, inspect_backup
 from actors.database.errors import BackupError, DatabaseError, DatabaseInUse
 from actors.database.locks import RESTORE_LOCK, acquire_server_lock
+from actors.database.migrate import seen_versions
 from actors.database.objects import SCHEMA, dropping, objects, ours
 from actors.database.session_settings import SETTINGS
 from actors.database.tools import Target, run_tool
@@ -75,11 +76,14 @@ async def restore(
         DatabaseInUse: something in it must not be replaced, or is not Holdfast's.
         BackupError: the file cannot be restored.
         SchemaTooNew, SchemaMismatch: another program wrote it.
+        SchemaElsewhere: the database has a world in another schema.
         DatabaseError, OSError: the database or the file fails.
     """
     info = await inspect_backup(file)
     await connection.run(acquire_server_lock, timeout_s=10.0)
     clearing = await _clearing(connection, where, replace=replace)
+    # A second world beside one in another schema would hide that from every later start.
+    await connection.run(seen_versions)
     target = Target.of(dsn, connect_timeout_s=connect_timeout_s)
 
     def take(line: str) -> None:

@@ -12,6 +12,7 @@ from actors.database.backup import back_up, inspect_backup
 from actors.database.driver import open_database
 from actors.database.embedded import embedded_postgres
 from actors.database.locks import check_not_restoring
+from actors.database.migrate import seen_versions
 from actors.database.restore import restore as restore_backup
 from actors.database.tunnel import dsn_for_programs
 from app.cli.database import NAME, operator_log, place, require_cluster, sole_connection
@@ -76,6 +77,8 @@ async def _back_up(config: Config, file: Path, progress: Progress, *, overwrite:
             async with dsn_for_programs(connection, dsn) as reachable_dsn:
                 try:
                     await connection.run(check_not_restoring)
+                    # A world in another schema would be missed.
+                    await connection.run(seen_versions)
                 finally:
                     await connection.aclose()
                 info = await back_up(

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import trio
 
 from actors.database.cluster import Cluster
 from actors.database.processes import cluster_processes
@@ -26,11 +27,12 @@ from tests.app.cli.support import (
     run_unheard,
     running_server,
 )
-from tests.postgres import reachable_directory
+from tests.postgres import reachable_directory, run_script
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from actors.database.session import Session
     from tests.postgres import PostgresServer
 
 ANN = {"username": "ann", "password": "correct horse"}
@@ -133,6 +135,27 @@ def test_backup_does_not_replace_a_file_unasked(place: Path, database_dsn: str) 
     assert done.complaint == "holdfast: world.dump exists already; --force replaces it"
     assert run("backup", "world.dump", "--force", cwd=place, **settings).status == 0
     assert is_whole(place / "world.dump")
+
+
+def test_world_in_another_schema_is_not_overlooked(place: Path, postgres: PostgresServer) -> None:
+    """Where a start says how to move the world, nothing says that there is none, or makes one."""
+    file = place / "world.dump"
+    dsn = postgres.create_database()
+    at = {"HOLDFAST_DATABASE__DSN": dsn}
+
+    async def move(session: Session) -> None:
+        await session.execute("alter schema public rename to game; create schema public")
+
+    assert run("backup", str(file), cwd=place, **at).status == 0
+    trio.run(run_script, dsn, move)
+    for words in (["backup", "--force", str(file)], ["restore", "--force", str(file)]):
+        done = run(*words, cwd=place, **at)
+        assert done.status == 1
+        assert "has a world in the schema 'game'" in done.stderr, done.stderr
+    # Where another database holds nothing at all, it is still what the backup is for.
+    empty = postgres.create_database(migrated=False)
+    done = run("restore", str(file), cwd=place, HOLDFAST_DATABASE__DSN=empty)
+    assert done.status == 0, done.stderr
 
 
 def test_backup_into_a_folder_that_is_not_there_is_refused(place: Path, database_dsn: str) -> None:
