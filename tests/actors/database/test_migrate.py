@@ -22,6 +22,7 @@ from actors.database.errors import (
 from actors.database.migrate import (
     Migration,
     check_current,
+    check_known,
     migrate,
     seen_versions,
     shipped_migrations,
@@ -178,6 +179,26 @@ async def test_migrate_refuses_another_text(empty_dsn: str) -> None:
     changed = Migration(1, "first", FIRST.sql + " -- changed")
     with pytest.raises(SchemaMismatch, match=r"migration 0001 .*: run the version that wrote it"):
         await apply(empty_dsn, [changed, SECOND])
+
+
+@pytest.mark.parametrize(
+    ("version", "checksum"),
+    [
+        (6, "b267306227918c1a3530e45923d64983828282a28ff823e29d4cc972b512a846"),
+        (9, "5e4d76dc81e0500e337d6133d00526a4ea6acd324221cb8d092ed5dda043eef0"),
+    ],
+)
+async def test_migrate_takes_another_text_with_the_same_result(
+    dsn: str, version: int, checksum: str
+) -> None:
+    """Other wording, or a function that the next migration replaces, makes no other database."""
+    sql = "update schema_migrations set checksum = $2 where version = $1"
+    await run_script(dsn, lambda session: session.execute(sql, version, checksum))
+    assert await apply(dsn) == ()
+    await run_script(dsn, check_current)
+    with pytest.raises(SchemaMismatch):
+        check_known({version: checksum[::-1]}, whose="the database")
+    check_known({version: checksum}, whose="the backup")
 
 
 async def test_migrate_by_two_servers_at_once(empty_dsn: str) -> None:
