@@ -170,18 +170,25 @@ class _Client:
                     return b""
         return await _receive(self._sock)
 
-    async def send(self, data: bytes) -> None:
-        """Send a piece; raises OSError if the client is gone."""
-        self._tls.write(data)
-        await self._flush()
+    async def send(self, data: bytes, within_s: float, *, last: bool) -> None:
+        """Send a piece, and if it is the ``last``, the end of output; both together.
 
-    async def end(self) -> None:
-        """Signal the end of output; raises OSError if the client is gone."""
-        self._ended = True
-        with suppress(ssl.SSLError):  # It would wait for the client's close_notify.
-            self._tls.unwrap()
-        await self._flush()
-        self._sock.shutdown(socket.SHUT_WR)
+        Raises:
+            OSError: the client is gone.
+            trio.TooSlowError: it did not take the piece within ``within_s``.
+        """
+        if data:
+            self._tls.write(data)
+        if last:
+            self._ended = True
+            with suppress(ssl.SSLError):  # It would wait for the client's close_notify.
+                self._tls.unwrap()
+        left = _send_now(self._sock, memoryview(self._outgoing.read()))
+        if left:
+            with trio.fail_after(within_s):
+                await _send_all(self._sock, left)
+        if last:
+            self._sock.shutdown(socket.SHUT_WR)
 
     async def _take_in(self) -> bool:
         """Receive more; False at the end of input."""
@@ -190,7 +197,7 @@ class _Client:
         return data != b""
 
     async def _flush(self) -> None:
-        await _send_all(self._sock, self._outgoing.read())
+        await _send_all(self._sock, memoryview(self._outgoing.read()))
 
 
 class _Front:
@@ -236,7 +243,7 @@ class _Front:
                 return
             try:
                 if data:
-                    await _send_all(self._ours, data)
+                    await _send_all(self._ours, memoryview(data))
                 else:
                     self._ours.shutdown(socket.SHUT_WR)
             except OSError:
@@ -244,12 +251,12 @@ class _Front:
 
     async def _pass_out(self) -> None:
         """Pass on the answers to the client, and their end."""
-        data = b" "
+        last = False
         try:
-            while data:
+            while not last:
                 data = await self._receive_answer()
-                with trio.fail_after(self._send_s):
-                    await (self._client.send(data) if data else self._client.end())
+                last = not data or self._is_over()
+                await self._client.send(data, self._send_s, last=last)
         except OSError:
             self._cut_off()
         except trio.TooSlowError:
@@ -264,6 +271,15 @@ class _Front:
             return await _receive(self._ours)
         except OSError:
             return b""  # Closed by a lane that had more to read.
+
+    def _is_over(self) -> bool:
+        """Whether the lane has sent its last: what ends together costs one record and one send."""
+        try:
+            return not self._ours.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True  # As in `_receive_answer`.
 
     def _cut_off(self) -> None:
         """Make the lane end: nobody is left to receive its answers."""
@@ -280,10 +296,14 @@ async def _receive(sock: socket.socket) -> bytes:
             return sock.recv(PIECE_BYTES_MAX)
 
 
-async def _send_all(sock: socket.socket, data: bytes) -> None:
-    left = memoryview(data)
-    while left:
-        try:
-            left = left[sock.send(left) :]
-        except BlockingIOError:
-            await trio.lowlevel.wait_writable(sock)
+async def _send_all(sock: socket.socket, data: memoryview) -> None:
+    while data := _send_now(sock, data):
+        await trio.lowlevel.wait_writable(sock)
+
+
+def _send_now(sock: socket.socket, data: memoryview) -> memoryview:
+    """Send what the system takes at once; return what is left."""
+    with suppress(BlockingIOError):
+        while data:
+            data = data[sock.send(data) :]
+    return data

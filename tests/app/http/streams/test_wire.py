@@ -35,14 +35,37 @@ async def test_wire_sends_until_the_client_is_gone() -> None:
     """The sender learns that the client is gone."""
     near, far, wire = await pair()
     await wire.send(b"hello")
-    wire.send_last(b" and goodbye")
-    assert await far.receive_some() == b"hello and goodbye"
+    assert await far.receive_some() == b"hello"
     await far.aclose()
     with pytest.raises(ClientGone):
         await wire.send(b"hello?")
     wire.send_last(b"hello?")
     await near.aclose()
     wire.send_last(b"hello?")
+
+
+async def test_wire_has_sent_its_last() -> None:
+    """The client reads it and the end at once; a heartbeat that was due is no reason to reset."""
+    near, far, wire = await pair()
+    await wire.send(b"hello")
+    wire.send_last(b" and goodbye")
+    await wire.send(b"hello?")
+    assert await far.receive_some() == b"hello and goodbye"
+    assert await far.receive_some() == b""
+    await far.aclose()
+    await near.aclose()
+
+
+async def test_wire_waits_for_no_turn_with_what_the_system_takes() -> None:
+    """A goodbye that is due in between would be lost."""
+    near, far, wire = await pair()
+    sending = wire.send(b"beat")
+    with pytest.raises(StopIteration):
+        sending.send(None)
+    wire.send_last(b" and goodbye")
+    assert await far.receive_some() == b"beat and goodbye"
+    await far.aclose()
+    await near.aclose()
 
 
 async def test_wire_lets_nothing_last_follow_half_a_message() -> None:
