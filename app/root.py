@@ -199,7 +199,9 @@ class _Program:
                     at_once = partial(self._end_at_once, root.cancel_scope)
                     await watching.start(watch_signals, self._request, at_once, self._log)
                 if hard_limit is not None:
-                    watching.start_soon(hard_limit.start_when_asked, self._request)
+                    if self._postgres is not None:
+                        hard_limit.before_end(self._postgres.quit_at_once)
+                    self._request.when_asked(hard_limit.start)
                 with open_broadcast_channel(observer=self._watch.observer) as bus:
                     root.start_soon(bus.keep_deadlines)
                     supervisor = self._supervisor(root)

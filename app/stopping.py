@@ -43,6 +43,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self._asked = trio.Event()
+        self._acts: list[Callable[[], object]] = []
         self.reason = ""
         self.failed = False
 
@@ -52,6 +53,15 @@ class StopRequest:
         if not self._asked.is_set():
             self.reason = reason
             self._asked.set()
+            for act in self._acts:
+                act()
+
+    def when_asked(self, act: Callable[[], object]) -> None:
+        """Call ``act`` with the first request, before any task that waits for it runs."""
+        if self.asked:
+            act()
+        else:
+            self._acts.append(act)
 
     @property
     def asked(self) -> bool:
@@ -131,8 +141,8 @@ class HardLimit:
     """Ends the process from a thread of its own if a shutdown takes too long, whatever Trio does.
 
     ``limit_s`` counts from `start`. The exit status is then `EXIT_CUT_OFF`, unless the outcome of
-    the shutdown is already known (see `concluded`). ``farewell`` is called last; `FAREWELL_S`
-    beyond the limit the process ends, whether or not the log hangs.
+    the shutdown is already known (see `concluded`). What was given to `before_end` is called first,
+    ``farewell`` last; `FAREWELL_S` beyond the limit the process ends, whether or not the log hangs.
     """
 
     def __init__(
@@ -144,6 +154,7 @@ class HardLimit:
     ) -> None:
         self._log = log
         self._farewell = farewell
+        self._before_end: Callable[[], object] = lambda: None
         self._status: int | None = None
         self._timer = threading.Timer(limit_s, self._end)
         self._timer.daemon = True
@@ -158,10 +169,9 @@ class HardLimit:
         except RuntimeError as error:
             self._log.warning("shutdown_unlimited", reason=str(error))
 
-    async def start_when_asked(self, request: StopRequest) -> None:
-        """Start counting when the request arrives, whatever the program is doing then."""
-        await request.wait()
-        self.start()
+    def before_end(self, act: Callable[[], object]) -> None:
+        """Call ``act`` from the limit's thread before it ends the process; it must not wait."""
+        self._before_end = act
 
     def concluded(self, status: int) -> None:
         """Record that every phase is over, and the exit status for the process."""
@@ -174,6 +184,7 @@ class HardLimit:
     def _end(self) -> None:
         status = EXIT_CUT_OFF if self._status is None else self._status
         try:
+            self._before_end()
             # The thread that holds up the process may hold a lock of the log.
             last_words = threading.Thread(target=self._tell, args=(status,), daemon=True)
             last_words.start()

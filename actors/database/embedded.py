@@ -8,6 +8,7 @@ found running there is an orphan of a killed Holdfast: it is stopped and replace
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from contextlib import asynccontextmanager
@@ -204,6 +205,11 @@ class EmbeddedPostgres:
         """Stop the server as `stop` does, for good, even if a supervisor is about to rerun it."""
         self._ended = True
         await self.stop(timeout_s=timeout_s)
+
+    def quit_at_once(self) -> None:
+        """Make the server stop by itself, to recover at its next start; from any thread."""
+        if (process := self._process) is not None:
+            process.send_signal(signal.SIGQUIT)
 
     async def _bury(self) -> None:
         """End what a dead postmaster left: its processes hold the shared memory."""

@@ -160,6 +160,26 @@ def test_shutdown_whose_outcome_is_known_keeps_it(monkeypatch: pytest.MonkeyPatc
     assert [(entry["event"], entry["status"]) for entry in log.entries] == [("server_stopped", 0)]
 
 
+def test_shutdown_that_hangs_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What must not outlive the process is told first, even if the log then hangs."""
+    exits, told = Exits(monkeypatch), threading.Event()
+    limit = HardLimit(0.01, quiet_log(), farewell=threading.Event().wait)
+    limit.before_end(told.set)
+    limit.start()
+    assert exits.ended.wait(WAIT_S)
+    assert told.is_set()
+
+
+def test_request_is_acted_on_before_anyone_who_waits_for_it_runs() -> None:
+    """Whoever runs first may hold up the loop: the limit counts by then, and only once."""
+    request, acts = StopRequest(), list[str]()
+    request.when_asked(lambda: acts.append("early"))
+    request.ask("SIGTERM")
+    request.ask("SIGTERM")
+    request.when_asked(lambda: acts.append("late"))
+    assert acts == ["early", "late"]
+
+
 async def test_shutdown_goes_on_where_no_thread_can_be_started(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -171,8 +191,8 @@ async def test_shutdown_goes_on_where_no_thread_can_be_started(
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     limit = HardLimit(WAIT_S, quiet_log(log))
+    request.when_asked(limit.start)
     request.ask("SIGTERM")
-    await limit.start_when_asked(request)
     limit.cancel()
     [entry] = log.entries
     assert (entry["event"], entry["log_level"]) == ("shutdown_unlimited", "warning")

@@ -110,6 +110,17 @@ async def test_stop_of_a_run_that_is_starting(
         await server.stop()
 
 
+async def test_server_that_is_not_waited_for_stops_by_itself(data_dir: Path) -> None:
+    """A process that has no time left leaves no server behind; without one nothing happens."""
+    async with serving(data_dir) as server:
+        server.quit_at_once()
+        with trio.fail_after(10):
+            while cluster_processes(data_dir / "postgres"):  # noqa: ASYNC110 - not our children
+                await trio.sleep(0.01)
+        server.quit_at_once()
+    server.quit_at_once()
+
+
 async def test_stop_without_a_start(data_dir: Path) -> None:
     """Stopping does nothing if nothing runs."""
     await server_on(data_dir).stop()
