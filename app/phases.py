@@ -42,7 +42,8 @@ class Phases:
         limits = self.limits
         cut_off = self.database.terminate
         return (
-            Step(Phase.EDGE, limits.http_ms / 1000, self._http_ended),
+            # It bounds requests in flight by itself; taking leave of thousands needs no actor.
+            Step(Phase.EDGE, limits.http_ms / 1000, self._http_ended, goes_on=True),
             Step(Phase.WORLD, limits.inventories_ms / 1000, self._world_ended),
             Step(Phase.STORAGE, limits.storage_ms / 1000, self._storage_ended, cut_off),
             Step(Phase.DATABASE, limits.database_ms / 1000, self._database_ended),

@@ -180,6 +180,7 @@ class _Program:
             watch=watch,
         )
         self._http_ended: trio.Event | None = None
+        self._http_in_order = True
         self._inventories: Inventories | None = None
 
     async def run(
@@ -209,9 +210,10 @@ class _Program:
                     if listening is not None:
                         await self._serve_until_asked(listening, announce)
                     status = await self._stop(supervisor, bus)
-                if hard_limit is not None:
-                    hard_limit.concluded(status)
-                root.cancel_scope.cancel()
+                    if hard_limit is not None:
+                        hard_limit.concluded(status)
+                    # Before the bus closes, which whoever is left would take for a failure.
+                    root.cancel_scope.cancel()
             watching.cancel_scope.cancel()
         self._log.info("server_stopped", status=status)
         return status
@@ -242,6 +244,7 @@ class _Program:
             inventories=self._inventories,
         )
         complete = await stop_in_phases(bus, phases.steps(), self._request.reason, log=self._log)
+        complete = complete and self._http_in_order
         return exit_status(failed=self._request.failed, complete=complete)
 
     async def _start_unless_stopped(
@@ -356,7 +359,7 @@ class _Program:
 
         async def run_http(task_status: trio.TaskStatus[int]) -> None:
             try:
-                await serve_http(
+                self._http_in_order = await serve_http(
                     edge,
                     http,
                     shutdown=self._request.wait,

@@ -75,12 +75,16 @@ class StopRequest:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One phase: what it waits for, for how long, and what cuts it off after that."""
+    """One phase: what it waits for, for how long, and what cuts it off after that.
+
+    What ``goes_on`` is cut off only when the time of all phases is up, and meanwhile holds up none.
+    """
 
     phase: Phase
     timeout_s: float
     wait: Callable[[], Awaitable[None]]
     cut_off: Callable[[], None] | None = None
+    goes_on: bool = False
 
 
 async def stop_in_phases(
@@ -88,18 +92,37 @@ async def stop_in_phases(
 ) -> bool:
     """Publish each phase and wait for its parts; return whether all finished in time."""
     complete = True
+    time_up = trio.current_time() + sum(step.timeout_s for step in steps)
+    going_on: list[Step] = []
     for step in steps:
         # Stopped during startup, or with every actor gone: there is no receiver.
         with suppress(trio.BrokenResourceError):
             await bus.send(Message(Topic.SHUTDOWN, Shutdown(step.phase, reason)))
-        with trio.move_on_after(step.timeout_s) as scope:
-            await step.wait()
-        if scope.cancelled_caught:
+        if await _finished(step, trio.current_time() + step.timeout_s):
+            continue
+        if step.goes_on:
+            going_on.append(step)
+        else:
             complete = False
-            log.warning("shutdown_phase_cut_off", phase=step.phase.name.lower())
-            if step.cut_off is not None:
-                step.cut_off()
+            _cut_off(step, log)
+    for step in going_on:
+        if not await _finished(step, time_up):
+            complete = False
+            _cut_off(step, log)
     return complete
+
+
+async def _finished(step: Step, deadline: float) -> bool:
+    """Wait for a phase's parts; return whether they finished before ``deadline``."""
+    with trio.move_on_at(deadline) as scope:
+        await step.wait()
+    return not scope.cancelled_caught
+
+
+def _cut_off(step: Step, log: FilteringBoundLogger) -> None:
+    log.warning("shutdown_phase_cut_off", phase=step.phase.name.lower())
+    if step.cut_off is not None:
+        step.cut_off()
 
 
 async def watch_signals(

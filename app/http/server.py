@@ -6,11 +6,12 @@ import gc
 import math
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
 from actors.places import Places
+from actors.turns import Turns
 from app.http.direct import DirectConnection, Lane
 from app.http.edge import REQUEST_ID, new_request_id
 from app.http.errors import TooManyConnections, TooManyRequests
@@ -24,7 +25,7 @@ from app.logs import handling
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 
     from structlog.typing import FilteringBoundLogger
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from app.http.policy import Policy
     from app.http.settings import HttpSettings
     from app.http.streams import Streams
+
+_T = TypeVar("_T")
 
 TOO_MANY = HTTPStatus.SERVICE_UNAVAILABLE.value
 """The status of the answer when all connections are taken."""
@@ -47,6 +50,16 @@ REFUSAL_S = 0.5
 EXHAUSTED_LOG_S = 1.0
 """The shortest interval between log events that the system has no more files."""
 
+ENDED_MAX = 8
+"""How many connections are ended in one turn of the loop when the server stops.
+
+With TLS each takes about a third of a millisecond, and later phases of the shutdown, which may run
+meanwhile, wait for some dozens of turns.
+"""
+
+ENDING_S = 0.5
+"""How long connections may take to end after the last was told, if telling all took long."""
+
 PERIOD_MIN_S, PERIOD_MAX_S = 0.005, 0.25
 """The bounds of the interval between checks for overdue connections: one may end that late."""
 
@@ -59,13 +72,16 @@ async def serve_http(
     log: FilteringBoundLogger,
     streams: Streams | None = None,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
-) -> None:
-    """Serve until ``shutdown()`` returns, then finish what is in flight and return.
+) -> bool:
+    """Serve until ``shutdown()`` returns, then finish what is in flight.
+
+    Returns whether it all finished, and no connection had to be aborted.
 
     ``task_status`` is started with the port once connections are accepted; ``streams`` serves
     requests for event streams. At shutdown the server stops accepting, closes idle connections,
     ends event streams, and gives requests in flight ``shutdown_timeout_ms``; it then aborts what
-    is left. Cancellation aborts at once: no client can hold it up.
+    is left. Thousands of connections may take longer to end: all are told first. Cancellation
+    aborts at once: no client can hold it up.
 
     Raises:
         HttpBindError: the address cannot be listened on.
@@ -88,11 +104,13 @@ async def serve_http(
         try:
             await shutdown()
             accepting.cancel()
-            await server.drain()
-        finally:
+            in_order = await server.drain()
+        except BaseException:
             # Sends are shielded from cancellation, so their sockets must be closed first.
             server.abort()
+            raise
         nursery.cancel_scope.cancel()
+    return in_order
 
 
 class _Server:
@@ -123,7 +141,7 @@ class _Server:
                 edge, settings, refusals=refusals, streams=streams, log=log
             )
         self._connections: set[Connection | DirectConnection] = set()
-        # Of the TLS connections, whether or not their handshake is over.
+        # Of the TLS connections whose handshake is not over.
         self._handshakes: set[trio.CancelScope] = set()
         self._at_work = Handshakes()
         self._addresses = Places(settings.connections_per_address_max)
@@ -172,7 +190,7 @@ class _Server:
     def _serve(self, sock: socket.socket, address: str) -> Awaitable[object]:
         begin_by = trio.current_time() + self._settings.first_byte_timeout_ms / 1000
         if self._tls is None:
-            return self._serve_plain(address, begin_by, sock)
+            return self._serve_plain(address, begin_by, None, sock)
         return self._serve_tls(self._tls, address, begin_by, sock)
 
     async def _serve_tls(
@@ -184,7 +202,7 @@ class _Server:
             await serve_decrypted(
                 sock,
                 tls,
-                partial(self._serve_plain, address, begin_by),
+                partial(self._serve_plain, address, begin_by, handshake),
                 handshake=handshake,
                 at_work=self._at_work,
                 send_s=self._settings.send_timeout_ms / 1000,
@@ -210,8 +228,16 @@ class _Server:
             self._told_exhausted = now
             self._log.warning("accept_failed", reason=error.strerror)
 
-    async def _serve_plain(self, address: str, begin_by: float, sock: socket.socket) -> bool:
+    async def _serve_plain(
+        self,
+        address: str,
+        begin_by: float,
+        handshake: trio.CancelScope | None,
+        sock: socket.socket,
+    ) -> bool:
         """Serve a plain or decrypted connection; return whether the client was cut off."""
+        if handshake is not None:
+            self._handshakes.discard(handshake)
         connection: Connection | DirectConnection
         if self._hypercorn is None:
             connection = DirectConnection(sock, self._lane, address, begin_by)
@@ -237,24 +263,32 @@ class _Server:
                 if isinstance(connection, DirectConnection):
                     connection.check(now)
 
-    async def drain(self) -> None:
-        """Let requests in flight finish, within the deadline; close idle connections."""
+    async def drain(self) -> bool:
+        """Let requests in flight finish, and close idle connections; abort what is then left.
+
+        Returns whether nothing was left.
+        """
+        limit_s = self._settings.shutdown_timeout_ms / 1000
+        deadline = trio.current_time() + limit_s
         # Thousands of connections may end at once: collecting their garbage, and traversing older
         # objects, again and again is not worth it.
         gc.freeze()
         self._lane.stopping = True
         if self._hypercorn is not None:
             await self._hypercorn.stop()
-        for handshake in self._handshakes:
+        async for handshake in _some_at_a_time(self._handshakes):
             handshake.cancel()
-        for connection in tuple(self._connections):
+        async for connection in _some_at_a_time(self._connections):
             connection.drain()
-        with trio.move_on_after(self._settings.shutdown_timeout_ms / 1000):
+        with trio.move_on_at(max(deadline, trio.current_time() + min(limit_s, ENDING_S))):
             while self._addresses.total:
                 self._none_left = trio.Event()
                 await self._none_left.wait()
-            return
+            return True
         self._log.warning("http_connections_aborted", connections=self._addresses.total)
+        async for connection in _some_at_a_time(self._connections):
+            connection.abort()
+        return False
 
     def abort(self) -> None:
         """Close every connection at once."""
@@ -281,6 +315,18 @@ class _Server:
             pass
         finally:
             self._refusals -= 1
+
+
+async def _some_at_a_time(items: Collection[_T]) -> AsyncIterator[_T]:
+    """Go through what is among ``items`` now, `ENDED_MAX` in each turn of the loop.
+
+    An item that has been removed by its turn is left out.
+    """
+    turns = Turns(ENDED_MAX)
+    for item in tuple(items):
+        if item in items:
+            yield item
+            await turns.worked()
 
 
 def _period_s(settings: HttpSettings) -> float:

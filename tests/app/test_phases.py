@@ -109,4 +109,5 @@ def test_phases_are_those_of_the_bus_and_take_what_is_configured() -> None:
     phases = Phases(LIMITS, supervisor, part, postgres=None, http_ended=None, inventories=None)
     steps = phases.steps()
     assert [step.phase for step in steps] == list(Phase)
+    assert [step.phase for step in steps if step.goes_on] == [Phase.EDGE]
     assert sum(step.timeout_s for step in steps) == pytest.approx(phases_s(LIMITS))

@@ -11,6 +11,7 @@ import pytest
 import trio
 from structlog.testing import LogCapture
 
+from actors.shutdown import Phase
 from app import stopping
 from app.config.load import SHUTDOWN_MS_MAX
 from app.root import ROOM_S
@@ -19,13 +20,18 @@ from app.stopping import (
     EXIT_FLUSHED,
     FAREWELL_S,
     HardLimit,
+    Step,
     StopRequest,
+    stop_in_phases,
     watch_signals,
 )
+from bus import open_broadcast_channel
 from tests.postgres import quiet_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from trio.testing import MockClock
 
 WAIT_S = 10.0
 
@@ -178,6 +184,38 @@ def test_request_is_acted_on_before_anyone_who_waits_for_it_runs() -> None:
     request.ask("SIGTERM")
     request.when_asked(lambda: acts.append("late"))
     assert acts == ["early", "late"]
+
+
+@pytest.mark.parametrize(("lasts_s", "complete"), [(0.5, True), (3.5, True), (4.5, False)])
+async def test_leave_taken_of_clients_goes_on_beside_later_phases(
+    autojump_clock: MockClock, lasts_s: float, *, complete: bool
+) -> None:
+    """It costs its own phase no more than its deadline, and has the time of all of them."""
+    ended, log, began = trio.Event(), LogCapture(), trio.current_time()
+    entered: list[float] = []
+
+    async def enter() -> None:
+        entered.append(trio.current_time() - began)
+        await trio.lowlevel.checkpoint()
+
+    steps = (
+        Step(Phase.EDGE, 1.0, ended.wait, goes_on=True),
+        Step(Phase.WORLD, 1.0, enter),
+        Step(Phase.DATABASE, 2.0, enter),
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_set_after, ended, lasts_s)
+        with open_broadcast_channel() as bus:
+            assert await stop_in_phases(bus, steps, "SIGTERM", log=quiet_log(log)) is complete
+        nursery.cancel_scope.cancel()
+    assert entered == [pytest.approx(min(lasts_s, 1.0))] * 2
+    cut_off = [entry["phase"] for entry in log.entries]
+    assert cut_off == ([] if complete else ["edge"])
+
+
+async def _set_after(event: trio.Event, seconds: float) -> None:
+    await trio.sleep(seconds)
+    event.set()
 
 
 async def test_shutdown_goes_on_where_no_thread_can_be_started(

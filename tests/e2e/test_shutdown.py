@@ -136,6 +136,24 @@ async def test_shutdown_waits_for_no_client(place: Path) -> None:
         assert server.events("server_stopped")[0]["status"] == 0
 
 
+async def test_shutdown_that_cuts_an_answer_off_admits_it(place: Path) -> None:
+    """A client in the middle of its answer has until the deadline to read it."""
+    unlimited = {
+        "HOLDFAST_HTTP__REQUESTS_PER_SECOND_PER_ADDRESS": "0",
+        "HOLDFAST_HTTP__SEND_TIMEOUT_MS": "10000",
+    }
+    with serving(place, **unlimited) as server, raw_connection(server) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 500)
+        assert connection.recv(1)
+        await trio.sleep(0.2)  # By then nothing more fits into the system's buffers.
+        status, took_s = await stopped(server)
+        assert took_s < SHUTDOWN_MAX_S
+        assert status == CUT_OFF, server.log()
+        assert server.events("http_connections_aborted")
+        assert server.postgres_pids() == frozenset()
+
+
 async def test_second_signal_ends_it_at_once(place: Path) -> None:
     """With the database frozen the first signal waits for it; the second does not."""
     with serving(place) as server, frozen(*server.postgres_pids()):

@@ -358,7 +358,7 @@ class FakeWorld:
 
 @dataclass
 class Serving:
-    """A running server: its port, its world, and how to stop it."""
+    """A running server: its port, its world, how to stop it, and whether it then did in order."""
 
     port: int
     world: FakeWorld
@@ -367,6 +367,7 @@ class Serving:
     stopped: trio.Event
     traffic: Traffic
     room: BodyRoom
+    outcomes: list[bool]
     clients: list[RawClient] = field(default_factory=list["RawClient"])
 
     async def wait_connection_open(self) -> None:
@@ -500,19 +501,21 @@ async def serving(
     settings = replace(settings, fast_lane=LANE == FAST)
     instruments = instruments or Instruments()
     stop, stopped = trio.Event(), trio.Event()
+    outcomes: list[bool] = []
     gateway = world.gateway(settings.reply_timeout_ms / 1000)
     edge = make_edge(
         gateway, settings, endpoints, pages=pages, log=world.log, instruments=instruments
     )
 
     async def serve(*, task_status: trio.TaskStatus[int]) -> None:
-        await serve_http(
+        in_order = await serve_http(
             edge,
             settings,
             shutdown=stop.wait,
             log=world.log,
             task_status=task_status,
         )
+        outcomes.append(in_order)
         stopped.set()
 
     with trio.fail_after(TEST_SECONDS_MAX):
@@ -523,7 +526,7 @@ async def serving(
             # Plain HTTP: do not load the system's certificates for every test.
             client = httpx.AsyncClient(base_url=base_url, trust_env=False, verify=False)  # noqa: S501
             server = Serving(
-                port, world, client, stop, stopped, instruments.traffic, edge.gate.bodies
+                port, world, client, stop, stopped, instruments.traffic, edge.gate.bodies, outcomes
             )
             try:
                 async with client:

@@ -11,10 +11,12 @@ import trio
 
 from actors.ticker.messages import GetWorld, World
 from app.http import server as server_module
+from app.http.asgi.connection import Connection
+from app.http.direct import DirectConnection
 from app.http.edge import make_edge
 from app.http.errors import HttpBindError
 from app.http.listeners import open_listeners
-from app.http.server import serve_http
+from app.http.server import ENDED_MAX, serve_http
 from tests.app.http.harness import (
     NOW_MS,
     PAGES,
@@ -209,7 +211,59 @@ async def test_shutdown_is_over_in_time_whatever_hangs(request_bytes: bytes) -> 
         await server.stopped.wait()
         assert trio.current_time() - started < 0.6
         assert len(world.events("http_connections_aborted")) == 1
+        assert server.outcomes == [False]
         await client.aclose()
+
+
+class Paced(trio.abc.Instrument):
+    """Counts what is done to connections in each turn of the loop."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+        """Count calls of the method ``what`` of a connection of either lane."""
+        self.turns = [0]
+        for kind in (DirectConnection, Connection):
+            monkeypatch.setattr(kind, what, self._counted(getattr(kind, what)))
+
+    def _counted(self, method: Callable[..., None]) -> Callable[..., None]:
+        def count(connection: object) -> None:
+            self.turns[-1] += 1
+            method(connection)
+
+        return count
+
+    def before_io_wait(self, timeout: float) -> None:
+        """Begin a new turn."""
+        self.turns.append(0)
+
+
+@pytest.mark.parametrize("what", ["drain", "abort"])
+async def test_shutdown_ends_many_connections_in_several_turns(
+    monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Thousands in one turn would keep the shutdown's own deadlines waiting for seconds.
+
+    Whether they are told or, past the deadline, cut off: others run in between.
+    """
+    count, world = 10 * ENDED_MAX, FakeWorld()
+    world.answers[GetWorld] = SILENT
+    timeout_ms = 50 if what == "abort" else 10_000
+    async with serving(world, settings_with(shutdown_timeout_ms=timeout_ms)) as server:
+        for _ in range(count):
+            client = await server.connect()
+            await client.send(get("/v1/world") if what == "abort" else get())
+        held = count if what == "abort" else 0
+        while server.traffic.connections_open < count or len(world.held) < held:  # noqa: ASYNC110
+            await trio.sleep(0.005)
+        paced = Paced(monkeypatch, what)
+        trio.lowlevel.add_instrument(paced)
+        server.stop.set()
+        await server.stopped.wait()
+        trio.lowlevel.remove_instrument(paced)
+        # One whose answer was just being sent has ended by itself.
+        assert sum(paced.turns) > count // 2
+        assert max(paced.turns) <= ENDED_MAX
+        assert len(world.events("http_connections_aborted")) == (what == "abort")
+        assert server.outcomes == [what == "drain"]
 
 
 async def test_server_can_be_started_again_on_its_port() -> None:
