@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from actors.authx.audit_store import record
+from actors.storage.mark import unset_mark
 from actors.storage.schema import AUDIT, declared_tables
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def end_world(audit: AuditEntry) -> Script[EndedWorld | None]:
     """End a world: remove what belongs to it and every session; return what it was.
 
     Accounts, with their passwords, roles and suspensions, and the audit log stay. A server that
-    starts then begins a world, under any rules. None, and no change, if no world has begun.
+    starts then begins a world, under any rules; one that had only lost the database writes no more.
+    None, and no change, if no world has begun.
     """
 
     async def script(session: Session) -> EndedWorld | None:
@@ -57,6 +59,7 @@ def end_world(audit: AuditEntry) -> Script[EndedWorld | None]:
             world = await find_world(session)
             if world is not None:
                 await session.execute(_EMPTY)
+                await unset_mark(session)
                 await record(session, _about(world, audit), world.world_id)
         return world
 

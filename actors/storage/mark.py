@@ -13,6 +13,9 @@ _SET: Final = "update last_commit set mark = $1 where singleton returning ctid"
 _GET: Final = "select mark, ctid from last_commit where singleton"
 _BITS: Final = 63
 
+BEFORE_ALL: Final = 0
+"""The mark of a database that has no commit yet, or whose world has ended; no commit leaves it."""
+
 
 class Mark(NamedTuple):
     """A commit's mark, and the place in the table of the row that has it, or is to take it.
@@ -28,7 +31,7 @@ class Mark(NamedTuple):
 
     def next(self) -> Mark:
         """Return the mark of the next commit, for the same row."""
-        return Mark(secrets.randbits(_BITS), self.place)
+        return Mark(secrets.randbits(_BITS) or 1, self.place)
 
 
 class Doubt(NamedTuple):
@@ -53,3 +56,8 @@ async def read_mark(session: Session) -> Mark:
 async def set_mark(session: Session, mark: Mark) -> Mark:
     """Leave a mark wherever the row is, and return it with that place; raises as `Session`."""
     return Mark(mark.value, await session.fetchval(_SET, mark.value))
+
+
+async def unset_mark(session: Session) -> None:
+    """Leave the mark of a database without a commit: no server continues what it knows of it."""
+    await session.execute(_SET, BEFORE_ALL)

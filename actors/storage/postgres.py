@@ -33,7 +33,7 @@ from actors.storage import sql
 from actors.storage.engine import EngineUnavailable
 from actors.storage.errors import Conflict, Duplicate, Orphaned, Rejected, StorageError
 from actors.storage.forms import Forms
-from actors.storage.mark import Doubt, Mark, read_mark, set_mark
+from actors.storage.mark import BEFORE_ALL, Doubt, Mark, read_mark, set_mark
 from actors.storage.operations import Create
 from actors.storage.reading import Reading
 
@@ -119,9 +119,8 @@ class PostgresEngine:
                 patience_s = min(_PATIENCE_S, self._timeout_s / 2)
                 writer = await self._connect_writer(patience_s, self._timeout_s)
             mark = self._mark or await self._find_mark(writer)
-            settled = None
-            if self._doubt is not None:
-                settled = await self._settled(writer, mark, self._doubt)
+            doubt = self._doubt
+            settled = None if doubt is None else await self._settled(writer, mark, doubt)
             return settled if settled is not None else await self._commit_all(writer, units)
         except (ConnectionLost, DatabaseUnavailable) as error:
             raise EngineUnavailable(str(error), in_doubt=self._doubt is not None) from error
@@ -172,15 +171,17 @@ class PostgresEngine:
         await session.execute(_KEEP_PLANS)
 
     async def _find_mark(self, writer: Connection) -> Mark:
-        """Read the last commit's mark on a new connection.
+        """Read the last commit's mark on a new connection; `LookupError` if the world has ended.
 
         Only another server, which held the lock in between, leaves a mark that this one has not.
         """
-        mark = self._mark = await writer.run(read_mark, timeout_s=self._timeout_s)
+        mark = await writer.run(read_mark, timeout_s=self._timeout_s)
         if self._left and mark.value not in self._left:
             self._log.warning("database_changed_elsewhere")
             self._on_elsewhere()
-        self._left = (mark.value,)
+            if mark.value == BEFORE_ALL:
+                raise LookupError("the world was ended while this server had lost the database")
+        self._mark, self._left = mark, (mark.value,)
         return mark
 
     async def _settled(

@@ -23,6 +23,7 @@ from actors.storage import (
     StorageSettings,
 )
 from actors.storage.engine import EngineUnavailable
+from actors.storage.mark import unset_mark
 from bus import ActorStopped, Overloaded
 from tests.actors.storage.conftest import postgres_engine
 from tests.actors.storage.sabotage import KILL_SELF, Strike, kill, sabotaged
@@ -205,6 +206,23 @@ async def test_connection_lost_while_another_server_wrote_is_told(database_dsn: 
         assert await kill(database_dsn) == 1
         assert await committed(engine, tick(name, 2, version=2)) is None
     assert told == [name]
+
+
+async def test_connection_lost_while_the_world_ended_is_fatal(database_dsn: str) -> None:
+    """Nothing of it is written to where another world is to begin, however often it is tried."""
+    name, told = new_id(), list[str]()
+    async with sabotaged(database_dsn, on_elsewhere=lambda: told.append(name)) as (engine, _):
+        assert await engine.commit([(new_world(name),)]) == [None]
+        assert await kill(database_dsn) == 1
+        await run_script(database_dsn, unset_mark)
+        for attempt in range(1, 4):
+            with pytest.raises(LookupError, match="the world was ended"):
+                await committed(engine, new_world(new_id()))
+            assert len(told) == attempt
+            await engine.aclose()
+            engine.forget()
+    async with postgres_engine(database_dsn) as other:
+        assert await other.commit([(tick(name, 1, version=1),)]) == [None]
 
 
 async def test_connection_lost_to_another_server_is_told(database_dsn: str) -> None:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+import trio
 
 from actors.authx.operator import end_world as end_world_for_good
 from actors.database.driver import open_database
 from tests.app.cli.support import run, run_at_terminal, running_server
-from tests.postgres import quiet_log, run_script
+from tests.postgres import frozen, quiet_log, run_script
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +24,24 @@ if TYPE_CHECKING:
 PASSWORD = "correct horse"
 KEPT = {"accounts", "audit", "last_commit", "schema_migrations"}
 TABLES = "select tablename from pg_tables where schemaname = 'public'"
+CUT_OFF = """
+select pg_terminate_backend(pid) from pg_stat_activity
+where datname = current_database() and pid <> pg_backend_pid()
+"""
+
+
+async def counted(session: Session) -> dict[str, int]:
+    """Count the rows of each table."""
+    tables = [row["tablename"] for row in await session.fetch(TABLES)]
+    return {
+        table: await session.fetchval(f"select count(*) from {table}")  # noqa: S608
+        for table in tables
+    }
+
+
+async def filled(session: Session) -> set[str]:
+    """Return the tables that have rows."""
+    return {table for table, rows in (await counted(session)).items() if rows}
 
 
 class Player:
@@ -169,6 +188,26 @@ def test_reset_shows_itself_at_a_terminal(place: Path, postgres: PostgresServer)
     assert next(filter(None, lines)).startswith("the world 'Holdfast' has ended")
 
 
+def test_server_that_comes_back_to_an_ended_world_gives_up(
+    place: Path, postgres: PostgresServer
+) -> None:
+    """What it has in memory is not carried into the new world; its next start begins that."""
+    dsn = postgres.create_database()
+    settings = {"HOLDFAST_DATABASE__DSN": dsn}
+    with running_server(place, **settings) as server:
+        Player.join(server.url, "ann").post("/v1/inventory/orders", {"asset": "cottage"})
+        with frozen(server.process.pid):
+            trio.run(run_script, dsn, lambda session: session.execute(CUT_OFF))
+            assert run("reset", "--no-backup", "--yes", cwd=place, **settings).status == 0
+        assert server.process.wait(30) == 1
+        log = (place / "server.log").read_text()
+    assert "the world was ended while this server had lost the database" in log
+    assert trio.run(run_script, dsn, filled) == KEPT
+    with running_server(place, **settings) as server:
+        entries = Player(server.url, "ann").get("/v1/inventory/ledger")["entries"]
+        assert [entry["seq"] for entry in entries] == [1]
+
+
 async def test_ended_world_leaves_accounts_and_the_audit_log_alone(
     postgres: PostgresServer,
 ) -> None:
@@ -185,13 +224,6 @@ async def test_ended_world_leaves_accounts_and_the_audit_log_alone(
             " values ('old', gen_random_uuid(), 7, 1, 'r', 1)"
         )
 
-    async def counted(session: Session) -> dict[str, int]:
-        tables = [row["tablename"] for row in await session.fetch(TABLES)]
-        return {
-            table: await session.fetchval(f"select count(*) from {table}")  # noqa: S608
-            for table in tables
-        }
-
     await run_script(dsn, fill)
     async with open_database(dsn, log=quiet_log()) as database:
         connection = await database.connect(name="test")
@@ -199,7 +231,7 @@ async def test_ended_world_leaves_accounts_and_the_audit_log_alone(
         assert ended is not None
         assert (ended.name, ended.tick, ended.accounts) == ("old", 7, 1)
         counts = await connection.run(counted)
-        assert {table for table, rows in counts.items() if rows} == KEPT
+        assert await connection.run(filled) == KEPT
         assert counts["audit"] == 1
         truncated: EndedWorld | None = await end_world_for_good(connection, now=datetime.now(UTC))
         assert truncated is None
