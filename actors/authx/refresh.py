@@ -50,13 +50,11 @@ def issue_refresh_token(keyring: KeyRing, session_id: str) -> tuple[str, Refresh
 def issue_next(
     keyring: KeyRing, presented: RefreshToken, idempotency_key: str
 ) -> tuple[str, RefreshToken]:
-    """Issue the token that follows the one presented; without an idempotency key, any.
+    """Issue the token that follows the one presented in a request with this key, not empty.
 
-    Only with both, and this server's key, can it be known: whoever has just the token presented,
-    from a backup or a thief, cannot make the next one, or ask for it.
+    It follows from these two and a key of the server's: whoever has only the token presented can
+    neither make the next one nor ask for it.
     """
-    if not idempotency_key:
-        return issue_refresh_token(keyring, presented.session_id)
     secret = blake2b(
         presented.digest + idempotency_key.encode(),
         key=presented.key.refresh_secret,

@@ -20,6 +20,7 @@ from actors.authx.errors import (
     RegistrationClosed,
     UsernameTaken,
 )
+from actors.authx.handover import NextToken
 from actors.authx.lifetimes import Lifetimes
 from actors.authx.messages import Tokens
 from actors.authx.refresh import RefreshToken, issue_next, issue_refresh_token, read_refresh_token
@@ -177,20 +178,18 @@ class AccountService:
         return read_refresh_token(self._keyring, text)
 
     async def refresh(
-        self,
-        presented: RefreshToken,
-        is_awaited: Callable[[], bool],
-        idempotency_key: str,
+        self, presented: RefreshToken, is_awaited: Callable[[], bool], idempotency_key: str
     ) -> Tokens:
         """Exchange a session's last refresh token for new tokens; any older one ends it.
 
         The same token with the same ``idempotency_key``, if there is one, is the same request: as
         long as the next token has not been used, it is given again.
 
-        If the exchange may have taken effect, or may yet, without confirmation, or if nobody waits
-        for the answer any more (``is_awaited``), nobody has the next token: the next request, from
-        the same client and not a thief, is given the same one. For a caller that is gone, no
-        refresh is started, no session ended and no token handed out.
+        Without a key: if the exchange may have taken effect, or may yet, without confirmation, or
+        if nobody waits for the answer any more (``is_awaited``), nobody has the next token, and the
+        next request, from the same client and not a thief, is given the same one.
+
+        For a caller that is gone, no refresh is started, no session ended and no token handed out.
 
         Raises:
             InvalidToken: the token is a used one, or the session has expired.
@@ -200,9 +199,14 @@ class AccountService:
         if not is_awaited():
             raise Overloaded(_NOBODY_WAITS)
         session_id = presented.session_id
-        following = self._handovers.begin(
-            presented, is_awaited, lambda: issue_next(self._keyring, presented, idempotency_key)
-        )
+        if idempotency_key:
+            # Without this key nobody is given it, not even if nobody has received it.
+            issued = issue_next(self._keyring, presented, idempotency_key)
+            following = NextToken(*issued, is_awaited)
+        else:
+            following = self._handovers.begin(
+                presented, is_awaited, lambda: issue_refresh_token(self._keyring, session_id)
+            )
         now = self._wall_clock()
         rotation = session_store.Rotation(
             session_id=session_id,

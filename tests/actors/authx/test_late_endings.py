@@ -329,6 +329,22 @@ async def test_refresh_of_a_client_that_hangs_up_meanwhile_is_given_to_whoever_c
         await check_used_once(running, tokens, again)
 
 
+@pytest.mark.parametrize("key", ["", "key 2"])
+async def test_refresh_with_a_key_that_nobody_waited_for_is_given_to_nobody_without_it(
+    database_dsn: str, key: str
+) -> None:
+    """Its client will send it again with the key: whoever has the token alone is a thief."""
+    async with running_authx(database_dsn) as running:
+        _, tokens = await running.newcomer()
+        looks = iter((False,))
+        with pytest.raises(Overloaded):
+            await running.ask(Refresh(tokens.refresh_token, "key 1", lambda: next(looks, True)))
+        with pytest.raises(InvalidToken):
+            await running.ask(Refresh(tokens.refresh_token, key))
+        assert await running.refuses(tokens)
+        assert running.events("refresh_token_reused")
+
+
 async def test_refresh_that_comes_late_and_hangs_up_ends_no_session(database_dsn: str) -> None:
     """A retry that was answered keeps its session when the abandoned first request runs."""
     async with running_authx(database_dsn) as running:
