@@ -26,6 +26,8 @@ from world order by now_ms desc limit 1
 # Not the accounts, nor what operators have done. In one command, as some refer to others.
 _OF_THE_WORLD: Final = sorted({*declared_tables(), "sessions"} - {AUDIT.name})
 _EMPTY: Final = f"truncate {', '.join(_OF_THE_WORLD)}"
+# Others may be reading a table: rather give up with nothing done than be cut off in doubt.
+_LOCK_WAIT: Final = "30s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ def end_world(audit: AuditEntry) -> Script[EndedWorld | None]:
         async with session.transaction():
             world = await find_world(session)
             if world is not None:
+                await session.execute("select set_config('lock_timeout', $1, true)", _LOCK_WAIT)
                 await session.execute(_EMPTY)
                 await unset_mark(session)
                 await record(session, _about(world, audit), world.world_id)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S = 10.0
 _ERASURE_TIMEOUT_S = 60.0  # for each of its pieces
-_WORLD_TIMEOUT_S = 60.0  # others may be reading its tables
+_WORLD_TIMEOUT_S = 60.0  # others may be reading its tables, for a while
 _COMMAND_LINE = "command line"
 
 
@@ -149,6 +149,7 @@ async def end_world(connection: Connection, *, now: datetime) -> EndedWorld | No
     failed, it removes nothing, unless the connection is lost around the commit.
 
     Raises:
+        TransientError: others, such as a backup, are reading its tables; nothing was removed.
         DatabaseError: the database is away or fails.
     """
     audit = _audit(new_world.WORLD_RESET, now)

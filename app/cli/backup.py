@@ -22,6 +22,8 @@ from app.cli.options import config_option, read_config
 from app.cli.progress import working
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from actors.database.backup import BackupInfo
     from app.cli.progress import Progress
     from app.config import Config
@@ -85,9 +87,7 @@ async def _back_up(config: Config, file: Path, progress: Progress, *, overwrite:
                     reachable_dsn,
                     file,
                     overwrite=overwrite,
-                    on_progress=lambda table, size: progress.step(
-                        f"{table} ({_size(size)})".strip()
-                    ),
+                    on_progress=shown_by(progress),
                     connect_timeout_s=timeout_s,
                 )
         progress.tell_done(f"backed up to {file} ({told(info)})")
@@ -108,6 +108,11 @@ async def _restore(config: Config, file: Path, progress: Progress, *, replace: b
             log=operator_log(),
         )
         progress.tell_done(f"restored {file} into the {place(config)} ({told(info)})")
+
+
+def shown_by(progress: Progress) -> Callable[[str, int], None]:
+    """Return what shows how far a backup is."""
+    return lambda table, size: progress.step(f"{table} ({_size(size)})".strip())
 
 
 def told(info: BackupInfo) -> str:

@@ -12,7 +12,7 @@ from actors.authx import operator
 from actors.authx.new_world import find_world
 from actors.database.backup import back_up
 from actors.database.locks import acquire_server_lock
-from app.cli.backup import told
+from app.cli.backup import shown_by, told
 from app.cli.database import check_world, place, require_cluster, sole_connection
 from app.cli.failures import Failure, expected_failures, perhaps_done
 from app.cli.interrupts import run_interruptible
@@ -49,6 +49,8 @@ def reset(file: Path | None, config_file: Path | None, *, no_backup: bool, yes: 
         raise click.UsageError("say what to keep of the old world: --backup FILE, or --no-backup")
     with expected_failures():
         config = read_config(config_file)
+        if file is not None and file.exists():
+            raise Failure(f"{file} exists already: choose another name")
         if not yes:
             # No connection is held while waiting for the answer.
             with working("looking at the world"):
@@ -81,7 +83,9 @@ async def _reset(config: Config, file: Path | None, progress: Progress) -> None:
         world = await _locked(connection, config)
         if file is not None:
             timeout_s = config.database.connect_timeout_ms / 1000
-            info = await back_up(dsn, file, connect_timeout_s=timeout_s)
+            info = await back_up(
+                dsn, file, on_progress=shown_by(progress), connect_timeout_s=timeout_s
+            )
             kept = f"it is in {file} ({told(info)})"
         with perhaps_done():
             await operator.end_world(connection, now=datetime.now(UTC))

@@ -9,8 +9,10 @@ import httpx
 import pytest
 import trio
 
+from actors.authx import new_world
 from actors.authx.operator import end_world as end_world_for_good
 from actors.database.driver import open_database
+from actors.database.errors import TransientError
 from tests.app.cli.support import run, run_at_terminal, running_server
 from tests.postgres import frozen, quiet_log, run_script
 
@@ -42,6 +44,23 @@ async def counted(session: Session) -> dict[str, int]:
 async def filled(session: Session) -> set[str]:
     """Return the tables that have rows."""
     return {table for table, rows in (await counted(session)).items() if rows}
+
+
+async def cut_off(session: Session) -> None:
+    """End all connections but this one."""
+    await session.execute(CUT_OFF)
+
+
+async def fill(session: Session) -> None:
+    """Begin a world for one account."""
+    await session.execute(
+        "insert into accounts (account_id, username, username_key, password_hash, created_at)"
+        " values (gen_random_uuid(), 'ann', 'ann', 'none', now())"
+    )
+    await session.execute(
+        "insert into world (name, world_id, tick, now_ms, ruleset, version)"
+        " values ('old', gen_random_uuid(), 7, 1, 'r', 1)"
+    )
 
 
 class Player:
@@ -153,7 +172,10 @@ def test_reset_that_cannot_back_up_ends_nothing(place: Path, postgres: PostgresS
         Player.join(server.url, "ann")
     (place / "old.dump").write_text("precious")
     refused = run("reset", "--backup", "old.dump", "--yes", cwd=place, **settings)
-    assert refused.complaint == "holdfast: old.dump exists already; --force replaces it"
+    assert refused.complaint == "holdfast: old.dump exists already: choose another name"
+    assert (place / "old.dump").read_text() == "precious"
+    refused = run("reset", "--backup", "away/old.dump", "--yes", cwd=place, **settings)
+    assert refused.complaint == "holdfast: away is not a folder: create it first"
     assert run("reset", "--no-backup", "--yes", cwd=place, **settings).status == 0
 
 
@@ -197,7 +219,7 @@ def test_server_that_comes_back_to_an_ended_world_gives_up(
     with running_server(place, **settings) as server:
         Player.join(server.url, "ann").post("/v1/inventory/orders", {"asset": "cottage"})
         with frozen(server.process.pid):
-            trio.run(run_script, dsn, lambda session: session.execute(CUT_OFF))
+            trio.run(run_script, dsn, cut_off)
             assert run("reset", "--no-backup", "--yes", cwd=place, **settings).status == 0
         assert server.process.wait(30) == 1
         log = (place / "server.log").read_text()
@@ -208,22 +230,28 @@ def test_server_that_comes_back_to_an_ended_world_gives_up(
         assert [entry["seq"] for entry in entries] == [1]
 
 
+async def test_world_whose_tables_are_being_read_does_not_end(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever runs the command learns why, and that nothing was done."""
+    monkeypatch.setattr(new_world, "_LOCK_WAIT", "50ms")
+    dsn = await postgres.create_database_async()
+    await run_script(dsn, fill)
+    async with open_database(dsn, log=quiet_log()) as database:
+        backup, connection = [await database.connect(name=name) for name in ("backup", "test")]
+        await backup.run(lambda session: session.execute("begin; lock ledger in access share mode"))
+        with pytest.raises(TransientError, match="lock timeout"):
+            await end_world_for_good(connection, now=datetime.now(UTC))
+        await backup.run(lambda session: session.execute("rollback"))
+        assert "world" in await backup.run(filled)
+        await backup.aclose()
+
+
 async def test_ended_world_leaves_accounts_and_the_audit_log_alone(
     postgres: PostgresServer,
 ) -> None:
     """Every other table is emptied: a table made later must be put on one side or the other."""
     dsn = await postgres.create_database_async()
-
-    async def fill(session: Session) -> None:
-        await session.execute(
-            "insert into accounts (account_id, username, username_key, password_hash, created_at)"
-            " values (gen_random_uuid(), 'ann', 'ann', 'none', now())"
-        )
-        await session.execute(
-            "insert into world (name, world_id, tick, now_ms, ruleset, version)"
-            " values ('old', gen_random_uuid(), 7, 1, 'r', 1)"
-        )
-
     await run_script(dsn, fill)
     async with open_database(dsn, log=quiet_log()) as database:
         connection = await database.connect(name="test")
