@@ -4,8 +4,6 @@ create table chest (
     version  bigint not null
 );
 
-insert into chest values ('common', '{}', 1);
-
 create table chest_payments (
     account_id  uuid not null references accounts on delete cascade,
     key         text not null,

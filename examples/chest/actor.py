@@ -100,8 +100,14 @@ class Chest:
         return msgspec.json.decode(chest["holdings"], type=dict[str, int])
 
     async def _chest(self) -> Row:
-        [[chest]] = await self._storage.read(Read("chest", where={"name": _NAME}))
-        return chest
+        """Read the chest; the first look in a world makes it."""
+        look = Read("chest", where={"name": _NAME})
+        [found] = await self._storage.read(look)
+        if not found:
+            with suppress(Duplicate):
+                await self._storage.commit(Create("chest", {"name": _NAME, "holdings": "{}"}))
+            [found] = await self._storage.read(look)
+        return found[0]
 
     # --8<-- [start:pay]
     async def _pay(self, pay: Pay) -> Paid:

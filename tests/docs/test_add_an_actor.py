@@ -92,7 +92,10 @@ class Extended(Server):
 
 
 async def test_page_leads_to_a_server_with_both_actors(postgres: PostgresServer) -> None:
-    """Each actor answers at its address; payments are exported, backed up and erased."""
+    """Each actor answers at its address; payments are exported, backed up and erased.
+
+    A new world begins with an empty chest.
+    """
     dsn = await postgres.create_database_async(migrated=False)
     with reachable_directory() as directory:
         server = Extended(directory, {**SETTINGS, "HOLDFAST_DATABASE__DSN": dsn})
@@ -117,6 +120,15 @@ async def test_page_leads_to_a_server_with_both_actors(postgres: PostgresServer)
                 server.said("accounts", "erase", player.name, "--yes")
                 another = await Player.join(http)
                 assert await another.get("/v1/chest") == paid
+            assert server.stop() == 0
+            assert server.failures() == []
+            server.said("reset", "--no-backup", "--yes")
+            server.start()
+            async with client(server.url) as http:
+                player = await Player.join(http)
+                assert await player.get("/v1/chest") == {"resources": {}}
+                answer = await player.send("POST", "/v1/chest/payments", paid, fresh_key())
+                assert (answer.status_code, await player.get("/v1/chest")) == (201, paid)
             assert server.stop() == 0
             assert server.failures() == []
         finally:

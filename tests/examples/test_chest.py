@@ -159,7 +159,6 @@ async def a_chest() -> AsyncGenerator[Common]:
             Interest(Topic.SHUTDOWN),
             buffer=8,
         )
-        await world.storage.commit(Create("chest", {"name": "common", "holdings": "{}"}))
         await world.look(ANN)
         common = Common(world, engine, subscription, nursery, trio.CancelScope())
         await common.begin()
