@@ -54,6 +54,8 @@ def _row_faults(endpoint: Endpoint) -> Iterator[str]:
             yield f"there is no status {status}"
     if endpoint.key is Key.REQUIRED and endpoint.auth is Auth.NONE:
         yield "an Idempotency-Key belongs to an account, and anybody may call"
+    if endpoint.key is Key.OPTIONAL and endpoint.request is None:
+        yield "an optional Idempotency-Key is read with a body, and there is none"
     for type_ in (endpoint.request, endpoint.query):
         if type_ is not None:
             yield from _lax_types(type_)

@@ -73,6 +73,7 @@ def test_table_that_is_served_is_sound() -> None:
         ({"status": 2001}, "no status 2001"),
         ({"also": ((20, "Again"),)}, "no status 20"),
         ({"key": Key.REQUIRED, "auth": Auth.NONE}, "anybody may call"),
+        ({"key": Key.OPTIONAL}, "is read with a body"),
         ({"request": Inner}, "Inner lacks forbid_unknown_fields=True"),
         ({"request": Lax}, "Inner lacks forbid_unknown_fields=True"),
         ({"query": Inner}, "Inner lacks forbid_unknown_fields=True"),
