@@ -29,8 +29,8 @@ class Credentials:
 
     However many calls find the token expired, one of them renews it and the others wait for that.
     A refresh in progress is not cancelled with its caller: it spends the old refresh token, and
-    without the new one the session would be lost. If its answer is lost, the next one carries the
-    same idempotency key, and is given the same new token.
+    without the new one the session would be lost. If its answer is lost, the next refresh carries
+    the same idempotency key, and is given the same refresh token.
     """
 
     def __init__(

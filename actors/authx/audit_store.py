@@ -105,7 +105,7 @@ class _SessionsEnded(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 async def record(session: Session, entry: AuditEntry, subject: str) -> None:
-    """Write an entry about the account ``subject``, within the caller's transaction."""
+    """Write an entry about ``subject``, an account or a world, in the caller's transaction."""
     await session.execute(
         _RECORD,
         entry.audit_id,

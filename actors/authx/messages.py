@@ -42,7 +42,8 @@ class AccountOverview:
 class AuditRecord:
     """An operator's action on an account, who and why; ``detail`` is JSON text.
 
-    ``username`` is None if the account is gone.
+    ``username`` is None if the account is gone. For the end of a world,
+    ``account_id`` is the world's id.
     """
 
     audit_id: str
@@ -128,8 +129,8 @@ class Login:
 class Refresh:
     """Rotate a session's tokens; answers `Tokens`, or raises `InvalidToken`.
 
-    Sent again with the same ``idempotency_key``, one that is not empty, it is given the same next
-    refresh token. If ``has_hung_up`` says that the requester is gone for good, it is given none.
+    Sent again with the same ``idempotency_key``, it is answered with the same next refresh token;
+    empty: there is no key. A requester that is gone for good, as ``has_hung_up`` says, gets none.
     """
 
     refresh_token: str

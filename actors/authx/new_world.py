@@ -1,4 +1,4 @@
-"""A new world for the accounts of the old one, whose every trace is removed at once."""
+"""The end of a world: all that belongs to it is removed at once, and its accounts stay."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ select world_id, name, tick, (select count(*) from accounts) as accounts
 from world order by now_ms desc limit 1
 """
 
-# Not the accounts, nor what operators have done. In one command, as some refer to others.
+# Neither the accounts nor what operators have done. In one statement, as some refer to others.
 _OF_THE_WORLD: Final = sorted({*declared_tables(), "sessions"} - {AUDIT.name})
 _EMPTY: Final = f"truncate {', '.join(_OF_THE_WORLD)}"
 # Others may be reading a table: rather give up with nothing done than be cut off in doubt.

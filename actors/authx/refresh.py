@@ -4,9 +4,9 @@ A token is its session's id, 32 secret bytes and a tag under a key of ours. By t
 can tell a token that it once issued from a forged one: reusing an old one ends its session, and
 nobody can end a session, or make the database look for one, by inventing tokens.
 
-The secret bytes are random, unless the client names its request by an idempotency key: then they
-follow from that key and the token presented, so that the same request, sent again because its
-answer was lost, is given the same next token, and nothing need be stored for that.
+The secret bytes are random, unless the client's request has an idempotency key: then they follow
+from that key and the token presented. So the same request, sent again because its answer was lost,
+is given the same next token, and nothing has to be stored for it.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ class Form:
 
 
 class Together(NamedTuple):
-    """One statement for several forms, and what writes the parameters of the cells of all."""
+    """One statement for several forms, and the writers of its parameters, one for each cell."""
 
     sql: str
     writers: Sequence[Writer]

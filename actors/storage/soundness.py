@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from actors.storage.tables import Kind, Table
 
 SHAPES_MAX: Final = 256
-"""How many shapes are remembered, the latest. They arise from code, not from players: there are
-few of them."""
+"""How many shapes are remembered: those used last. They arise from code, not from players, so there
+are few of them."""
 
 _VALUES: Final = methodcaller("values")
 
