@@ -51,7 +51,10 @@ class PathKind(Enum):
 
 
 class Key(Enum):
-    """Whether a request carries an ``Idempotency-Key``."""
+    """Whether a request carries an ``Idempotency-Key``.
+
+    An optional one is a secret: whoever sends it with the same request gets the same answer.
+    """
 
     NONE = "none"
     OPTIONAL = "optional"

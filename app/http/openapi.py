@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 
 _KEYS: Final = MappingProxyType(
     {
-        Key.REQUIRED: PROBLEM_KINDS["idempotency-key-required"].description,
-        Key.OPTIONAL: "1 to 255 visible ASCII characters that nobody can guess: fresh ones for "
-        "each new request, the same ones when a request is sent again.",
+        Key.REQUIRED: (PROBLEM_KINDS["idempotency-key-required"].description, "^[!-~]{1,255}$"),
+        Key.OPTIONAL: (
+            "16 to 255 visible ASCII characters, random: the same when a request is sent again.",
+            "^[!-~]{16,255}$",
+        ),
     }
 )
+"""What an ``Idempotency-Key`` is, and its pattern."""
 
 API_VERSION = "1"
 """The version of the contract."""
@@ -133,13 +136,14 @@ def _path_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
 def _header_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
     parameters: list[dict[str, Any]] = []
     if endpoint.key is not Key.NONE:
+        description, pattern = _KEYS[endpoint.key]
         parameters.append(
             {
                 "name": "Idempotency-Key",
                 "in": "header",
                 "required": endpoint.key is Key.REQUIRED,
-                "description": _KEYS[endpoint.key],
-                "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+                "description": description,
+                "schema": {"type": "string", "pattern": pattern},
             }
         )
     if endpoint.etag is not None:

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 OK = 200
 
 _IDEMPOTENCY_KEY = re.compile(rb"[\x21-\x7e]{1,255}")
+_SECRET_KEY = re.compile(rb"[\x21-\x7e]{16,255}")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 _NO_STORE = (b"cache-control", b"no-store")
@@ -166,7 +167,7 @@ class Pipeline:
         elif endpoint.request is not None:
             body = decode_body(request.body, endpoint.request)
             if endpoint.key is Key.OPTIONAL:
-                key = _idempotency_key(request.headers, required=False)
+                key = _secret_key(request.headers)
         client = request.trail.client if endpoint.tries_password else ""
         return Call(
             self._gateway,
@@ -224,14 +225,22 @@ def _query(bound: Bound, query: bytes) -> object:
     return None
 
 
-def _idempotency_key(headers: Headers, *, required: bool = True) -> str:
-    """Return the key; empty if there is none, and none is required."""
+def _secret_key(headers: Headers) -> str:
+    """Return an optional key, empty if there is none; a short one could be guessed."""
     values = headers.all(b"idempotency-key")
-    if not values and not required:
+    if not values:
         return ""
+    if len(values) == 1 and _SECRET_KEY.fullmatch(values[0]) is not None:
+        return values[0].decode("ascii")
+    rule = "16 to 255 visible ASCII characters that nobody can guess, given once"
+    raise InvalidRequest(FieldError("Idempotency-Key", rule))
+
+
+def _idempotency_key(headers: Headers) -> str:
+    values = headers.all(b"idempotency-key")
     if len(values) == 1 and _IDEMPOTENCY_KEY.fullmatch(values[0]) is not None:
         return values[0].decode("ascii")
-    if required and (not values or values == [b""]):
+    if not values or values == [b""]:
         raise IdempotencyKeyRequired("send a fresh Idempotency-Key header with each new command")
     rule = "1 to 255 visible ASCII characters, given once"
     raise InvalidRequest(FieldError("Idempotency-Key", rule))

@@ -12,6 +12,8 @@ from tests.e2e.players import PASSWORD, Player, fresh_name, refused
 if TYPE_CHECKING:
     from bench.wire import Client, Response
 
+KEY = "0123456789abcdef"
+
 
 async def refresh(http: Client, token: str, key: str | None = None) -> Response:
     """Use a refresh token."""
@@ -122,13 +124,13 @@ async def test_refresh_whose_answer_was_lost_is_sent_again_with_its_key(http: Cl
     """The same request gets the same refresh token; without its key it is a reuse."""
     player = await Player.join(http)
     first = player.tokens["refresh_token"]
-    lost = (await refresh(http, first, "key")).json()
-    again = await refresh(http, first, "key")
+    lost = (await refresh(http, first, KEY)).json()
+    again = await refresh(http, first, KEY)
     assert (again.status_code, again.json()["refresh_token"]) == (200, lost["refresh_token"])
     assert "idempotency-replayed" not in again.headers
     player.tokens = again.json()
     assert (await player.send("GET", "/v1/inventory")).status_code == 200
-    for unusable in ("", "two words", "k" * 256):
+    for unusable in ("", KEY[:15], "two words, sixteen", "k" * 256):
         problem = refused(await refresh(http, first, unusable), 422, "invalid-request")
         assert problem["errors"][0]["field"] == "Idempotency-Key"
     assert (await player.send("GET", "/v1/inventory")).status_code == 200
