@@ -36,7 +36,7 @@ RESET = httpx.ReadError("connection reset")
 REFUSED = httpx.ConnectError("connection refused")
 PLACE = operations.PLACE_ORDER
 HUT = OrderBody("hut")
-DEEP = b'{"type": "/problems/x", "new": ' + b"[" * 5000 + b"]" * 5000 + b"}"
+DEEP = b'{"type": "/problems/x", "new": ' + b"[" * 500_000 + b"]" * 500_000 + b"}"
 CHARSET_UNDEFINED = {"Content-Type": "text/html; charset=undefined"}
 
 

@@ -92,7 +92,7 @@ class Player:
     def headers(self) -> dict[str, str]:
         """Return the headers of a command."""
         token = self.tokens["access_token"]
-        return {"Authorization": f"Bearer {token}", "Idempotency-Key": "key"}
+        return {"Authorization": f"Bearer {token}", "Idempotency-Key": "key-of-all-the-tests"}
 
 
 def test_reset_begins_a_new_world_for_the_same_accounts(place: Path) -> None:

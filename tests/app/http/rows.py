@@ -29,7 +29,7 @@ from app.http.types.inventory import INTEGER_MAX
 from tests.app.http.harness import ACCOUNT_ID, ORDER_ID, RULES, SESSION_ID
 
 CLIENT = "127.0.0.1"
-KEY = {"Idempotency-Key": "k-1"}
+KEY = {"Idempotency-Key": "k-0123456789abcdef"}
 CREDENTIALS = {"username": "ada", "password": "correct horse"}
 WHEN_TEXT = "2026-03-01T12:00:00Z"
 ORDER_JSON = {

@@ -132,7 +132,7 @@ async def test_order_is_placed_for_the_caller() -> None:
         assert "idempotency-replayed" not in response.headers
         (message,) = server.world.asked_for(PlaceOrder)
         assert changed(message, fingerprint=b"") == PlaceOrder(
-            ACCOUNT_ID, "metal_mine", None, "k-1", b""
+            ACCOUNT_ID, "metal_mine", None, KEY["Idempotency-Key"], b""
         )
         assert len(message.fingerprint) == 16
 
