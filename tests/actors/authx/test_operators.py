@@ -89,16 +89,18 @@ async def test_operator_gets_in_where_every_place_is_taken(
     """This holds even with a one-time password, to be changed; a player is turned away."""
     async with running_authx(database_dsn, CROWDED) as running:
         await running.register("ann")
-        root = await make_operator(clean, "Root", one_time=True)
-        await wait_known(running, 1)
-        tokens = await running.ask(Login("ROOT", PASSWORD, HOME))
+        await make_operator(clean, "Root", one_time=True)
+        # Another: a login that is under way when its own password changes is refused.
+        other = await make_operator(clean, "Other", one_time=True)
+        await wait_known(running, 2)
+        tokens = await running.ask(Login("OTHER", PASSWORD, HOME))
         outcomes: list[object] = []
         async with trio.open_nursery() as nursery:
             with running.every_turn_taken():
                 await crowd(running, nursery)
                 for message in (
                     Login("ROOT", PASSWORD, HOME),
-                    ChangePassword(root.account_id, tokens.session_id, PASSWORD, "new password"),
+                    ChangePassword(other.account_id, tokens.session_id, PASSWORD, "new password"),
                 ):
                     nursery.start_soon(outcome, running, outcomes, message)
                     await wait_all_tasks_blocked(0.01)
