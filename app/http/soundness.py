@@ -52,13 +52,17 @@ def _row_faults(endpoint: Endpoint) -> Iterator[str]:
     for status in (endpoint.status, *(status for status, _ in endpoint.also)):
         if status not in _STATUSES:
             yield f"there is no status {status}"
+    yield from _key_faults(endpoint)
+    for type_ in (endpoint.request, endpoint.query):
+        if type_ is not None:
+            yield from _lax_types(type_)
+
+
+def _key_faults(endpoint: Endpoint) -> Iterator[str]:
     if endpoint.key is Key.REQUIRED and endpoint.auth is Auth.NONE:
         yield "an Idempotency-Key belongs to an account, and anybody may call"
     if endpoint.key is Key.OPTIONAL and endpoint.request is None:
         yield "an optional Idempotency-Key is read with a body, and there is none"
-    for type_ in (endpoint.request, endpoint.query):
-        if type_ is not None:
-            yield from _lax_types(type_)
 
 
 def _lax_types(type_: type) -> Iterator[str]:
