@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ from app.cli.options import config_option, read_config
 from app.cli.progress import working
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from actors.authx.new_world import EndedWorld
     from actors.database.driver import Connection
     from app.cli.progress import Progress
@@ -69,18 +72,13 @@ def _question(world: EndedWorld) -> str:
 
 
 async def _look(config: Config) -> EndedWorld:
-    if not config.database.dsn:
-        require_cluster(config)
-    async with sole_connection(config) as (connection, _):
-        return await _locked(connection, config)
+    async with _held(config) as (_, _, world):
+        return world
 
 
 async def _reset(config: Config, file: Path | None, progress: Progress) -> None:
-    if not config.database.dsn:
-        require_cluster(config)
     kept = "nothing is kept of it"
-    async with sole_connection(config) as (connection, dsn):
-        world = await _locked(connection, config)
+    async with _held(config) as (connection, dsn, world):
         if file is not None:
             timeout_s = config.database.connect_timeout_ms / 1000
             info = await back_up(
@@ -94,17 +92,21 @@ async def _reset(config: Config, file: Path | None, progress: Progress) -> None:
         )
 
 
-async def _locked(connection: Connection, config: Config) -> EndedWorld:
-    """Keep servers away for the life of the connection, and return which world there is.
+@asynccontextmanager
+async def _held(config: Config) -> AsyncGenerator[tuple[Connection, str, EndedWorld]]:
+    """Keep servers away while the block lasts; yield what `sole_connection` does, and the world.
 
     Raises:
         AlreadyServed: a server is running.
         Failure: no world has begun.
         DatabaseError: as `check_world`.
     """
-    await connection.run(acquire_server_lock, timeout_s=10.0)
-    await check_world(connection, config)
-    world = await connection.run(find_world)
-    if world is None:
-        raise Failure(f"no world has begun in the {place(config)}: there is nothing to end")
-    return world
+    if not config.database.dsn:
+        require_cluster(config)
+    async with sole_connection(config) as (connection, dsn):
+        await connection.run(acquire_server_lock, timeout_s=10.0)
+        await check_world(connection, config)
+        world = await connection.run(find_world)
+        if world is None:
+            raise Failure(f"no world has begun in the {place(config)}: there is nothing to end")
+        yield connection, dsn, world
