@@ -142,8 +142,8 @@ async def test_restore_that_fails_changes_nothing(postgres: PostgresServer, tmp_
     damage(file)
     await run_script(dsn, lambda session: session.execute("delete from audit"))
     before = await contents(dsn)
-    # The others if the length of a piece was hit, which may look too long, or negative.
-    told = r"cannot restore .*(uncompress|end of file)|not a readable backup: .*seek"
+    # What is said depends on what the damage hits: compressed rows, or the length of a piece.
+    told = r"cannot restore |is not a readable backup"
     with pytest.raises(BackupError, match=told):
         await bring(dsn, file, replace=True)
     assert await contents(dsn) == before
