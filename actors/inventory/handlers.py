@@ -175,7 +175,7 @@ def look(
     due_ms = next_due_ms(state, ruleset)
     if due_ms is not None and due_ms <= now_ms:
         return None
-    return view(state, ruleset, now_ms, version=version, tick=world.tick)
+    return view(state, ruleset, now_ms, version=version, tick=world.tick, encoded=context.encoded)
 
 
 def _view(work: Work) -> InventoryView:
@@ -184,8 +184,15 @@ def _view(work: Work) -> InventoryView:
 
 
 def _shown(work: Work) -> InventoryView:
-    tick = work.context.world.tick
-    return view(work.state, work.ruleset, work.now_ms, version=work.version, tick=tick)
+    context = work.context
+    return view(
+        work.state,
+        work.ruleset,
+        work.now_ms,
+        version=work.version,
+        tick=context.world.tick,
+        encoded=context.encoded,
+    )
 
 
 def _forecast(work: Work, seconds: int) -> InventoryView:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from actors.inventory.memo import Memo
+
 
 class StockView(msgspec.Struct, frozen=True, gc=False):
     """One resource: how much there is, how fast it changes, and when it is full.
@@ -44,7 +46,11 @@ class OrderView(msgspec.Struct, frozen=True, gc=False):
 
 
 class InventoryView(msgspec.Struct, frozen=True, gc=False):
-    """Everything an account owns, at one moment of world time."""
+    """Everything an account owns, at one moment of world time.
+
+    ``encoded`` is where whoever shows it caches the orders, encoded, for as long as the account
+    is in memory; None for a view that few will see.
+    """
 
     account_id: str
     version: int
@@ -56,6 +62,7 @@ class InventoryView(msgspec.Struct, frozen=True, gc=False):
     technologies: Mapping[str, int]
     units: Mapping[str, int]
     orders: tuple[OrderView, ...]
+    encoded: Memo[OrderView, msgspec.Raw] | None = None
 
 
 class Placed(msgspec.Struct, frozen=True, gc=False):

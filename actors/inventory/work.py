@@ -12,17 +12,20 @@ from typing import TYPE_CHECKING
 from actors.inventory import records
 from actors.inventory.engine import Events, advance, next_due_ms
 from actors.inventory.errors import IdempotencyKeyReused
+from actors.inventory.memo import Memo
 from actors.inventory.records import KeyRecord
 from actors.inventory.views import TransferRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from msgspec import Raw
+
     from actors.inventory.engine import Order, State
     from actors.inventory.events import Recent
     from actors.inventory.records import Answered
     from actors.inventory.ruleset import Ruleset
-    from actors.inventory.views import LedgerEntry
+    from actors.inventory.views import LedgerEntry, OrderView
     from actors.inventory.world import WorldTime
     from actors.storage import Operation, Read, Row
 
@@ -53,7 +56,8 @@ class Context:
     The Inventory maintains it; a unit of work only reads it. ``goods`` gives what a transfer
     carries by the names of these rules; ``settled_transfers`` are the records of those in this
     batch that are already settled; ``sent_today`` is what was sent since the day of world time
-    began; ``recent`` are the last entries if somebody follows the account.
+    began; ``recent`` are the last entries if somebody follows the account; ``encoded`` caches its
+    orders as they are shown.
     """
 
     ruleset: Ruleset
@@ -63,6 +67,7 @@ class Context:
     settled_transfers: dict[str, TransferRecord] = field(default_factory=dict[str, TransferRecord])
     sent_today: dict[str, int] = field(default_factory=dict[str, int])
     recent: Recent | None = None
+    encoded: Memo[OrderView, Raw] = field(default_factory=Memo["OrderView", "Raw"])
 
 
 class Work:

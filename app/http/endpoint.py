@@ -16,10 +16,8 @@ import msgspec
 
 from actors.authx.errors import InvalidToken
 from actors.authx.messages import Identity
-from actors.inventory.views import OrderView
 from app.gateway import Gateway
 from app.http.exchange import never
-from app.http.memo import Memo
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -73,8 +71,8 @@ class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True, gc=False):
 
     If the endpoint ``tries_password``, ``address`` is the key of its client in the limits per
     address, empty if no limit applies, and ``client`` is the address itself, for the log.
-    ``orders_shown`` is the server's cache of encoded orders. ``has_hung_up`` is that of
-    `HttpRequest`. ``key`` is the ``Idempotency-Key`` where it is optional, empty if there is none.
+    ``has_hung_up`` is that of `HttpRequest`. ``key`` is the ``Idempotency-Key`` where it is
+    optional, empty if there is none.
     """
 
     gateway: Gateway
@@ -85,9 +83,6 @@ class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True, gc=False):
     identity: Identity | None = None
     idempotency: Idempotency | None = None
     address: str = ""
-    orders_shown: Memo[OrderView, msgspec.Raw] = msgspec.field(
-        default_factory=Memo[OrderView, msgspec.Raw]
-    )
     client: str = ""
     has_hung_up: Callable[[], bool] = never
     key: str = ""

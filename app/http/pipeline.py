@@ -30,7 +30,6 @@ from app.http.errors import (
 from app.http.exchange import JSON_TYPE, NOT_MODIFIED, HttpResponse
 from app.http.gate import Gate
 from app.http.json import decode_body
-from app.http.memo import Memo
 from app.http.problems import problem_of
 from app.http.query import QueryDecoder, parameters
 
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from actors.authx.messages import Identity
-    from actors.inventory.views import OrderView
     from app.gateway import Gateway
     from app.http.endpoint import Endpoint
     from app.http.exchange import Headers, HttpRequest
@@ -95,7 +93,6 @@ class Pipeline:
         self._gate = gate or Gate()
         self._log = log
         self._denials = Denials(log)
-        self._orders_shown: Memo[OrderView, msgspec.Raw] = Memo()
 
     async def respond(
         self, bound: Bound, request: HttpRequest, path: Mapping[str, str]
@@ -178,7 +175,6 @@ class Pipeline:
             identity,
             idempotency,
             self._gate.limited_as(client) if client else "",
-            self._orders_shown,
             client,
             request.has_hung_up,
             key,

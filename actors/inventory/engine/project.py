@@ -11,15 +11,27 @@ from actors.inventory.errors import ForecastTooFar
 from actors.inventory.views import BalanceView, InventoryView, StockView
 
 if TYPE_CHECKING:
+    from msgspec import Raw
+
     from actors.inventory.engine.state import State
+    from actors.inventory.memo import Memo
     from actors.inventory.ruleset import Ruleset
+    from actors.inventory.views import OrderView
 
 
-def view(state: State, ruleset: Ruleset, now_ms: int, *, version: int, tick: int) -> InventoryView:
+def view(
+    state: State,
+    ruleset: Ruleset,
+    now_ms: int,
+    *,
+    version: int,
+    tick: int,
+    encoded: Memo[OrderView, Raw] | None = None,
+) -> InventoryView:
     """Return the inventory at ``now_ms``, with all that is due by then shown as done.
 
-    ``version`` and ``tick`` are passed through. ``full_at_ms`` is None if the stock is full,
-    does not grow, has no capacity, or would be full only after the year 9999.
+    ``version``, ``tick`` and ``encoded`` are passed through. ``full_at_ms`` is None if the stock
+    is full, does not grow, has no capacity, or would be full only after the year 9999.
     """
     state = glimpse(state, ruleset, now_ms)
     assets = ruleset.assets
@@ -42,6 +54,7 @@ def view(state: State, ruleset: Ruleset, now_ms: int, *, version: int, tick: int
         technologies=technologies,
         units=state.units,
         orders=state.pending.views,
+        encoded=encoded,
     )
 
 

@@ -52,7 +52,7 @@ async def get_any_inventory(call: Call[None, None]) -> InventoryDetails:
         view = await call.gateway.look(call.path["account_id"])
     except AccountGone as error:
         raise UnknownAccount from error
-    return inventory_details(view, call.orders_shown)
+    return inventory_details(view)
 
 
 async def grant_assets(call: Call[GrantRequest, None]) -> Answer[GrantDetails]:

@@ -38,7 +38,7 @@ _REPLAYED = ((b"idempotency-replayed", b"true"),)
 async def get_inventory(call: Call[None, None]) -> InventoryDetails:
     """Return what the caller owns now."""
     view = await call.gateway.look(call.caller.account_id)
-    return inventory_details(view, call.orders_shown)
+    return inventory_details(view)
 
 
 async def place_order(call: Call[PlaceOrderRequest, None]) -> Answer[OrderDetails]:

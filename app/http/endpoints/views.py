@@ -29,7 +29,6 @@ if TYPE_CHECKING:
         LedgerPage,
         OrderView,
     )
-    from app.http.memo import Memo
 
 
 Value = TypeVar("Value")
@@ -45,14 +44,12 @@ def in_order(named: Mapping[str, Value]) -> Mapping[str, Value]:
     return named if len(named) <= 1 else dict(sorted(named.items()))
 
 
-def inventory_details(
-    view: InventoryView, shown: Memo[OrderView, Raw] | None = None
-) -> InventoryDetails:
-    """Convert an inventory; ``shown`` caches its orders, encoded."""
-    if shown is None:
+def inventory_details(view: InventoryView) -> InventoryDetails:
+    """Convert an inventory."""
+    if view.encoded is None:
         orders = [order_details(order) for order in view.orders]
     else:
-        encoded = shown.made_of(view.account_id, view.orders, _encoded_order)
+        encoded = view.encoded.made_of(view.orders, _encoded_order)
         # The encoder inserts what is already encoded as it is.
         orders = cast("list[OrderDetails]", encoded)
     return InventoryDetails(

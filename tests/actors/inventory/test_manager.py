@@ -53,6 +53,22 @@ async def test_passivated_account_comes_back_as_it_was(autojump_clock: MockClock
         assert order == placed.order
 
 
+async def test_orders_stay_encoded_as_long_as_their_account_is_live(
+    autojump_clock: MockClock,
+) -> None:
+    """However it is read, an account has one cache, of its own, which leaves memory with it."""
+    async with a_world(settings=InventoriesSettings(idle_seconds=2)) as world:
+        first = (await world.look(ANN)).encoded
+        await world.order(ANN, "hut")
+        assert first is not None
+        assert (await world.look(BEN)).encoded not in (first, None)
+        peeked = world.inventories.peek(ANN)
+        assert peeked is not None
+        assert peeked.encoded is (await world.look(ANN)).encoded is first
+        await trio.sleep(5)
+        assert (await world.look(ANN)).encoded not in (first, None)
+
+
 async def test_what_another_server_has_written_is_seen(autojump_clock: MockClock) -> None:
     """On notice, the inventories restart: nobody is shown the previously cached state."""
     async with a_world() as world:

@@ -32,6 +32,7 @@ from actors.authx.messages import (
     SessionInfo,
     Tokens,
 )
+from actors.inventory.memo import Memo
 from actors.inventory.messages import (
     CancelOrder,
     Forget,
@@ -135,6 +136,7 @@ INVENTORY = InventoryView(
     technologies={},
     units={},
     orders=(ORDER,),
+    encoded=Memo(),
 )
 LEDGER = LedgerPage(
     entries=(
