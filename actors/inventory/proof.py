@@ -19,6 +19,7 @@ import msgspec
 
 from actors.inventory.engine.draft import HELD_PREFIX
 from actors.inventory.eras import eras_after
+from actors.inventory.records import CHANGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -150,7 +151,6 @@ class _Holdings(msgspec.Struct, frozen=True):
 
 
 _HOLDINGS: Final = msgspec.json.Decoder(_Holdings)
-_CHANGES: Final = msgspec.json.Decoder(dict[str, tuple[int, int]])
 _RESOURCES: Final = msgspec.json.Decoder(dict[str, int])
 
 
@@ -175,9 +175,9 @@ class _Account:
         if seq != self.seq:
             raise self.differs("an entry is missing", self.seq, seq)
 
-    def replay(self, changes: Mapping[str, tuple[int, int]]) -> None:
+    def replay(self, changes: Mapping[str, Sequence[int]]) -> None:
         """Apply the changes of one entry."""
-        for name, (delta, balance) in changes.items():
+        for name, (delta, balance, *_) in changes.items():
             expected = self.balances.get(name, 0) + delta
             if balance != expected:
                 what = f"the balance does not follow from the one before and {delta:+}"
@@ -223,7 +223,7 @@ class Proof:
                     seq=row["seq"],
                 )
             account.expect(row["seq"])
-            changes = _decoded(_CHANGES, row["changes"], account, "its changes cannot be read")
+            changes = _decoded(CHANGES, row["changes"], account, "its changes cannot be read")
             account.replay(changes)
             self._count(account, row, changes)
 
@@ -250,13 +250,13 @@ class Proof:
                 raise account.differs(what, replayed, found, name)
             self._of(name).holdings += found
 
-    def _count(self, account: _Account, row: Row, changes: Mapping[str, tuple[int, int]]) -> None:
+    def _count(self, account: _Account, row: Row, changes: Mapping[str, Sequence[int]]) -> None:
         """Count an entry in the world's sums."""
         effect = EFFECTS.get(row["cause"])
         if effect is None:
             raise account.differs("an unknown cause", "one of " + ", ".join(EFFECTS), row["cause"])
         totals: dict[str, int] = {}
-        for name, (delta, _) in changes.items():
+        for name, (delta, *_) in changes.items():
             plain = name.removeprefix(HELD_PREFIX)
             totals[plain] = totals.get(plain, 0) + delta
         if effect in _CARRYING:

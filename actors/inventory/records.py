@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -32,6 +32,13 @@ _PENDING = ("queued", "running")
 _CHANGING = ("level", "delivered", "state", "starts_ms", "finishes_ms")
 _RENAMED = (*_CHANGING, "asset", "kind", "queue", "cost")
 """The columns that a change of rules may also change: what things are called, and their queue."""
+
+_FULL: Final = 1
+
+CHANGES: Final = msgspec.json.Decoder(
+    dict[str, Annotated[list[int], msgspec.Meta(min_length=2, max_length=3)]]
+)
+"""Reads a ledger entry's changes: delta and balance of each asset, and a 1 if that filled it."""
 
 RECEIVER = ("receiver_name", "note")
 """The fields that describe the receiver, removed when either side is erased."""
@@ -187,14 +194,15 @@ def order_view_from_row(row: Row) -> OrderView:
 
 def entry_from_row(row: Row) -> LedgerEntry:
     """Return the ledger entry of a row."""
-    changes = msgspec.json.decode(row["changes"], type=dict[str, tuple[int, int]])
+    changes = CHANGES.decode(row["changes"])
     return LedgerEntry(
         row["seq"],
         row["at_ms"],
         row["cause"],
         row["order_id"],
         row["transfer_id"],
-        {asset: ChangeView(delta, balance) for asset, (delta, balance) in changes.items()},
+        {asset: ChangeView(delta, balance) for asset, (delta, balance, *_) in changes.items()},
+        tuple(asset for asset, (_, _, *full) in changes.items() if full),
     )
 
 
@@ -312,7 +320,11 @@ def _state_values(state: State, ruleset: Ruleset) -> dict[str, object]:
 
 
 def _ledger_values(account_id: str, entry: LedgerEntry) -> dict[str, object]:
-    changes = {asset: (change.delta, change.balance) for asset, change in entry.changes.items()}
+    changes: dict[str, tuple[int, ...]] = {
+        asset: (change.delta, change.balance) for asset, change in entry.changes.items()
+    }
+    for asset in entry.full:
+        changes[asset] += (_FULL,)
     return {
         "account_id": account_id,
         "seq": entry.seq,

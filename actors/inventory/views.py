@@ -87,7 +87,10 @@ class ChangeView(msgspec.Struct, frozen=True, gc=False):
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, gc=False):
-    """One line of the ledger; ``seq`` counts from 1 without gaps in each account."""
+    """One line of the ledger; ``seq`` counts from 1 without gaps in each account.
+
+    ``full`` names the resources that reached their capacity of that moment with it.
+    """
 
     seq: int
     at_ms: int
@@ -95,6 +98,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, gc=False):
     order_id: str | None = None
     transfer_id: str | None = None
     changes: Mapping[str, ChangeView] = msgspec.field(default_factory=dict[str, ChangeView])
+    full: tuple[str, ...] = ()
 
 
 class LedgerPage(msgspec.Struct, frozen=True, gc=False):

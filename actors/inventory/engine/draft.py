@@ -103,10 +103,13 @@ class Draft:
         order_id: str | None = None,
         transfer_id: str | None = None,
     ) -> None:
-        """Append a ledger entry, at ``at_ms`` or now."""
+        """Append a ledger entry, at ``at_ms`` or now; the flows say what it fills."""
         self.seq += 1
         moment = self.at_ms if at_ms is None else at_ms
-        self._entries.append(LedgerEntry(self.seq, moment, cause, order_id, transfer_id, changes))
+        full = _filled(changes, self.flows.rates.capacity)
+        self._entries.append(
+            LedgerEntry(self.seq, moment, cause, order_id, transfer_id, changes, full)
+        )
 
     def enter_amounts(
         self,
@@ -271,6 +274,18 @@ class Draft:
                 return
             if order.kind != UNIT:
                 rising.add(order.asset)
+
+
+def _filled(
+    changes: Mapping[str, ChangeView], capacities: Mapping[str, int | None]
+) -> tuple[str, ...]:
+    """Return the resources that reach their capacity with these changes."""
+    full: list[str] = []
+    for name, change in changes.items():
+        capacity = capacities.get(name)
+        if capacity is not None and change.balance >= capacity > change.balance - change.delta:
+            full.append(name)
+    return tuple(full)
 
 
 def _changes_between(

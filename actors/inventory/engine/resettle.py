@@ -75,10 +75,10 @@ def resettle(
         moved = _moved(order, names)
         if moved != order:
             draft.put(moved)
+    draft.reflow()
     changes = _changes(settled, draft)
     if changes:
         draft.enter("ruleset-changed", changes)
-    draft.reflow()
     draft.release_held()
     for queue in new.queues:
         draft.start_waiting(queue)

@@ -21,7 +21,7 @@ from app.http.types.times import world_time
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from actors.inventory.views import EventPage, InventoryView, LedgerEntry
+    from actors.inventory.views import EventPage
 
 SNAPSHOT: Final = "snapshot"
 RESOURCE_FULL: Final = "resource-full"
@@ -53,8 +53,7 @@ def events_of(page: EventPage) -> Iterator[WireEvent]:
     """Yield the events of a page, in order."""
     at, rates = world_time(page.now.at_ms), stocks(page.now)
     for entry in page.entries:
-        full = _filled(entry, page.now)
-        if entry.cause == _PRODUCTION and not full:
+        if entry.cause == _PRODUCTION and not entry.full:
             continue
         order = None if entry.order_id is None else page.orders.get(entry.order_id)
         transfer = None if entry.transfer_id is None else page.transfers.get(entry.transfer_id)
@@ -65,7 +64,7 @@ def events_of(page: EventPage) -> Iterator[WireEvent]:
             entry=ledger_entry(entry),
             order=UNSET if order is None else order_details(order),
             transfer=UNSET if transfer is None else transfer_details(transfer),
-            full=full or UNSET,
+            full=list(entry.full) or UNSET,
         )
         name = RESOURCE_FULL if entry.cause == _PRODUCTION else entry.cause
         yield WireEvent(entry.seq, name, _encode(details))
@@ -81,15 +80,3 @@ def end_of(reason: str) -> WireEvent:
         case _:
             end = StreamEnd(BYE, "the server is stopping: resume when it is back")
     return WireEvent(None, end.reason, _encode(end))
-
-
-def _filled(entry: LedgerEntry, now: InventoryView) -> list[str]:
-    """Return the resources that reached their capacity with an entry."""
-    filled: list[str] = []
-    for name, change in entry.changes.items():
-        stock = now.resources.get(name)
-        if stock is None or stock.capacity is None:
-            continue
-        if change.balance >= stock.capacity > change.balance - change.delta:
-            filled.append(name)
-    return filled

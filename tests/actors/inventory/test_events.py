@@ -11,7 +11,7 @@ from actors.inventory import InventoriesSettings
 from actors.inventory.events import RECENT_MAX, LedgerAdvanced, Recent, announce
 from actors.inventory.messages import GetEvents, GetInventory, Grant, Settle
 from bus import FAN_OUT_SLICE, Interest, Subscription, Topic, open_broadcast_channel
-from tests.actors.inventory.world import World, a_world, account
+from tests.actors.inventory.world import TOWN, World, a_world, account, ruleset
 
 if TYPE_CHECKING:
     import pytest
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from actors.inventory.views import EventPage
 
 ANN, BEN = account(1), account(2)
+BARN = """
+[buildings.barn]
+cost = {wood = 10}
+duration = 10
+capacity = {wood = 500}
+"""
 PAGE = 100
 
 
@@ -215,6 +221,23 @@ async def test_stock_that_has_filled_up_is_entered_when_followed(
         assert entry.changes["wood"].balance == 1_000
         await trio.sleep(100)
         assert (await events(world, entry.seq)).entries == ()
+
+
+async def test_entry_says_for_ever_what_it_filled(autojump_clock: MockClock) -> None:
+    """However late it is read, the capacity of its own moment counts, not that of today."""
+    async with a_world(rules=ruleset(TOWN + BARN)) as world:
+        await world.look(ANN)
+        await trio.sleep(901)
+        await events(world, 1)
+        await world.order(ANN, "barn")
+        await trio.sleep(600)
+        page = await events(world, 0)
+        assert page.now.resources["wood"].capacity == 1_500
+        filled = [(entry.changes["wood"].balance, *entry.full) for entry in page.entries[1:2]]
+        assert filled == [(1_000, "wood")]
+        told = [(entry.cause, entry.full) for entry in page.entries if entry.full]
+        # What the order took has grown back before the barn stood, and then the barn is full.
+        assert told == [("production", ("wood",))] * 3
 
 
 async def test_followers_of_a_commit_are_answered_without_the_database(

@@ -273,6 +273,11 @@ def test_proof_names_the_first_difference(
     assert f"expected {expected}, found {found}" in str(error)
 
 
+def test_proof_reads_entries_that_filled_a_stock() -> None:
+    """That an entry filled a stock says nothing about amounts."""
+    prove([TWO], [START, entry(ANN, 2, "production", {"wood": [2, 12, 1]})], [])
+
+
 @pytest.mark.parametrize("cause", ["order-placed", "spilled", "order-started"])
 def test_proof_refuses_a_cause_that_makes_what_it_cannot_make(cause: str) -> None:
     """An order that brings its owner wood is wrong, even if everything else agrees with it."""
@@ -301,7 +306,10 @@ def test_proof_refuses_a_cause_that_it_does_not_know() -> None:
     assert error.found == "miracle"
 
 
-@pytest.mark.parametrize("changes", ["[]", '{"wood": 1}', '{"wood": [1.5, 1]}', "{"])
+@pytest.mark.parametrize(
+    "changes",
+    ["[]", '{"wood": 1}', '{"wood": [1.5, 1]}', '{"wood": [1]}', '{"wood": [1, 1, 1, 1]}', "{"],
+)
 def test_proof_refuses_rows_that_it_cannot_read(changes: str) -> None:
     """Rows that the server would never write are a difference, not a crash."""
     error = difference([ONE], [entry(ANN, 1, "start", changes)])

@@ -50,10 +50,12 @@ HANDSHAKE = (
 AUTHORIZED = f"Authorization: Bearer {TOKEN}"
 
 
-def entry(seq: int, cause: str = "grant", **changes: tuple[int, int]) -> LedgerEntry:
+def entry(
+    seq: int, cause: str = "grant", *, full: tuple[str, ...] = (), **changes: tuple[int, int]
+) -> LedgerEntry:
     """Make a ledger entry of some changes: name=(delta, balance)."""
     views = {name: ChangeView(*change) for name, change in changes.items()}
-    return LedgerEntry(seq, NOW_MS + seq, cause, changes=views)
+    return LedgerEntry(seq, NOW_MS + seq, cause, changes=views, full=full)
 
 
 @dataclass

@@ -291,7 +291,7 @@ async def test_full_stock_is_asked_for_when_it_fills(autojump_clock: MockClock) 
         await trio.sleep(3.9)
         assert len(ledger.asked) == 1
         ledger.resources = {"metal": StockView(10, 60, 10, None)}
-        ledger.entries.append(entry(1, "production", metal=(10, 10)))
+        ledger.entries.append(entry(1, "production", full=("metal",), metal=(10, 10)))
         await trio.sleep(0.2)
         assert case.outlet.told[1:] == [(1, "resource-full")]
         assert ledger.asked[-1] == GetEvents(ACCOUNT_ID, 0, 100)

@@ -62,33 +62,17 @@ def test_production_alone_is_no_event() -> None:
     assert told(entry(1, "production", metal=(5, 999))) == []
 
 
-@pytest.mark.parametrize(
-    ("change", "full"),
-    [
-        ((5, 999), False),
-        ((5, 1_000), True),
-        ((5, 1_003), True),
-        ((1, 1_001), False),
-        ((-5, 1_000), False),
-    ],
-)
-def test_production_up_to_the_capacity_is_resource_full(
-    change: tuple[int, int], full: bool
-) -> None:
-    """The entry with which a stock reaches its capacity is sent, and no other."""
-    assert told(entry(1, "production", metal=change)) == ([(1, "resource-full")] if full else [])
-
-
-def test_stock_without_a_capacity_is_never_full() -> None:
-    """A stock without a limit, or a name that is no resource, is never sent as full."""
-    assert told(entry(1, "production", metal=(5, 10**9)), capacity=None) == []
-    assert told(entry(1, "production", unheard_of=(5, 10**9))) == []
+def test_production_up_to_the_capacity_is_resource_full() -> None:
+    """The entry with which a stock reaches its capacity is sent, whatever the capacity is now."""
+    filling = entry(1, "production", full=("metal",), metal=(5, 999))
+    assert told(filling) == told(filling, capacity=None) == [(1, "resource-full")]
+    assert told(entry(1, "production", metal=(5, 1_000))) == []
 
 
 def test_event_names_what_it_filled() -> None:
     """Whatever filled a stock, its event says so."""
     filled, other = events_of(
-        page(entry(1, "grant", metal=(900, 1_200)), entry(2, "grant", metal=(1, 2)))
+        page(entry(1, "grant", full=("metal",), metal=(900, 1_200)), entry(2, "grant"))
     )
     assert data(filled)["full"] == ["metal"]
     assert "full" not in data(other)
